@@ -1,0 +1,107 @@
+# `make help` lists what there is. Everything runs from .venv, which is made from requirements/dev.txt as needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV ?= $(BIN)/uv
+# Further arguments for the tool that a target runs: `make test ARGS="-k cancel -x"`.
+ARGS ?=
+
+GRPCURL_VERSION := v1.9.4
+GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
+
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+
+SOURCES := src tests tools
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: $(READY) ## Make .venv and install the locked dependencies and the project
+
+.PHONY: demo
+demo: $(READY) ## Serve on the embedded model, ask it something over gRPC, and stop
+	$(BIN)/python tools/demo.py $(ARGS)
+
+.PHONY: run
+run: $(READY) ## Serve until interrupted
+	$(BIN)/reasoning-grpc serve $(ARGS)
+
+.PHONY: test
+test: $(READY) ## Run the tests; needs nothing but Python
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: generate
+generate: $(READY) ## Regenerate the Python stubs from the protos
+	$(BIN)/python tools/generate.py
+
+.PHONY: check-generated
+check-generated: $(READY) ## Fail when the committed stubs are not what the protos give
+	$(BIN)/python tools/generate.py --check
+
+.PHONY: format
+format: $(READY) ## Sort the imports and format the code
+	$(BIN)/ruff check --select I --fix-only $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: format-check
+format-check: $(READY) ## Fail when `make format` would change something
+	$(BIN)/ruff format --check $(SOURCES)
+
+.PHONY: lint
+lint: $(READY) ## Lint the code
+	$(BIN)/ruff check $(SOURCES)
+
+.PHONY: types
+types: $(READY) ## Check the types
+	$(BIN)/mypy
+
+.PHONY: proto-lint
+proto-lint: $(READY) ## Lint the protos
+	$(BIN)/buf lint
+
+.PHONY: grpcurl
+grpcurl: $(READY) $(GRPCURL) ## Call a running server with grpcurl, as a stranger would; needs Go
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python tools/check_grpcurl.py
+
+.PHONY: check
+check: format-check lint types proto-lint check-generated test grpcurl ## Everything that CI checks
+
+.PHONY: lock
+lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
+	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+		--excludes requirements/excludes.txt --extra server --extra local --extra dev \
+		--output-file requirements/dev.txt $(ARGS) pyproject.toml requirements/dev.in
+
+.PHONY: clean
+clean: ## Remove what the other targets made, .venv included
+	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find $(wildcard $(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv installs the same files against the same hashes in a tenth of the time that pip takes. It does not read pip's
+# configuration, so where pip is told to use another index, pip goes on with what uv could not do.
+$(LOCKED): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	sed -n '/^uv==/,/# via/p' requirements/dev.txt > $(VENV)/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(GRPCURL):
+	@command -v go > /dev/null || { echo "grpcurl is built with Go, which is not installed" >&2; exit 1; }
+	GOBIN="$(CURDIR)/.tools/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+	@touch $@

@@ -1,0 +1,1 @@
+"""One typed endpoint for language models over gRPC."""

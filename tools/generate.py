@@ -1,0 +1,107 @@
+"""Regenerates the Python stubs of the protos, or checks that the committed ones are current.
+
+The stubs of `protos/reasoning_grpc/v1/x.proto` are `src/reasoning_grpc/v1/x_pb2.py` with its types in `x_pb2.pyi`, and
+`x_pb2_grpc.py` with `x_pb2_grpc.pyi` where the file declares a service. They are made in an empty directory and then
+compared, so a stub that no proto gives any more is removed, or reported by `--check`. Files with other names, such as
+the package's `__init__.py`, are kept by hand and left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOS = ROOT / "protos"
+PACKAGE = Path("reasoning_grpc", "v1")
+STUB_NAME = re.compile(r".+_pb2(_grpc)?\.pyi?")
+SERVICE = re.compile(r"^service\s", re.MULTILINE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code: 1 when `--check` found a difference."""
+    parser = argparse.ArgumentParser(description="Regenerate the Python stubs of the protos.")
+    parser.add_argument("--out", type=Path, default=ROOT / "src", help="where the stubs are (default: src)")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, fail when the stubs there are not current"
+    )
+    options = parser.parse_args(arguments)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        compile_protos(Path(scratch))
+        fresh = read_stubs(Path(scratch))
+    if not options.check:
+        write_stubs(options.out, fresh)
+        return 0
+
+    found = differences(fresh, read_stubs(options.out))
+    for difference in found:
+        print(difference, file=sys.stderr)
+    if found:
+        print("The stubs are not what the protos give: run `make generate` and commit the result.", file=sys.stderr)
+    return 1 if found else 0
+
+
+def compile_protos(out: Path) -> None:
+    """Makes the stubs of all our protos below `out`."""
+    protos = sorted(PROTOS.joinpath(PACKAGE).glob("*.proto"))
+    if not protos:
+        sys.exit(f"there are no protos in {PROTOS.joinpath(PACKAGE).relative_to(ROOT)}")
+    run_protoc(protos, [f"--python_out={out}", f"--mypy_out=quiet:{out}"])
+    # The service stubs are typed for synchronous and for asyncio channels alike, which is mypy_grpc's default.
+    services = [proto for proto in protos if SERVICE.search(proto.read_text(encoding="utf-8"))]
+    if services:
+        run_protoc(services, [f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}"])
+
+
+def run_protoc(protos: Sequence[Path], outputs: Sequence[str]) -> None:
+    """Runs the compiler of grpcio-tools with the plugins installed beside this interpreter."""
+    bin_directory = Path(sys.executable).parent
+    plugins = [f"--plugin={bin_directory / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    names = [str(proto.relative_to(PROTOS)) for proto in protos]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "--fatal_warnings", f"-I{PROTOS}", *plugins, *outputs, *names]
+    if status := subprocess.run(command, check=False).returncode:
+        sys.exit(status)
+
+
+def read_stubs(directory: Path) -> dict[str, bytes]:
+    """The stubs of our package below `directory`, by file name."""
+    package = directory / PACKAGE
+    if not package.is_dir():
+        return {}
+    return {path.name: path.read_bytes() for path in package.iterdir() if STUB_NAME.fullmatch(path.name)}
+
+
+def write_stubs(directory: Path, fresh: dict[str, bytes]) -> None:
+    """Makes the stubs below `directory` equal to `fresh`; files that are equal already are not touched."""
+    package = directory / PACKAGE
+    package.mkdir(parents=True, exist_ok=True)
+    present = read_stubs(directory)
+    for name in present.keys() - fresh.keys():
+        (package / name).unlink()
+    for name, content in fresh.items():
+        if present.get(name) != content:
+            (package / name).write_bytes(content)
+
+
+def differences(fresh: dict[str, bytes], present: dict[str, bytes]) -> list[str]:
+    """One line for each stub that is missing, out of date, or given by no proto."""
+    found = []
+    for name in sorted(fresh.keys() | present.keys()):
+        path = PACKAGE / name
+        if name not in present:
+            found.append(f"missing: {path}")
+        elif name not in fresh:
+            found.append(f"stale, no proto gives it: {path}")
+        elif fresh[name] != present[name]:
+            found.append(f"differs: {path}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
