@@ -1,0 +1,40 @@
+"""`Callers`: who calls, by the bearer token in the metadata."""
+
+import hmac
+from collections.abc import Iterable, Sequence
+
+from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.errors import CredentialsInvalid, CredentialsMissing
+from reasoning_grpc.types import ANONYMOUS, Caller
+
+AUTHORIZATION = "authorization"
+_SCHEME = "bearer "
+
+
+class Callers:
+    """The callers of the configuration. Without any, everybody is the anonymous caller."""
+
+    def __init__(self, entries: Iterable[CallerEntry]) -> None:
+        self._callers = [
+            (entry.token_hash, Caller(name=entry.name, allowed_models=entry.allowed_models)) for entry in entries
+        ]
+
+    def authenticate(self, metadata: Sequence[tuple[str, str | bytes]]) -> Caller:
+        """The caller whose token stands in the metadata.
+
+        Raises CredentialsMissing, and CredentialsInvalid. The time it takes does not
+        depend on which entry matches, nor on how much of a wrong token is right.
+        """
+        if not self._callers:
+            return ANONYMOUS
+        values = [value for key, value in metadata if key == AUTHORIZATION]
+        if not values:
+            raise CredentialsMissing
+        value = values[0]
+        if len(values) > 1 or not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
+            raise CredentialsInvalid
+        presented = token_hash(value[len(_SCHEME) :].strip())
+        found = [caller for known, caller in self._callers if hmac.compare_digest(known, presented)]
+        if not found:
+            raise CredentialsInvalid
+        return found[0]

@@ -1,0 +1,132 @@
+"""`reasoning-grpc`: the commands and their flags."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from reasoning_grpc.cli import client_commands, server_commands
+from reasoning_grpc.config import Option, options
+
+Command = Callable[[argparse.Namespace], int]
+
+DEFAULT_TARGET: Final = "127.0.0.1:50051"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit code: 0 well, 1 it failed, 2 it was called wrongly."""
+    parsed = _parser().parse_args(arguments)
+    run: Command = parsed.run
+    try:
+        return run(parsed)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reasoning-grpc", description="A language model endpoint for backend services, over gRPC."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_ask(commands)
+    _add_models(commands)
+    _add_classify(commands)
+    _add_check_config(commands)
+    _add_token(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _add_serve(commands: "Commands[argparse.ArgumentParser]") -> None:
+    serve = commands.add_parser("serve", help="run the server", description="Runs the server until it is stopped.")
+    _add_server_options(serve)
+    serve.set_defaults(run=lambda parsed: asyncio.run(server_commands.serve(_flags(parsed), parsed.config)))
+
+
+def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
+    ask = commands.add_parser(
+        "ask", help="ask a server", description="Asks a server, and shows its answer as it comes."
+    )
+    _add_request_options(ask)
+    ask.add_argument("--system", default="", help="a system message to send first")
+    ask.add_argument("--temperature", type=float, help="randomness, 0 to 2")
+    ask.add_argument("--max-output-tokens", type=int, help="most tokens of the answer")
+    ask.add_argument("--effort", choices=client_commands.EFFORTS, help="how much the model itself reasons")
+    ask.add_argument("--show-reasoning", action="store_true", help="show the model's own reasoning")
+    ask.set_defaults(run=lambda parsed: asyncio.run(client_commands.ask(parsed)))
+
+
+def _add_models(commands: "Commands[argparse.ArgumentParser]") -> None:
+    models = commands.add_parser("models", help="list a server's models")
+    _add_client_options(models)
+    models.set_defaults(run=lambda parsed: asyncio.run(client_commands.models(parsed)))
+
+
+def _add_classify(commands: "Commands[argparse.ArgumentParser]") -> None:
+    classify = commands.add_parser("classify", help="ask a server how it would route a prompt")
+    _add_request_options(classify)
+    classify.add_argument("--rules-only", action="store_true", help="do not let a model classify")
+    classify.set_defaults(run=lambda parsed: asyncio.run(client_commands.classify(parsed)))
+
+
+def _add_check_config(commands: "Commands[argparse.ArgumentParser]") -> None:
+    check = commands.add_parser("check-config", help="check a configuration, and show what it makes")
+    _add_server_options(check)
+    check.add_argument("--json", action="store_true", help="print JSON")
+    check.set_defaults(run=lambda parsed: server_commands.check_config(_flags(parsed), parsed.config, parsed.json))
+
+
+def _add_token(commands: "Commands[argparse.ArgumentParser]") -> None:
+    token = commands.add_parser("token", help="make callers' tokens")
+    actions = token.add_subparsers(metavar="ACTION", required=True)
+    new = actions.add_parser("new", help="print a new token, once, and its hash for the configuration")
+    new.add_argument("--json", action="store_true", help="print JSON")
+    new.set_defaults(run=lambda parsed: server_commands.new_token(as_json=parsed.json))
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file; else REASONING_CONFIG")
+    for option in options():
+        if option.type is bool:
+            parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, default=None, help=option.help)
+        else:
+            parser.add_argument(option.flag, metavar=_metavar(option), help=option.help)
+
+
+def _metavar(option: Option) -> str:
+    return option.name.rpartition("_")[2].upper()
+
+
+def _flags(parsed: argparse.Namespace) -> dict[str, object]:
+    return {option.name: getattr(parsed, option.name) for option in options()}
+
+
+def _add_client_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target",
+        default=os.environ.get("REASONING_TARGET") or DEFAULT_TARGET,
+        help="the server, HOST:PORT; else REASONING_TARGET (%(default)s)",
+    )
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token; else REASONING_TOKEN")
+    parser.add_argument("--tls", action="store_true", help="use TLS, with the system's authorities")
+    parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="use TLS, with the authorities in this PEM file")
+    parser.add_argument("--tls-certificate", type=Path, metavar="FILE", help="PEM file to show to the server")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
+    parser.add_argument("--timeout-seconds", type=float, metavar="SECONDS", help="longest time to wait")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+
+
+def _add_request_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("prompt", help='what to ask; "-" reads it from standard input')
+    parser.add_argument("--model", default="", help="the model to ask; else the server's default")
+    parser.add_argument("--mode", choices=client_commands.MODES, help="the path to take; else the server decides")
+    _add_client_options(parser)

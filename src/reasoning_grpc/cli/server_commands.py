@@ -1,0 +1,117 @@
+"""The commands of the server's side: serve, check-config, token new."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reasoning_grpc.cli.logs import set_up_logging
+from reasoning_grpc.config import Config, ConfigError, read_config, token_hash
+from reasoning_grpc.models.embedded import MODEL_NAME, embedded_problem
+from reasoning_grpc.server import Server, StartError, config_problems
+
+
+async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
+    """Runs the server until SIGTERM or SIGINT; a second signal ends the process at once."""
+    try:
+        config = read_config(flags=flags, environment=os.environ, file=file)
+        set_up_logging(config.settings.log_level, config.settings.log_format)
+        server = Server(config)
+    except ConfigError as exc:
+        return _complain(exc.problems)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, number, stopping)
+    starting = asyncio.create_task(server.start())
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+    try:
+        await starting
+    except StartError as exc:
+        return _complain([str(exc)])
+    except asyncio.CancelledError:
+        return 0  # stopped before it had started
+    finally:
+        stopped.cancel()
+    print(f"serving on {server.address}", flush=True)
+    await stopping.wait()
+    await server.stop(config.settings.grace_seconds)
+    return 0
+
+
+def check_config(flags: Mapping[str, Any], file: Path | None, as_json: bool) -> int:
+    """Says what the configuration makes, or everything that is wrong with it."""
+    try:
+        config = read_config(flags=flags, environment=os.environ, file=file)
+        problems = config_problems(config)
+        if config.runs_embedded and (problem := embedded_problem(config.settings.embedded_weights)):
+            problems.append(f"embedded: {problem}")
+    except ConfigError as exc:
+        problems = exc.problems
+    if problems:
+        if as_json:
+            print(json.dumps({"problems": problems}))
+        return _complain(problems)
+    print(json.dumps(_summary(config)) if as_json else _summary_text(config))
+    return 0
+
+
+def new_token(*, as_json: bool) -> int:
+    """Prints a new token and its hash. The token is kept nowhere."""
+    token = f"rgt_{secrets.token_urlsafe(32)}"
+    if as_json:
+        print(json.dumps({"token": token, "token_hash": token_hash(token)}))
+    else:
+        print(f"token:      {token}")
+        print(f"token_hash: {token_hash(token)}")
+        print("Give the token to the caller, now: it is not shown again. The hash goes into [callers.NAME].")
+    return 0
+
+
+def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        os._exit(128 + number)  # a second signal; the embedded model's process notices by itself
+    stopping.set()
+
+
+def _complain(problems: list[str]) -> int:
+    for problem in problems:
+        print(f"reasoning-grpc: {problem}", file=sys.stderr)
+    return 1
+
+
+def _summary(config: Config) -> dict[str, Any]:
+    settings = config.settings
+    models = [
+        {"name": entry.name, "litellm_model": entry.litellm_model, "api_base": entry.api_base, "wire": "own"}
+        for entry in config.models.values()
+    ]
+    if config.runs_embedded:
+        models.append({"name": MODEL_NAME, "litellm_model": "", "api_base": "", "wire": "embedded"})
+    return {
+        "listen": settings.listen,
+        "tls": settings.tls_certificate is not None,
+        "callers": sorted(config.callers),
+        "models": models,
+    }
+
+
+def _summary_text(config: Config) -> str:
+    summary = _summary(config)
+    lines = [
+        "The configuration is sound.",
+        f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
+        f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
+    ]
+    for model in summary["models"]:
+        reached = f"{model['litellm_model']} {model['api_base']}".strip() or "in a process of this server"
+        lines.append(f"model    {model['name']}: {reached}")
+    return "\n".join(lines)

@@ -1,0 +1,210 @@
+"""The tables of the configuration file: models and callers, one entry each."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from reasoning_grpc.types import Capability, Prices, Sampling, Secret
+
+MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+TOKEN_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_NANO: Final = 1_000_000_000
+_MOST_TOKENS: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEntry:
+    """A model that requests can name: `[models.NAME]`."""
+
+    name: str
+    litellm_model: str
+    """litellm's name for it, provider prefix first: "openai/gpt-4o-mini"."""
+    api_base: str = ""
+    api_key: Secret = field(default_factory=lambda: Secret(""))
+    """Read from the environment variable that `api_key_env` names."""
+    description: str = ""
+    capabilities: frozenset[Capability] = frozenset()
+    context_window_tokens: int | None = None
+    max_output_tokens: int | None = None
+    prices: Prices = field(default_factory=Prices)
+    fallback_models: tuple[str, ...] = ()
+    provider_options: frozenset[str] = frozenset()
+    """Names that a request's `provider_options` may use."""
+    system_prompt: str = ""
+    defaults: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerEntry:
+    """Who may call: `[callers.NAME]`."""
+
+    name: str
+    token_hash: str
+    allowed_models: frozenset[str] | None = None
+    """None: all."""
+
+
+class TableReader:
+    """Reads one table, collecting what is wrong with it; every key must be read or it is unknown."""
+
+    def __init__(self, where: str, table: object, problems: list[str]) -> None:
+        self._where = where
+        self._problems = problems
+        self._table: dict[str, Any] = dict(table) if isinstance(table, Mapping) else {}
+        if not isinstance(table, Mapping):
+            self.problem("", "must be a table")
+
+    def problem(self, key: str, text: str) -> None:
+        """Notes what is wrong with a key."""
+        self._problems.append(f"{self._where}{'.' if key else ''}{key}: {text}")
+
+    def text(self, key: str, *, required: bool = False) -> str:
+        """A string; empty when absent."""
+        value = self._table.pop(key, None)
+        if isinstance(value, str) and (value or not required):
+            return value
+        if value is not None:
+            self.problem(key, "must be a string that is not empty" if required else "must be a string")
+        elif required:
+            self.problem(key, "is missing")
+        return ""
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """A list of strings; None when absent."""
+        value = self._table.pop(key, None)
+        if value is None:
+            return None
+        if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+            return tuple(value)
+        self.problem(key, "must be a list of strings")
+        return ()
+
+    def whole(self, key: str, maximum: int = _MOST_TOKENS) -> int | None:
+        """A whole number of at least 1; None when absent."""
+        value = self._table.pop(key, None)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum):
+            return value
+        self.problem(key, f"must be a whole number from 1 to {maximum}")
+        return None
+
+    def number(self, key: str, minimum: float, maximum: float) -> float | None:
+        """A number in the range; None when absent."""
+        value = self._table.pop(key, None)
+        if value is None:
+            return None
+        if isinstance(value, int | Decimal) and not isinstance(value, bool) and minimum <= value <= maximum:
+            return float(value)
+        self.problem(key, f"must be a number from {minimum:g} to {maximum:g}")
+        return None
+
+    def price(self, key: str) -> int | None:
+        """US dollars for a million tokens, as nano-dollars; None when absent."""
+        value = self._table.pop(key, None)
+        if value is None:
+            return None
+        if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 <= value <= 1_000_000:
+            return round(value * _NANO)
+        self.problem(key, "must be US dollars for a million tokens, such as 0.15")
+        return None
+
+    def table(self, key: str) -> "TableReader":
+        """A table in this table; an empty one when absent."""
+        return TableReader(f"{self._where}.{key}", self._table.pop(key, {}), self._problems)
+
+    def finish(self) -> None:
+        """Notes every key that was not read."""
+        for key in self._table:
+            self.problem(key, "is not a known key")
+
+
+def model_entry(name: str, table: object, environment: Mapping[str, str], problems: list[str]) -> ModelEntry:
+    """The entry `[models.NAME]`."""
+    read = TableReader(f"models.{name}", table, problems)
+    if not MODEL_NAME.fullmatch(name):
+        read.problem("", "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first")
+    key_variable = read.text("api_key_env")
+    if key_variable and not environment.get(key_variable):
+        read.problem("api_key_env", f"the environment variable {key_variable} is not set")
+    defaults = read.table("defaults")
+    entry = ModelEntry(
+        name=name,
+        litellm_model=_checked(
+            read, "litellm_model", read.text("litellm_model", required=True), _litellm_model_problem
+        ),
+        api_base=_checked(read, "api_base", read.text("api_base"), _api_base_problem),
+        api_key=Secret(environment.get(key_variable, "")),
+        description=read.text("description"),
+        capabilities=_capabilities(read),
+        context_window_tokens=read.whole("context_window_tokens"),
+        max_output_tokens=read.whole("max_output_tokens"),
+        prices=Prices(
+            input=read.price("input_usd_per_million"),
+            output=read.price("output_usd_per_million"),
+            cached_input=read.price("cached_input_usd_per_million"),
+            cache_write=read.price("cache_write_usd_per_million"),
+        ),
+        fallback_models=read.texts("fallback_models") or (),
+        provider_options=frozenset(read.texts("provider_options") or ()),
+        system_prompt=read.text("system_prompt"),
+        defaults=Sampling(
+            temperature=defaults.number("temperature", 0, 2),
+            top_p=defaults.number("top_p", 0, 1),
+            top_k=defaults.whole("top_k"),
+            max_output_tokens=defaults.whole("max_output_tokens"),
+        ),
+    )
+    defaults.finish()
+    read.finish()
+    return entry
+
+
+def caller_entry(name: str, table: object, problems: list[str]) -> CallerEntry:
+    """The entry `[callers.NAME]`."""
+    read = TableReader(f"callers.{name}", table, problems)
+    allowed = read.texts("allowed_models")
+    entry = CallerEntry(
+        name=name,
+        token_hash=_checked(read, "token_hash", read.text("token_hash", required=True), _token_hash_problem),
+        allowed_models=None if allowed is None else frozenset(allowed),
+    )
+    read.finish()
+    return entry
+
+
+def _checked(read: TableReader, key: str, value: str, problem_of: Callable[[str], str]) -> str:
+    if value and (problem := problem_of(value)):
+        read.problem(key, problem)
+    return value
+
+
+def _litellm_model_problem(value: str) -> str:
+    prefix, _, name = value.partition("/")
+    return "" if prefix and name else 'must be "PROVIDER/MODEL", such as "openai/gpt-4o-mini"'
+
+
+def _api_base_problem(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        sound = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        return 'must be an http or https URL, such as "http://127.0.0.1:8000/v1"'
+    return "must not hold a password; use api_key_env" if url.username or url.password else ""
+
+
+def _token_hash_problem(value: str) -> str:
+    return "" if TOKEN_HASH.fullmatch(value) else "must be what `reasoning-grpc token new` printed as the hash"
+
+
+def _capabilities(read: TableReader) -> frozenset[Capability]:
+    names = read.texts("capabilities") or ()
+    known = {capability.value.lower(): capability for capability in Capability}
+    for name in names:
+        if name not in known:
+            read.problem("capabilities", f"{json.dumps(name)} is none of {', '.join(sorted(known))}")
+    return frozenset(known[name] for name in names if name in known)

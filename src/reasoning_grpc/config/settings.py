@@ -1,0 +1,140 @@
+"""Every option of the server, once: its type, default and explanation.
+
+From this one list come the flags of the command line, the `REASONING_*` variables,
+the keys of `reasoning.toml` and the table in the README.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from reasoning_grpc.config.entries import CallerEntry, ModelEntry
+from reasoning_grpc.types import RoutingMode
+
+ENVIRONMENT_PREFIX: Final = "REASONING_"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    """Text on a terminal, JSON elsewhere."""
+    JSON = "json"
+    TEXT = "text"
+
+
+class EmbeddedUse(StrEnum):
+    """Whether the embedded model runs."""
+
+    AUTO = "auto"
+    """When no other model is configured."""
+    ON = "on"
+    OFF = "off"
+
+
+def _option(default: Any, help_text: str, *, minimum: float | None = None, maximum: float | None = None) -> Any:
+    return field(default=default, metadata={"help": help_text, "minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of the server; defaults suit a laptop."""
+
+    listen: str = _option("127.0.0.1:50051", "Address to listen on, HOST:PORT; port 0 picks a free one.")
+    allow_insecure: bool = _option(
+        False, "Allow an address other than loopback without callers' tokens or without TLS."
+    )
+    tls_certificate: Path | None = _option(None, "PEM file with the server's certificate chain; turns TLS on.")
+    tls_key: Path | None = _option(None, "PEM file with the certificate's private key.")
+    tls_client_ca: Path | None = _option(None, "PEM file of authorities; clients must show a certificate of theirs.")
+    reflection: bool = _option(True, "Serve gRPC reflection, which grpcurl uses.")
+    log_level: str = _option("info", "Least level that is logged: debug, info, warning or error.")
+    log_format: LogFormat = _option(LogFormat.AUTO, "How log lines look: text, json, or auto (text on a terminal).")
+    default_model: str = _option("", "Model for requests that name none; empty: the only or the embedded one.")
+    default_mode: RoutingMode = _option(RoutingMode.PASSTHROUGH, "Mode for requests that ask for none.")
+    embedded: EmbeddedUse = _option(
+        EmbeddedUse.AUTO, "Run the embedded model: on, off, or auto (when no other model is configured)."
+    )
+    embedded_weights: Path | None = _option(None, "GGUF file for the embedded model instead of the packaged one.")
+    embedded_slots: int = _option(2, "Calls that the embedded model serves at once.", minimum=1, maximum=64)
+    embedded_context_tokens: int = _option(
+        4096, "Context window of the embedded model, in tokens a slot.", minimum=256, maximum=8192
+    )
+    first_token_timeout_seconds: float = _option(
+        60.0, "Longest wait for the first piece of an answer, per attempt.", minimum=0.001
+    )
+    stall_timeout_seconds: float = _option(60.0, "Longest silence between two pieces of an answer.", minimum=0.001)
+    model_call_timeout_seconds: float = _option(600.0, "Longest time for one attempt at a model call.", minimum=0.001)
+    connect_timeout_seconds: float = _option(5.0, "Longest time to connect to an upstream.", minimum=0.001)
+    max_retries: int = _option(2, "Most retries of a failed model call with the same model.", minimum=0, maximum=10)
+    max_upstream_connections: int = _option(1024, "Most connections to all upstreams together.", minimum=1)
+    max_request_bytes: int = _option(
+        16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
+    )
+    max_messages: int = _option(1000, "Most messages in a request.", minimum=1)
+    max_tools: int = _option(128, "Most tools in a request.", minimum=1)
+    grace_seconds: float = _option(30.0, "How long calls may go on after a signal to stop.", minimum=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that the server is told at start."""
+
+    settings: Settings = field(default_factory=Settings)
+    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+    callers: Mapping[str, CallerEntry] = field(default_factory=dict)
+
+    @property
+    def runs_embedded(self) -> bool:
+        """Whether the embedded model is to run."""
+        use = self.settings.embedded
+        return use is EmbeddedUse.ON or (use is EmbeddedUse.AUTO and not self.models)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option, under its three names."""
+
+    name: str
+    """Key in the file."""
+    type: Any
+    default: Any
+    help: str
+    minimum: float | None
+    maximum: float | None
+
+    @property
+    def flag(self) -> str:
+        """On the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """In the environment."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+
+def options() -> Iterator[Option]:
+    """Every option, in the order in which they are explained."""
+    settings_field: Field[Any]
+    for settings_field in fields(Settings):
+        known = settings_field.metadata
+        yield Option(
+            settings_field.name,
+            settings_field.type,
+            settings_field.default,
+            known["help"],
+            known["minimum"],
+            known["maximum"],
+        )
+
+
+def token_hash(token: str) -> str:
+    """How a caller's token stands in the configuration.
+
+    Tokens are 256 random bits, so a plain SHA-256 cannot be searched.
+    """
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()

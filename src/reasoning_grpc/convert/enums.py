@@ -1,0 +1,51 @@
+"""Our enums and those of the proto, each value once, by name."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+
+from reasoning_grpc import types
+from reasoning_grpc.v1 import (
+    completion_pb2,
+    errors_pb2,
+    messages_pb2,
+    models_pb2,
+    routing_pb2,
+    usage_pb2,
+)
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class EnumPair(Generic[E]):
+    """An enum of ours and its counterpart, whose values carry a prefix.
+
+    The generated stubs give each enum an integer type of its own; here they are all Any.
+    """
+
+    def __init__(self, ours: type[E], theirs: Any, prefix: str) -> None:
+        self.to_proto: Final[Mapping[E, Any]] = {member: theirs.Value(f"{prefix}_{member.value}") for member in ours}
+        self.from_proto: Final[Mapping[int, E]] = {number: member for member, number in self.to_proto.items()}
+
+
+ROLE: Final = EnumPair(types.Role, messages_pb2.Role, "ROLE")
+TOOL_CHOICE_MODE: Final = EnumPair(types.ToolChoiceMode, completion_pb2.ToolChoiceMode, "TOOL_CHOICE_MODE")
+REASONING_EFFORT: Final = EnumPair(types.ReasoningEffort, completion_pb2.ReasoningEffort, "REASONING_EFFORT")
+ROUTING_MODE: Final = EnumPair(types.RoutingMode, routing_pb2.RoutingMode, "ROUTING_MODE")
+ROUTE_SOURCE: Final = EnumPair(types.RouteSource, routing_pb2.RouteSource, "ROUTE_SOURCE")
+FINISH_REASON: Final = EnumPair(types.FinishReason, usage_pb2.FinishReason, "FINISH_REASON")
+USAGE_SOURCE: Final = EnumPair(types.UsageSource, usage_pb2.UsageSource, "USAGE_SOURCE")
+TOKEN_KIND: Final = EnumPair(types.TokenKind, usage_pb2.TokenKind, "TOKEN_KIND")
+MODEL_CALL_PURPOSE: Final = EnumPair(types.ModelCallPurpose, usage_pb2.ModelCallPurpose, "MODEL_CALL_PURPOSE")
+MODEL_SOURCE_KIND: Final = EnumPair(types.ModelSourceKind, models_pb2.ModelSourceKind, "MODEL_SOURCE_KIND")
+MODEL_STATE: Final = EnumPair(types.ModelState, models_pb2.ModelState, "MODEL_STATE")
+MODEL_CAPABILITY: Final = EnumPair(types.Capability, models_pb2.ModelCapability, "MODEL_CAPABILITY")
+
+REASON_PREFIX: Final = "ERROR_REASON_"
+
+
+def error_reason(reason: str) -> Any:
+    """The enum value of a reason; unspecified for one that has none, such as a cancellation."""
+    names = errors_pb2.ErrorReason.keys()
+    name = REASON_PREFIX + reason
+    return errors_pb2.ErrorReason.Value(name) if name in names else 0

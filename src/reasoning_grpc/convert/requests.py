@@ -1,0 +1,315 @@
+"""Requests -> our types. Whatever a caller can get wrong is found here, all of it at once.
+
+Field paths are those of `CompleteRequest`, also where it stands inside another request.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+
+from reasoning_grpc.convert import enums
+from reasoning_grpc.convert.checks import Checks
+from reasoning_grpc.convert.conversation import conversation
+from reasoning_grpc.types import (
+    CompletionRequest,
+    IncludeOptions,
+    ModelFilter,
+    ReasoningOptions,
+    ResponseFormat,
+    ResponseFormatKind,
+    RoutingOptions,
+    Sampling,
+    Tool,
+    ToolChoice,
+)
+from reasoning_grpc.v1 import (
+    classification_pb2,
+    completion_pb2,
+    events_pb2,
+    models_pb2,
+    routing_pb2,
+)
+
+E = TypeVar("E")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME_TEXT: Final = "It must be 1 to 64 of letters, digits, underscore and dash."
+REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
+_NOT_SERVED: Final = "This build does not serve it yet."
+_LONGEST_MODEL_NAME: Final = 128
+_MOST_STOPS: Final = 16
+_MOST_LABELS: Final = 32
+_MOST_FALLBACKS: Final = 8
+_MOST_BIASES: Final = 1024
+_DEFAULT_PAGE: Final = 100
+_LARGEST_PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Our own caps on a request."""
+
+    messages: int = 1000
+    tools: int = 128
+
+
+def completion_request(message: completion_pb2.CompleteRequest, caps: Caps) -> CompletionRequest:
+    """The request. Raises InvalidRequest, RequestTooLarge and UnsupportedParameter."""
+    checks = Checks()
+    request = _completion_request(message, caps, checks)
+    checks.finish()
+    return request
+
+
+def stream_request(message: events_pb2.StreamCompleteRequest, caps: Caps) -> tuple[CompletionRequest, float | None]:
+    """The request, and the interval of heartbeats in seconds. Raises like `completion_request`."""
+    checks = Checks()
+    if not message.HasField("request"):
+        checks.invalid("request", "It is required.")
+    request = _completion_request(message.request, caps, checks) if message.HasField("request") else None
+    heartbeat = None
+    if message.stream_options.HasField("heartbeat_interval"):
+        heartbeat = _seconds(message.stream_options.heartbeat_interval)
+        checks.number("stream_options.heartbeat_interval", heartbeat, 0.1, 3600)
+    checks.finish()
+    assert request is not None
+    return request, heartbeat
+
+
+def classify_request(message: classification_pb2.ClassifyRequest, caps: Caps) -> CompletionRequest:
+    """The request whose routing is asked for. Raises like `completion_request`."""
+    checks = Checks()
+    if not message.HasField("request"):
+        checks.invalid("request", "It is required.")
+        checks.finish()
+    return completion_request(message.request, caps)
+
+
+def list_models_request(message: models_pb2.ListModelsRequest) -> tuple[ModelFilter, int, str]:
+    """The filter, page size and page token. Raises InvalidRequest."""
+    checks = Checks()
+    checks.number("page_size", message.page_size, 0, _LARGEST_PAGE)
+    checks.text("page_token", message.page_token, 1024)
+    checks.text("filter.name_contains", message.filter.name_contains, _LONGEST_MODEL_NAME)
+    for index, number in enumerate(message.filter.capabilities):
+        _known(f"filter.capabilities[{index}]", number, enums.MODEL_CAPABILITY.from_proto, checks)
+    for index, state in enumerate(message.filter.states):
+        _known(f"filter.states[{index}]", state, enums.MODEL_STATE.from_proto, checks)
+    checks.finish()
+    model_filter = ModelFilter(
+        message.filter.name_contains,
+        frozenset(enums.MODEL_CAPABILITY.from_proto[number] for number in message.filter.capabilities),
+        frozenset(enums.MODEL_STATE.from_proto[number] for number in message.filter.states),
+    )
+    return model_filter, message.page_size or _DEFAULT_PAGE, message.page_token
+
+
+def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, checks: Checks) -> CompletionRequest:
+    checks.text("model", message.model, _LONGEST_MODEL_NAME)
+    if not message.model.isprintable():
+        checks.invalid("model", "It must be printable.")
+    _refuse_what_is_not_served(message, checks)
+    if message.request_id:
+        checks.pattern("request_id", message.request_id, REQUEST_ID, "It must be 1 to 128 visible ASCII characters.")
+    checks.text("end_user", message.end_user, 256)
+    tools = _tools(message, caps, checks)
+    return CompletionRequest(
+        model=message.model,
+        messages=conversation(message.messages, caps.messages, checks),
+        sampling=_sampling(message.sampling, checks),
+        tools=tools,
+        tool_choice=_tool_choice(message, tools, checks),
+        parallel_tool_calls=_parallel_tool_calls(message, checks),
+        response_format=_response_format(message, checks),
+        reasoning=_reasoning(message.reasoning, checks),
+        routing=_routing(message.routing, checks),
+        fallback_models=_fallback_models(message, checks),
+        include=IncludeOptions(
+            tool_results=message.include.tool_results,
+            thoughts=message.include.thoughts,
+            model_calls=message.include.model_calls,
+        ),
+        labels=_labels(message, checks),
+        end_user=message.end_user,
+        provider_options=_provider_options(message, checks),
+    )
+
+
+def _refuse_what_is_not_served(message: completion_pb2.CompleteRequest, checks: Checks) -> None:
+    """Fields of the API that later builds serve are refused, never ignored."""
+    if message.HasField("agent"):
+        checks.unsupported("agent", _NOT_SERVED)
+    if message.context_policy not in completion_pb2.ContextPolicy.values():
+        checks.invalid("context_policy", "It is not a known value.")
+    elif message.context_policy:
+        checks.unsupported("context_policy", _NOT_SERVED)
+
+
+def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
+    by_name: Any = message  # the stubs want literal names
+
+    def optional(name: str, minimum: float, maximum: float, *, above_minimum: bool = False) -> float | None:
+        if not by_name.HasField(name):
+            return None
+        value: float = getattr(message, name)
+        checks.number(f"sampling.{name}", value, minimum, maximum, above_minimum=above_minimum)
+        return value
+
+    def whole(name: str, minimum: int, maximum: int = 2**63 - 1) -> int | None:
+        value = optional(name, minimum, maximum)
+        return None if value is None else int(value)
+
+    if checks.count("sampling.stop", len(message.stop), _MOST_STOPS):
+        for index, stop in enumerate(message.stop):
+            checks.text(f"sampling.stop[{index}]", stop, 256, required=True)
+    if checks.count("sampling.logit_bias", len(message.logit_bias), _MOST_BIASES):
+        for token, bias in message.logit_bias.items():
+            checks.number(f"sampling.logit_bias[{token}]", bias, -100, 100)
+    logprobs = message.logprobs if message.HasField("logprobs") else None
+    top_logprobs = whole("top_logprobs", 0, 20)
+    if top_logprobs is not None and not logprobs:
+        checks.invalid("sampling.top_logprobs", "It requires `logprobs` to be true.")
+    return Sampling(
+        temperature=optional("temperature", 0, 2),
+        top_p=optional("top_p", 0, 1, above_minimum=True),
+        top_k=whole("top_k", 1),
+        max_output_tokens=whole("max_output_tokens", 1),
+        stop=tuple(message.stop),
+        seed=message.seed if message.HasField("seed") else None,
+        presence_penalty=optional("presence_penalty", -2, 2),
+        frequency_penalty=optional("frequency_penalty", -2, 2),
+        logit_bias=dict(message.logit_bias),
+        logprobs=logprobs,
+        top_logprobs=top_logprobs,
+    )
+
+
+def _tools(message: completion_pb2.CompleteRequest, caps: Caps, checks: Checks) -> tuple[Tool, ...]:
+    if not checks.count("tools", len(message.tools), caps.tools):
+        return ()
+    seen: set[str] = set()
+    for index, tool in enumerate(message.tools):
+        path = f"tools[{index}]"
+        checks.pattern(f"{path}.name", tool.name, _NAME, _NAME_TEXT)
+        if tool.name in seen:
+            checks.invalid(f"{path}.name", "Another tool has this name.")
+        seen.add(tool.name)
+        if tool.parameters_schema:
+            checks.json_text(f"{path}.parameters_schema", tool.parameters_schema, want_object=True)
+    return tuple(
+        Tool(tool.name, tool.description, tool.parameters_schema, tool.strict if tool.HasField("strict") else None)
+        for tool in message.tools
+    )
+
+
+def _tool_choice(message: completion_pb2.CompleteRequest, tools: tuple[Tool, ...], checks: Checks) -> ToolChoice | None:
+    if not message.HasField("tool_choice"):
+        return None
+    if not message.tools:
+        checks.invalid("tool_choice", "It requires `tools`.")
+    choice = message.tool_choice
+    match choice.WhichOneof("choice"):
+        case "mode":
+            mode = _known("tool_choice.mode", choice.mode, enums.TOOL_CHOICE_MODE.from_proto, checks)
+            return ToolChoice(mode=mode)
+        case "tool":
+            if message.tools and choice.tool not in {tool.name for tool in tools}:
+                checks.invalid("tool_choice.tool", "It is not the name of one of `tools`.")
+            return ToolChoice(tool=choice.tool)
+        case _:
+            checks.invalid("tool_choice", "It must hold a mode or a tool.")
+            return None
+
+
+def _parallel_tool_calls(message: completion_pb2.CompleteRequest, checks: Checks) -> bool | None:
+    if not message.HasField("parallel_tool_calls"):
+        return None
+    if not message.tools:
+        checks.invalid("parallel_tool_calls", "It requires `tools`.")
+    return message.parallel_tool_calls
+
+
+def _response_format(message: completion_pb2.CompleteRequest, checks: Checks) -> ResponseFormat | None:
+    if not message.HasField("response_format"):
+        return None
+    match message.response_format.WhichOneof("format"):
+        case "text":
+            return ResponseFormat(ResponseFormatKind.TEXT)
+        case "json_object":
+            return ResponseFormat(ResponseFormatKind.JSON_OBJECT)
+        case "json_schema":
+            schema = message.response_format.json_schema
+            path = "response_format.json_schema"
+            checks.pattern(f"{path}.name", schema.name, _NAME, _NAME_TEXT)
+            checks.json_text(f"{path}.schema", schema.schema, want_object=True)
+            strict = schema.strict if schema.HasField("strict") else None
+            return ResponseFormat(
+                ResponseFormatKind.JSON_SCHEMA, schema.name, schema.schema, schema.description, strict
+            )
+        case _:
+            checks.invalid("response_format", "It must hold a format.")
+            return None
+
+
+def _reasoning(message: completion_pb2.ReasoningOptions, checks: Checks) -> ReasoningOptions:
+    match message.WhichOneof("amount"):
+        case "effort":
+            effort = _known("reasoning.effort", message.effort, enums.REASONING_EFFORT.from_proto, checks)
+            return ReasoningOptions(effort=effort, include=message.include)
+        case "budget_tokens":
+            checks.number("reasoning.budget_tokens", message.budget_tokens, 1, 2**31 - 1)
+            return ReasoningOptions(budget_tokens=message.budget_tokens, include=message.include)
+        case _:
+            return ReasoningOptions(include=message.include)
+
+
+def _routing(message: routing_pb2.RoutingOptions, checks: Checks) -> RoutingOptions:
+    if message.route and message.mode:
+        checks.invalid("routing", "It must hold a mode or a route, not both.")
+    elif message.route:
+        checks.unsupported("routing.route", _NOT_SERVED)
+    if message.preference not in routing_pb2.RoutingPreference.values():
+        checks.invalid("routing.preference", "It is not a known value.")
+    elif message.preference:
+        checks.unsupported("routing.preference", _NOT_SERVED)
+    if not message.mode:
+        return RoutingOptions()
+    return RoutingOptions(_known("routing.mode", message.mode, enums.ROUTING_MODE.from_proto, checks))
+
+
+def _fallback_models(message: completion_pb2.CompleteRequest, checks: Checks) -> tuple[str, ...]:
+    if checks.count("fallback_models", len(message.fallback_models), _MOST_FALLBACKS):
+        for index, name in enumerate(message.fallback_models):
+            checks.text(f"fallback_models[{index}]", name, _LONGEST_MODEL_NAME, required=True)
+    return tuple(message.fallback_models)
+
+
+def _labels(message: completion_pb2.CompleteRequest, checks: Checks) -> dict[str, str]:
+    if checks.count("labels", len(message.labels), _MOST_LABELS):
+        for key, value in message.labels.items():
+            checks.text(f"labels[{key}]", key, 64, required=True)
+            checks.text(f"labels[{key}]", value, 256)
+    return dict(message.labels)
+
+
+def _provider_options(message: completion_pb2.CompleteRequest, checks: Checks) -> dict[str, str]:
+    if checks.count("provider_options", len(message.provider_options), _MOST_LABELS):
+        for name, value in message.provider_options.items():
+            checks.text(f"provider_options[{name}]", name, 64, required=True)
+            checks.json_text(f"provider_options[{name}]", value, want_object=False)
+    return dict(message.provider_options)
+
+
+def _known(path: str, number: int, known: Mapping[int, E], checks: Checks) -> E | None:
+    """The value of this number; None, and noted, when it is unspecified or unknown."""
+    value = known.get(number)
+    if value is None:
+        checks.invalid(path, "It is not a known value." if number else "It must be specified.")
+    return value
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9

@@ -1,0 +1,339 @@
+"""Our types -> responses."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from reasoning_grpc import events
+from reasoning_grpc.convert import enums
+from reasoning_grpc.convert.conversation import message_proto
+from reasoning_grpc.errors import Progress
+from reasoning_grpc.streams import Completion
+from reasoning_grpc.types import (
+    Attempt,
+    Cost,
+    EffectiveSetting,
+    ModelCallUsage,
+    ModelInfo,
+    ModelPage,
+    ModelSource,
+    Prices,
+    RouteDecision,
+    Timings,
+    Usage,
+)
+from reasoning_grpc.v1 import (
+    classification_pb2,
+    completion_pb2,
+    events_pb2,
+    interruption_pb2,
+    models_pb2,
+    routing_pb2,
+    usage_pb2,
+)
+
+_NANO: Final = 1_000_000_000
+
+
+def complete_response(completion: Completion) -> completion_pb2.CompleteResponse:
+    """The whole answer."""
+    started, completed = completion.started, completion.completed
+    return completion_pb2.CompleteResponse(
+        response_id=completion.response_id,
+        trace_id=started.trace_id,
+        route=route_decision(started.route),
+        model=completed.model,
+        message=message_proto(completion.message),
+        finish_reason=enums.FINISH_REASON.to_proto[completed.finish_reason],
+        provider_finish_reason=completed.provider_finish_reason,
+        usage=_usage(completed.usage, completed.model_calls),
+        cost=None if completed.cost is None else _cost(completed.cost),
+        timings=_timings(completed.timings),
+        attempts=[_attempt(attempt) for attempt in completed.attempts],
+        effective_settings=[_effective_setting(setting) for setting in started.effective_settings],
+    )
+
+
+def stream_response(stamped: events.StreamEvent) -> events_pb2.StreamCompleteResponse:
+    """One event."""
+    name, convert = _EVENTS[type(stamped.event)]
+    payload: dict[str, Any] = {name: convert(stamped.event)}
+    return events_pb2.StreamCompleteResponse(
+        response_id=stamped.response_id,
+        sequence=stamped.sequence,
+        elapsed=_duration(stamped.elapsed_seconds),
+        step=stamped.step,
+        call=stamped.call,
+        **payload,
+    )
+
+
+def classify_response(decision: RouteDecision) -> classification_pb2.ClassifyResponse:
+    """How a request would be routed."""
+    return classification_pb2.ClassifyResponse(route=route_decision(decision))
+
+
+def list_models_response(page: ModelPage) -> models_pb2.ListModelsResponse:
+    """A page of models."""
+    return models_pb2.ListModelsResponse(
+        models=[_model(info) for info in page.models],
+        next_page_token=page.next_page_token,
+        sources=[_source(source) for source in page.sources],
+    )
+
+
+def route_decision(decision: RouteDecision) -> routing_pb2.RouteDecision:
+    """A decision, also for the details of a status."""
+    asked: Any = 0 if decision.asked_mode is None else enums.ROUTING_MODE.to_proto[decision.asked_mode]
+    return routing_pb2.RouteDecision(
+        route=decision.route,
+        mode=enums.ROUTING_MODE.to_proto[decision.mode],
+        model=decision.model,
+        source=enums.ROUTE_SOURCE.to_proto[decision.source],
+        rule_id=decision.rule_id,
+        reason=decision.reason,
+        asked_mode=asked,
+    )
+
+
+def interruption(progress: Progress) -> interruption_pb2.Interruption:
+    """How far a failed call had come, for the details of a status."""
+    return interruption_pb2.Interruption(
+        response_id=progress.response_id,
+        usage=_usage(progress.usage, ()),
+        cost=None if progress.cost is None else _cost(progress.cost),
+        model_calls=progress.model_calls,
+        attempts=progress.attempts,
+        last_sequence=progress.last_sequence,
+        content_characters=progress.content_characters,
+    )
+
+
+def _started(event: events.Started) -> events_pb2.Started:
+    return events_pb2.Started(
+        route=route_decision(event.route),
+        model=event.model,
+        trace_id=event.trace_id,
+        effective_settings=[_effective_setting(setting) for setting in event.effective_settings],
+    )
+
+
+def _model_call_started(event: events.ModelCallStarted) -> events_pb2.ModelCallStarted:
+    return events_pb2.ModelCallStarted(
+        purpose=enums.MODEL_CALL_PURPOSE.to_proto[event.purpose],
+        model=event.model,
+        attempt=event.attempt,
+    )
+
+
+def _model_call_finished(event: events.ModelCallFinished) -> events_pb2.ModelCallFinished:
+    return events_pb2.ModelCallFinished(
+        purpose=enums.MODEL_CALL_PURPOSE.to_proto[event.purpose],
+        model=event.model,
+        attempt=event.attempt,
+        finish_reason=enums.FINISH_REASON.to_proto[event.finish_reason],
+        provider_finish_reason=event.provider_finish_reason,
+        usage=_usage(event.usage, ()),
+    )
+
+
+def _reasoning_delta(event: events.ReasoningDelta) -> events_pb2.ReasoningDelta:
+    if event.redacted:
+        return events_pb2.ReasoningDelta(redacted=event.redacted, signature=event.signature)
+    return events_pb2.ReasoningDelta(text=event.text, signature=event.signature)
+
+
+def _content_delta(event: events.ContentDelta) -> events_pb2.ContentDelta:
+    return events_pb2.ContentDelta(
+        text=event.text,
+        logprobs=[_token_logprob(logprob) for logprob in event.logprobs],
+        refusal=event.refusal,
+    )
+
+
+def _token_logprob(logprob: events.TokenLogprob) -> events_pb2.TokenLogprob:
+    return events_pb2.TokenLogprob(
+        token=logprob.token,
+        logprob=logprob.logprob,
+        token_bytes=logprob.token_bytes,
+        alternatives=[
+            events_pb2.AlternativeToken(token=other.token, logprob=other.logprob, token_bytes=other.token_bytes)
+            for other in logprob.alternatives
+        ],
+    )
+
+
+def _tool_call_delta(event: events.ToolCallDelta) -> events_pb2.ToolCallDelta:
+    return events_pb2.ToolCallDelta(
+        call_id=event.call_id,
+        index=event.index,
+        name=event.name,
+        arguments=event.arguments,
+        signature=event.signature,
+    )
+
+
+def _attempt_switched(event: events.AttemptSwitched) -> events_pb2.AttemptSwitched:
+    return events_pb2.AttemptSwitched(
+        from_model=event.from_model,
+        to_model=event.to_model,
+        attempt=event.attempt,
+        failure=enums.error_reason(event.failure),
+        http_status=event.http_status,
+        delay=_duration(event.delay_seconds),
+    )
+
+
+def _heartbeat(_event: events.Heartbeat) -> events_pb2.Heartbeat:
+    return events_pb2.Heartbeat()
+
+
+def _completed(event: events.Completed) -> events_pb2.Completed:
+    return events_pb2.Completed(
+        finish_reason=enums.FINISH_REASON.to_proto[event.finish_reason],
+        provider_finish_reason=event.provider_finish_reason,
+        model=event.model,
+        usage=_usage(event.usage, event.model_calls),
+        cost=None if event.cost is None else _cost(event.cost),
+        timings=_timings(event.timings),
+        attempts=[_attempt(attempt) for attempt in event.attempts],
+    )
+
+
+_EVENTS: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
+    events.Started: ("started", _started),
+    events.ModelCallStarted: ("model_call_started", _model_call_started),
+    events.ModelCallFinished: ("model_call_finished", _model_call_finished),
+    events.ReasoningDelta: ("reasoning_delta", _reasoning_delta),
+    events.ContentDelta: ("content_delta", _content_delta),
+    events.ToolCallDelta: ("tool_call_delta", _tool_call_delta),
+    events.AttemptSwitched: ("attempt_switched", _attempt_switched),
+    events.Heartbeat: ("heartbeat", _heartbeat),
+    events.Completed: ("completed", _completed),
+}
+"""Each event class: its field in the oneof, and its converter."""
+
+
+def _usage(usage: Usage, model_calls: tuple[ModelCallUsage, ...]) -> usage_pb2.Usage:
+    return usage_pb2.Usage(
+        **_counts(usage),
+        model_calls=[
+            usage_pb2.ModelCallUsage(
+                call=entry.call,
+                purpose=enums.MODEL_CALL_PURPOSE.to_proto[entry.purpose],
+                model=entry.model,
+                **_counts(entry.usage),
+            )
+            for entry in model_calls
+        ],
+    )
+
+
+def _counts(usage: Usage) -> dict[str, Any]:
+    """The fields that `Usage` and `ModelCallUsage` share; None leaves one unset."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "total_tokens": usage.total_tokens,
+        "source": enums.USAGE_SOURCE.to_proto[usage.source],
+    }
+
+
+def _cost(cost: Cost) -> usage_pb2.Cost:
+    return usage_pb2.Cost(
+        total_nano_usd=cost.total_nano_usd,
+        items=[
+            usage_pb2.CostItem(
+                model=item.model,
+                kind=enums.TOKEN_KIND.to_proto[item.kind],
+                tokens=item.tokens,
+                nano_usd=item.nano_usd,
+            )
+            for item in cost.items
+        ],
+    )
+
+
+def _timings(timings: Timings) -> usage_pb2.Timings:
+    first_token = timings.first_token_seconds
+    return usage_pb2.Timings(
+        queue=_duration(timings.queue_seconds),
+        routing=_duration(timings.routing_seconds),
+        first_token=None if first_token is None else _duration(first_token),
+        total=_duration(timings.total_seconds),
+        overhead=_duration(timings.overhead_seconds),
+    )
+
+
+def _attempt(attempt: Attempt) -> usage_pb2.Attempt:
+    return usage_pb2.Attempt(
+        call=attempt.call,
+        number=attempt.number,
+        model=attempt.model,
+        started=_duration(attempt.started_seconds),
+        duration=_duration(attempt.duration_seconds),
+        failure=enums.error_reason(attempt.failure),
+        http_status=attempt.http_status,
+    )
+
+
+def _effective_setting(setting: EffectiveSetting) -> completion_pb2.EffectiveSetting:
+    return completion_pb2.EffectiveSetting(
+        field=setting.field, asked=setting.asked, effective=setting.effective, reason=setting.reason
+    )
+
+
+def _model(info: ModelInfo) -> models_pb2.Model:
+    return models_pb2.Model(
+        name=info.name,
+        description=info.description,
+        source=enums.MODEL_SOURCE_KIND.to_proto[info.source],
+        provider=info.provider,
+        is_default=info.is_default,
+        state=enums.MODEL_STATE.to_proto[info.state],
+        capabilities=sorted(enums.MODEL_CAPABILITY.to_proto[capability] for capability in info.capabilities),
+        limits=models_pb2.ModelLimits(
+            context_window_tokens=info.context_window_tokens, max_output_tokens=info.max_output_tokens
+        ),
+        prices=_prices(info.prices),
+        fallback_models=info.fallback_models,
+        provider_options=sorted(info.provider_options),
+    )
+
+
+def _prices(prices: Prices) -> models_pb2.ModelPrices | None:
+    if prices == Prices():
+        return None
+    return models_pb2.ModelPrices(
+        input_nano_usd_per_million=prices.input,
+        cached_input_nano_usd_per_million=prices.cached_input,
+        cache_write_nano_usd_per_million=prices.cache_write,
+        output_nano_usd_per_million=prices.output,
+    )
+
+
+def _source(source: ModelSource) -> models_pb2.ModelSource:
+    return models_pb2.ModelSource(
+        kind=enums.MODEL_SOURCE_KIND.to_proto[source.kind],
+        updated_at=None if source.updated_at is None else _timestamp(source.updated_at),
+        stale=source.stale,
+        failure=enums.error_reason(source.failure),
+        models=source.models,
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    whole, nanos = divmod(round(seconds * _NANO), _NANO)
+    return Duration(seconds=whole, nanos=nanos)
+
+
+def _timestamp(when: datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(when)
+    return timestamp

@@ -1,0 +1,163 @@
+"""What a stream yields: one small dataclass a kind.
+
+A model call yields `ModelEvent`s: deltas as they arrive, `AttemptSwitched` where
+an attempt failed before its first delta, and `ModelFinished` once, last, when the
+upstream gave a finish reason. The engine yields `StreamEvent`s, each around an
+`Event`: `Started` first, `Completed` last and only when all went well.
+"""
+
+from dataclasses import dataclass
+
+from reasoning_grpc.types import (
+    Attempt,
+    Cost,
+    EffectiveSetting,
+    FinishReason,
+    ModelCallPurpose,
+    RouteDecision,
+    Timings,
+    Usage,
+)
+from reasoning_grpc.types.usage import ModelCallUsage
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's own reasoning; a signature ends the part it belongs to."""
+
+    text: str = ""
+    redacted: bytes = b""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeToken:
+    """A token that the model might have picked instead."""
+
+    token: str
+    logprob: float
+    token_bytes: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of the answer and how likely it was."""
+
+    token: str
+    logprob: float
+    token_bytes: bytes = b""
+    alternatives: tuple[AlternativeToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDelta:
+    """A piece of the answer."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    refusal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a call of one of the caller's tools; the name comes in the first piece only."""
+
+    call_id: str
+    index: int
+    name: str = ""
+    arguments: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSwitched:
+    """An attempt at a model call failed before its first delta; another follows after `delay_seconds`."""
+
+    from_model: str
+    to_model: str
+    attempt: int
+    failure: str
+    http_status: int = 0
+    delay_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinished:
+    """A model call ended, with the finish reason that the upstream really sent."""
+
+    model: str
+    finish_reason: FinishReason
+    provider_finish_reason: str
+    usage: Usage
+    upstream_seconds: float = 0.0
+    """Time spent waiting for the upstream."""
+
+
+Delta = ReasoningDelta | ContentDelta | ToolCallDelta
+ModelEvent = Delta | AttemptSwitched | ModelFinished
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The route is decided."""
+
+    route: RouteDecision
+    model: str
+    trace_id: str = ""
+    effective_settings: tuple[EffectiveSetting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallStarted:
+    """A model call begins (attempt 1), or is attempted again."""
+
+    purpose: ModelCallPurpose
+    model: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallFinished:
+    """A model call ended well."""
+
+    purpose: ModelCallPurpose
+    model: str
+    attempt: int
+    finish_reason: FinishReason
+    provider_finish_reason: str
+    usage: Usage
+    upstream_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Nothing else happened for the time asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The answer is complete."""
+
+    finish_reason: FinishReason
+    provider_finish_reason: str
+    model: str
+    usage: Usage
+    model_calls: tuple[ModelCallUsage, ...]
+    cost: Cost | None
+    timings: Timings
+    attempts: tuple[Attempt, ...]
+
+
+Event = Started | ModelCallStarted | ModelCallFinished | Delta | AttemptSwitched | Heartbeat | Completed
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """An event and its place in the stream."""
+
+    response_id: str
+    sequence: int
+    elapsed_seconds: float
+    call: int
+    event: Event
+    step: int = 0

@@ -1,0 +1,192 @@
+"""`Ledger`: what one request has used so far, read off its events as they pass."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+
+from reasoning_grpc.errors import Progress, ReasoningError, UpstreamError
+from reasoning_grpc.events import (
+    AttemptSwitched,
+    Completed,
+    ContentDelta,
+    Event,
+    ModelCallFinished,
+    ModelCallStarted,
+    ReasoningDelta,
+    ToolCallDelta,
+)
+from reasoning_grpc.types import (
+    Attempt,
+    Cost,
+    ModelCallPurpose,
+    ModelCallUsage,
+    Prices,
+    Timings,
+    Usage,
+    UsageSource,
+    estimated_tokens,
+    text_bytes,
+)
+
+
+@dataclass(slots=True)
+class _OpenAttempt:
+    """The attempt under way."""
+
+    call: int
+    purpose: ModelCallPurpose
+    model: str
+    number: int
+    started_seconds: float
+    output_bytes: int = 0
+    answered: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """The account of one request. Clock times are seconds of the event loop's clock."""
+
+    response_id: str
+    arrived: float
+    clock: Callable[[], float]
+    prices_of: Callable[[str], Prices]
+    calls: int = 0
+    """Model calls begun; also the number of the call under way."""
+    attempts: list[Attempt] = field(default_factory=list)
+    """Attempts that have ended."""
+    anything_sent: bool = False
+    content_characters: int = 0
+    _prompt_tokens: int = 0
+    _routed_seconds: float = 0.0
+    _first_token_seconds: float | None = None
+    _upstream_seconds: float = 0.0
+    _client_seconds: float = 0.0
+    _open: _OpenAttempt | None = None
+    _reached: bool = False
+    _usages: list[ModelCallUsage] = field(default_factory=list)
+    _last_call: ModelCallFinished | None = None
+
+    def elapsed_seconds(self) -> float:
+        """Time since the request arrived."""
+        return self.clock() - self.arrived
+
+    def routed(self, prompt_tokens: int) -> None:
+        """The route is decided; the prompt has about this many tokens."""
+        self._routed_seconds = self.elapsed_seconds()
+        self._prompt_tokens = prompt_tokens
+
+    def read_by_client(self, seconds: float) -> None:
+        """The client took so long to read an event."""
+        self._client_seconds += seconds
+
+    def note(self, event: Event) -> None:
+        """Enters one event."""
+        match event:
+            case ContentDelta(text=text):
+                self.content_characters += len(text)
+                self._note_delta(text)
+            case ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
+                self._note_delta(text)
+            case ModelCallStarted(purpose=purpose, model=model, attempt=number):
+                self.calls += number == 1
+                self._open = _OpenAttempt(self.calls, purpose, model, number, self.elapsed_seconds())
+            case AttemptSwitched(failure=failure, http_status=http_status, delay_seconds=delay):
+                self._reached = self._reached or http_status > 0
+                self._upstream_seconds += self._close_attempt(failure, http_status) + delay
+            case ModelCallFinished():
+                self._close_attempt()
+                self._upstream_seconds += event.upstream_seconds
+                self._last_call = event
+                self._usages.append(ModelCallUsage(self.calls, event.purpose, event.model, event.usage))
+            case _:
+                pass
+
+    def completed(self) -> Completed:
+        """The last event: the model call that ended last was the answer."""
+        answer = self._last_call
+        if answer is None:
+            raise ValueError("no model call has ended")
+        usage = self._usage()
+        assert usage is not None
+        total = self.elapsed_seconds()
+        return Completed(
+            finish_reason=answer.finish_reason,
+            provider_finish_reason=answer.provider_finish_reason,
+            model=answer.model,
+            usage=usage,
+            model_calls=tuple(self._usages),
+            cost=self._cost(),
+            timings=Timings(
+                queue_seconds=0.0,
+                routing_seconds=self._routed_seconds,
+                first_token_seconds=self._first_token_seconds,
+                total_seconds=total,
+                overhead_seconds=max(0.0, total - self._upstream_seconds - self._client_seconds),
+            ),
+            attempts=tuple(self.attempts),
+        )
+
+    def interrupted(self, error: BaseException, last_sequence: int) -> Progress | None:
+        """How far the request had come when this ended it; None when no upstream was reached."""
+        failure = error if isinstance(error, ReasoningError) else None
+        if self._open is not None:
+            self._close_interrupted(self._open, failure)
+        if isinstance(failure, UpstreamError):
+            self._reached = self._reached or failure.reached
+        usage = self._usage()
+        if not self._reached and usage is None:
+            return None
+        return Progress(
+            response_id=self.response_id,
+            usage=usage or Usage(0, 0, 0, UsageSource.PROVIDER),
+            cost=self._cost(),
+            model_calls=self.calls,
+            attempts=len(self.attempts),
+            last_sequence=last_sequence,
+            content_characters=self.content_characters,
+            anything_sent=self.anything_sent,
+        )
+
+    def _note_delta(self, text: str) -> None:
+        self.anything_sent = True
+        if self._first_token_seconds is None:
+            self._first_token_seconds = self.elapsed_seconds()
+        if self._open is not None:
+            self._open.answered = True
+            self._open.output_bytes += text_bytes(text)
+
+    def _close_attempt(self, failure: str = "", http_status: int = 0) -> float:
+        """Ends the attempt under way; how long it took."""
+        attempt, self._open = self._open, None
+        if attempt is None:
+            return 0.0
+        duration = self.elapsed_seconds() - attempt.started_seconds
+        self.attempts.append(
+            Attempt(
+                attempt.call, attempt.number, attempt.model, attempt.started_seconds, duration, failure, http_status
+            )
+        )
+        return duration
+
+    def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None) -> None:
+        """Ends an attempt that failed or was cut, with the upstream's count of it or an estimate."""
+        upstream = failure if isinstance(failure, UpstreamError) else None
+        usage = upstream.usage if upstream else None
+        # Without an HTTP status of failure the upstream may be working, and billing, since it got the prompt.
+        may_bill = attempt.answered or (upstream.reached and not upstream.http_status if upstream else True)
+        if usage is None and may_bill:
+            output = estimated_tokens(attempt.output_bytes)
+            usage = Usage(self._prompt_tokens, output, self._prompt_tokens + output, UsageSource.ESTIMATED)
+        if usage is not None:
+            self._usages.append(ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage))
+        self._close_attempt(failure.reason if failure else "CANCELLED", upstream.http_status if upstream else 0)
+
+    def _usage(self) -> Usage | None:
+        return reduce(add, (entry.usage for entry in self._usages)) if self._usages else None
+
+    def _cost(self) -> Cost | None:
+        """What all model calls cost; None when a price of one of them is not known."""
+        costs = [self.prices_of(entry.model).cost(entry.model, entry.usage) for entry in self._usages]
+        known = [cost for cost in costs if cost is not None]
+        return reduce(add, known) if known and len(known) == len(costs) else None

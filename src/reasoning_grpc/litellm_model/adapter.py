@@ -1,0 +1,165 @@
+"""`LiteLLMModel`: a `LanguageModel` through `litellm.acompletion` over our own wire."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
+
+import msgspec
+
+from reasoning_grpc.errors import ReasoningError, UpstreamError
+from reasoning_grpc.events import Delta, ModelEvent, ModelFinished
+from reasoning_grpc.litellm_model import failures, library
+from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer, joined
+from reasoning_grpc.litellm_model.request import completion_arguments
+from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder
+from reasoning_grpc.litellm_model.wire import Wire, WireCall, WireLimits
+from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.types import CallContext, Deployment, Message, ModelInfo, Part, Role, Text
+
+__all__ = ["LiteLLMModel", "ModelDirectory"]
+
+_EVENT_STREAM_TYPES = frozenset({"", "text/event-stream", "text/plain", "application/octet-stream"})
+
+
+class ModelDirectory(Protocol):
+    """What the adapter needs of the model table."""
+
+    def deployment(self, model: str) -> Deployment:
+        """How to reach a model now. Raises ModelNotFound, or UpstreamRestarting."""
+        ...
+
+    def describe(self, model: str) -> ModelInfo:
+        """What is known of a model. Raises ModelNotFound."""
+        ...
+
+
+class LiteLLMModel:
+    """Calls models through litellm: it maps the request, our own wire carries it."""
+
+    def __init__(self, directory: ModelDirectory, limits: WireLimits) -> None:
+        self._directory = directory
+        self._wire = Wire(limits)
+
+    async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
+        """See `LanguageModel.stream`. One attempt, without timers of ours but the connect timeout."""
+        deployment = self._directory.deployment(call.model)
+        wire = self._wire.call(deployment, context.request_id)
+        reader = AnswerReader()
+        try:
+            await self._open(wire, call, deployment)
+            async with aclosing(self._deltas(wire, reader)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except Exception as exc:
+            error = failures.upstream_error(exc, deployment, reached=wire.sent)
+            raise _with_usage(error, reader, call) from exc
+        finally:
+            wire.close()  # here, not at collection time, so that the upstream stops billing
+        if reader.finish_reason is None:
+            cut = failures.truncated_stream if reader.saw_anything else failures.empty_response
+            raise _with_usage(cut(deployment), reader, call)
+        yield ModelFinished(
+            model=call.model,
+            finish_reason=reader.finish_reason,
+            provider_finish_reason=reader.provider_finish_reason,
+            usage=reader.usage(estimated_prompt_tokens(call)),
+            upstream_seconds=wire.waited_seconds,
+        )
+
+    def describe(self, model: str) -> ModelInfo:
+        """See `LanguageModel.describe`."""
+        return self._directory.describe(model)
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`: an estimate, from the length of the texts."""
+        return estimated_prompt_tokens(call)
+
+    async def warm_up(self) -> None:
+        """Imports litellm and sends one call to nowhere: litellm's first one blocks for a third of a second."""
+        await library.load()
+        nowhere = Deployment(name="warm-up", litellm_model="openai/warm-up", api_base="http://127.0.0.1:0/v1")
+        wire = self._wire.call(nowhere, "warm-up")
+        call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
+        try:
+            await self._open(wire, call, nowhere)
+        except Exception as exc:
+            failures.upstream_error(exc, nowhere, reached=False)  # expected; its path is warm now, too
+        finally:
+            wire.close()
+
+    async def aclose(self) -> None:
+        """See `LanguageModel.aclose`."""
+        await self._wire.aclose()
+
+    async def _open(self, wire: WireCall, call: ModelCall, deployment: Deployment) -> None:
+        await library.acompletion(
+            **completion_arguments(call, deployment),
+            client=wire,
+            stream=True,
+            stream_options={"include_usage": True},
+            api_key="not-here",  # without one, litellm would take a real one from the environment
+            api_base=wire.api_base,
+        )
+        if not wire.opened:
+            raise RuntimeError(f"litellm did not take our client for {deployment.litellm_model!r}")
+
+    async def _deltas(self, wire: WireCall, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+        if wire.content_type == "application/json":
+            for delta in joined(reader.read(await _whole_body(wire))):
+                yield delta
+            return
+        if wire.content_type not in _EVENT_STREAM_TYPES:
+            raise MalformedAnswer("the answer is neither an event stream nor JSON")
+        async with aclosing(_event_batches(wire, reader)) as batches:
+            async for batch in batches:
+                for delta in joined([delta for event in batch for delta in reader.read(event)]):
+                    yield delta
+
+
+def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
+    """The same error; it says what the attempt used, once the answer had begun."""
+    if isinstance(error, UpstreamError) and reader.saw_anything:
+        error.usage = reader.usage(estimated_prompt_tokens(call))
+    return error
+
+
+async def _whole_body(wire: WireCall) -> bytes:
+    pieces: list[bytes] = []
+    while data := await wire.read():
+        pieces.append(data)
+    body = b"".join(pieces)
+    # Nothing at all is an empty answer, not a malformed one.
+    return body or msgspec.json.encode({"choices": []})
+
+
+async def _event_batches(wire: WireCall, reader: AnswerReader) -> AsyncGenerator[list[bytes], None]:
+    """The events that each network read completes, up to `[DONE]` or the end of the body.
+
+    Once the finish reason is there, the answer is whole: what is still to come, usage
+    and the end of the body, is waited for only so long, and may fail.
+    """
+    limits = wire.limits
+    decoder = EventStreamDecoder(max_event_bytes=limits.max_event_bytes)
+    done = False
+    while True:
+        if done or reader.finish_reason is not None:
+            data = await _read_trailer(wire, limits.trailer_seconds)
+        else:
+            data = await wire.read()
+        batch = decoder.feed(data) if data else decoder.finish()
+        if not done and batch:
+            done = DONE in batch
+            yield batch[: batch.index(DONE)] if done else batch
+        if not data or (done and wire.at_end):
+            return
+
+
+async def _read_trailer(wire: WireCall, seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(seconds):
+            return await wire.read()
+    except (TimeoutError, *failures.BROKEN_READS):
+        return b""

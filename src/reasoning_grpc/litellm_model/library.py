@@ -1,0 +1,101 @@
+"""litellm itself: imported late, quiet, offline, without retries and callbacks of its own.
+
+Measured on litellm 1.106.2. The import takes seconds, so it happens when the server
+warms up, off the event loop.
+"""
+
+import asyncio
+import importlib
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+_SETTINGS: Final = {
+    # The price map comes from the package; without this, litellm fetches it when imported.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    # Read at import. Legitimate tables and code repeat more than a hundred chunks.
+    "REPEATED_STREAMING_CHUNK_LIMIT": str(2**31),
+}
+
+
+@cache
+def litellm() -> Any:
+    """The litellm module, set up. The first call imports it."""
+    os.environ.update(_SETTINGS)
+    library: Any = importlib.import_module("litellm")
+
+    library.suppress_debug_info = True
+    library.redact_messages_in_exceptions = True
+    library.telemetry = False
+    library.drop_params = False
+    library.modify_params = False
+    library.num_retries = 0
+    return library
+
+
+async def load() -> Any:
+    """The litellm module, imported off the event loop."""
+    return await asyncio.to_thread(litellm)
+
+
+async def acompletion(**arguments: Any) -> Any:
+    """`litellm.acompletion`, sent once and logged nowhere.
+
+    Whatever it raises is litellm's; `failures` reads it.
+    """
+    complete: Callable[..., Awaitable[Any]] = litellm().acompletion
+    return await complete(
+        **arguments,
+        max_retries=0,
+        num_retries=0,
+        litellm_logging_obj=_quiet_logging()(arguments["model"], arguments["messages"]),
+        # Callers' tools are always functions; looking for MCP tools among them would import the `mcp` package.
+        _skip_mcp_handler=True,
+    )
+
+
+@cache
+def _quiet_logging() -> Callable[[str, list[dict[str, Any]]], Any]:
+    """A maker of litellm `Logging` objects whose hooks do nothing: no callbacks, no cost, no content kept."""
+    litellm()
+    from litellm.litellm_core_utils.litellm_logging import Logging
+
+    def nothing(*_args: object, **_kwargs: object) -> None:
+        return None
+
+    async def nothing_async(*_args: object, **_kwargs: object) -> None:
+        return None
+
+    def no_hooks(*_args: object, **_kwargs: object) -> bool:
+        return False
+
+    quiet_class = type(
+        "QuietLogging",
+        (Logging,),
+        {
+            "pre_call": nothing,
+            "post_call": nothing,
+            "success_handler": nothing,
+            "failure_handler": nothing,
+            "async_success_handler": nothing_async,
+            "async_failure_handler": nothing_async,
+            "_response_cost_calculator": nothing,
+            "should_run_prompt_management_hooks": no_hooks,
+        },
+    )
+
+    def quiet_logging(model: str, messages: list[dict[str, Any]]) -> Any:
+        return quiet_class(
+            model=model,
+            messages=messages,
+            stream=True,
+            call_type="acompletion",
+            start_time=datetime.now(),  # naive, as litellm's own
+            litellm_call_id="",
+            function_id="",
+            supports_correlation_logging=False,
+        )
+
+    return quiet_logging

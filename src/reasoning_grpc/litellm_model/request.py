@@ -1,0 +1,256 @@
+"""Our ModelCall -> the arguments of `litellm.acompletion`, in the OpenAI dialect.
+
+Only what a call sets is passed on; litellm then maps it for the provider.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reasoning_grpc.model import ModelCall
+from reasoning_grpc.types import (
+    Deployment,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    ReasoningOptions,
+    Refusal,
+    ResponseFormat,
+    ResponseFormatKind,
+    Role,
+    Sampling,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+
+FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
+    "messages": "messages",
+    "temperature": "sampling.temperature",
+    "top_p": "sampling.top_p",
+    "top_k": "sampling.top_k",
+    "max_tokens": "sampling.max_output_tokens",
+    "max_completion_tokens": "sampling.max_output_tokens",
+    "stop": "sampling.stop",
+    "seed": "sampling.seed",
+    "presence_penalty": "sampling.presence_penalty",
+    "frequency_penalty": "sampling.frequency_penalty",
+    "logit_bias": "sampling.logit_bias",
+    "logprobs": "sampling.logprobs",
+    "top_logprobs": "sampling.top_logprobs",
+    "tools": "tools",
+    "tool_choice": "tool_choice",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "response_format": "response_format",
+    "reasoning_effort": "reasoning.effort",
+    "thinking": "reasoning.budget_tokens",
+    "user": "end_user",
+}
+"""Which request field a parameter of the OpenAI dialect comes from."""
+
+_NO_ARGUMENTS: Final = {"type": "object", "properties": {}}
+_AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
+
+
+def completion_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
+    """The arguments of `litellm.acompletion` that say what is asked: model, messages and parameters."""
+    provider = deployment.litellm_model.partition("/")[0]
+    arguments: dict[str, Any] = {
+        "model": deployment.litellm_model,
+        "messages": _wire_messages(call, deployment, provider),
+        **_sampling_arguments(call.sampling, deployment.sampling),
+        **_tool_arguments(call),
+        **_reasoning_arguments(call.reasoning, provider),
+    }
+    if call.response_format is not None:
+        arguments["response_format"] = _wire_response_format(call.response_format)
+    if call.end_user:
+        arguments["user"] = call.end_user
+    if call.provider_options:
+        arguments["extra_body"] = {name: json.loads(value) for name, value in call.provider_options.items()}
+    return arguments
+
+
+def _sampling_arguments(asked: Sampling, defaults: Sampling) -> dict[str, Any]:
+    def chosen(name: str) -> Any:
+        value = getattr(asked, name)
+        return getattr(defaults, name) if value is None else value
+
+    values = {
+        "temperature": chosen("temperature"),
+        "top_p": chosen("top_p"),
+        "top_k": chosen("top_k"),
+        "max_tokens": chosen("max_output_tokens"),
+        "stop": list(asked.stop or defaults.stop) or None,
+        "seed": chosen("seed"),
+        "presence_penalty": chosen("presence_penalty"),
+        "frequency_penalty": chosen("frequency_penalty"),
+        "logit_bias": {str(token): bias for token, bias in asked.logit_bias.items()} or None,
+        "logprobs": asked.logprobs,
+        "top_logprobs": asked.top_logprobs,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _tool_arguments(call: ModelCall) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if call.tools:
+        arguments["tools"] = [_wire_tool(tool) for tool in call.tools]
+    if call.tool_choice is not None:
+        arguments["tool_choice"] = _wire_tool_choice(call.tool_choice)
+    if call.parallel_tool_calls is not None:
+        arguments["parallel_tool_calls"] = call.parallel_tool_calls
+    return arguments
+
+
+def _reasoning_arguments(reasoning: ReasoningOptions, provider: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if reasoning.effort is not None:
+        arguments["reasoning_effort"] = reasoning.effort.value.lower()
+        if provider == "custom_openai":
+            # litellm knows nothing of the models behind this prefix, and would refuse.
+            arguments["allowed_openai_params"] = ["reasoning_effort"]
+    if reasoning.budget_tokens is not None:
+        arguments["thinking"] = {"type": "enabled", "budget_tokens": reasoning.budget_tokens}
+    return arguments
+
+
+def _wire_tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = json.loads(tool.parameters_schema) if tool.parameters_schema else _NO_ARGUMENTS
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _wire_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    if choice.mode is not None:
+        return choice.mode.value.lower()
+    return {"type": "function", "function": {"name": choice.tool}}
+
+
+def _wire_response_format(response_format: ResponseFormat) -> dict[str, Any]:
+    if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
+        return {"type": response_format.kind.value.lower()}
+    schema: dict[str, Any] = {"name": response_format.name, "schema": json.loads(response_format.schema)}
+    if response_format.description:
+        schema["description"] = response_format.description
+    if response_format.strict is not None:
+        schema["strict"] = response_format.strict
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _wire_messages(call: ModelCall, deployment: Deployment, provider: str) -> list[dict[str, Any]]:
+    wire: list[dict[str, Any]] = []
+    if deployment.system_prompt and not any(message.role is Role.SYSTEM for message in call.messages):
+        wire.append({"role": "system", "content": deployment.system_prompt})
+    for message in call.messages:
+        match message.role:
+            case Role.TOOL:
+                wire += [_wire_tool_result(part.content) for part in message.content]
+            case Role.ASSISTANT:
+                wire.append(_named(message, _wire_assistant(message, provider)))
+            case role:
+                wire.append(_named(message, {"role": role.value.lower(), "content": _wire_content(message, provider)}))
+    return wire
+
+
+def _named(message: Message, wire: dict[str, Any]) -> dict[str, Any]:
+    return wire | {"name": message.name} if message.name else wire
+
+
+def _wire_tool_result(content: object) -> dict[str, Any]:
+    assert isinstance(content, ToolResult)  # `convert` lets nothing else into a TOOL message
+    text = f"Error: {content.content}" if content.is_error else content.content
+    return {"role": "tool", "tool_call_id": content.call_id, "content": text}
+
+
+def _wire_content(message: Message, provider: str) -> str | list[dict[str, Any]]:
+    """A single plain text as a string, which every server takes; else a list of typed parts."""
+    parts = [_wire_part(part, provider) for part in message.content]
+    if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
+        return str(parts[0]["text"])
+    return parts
+
+
+def _wire_part(part: Part, provider: str) -> dict[str, Any]:
+    content = part.content
+    assert isinstance(content, Text | Media)
+    wire: dict[str, Any] = {"type": "text", "text": content.text} if isinstance(content, Text) else _wire_media(content)
+    if part.cache and provider == "litellm_proxy":
+        # A server that only speaks the OpenAI dialect caches by itself, and may refuse the mark.
+        wire["cache_control"] = {"type": "ephemeral"}
+    return wire
+
+
+def _wire_media(media: Media) -> dict[str, Any]:
+    kind = media.mime_type.partition("/")[0]
+    location = media.uri or f"data:{media.mime_type};base64,{base64.b64encode(media.data).decode()}"
+    if kind == "image":
+        return {"type": "image_url", "image_url": {"url": location}}
+    if kind == "audio":
+        audio_format = _AUDIO_FORMATS.get(media.mime_type, media.mime_type.partition("/")[2])
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": base64.b64encode(media.data).decode(), "format": audio_format},
+        }
+    file = {"file_data": location} | ({"filename": media.filename} if media.filename else {})
+    return {"type": "file", "file": file}
+
+
+def _wire_assistant(message: Message, provider: str) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": "assistant"}
+    texts = [part.content.text for part in message.content if isinstance(part.content, Text)]
+    refusals = [part.content.text for part in message.content if isinstance(part.content, Refusal)]
+    calls = [_wire_tool_call(part, provider) for part in message.content if isinstance(part.content, ToolCall)]
+    reasoning = [part for part in message.content if isinstance(part.content, Reasoning)]
+    if texts:
+        wire["content"] = texts[0] if len(texts) == 1 else [{"type": "text", "text": text} for text in texts]
+    if refusals:
+        wire["refusal"] = "".join(refusals)
+    if calls:
+        wire["tool_calls"] = calls
+    return wire | _wire_reasoning(reasoning)
+
+
+def _wire_reasoning(parts: list[Part]) -> dict[str, Any]:
+    """The model's own reasoning, sent back: as text, and as signed blocks where it was signed or withheld."""
+    wire: dict[str, Any] = {}
+    blocks: list[dict[str, Any]] = []
+    texts: list[str] = []
+    for part in parts:
+        assert isinstance(part.content, Reasoning)
+        if part.content.redacted:
+            blocks.append({"type": "redacted_thinking", "data": part.content.redacted.decode(errors="replace")})
+            continue
+        texts.append(part.content.text)
+        if part.signature:
+            blocks.append({"type": "thinking", "thinking": part.content.text, "signature": part.signature})
+    if texts:
+        wire["reasoning_content"] = "".join(texts)
+    if blocks:
+        wire["thinking_blocks"] = blocks
+    return wire
+
+
+def _wire_tool_call(part: Part, provider: str) -> dict[str, Any]:
+    call = part.content
+    assert isinstance(call, ToolCall)
+    wire: dict[str, Any] = {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+    if part.signature:
+        # Where Gemini's signature of a call travels: in litellm's own dialect, and in Google's OpenAI one.
+        if provider == "litellm_proxy":
+            wire["provider_specific_fields"] = {"thought_signature": part.signature}
+        else:
+            wire["extra_content"] = {"google": {"thought_signature": part.signature}}
+    return wire

@@ -1,0 +1,1 @@
+"""The models callers may name, and where each of them comes from."""

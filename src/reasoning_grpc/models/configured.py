@@ -1,0 +1,56 @@
+"""Models from the configuration file."""
+
+from typing import Final
+
+from reasoning_grpc.config import ModelEntry
+from reasoning_grpc.litellm_model import OWN_WIRE_API_BASES
+from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind
+
+
+class ConfiguredModel:
+    """A model that an entry of the configuration describes."""
+
+    def __init__(self, entry: ModelEntry, *, is_default: bool) -> None:
+        self._info: Final = ModelInfo(
+            name=entry.name,
+            source=ModelSourceKind.CONFIGURATION,
+            provider=entry.litellm_model.partition("/")[0],
+            description=entry.description,
+            is_default=is_default,
+            capabilities=entry.capabilities,
+            context_window_tokens=entry.context_window_tokens,
+            max_output_tokens=entry.max_output_tokens,
+            prices=entry.prices,
+            fallback_models=entry.fallback_models,
+            provider_options=entry.provider_options,
+        )
+        self._deployment: Final = Deployment(
+            name=entry.name,
+            litellm_model=entry.litellm_model,
+            api_base=entry.api_base,
+            api_key=entry.api_key,
+            system_prompt=entry.system_prompt,
+            sampling=entry.defaults,
+        )
+
+    def info(self) -> ModelInfo:
+        """See `ServedModel.info`."""
+        return self._info
+
+    def deployment(self) -> Deployment:
+        """See `ServedModel.deployment`."""
+        return self._deployment
+
+
+def entry_problem(entry: ModelEntry) -> str:
+    """Why this build cannot serve an entry; empty when it can."""
+    prefix = entry.litellm_model.partition("/")[0]
+    if prefix not in OWN_WIRE_API_BASES:
+        known = ", ".join(sorted(OWN_WIRE_API_BASES))
+        return (
+            f"models.{entry.name}.litellm_model: this build reaches the prefixes {known};"
+            f" a server that speaks the OpenAI protocol is openai/NAME with api_base"
+        )
+    if not entry.api_base and not OWN_WIRE_API_BASES[prefix]:
+        return f"models.{entry.name}.api_base: is missing; {prefix} has no address of its own"
+    return ""

@@ -1,0 +1,57 @@
+"""The embedded model as the table lists it."""
+
+from typing import Final
+
+from reasoning_grpc.errors import UpstreamRestarting
+from reasoning_grpc.models.embedded import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
+from reasoning_grpc.types import (
+    Capability,
+    Deployment,
+    ModelInfo,
+    ModelSourceKind,
+    ModelState,
+    Prices,
+    Sampling,
+    Secret,
+)
+
+EMBEDDED_NAME: Final = MODEL_NAME
+_RETRY_SECONDS: Final = 1.0
+"""When a call may try again after it met the model restarting; a start takes half of that."""
+
+
+class EmbeddedEntry:
+    """The embedded model: it costs nothing, and may be restarting."""
+
+    def __init__(self, model: EmbeddedModel, *, context_tokens: int, is_default: bool) -> None:
+        self._model = model
+        self._context_tokens = context_tokens
+        self._is_default = is_default
+
+    def info(self) -> ModelInfo:
+        """See `ServedModel.info`."""
+        return ModelInfo(
+            name=EMBEDDED_NAME,
+            source=ModelSourceKind.EMBEDDED,
+            provider="openai",
+            description="SmolLM2 135M Instruct, run by this server: small, often wrong, always there.",
+            is_default=self._is_default,
+            state=ModelState.UNAVAILABLE if self._model.endpoint is None else ModelState.AVAILABLE,
+            capabilities=frozenset({Capability.JSON_OBJECT, Capability.JSON_SCHEMA}),
+            context_window_tokens=self._context_tokens,
+            prices=Prices(input=0, output=0),
+        )
+
+    def deployment(self) -> Deployment:
+        """See `ServedModel.deployment`."""
+        endpoint = self._model.endpoint
+        if endpoint is None:
+            raise UpstreamRestarting(model=EMBEDDED_NAME, reached=False, retry_after_seconds=_RETRY_SECONDS)
+        return Deployment(
+            name=EMBEDDED_NAME,
+            litellm_model=f"openai/{EMBEDDED_NAME}",
+            api_base=endpoint.api_base,
+            api_key=Secret(endpoint.api_key),
+            system_prompt=DEFAULT_SYSTEM_PROMPT,
+            sampling=Sampling(temperature=DEFAULT_TEMPERATURE),
+        )

@@ -1,0 +1,132 @@
+"""`ResilientModel`: a `LanguageModel` around another that adds timers, retries and fallback models.
+
+One rule: a model call may be attempted again, or with another model, until its own
+first delta has gone up. Each switch goes up as `AttemptSwitched`.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from reasoning_grpc.errors import Retry, UpstreamError, UpstreamStalled, UpstreamTimeout
+from reasoning_grpc.events import AttemptSwitched, ModelEvent, ModelFinished
+from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.types import CallContext, ModelInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTimeouts:
+    """Our own limits on one attempt at a model call, beside the caller's deadline."""
+
+    first_token_seconds: float = 60.0
+    """Until the first delta."""
+    stall_seconds: float = 60.0
+    """Between two deltas."""
+    total_seconds: float = 600.0
+    """Until the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how fast a failed attempt is followed by another with the same model."""
+
+    max_retries: int = 2
+    base_delay_seconds: float = 0.1
+    """The delay before retry n is random, up to this times 2 to the power n - 1."""
+    max_delay_seconds: float = 5.0
+    """When an upstream asks for a longer delay, it is not asked again."""
+
+    def delay_seconds(self, error: UpstreamError, retries: int) -> float | None:
+        """How long to wait before retry number `retries` + 1; None when there is to be none."""
+        allowed = {Retry.NEVER: 0, Retry.ONCE: min(1, self.max_retries), Retry.YES: self.max_retries}
+        if retries >= allowed[error.retry]:
+            return None
+        jittered = random.uniform(0, min(self.max_delay_seconds, self.base_delay_seconds * 2**retries))
+        delay = max(jittered, error.retry_after_seconds or 0.0)
+        return delay if delay <= self.max_delay_seconds else None
+
+
+class ResilientModel:
+    """Calls the inner model; decides when to stop waiting and whether to attempt again."""
+
+    def __init__(self, inner: LanguageModel, timeouts: ModelTimeouts, retries: RetryPolicy) -> None:
+        self._inner = inner
+        self._timeouts = timeouts
+        self._retries = retries
+
+    async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
+        """See `LanguageModel.stream`; the error is that of the last attempt."""
+        fallbacks = iter(call.fallback_models)
+        attempt, retries = 1, 0
+        while True:
+            started = False
+            try:
+                async with aclosing(self._attempt(call, context)) as events:
+                    async for event in events:
+                        started = True
+                        yield event
+                return
+            except UpstreamError as error:
+                if started:
+                    raise
+                switch = self._switch(error, call, context, fallbacks, retries)
+                if switch is None:
+                    raise
+                failed = error
+            model, delay = switch
+            attempt += 1
+            yield AttemptSwitched(call.model, model, attempt, failed.reason, failed.http_status, delay)
+            retries = retries + 1 if model == call.model else 0
+            call = replace(call, model=model)
+            await asyncio.sleep(delay)
+
+    def describe(self, model: str) -> ModelInfo:
+        """See `LanguageModel.describe`."""
+        return self._inner.describe(model)
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`."""
+        return self._inner.count_tokens(call)
+
+    async def warm_up(self) -> None:
+        """See `LanguageModel.warm_up`."""
+        await self._inner.warm_up()
+
+    async def aclose(self) -> None:
+        """See `LanguageModel.aclose`."""
+        await self._inner.aclose()
+
+    def _switch(
+        self, error: UpstreamError, call: ModelCall, context: CallContext, fallbacks: Iterator[str], retries: int
+    ) -> tuple[str, float] | None:
+        """Which model to try next and after which delay; None when it is over."""
+        delay = self._retries.delay_seconds(error, retries)
+        remaining = context.remaining_seconds()
+        if delay is not None and (remaining is None or delay < remaining):
+            return call.model, delay
+        fallback = next(fallbacks, None) if error.fallback else None
+        return None if fallback is None else (fallback, 0.0)
+
+    async def _attempt(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
+        """The inner model's events, each awaited no longer than our timers allow."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._timeouts.total_seconds
+        patience = self._timeouts.first_token_seconds
+        silence: type[UpstreamError] = UpstreamTimeout
+        async with aclosing(self._inner.stream(call, context)) as events:
+            while True:
+                wait_until = min(loop.time() + patience, ends)
+                try:
+                    async with asyncio.timeout_at(wait_until):
+                        event = await anext(events, None)
+                except TimeoutError as exc:
+                    late = UpstreamTimeout if wait_until == ends else silence
+                    raise late(model=call.model) from exc
+                if event is None:
+                    return
+                yield event
+                if isinstance(event, ModelFinished):
+                    return
+                patience, silence = self._timeouts.stall_seconds, UpstreamStalled

@@ -1,0 +1,231 @@
+"""Builds, starts and stops the server; the only place that wires objects."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from reasoning_grpc.call_tracker import CallTracker
+from reasoning_grpc.callers import Callers
+from reasoning_grpc.config import Config, ConfigError
+from reasoning_grpc.convert import Caps
+from reasoning_grpc.engine import Engine
+from reasoning_grpc.interceptors import CallInterceptor
+from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
+from reasoning_grpc.models.configured import ConfiguredModel, entry_problem
+from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
+from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
+from reasoning_grpc.models.table import ModelTable, ServedModel
+from reasoning_grpc.resilience import ModelTimeouts, ResilientModel, RetryPolicy
+from reasoning_grpc.router import Router
+from reasoning_grpc.service import ReasoningService
+from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
+
+SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name
+LIVENESS: Final = "liveness"
+READINESS: Final = "readiness"
+_LAST_SECONDS: Final = 2.0
+"""How long calls that are cut have for their clean-up."""
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+logger = logging.getLogger("reasoning_grpc.server")
+
+
+class StartError(Exception):
+    """The server cannot start; the message is one line that says why."""
+
+
+def config_problems(config: Config) -> list[str]:
+    """What in the configuration this build cannot serve; only the wiring can know."""
+    problems = [problem for entry in config.models.values() if (problem := entry_problem(entry))]
+    names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
+    default = config.settings.default_model
+    if default and default not in names:
+        problems.append(f"default_model: {default!r} is not a model of this configuration")
+    if not default and not config.runs_embedded and len(names) > 1:
+        problems.append("default_model: is missing; there are several models")
+    if config.runs_embedded and EMBEDDED_NAME in config.models:
+        problems.append(f"models.{EMBEDDED_NAME}: the embedded model has this name")
+    for caller in config.callers.values():
+        unknown = sorted((caller.allowed_models or frozenset()) - names)
+        problems += [f"callers.{caller.name}.allowed_models: {name!r} is not a model" for name in unknown]
+    return problems
+
+
+class Server:
+    """One server: everything that a configuration describes, wired."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises ConfigError for what this build cannot serve."""
+        if problems := config_problems(config):
+            raise ConfigError(problems)
+        settings = config.settings
+        self._config = config
+        self._embedded: EmbeddedModel | None = None
+        if config.runs_embedded:
+            self._embedded = EmbeddedModel(
+                slots=settings.embedded_slots,
+                context_tokens=settings.embedded_context_tokens,
+                weights=settings.embedded_weights,
+            )
+        table = ModelTable(*_served_models(config, self._embedded))
+        self._model = ResilientModel(
+            LiteLLMModel(
+                table,
+                WireLimits(
+                    connections=settings.max_upstream_connections,
+                    connect_timeout_seconds=settings.connect_timeout_seconds,
+                ),
+            ),
+            ModelTimeouts(
+                first_token_seconds=settings.first_token_timeout_seconds,
+                stall_seconds=settings.stall_timeout_seconds,
+                total_seconds=settings.model_call_timeout_seconds,
+            ),
+            RetryPolicy(max_retries=settings.max_retries),
+        )
+        self._engine = Engine(table, Router(settings.default_mode), self._model)
+        self._tracker = CallTracker()
+        self._health = health_aio.HealthServicer()
+        self._grpc: grpc.aio.Server | None = None
+        self.address = ""
+        """Where it listens, HOST:PORT, once started."""
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls of our service that have not ended."""
+        return self._tracker.in_flight
+
+    @property
+    def embedded(self) -> EmbeddedModel | None:
+        """The embedded model, if it runs here."""
+        return self._embedded
+
+    async def start(self) -> None:
+        """Listens at once, and serves when everything is warm. Raises StartError, and leaves nothing behind."""
+        try:
+            await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+            await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+            self._grpc = self._built_grpc_server()
+            await self._grpc.start()
+            await asyncio.gather(self._warm_up(), self._start_embedded())
+        except BaseException as exc:
+            await self._close()
+            if isinstance(exc, EmbeddedStartError | _BindError):
+                raise StartError(str(exc)) from exc
+            raise
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        logger.info("serving", extra={"address": self.address})
+
+    async def stop(self, grace_seconds: float) -> int:
+        """Stops: NOT_SERVING, no new calls, those under way may end within the grace. How many were cut."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._tracker.drain()
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._tracker.idle()
+        except TimeoutError:
+            pass
+        cut = self._tracker.in_flight
+        await self._close()
+        logger.info("stopped", extra={"calls_cut": cut})
+        return cut
+
+    async def _close(self) -> None:
+        if self._grpc is not None:
+            # Statuses just written need a moment; an open Health.Watch would use up any grace to its end.
+            await self._grpc.stop(0.1)
+            try:
+                async with asyncio.timeout(_LAST_SECONDS):
+                    await self._tracker.idle()
+            except TimeoutError:
+                logger.warning("calls did not clean up in time", extra={"calls": self._tracker.in_flight})
+        await self._model.aclose()
+        if self._embedded is not None:
+            await self._embedded.aclose()
+
+    def _built_grpc_server(self) -> grpc.aio.Server:
+        settings = self._config.settings
+        interceptor = CallInterceptor(
+            service=SERVICE,
+            callers=Callers(self._config.callers.values()),
+            tracker=self._tracker,
+            max_request_bytes=settings.max_request_bytes,
+        )
+        server = grpc.aio.server(
+            interceptors=[interceptor],
+            options=[
+                ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+                ("grpc.max_receive_message_length", 2 * settings.max_request_bytes),  # ours answers first
+                ("grpc.max_send_message_length", -1),
+            ],
+        )
+        caps = Caps(messages=settings.max_messages, tools=settings.max_tools)
+        reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(ReasoningService(self._engine, caps), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if settings.reflection:
+            names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
+        self.address = _bound(server, self._config)
+        return server
+
+    async def _warm_up(self) -> None:
+        await self._model.warm_up()
+        # A full collection over litellm's objects would stop the loop for a tenth of a second.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+
+    async def _start_embedded(self) -> None:
+        if self._embedded is not None:
+            await self._embedded.start()
+
+    async def _set_health(self, status: int) -> None:
+        for name in ("", SERVICE, READINESS):
+            await self._health.set(name, status)
+
+
+def _served_models(config: Config, embedded: EmbeddedModel | None) -> tuple[Mapping[str, ServedModel], str]:
+    """The models by name, and the name of the default one."""
+    default = config.settings.default_model or (EMBEDDED_NAME if embedded is not None else next(iter(config.models)))
+    models: dict[str, ServedModel] = {
+        name: ConfiguredModel(entry, is_default=name == default) for name, entry in config.models.items()
+    }
+    if embedded is not None:
+        models[EMBEDDED_NAME] = EmbeddedEntry(
+            embedded,
+            context_tokens=config.settings.embedded_context_tokens,
+            is_default=default == EMBEDDED_NAME,
+        )
+    return models, default
+
+
+class _BindError(Exception):
+    """The address cannot be listened on, or a TLS file cannot be used."""
+
+
+def _bound(server: grpc.aio.Server, config: Config) -> str:
+    settings = config.settings
+    try:
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            client_ca = settings.tls_client_ca
+            credentials = grpc.ssl_server_credentials(
+                [(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())],
+                root_certificates=None if client_ca is None else client_ca.read_bytes(),
+                require_client_auth=client_ca is not None,
+            )
+            port = server.add_secure_port(settings.listen, credentials)
+        else:
+            port = server.add_insecure_port(settings.listen)
+    except OSError as exc:
+        raise _BindError(f"{exc.filename}: cannot be read: {exc.strerror}") from exc
+    except RuntimeError as exc:
+        hint = ", or the TLS files are not valid" if settings.tls_certificate else ""
+        raise _BindError(f"{settings.listen} cannot be listened on: it is in use or not ours{hint}") from exc
+    return f"{settings.listen.rpartition(':')[0]}:{port}"

@@ -1,0 +1,138 @@
+"""Plain tools over async generators of events: fold, heartbeats."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+
+from reasoning_grpc.events import (
+    Completed,
+    ContentDelta,
+    Event,
+    Heartbeat,
+    ReasoningDelta,
+    Started,
+    StreamEvent,
+    ToolCallDelta,
+)
+from reasoning_grpc.types import Message, Part, Reasoning, Refusal, Role, Text, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer: the fold of its events."""
+
+    response_id: str
+    started: Started
+    completed: Completed
+    message: Message
+
+
+async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
+    """The whole answer that these events tell. They must end with `Completed`."""
+    answer = AnswerParts()
+    started: Started | None = None
+    completed: Completed | None = None
+    response_id = ""
+    async for stamped in events:
+        response_id = stamped.response_id
+        match stamped.event:
+            case Started() as event:
+                started = event
+            case Completed() as event:
+                completed = event
+            case event:
+                answer.add(event)
+    if started is None or completed is None:
+        raise ValueError("a stream without `started` or `completed` cannot be folded")
+    return Completion(response_id, started, completed, answer.message())
+
+
+@dataclass(slots=True)
+class AnswerParts:
+    """Joins the pieces of an answer to the parts of a message, in the order in which they began."""
+
+    _parts: list["_OpenPart"] = field(default_factory=list)
+    _calls: dict[str, "_OpenPart"] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        """Takes one event; those that are no piece of the answer change nothing."""
+        match event:
+            case ContentDelta(text=text, refusal=refusal):
+                self._open("refusal" if refusal else "text").texts.append(text)
+            case ReasoningDelta(redacted=redacted, signature=signature) if redacted:
+                self._parts.append(_OpenPart("redacted", redacted=redacted, signature=signature, closed=True))
+            case ReasoningDelta(text=text, signature=signature):
+                part = self._open("reasoning")
+                part.texts.append(text)
+                if signature:
+                    part.signature, part.closed = signature, True
+            case ToolCallDelta(call_id=call_id, name=name, arguments=arguments, signature=signature):
+                call = self._calls.get(call_id)
+                if call is None:
+                    call = self._calls[call_id] = _OpenPart("tool_call", call_id=call_id, name=name, closed=True)
+                    self._parts.append(call)
+                call.texts.append(arguments)
+                call.signature = signature or call.signature
+            case _:
+                pass
+
+    def message(self) -> Message:
+        """The answer so far, as a message of the assistant."""
+        return Message(Role.ASSISTANT, tuple(part.part() for part in self._parts))
+
+    def _open(self, kind: str) -> "_OpenPart":
+        if not self._parts or self._parts[-1].closed or self._parts[-1].kind != kind:
+            self._parts.append(_OpenPart(kind))
+        return self._parts[-1]
+
+
+@dataclass(slots=True)
+class _OpenPart:
+    kind: str
+    texts: list[str] = field(default_factory=list)
+    redacted: bytes = b""
+    signature: str = ""
+    call_id: str = ""
+    name: str = ""
+    closed: bool = False
+    """Whether the next piece of the same kind begins another part."""
+
+    def part(self) -> Part:
+        text = "".join(self.texts)
+        match self.kind:
+            case "text":
+                return Part(Text(text), self.signature)
+            case "refusal":
+                return Part(Refusal(text), self.signature)
+            case "tool_call":
+                return Part(ToolCall(self.call_id, self.name, text), self.signature)
+            case _:
+                return Part(Reasoning(text, self.redacted), self.signature)
+
+
+async def with_heartbeats(events: AsyncGenerator[Event, None], interval_seconds: float) -> AsyncGenerator[Event, None]:
+    """The same events, and a `Heartbeat` whenever none came for the interval.
+
+    Owns `events`: closing this generator closes it.
+    """
+    pending: asyncio.Task[Event | None] | None = None
+    try:
+        while True:
+            pending = pending or asyncio.create_task(_next(events))
+            done, _ = await asyncio.wait({pending}, timeout=interval_seconds)
+            if not done:
+                yield Heartbeat()
+                continue
+            event, pending = pending.result(), None
+            if event is None:
+                return
+            yield event
+    finally:
+        if pending is not None:
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
+        await events.aclose()
+
+
+async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
+    return await anext(events, None)

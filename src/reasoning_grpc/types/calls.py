@@ -1,0 +1,57 @@
+"""One call: who makes it, until when, and what is known of it so far."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reasoning_grpc.types.routing import RouteDecision
+from reasoning_grpc.types.usage import Attempt, Cost, FinishReason, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and what they may use; None: everything."""
+
+    name: str
+    allowed_models: frozenset[str] | None = None
+
+    def may_use(self, model: str) -> bool:
+        """Whether this caller may use the model of this name."""
+        return self.allowed_models is None or model in self.allowed_models
+
+
+ANONYMOUS = Caller(name="anonymous")
+
+
+@dataclass(slots=True)
+class CallReport:
+    """What the log says of a call when it ends; filled on the way."""
+
+    route: RouteDecision | None = None
+    model: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    attempts: tuple[Attempt, ...] = ()
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """What travels down with a request."""
+
+    caller: Caller
+    request_id: str
+    arrived: float
+    """When the request arrived, in seconds of the event loop's clock."""
+    deadline: float | None = None
+    """When the caller stops waiting, in seconds of the event loop's clock; None: never."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    trace_id: str = ""
+    report: CallReport = field(default_factory=CallReport)
+
+    def remaining_seconds(self) -> float | None:
+        """Time until the deadline, not below zero; None when there is none."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())

@@ -1,0 +1,139 @@
+"""What a caller asks for. None, and an empty collection, mean: not given, and not sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reasoning_grpc.types.conversation import Message
+from reasoning_grpc.types.routing import RoutingMode
+
+
+class ToolChoiceMode(StrEnum):
+    """A rule for calling tools."""
+
+    AUTO = "AUTO"
+    NONE = "NONE"
+    REQUIRED = "REQUIRED"
+
+
+class ReasoningEffort(StrEnum):
+    """How much a model reasons before it answers."""
+
+    NONE = "NONE"
+    MINIMAL = "MINIMAL"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+
+
+class ResponseFormatKind(StrEnum):
+    """The shape of an answer."""
+
+    TEXT = "TEXT"
+    JSON_OBJECT = "JSON_OBJECT"
+    JSON_SCHEMA = "JSON_SCHEMA"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the model picks its tokens."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_output_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function of the caller's own."""
+
+    name: str
+    description: str = ""
+    parameters_schema: str = ""
+    """JSON Schema of the arguments, as JSON text; empty: it takes none."""
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Either a rule, or the name of the tool that must be called."""
+
+    mode: ToolChoiceMode | None = None
+    tool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The shape an answer must have; all but `kind` belong to JSON_SCHEMA."""
+
+    kind: ResponseFormatKind
+    name: str = ""
+    schema: str = ""
+    """JSON Schema, as JSON text."""
+    description: str = ""
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningOptions:
+    """How much the model itself reasons, and whether its reasoning is returned."""
+
+    effort: ReasoningEffort | None = None
+    budget_tokens: int | None = None
+    include: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingOptions:
+    """Which path the caller asks for; None leaves it to the server."""
+
+    mode: RoutingMode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncludeOptions:
+    """Heavy or sensitive payloads to return."""
+
+    tool_results: bool = False
+    thoughts: bool = False
+    model_calls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveSetting:
+    """A setting that took effect otherwise than asked."""
+
+    field: str
+    asked: str
+    effective: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest:
+    """A conversation to be answered, and how; valid by construction in `convert`."""
+
+    messages: tuple[Message, ...]
+    model: str = ""
+    """Name in the model table; empty: the server's default."""
+    sampling: Sampling = field(default_factory=Sampling)
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
+    routing: RoutingOptions = field(default_factory=RoutingOptions)
+    fallback_models: tuple[str, ...] = ()
+    include: IncludeOptions = field(default_factory=IncludeOptions)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    end_user: str = ""
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+    """Name to value, the value as JSON text."""

@@ -1,0 +1,182 @@
+"""What an answer used: tokens, money and time."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+_TOKENS_PER_PRICE = 1_000_000
+_BYTES_PER_TOKEN = 4
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended, in our words."""
+
+    STOP = "STOP"
+    LENGTH = "LENGTH"
+    TOOL_CALLS = "TOOL_CALLS"
+    CONTENT_FILTER = "CONTENT_FILTER"
+
+
+class ModelCallPurpose(StrEnum):
+    """What a model call is for."""
+
+    ROUTING = "ROUTING"
+    STEP = "STEP"
+    REPAIR = "REPAIR"
+    SYNTHESIS = "SYNTHESIS"
+    ANSWER = "ANSWER"
+
+
+class UsageSource(StrEnum):
+    """Who counted tokens."""
+
+    PROVIDER = "PROVIDER"
+    ESTIMATED = "ESTIMATED"
+
+
+class TokenKind(StrEnum):
+    """A kind of token with a price of its own."""
+
+    INPUT = "INPUT"
+    CACHED_INPUT = "CACHED_INPUT"
+    CACHE_WRITE = "CACHE_WRITE"
+    OUTPUT = "OUTPUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens used. Cached and cache-write tokens are part of input, reasoning tokens of output; None: not reported."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    source: UsageSource
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together; estimated when either is."""
+        estimated = UsageSource.ESTIMATED in (self.source, other.source)
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            total_tokens=self.total_tokens + other.total_tokens,
+            source=UsageSource.ESTIMATED if estimated else UsageSource.PROVIDER,
+            cached_input_tokens=_sum(self.cached_input_tokens, other.cached_input_tokens),
+            cache_write_tokens=_sum(self.cache_write_tokens, other.cache_write_tokens),
+            reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallUsage:
+    """Tokens used by one model call."""
+
+    call: int
+    purpose: ModelCallPurpose
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class CostItem:
+    """Money spent on one kind of token of one model, in nano-dollars."""
+
+    model: str
+    kind: TokenKind
+    tokens: int
+    nano_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Money spent, in nano-dollars: the sum of items that are each rounded half to even."""
+
+    items: tuple[CostItem, ...]
+
+    @property
+    def total_nano_usd(self) -> int:
+        """The sum of the items."""
+        return sum(item.nano_usd for item in self.items)
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.items + other.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Nano-dollars for a million tokens; None: not known."""
+
+    input: int | None = None
+    output: int | None = None
+    cached_input: int | None = None
+    """None: the price of `input`."""
+    cache_write: int | None = None
+    """None: the price of `input`."""
+
+    def cost(self, model: str, usage: Usage) -> Cost | None:
+        """What this usage costs; None when a price that it needs is not known."""
+        cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
+        priced = (
+            (TokenKind.INPUT, max(0, usage.input_tokens - cached - written), self.input),
+            (TokenKind.CACHED_INPUT, cached, self.cached_input if self.cached_input is not None else self.input),
+            (TokenKind.CACHE_WRITE, written, self.cache_write if self.cache_write is not None else self.input),
+            (TokenKind.OUTPUT, usage.output_tokens, self.output),
+        )
+        items = []
+        for kind, tokens, price in priced:
+            if not tokens:
+                continue
+            if price is None:
+                return None
+            items.append(CostItem(model, kind, tokens, _half_to_even(tokens * price, _TOKENS_PER_PRICE)))
+        if not items and self.input is None and self.output is None:
+            return None
+        return Cost(tuple(items))
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a request went, in seconds."""
+
+    queue_seconds: float
+    routing_seconds: float
+    first_token_seconds: float | None
+    """From the arrival of the request; None when there was no token."""
+    total_seconds: float
+    overhead_seconds: float
+    """Of the total, what we took ourselves: neither the upstream nor the client's reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a model call; times in seconds, from the arrival of the request."""
+
+    call: int
+    number: int
+    model: str
+    started_seconds: float
+    duration_seconds: float
+    failure: str = ""
+    """The reason of the error that ended it; empty when it succeeded."""
+    http_status: int = 0
+
+
+def text_bytes(text: str) -> int:
+    """Size of a text in UTF-8, the base of every estimate of tokens."""
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
+def estimated_tokens(size_bytes: int) -> int:
+    """Tokens that a text of this size may have: one for each four bytes, rounded up."""
+    return -(-size_bytes // _BYTES_PER_TOKEN)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
+
+
+def _half_to_even(numerator: int, denominator: int) -> int:
+    quotient, rest = divmod(numerator, denominator)
+    twice = rest * 2
+    return quotient + (twice > denominator or (twice == denominator and quotient % 2 == 1))
