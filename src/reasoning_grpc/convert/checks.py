@@ -51,12 +51,15 @@ class Checks:
             self.too_large(path, f"It has {count} entries; at most {most} are taken.")
         return count <= most
 
-    def number(self, path: str, value: float, minimum: float, maximum: float, *, above_minimum: bool = False) -> None:
+    def number(
+        self, path: str, value: float, minimum: float, maximum: float = math.inf, *, above_minimum: bool = False
+    ) -> None:
         """A number must be in its range."""
         inside = minimum < value <= maximum if above_minimum else minimum <= value <= maximum
-        if math.isnan(value) or not inside:
+        if not inside:  # NaN is inside of nothing
             low = f"above {minimum:g}" if above_minimum else f"from {minimum:g}"
-            self.invalid(path, f"It must be {low} to {maximum:g}.")
+            shown = f"at least {minimum:g}" if maximum == math.inf else f"{low} to {maximum:g}"
+            self.invalid(path, f"It must be {shown}.")
 
     def text(self, path: str, value: str, maximum: int, *, required: bool = False) -> None:
         """A text must not be too long, nor empty where it is required."""
@@ -97,7 +100,8 @@ def _refuse_constant(name: str) -> None:
 def _depth(text: str) -> int:
     """How deeply JSON text is nested, found without parsing it: the parser would recurse."""
     depth = deepest = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+    # A string that does not end takes all the rest: tried again from each of its quotes, it would take for ever.
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', text, re.DOTALL):
         if token[0] in "[{":
             depth += 1
             deepest = max(deepest, depth)

@@ -3,6 +3,7 @@
 Field paths are those of `CompleteRequest`, also where it stands inside another request.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,13 +116,12 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
     if message.request_id:
         checks.pattern("request_id", message.request_id, REQUEST_ID, "It must be 1 to 128 visible ASCII characters.")
     checks.text("end_user", message.end_user, 256)
-    tools = _tools(message, caps, checks)
     return CompletionRequest(
         model=message.model,
         messages=conversation(message.messages, caps.messages, checks),
         sampling=_sampling(message.sampling, checks),
-        tools=tools,
-        tool_choice=_tool_choice(message, tools, checks),
+        tools=_tools(message, caps, checks),
+        tool_choice=_tool_choice(message, checks),
         parallel_tool_calls=_parallel_tool_calls(message, checks),
         response_format=_response_format(message, checks),
         reasoning=_reasoning(message.reasoning, checks),
@@ -151,14 +151,14 @@ def _refuse_what_is_not_served(message: completion_pb2.CompleteRequest, checks: 
 def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
     by_name: Any = message  # the stubs want literal names
 
-    def optional(name: str, minimum: float, maximum: float, *, above_minimum: bool = False) -> float | None:
+    def optional(name: str, minimum: float, maximum: float = math.inf, *, above_minimum: bool = False) -> float | None:
         if not by_name.HasField(name):
             return None
         value: float = getattr(message, name)
         checks.number(f"sampling.{name}", value, minimum, maximum, above_minimum=above_minimum)
         return value
 
-    def whole(name: str, minimum: int, maximum: int = 2**63 - 1) -> int | None:
+    def whole(name: str, minimum: int, maximum: float = math.inf) -> int | None:
         value = optional(name, minimum, maximum)
         return None if value is None else int(value)
 
@@ -205,7 +205,7 @@ def _tools(message: completion_pb2.CompleteRequest, caps: Caps, checks: Checks) 
     )
 
 
-def _tool_choice(message: completion_pb2.CompleteRequest, tools: tuple[Tool, ...], checks: Checks) -> ToolChoice | None:
+def _tool_choice(message: completion_pb2.CompleteRequest, checks: Checks) -> ToolChoice | None:
     if not message.HasField("tool_choice"):
         return None
     if not message.tools:
@@ -216,7 +216,7 @@ def _tool_choice(message: completion_pb2.CompleteRequest, tools: tuple[Tool, ...
             mode = _known("tool_choice.mode", choice.mode, enums.TOOL_CHOICE_MODE.from_proto, checks)
             return ToolChoice(mode=mode)
         case "tool":
-            if message.tools and choice.tool not in {tool.name for tool in tools}:
+            if message.tools and choice.tool not in {tool.name for tool in message.tools}:
                 checks.invalid("tool_choice.tool", "It is not the name of one of `tools`.")
             return ToolChoice(tool=choice.tool)
         case _:
@@ -260,7 +260,7 @@ def _reasoning(message: completion_pb2.ReasoningOptions, checks: Checks) -> Reas
             effort = _known("reasoning.effort", message.effort, enums.REASONING_EFFORT.from_proto, checks)
             return ReasoningOptions(effort=effort, include=message.include)
         case "budget_tokens":
-            checks.number("reasoning.budget_tokens", message.budget_tokens, 1, 2**31 - 1)
+            checks.number("reasoning.budget_tokens", message.budget_tokens, 1)
             return ReasoningOptions(budget_tokens=message.budget_tokens, include=message.include)
         case _:
             return ReasoningOptions(include=message.include)

@@ -78,17 +78,11 @@ class LiteLLMModel:
         return estimated_prompt_tokens(call)
 
     async def warm_up(self) -> None:
-        """Imports litellm and sends one call to nowhere: litellm's first one blocks for a third of a second."""
+        """Imports litellm and runs one call dry: litellm's first one blocks the loop for a third of a second."""
         await library.load()
         nowhere = Deployment(name="warm-up", litellm_model="openai/warm-up", api_base="http://127.0.0.1:0/v1")
-        wire = self._wire.call(nowhere, "warm-up")
         call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-        try:
-            await self._open(wire, call, nowhere)
-        except Exception as exc:
-            failures.upstream_error(exc, nowhere, reached=False)  # expected; its path is warm now, too
-        finally:
-            wire.close()
+        await self._open(self._wire.dry_call(nowhere), call, nowhere)
 
     async def aclose(self) -> None:
         """See `LanguageModel.aclose`."""
@@ -103,7 +97,7 @@ class LiteLLMModel:
             api_key="not-here",  # without one, litellm would take a real one from the environment
             api_base=wire.api_base,
         )
-        if not wire.opened:
+        if not wire.taken:
             raise RuntimeError(f"litellm did not take our client for {deployment.litellm_model!r}")
 
     async def _deltas(self, wire: WireCall, reader: AnswerReader) -> AsyncGenerator[Delta, None]:

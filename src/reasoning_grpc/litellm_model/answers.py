@@ -192,10 +192,10 @@ class AnswerReader:
             thinking = part.get("thinking")
             if thinking is not None:
                 text = _text(thinking) or "".join(_text(_dict(piece).get("text")) for piece in _list(thinking))
-                deltas.append(ReasoningDelta(text))
+                deltas += [ReasoningDelta(text)] if text else []
             else:
                 text = _text(part.get("text"))
-                deltas.append(ContentDelta(text))
+                deltas += [ContentDelta(text)] if text else []
             self._output_bytes += text_bytes(text)
         return deltas
 
@@ -368,14 +368,17 @@ def _list(value: object) -> list[Any]:
 
 
 def _count(value: object) -> int | None:
-    """A number of tokens that protobuf can carry; whole floats count, since some servers write 12.0."""
+    """A number of tokens, not so large that sums of it leave protobuf's range; some servers write 12.0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return None
-    return int(value) if 0 <= value < 2**63 and value == int(value) else None
+    return int(value) if 0 <= value < 2**31 and value == int(value) else None
 
 
 def _float(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    except OverflowError:  # a whole number of hundreds of digits
+        return 0.0
 
 
 def _bytes(value: object) -> bytes:

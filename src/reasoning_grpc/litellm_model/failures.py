@@ -63,8 +63,8 @@ class Row:
     """None: any status."""
 
     def fits(self, status: int, body: "ErrorBody") -> bool:
-        """Whether this row describes the failure."""
-        if self.statuses is not None and status not in self.statuses:
+        """Whether this row describes the failure; the status is 0 where the upstream named none."""
+        if status and self.statuses is not None and status not in self.statuses:
             return False
         return bool(self.codes & body.codes) or bool(self.phrases and self.phrases.search(body.message))
 
@@ -84,7 +84,7 @@ BY_BODY: Final = (
         frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}),
         re.compile(
             r"maximum context length|context[ _]window|context[ _]length|context size|prompt is too long"
-            r"|input (is )?too long|exceeds? the (maximum|available) (number of tokens|context)",
+            r"|input (is )?too long|maximum model length|exceeds? the (maximum|available) (number of tokens|context)",
             re.IGNORECASE,
         ),
         frozenset({400, 413, 422}),
@@ -129,7 +129,7 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
     504: UpstreamTimeout,
     529: UpstreamOverloaded,
 }
-"""What a status says; any other 4xx is a refusal, 5xx a failure, and the rest no answer of the protocol."""
+"""What a status says; any other 4xx is a refusal, 5xx or none a failure, and the rest no answer of the protocol."""
 
 NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 """Failures after which the upstream cannot have got the request."""
@@ -199,6 +199,9 @@ BY_LITELLM_CLASS: Final[Mapping[str, type[UpstreamError] | None]] = {
 }
 """litellm's exceptions, by name, for what no row above explains; a class not listed takes its nearest base's row."""
 
+_NAMED_PARAMETERS: Final = re.compile(r"'(\w+)'|\b(\w+)=")
+"""How litellm's texts name the parameters that a model does not take."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
@@ -250,7 +253,7 @@ def upstream_error(exc: BaseException, deployment: Deployment, *, reached: bool)
             return _of_http(link.status, link.headers, ErrorBody.parse(link.body), deployment)
         if isinstance(link, ErrorInAnswer):
             body = ErrorBody.of(link.error)
-            return _of_http(body.status or 500, {}, body, deployment)
+            return _of_http(body.status, {}, body, deployment)
     for link in chain:
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
@@ -302,21 +305,27 @@ def _by_status(status: int) -> type[UpstreamError]:
         return BY_STATUS[status]
     if 400 <= status < 500:
         return UpstreamRejectedRequest
-    return UpstreamFailed if 500 <= status < 600 else UpstreamMalformedResponse
+    return UpstreamFailed if status == 0 or 500 <= status < 600 else UpstreamMalformedResponse
 
 
 def _of_litellm(chain: list[BaseException], deployment: Deployment, reached: bool) -> UpstreamError:
     for link in chain:
-        for base in type(link).__mro__:
-            error_class = BY_LITELLM_CLASS.get(base.__name__) if _is_litellms(base) else None
-            if error_class is not None:
-                names = re.findall(r"'(\w+)'", str(getattr(link, "message", ""))[:2000])
-                violations = _violations(error_class, names)
-                return error_class(model=deployment.name, reached=reached, violations=violations)
+        error_class = _row_of(type(link))
+        if error_class is not None:
+            names = _NAMED_PARAMETERS.findall(str(getattr(link, "message", ""))[:2000])
+            violations = _violations(error_class, [quoted or assigned for quoted, assigned in names])
+            return error_class(model=deployment.name, reached=reached, violations=violations)
     status = next((status for link in chain if (status := _attribute_status(link))), 0)
     if status:
         return _by_status(status)(model=deployment.name, http_status=status, reached=reached)
     return UpstreamFailed(model=deployment.name, reached=reached)
+
+
+def _row_of(exception_class: type[BaseException]) -> type[UpstreamError] | None:
+    for base in exception_class.__mro__:
+        if _is_litellms(base) and base.__name__ in BY_LITELLM_CLASS:
+            return BY_LITELLM_CLASS[base.__name__]
+    return None
 
 
 def _is_litellms(exception_class: type[BaseException]) -> bool:
@@ -325,27 +334,31 @@ def _is_litellms(exception_class: type[BaseException]) -> bool:
 
 def _attribute_status(exc: BaseException) -> int:
     """The `status_code` of an exception, which may be absent or of another type."""
-    status = getattr(exc, "status_code", None)
-    if isinstance(status, str) and status.isdecimal():
-        status = int(status)
-    return status if isinstance(status, int) and 300 <= status < 600 else 0
+    status = _whole(getattr(exc, "status_code", None))
+    return status if 300 <= status < 600 else 0
 
 
 def _violations(error_class: type[UpstreamError], parameters: list[str]) -> tuple[FieldViolation, ...]:
     if error_class is not UpstreamParameterUnsupported:
         return ()
-    fields = dict.fromkeys(FIELD_OF_PARAMETER[name] for name in parameters if name in FIELD_OF_PARAMETER)
+    names = [re.split(r"[.\[]", parameter)[0] for parameter in parameters]  # of "tools[0].function.strict", too
+    fields = dict.fromkeys(FIELD_OF_PARAMETER[name] for name in names if name in FIELD_OF_PARAMETER)
     return tuple(FieldViolation(field, "The model does not take it.") for field in fields)
 
 
 def _status_of(error: Mapping[str, Any], codes: frozenset[str]) -> int:
     for key in ("status", "status_code", "code"):
-        value = error.get(key)
-        if isinstance(value, str) and value.isdecimal():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
-            return value
+        status = _whole(error.get(key))
+        if 400 <= status < 600:
+            return status
     return next((BY_ERROR_TYPE[code] for code in sorted(codes) if code in BY_ERROR_TYPE), 0)
+
+
+def _whole(value: object) -> int:
+    """A status, which some write as text; 0 when it is none."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{3}", value):
+        return int(value)
+    return value if isinstance(value, int) else 0
 
 
 def _seconds(text: str, now: datetime) -> float | None:
@@ -353,7 +366,7 @@ def _seconds(text: str, now: datetime) -> float | None:
         return float(text)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -20,6 +20,11 @@ _SETTINGS: Final = {
 }
 
 
+SILENCED: Final = ("pre_call", "post_call", "success_handler", "failure_handler", "response_cost_calculator")
+SILENCED_ASYNC: Final = ("async_success_handler", "async_failure_handler")
+"""Methods of litellm's `Logging` that do nothing in ours: they take half of the time of a call."""
+
+
 @cache
 def litellm() -> Any:
     """The litellm module, set up. The first call imports it."""
@@ -71,20 +76,8 @@ def _quiet_logging() -> Callable[[str, list[dict[str, Any]]], Any]:
     def no_hooks(*_args: object, **_kwargs: object) -> bool:
         return False
 
-    quiet_class = type(
-        "QuietLogging",
-        (Logging,),
-        {
-            "pre_call": nothing,
-            "post_call": nothing,
-            "success_handler": nothing,
-            "failure_handler": nothing,
-            "async_success_handler": nothing_async,
-            "async_failure_handler": nothing_async,
-            "_response_cost_calculator": nothing,
-            "should_run_prompt_management_hooks": no_hooks,
-        },
-    )
+    hooks = {name: nothing for name in SILENCED} | {name: nothing_async for name in SILENCED_ASYNC}
+    quiet_class = type("QuietLogging", (Logging,), hooks | {"should_run_prompt_management_hooks": no_hooks})
 
     def quiet_logging(model: str, messages: list[dict[str, Any]]) -> Any:
         return quiet_class(

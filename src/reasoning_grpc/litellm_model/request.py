@@ -64,12 +64,14 @@ def completion_arguments(call: ModelCall, deployment: Deployment) -> dict[str, A
         "messages": _wire_messages(call, deployment, provider),
         **_sampling_arguments(call.sampling, deployment.sampling),
         **_tool_arguments(call),
-        **_reasoning_arguments(call.reasoning, provider),
+        **_reasoning_arguments(call.reasoning),
     }
     if call.response_format is not None:
         arguments["response_format"] = _wire_response_format(call.response_format)
     if call.end_user:
         arguments["user"] = call.end_user
+    if let_through := _let_through(provider) & arguments.keys():
+        arguments["allowed_openai_params"] = sorted(let_through)
     if call.provider_options:
         arguments["extra_body"] = {name: json.loads(value) for name, value in call.provider_options.items()}
     return arguments
@@ -107,13 +109,15 @@ def _tool_arguments(call: ModelCall) -> dict[str, Any]:
     return arguments
 
 
-def _reasoning_arguments(reasoning: ReasoningOptions, provider: str) -> dict[str, Any]:
+def _let_through(provider: str) -> frozenset[str]:
+    """Parameters that litellm would drop or refuse, because it does not know the model."""
+    return frozenset({"user", "reasoning_effort"} if provider == "custom_openai" else {"user"})
+
+
+def _reasoning_arguments(reasoning: ReasoningOptions) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if reasoning.effort is not None:
         arguments["reasoning_effort"] = reasoning.effort.value.lower()
-        if provider == "custom_openai":
-            # litellm knows nothing of the models behind this prefix, and would refuse.
-            arguments["allowed_openai_params"] = ["reasoning_effort"]
     if reasoning.budget_tokens is not None:
         arguments["thinking"] = {"type": "enabled", "budget_tokens": reasoning.budget_tokens}
     return arguments

@@ -71,6 +71,10 @@ class Wire:
         """A client object for one call of this deployment; the id is for the upstream's log."""
         return WireCall(self._open_session(), deployment, request_id, self.limits)
 
+    def dry_call(self, deployment: Deployment) -> "WireCall":
+        """A client object that sends nothing, and whose answer is empty."""
+        return _DryCall(self._open_session(), deployment, "dry", self.limits)
+
     async def aclose(self) -> None:
         """Closes every connection."""
         if self._session is not None:
@@ -106,6 +110,8 @@ class WireCall:
         """Time spent waiting for the upstream so far."""
         self.sent = False
         """Whether the request may have reached the upstream."""
+        self.taken = False
+        """Whether litellm took this object for its client."""
         self.api_key = "not-here"  # litellm looks, and logs; the real one goes into our own header alone
 
     @property
@@ -135,6 +141,7 @@ class WireCall:
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
+        self.taken = True
         payload = msgspec.json.encode(body | dict(extra_body or {}))
         started = asyncio.get_running_loop().time()
         try:
@@ -162,11 +169,6 @@ class WireCall:
     def parse(self) -> Self:
         """What litellm hands on as its stream; we read this object ourselves instead."""
         return self
-
-    @property
-    def opened(self) -> bool:
-        """Whether an answer has begun."""
-        return self._response is not None
 
     @property
     def content_type(self) -> str:
@@ -237,6 +239,15 @@ class WireCall:
         except (TimeoutError, aiohttp.ClientError):
             pass  # the status alone says enough
         return body[:_ERROR_BODY_BYTES]
+
+
+class _DryCall(WireCall):
+    """A call that ends before the network."""
+
+    async def create(self, **_body: Any) -> Self:
+        """Sends nothing."""
+        self.taken = True
+        return self
 
 
 class _Inflater:

@@ -54,4 +54,6 @@ class EmbeddedEntry:
             api_key=Secret(endpoint.api_key),
             system_prompt=DEFAULT_SYSTEM_PROMPT,
             sampling=Sampling(temperature=DEFAULT_TEMPERATURE),
+            # It closes connections at times of its own choosing, in spite of promising to keep them.
+            headers={"Connection": "close"},
         )

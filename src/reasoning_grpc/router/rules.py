@@ -37,6 +37,7 @@ SHIPPED_RULES = (
         applies=_has_tools,
         mode=RoutingMode.PASSTHROUGH,
         reason="The request brings its own tools, which only the caller can run.",
+        yields_to=frozenset({RoutingMode.ORCHESTRATION}),
         contradicts=frozenset({RoutingMode.REASONING}),
         contradiction="The reasoning agent cannot run the caller's own tools; leave out `tools`, or the mode.",
     ),
@@ -45,6 +46,6 @@ SHIPPED_RULES = (
         applies=_has_format,
         mode=RoutingMode.PASSTHROUGH,
         reason="The request asks for a response format.",
-        yields_to=frozenset({RoutingMode.REASONING}),
+        yields_to=frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION}),
     ),
 )
