@@ -28,7 +28,7 @@ setup: $(READY) ## Make .venv and install the locked dependencies and the projec
 
 .PHONY: demo
 demo: $(READY) ## Serve on the embedded model, ask it something over gRPC, and stop
-	$(BIN)/python tools/demo.py $(ARGS)
+	$(BIN)/python -m tools.demo $(ARGS)
 
 .PHONY: run
 run: $(READY) ## Serve until interrupted
@@ -40,11 +40,11 @@ test: $(READY) ## Run the tests; needs nothing but Python
 
 .PHONY: generate
 generate: $(READY) ## Regenerate the Python stubs from the protos
-	$(BIN)/python tools/generate.py
+	$(BIN)/python -m tools.generate
 
 .PHONY: check-generated
 check-generated: $(READY) ## Fail when the committed stubs are not what the protos give
-	$(BIN)/python tools/generate.py --check
+	$(BIN)/python -m tools.generate --check
 
 .PHONY: format
 format: $(READY) ## Sort the imports and format the code
@@ -69,7 +69,7 @@ proto-lint: $(READY) ## Lint the protos
 
 .PHONY: grpcurl
 grpcurl: $(READY) $(GRPCURL) ## Call a running server with grpcurl, as a stranger would; needs Go
-	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python tools/check_grpcurl.py
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_grpcurl
 
 .PHONY: check
 check: format-check lint types proto-lint check-generated test grpcurl ## Everything that CI checks

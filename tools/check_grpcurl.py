@@ -1,0 +1,150 @@
+"""`make grpcurl`: calls a server on the embedded model with grpcurl, as a stranger would: every RPC, and bad input.
+
+grpcurl must be on the PATH.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tools.served import served
+
+SERVICE = "reasoning_grpc.v1.ReasoningService"
+QUESTION = {"messages": [{"role": "ROLE_USER", "content": [{"text": "Say hi."}]}], "sampling": {"maxOutputTokens": 16}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call, and what must come of it."""
+
+    title: str
+    method: str
+    request: dict[str, Any]
+    holds: Callable[[list[Any]], bool]
+    """Whether the answers, or the error and its details, are as they must be."""
+    code: int = 0
+    """The gRPC status code expected."""
+    metadata: tuple[str, ...] = ()
+
+
+def _reason(reason: str) -> Callable[[list[Any]], bool]:
+    """The error has this reason in its details."""
+
+    def holds(answers: list[Any]) -> bool:
+        return any(detail.get("reason") == reason for detail in answers[0].get("details", []))
+
+    return holds
+
+
+CASES = (
+    Case("health", "grpc.health.v1.Health/Check", {}, lambda answers: answers == [{"status": "SERVING"}]),
+    Case(
+        "Complete",
+        f"{SERVICE}/Complete",
+        QUESTION,
+        lambda answers: (
+            bool(answers[0]["message"]["content"][0]["text"]) and answers[0]["usage"]["total_tokens"] != "0"
+        ),
+    ),
+    Case(
+        "StreamComplete",
+        f"{SERVICE}/StreamComplete",
+        {"request": QUESTION},
+        lambda answers: "started" in answers[0] and "content_delta" in answers[1] and "completed" in answers[-1],
+    ),
+    Case(
+        "Classify",
+        f"{SERVICE}/Classify",
+        {"request": QUESTION},
+        lambda answers: (
+            answers[0]["route"]["mode"] == "ROUTING_MODE_PASSTHROUGH"
+            and answers[0]["route"]["source"] == "ROUTE_SOURCE_DEFAULT"
+        ),
+    ),
+    Case(
+        "Classify by metadata",
+        f"{SERVICE}/Classify",
+        {"request": QUESTION},
+        lambda answers: answers[0]["route"]["source"] == "ROUTE_SOURCE_METADATA",
+        metadata=("x-routing-mode: passthrough",),
+    ),
+    Case(
+        "ListModels",
+        f"{SERVICE}/ListModels",
+        {},
+        lambda answers: answers[0]["models"][0]["name"] == "smollm2-135m-instruct",
+    ),
+    Case("no messages", f"{SERVICE}/Complete", {}, _reason("INVALID_FIELD"), code=3),
+    Case(
+        "a model that is not served",
+        f"{SERVICE}/StreamComplete",
+        {"request": {**QUESTION, "model": "gpt-9"}},
+        _reason("MODEL_NOT_FOUND"),
+        code=5,
+    ),
+    Case(
+        "a route that is not built",
+        f"{SERVICE}/Complete",
+        {**QUESTION, "routing": {"mode": "ROUTING_MODE_ORCHESTRATION"}},
+        _reason("ROUTE_NOT_IMPLEMENTED"),
+        code=12,
+    ),
+    Case(
+        "a temperature out of range",
+        f"{SERVICE}/Complete",
+        {**QUESTION, "sampling": {"temperature": 9}},
+        _reason("INVALID_FIELD"),
+        code=3,
+    ),
+)
+
+
+def main() -> int:
+    """Runs every case; 1 when one of them did not hold."""
+    failed = 0
+    with served() as address:
+        listed = _grpcurl(address, "list").stdout.split()
+        failed += _report("list by reflection", SERVICE in listed, str(listed))
+        for case in CASES:
+            flags = [part for entry in case.metadata for part in ("-H", entry)]
+            done = _grpcurl(*flags, "-format-error", "-d", json.dumps(case.request), address, case.method)
+            output = done.stderr if case.code else done.stdout
+            holds = _code(done.returncode) == case.code and case.holds(_objects(output))
+            failed += _report(case.title, holds, done.stdout + done.stderr)
+    return 1 if failed else 0
+
+
+def _grpcurl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command: Sequence[str] = ("grpcurl", "-plaintext", "-max-time", "60", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _code(exit_code: int) -> int:
+    """The gRPC status in grpcurl's exit code."""
+    return exit_code - 64 if exit_code > 64 else exit_code
+
+
+def _objects(output: str) -> list[Any]:
+    """The JSON objects in the output, one after the other."""
+    decoder = json.JSONDecoder()
+    found: list[Any] = []
+    rest = output.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        found.append(value)
+        rest = rest[end:].lstrip()
+    return found
+
+
+def _report(title: str, holds: bool, output: str) -> int:
+    print(f"grpcurl: {title}: {'ok' if holds else 'FAILED'}", flush=True)
+    if not holds:
+        print(output, file=sys.stderr)
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""A server of this checkout, in a process of its own, for the tools that call it as a stranger would."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+COMMAND = Path(sys.executable).with_name("reasoning-grpc")
+_READY = "serving on "
+_STOP_SECONDS = 15
+
+
+@contextmanager
+def served(*arguments: str, quiet: bool = True) -> Iterator[str]:
+    """Runs `reasoning-grpc serve` on a free port; gives its address, and stops it at the end.
+
+    Raises RuntimeError when it ends before it serves.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("REASONING_")}
+    level = "error" if quiet else "info"
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--listen", "127.0.0.1:0", "--log-level", level, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith(_READY):
+            raise RuntimeError("the server ended before it served; its complaint stands above")
+        yield line.removeprefix(_READY).strip()
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
