@@ -1,0 +1,291 @@
+"""Scripts: what the fake upstream is told to answer, one line each."""
+
+import itertools
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from .changes import Changes
+from .wire import (
+    DEFAULT_ERROR,
+    DEFAULT_USAGE,
+    DONE,
+    Completion,
+    FakeToolCall,
+    Json,
+    chunk,
+    error_object,
+    event,
+    gzip_bomb,
+    numbered,
+)
+
+Cut = Literal["reset", "close", "end"]
+"""reset: a TCP RST. close: the connection closes, the body lacks its terminating chunk. end: the body ends cleanly."""
+
+_SSE: Final[dict[str, str]] = {"Content-Type": "text/event-stream; charset=utf-8"}
+_JSON: Final[dict[str, str]] = {"Content-Type": "application/json"}
+
+
+class Gate:
+    """Lets the steps of an answer out one at a time. A step is a piece, or all that follows the last piece."""
+
+    def __init__(self, *, is_open: bool) -> None:
+        self._changes = Changes()
+        self._is_open = is_open
+        self._permits = 0
+        self.steps_sent = 0
+        """Steps written so far; of all its answers, when the script answers every request."""
+
+    def open(self, steps: int = 1) -> None:
+        """Let the next step out, or the next few."""
+        self._permits += steps
+        self._changes.notify()
+
+    def open_all(self) -> None:
+        """Hold nothing back any more."""
+        self._is_open = True
+        self._changes.notify()
+
+    async def sent(self, steps: int) -> None:
+        """Wait until so many steps were written to the connection."""
+        await self._changes.expect(
+            lambda: self.steps_sent >= steps,
+            lambda: f"expected {steps} steps sent upstream, {self.steps_sent} were",
+        )
+
+    async def pass_through(self) -> None:
+        """For the server: wait for the next step's turn."""
+        await self._changes.wait_for(lambda: self._is_open or self._permits > 0)
+        self._permits -= not self._is_open
+
+    def count_step(self) -> None:
+        """For the server: a step was written."""
+        self.steps_sent += 1
+        self._changes.notify()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What goes out for one request: headers, then pieces, one write each, then the ending, then the way it ends."""
+
+    status: int = 200
+    headers: Mapping[str, str] | None = field(default_factory=lambda: _SSE)
+    """None sends no headers, and so nothing at all."""
+    pieces: Iterable[bytes] = ()
+    ending: Iterable[bytes] = ()
+    end: Cut | Literal["hang"] = "end"
+    content_length: int | None = None
+    """None is a chunked body."""
+    interval_seconds: float = 0.0
+    """The pause before each piece."""
+
+
+Script = Callable[[Json], Answer]
+"""Makes the answer to one request body."""
+
+
+class Scripting(ABC):
+    """The one-line ways to say what is answered next. Each returns the answer's gate, open unless `gated`."""
+
+    @abstractmethod
+    def _add(self, script: Script, gate: Gate) -> None:
+        """Take the script in."""
+
+    def reply(
+        self,
+        *pieces: str,
+        reasoning: Sequence[str] = (),
+        tool_calls: Sequence[FakeToolCall] = (),
+        refusal: str | None = None,
+        finish_reason: str | None = "auto",
+        usage: Json | Literal["null"] | None = DEFAULT_USAGE,
+        logprobs: Sequence[float] | None = None,
+        model: str = "fake",
+        reasoning_field: str = "reasoning_content",
+        extra: Json | None = None,
+        headers: Mapping[str, str] | None = None,
+        done: bool = True,
+        together: bool = False,
+        gated: bool = False,
+    ) -> Gate:
+        """Answer well, as `Completion` explains; `together` writes the whole stream at once, as one step."""
+        completion = Completion(
+            content=pieces,
+            reasoning=reasoning,
+            tool_calls=tool_calls,
+            refusal=refusal,
+            finish_reason=finish_reason,
+            usage=usage,
+            logprobs=logprobs,
+            model=model,
+            reasoning_field=reasoning_field,
+            extra=extra or {},
+        )
+        more = dict(headers or {})
+
+        def script(request: Json) -> Answer:
+            if not request.get("stream"):
+                return _whole(completion.whole(), headers=_JSON | more)
+            sent = tuple(completion.pieces())
+            ending = (*completion.ending(request), *((DONE,) if done else ()))
+            if together:
+                return Answer(headers=_SSE | more, ending=(b"".join(sent + ending),))
+            return Answer(headers=_SSE | more, pieces=sent, ending=ending)
+
+        return self._play(script, gated=gated)
+
+    def gated(self, *pieces: str, **options: Any) -> Gate:
+        """A `reply`, headers at once, whose every step waits for its gate: each piece, then the ending."""
+        return self.reply(*pieces, gated=True, **options)
+
+    def chunks(
+        self, *chunks: Json, finish: str | None = None, done: bool = False, together: bool = False, gated: bool = False
+    ) -> Gate:
+        """These objects, one event each; `chunk` and `usage_chunk` make usual ones, `finish` and `done` add the end."""
+        ending = ((event(chunk({}, finish)),) if finish else ()) + ((DONE,) if done else ())
+        return self._stream([event(data) for data in chunks], ending, together=together, gated=gated)
+
+    def lines(
+        self, *lines: str | bytes | Json, done: bool = False, together: bool = False, gated: bool = False
+    ) -> Gate:
+        """Raw events: text gets the empty line that ends an event, bytes go as they are, objects become an event."""
+        return self._stream(
+            [_raw_event(line) for line in lines], (DONE,) if done else (), together=together, gated=gated
+        )
+
+    def error_in_stream(
+        self, after: int = 0, error: Json | None = DEFAULT_ERROR, *, done: bool = False, gated: bool = False
+    ) -> Gate:
+        """So many pieces, then the event {"error": error}, None being null, then the clean end of the body."""
+        ending = (event({"error": error}), *((DONE,) if done else ()))
+        return self._stream(_content(numbered(after)), ending, gated=gated)
+
+    def body(
+        self,
+        data: bytes,
+        *,
+        content_type: str = "application/json",
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        content_length: int | None = None,
+    ) -> Gate:
+        """Any body; a `content_length` above its size makes it short: the connection closes after what there is."""
+        fields = {"Content-Type": content_type, **(headers or {})}
+        return self._play(lambda _: _whole(data, status=status, headers=fields, content_length=content_length))
+
+    def fail(
+        self,
+        status: int,
+        *,
+        code: str | None = None,
+        error_type: str | None = None,
+        message: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Json | bytes | None = None,
+    ) -> Gate:
+        """An HTTP error; its text and type fit well-known codes by themselves. `body` replaces the OpenAI error."""
+        data = {"error": error_object(status, code, error_type, message)} if body is None else body
+        raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+        return self.body(raw, status=status, headers=headers)
+
+    def redirect(self, location: str) -> Gate:
+        """A 307 to another address."""
+        return self.body(b"", status=307, headers={"Location": location})
+
+    def compressed_bomb(self, megabytes: int = 128, event_megabytes: int = 1) -> Gate:
+        """A valid answer, small under gzip, with so many megabytes of text in events of so many each."""
+
+        def script(request: Json) -> Answer:
+            stream = bool(request.get("stream"))
+            headers = (_SSE if stream else _JSON) | {"Content-Encoding": "gzip"}
+            return _whole(gzip_bomb(megabytes, event_megabytes, stream=stream), headers=headers)
+
+        return self._play(script)
+
+    def hang(self) -> Gate:
+        """Take the request and never answer, not even headers."""
+        return self._play(lambda _: Answer(headers=None, end="hang"))
+
+    def hang_after(self, pieces: int, *, gated: bool = False) -> Gate:
+        """Headers and so many pieces, then silence; with 0 just the headers."""
+        return self._play(_interrupted(pieces, "hang"), gated=gated)
+
+    def cut_after(self, pieces: int, how: Cut = "reset", *, gated: bool = False) -> Gate:
+        """Headers and so many pieces, then the cut. Gated, the cut is the last step: when the pieces were read."""
+        return self._play(_interrupted(pieces, how), gated=gated)
+
+    def drop(self, how: Literal["reset", "close"] = "close") -> Gate:
+        """Take the request, then end the connection without a word."""
+        return self._play(lambda _: Answer(headers=None, end=how))
+
+    def comments_forever(self, after: int = 0, interval_seconds: float = 0.01) -> Gate:
+        """So many pieces, then SSE comments without end."""
+
+        def script(_: Json) -> Answer:
+            comments = itertools.repeat(b": keep-alive\n\n")
+            return Answer(
+                pieces=itertools.chain(_content(numbered(after)), comments), interval_seconds=interval_seconds
+            )
+
+        return self._play(script)
+
+    def drip(self, interval_seconds: float = 0.05) -> Gate:
+        """A valid stream, one byte at a time, without end; without `stream`, a JSON body that never closes."""
+
+        def script(request: Json) -> Answer:
+            if not request.get("stream"):
+                start = Completion(content=("x",)).whole()[:-1]
+                data = itertools.chain(start, itertools.repeat(ord(" ")))
+                return Answer(headers=_JSON, pieces=_bytes(data), interval_seconds=interval_seconds)
+            events = (event(chunk({"content": f"{number} "})) for number in itertools.count())
+            return Answer(pieces=_bytes(itertools.chain.from_iterable(events)), interval_seconds=interval_seconds)
+
+        return self._play(script)
+
+    def _stream(
+        self, pieces: Sequence[bytes], ending: Sequence[bytes], *, together: bool = False, gated: bool = False
+    ) -> Gate:
+        if together:
+            pieces, ending = (), (b"".join((*pieces, *ending)),)
+        return self._play(lambda _: Answer(pieces=pieces, ending=ending), gated=gated)
+
+    def _play(self, script: Script, *, gated: bool = False) -> Gate:
+        gate = Gate(is_open=not gated)
+        self._add(script, gate)
+        return gate
+
+
+def _whole(
+    data: bytes, *, status: int = 200, headers: Mapping[str, str] = _JSON, content_length: int | None = None
+) -> Answer:
+    length = len(data) if content_length is None else content_length
+    end: Cut = "close" if length > len(data) else "end"
+    return Answer(status=status, headers=headers, ending=(data,), content_length=length, end=end)
+
+
+def _interrupted(pieces: int, end: Cut | Literal["hang"]) -> Script:
+    def script(request: Json) -> Answer:
+        content = numbered(pieces)
+        if request.get("stream"):
+            return Answer(pieces=_content(content), end=end)
+        whole = Completion(content=content).whole()
+        return Answer(headers=_JSON, pieces=(whole[: len(whole) // 2],), end=end)
+
+    return script
+
+
+def _content(pieces: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(Completion(content=pieces).pieces())
+
+
+def _raw_event(line: str | bytes | Json) -> bytes:
+    if isinstance(line, bytes):
+        return line
+    return f"{line}\n\n".encode() if isinstance(line, str) else event(line)
+
+
+def _bytes(data: Iterable[int]) -> Iterable[bytes]:
+    return (bytes((byte,)) for byte in data)

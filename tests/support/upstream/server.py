@@ -1,0 +1,280 @@
+"""The fake upstream's HTTP side: takes requests, plays scripts, notices who hangs up."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from .changes import Changes
+from .scripting import Answer, Gate, Script, Scripting
+from .wire import DEFAULT_PIECES
+
+Play = tuple[Script, Gate]
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturedRequest:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    """With its query."""
+    headers: CIMultiDictProxy[str]
+    body: Any
+    """The parsed JSON; None if it is none."""
+    raw: bytes = field(repr=False)
+
+
+class Standing(Scripting):
+    """The script that answers whenever no other does: the last one it was told."""
+
+    play: Play
+
+    def _add(self, script: Script, gate: Gate) -> None:
+        self.play = (script, gate)
+
+
+class FakeUpstream(Scripting):
+    """A server that answers each chat request with the next script, and without one with "Hello", " world"."""
+
+    def __init__(self) -> None:
+        self._scripts: deque[Play] = deque()
+        self.always = Standing()
+        """Scripted the same way; answers every request for which no script is queued."""
+        self.always.reply(*DEFAULT_PIECES)
+        self.requests: list[CapturedRequest] = []
+        """Every request so far, to any path, in order of arrival."""
+        self.connections = 0
+        """Connections accepted so far."""
+        self._routes: dict[tuple[str, str], Callable[[CapturedRequest], Play]] = {
+            ("POST", "/v1/chat/completions"): self._chat,
+        }
+        self._unknown, self._malformed = Standing(), Standing()
+        self._unknown.fail(404, message="no such path")
+        self._malformed.fail(400, message="the body is no JSON object")
+        self._changes = Changes()
+        self._open: dict[web.RequestHandler, asyncio.Transport] = {}
+        self._busy: set[asyncio.Transport] = set()
+        self._disconnected: list[CapturedRequest] = []
+        self._accepting = True
+        self._closing = False
+
+    async def start(self) -> Self:
+        """Listen on a free port of 127.0.0.1."""
+        self._http = _Http(self._handle, self._connection_made, self._connection_lost)
+        self._listener = await asyncio.get_running_loop().create_server(self._http, "127.0.0.1", 0, backlog=1024)
+        self.port: int = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def aclose(self) -> None:
+        """End every connection, hanging or not, and stop listening."""
+        self._closing = True
+        self._listener.close()
+        for transport in list(self._open.values()):
+            transport.abort()
+        await self._until(lambda: not self._open and not self._busy, "every connection ended")
+        await self._http.shutdown(timeout=1)
+        await self._listener.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @property
+    def api_base(self) -> str:
+        """What to configure as the model's address."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def open_connections(self) -> int:
+        """Connections open now."""
+        return len(self._open)
+
+    @property
+    def active(self) -> int:
+        """Requests being answered now."""
+        return len(self._busy)
+
+    @property
+    def disconnects(self) -> int:
+        """Times a client went away before its answer was finished."""
+        return len(self._disconnected)
+
+    async def request(self, n: int = 1) -> CapturedRequest:
+        """Wait until the n-th request, counted from 1, has arrived."""
+        await self._until(lambda: len(self.requests) >= n, f"request {n}")
+        return self.requests[n - 1]
+
+    async def disconnect(self, n: int = 1) -> CapturedRequest:
+        """Wait until the n-th time a client went away before its answer was finished; return what it had asked."""
+        await self._until(lambda: self.disconnects >= n, f"disconnect {n}")
+        return self._disconnected[n - 1]
+
+    async def idle(self) -> None:
+        """Wait until no request is being answered."""
+        await self._until(lambda: not self._busy, "no active request")
+
+    async def all_closed(self) -> None:
+        """Wait until no connection is open."""
+        await self._until(lambda: not self._open, "no open connection")
+
+    def close_on_accept(self) -> None:
+        """From now on close each connection when it comes, and now those that wait for a next request."""
+        self._accepting = False
+        for transport in set(self._open.values()) - self._busy:
+            transport.abort()
+
+    def accept(self) -> None:
+        """Serve connections again, after `close_on_accept`."""
+        self._accepting = True
+
+    def _add(self, script: Script, gate: Gate) -> None:
+        self._scripts.append((script, gate))
+
+    def _chat(self, captured: CapturedRequest) -> Play:
+        if not isinstance(captured.body, dict):
+            return self._malformed.play
+        return self._scripts.popleft() if self._scripts else self.always.play
+
+    def _play_for(self, method: str, path: str, captured: CapturedRequest) -> Play:
+        route = self._routes.get((method, path))
+        return route(captured) if route else self._unknown.play
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        captured = await _captured(request)
+        script, gate = self._play_for(request.method, request.path, captured)
+        answer = script(captured.body if isinstance(captured.body, dict) else {})
+        exchange = _Exchange(request, answer, gate)
+        self._busy.add(exchange.transport)
+        self.requests.append(captured)
+        self._changes.notify()
+        try:
+            await exchange.run()
+        except (asyncio.CancelledError, ConnectionError) as exc:
+            if not exchange.finished and not self._closing:
+                self._disconnected.append(captured)
+            if isinstance(exc, asyncio.CancelledError):
+                raise
+        finally:
+            self._busy.discard(exchange.transport)
+            self._changes.notify()
+        return exchange.response
+
+    def _connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        self.connections += 1
+        self._open[handler] = transport
+        if not self._accepting or self._closing:
+            transport.abort()
+        self._changes.notify()
+
+    def _connection_lost(self, handler: web.RequestHandler) -> None:
+        self._open.pop(handler, None)
+        self._changes.notify()
+
+    async def _until(self, predicate: Callable[[], bool], what: str) -> None:
+        await self._changes.expect(predicate, lambda: f"the fake upstream did not see {what}; it saw {self._seen()}")
+
+    def _seen(self) -> str:
+        counts = {
+            "requests": len(self.requests),
+            "active": self.active,
+            "disconnects": self.disconnects,
+            "connections": self.connections,
+            "open": self.open_connections,
+        }
+        return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+class _Exchange:
+    """One request while its answer is played."""
+
+    def __init__(self, request: web.BaseRequest, answer: Answer, gate: Gate) -> None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client left while its request was read")
+        self.transport: asyncio.Transport = transport
+        self.response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        self.response.content_length = answer.content_length
+        self.finished = False
+        """Whether the answer is over: what the client does from now on is no disconnect."""
+        self._request, self._answer, self._gate = request, answer, gate
+
+    async def run(self) -> None:
+        """Send the headers, the pieces, the ending, and end as told."""
+        if self._answer.headers is not None:
+            await self.response.prepare(self._request)
+        for piece in self._answer.pieces:
+            await self._gate.pass_through()
+            await asyncio.sleep(self._answer.interval_seconds)  # with 0 too: it lets others run
+            await self.response.write(piece)
+            self._gate.count_step()
+        if self._answer.end == "hang":
+            await asyncio.Event().wait()
+        await self._gate.pass_through()
+        for piece in self._answer.ending:
+            await self.response.write(piece)
+        await self._end()
+
+    async def _end(self) -> None:
+        self.finished = True
+        self._gate.count_step()
+        if self._answer.end == "end":
+            await self.response.write_eof()
+            return
+        if self._answer.end == "reset":
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.transport.abort()
+        else:
+            self.transport.close()
+        # Returning would let aiohttp complete the answer; the lost connection cancels this instead.
+        await asyncio.Event().wait()
+
+
+class _Http(web.Server):
+    """aiohttp's low-level server; tells of connections, and cancels a handler when its client leaves."""
+
+    def __init__(
+        self,
+        handle: Callable[[web.BaseRequest], Any],
+        made: Callable[[web.RequestHandler, asyncio.Transport], None],
+        lost: Callable[[web.RequestHandler], None],
+    ) -> None:
+        super().__init__(handle, handler_cancellation=True, access_log=None)
+        self._made, self._lost = made, lost
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._made(handler, transport)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._lost(handler)
+
+
+@contextmanager
+def refusing_api_base() -> Iterator[str]:
+    """The address of a port that stays taken and refuses every connection: bound, never listening."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+
+
+async def _captured(request: web.BaseRequest) -> CapturedRequest:
+    raw = await request.content.read()  # request.read() refuses what is over a megabyte
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        body = None
+    return CapturedRequest(method=request.method, path=request.path_qs, headers=request.headers, body=body, raw=raw)

@@ -1,0 +1,121 @@
+"""The server on the real embedded model: its events' grammar, never its wisdom."""
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import grpc
+import pytest
+
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME
+from reasoning_grpc.v1 import completion_pb2, models_pb2, usage_pb2
+from tests.support.factories import a_wire_request
+from tests.support.serving import RunningServer, config_for, serving
+
+
+@pytest.fixture
+async def embedded_server() -> AsyncIterator[RunningServer]:
+    """A server without any configuration: the embedded model answers."""
+    async with serving(config_for()) as running:
+        yield running
+
+
+async def test_it_answers_when_nothing_is_configured(embedded_server: RunningServer) -> None:
+    """Tokens stream, the usage is the model's own, and it costs nothing."""
+    request = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=12))
+
+    events = [event async for event in embedded_server.client().stream(request)]
+
+    kinds = [event.WhichOneof("event") for event in events]
+    completed = events[-1].completed
+    assert kinds[0] == "started"
+    assert set(kinds[1:-1]) == {"content_delta"}
+    assert kinds[-1] == "completed"
+    assert events[0].started.model == EMBEDDED_NAME
+    assert completed.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
+    assert 1 <= completed.usage.output_tokens <= 12
+    assert completed.cost.total_nano_usd == 0
+
+
+async def test_its_length_limit_is_its_finish_reason(embedded_server: RunningServer) -> None:
+    """An answer that was cut at the most output tokens says so."""
+    request = a_wire_request(
+        "Count from one to one hundred in words.", sampling=completion_pb2.Sampling(max_output_tokens=3)
+    )
+
+    answer = await embedded_server.client().complete(request)
+
+    assert answer.finish_reason == usage_pb2.FINISH_REASON_LENGTH
+    assert answer.provider_finish_reason == "length"
+    assert answer.usage.output_tokens == 3
+
+
+async def test_its_structured_output_follows_the_schema(embedded_server: RunningServer) -> None:
+    """A json_schema reaches the model's grammar: the answer has just the keys and values allowed."""
+    schema = {
+        "type": "object",
+        "properties": {"mood": {"type": "string", "enum": ["glad", "sad"]}},
+        "required": ["mood"],
+        "additionalProperties": False,
+    }
+    json_schema = completion_pb2.JsonSchemaFormat(name="mood", schema=json.dumps(schema), strict=True)
+    request = a_wire_request(
+        "I won a prize.",
+        response_format=completion_pb2.ResponseFormat(json_schema=json_schema),
+        sampling=completion_pb2.Sampling(max_output_tokens=40),
+    )
+
+    answer = await embedded_server.client().complete(request)
+
+    assert json.loads(answer.message.content[0].text)["mood"] in {"glad", "sad"}
+    assert answer.route.rule_id == "response-format"
+
+
+async def test_a_conversation_over_its_context_is_refused(embedded_server: RunningServer) -> None:
+    """What does not fit the context window is the caller's to shorten."""
+    with pytest.raises(CallFailed) as failed:
+        await embedded_server.client().complete(a_wire_request("word " * 20_000))
+
+    assert failed.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert failed.value.reason == "CONTEXT_WINDOW_EXCEEDED"
+
+
+async def test_a_cancelled_stream_frees_its_slot(embedded_server: RunningServer) -> None:
+    """More streams than there are slots, each left after its first piece, do not keep a later call waiting."""
+    client = embedded_server.client()
+    request = a_wire_request("Tell a very long story.", sampling=completion_pb2.Sampling(max_output_tokens=3000))
+
+    for _ in range(5):
+        async with aclosing(client.stream(request)) as events:
+            async for event in events:
+                if event.WhichOneof("event") == "content_delta":
+                    break
+
+    short = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=2))
+    assert (await client.complete(short)).usage.output_tokens == 2
+
+
+async def test_calls_while_it_restarts_are_told_when_to_try_again(embedded_server: RunningServer) -> None:
+    """After a kill: UNAVAILABLE with RetryInfo and an unavailable model in the list; then it answers again."""
+    embedded = embedded_server.server.embedded
+    assert embedded is not None
+    assert embedded.process_id is not None
+    client = embedded_server.client()
+    request = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=2))
+
+    os.kill(embedded.process_id, signal.SIGKILL)
+    with pytest.raises(CallFailed) as failed:
+        await client.complete(request)
+    listed = await client.list_models()
+    await embedded.wait_ready()
+    answer = await client.complete(request)
+
+    assert failed.value.code is grpc.StatusCode.UNAVAILABLE
+    assert failed.value.reason == "UPSTREAM_UNREACHABLE"
+    assert failed.value.retry_after_seconds == 1.0
+    assert [model.state for model in listed] == [models_pb2.MODEL_STATE_UNAVAILABLE]
+    assert answer.usage.output_tokens == 2
+    assert embedded.restarts == 1

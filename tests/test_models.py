@@ -1,0 +1,386 @@
+"""`ListModels`: what is told of each model, page by page, filtered, and to whom."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import grpc
+import pytest
+
+from reasoning_grpc.client import CallFailed, FieldViolation
+from reasoning_grpc.config import CallerEntry, ModelEntry, token_hash
+from reasoning_grpc.models.table import ModelTable
+from reasoning_grpc.types import (
+    ANONYMOUS,
+    Capability,
+    Deployment,
+    ModelFilter,
+    ModelInfo,
+    ModelSourceKind,
+    ModelState,
+    Prices,
+)
+from reasoning_grpc.v1 import models_pb2
+from tests.support.factories import a_deployment, a_wire_request
+from tests.support.serving import RunningServer, config_for, model_entry, serving
+from tests.support.upstream import FakeUpstream
+
+API_BASE: Final = "http://127.0.0.1:9/v1"
+"""Listing asks no upstream."""
+TOOLS: Final = models_pb2.MODEL_CAPABILITY_TOOLS
+REASONING: Final = models_pb2.MODEL_CAPABILITY_REASONING
+AVAILABLE: Final = models_pb2.MODEL_STATE_AVAILABLE
+UNAVAILABLE: Final = models_pb2.MODEL_STATE_UNAVAILABLE
+NOT_OURS: Final = FieldViolation("page_token", "It is not a token of an earlier answer to the same filter.")
+
+
+def numbered_names(count: int) -> list[str]:
+    """So many names, in their order."""
+    return [f"model-{number:03}" for number in range(count)]
+
+
+def entries(names: Sequence[str]) -> list[ModelEntry]:
+    """An entry for each name."""
+    return [model_entry(API_BASE, name) for name in names]
+
+
+async def listed(running: RunningServer, **fields: Any) -> models_pb2.ListModelsResponse:
+    """One page."""
+    stub: Any = running.stub
+    page: models_pb2.ListModelsResponse = await stub.ListModels(models_pb2.ListModelsRequest(**fields))
+    return page
+
+
+async def refused(running: RunningServer, **fields: Any) -> CallFailed:
+    """How a request for a page is refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await listed(running, **fields)
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert CallFailed(failed.value).reason == "INVALID_FIELD"
+    return CallFailed(failed.value)
+
+
+async def pages(running: RunningServer, **fields: Any) -> AsyncIterator[list[str]]:
+    """The names on each page, until the last."""
+    token = ""
+    while True:
+        page = await listed(running, page_token=token, **fields)
+        yield [model.name for model in page.models]
+        token = page.next_page_token
+        if not token:
+            return
+
+
+async def test_a_model_is_told_whole() -> None:
+    """Every fact of an entry arrives, exactly; secrets and addresses do not."""
+    entry = model_entry(
+        API_BASE,
+        "good",
+        litellm_model="openai/gpt-4o-mini",
+        description="Good at all.",
+        capabilities=frozenset({Capability.REASONING, Capability.TOOLS, Capability.JSON_SCHEMA}),
+        context_window_tokens=128_000,
+        max_output_tokens=16_384,
+        prices=Prices(input=150_000_000, output=600_000_000, cached_input=75_000_000, cache_write=0),
+        fallback_models=("plain",),
+        provider_options=frozenset({"top_a", "min_p"}),
+        system_prompt="Be good.",
+    )
+
+    async with serving(config_for(entry, model_entry(API_BASE, "plain"))) as running:
+        page = await listed(running)
+
+    assert list(page.models) == [
+        models_pb2.Model(
+            name="good",
+            description="Good at all.",
+            source=models_pb2.MODEL_SOURCE_KIND_CONFIGURATION,
+            provider="openai",
+            is_default=True,
+            state=AVAILABLE,
+            capabilities=[TOOLS, models_pb2.MODEL_CAPABILITY_JSON_SCHEMA, REASONING],
+            limits=models_pb2.ModelLimits(context_window_tokens=128_000, max_output_tokens=16_384),
+            prices=models_pb2.ModelPrices(
+                input_nano_usd_per_million=150_000_000,
+                output_nano_usd_per_million=600_000_000,
+                cached_input_nano_usd_per_million=75_000_000,
+                cache_write_nano_usd_per_million=0,
+            ),
+            fallback_models=["plain"],
+            provider_options=["min_p", "top_a"],
+        ),
+        models_pb2.Model(
+            name="plain",
+            source=models_pb2.MODEL_SOURCE_KIND_CONFIGURATION,
+            provider="openai",
+            state=AVAILABLE,
+            limits=models_pb2.ModelLimits(),
+        ),
+    ]
+
+
+async def test_what_is_not_known_is_unset() -> None:
+    """Unknown limits and prices are absent, never zero; a price of zero is a price."""
+    models = (model_entry(API_BASE, "free", prices=Prices(input=0, output=0)), model_entry(API_BASE, "unknown"))
+
+    async with serving(config_for(*models)) as running:
+        free, unknown = (await listed(running)).models
+
+    assert free.HasField("prices")
+    assert free.prices.HasField("input_nano_usd_per_million")
+    assert not free.prices.HasField("cached_input_nano_usd_per_million")
+    assert not unknown.HasField("prices")
+    assert not unknown.limits.HasField("context_window_tokens")
+    assert not unknown.limits.HasField("max_output_tokens")
+
+
+async def test_one_model_is_the_default() -> None:
+    """The flag is on the configured one alone, and it is the one that answers when none is named."""
+    names = ["a", "b", "c"]
+
+    async with serving(config_for(*entries(names), default_model="b")) as running:
+        page = await listed(running)
+        route = await running.client().classify(a_wire_request())
+
+    assert [(model.name, model.is_default) for model in page.models] == [("a", False), ("b", True), ("c", False)]
+    assert route.model == "b"
+
+
+async def test_sources_say_how_much_and_how_fresh() -> None:
+    """A source tells how many models it lists, before filter and page, and when it was read."""
+    before = datetime.now(UTC)
+
+    async with serving(config_for(*entries(numbered_names(5)))) as running:
+        page = await listed(running, page_size=1, filter=models_pb2.ModelFilter(name_contains="3"))
+        after = datetime.now(UTC)
+
+    (source,) = page.sources
+    assert source.kind == models_pb2.MODEL_SOURCE_KIND_CONFIGURATION
+    assert source.models == 5
+    assert not source.stale
+    assert source.failure == 0
+    assert before <= source.updated_at.ToDatetime(UTC) <= after
+
+
+@pytest.mark.parametrize(
+    ("page_size", "sizes"),
+    [
+        pytest.param(0, [100, 100, 50], id="unset means 100"),
+        pytest.param(1000, [250], id="the largest"),
+        pytest.param(99, [99, 99, 52], id="with a rest"),
+        pytest.param(125, [125, 125], id="without a rest"),
+        pytest.param(250, [250], id="exactly all"),
+    ],
+)
+async def test_pages_hold_every_model_once_and_in_order(page_size: int, sizes: list[int]) -> None:
+    """The pages together are the whole list, ordered by name, and the last one has no token."""
+    names = numbered_names(250)
+
+    async with serving(config_for(*reversed(entries(names)))) as running:
+        found = [page async for page in pages(running, page_size=page_size)]
+
+    assert [len(page) for page in found] == sizes
+    assert [name for page in found for name in page] == names
+
+
+async def test_the_client_reads_all_pages() -> None:
+    """`list_models` of our client goes on to the last page."""
+    names = numbered_names(205)
+
+    async with serving(config_for(*entries(names))) as running:
+        models = await running.client().list_models()
+
+    assert [model.name for model in models] == names
+
+
+async def test_a_token_is_stable() -> None:
+    """The same page gives the same token, again, after a restart, and with another page size."""
+    names = numbered_names(10)
+    tokens = []
+
+    for _ in range(2):
+        async with serving(config_for(*entries(names))) as running:
+            tokens += [(await listed(running, page_size=4)).next_page_token for _ in range(2)]
+            rest = await listed(running, page_token=tokens[-1], page_size=100)
+            assert [model.name for model in rest.models] == names[4:]
+
+    assert len(set(tokens)) == 1
+
+
+async def test_a_token_outlives_its_model() -> None:
+    """A model that came or went between two pages neither hides nor repeats another one."""
+    async with serving(config_for(*entries(["a", "b", "c", "d"]))) as running:
+        token = (await listed(running, page_size=2)).next_page_token
+
+    async with serving(config_for(*entries(["a", "aa", "bb", "c", "d"]))) as running:
+        page = await listed(running, page_token=token)
+
+    assert [model.name for model in page.models] == ["bb", "c", "d"]
+    assert page.next_page_token == ""
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("x", id="too short"),
+        pytest.param("!!!!", id="not base64"),
+        pytest.param("eHh4eHh4", id="base64 of something else"),
+        pytest.param("\u00e4" * 4, id="not ASCII"),
+        pytest.param("model-003", id="a name"),
+    ],
+)
+async def test_a_token_that_is_not_ours_is_invalid(token: str) -> None:
+    """What we did not give out is refused, never taken for the start."""
+    async with serving(config_for(*entries(["a"]))) as running:
+        failed = await refused(running, page_token=token)
+
+    assert failed.violations == (NOT_OURS,)
+
+
+async def test_a_token_belongs_to_its_filter() -> None:
+    """A token of one filter is refused with another; the same conditions in another order are the same filter."""
+    capabilities = frozenset({Capability.TOOLS, Capability.REASONING})
+    models = [model_entry(API_BASE, name, capabilities=capabilities) for name in numbered_names(3)]
+    asked = models_pb2.ModelFilter(capabilities=[TOOLS, REASONING], states=[AVAILABLE])
+    turned = models_pb2.ModelFilter(capabilities=[REASONING, TOOLS, TOOLS], states=[AVAILABLE])
+
+    async with serving(config_for(*models)) as running:
+        token = (await listed(running, page_size=1, filter=asked)).next_page_token
+        without = await refused(running, page_token=token)
+        other = await refused(running, page_token=token, filter=models_pb2.ModelFilter(capabilities=[TOOLS]))
+        same = await listed(running, page_token=token, filter=turned)
+
+    assert without.violations == other.violations == (NOT_OURS,)
+    assert [model.name for model in same.models] == ["model-001", "model-002"]
+
+
+async def test_all_faults_of_a_page_are_named_at_once() -> None:
+    """Size, token and filter are complained of together."""
+    async with serving(config_for(*entries(["a"]))) as running:
+        failed = await refused(
+            running,
+            page_size=1001,
+            page_token="x" * 1025,
+            filter=models_pb2.ModelFilter(
+                name_contains="x" * 129,
+                capabilities=[models_pb2.MODEL_CAPABILITY_UNSPECIFIED],
+                states=[models_pb2.MODEL_STATE_UNSPECIFIED],
+            ),
+        )
+
+    assert failed.violations == (
+        FieldViolation("page_size", "It must be from 0 to 1000."),
+        FieldViolation("page_token", "It must have at most 1024 characters."),
+        FieldViolation("filter.name_contains", "It must have at most 128 characters."),
+        FieldViolation("filter.capabilities[0]", "It must be specified."),
+        FieldViolation("filter.states[0]", "It must be specified."),
+    )
+
+
+@pytest.mark.parametrize("page_size", [-1, -(2**31), 1001, 2**31 - 1])
+async def test_a_page_size_out_of_bounds_is_invalid(page_size: int) -> None:
+    """It is refused, not clamped in silence."""
+    async with serving(config_for(*entries(["a"]))) as running:
+        failed = await refused(running, page_size=page_size)
+
+    assert failed.violations == (FieldViolation("page_size", "It must be from 0 to 1000."),)
+
+
+FILTERS = [
+    pytest.param(models_pb2.ModelFilter(), ["Alpha", "alphabet", "beta"], id="no condition"),
+    pytest.param(models_pb2.ModelFilter(name_contains="ALPHA"), ["Alpha", "alphabet"], id="name in any case"),
+    pytest.param(models_pb2.ModelFilter(name_contains="bet"), ["alphabet", "beta"], id="part of a name"),
+    pytest.param(models_pb2.ModelFilter(name_contains=".*"), [], id="a pattern is just text"),
+    pytest.param(models_pb2.ModelFilter(capabilities=[TOOLS]), ["Alpha", "beta"], id="one capability"),
+    pytest.param(models_pb2.ModelFilter(capabilities=[TOOLS, REASONING]), ["beta"], id="two capabilities"),
+    pytest.param(
+        models_pb2.ModelFilter(capabilities=[models_pb2.MODEL_CAPABILITY_LOGPROBS]), [], id="nobody's capability"
+    ),
+    pytest.param(models_pb2.ModelFilter(states=[AVAILABLE]), ["Alpha", "alphabet", "beta"], id="available"),
+    pytest.param(models_pb2.ModelFilter(states=[UNAVAILABLE]), [], id="unavailable"),
+    pytest.param(
+        models_pb2.ModelFilter(states=[UNAVAILABLE, AVAILABLE]), ["Alpha", "alphabet", "beta"], id="either state"
+    ),
+    pytest.param(
+        models_pb2.ModelFilter(name_contains="a", capabilities=[REASONING], states=[AVAILABLE]),
+        ["beta"],
+        id="all conditions",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model_filter", "expected"), FILTERS)
+async def test_a_filter_keeps_what_meets_every_condition(
+    model_filter: models_pb2.ModelFilter, expected: list[str]
+) -> None:
+    """Also page by page, with the filter applied before the pages are cut."""
+    models = (
+        model_entry(API_BASE, "Alpha", capabilities=frozenset({Capability.TOOLS})),
+        model_entry(API_BASE, "alphabet"),
+        model_entry(API_BASE, "beta", capabilities=frozenset({Capability.TOOLS, Capability.REASONING})),
+    )
+
+    async with serving(config_for(*models)) as running:
+        at_once = [page async for page in pages(running, filter=model_filter)]
+        one_by_one = [page async for page in pages(running, filter=model_filter, page_size=1)]
+
+    assert at_once == [expected]
+    assert one_by_one == ([[name] for name in expected] or [[]])
+
+
+async def test_pages_hold_what_the_caller_may_use() -> None:
+    """Models of others do not shorten a page; the source still counts all."""
+    names = numbered_names(6)
+    allowed = frozenset(names[::2])
+    callers = {"bob": CallerEntry(name="bob", token_hash=token_hash("t"), allowed_models=allowed)}
+    metadata = (("authorization", "Bearer t"),)
+
+    async with serving(config_for(*entries(names), callers=callers)) as running:
+        stub: Any = running.stub
+        first = await stub.ListModels(models_pb2.ListModelsRequest(page_size=2), metadata=metadata)
+        request = models_pb2.ListModelsRequest(page_size=2, page_token=first.next_page_token)
+        second = await stub.ListModels(request, metadata=metadata)
+
+    assert [[model.name for model in page.models] for page in (first, second)] == [names[:4:2], [names[4]]]
+    assert second.next_page_token == ""
+    assert second.sources[0].models == 6
+
+
+async def test_listing_asks_no_upstream(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """The list is answered from the table, whether upstreams answer or not."""
+    await listed(running_server)
+
+    assert upstream.connections == 0
+
+
+class StaticModel:
+    """A model of the table that is what it is told to be."""
+
+    def __init__(self, info: ModelInfo) -> None:
+        self._info = info
+
+    def info(self) -> ModelInfo:
+        """See `ServedModel.info`."""
+        return self._info
+
+    def deployment(self) -> Deployment:
+        """See `ServedModel.deployment`."""
+        return a_deployment(name=self._info.name)
+
+
+def test_a_table_of_several_sources() -> None:
+    """Each source is told once, with its own number of models; states are filtered."""
+    infos = [
+        ModelInfo(name="a", source=ModelSourceKind.CONFIGURATION, provider="openai"),
+        ModelInfo(name="b", source=ModelSourceKind.CONFIGURATION, provider="openai"),
+        ModelInfo(name="c", source=ModelSourceKind.EMBEDDED, provider="openai", state=ModelState.UNAVAILABLE),
+    ]
+    table = ModelTable({info.name: StaticModel(info) for info in infos}, default="a")
+
+    page = table.page(ModelFilter(states=frozenset({ModelState.UNAVAILABLE})), 10, "", ANONYMOUS)
+
+    assert [info.name for info in page.models] == ["c"]
+    assert [(source.kind, source.models) for source in page.sources] == [
+        (ModelSourceKind.CONFIGURATION, 2),
+        (ModelSourceKind.EMBEDDED, 1),
+    ]

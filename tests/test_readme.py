@@ -1,0 +1,48 @@
+"""The README says what is so."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from reasoning_grpc.config import read_config
+from reasoning_grpc.status import CODES
+from tools.options_table import with_table
+
+README: Final = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_options_are_those_of_the_code() -> None:
+    """The table is the one that tools/options_table.py writes."""
+    assert with_table(README) == README
+
+
+def test_every_reason_is_explained_with_its_code() -> None:
+    """The error table has each reason once, beside the code that the status table gives it."""
+    rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \| ([A-Z_]+) \|", README, re.MULTILINE)
+    explained = {reason: code for reasons, code in rows for reason in re.findall(r"`([A-Z_]+)`", reasons)}
+
+    assert explained == {error.reason: code.name for error, code in CODES.items()} | {"INTERNAL": "INTERNAL"}
+
+
+def test_the_example_configuration_is_sound(tmp_path: Path) -> None:
+    """The file that the README shows is taken as it is, with a real hash in its place."""
+    found = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    file = tmp_path / "reasoning.toml"
+    file.write_text(found[1].replace("<what `reasoning-grpc token new` printed>", "0" * 64))
+
+    config = read_config(flags={}, environment={"OPENAI_API_KEY": "sk-test"}, file=file)
+
+    assert list(config.models) == ["fast", "own"]
+    assert config.models["fast"].prices.cached_input == 75_000_000
+    assert config.callers["billing"].allowed_models == frozenset({"fast"})
+
+
+@pytest.mark.parametrize("target", ["make demo", "make test"])
+def test_the_first_commands_do_all_the_set_up(target: str) -> None:
+    """The first two commands are the demo and the tests."""
+    first_block = README.split("```")[1].split("\n")
+
+    assert target in first_block[1:3]

@@ -1,0 +1,89 @@
+"""Tables that must be complete, walked from the other side."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, get_args
+
+import pytest
+
+from reasoning_grpc import errors, events, types
+from reasoning_grpc.convert import enums, responses
+from reasoning_grpc.status import CODES
+from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, messages_pb2, models_pb2, routing_pb2, usage_pb2
+
+
+def _leaves(error_class: type[errors.ReasoningError]) -> Iterator[type[errors.ReasoningError]]:
+    """The classes that are raised: those with a reason of their own or of their parent's."""
+    for subclass in error_class.__subclasses__():
+        if subclass not in (errors.RequestError, errors.ServerError, errors.UpstreamError):
+            yield subclass
+        yield from _leaves(subclass)
+
+
+def test_every_error_has_a_status() -> None:
+    """Every class of ours that can be raised has a code, and the table has no other."""
+    assert set(_leaves(errors.ReasoningError)) == set(CODES)
+
+
+def test_every_reason_is_in_the_proto() -> None:
+    """Our reasons are those of `ErrorReason`, and it has none that cannot be."""
+    ours = {error_class.reason for error_class in CODES} | {"INTERNAL"}
+
+    theirs = {name.removeprefix("ERROR_REASON_") for name in errors_pb2.ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
+
+    assert ours == theirs
+
+
+ENUMS = [
+    (enums.ROLE, types.Role, messages_pb2.Role),
+    (enums.TOOL_CHOICE_MODE, types.ToolChoiceMode, completion_pb2.ToolChoiceMode),
+    (enums.REASONING_EFFORT, types.ReasoningEffort, completion_pb2.ReasoningEffort),
+    (enums.ROUTING_MODE, types.RoutingMode, routing_pb2.RoutingMode),
+    (enums.ROUTE_SOURCE, types.RouteSource, routing_pb2.RouteSource),
+    (enums.FINISH_REASON, types.FinishReason, usage_pb2.FinishReason),
+    (enums.USAGE_SOURCE, types.UsageSource, usage_pb2.UsageSource),
+    (enums.TOKEN_KIND, types.TokenKind, usage_pb2.TokenKind),
+    (enums.MODEL_CALL_PURPOSE, types.ModelCallPurpose, usage_pb2.ModelCallPurpose),
+    (enums.MODEL_SOURCE_KIND, types.ModelSourceKind, models_pb2.ModelSourceKind),
+    (enums.MODEL_STATE, types.ModelState, models_pb2.ModelState),
+    (enums.MODEL_CAPABILITY, types.Capability, models_pb2.ModelCapability),
+]
+
+
+@pytest.mark.parametrize(("pair", "ours", "theirs"), ENUMS, ids=[ours.__name__ for _, ours, _ in ENUMS])
+def test_every_enum_value_converts_both_ways(pair: enums.EnumPair[Any], ours: type[StrEnum], theirs: Any) -> None:
+    """Each value of ours has one of theirs, and the other way round, but for UNSPECIFIED."""
+    assert set(pair.to_proto) == set(ours)
+    assert set(pair.from_proto) == set(theirs.values()) - {0}
+    assert all(pair.from_proto[pair.to_proto[member]] is member for member in ours)
+
+
+def test_every_event_converts() -> None:
+    """Each class of event has a field of the oneof to itself, and a converter."""
+    fields = {field.name for field in events_pb2.StreamCompleteResponse.DESCRIPTOR.oneofs_by_name["event"].fields}
+    classes = {argument for union in get_args(events.Event) for argument in (get_args(union) or (union,))}
+
+    names = [name for name, _ in responses._EVENTS.values()]
+
+    assert set(responses._EVENTS) == classes
+    assert len(set(names)) == len(names)
+    assert set(names) <= fields
+
+
+@pytest.mark.parametrize("error_class", list(CODES), ids=lambda error_class: error_class.__name__)
+def test_every_sentence_names_only_what_its_metadata_has(error_class: type[errors.ReasoningError]) -> None:
+    """A message is complete: no value that it names is missing from the metadata."""
+    decision = types.RouteDecision(
+        mode=types.RoutingMode.AUTO, model="m", source=types.RouteSource.REQUEST, reason="asked"
+    )
+    if issubclass(error_class, errors.UpstreamError):
+        error: errors.ReasoningError = error_class(model="m")
+    elif issubclass(error_class, errors.ServerError):
+        error = error_class(retry_after_seconds=1.0)
+    elif error_class is errors.RouteNotImplemented:
+        error = errors.RouteNotImplemented(decision)
+    else:
+        error = error_class({"model": "m", "route": "r"})
+
+    assert "?" not in str(error)
+    assert str(error).endswith(".")

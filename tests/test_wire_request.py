@@ -1,0 +1,617 @@
+"""What of a request reaches the upstream, and how: each field, read from the captured wire."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import grpc
+import pytest
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message as AnyMessage
+
+from reasoning_grpc.client import CallFailed, FieldViolation
+from reasoning_grpc.types import Sampling as Defaults
+from reasoning_grpc.types import Secret
+from reasoning_grpc.v1.completion_pb2 import (
+    REASONING_EFFORT_HIGH,
+    REASONING_EFFORT_LOW,
+    REASONING_EFFORT_MEDIUM,
+    REASONING_EFFORT_MINIMAL,
+    REASONING_EFFORT_NONE,
+    TOOL_CHOICE_MODE_AUTO,
+    TOOL_CHOICE_MODE_NONE,
+    TOOL_CHOICE_MODE_REQUIRED,
+    CompleteRequest,
+    IncludeOptions,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    ReasoningEffort,
+    ReasoningOptions,
+    ResponseFormat,
+    Sampling,
+    TextFormat,
+    Tool,
+    ToolChoice,
+)
+from reasoning_grpc.v1.messages_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_SYSTEM,
+    ROLE_TOOL,
+    ROLE_USER,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Role,
+    ToolCall,
+    ToolResult,
+)
+from reasoning_grpc.v1.routing_pb2 import ROUTING_MODE_PASSTHROUGH, RoutingOptions
+from tests.support.factories import a_wire_request
+from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, serving
+from tests.support.upstream import FakeUpstream
+
+Json = dict[str, Any]
+
+PREFIXES: Final = ("openai", "litellm_proxy", "custom_openai")
+"""Prefixes whose wire differs; the model of each bears its name."""
+BARE: Final[Json] = {
+    "model": "fake",
+    "messages": [{"role": "user", "content": "hi"}],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
+"""All that a minimal request sends."""
+NOT_SERVED: Final = {
+    "CompleteRequest.agent",
+    "CompleteRequest.context_policy",
+    "RoutingOptions.route",
+    "RoutingOptions.preference",
+}
+"""Fields that this build refuses."""
+
+
+@pytest.fixture
+async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
+    """A server with a model for each prefix, all behind the fake upstream."""
+    options = frozenset({"min_p", "chat_template_kwargs"})
+    entries = [
+        model_entry(upstream.api_base, prefix, litellm_model=f"{prefix}/fake", provider_options=options)
+        for prefix in PREFIXES
+    ]
+    async with serving(config_for(*entries)) as running:
+        yield running
+
+
+async def _body(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> Json:
+    """What the upstream gets for a request."""
+    await server.client().complete(request)
+    (captured,) = upstream.requests
+    body: Json = captured.body
+    return body
+
+
+def _exact(body: Json) -> str:
+    """The JSON text of a body, to be compared: unlike dicts, it tells false from 0, and 1 from 1.0."""
+    return json.dumps(body, indent=1, sort_keys=True)
+
+
+def _message(role: Role.ValueType, *parts: Part, **fields: Any) -> Message:
+    return Message(role=role, content=parts, **fields)
+
+
+def _media(mime_type: str, **fields: Any) -> Part:
+    return Part(media=Media(mime_type=mime_type, **fields))
+
+
+SCHEMA: Final = '{"type":"object","properties":{"b":{"type":"integer"},"a":{}}}'
+WIRE_SCHEMA: Final = {"type": "object", "properties": {"b": {"type": "integer"}, "a": {}}}
+LOOKUP: Final = Tool(name="lookup")
+WIRE_LOOKUP: Final = {
+    "type": "function",
+    "function": {"name": "lookup", "parameters": {"type": "object", "properties": {}}},
+}
+
+FIELDS: Final[dict[str, tuple[Json, Json]]] = {
+    "nothing": ({}, {}),
+    "temperature-0": ({"sampling": Sampling(temperature=0)}, {"temperature": 0.0}),
+    "top_p": ({"sampling": Sampling(top_p=0.5)}, {"top_p": 0.5}),
+    "top_k": ({"sampling": Sampling(top_k=3)}, {"top_k": 3}),
+    "max_output_tokens": ({"sampling": Sampling(max_output_tokens=5)}, {"max_tokens": 5}),
+    "stop": ({"sampling": Sampling(stop=["a", "\n"])}, {"stop": ["a", "\n"]}),
+    "seed-0": ({"sampling": Sampling(seed=0)}, {"seed": 0}),
+    "seed-of-64-bits": ({"sampling": Sampling(seed=-(2**63))}, {"seed": -(2**63)}),
+    "presence_penalty-0": ({"sampling": Sampling(presence_penalty=0)}, {"presence_penalty": 0.0}),
+    "frequency_penalty": ({"sampling": Sampling(frequency_penalty=-2)}, {"frequency_penalty": -2.0}),
+    "logit_bias": (
+        {"sampling": Sampling(logit_bias={50256: -100, 7: 1.5})},
+        {"logit_bias": {"50256": -100.0, "7": 1.5}},
+    ),
+    "logprobs-false": ({"sampling": Sampling(logprobs=False)}, {"logprobs": False}),
+    "top_logprobs-0": ({"sampling": Sampling(logprobs=True, top_logprobs=0)}, {"logprobs": True, "top_logprobs": 0}),
+    "tool-without-schema": ({"tools": [LOOKUP]}, {"tools": [WIRE_LOOKUP]}),
+    "tool-with-schema": (
+        {"tools": [Tool(name="f", description="d", parameters_schema=SCHEMA)]},
+        {"tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": WIRE_SCHEMA}}]},
+    ),
+    "strict-tool": (
+        {"tools": [Tool(name="f", parameters_schema=SCHEMA, strict=True)]},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": WIRE_SCHEMA, "strict": True}}]},
+    ),
+    "lax-tool": (
+        {"tools": [Tool(name="f", parameters_schema=SCHEMA, strict=False)]},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": WIRE_SCHEMA, "strict": False}}]},
+    ),
+    "tool_choice-auto": (
+        {"tools": [LOOKUP], "tool_choice": ToolChoice(mode=TOOL_CHOICE_MODE_AUTO)},
+        {"tools": [WIRE_LOOKUP], "tool_choice": "auto"},
+    ),
+    "tool_choice-none": (
+        {"tools": [LOOKUP], "tool_choice": ToolChoice(mode=TOOL_CHOICE_MODE_NONE)},
+        {"tools": [WIRE_LOOKUP], "tool_choice": "none"},
+    ),
+    "tool_choice-required": (
+        {"tools": [LOOKUP], "tool_choice": ToolChoice(mode=TOOL_CHOICE_MODE_REQUIRED)},
+        {"tools": [WIRE_LOOKUP], "tool_choice": "required"},
+    ),
+    "tool_choice-by-name": (
+        {"tools": [LOOKUP], "tool_choice": ToolChoice(tool="lookup")},
+        {"tools": [WIRE_LOOKUP], "tool_choice": {"type": "function", "function": {"name": "lookup"}}},
+    ),
+    "parallel_tool_calls-false": (
+        {"tools": [LOOKUP], "parallel_tool_calls": False},
+        {"tools": [WIRE_LOOKUP], "parallel_tool_calls": False},
+    ),
+    "text-format": ({"response_format": ResponseFormat(text=TextFormat())}, {"response_format": {"type": "text"}}),
+    "json-object": (
+        {"response_format": ResponseFormat(json_object=JsonObjectFormat())},
+        {"response_format": {"type": "json_object"}},
+    ),
+    "json-schema": (
+        {"response_format": ResponseFormat(json_schema=JsonSchemaFormat(name="n", schema=SCHEMA))},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": WIRE_SCHEMA}}},
+    ),
+    "json-schema-in-full": (
+        {
+            "response_format": ResponseFormat(
+                json_schema=JsonSchemaFormat(name="n", schema=SCHEMA, description="d", strict=False)
+            )
+        },
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "n", "schema": WIRE_SCHEMA, "description": "d", "strict": False},
+            }
+        },
+    ),
+    "end_user": ({"end_user": "user-7"}, {"user": "user-7"}),
+    "provider_options": (
+        {"provider_options": {"min_p": "0.1", "chat_template_kwargs": '{"enable_thinking":false,"x":[1,null]}'}},
+        {"min_p": 0.1, "chat_template_kwargs": {"enable_thinking": False, "x": [1, None]}},
+    ),
+    "ours-alone": (
+        {
+            "routing": RoutingOptions(mode=ROUTING_MODE_PASSTHROUGH),
+            "fallback_models": ["openai"],
+            "include": IncludeOptions(tool_results=True, thoughts=True, model_calls=True),
+            "reasoning": ReasoningOptions(include=True),
+            "request_id": "req-7",
+            "labels": {"team": "a"},
+        },
+        {},
+    ),
+}
+"""Fields of a request, and what they add to the wire, whatever the prefix."""
+
+PDF: Final = {"file_data": "data:application/pdf;base64,YWJj"}
+MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
+    "system": (_message(ROLE_SYSTEM, Part(text="be brief")), [{"role": "system", "content": "be brief"}]),
+    "user": (_message(ROLE_USER, Part(text="hi")), [{"role": "user", "content": "hi"}]),
+    "assistant": (_message(ROLE_ASSISTANT, Part(text="yes")), [{"role": "assistant", "content": "yes"}]),
+    "name": (_message(ROLE_USER, Part(text="hi"), name="ann"), [{"role": "user", "content": "hi", "name": "ann"}]),
+    "name-of-an-assistant": (
+        _message(ROLE_ASSISTANT, Part(text="yes"), name="bot"),
+        [{"role": "assistant", "content": "yes", "name": "bot"}],
+    ),
+    "several-texts": (
+        _message(ROLE_USER, Part(text="a"), Part(text="b")),
+        [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
+    ),
+    "several-texts-of-an-assistant": (
+        _message(ROLE_ASSISTANT, Part(text="a"), Part(text="b")),
+        [{"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
+    ),
+    "every-character": (
+        _message(ROLE_USER, Part(text='\u20ac\U0001f600\u0000"\\\u2028')),
+        [{"role": "user", "content": '\u20ac\U0001f600\u0000"\\\u2028'}],
+    ),
+    "image-by-uri": (
+        _message(ROLE_USER, Part(text="see"), _media("image/png", uri="https://example.com/a.png")),
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "see"},
+                    {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                ],
+            }
+        ],
+    ),
+    "image-by-data": (
+        _message(ROLE_USER, _media("image/png", data=b"abc")),
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,YWJj"}}]}],
+    ),
+    "audio-wav": (
+        _message(ROLE_USER, _media("audio/x-wav", data=b"abc")),
+        [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "YWJj", "format": "wav"}}]}],
+    ),
+    "audio-mp3": (
+        _message(ROLE_USER, _media("audio/mpeg", data=b"abc")),
+        [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "YWJj", "format": "mp3"}}]}],
+    ),
+    "audio-of-another-kind": (
+        _message(ROLE_USER, _media("audio/ogg", data=b"abc")),
+        [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "YWJj", "format": "ogg"}}]}],
+    ),
+    "pdf": (
+        _message(ROLE_USER, _media("application/pdf", data=b"abc", filename="a.pdf")),
+        [{"role": "user", "content": [{"type": "file", "file": PDF | {"filename": "a.pdf"}}]}],
+    ),
+    "reasoning": (
+        _message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"))),
+        [{"role": "assistant", "reasoning_content": "hm"}],
+    ),
+    "signed-reasoning": (
+        _message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"), signature="sig"), Part(text="yes")),
+        [
+            {
+                "role": "assistant",
+                "content": "yes",
+                "reasoning_content": "hm",
+                "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "sig"}],
+            }
+        ],
+    ),
+    "redacted-reasoning": (
+        _message(
+            ROLE_ASSISTANT,
+            Part(reasoning=Reasoning(text="a"), signature="s1"),
+            Part(reasoning=Reasoning(redacted=b"opaque")),
+            Part(reasoning=Reasoning(text="b"), signature="s2"),
+        ),
+        [
+            {
+                "role": "assistant",
+                "reasoning_content": "ab",
+                "thinking_blocks": [
+                    {"type": "thinking", "thinking": "a", "signature": "s1"},
+                    {"type": "redacted_thinking", "data": "opaque"},
+                    {"type": "thinking", "thinking": "b", "signature": "s2"},
+                ],
+            }
+        ],
+    ),
+    "refusal": (_message(ROLE_ASSISTANT, Part(refusal="no")), [{"role": "assistant", "refusal": "no"}]),
+    "tool-calls": (
+        _message(
+            ROLE_ASSISTANT,
+            Part(text="wait"),
+            Part(tool_call=ToolCall(id="c1", name="f", arguments='{"a": 1}')),
+            Part(tool_call=ToolCall(id="c2", name="g", arguments='{"malformed')),
+        ),
+        [
+            {
+                "role": "assistant",
+                "content": "wait",
+                "tool_calls": [
+                    {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}},
+                    {"id": "c2", "type": "function", "function": {"name": "g", "arguments": '{"malformed'}},
+                ],
+            }
+        ],
+    ),
+    "tool-results": (
+        _message(
+            ROLE_TOOL,
+            Part(tool_result=ToolResult(call_id="c1", content='{"ok": 1}')),
+            Part(tool_result=ToolResult(call_id="c2", content="no such file", is_error=True)),
+        ),
+        [
+            {"role": "tool", "tool_call_id": "c1", "content": '{"ok": 1}'},
+            {"role": "tool", "tool_call_id": "c2", "content": "Error: no such file"},
+        ],
+    ),
+}
+"""A message, and what it is on the wire, whatever the prefix."""
+
+SIGNED_CALL: Final = _message(
+    ROLE_ASSISTANT, Part(tool_call=ToolCall(id="c1", name="f", arguments="{}"), signature="gs")
+)
+WIRE_CALL: Final = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+GOOGLES: Final = {"extra_content": {"google": {"thought_signature": "gs"}}}
+CACHED: Final = _message(ROLE_USER, Part(text="long", cache=True), Part(text="short"))
+SHORT: Final = {"type": "text", "text": "short"}
+UNCACHED_WIRE: Final = [{"role": "user", "content": [{"type": "text", "text": "long"}, SHORT]}]
+UNNAMED_PDF: Final = _message(ROLE_USER, _media("application/pdf", data=b"abc"))
+THINKING: Final[Json] = {"reasoning": ReasoningOptions(budget_tokens=100)}
+BY_PREFIX: Final[dict[str, tuple[str, Json, Json]]] = {
+    "signature-of-a-call-openai": (
+        "openai",
+        {"messages": [SIGNED_CALL]},
+        {"messages": [{"role": "assistant", "tool_calls": [WIRE_CALL | GOOGLES]}]},
+    ),
+    "signature-of-a-call-custom_openai": (
+        "custom_openai",
+        {"messages": [SIGNED_CALL]},
+        {"messages": [{"role": "assistant", "tool_calls": [WIRE_CALL | GOOGLES]}]},
+    ),
+    "signature-of-a-call-litellm_proxy": (
+        "litellm_proxy",
+        {"messages": [SIGNED_CALL]},
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "tool_calls": [WIRE_CALL | {"provider_specific_fields": {"thought_signature": "gs"}}],
+                }
+            ]
+        },
+    ),
+    "cache-openai": ("openai", {"messages": [CACHED]}, {"messages": UNCACHED_WIRE}),
+    "cache-custom_openai": ("custom_openai", {"messages": [CACHED]}, {"messages": UNCACHED_WIRE}),
+    "cache-litellm_proxy": (
+        "litellm_proxy",
+        {"messages": [CACHED]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "long", "cache_control": {"type": "ephemeral"}}, SHORT],
+                }
+            ]
+        },
+    ),
+    "budget_tokens-litellm_proxy": (
+        "litellm_proxy",
+        THINKING,
+        {"thinking": {"type": "enabled", "budget_tokens": 100}},
+    ),
+    # OpenAI's own API wants a name; litellm makes one.
+    "pdf-without-a-name-openai": (
+        "openai",
+        {"messages": [UNNAMED_PDF]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": PDF | {"filename": "my_file.pdf"}}]}]},
+    ),
+    "pdf-without-a-name-litellm_proxy": (
+        "litellm_proxy",
+        {"messages": [UNNAMED_PDF]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": PDF}]}]},
+    ),
+}
+"""Prefix, fields, and what they add to the wire, where prefixes differ."""
+
+EFFORTS: Final = {
+    REASONING_EFFORT_NONE: "none",
+    REASONING_EFFORT_MINIMAL: "minimal",
+    REASONING_EFFORT_LOW: "low",
+    REASONING_EFFORT_MEDIUM: "medium",
+    REASONING_EFFORT_HIGH: "high",
+}
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(("fields", "added"), FIELDS.values(), ids=FIELDS.keys())
+async def test_a_field_on_the_wire(
+    upstream: FakeUpstream, server: RunningServer, prefix: str, fields: Json, added: Json
+) -> None:
+    """A field that is set is sent as the OpenAI dialect has it, and nothing else is."""
+    body = await _body(upstream, server, a_wire_request(model=prefix, **fields))
+
+    assert _exact(body) == _exact(BARE | added)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(("message", "wire"), MESSAGES.values(), ids=MESSAGES.keys())
+async def test_a_message_on_the_wire(
+    upstream: FakeUpstream, server: RunningServer, prefix: str, message: Message, wire: list[Json]
+) -> None:
+    """Every role and kind of part is sent as the OpenAI dialect has it, each tool result as a message."""
+    body = await _body(upstream, server, a_wire_request(model=prefix, messages=[message]))
+
+    assert _exact(body) == _exact(BARE | {"messages": wire})
+
+
+@pytest.mark.parametrize(("prefix", "fields", "added"), BY_PREFIX.values(), ids=BY_PREFIX.keys())
+async def test_where_prefixes_differ(
+    upstream: FakeUpstream, server: RunningServer, prefix: str, fields: Json, added: Json
+) -> None:
+    """Hints, signatures and budgets are sent in the words of the one behind the prefix, or not at all."""
+    body = await _body(upstream, server, a_wire_request(model=prefix, **fields))
+
+    assert _exact(body) == _exact(BARE | added)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(("effort", "word"), EFFORTS.items(), ids=EFFORTS.values())
+async def test_reasoning_effort(
+    upstream: FakeUpstream, server: RunningServer, prefix: str, effort: ReasoningEffort.ValueType, word: str
+) -> None:
+    """Every effort is sent by its word."""
+    body = await _body(upstream, server, a_wire_request(model=prefix, reasoning=ReasoningOptions(effort=effort)))
+
+    assert _exact(body) == _exact(BARE | {"reasoning_effort": word})
+
+
+def test_every_effort_is_tried() -> None:
+    """The table of efforts has each value of the enum."""
+    assert {0, *EFFORTS} == set(ReasoningEffort.values())
+
+
+def test_every_field_is_tried() -> None:
+    """The tables have each field that a request can hold, but those that this build refuses."""
+    rows: list[Json] = [fields for fields, _ in FIELDS.values()]
+    rows += [fields for _, fields, _ in BY_PREFIX.values()]
+    rows += [{"messages": [message]} for message, _ in MESSAGES.values()]
+    efforts: list[Json] = [{"reasoning": ReasoningOptions(effort=effort)} for effort in EFFORTS]
+    tried = {field for fields in rows + efforts for field in _fields_set(a_wire_request(model="x", **fields))}
+
+    assert tried == set(_fields_of(CompleteRequest.DESCRIPTOR, without=NOT_SERVED))
+
+
+def _fields_set(message: AnyMessage) -> Iterator[str]:
+    for field, value in message.ListFields():
+        yield f"{message.DESCRIPTOR.name}.{field.name}"
+        for item in value if field.is_repeated else [value]:
+            if isinstance(item, AnyMessage):
+                yield from _fields_set(item)
+
+
+def _fields_of(descriptor: Descriptor, without: set[str]) -> Iterator[str]:
+    for field in descriptor.fields:
+        name = f"{descriptor.name}.{field.name}"
+        if name in without:
+            continue
+        yield name
+        if field.message_type and not field.message_type.GetOptions().map_entry:
+            yield from _fields_of(field.message_type, without)
+
+
+async def test_json_text_is_sent_as_it_is(upstream: FakeUpstream, server: RunningServer) -> None:
+    """The order of a schema's members stays, and so do whole numbers beyond the reach of a double."""
+    schema = '{"type":"object","properties":{"z":{"maximum":9007199254740993},"a":{"minimum":1.0}}}'
+
+    await server.client().complete(a_wire_request(tools=[Tool(name="f", parameters_schema=schema)]))
+
+    (captured,) = upstream.requests
+    assert schema.encode() in captured.raw
+
+
+@pytest.mark.parametrize("prefix", ["openai", "custom_openai"])
+async def test_a_thinking_budget_that_the_dialect_lacks(
+    upstream: FakeUpstream, server: RunningServer, prefix: str
+) -> None:
+    """A budget is refused by name, before anything is sent, where the OpenAI dialect has no word for it."""
+    with pytest.raises(CallFailed) as failed:
+        await server.client().complete(a_wire_request(model=prefix, **THINKING))
+
+    assert failed.value.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert failed.value.reason == "UNSUPPORTED_PARAMETER"
+    assert failed.value.metadata == {"model": prefix}
+    assert failed.value.violations == (FieldViolation("reasoning.budget_tokens", "The model does not take it."),)
+    assert failed.value.interruption is None
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("litellm_model", "fields", "field"),
+    [
+        pytest.param("openai/gpt-5-mini", {"sampling": Sampling(temperature=0)}, "sampling.temperature", id="value"),
+        pytest.param("openai/gpt-5-mini", {"sampling": Sampling(stop=["a"])}, "sampling.stop", id="parameter"),
+        pytest.param(
+            "openai/gpt-4",
+            {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_LOW)},
+            "reasoning.effort",
+            id="effort",
+        ),
+    ],
+)
+async def test_what_litellm_knows_a_model_not_to_take(
+    upstream: FakeUpstream, litellm_model: str, fields: Json, field: str
+) -> None:
+    """A parameter, or a value of it, that litellm refuses for a model it knows is named, and nothing is sent."""
+    entry = model_entry(upstream.api_base, litellm_model=litellm_model)
+
+    async with serving(config_for(entry)) as running:
+        with pytest.raises(CallFailed) as failed:
+            await running.client().complete(a_wire_request(**fields))
+
+    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
+    assert failed.value.violations == (FieldViolation(field, "The model does not take it."),)
+    assert upstream.requests == []
+
+
+async def test_a_provider_option_that_the_entry_does_not_list(upstream: FakeUpstream, server: RunningServer) -> None:
+    """It is refused by name, and nothing is sent."""
+    with pytest.raises(CallFailed) as failed:
+        await server.client().complete(a_wire_request(provider_options={"min_p": "0.1", "api_key": '"sk-mine"'}))
+
+    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
+    assert failed.value.violations == (
+        FieldViolation("provider_options[api_key]", "The model's entry does not allow it."),
+    )
+    assert upstream.requests == []
+
+
+DEFAULTS: Final = Defaults(temperature=0.3, top_p=0.9, top_k=40, max_output_tokens=256)
+WIRE_DEFAULTS: Final = {"temperature": 0.3, "top_p": 0.9, "top_k": 40, "max_tokens": 256}
+PROMPT: Final = {"role": "system", "content": "be kind"}
+HI: Final = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "added"),
+    [
+        pytest.param({}, {"messages": [PROMPT, HI]} | WIRE_DEFAULTS, id="all"),
+        pytest.param(
+            {"sampling": Sampling(temperature=0, top_p=1, top_k=1, max_output_tokens=1)},
+            {"messages": [PROMPT, HI], "temperature": 0.0, "top_p": 1.0, "top_k": 1, "max_tokens": 1},
+            id="overridden-by-the-request",
+        ),
+        pytest.param(
+            {"messages": [_message(ROLE_USER, Part(text="hi")), _message(ROLE_SYSTEM, Part(text="be brief"))]},
+            {"messages": [HI, {"role": "system", "content": "be brief"}]} | WIRE_DEFAULTS,
+            id="system-message-of-the-request",
+        ),
+    ],
+)
+async def test_defaults_of_the_entry(upstream: FakeUpstream, fields: Json, added: Json) -> None:
+    """An entry's system prompt and defaults are sent for what the request leaves unset."""
+    entry = model_entry(upstream.api_base, defaults=DEFAULTS, system_prompt="be kind")
+
+    async with serving(config_for(entry)) as running:
+        body = await _body(upstream, running, a_wire_request(**fields))
+
+    assert _exact(body) == _exact(BARE | added)
+
+
+async def test_path_and_headers(upstream: FakeUpstream, server: RunningServer) -> None:
+    """The path is the API base's, the key the entry's, the id the request's; there is no other header."""
+    await server.client().complete(a_wire_request(request_id="req-7"))
+
+    (captured,) = upstream.requests
+    assert (captured.method, captured.path) == ("POST", "/v1/chat/completions")
+    assert dict(captured.headers) == {
+        "Host": f"127.0.0.1:{upstream.port}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(captured.raw)),
+        "Accept": "text/event-stream, application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "reasoning-grpc",
+        "Authorization": f"Bearer {UPSTREAM_KEY}",
+        "X-Client-Request-Id": "req-7",
+    }
+
+
+async def test_a_slash_after_the_api_base(upstream: FakeUpstream) -> None:
+    """It makes no difference."""
+    async with serving(config_for(model_entry(upstream.api_base + "/"))) as running:
+        await running.client().complete(a_wire_request())
+
+    assert [captured.path for captured in upstream.requests] == ["/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_a_key_of_the_environment_is_not_sent(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    """An entry without a key sends none, whatever litellm would find in the environment."""
+    for name in ("OPENAI_API_KEY", "LITELLM_PROXY_API_KEY", "CUSTOM_OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "sk-of-the-environment")
+    entry = model_entry(upstream.api_base, litellm_model=f"{prefix}/fake", api_key=Secret(""))
+
+    async with serving(config_for(entry)) as running:
+        await running.client().complete(a_wire_request())
+
+    (captured,) = upstream.requests
+    assert "Authorization" not in captured.headers
+    assert "sk-of-the-environment" not in repr(dict(captured.headers)) + captured.raw.decode()
