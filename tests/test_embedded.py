@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import grpc
 import pytest
@@ -72,6 +73,27 @@ async def test_its_structured_output_follows_the_schema(embedded_server: Running
 
     assert json.loads(answer.message.content[0].text)["mood"] in {"glad", "sad"}
     assert answer.route.rule_id == "response-format"
+
+
+@pytest.mark.parametrize(
+    ("field", "asked"),
+    [
+        ("tools", {"tools": [completion_pb2.Tool(name="f")]}),
+        ("reasoning.effort", {"reasoning": {"effort": completion_pb2.REASONING_EFFORT_LOW}}),
+        (
+            "messages[0].content[0].media",
+            {"messages": [{"role": 2, "content": [{"media": {"mime_type": "image/png", "data": b"x"}}]}]},
+        ),
+    ],
+    ids=["tools", "effort", "image"],
+)
+async def test_what_it_cannot_do_is_refused(embedded_server: RunningServer, field: str, asked: dict[str, Any]) -> None:
+    """llama.cpp would ignore it, or fail; the caller is told instead."""
+    with pytest.raises(CallFailed) as failed:
+        await embedded_server.client().complete(a_wire_request(**asked))
+
+    assert failed.value.reason == "UNSUPPORTED_PARAMETER"
+    assert [violation.field for violation in failed.value.violations] == [field]
 
 
 async def test_a_conversation_over_its_context_is_refused(embedded_server: RunningServer) -> None:

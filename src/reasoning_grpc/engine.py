@@ -105,6 +105,7 @@ class Engine:
     ) -> AsyncGenerator[Event, None]:
         """Every event, wanted or not, each entered into the ledger."""
         decision, fallbacks = await self._decide(request, context)
+        self._table.check_taken(request, decision.model)
         call = answering_call(request, decision.model, fallbacks)
         ledger.routed(self._model.count_tokens(call))
         yield Started(decision, decision.model, context.trace_id)

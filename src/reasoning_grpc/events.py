@@ -79,6 +79,10 @@ class AttemptSwitched:
     failure: str
     http_status: int = 0
     delay_seconds: float = 0.0
+    reached: bool = True
+    """Whether the upstream got the request, so that money may have been spent."""
+    usage: Usage | None = None
+    """What the failed attempt used, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """`Ledger`: what one request has used so far, read off its events as they pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
@@ -65,6 +65,7 @@ class Ledger:
     _open: _OpenAttempt | None = None
     _reached: bool = False
     _usages: list[ModelCallUsage] = field(default_factory=list)
+    """One entry for each attempt that used something."""
     _last_call: ModelCallFinished | None = None
 
     def elapsed_seconds(self) -> float:
@@ -91,9 +92,11 @@ class Ledger:
             case ModelCallStarted(purpose=purpose, model=model, attempt=number):
                 self.calls += number == 1
                 self._open = _OpenAttempt(self.calls, purpose, model, number, self.elapsed_seconds())
-            case AttemptSwitched(failure=failure, http_status=http_status, delay_seconds=delay):
-                self._reached = self._reached or http_status > 0
-                self._upstream_seconds += self._close_attempt(failure, http_status) + delay
+            case AttemptSwitched():
+                self._reached = self._reached or event.reached
+                if self._open is not None:
+                    self._note_failed(self._open, event.usage, event.reached and not event.http_status)
+                self._upstream_seconds += self._close_attempt(event.failure, event.http_status) + event.delay_seconds
             case ModelCallFinished():
                 self._close_attempt()
                 self._upstream_seconds += event.upstream_seconds
@@ -115,7 +118,7 @@ class Ledger:
             provider_finish_reason=answer.provider_finish_reason,
             model=answer.model,
             usage=usage,
-            model_calls=tuple(self._usages),
+            model_calls=self._model_calls(),
             cost=self._cost(),
             timings=Timings(
                 queue_seconds=0.0,
@@ -172,21 +175,37 @@ class Ledger:
     def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None) -> None:
         """Ends an attempt that failed or was cut, with the upstream's count of it or an estimate."""
         upstream = failure if isinstance(failure, UpstreamError) else None
-        usage = upstream.usage if upstream else None
-        # Without an HTTP status of failure the upstream may be working, and billing, since it got the prompt.
         may_bill = attempt.answered or (upstream.reached and not upstream.http_status if upstream else True)
+        self._note_failed(attempt, upstream.usage if upstream else None, may_bill)
+        self._close_attempt(failure.reason if failure else "CANCELLED", upstream.http_status if upstream else 0)
+
+    def _note_failed(self, attempt: _OpenAttempt, usage: Usage | None, may_bill: bool) -> None:
+        """Enters what a failed attempt used: what is known, or an estimate where it may have cost something.
+
+        Without an HTTP status of failure the upstream may be working, and billing, since it got the prompt.
+        """
         if usage is None and may_bill:
             output = estimated_tokens(attempt.output_bytes)
             usage = Usage(self._prompt_tokens, output, self._prompt_tokens + output, UsageSource.ESTIMATED)
         if usage is not None:
             self._usages.append(ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage))
-        self._close_attempt(failure.reason if failure else "CANCELLED", upstream.http_status if upstream else 0)
 
     def _usage(self) -> Usage | None:
         return reduce(add, (entry.usage for entry in self._usages)) if self._usages else None
 
+    def _model_calls(self) -> tuple[ModelCallUsage, ...]:
+        """One entry for each model call, all its attempts together, under the model that was tried last."""
+        calls: dict[int, ModelCallUsage] = {}
+        for entry in self._usages:
+            before = calls.get(entry.call)
+            calls[entry.call] = entry if before is None else replace(entry, usage=before.usage + entry.usage)
+        return tuple(calls.values())
+
     def _cost(self) -> Cost | None:
-        """What all model calls cost; None when a price of one of them is not known."""
-        costs = [self.prices_of(entry.model).cost(entry.model, entry.usage) for entry in self._usages]
+        """What all model calls cost, each model apart; None when a price of one of them is not known."""
+        usages: dict[str, Usage] = {}
+        for entry in self._usages:
+            usages[entry.model] = usages[entry.model] + entry.usage if entry.model in usages else entry.usage
+        costs = [self.prices_of(model).cost(model, usage) for model, usage in usages.items()]
         known = [cost for cost in costs if cost is not None]
         return reduce(add, known) if known and len(known) == len(costs) else None

@@ -77,7 +77,9 @@ class ResilientModel:
                 failed = error
             model, delay = switch
             attempt += 1
-            yield AttemptSwitched(call.model, model, attempt, failed.reason, failed.http_status, delay)
+            yield AttemptSwitched(
+                call.model, model, attempt, failed.reason, failed.http_status, delay, failed.reached, failed.usage
+            )
             retries = retries + 1 if model == call.model else 0
             call = replace(call, model=model)
             await asyncio.sleep(delay)

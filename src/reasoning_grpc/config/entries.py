@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
 from reasoning_grpc.types import Capability, Prices, Sampling, Secret
@@ -96,7 +96,7 @@ class TableReader:
         value = self._table.pop(key, None)
         if value is None:
             return None
-        if isinstance(value, int | Decimal) and not isinstance(value, bool) and minimum <= value <= maximum:
+        if _is_number(value) and minimum <= value <= maximum:
             return float(value)
         self.problem(key, f"must be a number from {minimum:g} to {maximum:g}")
         return None
@@ -106,7 +106,7 @@ class TableReader:
         value = self._table.pop(key, None)
         if value is None:
             return None
-        if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 <= value <= 1_000_000:
+        if _is_number(value) and 0 <= value <= 1_000_000:
             return round(value * _NANO)
         self.problem(key, "must be US dollars for a million tokens, such as 0.15")
         return None
@@ -173,6 +173,13 @@ def caller_entry(name: str, table: object, problems: list[str]) -> CallerEntry:
     )
     read.finish()
     return entry
+
+
+def _is_number(value: object) -> TypeGuard[int | Decimal]:
+    """Whether a value of the file is a number that can be compared: a Decimal NaN cannot."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _checked(read: TableReader, key: str, value: str, problem_of: Callable[[str], str]) -> str:

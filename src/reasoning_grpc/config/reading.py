@@ -1,5 +1,6 @@
 """Reads the configuration: flags over environment over file over defaults, all problems together."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -61,7 +62,7 @@ def _file_table(file: Path | None, environment: Mapping[str, str], problems: lis
     named = file or (Path(variable) if (variable := environment.get(CONFIG_VARIABLE)) else None)
     chosen = named or DEFAULT_FILE
     try:
-        return tomllib.loads(chosen.read_text(), parse_float=Decimal)
+        return tomllib.loads(chosen.read_text("utf-8"), parse_float=Decimal)
     except FileNotFoundError:
         if named is not None:
             problems.append(f"{chosen}: there is no such file")
@@ -146,16 +147,18 @@ def _number(raw: Any, wanted: type[int] | type[float]) -> int | float:
         raise ValueError(f"must be a {kind}")
     try:
         return wanted(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"must be a {kind}") from None
 
 
 def _check_range(option: Option, value: float) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
     lowest, highest = option.minimum, option.maximum
-    if not (lowest if lowest is not None else float("-inf")) <= value <= (highest if highest is not None else 1e12):
-        bounds = [f"at least {lowest:g}"] if lowest is not None else []
-        bounds += [f"at most {highest:g}"] if highest is not None else []
-        raise ValueError(f"must be {' and '.join(bounds) or 'a finite number'}")
+    if (lowest is not None and value < lowest) or (highest is not None and value > highest):
+        bounds = [f"at least {lowest:.15g}"] if lowest is not None else []
+        bounds += [f"at most {highest:.15g}"] if highest is not None else []
+        raise ValueError(f"must be {' and '.join(bounds)}")
 
 
 def _contradictions(config: Config, environment: Mapping[str, str]) -> list[str]:
@@ -198,4 +201,4 @@ def _listen_problems(config: Config) -> list[str]:
     missing = [what for what, have in (("callers", config.callers), ("TLS", settings.tls_certificate)) if not have]
     if not missing:
         return []
-    return [f"listen: {host} is not loopback, and there is no {' and no '.join(missing)}; see allow_insecure"]
+    return [f"listen: {host} is not loopback, which wants {' and '.join(missing)}; see allow_insecure"]

@@ -122,8 +122,12 @@ def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) ->
 
 async def _whole_body(wire: WireCall) -> bytes:
     pieces: list[bytes] = []
+    size = 0
     while data := await wire.read():
         pieces.append(data)
+        size += len(data)
+        if size > wire.limits.max_event_bytes:
+            raise MalformedAnswer("the answer is too long")
     body = b"".join(pieces)
     # Nothing at all is an empty answer, not a malformed one.
     return body or msgspec.json.encode({"choices": []})
@@ -138,9 +142,11 @@ async def _event_batches(wire: WireCall, reader: AnswerReader) -> AsyncGenerator
     limits = wire.limits
     decoder = EventStreamDecoder(max_event_bytes=limits.max_event_bytes)
     done = False
+    wait_until: float | None = None
     while True:
         if done or reader.finish_reason is not None:
-            data = await _read_trailer(wire, limits.trailer_seconds)
+            wait_until = wait_until or asyncio.get_running_loop().time() + limits.trailer_seconds
+            data = await _read_trailer(wire, wait_until)
         else:
             data = await wire.read()
         batch = decoder.feed(data) if data else decoder.finish()
@@ -151,9 +157,9 @@ async def _event_batches(wire: WireCall, reader: AnswerReader) -> AsyncGenerator
             return
 
 
-async def _read_trailer(wire: WireCall, seconds: float) -> bytes:
+async def _read_trailer(wire: WireCall, wait_until: float) -> bytes:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout_at(wait_until):
             return await wire.read()
     except (TimeoutError, *failures.BROKEN_READS):
         return b""

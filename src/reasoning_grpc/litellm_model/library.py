@@ -76,7 +76,7 @@ def _quiet_logging() -> Callable[[str, list[dict[str, Any]]], Any]:
     def no_hooks(*_args: object, **_kwargs: object) -> bool:
         return False
 
-    hooks = {name: nothing for name in SILENCED} | {name: nothing_async for name in SILENCED_ASYNC}
+    hooks = dict.fromkeys(SILENCED, nothing) | dict.fromkeys(SILENCED_ASYNC, nothing_async)
     quiet_class = type("QuietLogging", (Logging,), hooks | {"should_run_prompt_management_hooks": no_hooks})
 
     def quiet_logging(model: str, messages: list[dict[str, Any]]) -> Any:

@@ -180,21 +180,24 @@ class WireCall:
 
         Raises aiohttp's errors and AnswerTooLarge.
         """
-        assert self._response is not None
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        try:
-            data = await self._response.content.readany()
-        finally:
-            self.waited_seconds += loop.time() - started
-        if self._inflate is not None and data:
-            data = self._inflate.feed(data, self.limits.max_answer_bytes - self._read_bytes)
-            if not data:
-                return await self.read()
+        if self._inflate is None:
+            data = await self._receive()
+        else:
+            while not (data := self._inflate.next_piece()) and (received := await self._receive()):
+                self._inflate.feed(received)
         self._read_bytes += len(data)
         if self._read_bytes > self.limits.max_answer_bytes:
             raise AnswerTooLarge
         return data
+
+    async def _receive(self) -> bytes:
+        assert self._response is not None
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            return await self._response.content.readany()
+        finally:
+            self.waited_seconds += loop.time() - started
 
     @property
     def at_end(self) -> bool:
@@ -251,24 +254,23 @@ class _DryCall(WireCall):
 
 
 class _Inflater:
-    """Bounded decompression, for upstreams that compress although we ask them not to."""
+    """Decompression in bounded pieces, for upstreams that compress although we ask them not to."""
 
     def __init__(self, encoding: str) -> None:
         if encoding not in {"gzip", "deflate"}:
             raise AnswerTooLarge(f"an encoding that was not asked for: {encoding!r}")
         self._inflate = zlib.decompressobj(wbits=47)  # gzip or zlib, by its header
+        self._packed = b""
 
-    def feed(self, data: bytes, max_bytes: int) -> bytes:
-        """What these bytes expand to. Raises AnswerTooLarge over `max_bytes`."""
-        pieces: list[bytes] = []
-        size = 0
+    def feed(self, data: bytes) -> None:
+        """Takes more compressed bytes, once `next_piece` has nothing left."""
+        self._packed = data
+
+    def next_piece(self) -> bytes:
+        """The next piece of what was fed; empty when more has to be fed first. Raises AnswerTooLarge."""
         try:
-            while data:
-                pieces.append(self._inflate.decompress(data, _INFLATE_BYTES))
-                size += len(pieces[-1])
-                if size > max_bytes:
-                    raise AnswerTooLarge
-                data = self._inflate.unconsumed_tail
+            piece = self._inflate.decompress(self._packed, _INFLATE_BYTES)
         except zlib.error as exc:
             raise AnswerTooLarge("broken compression") from exc
-        return b"".join(pieces)
+        self._packed = self._inflate.unconsumed_tail
+        return piece

@@ -70,13 +70,14 @@ def _start_server(settings: Settings) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = settings["weights"]
     params.model_alias = {settings["model"]}
-    params.verbosity = 3 if settings["verbose"] else 0  # 3 tells sizes and times; 4 and more would tell prompts
+    params.verbosity = 1 if settings["verbose"] else 0  # errors; from 2 on it quotes from the requests it refuses
 
     params.n_parallel = settings["slots"]
     params.n_ctx = settings["context_tokens"] * settings["slots"]  # llama.cpp divides it by the slots
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"] or _default_threads()
-    # Callers who leave are noticed, and other streams go on, between two batches of a prompt. With llama.cpp's 2048 two
-    # dropped prompts of 1500 tokens held their slots for 21 s and others for 9 s; with 128, 1 s and 2 s, at equal speed.
+    # Between two batches of a prompt it notices callers who left, and lets other streams go on. With its own 2048, two
+    # dropped prompts of 1500 tokens kept their slots for 21 s, and a stream beside a prompt stood still for 9 s; with
+    # 128 it is 2 s and 2 s, at equal speed.
     params.n_batch = params.n_ubatch = 128
     params.fit_params = False  # measuring whether 100 MB fit costs as long as loading them
     params.cache_ram_mib = 0  # else it keeps up to 8 GB of old prompts; a slot still reuses its last one

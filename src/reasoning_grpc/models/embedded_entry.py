@@ -16,6 +16,10 @@ from reasoning_grpc.types import (
 )
 
 EMBEDDED_NAME: Final = MODEL_NAME
+_CAPABILITIES: Final = frozenset({Capability.JSON_OBJECT, Capability.JSON_SCHEMA, Capability.LOGPROBS})
+"""llama.cpp takes tools for it as well, and ignores them."""
+_DEFAULT_OUTPUT_TOKENS: Final = 512
+"""For requests that bring no limit: without one it may run on to the end of its context."""
 _RETRY_SECONDS: Final = 1.0
 """When a call may try again after it met the model restarting; a start takes half of that."""
 
@@ -37,7 +41,8 @@ class EmbeddedEntry:
             description="SmolLM2 135M Instruct, run by this server: small, often wrong, always there.",
             is_default=self._is_default,
             state=ModelState.UNAVAILABLE if self._model.endpoint is None else ModelState.AVAILABLE,
-            capabilities=frozenset({Capability.JSON_OBJECT, Capability.JSON_SCHEMA}),
+            capabilities=_CAPABILITIES,
+            lacks=frozenset(Capability) - _CAPABILITIES,
             context_window_tokens=self._context_tokens,
             prices=Prices(input=0, output=0),
         )
@@ -53,7 +58,7 @@ class EmbeddedEntry:
             api_base=endpoint.api_base,
             api_key=Secret(endpoint.api_key),
             system_prompt=DEFAULT_SYSTEM_PROMPT,
-            sampling=Sampling(temperature=DEFAULT_TEMPERATURE),
+            sampling=Sampling(temperature=DEFAULT_TEMPERATURE, max_output_tokens=_DEFAULT_OUTPUT_TOKENS),
             # It closes connections at times of its own choosing, in spite of promising to keep them.
             headers={"Connection": "close"},
         )

@@ -3,7 +3,7 @@
 import base64
 import difflib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -17,8 +17,10 @@ from reasoning_grpc.errors import (
 )
 from reasoning_grpc.types import (
     Caller,
+    Capability,
     CompletionRequest,
     Deployment,
+    Media,
     ModelFilter,
     ModelInfo,
     ModelPage,
@@ -27,6 +29,7 @@ from reasoning_grpc.types import (
 )
 
 _NEAREST: Final = 3
+_MEDIA: Final = {"image": Capability.IMAGE_INPUT, "audio": Capability.AUDIO_INPUT}
 
 
 class ServedModel(Protocol):
@@ -60,19 +63,24 @@ class ModelTable:
     def chosen(self, request: CompletionRequest, caller: Caller) -> ModelInfo:
         """The model that a request asks for, the default one when it names none.
 
-        Raises ModelNotFound, ModelNotAllowed, and UnsupportedParameter for provider
-        options that the model's entry does not list.
+        Raises ModelNotFound and ModelNotAllowed.
         """
-        info = self._usable(request.model or self._default, caller)
-        unknown = sorted(request.provider_options.keys() - info.provider_options)
-        if unknown:
-            raise UnsupportedParameter(
-                violations=tuple(
-                    FieldViolation(f"provider_options[{name}]", "The model's entry does not allow it.")
-                    for name in unknown
-                )
-            )
-        return info
+        return self._usable(request.model or self._default, caller)
+
+    def check_taken(self, request: CompletionRequest, model: str) -> None:
+        """Raises UnsupportedParameter for provider options that the entry does not list, and for what the model lacks."""
+        info = self.describe(model)
+        violations = [
+            FieldViolation(f"provider_options[{name}]", "The model's entry does not allow it.")
+            for name in sorted(request.provider_options.keys() - info.provider_options)
+        ]
+        violations += [
+            FieldViolation(field, "The model cannot do it.")
+            for field, capability in _needs(request)
+            if capability in info.lacks
+        ]
+        if violations:
+            raise UnsupportedParameter(violations=tuple(violations))
 
     def fallbacks(self, request: CompletionRequest, model: ModelInfo, caller: Caller) -> tuple[str, ...]:
         """The models to try when `model` fails: those the request names, else those of the model's entry.
@@ -108,6 +116,23 @@ class ModelTable:
     def _sources(self) -> tuple[ModelSource, ...]:
         kinds = [served.info().source for served in self._models.values()]
         return tuple(ModelSource(kind, kinds.count(kind), self._read_at) for kind in ModelSourceKind if kind in kinds)
+
+
+def _needs(request: CompletionRequest) -> Iterator[tuple[str, Capability]]:
+    """The fields of a request that a model must be able to serve."""
+    if request.tools:
+        yield "tools", Capability.TOOLS
+    if request.reasoning.effort is not None:
+        yield "reasoning.effort", Capability.REASONING
+    if request.reasoning.budget_tokens is not None:
+        yield "reasoning.budget_tokens", Capability.REASONING
+    if request.sampling.logprobs:
+        yield "sampling.logprobs", Capability.LOGPROBS
+    for row, message in enumerate(request.messages):
+        for column, part in enumerate(message.content):
+            if isinstance(part.content, Media):
+                kind = part.content.mime_type.partition("/")[0]
+                yield f"messages[{row}].content[{column}].media", _MEDIA.get(kind, Capability.DOCUMENT_INPUT)
 
 
 def _not_found(model: str, visible: Iterable[str]) -> ReasoningError:

@@ -69,6 +69,8 @@ class ModelInfo:
     is_default: bool = False
     state: ModelState = ModelState.AVAILABLE
     capabilities: frozenset[Capability] = frozenset()
+    lacks: frozenset[Capability] = frozenset()
+    """What it is known not to do, so that a request for it is refused rather than ignored by the upstream."""
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     prices: Prices = field(default_factory=Prices)
