@@ -29,6 +29,9 @@ from reasoning_grpc.types import ANONYMOUS, CallContext
 REQUEST_ID_METADATA: Final = "x-request-id"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _LONGEST_METADATA_VALUE: Final = 1024
+_DEADLINE_SLACK_SECONDS: Final = 0.05
+_DEADLINE_SLACK_SHARE: Final = 0.01
+"""grpc rounds a timeout up by as much when it sends it, so that clients give up before the deadline that we know."""
 
 logger = logging.getLogger("reasoning_grpc.calls")
 
@@ -41,6 +44,10 @@ Handler = Any
 def call_context(_context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
     """The context of the call that is being handled, as the interceptor made it."""
     return _current_call.get()
+
+
+class _ClientGone(Exception):
+    """A write failed, because the client has left; grpc cancels the call in a moment."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -86,7 +93,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 # Written here rather than yielded to grpc: a cancelled write closes the handler at once.
                 async with aclosing(handler.unary_stream(request, context)) as responses:
                     async for response in responses:
-                        await context.write(response)
+                        try:
+                            await context.write(response)
+                        except grpc.aio.InternalError as exc:
+                            raise _ClientGone from exc
 
             await self._serve(method, handler, payload, context, answer)
 
@@ -122,6 +132,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # Passed on, it would leave the client waiting for its deadline.
             status = internal_status(call.request_id)
             _log_call(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
+        except _ClientGone:
+            _log_call(method, call, _end_by_client(call), logging.INFO)
+            return await context.abort(grpc.StatusCode.CANCELLED)
         except grpc.aio.AbortError:
             raise
         except Exception:
@@ -182,7 +195,11 @@ def _is_own_cancellation() -> bool:
 
 
 def _end_by_client(call: CallContext) -> str:
-    return "DEADLINE_EXCEEDED" if call.remaining_seconds() == 0.0 else "CANCELLED"
+    if call.deadline is None:
+        return "CANCELLED"
+    slack = _DEADLINE_SLACK_SECONDS + _DEADLINE_SLACK_SHARE * (call.deadline - call.arrived)
+    late = asyncio.get_running_loop().time() > call.deadline - slack
+    return "DEADLINE_EXCEEDED" if late else "CANCELLED"
 
 
 def _log_call(

@@ -39,6 +39,7 @@ class _OpenAttempt:
     model: str
     number: int
     started_seconds: float
+    """Lies ahead while a retry waits for its turn."""
     output_bytes: int = 0
     answered: bool = False
 
@@ -60,6 +61,8 @@ class Ledger:
     _prompt_tokens: int = 0
     _routed_seconds: float = 0.0
     _first_token_seconds: float | None = None
+    _delay_seconds: float = 0.0
+    """How long the next attempt waits before it begins."""
     _upstream_seconds: float = 0.0
     _client_seconds: float = 0.0
     _open: _OpenAttempt | None = None
@@ -91,12 +94,16 @@ class Ledger:
                 self._note_delta(text)
             case ModelCallStarted(purpose=purpose, model=model, attempt=number):
                 self.calls += number == 1
-                self._open = _OpenAttempt(self.calls, purpose, model, number, self.elapsed_seconds())
+                self._open = _OpenAttempt(
+                    self.calls, purpose, model, number, self.elapsed_seconds() + self._delay_seconds
+                )
+                self._delay_seconds = 0.0
             case AttemptSwitched():
                 self._reached = self._reached or event.reached
                 if self._open is not None:
                     self._note_failed(self._open, event.usage, event.reached and not event.http_status)
                 self._upstream_seconds += self._close_attempt(event.failure, event.http_status) + event.delay_seconds
+                self._delay_seconds = event.delay_seconds
             case ModelCallFinished():
                 self._close_attempt()
                 self._upstream_seconds += event.upstream_seconds
@@ -133,7 +140,7 @@ class Ledger:
     def interrupted(self, error: BaseException, last_sequence: int) -> Progress | None:
         """How far the request had come when this ended it; None when no upstream was reached."""
         failure = error if isinstance(error, ReasoningError) else None
-        if self._open is not None:
+        if self._open is not None and self._open.started_seconds <= self.elapsed_seconds():
             self._close_interrupted(self._open, failure)
         if isinstance(failure, UpstreamError):
             self._reached = self._reached or failure.reached

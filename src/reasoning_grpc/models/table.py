@@ -68,7 +68,7 @@ class ModelTable:
         return self._usable(request.model or self._default, caller)
 
     def check_taken(self, request: CompletionRequest, model: str) -> None:
-        """Raises UnsupportedParameter for provider options that the entry does not list, and for what the model lacks."""
+        """Raises UnsupportedParameter for provider options that are not listed, and for what the model lacks."""
         info = self.describe(model)
         violations = [
             FieldViolation(f"provider_options[{name}]", "The model's entry does not allow it.")
