@@ -463,8 +463,8 @@ def test_a_class_that_says_nothing_goes_by_its_status(name: str, status: int, as
 
 
 def _ring() -> BaseException:
-    exc = ValueError(SECRET)
-    return _caused(exc, _caused(KeyError(SECRET), exc))
+    exc = _raw("APIError", message=SECRET)
+    return _caused(exc, _caused(_raw("APIConnectionError"), exc))
 
 
 def _in_context(exc: BaseException, context: BaseException) -> BaseException:
@@ -487,7 +487,7 @@ CHAINS: Final[dict[str, tuple[Callable[[], BaseException], type[UpstreamError]]]
         errors.UpstreamRateLimited,
     ),
     "original_exception-of-no-kind": (
-        lambda: _raw("MidStreamFallbackError", status_code=503, original_exception=ValueError(SECRET)),
+        lambda: _raw("MidStreamFallbackError", status_code=503, original_exception=OSError(SECRET)),
         errors.UpstreamOverloaded,
     ),
     "far-down": (
@@ -502,6 +502,15 @@ CHAINS: Final[dict[str, tuple[Callable[[], BaseException], type[UpstreamError]]]
 def test_a_chain(chain: Callable[[], BaseException], expected: type[UpstreamError]) -> None:
     """The whole chain is read, what the wire saw before litellm's classes, and a ring comes to its end."""
     assert type(_error(chain())) is expected
+
+
+@pytest.mark.parametrize("bug", [TypeError(SECRET), KeyError(SECRET), ValueError(SECRET), AssertionError(SECRET)])
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped-by-litellm"])
+def test_a_bug_is_no_error_of_the_upstream(bug: BaseException, wrapped: bool) -> None:
+    """What nobody foresaw is not dressed up: it goes on as it is, to leave as INTERNAL with its traceback in the log."""
+    exc = _caused(_raw("InternalServerError", status_code=500, message=SECRET), bug) if wrapped else bug
+
+    assert failures.upstream_error(exc, SERVERS_KEY, reached=True) is None
 
 
 def test_an_error_of_ours_stays_itself() -> None:

@@ -17,8 +17,8 @@ class AnswerView:
     """
 
     def __init__(self) -> None:
-        self._answer = Console(highlight=False, markup=False, soft_wrap=True)
-        self._aside = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._answer = _Console(highlight=False, markup=False, soft_wrap=True)
+        self._aside = _Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._open_line: Console | None = None
 
     def show(self, event: events_pb2.StreamCompleteResponse) -> None:
@@ -61,6 +61,12 @@ class AnswerView:
         self.finish()
         self._aside.print(Text(text, style))
         sys.stderr.flush()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with 1 here; `main` knows what a closed pipe means."""
+        raise BrokenPipeError
 
 
 def _route_line(started: events_pb2.Started) -> str:

@@ -107,6 +107,8 @@ def _bytes(file: Path | None) -> bytes | None:
 
 
 def _complain(error: CallFailed | OSError, parsed: argparse.Namespace) -> int:
+    if isinstance(error, BrokenPipeError):
+        raise error  # of our own output, which is for `main`
     if isinstance(error, OSError):
         print(f"reasoning-grpc: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1

@@ -79,8 +79,9 @@ class Checks:
             self.too_large(path, f"It is nested more than {MAX_JSON_DEPTH} levels deep.")
             return
         try:
-            value = json.loads(text, parse_constant=_refuse_constant)
-        except ValueError:
+            value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+            json.dumps(value, ensure_ascii=False).encode()
+        except ValueError:  # a half of a surrogate pair among them, which cannot be sent on
             self.invalid(path, "It must be JSON text.")
             return
         if want_object and not isinstance(value, dict):
@@ -95,6 +96,13 @@ def _shown(path: str) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
 
 
 def _depth(text: str) -> int:

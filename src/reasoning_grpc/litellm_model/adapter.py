@@ -55,6 +55,8 @@ class LiteLLMModel:
             raise
         except Exception as exc:
             error = failures.upstream_error(exc, deployment, reached=wire.sent)
+            if error is None:
+                raise
             raise _with_usage(error, reader, call) from exc
         finally:
             wire.close()  # here, not at collection time, so that the upstream stops billing
@@ -114,8 +116,8 @@ class LiteLLMModel:
 
 
 def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
-    """The same error; it says what the attempt used, once the answer had begun."""
-    if isinstance(error, UpstreamError) and reader.saw_anything:
+    """The same error; it says what the attempt used, where that is known."""
+    if isinstance(error, UpstreamError) and reader.has_usage:
         error.usage = reader.usage(estimated_prompt_tokens(call))
     return error
 
@@ -149,7 +151,10 @@ async def _event_batches(wire: WireCall, reader: AnswerReader) -> AsyncGenerator
             data = await _read_trailer(wire, wait_until)
         else:
             data = await wire.read()
-        batch = decoder.feed(data) if data else decoder.finish()
+        if data:
+            batch = decoder.feed(data)
+        else:
+            batch = [] if reader.finish_reason is not None else decoder.finish()
         if not done and batch:
             done = DONE in batch
             yield batch[: batch.index(DONE)] if done else batch

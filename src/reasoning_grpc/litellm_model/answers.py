@@ -46,6 +46,9 @@ FAILED_FINISH_REASONS: Final[Mapping[str, int]] = {"error": 500, "insufficient_s
 """Words that say the upstream failed in mid-answer, with the HTTP status they amount to."""
 
 
+_REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks"})
+
+
 class MalformedAnswer(ValueError):
     """The answer is not one of the OpenAI dialect."""
 
@@ -87,29 +90,35 @@ class AnswerReader:
             raise MalformedAnswer("an event is no object")
         if answer.get("error"):
             raise ErrorInAnswer(answer["error"])
-        self._note_usage(answer)
-        if "choices" not in answer and "usage" not in answer:
-            raise MalformedAnswer("an event has no choices")
         choices = answer.get("choices")
+        if not choices or answer.get("usage") or "x_groq" in answer:
+            self._note_usage(answer)
+        if choices is None and not answer.keys() & {"choices", "usage"}:
+            raise MalformedAnswer("an event has no choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return []
-        deltas: list[Delta] = []
         delta = choice.get("delta") or choice.get("message")
-        if isinstance(delta, dict):
-            deltas += self._deltas(delta, choice)
-        self._note_finish(choice.get("finish_reason"))
-        self.saw_anything = self.saw_anything or bool(deltas) or self.finish_reason is not None
+        deltas = self._deltas(delta, choice) if isinstance(delta, dict) else []
+        if word := choice.get("finish_reason"):
+            self._note_finish(word)
+        if deltas or self.finish_reason is not None:
+            self.saw_anything = True
         return deltas
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether there is anything to count: a piece of the answer, or the upstream's own numbers."""
+        return self.saw_anything or bool(self._usage)
 
     def usage(self, estimated_prompt_tokens: int) -> Usage:
         """The upstream's count, with what it left out filled in by an estimate."""
         found = _counts(self._usage)
         input_tokens, output_tokens, total = found["input"], found["output"], found["total"]
-        if input_tokens is None and None not in (output_tokens, total):
-            input_tokens = max(0, total - output_tokens)  # type: ignore[operator]
-        if output_tokens is None and None not in (input_tokens, total):
-            output_tokens = max(0, total - input_tokens)  # type: ignore[operator]
+        if total is not None and input_tokens is None and output_tokens is not None:
+            input_tokens = max(0, total - output_tokens)
+        elif total is not None and output_tokens is None and input_tokens is not None:
+            output_tokens = max(0, total - input_tokens)
         complete = input_tokens is not None and output_tokens is not None
         if input_tokens is None:
             input_tokens = estimated_prompt_tokens
@@ -132,7 +141,7 @@ class AnswerReader:
                 self._usage = {**self._usage, **holder["usage"]}
 
     def _note_finish(self, word: object) -> None:
-        if not isinstance(word, str) or not word:
+        if not isinstance(word, str):
             return
         lower = word.lower()
         if lower in FAILED_FINISH_REASONS:
@@ -144,8 +153,10 @@ class AnswerReader:
             self.finish_reason = FinishReason.TOOL_CALLS
 
     def _deltas(self, delta: Mapping[str, Any], choice: Mapping[str, Any]) -> list[Delta]:
-        deltas = self._reasoning_deltas(delta)
-        deltas += self._content_deltas(delta.get("content"), _logprobs(choice.get("logprobs")))
+        # Most events bring text alone, and burst by the thousand: what is absent is not looked into.
+        deltas = [] if _REASONING_FIELDS.isdisjoint(delta) else self._reasoning_deltas(delta)
+        logprobs = choice.get("logprobs")
+        deltas += self._content_deltas(delta.get("content"), _logprobs(logprobs) if logprobs else ())
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             self._output_bytes += text_bytes(refusal)

@@ -240,8 +240,8 @@ class ErrorBody:
         )
 
 
-def upstream_error(exc: BaseException, deployment: Deployment, *, reached: bool) -> ReasoningError:
-    """The error of ours that says what went wrong in a call of this deployment.
+def upstream_error(exc: BaseException, deployment: Deployment, *, reached: bool) -> ReasoningError | None:
+    """The error of ours that says what went wrong in a call of this deployment; None for what nobody foresaw.
 
     `reached` says whether the upstream got the request, as far as the wire knows.
     """
@@ -308,13 +308,15 @@ def _by_status(status: int) -> type[UpstreamError]:
     return UpstreamFailed if status == 0 or 500 <= status < 600 else UpstreamMalformedResponse
 
 
-def _of_litellm(chain: list[BaseException], deployment: Deployment, reached: bool) -> UpstreamError:
+def _of_litellm(chain: list[BaseException], deployment: Deployment, reached: bool) -> UpstreamError | None:
     for link in chain:
         error_class = _row_of(type(link))
         if error_class is not None:
             names = _NAMED_PARAMETERS.findall(str(getattr(link, "message", ""))[:2000])
             violations = _violations(error_class, [quoted or assigned for quoted, assigned in names])
             return error_class(model=deployment.name, reached=reached, violations=violations)
+    if not all(_is_foreseen(type(link)) for link in chain):
+        return None  # a fault of ours or of litellm's, which litellm dresses up as an error of the upstream
     status = next((status for link in chain if (status := _attribute_status(link))), 0)
     if status:
         return _by_status(status)(model=deployment.name, http_status=status, reached=reached)
@@ -326,6 +328,12 @@ def _row_of(exception_class: type[BaseException]) -> type[UpstreamError] | None:
         if _is_litellms(base) and base.__name__ in BY_LITELLM_CLASS:
             return BY_LITELLM_CLASS[base.__name__]
     return None
+
+
+def _is_foreseen(exception_class: type[BaseException]) -> bool:
+    """Whether an exception can come from an upstream: of litellm or its HTTP client, or of the network."""
+    library_of = exception_class.__module__.partition(".")[0]
+    return library_of in {"litellm", "openai", "httpx", "httpcore"} or issubclass(exception_class, OSError)
 
 
 def _is_litellms(exception_class: type[BaseException]) -> bool:
