@@ -507,7 +507,7 @@ def test_a_chain(chain: Callable[[], BaseException], expected: type[UpstreamErro
 @pytest.mark.parametrize("bug", [TypeError(SECRET), KeyError(SECRET), ValueError(SECRET), AssertionError(SECRET)])
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped-by-litellm"])
 def test_a_bug_is_no_error_of_the_upstream(bug: BaseException, wrapped: bool) -> None:
-    """What nobody foresaw is not dressed up: it goes on as it is, to leave as INTERNAL with its traceback in the log."""
+    """What nobody foresaw is not dressed up: it goes on as it is, to leave as INTERNAL and be logged."""
     exc = _caused(_raw("InternalServerError", status_code=500, message=SECRET), bug) if wrapped else bug
 
     assert failures.upstream_error(exc, SERVERS_KEY, reached=True) is None

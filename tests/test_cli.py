@@ -1,0 +1,662 @@
+"""`reasoning-grpc` as a person runs it: processes, their output, their exit codes, signals."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from reasoning_grpc.client import ReasoningClient
+from reasoning_grpc.config import options, token_hash
+from reasoning_grpc.server import READINESS
+from tests.support.factories import a_wire_request
+from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream, refusing_api_base
+
+# One event loop for all tests here: they share a server process and the upstream behind it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PROGRAM: Final = (sys.executable, "-m", "reasoning_grpc.cli")
+PATIENCE_SECONDS: Final = 60.0
+"""How long a process may take for what it must do; a start imports litellm. Reached only by a test that fails."""
+TOKEN: Final = "rgt_token-of-the-command-line"
+KEY: Final = "sk-key-of-the-upstream"
+ROUTE_LINE: Final = "route: passthrough with fake (default: Nothing else decided; this is the default.)\n"
+DONE_LINE: Final = re.compile(r"done: stop, 11 \+ 7 tokens, first token \d+ ms, total \d+ ms, overhead \d+\.\d ms\n")
+SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment_of(variables: Mapping[str, str]) -> dict[str, str]:
+    """An environment of these variables, and what a process needs to run."""
+    return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables}
+
+
+@asynccontextmanager
+async def process_of(
+    *arguments: str, variables: Mapping[str, str] | None = None, folder: Path | None = None, **streams: Any
+) -> AsyncIterator[Process]:
+    """A running process; killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, *arguments, env=environment_of(variables or {}), cwd=folder or "/", **streams
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def run(
+    *arguments: str, typed: str = "", variables: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Finished:
+    """Runs a command to its end."""
+    async with process_of(
+        *arguments, variables=variables, folder=folder, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    ) as process:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            out, err = await process.communicate(typed.encode())
+        assert process.returncode is not None
+        return Finished(process.returncode, out.decode(), err.decode())
+
+
+async def ended(process: Process) -> int:
+    """The exit code of a process that is about to end."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await process.wait()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server process that serves."""
+
+    process: Process
+    address: str
+    log: Path
+    """What it writes to standard error."""
+
+    async def ask(self, *arguments: str, **options: Any) -> Finished:
+        """Runs a client's command with the right target and token."""
+        return await run(*arguments, "--target", self.address, variables={"REASONING_TOKEN": TOKEN}, **options)
+
+    def client(self) -> ReasoningClient:
+        """A client in this process."""
+        return ReasoningClient(self.address, token=TOKEN)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of its log."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with a configuration whose models are a fake upstream."""
+
+    folder: Path
+    upstream: FakeUpstream
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def config(self) -> str:
+        """The configuration file."""
+        return str(self.folder / "reasoning.toml")
+
+    @asynccontextmanager
+    async def starting(self, listen: str = "127.0.0.1:0") -> AsyncIterator[tuple[Process, Path]]:
+        """A server process that starts, and its log."""
+        log = self.folder / f"{len(self.names)}.log"
+        self.names.append(log.name)
+        arguments = ("serve", "--config", self.config, "--listen", listen)
+        with log.open("wb") as errors:
+            async with process_of(
+                *arguments, variables={"FAKE_KEY": KEY}, stdin=DEVNULL, stdout=PIPE, stderr=errors
+            ) as process:
+                yield process, log
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Served]:
+        """A server process that serves."""
+        async with self.starting() as (process, log):
+            assert process.stdout is not None
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                line = (await process.stdout.readline()).decode()
+            announced = re.fullmatch(r"serving on (127\.0\.0\.1:\d+)\n", line)
+            assert announced is not None, log.read_text()
+            yield Served(process, announced[1], log)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """A configuration with two models and a caller."""
+    folder = tmp_path_factory.mktemp("cli")
+    async with FakeUpstream() as upstream:
+        (folder / "reasoning.toml").write_text(f"""
+            default_model = "fake"
+            grace_seconds = 600
+            [callers.alice]
+            token_hash = "{token_hash(TOKEN)}"
+            [models.fake]
+            litellm_model = "openai/fake-upstream"
+            api_base = "{upstream.api_base}"
+            api_key_env = "FAKE_KEY"
+            description = "Not a model at all."
+            capabilities = ["json_schema", "tools"]
+            context_window_tokens = 8192
+            [models.other]
+            litellm_model = "openai/other-upstream"
+            api_base = "{upstream.api_base}"
+        """)
+        yield Place(folder, upstream)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(place: Place) -> AsyncIterator[Served]:
+    """One server process for all tests that do not end it; after them SIGTERM finds it idle."""
+    async with place.serving() as running:
+        yield running
+        await is_ended_while_idle(running, signal.SIGTERM)
+
+
+async def test_ask_prints_the_answer_alone(served: Served) -> None:
+    """The answer goes to standard output, and the route and a summary to standard error."""
+    finished = await served.ask("ask", "hi")
+
+    assert finished.code == 0
+    assert finished.out == "Hello world\n"
+    assert finished.err.startswith(ROUTE_LINE)
+    assert DONE_LINE.fullmatch(finished.err.removeprefix(ROUTE_LINE))
+
+
+async def test_ask_prints_json(served: Served) -> None:
+    """With --json each event is an object on a line of standard output, and nothing is on the other."""
+    finished = await served.ask("ask", "hi", "--json")
+
+    events = [json.loads(line) for line in finished.out.splitlines()]
+    assert finished.code == 0
+    assert finished.err == ""
+    assert [int(event.get("sequence", 0)) for event in events] == list(range(len(events)))
+    assert events[0]["started"]["route"]["source"] == "ROUTE_SOURCE_DEFAULT"
+    assert "".join(event["content_delta"]["text"] for event in events[1:-1]) == "Hello world"
+    assert events[-1]["completed"]["finish_reason"] == "FINISH_REASON_STOP"
+
+
+async def test_ask_sends_what_its_flags_say(place: Place, served: Served) -> None:
+    """A prompt from standard input, and each flag, reach the upstream."""
+    flags = ("--system", "Be brief.", "--temperature", "0", "--max-output-tokens", "5", "--effort", "low")
+
+    finished = await served.ask("ask", "-", *flags, "--model", "other", typed="Hi there")
+
+    body = place.upstream.requests[-1].body
+    assert finished.code == 0
+    assert {name: body[name] for name in ("model", "messages", "temperature", "reasoning_effort")} == {
+        "model": "other-upstream",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi there"}],
+        "temperature": 0,
+        "reasoning_effort": "low",
+    }
+    assert 5 in (body.get("max_tokens"), body.get("max_completion_tokens"))
+
+
+async def test_ask_shows_reasoning_aside(place: Place, served: Served) -> None:
+    """The model's own reasoning comes on request, and stays out of what is piped."""
+    place.upstream.reply("Forty-two.", reasoning=("Hm", "m."))
+
+    finished = await served.ask("ask", "hi", "--show-reasoning")
+
+    assert finished.code == 0
+    assert finished.out == "Forty-two.\n"
+    assert finished.err.startswith(f"{ROUTE_LINE}Hmm.\ndone: stop, ")
+
+
+async def test_models(served: Served) -> None:
+    """One line a model: what it is, and what it can do."""
+    as_text, as_json = await asyncio.gather(served.ask("models"), served.ask("models", "--json"))
+
+    assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
+    assert as_text.out == (
+        "fake  (openai, available, default, 8192 tokens, tools, json schema)  Not a model at all.\n"
+        "other  (openai, available)\n"
+    )
+    assert [json.loads(line)["name"] for line in as_json.out.splitlines()] == ["fake", "other"]
+
+
+async def test_classify(place: Place, served: Served) -> None:
+    """The decision alone, by the same words as in `ask`; no model is asked."""
+    before = len(place.upstream.requests)
+
+    as_text, as_json, refused = await asyncio.gather(
+        served.ask("classify", "hi", "--mode", "passthrough", "--rules-only"),
+        served.ask("classify", "hi", "--json"),
+        served.ask("classify", "hi", "--mode", "auto"),
+    )
+
+    assert (as_text.code, as_text.err) == (0, "")
+    assert as_text.out == "passthrough with fake, by request: The request asks for this mode.\n"
+    assert (as_json.code, as_json.err) == (0, "")
+    assert json.loads(as_json.out) == {
+        "route": "passthrough",
+        "mode": "ROUTING_MODE_PASSTHROUGH",
+        "model": "fake",
+        "source": "ROUTE_SOURCE_DEFAULT",
+        "reason": "Nothing else decided; this is the default.",
+    }
+    assert (refused.code, refused.out) == (1, "")
+    assert re.fullmatch(
+        r'reasoning-grpc: ROUTE_NOT_IMPLEMENTED: This build does not serve the route "auto"\.\n'
+        r"  request id req_[0-9a-f]{32}\n",
+        refused.err,
+    )
+    assert len(place.upstream.requests) == before
+
+
+REFUSED_KEY: Final = 'The upstream of the model "fake" refused the server\'s key.'
+
+
+async def test_a_failure_is_told(place: Place, served: Served) -> None:
+    """Exit code 1, the reason and the request id on standard error, nothing on the other."""
+    place.upstream.fail(401)
+
+    finished = await served.ask("ask", "hi")
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith(f"{ROUTE_LINE}reasoning-grpc: UPSTREAM_CREDENTIALS_REJECTED: {REFUSED_KEY}\n")
+    assert re.fullmatch(r"  request id req_[0-9a-f]{32}\n", "".join(finished.err.splitlines(keepends=True)[2:]))
+
+
+async def test_a_failure_is_told_in_json(place: Place, served: Served) -> None:
+    """With --json the last object is the error, with all that a program needs."""
+    place.upstream.fail(401)
+
+    finished = await served.ask("ask", "hi", "--json")
+
+    started, failed = (json.loads(line) for line in finished.out.splitlines())
+    error = failed["error"]
+    assert (finished.code, finished.err) == (1, "")
+    assert "started" in started
+    assert error["interruption"]["modelCalls"] == 1
+    assert re.fullmatch("req_[0-9a-f]{32}", error["request_id"])
+    assert {name: value for name, value in error.items() if name not in ("interruption", "request_id")} == {
+        "code": "INTERNAL",
+        "reason": "UPSTREAM_CREDENTIALS_REJECTED",
+        "message": REFUSED_KEY,
+        "metadata": {"model": "fake", "http_status": "401"},
+        "violations": [],
+        "retry_after_seconds": None,
+    }
+
+
+async def test_an_answer_that_breaks_off_is_told(place: Place, served: Served) -> None:
+    """What came is on standard output with a line's end, and the failure on the other."""
+    place.upstream.cut_after(2, "end")
+
+    finished = await served.ask("ask", "hi")
+
+    assert (finished.code, finished.out) == (1, "word0 word1 \n")
+    assert "\nreasoning-grpc: UPSTREAM_STREAM_TRUNCATED: " in finished.err
+
+
+async def test_each_bad_field_is_told(served: Served) -> None:
+    """Every violation has a line of its own."""
+    finished = await served.ask("ask", "", "--temperature", "9")
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.splitlines()[:-1] == [
+        "reasoning-grpc: INVALID_FIELD: The request has invalid fields; see the field violations.",
+        "  messages[0].content[0].text: It must not be empty.",
+        "  sampling.temperature: It must be from 0 to 2.",
+    ]
+
+
+async def test_tokens_of_a_client(served: Served, tmp_path: Path) -> None:
+    """A token comes from a file or the environment; without one the server says what is wanted."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    target = ("--target", served.address)
+
+    from_file, without, no_file = await asyncio.gather(
+        run("models", *target, "--token-file", str(tmp_path / "token")),
+        run("models", variables={"REASONING_TARGET": served.address}),
+        run("models", *target, "--token-file", str(tmp_path / "none")),
+    )
+
+    assert (from_file.code, from_file.err) == (0, "")
+    assert (without.code, without.out) == (1, "")
+    assert without.err.startswith(
+        "reasoning-grpc: CREDENTIALS_MISSING: A token is required: send the metadata"
+        ' "authorization: Bearer TOKEN".\n  request id req_'
+    )
+    assert (no_file.code, no_file.out) == (1, "")
+    assert no_file.err == f"reasoning-grpc: {tmp_path / 'none'}: No such file or directory\n"
+
+
+async def test_a_server_that_is_not_there_is_told() -> None:
+    """One line, and no traceback."""
+    with refusing_api_base() as base:
+        finished = await run("ask", "hi", "--target", base.removeprefix("http://").removesuffix("/v1"))
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith("reasoning-grpc: UNAVAILABLE: ")
+    assert len(finished.err.splitlines()) == 1
+
+
+async def test_a_client_waits_no_longer_than_it_is_told(place: Place, served: Served) -> None:
+    """--timeout-seconds is the deadline of the call, and reaches the upstream."""
+    place.upstream.hang()
+    before = place.upstream.disconnects
+
+    finished = await served.ask("ask", "hi", "--timeout-seconds", "1")
+
+    *_, last = finished.err.splitlines()
+    assert finished.code == 1
+    assert last.startswith("reasoning-grpc: DEADLINE_EXCEEDED: ")  # the rest is grpc's own
+    await place.upstream.disconnect(before + 1)
+
+
+async def test_ctrl_c_ends_ask(place: Place, served: Served) -> None:
+    """SIGINT cancels the call up to the upstream, and leaves no traceback."""
+    place.upstream.hang_after(1)
+    before = place.upstream.disconnects
+    arguments = ("ask", "hi", "--target", served.address)
+    async with process_of(
+        *arguments, variables={"REASONING_TOKEN": TOKEN}, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert await process.stdout.readexactly(6) == b"word0 "
+
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+
+        assert process.returncode == 130
+        assert out == b""
+        assert err.decode() == ROUTE_LINE
+    await place.upstream.disconnect(before + 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(("ask", "hi"), ROUTE_LINE, id="ask"),
+        pytest.param(("ask", "hi", "--json"), "", id="ask --json"),
+        pytest.param(("models",), "", id="models"),
+    ],
+)
+async def test_a_reader_that_leaves_is_no_error_worth_words(
+    served: Served, arguments: tuple[str, ...], words: str
+) -> None:
+    """A closed pipe ends a command in silence: `ask ... | head -1` is usual."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    async with process_of(
+        *(*arguments, "--target", served.address),
+        variables={"REASONING_TOKEN": TOKEN},
+        stdin=DEVNULL,
+        stdout=writer,
+        stderr=PIPE,
+    ) as process:
+        os.close(writer)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            _, err = await process.communicate()
+
+        assert process.returncode == 141
+        assert err.decode() == words
+
+
+async def test_the_log_holds_no_secret(served: Served) -> None:
+    """Each call has one line with its facts; prompt, token, key and the upstream's words are in none."""
+    finished = await served.ask("ask", "a-confidential-prompt", "--json")
+
+    answer = json.loads(finished.out.splitlines()[-1])["completed"]
+    (line,) = [line for line in served.lines() if line["message"] == "call"][-1:]
+    assert answer["finish_reason"] == "FINISH_REASON_STOP"
+    assert {name: line[name] for name in ("level", "method", "code", "caller", "model", "finish_reason")} == {
+        "level": "info",
+        "method": "StreamComplete",
+        "code": "OK",
+        "caller": "alice",
+        "model": "fake",
+        "finish_reason": "STOP",
+    }
+    log = served.log.read_text()
+    for secret in ("a-confidential-prompt", TOKEN, token_hash(TOKEN), KEY, UPSTREAM_SECRET, "Traceback"):
+        assert secret not in log
+
+
+@asynccontextmanager
+async def watched(address: str) -> AsyncIterator[Any]:
+    """A watch of the readiness of a server, from before it listens if need be."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        yield stub.Watch(health_pb2.HealthCheckRequest(service=READINESS), wait_for_ready=True)
+
+
+async def next_status(watch: Any) -> int:
+    """The next state that a watch tells."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return int((await watch.read()).status)
+
+
+def stopped_lines(served: Served) -> list[tuple[str, int]]:
+    """What the log says of the stop."""
+    return [(line["level"], line["calls_cut"]) for line in served.lines() if line["message"] == "stopped"]
+
+
+@dataclass(frozen=True)
+class Stoppable:
+    """Server processes to be ended, one for each way."""
+
+    by_sigint: Served
+    with_stream: Served
+    twice: Served
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stoppable(place: Place) -> AsyncIterator[Stoppable]:
+    """Started together, which takes half as long."""
+    contexts = [place.serving() for _ in range(3)]
+    servers = await asyncio.gather(*(context.__aenter__() for context in contexts))
+    try:
+        yield Stoppable(*servers)
+    finally:
+        for context in contexts:
+            await context.__aexit__(None, None, None)
+
+
+async def is_ended_while_idle(server: Served, number: signal.Signals) -> None:
+    """A signal ends it with 0, though a client watches its health, and it says that no call was cut."""
+    async with watched(server.address) as watch:
+        assert await next_status(watch) == SERVING
+
+        server.process.send_signal(number)
+
+        assert await next_status(watch) == NOT_SERVING
+        assert await ended(server.process) == 0
+    assert stopped_lines(server) == [("info", 0)]
+    assert "Traceback" not in server.log.read_text()
+
+
+async def test_sigint_ends_an_idle_server(stoppable: Stoppable) -> None:
+    """Ctrl-C is as good as SIGTERM, with which the server of all other tests ends."""
+    await is_ended_while_idle(stoppable.by_sigint, signal.SIGINT)
+
+
+async def test_a_signal_lets_a_stream_end(place: Place, stoppable: Stoppable) -> None:
+    """The stream that runs is answered whole, then the server exits 0."""
+    server = stoppable.with_stream
+    gate = place.upstream.gated("Hel", "lo")
+    gate.open()
+    async with server.client() as client, watched(server.address) as watch:
+        assert await next_status(watch) == SERVING
+        events = client.stream(a_wire_request())
+        assert [(await anext(events)).WhichOneof("event") for _ in range(2)] == ["started", "content_delta"]
+
+        server.process.send_signal(signal.SIGTERM)
+        assert await next_status(watch) == NOT_SERVING
+        gate.open_all()
+
+        assert [event.WhichOneof("event") async for event in events] == ["content_delta", "completed"]
+        assert await ended(server.process) == 0
+    assert stopped_lines(server) == [("info", 0)]
+
+
+async def test_a_second_signal_ends_the_server_at_once(place: Place, stoppable: Stoppable) -> None:
+    """It does not wait for what runs, and leaves no traceback."""
+    server = stoppable.twice
+    place.upstream.hang_after(1)
+    before = place.upstream.disconnects
+    async with server.client() as client, watched(server.address) as watch:
+        assert await next_status(watch) == SERVING
+        events = client.stream(a_wire_request())
+        assert [(await anext(events)).WhichOneof("event") for _ in range(2)] == ["started", "content_delta"]
+        server.process.send_signal(signal.SIGTERM)
+        assert await next_status(watch) == NOT_SERVING
+        assert server.process.returncode is None
+
+        server.process.send_signal(signal.SIGINT)
+
+        assert await ended(server.process) == 128 + signal.SIGINT
+        await events.aclose()
+    await place.upstream.disconnect(before + 1)
+    assert stopped_lines(server) == []
+    assert "Traceback" not in server.log.read_text()
+
+
+async def test_a_signal_ends_a_server_that_still_starts(place: Place) -> None:
+    """While it is not ready yet it says so, and a signal ends it with 0 all the same."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    async with place.starting(address) as (process, log), watched(address) as watch:
+        assert await next_status(watch) == NOT_SERVING
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.stdout is not None
+        assert await process.stdout.read() == b""
+        assert await ended(process) == 0
+        assert "Traceback" not in log.read_text()
+
+
+async def test_a_server_that_cannot_start_says_why(place: Place, served: Served, tmp_path: Path) -> None:
+    """A port in use, a bad configuration, a missing key and a missing file: exit 1 and a clear line each."""
+    (tmp_path / "bad.toml").write_text('max_retries = -1\n[models.m]\nlitellm_model = "gpt"\n')
+    (tmp_path / "wiring.toml").write_text('[models.m]\nlitellm_model = "anthropic/m"\napi_base = "http://h/v1"\n')
+    key = {"FAKE_KEY": KEY}
+
+    in_use, bad, no_key, no_file, wiring = await asyncio.gather(
+        run("serve", "--config", place.config, "--listen", served.address, variables=key),
+        run("serve", "--config", str(tmp_path / "bad.toml")),
+        run("serve", "--config", place.config),
+        run("serve", "--config", str(tmp_path / "none.toml")),
+        run("serve", "--config", str(tmp_path / "wiring.toml")),
+    )
+
+    for finished in (in_use, bad, no_key, no_file, wiring):
+        assert (finished.code, finished.out) == (1, "")
+    assert in_use.err.splitlines()[-1] == (
+        f"reasoning-grpc: {served.address} cannot be listened on: it is in use or not ours"
+    )
+    assert "Traceback" not in in_use.err
+    assert bad.err.splitlines() == [
+        "reasoning-grpc: max_retries: must be at least 0 and at most 10",
+        'reasoning-grpc: models.m.litellm_model: must be "PROVIDER/MODEL", such as "openai/gpt-4o-mini"',
+    ]
+    assert no_key.err == ("reasoning-grpc: models.fake.api_key_env: the environment variable FAKE_KEY is not set\n")
+    assert no_file.err == f"reasoning-grpc: {tmp_path / 'none.toml'}: there is no such file\n"
+    assert len(wiring.err.splitlines()) == 1
+    assert wiring.err.startswith("reasoning-grpc: models.m.litellm_model: this build reaches the prefixes ")
+
+
+async def test_check_config_shows_what_is_made(place: Place) -> None:
+    """A sound configuration is summed up, as text and as JSON, with flags and variables taken in."""
+    base = place.upstream.api_base
+    variables = {"FAKE_KEY": KEY, "REASONING_LISTEN": "127.0.0.1:6000"}
+
+    as_text, as_json = await asyncio.gather(
+        run("check-config", "--config", place.config, variables=variables),
+        run("check-config", "--config", place.config, "--json", "--listen", "127.0.0.1:7000", variables=variables),
+    )
+
+    assert (as_text.code, as_text.err) == (0, "")
+    assert as_text.out == (
+        "The configuration is sound.\n"
+        "listen   127.0.0.1:6000\n"
+        "callers  alice\n"
+        f"model    fake: openai/fake-upstream {base}\n"
+        f"model    other: openai/other-upstream {base}\n"
+    )
+    assert (as_json.code, as_json.err) == (0, "")
+    assert json.loads(as_json.out) == {
+        "listen": "127.0.0.1:7000",
+        "tls": False,
+        "callers": ["alice"],
+        "models": [
+            {"name": "fake", "litellm_model": "openai/fake-upstream", "api_base": base, "wire": "own"},
+            {"name": "other", "litellm_model": "openai/other-upstream", "api_base": base, "wire": "own"},
+        ],
+    }
+
+
+async def test_check_config_tells_every_problem(tmp_path: Path) -> None:
+    """One line a problem on standard error, a JSON object on the other if asked, exit code 1."""
+    (tmp_path / "reasoning.toml").write_text('color = "red"\nembedded = "off"\n')
+    expected = ["color: is not a known key", "--max-tools: must be at least 1"]
+
+    as_text, as_json = await asyncio.gather(
+        run("check-config", "--max-tools", "0", folder=tmp_path),
+        run("check-config", "--max-tools", "0", "--json", folder=tmp_path),
+    )
+
+    assert (as_text.code, as_text.out) == (as_json.code, "") == (1, "")
+    assert as_text.err.splitlines() == [f"reasoning-grpc: {problem}" for problem in expected]
+    assert json.loads(as_json.out) == {"problems": expected}
+
+
+async def test_token_new_makes_a_token_and_its_hash() -> None:
+    """The hash is the one that the configuration wants, and no two tokens are alike."""
+    as_text, as_json = await asyncio.gather(run("token", "new"), run("token", "new", "--json"))
+
+    printed = re.fullmatch(
+        r"token:      (rgt_[A-Za-z0-9_-]{43})\ntoken_hash: (sha256:[0-9a-f]{64})\n"
+        r"Give the token to the caller, now: it is not shown again\. The hash goes into \[callers\.NAME\]\.\n",
+        as_text.out,
+    )
+    made = json.loads(as_json.out)
+    assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
+    assert printed is not None
+    assert printed[2] == token_hash(printed[1])
+    assert made == {"token": made["token"], "token_hash": token_hash(made["token"])}
+    assert printed[1] != made["token"]
+
+
+async def test_the_help_has_every_command_and_option() -> None:
+    """--help of the program and of `serve` name all there is; a call that is wrong exits with 2."""
+    program, serve, wrong = await asyncio.gather(run("--help"), run("serve", "--help"), run("ask"))
+
+    assert (program.code, program.err) == (serve.code, serve.err) == (0, "")
+    for command in ("serve", "ask", "models", "classify", "check-config", "token"):
+        assert re.search(rf"^    {command}\s", program.out, re.MULTILINE)
+    for option in options():
+        assert f"  {option.flag}" in serve.out
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err.endswith("reasoning-grpc ask: error: the following arguments are required: prompt\n")

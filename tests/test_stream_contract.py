@@ -1,0 +1,518 @@
+"""What callers may rely on in every stream, and that `Complete` is the fold of `StreamComplete`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.types import Prices
+from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, usage_pb2
+from tests.support.factories import a_wire_request
+from tests.support.serving import RunningServer, config_for, model_entry, serving
+from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
+
+PROPERTY: Final = settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    # One server answers all examples; each scripts its own answers.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+TEXT: Final = st.text(st.characters(codec="utf-8"), max_size=12)
+PIECES: Final = st.lists(TEXT, max_size=5)
+COUNT: Final = st.integers(0, 2**40)
+USAGE: Final = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "prompt_tokens": COUNT,
+        "completion_tokens": COUNT,
+        "total_tokens": COUNT,
+        "prompt_tokens_details": st.fixed_dictionaries({}, optional={"cached_tokens": COUNT}),
+        "completion_tokens_details": st.fixed_dictionaries({}, optional={"reasoning_tokens": COUNT}),
+    },
+)
+
+
+@st.composite
+def tool_calls(draw: st.DrawFn) -> list[FakeToolCall]:
+    """Calls of the caller's tools, whose arguments arrive in pieces."""
+    count = draw(st.integers(0, 3))
+    indexed = draw(st.booleans())
+    arguments = st.lists(TEXT, min_size=1, max_size=3)
+    return [FakeToolCall(f"call_{n}", f"tool_{n}", draw(arguments), indexed=indexed) for n in range(count)]
+
+
+SCRIPT: Final = st.fixed_dictionaries(
+    {
+        "pieces": PIECES,
+        "reasoning": PIECES,
+        "refusal": st.none() | TEXT,
+        "tool_calls": tool_calls(),
+        "usage": USAGE,
+        "finish_reason": st.sampled_from(["auto", "length", "content_filter", "max_tokens", "eos", "odd", None]),
+        "done": st.booleans(),
+        "together": st.booleans(),
+    }
+)
+DELTA: Final = st.one_of(
+    st.fixed_dictionaries({"content": TEXT}),
+    st.fixed_dictionaries({"reasoning_content": TEXT}),
+    st.fixed_dictionaries({"refusal": TEXT}),
+    st.builds(
+        lambda index, arguments: {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]},
+        st.integers(0, 2),
+        TEXT,
+    ),
+    st.builds(
+        lambda text, signature: {"thinking_blocks": [{"type": "thinking", "thinking": text, "signature": signature}]},
+        TEXT,
+        TEXT,
+    ),
+    st.builds(lambda data: {"thinking_blocks": [{"type": "redacted_thinking", "data": data}]}, TEXT),
+)
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a client puts together from the deltas of a stream, by the comments of the proto."""
+
+    parts: list[messages_pb2.Part] = field(default_factory=list)
+    closed: bool = True
+
+    def add(self, event: events_pb2.StreamCompleteResponse) -> None:
+        """Takes one event."""
+        match event.WhichOneof("event"):
+            case "content_delta" if event.content_delta.refusal:
+                self._open("refusal").refusal += event.content_delta.text
+            case "content_delta":
+                self._open("text").text += event.content_delta.text
+            case "reasoning_delta":
+                self._add_reasoning(event.reasoning_delta)
+            case "tool_call_delta":
+                self._add_tool_call(event.tool_call_delta)
+
+    def _open(self, kind: str) -> messages_pb2.Part:
+        if self.closed or self.parts[-1].WhichOneof("content") != kind:
+            part = messages_pb2.Part()
+            if kind == "reasoning":
+                part.reasoning.text = ""
+            else:
+                setattr(part, kind, "")
+            self.parts.append(part)
+        self.closed = False
+        return self.parts[-1]
+
+    def _add_reasoning(self, delta: events_pb2.ReasoningDelta) -> None:
+        if delta.WhichOneof("form") == "redacted":
+            reasoning = messages_pb2.Reasoning(redacted=delta.redacted)
+            self.parts.append(messages_pb2.Part(reasoning=reasoning, signature=delta.signature))
+            self.closed = True
+            return
+        part = self._open("reasoning")
+        part.reasoning.text += delta.text
+        part.signature = delta.signature
+        self.closed = bool(delta.signature)
+
+    def _add_tool_call(self, delta: events_pb2.ToolCallDelta) -> None:
+        for part in self.parts:
+            if part.tool_call.id == delta.call_id:
+                part.tool_call.arguments += delta.arguments
+                return
+        call = messages_pb2.ToolCall(id=delta.call_id, name=delta.name, arguments=delta.arguments)
+        self.parts.append(messages_pb2.Part(tool_call=call))
+        self.closed = True
+
+
+async def outcome_of_stream(
+    running: RunningServer, request: completion_pb2.CompleteRequest
+) -> tuple[list[events_pb2.StreamCompleteResponse], CallFailed | None]:
+    """The events of a stream, and how it failed if it did."""
+    events: list[events_pb2.StreamCompleteResponse] = []
+    try:
+        async for event in running.client().stream(request):
+            events.append(event)  # noqa: PERF401 - a comprehension would lose them when the stream fails
+    except CallFailed as failure:
+        return events, failure
+    return events, None
+
+
+def check_order(events: Sequence[events_pb2.StreamCompleteResponse], failure: CallFailed | None) -> None:
+    """What holds for the events of every stream."""
+    kinds = [event.WhichOneof("event") for event in events]
+    elapsed = [event.elapsed.ToNanoseconds() for event in events]
+    assert [event.sequence for event in events] == list(range(len(events)))
+    assert len({event.response_id for event in events}) == 1
+    assert [index for index, kind in enumerate(kinds) if kind == "started"] == [0]
+    assert [index for index, kind in enumerate(kinds) if kind == "completed"] == ([] if failure else [len(kinds) - 1])
+    assert elapsed == sorted(elapsed)
+    assert None not in kinds
+
+
+def check_timings(timings: usage_pb2.Timings) -> None:
+    """What holds for the times of every answer."""
+    total = timings.total.ToNanoseconds()
+    assert total > 0
+    assert 0 <= timings.overhead.ToNanoseconds() <= total
+    assert 0 < timings.routing.ToNanoseconds() <= total
+    assert timings.queue.ToNanoseconds() == 0
+    if timings.HasField("first_token"):
+        assert timings.routing.ToNanoseconds() <= timings.first_token.ToNanoseconds() <= total
+
+
+async def check_fold(running: RunningServer, request: completion_pb2.CompleteRequest) -> None:
+    """Streams a request and completes it; both must tell the same."""
+    events, failure = await outcome_of_stream(running, request)
+    check_order(events, failure)
+    if failure is not None:
+        with pytest.raises(CallFailed) as failed:
+            await running.client().complete(request)
+        assert comparable_failure(failed.value) == comparable_failure(failure)
+        return
+
+    response = await running.client().complete(request)
+    folded = Folded()
+    for event in events:
+        folded.add(event)
+    started, completed = events[0].started, events[-1].completed
+    check_timings(completed.timings)
+    check_timings(response.timings)
+    ids = {
+        id_: f"call {number}" for parts in (folded.parts, response.message.content) for number, id_ in call_ids(parts)
+    }
+    assert named(response.message.content, ids) == named(folded.parts, ids)
+    assert response.message.role == messages_pb2.ROLE_ASSISTANT
+    assert (response.route, response.model) == (started.route, completed.model)
+    assert (response.finish_reason, response.provider_finish_reason) == (
+        completed.finish_reason,
+        completed.provider_finish_reason,
+    )
+    assert (response.usage, response.cost) == (completed.usage, completed.cost)
+    assert response.HasField("cost") == completed.HasField("cost")
+    assert [attempt.failure for attempt in response.attempts] == [attempt.failure for attempt in completed.attempts]
+
+
+def comparable_failure(failure: CallFailed) -> Any:
+    """What both RPCs say of a failure; ids and the numbers of events, which follow the network, left out."""
+    assert failure.interruption is not None
+    progress = failure.interruption
+    return (
+        failure.code,
+        failure.reason,
+        failure.message,
+        failure.metadata,
+        failure.retry_after_seconds,
+        progress.usage,
+        progress.cost,
+        progress.attempts,
+        progress.model_calls,
+        progress.content_characters,
+    )
+
+
+def call_ids(parts: Sequence[messages_pb2.Part]) -> list[tuple[int, str]]:
+    """The ids of the tool calls, numbered; those that the server made up differ from answer to answer."""
+    return list(enumerate(part.tool_call.id for part in parts if part.HasField("tool_call")))
+
+
+def named(parts: Sequence[messages_pb2.Part], ids: dict[str, str]) -> list[messages_pb2.Part]:
+    """The same parts under other ids of tool calls."""
+    copies = []
+    for part in parts:
+        copy = messages_pb2.Part()
+        copy.CopyFrom(part)
+        if copy.HasField("tool_call"):
+            copy.tool_call.id = ids[copy.tool_call.id]
+        copies.append(copy)
+    return copies
+
+
+@PROPERTY
+@given(script=SCRIPT, include=st.booleans())
+async def test_complete_is_the_fold_of_the_stream(
+    upstream: FakeUpstream, running_server: RunningServer, script: dict[str, Any], include: bool
+) -> None:
+    """Whatever the upstream answers, cut or not, both RPCs tell the same, and the events keep their order."""
+    upstream.always.reply(*script["pieces"], **{name: value for name, value in script.items() if name != "pieces"})
+    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=include))
+
+    await check_fold(running_server, request)
+
+
+@PROPERTY
+@given(
+    deltas=st.lists(DELTA, max_size=12),
+    finish_reason=st.sampled_from(["stop", None]),
+    together=st.booleans(),
+    include=st.booleans(),
+)
+async def test_any_order_of_deltas_is_kept(
+    upstream: FakeUpstream,
+    running_server: RunningServer,
+    deltas: list[dict[str, Any]],
+    finish_reason: str | None,
+    together: bool,
+    include: bool,
+) -> None:
+    """Kinds may follow each other in any order; parts stay in it, signatures and redacted reasoning too."""
+    upstream.always.chunks(*map(chunk, deltas), finish=finish_reason, done=True, together=together)
+    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=include))
+
+    await check_fold(running_server, request)
+
+
+@settings(PROPERTY, max_examples=30)
+@given(pieces=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=9), min_size=1, max_size=6))
+async def test_text_arrives_as_it_was_sent(
+    upstream: FakeUpstream, running_server: RunningServer, pieces: list[str]
+) -> None:
+    """No character is lost or changed on the way, however the pieces are cut."""
+    upstream.reply(*pieces)
+
+    response = await running_server.client().complete(a_wire_request())
+
+    assert [part.text for part in response.message.content] == ["".join(pieces)]
+
+
+async def test_pieces_of_one_network_read_leave_as_one_message(
+    upstream: FakeUpstream, running_server: RunningServer
+) -> None:
+    """What the network brought together is not parted again, kind by kind."""
+    upstream.reply("a", "b", "c", reasoning=("x", "y"), together=True)
+    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=True))
+
+    events = [event async for event in running_server.client().stream(request)]
+
+    shown = [(event.WhichOneof("event"), event.reasoning_delta.text + event.content_delta.text) for event in events]
+    assert shown == [("started", ""), ("reasoning_delta", "xy"), ("content_delta", "abc"), ("completed", "")]
+
+
+async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """A piece is with the caller before the upstream sends the next one."""
+    gate = upstream.gated("one", "two", "three")
+    seen = []
+
+    async for event in running_server.client().stream(a_wire_request()):
+        seen.append((event.WhichOneof("event"), event.content_delta.text, gate.steps_sent))
+        gate.open()
+
+    assert seen[:4] == [
+        ("started", "", 0),
+        ("content_delta", "one", 1),
+        ("content_delta", "two", 2),
+        ("content_delta", "three", 3),
+    ]
+    assert [kind for kind, _, _ in seen[4:]] == ["completed"]
+
+
+async def test_heartbeats(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """Heartbeats fill the silence before and between the pieces, and take part in the numbering."""
+    gate = upstream.gated("one", "two")
+    events: list[events_pb2.StreamCompleteResponse] = []
+    beats = 0
+
+    async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
+        events.append(event)
+        beats = beats + 1 if event.WhichOneof("event") == "heartbeat" else 0
+        if beats == 2:
+            gate.open()
+
+    check_order(events, None)
+    kinds = [event.WhichOneof("event") for event in events]
+    first, second = (index for index, kind in enumerate(kinds) if kind == "content_delta")
+    assert kinds[1:3] == ["heartbeat", "heartbeat"]
+    assert set(kinds[1:first]) == set(kinds[first + 1 : second]) == {"heartbeat"}
+    assert second - first > 2
+
+
+async def test_no_heartbeats_unless_asked_for(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """A stream with an hour between heartbeats is the same as one without."""
+    upstream.always.reply("one", together=True)
+    client = running_server.client()
+
+    plain = [event.WhichOneof("event") async for event in client.stream(a_wire_request())]
+    rare = [event.WhichOneof("event") async for event in client.stream(a_wire_request(), heartbeat_seconds=3600)]
+
+    assert plain == rare == ["started", "content_delta", "completed"]
+
+
+async def test_heartbeats_end_with_a_failure(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """A failure during heartbeats ends the stream like any other; its last sequence counts them."""
+    gate = upstream.cut_after(0, "end", gated=True)
+    upstream.always.cut_after(0, "end")
+    events: list[events_pb2.StreamCompleteResponse] = []
+
+    async def read() -> None:
+        async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
+            events.append(event)
+            if event.WhichOneof("event") == "heartbeat":
+                gate.open_all()
+
+    with pytest.raises(CallFailed) as failed:
+        await read()
+
+    check_order(events, failed.value)
+    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INTERNAL, "UPSTREAM_EMPTY_RESPONSE")
+    assert failed.value.interruption is not None
+    assert failed.value.interruption.last_sequence == events[-1].sequence
+
+
+async def test_model_calls_if_included(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """With `include.model_calls` each attempt is announced, and the call's end tells its usage."""
+    upstream.fail(503)
+    upstream.reply("Hello", together=True, finish_reason="length")
+    request = a_wire_request(include=completion_pb2.IncludeOptions(model_calls=True))
+
+    events = [event async for event in running_server.client().stream(request)]
+
+    check_order(events, None)
+    kinds = [event.WhichOneof("event") for event in events]
+    assert kinds == [
+        "started",
+        "model_call_started",
+        "attempt_switched",
+        "model_call_started",
+        "content_delta",
+        "model_call_finished",
+        "completed",
+    ]
+    assert [event.call for event in events] == [0, 1, 1, 1, 1, 1, 1]
+    answer = usage_pb2.MODEL_CALL_PURPOSE_ANSWER
+    assert events[1].model_call_started == events_pb2.ModelCallStarted(purpose=answer, model="fake", attempt=1)
+    assert events[3].model_call_started == events_pb2.ModelCallStarted(purpose=answer, model="fake", attempt=2)
+    assert events[5].model_call_finished == events_pb2.ModelCallFinished(
+        purpose=answer,
+        model="fake",
+        attempt=2,
+        finish_reason=usage_pb2.FINISH_REASON_LENGTH,
+        provider_finish_reason="length",
+        usage=usage_pb2.Usage(
+            input_tokens=11,
+            cached_input_tokens=3,
+            output_tokens=7,
+            reasoning_tokens=2,
+            total_tokens=18,
+            source=usage_pb2.USAGE_SOURCE_PROVIDER,
+        ),
+    )
+
+
+async def test_sequence_is_gapless_without_what_is_not_included(
+    upstream: FakeUpstream, running_server: RunningServer
+) -> None:
+    """Events that were not asked for leave no gap in the numbering."""
+    upstream.reply("42", reasoning=("hm",), together=True)
+
+    events = [event async for event in running_server.client().stream(a_wire_request())]
+
+    assert [(event.sequence, event.WhichOneof("event")) for event in events] == [
+        (0, "started"),
+        (1, "content_delta"),
+        (2, "completed"),
+    ]
+
+
+@pytest.mark.parametrize("wire_id", [pytest.param("call_x", id="given"), pytest.param("", id="made-up")])
+async def test_ids_of_tool_calls_are_stable(
+    upstream: FakeUpstream, running_server: RunningServer, wire_id: str
+) -> None:
+    """Every piece of a call carries the id of the first one, which names the tool; a missing id is made up."""
+    first = {"tool_calls": [{"index": 0, "id": wire_id, "function": {"name": "find", "arguments": '{"q"'}}]}
+    more = [{"tool_calls": [{"index": 0, "function": {"arguments": text}}]} for text in (": ", '"x"}')]
+    gate = upstream.chunks(*map(chunk, (first, *more)), finish="tool_calls", done=True, gated=True)
+    deltas: list[events_pb2.ToolCallDelta] = []
+
+    async for event in running_server.client().stream(a_wire_request()):
+        gate.open()
+        if event.WhichOneof("event") == "tool_call_delta":
+            deltas.append(event.tool_call_delta)
+
+    (call_id,) = {delta.call_id for delta in deltas}
+    assert call_id == wire_id if wire_id else call_id.startswith("call_")
+    assert [(delta.name, delta.arguments) for delta in deltas] == [("find", '{"q"'), ("", ": "), ("", '"x"}')]
+    assert {delta.index for delta in deltas} == {0}
+    assert json.loads("".join(delta.arguments for delta in deltas)) == {"q": "x"}
+
+
+@pytest.mark.parametrize(
+    ("prices", "items"),
+    [
+        pytest.param(
+            Prices(input=150_000_000, output=600_000_000, cached_input=75_000_000),
+            [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 225), ("OUTPUT", 7, 4200)],
+            id="all-apart",
+        ),
+        pytest.param(
+            Prices(input=150_000_000, output=600_000_000),
+            [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 450), ("OUTPUT", 7, 4200)],
+            id="cached-like-input",
+        ),
+        pytest.param(
+            Prices(input=0, output=0),
+            [("INPUT", 8, 0), ("CACHED_INPUT", 3, 0), ("OUTPUT", 7, 0)],
+            id="free",
+        ),
+        pytest.param(
+            Prices(input=312_500, output=500_000, cached_input=500_000),
+            [("INPUT", 8, 2), ("CACHED_INPUT", 3, 2), ("OUTPUT", 7, 4)],
+            id="rounded-half-to-even",
+        ),
+        pytest.param(Prices(input=150_000_000), None, id="output-unknown"),
+        pytest.param(Prices(output=600_000_000), None, id="input-unknown"),
+        pytest.param(Prices(), None, id="unknown"),
+    ],
+)
+async def test_cost(upstream: FakeUpstream, prices: Prices, items: list[tuple[str, int, int]] | None) -> None:
+    """The cost is exact in nano-dollars, each kind of token at its price, and absent when a price is not known."""
+    upstream.always.reply("Hello")
+
+    async with serving(config_for(model_entry(upstream.api_base, prices=prices))) as running:
+        response = await running.client().complete(a_wire_request())
+        await check_fold(running, a_wire_request())
+
+    assert response.HasField("cost") == (items is not None)
+    shown = [
+        (usage_pb2.TokenKind.Name(item.kind).removeprefix("TOKEN_KIND_"), item.tokens, item.nano_usd)
+        for item in response.cost.items
+    ]
+    assert shown == (items or [])
+    assert response.cost.total_nano_usd == sum(nano_usd for _, _, nano_usd in shown)
+
+
+async def test_cost_of_an_interrupted_answer(upstream: FakeUpstream) -> None:
+    """An interruption carries the cost so far, by the estimated usage."""
+    upstream.cut_after(3, "end")
+    prices = Prices(input=1_000_000, output=10_000_000)
+
+    async with serving(config_for(model_entry(upstream.api_base, prices=prices))) as running:
+        _, failure = await outcome_of_stream(running, a_wire_request(text="x" * 400))
+
+    assert failure is not None
+    assert failure.interruption is not None
+    assert failure.interruption.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
+    assert [(item.tokens, item.nano_usd) for item in failure.interruption.cost.items] == [(100, 100), (5, 50)]
+    assert failure.interruption.cost.total_nano_usd == 150
+
+
+async def test_waiting_for_the_upstream_is_no_overhead(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """Time that the upstream took is in the total and the first token, not in the overhead."""
+    gate = upstream.gated("one", "two")
+    events: list[events_pb2.StreamCompleteResponse] = []
+
+    async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
+        events.append(event)
+        if event.WhichOneof("event") == "heartbeat":
+            gate.open()
+
+    check_timings(events[-1].completed.timings)
+    timings = events[-1].completed.timings
+    waited = 2 * 0.1e9
+    assert timings.first_token.ToNanoseconds() >= waited / 2
+    assert timings.total.ToNanoseconds() >= waited
+    assert timings.overhead.ToNanoseconds() <= timings.total.ToNanoseconds() - waited
