@@ -151,10 +151,9 @@ async def _event_batches(wire: WireCall, reader: AnswerReader) -> AsyncGenerator
             data = await _read_trailer(wire, wait_until)
         else:
             data = await wire.read()
-        if data or reader.finish_reason is not None:
-            batch = decoder.feed(data)  # half an event may be left over then: nothing of the answer
-        else:
-            batch = decoder.finish()
+        # After the finish reason half an event may be left over: it is nothing of the answer.
+        whole = bool(data) or reader.finish_reason is not None
+        batch = decoder.feed(data) if whole else decoder.finish()
         if not done and batch:
             done = DONE in batch
             yield batch[: batch.index(DONE)] if done else batch
