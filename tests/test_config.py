@@ -585,7 +585,7 @@ TLS: Final = 'tls_certificate = "c"\ntls_key = "k"\n'
         pytest.param(TLS, "callers", id="TLS without callers"),
     ],
 )
-@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.0.1", "example.com"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.0.1", "example.com", "127.example.com"])
 def test_an_open_address_needs_a_word(host: str, text: str, missing: str) -> None:
     """Beyond loopback without tokens or TLS it is refused, unless `allow_insecure` says that this is meant."""
     text = f'listen = "{host}:50051"\n{text}'

@@ -258,6 +258,7 @@ async def test_reasoning_with_the_callers_tools_is_a_contradiction(
         pytest.param("unspecified", {}, id="unspecified"),
         pytest.param("ROUTING_MODE_REASONING", {}, id="the name in the proto"),
         pytest.param("passthrough, reasoning", {}, id="two"),
+        pytest.param("x" * 4000, {}, id="long"),
         pytest.param("fast", mode(PASSTHROUGH), id="unknown beside a field"),
         pytest.param("fast", TOOLS, id="unknown beside a rule"),
     ],

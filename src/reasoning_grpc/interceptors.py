@@ -28,7 +28,6 @@ from reasoning_grpc.types import ANONYMOUS, CallContext
 
 REQUEST_ID_METADATA: Final = "x-request-id"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-_LONGEST_METADATA_VALUE: Final = 1024
 _DEADLINE_SLACK_SECONDS: Final = 0.05
 _DEADLINE_SLACK_SHARE: Final = 0.01
 """grpc rounds a timeout up by as much when it sends it, so that clients give up before the deadline that we know."""
@@ -162,7 +161,7 @@ def _new_call(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
     remaining = context.time_remaining()
     metadata: dict[str, str] = {}
     for key, value in _metadata(context):
-        if isinstance(value, str) and len(value) <= _LONGEST_METADATA_VALUE:
+        if isinstance(value, str):
             metadata.setdefault(key, value)
     asked_id = metadata.get(REQUEST_ID_METADATA, "")
     traced = _TRACEPARENT.fullmatch(metadata.get("traceparent", ""))

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToDict
@@ -15,9 +15,6 @@ from google.protobuf.message import Message
 from reasoning_grpc.cli.answer_view import AnswerView
 from reasoning_grpc.client import CallFailed, ReasoningClient, text_request
 from reasoning_grpc.v1 import completion_pb2, models_pb2, routing_pb2
-
-MODES: Final = ("passthrough", "reasoning", "orchestration", "auto")
-EFFORTS: Final = ("none", "minimal", "low", "medium", "high")
 
 
 async def ask(parsed: argparse.Namespace) -> int:

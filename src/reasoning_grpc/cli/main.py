@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from reasoning_grpc.cli import client_commands, server_commands
 from reasoning_grpc.config import Option, options
 
 Command = Callable[[argparse.Namespace], int]
 
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
+MODES: Final = ("passthrough", "reasoning", "orchestration", "auto")
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,11 +25,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = run(parsed)
         sys.stdout.flush()  # here, not at exit, where a closed pipe could not be caught
         return code
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").partition(".")[0] == "reasoning_grpc":
+            raise
+        print(f"reasoning-grpc: {exc.name} is missing: pip install 'reasoning-grpc[server]'", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+# Each command imports what it needs when it runs: `ask` none of the server, and `--help` nothing at all.
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import server_commands
+
+    return asyncio.run(server_commands.serve(_flags(parsed), parsed.config))
+
+
+def _check_config(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import server_commands
+
+    return server_commands.check_config(_flags(parsed), parsed.config, parsed.json)
+
+
+def _new_token(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import token_command
+
+    return token_command.new_token(as_json=parsed.json)
+
+
+def _ask(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import client_commands
+
+    return asyncio.run(client_commands.ask(parsed))
+
+
+def _models(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import client_commands
+
+    return asyncio.run(client_commands.models(parsed))
+
+
+def _classify(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import client_commands
+
+    return asyncio.run(client_commands.classify(parsed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,7 +96,7 @@ Commands = argparse._SubParsersAction  # argparse has no public name for it
 def _add_serve(commands: "Commands[argparse.ArgumentParser]") -> None:
     serve = commands.add_parser("serve", help="run the server", description="Runs the server until it is stopped.")
     _add_server_options(serve)
-    serve.set_defaults(run=lambda parsed: asyncio.run(server_commands.serve(_flags(parsed), parsed.config)))
+    serve.set_defaults(run=_serve)
 
 
 def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -62,29 +107,29 @@ def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
     ask.add_argument("--system", default="", help="a system message to send first")
     ask.add_argument("--temperature", type=float, help="randomness, 0 to 2")
     ask.add_argument("--max-output-tokens", type=int, help="most tokens of the answer")
-    ask.add_argument("--effort", choices=client_commands.EFFORTS, help="how much the model itself reasons")
+    ask.add_argument("--effort", choices=EFFORTS, help="how much the model itself reasons")
     ask.add_argument("--show-reasoning", action="store_true", help="show the model's own reasoning")
-    ask.set_defaults(run=lambda parsed: asyncio.run(client_commands.ask(parsed)))
+    ask.set_defaults(run=_ask)
 
 
 def _add_models(commands: "Commands[argparse.ArgumentParser]") -> None:
     models = commands.add_parser("models", help="list a server's models")
     _add_client_options(models)
-    models.set_defaults(run=lambda parsed: asyncio.run(client_commands.models(parsed)))
+    models.set_defaults(run=_models)
 
 
 def _add_classify(commands: "Commands[argparse.ArgumentParser]") -> None:
     classify = commands.add_parser("classify", help="ask a server how it would route a prompt")
     _add_request_options(classify)
     classify.add_argument("--rules-only", action="store_true", help="do not let a model classify")
-    classify.set_defaults(run=lambda parsed: asyncio.run(client_commands.classify(parsed)))
+    classify.set_defaults(run=_classify)
 
 
 def _add_check_config(commands: "Commands[argparse.ArgumentParser]") -> None:
     check = commands.add_parser("check-config", help="check a configuration, and show what it makes")
     _add_server_options(check)
     check.add_argument("--json", action="store_true", help="print JSON")
-    check.set_defaults(run=lambda parsed: server_commands.check_config(_flags(parsed), parsed.config, parsed.json))
+    check.set_defaults(run=_check_config)
 
 
 def _add_token(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -92,7 +137,7 @@ def _add_token(commands: "Commands[argparse.ArgumentParser]") -> None:
     actions = token.add_subparsers(metavar="ACTION", required=True)
     new = actions.add_parser("new", help="print a new token, once, and its hash for the configuration")
     new.add_argument("--json", action="store_true", help="print JSON")
-    new.set_defaults(run=lambda parsed: server_commands.new_token(as_json=parsed.json))
+    new.set_defaults(run=_new_token)
 
 
 def _add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -130,5 +175,5 @@ def _add_client_options(parser: argparse.ArgumentParser) -> None:
 def _add_request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", help='what to ask; "-" reads it from standard input')
     parser.add_argument("--model", default="", help="the model to ask; else the server's default")
-    parser.add_argument("--mode", choices=client_commands.MODES, help="the path to take; else the server decides")
+    parser.add_argument("--mode", choices=MODES, help="the path to take; else the server decides")
     _add_client_options(parser)

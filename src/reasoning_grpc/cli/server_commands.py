@@ -1,9 +1,8 @@
-"""The commands of the server's side: serve, check-config, token new."""
+"""The commands of the server's side: serve, check-config."""
 
 import asyncio
 import json
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_grpc.cli.logs import set_up_logging
-from reasoning_grpc.config import Config, ConfigError, read_config, token_hash
+from reasoning_grpc.config import Config, ConfigError, read_config
 from reasoning_grpc.models.embedded import MODEL_NAME, embedded_problem
 from reasoning_grpc.server import Server, StartError, config_problems
 
@@ -61,18 +60,6 @@ def check_config(flags: Mapping[str, Any], file: Path | None, as_json: bool) -> 
             print(json.dumps({"problems": problems}))
         return _complain(problems)
     print(json.dumps(_summary(config)) if as_json else _summary_text(config))
-    return 0
-
-
-def new_token(*, as_json: bool) -> int:
-    """Prints a new token and its hash. The token is kept nowhere."""
-    token = f"rgt_{secrets.token_urlsafe(32)}"
-    if as_json:
-        print(json.dumps({"token": token, "token_hash": token_hash(token)}))
-    else:
-        print(f"token:      {token}")
-        print(f"token_hash: {token_hash(token)}")
-        print("Give the token to the caller, now: it is not shown again. The hash goes into [callers.NAME].")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Reads the configuration: flags over environment over file over defaults, all problems together."""
 
+import ipaddress
 import math
 import tomllib
 from collections.abc import Mapping
@@ -195,10 +196,16 @@ def _listen_problems(config: Config) -> list[str]:
     host, _, port = settings.listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         return ["listen: must be HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"]
-    loopback = host in {"localhost", "[::1]"} or host.startswith("127.")
-    if loopback or settings.allow_insecure:
+    if _is_loopback(host) or settings.allow_insecure:
         return []
     missing = [what for what, have in (("callers", config.callers), ("TLS", settings.tls_certificate)) if not have]
     if not missing:
         return []
     return [f"listen: {host} is not loopback, which wants {' and '.join(missing)}; see allow_insecure"]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
