@@ -239,7 +239,7 @@ FINISHES: Final = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "SAFETY": FinishReason.CONTENT_FILTER,
     "refusal": FinishReason.CONTENT_FILTER,
-    "a word we do not know": FinishReason.STOP,
+    "a word we do not know": FinishReason.OTHER,
 }
 
 
@@ -615,9 +615,12 @@ def test_neighbours_are_joined(deltas: list[Delta], expected: list[Delta]) -> No
 
 
 def _decoded(feeds: list[bytes], max_event_bytes: int = 1000) -> list[bytes]:
-    """The events of a stream that comes in these pieces."""
+    """The events of a stream that comes in these pieces; raises what the decoder failed with."""
     decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
-    return [event for data in feeds for event in decoder.feed(data)] + decoder.finish()
+    events = [event for data in feeds for event in decoder.feed(data)] + decoder.finish()
+    if decoder.failure is not None:
+        raise decoder.failure
+    return events
 
 
 STREAMS: Final[dict[str, tuple[list[bytes], list[bytes]]]] = {
@@ -674,8 +677,17 @@ def test_an_event_over_the_limit() -> None:
     decoder = EventStreamDecoder(max_event_bytes=10)
 
     assert decoder.feed(b"data: 1234") == []
-    with pytest.raises(MalformedStream):
-        decoder.feed(b"5")
+    assert decoder.failure is None
+    assert decoder.feed(b"5") == []
+    assert isinstance(decoder.failure, MalformedStream)
+
+
+def test_events_before_junk_are_kept() -> None:
+    """What came whole before the line that is no event is given back with the failure."""
+    decoder = EventStreamDecoder(max_event_bytes=100)
+
+    assert decoder.feed(b"data: 1\n\njunk\n\ndata: 2\n\n") == [b"1"]
+    assert isinstance(decoder.failure, MalformedStream)
 
 
 LINES: Final = st.sampled_from(

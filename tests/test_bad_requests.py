@@ -726,6 +726,8 @@ async def test_metadata_of_20_kb_is_refused_by_grpc(
 
 NOT_SERVED: Final = "This build does not serve it yet."
 NOT_SERVED_FIELDS = [
+    pytest.param({"include": {"thoughts": True}}, "include.thoughts", id="thoughts"),
+    pytest.param({"include": {"tool_results": True}}, "include.tool_results", id="tool results"),
     pytest.param({"agent": agent_pb2.AgentOptions()}, "agent", id="agent, though empty"),
     pytest.param({"agent": agent_pb2.AgentOptions(max_steps=1)}, "agent", id="agent"),
     pytest.param(
@@ -763,8 +765,8 @@ async def test_provider_options_outside_the_whitelist_are_unsupported(upstream: 
     assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
     assert failed.reason == "UNSUPPORTED_PARAMETER"
     assert failed.violations == violations(
-        ("provider_options[api_base]", "The model's entry does not allow it."),
-        ("provider_options[extra_headers]", "The model's entry does not allow it."),
+        ("provider_options[api_base]", "The entry of fake does not allow it."),
+        ("provider_options[extra_headers]", "The entry of fake does not allow it."),
     )
     assert upstream.connections == 0
 

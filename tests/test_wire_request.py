@@ -65,6 +65,8 @@ BARE: Final[Json] = {
 NOT_SERVED: Final = {
     "CompleteRequest.agent",
     "CompleteRequest.context_policy",
+    "IncludeOptions.tool_results",
+    "IncludeOptions.thoughts",
     "RoutingOptions.route",
     "RoutingOptions.preference",
 }
@@ -193,7 +195,7 @@ FIELDS: Final[dict[str, tuple[Json, Json]]] = {
         {
             "routing": RoutingOptions(mode=ROUTING_MODE_PASSTHROUGH),
             "fallback_models": ["openai"],
-            "include": IncludeOptions(tool_results=True, thoughts=True, model_calls=True),
+            "include": IncludeOptions(model_calls=True),
             "reasoning": ReasoningOptions(include=True),
             "request_id": "req-7",
             "labels": {"team": "a"},
@@ -259,7 +261,7 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
     ),
     "reasoning": (
         _message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"))),
-        [{"role": "assistant", "reasoning_content": "hm"}],
+        [{"role": "assistant", "content": "", "reasoning_content": "hm"}],
     ),
     "signed-reasoning": (
         _message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"), signature="sig"), Part(text="yes")),
@@ -282,6 +284,7 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
         [
             {
                 "role": "assistant",
+                "content": "",
                 "reasoning_content": "ab",
                 "thinking_blocks": [
                     {"type": "thinking", "thinking": "a", "signature": "s1"},
@@ -291,7 +294,7 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
             }
         ],
     ),
-    "refusal": (_message(ROLE_ASSISTANT, Part(refusal="no")), [{"role": "assistant", "refusal": "no"}]),
+    "refusal": (_message(ROLE_ASSISTANT, Part(refusal="no")), [{"role": "assistant", "content": "", "refusal": "no"}]),
     "tool-calls": (
         _message(
             ROLE_ASSISTANT,
@@ -537,7 +540,7 @@ async def test_a_provider_option_that_the_entry_does_not_list(upstream: FakeUpst
 
     assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
     assert failed.value.violations == (
-        FieldViolation("provider_options[api_key]", "The model's entry does not allow it."),
+        FieldViolation("provider_options[api_key]", "The entry of openai does not allow it."),
     )
     assert upstream.requests == []
 

@@ -24,6 +24,7 @@ from reasoning_grpc.streams import with_heartbeats
 from reasoning_grpc.types import (
     CallContext,
     CompletionRequest,
+    EffectiveSetting,
     ModelCallPurpose,
     ModelFilter,
     ModelPage,
@@ -56,15 +57,13 @@ class Engine:
             clock=asyncio.get_running_loop().time,
             prices_of=lambda model: self._table.describe(model).prices,
         )
-        events = self._events(request, context, ledger)
+        events = _wanted(self._events(request, context, ledger), request)
         if heartbeat_seconds is not None:
             events = with_heartbeats(events, heartbeat_seconds)
         sequence = 0
         try:
             async with aclosing(events):
                 async for event in events:
-                    if not _is_wanted(event, request):
-                        continue
                     stamped = StreamEvent(ledger.response_id, sequence, ledger.elapsed_seconds(), ledger.calls, event)
                     sequence += 1
                     handed_over = ledger.clock()
@@ -82,7 +81,7 @@ class Engine:
             context.report.attempts = tuple(ledger.attempts)
 
     async def classify(self, request: CompletionRequest, context: CallContext) -> RouteDecision:
-        """How `run` would route this request, by the same code; raises the same errors."""
+        """How `run` would route this request, by the same code; raises what goes wrong in deciding."""
         decision, _ = await self._decide(request, context)
         return decision
 
@@ -96,6 +95,7 @@ class Engine:
         fallbacks = self._table.fallbacks(request, model, context.caller)
         decision = await self._router.decide(request, model.name, context)
         context.report.route, context.report.model = decision, decision.model
+        context.report.labels = request.labels
         if decision.mode not in SERVED_MODES:
             raise RouteNotImplemented(decision)
         return decision, fallbacks
@@ -106,9 +106,10 @@ class Engine:
         """Every event, wanted or not, each entered into the ledger."""
         decision, fallbacks = await self._decide(request, context)
         self._table.check_taken(request, decision.model)
-        call = answering_call(request, decision.model, fallbacks)
+        taking = self._table.taking(request, fallbacks)
+        call = answering_call(request, decision.model, taking)
         ledger.routed(self._model.count_tokens(call))
-        yield Started(decision, decision.model, context.trace_id)
+        yield Started(decision, decision.model, context.trace_id, _settings_changed(fallbacks, taking))
         async with aclosing(events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)) as events:
             async for event in events:
                 ledger.note(event)
@@ -116,6 +117,21 @@ class Engine:
         completed = ledger.completed()
         _report(completed, context)
         yield completed
+
+
+async def _wanted(events: AsyncGenerator[Event, None], request: CompletionRequest) -> AsyncGenerator[Event, None]:
+    """Those events that the request asked for. Owns `events`: closing this generator closes it."""
+    async with aclosing(events):
+        async for event in events:
+            if _is_wanted(event, request):
+                yield event
+
+
+def _settings_changed(asked: tuple[str, ...], effective: tuple[str, ...]) -> tuple[EffectiveSetting, ...]:
+    if asked == effective:
+        return ()
+    reason = "A fallback model that does not take all of the request is left out."
+    return (EffectiveSetting("fallback_models", ", ".join(asked), ", ".join(effective), reason),)
 
 
 def _is_wanted(event: Event, request: CompletionRequest) -> bool:

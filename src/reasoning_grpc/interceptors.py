@@ -217,6 +217,7 @@ def _log_call(
         "caller": call.caller.name,
         "duration_ms": round((asyncio.get_running_loop().time() - call.arrived) * 1000, 3),
         "model": report.model or None,
+        "labels": dict(report.labels) or None,
         "events": report.events or None,
         "attempts": len(report.attempts) or None,
     }

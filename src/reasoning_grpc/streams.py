@@ -57,7 +57,7 @@ class AnswerParts:
     def add(self, event: Event) -> None:
         """Takes one event; those that are no piece of the answer change nothing."""
         match event:
-            case ContentDelta(text=text, refusal=refusal):
+            case ContentDelta(text=text, refusal=refusal) if text:
                 self._open("refusal" if refusal else "text").texts.append(text)
             case ReasoningDelta(redacted=redacted, signature=signature) if redacted:
                 self._parts.append(_OpenPart("redacted", redacted=redacted, signature=signature, closed=True))
@@ -71,6 +71,7 @@ class AnswerParts:
                 if call is None:
                     call = self._calls[call_id] = _OpenPart("tool_call", call_id=call_id, name=name, closed=True)
                     self._parts.append(call)
+                call.name = call.name or name
                 call.texts.append(arguments)
                 call.signature = signature or call.signature
             case _:

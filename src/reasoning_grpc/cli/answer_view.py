@@ -54,7 +54,7 @@ class AnswerView:
         if self._open_line is not console:
             self.finish()
             self._open_line = console
-        console.print(Text(text, style), end="")
+        console.print(Text(_harmless(text) if console.is_terminal else text, style), end="")
         console.file.flush()
 
     def _line(self, text: str, style: str = "dim") -> None:
@@ -67,6 +67,11 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Rich would exit with 1 here; `main` knows what a closed pipe means."""
         raise BrokenPipeError
+
+
+def _harmless(text: str) -> str:
+    """The text without what would steer the terminal: a model may have been talked into writing it."""
+    return "".join(character for character in text if character.isprintable() or character in "\n\t")
 
 
 def _route_line(started: events_pb2.Started) -> str:

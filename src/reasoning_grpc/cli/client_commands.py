@@ -17,13 +17,21 @@ from reasoning_grpc.client import CallFailed, ReasoningClient, text_request
 from reasoning_grpc.v1 import completion_pb2, models_pb2, routing_pb2
 
 
+class FlagError(Exception):
+    """The flags do not fit together; the message is the line that says why."""
+
+
 async def ask(parsed: argparse.Namespace) -> int:
     """Asks, and shows the answer as it comes."""
-    request = _request(parsed, system=parsed.system)
-    if parsed.temperature is not None:
-        request.sampling.temperature = parsed.temperature
-    if parsed.max_output_tokens is not None:
-        request.sampling.max_output_tokens = parsed.max_output_tokens
+    try:
+        request = _request(parsed, system=parsed.system)
+        if parsed.temperature is not None:
+            request.sampling.temperature = parsed.temperature
+        if parsed.max_output_tokens is not None:
+            request.sampling.max_output_tokens = parsed.max_output_tokens
+    except ValueError as error:  # text that is not UTF-8, a number that has no room
+        print(f"reasoning-grpc: the request cannot be sent: {error}", file=sys.stderr)
+        return 1
     if parsed.effort is not None:
         request.reasoning.effort = completion_pb2.ReasoningEffort.Value(f"REASONING_EFFORT_{parsed.effort.upper()}")
     request.reasoning.include = parsed.show_reasoning
@@ -38,7 +46,7 @@ async def ask(parsed: argparse.Namespace) -> int:
                     _print_json(event)
                 else:
                     view.show(event)
-    except (CallFailed, OSError) as error:
+    except (CallFailed, FlagError, OSError) as error:
         view.finish()
         return _complain(error, parsed)
     return 0
@@ -49,7 +57,7 @@ async def models(parsed: argparse.Namespace) -> int:
     try:
         async with _client(parsed) as client:
             listed = await client.list_models(timeout_seconds=parsed.timeout_seconds)
-    except (CallFailed, OSError) as error:
+    except (CallFailed, FlagError, OSError) as error:
         return _complain(error, parsed)
     for model in listed:
         if parsed.json:
@@ -66,7 +74,7 @@ async def classify(parsed: argparse.Namespace) -> int:
             route = await client.classify(
                 _request(parsed), rules_only=parsed.rules_only, timeout_seconds=parsed.timeout_seconds
             )
-    except (CallFailed, OSError) as error:
+    except (CallFailed, FlagError, OSError) as error:
         return _complain(error, parsed)
     if parsed.json:
         _print_json(route)
@@ -86,9 +94,13 @@ def _request(parsed: argparse.Namespace, *, system: str = "") -> completion_pb2.
 
 
 def _client(parsed: argparse.Namespace) -> ReasoningClient:
-    """The client that the flags describe. Raises OSError for a file that cannot be read."""
+    """The client that the flags describe. Raises OSError for a file that cannot be read, and FlagError."""
+    if bool(parsed.tls_certificate) != bool(parsed.tls_key):
+        raise FlagError("--tls-certificate and --tls-key go together")
     token_file: Path | None = parsed.token_file
     token = token_file.read_text().strip() if token_file else os.environ.get("REASONING_TOKEN", "")
+    if not token.isascii() or not token.isprintable():
+        raise FlagError("the token is not one line of ASCII text")
     credentials = None
     if parsed.tls or parsed.tls_ca or parsed.tls_certificate:
         credentials = grpc.ssl_channel_credentials(
@@ -103,7 +115,10 @@ def _bytes(file: Path | None) -> bytes | None:
     return None if file is None else file.read_bytes()
 
 
-def _complain(error: CallFailed | OSError, parsed: argparse.Namespace) -> int:
+def _complain(error: CallFailed | FlagError | OSError, parsed: argparse.Namespace) -> int:
+    if isinstance(error, FlagError):
+        print(f"reasoning-grpc: {error}", file=sys.stderr)
+        return 2
     if isinstance(error, BrokenPipeError):
         raise error  # of our own output, which is for `main`
     if isinstance(error, OSError):
@@ -115,6 +130,8 @@ def _complain(error: CallFailed | OSError, parsed: argparse.Namespace) -> int:
         print(f"reasoning-grpc: {error.reason or error.code.name}: {error.message}", file=sys.stderr)
         for violation in error.violations:
             print(f"  {violation.field}: {violation.description}", file=sys.stderr)
+        if error.retry_after_seconds is not None:
+            print(f"  try again in {error.retry_after_seconds:g} s", file=sys.stderr)
         if error.request_id:
             print(f"  request id {error.request_id}", file=sys.stderr)
     return 1
@@ -131,7 +148,7 @@ def _error_facts(error: CallFailed) -> dict[str, Any]:
         "retry_after_seconds": error.retry_after_seconds,
     }
     if error.interruption is not None:
-        facts["interruption"] = MessageToDict(error.interruption)
+        facts["interruption"] = MessageToDict(error.interruption, preserving_proto_field_name=True)
     return facts
 
 

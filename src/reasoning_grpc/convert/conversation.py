@@ -56,7 +56,7 @@ def _message(message: messages_pb2.Message, path: str, checks: Checks) -> Messag
     role = enums.ROLE.from_proto.get(message.role)
     if role is None:
         checks.invalid(f"{path}.role", "It is not a known value." if message.role else "It is required.")
-    if not message.content:
+    if not message.content and role is not Role.ASSISTANT:  # the model may have answered nothing
         checks.invalid(f"{path}.content", "At least one part is required.")
     parts = [_part(part, f"{path}.content[{index}]", role, checks) for index, part in enumerate(message.content)]
     whole = [part for part in parts if part is not None]
@@ -86,6 +86,10 @@ def _content(part: messages_pb2.Part, kind: str, path: str, checks: Checks) -> P
         case "reasoning":
             if part.reasoning.WhichOneof("form") is None:
                 checks.invalid(path, "It must hold a text, or redacted reasoning.")
+            try:
+                part.reasoning.redacted.decode()
+            except UnicodeDecodeError:
+                checks.invalid(f"{path}.redacted", "It must be as an earlier answer returned it.")
             return Reasoning(part.reasoning.text, part.reasoning.redacted)
         case "tool_call":
             call = part.tool_call

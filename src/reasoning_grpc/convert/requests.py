@@ -127,11 +127,7 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
         reasoning=_reasoning(message.reasoning, checks),
         routing=_routing(message.routing, checks),
         fallback_models=_fallback_models(message, checks),
-        include=IncludeOptions(
-            tool_results=message.include.tool_results,
-            thoughts=message.include.thoughts,
-            model_calls=message.include.model_calls,
-        ),
+        include=IncludeOptions(model_calls=message.include.model_calls),
         labels=_labels(message, checks),
         end_user=message.end_user,
         provider_options=_provider_options(message, checks),
@@ -142,6 +138,10 @@ def _refuse_what_is_not_served(message: completion_pb2.CompleteRequest, checks: 
     """Fields of the API that later builds serve are refused, never ignored."""
     if message.HasField("agent"):
         checks.unsupported("agent", _NOT_SERVED)
+    if message.include.thoughts:
+        checks.unsupported("include.thoughts", _NOT_SERVED)
+    if message.include.tool_results:
+        checks.unsupported("include.tool_results", _NOT_SERVED)
     if message.context_policy not in completion_pb2.ContextPolicy.values():
         checks.invalid("context_policy", "It is not a known value.")
     elif message.context_policy:

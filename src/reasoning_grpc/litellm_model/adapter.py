@@ -10,7 +10,7 @@ import msgspec
 from reasoning_grpc.errors import ReasoningError, UpstreamError
 from reasoning_grpc.events import Delta, ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import failures, library
-from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer, joined
+from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, joined
 from reasoning_grpc.litellm_model.request import completion_arguments
 from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder
 from reasoning_grpc.litellm_model.wire import Wire, WireCall, WireLimits
@@ -111,8 +111,11 @@ class LiteLLMModel:
             raise MalformedAnswer("the answer is neither an event stream nor JSON")
         async with aclosing(_event_batches(wire, reader)) as batches:
             async for batch in batches:
-                for delta in joined([delta for event in batch for delta in reader.read(event)]):
+                deltas, failure = _read_batch(batch, reader)
+                for delta in joined(deltas):
                     yield delta
+                if failure is not None:
+                    raise failure
 
 
 def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
@@ -120,6 +123,17 @@ def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) ->
     if isinstance(error, UpstreamError) and reader.has_usage:
         error.usage = reader.usage(estimated_prompt_tokens(call))
     return error
+
+
+def _read_batch(batch: list[bytes], reader: AnswerReader) -> tuple[list[Delta], Exception | None]:
+    """The deltas of these events up to one that cannot be read; what came before it is not lost."""
+    deltas: list[Delta] = []
+    try:
+        for event in batch:
+            deltas += reader.read(event)
+    except (MalformedAnswer, ErrorInAnswer) as exc:
+        return deltas, exc
+    return deltas, None
 
 
 async def _whole_body(wire: WireCall) -> bytes:
@@ -157,6 +171,8 @@ async def _event_batches(wire: WireCall, reader: AnswerReader) -> AsyncGenerator
         if not done and batch:
             done = DONE in batch
             yield batch[: batch.index(DONE)] if done else batch
+        if decoder.failure is not None and not done:
+            raise decoder.failure
         if not data or (done and wire.at_end):
             return
 

@@ -40,9 +40,16 @@ FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
     "safety": FinishReason.CONTENT_FILTER,
     "refusal": FinishReason.CONTENT_FILTER,
 }
-"""The providers' words for why an answer ended, in lower case. An unknown word counts as STOP."""
+"""The providers' words for why an answer ended, in lower case. An unknown word is OTHER."""
 
-FAILED_FINISH_REASONS: Final[Mapping[str, int]] = {"error": 500, "insufficient_system_resource": 503}
+FAILED_FINISH_REASONS: Final[Mapping[str, int]] = {
+    "error": 500,
+    "abort": 500,
+    "aborted": 500,
+    "cancelled": 500,
+    "canceled": 500,
+    "insufficient_system_resource": 503,
+}
 """Words that say the upstream failed in mid-answer, with the HTTP status they amount to."""
 
 
@@ -69,6 +76,7 @@ class _OpenCall:
     index: int
     wire_index: int | None
     wire_id: str
+    named: bool = False
 
 
 @dataclass(slots=True)
@@ -143,11 +151,13 @@ class AnswerReader:
     def _note_finish(self, word: object) -> None:
         if not isinstance(word, str):
             return
+        if any(not call.named for call in self._calls):
+            raise MalformedAnswer("a tool call has no name")
         lower = word.lower()
         if lower in FAILED_FINISH_REASONS:
             raise ErrorInAnswer({"code": FAILED_FINISH_REASONS[lower]})
         self.provider_finish_reason = word
-        self.finish_reason = FINISH_REASONS.get(lower, FinishReason.STOP)
+        self.finish_reason = FINISH_REASONS.get(lower, FinishReason.OTHER)
         if self.finish_reason is FinishReason.STOP and self._calls:
             # Sent so by servers whose caller named the tool that must be called.
             self.finish_reason = FinishReason.TOOL_CALLS
@@ -217,7 +227,6 @@ class AnswerReader:
             arguments = json.dumps(arguments)
         arguments = _text(arguments)
         known = self._known_call(call, name)
-        begins = known is None
         if known is None:
             wire_index = call.get("index")
             wire_id = _text(call.get("id"))
@@ -228,8 +237,11 @@ class AnswerReader:
                 wire_id=wire_id,
             )
             self._calls.append(known)
-        self._output_bytes += text_bytes(arguments) + (text_bytes(name) if begins else 0)
-        return ToolCallDelta(known.id, known.index, name if begins else "", arguments, _call_signature(call))
+        if known.named:
+            name = ""  # some servers repeat it in every piece
+        known.named = known.named or bool(name)
+        self._output_bytes += text_bytes(name) + text_bytes(arguments)
+        return ToolCallDelta(known.id, known.index, name, arguments, _call_signature(call))
 
     def _known_call(self, call: Mapping[str, Any], name: str) -> _OpenCall | None:
         """The call that this piece goes on, by its index, else by its id, else by having no name of its own."""
@@ -287,8 +299,9 @@ def _one(run: list[Delta]) -> Delta:
         case ToolCallDelta():
             calls = [delta for delta in run if isinstance(delta, ToolCallDelta)]
             signature = next((call.signature for call in reversed(calls) if call.signature), "")
+            name = "".join(call.name for call in calls)
             arguments = "".join(call.arguments for call in calls)
-            return ToolCallDelta(first.call_id, first.index, first.name, arguments, signature)
+            return ToolCallDelta(first.call_id, first.index, name, arguments, signature)
 
 
 def _decode(event: bytes) -> object:

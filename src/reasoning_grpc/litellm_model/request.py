@@ -157,7 +157,7 @@ def _wire_messages(call: ModelCall, deployment: Deployment, provider: str) -> li
     for message in call.messages:
         match message.role:
             case Role.TOOL:
-                wire += [_wire_tool_result(part.content) for part in message.content]
+                wire += [_wire_tool_result(part, provider) for part in message.content]
             case Role.ASSISTANT:
                 wire.append(_named(message, _wire_assistant(message, provider)))
             case role:
@@ -169,15 +169,19 @@ def _named(message: Message, wire: dict[str, Any]) -> dict[str, Any]:
     return wire | {"name": message.name} if message.name else wire
 
 
-def _wire_tool_result(content: object) -> dict[str, Any]:
-    assert isinstance(content, ToolResult)  # `convert` lets nothing else into a TOOL message
-    text = f"Error: {content.content}" if content.is_error else content.content
-    return {"role": "tool", "tool_call_id": content.call_id, "content": text}
+def _wire_tool_result(part: Part, provider: str) -> dict[str, Any]:
+    result = part.content
+    assert isinstance(result, ToolResult)  # `convert` lets nothing else into a TOOL message
+    text = f"Error: {result.content}" if result.is_error else result.content
+    return {"role": "tool", "tool_call_id": result.call_id, "content": text} | _cache_mark(part, provider)
 
 
 def _wire_content(message: Message, provider: str) -> str | list[dict[str, Any]]:
     """A single plain text as a string, which every server takes; else a list of typed parts."""
-    parts = [_wire_part(part, provider) for part in message.content]
+    return _plain_or_parts([_wire_part(part, provider) for part in message.content])
+
+
+def _plain_or_parts(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
     if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
         return str(parts[0]["text"])
     return parts
@@ -187,10 +191,12 @@ def _wire_part(part: Part, provider: str) -> dict[str, Any]:
     content = part.content
     assert isinstance(content, Text | Media)
     wire: dict[str, Any] = {"type": "text", "text": content.text} if isinstance(content, Text) else _wire_media(content)
-    if part.cache and provider == "litellm_proxy":
-        # A server that only speaks the OpenAI dialect caches by itself, and may refuse the mark.
-        wire["cache_control"] = {"type": "ephemeral"}
-    return wire
+    return wire | _cache_mark(part, provider)
+
+
+def _cache_mark(part: Part, provider: str) -> dict[str, Any]:
+    """For a proxy alone: a server that only speaks the OpenAI dialect caches by itself, and may refuse the mark."""
+    return {"cache_control": {"type": "ephemeral"}} if part.cache and provider == "litellm_proxy" else {}
 
 
 def _wire_media(media: Media) -> dict[str, Any]:
@@ -210,12 +216,14 @@ def _wire_media(media: Media) -> dict[str, Any]:
 
 def _wire_assistant(message: Message, provider: str) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": "assistant"}
-    texts = [part.content.text for part in message.content if isinstance(part.content, Text)]
+    texts = [_wire_part(part, provider) for part in message.content if isinstance(part.content, Text)]
     refusals = [part.content.text for part in message.content if isinstance(part.content, Refusal)]
     calls = [_wire_tool_call(part, provider) for part in message.content if isinstance(part.content, ToolCall)]
     reasoning = [part for part in message.content if isinstance(part.content, Reasoning)]
     if texts:
-        wire["content"] = texts[0] if len(texts) == 1 else [{"type": "text", "text": text} for text in texts]
+        wire["content"] = _plain_or_parts(texts)
+    elif not calls:
+        wire["content"] = ""  # servers want it, also where only a refusal or reasoning was said
     if refusals:
         wire["refusal"] = "".join(refusals)
     if calls:
@@ -231,7 +239,7 @@ def _wire_reasoning(parts: list[Part]) -> dict[str, Any]:
     for part in parts:
         assert isinstance(part.content, Reasoning)
         if part.content.redacted:
-            blocks.append({"type": "redacted_thinking", "data": part.content.redacted.decode(errors="replace")})
+            blocks.append({"type": "redacted_thinking", "data": part.content.redacted.decode()})
             continue
         texts.append(part.content.text)
         if part.signature:

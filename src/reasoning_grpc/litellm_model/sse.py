@@ -20,19 +20,29 @@ class EventStreamDecoder:
     def __init__(self, *, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
         self._rest = b""
+        self.failure: MalformedStream | None = None
+        """Why nothing more can be read; the events before it were given back."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The data of the events that these bytes complete. Raises MalformedStream."""
+        """The data of the events that these bytes complete, up to a `failure`."""
         *lines, self._rest = (self._rest + data).split(b"\n")
+        events = self._events(lines)
         if len(self._rest) > self._max_event_bytes:
-            raise MalformedStream("an event is too long")
-        return [event for line in lines if (event := _data(line)) is not None]
+            self.failure = MalformedStream("an event is too long")
+        return events
 
     def finish(self) -> list[bytes]:
-        """The data of a last line that no line feed ended. Raises MalformedStream."""
+        """The data of a last line that no line feed ended, unless it is a `failure`."""
         last, self._rest = self._rest, b""
-        event = _data(last)
-        return [] if event is None else [event]
+        return self._events([last])
+
+    def _events(self, lines: list[bytes]) -> list[bytes]:
+        events: list[bytes] = []
+        try:
+            events.extend(event for line in lines if (event := _data(line)) is not None)
+        except MalformedStream as exc:
+            self.failure = exc
+        return events
 
 
 def _data(line: bytes) -> bytes | None:

@@ -154,11 +154,11 @@ class WireCall:
         finally:
             self.waited_seconds += asyncio.get_running_loop().time() - started
         self.sent = True
-        if not 200 <= self._response.status < 300:
-            raise HttpFailure(self._response.status, self._response.headers, await self._error_body())
         encoding = self._response.headers.get("Content-Encoding", "identity").lower()
         if encoding != "identity":
             self._inflate = _Inflater(encoding)
+        if not 200 <= self._response.status < 300:
+            raise HttpFailure(self._response.status, self._response.headers, await self._error_body())
         return self
 
     @property
@@ -233,13 +233,12 @@ class WireCall:
 
     async def _error_body(self) -> bytes:
         """The start of an error's body; what was read of it when it drips, breaks or does not end."""
-        assert self._response is not None
         body = b""
         try:
             async with asyncio.timeout(_ERROR_BODY_SECONDS):
-                while len(body) < _ERROR_BODY_BYTES and (data := await self._response.content.readany()):
+                while len(body) < _ERROR_BODY_BYTES and (data := await self.read()):
                     body += data
-        except (TimeoutError, aiohttp.ClientError):
+        except (TimeoutError, aiohttp.ClientError, ConnectionError, AnswerTooLarge):
             pass  # the status alone says enough
         return body[:_ERROR_BODY_BYTES]
 
@@ -257,13 +256,14 @@ class _Inflater:
     """Decompression in bounded pieces, for upstreams that compress although we ask them not to."""
 
     def __init__(self, encoding: str) -> None:
-        if encoding not in {"gzip", "deflate"}:
-            raise AnswerTooLarge(f"an encoding that was not asked for: {encoding!r}")
+        self._is_known = encoding in {"gzip", "deflate"}
         self._inflate = zlib.decompressobj(wbits=47)  # gzip or zlib, by its header
         self._packed = b""
 
     def feed(self, data: bytes) -> None:
-        """Takes more compressed bytes, once `next_piece` has nothing left."""
+        """Takes more compressed bytes, once `next_piece` has nothing left. Raises AnswerTooLarge."""
+        if not self._is_known:
+            raise AnswerTooLarge("an encoding that was not asked for")
         self._packed = data
 
     def next_piece(self) -> bytes:

@@ -69,18 +69,19 @@ class ModelTable:
 
     def check_taken(self, request: CompletionRequest, model: str) -> None:
         """Raises UnsupportedParameter for provider options that are not listed, and for what the model lacks."""
-        info = self.describe(model)
-        violations = [
-            FieldViolation(f"provider_options[{name}]", "The model's entry does not allow it.")
-            for name in sorted(request.provider_options.keys() - info.provider_options)
-        ]
-        violations += [
-            FieldViolation(field, "The model cannot do it.")
-            for field, capability in _needs(request)
-            if capability in info.lacks
-        ]
-        if violations:
+        if violations := self._not_taken(request, model):
             raise UnsupportedParameter(violations=tuple(violations))
+
+    def taking(self, request: CompletionRequest, fallbacks: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the fallbacks that take all of the request.
+
+        Raises UnsupportedParameter for one that the request itself names; one of the model's entry is left out.
+        """
+        if request.fallback_models:
+            for name in fallbacks:
+                self.check_taken(request, name)
+            return fallbacks
+        return tuple(name for name in fallbacks if not self._not_taken(request, name))
 
     def fallbacks(self, request: CompletionRequest, model: ModelInfo, caller: Caller) -> tuple[str, ...]:
         """The models to try when `model` fails: those the request names, else those of the model's entry.
@@ -99,6 +100,19 @@ class ModelTable:
         page = tuple(accepted[:page_size])
         more = len(accepted) > page_size
         return ModelPage(page, self._sources(), _token_after(page[-1].name, model_filter) if more else "")
+
+    def _not_taken(self, request: CompletionRequest, model: str) -> list[FieldViolation]:
+        info = self.describe(model)
+        violations = [
+            FieldViolation(f"provider_options[{name}]", f"The entry of {model} does not allow it.")
+            for name in sorted(request.provider_options.keys() - info.provider_options)
+        ]
+        violations += [
+            FieldViolation(field, f"The model {model} cannot do it.")
+            for field, capability in _needs(request)
+            if capability in info.lacks
+        ]
+        return violations
 
     def _usable(self, model: str, caller: Caller) -> ModelInfo:
         visible = [name for name in self._models if caller.may_use(name)]

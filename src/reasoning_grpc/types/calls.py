@@ -29,6 +29,7 @@ class CallReport:
 
     route: RouteDecision | None = None
     model: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     cost: Cost | None = None

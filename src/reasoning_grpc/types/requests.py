@@ -102,8 +102,6 @@ class RoutingOptions:
 class IncludeOptions:
     """Heavy or sensitive payloads to return."""
 
-    tool_results: bool = False
-    thoughts: bool = False
     model_calls: bool = False
 
 

@@ -14,6 +14,8 @@ class FinishReason(StrEnum):
     LENGTH = "LENGTH"
     TOOL_CALLS = "TOOL_CALLS"
     CONTENT_FILTER = "CONTENT_FILTER"
+    OTHER = "OTHER"
+    """A word of the provider's that we do not know."""
 
 
 class ModelCallPurpose(StrEnum):

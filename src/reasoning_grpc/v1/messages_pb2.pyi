@@ -68,7 +68,8 @@ class Message(_message.Message):
     """
     @_builtins.property
     def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
-        """What is said, in order; order matters. Required, at least one part. SYSTEM
+        """What is said, in order; order matters. At least one part, but for an answer of
+        the ASSISTANT that was empty. SYSTEM
         takes text; USER takes text and media; ASSISTANT takes text, reasoning, tool
         calls and refusals; TOOL takes tool results.
         """

@@ -129,6 +129,8 @@ class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishRe
     """The model wants the caller's tools to be called."""
     FINISH_REASON_CONTENT_FILTER: _FinishReason.ValueType  # 4
     """The provider's content filter ended it."""
+    FINISH_REASON_OTHER: _FinishReason.ValueType  # 5
+    """The provider gave a reason of its own; see `provider_finish_reason`."""
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
     """Why an answer ended."""
@@ -143,6 +145,8 @@ FINISH_REASON_TOOL_CALLS: FinishReason.ValueType  # 3
 """The model wants the caller's tools to be called."""
 FINISH_REASON_CONTENT_FILTER: FinishReason.ValueType  # 4
 """The provider's content filter ended it."""
+FINISH_REASON_OTHER: FinishReason.ValueType  # 5
+"""The provider gave a reason of its own; see `provider_finish_reason`."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final

@@ -1,0 +1,164 @@
+"""What a caller may rely on beyond the single fields: answers go back, fallbacks take all, silence is filled."""
+
+import gzip
+import json
+from typing import Any
+
+import grpc
+import pytest
+
+from reasoning_grpc.client import CallFailed, FieldViolation
+from reasoning_grpc.v1 import completion_pb2, usage_pb2
+from tests.support.factories import a_wire_request
+from tests.support.serving import RunningServer, config_for, model_entry, serving
+from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "text": {"pieces": ("Hello",)},
+    "nothing": {"pieces": ()},
+    "reasoning-alone": {"pieces": (), "reasoning": ("hm",)},
+    "refusal-alone": {"pieces": (), "refusal": "no"},
+    "calls": {"pieces": (), "tool_calls": (FakeToolCall("c1", "f", "{}"),)},
+    "all": {"pieces": ("a",), "reasoning": ("hm",), "tool_calls": (FakeToolCall("c1", "f", "{}"),)},
+    "logprobs": {"pieces": ("a", "b"), "logprobs": (-0.1, -0.2)},
+}
+
+
+@pytest.mark.parametrize("script", ANSWERS.values(), ids=ANSWERS.keys())
+async def test_every_answer_can_be_sent_back(
+    upstream: FakeUpstream, running_server: RunningServer, script: dict[str, Any]
+) -> None:
+    """The message of an answer, appended as it is, is taken; an assistant without tool calls has a content."""
+    client = running_server.client()
+    options = {name: value for name, value in script.items() if name != "pieces"}
+    upstream.reply(*script["pieces"], **options)
+    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=True))
+    request.messages.append((await client.complete(request)).message)
+
+    await client.complete(request)
+
+    sent = upstream.requests[-1].body["messages"][1]
+    assert sent["role"] == "assistant"
+    assert ("content" in sent) or sent["tool_calls"]
+
+
+async def test_a_fallback_that_lacks_an_option_is_refused(upstream: FakeUpstream) -> None:
+    """A whitelist holds for the models that a request names to fall back on, too."""
+    first = model_entry(upstream.api_base, "first", provider_options=frozenset({"min_p"}))
+    second = model_entry(upstream.api_base, "second")
+
+    async with serving(config_for(first, second)) as running:
+        with pytest.raises(CallFailed) as failed:
+            await running.client().complete(
+                a_wire_request(provider_options={"min_p": "0.1"}, fallback_models=["second"])
+            )
+
+    assert failed.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert failed.value.reason == "UNSUPPORTED_PARAMETER"
+    assert failed.value.violations == (
+        FieldViolation("provider_options[min_p]", "The entry of second does not allow it."),
+    )
+    assert upstream.requests == []
+
+
+async def test_a_configured_fallback_that_lacks_an_option_is_left_out(upstream: FakeUpstream) -> None:
+    """It is not tried, and the caller is told so."""
+    upstream.always.fail(503)
+    first = model_entry(
+        upstream.api_base, "first", provider_options=frozenset({"min_p"}), fallback_models=("second", "third")
+    )
+    second = model_entry(upstream.api_base, "second")
+    third = model_entry(upstream.api_base, "third", provider_options=frozenset({"min_p"}))
+
+    async with serving(config_for(first, second, third, max_retries=0)) as running:
+        events = running.client().stream(a_wire_request(provider_options={"min_p": "0.1"}))
+        settings = (await anext(events)).started.effective_settings
+        with pytest.raises(CallFailed):
+            async for _ in events:
+                pass
+
+    assert [(setting.field, setting.asked, setting.effective) for setting in settings] == [
+        ("fallback_models", "second, third", "third")
+    ]
+    assert [request.body["model"] for request in upstream.requests] == ["first", "third"]
+
+
+async def test_heartbeats_fill_reasoning_that_is_not_shown(
+    upstream: FakeUpstream, running_server: RunningServer
+) -> None:
+    """What the caller did not ask for does not count as something sent."""
+    gate = upstream.reply("Hello", reasoning=("a", "b", "c"), gated=True)
+    kinds = []
+
+    async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
+        kinds.append(event.WhichOneof("event"))
+        if kinds[-1] == "heartbeat":
+            if kinds.count("heartbeat") <= 3:
+                gate.open()
+            else:
+                gate.open_all()
+
+    assert kinds[0] == "started"
+    assert kinds.count("heartbeat") >= 4
+    assert kinds[-2:] == ["content_delta", "completed"]
+
+
+async def test_an_aborted_answer_is_a_failure(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """Some servers end what they gave up with a finish reason."""
+    upstream.always.reply("half an", finish_reason="abort")
+
+    with pytest.raises(CallFailed) as failed:
+        await running_server.client().complete(a_wire_request())
+
+    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_ERROR")
+
+
+async def test_an_unknown_finish_reason_is_other(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """We do not claim that the model was done; the provider's word is beside it."""
+    upstream.reply("Hello", finish_reason="tired")
+
+    answer = await running_server.client().complete(a_wire_request())
+
+    assert (answer.finish_reason, answer.provider_finish_reason) == (usage_pb2.FINISH_REASON_OTHER, "tired")
+
+
+async def test_a_tools_name_may_follow_its_id(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """The name goes up in the piece that first has it."""
+    upstream.chunks(
+        chunk({"tool_calls": [{"index": 0, "id": "c1"}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{"}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}),
+        finish="tool_calls",
+    )
+
+    answer = await running_server.client().complete(a_wire_request())
+
+    call = answer.message.content[0].tool_call
+    assert (call.id, call.name, call.arguments) == ("c1", "f", "{}")
+
+
+async def test_a_tool_call_without_a_name_is_malformed(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """Nobody could run it, nor send it back."""
+    nameless = chunk({"tool_calls": [{"index": 0, "id": "c1", "function": {"arguments": "{}"}}]})
+    upstream.always.chunks(nameless, finish="tool_calls")
+
+    with pytest.raises(CallFailed) as failed:
+        await running_server.client().complete(a_wire_request())
+
+    assert failed.value.reason == "UPSTREAM_MALFORMED_RESPONSE"
+
+
+async def test_a_compressed_error_is_read(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """Its code decides, as if it had come plain."""
+    error = {"error": {"message": "x", "type": "insufficient_quota", "code": "insufficient_quota"}}
+    upstream.body(
+        gzip.compress(json.dumps(error).encode()),
+        content_type="application/json",
+        status=429,
+        headers={"Content-Encoding": "gzip"},
+    )
+
+    with pytest.raises(CallFailed) as failed:
+        await running_server.client().complete(a_wire_request())
+
+    assert failed.value.reason == "UPSTREAM_QUOTA_EXHAUSTED"
