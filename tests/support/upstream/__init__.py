@@ -1,20 +1,25 @@
-"""FakeUpstream: an HTTP server on 127.0.0.1:0 that speaks the OpenAI chat protocol, and misbehaves on request."""
+"""FakeUpstream: an HTTP server on 127.0.0.1:0 that speaks the protocols of providers, and misbehaves on request.
 
-from .changes import PATIENCE_SECONDS
-from .scripting import Cut, Gate, Scripting
-from .server import CapturedRequest, FakeUpstream, refusing_api_base
-from .wire import (
+answers.py     what it is told to answer, in terms of no protocol
+dialect.py     what a protocol must be able to write; openai.py, anthropic.py and gemini.py write it
+listing.py     the lists of models that a LiteLLM proxy serves
+scripting.py   one-line scripts: answers, failures, cuts, gates
+server.py      FakeUpstream: takes requests, plays scripts, notices who hangs up
+"""
+
+from .answers import (
     DEFAULT_ERROR,
     DEFAULT_PIECES,
     DEFAULT_USAGE,
     UPSTREAM_SECRET,
     Completion,
     FakeToolCall,
-    chunk,
-    event,
     numbered,
-    usage_chunk,
 )
+from .changes import PATIENCE_SECONDS
+from .openai import chunk, usage_chunk
+from .scripting import Cut, Gate, Scripting
+from .server import CapturedRequest, FakeUpstream, refusing_api_base
 
 __all__ = [
     "DEFAULT_ERROR",
@@ -30,7 +35,6 @@ __all__ = [
     "Gate",
     "Scripting",
     "chunk",
-    "event",
     "numbered",
     "refusing_api_base",
     "usage_chunk",

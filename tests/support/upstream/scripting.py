@@ -7,20 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from .answers import DEFAULT_ERROR, DEFAULT_USAGE, Completion, Failure, FakeToolCall, Json, numbered
 from .changes import Changes
-from .wire import (
-    DEFAULT_ERROR,
-    DEFAULT_USAGE,
-    DONE,
-    Completion,
-    FakeToolCall,
-    Json,
-    chunk,
-    error_object,
-    event,
-    gzip_bomb,
-    numbered,
-)
+from .dialect import Dialect
+from .openai import chunk
 
 Cut = Literal["reset", "close", "end"]
 """reset: a TCP RST. close: the connection closes, the body lacks its terminating chunk. end: the body ends cleanly."""
@@ -83,12 +73,25 @@ class Answer:
     """The pause before each piece."""
 
 
-Script = Callable[[Json], Answer]
-"""Makes the answer to one request body."""
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A request, as far as its answer depends on it."""
+
+    dialect: Dialect
+    """What to answer in."""
+    stream: bool
+    body: Json
+
+
+Script = Callable[[Asked], Answer]
+"""Makes the answer to one request."""
 
 
 class Scripting(ABC):
-    """The one-line ways to say what is answered next. Each returns the answer's gate, open unless `gated`."""
+    """The one-line ways to say what is answered next, in whatever protocol it is asked for.
+
+    Each returns the answer's gate, open unless `gated`.
+    """
 
     @abstractmethod
     def _add(self, script: Script, gate: Gate) -> None:
@@ -98,7 +101,10 @@ class Scripting(ABC):
         self,
         *pieces: str,
         reasoning: Sequence[str] = (),
+        reasoning_signature: str | None = None,
+        redacted_reasoning: Sequence[str] = (),
         tool_calls: Sequence[FakeToolCall] = (),
+        tool_signature: str | None = None,
         refusal: str | None = None,
         finish_reason: str | None = "auto",
         usage: Json | Literal["null"] | None = DEFAULT_USAGE,
@@ -115,7 +121,10 @@ class Scripting(ABC):
         completion = Completion(
             content=pieces,
             reasoning=reasoning,
+            reasoning_signature=reasoning_signature,
+            redacted_reasoning=redacted_reasoning,
             tool_calls=tool_calls,
+            tool_signature=tool_signature,
             refusal=refusal,
             finish_reason=finish_reason,
             usage=usage,
@@ -126,11 +135,12 @@ class Scripting(ABC):
         )
         more = dict(headers or {})
 
-        def script(request: Json) -> Answer:
-            if not request.get("stream"):
-                return _whole(completion.whole(), headers=_JSON | more)
-            sent = tuple(completion.pieces())
-            ending = (*completion.ending(request), *((DONE,) if done else ()))
+        def script(asked: Asked) -> Answer:
+            dialect = asked.dialect
+            if not asked.stream:
+                return _whole(dialect.whole(completion), headers=_JSON | more)
+            sent = tuple(dialect.pieces(completion))
+            ending = (*dialect.ending(completion, asked.body), *_done(dialect, done))
             if together:
                 return Answer(headers=_SSE | more, ending=(b"".join(sent + ending),))
             return Answer(headers=_SSE | more, pieces=sent, ending=ending)
@@ -144,24 +154,30 @@ class Scripting(ABC):
     def chunks(
         self, *chunks: Json, finish: str | None = None, done: bool = False, together: bool = False, gated: bool = False
     ) -> Gate:
-        """These objects, one event each; `chunk` and `usage_chunk` make usual ones, `finish` and `done` add the end."""
-        ending = ((event(chunk({}, finish)),) if finish else ()) + ((DONE,) if done else ())
-        return self._stream([event(data) for data in chunks], ending, together=together, gated=gated)
+        """These objects, one event each; `chunk` and `usage_chunk` make OpenAI's, `finish` and `done` add its end."""
+        ending = (chunk({}, finish),) if finish else ()
+        return self._stream(chunks, ending, done=done, together=together, gated=gated)
 
     def lines(
         self, *lines: str | bytes | Json, done: bool = False, together: bool = False, gated: bool = False
     ) -> Gate:
         """Raw events: text gets the empty line that ends an event, bytes go as they are, objects become an event."""
-        return self._stream(
-            [_raw_event(line) for line in lines], (DONE,) if done else (), together=together, gated=gated
-        )
+        return self._stream(lines, done=done, together=together, gated=gated)
 
     def error_in_stream(
         self, after: int = 0, error: Json | None = DEFAULT_ERROR, *, done: bool = False, gated: bool = False
     ) -> Gate:
-        """So many pieces, then the event {"error": error}, None being null, then the clean end of the body."""
-        ending = (event({"error": error}), *((DONE,) if done else ()))
-        return self._stream(_content(numbered(after)), ending, gated=gated)
+        """So many pieces, then the event of an error, None being null, then the clean end of the body.
+
+        The error is told in OpenAI's words; a `code` that is an HTTP status, or else its `type`, becomes another
+        protocol's type.
+        """
+
+        def script(asked: Asked) -> Answer:
+            ending = (asked.dialect.error_event(error), *_done(asked.dialect, done))
+            return Answer(pieces=_content(asked, after), ending=ending)
+
+        return self._play(script, gated=gated)
 
     def body(
         self,
@@ -186,10 +202,15 @@ class Scripting(ABC):
         headers: Mapping[str, str] | None = None,
         body: Json | bytes | None = None,
     ) -> Gate:
-        """An HTTP error; its text and type fit well-known codes by themselves. `body` replaces the OpenAI error."""
-        data = {"error": error_object(status, code, error_type, message)} if body is None else body
-        raw = data if isinstance(data, bytes) else json.dumps(data).encode()
-        return self.body(raw, status=status, headers=headers)
+        """An HTTP error; its text and type fit well-known codes by themselves. `body` replaces the protocol's error."""
+        failure = Failure(status=status, code=code, error_type=error_type, message=message)
+
+        def script(asked: Asked) -> Answer:
+            data = asked.dialect.failure(failure) if body is None else body
+            raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+            return _whole(raw, status=status, headers={**_JSON, **(headers or {})})
+
+        return self._play(script)
 
     def redirect(self, location: str) -> Gate:
         """A 307 to another address."""
@@ -198,10 +219,10 @@ class Scripting(ABC):
     def compressed_bomb(self, megabytes: int = 128, event_megabytes: int = 1) -> Gate:
         """A valid answer, small under gzip, with so many megabytes of text in events of so many each."""
 
-        def script(request: Json) -> Answer:
-            stream = bool(request.get("stream"))
-            headers = (_SSE if stream else _JSON) | {"Content-Encoding": "gzip"}
-            return _whole(gzip_bomb(megabytes, event_megabytes, stream=stream), headers=headers)
+        def script(asked: Asked) -> Answer:
+            headers = (_SSE if asked.stream else _JSON) | {"Content-Encoding": "gzip"}
+            data = asked.dialect.gzip_bomb(megabytes, event_megabytes, stream=asked.stream)
+            return _whole(data, headers=headers)
 
         return self._play(script)
 
@@ -224,33 +245,41 @@ class Scripting(ABC):
     def comments_forever(self, after: int = 0, interval_seconds: float = 0.01) -> Gate:
         """So many pieces, then SSE comments without end."""
 
-        def script(_: Json) -> Answer:
+        def script(asked: Asked) -> Answer:
             comments = itertools.repeat(b": keep-alive\n\n")
-            return Answer(
-                pieces=itertools.chain(_content(numbered(after)), comments), interval_seconds=interval_seconds
-            )
+            return Answer(pieces=itertools.chain(_content(asked, after), comments), interval_seconds=interval_seconds)
 
         return self._play(script)
 
     def drip(self, interval_seconds: float = 0.05) -> Gate:
         """A valid stream, one byte at a time, without end; without `stream`, a JSON body that never closes."""
 
-        def script(request: Json) -> Answer:
-            if not request.get("stream"):
-                start = Completion(content=("x",)).whole()[:-1]
+        def script(asked: Asked) -> Answer:
+            if not asked.stream:
+                start = asked.dialect.whole(Completion(content=("x",)))[:-1]
                 data = itertools.chain(start, itertools.repeat(ord(" ")))
                 return Answer(headers=_JSON, pieces=_bytes(data), interval_seconds=interval_seconds)
-            events = (event(chunk({"content": f"{number} "})) for number in itertools.count())
-            return Answer(pieces=_bytes(itertools.chain.from_iterable(events)), interval_seconds=interval_seconds)
+            endless = Completion(content=(f"{number} " for number in itertools.count()))
+            events = itertools.chain.from_iterable(asked.dialect.pieces(endless))
+            return Answer(pieces=_bytes(events), interval_seconds=interval_seconds)
 
         return self._play(script)
 
     def _stream(
-        self, pieces: Sequence[bytes], ending: Sequence[bytes], *, together: bool = False, gated: bool = False
+        self,
+        lines: Sequence[str | bytes | Json],
+        last: Sequence[str | bytes | Json] = (),
+        *,
+        done: bool,
+        together: bool,
+        gated: bool,
     ) -> Gate:
-        if together:
-            pieces, ending = (), (b"".join((*pieces, *ending)),)
-        return self._play(lambda _: Answer(pieces=pieces, ending=ending), gated=gated)
+        def script(asked: Asked) -> Answer:
+            pieces = [_raw_event(asked.dialect, line) for line in lines]
+            ending = [*(_raw_event(asked.dialect, line) for line in last), *_done(asked.dialect, done)]
+            return Answer(ending=(b"".join(pieces + ending),)) if together else Answer(pieces=pieces, ending=ending)
+
+        return self._play(script, gated=gated)
 
     def _play(self, script: Script, *, gated: bool = False) -> Gate:
         gate = Gate(is_open=not gated)
@@ -267,24 +296,27 @@ def _whole(
 
 
 def _interrupted(pieces: int, end: Cut | Literal["hang"]) -> Script:
-    def script(request: Json) -> Answer:
-        content = numbered(pieces)
-        if request.get("stream"):
-            return Answer(pieces=_content(content), end=end)
-        whole = Completion(content=content).whole()
+    def script(asked: Asked) -> Answer:
+        if asked.stream:
+            return Answer(pieces=_content(asked, pieces), end=end)
+        whole = asked.dialect.whole(Completion(content=numbered(pieces)))
         return Answer(headers=_JSON, pieces=(whole[: len(whole) // 2],), end=end)
 
     return script
 
 
-def _content(pieces: Sequence[str]) -> tuple[bytes, ...]:
-    return tuple(Completion(content=pieces).pieces())
+def _content(asked: Asked, pieces: int) -> tuple[bytes, ...]:
+    return tuple(asked.dialect.pieces(Completion(content=numbered(pieces))))
 
 
-def _raw_event(line: str | bytes | Json) -> bytes:
+def _done(dialect: Dialect, done: bool) -> tuple[bytes, ...]:
+    return (dialect.done,) if done and dialect.done else ()
+
+
+def _raw_event(dialect: Dialect, line: str | bytes | Json) -> bytes:
     if isinstance(line, bytes):
         return line
-    return f"{line}\n\n".encode() if isinstance(line, str) else event(line)
+    return f"{line}\n\n".encode() if isinstance(line, str) else dialect.event(line)
 
 
 def _bytes(data: Iterable[int]) -> Iterable[bytes]:

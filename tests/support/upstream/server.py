@@ -5,19 +5,27 @@ import json
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from .answers import DEFAULT_PIECES
+from .anthropic import Anthropic
 from .changes import Changes
-from .scripting import Answer, Gate, Script, Scripting
-from .wire import DEFAULT_PIECES
+from .dialect import Dialect
+from .gemini import Gemini
+from .listing import ModelInfo, ModelList
+from .openai import OpenAI
+from .scripting import Answer, Asked, Gate, Script, Scripting
 
 Play = tuple[Script, Gate]
+
+DIALECTS: Final[Mapping[str, Dialect]] = {"openai": OpenAI(), "anthropic": Anthropic(), "gemini": Gemini()}
+"""By the prefix of litellm that speaks it."""
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -45,9 +53,13 @@ class Standing(Scripting):
 
 
 class FakeUpstream(Scripting):
-    """A server that answers each chat request with the next script, and without one with "Hello", " world"."""
+    """A server that answers each chat request with the next script, and without one with "Hello", " world".
 
-    def __init__(self) -> None:
+    It speaks every protocol of DIALECTS; the request's path tells which one is asked for.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self._scripts: deque[Play] = deque()
         self.always = Standing()
         """Scripted the same way; answers every request for which no script is queued."""
@@ -56,8 +68,11 @@ class FakeUpstream(Scripting):
         """Every request so far, to any path, in order of arrival."""
         self.connections = 0
         """Connections accepted so far."""
+        self.model_info, self.model_list = ModelInfo(), ModelList()
+        """The lists of a LiteLLM proxy."""
         self._routes: dict[tuple[str, str], Callable[[CapturedRequest], Play]] = {
-            ("POST", "/v1/chat/completions"): self._chat,
+            ("GET", "/v1/model/info"): lambda _: self.model_info.play,
+            ("GET", "/v1/models"): lambda _: self.model_list.play,
         }
         self._unknown, self._malformed = Standing(), Standing()
         self._unknown.fail(404, message="no such path")
@@ -70,9 +85,11 @@ class FakeUpstream(Scripting):
         self._closing = False
 
     async def start(self) -> Self:
-        """Listen on a free port of 127.0.0.1."""
+        """Listen on 127.0.0.1, on a free port or the one that was asked for."""
         self._http = _Http(self._handle, self._connection_made, self._connection_lost)
-        self._listener = await asyncio.get_running_loop().create_server(self._http, "127.0.0.1", 0, backlog=1024)
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._http, "127.0.0.1", self._port, backlog=1024
+        )
         self.port: int = self._listener.sockets[0].getsockname()[1]
         return self
 
@@ -95,7 +112,11 @@ class FakeUpstream(Scripting):
     @property
     def api_base(self) -> str:
         """What to configure as the model's address."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return self.api_base_for("openai")
+
+    def api_base_for(self, provider: str) -> str:
+        """What to configure as the address of a model with this prefix of litellm."""
+        return f"http://127.0.0.1:{self.port}{DIALECTS[provider].base_path}"
 
     @property
     def open_connections(self) -> int:
@@ -149,13 +170,15 @@ class FakeUpstream(Scripting):
         return self._scripts.popleft() if self._scripts else self.always.play
 
     def _play_for(self, method: str, path: str, captured: CapturedRequest) -> Play:
+        if method == "POST" and _dialect_at(path):
+            return self._chat(captured)
         route = self._routes.get((method, path))
         return route(captured) if route else self._unknown.play
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         captured = await _captured(request)
         script, gate = self._play_for(request.method, request.path, captured)
-        answer = script(captured.body if isinstance(captured.body, dict) else {})
+        answer = script(_asked(request.path, captured))
         exchange = _Exchange(request, answer, gate)
         self._busy.add(exchange.transport)
         self.requests.append(captured)
@@ -278,3 +301,13 @@ async def _captured(request: web.BaseRequest) -> CapturedRequest:
     except ValueError:
         body = None
     return CapturedRequest(method=request.method, path=request.path_qs, headers=request.headers, body=body, raw=raw)
+
+
+def _dialect_at(path: str) -> Dialect | None:
+    return next((dialect for dialect in DIALECTS.values() if dialect.path.fullmatch(path)), None)
+
+
+def _asked(path: str, captured: CapturedRequest) -> Asked:
+    dialect = _dialect_at(path) or DIALECTS["openai"]
+    body = captured.body if isinstance(captured.body, dict) else {}
+    return Asked(dialect=dialect, stream=dialect.streams(path, body), body=body)
