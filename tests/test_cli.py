@@ -614,6 +614,7 @@ async def test_check_config_shows_what_is_made(place: Place) -> None:
             {"name": "fake", "litellm_model": "openai/fake-upstream", "api_base": base, "wire": "own"},
             {"name": "other", "litellm_model": "openai/other-upstream", "api_base": base, "wire": "own"},
         ],
+        "proxy": None,
     }
 
 

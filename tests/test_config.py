@@ -13,6 +13,7 @@ from reasoning_grpc.config import (
     ConfigError,
     LogFormat,
     ModelEntry,
+    ProxyEntry,
     Settings,
     options,
     read_config,
@@ -215,6 +216,8 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
         ("1" + "0" * 400, "must be at least 0 and at most 10"),
     ],
     "max_upstream_connections": [("0", "must be at least 1"), ("inf", WHOLE)],
+    "discovery_ttl_seconds": [("0.9", "must be at least 1")],
+    "discovery_timeout_seconds": [("0", ABOVE_ZERO)],
     "max_request_bytes": [
         ("1023", "must be at least 1024 and at most 1073741824"),
         ("1073741825", "must be at least 1024 and at most 1073741824"),
@@ -525,13 +528,16 @@ CONTRADICTIONS = [
     pytest.param('default_mode = "auto"', {}, ["default_mode: this build serves only passthrough"], id="mode"),
     pytest.param('embedded = "off"', {}, ["there is no model: configure one, or set embedded to on"], id="no model"),
     pytest.param(
-        "",
+        f'{A_MODEL}[callers.a]\ntoken_hash = "{HASH}"\nupstream_key_env = "KEY"',
+        {"KEY": "sk-1"},
+        ["callers.a.upstream_key_env: no model is reached through a LiteLLM proxy"],
+        id="a key for no proxy",
+    ),
+    pytest.param(
+        A_MODEL + 'fallback_models = ["m"]',
         {"LITELLM_BASE_URL": "http://127.0.0.1:4000"},
-        [
-            "LITELLM_BASE_URL: this build does not list a proxy's models by itself; configure them as"
-            ' [models.NAME] with litellm_model = "litellm_proxy/NAME" and api_base'
-        ],
-        id="a proxy",
+        ["models.m.fallback_models: 'm' is not another model"],
+        id="itself, with a proxy",
     ),
     pytest.param(
         A_MODEL + 'fallback_models = ["m"]', {}, ["models.m.fallback_models: 'm' is not another model"], id="itself"
@@ -568,9 +574,129 @@ def test_contradictions_are_told(text: str, environment: dict[str, str], expecte
     assert problems(text, environment=environment) == expected
 
 
-def test_a_configured_model_stands_in_for_the_proxy() -> None:
-    """With models of its own a server may have LITELLM_BASE_URL in its environment."""
-    assert set(read(A_MODEL, environment={"LITELLM_BASE_URL": "http://127.0.0.1:4000"}).models) == {"m"}
+PROXY_URL: Final = "http://127.0.0.1:4000"
+
+
+@pytest.mark.parametrize("url", [f"{PROXY_URL}{end}" for end in ("", "/", "/v1", "/v1/", "//v1//")])
+def test_a_proxy_is_named_by_the_environment(url: str) -> None:
+    """With or without /v1 it is the same proxy, and the embedded model does not run beside it by itself."""
+    config = read(environment={"LITELLM_BASE_URL": url, "LITELLM_API_KEY": "sk-1"})
+
+    assert config.proxy is not None
+    assert (config.proxy.base_url, config.proxy.api_base) == (PROXY_URL, f"{PROXY_URL}/v1")
+    assert config.proxy.api_key.reveal() == "sk-1"
+    assert "sk-1" not in repr(config)
+    assert not config.runs_embedded
+    assert config_problems(config) == []
+
+
+def test_a_proxy_may_be_anywhere() -> None:
+    """A path before /v1 stays, the key may be missing, and the embedded model runs beside it when it is told to."""
+    config = read('embedded = "on"', environment={"LITELLM_BASE_URL": "https://example.com/llm/v1"})
+
+    assert config.proxy is not None
+    assert config.proxy.api_base == "https://example.com/llm/v1"
+    assert not config.proxy.api_key
+    assert config.runs_embedded
+
+
+@pytest.mark.parametrize("environment", [{}, {"LITELLM_BASE_URL": ""}, {"LITELLM_API_KEY": "sk-1"}])
+def test_without_an_address_there_is_no_proxy(environment: dict[str, str]) -> None:
+    """A key alone, which others read as well, means nothing."""
+    assert read(environment=environment) == read()
+
+
+PROXY_BASE: Final = f'must be an http or https URL, such as "{PROXY_URL}"'
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        *(
+            pytest.param({"LITELLM_BASE_URL": url}, [f"LITELLM_BASE_URL: {PROXY_BASE}"], id=url)
+            for url in ("localhost:4000", "ftp://h", "http://", "http://h:x", "http://h:99999", "http://[::1", " ")
+        ),
+        pytest.param(
+            {"LITELLM_BASE_URL": "http://user:s3cret@h"},
+            ["LITELLM_BASE_URL: must not hold a password; use LITELLM_API_KEY"],
+            id="a password",
+        ),
+        *(
+            pytest.param(
+                {"LITELLM_BASE_URL": f"http://h/{end}"},
+                ["LITELLM_BASE_URL: must have no query and no fragment"],
+                id=f"the end {end}",
+            )
+            for end in ("?key=s3cret", "v1#x", "v1?")
+        ),
+        *(
+            pytest.param(
+                {"LITELLM_BASE_URL": PROXY_URL, "LITELLM_API_KEY": key},
+                ["LITELLM_API_KEY: must be visible ASCII characters"],
+                id=f"the key {key!r}",
+            )
+            for key in ("s3cret\n", "s3cret x", "\u00e4")
+        ),
+    ],
+)
+def test_a_bad_proxy_is_told(environment: dict[str, str], expected: list[str]) -> None:
+    """The variable is named, and nothing of a key or a password is shown."""
+    found = problems(environment=environment)
+
+    assert found == expected
+    assert "s3cret" not in "\n".join(found)
+
+
+def test_an_entry_may_be_reached_through_the_proxy() -> None:
+    """A `litellm_proxy/` entry without an address takes that of the proxy, and its key if it has none of its own."""
+    text = """
+    [models.plain]
+    litellm_model = "litellm_proxy/m"
+    [models.own-key]
+    litellm_model = "litellm_proxy/m"
+    api_key_env = "OWN_KEY"
+    [models.elsewhere]
+    litellm_model = "litellm_proxy/m"
+    api_base = "http://127.0.0.1:9/v1"
+    [models.direct]
+    litellm_model = "openai/m"
+    """
+    environment = {"LITELLM_BASE_URL": PROXY_URL, "LITELLM_API_KEY": "sk-1", "OWN_KEY": "sk-2"}
+
+    models = read(text, environment=environment).models
+
+    assert {name: (entry.api_base, entry.api_key.reveal()) for name, entry in models.items()} == {
+        "plain": (f"{PROXY_URL}/v1", "sk-1"),
+        "own-key": (f"{PROXY_URL}/v1", "sk-2"),
+        "elsewhere": (API_BASE, ""),
+        "direct": ("", ""),
+    }
+
+
+def test_a_caller_may_have_a_key_of_its_own() -> None:
+    """It is read from the environment, and in no repr."""
+    text = f'[callers.a]\ntoken_hash = "{HASH}"\nupstream_key_env = "KEY"'
+
+    config = read(text, environment={"LITELLM_BASE_URL": PROXY_URL, "KEY": "sk-virtual"})
+
+    key = config.callers["a"].upstream_key
+    assert key is not None
+    assert key.reveal() == "sk-virtual"
+    assert "sk-virtual" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, "is not set"), ("", "is not set"), ("sk-virtual\n", "must be visible ASCII characters")],
+)
+def test_a_callers_key_must_be_there(value: str | None, expected: str) -> None:
+    """A variable that is missing, empty or no key is told by its name."""
+    text = f'[callers.a]\ntoken_hash = "{HASH}"\nupstream_key_env = "KEY"'
+    environment = {"LITELLM_BASE_URL": PROXY_URL} | ({} if value is None else {"KEY": value})
+
+    assert problems(text, environment=environment) == [
+        f"callers.a.upstream_key_env: the environment variable KEY {expected}"
+    ]
 
 
 CALLERS: Final = f'[callers.a]\ntoken_hash = "{HASH}"\n'
@@ -662,6 +788,26 @@ WIRING = [
         ),
         ["callers.a.allowed_models: 'n' is not a model", "callers.a.allowed_models: 'x' is not a model"],
         id="a caller of unknown models",
+    ),
+    pytest.param(
+        config_for(
+            model_entry(API_BASE, "m", fallback_models=("z",)),
+            proxy=ProxyEntry(base_url=PROXY_URL),
+            default_model="y",
+            callers={"a": CallerEntry(name="a", token_hash=HASH, allowed_models=frozenset({"x"}))},
+        ),
+        [],
+        id="names that the proxy may have",
+    ),
+    pytest.param(
+        config_for(
+            model_entry(API_BASE, "m"),
+            model_entry(API_BASE, "n"),
+            proxy=ProxyEntry(base_url=PROXY_URL),
+            default_model="",
+        ),
+        [],
+        id="no default beside a proxy",
     ),
     pytest.param(
         config_for(

@@ -9,6 +9,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.config import CallerEntry, ModelEntry, token_hash
+from reasoning_grpc.models.sources import KnownModels
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.types import (
     ANONYMOUS,
@@ -368,19 +369,45 @@ class StaticModel:
         return a_deployment(name=self._info.name)
 
 
-def test_a_table_of_several_sources() -> None:
-    """Each source is told once, with its own number of models; states are filtered."""
-    infos = [
-        ModelInfo(name="a", source=ModelSourceKind.CONFIGURATION, provider="openai"),
-        ModelInfo(name="b", source=ModelSourceKind.CONFIGURATION, provider="openai"),
-        ModelInfo(name="c", source=ModelSourceKind.EMBEDDED, provider="openai", state=ModelState.UNAVAILABLE),
-    ]
-    table = ModelTable({info.name: StaticModel(info) for info in infos}, default="a")
+def a_source(kind: ModelSourceKind, *names: str, state: ModelState = ModelState.AVAILABLE) -> KnownModels:
+    """A source that has these models."""
+    infos = [ModelInfo(name=name, source=kind, provider="openai", state=state) for name in names]
+    return KnownModels(kind, {info.name: StaticModel(info) for info in infos})
 
-    page = table.page(ModelFilter(states=frozenset({ModelState.UNAVAILABLE})), 10, "", ANONYMOUS)
+
+async def test_a_table_of_several_sources() -> None:
+    """Each source is told once, with its own number of models; states are filtered."""
+    sources = [
+        a_source(ModelSourceKind.CONFIGURATION, "a", "b"),
+        a_source(ModelSourceKind.EMBEDDED, "c", state=ModelState.UNAVAILABLE),
+    ]
+    table = ModelTable(sources, default="a")
+
+    page = await table.page(ModelFilter(states=frozenset({ModelState.UNAVAILABLE})), 10, "", ANONYMOUS)
 
     assert [info.name for info in page.models] == ["c"]
     assert [(source.kind, source.models) for source in page.sources] == [
         (ModelSourceKind.CONFIGURATION, 2),
         (ModelSourceKind.EMBEDDED, 1),
     ]
+
+
+async def test_the_first_source_wins() -> None:
+    """A name that several sources have is served by the configuration, else by the proxy, else by the embedded model.
+
+    Each source still tells how many it has itself.
+    """
+    sources = [
+        a_source(ModelSourceKind.CONFIGURATION, "c"),
+        a_source(ModelSourceKind.PROXY, "b", "c"),
+        a_source(ModelSourceKind.EMBEDDED, "a", "b", "c"),
+    ]
+
+    page = await ModelTable(sources).page(ModelFilter(), 10, "", ANONYMOUS)
+
+    assert [(info.name, info.source) for info in page.models] == [
+        ("a", ModelSourceKind.EMBEDDED),
+        ("b", ModelSourceKind.PROXY),
+        ("c", ModelSourceKind.CONFIGURATION),
+    ]
+    assert [source.models for source in page.sources] == [1, 2, 3]

@@ -16,7 +16,11 @@ class Callers:
 
     def __init__(self, entries: Iterable[CallerEntry]) -> None:
         self._callers = [
-            (entry.token_hash, Caller(name=entry.name, allowed_models=entry.allowed_models)) for entry in entries
+            (
+                entry.token_hash,
+                Caller(name=entry.name, allowed_models=entry.allowed_models, upstream_key=entry.upstream_key),
+            )
+            for entry in entries
         ]
 
     def authenticate(self, metadata: Sequence[tuple[str, str | bytes]]) -> Caller:

@@ -85,13 +85,15 @@ class Engine:
         decision, _ = await self._decide(request, context)
         return decision
 
-    def models(self, model_filter: ModelFilter, page_size: int, page_token: str, context: CallContext) -> ModelPage:
-        """A page of the models that the caller may use. Raises InvalidRequest for a bad token."""
-        return self._table.page(model_filter, page_size, page_token, context.caller)
+    async def models(
+        self, model_filter: ModelFilter, page_size: int, page_token: str, context: CallContext
+    ) -> ModelPage:
+        """A page of the models that the caller may use. Raises InvalidRequest for a bad token, and ModelsNotListed."""
+        return await self._table.page(model_filter, page_size, page_token, context.caller)
 
     async def _decide(self, request: CompletionRequest, context: CallContext) -> tuple[RouteDecision, tuple[str, ...]]:
         """The decision, and the models to fall back on."""
-        model = self._table.chosen(request, context.caller)
+        model = await self._table.chosen(request, context.caller)
         fallbacks = self._table.fallbacks(request, model, context.caller)
         decision = await self._router.decide(request, model.name, context)
         context.report.route, context.report.model = decision, decision.model

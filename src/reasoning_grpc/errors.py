@@ -9,7 +9,7 @@
     |   `-- CallerLimitReached, ServerOverloaded, ServerShuttingDown
     `-- UpstreamError                the model call failed
         |-- UpstreamTimeout, UpstreamStalled
-        |-- UpstreamUnreachable (UpstreamRestarting), UpstreamFailed, UpstreamOverloaded
+        |-- UpstreamUnreachable (UpstreamRestarting, ModelsNotListed), UpstreamFailed, UpstreamOverloaded
         |-- UpstreamStreamTruncated, UpstreamParameterUnsupported
         |-- UpstreamRateLimited, UpstreamQuotaExhausted
         |-- UpstreamCredentialsRejected, UpstreamKeyRejected, UpstreamModelMissing
@@ -188,7 +188,7 @@ class ServerShuttingDown(ServerError):
 
 
 class UpstreamError(ReasoningError):
-    """A model call failed; metadata `model` names the model in our table."""
+    """A model call failed; metadata `model` names the model in our table, if it is about one."""
 
     retry: ClassVar[Retry] = Retry.NEVER
     fallback: ClassVar[bool] = True
@@ -203,8 +203,8 @@ class UpstreamError(ReasoningError):
         reached: bool = True,
         violations: tuple[FieldViolation, ...] = (),
     ) -> None:
-        metadata = {"model": model} | ({"http_status": str(http_status)} if http_status else {})
-        super().__init__(metadata, violations=violations)
+        metadata = {"model": model, "http_status": str(http_status or "")}
+        super().__init__({name: value for name, value in metadata.items() if value}, violations=violations)
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
         self.reached = reached
@@ -240,6 +240,15 @@ class UpstreamRestarting(UpstreamUnreachable):
 
     sentence = 'The embedded model "{model}" is restarting.'
     retry = Retry.NEVER
+
+
+class ModelsNotListed(UpstreamUnreachable):
+    """A LiteLLM proxy has never listed its models, so that nobody knows whether it has the one asked for, if any."""
+
+    sentence = "The LiteLLM proxy has not listed its models yet."
+
+    def __init__(self, *, model: str = "") -> None:
+        super().__init__(model=model, reached=False)
 
 
 class UpstreamFailed(UpstreamError):

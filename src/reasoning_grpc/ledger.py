@@ -67,6 +67,8 @@ class Ledger:
     _client_seconds: float = 0.0
     _open: _OpenAttempt | None = None
     _reached: bool = False
+    _prices: dict[str, Prices] = field(default_factory=dict)
+    """As they were when each model's attempt began: a model may leave the table while it answers."""
     _usages: list[ModelCallUsage] = field(default_factory=list)
     """One entry for each attempt that used something."""
     _last_call: ModelCallFinished | None = None
@@ -94,6 +96,7 @@ class Ledger:
                 self._note_delta(text)
             case ModelCallStarted(purpose=purpose, model=model, attempt=number):
                 self.calls += number == 1
+                self._prices[model] = self.prices_of(model)
                 self._open = _OpenAttempt(
                     self.calls, purpose, model, number, self.elapsed_seconds() + self._delay_seconds
                 )
@@ -213,6 +216,6 @@ class Ledger:
         usages: dict[str, Usage] = {}
         for entry in self._usages:
             usages[entry.model] = usages[entry.model] + entry.usage if entry.model in usages else entry.usage
-        costs = [self.prices_of(model).cost(model, usage) for model, usage in usages.items()]
+        costs = [self._prices[model].cost(model, usage) for model, usage in usages.items()]
         known = [cost for cost in costs if cost is not None]
         return reduce(add, known) if known and len(known) == len(costs) else None

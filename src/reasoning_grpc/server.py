@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Mapping
 from typing import Final
 
 import grpc
@@ -21,10 +20,14 @@ from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
 from reasoning_grpc.models.configured import ConfiguredModel, entry_problem
 from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
-from reasoning_grpc.models.table import ModelTable, ServedModel
+from reasoning_grpc.models.proxy import ProxyModels
+from reasoning_grpc.models.proxy_listing import ProxyListing
+from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
+from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.resilience import ModelTimeouts, ResilientModel, RetryPolicy
 from reasoning_grpc.router import Router
 from reasoning_grpc.service import ReasoningService
+from reasoning_grpc.types import ModelSourceKind
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name
@@ -46,12 +49,14 @@ def config_problems(config: Config) -> list[str]:
     problems = [problem for entry in config.models.values() if (problem := entry_problem(entry))]
     names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
     default = config.settings.default_model
+    if config.runs_embedded and EMBEDDED_NAME in config.models:
+        problems.append(f"models.{EMBEDDED_NAME}: the embedded model has this name")
+    if config.proxy is not None:
+        return problems  # which other models there are is the proxy's to say, and may change
     if default and default not in names:
         problems.append(f"default_model: {default!r} is not a model of this configuration")
     if not default and not config.runs_embedded and len(names) > 1:
         problems.append("default_model: is missing; there are several models")
-    if config.runs_embedded and EMBEDDED_NAME in config.models:
-        problems.append(f"models.{EMBEDDED_NAME}: the embedded model has this name")
     for caller in config.callers.values():
         unknown = sorted((caller.allowed_models or frozenset()) - names)
         problems += [f"callers.{caller.name}.allowed_models: {name!r} is not a model" for name in unknown]
@@ -74,10 +79,15 @@ class Server:
                 context_tokens=settings.embedded_context_tokens,
                 weights=settings.embedded_weights,
             )
-        table = ModelTable(*_served_models(config, self._embedded))
+        self._proxy: ProxyModels | None = None
+        if config.proxy is not None:
+            listing = ProxyListing(config.proxy, timeout_seconds=settings.discovery_timeout_seconds)
+            self._proxy = ProxyModels(listing, ttl_seconds=settings.discovery_ttl_seconds)
+        default = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
+        self._table = ModelTable(self._sources(), default)
         self._model = ResilientModel(
             LiteLLMModel(
-                table,
+                self._table,
                 WireLimits(
                     connections=settings.max_upstream_connections,
                     connect_timeout_seconds=settings.connect_timeout_seconds,
@@ -90,7 +100,7 @@ class Server:
             ),
             RetryPolicy(max_retries=settings.max_retries),
         )
-        self._engine = Engine(table, Router(settings.default_mode), self._model)
+        self._engine = Engine(self._table, Router(settings.default_mode), self._model)
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
         self._grpc: grpc.aio.Server | None = None
@@ -114,6 +124,8 @@ class Server:
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
             self._grpc = self._built_grpc_server()
             await self._grpc.start()
+            if self._proxy is not None:
+                self._proxy.start()
             await asyncio.gather(self._warm_up(), self._start_embedded())
         except BaseException as exc:
             await self._close()
@@ -146,9 +158,23 @@ class Server:
                     await self._tracker.idle()
             except TimeoutError:
                 logger.warning("calls did not clean up in time", extra={"calls": self._tracker.in_flight})
+        await self._table.aclose()
         await self._model.aclose()
         if self._embedded is not None:
             await self._embedded.aclose()
+
+    def _sources(self) -> list[ModelSourceReader]:
+        """Where models come from; the first that has a name serves it."""
+        config, sources = self._config, list[ModelSourceReader]()
+        if config.models:
+            configured = {name: ConfiguredModel(entry) for name, entry in config.models.items()}
+            sources.append(KnownModels(ModelSourceKind.CONFIGURATION, configured))
+        if self._proxy is not None:
+            sources.append(self._proxy)
+        if self._embedded is not None:
+            entry = EmbeddedEntry(self._embedded, context_tokens=config.settings.embedded_context_tokens)
+            sources.append(KnownModels(ModelSourceKind.EMBEDDED, {EMBEDDED_NAME: entry}))
+        return sources
 
     def _built_grpc_server(self) -> grpc.aio.Server:
         settings = self._config.settings
@@ -189,21 +215,6 @@ class Server:
     async def _set_health(self, status: int) -> None:
         for name in ("", SERVICE, READINESS):
             await self._health.set(name, status)
-
-
-def _served_models(config: Config, embedded: EmbeddedModel | None) -> tuple[Mapping[str, ServedModel], str]:
-    """The models by name, and the name of the default one."""
-    default = config.settings.default_model or (EMBEDDED_NAME if embedded is not None else next(iter(config.models)))
-    models: dict[str, ServedModel] = {
-        name: ConfiguredModel(entry, is_default=name == default) for name, entry in config.models.items()
-    }
-    if embedded is not None:
-        models[EMBEDDED_NAME] = EmbeddedEntry(
-            embedded,
-            context_tokens=config.settings.embedded_context_tokens,
-            is_default=default == EMBEDDED_NAME,
-        )
-    return models, default
 
 
 class _BindError(Exception):

@@ -61,5 +61,5 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
     ) -> models_pb2.ListModelsResponse:
         """See the proto."""
         model_filter, page_size, page_token = convert.list_models_request(request)
-        page = self._engine.models(model_filter, page_size, page_token, call_context(context))
+        page = await self._engine.models(model_filter, page_size, page_token, call_context(context))
         return convert.list_models_response(page)

@@ -37,6 +37,7 @@ CODES: Final[Mapping[type[errors.ReasoningError], grpc.StatusCode]] = {
     errors.UpstreamStalled: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.UpstreamUnreachable: grpc.StatusCode.UNAVAILABLE,
     errors.UpstreamRestarting: grpc.StatusCode.UNAVAILABLE,
+    errors.ModelsNotListed: grpc.StatusCode.UNAVAILABLE,
     errors.UpstreamFailed: grpc.StatusCode.UNAVAILABLE,
     errors.UpstreamOverloaded: grpc.StatusCode.UNAVAILABLE,
     errors.UpstreamStreamTruncated: grpc.StatusCode.UNAVAILABLE,

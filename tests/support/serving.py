@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from reasoning_grpc.client import ReasoningClient
-from reasoning_grpc.config import CallerEntry, Config, ModelEntry, Settings
+from reasoning_grpc.config import CallerEntry, Config, ModelEntry, ProxyEntry, Settings
 from reasoning_grpc.server import Server
 from reasoning_grpc.types import Secret
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
@@ -48,10 +48,21 @@ def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEnt
     )
 
 
-def config_for(*entries: ModelEntry, callers: Mapping[str, CallerEntry] | None = None, **settings: Any) -> Config:
+def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:
+    """The fake upstream as the LiteLLM proxy of a server."""
+    return replace(ProxyEntry(base_url=f"http://127.0.0.1:{upstream.port}", api_key=Secret(UPSTREAM_KEY)), **overrides)
+
+
+def config_for(
+    *entries: ModelEntry,
+    callers: Mapping[str, CallerEntry] | None = None,
+    proxy: ProxyEntry | None = None,
+    **settings: Any,
+) -> Config:
     """A configuration for tests: port 0, quick retries are the policy's own, the first entry is the default."""
     values = {"listen": "127.0.0.1:0", "default_model": entries[0].name if entries else "", **settings}
-    return Config(settings=Settings(**values), models={entry.name: entry for entry in entries}, callers=callers or {})
+    models = {entry.name: entry for entry in entries}
+    return Config(settings=Settings(**values), models=models, callers=callers or {}, proxy=proxy)
 
 
 @asynccontextmanager

@@ -88,6 +88,9 @@ def _summary(config: Config) -> dict[str, Any]:
         "tls": settings.tls_certificate is not None,
         "callers": sorted(config.callers),
         "models": models,
+        "proxy": None
+        if config.proxy is None
+        else {"api_base": config.proxy.api_base, "key": bool(config.proxy.api_key)},
     }
 
 
@@ -101,4 +104,6 @@ def _summary_text(config: Config) -> str:
     for model in summary["models"]:
         reached = f"{model['litellm_model']} {model['api_base']}".strip() or "in a process of this server"
         lines.append(f"model    {model['name']}: {reached}")
+    if proxy := summary["proxy"]:
+        lines.append(f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key")
     return "\n".join(lines)

@@ -12,6 +12,11 @@ from reasoning_grpc.types import Capability, Prices, Sampling, Secret
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 TOKEN_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
+PROXY_URL_VARIABLE: Final = "LITELLM_BASE_URL"
+PROXY_KEY_VARIABLE: Final = "LITELLM_API_KEY"
+PROXY_PREFIX: Final = "litellm_proxy/"
+"""litellm's prefix for models behind a LiteLLM proxy."""
+_KEY: Final = re.compile(r"[!-~]+")
 _NANO: Final = 1_000_000_000
 _MOST_TOKENS: Final = 2**31 - 1
 
@@ -46,6 +51,22 @@ class CallerEntry:
     token_hash: str
     allowed_models: frozenset[str] | None = None
     """None: all."""
+    upstream_key: Secret | None = None
+    """Key for a LiteLLM proxy that this caller's calls use; None: the server's own. From the environment as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyEntry:
+    """The LiteLLM proxy behind the server: `LITELLM_BASE_URL` and `LITELLM_API_KEY`."""
+
+    base_url: str
+    """Without the /v1 at its end."""
+    api_key: Secret = field(default_factory=lambda: Secret(""))
+
+    @property
+    def api_base(self) -> str:
+        """Where it speaks the OpenAI protocol."""
+        return f"{self.base_url}/v1"
 
 
 class TableReader:
@@ -126,9 +147,7 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
     read = TableReader(f"models.{name}", table, problems)
     if not MODEL_NAME.fullmatch(name):
         read.problem("", "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first")
-    key_variable = read.text("api_key_env")
-    if key_variable and not environment.get(key_variable):
-        read.problem("api_key_env", f"the environment variable {key_variable} is not set")
+    api_key = _key(read, "api_key_env", environment)
     defaults = read.table("defaults")
     entry = ModelEntry(
         name=name,
@@ -136,7 +155,7 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
             read, "litellm_model", read.text("litellm_model", required=True), _litellm_model_problem
         ),
         api_base=_checked(read, "api_base", read.text("api_base"), _api_base_problem),
-        api_key=Secret(environment.get(key_variable, "")),
+        api_key=api_key or Secret(""),
         description=read.text("description"),
         capabilities=_capabilities(read),
         context_window_tokens=read.whole("context_window_tokens"),
@@ -162,7 +181,7 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
     return entry
 
 
-def caller_entry(name: str, table: object, problems: list[str]) -> CallerEntry:
+def caller_entry(name: str, table: object, environment: Mapping[str, str], problems: list[str]) -> CallerEntry:
     """The entry `[callers.NAME]`."""
     read = TableReader(f"callers.{name}", table, problems)
     allowed = read.texts("allowed_models")
@@ -170,9 +189,35 @@ def caller_entry(name: str, table: object, problems: list[str]) -> CallerEntry:
         name=name,
         token_hash=_checked(read, "token_hash", read.text("token_hash", required=True), _token_hash_problem),
         allowed_models=None if allowed is None else frozenset(allowed),
+        upstream_key=_key(read, "upstream_key_env", environment),
     )
     read.finish()
     return entry
+
+
+def proxy_entry(environment: Mapping[str, str], problems: list[str]) -> ProxyEntry | None:
+    """The LiteLLM proxy that the environment names; None when it names none."""
+    url, key = environment.get(PROXY_URL_VARIABLE, ""), environment.get(PROXY_KEY_VARIABLE, "")
+    if not url:
+        return None
+    if problem := _proxy_url_problem(url):
+        problems.append(f"{PROXY_URL_VARIABLE}: {problem}")
+    if key and not _KEY.fullmatch(key):
+        problems.append(f"{PROXY_KEY_VARIABLE}: must be visible ASCII characters")
+    return ProxyEntry(base_url=url.rstrip("/").removesuffix("/v1").rstrip("/"), api_key=Secret(key))
+
+
+def _key(read: TableReader, key: str, environment: Mapping[str, str]) -> Secret | None:
+    """The secret in the environment variable that a key of the table names; None when it names none."""
+    variable = read.text(key)
+    if not variable:
+        return None
+    value = environment.get(variable, "")
+    if not value:
+        read.problem(key, f"the environment variable {variable} is not set")
+    elif not _KEY.fullmatch(value):
+        read.problem(key, f"the environment variable {variable} must be visible ASCII characters")
+    return Secret(value)
 
 
 def _is_number(value: object) -> TypeGuard[int | Decimal]:
@@ -194,14 +239,23 @@ def _litellm_model_problem(value: str) -> str:
 
 
 def _api_base_problem(value: str) -> str:
+    return _url_problem(value, "http://127.0.0.1:8000/v1", "api_key_env")
+
+
+def _proxy_url_problem(value: str) -> str:
+    problem = _url_problem(value, "http://127.0.0.1:4000", PROXY_KEY_VARIABLE)
+    return problem or ("must have no query and no fragment" if "?" in value or "#" in value else "")
+
+
+def _url_problem(value: str, example: str, key_name: str) -> str:
     try:
         url = urlsplit(value)
         sound = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port is None or url.port > 0)
     except ValueError:
         sound = False
     if not sound:
-        return 'must be an http or https URL, such as "http://127.0.0.1:8000/v1"'
-    return "must not hold a password; use api_key_env" if url.username or url.password else ""
+        return f'must be an http or https URL, such as "{example}"'
+    return f"must not hold a password; use {key_name}" if url.username or url.password else ""
 
 
 def _token_hash_problem(value: str) -> str:

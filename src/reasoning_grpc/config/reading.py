@@ -4,13 +4,22 @@ import ipaddress
 import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, get_args
 
-from reasoning_grpc.config.entries import CallerEntry, ModelEntry, caller_entry, model_entry
+from reasoning_grpc.config.entries import (
+    PROXY_PREFIX,
+    CallerEntry,
+    ModelEntry,
+    ProxyEntry,
+    caller_entry,
+    model_entry,
+    proxy_entry,
+)
 from reasoning_grpc.config.settings import ENVIRONMENT_PREFIX, Config, Option, Settings, options
 from reasoning_grpc.types import RoutingMode
 
@@ -37,7 +46,8 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
 
     `flags` maps option names to values, given as text or already typed; `file` is the
     one named on the command line, else `REASONING_CONFIG` names it, else `reasoning.toml`
-    in the working directory is read if it is there.
+    in the working directory is read if it is there. A LiteLLM proxy is named by its own
+    variables, `LITELLM_BASE_URL` and `LITELLM_API_KEY`.
 
     Raises ConfigError with every problem found.
     """
@@ -45,18 +55,26 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
     table = _file_table(file, environment, problems)
     models_table, callers_table = table.pop("models", {}), table.pop("callers", {})
     settings = _settings(flags, environment, table, problems)
+    proxy = proxy_entry(environment, problems)
     models: dict[str, ModelEntry] = {}
     callers: dict[str, CallerEntry] = {}
     for name, entry in _entries("models", models_table, problems):
-        models[name] = model_entry(name, entry, environment, problems)
+        models[name] = _through(proxy, model_entry(name, entry, environment, problems))
     for name, entry in _entries("callers", callers_table, problems):
-        callers[name] = caller_entry(name, entry, problems)
-    config = Config(settings=settings, models=models, callers=callers)
+        callers[name] = caller_entry(name, entry, environment, problems)
+    config = Config(settings=settings, models=models, callers=callers, proxy=proxy)
     if not problems:
-        problems += _contradictions(config, environment)
+        problems += _contradictions(config)
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _through(proxy: ProxyEntry | None, entry: ModelEntry) -> ModelEntry:
+    """The entry, with the address and the key of the proxy where it is to be reached there and has none of its own."""
+    if proxy is None or entry.api_base or not entry.litellm_model.startswith(PROXY_PREFIX):
+        return entry
+    return replace(entry, api_base=proxy.api_base, api_key=entry.api_key or proxy.api_key)
 
 
 def _file_table(file: Path | None, environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
@@ -162,15 +180,14 @@ def _check_range(option: Option, value: float) -> None:
         raise ValueError(f"must be {' and '.join(bounds)}")
 
 
-def _contradictions(config: Config, environment: Mapping[str, str]) -> list[str]:
+def _contradictions(config: Config) -> list[str]:
     """What single values cannot show."""
     settings, problems = config.settings, []
-    names = set(config.models)
     for entry in config.models.values():
         problems += [
             f"models.{entry.name}.fallback_models: {fallback!r} is not another model"
             for fallback in entry.fallback_models
-            if fallback not in names or fallback == entry.name
+            if fallback == entry.name or (fallback not in config.models and config.proxy is None)
         ]
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         problems.append("tls_certificate and tls_key: give both or neither")
@@ -178,13 +195,16 @@ def _contradictions(config: Config, environment: Mapping[str, str]) -> list[str]
         problems.append("tls_client_ca: needs tls_certificate and tls_key")
     if settings.default_mode is not RoutingMode.PASSTHROUGH:
         problems.append("default_mode: this build serves only passthrough")
-    if not config.models and not config.runs_embedded:
+    if not config.models and config.proxy is None and not config.runs_embedded:
         problems.append("there is no model: configure one, or set embedded to on")
-    if environment.get("LITELLM_BASE_URL") and not config.models:
-        problems.append(
-            "LITELLM_BASE_URL: this build does not list a proxy's models by itself; configure them as"
-            ' [models.NAME] with litellm_model = "litellm_proxy/NAME" and api_base'
-        )
+    if config.proxy is None and not any(
+        model.litellm_model.startswith(PROXY_PREFIX) for model in config.models.values()
+    ):
+        problems += [
+            f"callers.{caller.name}.upstream_key_env: no model is reached through a LiteLLM proxy"
+            for caller in config.callers.values()
+            if caller.upstream_key is not None
+        ]
     hashes = [entry.token_hash for entry in config.callers.values()]
     if len(set(hashes)) < len(hashes):
         problems.append("callers: two have the same token_hash")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from reasoning_grpc.config.entries import CallerEntry, ModelEntry
+from reasoning_grpc.config.entries import CallerEntry, ModelEntry, ProxyEntry
 from reasoning_grpc.types import RoutingMode
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
@@ -30,7 +30,7 @@ class EmbeddedUse(StrEnum):
     """Whether the embedded model runs."""
 
     AUTO = "auto"
-    """When no other model is configured."""
+    """When neither another model nor a proxy is configured."""
     ON = "on"
     OFF = "off"
 
@@ -56,7 +56,7 @@ class Settings:
     default_model: str = _option("", "Model for requests that name none; empty: the only or the embedded one.")
     default_mode: RoutingMode = _option(RoutingMode.PASSTHROUGH, "Mode for requests that ask for none.")
     embedded: EmbeddedUse = _option(
-        EmbeddedUse.AUTO, "Run the embedded model: on, off, or auto (when no other model is configured)."
+        EmbeddedUse.AUTO, "Run the embedded model: on, off, or auto (when no other model and no proxy is configured)."
     )
     embedded_weights: Path | None = _option(None, "GGUF file for the embedded model instead of the packaged one.")
     embedded_slots: int = _option(2, "Calls that the embedded model serves at once.", minimum=1, maximum=64)
@@ -71,6 +71,12 @@ class Settings:
     connect_timeout_seconds: float = _option(5.0, "Longest time to connect to an upstream.", minimum=0.001)
     max_retries: int = _option(2, "Most retries of a failed model call with the same model.", minimum=0, maximum=10)
     max_upstream_connections: int = _option(1024, "Most connections to all upstreams together.", minimum=1)
+    discovery_ttl_seconds: float = _option(
+        60.0, "How long the models that a LiteLLM proxy lists are good for, until they are read again.", minimum=1.0
+    )
+    discovery_timeout_seconds: float = _option(
+        5.0, "Longest time to read the models that a LiteLLM proxy lists.", minimum=0.001
+    )
     max_request_bytes: int = _option(
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
     )
@@ -86,12 +92,14 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     callers: Mapping[str, CallerEntry] = field(default_factory=dict)
+    proxy: ProxyEntry | None = None
+    """The LiteLLM proxy whose models are served as well; None: none."""
 
     @property
     def runs_embedded(self) -> bool:
         """Whether the embedded model is to run."""
         use = self.settings.embedded
-        return use is EmbeddedUse.ON or (use is EmbeddedUse.AUTO and not self.models)
+        return use is EmbeddedUse.ON or (use is EmbeddedUse.AUTO and not self.models and self.proxy is None)
 
 
 @dataclass(frozen=True, slots=True)

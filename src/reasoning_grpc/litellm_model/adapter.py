@@ -15,7 +15,7 @@ from reasoning_grpc.litellm_model.request import completion_arguments
 from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder
 from reasoning_grpc.litellm_model.wire import Wire, WireCall, WireLimits
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
-from reasoning_grpc.types import CallContext, Deployment, Message, ModelInfo, Part, Role, Text
+from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Text
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
 
@@ -25,8 +25,8 @@ _EVENT_STREAM_TYPES = frozenset({"", "text/event-stream", "text/plain", "applica
 class ModelDirectory(Protocol):
     """What the adapter needs of the model table."""
 
-    def deployment(self, model: str) -> Deployment:
-        """How to reach a model now. Raises ModelNotFound, or UpstreamRestarting."""
+    def deployment(self, model: str, caller: Caller) -> Deployment:
+        """How to reach a model now, for this caller. Raises ModelNotFound, ModelsNotListed, UpstreamRestarting."""
         ...
 
     def describe(self, model: str) -> ModelInfo:
@@ -43,7 +43,7 @@ class LiteLLMModel:
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. One attempt, without timers of ours but the connect timeout."""
-        deployment = self._directory.deployment(call.model)
+        deployment = self._directory.deployment(call.model, context.caller)
         wire = self._wire.call(deployment, context.request_id)
         reader = AnswerReader()
         try:

@@ -10,13 +10,12 @@ from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind
 class ConfiguredModel:
     """A model that an entry of the configuration describes."""
 
-    def __init__(self, entry: ModelEntry, *, is_default: bool) -> None:
+    def __init__(self, entry: ModelEntry) -> None:
         self._info: Final = ModelInfo(
             name=entry.name,
             source=ModelSourceKind.CONFIGURATION,
             provider=entry.litellm_model.partition("/")[0],
             description=entry.description,
-            is_default=is_default,
             capabilities=entry.capabilities,
             context_window_tokens=entry.context_window_tokens,
             max_output_tokens=entry.max_output_tokens,

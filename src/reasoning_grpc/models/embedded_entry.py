@@ -27,10 +27,9 @@ _RETRY_SECONDS: Final = 1.0
 class EmbeddedEntry:
     """The embedded model: it costs nothing, and may be restarting."""
 
-    def __init__(self, model: EmbeddedModel, *, context_tokens: int, is_default: bool) -> None:
+    def __init__(self, model: EmbeddedModel, *, context_tokens: int) -> None:
         self._model = model
         self._context_tokens = context_tokens
-        self._is_default = is_default
 
     def info(self) -> ModelInfo:
         """See `ServedModel.info`."""
@@ -39,7 +38,6 @@ class EmbeddedEntry:
             source=ModelSourceKind.EMBEDDED,
             provider="openai",
             description="SmolLM2 135M Instruct, run by this server: small, often wrong, always there.",
-            is_default=self._is_default,
             state=ModelState.UNAVAILABLE if self._model.endpoint is None else ModelState.AVAILABLE,
             capabilities=_CAPABILITIES,
             lacks=frozenset(Capability) - _CAPABILITIES,

@@ -3,19 +3,23 @@
 import base64
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
+from reasoning_grpc.config import PROXY_PREFIX
 from reasoning_grpc.errors import (
     FieldViolation,
     InvalidRequest,
     ModelNotAllowed,
     ModelNotFound,
+    ModelsNotListed,
     ReasoningError,
     UnsupportedParameter,
 )
+from reasoning_grpc.models.sources import ModelSourceReader, ServedModel
 from reasoning_grpc.types import (
+    ANONYMOUS,
     Caller,
     Capability,
     CompletionRequest,
@@ -24,48 +28,44 @@ from reasoning_grpc.types import (
     ModelFilter,
     ModelInfo,
     ModelPage,
-    ModelSource,
-    ModelSourceKind,
 )
 
 _NEAREST: Final = 3
 _MEDIA: Final = {"image": Capability.IMAGE_INPUT, "audio": Capability.AUDIO_INPUT}
 
 
-class ServedModel(Protocol):
-    """A model of the table, whatever its source."""
-
-    def info(self) -> ModelInfo:
-        """What callers see of it now."""
-        ...
-
-    def deployment(self) -> Deployment:
-        """How to reach it now. Raises UpstreamRestarting when it has to start first."""
-        ...
-
-
 class ModelTable:
     """The models by name. Names are the table's own: callers never name a litellm model."""
 
-    def __init__(self, models: Mapping[str, ServedModel], default: str) -> None:
-        self._models = dict(sorted(models.items()))
-        self._default = default
-        self._read_at = datetime.now(UTC)
+    def __init__(self, sources: Sequence[ModelSourceReader], default: str = "") -> None:
+        """Where two sources have a model of one name, that of the first one is served.
 
-    def deployment(self, model: str) -> Deployment:
-        """How to reach a model now. Raises ModelNotFound, or UpstreamRestarting."""
-        return self._served(model, self._models).deployment()
+        `default` is the model for requests that name none; empty: the only one, if there is only one.
+        """
+        self._sources = sources
+        self._configured_default = default
+
+    def deployment(self, model: str, caller: Caller) -> Deployment:
+        """How to reach a model now, for this caller. Raises ModelNotFound, ModelsNotListed, UpstreamRestarting."""
+        deployment = self._served(model).deployment()
+        if caller.upstream_key is None or not deployment.litellm_model.startswith(PROXY_PREFIX):
+            return deployment
+        return replace(deployment, api_key=caller.upstream_key, key_is_callers=True)
 
     def describe(self, model: str) -> ModelInfo:
-        """What is known of a model. Raises ModelNotFound."""
-        return self._served(model, self._models).info()
+        """What is known of a model. Raises ModelNotFound and ModelsNotListed."""
+        return self._told(self._served(model), self._default())
 
-    def chosen(self, request: CompletionRequest, caller: Caller) -> ModelInfo:
+    async def chosen(self, request: CompletionRequest, caller: Caller) -> ModelInfo:
         """The model that a request asks for, the default one when it names none.
 
-        Raises ModelNotFound and ModelNotAllowed.
+        Waits for sources that are being read for the first time, when they may have what is not known without
+        them. Raises ModelNotFound, ModelsNotListed, ModelNotAllowed, and InvalidRequest when there is no default.
         """
-        return self._usable(request.model or self._default, caller)
+        named = (request.model or self._configured_default, *request.fallback_models)
+        if any(self._find(model) is None for model in named):
+            await self._first_readings()
+        return self._usable(request.model or self._default_or_refuse(), caller)
 
     def check_taken(self, request: CompletionRequest, model: str) -> None:
         """Raises UnsupportedParameter for provider options that are not listed, and for what the model lacks."""
@@ -86,20 +86,64 @@ class ModelTable:
     def fallbacks(self, request: CompletionRequest, model: ModelInfo, caller: Caller) -> tuple[str, ...]:
         """The models to try when `model` fails: those the request names, else those of the model's entry.
 
-        Raises ModelNotFound and ModelNotAllowed for those that the request names.
+        Raises ModelNotFound, ModelsNotListed and ModelNotAllowed for those that the request names; of the entry's
+        own, it leaves out those that no source has now.
         """
         if request.fallback_models:
             return tuple(self._usable(name, caller).name for name in request.fallback_models)
-        return tuple(name for name in model.fallback_models if caller.may_use(name))
+        return tuple(name for name in model.fallback_models if caller.may_use(name) and self._find(name) is not None)
 
-    def page(self, model_filter: ModelFilter, page_size: int, page_token: str, caller: Caller) -> ModelPage:
-        """A page of the models that the caller may use. Raises InvalidRequest for a token that is not ours."""
+    async def page(self, model_filter: ModelFilter, page_size: int, page_token: str, caller: Caller) -> ModelPage:
+        """A page of the models that the caller may use.
+
+        Waits for nothing but sources that are being read for the first time. Raises InvalidRequest for a token
+        that is not ours, and ModelsNotListed when no source was ever read.
+        """
         after = _name_in(page_token, model_filter)
-        infos = [served.info() for name, served in self._models.items() if caller.may_use(name) and name > after]
+        await self._first_readings()
+        sources = tuple(source.status() for source in self._sources)
+        if all(source.updated_at is None for source in sources):
+            raise ModelsNotListed
+        models, default = self._merged(), self._default()
+        names = sorted(name for name in models if caller.may_use(name) and name > after)
+        infos = [self._told(models[name], default) for name in names]
         accepted = [info for info in infos if model_filter.accepts(info)]
         page = tuple(accepted[:page_size])
         more = len(accepted) > page_size
-        return ModelPage(page, self._sources(), _token_after(page[-1].name, model_filter) if more else "")
+        return ModelPage(page, sources, _token_after(page[-1].name, model_filter) if more else "")
+
+    async def aclose(self) -> None:
+        """Closes every source."""
+        for source in self._sources:
+            await source.aclose()
+
+    async def _first_readings(self) -> None:
+        for source in self._sources:
+            await source.first_reading()
+
+    def _all_read(self) -> bool:
+        """Whether each source was read at least once, so that a model that none has does not exist."""
+        return all(source.status().updated_at is not None for source in self._sources)
+
+    def _merged(self) -> dict[str, ServedModel]:
+        models: dict[str, ServedModel] = {}
+        for source in reversed(self._sources):
+            models |= source.models()
+        return models
+
+    def _default(self) -> str:
+        """The model for requests that name none; empty when there is none."""
+        if self._configured_default or not self._all_read():
+            return self._configured_default
+        models = self._merged()
+        return next(iter(models)) if len(models) == 1 else ""
+
+    def _default_or_refuse(self) -> str:
+        if default := self._default():
+            return default
+        if not self._all_read():
+            raise ModelsNotListed
+        raise InvalidRequest(violations=(FieldViolation("model", "It is required: the server has no default model."),))
 
     def _not_taken(self, request: CompletionRequest, model: str) -> list[FieldViolation]:
         info = self.describe(model)
@@ -115,21 +159,27 @@ class ModelTable:
         return violations
 
     def _usable(self, model: str, caller: Caller) -> ModelInfo:
-        visible = [name for name in self._models if caller.may_use(name)]
-        info = self._served(model, visible).info()
+        info = self._told(self._served(model, caller), self._default())
         if not caller.may_use(info.name):
             raise ModelNotAllowed({"model": model})
         return info
 
-    def _served(self, model: str, visible: Iterable[str]) -> ServedModel:
-        served = self._models.get(model)
-        if served is None:
-            raise _not_found(model, visible)
-        return served
+    def _told(self, served: ServedModel, default: str) -> ModelInfo:
+        """What callers see of a model."""
+        info = served.info()
+        return replace(info, is_default=info.name == default)
 
-    def _sources(self) -> tuple[ModelSource, ...]:
-        kinds = [served.info().source for served in self._models.values()]
-        return tuple(ModelSource(kind, kinds.count(kind), self._read_at) for kind in ModelSourceKind if kind in kinds)
+    def _find(self, model: str) -> ServedModel | None:
+        return next((found for source in self._sources if (found := source.models().get(model)) is not None), None)
+
+    def _served(self, model: str, caller: Caller = ANONYMOUS) -> ServedModel:
+        """A model by its name; what is not found is hinted at only with what the caller may use."""
+        served = self._find(model)
+        if served is None and not self._all_read():
+            raise ModelsNotListed(model=model)
+        if served is None:
+            raise _not_found(model, filter(caller.may_use, self._merged()))
+        return served
 
 
 def _needs(request: CompletionRequest) -> Iterator[tuple[str, Capability]]:

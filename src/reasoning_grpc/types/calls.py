@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reasoning_grpc.types.models import Secret
 from reasoning_grpc.types.routing import RouteDecision
 from reasoning_grpc.types.usage import Attempt, Cost, FinishReason, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and what they may use; None: everything."""
+    """Who calls, what they may use, and with which key."""
 
     name: str
     allowed_models: frozenset[str] | None = None
+    """None: all."""
+    upstream_key: Secret | None = None
+    """What a LiteLLM proxy gets instead of the server's own key; None: the server's own."""
 
     def may_use(self, model: str) -> bool:
         """Whether this caller may use the model of this name."""

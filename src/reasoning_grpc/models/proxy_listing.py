@@ -1,0 +1,119 @@
+"""`ProxyListing`: asks a LiteLLM proxy which models it has."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import aiohttp
+
+from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
+from reasoning_grpc.errors import UpstreamTimeout
+from reasoning_grpc.litellm_model.answers import MalformedAnswer
+from reasoning_grpc.litellm_model.failures import upstream_error
+from reasoning_grpc.litellm_model.wire import HttpFailure
+from reasoning_grpc.models.proxy_facts import models_of_info, models_of_list
+from reasoning_grpc.models.sources import ServedModel
+from reasoning_grpc.types import Deployment, ModelInfo
+
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of a list: a model takes 7 KB, and a wildcard of the proxy stands for hundreds of them."""
+_NOT_FOR_US: Final = frozenset({400, 401, 403, 404, 405, 410, 501})
+"""Statuses of `/model/info` after which the plain list may still be served: it is not there, or not with this key."""
+
+
+class ListedModel:
+    """A model that the proxy lists, reached through the proxy."""
+
+    def __init__(self, info: ModelInfo, proxy: ProxyEntry) -> None:
+        self._info: Final = info
+        self._deployment: Final = Deployment(
+            name=info.name,
+            litellm_model=f"{PROXY_PREFIX}{info.name}",
+            api_base=proxy.api_base,
+            api_key=proxy.api_key,
+        )
+
+    def info(self) -> ModelInfo:
+        """See `ServedModel.info`."""
+        return self._info
+
+    def deployment(self) -> Deployment:
+        """See `ServedModel.deployment`."""
+        return self._deployment
+
+
+class ProxyListing:
+    """Reads the list over one connection of its own, so that calls and lists never wait for each other."""
+
+    def __init__(self, proxy: ProxyEntry, *, timeout_seconds: float) -> None:
+        self._proxy = proxy
+        self._timeout_seconds = timeout_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def read(self) -> Mapping[str, ServedModel]:
+        """See `ModelListing.read`."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                infos = await self._infos()
+        except TimeoutError as exc:
+            raise UpstreamTimeout(model="") from exc
+        except (HttpFailure, MalformedAnswer, aiohttp.ClientError, ConnectionError) as exc:
+            nobody = Deployment(name="", litellm_model=PROXY_PREFIX, api_base=self._proxy.api_base)
+            error = upstream_error(exc, nobody, reached=True)
+            if error is None:
+                raise
+            raise error from exc
+        return {name: ListedModel(info, self._proxy) for name, info in infos.items()}
+
+    async def aclose(self) -> None:
+        """See `ModelListing.aclose`."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _infos(self) -> dict[str, ModelInfo]:
+        """From the list with limits and prices; from the plain one where that is not served."""
+        try:
+            return models_of_info(await self._body("/model/info"))
+        except MalformedAnswer:
+            pass
+        except HttpFailure as exc:
+            if exc.status not in _NOT_FOR_US:
+                raise
+        return models_of_list(await self._body("/models"))
+
+    async def _body(self, path: str) -> bytes:
+        """What a GET brings. Raises HttpFailure, MalformedAnswer, and aiohttp's errors."""
+        key = self._proxy.api_key
+        headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+        url = f"{self._proxy.api_base}{path}"
+        async with self._open_session().get(url, headers=headers, allow_redirects=False) as response:
+            body = await _bounded(response)
+        if response.status == 404:
+            raise MalformedAnswer("there is no such list")
+        if response.status != 200:
+            raise HttpFailure(response.status, response.headers, body)
+        return body
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=1),
+                headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"},
+                timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return self._session
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while data := await response.content.readany():
+        pieces.append(data)
+        size += len(data)
+        if size > _MOST_BYTES:
+            raise MalformedAnswer("the list is too long")
+    return b"".join(pieces)

@@ -1,0 +1,398 @@
+"""Through a real LiteLLM proxy: what it passes on, what it hides, and what happens when it goes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.config import CallerEntry, ProxyEntry, token_hash
+from reasoning_grpc.types import Secret
+from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, usage_pb2
+from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.litellm_proxy import FORBIDDEN_KEY, SERVER_KEY, UPSTREAM_KEY, VIRTUAL_KEY, LiteLLMProxy
+from tests.support.serving import RunningServer, config_for, model_entry, serving
+from tests.support.upstream import PATIENCE_SECONDS, UPSTREAM_SECRET, FakeToolCall, FakeUpstream
+
+# One event loop for all tests here: they share the proxy's process and the upstream behind it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TOOL: Final = completion_pb2.Tool(
+    name="weather",
+    description="The weather.",
+    parameters_schema='{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}',
+)
+SCHEMA: Final = {
+    "type": "object",
+    "properties": {"mode": {"type": "string", "enum": ["direct", "reasoning"]}},
+    "required": ["mode"],
+    "additionalProperties": False,
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def behind() -> AsyncIterator[FakeUpstream]:
+    """The upstream behind the proxy."""
+    async with FakeUpstream() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def proxy(behind: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiteLLMProxy]:
+    """The proxy."""
+    running = LiteLLMProxy(tmp_path_factory.mktemp("litellm-proxy"), behind.api_base)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.kill()
+
+
+@asynccontextmanager
+async def through(
+    proxy: LiteLLMProxy, *entries: Any, key: str = SERVER_KEY, **options: Any
+) -> AsyncIterator[RunningServer]:
+    """A server behind which this proxy is."""
+    options = {"default_model": "fake", **options}
+    entry = ProxyEntry(base_url=proxy.base_url, api_key=Secret(key))
+    async with serving(config_for(*entries, proxy=entry, **options)) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def running(proxy: LiteLLMProxy) -> AsyncIterator[RunningServer]:
+    """A server that knows nothing but the proxy."""
+    async with through(proxy) as server:
+        yield server
+
+
+@pytest.fixture
+def upstream(behind: FakeUpstream) -> FakeUpstream:
+    """The upstream behind the proxy, which has forgotten what other tests asked."""
+    behind.requests.clear()
+    return behind
+
+
+async def failure(call: Any) -> CallFailed:
+    """How a call fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    assert UPSTREAM_SECRET not in str(failed.value)
+    return CallFailed(failed.value)
+
+
+async def test_its_models_are_listed(running: RunningServer) -> None:
+    """Those that chat, with what LiteLLM knows of them."""
+    stub: Any = running.stub
+    page = await stub.ListModels(models_pb2.ListModelsRequest())
+
+    assert list(page.models) == [
+        models_pb2.Model(
+            name="fake",
+            source=models_pb2.MODEL_SOURCE_KIND_PROXY,
+            provider="openai",
+            is_default=True,
+            state=models_pb2.MODEL_STATE_AVAILABLE,
+            limits=models_pb2.ModelLimits(),
+        ),
+        models_pb2.Model(
+            name="impatient",
+            source=models_pb2.MODEL_SOURCE_KIND_PROXY,
+            provider="openai",
+            state=models_pb2.MODEL_STATE_AVAILABLE,
+            limits=models_pb2.ModelLimits(),
+        ),
+        models_pb2.Model(
+            name="team/known",
+            source=models_pb2.MODEL_SOURCE_KIND_PROXY,
+            provider="openai",
+            state=models_pb2.MODEL_STATE_AVAILABLE,
+            capabilities=[
+                models_pb2.MODEL_CAPABILITY_TOOLS,
+                models_pb2.MODEL_CAPABILITY_JSON_OBJECT,
+                models_pb2.MODEL_CAPABILITY_JSON_SCHEMA,
+                models_pb2.MODEL_CAPABILITY_IMAGE_INPUT,
+                models_pb2.MODEL_CAPABILITY_DOCUMENT_INPUT,
+            ],
+            limits=models_pb2.ModelLimits(context_window_tokens=128_000, max_output_tokens=16_384),
+            prices=models_pb2.ModelPrices(
+                input_nano_usd_per_million=150_000_000,
+                cached_input_nano_usd_per_million=75_000_000,
+                output_nano_usd_per_million=600_000_000,
+            ),
+        ),
+    ]
+    assert (page.sources[0].models, page.sources[0].stale) == (3, False)
+
+
+async def test_a_completion(upstream: FakeUpstream, running: RunningServer) -> None:
+    """The answer, its end and its usage are the provider's; the proxy sends its own key on, not ours."""
+    upstream.reply("Hel", "lo")
+
+    answer = await running.client().complete(a_wire_request("What?"))
+
+    assert answer.message.content[0].text == "Hello"
+    assert (answer.model, answer.finish_reason) == ("fake", usage_pb2.FINISH_REASON_STOP)
+    usage = answer.usage
+    assert (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.total_tokens) == (11, 3, 7, 18)
+    assert usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
+    assert not answer.HasField("cost")
+    (request,) = upstream.requests
+    assert request.headers["Authorization"] == f"Bearer {UPSTREAM_KEY}"
+    assert (request.body["model"], request.body["messages"]) == ("fake", [{"role": "user", "content": "What?"}])
+
+
+async def test_a_model_with_a_price_has_a_cost(upstream: FakeUpstream, running: RunningServer) -> None:
+    """At the prices that the proxy lists: 8 tokens of prompt, 3 from the cache, 7 of answer."""
+    upstream.reply("Hello")
+
+    answer = await running.client().complete(a_wire_request(model="team/known"))
+
+    assert answer.cost.total_nano_usd == 8 * 150 + 3 * 75 + 7 * 600
+    assert upstream.requests[0].body["model"] == "gpt-4o-mini"
+
+
+async def test_a_stream_comes_as_it_is_made(upstream: FakeUpstream, running: RunningServer) -> None:
+    """A piece that the upstream has sent arrives before the next one is made."""
+    gate = upstream.gated("one ", "two ", "three")
+    pieces = []
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        gate.open()
+        async for event in running.client().stream(a_wire_request()):
+            if event.WhichOneof("event") == "content_delta":
+                pieces.append(event.content_delta.text)
+                assert gate.steps_sent == len(pieces)
+                gate.open()
+
+    assert pieces == ["one ", "two ", "three"]
+    assert event.completed.finish_reason == usage_pb2.FINISH_REASON_STOP
+
+
+async def test_tools(upstream: FakeUpstream, running: RunningServer) -> None:
+    """Definitions go out as they are; a call comes back with its id, name and arguments."""
+    upstream.reply(tool_calls=[FakeToolCall("call_1", "weather", ('{"city":', ' "Oslo"}'))])
+    choice = completion_pb2.ToolChoice(mode=completion_pb2.TOOL_CHOICE_MODE_REQUIRED)
+
+    answer = await running.client().complete(a_wire_request(tools=[TOOL], tool_choice=choice))
+
+    call = answer.message.content[0].tool_call
+    assert (call.id, call.name, call.arguments) == ("call_1", "weather", '{"city": "Oslo"}')
+    assert answer.finish_reason == usage_pb2.FINISH_REASON_TOOL_CALLS
+    body = upstream.requests[0].body
+    assert body["tool_choice"] == "required"
+    assert body["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "weather",
+                "description": "The weather.",
+                "parameters": json.loads(TOOL.parameters_schema),
+            },
+        }
+    ]
+
+
+@pytest.mark.parametrize("model", ["fake", "team/known"])
+async def test_structured_output(upstream: FakeUpstream, running: RunningServer, model: str) -> None:
+    """The schema reaches the provider as it was given, for models that LiteLLM knows and for others."""
+    upstream.reply('{"mode": ', '"direct"}')
+    json_schema = completion_pb2.JsonSchemaFormat(name="route", schema=json.dumps(SCHEMA), strict=True)
+
+    answer = await running.client().complete(
+        a_wire_request(model=model, response_format=completion_pb2.ResponseFormat(json_schema=json_schema))
+    )
+
+    assert json.loads(answer.message.content[0].text) == {"mode": "direct"}
+    assert upstream.requests[0].body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "route", "schema": SCHEMA, "strict": True},
+    }
+
+
+async def test_a_cancel_reaches_the_upstream(upstream: FakeUpstream, running: RunningServer) -> None:
+    """A caller who leaves in the middle of a stream stops the provider behind the proxy."""
+    gate = upstream.gated("one ", "two ")
+    seen = upstream.disconnects
+    stream: Any = running.stub.StreamComplete(a_stream_request())
+
+    gate.open()
+    while (await stream.read()).WhichOneof("event") != "content_delta":
+        pass
+    stream.cancel()
+
+    await upstream.disconnect(seen + 1)
+    await upstream.idle()
+
+
+async def test_a_slow_upstream_is_left(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
+    """Our own timer ends the call; the proxy goes on until the model's `timeout` there, for nothing was sent yet."""
+    upstream.hang()
+    seen = upstream.disconnects
+
+    async with through(proxy, first_token_timeout_seconds=0.5) as running:
+        failed = await failure(running.stub.Complete(a_wire_request(model="impatient")))
+    await upstream.disconnect(seen + 1)
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT")
+    assert len(upstream.requests) == 1
+
+
+async def test_an_upstream_that_falls_silent_is_left(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
+    """Once a piece was sent, the proxy notices that we have left, and leaves as well."""
+    upstream.hang_after(1)
+    seen = upstream.disconnects
+
+    async with through(proxy, stall_timeout_seconds=0.5) as running:
+        failed = await failure(running.stub.Complete(a_wire_request()))
+    await upstream.disconnect(seen + 1)
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPSTREAM_STALLED")
+    assert len(upstream.requests) == 1
+
+
+async def test_a_proxy_that_waits_no_longer(upstream: FakeUpstream, running: RunningServer) -> None:
+    """Its own timeout has the same reason as ours, and is not tried again."""
+    upstream.hang()
+
+    failed = await failure(running.stub.Complete(a_wire_request(model="impatient")))
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT")
+    assert failed.metadata == {"model": "impatient", "http_status": "408"}
+    assert len(upstream.requests) == 1
+
+
+FAULTS: Final[Mapping[str, tuple[int, dict[str, Any], grpc.StatusCode, str]]] = {
+    "429": (429, {"headers": {"Retry-After": "7"}}, grpc.StatusCode.RESOURCE_EXHAUSTED, "UPSTREAM_RATE_LIMITED"),
+    "500": (500, {}, grpc.StatusCode.UNAVAILABLE, "UPSTREAM_ERROR"),
+    "503": (503, {}, grpc.StatusCode.UNAVAILABLE, "UPSTREAM_OVERLOADED"),
+    "400": (400, {}, grpc.StatusCode.INVALID_ARGUMENT, "UPSTREAM_REJECTED_REQUEST"),
+    "context": (
+        400,
+        {"code": "context_length_exceeded"},
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "CONTEXT_WINDOW_EXCEEDED",
+    ),
+    "401 behind it": (401, {}, grpc.StatusCode.INTERNAL, "UPSTREAM_CREDENTIALS_REJECTED"),
+}
+"""What the provider answers to the proxy, and how our call ends."""
+
+
+@pytest.mark.parametrize(("status", "options", "code", "reason"), FAULTS.values(), ids=FAULTS)
+async def test_a_failure_behind_it(
+    proxy: LiteLLMProxy,
+    upstream: FakeUpstream,
+    status: int,
+    options: dict[str, Any],
+    code: grpc.StatusCode,
+    reason: str,
+) -> None:
+    """It keeps its reason on the way through the proxy, which does not ask again, and no text of it comes along."""
+    upstream.fail(status, **options)
+
+    async with through(proxy, max_retries=0) as running:
+        failed = await failure(running.stub.Complete(a_wire_request()))
+
+    assert (failed.code, failed.reason) == (code, reason)
+    assert failed.retry_after_seconds == (7 if status == 429 else None)
+    assert len(upstream.requests) == 1
+
+
+async def test_it_hides_a_stream_that_was_cut(upstream: FakeUpstream, running: RunningServer) -> None:
+    """It makes up a `stop` and a usage for what broke off, so that we cannot tell; see the README."""
+    upstream.chunks({"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hel"}}]})
+
+    answer = await running.client().complete(a_wire_request())
+
+    assert answer.message.content[0].text == "Hel"
+    assert answer.finish_reason == usage_pb2.FINISH_REASON_STOP
+    assert answer.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
+
+
+async def test_a_model_that_it_does_not_have(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
+    """Not listed, it is not found; configured all the same, the entry is the operator's to mend."""
+    entry = model_entry(f"{proxy.base_url}/v1", "wrong", litellm_model="litellm_proxy/nope", api_key=Secret(SERVER_KEY))
+
+    async with through(proxy, entry) as running:
+        unknown = await failure(running.stub.Complete(a_wire_request(model="nope")))
+        missing = await failure(running.stub.Complete(a_wire_request(model="wrong")))
+
+    assert (unknown.code, unknown.reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
+    assert (missing.code, missing.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "UPSTREAM_MODEL_MISSING")
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("key", ["sk-wrong", FORBIDDEN_KEY, ""], ids=["401", "403", "none"])
+async def test_a_wrong_key_of_the_server(proxy: LiteLLMProxy, upstream: FakeUpstream, key: str) -> None:
+    """Nothing is listed, with the reason; a call ends in a failure that is the operator's."""
+    entry = model_entry(f"{proxy.base_url}/v1", "fake", litellm_model="litellm_proxy/fake", api_key=Secret(key))
+
+    async with through(proxy, entry, key=key) as running:
+        stub: Any = running.stub
+        page = await stub.ListModels(models_pb2.ListModelsRequest())
+        failed = await failure(running.stub.Complete(a_wire_request()))
+
+    assert page.sources[1] == models_pb2.ModelSource(
+        kind=models_pb2.MODEL_SOURCE_KIND_PROXY,
+        stale=True,
+        failure=errors_pb2.ERROR_REASON_UPSTREAM_CREDENTIALS_REJECTED,
+    )
+    assert (failed.code, failed.reason) == (grpc.StatusCode.INTERNAL, "UPSTREAM_CREDENTIALS_REJECTED")
+    assert upstream.requests == []
+
+
+async def test_callers_with_keys_of_their_own(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
+    """A right one is served; one that the proxy refuses is the caller's failure."""
+    keys = {"alice": VIRTUAL_KEY, "bob": "sk-virtual-key-that-was-revoked", "eve": FORBIDDEN_KEY}
+    callers = {
+        name: CallerEntry(name=name, token_hash=token_hash(name), upstream_key=Secret(key))
+        for name, key in keys.items()
+    }
+
+    async with through(proxy, callers=callers) as running:
+        stub: Any = running.stub
+        answer = await stub.Complete(a_wire_request(), metadata=(("authorization", "Bearer alice"),))
+        refused = [
+            await failure(stub.Complete(a_wire_request(), metadata=(("authorization", f"Bearer {name}"),)))
+            for name in ("bob", "eve")
+        ]
+
+    assert answer.model == "fake"
+    assert [(one.code, one.reason) for one in refused] == [
+        (grpc.StatusCode.PERMISSION_DENIED, "UPSTREAM_KEY_REJECTED")
+    ] * 2
+    assert len(upstream.requests) == 1
+
+
+async def test_a_proxy_that_goes_and_comes_back(proxy: LiteLLMProxy) -> None:
+    """Killed under a running server: the list is stale and still there, calls fail by name; both recover."""
+    async with through(proxy, discovery_ttl_seconds=0.1, max_retries=0) as running:
+        stub: Any = running.stub
+        before = await listed_when(running, stale=False)
+
+        await proxy.kill()
+        during = await listed_when(running, stale=True)
+        failed = await failure(stub.Complete(a_wire_request()))
+        await proxy.start()
+        after = await listed_when(running, stale=False)
+        answer = await running.client().complete(a_wire_request())
+
+    assert during.models == before.models == after.models
+    assert during.sources[0].failure == errors_pb2.ERROR_REASON_UPSTREAM_UNREACHABLE
+    assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNREACHABLE")
+    assert answer.message.content[0].text == "Hello world"
+
+
+async def listed_when(running: RunningServer, *, stale: bool) -> models_pb2.ListModelsResponse:
+    """The first list whose source is as fresh as this."""
+    stub: Any = running.stub
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            page: models_pb2.ListModelsResponse = await stub.ListModels(models_pb2.ListModelsRequest())
+            if page.sources[0].stale == stale:
+                return page
