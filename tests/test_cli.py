@@ -661,3 +661,42 @@ async def test_the_help_has_every_command_and_option() -> None:
         assert f"  {option.flag}" in serve.out
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err.endswith("reasoning-grpc ask: error: the following arguments are required: prompt\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "complaint"),
+    [
+        pytest.param(
+            ["--tls-key", "key.pem"],
+            {},
+            2,
+            "--tls-certificate and --tls-key go together",
+            id="a key without certificate",
+        ),
+        pytest.param(
+            ["--tls-certificate", "c.pem"],
+            {},
+            2,
+            "--tls-certificate and --tls-key go together",
+            id="the other way round",
+        ),
+        pytest.param([], {"REASONING_TOKEN": "a\nb"}, 2, "the token is not one line of ASCII text", id="two lines"),
+        pytest.param([], {"REASONING_TOKEN": "töken"}, 2, "the token is not one line of ASCII text", id="not ASCII"),
+    ],
+)
+async def test_flags_that_cannot_be_used(
+    arguments: list[str], variables: dict[str, str], code: int, complaint: str
+) -> None:
+    """One line says why, before anything is sent; a key alone does not mean plain text."""
+    done = await run("ask", "--target", "127.0.0.1:1", *arguments, "hi", variables=variables)
+
+    assert (done.code, done.out, done.err) == (code, "", f"reasoning-grpc: {complaint}\n")
+
+
+async def test_a_number_that_has_no_room() -> None:
+    """It is told in one line, without a traceback."""
+    done = await run("ask", "--target", "127.0.0.1:1", "--max-output-tokens", "99999999999", "hi")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("reasoning-grpc: the request cannot be sent: ")
+    assert done.err.count("\n") == 1

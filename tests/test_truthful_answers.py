@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.v1 import completion_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, messages_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
@@ -162,3 +162,29 @@ async def test_a_compressed_error_is_read(upstream: FakeUpstream, running_server
         await running_server.client().complete(a_wire_request())
 
     assert failed.value.reason == "UPSTREAM_QUOTA_EXHAUSTED"
+
+
+async def test_labels_are_in_the_log(running_server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    """They are the caller's own, and one line a call has them."""
+    caplog.set_level("INFO", "reasoning_grpc.calls")
+
+    await running_server.client().complete(a_wire_request(labels={"team": "billing"}))
+
+    assert [vars(record)["labels"] for record in caplog.records if record.name == "reasoning_grpc.calls"] == [
+        {"team": "billing"}
+    ]
+
+
+async def test_redacted_reasoning_that_is_not_ours_is_refused(
+    upstream: FakeUpstream, running_server: RunningServer
+) -> None:
+    """It is not sent on otherwise than it came."""
+    request = a_wire_request()
+    request.messages.add(role=messages_pb2.ROLE_ASSISTANT).content.add().reasoning.redacted = b"\xff\xfe"
+
+    with pytest.raises(CallFailed) as failed:
+        await running_server.client().complete(request)
+
+    assert failed.value.reason == "INVALID_FIELD"
+    assert [violation.field for violation in failed.value.violations] == ["messages[1].content[0].reasoning.redacted"]
+    assert upstream.requests == []

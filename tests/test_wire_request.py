@@ -361,6 +361,24 @@ BY_PREFIX: Final[dict[str, tuple[str, Json, Json]]] = {
         },
     ),
     "cache-openai": ("openai", {"messages": [CACHED]}, {"messages": UNCACHED_WIRE}),
+    "cache-of-an-answer-and-a-result-litellm_proxy": (
+        "litellm_proxy",
+        {
+            "messages": [
+                _message(ROLE_ASSISTANT, Part(text="yes", cache=True)),
+                _message(ROLE_TOOL, Part(tool_result=ToolResult(call_id="c1", content="4"), cache=True)),
+            ]
+        },
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "content": [{"type": "text", "text": "yes", "cache_control": {"type": "ephemeral"}}],
+                },
+                {"role": "tool", "tool_call_id": "c1", "content": "4", "cache_control": {"type": "ephemeral"}},
+            ]
+        },
+    ),
     "cache-custom_openai": ("custom_openai", {"messages": [CACHED]}, {"messages": UNCACHED_WIRE}),
     "cache-litellm_proxy": (
         "litellm_proxy",

@@ -16,8 +16,9 @@ class AnswerView:
     So the answer alone goes into a pipe or a file.
     """
 
-    def __init__(self) -> None:
-        self._answer = _Console(highlight=False, markup=False, soft_wrap=True)
+    def __init__(self, answer: Console | None = None) -> None:
+        """`answer` is where the answer goes, when it is not standard output."""
+        self._answer = answer or _Console(highlight=False, markup=False, soft_wrap=True)
         self._aside = _Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._open_line: Console | None = None
 
