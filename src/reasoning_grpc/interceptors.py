@@ -179,10 +179,9 @@ def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> Sequence[tuple[str
     return tuple(context.invocation_metadata() or ())
 
 
-def _asked_request_id(request: Message) -> str:
+def _asked_request_id(request: Any) -> str:
     """The request id in the message itself, where it has one that is valid."""
-    fields = request.DESCRIPTOR.fields_by_name
-    inner = getattr(request, "request") if "request" in fields else request  # noqa: B009 - not of every Message
+    inner = getattr(request, "request", request)
     asked = getattr(inner, "request_id", "")
     return asked if REQUEST_ID.fullmatch(asked) else ""
 

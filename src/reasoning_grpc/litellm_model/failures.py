@@ -46,9 +46,6 @@ from reasoning_grpc.types import Deployment
 MAX_RETRY_AFTER_SECONDS: Final = 300.0
 """A longer Retry-After is passed on as this."""
 
-REFUSED: Final = frozenset({400, 404, 413, 422})
-"""Statuses of a request that the upstream has read and refused, so that its words can be trusted to say why."""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -58,7 +58,7 @@ _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "
 
 def completion_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """The arguments of `litellm.acompletion` that say what is asked: model, messages and parameters."""
-    provider = deployment.litellm_model.partition("/")[0]
+    provider = deployment.provider
     arguments: dict[str, Any] = {
         "model": deployment.litellm_model,
         "messages": _wire_messages(call, deployment, provider),

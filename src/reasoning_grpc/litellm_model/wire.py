@@ -215,8 +215,7 @@ class WireCall:
     @property
     def api_base(self) -> str:
         """Where the upstream is."""
-        prefix = self._deployment.litellm_model.partition("/")[0]
-        return (self._deployment.api_base or OWN_WIRE_API_BASES[prefix]).rstrip("/")
+        return (self._deployment.api_base or OWN_WIRE_API_BASES[self._deployment.provider]).rstrip("/")
 
     def _headers(self) -> dict[str, str]:
         headers = {

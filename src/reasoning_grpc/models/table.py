@@ -135,8 +135,13 @@ class ModelTable:
         """The model for requests that name none; empty when there is none."""
         if self._configured_default or not self._all_read():
             return self._configured_default
-        models = self._merged()
-        return next(iter(models)) if len(models) == 1 else ""
+        names: set[str] = set()
+        for source in self._sources:
+            for name in source.models():
+                names.add(name)
+                if len(names) > 1:  # known without going through a proxy's thousands, on every call
+                    return ""
+        return next(iter(names), "")
 
     def _default_or_refuse(self) -> str:
         if default := self._default():

@@ -132,3 +132,8 @@ class Deployment:
     sampling: Sampling = field(default_factory=Sampling)
     """Values for what a request leaves unset."""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def provider(self) -> str:
+        """litellm's prefix of the model, such as "openai"."""
+        return self.litellm_model.partition("/")[0]
