@@ -543,9 +543,6 @@ CONTRADICTIONS = [
         A_MODEL + 'fallback_models = ["m"]', {}, ["models.m.fallback_models: 'm' is not another model"], id="itself"
     ),
     pytest.param(
-        A_MODEL + 'fallback_models = ["n"]', {}, ["models.m.fallback_models: 'n' is not another model"], id="nobody"
-    ),
-    pytest.param(
         f'[callers.a]\ntoken_hash = "{HASH}"\n[callers.b]\ntoken_hash = "{HASH}"',
         {},
         ["callers: two have the same token_hash"],
@@ -788,6 +785,16 @@ WIRING = [
         ),
         ["callers.a.allowed_models: 'n' is not a model", "callers.a.allowed_models: 'x' is not a model"],
         id="a caller of unknown models",
+    ),
+    pytest.param(
+        config_for(model_entry(API_BASE, "m", fallback_models=("n",))),
+        ["models.m.fallback_models: 'n' is not another model"],
+        id="nobody to fall back on",
+    ),
+    pytest.param(
+        config_for(model_entry(API_BASE, "m", fallback_models=(MODEL_NAME,)), embedded=EmbeddedUse.ON),
+        [],
+        id="the embedded model to fall back on",
     ),
     pytest.param(
         config_for(

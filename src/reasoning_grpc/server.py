@@ -57,6 +57,9 @@ def config_problems(config: Config) -> list[str]:
         problems.append(f"default_model: {default!r} is not a model of this configuration")
     if not default and not config.runs_embedded and len(names) > 1:
         problems.append("default_model: is missing; there are several models")
+    for entry in config.models.values():
+        strangers = [name for name in entry.fallback_models if name not in names]
+        problems += [f"models.{entry.name}.fallback_models: {name!r} is not another model" for name in strangers]
     for caller in config.callers.values():
         unknown = sorted((caller.allowed_models or frozenset()) - names)
         problems += [f"callers.{caller.name}.allowed_models: {name!r} is not a model" for name in unknown]

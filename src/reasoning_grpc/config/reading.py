@@ -183,12 +183,11 @@ def _check_range(option: Option, value: float) -> None:
 def _contradictions(config: Config) -> list[str]:
     """What single values cannot show."""
     settings, problems = config.settings, []
-    for entry in config.models.values():
-        problems += [
-            f"models.{entry.name}.fallback_models: {fallback!r} is not another model"
-            for fallback in entry.fallback_models
-            if fallback == entry.name or (fallback not in config.models and config.proxy is None)
-        ]
+    problems += [
+        f"models.{entry.name}.fallback_models: {entry.name!r} is not another model"
+        for entry in config.models.values()
+        if entry.name in entry.fallback_models
+    ]
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         problems.append("tls_certificate and tls_key: give both or neither")
     if settings.tls_client_ca and not settings.tls_certificate:
