@@ -16,6 +16,18 @@ PROXY_URL_VARIABLE: Final = "LITELLM_BASE_URL"
 PROXY_KEY_VARIABLE: Final = "LITELLM_API_KEY"
 PROXY_PREFIX: Final = "litellm_proxy/"
 """litellm's prefix for models behind a LiteLLM proxy."""
+LITELLM_PARAMS: Final = (
+    "api_version",
+    "aws_profile_name",
+    "aws_region_name",
+    "aws_role_name",
+    "aws_session_name",
+    "project_id",
+    "region_name",
+    "vertex_location",
+    "vertex_project",
+)
+"""Arguments of litellm that name a place or an account of a cloud. Keys are none of them: they come from variables."""
 _KEY: Final = re.compile(r"[!-~]+")
 _NANO: Final = 1_000_000_000
 _MOST_TOKENS: Final = 2**31 - 1
@@ -41,6 +53,8 @@ class ModelEntry:
     """Names that a request's `provider_options` may use."""
     system_prompt: str = ""
     defaults: Sampling = field(default_factory=Sampling)
+    litellm_params: Mapping[str, str] = field(default_factory=dict)
+    """What litellm must know of the provider beside address and key: those of `LITELLM_PARAMS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +163,7 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
         read.problem("", "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first")
     api_key = _key(read, "api_key_env", environment)
     defaults = read.table("defaults")
+    litellm_params = read.table("litellm_params")
     entry = ModelEntry(
         name=name,
         litellm_model=_checked(
@@ -175,8 +190,10 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
             top_k=defaults.whole("top_k"),
             max_output_tokens=defaults.whole("max_output_tokens"),
         ),
+        litellm_params={name: value for name in LITELLM_PARAMS if (value := litellm_params.text(name))},
     )
     defaults.finish()
+    litellm_params.finish()
     read.finish()
     return entry
 

@@ -1,25 +1,29 @@
-"""`LiteLLMModel`: a `LanguageModel` through `litellm.acompletion` over our own wire."""
+"""`LiteLLMModel`: a `LanguageModel` through `litellm.acompletion`, whichever way it goes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
-
-import msgspec
+from functools import partial
+from typing import Any, Final, Protocol
 
 from reasoning_grpc.errors import ReasoningError, UpstreamError
 from reasoning_grpc.events import Delta, ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import failures, library
-from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, joined
+from reasoning_grpc.litellm_model.answers import AnswerReader
+from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
+from reasoning_grpc.litellm_model.own_wire import own_deltas
+from reasoning_grpc.litellm_model.plain import PlainAnswer
+from reasoning_grpc.litellm_model.providers import CLIENTS_REFUSED, OWN_CREDENTIALS
+from reasoning_grpc.litellm_model.relay import relayed
 from reasoning_grpc.litellm_model.request import completion_arguments
-from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder
-from reasoning_grpc.litellm_model.wire import Wire, WireCall, WireLimits
+from reasoning_grpc.litellm_model.wire import Exchange, Wire, WireLimits
+from reasoning_grpc.litellm_model.witness import Witness
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
 from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Text
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
 
-_EVENT_STREAM_TYPES = frozenset({"", "text/event-stream", "text/plain", "application/octet-stream"})
+_OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 
 
 class ModelDirectory(Protocol):
@@ -35,7 +39,7 @@ class ModelDirectory(Protocol):
 
 
 class LiteLLMModel:
-    """Calls models through litellm: it maps the request, our own wire carries it."""
+    """Calls models through litellm: it maps the request, our own connections carry it where it lets us."""
 
     def __init__(self, directory: ModelDirectory, limits: WireLimits) -> None:
         self._directory = directory
@@ -44,22 +48,24 @@ class LiteLLMModel:
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. One attempt, without timers of ours but the connect timeout."""
         deployment = self._directory.deployment(call.model, context.caller)
-        wire = self._wire.call(deployment, context.request_id)
-        reader = AnswerReader()
+        exchange = self._wire.exchange(_headers(deployment, context))
+        answer = _Answer(call, deployment, exchange)
         try:
-            await self._open(wire, call, deployment)
-            async with aclosing(self._deltas(wire, reader)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            await answer.open()
+            async with aclosing(answer.deltas()) as deltas:
+                async for delta in deltas:
+                    yield delta
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:
-            error = failures.upstream_error(exc, deployment, reached=wire.sent)
+            error = failures.upstream_error(exc, deployment, reached=answer.reached)
             if error is None:
                 raise
-            raise _with_usage(error, reader, call) from exc
+            raise _with_usage(error, answer.reader, call) from exc
         finally:
-            wire.close()  # here, not at collection time, so that the upstream stops billing
+            exchange.close()  # here, not at collection time, so that the upstream stops billing
+            await answer.aclose()
+        reader = answer.reader
         if reader.finish_reason is None:
             cut = failures.truncated_stream if reader.saw_anything else failures.empty_response
             raise _with_usage(cut(deployment), reader, call)
@@ -68,7 +74,7 @@ class LiteLLMModel:
             finish_reason=reader.finish_reason,
             provider_finish_reason=reader.provider_finish_reason,
             usage=reader.usage(estimated_prompt_tokens(call)),
-            upstream_seconds=wire.waited_seconds,
+            upstream_seconds=answer.waited_seconds,
         )
 
     def describe(self, model: str) -> ModelInfo:
@@ -84,38 +90,96 @@ class LiteLLMModel:
         await library.load()
         nowhere = Deployment(name="warm-up", litellm_model="openai/warm-up", api_base="http://127.0.0.1:0/v1")
         call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-        await self._open(self._wire.dry_call(nowhere), call, nowhere)
+        await _Answer(call, nowhere, self._wire.dry_exchange()).open()
 
     async def aclose(self) -> None:
         """See `LanguageModel.aclose`."""
         await self._wire.aclose()
 
-    async def _open(self, wire: WireCall, call: ModelCall, deployment: Deployment) -> None:
-        await library.acompletion(
-            **completion_arguments(call, deployment),
-            client=wire,
-            stream=True,
-            stream_options={"include_usage": True},
-            api_key="not-here",  # without one, litellm would take a real one from the environment
-            api_base=wire.api_base,
-        )
-        if not wire.taken:
-            raise RuntimeError(f"litellm did not take our client for {deployment.litellm_model!r}")
 
-    async def _deltas(self, wire: WireCall, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
-        if wire.content_type == "application/json":
-            for delta in joined(reader.read(await _whole_body(wire))):
-                yield delta
-            return
-        if wire.content_type not in _EVENT_STREAM_TYPES:
-            raise MalformedAnswer("the answer is neither an event stream nor JSON")
-        async with aclosing(_event_batches(wire, reader)) as batches:
-            async for batch in batches:
-                deltas, failure = _read_batch(batch, reader)
-                for delta in joined(deltas):
-                    yield delta
-                if failure is not None:
-                    raise failure
+class _Answer:
+    """One call and its answer, read by us or by litellm."""
+
+    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange) -> None:
+        self._call = call
+        self._deployment = deployment
+        self._exchange = exchange
+        self._witness = Witness()
+        self._client: ExchangeClient | None = None
+        self._plain: PlainAnswer | None = None
+        self._opening_seconds = 0.0
+        self.reader = AnswerReader()
+
+    async def open(self) -> None:
+        """Sends the request; returns when the answer begins. Raises litellm's exceptions, and ours in their chain."""
+        deployment = self._deployment
+        arguments = completion_arguments(self._call, deployment) | _address(deployment)
+        if deployment.provider not in CLIENTS_REFUSED:
+            self._client = self._new_client()
+            arguments["client"] = self._client
+        started = asyncio.get_running_loop().time()
+        stream = await library.acompletion(**arguments, stream=True, stream_options={"include_usage": True})
+        self._opening_seconds = asyncio.get_running_loop().time() - started
+        if self._used_as is not Shape.OPENAI:
+            self._plain = PlainAnswer(stream, self._witness)
+
+    def deltas(self) -> AsyncGenerator[Delta, None]:
+        """The answer's deltas; the reader knows finish reason and usage when they end."""
+        return own_deltas(self._exchange, self.reader) if self._plain is None else self._plain.deltas(self.reader)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the upstream may have got the request."""
+        return self._exchange.sent or (self._used_as is None and self._plain is not None)
+
+    @property
+    def waited_seconds(self) -> float:
+        """Time spent waiting for the upstream; for litellm too, where the connection is its own."""
+        if self._used_as is not None or self._plain is None:
+            return self._exchange.waited_seconds
+        return self._opening_seconds + self._plain.waited_seconds
+
+    async def aclose(self) -> None:
+        """Stops litellm's reading, if it reads."""
+        if self._plain is not None:
+            await self._plain.aclose()
+
+    @property
+    def _used_as(self) -> Shape | None:
+        return None if self._client is None else self._client.used_as
+
+    def _new_client(self) -> ExchangeClient:
+        make: type[ExchangeClient] = library.http_handler_class(ExchangeClient)
+        return make(
+            self._exchange, partial(relayed, witness=self._witness), address=partial(_openai_address, self._deployment)
+        )
+
+
+def _headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
+    return {
+        "X-Client-Request-Id": context.request_id,  # what OpenAI calls the client's own id; others ignore it
+        **deployment.headers,
+    }
+
+
+def _address(deployment: Deployment) -> dict[str, Any]:
+    """Where litellm sends a call, and the key that goes there."""
+    address: dict[str, Any] = dict(deployment.litellm_params)
+    if deployment.api_base:
+        address["api_base"] = deployment.api_base
+    if deployment.api_key:
+        address["api_key"] = deployment.api_key.reveal()
+    elif deployment.api_base and deployment.provider not in OWN_CREDENTIALS:
+        address["api_key"] = "not-here"  # without one, litellm would send one of the environment there
+    return address
+
+
+def _openai_address(deployment: Deployment) -> tuple[str, str]:
+    """The api base and the key of a call in the OpenAI protocol."""
+    if deployment.api_base:
+        return deployment.api_base, deployment.api_key.reveal()
+    api_base, key = library.default_address(deployment.litellm_model)
+    return api_base or _OPENAI_API_BASE, deployment.api_key.reveal() or key
 
 
 def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
@@ -123,63 +187,3 @@ def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) ->
     if isinstance(error, UpstreamError) and reader.has_usage:
         error.usage = reader.usage(estimated_prompt_tokens(call))
     return error
-
-
-def _read_batch(batch: list[bytes], reader: AnswerReader) -> tuple[list[Delta], Exception | None]:
-    """The deltas of these events up to one that cannot be read; what came before it is not lost."""
-    deltas: list[Delta] = []
-    try:
-        for event in batch:
-            deltas += reader.read(event)
-    except (MalformedAnswer, ErrorInAnswer) as exc:
-        return deltas, exc
-    return deltas, None
-
-
-async def _whole_body(wire: WireCall) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while data := await wire.read():
-        pieces.append(data)
-        size += len(data)
-        if size > wire.limits.max_event_bytes:
-            raise MalformedAnswer("the answer is too long")
-    body = b"".join(pieces)
-    # Nothing at all is an empty answer, not a malformed one.
-    return body or msgspec.json.encode({"choices": []})
-
-
-async def _event_batches(wire: WireCall, reader: AnswerReader) -> AsyncGenerator[list[bytes], None]:
-    """The events that each network read completes, up to `[DONE]` or the end of the body.
-
-    Once the finish reason is there, the answer is whole: what is still to come, usage
-    and the end of the body, is waited for only so long, and may fail.
-    """
-    limits = wire.limits
-    decoder = EventStreamDecoder(max_event_bytes=limits.max_event_bytes)
-    done = False
-    wait_until: float | None = None
-    while True:
-        if done or reader.finish_reason is not None:
-            wait_until = wait_until or asyncio.get_running_loop().time() + limits.trailer_seconds
-            data = await _read_trailer(wire, wait_until)
-        else:
-            data = await wire.read()
-        # After the finish reason half an event may be left over: it is nothing of the answer.
-        whole = bool(data) or reader.finish_reason is not None
-        batch = decoder.feed(data) if whole else decoder.finish()
-        if not done and batch:
-            done = DONE in batch
-            yield batch[: batch.index(DONE)] if done else batch
-        if decoder.failure is not None and not done:
-            raise decoder.failure
-        if not data or (done and wire.at_end):
-            return
-
-
-async def _read_trailer(wire: WireCall, wait_until: float) -> bytes:
-    try:
-        async with asyncio.timeout_at(wait_until):
-            return await wire.read()
-    except (TimeoutError, *failures.BROKEN_READS):
-        return b""

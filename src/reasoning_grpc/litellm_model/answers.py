@@ -93,7 +93,10 @@ class AnswerReader:
 
     def read(self, event: bytes) -> list[Delta]:
         """The deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
-        answer = _decode(event)
+        return self.read_answer(decoded_event(event))
+
+    def read_answer(self, answer: object) -> list[Delta]:
+        """The deltas of one event whose JSON is decoded. Raises MalformedAnswer and ErrorInAnswer."""
         if not isinstance(answer, dict):
             raise MalformedAnswer("an event is no object")
         if answer.get("error"):
@@ -304,7 +307,8 @@ def _one(run: list[Delta]) -> Delta:
             return ToolCallDelta(first.call_id, first.index, name, arguments, signature)
 
 
-def _decode(event: bytes) -> object:
+def decoded_event(event: bytes) -> object:
+    """The JSON of an event, fit for protobuf. Raises MalformedAnswer."""
     try:
         return msgspec.json.decode(event)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -10,7 +10,9 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 _SETTINGS: Final = {
     # The price map comes from the package; without this, litellm fetches it when imported.
@@ -62,6 +64,21 @@ async def acompletion(**arguments: Any) -> Any:
 
 
 @cache
+def http_handler_class(base: type[T]) -> type[T]:
+    """A class that is `base`, and that litellm takes for one of its `AsyncHTTPHandler`s."""
+    litellm()
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+
+    return type(f"HttpHandler{base.__name__}", (base, AsyncHTTPHandler), {})
+
+
+def default_address(litellm_model: str) -> tuple[str, str]:
+    """The api base and the key that litellm has for a model's provider, from its tables and variables; or empty."""
+    _, _, key, api_base = litellm().get_llm_provider(litellm_model)
+    return api_base or "", key or ""
+
+
+@cache
 def _quiet_logging() -> Callable[[str, list[dict[str, Any]]], Any]:
     """A maker of litellm `Logging` objects whose hooks do nothing: no callbacks, no cost, no content kept."""
     litellm()
@@ -80,7 +97,7 @@ def _quiet_logging() -> Callable[[str, list[dict[str, Any]]], Any]:
     quiet_class = type("QuietLogging", (Logging,), hooks | {"should_run_prompt_management_hooks": no_hooks})
 
     def quiet_logging(model: str, messages: list[dict[str, Any]]) -> Any:
-        return quiet_class(
+        logging = quiet_class(
             model=model,
             messages=messages,
             stream=True,
@@ -90,5 +107,8 @@ def _quiet_logging() -> Callable[[str, list[dict[str, Any]]], Any]:
             function_id="",
             supports_correlation_logging=False,
         )
+        # Where litellm looks for it with providers whose protocol has no such option.
+        logging.stream_options = {"include_usage": True}
+        return logging
 
     return quiet_logging

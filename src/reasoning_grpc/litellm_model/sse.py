@@ -39,19 +39,26 @@ class EventStreamDecoder:
     def _events(self, lines: list[bytes]) -> list[bytes]:
         events: list[bytes] = []
         try:
-            events.extend(event for line in lines if (event := _data(line)) is not None)
+            events.extend(event for line in lines if (event := self._data(line)) is not None)
         except MalformedStream as exc:
             self.failure = exc
         return events
 
+    def _data(self, line: bytes) -> bytes | None:
+        """The data in a line; None when it has none. Raises MalformedStream."""
+        if line.startswith(b"data:"):
+            data = line[5:].strip()
+            if not data:
+                raise MalformedStream("an event is empty")
+            return data
+        line = line.rstrip(b"\r")
+        if not line or line.startswith(b":") or line.partition(b":")[0] in _IGNORED_FIELDS:
+            return None
+        raise MalformedStream("a line is not of an event stream")
 
-def _data(line: bytes) -> bytes | None:
-    if line.startswith(b"data:"):
-        data = line[5:].strip()
-        if not data:
-            raise MalformedStream("an event is empty")
-        return data
-    line = line.rstrip(b"\r")
-    if not line or line.startswith(b":") or line.partition(b":")[0] in _IGNORED_FIELDS:
-        return None
-    raise MalformedStream("a line is not of an event stream")
+
+class LineDecoder(EventStreamDecoder):
+    """The same for a stream whose every line is an event, such as Ollama's."""
+
+    def _data(self, line: bytes) -> bytes | None:
+        return line.strip() or None

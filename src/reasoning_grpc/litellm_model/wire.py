@@ -1,32 +1,24 @@
-"""Our own HTTP client, which litellm is given through its `client=` parameter.
+"""The HTTP of our model calls: one pool of connections for all of them, one exchange a call.
 
-litellm maps model, parameters and provider, and then calls
-`client.chat.completions.with_raw_response.create(**body)`; the socket is ours. So
-statuses are exact, nothing is retried or redirected behind our back, and closing a
-call closes its connection at once. Honoured by litellm 1.106.2 for the prefixes in
-`OWN_WIRE_API_BASES`.
+Statuses are exact, nothing is retried or redirected behind our back, answers are
+bounded, and closing an exchange closes its connection at once.
 """
 
 import asyncio
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final
 
 import aiohttp
-import msgspec
+from multidict import CIMultiDict
+from yarl import URL
 
-from reasoning_grpc.types import Deployment
-
-OWN_WIRE_API_BASES: Final[Mapping[str, str]] = {
-    "openai": "https://api.openai.com/v1",
-    "litellm_proxy": "",
-    "custom_openai": "",
-    "deepinfra": "https://api.deepinfra.com/v1/openai",
-    "perplexity": "https://api.perplexity.ai",
+_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Type": "application/json",
+    "Accept": "text/event-stream, application/json",
+    "User-Agent": "reasoning-grpc",
 }
-"""litellm's prefixes that honour `client=`, with the address they mean when none is given."""
-
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
 _INFLATE_BYTES: Final = 1024 * 1024
@@ -67,13 +59,13 @@ class Wire:
         self.limits = limits
         self._session: aiohttp.ClientSession | None = None
 
-    def call(self, deployment: Deployment, request_id: str) -> "WireCall":
-        """A client object for one call of this deployment; the id is for the upstream's log."""
-        return WireCall(self._open_session(), deployment, request_id, self.limits)
+    def exchange(self, headers: Mapping[str, str]) -> "Exchange":
+        """One exchange, whose request will carry these headers too."""
+        return Exchange(self._open_session(), self.limits, {**headers, "Accept-Encoding": "identity"})
 
-    def dry_call(self, deployment: Deployment) -> "WireCall":
-        """A client object that sends nothing, and whose answer is empty."""
-        return _DryCall(self._open_session(), deployment, "dry", self.limits)
+    def dry_exchange(self) -> "Exchange":
+        """An exchange that sends nothing, and whose answer is empty."""
+        return _DryExchange(self._open_session(), self.limits, {})
 
     async def aclose(self) -> None:
         """Closes every connection."""
@@ -93,15 +85,13 @@ class Wire:
         return self._session
 
 
-class WireCall:
-    """One call of one upstream; what litellm takes for an OpenAI client."""
+class Exchange:
+    """One POST over the pool, and its answer. Closing it stops the upstream."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, deployment: Deployment, request_id: str, limits: WireLimits
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, limits: WireLimits, headers: Mapping[str, str]) -> None:
+        """`headers` go with every request, over those that the sender gives."""
         self._session = session
-        self._deployment = deployment
-        self._request_id = request_id
+        self._headers = headers
         self.limits = limits
         self._response: aiohttp.ClientResponse | None = None
         self._inflate: _Inflater | None = None
@@ -110,46 +100,16 @@ class WireCall:
         """Time spent waiting for the upstream so far."""
         self.sent = False
         """Whether the request may have reached the upstream."""
-        self.taken = False
-        """Whether litellm took this object for its client."""
-        self.api_key = "not-here"  # litellm looks, and logs; the real one goes into our own header alone
 
-    @property
-    def chat(self) -> Self:
-        """The first step of litellm's way to `create`."""
-        return self
-
-    @property
-    def completions(self) -> Self:
-        """The second step."""
-        return self
-
-    @property
-    def with_raw_response(self) -> Self:
-        """The third step."""
-        return self
-
-    async def create(
-        self,
-        *,
-        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our timers are in `resilience`
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **body: Any,
-    ) -> Self:
+    async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Sends the request and returns when the answer's headers are here.
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
-        self.taken = True
-        payload = msgspec.json.encode(body | dict(extra_body or {}))
         started = asyncio.get_running_loop().time()
         try:
             self._response = await self._session.post(
-                f"{self.api_base}/chat/completions",
-                data=payload,
-                headers=self._headers() | dict(extra_headers or {}),
-                allow_redirects=False,
+                url, data=body, headers=_merged(_HEADERS, headers, self._headers), allow_redirects=False
             )
         finally:
             self.waited_seconds += asyncio.get_running_loop().time() - started
@@ -159,16 +119,16 @@ class WireCall:
             self._inflate = _Inflater(encoding)
         if not 200 <= self._response.status < 300:
             raise HttpFailure(self._response.status, self._response.headers, await self._error_body())
-        return self
+
+    @property
+    def status(self) -> int:
+        """Of the answer; 0 before it is there."""
+        return 0 if self._response is None else self._response.status
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Of the answer; litellm asks for them."""
+        """Of the answer."""
         return {} if self._response is None else self._response.headers
-
-    def parse(self) -> Self:
-        """What litellm hands on as its stream; we read this object ourselves instead."""
-        return self
 
     @property
     def content_type(self) -> str:
@@ -190,14 +150,16 @@ class WireCall:
             raise AnswerTooLarge
         return data
 
-    async def _receive(self) -> bytes:
-        assert self._response is not None
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        try:
-            return await self._response.content.readany()
-        finally:
-            self.waited_seconds += loop.time() - started
+    async def read_whole(self) -> bytes:
+        """All of an answer that is one document. Raises aiohttp's errors and AnswerTooLarge."""
+        pieces: list[bytes] = []
+        size = 0
+        while data := await self.read():
+            pieces.append(data)
+            size += len(data)
+            if size > self.limits.max_event_bytes:
+                raise AnswerTooLarge
+        return b"".join(pieces)
 
     @property
     def at_end(self) -> bool:
@@ -212,23 +174,14 @@ class WireCall:
             else:
                 self._response.close()
 
-    @property
-    def api_base(self) -> str:
-        """Where the upstream is."""
-        return (self._deployment.api_base or OWN_WIRE_API_BASES[self._deployment.provider]).rstrip("/")
-
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream, application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "reasoning-grpc",
-            "X-Client-Request-Id": self._request_id,  # what OpenAI calls the client's own id; others ignore it
-            **self._deployment.headers,
-        }
-        if self._deployment.api_key:
-            headers["Authorization"] = f"Bearer {self._deployment.api_key.reveal()}"
-        return headers
+    async def _receive(self) -> bytes:
+        assert self._response is not None
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            return await self._response.content.readany()
+        finally:
+            self.waited_seconds += loop.time() - started
 
     async def _error_body(self) -> bytes:
         """The start of an error's body; what was read of it when it drips, breaks or does not end."""
@@ -242,13 +195,19 @@ class WireCall:
         return body[:_ERROR_BODY_BYTES]
 
 
-class _DryCall(WireCall):
-    """A call that ends before the network."""
+class _DryExchange(Exchange):
+    """An exchange that ends before the network."""
 
-    async def create(self, **_body: Any) -> Self:
+    async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Sends nothing."""
-        self.taken = True
-        return self
+
+
+def _merged(*headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """All of them; of two with the same name, in whatever case, the later one."""
+    merged: CIMultiDict[str] = CIMultiDict()
+    for some in headers:
+        merged.update(some)
+    return merged
 
 
 class _Inflater:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from reasoning_grpc.config import ModelEntry
-from reasoning_grpc.litellm_model import OWN_WIRE_API_BASES
+from reasoning_grpc.litellm_model import providers
 from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind
 
 
@@ -30,6 +30,7 @@ class ConfiguredModel:
             api_key=entry.api_key,
             system_prompt=entry.system_prompt,
             sampling=entry.defaults,
+            litellm_params=entry.litellm_params,
         )
 
     def info(self) -> ModelInfo:
@@ -43,13 +44,9 @@ class ConfiguredModel:
 
 def entry_problem(entry: ModelEntry) -> str:
     """Why this build cannot serve an entry; empty when it can."""
-    prefix = entry.litellm_model.partition("/")[0]
-    if prefix not in OWN_WIRE_API_BASES:
-        known = ", ".join(sorted(OWN_WIRE_API_BASES))
-        return (
-            f"models.{entry.name}.litellm_model: this build reaches the prefixes {known};"
-            f" a server that speaks the OpenAI protocol is openai/NAME with api_base"
-        )
-    if not entry.api_base and not OWN_WIRE_API_BASES[prefix]:
-        return f"models.{entry.name}.api_base: is missing; {prefix} has no address of its own"
+    provider = entry.litellm_model.partition("/")[0]
+    if provider in providers.TEXT_COMPLETION:
+        return f"models.{entry.name}.litellm_model: {provider} completes texts; only chat is served"
+    if not entry.api_base and provider in providers.WITHOUT_ADDRESS:
+        return f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
     return ""

@@ -132,6 +132,8 @@ class Deployment:
     sampling: Sampling = field(default_factory=Sampling)
     """Values for what a request leaves unset."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    litellm_params: Mapping[str, str] = field(default_factory=dict)
+    """What litellm must know of the provider beside address and key, such as a region."""
 
     @property
     def provider(self) -> str:

@@ -1,0 +1,150 @@
+"""What litellm takes for its HTTP client, so that the connection of a call is ours.
+
+litellm knows two shapes of client. For the providers that speak the OpenAI protocol
+it calls `client.chat.completions.with_raw_response.create(**body)`, and we read the
+answer ourselves: our own wire. For most others it maps the request to the provider's
+protocol, calls `client.post(url, ...)` and reads the answer through the response that
+it gets: the plain path, over our connections. One object has both shapes, and knows
+afterwards which one litellm used. Measured on litellm 1.106.2; `providers` has the list.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from enum import StrEnum
+from typing import Any, Self
+
+import httpx
+import msgspec
+from yarl import URL
+
+from reasoning_grpc.litellm_model.wire import Exchange
+
+
+class Shape(StrEnum):
+    """A shape of client that litellm knows."""
+
+    OPENAI = "OPENAI"
+    """The client of the OpenAI SDK."""
+    HTTP = "HTTP"
+    """litellm's own `AsyncHTTPHandler`."""
+
+
+Relay = Callable[[Exchange], AsyncGenerator[bytes, None]]
+"""Turns an answer into the bytes that litellm is to read."""
+
+
+class ExchangeClient:
+    """A client for one call, whichever shape litellm asks for.
+
+    litellm checks the class of the second shape: `library.http_handler_class` derives from this one and that.
+    """
+
+    def __init__(self, exchange: Exchange, relay: Relay, address: Callable[[], tuple[str, str]]) -> None:
+        """`address` gives the api base and the key, for the first shape; in the second litellm brings its own."""
+        self._exchange = exchange
+        self._relay = relay
+        self._address = address
+        self.used_as: Shape | None = None
+        """None until litellm used it; it never does where it has to use a client of its own."""
+        self.api_key = "not-here"  # litellm looks, and logs; the real one goes into our own header alone
+
+    @property
+    def chat(self) -> Self:
+        """The first step of the way to `create`."""
+        return self
+
+    @property
+    def completions(self) -> Self:
+        """The second step."""
+        return self
+
+    @property
+    def with_raw_response(self) -> Self:
+        """The third step."""
+        return self
+
+    async def create(
+        self,
+        *,
+        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our timers are in `resilience`
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **body: Any,
+    ) -> "_Unread":
+        """Sends a request of the OpenAI protocol; returns when the answer's headers are here.
+
+        Raises HttpFailure, or aiohttp's errors, for `failures` to read.
+        """
+        self.used_as = Shape.OPENAI
+        api_base, api_key = self._address()
+        authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        payload = msgspec.json.encode(body | dict(extra_body or {}))
+        url = f"{api_base.rstrip('/')}/chat/completions"
+        await self._exchange.send(url, payload, authorization | dict(extra_headers or {}))
+        return _Unread(self._exchange.headers)
+
+    async def post(
+        self,
+        url: str,
+        data: Any = None,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our timers are in `resilience`
+        stream: bool = False,
+        logging_obj: object = None,  # noqa: ARG002 - litellm's
+        files: Any = None,
+        content: Any = None,
+    ) -> httpx.Response:
+        """Sends a request as litellm mapped it, once; returns when the answer's headers are here.
+
+        Raises HttpFailure, or aiohttp's errors, for `failures` to read.
+        """
+        self.used_as = Shape.HTTP
+        if isinstance(data, str | bytes):
+            data, content = None, data
+        request = httpx.Request(
+            "POST", url, data=data, json=json, params=params, headers=headers, files=files, content=content
+        )
+        body = await request.aread()
+        # The URL goes as it stands: a second encoding would break its signature, where it has one.
+        await self._exchange.send(URL(str(request.url), encoded=True), body, _end_to_end(request.headers))
+        response = httpx.Response(
+            self._exchange.status,
+            headers=_end_to_end(self._exchange.headers),
+            stream=_Relayed(self._relay(self._exchange)),
+            request=request,
+        )
+        if not stream:
+            await response.aread()
+        return response
+
+
+class _Unread:
+    """The answer as litellm sees it in the first shape: nothing, since we read it ourselves."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.headers = headers
+
+    def parse(self) -> Self:
+        """What litellm hands on as its stream."""
+        return self
+
+
+class _Relayed(httpx.AsyncByteStream):
+    """The answer as litellm reads it in the second shape."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    async def aclose(self) -> None:
+        """Stops reading."""
+        await self._pieces.aclose()
+
+
+def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those headers that are about the message, not about the connection that carries it, or its encoding."""
+    ours = {"host", "connection", "content-length", "transfer-encoding", "content-encoding", "accept-encoding"}
+    return {name: value for name, value in headers.items() if name.lower() not in ours}

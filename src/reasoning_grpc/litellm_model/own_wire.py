@@ -1,0 +1,47 @@
+"""Our own wire: the answer of a provider of the OpenAI protocol as we read it ourselves."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from reasoning_grpc.events import Delta
+from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, joined
+from reasoning_grpc.litellm_model.relay import EVENT_STREAM_TYPES, event_batches
+from reasoning_grpc.litellm_model.sse import EventStreamDecoder
+from reasoning_grpc.litellm_model.wire import Exchange
+
+
+async def own_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+    """The answer's deltas; the reader knows finish reason and usage when they end.
+
+    Raises MalformedAnswer, MalformedStream, ErrorInAnswer, and what `Exchange.read` does.
+    """
+    if exchange.content_type == "application/json":
+        # Nothing at all is an empty answer, not a malformed one.
+        body = await exchange.read_whole() or msgspec.json.encode({"choices": []})
+        for delta in joined(reader.read(body)):
+            yield delta
+        return
+    if exchange.content_type not in EVENT_STREAM_TYPES:
+        raise MalformedAnswer("the answer is neither an event stream nor JSON")
+    decoder = EventStreamDecoder(max_event_bytes=exchange.limits.max_event_bytes)
+    batches = event_batches(exchange, decoder, lambda: reader.finish_reason is not None)
+    async with aclosing(batches):
+        async for batch in batches:
+            deltas, failure = _read_batch(batch, reader)
+            for delta in joined(deltas):
+                yield delta
+            if failure is not None:
+                raise failure
+
+
+def _read_batch(batch: list[bytes], reader: AnswerReader) -> tuple[list[Delta], Exception | None]:
+    """The deltas of these events up to one that cannot be read; what came before it is not lost."""
+    deltas: list[Delta] = []
+    try:
+        for event in batch:
+            deltas += reader.read(event)
+    except (MalformedAnswer, ErrorInAnswer) as exc:
+        return deltas, exc
+    return deltas, None
