@@ -14,8 +14,6 @@ from tests.support.upstream import DEFAULT_USAGE, UPSTREAM_SECRET, Cut, FakeTool
 pytestmark = [
     pytest.mark.asyncio,
     pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"]),
-    # litellm's own, when it reads a chunk's fields.
-    pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning"),
 ]
 
 PATHS = {

@@ -18,7 +18,7 @@ from reasoning_grpc.client import CallFailed, FieldViolation, ReasoningClient
 from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.v1 import completion_pb2, events_pb2, interruption_pb2, usage_pb2
 from tests.support.factories import a_wire_request
-from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, serving
+from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import (
     DEFAULT_ERROR,
     DEFAULT_USAGE,
@@ -35,6 +35,10 @@ from tests.support.upstream import (
 PROMPT: Final = "prompt-canary-51c9"
 PROMPT_TOKENS: Final = 5
 """What the server estimates for it: a token for each four bytes."""
+EVERY_PROTOCOL: Final = pytest.mark.parametrize(
+    "provider", ["openai", "hosted_vllm", "anthropic", "gemini"], indirect=True
+)
+"""Our own wire, and the plain path with each protocol that the fake upstream speaks."""
 BOTH_RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
 THREE_DELTAS: Final = ["word0 ", "word1 ", "word2 "]
 NOTHING_USED: Final = usage_pb2.Usage(source=usage_pb2.USAGE_SOURCE_PROVIDER)
@@ -144,14 +148,20 @@ async def _collect(
 Fronting = Callable[..., AbstractAsyncContextManager[Front]]
 
 
+@pytest.fixture(params=["openai", "hosted_vllm"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """litellm's prefix of the server's model; by itself, OpenAI's protocol by our reader and by litellm's."""
+    return str(request.param)
+
+
 @pytest.fixture
-def fronting(upstream: FakeUpstream, caplog: pytest.LogCaptureFixture) -> Fronting:
+def fronting(upstream: FakeUpstream, provider: str, caplog: pytest.LogCaptureFixture) -> Fronting:
     """Opens a server; when the test is done with it, checks that the fault left nothing behind and told no secret."""
     caplog.set_level(DEBUG, "reasoning_grpc")
 
     @asynccontextmanager
     async def fronting(*entries: ModelEntry, **settings: Any) -> AsyncIterator[Front]:
-        config = config_for(*(entries or (model_entry(upstream.api_base),)), **settings)
+        config = config_for(*(entries or (provider_entry(upstream, provider),)), **settings)
         async with serving(config) as running:
             front = Front(running)
             yield front
@@ -204,6 +214,7 @@ def texts(events: Iterable[events_pb2.StreamCompleteResponse]) -> list[str]:
     return [event.content_delta.text for event in events if event.WhichOneof("event") == "content_delta"]
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 @pytest.mark.parametrize(
     ("status", "code", "reason", "requests"),
@@ -321,6 +332,7 @@ async def test_a_parameter_that_the_model_does_not_take(upstream: FakeUpstream, 
     assert failure.error.violations == (FieldViolation("sampling.seed", "The model does not take it."),)
 
 
+@EVERY_PROTOCOL
 async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream, front: Front) -> None:
     """A 500 stays one, and is retried, whatever its text says."""
     upstream.always.fail(500, message="rate limit reached")
@@ -331,6 +343,7 @@ async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream,
     assert len(upstream.requests) == 3
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
@@ -364,6 +377,7 @@ async def test_retry_after_of_a_rate_limit(
     assert len(upstream.requests) == 1
 
 
+@EVERY_PROTOCOL
 @pytest.mark.parametrize(
     ("retry_after", "deadline_seconds", "requests"),
     [
@@ -387,11 +401,12 @@ async def test_retry_after_of_an_overloaded_upstream(
     assert len(upstream.requests) == requests
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_refused_connection(fronting: Fronting, rpc: str) -> None:
+async def test_refused_connection(fronting: Fronting, provider: str, rpc: str) -> None:
     """A refused connection is retried, and carries no interruption: no upstream was reached."""
     with refusing_api_base() as api_base:
-        async with fronting(model_entry(api_base)) as front:
+        async with fronting(model_entry(api_base, litellm_model=f"{provider}/fake")) as front:
             failure = await front.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
@@ -401,15 +416,18 @@ async def test_refused_connection(fronting: Fronting, rpc: str) -> None:
         assert failure.kinds == ["started", "attempt_switched", "attempt_switched"]
 
 
-async def test_unknown_host(fronting: Fronting) -> None:
+@EVERY_PROTOCOL
+async def test_unknown_host(fronting: Fronting, provider: str) -> None:
     """A name that does not resolve is an unreachable upstream."""
-    async with fronting(model_entry("http://nonexistent.invalid/v1"), max_retries=0) as front:
+    entry = model_entry("http://nonexistent.invalid/v1", litellm_model=f"{provider}/fake")
+    async with fronting(entry, max_retries=0) as front:
         failure = await front.failure("Complete")
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo"]
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_closed_on_accept(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """A connection that closes as soon as it is there is tried three times."""
@@ -424,6 +442,7 @@ async def test_closed_on_accept(upstream: FakeUpstream, front: Front, rpc: str) 
     assert upstream.requests == []
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 @pytest.mark.parametrize(
     "break_off",
@@ -498,6 +517,7 @@ async def test_success_without_an_answer(
     assert len(upstream.requests) == 2
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_error_object_in_a_200(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """An error object counts as the status it names, and is retried as such."""
@@ -609,6 +629,7 @@ async def test_truncated_stream_with_usage_so_far(upstream: FakeUpstream, front:
     )
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_done_without_a_finish_reason(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """`[DONE]` alone does not finish an answer."""
@@ -622,6 +643,7 @@ async def test_done_without_a_finish_reason(upstream: FakeUpstream, front: Front
     assert len(upstream.requests) == 1
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_finish_reason_without_done(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """A finish reason finishes an answer, with or without `[DONE]`."""
@@ -859,6 +881,7 @@ FIRST_TOKEN: Final = {"first_token_timeout_seconds": 0.5}
 TOTAL: Final = {"model_call_timeout_seconds": 0.5}
 
 
+@EVERY_PROTOCOL
 @pytest.mark.parametrize(
     ("rpc", "misbehave", "settings"),
     [
@@ -920,6 +943,7 @@ async def test_stall_after_three_deltas(
     )
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_redirect(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """A redirect is no answer, and is not followed: the key goes nowhere else."""
@@ -934,6 +958,7 @@ async def test_redirect(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     assert len(upstream.requests) == 2
 
 
+@EVERY_PROTOCOL
 async def test_compressed_answer(upstream: FakeUpstream, front: Front) -> None:
     """An upstream that compresses although it was asked not to is understood."""
     upstream.compressed_bomb(megabytes=1)
@@ -944,6 +969,7 @@ async def test_compressed_answer(upstream: FakeUpstream, front: Front) -> None:
     assert upstream.requests[0].headers["Accept-Encoding"] == "identity"
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_compressed_bomb(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """An event that expands without end is malformed, and never held in memory as a whole."""
@@ -961,6 +987,7 @@ async def test_compressed_bomb(upstream: FakeUpstream, front: Front, rpc: str) -
     assert len(upstream.requests) == 2
 
 
+@EVERY_PROTOCOL
 async def test_unknown_compression(upstream: FakeUpstream, front: Front) -> None:
     """An encoding that was not asked for and is not known is malformed."""
     upstream.always.body(b"\x28\xb5\x2f\xfd", headers={"Content-Encoding": "zstd"})
@@ -971,6 +998,7 @@ async def test_unknown_compression(upstream: FakeUpstream, front: Front) -> None
     assert len(upstream.requests) == 2
 
 
+@EVERY_PROTOCOL
 @pytest.mark.parametrize("wire_field", ["reasoning_content", "reasoning"])
 async def test_reasoning_included(upstream: FakeUpstream, front: Front, wire_field: str) -> None:
     """Reasoning streams as its own kind, before the content, under either name of the wire."""
@@ -986,6 +1014,7 @@ async def test_reasoning_included(upstream: FakeUpstream, front: Front, wire_fie
     assert texts(events) == ["4", "2"]
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_reasoning_not_included(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """Reasoning that was not asked for is left out, and counted all the same."""
@@ -998,6 +1027,7 @@ async def test_reasoning_not_included(upstream: FakeUpstream, front: Front, rpc:
     assert answer.end.usage.reasoning_tokens == 2
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 async def test_think_tags_stay_content(upstream: FakeUpstream, front: Front, rpc: str) -> None:
     """`<think>` inside content is text as the model wrote it, however it is split."""
@@ -1008,6 +1038,7 @@ async def test_think_tags_stay_content(upstream: FakeUpstream, front: Front, rpc
     assert answer.text == "<think>hm</think>42"
 
 
+@EVERY_PROTOCOL
 @BOTH_RPCS
 @pytest.mark.parametrize("indexed", [pytest.param(True, id="index"), pytest.param(False, id="no-index")])
 async def test_tool_calls(upstream: FakeUpstream, front: Front, rpc: str, indexed: bool) -> None:

@@ -48,6 +48,11 @@ def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEnt
     )
 
 
+def provider_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
+    """An entry for a model behind the fake upstream, of a provider of litellm whose protocol it speaks."""
+    return model_entry(upstream.api_base_for(provider), name, litellm_model=f"{provider}/{name}", **overrides)
+
+
 def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:
     """The fake upstream as the LiteLLM proxy of a server."""
     return replace(ProxyEntry(base_url=f"http://127.0.0.1:{upstream.port}", api_key=Secret(UPSTREAM_KEY)), **overrides)

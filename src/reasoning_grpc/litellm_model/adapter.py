@@ -14,7 +14,6 @@ from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
 from reasoning_grpc.litellm_model.providers import CLIENTS_REFUSED, OWN_CREDENTIALS
-from reasoning_grpc.litellm_model.relay import relayed
 from reasoning_grpc.litellm_model.request import completion_arguments
 from reasoning_grpc.litellm_model.wire import Exchange, Wire, WireLimits
 from reasoning_grpc.litellm_model.witness import Witness
@@ -104,7 +103,6 @@ class _Answer:
         self._call = call
         self._deployment = deployment
         self._exchange = exchange
-        self._witness = Witness()
         self._client: ExchangeClient | None = None
         self._plain: PlainAnswer | None = None
         self._opening_seconds = 0.0
@@ -121,7 +119,8 @@ class _Answer:
         stream = await library.acompletion(**arguments, stream=True, stream_options={"include_usage": True})
         self._opening_seconds = asyncio.get_running_loop().time() - started
         if self._used_as is not Shape.OPENAI:
-            self._plain = PlainAnswer(stream, self._witness)
+            client = self._client
+            self._plain = PlainAnswer(stream, lambda: Witness() if client is None else client.witness)
 
     def deltas(self) -> AsyncGenerator[Delta, None]:
         """The answer's deltas; the reader knows finish reason and usage when they end."""
@@ -150,9 +149,7 @@ class _Answer:
 
     def _new_client(self) -> ExchangeClient:
         make: type[ExchangeClient] = library.http_handler_class(ExchangeClient)
-        return make(
-            self._exchange, partial(relayed, witness=self._witness), address=partial(_openai_address, self._deployment)
-        )
+        return make(self._exchange, partial(_openai_address, self._deployment))
 
 
 def _headers(deployment: Deployment, context: CallContext) -> dict[str, str]:

@@ -16,7 +16,9 @@ import httpx
 import msgspec
 from yarl import URL
 
+from reasoning_grpc.litellm_model.relay import relayed
 from reasoning_grpc.litellm_model.wire import Exchange
+from reasoning_grpc.litellm_model.witness import Witness, witness_of
 
 
 class Shape(StrEnum):
@@ -28,21 +30,18 @@ class Shape(StrEnum):
     """litellm's own `AsyncHTTPHandler`."""
 
 
-Relay = Callable[[Exchange], AsyncGenerator[bytes, None]]
-"""Turns an answer into the bytes that litellm is to read."""
-
-
 class ExchangeClient:
     """A client for one call, whichever shape litellm asks for.
 
     litellm checks the class of the second shape: `library.http_handler_class` derives from this one and that.
     """
 
-    def __init__(self, exchange: Exchange, relay: Relay, address: Callable[[], tuple[str, str]]) -> None:
+    def __init__(self, exchange: Exchange, address: Callable[[], tuple[str, str]]) -> None:
         """`address` gives the api base and the key, for the first shape; in the second litellm brings its own."""
         self._exchange = exchange
-        self._relay = relay
         self._address = address
+        self.witness = Witness()
+        """Of the answer, in the second shape."""
         self.used_as: Shape | None = None
         """None until litellm used it; it never does where it has to use a client of its own."""
         self.api_key = "not-here"  # litellm looks, and logs; the real one goes into our own header alone
@@ -108,10 +107,11 @@ class ExchangeClient:
         body = await request.aread()
         # The URL goes as it stands: a second encoding would break its signature, where it has one.
         await self._exchange.send(URL(str(request.url), encoded=True), body, _end_to_end(request.headers))
+        self.witness = witness_of(request.url.path)
         response = httpx.Response(
             self._exchange.status,
             headers=_end_to_end(self._exchange.headers),
-            stream=_Relayed(self._relay(self._exchange)),
+            stream=_Relayed(relayed(self._exchange, self.witness) if stream else _whole(self._exchange)),
             request=request,
         )
         if not stream:
@@ -142,6 +142,10 @@ class _Relayed(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Stops reading."""
         await self._pieces.aclose()
+
+
+async def _whole(exchange: Exchange) -> AsyncGenerator[bytes, None]:
+    yield await exchange.read_whole()
 
 
 def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:

@@ -144,6 +144,9 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "not_found_error": 404,
     "invalid_request_error": 400,
     "timeout_error": 504,
+    "api_error": 500,
+    "billing_error": 402,
+    "request_too_large": 413,
 }
 """The status that an error inside an answer amounts to, by its type, when it names no number."""
 

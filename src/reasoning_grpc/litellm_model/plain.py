@@ -5,7 +5,7 @@ the finish reason and the usage are taken only where the upstream sent them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 from reasoning_grpc.events import Delta
@@ -40,7 +40,8 @@ class Stream(Protocol):
 class PlainAnswer:
     """One answer that litellm reads."""
 
-    def __init__(self, stream: Stream, witness: Witness) -> None:
+    def __init__(self, stream: Stream, witness: Callable[[], Witness]) -> None:
+        """`witness` gives the one of the answer, once litellm has read of it: some requests go out as late as that."""
         self._stream = stream
         self._witness = witness
         self.waited_seconds = 0.0
@@ -49,28 +50,27 @@ class PlainAnswer:
     async def deltas(self, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
         """The answer's deltas; the reader knows finish reason and usage when they end. Raises litellm's exceptions."""
         usage: object = None
-        while (chunk := await self._next_chunk()) is not None:
-            answer = chunk.model_dump()
-            usage = answer.pop("usage", None) or usage
-            for delta in joined(reader.read_answer(_without_inventions(answer))):
-                yield delta
-        if self._was_counted():
-            reader.read_answer({"choices": [], "usage": usage})
-        reader.read_answer({"choices": [{"finish_reason": self._finish_word()}]})
+        try:
+            while (chunk := await self._next_chunk()) is not None:
+                answer = chunk.model_dump()
+                usage = answer.pop("usage", None) or usage
+                for delta in joined(reader.read_answer(_without_inventions(answer))):
+                    yield delta
+        finally:
+            witness = self._witness()
+            reader.read_answer({"usage": witness.usage})  # also of an answer that was cut
+        word: str | None = witness.finish_word
+        if not witness.knows_protocol:
+            word = self._stream.received_finish_reason
+            reader.read_answer({"usage": usage if self._was_counted() else None})
+        reader.read_answer({"choices": [{"finish_reason": word}]})
 
     async def aclose(self) -> None:
         """Stops litellm's reading."""
         await self._stream.aclose()
 
-    def _finish_word(self) -> str:
-        if self._witness.knows_protocol:
-            return self._witness.finish_word
-        return self._stream.received_finish_reason or ""
-
     def _was_counted(self) -> bool:
         """Whether the tokens were counted by the upstream, not by litellm."""
-        if self._witness.knows_protocol:
-            return self._witness.counted
         return any(getattr(chunk, "usage", None) is not None for chunk in self._stream.chunks)
 
     async def _next_chunk(self) -> Any:

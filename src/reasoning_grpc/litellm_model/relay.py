@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
-import msgspec
-
 from reasoning_grpc.litellm_model import failures
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder, LineDecoder
@@ -47,7 +45,7 @@ async def event_batches(
 
 
 async def relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes, None]:
-    """The bytes of an answer for litellm to read: only what is whole and well formed, seen by the witness first.
+    """The bytes of a streamed answer for litellm to read: what is whole and well formed, seen by the witness first.
 
     Raises what `Exchange.read` does, MalformedAnswer, MalformedStream and ErrorInAnswer.
     """
@@ -57,8 +55,8 @@ async def relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes,
             yield data
         return
     if kind == "application/json":
-        body = await exchange.read_whole()
-        yield witness.passed(body) if body else msgspec.json.encode({})
+        if body := await exchange.read_whole():
+            yield b"data: " + witness.whole(body) + b"\n\n"
         return
     if kind not in EVENT_STREAM_TYPES | _LINE_TYPES:
         raise MalformedAnswer("the answer is neither a stream of events nor JSON")

@@ -24,7 +24,13 @@ from .scripting import Answer, Asked, Gate, Script, Scripting
 
 Play = tuple[Script, Gate]
 
-DIALECTS: Final[Mapping[str, Dialect]] = {"openai": OpenAI(), "anthropic": Anthropic(), "gemini": Gemini()}
+_OPENAI = OpenAI()
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "openai": _OPENAI,
+    "hosted_vllm": _OPENAI,
+    "anthropic": Anthropic(),
+    "gemini": Gemini(),
+}
 """By the prefix of litellm that speaks it."""
 
 _NO_LINGER = struct.pack("ii", 1, 0)
