@@ -454,10 +454,10 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
             "prompt_tokens": 11,
             "completion_tokens": 7,
             "total_tokens": 18,
-            "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2},
-            "completion_tokens_details": {"reasoning_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2, "audio_tokens": 4},
+            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 1},
         },
-        _counted(11, 7, 18, cached_input_tokens=3, cache_write_tokens=2, reasoning_tokens=0),
+        _counted(11, 7, 18, cached_input_tokens=3, cache_write_tokens=2, reasoning_tokens=0, audio_input_tokens=4),
     ),
     "in-the-words-of-responses": (
         {
