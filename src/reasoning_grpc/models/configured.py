@@ -3,23 +3,29 @@
 from typing import Final
 
 from reasoning_grpc.config import ModelEntry
-from reasoning_grpc.litellm_model import OWN_WIRE_API_BASES
-from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind
+from reasoning_grpc.litellm_model import OWN_WIRE_API_BASES, ModelFacts, PriceMap, listed_name
+from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind, Prices
 
 
 class ConfiguredModel:
-    """A model that an entry of the configuration describes."""
+    """A model that an entry of the configuration describes, and litellm's price map where the entry does not.
 
-    def __init__(self, entry: ModelEntry) -> None:
+    What the map says that a model lacks is not taken over: a flag that is wrong would refuse what the provider takes,
+    and a provider refuses for itself what its model does not take.
+    """
+
+    def __init__(self, entry: ModelEntry, price_map: PriceMap) -> None:
+        facts = listed_facts(entry, price_map) or ModelFacts()
         self._info: Final = ModelInfo(
             name=entry.name,
             source=ModelSourceKind.CONFIGURATION,
             provider=entry.litellm_model.partition("/")[0],
             description=entry.description,
-            capabilities=entry.capabilities,
-            context_window_tokens=entry.context_window_tokens,
-            max_output_tokens=entry.max_output_tokens,
-            prices=entry.prices,
+            capabilities=facts.capabilities if entry.capabilities is None else entry.capabilities,
+            context_window_tokens=entry.context_window_tokens or facts.context_window_tokens,
+            max_output_tokens=entry.max_output_tokens or facts.max_output_tokens,
+            # Together: the list price of a long prompt, say, does not go with another price of a short one.
+            prices=facts.prices if entry.prices == Prices() else entry.prices,
             fallback_models=entry.fallback_models,
             provider_options=entry.provider_options,
         )
@@ -41,7 +47,13 @@ class ConfiguredModel:
         return self._deployment
 
 
-def entry_problem(entry: ModelEntry) -> str:
+def listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | None:
+    """What litellm's price map says of an entry's model; None when it is not listed, or nobody says which it is."""
+    name = entry.base_model or listed_name(entry.litellm_model, entry.api_base)
+    return price_map.facts(name) if name else None
+
+
+def entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
     """Why this build cannot serve an entry; empty when it can."""
     prefix = entry.litellm_model.partition("/")[0]
     if prefix not in OWN_WIRE_API_BASES:
@@ -52,4 +64,6 @@ def entry_problem(entry: ModelEntry) -> str:
         )
     if not entry.api_base and not OWN_WIRE_API_BASES[prefix]:
         return f"models.{entry.name}.api_base: is missing; {prefix} has no address of its own"
+    if entry.base_model and price_map.is_known and price_map.facts(entry.base_model) is None:
+        return f"models.{entry.name}.base_model: {entry.base_model!r} is no model that litellm knows"
     return ""

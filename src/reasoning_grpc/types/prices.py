@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from reasoning_grpc.types.usage import Usage
 
@@ -92,7 +92,7 @@ class Prices(TokenPrices):
     tiers: tuple[PriceTier, ...] = ()
     """Prices for longer prompts, whole ones, by rising length."""
 
-    def with_tiers(self, changes: Mapping[int, Mapping[str, int | None]]) -> "Prices":
+    def with_tiers(self, changes: Mapping[int, Mapping[str, Any]]) -> "Prices":
         """The same with tiers: for each length of the prompt what changes above it; the rest stays as below."""
         tiers: list[PriceTier] = []
         prices = {kind.name: getattr(self, kind.name) for kind in fields(TokenPrices)}
