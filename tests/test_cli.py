@@ -34,7 +34,9 @@ PATIENCE_SECONDS: Final = 60.0
 TOKEN: Final = "rgt_token-of-the-command-line"
 KEY: Final = "sk-key-of-the-upstream"
 ROUTE_LINE: Final = "route: passthrough with fake (default: Nothing else decided; this is the default.)\n"
-DONE_LINE: Final = re.compile(r"done: stop, 11 \+ 7 tokens, first token \d+ ms, total \d+ ms, overhead \d+\.\d ms\n")
+DONE_LINE: Final = re.compile(
+    r"done: stop, 11 \+ 7 tokens, \$0\.000095, first token \d+ ms, total \d+ ms, overhead \d+\.\d ms\n"
+)
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -164,8 +166,11 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
             description = "Not a model at all."
             capabilities = ["json_schema", "tools"]
             context_window_tokens = 8192
+            input_usd_per_million = 1
+            output_usd_per_million = 12
             [models.other]
             litellm_model = "openai/other-upstream"
+            base_model = "gemini/gemini-2.5-pro"
             api_base = "{upstream.api_base}"
         """)
         yield Place(folder, upstream)
@@ -236,8 +241,9 @@ async def test_models(served: Served) -> None:
 
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
     assert as_text.out == (
-        "fake  (openai, available, default, 8192 tokens, tools, json schema)  Not a model at all.\n"
-        "other  (openai, available)\n"
+        "fake  (openai, available, default, 8192 tokens, $1 in and $12 out, tools, json schema)  Not a model at all.\n"
+        "other  (openai, available, 1048576 tokens, $1.25 in and $10 out or more, tools, json object, json schema,"
+        " image input, audio input, document input, reasoning)\n"
     )
     assert [json.loads(line)["name"] for line in as_json.out.splitlines()] == ["fake", "other"]
 
@@ -560,18 +566,20 @@ async def test_a_signal_ends_a_server_that_still_starts(place: Place) -> None:
 async def test_a_server_that_cannot_start_says_why(place: Place, served: Served, tmp_path: Path) -> None:
     """A port in use, a bad configuration, a missing key and a missing file: exit 1 and a clear line each."""
     (tmp_path / "bad.toml").write_text('max_retries = -1\n[models.m]\nlitellm_model = "gpt"\n')
-    (tmp_path / "wiring.toml").write_text('[models.m]\nlitellm_model = "anthropic/m"\napi_base = "http://h/v1"\n')
+    (tmp_path / "wiring.toml").write_text('[models.m]\nlitellm_model = "azure/m"\n')
+    (tmp_path / "provider.toml").write_text('listen = "127.0.0.1:0"\n[models.m]\nlitellm_model = "nobody/m"\n')
     key = {"FAKE_KEY": KEY}
 
-    in_use, bad, no_key, no_file, wiring = await asyncio.gather(
+    in_use, bad, no_key, no_file, wiring, provider = await asyncio.gather(
         run("serve", "--config", place.config, "--listen", served.address, variables=key),
         run("serve", "--config", str(tmp_path / "bad.toml")),
         run("serve", "--config", place.config),
         run("serve", "--config", str(tmp_path / "none.toml")),
         run("serve", "--config", str(tmp_path / "wiring.toml")),
+        run("serve", "--config", str(tmp_path / "provider.toml")),
     )
 
-    for finished in (in_use, bad, no_key, no_file, wiring):
+    for finished in (in_use, bad, no_key, no_file, wiring, provider):
         assert (finished.code, finished.out) == (1, "")
     assert in_use.err.splitlines()[-1] == (
         f"reasoning-grpc: {served.address} cannot be listened on: it is in use or not ours"
@@ -583,8 +591,9 @@ async def test_a_server_that_cannot_start_says_why(place: Place, served: Served,
     ]
     assert no_key.err == ("reasoning-grpc: models.fake.api_key_env: the environment variable FAKE_KEY is not set\n")
     assert no_file.err == f"reasoning-grpc: {tmp_path / 'none.toml'}: there is no such file\n"
-    assert len(wiring.err.splitlines()) == 1
-    assert wiring.err.startswith("reasoning-grpc: models.m.litellm_model: this build reaches the prefixes ")
+    assert wiring.err == "reasoning-grpc: models.m.api_base: is missing; azure has no address of its own\n"
+    assert provider.err.splitlines()[-1] == "reasoning-grpc: models.m.litellm_model: litellm has no provider 'nobody'"
+    assert "Traceback" not in provider.err
 
 
 async def test_check_config_shows_what_is_made(place: Place) -> None:
@@ -602,8 +611,8 @@ async def test_check_config_shows_what_is_made(place: Place) -> None:
         "The configuration is sound.\n"
         "listen   127.0.0.1:6000\n"
         "callers  alice\n"
-        f"model    fake: openai/fake-upstream {base}\n"
-        f"model    other: openai/other-upstream {base}\n"
+        f"model    fake: openai/fake-upstream {base}, priced by its entry\n"
+        f"model    other: openai/other-upstream {base}, priced by litellm's map\n"
     )
     assert (as_json.code, as_json.err) == (0, "")
     assert json.loads(as_json.out) == {
@@ -611,8 +620,20 @@ async def test_check_config_shows_what_is_made(place: Place) -> None:
         "tls": False,
         "callers": ["alice"],
         "models": [
-            {"name": "fake", "litellm_model": "openai/fake-upstream", "api_base": base, "wire": "own"},
-            {"name": "other", "litellm_model": "openai/other-upstream", "api_base": base, "wire": "own"},
+            {
+                "name": "fake",
+                "litellm_model": "openai/fake-upstream",
+                "api_base": base,
+                "wire": "own",
+                "prices": "entry",
+            },
+            {
+                "name": "other",
+                "litellm_model": "openai/other-upstream",
+                "api_base": base,
+                "wire": "own",
+                "prices": "litellm",
+            },
         ],
         "proxy": None,
     }

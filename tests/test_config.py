@@ -354,6 +354,7 @@ def test_a_model_entry_whole() -> None:
     litellm_model = "openai/gpt-4o-mini"
     api_base = "https://example.com/v1"
     api_key_env = "GOOD_KEY"
+    base_model = "azure/eu/gpt-4o-2024-08-06"
     description = "Good at all."
     capabilities = ["tools", "json_schema"]
     context_window_tokens = 128000
@@ -362,6 +363,8 @@ def test_a_model_entry_whole() -> None:
     output_usd_per_million = 0.6
     cached_input_usd_per_million = 0.000000001
     cache_write_usd_per_million = 1
+    audio_input_usd_per_million = 2.5
+    reasoning_usd_per_million = 1.2
     fallback_models = ["m"]
     provider_options = ["top_a"]
     system_prompt = "Be good."
@@ -370,6 +373,13 @@ def test_a_model_entry_whole() -> None:
     top_p = 0.9
     top_k = 40
     max_output_tokens = 100
+    [[models."good/model-1.0".price_tiers]]
+    above_input_tokens = 500000
+    output_usd_per_million = 0
+    [[models."good/model-1.0".price_tiers]]
+    above_input_tokens = 200000
+    input_usd_per_million = 0.3
+    output_usd_per_million = 1.2
     """
 
     config = read(text + A_MODEL, environment={"GOOD_KEY": "sk-1"})
@@ -381,11 +391,19 @@ def test_a_model_entry_whole() -> None:
         litellm_model="openai/gpt-4o-mini",
         api_base="https://example.com/v1",
         api_key=config.models["m"].api_key,
+        base_model="azure/eu/gpt-4o-2024-08-06",
         description="Good at all.",
         capabilities=frozenset({Capability.TOOLS, Capability.JSON_SCHEMA}),
         context_window_tokens=128_000,
         max_output_tokens=16_384,
-        prices=Prices(input=150_000_000, output=600_000_000, cached_input=1, cache_write=1_000_000_000),
+        prices=Prices(
+            input=150_000_000,
+            output=600_000_000,
+            cached_input=1,
+            cache_write=1_000_000_000,
+            audio_input=2_500_000_000,
+            reasoning=1_200_000_000,
+        ).with_tiers({200_000: {"input": 300_000_000, "output": 1_200_000_000}, 500_000: {"output": 0}}),
         fallback_models=("m",),
         provider_options=frozenset({"top_a"}),
         system_prompt="Be good.",
@@ -452,6 +470,38 @@ BAD_ENTRIES = [
         for value in ("-0.1", "2.1", "nan", "inf", "true", '"1"')
     ),
     pytest.param("defaults.top_p = 1.1", ["defaults.top_p: must be a number from 0 to 1"], id="top_p"),
+    *(
+        pytest.param(
+            f'base_model = "{value}"',
+            ['base_model: must be "PROVIDER/MODEL", such as "openai/gpt-4o-mini"'],
+            id=f"base model {value}",
+        )
+        for value in ("gpt-4o", "openai/", "/gpt-4o")
+    ),
+    *(
+        pytest.param(f"price_tiers = {value}", ["price_tiers: must be a list of tables"], id=f"tiers {value}")
+        for value in ("1", "{}", '"x"')
+    ),
+    pytest.param(
+        "input_usd_per_million = 1\noutput_usd_per_million = 1\n"
+        "price_tiers = [1, {}, { above_input_tokens = 0, color = 1 },"
+        " { above_input_tokens = 9, input_usd_per_million = -1 }, { above_input_tokens = 9 }]",
+        [
+            "price_tiers[0]: must be a table",
+            "price_tiers[0].above_input_tokens: is missing",
+            "price_tiers[1].above_input_tokens: is missing",
+            f"price_tiers[2].above_input_tokens: {TOKENS}",
+            "price_tiers[2].color: is not a known key",
+            f"price_tiers[3].input_usd_per_million: {DOLLARS}",
+            "price_tiers[4].above_input_tokens: is that of another tier",
+        ],
+        id="tiers",
+    ),
+    pytest.param(
+        "input_usd_per_million = 1\nprice_tiers = [{ above_input_tokens = 9 }]",
+        ["price_tiers: needs input_usd_per_million and output_usd_per_million"],
+        id="tiers of no price",
+    ),
     pytest.param("defaults.top_k = 0", [f"defaults.top_k: {TOKENS}"], id="top_k"),
     pytest.param("defaults = 1", ["defaults: must be a table"], id="defaults"),
     pytest.param(
@@ -742,17 +792,23 @@ def test_no_secret_is_in_a_problem() -> None:
 
 
 API_BASE: Final = "http://127.0.0.1:9/v1"
-PREFIXES: Final = "custom_openai, deepinfra, litellm_proxy, openai, perplexity"
 WIRING = [
     pytest.param(config_for(model_entry(API_BASE, "m")), [], id="sound"),
     pytest.param(Config(), [], id="the embedded model alone"),
     pytest.param(
-        config_for(model_entry(API_BASE, "m", litellm_model="anthropic/claude")),
-        [
-            f"models.m.litellm_model: this build reaches the prefixes {PREFIXES};"
-            " a server that speaks the OpenAI protocol is openai/NAME with api_base"
-        ],
-        id="another provider",
+        config_for(model_entry(API_BASE, "m", litellm_model="text-completion-openai/m")),
+        ["models.m.litellm_model: text-completion-openai completes texts; only chat is served"],
+        id="a provider of text completion",
+    ),
+    pytest.param(
+        config_for(model_entry("", "m", litellm_model="azure/m")),
+        ["models.m.api_base: is missing; azure has no address of its own"],
+        id="azure without an address",
+    ),
+    pytest.param(
+        config_for(model_entry("", "m", litellm_model="anthropic/claude")),
+        [],
+        id="another provider, where it is",
     ),
     pytest.param(
         config_for(model_entry("", "m", litellm_model="custom_openai/m")),
@@ -818,13 +874,12 @@ WIRING = [
     ),
     pytest.param(
         config_for(
-            model_entry(API_BASE, "m", litellm_model="groq/m"),
+            model_entry("", "m", litellm_model="hosted_vllm/m"),
             default_model="n",
             callers={"a": CallerEntry(name="a", token_hash=HASH, allowed_models=frozenset({"n"}))},
         ),
         [
-            f"models.m.litellm_model: this build reaches the prefixes {PREFIXES};"
-            " a server that speaks the OpenAI protocol is openai/NAME with api_base",
+            "models.m.api_base: is missing; hosted_vllm has no address of its own",
             "default_model: 'n' is not a model of this configuration",
             "callers.a.allowed_models: 'n' is not a model",
         ],

@@ -20,6 +20,7 @@ from reasoning_grpc.types import (
     ModelSourceKind,
     ModelState,
     Prices,
+    PriceTier,
 )
 from reasoning_grpc.v1 import models_pb2
 from tests.support.factories import a_deployment, a_wire_request
@@ -82,7 +83,15 @@ async def test_a_model_is_told_whole() -> None:
         capabilities=frozenset({Capability.REASONING, Capability.TOOLS, Capability.JSON_SCHEMA}),
         context_window_tokens=128_000,
         max_output_tokens=16_384,
-        prices=Prices(input=150_000_000, output=600_000_000, cached_input=75_000_000, cache_write=0),
+        prices=Prices(
+            input=150_000_000,
+            output=600_000_000,
+            cached_input=75_000_000,
+            cache_write=0,
+            audio_input=700_000_000,
+            reasoning=800_000_000,
+            tiers=(PriceTier(above_input_tokens=64_000, input=1, output=2, cache_write=0),),
+        ),
         fallback_models=("plain",),
         provider_options=frozenset({"top_a", "min_p"}),
         system_prompt="Be good.",
@@ -106,6 +115,16 @@ async def test_a_model_is_told_whole() -> None:
                 output_nano_usd_per_million=600_000_000,
                 cached_input_nano_usd_per_million=75_000_000,
                 cache_write_nano_usd_per_million=0,
+                audio_input_nano_usd_per_million=700_000_000,
+                reasoning_nano_usd_per_million=800_000_000,
+                tiers=[
+                    models_pb2.ModelPriceTier(
+                        above_input_tokens=64_000,
+                        input_nano_usd_per_million=1,
+                        output_nano_usd_per_million=2,
+                        cache_write_nano_usd_per_million=0,
+                    )
+                ],
             ),
             fallback_models=["plain"],
             provider_options=["min_p", "top_a"],

@@ -94,6 +94,17 @@ FACTS = [
     pytest.param({"output_cost_per_token": 1}, {"prices": Prices(output=10**15)}, id="the highest price"),
     pytest.param({"input_cost_per_token": 1.1e-06}, {"prices": Prices(input=1_100_000_000)}, id="without rounding"),
     pytest.param({"cache_creation_input_token_cost": 2e-06}, {"prices": Prices(cache_write=2 * 10**9)}, id="caching"),
+    pytest.param(
+        {
+            "input_cost_per_token": 1e-06,
+            "output_cost_per_token": 2e-06,
+            "input_cost_per_token_above_200k_tokens": 3e-06,
+            "input_cost_per_token_above_128k_tokens": None,
+            "output_cost_per_reasoning_token": None,
+        },
+        {"prices": Prices(input=10**9, output=2 * 10**9).with_tiers({200_000: {"input": 3 * 10**9}})},
+        id="long prompts",
+    ),
     *(pytest.param({"input_cost_per_token": value}, {}, id=f"price {value!r}") for value in NO_PRICES),
     *(
         pytest.param({"supports_vision": value, "supports_reasoning": value}, {}, id=f"flag {value!r}")

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from reasoning_grpc.config import read_config
+from reasoning_grpc.server import config_problems
 from reasoning_grpc.status import CODES
 from tools.options_table import with_table
 
@@ -36,8 +37,20 @@ def test_the_example_configuration_is_sound(tmp_path: Path) -> None:
     config = read_config(flags={}, environment={"OPENAI_API_KEY": "sk-test"}, file=file)
 
     assert list(config.models) == ["fast", "own"]
-    assert config.models["fast"].prices.cached_input == 75_000_000
+    assert config.models["own"].prices.output == 200_000_000
     assert config.callers["billing"].allowed_models == frozenset({"fast"})
+
+
+@pytest.mark.parametrize("example", re.findall(r"```toml\n(\[.*?)```", README, re.DOTALL))
+def test_the_other_examples_are_sound(example: str, tmp_path: Path) -> None:
+    """Entries that the README shows alone are taken as they are."""
+    file = tmp_path / "reasoning.toml"
+    file.write_text(example)
+
+    config = read_config(flags={}, environment={}, file=file)
+
+    assert config.models
+    assert config_problems(config) == []
 
 
 @pytest.mark.parametrize("target", ["make demo", "make test"])

@@ -463,6 +463,16 @@ async def test_ids_of_tool_calls_are_stable(
             [("INPUT", 8, 2), ("CACHED_INPUT", 3, 2), ("OUTPUT", 7, 4)],
             id="rounded-half-to-even",
         ),
+        pytest.param(
+            Prices(input=150_000_000, output=600_000_000, reasoning=800_000_000),
+            [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 450), ("OUTPUT", 5, 3000), ("REASONING", 2, 1600)],
+            id="reasoning-apart",
+        ),
+        pytest.param(
+            Prices(input=1, output=1).with_tiers({10: {"input": 150_000_000, "output": 600_000_000}}),
+            [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 450), ("OUTPUT", 7, 4200)],
+            id="a-long-prompt",
+        ),
         pytest.param(Prices(input=150_000_000), None, id="output-unknown"),
         pytest.param(Prices(output=600_000_000), None, id="input-unknown"),
         pytest.param(Prices(), None, id="unknown"),

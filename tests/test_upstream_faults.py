@@ -786,7 +786,7 @@ FULL_USAGE: Final = {
     "prompt_tokens": 11,
     "completion_tokens": 7,
     "total_tokens": 18,
-    "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 1},
+    "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 1, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 2},
 }
 FULL: Final = {
@@ -795,6 +795,7 @@ FULL: Final = {
     "total_tokens": 18,
     "cached_input_tokens": 3,
     "cache_write_tokens": 1,
+    "audio_input_tokens": 0,
     "reasoning_tokens": 2,
     "source": usage_pb2.USAGE_SOURCE_PROVIDER,
 }
@@ -824,7 +825,7 @@ def without(usage: dict[str, Any], *names: str) -> dict[str, Any]:
         pytest.param(without(FULL_USAGE, "total_tokens"), FULL, id="no-total-tokens"),
         pytest.param(
             without(FULL_USAGE, "prompt_tokens_details"),
-            without(FULL, "cached_input_tokens", "cache_write_tokens"),
+            without(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens"),
             id="no-prompt-details",
         ),
         pytest.param(
@@ -834,7 +835,7 @@ def without(usage: dict[str, Any], *names: str) -> dict[str, Any]:
         ),
         pytest.param(
             FULL_USAGE | {"prompt_tokens_details": None, "completion_tokens_details": 5},
-            without(FULL, "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"),
+            without(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "reasoning_tokens"),
             id="details-null-or-number",
         ),
         pytest.param(
@@ -851,7 +852,7 @@ def without(usage: dict[str, Any], *names: str) -> dict[str, Any]:
         pytest.param({"prompt_tokens": "11", "completion_tokens": -7, "total_tokens": 1.5}, GUESSED, id="wrong-types"),
         pytest.param(
             {"prompt_tokens": 11.0, "completion_tokens": 7},
-            without(FULL, "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"),
+            without(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "reasoning_tokens"),
             id="whole-float",
         ),
     ],

@@ -1,8 +1,10 @@
 """Costs in whole nano-dollars, and the sums of usage."""
 
+from typing import Final
+
 import pytest
 
-from reasoning_grpc.types import Cost, CostItem, Prices, TokenKind, Usage, UsageSource
+from reasoning_grpc.types import Cost, CostItem, Prices, PriceTier, TokenKind, Usage, UsageSource
 
 
 def _usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
@@ -23,7 +25,7 @@ def _usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
 )
 def test_an_item_is_rounded_half_to_even(tokens: int, price: int, nano_usd: int) -> None:
     """Prices are for a million tokens; each item is rounded on its own."""
-    cost = Prices(input=0, output=price).cost("m", _usage(0, tokens))
+    cost = Prices(input=0, output=price).cost("m", [_usage(0, tokens)])
 
     assert cost == Cost((CostItem("m", TokenKind.OUTPUT, tokens, nano_usd),))
 
@@ -32,7 +34,7 @@ def test_cached_and_written_tokens_are_priced_apart() -> None:
     """They are part of the input, and are taken out of it."""
     prices = Prices(input=10_000_000, output=40_000_000, cached_input=1_000_000, cache_write=12_000_000)
 
-    cost = prices.cost("m", _usage(100, 10, cached_input_tokens=60, cache_write_tokens=30))
+    cost = prices.cost("m", [_usage(100, 10, cached_input_tokens=60, cache_write_tokens=30)])
 
     assert cost == Cost(
         (
@@ -45,6 +47,120 @@ def test_cached_and_written_tokens_are_priced_apart() -> None:
     assert cost.total_nano_usd == 920
 
 
+TIERED: Final = Prices(
+    input=1_000_000,
+    output=10_000_000,
+    cached_input=100_000,
+    tiers=(
+        PriceTier(above_input_tokens=200, input=2_000_000, output=20_000_000, cached_input=200_000),
+        PriceTier(above_input_tokens=500, input=5_000_000, output=50_000_000),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("input_tokens", "nano_usd"),
+    [
+        pytest.param(199, (99, 10, 100), id="below"),
+        pytest.param(200, (100, 10, 100), id="as long as the tier says"),
+        pytest.param(201, (202, 20, 200), id="longer"),
+        pytest.param(500, (800, 20, 200), id="as long as the next tier says"),
+        pytest.param(501, (2005, 500, 500), id="longer than both"),
+    ],
+)
+def test_a_long_prompt_is_dearer_as_a_whole(input_tokens: int, nano_usd: tuple[int, int, int]) -> None:
+    """Every token has the price of the tier, not only those above; a tier is no mixture with those below it."""
+    cost = TIERED.cost("m", [_usage(input_tokens, 10, cached_input_tokens=100)])
+
+    assert cost == Cost(
+        (
+            CostItem("m", TokenKind.INPUT, input_tokens - 100, nano_usd[0]),
+            CostItem("m", TokenKind.CACHED_INPUT, 100, nano_usd[1]),
+            CostItem("m", TokenKind.OUTPUT, 10, nano_usd[2]),
+        )
+    )
+
+
+def test_each_model_call_has_its_own_tier() -> None:
+    """Two short prompts are no long one; the items are those of all calls together."""
+    short, long = _usage(150, 1), _usage(300, 1)
+
+    two_short, both = TIERED.cost("m", [short, short]), TIERED.cost("m", [short, long])
+
+    assert two_short == Cost(
+        (CostItem("m", TokenKind.INPUT, 300, 300), CostItem("m", TokenKind.OUTPUT, 2, 20)),
+    )
+    assert both == Cost(
+        (CostItem("m", TokenKind.INPUT, 450, 750), CostItem("m", TokenKind.OUTPUT, 2, 30)),
+    )
+
+
+def test_an_item_of_several_calls_is_rounded_once() -> None:
+    """Halves of a nano-dollar add up before they are rounded."""
+    cost = Prices(input=500_000, output=0).cost("m", [_usage(1, 0)] * 3)
+
+    assert cost == Cost((CostItem("m", TokenKind.INPUT, 3, 2),))
+
+
+def test_a_tier_takes_over_what_it_does_not_change() -> None:
+    """Tiers are made in the order of their length, each from the one below."""
+    tiered = Prices(input=1, output=2, cache_write=3).with_tiers({500: {"input": 7}, 200: {"input": 5, "output": 6}})
+
+    assert tiered == Prices(
+        input=1,
+        output=2,
+        cache_write=3,
+        tiers=(
+            PriceTier(above_input_tokens=200, input=5, output=6, cache_write=3),
+            PriceTier(above_input_tokens=500, input=7, output=6, cache_write=3),
+        ),
+    )
+
+
+APART: Final = Prices(input=1_000_000, output=10_000_000, reasoning=40_000_000, audio_input=7_000_000)
+
+
+@pytest.mark.parametrize(
+    ("prices", "parts", "items"),
+    [
+        pytest.param(APART, {}, {"INPUT": (100, 100), "OUTPUT": (10, 100)}, id="not reported"),
+        pytest.param(
+            APART,
+            {"reasoning_tokens": 4, "audio_input_tokens": 30},
+            {"INPUT": (70, 70), "AUDIO_INPUT": (30, 210), "OUTPUT": (6, 60), "REASONING": (4, 160)},
+            id="apart",
+        ),
+        pytest.param(
+            Prices(input=1_000_000, output=10_000_000),
+            {"reasoning_tokens": 4, "audio_input_tokens": 30},
+            {"INPUT": (100, 100), "OUTPUT": (10, 100)},
+            id="like the others",
+        ),
+        pytest.param(
+            APART,
+            {"reasoning_tokens": 400, "audio_input_tokens": 300},
+            {"AUDIO_INPUT": (100, 700), "REASONING": (10, 400)},
+            id="more parts than there is",
+        ),
+        pytest.param(APART, {"audio_input_tokens": 30, "cached_input_tokens": 5}, None, id="perhaps cached sound"),
+        pytest.param(
+            APART,
+            {"cached_input_tokens": 5},
+            {"INPUT": (95, 95), "CACHED_INPUT": (5, 5), "OUTPUT": (10, 100)},
+            id="cached text",
+        ),
+    ],
+)
+def test_reasoning_and_sound_may_be_priced_apart(
+    prices: Prices, parts: dict[str, int], items: dict[str, tuple[int, int]] | None
+) -> None:
+    """They are part of output and input, and are taken out where they have prices of their own."""
+    cost = prices.cost("m", [_usage(100, 10, **parts)])
+
+    shown = None if cost is None else {str(item.kind): (item.tokens, item.nano_usd) for item in cost.items}
+    assert shown == items
+
+
 @pytest.mark.parametrize(
     ("prices", "known"),
     [
@@ -53,12 +169,13 @@ def test_cached_and_written_tokens_are_priced_apart() -> None:
         (Prices(output=1), False),
         (Prices(input=1, output=1), True),
         (Prices(input=0, output=0), True),
+        (Prices(input=1, output=1, tiers=(PriceTier(above_input_tokens=4, input=1),)), False),
     ],
-    ids=["none", "no-output", "no-input", "both", "free"],
+    ids=["none", "no-output", "no-input", "both", "free", "no-output-in-the-tier"],
 )
 def test_an_unknown_price_makes_no_cost(prices: Prices, known: bool) -> None:
     """A price that is needed and not known leaves the cost unknown: it is never guessed."""
-    assert (prices.cost("m", _usage(5, 5)) is not None) is known
+    assert (prices.cost("m", [_usage(5, 5)]) is not None) is known
 
 
 def test_a_sum_is_estimated_when_a_part_is() -> None:

@@ -213,9 +213,9 @@ class Ledger:
 
     def _cost(self) -> Cost | None:
         """What all model calls cost, each model apart; None when a price of one of them is not known."""
-        usages: dict[str, Usage] = {}
+        usages: dict[str, list[Usage]] = {}
         for entry in self._usages:
-            usages[entry.model] = usages[entry.model] + entry.usage if entry.model in usages else entry.usage
-        costs = [self._prices[model].cost(model, usage) for model, usage in usages.items()]
+            usages.setdefault(entry.model, []).append(entry.usage)
+        costs = [self._prices[model].cost(model, each) for model, each in usages.items()]
         known = [cost for cost in costs if cost is not None]
         return reduce(add, known) if known and len(known) == len(costs) else None

@@ -16,8 +16,8 @@ from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.interceptors import CallInterceptor
-from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
-from reasoning_grpc.models.configured import ConfiguredModel, entry_problem
+from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
+from reasoning_grpc.models.configured import ConfiguredModel, entry_problem, provider_problem
 from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
 from reasoning_grpc.models.proxy import ProxyModels
@@ -46,7 +46,7 @@ class StartError(Exception):
 
 def config_problems(config: Config) -> list[str]:
     """What in the configuration this build cannot serve; only the wiring can know."""
-    problems = [problem for entry in config.models.values() if (problem := entry_problem(entry))]
+    problems = [problem for entry in config.models.values() if (problem := entry_problem(entry, installed_price_map()))]
     names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
     default = config.settings.default_model
     if config.runs_embedded and EMBEDDED_NAME in config.models:
@@ -170,7 +170,7 @@ class Server:
         """Where models come from; the first that has a name serves it."""
         config, sources = self._config, list[ModelSourceReader]()
         if config.models:
-            configured = {name: ConfiguredModel(entry) for name, entry in config.models.items()}
+            configured = {name: ConfiguredModel(entry, installed_price_map()) for name, entry in config.models.items()}
             sources.append(KnownModels(ModelSourceKind.CONFIGURATION, configured))
         if self._proxy is not None:
             sources.append(self._proxy)
@@ -206,6 +206,9 @@ class Server:
 
     async def _warm_up(self) -> None:
         await self._model.warm_up()
+        problems = [problem for entry in self._config.models.values() if (problem := provider_problem(entry))]
+        if problems:
+            raise StartError("; ".join(problems))
         # A full collection over litellm's objects would stop the loop for a tenth of a second.
         gc.collect()
         gc.freeze()

@@ -162,9 +162,21 @@ def _model_line(model: models_pb2.Model) -> str:
         notes.append("default")
     if model.limits.HasField("context_window_tokens"):
         notes.append(f"{model.limits.context_window_tokens} tokens")
+    notes += _price_notes(model.prices)
     notes += [_word(models_pb2.ModelCapability.Name(capability)) for capability in model.capabilities]
     line = f"{model.name}  ({', '.join(notes)})"
     return f"{line}  {model.description}" if model.description else line
+
+
+def _price_notes(prices: models_pb2.ModelPrices) -> list[str]:
+    """What a million tokens of prompt and answer cost, and whether long prompts cost more."""
+    if not (prices.HasField("input_nano_usd_per_million") and prices.HasField("output_nano_usd_per_million")):
+        return []
+    dollars = [
+        f"${number / 1_000_000_000:g}"
+        for number in (prices.input_nano_usd_per_million, prices.output_nano_usd_per_million)
+    ]
+    return [f"{dollars[0]} in and {dollars[1]} out{' or more' if prices.tiers else ''}"]
 
 
 def _word(name: str) -> str:

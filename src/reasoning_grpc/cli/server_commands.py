@@ -7,12 +7,21 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from reasoning_grpc.cli.logs import set_up_logging
-from reasoning_grpc.config import Config, ConfigError, read_config
+from reasoning_grpc.config import Config, ConfigError, ModelEntry, read_config
+from reasoning_grpc.litellm_model import installed_price_map
+from reasoning_grpc.models.configured import listed_facts
 from reasoning_grpc.models.embedded import MODEL_NAME, embedded_problem
 from reasoning_grpc.server import Server, StartError, config_problems
+from reasoning_grpc.types import Prices
+
+_PRICES: Final = {
+    "entry": "priced by its entry",
+    "litellm": "priced by litellm's map",
+    "unknown": "of unknown price",
+}
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
@@ -78,11 +87,17 @@ def _complain(problems: list[str]) -> int:
 def _summary(config: Config) -> dict[str, Any]:
     settings = config.settings
     models = [
-        {"name": entry.name, "litellm_model": entry.litellm_model, "api_base": entry.api_base, "wire": "own"}
+        {
+            "name": entry.name,
+            "litellm_model": entry.litellm_model,
+            "api_base": entry.api_base,
+            "wire": "own",
+            "prices": _origin_of_prices(entry),
+        }
         for entry in config.models.values()
     ]
     if config.runs_embedded:
-        models.append({"name": MODEL_NAME, "litellm_model": "", "api_base": "", "wire": "embedded"})
+        models.append({"name": MODEL_NAME, "litellm_model": "", "api_base": "", "wire": "embedded", "prices": "free"})
     return {
         "listen": settings.listen,
         "tls": settings.tls_certificate is not None,
@@ -94,6 +109,14 @@ def _summary(config: Config) -> dict[str, Any]:
     }
 
 
+def _origin_of_prices(entry: ModelEntry) -> str:
+    """Who says what a model costs; "unknown" when nobody does."""
+    if entry.prices != Prices():
+        return "entry"
+    facts = listed_facts(entry, installed_price_map())
+    return "litellm" if facts is not None and facts.prices != Prices() else "unknown"
+
+
 def _summary_text(config: Config) -> str:
     summary = _summary(config)
     lines = [
@@ -103,7 +126,8 @@ def _summary_text(config: Config) -> str:
     ]
     for model in summary["models"]:
         reached = f"{model['litellm_model']} {model['api_base']}".strip() or "in a process of this server"
-        lines.append(f"model    {model['name']}: {reached}")
+        prices = "" if model["prices"] == "free" else f", {_PRICES[model['prices']]}"
+        lines.append(f"model    {model['name']}: {reached}{prices}")
     if proxy := summary["proxy"]:
         lines.append(f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key")
     return "\n".join(lines)

@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
-from reasoning_grpc.types import Capability, Prices, Sampling, Secret
+from reasoning_grpc.types import Capability, Prices, Sampling, Secret, TokenPrices
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 TOKEN_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -43,11 +43,15 @@ class ModelEntry:
     api_base: str = ""
     api_key: Secret = field(default_factory=lambda: Secret(""))
     """Read from the environment variable that `api_key_env` names."""
+    base_model: str = ""
+    """The model of litellm's price map that is served, where `litellm_model` does not say it: "azure/gpt-4o"."""
     description: str = ""
-    capabilities: frozenset[Capability] = frozenset()
+    capabilities: frozenset[Capability] | None = None
+    """None: those in litellm's price map; so are the limits."""
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     prices: Prices = field(default_factory=Prices)
+    """All of them, or none: then those in litellm's price map."""
     fallback_models: tuple[str, ...] = ()
     provider_options: frozenset[str] = frozenset()
     """Names that a request's `provider_options` may use."""
@@ -118,12 +122,15 @@ class TableReader:
         self.problem(key, "must be a list of strings")
         return ()
 
-    def whole(self, key: str, maximum: int = _MOST_TOKENS) -> int | None:
+    def whole(self, key: str, maximum: int = _MOST_TOKENS, *, required: bool = False) -> int | None:
         """A whole number of at least 1; None when absent."""
         value = self._table.pop(key, None)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum):
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum:
             return value
-        self.problem(key, f"must be a whole number from 1 to {maximum}")
+        if value is not None:
+            self.problem(key, f"must be a whole number from 1 to {maximum}")
+        elif required:
+            self.problem(key, "is missing")
         return None
 
     def number(self, key: str, minimum: float, maximum: float) -> float | None:
@@ -150,6 +157,14 @@ class TableReader:
         """A table in this table; an empty one when absent."""
         return TableReader(f"{self._where}.{key}", self._table.pop(key, {}), self._problems)
 
+    def tables(self, key: str) -> "list[TableReader]":
+        """A list of tables; empty when absent."""
+        value = self._table.pop(key, [])
+        if not isinstance(value, list):
+            self.problem(key, "must be a list of tables")
+            return []
+        return [TableReader(f"{self._where}.{key}[{row}]", table, self._problems) for row, table in enumerate(value)]
+
     def finish(self) -> None:
         """Notes every key that was not read."""
         for key in self._table:
@@ -171,16 +186,12 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
         ),
         api_base=_checked(read, "api_base", read.text("api_base"), _api_base_problem),
         api_key=api_key or Secret(""),
+        base_model=_checked(read, "base_model", read.text("base_model"), _litellm_model_problem),
         description=read.text("description"),
         capabilities=_capabilities(read),
         context_window_tokens=read.whole("context_window_tokens"),
         max_output_tokens=read.whole("max_output_tokens"),
-        prices=Prices(
-            input=read.price("input_usd_per_million"),
-            output=read.price("output_usd_per_million"),
-            cached_input=read.price("cached_input_usd_per_million"),
-            cache_write=read.price("cache_write_usd_per_million"),
-        ),
+        prices=_prices(read),
         fallback_models=read.texts("fallback_models") or (),
         provider_options=frozenset(read.texts("provider_options") or ()),
         system_prompt=read.text("system_prompt"),
@@ -237,6 +248,27 @@ def _key(read: TableReader, key: str, environment: Mapping[str, str]) -> Secret 
     return Secret(value)
 
 
+def _prices(read: TableReader) -> Prices:
+    """What the entry says that tokens cost, with the tiers for long prompts."""
+    prices = Prices(**_token_prices(read))
+    tiers: dict[int, dict[str, int]] = {}
+    for row in read.tables("price_tiers"):
+        above = row.whole("above_input_tokens", required=True)
+        if above in tiers:
+            row.problem("above_input_tokens", "is that of another tier")
+        changes = {kind: price for kind, price in _token_prices(row).items() if price is not None}
+        row.finish()
+        tiers[above or 0] = changes
+    if tiers and (prices.input is None or prices.output is None):
+        read.problem("price_tiers", "needs input_usd_per_million and output_usd_per_million")
+    return prices.with_tiers(tiers)
+
+
+def _token_prices(read: TableReader) -> dict[str, Any]:
+    """The prices of a table by their names in `TokenPrices`; None where it gives none."""
+    return {kind.name: read.price(f"{kind.name}_usd_per_million") for kind in fields(TokenPrices)}
+
+
 def _is_number(value: object) -> TypeGuard[int | Decimal]:
     """Whether a value of the file is a number that can be compared: a Decimal NaN cannot."""
     if isinstance(value, Decimal):
@@ -279,8 +311,10 @@ def _token_hash_problem(value: str) -> str:
     return "" if TOKEN_HASH.fullmatch(value) else "must be what `reasoning-grpc token new` printed as the hash"
 
 
-def _capabilities(read: TableReader) -> frozenset[Capability]:
-    names = read.texts("capabilities") or ()
+def _capabilities(read: TableReader) -> frozenset[Capability] | None:
+    names = read.texts("capabilities")
+    if names is None:
+        return None
     known = {capability.value.lower(): capability for capability in Capability}
     for name in names:
         if name not in known:

@@ -23,6 +23,7 @@ from reasoning_grpc.types import (
     Prices,
     RouteDecision,
     Timings,
+    TokenPrices,
     Usage,
 )
 from reasoning_grpc.v1 import (
@@ -240,6 +241,7 @@ def _counts(usage: Usage) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "output_tokens": usage.output_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
+        "audio_input_tokens": usage.audio_input_tokens,
         "total_tokens": usage.total_tokens,
         "source": enums.USAGE_SOURCE.to_proto[usage.source],
     }
@@ -310,12 +312,23 @@ def _model(info: ModelInfo) -> models_pb2.Model:
 def _prices(prices: Prices) -> models_pb2.ModelPrices | None:
     if prices == Prices():
         return None
-    return models_pb2.ModelPrices(
-        input_nano_usd_per_million=prices.input,
-        cached_input_nano_usd_per_million=prices.cached_input,
-        cache_write_nano_usd_per_million=prices.cache_write,
-        output_nano_usd_per_million=prices.output,
-    )
+    tiers = [
+        models_pb2.ModelPriceTier(above_input_tokens=tier.above_input_tokens, **_token_prices(tier))
+        for tier in prices.tiers
+    ]
+    return models_pb2.ModelPrices(**_token_prices(prices), tiers=tiers)
+
+
+def _token_prices(prices: TokenPrices) -> dict[str, Any]:
+    """The fields that `ModelPrices` and `ModelPriceTier` share; None leaves one unset."""
+    return {
+        "input_nano_usd_per_million": prices.input,
+        "cached_input_nano_usd_per_million": prices.cached_input,
+        "cache_write_nano_usd_per_million": prices.cache_write,
+        "output_nano_usd_per_million": prices.output,
+        "reasoning_nano_usd_per_million": prices.reasoning,
+        "audio_input_nano_usd_per_million": prices.audio_input,
+    }
 
 
 def _source(source: ModelSource) -> models_pb2.ModelSource:

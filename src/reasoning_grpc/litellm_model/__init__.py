@@ -12,10 +12,21 @@ clients.py     what litellm takes for its HTTP client
 own_wire.py    the answer as we read it
 plain.py       the answer as litellm reads it
 providers.py   litellm's providers, and which way their calls go
+token_prices.py, model_facts.py  what litellm says of a model -> our prices and facts
+price_map.py   PriceMap: the list of models in litellm's package
 adapter.py     LiteLLMModel: the pieces above, joined
 """
 
 from reasoning_grpc.litellm_model.adapter import LiteLLMModel
+from reasoning_grpc.litellm_model.model_facts import ModelFacts
+from reasoning_grpc.litellm_model.price_map import PriceMap, installed_price_map, listed_name
 from reasoning_grpc.litellm_model.wire import WireLimits
 
-__all__ = ["LiteLLMModel", "WireLimits"]
+__all__ = [
+    "LiteLLMModel",
+    "ModelFacts",
+    "PriceMap",
+    "WireLimits",
+    "installed_price_map",
+    "listed_name",
+]

@@ -153,6 +153,7 @@ class AnswerReader:
             cached_input_tokens=found["cached"],
             cache_write_tokens=found["written"],
             reasoning_tokens=found["reasoning"],
+            audio_input_tokens=found["audio"],
         )
 
     def _note_usage(self, answer: Mapping[str, Any]) -> None:
@@ -366,6 +367,7 @@ def _counts(usage: Mapping[str, Any]) -> dict[str, int | None]:
             usage.get("cache_creation_input_tokens"),
         ),
         "reasoning": first(output_details.get("reasoning_tokens"), usage.get("reasoning_tokens")),
+        "audio": first(input_details.get("audio_tokens")),
     }
 
 

@@ -72,6 +72,11 @@ def http_handler_class(base: type[T]) -> type[T]:
     return type(f"HttpHandler{base.__name__}", (base, AsyncHTTPHandler), {})
 
 
+def has_provider(name: str) -> bool:
+    """Whether litellm knows a provider, the prefix of its models' names."""
+    return name in litellm().provider_list
+
+
 def default_address(litellm_model: str) -> tuple[str, str]:
     """The api base and the key that litellm has for a model's provider, from its tables and variables; or empty."""
     _, _, key, api_base = litellm().get_llm_provider(litellm_model)

@@ -134,7 +134,10 @@ class GeminiWitness(Witness):
         texts, thoughts = _number(usage, "candidatesTokenCount"), _number(usage, "thoughtsTokenCount")
         self.usage = {
             "prompt_tokens": _sum(prompt, by_tools),
-            "prompt_tokens_details": {"cached_tokens": usage.get("cachedContentTokenCount")},
+            "prompt_tokens_details": {
+                "cached_tokens": usage.get("cachedContentTokenCount"),
+                "audio_tokens": _of_modality(usage.get("promptTokensDetails"), "AUDIO"),
+            },
             "completion_tokens": _sum(texts, thoughts),
             "completion_tokens_details": {"reasoning_tokens": thoughts},
         }
@@ -169,6 +172,12 @@ _BY_PATH: Final[Mapping[str, type[Witness]]] = {
 def witness_of(path: str) -> Witness:
     """The witness for answers to a POST to this path of a URL."""
     return next((witness for end, witness in _BY_PATH.items() if path.endswith(end)), Witness)()
+
+
+def _of_modality(details: object, modality: str) -> object:
+    """The tokens of one kind of input."""
+    found = (_dict(entry) for entry in _list(details) if _dict(entry).get("modality") == modality)
+    return next((entry.get("tokenCount") for entry in found), None)
 
 
 def _first(values: object) -> Json:

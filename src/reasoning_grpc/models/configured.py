@@ -3,23 +3,29 @@
 from typing import Final
 
 from reasoning_grpc.config import ModelEntry
-from reasoning_grpc.litellm_model import providers
-from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind
+from reasoning_grpc.litellm_model import ModelFacts, PriceMap, library, listed_name, providers
+from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind, Prices
 
 
 class ConfiguredModel:
-    """A model that an entry of the configuration describes."""
+    """A model that an entry of the configuration describes, and litellm's price map where the entry does not.
 
-    def __init__(self, entry: ModelEntry) -> None:
+    What the map says that a model lacks is not taken over: a flag that is wrong would refuse what the provider takes,
+    and a provider refuses for itself what its model does not take.
+    """
+
+    def __init__(self, entry: ModelEntry, price_map: PriceMap) -> None:
+        facts = listed_facts(entry, price_map) or ModelFacts()
         self._info: Final = ModelInfo(
             name=entry.name,
             source=ModelSourceKind.CONFIGURATION,
             provider=entry.litellm_model.partition("/")[0],
             description=entry.description,
-            capabilities=entry.capabilities,
-            context_window_tokens=entry.context_window_tokens,
-            max_output_tokens=entry.max_output_tokens,
-            prices=entry.prices,
+            capabilities=facts.capabilities if entry.capabilities is None else entry.capabilities,
+            context_window_tokens=entry.context_window_tokens or facts.context_window_tokens,
+            max_output_tokens=entry.max_output_tokens or facts.max_output_tokens,
+            # Together: the list price of a long prompt, say, does not go with another price of a short one.
+            prices=facts.prices if entry.prices == Prices() else entry.prices,
             fallback_models=entry.fallback_models,
             provider_options=entry.provider_options,
         )
@@ -42,11 +48,27 @@ class ConfiguredModel:
         return self._deployment
 
 
-def entry_problem(entry: ModelEntry) -> str:
+def listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | None:
+    """What litellm's price map says of an entry's model; None when it is not listed, or nobody says which it is."""
+    name = entry.base_model or listed_name(entry.litellm_model, entry.api_base)
+    return price_map.facts(name) if name else None
+
+
+def entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
     """Why this build cannot serve an entry; empty when it can."""
     provider = entry.litellm_model.partition("/")[0]
     if provider in providers.TEXT_COMPLETION:
         return f"models.{entry.name}.litellm_model: {provider} completes texts; only chat is served"
     if not entry.api_base and provider in providers.WITHOUT_ADDRESS:
         return f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
+    if entry.base_model and price_map.is_known and price_map.facts(entry.base_model) is None:
+        return f"models.{entry.name}.base_model: {entry.base_model!r} is no model that litellm knows"
     return ""
+
+
+def provider_problem(entry: ModelEntry) -> str:
+    """Why litellm cannot reach an entry's provider; empty when it can. Imports litellm, which takes seconds."""
+    provider = entry.litellm_model.partition("/")[0]
+    if library.has_provider(provider):
+        return ""
+    return f"models.{entry.name}.litellm_model: litellm has no provider {provider!r}"

@@ -24,6 +24,7 @@ from reasoning_grpc.types.models import (
     ModelState,
     Secret,
 )
+from reasoning_grpc.types.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.types.requests import (
     CompletionRequest,
     EffectiveSetting,
@@ -41,14 +42,10 @@ from reasoning_grpc.types.requests import (
 from reasoning_grpc.types.routing import RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.types.usage import (
     Attempt,
-    Cost,
-    CostItem,
     FinishReason,
     ModelCallPurpose,
     ModelCallUsage,
-    Prices,
     Timings,
-    TokenKind,
     Usage,
     UsageSource,
     estimated_tokens,
@@ -81,6 +78,7 @@ __all__ = [
     "ModelState",
     "Part",
     "PartContent",
+    "PriceTier",
     "Prices",
     "Reasoning",
     "ReasoningEffort",
@@ -98,6 +96,7 @@ __all__ = [
     "Text",
     "Timings",
     "TokenKind",
+    "TokenPrices",
     "Tool",
     "ToolCall",
     "ToolChoice",

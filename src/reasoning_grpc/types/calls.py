@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reasoning_grpc.types.models import Secret
+from reasoning_grpc.types.prices import Cost
 from reasoning_grpc.types.routing import RouteDecision
-from reasoning_grpc.types.usage import Attempt, Cost, FinishReason, Usage
+from reasoning_grpc.types.usage import Attempt, FinishReason, Usage
 
 
 @dataclass(frozen=True, slots=True)

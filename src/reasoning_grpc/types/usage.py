@@ -1,9 +1,8 @@
-"""What an answer used: tokens, money and time."""
+"""What an answer used: tokens and time."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-_TOKENS_PER_PRICE = 1_000_000
 _BYTES_PER_TOKEN = 4
 
 
@@ -35,18 +34,12 @@ class UsageSource(StrEnum):
     ESTIMATED = "ESTIMATED"
 
 
-class TokenKind(StrEnum):
-    """A kind of token with a price of its own."""
-
-    INPUT = "INPUT"
-    CACHED_INPUT = "CACHED_INPUT"
-    CACHE_WRITE = "CACHE_WRITE"
-    OUTPUT = "OUTPUT"
-
-
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens used. Cached and cache-write tokens are part of input, reasoning tokens of output; None: not reported."""
+    """Tokens used; None: not reported.
+
+    Cached, cache-write and audio tokens are part of input, reasoning tokens of output.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -55,6 +48,7 @@ class Usage:
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
         """Both together; estimated when either is."""
@@ -67,6 +61,7 @@ class Usage:
             cached_input_tokens=_sum(self.cached_input_tokens, other.cached_input_tokens),
             cache_write_tokens=_sum(self.cache_write_tokens, other.cache_write_tokens),
             reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
+            audio_input_tokens=_sum(self.audio_input_tokens, other.audio_input_tokens),
         )
 
 
@@ -78,63 +73,6 @@ class ModelCallUsage:
     purpose: ModelCallPurpose
     model: str
     usage: Usage
-
-
-@dataclass(frozen=True, slots=True)
-class CostItem:
-    """Money spent on one kind of token of one model, in nano-dollars."""
-
-    model: str
-    kind: TokenKind
-    tokens: int
-    nano_usd: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Money spent, in nano-dollars: the sum of items that are each rounded half to even."""
-
-    items: tuple[CostItem, ...]
-
-    @property
-    def total_nano_usd(self) -> int:
-        """The sum of the items."""
-        return sum(item.nano_usd for item in self.items)
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.items + other.items)
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """Nano-dollars for a million tokens; None: not known."""
-
-    input: int | None = None
-    output: int | None = None
-    cached_input: int | None = None
-    """None: the price of `input`."""
-    cache_write: int | None = None
-    """None: the price of `input`."""
-
-    def cost(self, model: str, usage: Usage) -> Cost | None:
-        """What this usage costs; None when a price that it needs is not known."""
-        cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
-        priced = (
-            (TokenKind.INPUT, max(0, usage.input_tokens - cached - written), self.input),
-            (TokenKind.CACHED_INPUT, cached, self.cached_input if self.cached_input is not None else self.input),
-            (TokenKind.CACHE_WRITE, written, self.cache_write if self.cache_write is not None else self.input),
-            (TokenKind.OUTPUT, usage.output_tokens, self.output),
-        )
-        items = []
-        for kind, tokens, price in priced:
-            if not tokens:
-                continue
-            if price is None:
-                return None
-            items.append(CostItem(model, kind, tokens, _half_to_even(tokens * price, _TOKENS_PER_PRICE)))
-        if not items and self.input is None and self.output is None:
-            return None
-        return Cost(tuple(items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +114,3 @@ def estimated_tokens(size_bytes: int) -> int:
 
 def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None and other is None else (one or 0) + (other or 0)
-
-
-def _half_to_even(numerator: int, denominator: int) -> int:
-    quotient, rest = divmod(numerator, denominator)
-    twice = rest * 2
-    return quotient + (twice > denominator or (twice == denominator and quotient % 2 == 1))

@@ -338,14 +338,27 @@ class ModelPrices(_message.Message):
     CACHED_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     OUTPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    REASONING_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    AUDIO_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
     input_nano_usd_per_million: _builtins.int
-    """Prompt."""
+    """Prompt. Unset when not known."""
     cached_input_nano_usd_per_million: _builtins.int
     """Prompt read from the provider's cache. Unset means the price of `input`."""
     cache_write_nano_usd_per_million: _builtins.int
     """Prompt written to the provider's cache. Unset means the price of `input`."""
     output_nano_usd_per_million: _builtins.int
-    """Answer."""
+    """Answer. Unset when not known."""
+    reasoning_nano_usd_per_million: _builtins.int
+    """The model's own reasoning. Unset means the price of `output`."""
+    audio_input_nano_usd_per_million: _builtins.int
+    """Sound in the prompt. Unset means the price of `input`."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelPriceTier]:
+        """Prices for long prompts, by rising length. Of a model call whose prompt is
+        longer than that of several tiers, all tokens have the prices of the last.
+        """
+
     def __init__(
         self,
         *,
@@ -353,11 +366,16 @@ class ModelPrices(_message.Message):
         cached_input_nano_usd_per_million: _builtins.int | None = ...,
         cache_write_nano_usd_per_million: _builtins.int | None = ...,
         output_nano_usd_per_million: _builtins.int | None = ...,
+        reasoning_nano_usd_per_million: _builtins.int | None = ...,
+        audio_input_nano_usd_per_million: _builtins.int | None = ...,
+        tiers: _abc.Iterable[Global___ModelPriceTier] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million", "tiers", b"tiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["audio_input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofReturnType__cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["cache_write_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofArgType__cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofReturnType__cached_input_nano_usd_per_million: _TypeAlias = _typing.Literal["cached_input_nano_usd_per_million"]  # noqa: Y015
@@ -366,6 +384,10 @@ class ModelPrices(_message.Message):
     _WhichOneofArgType__input_nano_usd_per_million: _TypeAlias = _typing.Literal["_input_nano_usd_per_million", b"_input_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofReturnType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["output_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofArgType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["_output_nano_usd_per_million", b"_output_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning_nano_usd_per_million: _TypeAlias = _typing.Literal["reasoning_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__reasoning_nano_usd_per_million: _TypeAlias = _typing.Literal["_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio_input_nano_usd_per_million) -> _WhichOneofReturnType__audio_input_nano_usd_per_million | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_nano_usd_per_million) -> _WhichOneofReturnType__cache_write_nano_usd_per_million | None: ...
     @_typing.overload
@@ -374,8 +396,81 @@ class ModelPrices(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_nano_usd_per_million) -> _WhichOneofReturnType__input_nano_usd_per_million | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__output_nano_usd_per_million) -> _WhichOneofReturnType__output_nano_usd_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_nano_usd_per_million) -> _WhichOneofReturnType__reasoning_nano_usd_per_million | None: ...
 
 Global___ModelPrices: _TypeAlias = ModelPrices  # noqa: Y015
+
+@_typing.final
+class ModelPriceTier(_message.Message):
+    """Prices of every token of a model call with a long prompt, in nano-dollars for
+    a million tokens.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ABOVE_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHED_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    OUTPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    REASONING_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    AUDIO_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    above_input_tokens: _builtins.int
+    """The tier is for prompts of more than so many tokens, cached ones included."""
+    input_nano_usd_per_million: _builtins.int
+    """Prompt. Unset when not known."""
+    cached_input_nano_usd_per_million: _builtins.int
+    """Prompt read from the provider's cache. Unset means the price of `input`."""
+    cache_write_nano_usd_per_million: _builtins.int
+    """Prompt written to the provider's cache. Unset means the price of `input`."""
+    output_nano_usd_per_million: _builtins.int
+    """Answer. Unset when not known."""
+    reasoning_nano_usd_per_million: _builtins.int
+    """The model's own reasoning. Unset means the price of `output`."""
+    audio_input_nano_usd_per_million: _builtins.int
+    """Sound in the prompt. Unset means the price of `input`."""
+    def __init__(
+        self,
+        *,
+        above_input_tokens: _builtins.int = ...,
+        input_nano_usd_per_million: _builtins.int | None = ...,
+        cached_input_nano_usd_per_million: _builtins.int | None = ...,
+        cache_write_nano_usd_per_million: _builtins.int | None = ...,
+        output_nano_usd_per_million: _builtins.int | None = ...,
+        reasoning_nano_usd_per_million: _builtins.int | None = ...,
+        audio_input_nano_usd_per_million: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "above_input_tokens", b"above_input_tokens", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["audio_input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["cache_write_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__cached_input_nano_usd_per_million: _TypeAlias = _typing.Literal["cached_input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__cached_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__input_nano_usd_per_million: _TypeAlias = _typing.Literal["input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__input_nano_usd_per_million: _TypeAlias = _typing.Literal["_input_nano_usd_per_million", b"_input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["output_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["_output_nano_usd_per_million", b"_output_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning_nano_usd_per_million: _TypeAlias = _typing.Literal["reasoning_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__reasoning_nano_usd_per_million: _TypeAlias = _typing.Literal["_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio_input_nano_usd_per_million) -> _WhichOneofReturnType__audio_input_nano_usd_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_nano_usd_per_million) -> _WhichOneofReturnType__cache_write_nano_usd_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_nano_usd_per_million) -> _WhichOneofReturnType__cached_input_nano_usd_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_nano_usd_per_million) -> _WhichOneofReturnType__input_nano_usd_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_nano_usd_per_million) -> _WhichOneofReturnType__output_nano_usd_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_nano_usd_per_million) -> _WhichOneofReturnType__reasoning_nano_usd_per_million | None: ...
+
+Global___ModelPriceTier: _TypeAlias = ModelPriceTier  # noqa: Y015
 
 @_typing.final
 class ModelSource(_message.Message):

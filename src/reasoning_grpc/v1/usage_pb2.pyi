@@ -90,13 +90,19 @@ class _TokenKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenKind.V
     TOKEN_KIND_UNSPECIFIED: _TokenKind.ValueType  # 0
     """Never sent."""
     TOKEN_KIND_INPUT: _TokenKind.ValueType  # 1
-    """Prompt, neither read from nor written to a cache."""
+    """Prompt that is of none of the other kinds."""
     TOKEN_KIND_CACHED_INPUT: _TokenKind.ValueType  # 2
     """Prompt, read from the provider's cache."""
     TOKEN_KIND_CACHE_WRITE: _TokenKind.ValueType  # 3
     """Prompt, written to the provider's cache."""
     TOKEN_KIND_OUTPUT: _TokenKind.ValueType  # 4
-    """Answer, the model's own reasoning included."""
+    """Answer; the model's own reasoning included, unless that has a price of its
+    own.
+    """
+    TOKEN_KIND_REASONING: _TokenKind.ValueType  # 5
+    """The model's own reasoning, where it has a price of its own."""
+    TOKEN_KIND_AUDIO_INPUT: _TokenKind.ValueType  # 6
+    """Sound in the prompt, where it has a price of its own."""
 
 class TokenKind(_TokenKind, metaclass=_TokenKindEnumTypeWrapper):
     """A kind of token with a price of its own."""
@@ -104,13 +110,19 @@ class TokenKind(_TokenKind, metaclass=_TokenKindEnumTypeWrapper):
 TOKEN_KIND_UNSPECIFIED: TokenKind.ValueType  # 0
 """Never sent."""
 TOKEN_KIND_INPUT: TokenKind.ValueType  # 1
-"""Prompt, neither read from nor written to a cache."""
+"""Prompt that is of none of the other kinds."""
 TOKEN_KIND_CACHED_INPUT: TokenKind.ValueType  # 2
 """Prompt, read from the provider's cache."""
 TOKEN_KIND_CACHE_WRITE: TokenKind.ValueType  # 3
 """Prompt, written to the provider's cache."""
 TOKEN_KIND_OUTPUT: TokenKind.ValueType  # 4
-"""Answer, the model's own reasoning included."""
+"""Answer; the model's own reasoning included, unless that has a price of its
+own.
+"""
+TOKEN_KIND_REASONING: TokenKind.ValueType  # 5
+"""The model's own reasoning, where it has a price of its own."""
+TOKEN_KIND_AUDIO_INPUT: TokenKind.ValueType  # 6
+"""Sound in the prompt, where it has a price of its own."""
 Global___TokenKind: _TypeAlias = TokenKind  # noqa: Y015
 
 class _FinishReason:
@@ -163,6 +175,7 @@ class Usage(_message.Message):
     TOTAL_TOKENS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     MODEL_CALLS_FIELD_NUMBER: _builtins.int
+    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Tokens of the prompt, those below included."""
     cached_input_tokens: _builtins.int
@@ -183,6 +196,8 @@ class Usage(_message.Message):
     """Input and output tokens together."""
     source: Global___UsageSource.ValueType
     """Who counted. ESTIMATED when any number in it is an estimate."""
+    audio_input_tokens: _builtins.int
+    """Of the input tokens, those of sound. Unset when not reported."""
     @_builtins.property
     def model_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelCallUsage]:
         """The same for each model call, in order."""
@@ -198,17 +213,22 @@ class Usage(_message.Message):
         total_tokens: _builtins.int = ...,
         source: Global___UsageSource.ValueType = ...,
         model_calls: _abc.Iterable[Global___ModelCallUsage] | None = ...,
+        audio_input_tokens: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "input_tokens", b"input_tokens", "model_calls", b"model_calls", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "input_tokens", b"input_tokens", "model_calls", b"model_calls", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audio_input_tokens: _TypeAlias = _typing.Literal["audio_input_tokens"]  # noqa: Y015
+    _WhichOneofArgType__audio_input_tokens: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens"]  # noqa: Y015
     _WhichOneofReturnType__cache_write_tokens: _TypeAlias = _typing.Literal["cache_write_tokens"]  # noqa: Y015
     _WhichOneofArgType__cache_write_tokens: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens"]  # noqa: Y015
     _WhichOneofReturnType__cached_input_tokens: _TypeAlias = _typing.Literal["cached_input_tokens"]  # noqa: Y015
     _WhichOneofArgType__cached_input_tokens: _TypeAlias = _typing.Literal["_cached_input_tokens", b"_cached_input_tokens"]  # noqa: Y015
     _WhichOneofReturnType__reasoning_tokens: _TypeAlias = _typing.Literal["reasoning_tokens"]  # noqa: Y015
     _WhichOneofArgType__reasoning_tokens: _TypeAlias = _typing.Literal["_reasoning_tokens", b"_reasoning_tokens"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio_input_tokens) -> _WhichOneofReturnType__audio_input_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_tokens) -> _WhichOneofReturnType__cache_write_tokens | None: ...
     @_typing.overload
@@ -234,6 +254,7 @@ class ModelCallUsage(_message.Message):
     REASONING_TOKENS_FIELD_NUMBER: _builtins.int
     TOTAL_TOKENS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     call: _builtins.int
     """Which model call of this request: 1, 2, ..."""
     purpose: Global___ModelCallPurpose.ValueType
@@ -260,6 +281,8 @@ class ModelCallUsage(_message.Message):
     """Input and output tokens together."""
     source: Global___UsageSource.ValueType
     """Who counted."""
+    audio_input_tokens: _builtins.int
+    """Of the input tokens, those of sound. Unset when not reported."""
     def __init__(
         self,
         *,
@@ -273,17 +296,22 @@ class ModelCallUsage(_message.Message):
         reasoning_tokens: _builtins.int | None = ...,
         total_tokens: _builtins.int = ...,
         source: Global___UsageSource.ValueType = ...,
+        audio_input_tokens: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "call", b"call", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "call", b"call", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audio_input_tokens: _TypeAlias = _typing.Literal["audio_input_tokens"]  # noqa: Y015
+    _WhichOneofArgType__audio_input_tokens: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens"]  # noqa: Y015
     _WhichOneofReturnType__cache_write_tokens: _TypeAlias = _typing.Literal["cache_write_tokens"]  # noqa: Y015
     _WhichOneofArgType__cache_write_tokens: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens"]  # noqa: Y015
     _WhichOneofReturnType__cached_input_tokens: _TypeAlias = _typing.Literal["cached_input_tokens"]  # noqa: Y015
     _WhichOneofArgType__cached_input_tokens: _TypeAlias = _typing.Literal["_cached_input_tokens", b"_cached_input_tokens"]  # noqa: Y015
     _WhichOneofReturnType__reasoning_tokens: _TypeAlias = _typing.Literal["reasoning_tokens"]  # noqa: Y015
     _WhichOneofArgType__reasoning_tokens: _TypeAlias = _typing.Literal["_reasoning_tokens", b"_reasoning_tokens"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio_input_tokens) -> _WhichOneofReturnType__audio_input_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_tokens) -> _WhichOneofReturnType__cache_write_tokens | None: ...
     @_typing.overload
@@ -295,8 +323,9 @@ Global___ModelCallUsage: _TypeAlias = ModelCallUsage  # noqa: Y015
 
 @_typing.final
 class Cost(_message.Message):
-    """Money spent, in nano-dollars (one billionth of a US dollar). Each item is
-    rounded half to even; the total is the sum of the items.
+    """Money spent on tokens, in nano-dollars (one billionth of a US dollar), at the
+    prices of `Model.prices`. Each item is rounded half to even; the total is the
+    sum of the items.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -1,0 +1,138 @@
+"""Our costs beside those of litellm's own calculator, for models of its price map."""
+
+from typing import Any, Final
+
+import pytest
+
+from reasoning_grpc.litellm_model import installed_price_map, library
+from reasoning_grpc.types import TokenKind, Usage, UsageSource
+
+INPUT_KINDS: Final = frozenset({TokenKind.INPUT, TokenKind.CACHED_INPUT, TokenKind.CACHE_WRITE, TokenKind.AUDIO_INPUT})
+MODELS: Final = (
+    "openai/gpt-4o",
+    "openai/gpt-4o-mini",
+    "openai/gpt-4.1",
+    "openai/gpt-5",
+    "openai/gpt-5.6",
+    "openai/o3",
+    "openai/gpt-audio",
+    "openai/ft:gpt-4o-2024-08-06:org::id",
+    "anthropic/claude-sonnet-4-5",
+    "anthropic/claude-opus-4-5",
+    "anthropic/claude-haiku-4-5",
+    "azure/eu/gpt-4o-2024-08-06",
+    "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "dashscope/qwen-plus-latest",
+    "dashscope/qwen-turbo",
+    "dashscope/qwen-flash",
+    "deepinfra/meta-llama/Llama-3.3-70B-Instruct",
+    "deepseek/deepseek-chat",
+    "fireworks_ai/accounts/fireworks/models/deepseek-v3",
+    "gemini/gemini-2.5-flash",
+    "gemini/gemini-2.5-pro",
+    "mistral/mistral-large-latest",
+    "together_ai/Qwen/Qwen2.5-72B-Instruct-Turbo",
+    "vertex_ai/gemini-2.5-pro",
+    "xai/grok-4.3",
+)
+
+
+def a_usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
+    """Tokens by the provider's count."""
+    return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.PROVIDER, **parts)
+
+
+USAGES: Final = {
+    "short": a_usage(1000, 500),
+    "odd": a_usage(1237, 419),
+    "nothing": a_usage(0, 0),
+    "cached": a_usage(10_000, 500, cached_input_tokens=8000),
+    "written": a_usage(10_000, 500, cached_input_tokens=1000, cache_write_tokens=6000),
+    "all cached": a_usage(10_000, 500, cached_input_tokens=10_000),
+    "reasoning": a_usage(1000, 5000, reasoning_tokens=4000),
+    "reasoning alone": a_usage(1000, 5000, reasoning_tokens=5000),
+    "sound": a_usage(9000, 500, audio_input_tokens=2000),
+    **{f"{length} tokens": a_usage(length, 1000) for length in (128_000, 200_000, 256_000, 272_000)},
+    **{f"{length + 1} tokens": a_usage(length + 1, 1000) for length in (128_000, 200_000, 256_000, 272_000)},
+    "long and cached": a_usage(300_000, 1000, cached_input_tokens=250_000, cache_write_tokens=10_000),
+    "long and reasoning": a_usage(300_000, 9000, reasoning_tokens=8000),
+}
+LONG: Final = USAGES["long and cached"]
+"""Of every price that there may be, tiers among them, but sound."""
+NOT_PRICED: Final = {
+    "deepseek/deepseek-v4-flash": "it depends on the hour",
+    "openai/gpt-4o-search-preview": "each call pays for a search as well",
+    "perplexity/sonar": "each call pays for a search as well",
+    "vertex_ai/claude-sonnet-4-5": "it depends on the region",
+    "azure/model-router": "it is the router's fee, beside the price of the model that it takes",
+    "sagemaker/meta-textgeneration-llama-2-7b": "it is paid by the hour, and listed as 0",
+}
+"""Models of which litellm counts a part of the cost, or none."""
+
+
+def litellms_costs(model: str, usage: Usage) -> tuple[int, int]:
+    """What litellm makes of input and output, in nano-dollars."""
+    litellm = library.litellm()  # first: it keeps litellm from fetching its map
+    from litellm.types.utils import CompletionTokensDetailsWrapper, PromptTokensDetailsWrapper
+
+    prefix, _, name = model.partition("/")
+    theirs = litellm.Usage(
+        prompt_tokens=usage.input_tokens,
+        completion_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        prompt_tokens_details=PromptTokensDetailsWrapper(
+            cached_tokens=usage.cached_input_tokens,
+            cache_creation_tokens=usage.cache_write_tokens,
+            audio_tokens=usage.audio_input_tokens,
+        ),
+        completion_tokens_details=CompletionTokensDetailsWrapper(reasoning_tokens=usage.reasoning_tokens),
+    )
+    costs: Any = litellm.cost_per_token(model=name, custom_llm_provider=prefix, usage_object=theirs)
+    return round(costs[0] * 1e9), round(costs[1] * 1e9)
+
+
+def our_costs(model: str, usage: Usage) -> tuple[int, int] | None:
+    """What we make of input and output, in nano-dollars; None when a price is not known."""
+    facts = installed_price_map().facts(model)
+    assert facts is not None
+    cost = facts.prices.cost("m", [usage])
+    if cost is None:
+        return None
+    of_input = sum(item.nano_usd for item in cost.items if item.kind in INPUT_KINDS)
+    return of_input, cost.total_nano_usd - of_input
+
+
+def nearly_equal(ours: tuple[int, int], theirs: tuple[int, int]) -> bool:
+    """Whether input and output differ by no more than rounding does."""
+    return abs(ours[0] - theirs[0]) <= 2 and abs(ours[1] - theirs[1]) <= 1
+
+
+@pytest.mark.parametrize("usage", USAGES.values(), ids=USAGES)
+@pytest.mark.parametrize("model", MODELS)
+def test_costs_are_those_of_litellm(model: str, usage: Usage) -> None:
+    """Equal to the nano-dollar, input and output apart."""
+    assert our_costs(model, usage) == litellms_costs(model, usage)
+
+
+def test_costs_of_every_model() -> None:
+    """Whatever the map prices costs the same, but for the rounding of three items; most of what chats is priced."""
+    listed = [
+        f"{entry['litellm_provider']}/{key.removeprefix(entry['litellm_provider'] + '/')}"
+        for key, entry in library.litellm().model_cost.items()
+        # litellm does not find all that it lists for Vertex.
+        if entry.get("mode") == "chat" and not entry["litellm_provider"].startswith("vertex_ai")
+    ]
+
+    costs = {model: ours for model in listed if (ours := our_costs(model, LONG)) is not None}
+    others = {model for model, ours in costs.items() if not nearly_equal(ours, litellms_costs(model, LONG))}
+
+    assert len(costs) > 0.85 * len(listed)
+    # litellm's calculator for Perplexity does not know of caches, though its map does.
+    assert {model.partition("/")[0] for model in others} <= {"perplexity"}
+
+
+@pytest.mark.parametrize("model", NOT_PRICED, ids=NOT_PRICED.values())
+def test_what_is_not_made_of_tokens_alone_is_not_priced(model: str) -> None:
+    """litellm counts what it can; we say that we do not know."""
+    assert our_costs(model, LONG) is None
+    litellms_costs(model, LONG)
