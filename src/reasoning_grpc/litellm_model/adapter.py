@@ -6,7 +6,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
 
-from reasoning_grpc.errors import ReasoningError, UpstreamError
+from reasoning_grpc.errors import ReasoningError, UpstreamError, UpstreamParameterUnsupported
 from reasoning_grpc.events import Delta, ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import failures, library
 from reasoning_grpc.litellm_model.answers import AnswerReader
@@ -14,7 +14,8 @@ from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
 from reasoning_grpc.litellm_model.providers import CLIENTS_REFUSED, OWN_CREDENTIALS
-from reasoning_grpc.litellm_model.request import completion_arguments
+from reasoning_grpc.litellm_model.refusals import refused_fields
+from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
 from reasoning_grpc.litellm_model.wire import Exchange, Wire, WireLimits
 from reasoning_grpc.litellm_model.witness import Witness
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
@@ -111,6 +112,8 @@ class _Answer:
     async def open(self) -> None:
         """Sends the request; returns when the answer begins. Raises litellm's exceptions, and ours in their chain."""
         deployment = self._deployment
+        if violations := refused_fields(self._call, deployment):
+            raise UpstreamParameterUnsupported(model=deployment.name, reached=False, violations=violations)
         arguments = completion_arguments(self._call, deployment) | _address(deployment)
         if deployment.provider not in CLIENTS_REFUSED:
             self._client = self._new_client()
@@ -149,7 +152,8 @@ class _Answer:
 
     def _new_client(self) -> ExchangeClient:
         make: type[ExchangeClient] = library.http_handler_class(ExchangeClient)
-        return make(self._exchange, partial(_openai_address, self._deployment))
+        address = partial(_openai_address, self._deployment)
+        return make(self._exchange, address, merged_options(self._call, self._deployment))
 
 
 def _headers(deployment: Deployment, context: CallContext) -> dict[str, str]:

@@ -36,10 +36,14 @@ class ExchangeClient:
     litellm checks the class of the second shape: `library.http_handler_class` derives from this one and that.
     """
 
-    def __init__(self, exchange: Exchange, address: Callable[[], tuple[str, str]]) -> None:
-        """`address` gives the api base and the key, for the first shape; in the second litellm brings its own."""
+    def __init__(self, exchange: Exchange, address: Callable[[], tuple[str, str]], options: Mapping[str, Any]) -> None:
+        """`address` gives the api base and the key, for the first shape; in the second litellm brings its own.
+
+        `options` are merged into the body of the second shape; the first gets them from litellm.
+        """
         self._exchange = exchange
         self._address = address
+        self._options = options
         self.witness = Witness()
         """Of the answer, in the second shape."""
         self.used_as: Shape | None = None
@@ -104,7 +108,7 @@ class ExchangeClient:
         request = httpx.Request(
             "POST", url, data=data, json=json, params=params, headers=headers, files=files, content=content
         )
-        body = await request.aread()
+        body = _merged(await request.aread(), self._options)
         # The URL goes as it stands: a second encoding would break its signature, where it has one.
         await self._exchange.send(URL(str(request.url), encoded=True), body, _end_to_end(request.headers))
         self.witness = witness_of(request.url.path)
@@ -142,6 +146,10 @@ class _Relayed(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Stops reading."""
         await self._pieces.aclose()
+
+
+def _merged(body: bytes, options: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(body, type=dict[str, Any]) | dict(options)) if options else body
 
 
 async def _whole(exchange: Exchange) -> AsyncGenerator[bytes, None]:

@@ -17,6 +17,8 @@ T = TypeVar("T")
 _SETTINGS: Final = {
     # The price map comes from the package; without this, litellm fetches it when imported.
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    # The same, when it first looks for the beta features of Anthropic.
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     # Read at import. Legitimate tables and code repeat more than a hundred chunks.
     "REPEATED_STREAMING_CHUNK_LIMIT": str(2**31),
 }

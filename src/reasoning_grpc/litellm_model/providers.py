@@ -39,6 +39,23 @@ PLAIN: Final = frozenset(
 )
 """Providers for which litellm takes a client in the shape of its own HTTP handler."""
 
+SPEAKS_OPENAI: Final = (
+    OWN_WIRE
+    | {"azure", "databricks", "deepseek", "fireworks_ai", "groq", "hosted_vllm"}
+    | {
+        "huggingface",
+        "minimax",
+        "mistral",
+        "openrouter",
+        "together_ai",
+        "xai",
+    }
+)
+"""Providers whose requests litellm leaves in the OpenAI protocol, so that nothing of them is translated."""
+
+SIGNS_REQUESTS: Final = frozenset({"bedrock", "bedrock_mantle", "sagemaker_chat", "sagemaker_nova"})
+"""Providers whose requests are signed, and must not be changed after litellm made them."""
+
 CLIENTS_REFUSED: Final = frozenset({"azure", "azure_text"})
 """Providers for which litellm fails when it is given a client of another class than it expects."""
 

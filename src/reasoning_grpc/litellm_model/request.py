@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from reasoning_grpc.litellm_model import providers
+from reasoning_grpc.litellm_model.providers import OWN_WIRE, SIGNS_REQUESTS, SPEAKS_OPENAI, Way
 from reasoning_grpc.model import ModelCall
 from reasoning_grpc.types import (
     Deployment,
@@ -52,6 +54,9 @@ FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
 }
 """Which request field a parameter of the OpenAI dialect comes from."""
 
+_TAKE_TEXT_SIGNATURES: Final = frozenset({"gemini", "litellm_proxy", "vertex_ai", "vertex_ai_beta"})
+_TAKE_CACHE_MARKS: Final = frozenset({"anthropic", "bedrock", "litellm_proxy", "openrouter"})
+"""Providers that cache what is marked. For Gemini litellm would make a cache, by a request of its own."""
 _NO_ARGUMENTS: Final = {"type": "object", "properties": {}}
 _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
 
@@ -72,9 +77,21 @@ def completion_arguments(call: ModelCall, deployment: Deployment) -> dict[str, A
         arguments["user"] = call.end_user
     if let_through := _let_through(provider) & arguments.keys():
         arguments["allowed_openai_params"] = sorted(let_through)
-    if call.provider_options:
-        arguments["extra_body"] = {name: json.loads(value) for name, value in call.provider_options.items()}
+    if provider in SIGNS_REQUESTS:
+        arguments |= _options(call)
+    elif call.provider_options and not merged_options(call, deployment):
+        arguments["extra_body"] = _options(call)
     return arguments
+
+
+def merged_options(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
+    """Options that go into the body after litellm made it: some of its translations send `extra_body` as it stands."""
+    translated = providers.way(deployment.provider) is Way.PLAIN and deployment.provider not in SIGNS_REQUESTS
+    return _options(call) if translated else {}
+
+
+def _options(call: ModelCall) -> dict[str, Any]:
+    return {name: json.loads(value) for name, value in call.provider_options.items()}
 
 
 def _sampling_arguments(asked: Sampling, defaults: Sampling) -> dict[str, Any]:
@@ -111,6 +128,8 @@ def _tool_arguments(call: ModelCall) -> dict[str, Any]:
 
 def _let_through(provider: str) -> frozenset[str]:
     """Parameters that litellm would drop or refuse, because it does not know the model."""
+    if provider not in SPEAKS_OPENAI:
+        return frozenset()
     return frozenset({"user", "reasoning_effort"} if provider == "custom_openai" else {"user"})
 
 
@@ -195,8 +214,8 @@ def _wire_part(part: Part, provider: str) -> dict[str, Any]:
 
 
 def _cache_mark(part: Part, provider: str) -> dict[str, Any]:
-    """For a proxy alone: a server that only speaks the OpenAI dialect caches by itself, and may refuse the mark."""
-    return {"cache_control": {"type": "ephemeral"}} if part.cache and provider == "litellm_proxy" else {}
+    """A server that only speaks the OpenAI dialect caches by itself, and may refuse the mark."""
+    return {"cache_control": {"type": "ephemeral"}} if part.cache and provider in _TAKE_CACHE_MARKS else {}
 
 
 def _wire_media(media: Media) -> dict[str, Any]:
@@ -220,15 +239,25 @@ def _wire_assistant(message: Message, provider: str) -> dict[str, Any]:
     refusals = [part.content.text for part in message.content if isinstance(part.content, Refusal)]
     calls = [_wire_tool_call(part, provider) for part in message.content if isinstance(part.content, ToolCall)]
     reasoning = [part for part in message.content if isinstance(part.content, Reasoning)]
+    if refusals and provider not in SPEAKS_OPENAI:
+        texts += [{"type": "text", "text": text} for text in refusals]  # said, where there is no word of its own for it
+    elif refusals:
+        wire["refusal"] = "".join(refusals)
     if texts:
         wire["content"] = _plain_or_parts(texts)
     elif not calls:
         wire["content"] = ""  # servers want it, also where only a refusal or reasoning was said
-    if refusals:
-        wire["refusal"] = "".join(refusals)
     if calls:
         wire["tool_calls"] = calls
-    return wire | _wire_reasoning(reasoning)
+    return wire | _wire_reasoning(reasoning) | _text_signature(message, provider)
+
+
+def _text_signature(message: Message, provider: str) -> dict[str, Any]:
+    """The signature of a text: litellm's dialect has a place for one in a message."""
+    signatures = [part.signature for part in message.content if isinstance(part.content, Text) and part.signature]
+    if not signatures or provider not in _TAKE_TEXT_SIGNATURES:
+        return {}
+    return {"provider_specific_fields": {"thought_signatures": signatures[:1]}}
 
 
 def _wire_reasoning(parts: list[Part]) -> dict[str, Any]:
@@ -261,8 +290,8 @@ def _wire_tool_call(part: Part, provider: str) -> dict[str, Any]:
     }
     if part.signature:
         # Where Gemini's signature of a call travels: in litellm's own dialect, and in Google's OpenAI one.
-        if provider == "litellm_proxy":
-            wire["provider_specific_fields"] = {"thought_signature": part.signature}
-        else:
+        if provider in OWN_WIRE - {"litellm_proxy"}:
             wire["extra_content"] = {"google": {"thought_signature": part.signature}}
+        else:
+            wire["provider_specific_fields"] = {"thought_signature": part.signature}
     return wire

@@ -1,0 +1,63 @@
+"""What litellm would leave out of a request without a word, or fetch by itself: it is refused instead.
+
+Most parameters that a model does not take litellm refuses by itself. These it does not;
+measured on litellm 1.106.2, where a test sends each parameter to each provider.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from reasoning_grpc.errors import FieldViolation
+from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
+from reasoning_grpc.model import ModelCall
+from reasoning_grpc.types import Deployment, Media, ResponseFormatKind
+
+_NOT_TAKEN: Final = "The model does not take it."
+_NO_ADDRESSES: Final = "The model takes no address here; send the data itself."
+
+
+def refused_fields(call: ModelCall, deployment: Deployment) -> tuple[FieldViolation, ...]:
+    """Each field of the call that its provider would not get."""
+    found = [FieldViolation(field, _NO_ADDRESSES) for field in _fetched_media(call, deployment.provider)]
+    for leaves_out in _LEFT_OUT.get(deployment.provider, ()):
+        found += [FieldViolation(field, _NOT_TAKEN) for field in leaves_out(call)]
+    return tuple(found)
+
+
+def _fetched_media(call: ModelCall, provider: str) -> Iterator[str]:
+    """Media that litellm would fetch into this process, from wherever a caller says."""
+    if provider in SPEAKS_OPENAI:
+        return
+    for row, message in enumerate(call.messages):
+        for column, part in enumerate(message.content):
+            if isinstance(part.content, Media) and _is_fetched(part.content, provider):
+                yield f"messages[{row}].content[{column}].media.uri"
+
+
+def _is_fetched(media: Media, provider: str) -> bool:
+    uri = media.uri.lower()
+    is_image = media.mime_type.startswith("image/")
+    if provider == "anthropic" and is_image and uri.startswith("https:"):
+        return False  # passed on
+    return uri.startswith(("http:", "https:"))
+
+
+def _json_object(call: ModelCall) -> Iterator[str]:
+    if call.response_format is not None and call.response_format.kind is ResponseFormatKind.JSON_OBJECT:
+        yield "response_format"
+
+
+def _single_tool_calls(call: ModelCall) -> Iterator[str]:
+    if call.parallel_tool_calls is False:
+        yield "parallel_tool_calls"
+
+
+def _strict_tools(call: ModelCall) -> Iterator[str]:
+    return (f"tools[{index}].strict" for index, tool in enumerate(call.tools) if tool.strict)
+
+
+_LEFT_OUT: Final[Mapping[str, tuple[Callable[[ModelCall], Iterator[str]], ...]]] = {
+    "anthropic": (_json_object, _strict_tools),
+    "gemini": (_single_tool_calls, _strict_tools),
+}
+"""What litellm leaves out, by provider."""
