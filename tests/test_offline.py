@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from reasoning_grpc.client import ReasoningClient
+from reasoning_grpc.v1 import completion_pb2
 from tests.support.factories import a_wire_request
 from tests.support.upstream import FakeUpstream
 
+FORMAT: Final = completion_pb2.ResponseFormat(
+    json_schema=completion_pb2.JsonSchemaFormat(name="n", schema='{"type":"object","properties":{}}')
+)
+"""For Anthropic, litellm looks up a list that it would fetch."""
 GUARDED_SERVER: Final = """
 import sys
 
@@ -34,9 +39,16 @@ sys.exit(main())
 
 async def test_nothing_but_loopback_is_ever_asked(upstream: FakeUpstream, tmp_path: Path) -> None:
     """With the network blocked a server starts and answers; it has not even tried to reach out."""
-    upstream.reply("Hello")
     file = tmp_path / "reasoning.toml"
-    file.write_text(f'[models.fake]\nlitellm_model = "openai/gpt-4o"\napi_base = "{upstream.api_base}"\n')
+    models = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-pro"}
+    file.write_text(
+        'default_model = "openai"\n'
+        + "".join(
+            f'[models.{provider}]\nlitellm_model = "{provider}/{model}"\n'
+            f'api_base = "{upstream.api_base_for(provider)}"\n'
+            for provider, model in models.items()
+        )
+    )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", GUARDED_SERVER, "serve", "--listen", "127.0.0.1:0", "--config", str(file)),
         stdout=asyncio.subprocess.PIPE,
@@ -46,13 +58,15 @@ async def test_nothing_but_loopback_is_ever_asked(upstream: FakeUpstream, tmp_pa
     try:
         first_line = (await process.stdout.readline()).decode()
         async with ReasoningClient(first_line.removeprefix("serving on ").strip()) as client:
-            answer = await client.complete(a_wire_request())
+            answers = [
+                await client.complete(a_wire_request(model=provider, response_format=FORMAT)) for provider in models
+            ]
     finally:
         process.terminate()
         rest = await process.stdout.read()
         exit_code = await process.wait()
 
     assert first_line.startswith("serving on ")
-    assert answer.message.content[0].text == "Hello"
+    assert ["".join(part.text for part in answer.message.content) for answer in answers] == ["Hello world"] * 3
     assert rest == b""
     assert exit_code == 0

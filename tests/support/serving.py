@@ -50,7 +50,7 @@ def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEnt
 
 def provider_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
     """An entry for a model behind the fake upstream, of a provider of litellm whose protocol it speaks."""
-    return model_entry(upstream.api_base_for(provider), name, litellm_model=f"{provider}/{name}", **overrides)
+    return model_entry(upstream.api_base_for(provider), name, **{"litellm_model": f"{provider}/{name}", **overrides})
 
 
 def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:

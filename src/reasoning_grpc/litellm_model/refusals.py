@@ -4,6 +4,7 @@ Most parameters that a model does not take litellm refuses by itself. These it d
 measured on litellm 1.106.2, where a test sends each parameter to each provider.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -20,44 +21,51 @@ def refused_fields(call: ModelCall, deployment: Deployment) -> tuple[FieldViolat
     """Each field of the call that its provider would not get."""
     found = [FieldViolation(field, _NO_ADDRESSES) for field in _fetched_media(call, deployment.provider)]
     for leaves_out in _LEFT_OUT.get(deployment.provider, ()):
-        found += [FieldViolation(field, _NOT_TAKEN) for field in leaves_out(call)]
+        found += [FieldViolation(field, _NOT_TAKEN) for field in leaves_out(call, deployment.litellm_model)]
     return tuple(found)
 
 
 def _fetched_media(call: ModelCall, provider: str) -> Iterator[str]:
     """Media that litellm would fetch into this process, from wherever a caller says."""
-    if provider in SPEAKS_OPENAI:
+    if provider in _PASSES_ADDRESSES:
         return
     for row, message in enumerate(call.messages):
         for column, part in enumerate(message.content):
-            if isinstance(part.content, Media) and _is_fetched(part.content, provider):
+            if isinstance(part.content, Media) and part.content.uri:
                 yield f"messages[{row}].content[{column}].media.uri"
 
 
-def _is_fetched(media: Media, provider: str) -> bool:
-    uri = media.uri.lower()
-    is_image = media.mime_type.startswith("image/")
-    if provider == "anthropic" and is_image and uri.startswith("https:"):
-        return False  # passed on
-    return uri.startswith(("http:", "https:"))
-
-
-def _json_object(call: ModelCall) -> Iterator[str]:
+def _json_object(call: ModelCall, _model: str) -> Iterator[str]:
     if call.response_format is not None and call.response_format.kind is ResponseFormatKind.JSON_OBJECT:
         yield "response_format"
 
 
-def _single_tool_calls(call: ModelCall) -> Iterator[str]:
+def _single_tool_calls(call: ModelCall, _model: str) -> Iterator[str]:
     if call.parallel_tool_calls is False:
         yield "parallel_tool_calls"
 
 
-def _strict_tools(call: ModelCall) -> Iterator[str]:
+def _strict_tools(call: ModelCall, _model: str) -> Iterator[str]:
     return (f"tools[{index}].strict" for index, tool in enumerate(call.tools) if tool.strict)
 
 
-_LEFT_OUT: Final[Mapping[str, tuple[Callable[[ModelCall], Iterator[str]], ...]]] = {
+def _not_of_gemini_3(call: ModelCall, model: str) -> Iterator[str]:
+    if _GEMINI_1_OR_2.search(model):
+        return
+    if call.sampling.presence_penalty is not None:
+        yield "sampling.presence_penalty"
+    if call.sampling.frequency_penalty is not None:
+        yield "sampling.frequency_penalty"
+    if call.reasoning.budget_tokens:
+        yield "reasoning.budget_tokens"
+
+
+_PASSES_ADDRESSES: Final = SPEAKS_OPENAI | {"anthropic"}
+"""Providers to which litellm passes the https address of an image as it stands; there is no other one."""
+_GEMINI_1_OR_2: Final = re.compile(r"/gemini-[12]\b")
+
+_LEFT_OUT: Final[Mapping[str, tuple[Callable[[ModelCall, str], Iterator[str]], ...]]] = {
     "anthropic": (_json_object, _strict_tools),
-    "gemini": (_single_tool_calls, _strict_tools),
+    "gemini": (_single_tool_calls, _strict_tools, _not_of_gemini_3),
 }
 """What litellm leaves out, by provider."""

@@ -283,10 +283,11 @@ def _wire_reasoning(parts: list[Part]) -> dict[str, Any]:
 def _wire_tool_call(part: Part, provider: str) -> dict[str, Any]:
     call = part.content
     assert isinstance(call, ToolCall)
+    arguments = call.arguments if provider in SPEAKS_OPENAI else _object_text(call.arguments)
     wire: dict[str, Any] = {
         "id": call.id,
         "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
+        "function": {"name": call.name, "arguments": arguments},
     }
     if part.signature:
         # Where Gemini's signature of a call travels: in litellm's own dialect, and in Google's OpenAI one.
@@ -295,3 +296,12 @@ def _wire_tool_call(part: Part, provider: str) -> dict[str, Any]:
         else:
             wire["provider_specific_fields"] = {"thought_signature": part.signature}
     return wire
+
+
+def _object_text(arguments: str) -> str:
+    """The arguments as an object, where the protocol has no place for a text that a model left malformed."""
+    try:
+        is_object = isinstance(json.loads(arguments), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    return arguments if is_object else json.dumps({"malformed_arguments": arguments})
