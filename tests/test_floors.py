@@ -12,7 +12,7 @@ ROOT: Final = Path(reasoning_grpc.__file__).parent
 FLOORS: Final = (
     ("v1",),
     ("types", "events", "errors", "config", "streams"),
-    ("model", "litellm_model", "resilience"),
+    ("model", "litellm_model", "timers", "resilience"),
     ("models",),
     ("router", "passthrough"),
     ("ledger", "engine"),

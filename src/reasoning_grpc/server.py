@@ -17,6 +17,7 @@ from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.interceptors import CallInterceptor
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
+from reasoning_grpc.model import LanguageModel
 from reasoning_grpc.models.configured import ConfiguredModel, entry_problem
 from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
@@ -24,9 +25,10 @@ from reasoning_grpc.models.proxy import ProxyModels
 from reasoning_grpc.models.proxy_listing import ProxyListing
 from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
 from reasoning_grpc.models.table import ModelTable
-from reasoning_grpc.resilience import ModelTimeouts, ResilientModel, RetryPolicy
+from reasoning_grpc.resilience import ResilientModel, RetryPolicy
 from reasoning_grpc.router import Router
 from reasoning_grpc.service import ReasoningService
+from reasoning_grpc.timers import ModelTimeouts, TimedModel
 from reasoning_grpc.types import ModelSourceKind
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
@@ -88,21 +90,7 @@ class Server:
             self._proxy = ProxyModels(listing, ttl_seconds=settings.discovery_ttl_seconds)
         default = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
         self._table = ModelTable(self._sources(), default)
-        self._model = ResilientModel(
-            LiteLLMModel(
-                self._table,
-                WireLimits(
-                    connections=settings.max_upstream_connections,
-                    connect_timeout_seconds=settings.connect_timeout_seconds,
-                ),
-            ),
-            ModelTimeouts(
-                first_token_seconds=settings.first_token_timeout_seconds,
-                stall_seconds=settings.stall_timeout_seconds,
-                total_seconds=settings.model_call_timeout_seconds,
-            ),
-            RetryPolicy(max_retries=settings.max_retries),
-        )
+        self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
         self._engine = Engine(self._table, Router(settings.default_mode), self._model)
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
@@ -165,6 +153,25 @@ class Server:
         await self._model.aclose()
         if self._embedded is not None:
             await self._embedded.aclose()
+
+    def _one_attempt(self) -> LanguageModel:
+        """What `ResilientModel` may call more than once."""
+        settings = self._config.settings
+        adapter = LiteLLMModel(
+            self._table,
+            WireLimits(
+                connections=settings.max_upstream_connections,
+                connect_timeout_seconds=settings.connect_timeout_seconds,
+            ),
+        )
+        return TimedModel(
+            adapter,
+            ModelTimeouts(
+                first_token_seconds=settings.first_token_timeout_seconds,
+                stall_seconds=settings.stall_timeout_seconds,
+                total_seconds=settings.model_call_timeout_seconds,
+            ),
+        )
 
     def _sources(self) -> list[ModelSourceReader]:
         """Where models come from; the first that has a name serves it."""
