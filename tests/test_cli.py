@@ -615,6 +615,9 @@ async def test_check_config_shows_what_is_made(place: Place) -> None:
             {"name": "other", "litellm_model": "openai/other-upstream", "api_base": base, "wire": "own"},
         ],
         "proxy": None,
+        "traces": {"exporters": [], "endpoint": ""},
+        "metrics": {"exporters": [], "endpoint": ""},
+        "captures_content": False,
     }
 
 

@@ -15,6 +15,7 @@ from reasoning_grpc.litellm_model.request import completion_arguments
 from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder
 from reasoning_grpc.litellm_model.wire import Wire, WireCall, WireLimits
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.tracing import trace_headers
 from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Text
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
@@ -44,7 +45,7 @@ class LiteLLMModel:
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. One attempt, without timers of ours but the connect timeout."""
         deployment = self._directory.deployment(call.model, context.caller)
-        wire = self._wire.call(deployment, context.request_id)
+        wire = self._wire.call(deployment, context.request_id, trace_headers(context.trace))
         reader = AnswerReader()
         try:
             await self._open(wire, call, deployment)

@@ -67,13 +67,13 @@ class Wire:
         self.limits = limits
         self._session: aiohttp.ClientSession | None = None
 
-    def call(self, deployment: Deployment, request_id: str) -> "WireCall":
-        """A client object for one call of this deployment; the id is for the upstream's log."""
-        return WireCall(self._open_session(), deployment, request_id, self.limits)
+    def call(self, deployment: Deployment, request_id: str, trace: Mapping[str, str]) -> "WireCall":
+        """A client object for one call of this deployment; id and headers are for the upstream's log and trace."""
+        return WireCall(self._open_session(), deployment, request_id, self.limits, trace)
 
     def dry_call(self, deployment: Deployment) -> "WireCall":
         """A client object that sends nothing, and whose answer is empty."""
-        return _DryCall(self._open_session(), deployment, "dry", self.limits)
+        return _DryCall(self._open_session(), deployment, "dry", self.limits, {})
 
     async def aclose(self) -> None:
         """Closes every connection."""
@@ -97,11 +97,17 @@ class WireCall:
     """One call of one upstream; what litellm takes for an OpenAI client."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, deployment: Deployment, request_id: str, limits: WireLimits
+        self,
+        session: aiohttp.ClientSession,
+        deployment: Deployment,
+        request_id: str,
+        limits: WireLimits,
+        trace: Mapping[str, str],
     ) -> None:
         self._session = session
         self._deployment = deployment
         self._request_id = request_id
+        self._trace = trace
         self.limits = limits
         self._response: aiohttp.ClientResponse | None = None
         self._inflate: _Inflater | None = None
@@ -224,6 +230,7 @@ class WireCall:
             "Accept-Encoding": "identity",
             "User-Agent": "reasoning-grpc",
             "X-Client-Request-Id": self._request_id,  # what OpenAI calls the client's own id; others ignore it
+            **self._trace,
             **self._deployment.headers,
         }
         if self._deployment.api_key:
