@@ -636,6 +636,9 @@ async def test_check_config_shows_what_is_made(place: Place) -> None:
             },
         ],
         "proxy": None,
+        "traces": {"exporters": [], "endpoint": ""},
+        "metrics": {"exporters": [], "endpoint": ""},
+        "captures_content": False,
     }
 
 

@@ -15,6 +15,7 @@ from reasoning_grpc.litellm_model import installed_price_map
 from reasoning_grpc.models.configured import listed_facts
 from reasoning_grpc.models.embedded import MODEL_NAME, embedded_problem
 from reasoning_grpc.server import Server, StartError, config_problems
+from reasoning_grpc.telemetry import Export, Telemetry, TelemetryPlan, telemetry_plan
 from reasoning_grpc.types import Prices
 
 _PRICES: Final = {
@@ -27,11 +28,19 @@ _PRICES: Final = {
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
     """Runs the server until SIGTERM or SIGINT; a second signal ends the process at once."""
     try:
-        config = read_config(flags=flags, environment=os.environ, file=file)
+        config, plan = _read(flags, file)
         set_up_logging(config.settings.log_level, config.settings.log_format)
-        server = Server(config)
+        telemetry = Telemetry(plan)
+        server = Server(config, telemetry)
     except ConfigError as exc:
         return _complain(exc.problems)
+    try:
+        return await _serve(server, config.settings.grace_seconds)
+    finally:
+        await telemetry.aclose()
+
+
+async def _serve(server: Server, grace_seconds: float) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,14 +60,14 @@ async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
         stopped.cancel()
     print(f"serving on {server.address}", flush=True)
     await stopping.wait()
-    await server.stop(config.settings.grace_seconds)
+    await server.stop(grace_seconds)
     return 0
 
 
 def check_config(flags: Mapping[str, Any], file: Path | None, as_json: bool) -> int:
     """Says what the configuration makes, or everything that is wrong with it."""
     try:
-        config = read_config(flags=flags, environment=os.environ, file=file)
+        config, plan = _read(flags, file)
         problems = config_problems(config)
         if config.runs_embedded and (problem := embedded_problem(config.settings.embedded_weights)):
             problems.append(f"embedded: {problem}")
@@ -68,8 +77,25 @@ def check_config(flags: Mapping[str, Any], file: Path | None, as_json: bool) -> 
         if as_json:
             print(json.dumps({"problems": problems}))
         return _complain(problems)
-    print(json.dumps(_summary(config)) if as_json else _summary_text(config))
+    print(json.dumps(_summary(config, plan)) if as_json else _summary_text(config, plan))
     return 0
+
+
+def _read(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, TelemetryPlan]:
+    """The configuration, and what OpenTelemetry's variables ask for. Raises ConfigError for both together."""
+    problems: list[str] = []
+    config, plan = Config(), TelemetryPlan()
+    try:
+        config = read_config(flags=flags, environment=os.environ, file=file)
+    except ConfigError as exc:
+        problems += exc.problems
+    try:
+        plan = telemetry_plan(os.environ)
+    except ConfigError as exc:
+        problems += exc.problems
+    if problems:
+        raise ConfigError(problems)
+    return config, plan
 
 
 def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
@@ -84,7 +110,7 @@ def _complain(problems: list[str]) -> int:
     return 1
 
 
-def _summary(config: Config) -> dict[str, Any]:
+def _summary(config: Config, plan: TelemetryPlan) -> dict[str, Any]:
     settings = config.settings
     models = [
         {
@@ -106,6 +132,9 @@ def _summary(config: Config) -> dict[str, Any]:
         "proxy": None
         if config.proxy is None
         else {"api_base": config.proxy.api_base, "key": bool(config.proxy.api_key)},
+        "traces": _exported(plan.traces),
+        "metrics": _exported(plan.metrics),
+        "captures_content": plan.captures_content,
     }
 
 
@@ -117,8 +146,12 @@ def _origin_of_prices(entry: ModelEntry) -> str:
     return "litellm" if facts is not None and facts.prices != Prices() else "unknown"
 
 
-def _summary_text(config: Config) -> str:
-    summary = _summary(config)
+def _exported(export: Export) -> dict[str, Any]:
+    return {"exporters": list(export.exporters), "endpoint": export.endpoint}
+
+
+def _summary_text(config: Config, plan: TelemetryPlan) -> str:
+    summary = _summary(config, plan)
     lines = [
         "The configuration is sound.",
         f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
@@ -130,4 +163,11 @@ def _summary_text(config: Config) -> str:
         lines.append(f"model    {model['name']}: {reached}{prices}")
     if proxy := summary["proxy"]:
         lines.append(f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key")
+    lines += [
+        f"{signal_name:8} {' and '.join(exporters)} {summary[signal_name]['endpoint']}".rstrip()
+        for signal_name in ("traces", "metrics")
+        if (exporters := summary[signal_name]["exporters"])
+    ]
+    if summary["captures_content"]:
+        lines.append("content  what is said stands in the traces")
     return "\n".join(lines)

@@ -1,24 +1,25 @@
 """`LiteLLMModel`: a `LanguageModel` through `litellm.acompletion`, whichever way it goes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
 
 from reasoning_grpc.errors import ReasoningError, UpstreamError, UpstreamParameterUnsupported
 from reasoning_grpc.events import Delta, ModelEvent, ModelFinished
-from reasoning_grpc.litellm_model import failures, library
+from reasoning_grpc.litellm_model import failures, library, providers
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
-from reasoning_grpc.litellm_model.providers import CLIENTS_REFUSED, OWN_CREDENTIALS
+from reasoning_grpc.litellm_model.providers import CLIENTS_REFUSED, OWN_CREDENTIALS, Way
 from reasoning_grpc.litellm_model.refusals import refused_fields
 from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
 from reasoning_grpc.litellm_model.wire import Exchange, Wire, WireLimits
 from reasoning_grpc.litellm_model.witness import Witness
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.tracing import trace_headers
 from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Text
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
@@ -48,8 +49,9 @@ class LiteLLMModel:
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. One attempt, without timers of ours but the connect timeout."""
         deployment = self._directory.deployment(call.model, context.caller)
-        exchange = self._wire.exchange(_headers(deployment, context))
-        answer = _Answer(call, deployment, exchange)
+        headers = _headers(deployment, context)
+        exchange = self._wire.exchange(headers)
+        answer = _Answer(call, deployment, exchange, headers)
         try:
             await answer.open()
             async with aclosing(answer.deltas()) as deltas:
@@ -90,7 +92,7 @@ class LiteLLMModel:
         await library.load()
         nowhere = Deployment(name="warm-up", litellm_model="openai/warm-up", api_base="http://127.0.0.1:0/v1")
         call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-        await _Answer(call, nowhere, self._wire.dry_exchange()).open()
+        await _Answer(call, nowhere, self._wire.dry_exchange(), {}).open()
 
     async def aclose(self) -> None:
         """See `LanguageModel.aclose`."""
@@ -100,8 +102,10 @@ class LiteLLMModel:
 class _Answer:
     """One call and its answer, read by us or by litellm."""
 
-    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange) -> None:
+    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]) -> None:
+        """`headers` are those of the exchange, for litellm's own connections too."""
         self._call = call
+        self._headers = headers
         self._deployment = deployment
         self._exchange = exchange
         self._client: ExchangeClient | None = None
@@ -118,6 +122,8 @@ class _Answer:
         if deployment.provider not in CLIENTS_REFUSED:
             self._client = self._new_client()
             arguments["client"] = self._client
+        if providers.way(deployment.provider) is not Way.PLAIN:
+            arguments["extra_headers"] = dict(self._headers)
         started = asyncio.get_running_loop().time()
         stream = await library.acompletion(**arguments, stream=True, stream_options={"include_usage": True})
         self._opening_seconds = asyncio.get_running_loop().time() - started
@@ -159,6 +165,7 @@ class _Answer:
 def _headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
     return {
         "X-Client-Request-Id": context.request_id,  # what OpenAI calls the client's own id; others ignore it
+        **trace_headers(context.trace),
         **deployment.headers,
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
+from opentelemetry.context import get_current
 
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.errors import UpstreamTimeout
@@ -13,6 +14,7 @@ from reasoning_grpc.litellm_model.failures import upstream_error
 from reasoning_grpc.litellm_model.wire import HttpFailure
 from reasoning_grpc.models.proxy_facts import models_of_info, models_of_list
 from reasoning_grpc.models.sources import ServedModel
+from reasoning_grpc.tracing import trace_headers
 from reasoning_grpc.types import Deployment, ModelInfo
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -85,7 +87,9 @@ class ProxyListing:
     async def _body(self, path: str) -> bytes:
         """What a GET brings. Raises HttpFailure, MalformedAnswer, and aiohttp's errors."""
         key = self._proxy.api_key
-        headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+        headers = trace_headers(get_current())
+        if key:
+            headers["Authorization"] = f"Bearer {key.reveal()}"
         url = f"{self._proxy.api_base}{path}"
         async with self._open_session().get(url, headers=headers, allow_redirects=False) as response:
             body = await _bounded(response)
