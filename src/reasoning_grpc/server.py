@@ -13,10 +13,12 @@ from grpc_reflection.v1alpha import reflection
 from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.config import Config, ConfigError
+from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.interceptors import CallInterceptor
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
+from reasoning_grpc.metrics import observe_connections
 from reasoning_grpc.model import LanguageModel
 from reasoning_grpc.models.configured import ConfiguredModel, entry_problem, provider_problem
 from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
@@ -88,15 +90,19 @@ class Server:
                 context_tokens=settings.embedded_context_tokens,
                 weights=settings.embedded_weights,
             )
+        self._pools: dict[str, ConnectionPool] = {}
         self._proxy: ProxyModels | None = None
         if config.proxy is not None:
-            listing: ModelListing = ProxyListing(config.proxy, timeout_seconds=settings.discovery_timeout_seconds)
+            proxy_listing = ProxyListing(config.proxy, timeout_seconds=settings.discovery_timeout_seconds)
+            self._pools["discovery"] = proxy_listing.pool
+            listing: ModelListing = proxy_listing
             if self._telemetry.tracer is not None:
                 listing = TracedListing(listing, self._telemetry.tracer, config.proxy.api_base)
             self._proxy = ProxyModels(listing, ttl_seconds=settings.discovery_ttl_seconds)
         default = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
         self._table = ModelTable(self._sources(), default)
         self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
+        observe_connections(self._telemetry.meter, self._pools)
         self._engine = Engine(self._table, Router(settings.default_mode), self._model)
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
@@ -170,6 +176,7 @@ class Server:
                 connect_timeout_seconds=settings.connect_timeout_seconds,
             ),
         )
+        self._pools["model_calls"] = adapter.pool
         timed = TimedModel(
             adapter,
             ModelTimeouts(

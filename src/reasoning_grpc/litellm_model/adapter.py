@@ -5,7 +5,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
+from urllib.parse import quote, urlencode
 
+from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.errors import ReasoningError, UpstreamError, UpstreamParameterUnsupported
 from reasoning_grpc.events import Delta, ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import failures, library, providers
@@ -13,7 +15,7 @@ from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
-from reasoning_grpc.litellm_model.providers import CLIENTS_REFUSED, OWN_CREDENTIALS, Way
+from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way
 from reasoning_grpc.litellm_model.refusals import refused_fields
 from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
 from reasoning_grpc.litellm_model.wire import Exchange, Wire, WireLimits
@@ -79,6 +81,11 @@ class LiteLLMModel:
             upstream_seconds=answer.waited_seconds,
         )
 
+    @property
+    def pool(self) -> ConnectionPool:
+        """Our connections to upstreams; litellm's own, where it has to use them, are not among them."""
+        return self._wire.pool
+
     def describe(self, model: str) -> ModelInfo:
         """See `LanguageModel.describe`."""
         return self._directory.describe(model)
@@ -119,7 +126,7 @@ class _Answer:
         if violations := refused_fields(self._call, deployment):
             raise UpstreamParameterUnsupported(model=deployment.name, reached=False, violations=violations)
         arguments = completion_arguments(self._call, deployment) | _address(deployment)
-        if deployment.provider not in CLIENTS_REFUSED:
+        if deployment.provider != "azure" or deployment.api_key:
             self._client = self._new_client()
             arguments["client"] = self._client
         if providers.way(deployment.provider) is not Way.PLAIN:
@@ -157,7 +164,9 @@ class _Answer:
         return None if self._client is None else self._client.used_as
 
     def _new_client(self) -> ExchangeClient:
-        make: type[ExchangeClient] = library.http_handler_class(ExchangeClient)
+        make: type[ExchangeClient] = library.client_class(
+            ExchangeClient, for_azure=self._deployment.provider == "azure"
+        )
         address = partial(_openai_address, self._deployment)
         return make(self._exchange, address, merged_options(self._call, self._deployment))
 
@@ -182,12 +191,17 @@ def _address(deployment: Deployment) -> dict[str, Any]:
     return address
 
 
-def _openai_address(deployment: Deployment) -> tuple[str, str]:
-    """The api base and the key of a call in the OpenAI protocol."""
-    if deployment.api_base:
-        return deployment.api_base, deployment.api_key.reveal()
-    api_base, key = library.default_address(deployment.litellm_model)
-    return api_base or _OPENAI_API_BASE, deployment.api_key.reveal() or key
+def _openai_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The URL and the headers of a call in the OpenAI protocol; the query is what litellm wants in it."""
+    api_base, key = deployment.api_base, deployment.api_key.reveal()
+    if not api_base:
+        default_base, default_key = library.default_address(deployment.litellm_model)
+        api_base, key = default_base or _OPENAI_API_BASE, key or default_key
+    api_base = api_base.rstrip("/")
+    if deployment.provider == "azure" and not api_base.endswith("/v1"):
+        api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
+        return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}
+    return f"{api_base}/chat/completions", {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:

@@ -66,12 +66,14 @@ async def acompletion(**arguments: Any) -> Any:
 
 
 @cache
-def http_handler_class(base: type[T]) -> type[T]:
-    """A class that is `base`, and that litellm takes for one of its `AsyncHTTPHandler`s."""
+def client_class(base: type[T], *, for_azure: bool) -> type[T]:
+    """A class that is `base`, and that litellm takes for one of its HTTP handlers, or for Azure's client."""
     litellm()
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+    from openai import AsyncAzureOpenAI
 
-    return type(f"HttpHandler{base.__name__}", (base, AsyncHTTPHandler), {})
+    wanted: type = AsyncAzureOpenAI if for_azure else AsyncHTTPHandler
+    return type(f"{wanted.__name__}{base.__name__}", (base, wanted), {})
 
 
 def has_provider(name: str) -> bool:
