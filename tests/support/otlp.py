@@ -1,7 +1,7 @@
 """A real OTLP receiver over gRPC, on port 0: what a collector would get. It can hang."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -111,6 +111,10 @@ class OtlpReceiver(grpc.GenericRpcHandler):
             lambda: any(metric.name == name for metric in self.metrics), lambda: f"expected the metric {name!r}"
         )
         return next(metric for metric in self.metrics if metric.name == name)
+
+    async def until(self, condition: Callable[[], bool], expected: str) -> None:
+        """Wait for something that an export brings."""
+        await self._changes.expect(condition, lambda: f"{expected}, the last metrics were {self.metrics[-1:]}")
 
     def _named(self, name: str) -> list[ReceivedSpan]:
         return [span for span in self.spans if span.name == name]

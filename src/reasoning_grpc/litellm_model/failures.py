@@ -6,6 +6,7 @@ it wraps everything that our client raises as `InternalServerError` or `APIError
 Bodies of upstreams are looked at, for codes and a few phrases, and never kept.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -271,6 +272,8 @@ def upstream_error(exc: BaseException, deployment: Deployment, *, reached: bool)
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
                 return error_class(model=deployment.name, reached=reached or not isinstance(link, NOT_CONNECTED))
+    if reached and any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError) for link in chain):
+        return UpstreamMalformedResponse(model=deployment.name)  # by a reader that is not ours
     return _of_litellm(chain, deployment, reached)
 
 
