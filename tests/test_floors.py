@@ -17,7 +17,7 @@ FLOORS: Final = (
     ("router", "passthrough"),
     ("ledger", "engine"),
     ("convert", "status", "callers", "call_tracker", "call_end", "interceptors", "server_spans", "service"),
-    ("telemetry", "metrics", "server"),
+    ("telemetry", "metrics", "trial", "server"),
     ("cli",),
 )
 """The rooms of each floor, lowest first, in the order in which they may know each other."""

@@ -34,6 +34,7 @@ from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.timers import ModelTimeouts, TimedModel
 from reasoning_grpc.traced_model import TracedModel
+from reasoning_grpc.trial import Trials, try_models
 from reasoning_grpc.types import ModelSourceKind
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
@@ -71,6 +72,11 @@ def config_problems(config: Config) -> list[str]:
         unknown = sorted((caller.allowed_models or frozenset()) - names)
         problems += [f"callers.{caller.name}.allowed_models: {name!r} is not a model" for name in unknown]
     return problems
+
+
+def unknown_providers(config: Config) -> list[str]:
+    """Which models' providers litellm does not know either; imports it for providers that we have not measured."""
+    return [problem for entry in config.models.values() if (problem := provider_problem(entry))]
 
 
 class Server:
@@ -127,9 +133,7 @@ class Server:
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
             self._grpc = self._built_grpc_server()
             await self._grpc.start()
-            if self._proxy is not None:
-                self._proxy.start()
-            await asyncio.gather(self._warm_up(), self._start_embedded())
+            await self._open()
         except BaseException as exc:
             await self._close()
             if isinstance(exc, EmbeddedStartError | _BindError):
@@ -137,6 +141,24 @@ class Server:
             raise
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         logger.info("serving", extra={"address": self.address})
+
+    async def try_models(self) -> Trials:
+        """Without listening, calls every model that is configured or embedded, once, and reads the proxy's list.
+
+        Raises StartError.
+        """
+        names = [*self._config.models, *([EMBEDDED_NAME] if self._embedded is not None else [])]
+        try:
+            await self._open()
+            trials = await try_models(self._model, names)
+            if self._proxy is None:
+                return Trials(trials, None)
+            await self._proxy.first_reading()
+            return Trials(trials, self._proxy.status())
+        except EmbeddedStartError as exc:
+            raise StartError(str(exc)) from exc
+        finally:
+            await self._close()
 
     async def stop(self, grace_seconds: float) -> int:
         """Stops: NOT_SERVING, no new calls, those under way may end within the grace. How many were cut."""
@@ -151,6 +173,11 @@ class Server:
         await self._close()
         logger.info("stopped", extra={"calls_cut": cut})
         return cut
+
+    async def _open(self) -> None:
+        if self._proxy is not None:
+            self._proxy.start()
+        await asyncio.gather(self._warm_up(), self._start_embedded())
 
     async def _close(self) -> None:
         if self._grpc is not None:
@@ -238,8 +265,7 @@ class Server:
 
     async def _warm_up(self) -> None:
         await self._model.warm_up()
-        problems = [problem for entry in self._config.models.values() if (problem := provider_problem(entry))]
-        if problems:
+        if problems := unknown_providers(self._config):
             raise StartError("; ".join(problems))
         # A full collection over litellm's objects would stop the loop for a tenth of a second.
         gc.collect()

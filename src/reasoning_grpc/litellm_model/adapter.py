@@ -186,18 +186,15 @@ def _address(deployment: Deployment) -> dict[str, Any]:
         address["api_base"] = deployment.api_base
     if deployment.api_key:
         address["api_key"] = deployment.api_key.reveal()
-    elif deployment.api_base and deployment.provider not in OWN_CREDENTIALS:
-        address["api_key"] = "not-here"  # without one, litellm would send one of the environment there
+    elif deployment.provider not in OWN_CREDENTIALS:
+        address["api_key"] = "not-here"  # without one, litellm would take one that nobody named from the environment
     return address
 
 
 def _openai_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """The URL and the headers of a call in the OpenAI protocol; the query is what litellm wants in it."""
     api_base, key = deployment.api_base, deployment.api_key.reveal()
-    if not api_base:
-        default_base, default_key = library.default_address(deployment.litellm_model)
-        api_base, key = default_base or _OPENAI_API_BASE, key or default_key
-    api_base = api_base.rstrip("/")
+    api_base = (api_base or library.default_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
     if deployment.provider == "azure" and not api_base.endswith("/v1"):
         api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
         return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}

@@ -81,10 +81,10 @@ def has_provider(name: str) -> bool:
     return name in litellm().provider_list
 
 
-def default_address(litellm_model: str) -> tuple[str, str]:
-    """The api base and the key that litellm has for a model's provider, from its tables and variables; or empty."""
-    _, _, key, api_base = litellm().get_llm_provider(litellm_model)
-    return api_base or "", key or ""
+def default_api_base(litellm_model: str) -> str:
+    """Where litellm's tables say that a model's provider is; empty where they do not."""
+    _, _, _, api_base = litellm().get_llm_provider(litellm_model)
+    return api_base or ""
 
 
 @cache

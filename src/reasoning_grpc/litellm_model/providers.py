@@ -80,3 +80,20 @@ def way(provider: str) -> Way:
     if provider in OWN_WIRE:
         return Way.OWN_WIRE
     return Way.PLAIN if provider in PLAIN else Way.FOREIGN
+
+
+def way_and_reason(provider: str, *, has_key: bool, by_responses_api: bool) -> tuple[Way, str]:
+    """Which way the calls of one model go, and why, for people."""
+    if by_responses_api and provider == "openai":
+        return Way.FOREIGN, "litellm asks for this model by another protocol, the Responses API"
+    if provider == "azure" and not has_key:
+        return Way.FOREIGN, "without a key, litellm gets a token for azure by itself"
+    match way(provider):
+        case Way.OWN_WIRE:
+            return Way.OWN_WIRE, f"litellm takes our client for {provider}"
+        case Way.PLAIN if provider in SPEAKS_OPENAI:
+            return Way.PLAIN, f"litellm reads the answers of {provider} itself; openai/NAME with its address would not"
+        case Way.PLAIN:
+            return Way.PLAIN, f"{provider} has a protocol of its own"
+        case _:
+            return Way.FOREIGN, f"litellm takes no client of ours for {provider}"
