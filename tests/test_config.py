@@ -353,6 +353,7 @@ def test_a_model_entry_whole() -> None:
     [models."good/model-1.0"]
     litellm_model = "openai/gpt-4o-mini"
     api_base = "https://example.com/v1"
+    litellm_params = { api_version = "2025-02-01-preview", vertex_project = "p" }
     api_key_env = "GOOD_KEY"
     base_model = "azure/eu/gpt-4o-2024-08-06"
     description = "Good at all."
@@ -390,6 +391,7 @@ def test_a_model_entry_whole() -> None:
         name="good/model-1.0",
         litellm_model="openai/gpt-4o-mini",
         api_base="https://example.com/v1",
+        litellm_params={"api_version": "2025-02-01-preview", "vertex_project": "p"},
         api_key=config.models["m"].api_key,
         base_model="azure/eu/gpt-4o-2024-08-06",
         description="Good at all.",
@@ -444,6 +446,15 @@ BAD_ENTRIES = [
     ),
     pytest.param('api_key_env = "EMPTY"', ["api_key_env: the environment variable EMPTY is not set"], id="key empty"),
     pytest.param('api_key = "sk-1"', ["api_key: is not a known key"], id="a key in the file"),
+    pytest.param(
+        'litellm_params = { api_version = 1, api_key = "sk-1", timeout = "1" }',
+        [
+            "litellm_params.api_version: must be a string",
+            "litellm_params.api_key: is not a known key",
+            "litellm_params.timeout: is not a known key",
+        ],
+        id="litellm_params",
+    ),
     pytest.param("description = 1", ["description: must be a string"], id="description"),
     pytest.param(
         'capabilities = ["tools", "TOOLS", "fly"]',

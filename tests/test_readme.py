@@ -47,7 +47,9 @@ def test_the_other_examples_are_sound(example: str, tmp_path: Path) -> None:
     file = tmp_path / "reasoning.toml"
     file.write_text(example)
 
-    config = read_config(flags={}, environment={}, file=file)
+    keys = dict.fromkeys(re.findall(r'api_key_env = "(\w+)"', example), "sk-test")
+
+    config = read_config(flags={"default_model": example[8 : example.index("]")]}, environment=keys, file=file)
 
     assert config.models
     assert config_problems(config) == []

@@ -48,7 +48,7 @@ from reasoning_grpc.v1.messages_pb2 import (
 )
 from reasoning_grpc.v1.routing_pb2 import ROUTING_MODE_PASSTHROUGH, RoutingOptions
 from tests.support.factories import a_wire_request
-from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, serving
+from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import FakeUpstream
 
 Json = dict[str, Any]
@@ -636,3 +636,60 @@ async def test_a_key_of_the_environment_is_not_sent(
     (captured,) = upstream.requests
     assert "Authorization" not in captured.headers
     assert "sk-of-the-environment" not in repr(dict(captured.headers)) + captured.raw.decode()
+
+
+async def test_azure_is_asked_in_its_own_way(upstream: FakeUpstream) -> None:
+    """Deployment, version and key stand where Azure wants them; everything else is the same protocol."""
+    entry = provider_entry(
+        upstream, "azure", litellm_model="azure/our gpt", litellm_params={"api_version": "2030-01-01"}
+    )
+    async with serving(config_for(entry)) as running:
+        await running.client().complete(a_wire_request())
+
+    (captured,) = upstream.requests
+    assert captured.path == "/openai/deployments/our%20gpt/chat/completions?api-version=2030-01-01"
+    assert captured.headers["api-key"] == UPSTREAM_KEY
+    assert "Authorization" not in captured.headers
+    assert captured.body == BARE | {"model": "our gpt"}
+
+
+async def test_azures_newer_address_needs_no_version(upstream: FakeUpstream) -> None:
+    """An address that ends in v1 is that of the plain OpenAI protocol."""
+    entry = model_entry(f"{upstream.api_base}/", litellm_model="azure/fake")
+    async with serving(config_for(entry)) as running:
+        await running.client().complete(a_wire_request())
+
+    (captured,) = upstream.requests
+    assert captured.path == "/v1/chat/completions"
+    assert captured.headers["Authorization"] == f"Bearer {UPSTREAM_KEY}"
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
+async def test_a_key_of_the_environment_is_never_sent(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    """An entry without a key sends none, whatever litellm would find."""
+    key = Secret("") if provider != "azure" else Secret(UPSTREAM_KEY)
+    for name in ("OPENAI", "AZURE", "HOSTED_VLLM", "ANTHROPIC", "GEMINI", "GOOGLE"):
+        monkeypatch.setenv(f"{name}_API_KEY", "sk-of-the-environment")
+
+    async with serving(config_for(provider_entry(upstream, provider, api_key=key))) as running:
+        await running.client().complete(a_wire_request())
+
+    (captured,) = upstream.requests
+    assert "sk-of-the-environment" not in f"{captured.path}{dict(captured.headers)}{captured.raw!r}"
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
+async def test_the_callers_trace_goes_on(upstream: FakeUpstream, provider: str) -> None:
+    """Request id and trace context are told to the upstream, by every way."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with serving(config_for(provider_entry(upstream, provider))) as running:
+        call: Any = running.stub.Complete(
+            a_wire_request(request_id="req-7"), metadata=(("traceparent", trace), ("tracestate", "a=1"))
+        )
+        await call
+
+    headers = upstream.requests[0].headers
+    assert (headers["traceparent"], headers["tracestate"]) == (trace, "a=1")
+    assert headers["X-Client-Request-Id"] == "req-7"

@@ -52,7 +52,7 @@ class ExchangeClient:
         """Of the answer, in the second shape."""
         self.used_as: Shape | None = None
         """None until litellm used it; it never does where it has to use a client of its own."""
-        self._custom_query: dict[str, str] = {}  # where litellm puts Azure's api-version
+        self._custom_query = _Query()
         self.api_key = "not-here"  # litellm looks, and logs; the real one goes into our own header alone
 
     @property
@@ -124,6 +124,13 @@ class ExchangeClient:
         if not stream:
             await response.aread()
         return response
+
+
+class _Query(dict[str, str]):
+    """Where litellm puts Azure's api-version, after it has looked whether another one is there."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
 
 
 class _Unread:
