@@ -202,6 +202,7 @@ class Server:
                 connections=settings.max_upstream_connections,
                 connect_timeout_seconds=settings.connect_timeout_seconds,
             ),
+            warm_up_models=[entry.litellm_model for entry in self._config.models.values()],
         )
         self._pools["model_calls"] = adapter.pool
         timed = TimedModel(

@@ -1,7 +1,8 @@
 """`LiteLLMModel`: a `LanguageModel` through `litellm.acompletion`, whichever way it goes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import logging
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
@@ -22,9 +23,11 @@ from reasoning_grpc.litellm_model.wire import Exchange, Wire, WireLimits
 from reasoning_grpc.litellm_model.witness import Witness
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
 from reasoning_grpc.tracing import trace_headers
-from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Text
+from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Secret, Text
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
+
+logger = logging.getLogger("reasoning_grpc.litellm")
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 
@@ -44,8 +47,10 @@ class ModelDirectory(Protocol):
 class LiteLLMModel:
     """Calls models through litellm: it maps the request, our own connections carry it where it lets us."""
 
-    def __init__(self, directory: ModelDirectory, limits: WireLimits) -> None:
+    def __init__(self, directory: ModelDirectory, limits: WireLimits, warm_up_models: Iterable[str] = ()) -> None:
+        """`warm_up_models` are litellm's names of models, of which one of each provider is warmed up."""
         self._directory = directory
+        self._warm_up_models = _one_of_each_provider(warm_up_models)
         self._wire = Wire(limits)
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
@@ -95,11 +100,25 @@ class LiteLLMModel:
         return estimated_prompt_tokens(call)
 
     async def warm_up(self) -> None:
-        """Imports litellm and runs one call dry: litellm's first one blocks the loop for a third of a second."""
+        """Imports litellm, and runs a call of each provider dry: its first one blocks the loop for up to half a second.
+
+        A provider that litellm cannot call, because a package is missing, say, is left to fail when it is called.
+        """
         await library.load()
-        nowhere = Deployment(name="warm-up", litellm_model="openai/warm-up", api_base="http://127.0.0.1:0/v1")
-        call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-        await _Answer(call, nowhere, self._wire.dry_exchange(), {}).open()
+        for model in dict.fromkeys(("openai/warm-up", *self._warm_up_models)):
+            nowhere = Deployment(
+                name="warm-up", litellm_model=model, api_base="http://127.0.0.1:0/v1", api_key=Secret("none")
+            )
+            call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
+            answer = _Answer(call, nowhere, self._wire.dry_exchange(), {})
+            try:
+                await answer.open()
+                async for _ in answer.deltas():
+                    pass
+            except Exception as exc:
+                logger.warning("a provider cannot be warmed up", extra={"model": model, "error": type(exc).__name__})
+            finally:
+                await answer.aclose()
 
     async def aclose(self) -> None:
         """See `LanguageModel.aclose`."""
@@ -169,6 +188,12 @@ class _Answer:
         )
         address = partial(_openai_address, self._deployment)
         return make(self._exchange, address, merged_options(self._call, self._deployment))
+
+
+def _one_of_each_provider(models: Iterable[str]) -> list[str]:
+    """Of those whose calls go over our connections, so that they can be run dry."""
+    by_provider = {model.partition("/")[0]: model for model in models}
+    return [model for provider, model in by_provider.items() if providers.way(provider) is not Way.FOREIGN]
 
 
 def _headers(deployment: Deployment, context: CallContext) -> dict[str, str]:

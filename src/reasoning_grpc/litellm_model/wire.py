@@ -194,6 +194,15 @@ class _DryExchange(Exchange):
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Sends nothing."""
 
+    @property
+    def status(self) -> int:
+        """That of an answer."""
+        return 200
+
+    async def read(self) -> bytes:
+        """Nothing."""
+        return b""
+
 
 def _merged(*headers: Mapping[str, str]) -> CIMultiDict[str]:
     """All of them; of two with the same name, in whatever case, the later one."""
