@@ -6,18 +6,14 @@ through the own wire and through each provider of the protocol whose answers lit
 reads. How pieces are grouped is left to the wires; all else is compared.
 """
 
-import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from google.protobuf.json_format import MessageToDict
 
-from reasoning_grpc.client import CallFailed
-from reasoning_grpc.v1 import completion_pb2, events_pb2, usage_pb2
-from tests.support.factories import a_wire_request
+from tests.support.heard import Heard, hear
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
 
@@ -204,80 +200,6 @@ SAID: Final[Mapping[str, Mapping[str, Any]]] = {
 """What each recorded answer says; tokens are told where the server counted them."""
 
 
-@dataclass
-class Heard:
-    """All that a caller gets of an answer, its pieces put together."""
-
-    order: list[str] = field(default_factory=list)
-    """The kinds of its parts, a call by its index."""
-    text: str = ""
-    refusal: str = ""
-    reasoning: str = ""
-    signatures: list[str] = field(default_factory=list)
-    redacted: list[bytes] = field(default_factory=list)
-    calls: list[list[str]] = field(default_factory=list)
-    """Id, name, arguments and signature of each; an id that we made counts as none."""
-    logprobs: list[dict[str, Any]] = field(default_factory=list)
-    finish: str = ""
-    word: str = ""
-    """The provider's own, for the finish."""
-    usage: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
-
-    def add(self, event: events_pb2.StreamCompleteResponse) -> None:
-        """Takes one event."""
-        match event.WhichOneof("event"):
-            case "content_delta":
-                self._add_content(event.content_delta)
-            case "reasoning_delta":
-                self._add_reasoning(event.reasoning_delta)
-            case "tool_call_delta":
-                self._add_call(event.tool_call_delta)
-            case "completed":
-                self.finish = usage_pb2.FinishReason.Name(event.completed.finish_reason).removeprefix("FINISH_REASON_")
-                self.word = event.completed.provider_finish_reason
-                self.usage = MessageToDict(event.completed.usage.model_calls[0])
-                del self.usage["model"]
-
-    def summary(self) -> dict[str, Any]:
-        """What `SAID` has of it."""
-        parts = ("reasoning", "signatures", "redacted", "text", "refusal", "calls", "error")
-        said = {name: value for name in parts if (value := getattr(self, name))}
-        if self.finish:
-            said["ended"] = f"{self.finish} {self.word}"
-        if self.usage.get("source") == "USAGE_SOURCE_PROVIDER":
-            said["tokens"] = [int(self.usage[name]) for name in ("inputTokens", "outputTokens")]
-        return said
-
-    def _add_content(self, delta: events_pb2.ContentDelta) -> None:
-        self._note("refusal" if delta.refusal else "text")
-        if delta.refusal:
-            self.refusal += delta.text
-        else:
-            self.text += delta.text
-        self.logprobs += [MessageToDict(logprob) for logprob in delta.logprobs]
-
-    def _add_reasoning(self, delta: events_pb2.ReasoningDelta) -> None:
-        if delta.WhichOneof("form") == "redacted":
-            self._note("redacted")
-            self.redacted.append(delta.redacted)
-        else:
-            self._note("reasoning")
-            self.reasoning += delta.text
-        self.signatures += [delta.signature] if delta.signature else []
-
-    def _add_call(self, delta: events_pb2.ToolCallDelta) -> None:
-        self._note(f"call {delta.index}")
-        if delta.index == len(self.calls):
-            self.calls.append([re.sub(r"^call_[0-9a-f]{32}$", "", delta.call_id), delta.name, "", ""])
-        self.calls[delta.index][2] += delta.arguments
-        self.calls[delta.index][3] += delta.signature
-
-    def _note(self, kind: str) -> None:
-        if self.order[-1:] != [kind]:
-            self.order.append(kind)
-
-
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with a model of each provider, named after it; all are the fake upstream."""
@@ -291,14 +213,7 @@ async def heard(upstream: FakeUpstream, server: RunningServer, recording: str, m
     path = RECORDED[recording]
     content_type = "application/json" if path.suffix == ".json" else "text/event-stream"
     upstream.body(path.read_bytes(), content_type=content_type)
-    request = a_wire_request(model=model, reasoning=completion_pb2.ReasoningOptions(include=True))
-    answer = Heard()
-    try:
-        async for event in server.client().stream(request):
-            answer.add(event)
-    except CallFailed as error:
-        answer.error = error.reason
-    return answer
+    return await hear(server.client(), model=model)
 
 
 @pytest.mark.parametrize("recording", RECORDED)

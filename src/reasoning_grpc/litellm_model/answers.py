@@ -206,6 +206,10 @@ class AnswerReader:
                 _text(part.get("text")) or _text(part.get("summary")) for part in _dicts(delta.get("reasoning_details"))
             )
         )
+        if text and not signature and not delta.get("content") and not delta.get("tool_calls"):
+            # litellm's dialect for Gemini; beside content or a call it may be the signature of those
+            signatures = _list(_dict(delta.get("provider_specific_fields")).get("thought_signatures"))
+            signature = "".join(map(_text, signatures))
         deltas: list[Delta] = []
         if text or signature:
             self._output_bytes += text_bytes(text)

@@ -179,7 +179,9 @@ class AnthropicWitness(Witness):
                 block["text"] = self._hear(block.get("text"))
             case "tool_use":
                 self._inputs[event.get("index")] = _dict(block.get("input"))
-                block |= {name: block.get(name) or "" for name in ("id", "name")}
+                block["id"] = block.get("id") or ""
+                if not block.get("name"):
+                    raise MalformedAnswer("a tool call has no name")
             case "server_tool_use":
                 self._hidden.add(event.get("index"))
                 return _NOTHING
