@@ -1,4 +1,4 @@
-"""Anthropic's and Google's protocols, which litellm reads and a witness watches: what callers see of their answers."""
+"""The protocols that litellm reads while a witness watches: what callers see of Anthropic, Google, Ollama."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.heard import Heard, hear
-from tests.support.serving import RunningServer, config_for, provider_entry, serving
+from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import UPSTREAM_SECRET, FakeToolCall, FakeUpstream, Gate
 
 Json = dict[str, Any]
@@ -746,3 +746,54 @@ async def test_http_errors(
     answer = await hear(server.client(), model=model)
 
     assert answer.error == reason
+
+
+def said_by_ollama(content: str = "", *, done: bool = False, **message: Any) -> Json:
+    """A line of Ollama's."""
+    end = {"done_reason": "stop", "prompt_eval_count": 5, "eval_count": 3} if done else {}
+    return {"model": "m", "message": {"role": "assistant", "content": content, **message}, "done": done, **end}
+
+
+def called_by_ollama(name: str, arguments: Json) -> Json:
+    """A line of Ollama's with a call."""
+    return said_by_ollama(tool_calls=[{"function": {"name": name, "arguments": arguments}}])
+
+
+OLLAMA: Final = {
+    "text": (
+        [said_by_ollama(thinking="hm"), said_by_ollama("Hel"), said_by_ollama("lo"), said_by_ollama(done=True)],
+        {"reasoning": "hm", "text": "Hello", "ended": "STOP stop", "tokens": [5, 3]},
+    ),
+    "marks": (
+        [said_by_ollama(MARKS), said_by_ollama(done=True)],
+        {"text": MARKS, "ended": "STOP stop", "tokens": [5, 3]},
+    ),
+    "calls-of-a-line-each": (
+        [called_by_ollama("weather", {"city": "Oslo"}), called_by_ollama("now", {}), said_by_ollama(done=True)],
+        {
+            "calls": [["weather", '{"city": "Oslo"}'], ["now", "{}"]],
+            "ended": "TOOL_CALLS stop",
+            "tokens": [5, 3],
+        },
+    ),
+    "cut": ([said_by_ollama("Hel")], {"text": "Hel", "error": "UPSTREAM_STREAM_TRUNCATED"}),
+    "error": ([said_by_ollama("Hel"), {"error": UPSTREAM_SECRET}], {"text": "Hel", "error": "UPSTREAM_ERROR"}),
+    "malformed": ([said_by_ollama("Hel"), {"x": 1}], {"text": "Hel", "error": "UPSTREAM_MALFORMED_RESPONSE"}),
+}
+
+
+@pytest.mark.parametrize(("lines", "expected"), OLLAMA.values(), ids=OLLAMA.keys())
+async def test_ollama(upstream: FakeUpstream, lines: list[Json], expected: Json) -> None:
+    """Ollama answers in lines of JSON, and with whole calls; each is a call of its own."""
+    body = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+    upstream.body(body, content_type="application/x-ndjson")
+    entry = model_entry(f"http://127.0.0.1:{upstream.port}", litellm_model="ollama_chat/fake")
+
+    async with serving(config_for(entry)) as running:
+        answer = await hear(running.client())
+
+    said = answer.summary()
+    if calls := said.pop("calls", []):
+        assert len({call[0] for call in calls}) == len(calls)
+        said["calls"] = [call[1:3] for call in calls]
+    assert said == expected
