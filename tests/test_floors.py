@@ -12,12 +12,12 @@ ROOT: Final = Path(reasoning_grpc.__file__).parent
 FLOORS: Final = (
     ("v1",),
     ("types", "events", "errors", "config", "streams"),
-    ("model", "litellm_model", "resilience"),
+    ("tracing", "connections", "model", "genai", "litellm_model", "timers", "traced_model", "resilience"),
     ("models",),
     ("router", "passthrough"),
     ("ledger", "engine"),
-    ("convert", "status", "callers", "call_tracker", "interceptors", "service"),
-    ("server",),
+    ("convert", "status", "callers", "call_tracker", "call_end", "interceptors", "server_spans", "service"),
+    ("telemetry", "metrics", "trial", "server"),
     ("cli",),
 )
 """The rooms of each floor, lowest first, in the order in which they may know each other."""

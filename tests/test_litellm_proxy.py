@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -12,10 +14,12 @@ import pytest_asyncio
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ProxyEntry, token_hash
+from reasoning_grpc.telemetry import Telemetry, telemetry_plan
 from reasoning_grpc.types import Secret
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.litellm_proxy import FORBIDDEN_KEY, SERVER_KEY, UPSTREAM_KEY, VIRTUAL_KEY, LiteLLMProxy
+from tests.support.otlp import OtlpReceiver
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import PATIENCE_SECONDS, UPSTREAM_SECRET, FakeToolCall, FakeUpstream
 
@@ -396,3 +400,32 @@ async def listed_when(running: RunningServer, *, stale: bool) -> models_pb2.List
             page: models_pb2.ListModelsResponse = await stub.ListModels(models_pb2.ListModelsRequest())
             if page.sources[0].stale == stale:
                 return page
+
+
+async def test_a_trace_goes_through_a_proxy_that_traces(
+    upstream: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy's spans are children of ours, and the provider behind it sees our model call as its parent."""
+    async with OtlpReceiver() as receiver:
+        proxy = LiteLLMProxy(tmp_path, upstream.api_base, otlp_endpoint=receiver.endpoint)
+        await proxy.start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", receiver.endpoint)
+        telemetry = Telemetry(telemetry_plan(os.environ))
+        entry = ProxyEntry(base_url=proxy.base_url, api_key=Secret(SERVER_KEY))
+        async with serving(config_for(proxy=entry, default_model="fake"), telemetry) as running:
+            await running.client().complete(a_wire_request())
+        await telemetry.aclose()
+
+        (chat,) = await receiver.named("chat fake")
+        theirs = await receiver.named("POST /v1/chat/completions")
+        await proxy.kill()
+    assert (theirs[0].trace_id, theirs[0].parent_id) == (chat.trace_id, chat.span_id)
+    assert chat.is_told_in(upstream.requests[-1].headers)
+
+
+async def test_a_proxy_that_does_not_trace_keeps_the_context(running: RunningServer, upstream: FakeUpstream) -> None:
+    """It gets our trace context, and passes nothing of it on."""
+    stub: Any = running.stub
+    await stub.Complete(a_wire_request(), metadata=(("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"),))
+
+    assert "traceparent" not in upstream.requests[-1].headers

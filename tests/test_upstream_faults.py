@@ -36,7 +36,7 @@ PROMPT: Final = "prompt-canary-51c9"
 PROMPT_TOKENS: Final = 5
 """What the server estimates for it: a token for each four bytes."""
 EVERY_PROTOCOL: Final = pytest.mark.parametrize(
-    "provider", ["openai", "hosted_vllm", "anthropic", "gemini"], indirect=True
+    "provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"], indirect=True
 )
 """Our own wire, and the plain path with each protocol that the fake upstream speaks."""
 BOTH_RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])

@@ -1,8 +1,7 @@
-"""What every call of our service goes through: who calls, request id, parsing, statuses, one log line."""
+"""What every call of our service goes through: who calls, request id, parsing, statuses, its end."""
 
 import asyncio
 import logging
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -12,7 +11,10 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+from opentelemetry.context import get_current
+from opentelemetry.trace import get_current_span
 
+from reasoning_grpc.call_end import note_end
 from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.convert.requests import REQUEST_ID
@@ -24,15 +26,10 @@ from reasoning_grpc.errors import (
     UpstreamError,
 )
 from reasoning_grpc.status import call_status, internal_status
+from reasoning_grpc.tracing import incoming, trace_id
 from reasoning_grpc.types import ANONYMOUS, CallContext
 
 REQUEST_ID_METADATA: Final = "x-request-id"
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-_DEADLINE_SLACK_SECONDS: Final = 0.05
-_DEADLINE_SLACK_SHARE: Final = 0.01
-"""grpc rounds a timeout up by as much when it sends it, so that clients give up before the deadline that we know."""
-
-logger = logging.getLogger("reasoning_grpc.calls")
 
 _current_call: ContextVar[CallContext] = ContextVar("current_call")
 
@@ -118,27 +115,27 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 _current_call.set(call)
                 response = await answer(request)
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
-            _log_call(method, call, "OK", logging.INFO)
+            note_end(method, call, "OK", logging.INFO)
             return response
         except ReasoningError as error:
             status = call_status(error, call.request_id)
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
-            _log_call(method, call, status.code.name, level, status.reason)
+            note_end(method, call, status.code.name, level, status.reason)
         except asyncio.CancelledError:
             if _is_own_cancellation():
-                _log_call(method, call, _end_by_client(call), logging.INFO)
+                note_end(method, call, call.cut_short_by(), logging.INFO)
                 raise
             # Passed on, it would leave the client waiting for its deadline.
             status = internal_status(call.request_id)
-            _log_call(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
+            note_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         except _ClientGone:
-            _log_call(method, call, _end_by_client(call), logging.INFO)
+            note_end(method, call, call.cut_short_by(), logging.INFO)
             return await context.abort(grpc.StatusCode.CANCELLED)
         except grpc.aio.AbortError:
             raise
         except Exception:
             status = internal_status(call.request_id)
-            _log_call(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
+            note_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         return await context.abort(status.code, status.message, status.trailing_metadata)
 
     def _parsed(self, handler: Handler, payload: bytes) -> Message:
@@ -164,14 +161,16 @@ def _new_call(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
         if isinstance(value, str):
             metadata.setdefault(key, value)
     asked_id = metadata.get(REQUEST_ID_METADATA, "")
-    traced = _TRACEPARENT.fullmatch(metadata.get("traceparent", ""))
+    # Inside the span of the call that span is the parent of what follows; without tracing, what the caller sent.
+    trace = get_current() if get_current_span().get_span_context().is_valid else incoming(metadata)
     return CallContext(
         caller=ANONYMOUS,
         request_id=asked_id if REQUEST_ID.fullmatch(asked_id) else f"req_{uuid.uuid4().hex}",
         arrived=now,
         deadline=None if remaining is None else now + remaining,
         metadata=metadata,
-        trace_id=traced[1] if traced else "",
+        trace=trace,
+        trace_id=trace_id(trace),
     )
 
 
@@ -190,51 +189,3 @@ def _is_own_cancellation() -> bool:
     """Whether this call itself is being cancelled, rather than something that it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _end_by_client(call: CallContext) -> str:
-    if call.deadline is None:
-        return "CANCELLED"
-    slack = _DEADLINE_SLACK_SECONDS + _DEADLINE_SLACK_SHARE * (call.deadline - call.arrived)
-    late = asyncio.get_running_loop().time() > call.deadline - slack
-    return "DEADLINE_EXCEEDED" if late else "CANCELLED"
-
-
-def _log_call(
-    method: str, call: CallContext, code: str, level: int, reason: str = "", *, exc_info: bool = False
-) -> None:
-    """One line a call. It names no content, and no secret."""
-    if not logger.isEnabledFor(level):
-        return
-    report = call.report
-    facts: dict[str, Any] = {
-        "method": method,
-        "code": code,
-        "reason": reason or None,
-        "request_id": call.request_id,
-        "trace_id": call.trace_id or None,
-        "caller": call.caller.name,
-        "duration_ms": round((asyncio.get_running_loop().time() - call.arrived) * 1000, 3),
-        "model": report.model or None,
-        "labels": dict(report.labels) or None,
-        "events": report.events or None,
-        "attempts": len(report.attempts) or None,
-    }
-    if report.route is not None:
-        facts |= {
-            "mode": report.route.mode.value,
-            "route_source": report.route.source.value,
-            "rule_id": report.route.rule_id or None,
-        }
-    if report.finish_reason is not None:
-        facts["finish_reason"] = report.finish_reason.value
-    if report.usage is not None:
-        facts |= {
-            "input_tokens": report.usage.input_tokens,
-            "output_tokens": report.usage.output_tokens,
-            "usage_source": report.usage.source.value,
-        }
-    if report.cost is not None:
-        facts["cost_nano_usd"] = report.cost.total_nano_usd
-    shown = {key: value for key, value in facts.items() if value is not None}
-    logger.log(level, "call", extra=shown, exc_info=exc_info)

@@ -73,6 +73,29 @@ class LanguageModel(Protocol):
         ...
 
 
+class WrappedModel:
+    """Hands on to an inner model all but the calls themselves."""
+
+    def __init__(self, inner: LanguageModel) -> None:
+        self._inner = inner
+
+    def describe(self, model: str) -> ModelInfo:
+        """See `LanguageModel.describe`."""
+        return self._inner.describe(model)
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`."""
+        return self._inner.count_tokens(call)
+
+    async def warm_up(self) -> None:
+        """See `LanguageModel.warm_up`."""
+        await self._inner.warm_up()
+
+    async def aclose(self) -> None:
+        """See `LanguageModel.aclose`."""
+        await self._inner.aclose()
+
+
 def estimated_prompt_tokens(call: ModelCall) -> int:
     """Tokens the prompt of this call may have, from the length of its texts; media are not counted."""
     return estimated_tokens(sum(map(text_bytes, _prompt_texts(call))))

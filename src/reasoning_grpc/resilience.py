@@ -1,4 +1,4 @@
-"""`ResilientModel`: a `LanguageModel` around another that adds timers, retries and fallback models.
+"""`ResilientModel`: a `LanguageModel` around another that adds retries and fallback models.
 
 One rule: a model call may be attempted again, or with another model, until its own
 first delta has gone up. Each switch goes up as `AttemptSwitched`.
@@ -10,22 +10,10 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from reasoning_grpc.errors import Retry, UpstreamError, UpstreamStalled, UpstreamTimeout
-from reasoning_grpc.events import AttemptSwitched, ModelEvent, ModelFinished
-from reasoning_grpc.model import LanguageModel, ModelCall
-from reasoning_grpc.types import CallContext, ModelInfo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelTimeouts:
-    """Our own limits on one attempt at a model call, beside the caller's deadline."""
-
-    first_token_seconds: float = 60.0
-    """Until the first delta."""
-    stall_seconds: float = 60.0
-    """Between two deltas."""
-    total_seconds: float = 600.0
-    """Until the end."""
+from reasoning_grpc.errors import Retry, UpstreamError
+from reasoning_grpc.events import AttemptSwitched, ModelEvent
+from reasoning_grpc.model import LanguageModel, ModelCall, WrappedModel
+from reasoning_grpc.types import CallContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +36,11 @@ class RetryPolicy:
         return delay if delay <= self.max_delay_seconds else None
 
 
-class ResilientModel:
-    """Calls the inner model; decides when to stop waiting and whether to attempt again."""
+class ResilientModel(WrappedModel):
+    """Calls the inner model; decides whether to attempt again."""
 
-    def __init__(self, inner: LanguageModel, timeouts: ModelTimeouts, retries: RetryPolicy) -> None:
-        self._inner = inner
-        self._timeouts = timeouts
+    def __init__(self, inner: LanguageModel, retries: RetryPolicy) -> None:
+        super().__init__(inner)
         self._retries = retries
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
@@ -63,7 +50,7 @@ class ResilientModel:
         while True:
             started = False
             try:
-                async with aclosing(self._attempt(call, context)) as events:
+                async with aclosing(self._inner.stream(call, context)) as events:
                     async for event in events:
                         started = True
                         yield event
@@ -84,22 +71,6 @@ class ResilientModel:
             call = replace(call, model=model)
             await asyncio.sleep(delay)
 
-    def describe(self, model: str) -> ModelInfo:
-        """See `LanguageModel.describe`."""
-        return self._inner.describe(model)
-
-    def count_tokens(self, call: ModelCall) -> int:
-        """See `LanguageModel.count_tokens`."""
-        return self._inner.count_tokens(call)
-
-    async def warm_up(self) -> None:
-        """See `LanguageModel.warm_up`."""
-        await self._inner.warm_up()
-
-    async def aclose(self) -> None:
-        """See `LanguageModel.aclose`."""
-        await self._inner.aclose()
-
     def _switch(
         self, error: UpstreamError, call: ModelCall, context: CallContext, fallbacks: Iterator[str], retries: int
     ) -> tuple[str, float] | None:
@@ -110,25 +81,3 @@ class ResilientModel:
             return call.model, delay
         fallback = next(fallbacks, None) if error.fallback else None
         return None if fallback is None else (fallback, 0.0)
-
-    async def _attempt(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """The inner model's events, each awaited no longer than our timers allow."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self._timeouts.total_seconds
-        patience = self._timeouts.first_token_seconds
-        silence: type[UpstreamError] = UpstreamTimeout
-        async with aclosing(self._inner.stream(call, context)) as events:
-            while True:
-                wait_until = min(loop.time() + patience, ends)
-                try:
-                    async with asyncio.timeout_at(wait_until):
-                        event = await anext(events, None)
-                except TimeoutError as exc:
-                    late = UpstreamTimeout if wait_until == ends else silence
-                    raise late(model=call.model) from exc
-                if event is None:
-                    return
-                yield event
-                if isinstance(event, ModelFinished):
-                    return
-                patience, silence = self._timeouts.stall_seconds, UpstreamStalled

@@ -13,20 +13,28 @@ from grpc_reflection.v1alpha import reflection
 from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.config import Config, ConfigError
+from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.interceptors import CallInterceptor
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
+from reasoning_grpc.metrics import observe_connections
+from reasoning_grpc.model import LanguageModel
 from reasoning_grpc.models.configured import ConfiguredModel, entry_problem, provider_problem
 from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
-from reasoning_grpc.models.proxy import ProxyModels
+from reasoning_grpc.models.proxy import ModelListing, ProxyModels
 from reasoning_grpc.models.proxy_listing import ProxyListing
 from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
 from reasoning_grpc.models.table import ModelTable
-from reasoning_grpc.resilience import ModelTimeouts, ResilientModel, RetryPolicy
+from reasoning_grpc.models.traced_listing import TracedListing
+from reasoning_grpc.resilience import ResilientModel, RetryPolicy
 from reasoning_grpc.router import Router
 from reasoning_grpc.service import ReasoningService
+from reasoning_grpc.telemetry import Telemetry
+from reasoning_grpc.timers import ModelTimeouts, TimedModel
+from reasoning_grpc.traced_model import TracedModel
+from reasoning_grpc.trial import Trials, try_models
 from reasoning_grpc.types import ModelSourceKind
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
@@ -66,15 +74,21 @@ def config_problems(config: Config) -> list[str]:
     return problems
 
 
+def unknown_providers(config: Config) -> list[str]:
+    """Which models' providers litellm does not know either; imports it for providers that we have not measured."""
+    return [problem for entry in config.models.values() if (problem := provider_problem(entry))]
+
+
 class Server:
     """One server: everything that a configuration describes, wired."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises ConfigError for what this build cannot serve."""
+    def __init__(self, config: Config, telemetry: Telemetry | None = None) -> None:
+        """Raises ConfigError for what this build cannot serve. Whoever gives the telemetry closes it, afterwards."""
         if problems := config_problems(config):
             raise ConfigError(problems)
         settings = config.settings
         self._config = config
+        self._telemetry = telemetry or Telemetry()
         self._embedded: EmbeddedModel | None = None
         if config.runs_embedded:
             self._embedded = EmbeddedModel(
@@ -82,27 +96,19 @@ class Server:
                 context_tokens=settings.embedded_context_tokens,
                 weights=settings.embedded_weights,
             )
+        self._pools: dict[str, ConnectionPool] = {}
         self._proxy: ProxyModels | None = None
         if config.proxy is not None:
-            listing = ProxyListing(config.proxy, timeout_seconds=settings.discovery_timeout_seconds)
+            proxy_listing = ProxyListing(config.proxy, timeout_seconds=settings.discovery_timeout_seconds)
+            self._pools["discovery"] = proxy_listing.pool
+            listing: ModelListing = proxy_listing
+            if self._telemetry.tracer is not None:
+                listing = TracedListing(listing, self._telemetry.tracer, config.proxy.api_base)
             self._proxy = ProxyModels(listing, ttl_seconds=settings.discovery_ttl_seconds)
         default = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
         self._table = ModelTable(self._sources(), default)
-        self._model = ResilientModel(
-            LiteLLMModel(
-                self._table,
-                WireLimits(
-                    connections=settings.max_upstream_connections,
-                    connect_timeout_seconds=settings.connect_timeout_seconds,
-                ),
-            ),
-            ModelTimeouts(
-                first_token_seconds=settings.first_token_timeout_seconds,
-                stall_seconds=settings.stall_timeout_seconds,
-                total_seconds=settings.model_call_timeout_seconds,
-            ),
-            RetryPolicy(max_retries=settings.max_retries),
-        )
+        self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
+        observe_connections(self._telemetry.meter, self._pools)
         self._engine = Engine(self._table, Router(settings.default_mode), self._model)
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
@@ -127,9 +133,7 @@ class Server:
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
             self._grpc = self._built_grpc_server()
             await self._grpc.start()
-            if self._proxy is not None:
-                self._proxy.start()
-            await asyncio.gather(self._warm_up(), self._start_embedded())
+            await self._open()
         except BaseException as exc:
             await self._close()
             if isinstance(exc, EmbeddedStartError | _BindError):
@@ -137,6 +141,24 @@ class Server:
             raise
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         logger.info("serving", extra={"address": self.address})
+
+    async def try_models(self) -> Trials:
+        """Without listening, calls every model that is configured or embedded, once, and reads the proxy's list.
+
+        Raises StartError.
+        """
+        names = [*self._config.models, *([EMBEDDED_NAME] if self._embedded is not None else [])]
+        try:
+            await self._open()
+            trials = await try_models(self._model, names)
+            if self._proxy is None:
+                return Trials(trials, None)
+            await self._proxy.first_reading()
+            return Trials(trials, self._proxy.status())
+        except EmbeddedStartError as exc:
+            raise StartError(str(exc)) from exc
+        finally:
+            await self._close()
 
     async def stop(self, grace_seconds: float) -> int:
         """Stops: NOT_SERVING, no new calls, those under way may end within the grace. How many were cut."""
@@ -152,6 +174,11 @@ class Server:
         logger.info("stopped", extra={"calls_cut": cut})
         return cut
 
+    async def _open(self) -> None:
+        if self._proxy is not None:
+            self._proxy.start()
+        await asyncio.gather(self._warm_up(), self._start_embedded())
+
     async def _close(self) -> None:
         if self._grpc is not None:
             # Statuses just written need a moment; an open Health.Watch would use up any grace to its end.
@@ -165,6 +192,30 @@ class Server:
         await self._model.aclose()
         if self._embedded is not None:
             await self._embedded.aclose()
+
+    def _one_attempt(self) -> LanguageModel:
+        """What `ResilientModel` may call more than once."""
+        settings = self._config.settings
+        adapter = LiteLLMModel(
+            self._table,
+            WireLimits(
+                connections=settings.max_upstream_connections,
+                connect_timeout_seconds=settings.connect_timeout_seconds,
+            ),
+        )
+        self._pools["model_calls"] = adapter.pool
+        timed = TimedModel(
+            adapter,
+            ModelTimeouts(
+                first_token_seconds=settings.first_token_timeout_seconds,
+                stall_seconds=settings.stall_timeout_seconds,
+                total_seconds=settings.model_call_timeout_seconds,
+            ),
+        )
+        tracer, captures_content = self._telemetry.tracer, self._telemetry.captures_content
+        if tracer is None:
+            return timed
+        return TracedModel(timed, tracer, self._table.deployment, captures_content=captures_content)
 
     def _sources(self) -> list[ModelSourceReader]:
         """Where models come from; the first that has a name serves it."""
@@ -181,14 +232,8 @@ class Server:
 
     def _built_grpc_server(self) -> grpc.aio.Server:
         settings = self._config.settings
-        interceptor = CallInterceptor(
-            service=SERVICE,
-            callers=Callers(self._config.callers.values()),
-            tracker=self._tracker,
-            max_request_bytes=settings.max_request_bytes,
-        )
         server = grpc.aio.server(
-            interceptors=[interceptor],
+            interceptors=self._interceptors(),
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
                 ("grpc.max_receive_message_length", 2 * settings.max_request_bytes),  # ours answers first
@@ -204,10 +249,23 @@ class Server:
         self.address = _bound(server, self._config)
         return server
 
+    def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
+        """The outermost first."""
+        calls = CallInterceptor(
+            service=SERVICE,
+            callers=Callers(self._config.callers.values()),
+            tracker=self._tracker,
+            max_request_bytes=self._config.settings.max_request_bytes,
+        )
+        if self._telemetry.tracer_provider is None:
+            return [calls]
+        from reasoning_grpc.server_spans import ServerSpans  # which imports the instrumentation
+
+        return [ServerSpans(SERVICE, self._telemetry.tracer_provider), calls]
+
     async def _warm_up(self) -> None:
         await self._model.warm_up()
-        problems = [problem for entry in self._config.models.values() if (problem := provider_problem(entry))]
-        if problems:
+        if problems := unknown_providers(self._config):
             raise StartError("; ".join(problems))
         # A full collection over litellm's objects would stop the loop for a tenth of a second.
         gc.collect()

@@ -30,13 +30,19 @@ async def check(request: Request, api_key: str) -> UserAPIKeyAuth:
         raise HTTPException(status_code=401, detail="no such key")
     return UserAPIKeyAuth(api_key=api_key)
 """
+# Without its own tracing it passes no trace context on, whatever else it is told.
+_TRACED: Final = {"callbacks": ["otel"], "forward_traceparent_to_llm_provider": True}
 
 
 class LiteLLMProxy:
     """The process; started again, it is where it was."""
 
-    def __init__(self, folder: Path, upstream_api_base: str) -> None:
-        """`folder` is for its files; all models of the proxy are served by one upstream."""
+    def __init__(self, folder: Path, upstream_api_base: str, *, otlp_endpoint: str = "") -> None:
+        """`folder` is for its files; all models of the proxy are served by one upstream.
+
+        With an endpoint it exports spans there, and passes trace contexts on.
+        """
+        self._otlp_endpoint = otlp_endpoint
         self._folder = folder
         self._process: Process | None = None
         self._output: asyncio.Task[None] | None = None
@@ -46,7 +52,9 @@ class LiteLLMProxy:
             free.bind(("127.0.0.1", 0))
             self.port: Final[int] = free.getsockname()[1]
         (folder / "auth.py").write_text(_AUTH)
-        (folder / "config.json").write_text(json.dumps(_config(upstream_api_base)))  # which is YAML as well
+        (folder / "config.json").write_text(
+            json.dumps(_config(upstream_api_base, traced=bool(otlp_endpoint)))
+        )  # which is YAML as well
 
     @property
     def base_url(self) -> str:
@@ -66,6 +74,7 @@ class LiteLLMProxy:
                 "HOME": str(self._folder),
                 "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it asks the network for one
                 "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # our own module looks at keys
+                **_tracing_variables(self._otlp_endpoint),
             },
             stdin=DEVNULL,
             stdout=PIPE,
@@ -96,7 +105,18 @@ class LiteLLMProxy:
                 self._serves.set()
 
 
-def _config(upstream_api_base: str) -> dict[str, Any]:
+def _tracing_variables(endpoint: str) -> dict[str, str]:
+    if not endpoint:
+        return {}
+    return {
+        "OTEL_EXPORTER": "otlp_grpc",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_ENDPOINT": endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+
+
+def _config(upstream_api_base: str, *, traced: bool) -> dict[str, Any]:
     def served_by(model: str, **options: Any) -> dict[str, Any]:
         return {"model": model, "api_base": upstream_api_base, "api_key": UPSTREAM_KEY, **options}
 
@@ -107,7 +127,7 @@ def _config(upstream_api_base: str) -> dict[str, Any]:
             {"model_name": "team/known", "litellm_params": served_by("openai/gpt-4o-mini")},
             {"model_name": "embedding", "litellm_params": served_by("openai/text-embedding-3-small")},
         ],
-        "litellm_settings": {"num_retries": 0, "telemetry": False},
+        "litellm_settings": {"num_retries": 0, "telemetry": False, **(_TRACED if traced else {})},
         # Without the last, a failure of the upstream makes the next calls fail as well.
         "router_settings": {"num_retries": 0, "disable_cooldowns": True},
         "general_settings": {"custom_auth": "auth.check"},

@@ -10,6 +10,7 @@ import grpc
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import CallerEntry, Config, ModelEntry, ProxyEntry, Settings
 from reasoning_grpc.server import Server
+from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.types import Secret
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.upstream import FakeUpstream
@@ -71,9 +72,9 @@ def config_for(
 
 
 @asynccontextmanager
-async def serving(config: Config) -> AsyncIterator[RunningServer]:
+async def serving(config: Config, telemetry: Telemetry | None = None) -> AsyncIterator[RunningServer]:
     """Runs a server of this configuration; stops it at the end, and checks that no call was left behind."""
-    server = Server(config)
+    server = Server(config, telemetry)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(server.address) as channel:

@@ -20,6 +20,9 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     # litellm logs requests at these levels, bodies included.
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "httpcore", "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # One line for each export that fails, not one for each time it is tried; none with a header that cannot be read.
+    for name in ("opentelemetry.exporter", "opentelemetry.util.re"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:

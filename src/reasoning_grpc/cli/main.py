@@ -49,7 +49,9 @@ def _serve(parsed: argparse.Namespace) -> int:
 def _check_config(parsed: argparse.Namespace) -> int:
     from reasoning_grpc.cli import server_commands
 
-    return server_commands.check_config(_flags(parsed), parsed.config, parsed.json)
+    return asyncio.run(
+        server_commands.check_config(_flags(parsed), parsed.config, as_json=parsed.json, online=parsed.online)
+    )
 
 
 def _new_token(parsed: argparse.Namespace) -> int:
@@ -129,6 +131,7 @@ def _add_check_config(commands: "Commands[argparse.ArgumentParser]") -> None:
     check = commands.add_parser("check-config", help="check a configuration, and show what it makes")
     _add_server_options(check)
     check.add_argument("--json", action="store_true", help="print JSON")
+    check.add_argument("--online", action="store_true", help="also ask each model for a few tokens, and the proxy")
     check.set_defaults(run=_check_config)
 
 

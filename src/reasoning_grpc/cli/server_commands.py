@@ -7,31 +7,33 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from reasoning_grpc.cli.config_report import summary, summary_text
 from reasoning_grpc.cli.logs import set_up_logging
-from reasoning_grpc.config import Config, ConfigError, ModelEntry, read_config
-from reasoning_grpc.litellm_model import installed_price_map
-from reasoning_grpc.models.configured import listed_facts
-from reasoning_grpc.models.embedded import MODEL_NAME, embedded_problem
-from reasoning_grpc.server import Server, StartError, config_problems
-from reasoning_grpc.types import Prices
-
-_PRICES: Final = {
-    "entry": "priced by its entry",
-    "litellm": "priced by litellm's map",
-    "unknown": "of unknown price",
-}
+from reasoning_grpc.config import Config, ConfigError, read_config
+from reasoning_grpc.models.embedded import embedded_problem
+from reasoning_grpc.server import Server, StartError, config_problems, unknown_providers
+from reasoning_grpc.telemetry import Telemetry, TelemetryPlan, telemetry_plan
+from reasoning_grpc.trial import Trials
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
     """Runs the server until SIGTERM or SIGINT; a second signal ends the process at once."""
     try:
-        config = read_config(flags=flags, environment=os.environ, file=file)
+        config, plan = _read(flags, file)
         set_up_logging(config.settings.log_level, config.settings.log_format)
-        server = Server(config)
+        telemetry = Telemetry(plan)
+        server = Server(config, telemetry)
     except ConfigError as exc:
         return _complain(exc.problems)
+    try:
+        return await _serve(server, config.settings.grace_seconds)
+    finally:
+        await telemetry.aclose()
+
+
+async def _serve(server: Server, grace_seconds: float) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,25 +53,49 @@ async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
         stopped.cancel()
     print(f"serving on {server.address}", flush=True)
     await stopping.wait()
-    await server.stop(config.settings.grace_seconds)
+    await server.stop(grace_seconds)
     return 0
 
 
-def check_config(flags: Mapping[str, Any], file: Path | None, as_json: bool) -> int:
-    """Says what the configuration makes, or everything that is wrong with it."""
+async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: bool, online: bool) -> int:
+    """Says what the configuration makes, or everything that is wrong with it; online, also which models answer."""
     try:
-        config = read_config(flags=flags, environment=os.environ, file=file)
-        problems = config_problems(config)
+        config, plan = _read(flags, file)
+        problems = config_problems(config) + unknown_providers(config)
         if config.runs_embedded and (problem := embedded_problem(config.settings.embedded_weights)):
             problems.append(f"embedded: {problem}")
     except ConfigError as exc:
         problems = exc.problems
+    trials: Trials | None = None
+    if online and not problems:
+        try:
+            trials = await Server(config).try_models()
+        except StartError as exc:
+            problems = [str(exc)]
     if problems:
         if as_json:
             print(json.dumps({"problems": problems}))
         return _complain(problems)
-    print(json.dumps(_summary(config)) if as_json else _summary_text(config))
-    return 0
+    told = summary(config, plan, trials)
+    print(json.dumps(told) if as_json else summary_text(told))
+    return 0 if trials is None or trials.all_well else 1
+
+
+def _read(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, TelemetryPlan]:
+    """The configuration, and what OpenTelemetry's variables ask for. Raises ConfigError for both together."""
+    problems: list[str] = []
+    config, plan = Config(), TelemetryPlan()
+    try:
+        config = read_config(flags=flags, environment=os.environ, file=file)
+    except ConfigError as exc:
+        problems += exc.problems
+    try:
+        plan = telemetry_plan(os.environ)
+    except ConfigError as exc:
+        problems += exc.problems
+    if problems:
+        raise ConfigError(problems)
+    return config, plan
 
 
 def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
@@ -82,52 +108,3 @@ def _complain(problems: list[str]) -> int:
     for problem in problems:
         print(f"reasoning-grpc: {problem}", file=sys.stderr)
     return 1
-
-
-def _summary(config: Config) -> dict[str, Any]:
-    settings = config.settings
-    models = [
-        {
-            "name": entry.name,
-            "litellm_model": entry.litellm_model,
-            "api_base": entry.api_base,
-            "wire": "own",
-            "prices": _origin_of_prices(entry),
-        }
-        for entry in config.models.values()
-    ]
-    if config.runs_embedded:
-        models.append({"name": MODEL_NAME, "litellm_model": "", "api_base": "", "wire": "embedded", "prices": "free"})
-    return {
-        "listen": settings.listen,
-        "tls": settings.tls_certificate is not None,
-        "callers": sorted(config.callers),
-        "models": models,
-        "proxy": None
-        if config.proxy is None
-        else {"api_base": config.proxy.api_base, "key": bool(config.proxy.api_key)},
-    }
-
-
-def _origin_of_prices(entry: ModelEntry) -> str:
-    """Who says what a model costs; "unknown" when nobody does."""
-    if entry.prices != Prices():
-        return "entry"
-    facts = listed_facts(entry, installed_price_map())
-    return "litellm" if facts is not None and facts.prices != Prices() else "unknown"
-
-
-def _summary_text(config: Config) -> str:
-    summary = _summary(config)
-    lines = [
-        "The configuration is sound.",
-        f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
-        f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
-    ]
-    for model in summary["models"]:
-        reached = f"{model['litellm_model']} {model['api_base']}".strip() or "in a process of this server"
-        prices = "" if model["prices"] == "free" else f", {_PRICES[model['prices']]}"
-        lines.append(f"model    {model['name']}: {reached}{prices}")
-    if proxy := summary["proxy"]:
-        lines.append(f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key")
-    return "\n".join(lines)

@@ -1,24 +1,27 @@
 """`LiteLLMModel`: a `LanguageModel` through `litellm.acompletion`, whichever way it goes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
+from urllib.parse import quote, urlencode
 
+from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.errors import ReasoningError, UpstreamError, UpstreamParameterUnsupported
 from reasoning_grpc.events import Delta, ModelEvent, ModelFinished
-from reasoning_grpc.litellm_model import failures, library
+from reasoning_grpc.litellm_model import failures, library, providers
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
-from reasoning_grpc.litellm_model.providers import CLIENTS_REFUSED, OWN_CREDENTIALS
+from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way
 from reasoning_grpc.litellm_model.refusals import refused_fields
 from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
 from reasoning_grpc.litellm_model.wire import Exchange, Wire, WireLimits
 from reasoning_grpc.litellm_model.witness import Witness
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.tracing import trace_headers
 from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Text
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
@@ -48,8 +51,9 @@ class LiteLLMModel:
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. One attempt, without timers of ours but the connect timeout."""
         deployment = self._directory.deployment(call.model, context.caller)
-        exchange = self._wire.exchange(_headers(deployment, context))
-        answer = _Answer(call, deployment, exchange)
+        headers = _headers(deployment, context)
+        exchange = self._wire.exchange(headers)
+        answer = _Answer(call, deployment, exchange, headers)
         try:
             await answer.open()
             async with aclosing(answer.deltas()) as deltas:
@@ -77,6 +81,11 @@ class LiteLLMModel:
             upstream_seconds=answer.waited_seconds,
         )
 
+    @property
+    def pool(self) -> ConnectionPool:
+        """Our connections to upstreams; litellm's own, where it has to use them, are not among them."""
+        return self._wire.pool
+
     def describe(self, model: str) -> ModelInfo:
         """See `LanguageModel.describe`."""
         return self._directory.describe(model)
@@ -90,7 +99,7 @@ class LiteLLMModel:
         await library.load()
         nowhere = Deployment(name="warm-up", litellm_model="openai/warm-up", api_base="http://127.0.0.1:0/v1")
         call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-        await _Answer(call, nowhere, self._wire.dry_exchange()).open()
+        await _Answer(call, nowhere, self._wire.dry_exchange(), {}).open()
 
     async def aclose(self) -> None:
         """See `LanguageModel.aclose`."""
@@ -100,8 +109,10 @@ class LiteLLMModel:
 class _Answer:
     """One call and its answer, read by us or by litellm."""
 
-    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange) -> None:
+    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]) -> None:
+        """`headers` are those of the exchange, for litellm's own connections too."""
         self._call = call
+        self._headers = headers
         self._deployment = deployment
         self._exchange = exchange
         self._client: ExchangeClient | None = None
@@ -115,9 +126,11 @@ class _Answer:
         if violations := refused_fields(self._call, deployment):
             raise UpstreamParameterUnsupported(model=deployment.name, reached=False, violations=violations)
         arguments = completion_arguments(self._call, deployment) | _address(deployment)
-        if deployment.provider not in CLIENTS_REFUSED:
+        if deployment.provider != "azure" or deployment.api_key:
             self._client = self._new_client()
             arguments["client"] = self._client
+        if providers.way(deployment.provider) is not Way.PLAIN:
+            arguments["extra_headers"] = dict(self._headers)
         started = asyncio.get_running_loop().time()
         stream = await library.acompletion(**arguments, stream=True, stream_options={"include_usage": True})
         self._opening_seconds = asyncio.get_running_loop().time() - started
@@ -151,7 +164,9 @@ class _Answer:
         return None if self._client is None else self._client.used_as
 
     def _new_client(self) -> ExchangeClient:
-        make: type[ExchangeClient] = library.http_handler_class(ExchangeClient)
+        make: type[ExchangeClient] = library.client_class(
+            ExchangeClient, for_azure=self._deployment.provider == "azure"
+        )
         address = partial(_openai_address, self._deployment)
         return make(self._exchange, address, merged_options(self._call, self._deployment))
 
@@ -159,6 +174,7 @@ class _Answer:
 def _headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
     return {
         "X-Client-Request-Id": context.request_id,  # what OpenAI calls the client's own id; others ignore it
+        **trace_headers(context.trace),
         **deployment.headers,
     }
 
@@ -170,17 +186,19 @@ def _address(deployment: Deployment) -> dict[str, Any]:
         address["api_base"] = deployment.api_base
     if deployment.api_key:
         address["api_key"] = deployment.api_key.reveal()
-    elif deployment.api_base and deployment.provider not in OWN_CREDENTIALS:
-        address["api_key"] = "not-here"  # without one, litellm would send one of the environment there
+    elif deployment.provider not in OWN_CREDENTIALS:
+        address["api_key"] = "not-here"  # without one, litellm would take one that nobody named from the environment
     return address
 
 
-def _openai_address(deployment: Deployment) -> tuple[str, str]:
-    """The api base and the key of a call in the OpenAI protocol."""
-    if deployment.api_base:
-        return deployment.api_base, deployment.api_key.reveal()
-    api_base, key = library.default_address(deployment.litellm_model)
-    return api_base or _OPENAI_API_BASE, deployment.api_key.reveal() or key
+def _openai_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The URL and the headers of a call in the OpenAI protocol; the query is what litellm wants in it."""
+    api_base, key = deployment.api_base, deployment.api_key.reveal()
+    api_base = (api_base or library.default_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
+    if deployment.provider == "azure" and not api_base.endswith("/v1"):
+        api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
+        return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}
+    return f"{api_base}/chat/completions", {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:

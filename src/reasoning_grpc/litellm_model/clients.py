@@ -30,14 +30,18 @@ class Shape(StrEnum):
     """litellm's own `AsyncHTTPHandler`."""
 
 
+Address = Callable[[Mapping[str, str]], tuple[str, Mapping[str, str]]]
+"""Gives the URL and the headers of a call, when told what litellm wants in the query."""
+
+
 class ExchangeClient:
     """A client for one call, whichever shape litellm asks for.
 
-    litellm checks the class of the second shape: `library.http_handler_class` derives from this one and that.
+    litellm checks the class: `library.client_class` derives from this one and from what litellm wants.
     """
 
-    def __init__(self, exchange: Exchange, address: Callable[[], tuple[str, str]], options: Mapping[str, Any]) -> None:
-        """`address` gives the api base and the key, for the first shape; in the second litellm brings its own.
+    def __init__(self, exchange: Exchange, address: Address, options: Mapping[str, Any]) -> None:
+        """`address` is for the first shape; in the second litellm brings its own.
 
         `options` are merged into the body of the second shape; the first gets them from litellm.
         """
@@ -48,6 +52,7 @@ class ExchangeClient:
         """Of the answer, in the second shape."""
         self.used_as: Shape | None = None
         """None until litellm used it; it never does where it has to use a client of its own."""
+        self._custom_query: dict[str, str] = {}  # where litellm puts Azure's api-version
         self.api_key = "not-here"  # litellm looks, and logs; the real one goes into our own header alone
 
     @property
@@ -78,11 +83,9 @@ class ExchangeClient:
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
         self.used_as = Shape.OPENAI
-        api_base, api_key = self._address()
-        authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        url, headers = self._address(self._custom_query)
         payload = msgspec.json.encode(body | dict(extra_body or {}))
-        url = f"{api_base.rstrip('/')}/chat/completions"
-        await self._exchange.send(url, payload, authorization | dict(extra_headers or {}))
+        await self._exchange.send(url, payload, dict(headers) | dict(extra_headers or {}))
         return _Unread(self._exchange.headers)
 
     async def post(

@@ -6,6 +6,7 @@ it wraps everything that our client raises as `InternalServerError` or `APIError
 Bodies of upstreams are looked at, for codes and a few phrases, and never kept.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
+import httpx
 import msgspec
 
 from reasoning_grpc.errors import (
@@ -137,7 +139,13 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
 }
 """What a status says; any other 4xx is a refusal, 5xx or none a failure, and the rest no answer of the protocol."""
 
-NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+NOT_CONNECTED: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+)
 """Failures after which the upstream cannot have got the request."""
 
 BROKEN_READS: Final = (aiohttp.ClientError, ConnectionError)
@@ -177,8 +185,12 @@ BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]]
     (aiohttp.InvalidURL, UpstreamUnreachable),
     (aiohttp.ClientError, UpstreamMalformedResponse),
     (ConnectionError, UpstreamUnreachable),
+    (httpx.ConnectTimeout, UpstreamUnreachable),
+    (httpx.TimeoutException, UpstreamTimeout),
+    (httpx.TransportError, UpstreamUnreachable),
+    (httpx.RequestError, UpstreamMalformedResponse),
 )
-"""What the wire raises; most specific first."""
+"""What the wire raises, and what litellm's own connections do; most specific first."""
 
 BY_LITELLM_CLASS: Final[Mapping[str, type[UpstreamError] | None]] = {
     "UnsupportedParamsError": UpstreamParameterUnsupported,
@@ -281,10 +293,14 @@ def upstream_error(exc: BaseException, deployment: Deployment, *, reached: bool)
         if isinstance(link, ErrorInAnswer):
             body = ErrorBody.of(link.error)
             return _of_http(body.status, {}, body, deployment)
+        if (response := _foreign_response(link)) is not None:
+            return _of_http(response.status_code, response.headers, _foreign_body(link, response), deployment)
     for link in chain:
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
                 return error_class(model=deployment.name, reached=reached or not isinstance(link, NOT_CONNECTED))
+    if reached and any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError) for link in chain):
+        return UpstreamMalformedResponse(model=deployment.name)  # by a reader that is not ours
     return _of_litellm(chain, deployment, reached)
 
 
@@ -354,6 +370,20 @@ def _of_litellm(chain: list[BaseException], deployment: Deployment, reached: boo
     if status:
         return _by_status(status)(model=deployment.name, http_status=status, reached=reached)
     return UpstreamFailed(model=deployment.name, reached=reached)
+
+
+def _foreign_response(exc: BaseException) -> httpx.Response | None:
+    """The upstream's own answer in an exception of litellm's connections; litellm's exceptions hold made-up ones."""
+    is_sdks = type(exc).__module__.partition(".")[0] == "openai"
+    response = getattr(exc, "response", None) if is_sdks or isinstance(exc, httpx.HTTPStatusError) else None
+    return response if isinstance(response, httpx.Response) and response.status_code >= 300 else None
+
+
+def _foreign_body(exc: BaseException, response: httpx.Response) -> ErrorBody:
+    """What such an answer says; the SDK has read it already, and keeps the error in it."""
+    if error := getattr(exc, "body", None):
+        return ErrorBody.of(error)
+    return ErrorBody.parse(response.content) if response.is_closed or response.is_stream_consumed else ErrorBody()
 
 
 def _row_of(exception_class: type[BaseException]) -> type[UpstreamError] | None:

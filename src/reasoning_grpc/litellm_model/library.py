@@ -66,12 +66,14 @@ async def acompletion(**arguments: Any) -> Any:
 
 
 @cache
-def http_handler_class(base: type[T]) -> type[T]:
-    """A class that is `base`, and that litellm takes for one of its `AsyncHTTPHandler`s."""
+def client_class(base: type[T], *, for_azure: bool) -> type[T]:
+    """A class that is `base`, and that litellm takes for one of its HTTP handlers, or for Azure's client."""
     litellm()
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+    from openai import AsyncAzureOpenAI
 
-    return type(f"HttpHandler{base.__name__}", (base, AsyncHTTPHandler), {})
+    wanted: type = AsyncAzureOpenAI if for_azure else AsyncHTTPHandler
+    return type(f"{wanted.__name__}{base.__name__}", (base, wanted), {})
 
 
 def has_provider(name: str) -> bool:
@@ -79,10 +81,10 @@ def has_provider(name: str) -> bool:
     return name in litellm().provider_list
 
 
-def default_address(litellm_model: str) -> tuple[str, str]:
-    """The api base and the key that litellm has for a model's provider, from its tables and variables; or empty."""
-    _, _, key, api_base = litellm().get_llm_provider(litellm_model)
-    return api_base or "", key or ""
+def default_api_base(litellm_model: str) -> str:
+    """Where litellm's tables say that a model's provider is; empty where they do not."""
+    _, _, _, api_base = litellm().get_llm_provider(litellm_model)
+    return api_base or ""
 
 
 @cache

@@ -31,6 +31,8 @@ class ModelFacts:
     """What is known of a model, whatever the name it is served under."""
 
     provider: str = ""
+    by_responses_api: bool = False
+    """Whether litellm asks for it by OpenAI's Responses API."""
     capabilities: frozenset[Capability] = frozenset()
     lacks: frozenset[Capability] = frozenset()
     context_window_tokens: int | None = None
@@ -43,6 +45,7 @@ def facts_in(members: Mapping[str, Any]) -> ModelFacts:
     provider = members.get("litellm_provider")
     return ModelFacts(
         provider=provider if isinstance(provider, str) and _PROVIDER.fullmatch(provider) else "",
+        by_responses_api=members.get("mode") == "responses",
         capabilities=_flagged(members, True),
         lacks=_flagged(members, False),
         context_window_tokens=_tokens(members.get("max_input_tokens")),

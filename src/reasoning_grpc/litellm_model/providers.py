@@ -20,7 +20,7 @@ class Way(StrEnum):
 
 
 OWN_WIRE: Final = frozenset(
-    {"ai21", "ai21_chat", "aiml", "apertis", "assemblyai", "baseten", "cerebras", "charity_engine", "chutes"}
+    {"ai21", "ai21_chat", "aiml", "apertis", "assemblyai", "azure", "baseten", "cerebras", "charity_engine", "chutes"}
     | {"codestral", "cognition", "cortecs", "custom_openai", "darkbloom", "dashscope", "deepinfra"}
     | {"docker_model_runner", "empower", "featherless_ai", "friendliai", "galadriel", "github", "helicone"}
     | {"hyperbolic", "inception", "lambda_ai", "libertai", "litellm_proxy", "llamafile", "lm_studio", "meta"}
@@ -29,7 +29,9 @@ OWN_WIRE: Final = frozenset(
     | {"qwen_ai_platform", "qwencloud", "reka", "sail", "sambanova", "scaleway", "scx-ai", "synthetic", "tencent"}
     | {"tensormesh", "v0", "vercel_ai_gateway", "volcengine", "wandb", "xiaomi_mimo", "xinference", "zai"}
 )
-"""Providers of the OpenAI protocol for which litellm takes a client in the shape of the OpenAI SDK's."""
+"""Providers of the OpenAI protocol for which litellm takes a client in the shape of the OpenAI SDK's.
+
+Azure among them if it has a key; a token of Entra ID is got, and renewed, by litellm's own client alone."""
 
 PLAIN: Final = frozenset(
     {"a2a", "anthropic", "azure_ai", "bedrock", "bedrock_mantle", "cometapi", "compactifai", "databricks"}
@@ -56,9 +58,6 @@ SPEAKS_OPENAI: Final = (
 SIGNS_REQUESTS: Final = frozenset({"bedrock", "bedrock_mantle", "sagemaker_chat", "sagemaker_nova"})
 """Providers whose requests are signed, and must not be changed after litellm made them."""
 
-CLIENTS_REFUSED: Final = frozenset({"azure", "azure_text"})
-"""Providers for which litellm fails when it is given a client of another class than it expects."""
-
 TEXT_COMPLETION: Final = frozenset(
     {"azure_text", "text-completion-codestral", "text-completion-inception", "text-completion-openai"}
 )
@@ -81,3 +80,20 @@ def way(provider: str) -> Way:
     if provider in OWN_WIRE:
         return Way.OWN_WIRE
     return Way.PLAIN if provider in PLAIN else Way.FOREIGN
+
+
+def way_and_reason(provider: str, *, has_key: bool, by_responses_api: bool) -> tuple[Way, str]:
+    """Which way the calls of one model go, and why, for people."""
+    if by_responses_api and provider == "openai":
+        return Way.FOREIGN, "litellm asks for this model by another protocol, the Responses API"
+    if provider == "azure" and not has_key:
+        return Way.FOREIGN, "without a key, litellm gets a token for azure by itself"
+    match way(provider):
+        case Way.OWN_WIRE:
+            return Way.OWN_WIRE, f"litellm takes our client for {provider}"
+        case Way.PLAIN if provider in SPEAKS_OPENAI:
+            return Way.PLAIN, f"litellm reads the answers of {provider} itself; openai/NAME with its address would not"
+        case Way.PLAIN:
+            return Way.PLAIN, f"{provider} has a protocol of its own"
+        case _:
+            return Way.FOREIGN, f"litellm takes no client of ours for {provider}"

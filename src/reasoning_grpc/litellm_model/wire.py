@@ -7,12 +7,15 @@ bounded, and closing an exchange closes its connection at once.
 import asyncio
 import zlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
+
+from reasoning_grpc.connections import ConnectionPool
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "application/json",
@@ -53,44 +56,32 @@ class AnswerTooLarge(ValueError):
 
 
 class Wire:
-    """One pooled session for all upstreams, callers and keys."""
+    """The HTTP of all upstreams, callers and keys: one pool."""
 
     def __init__(self, limits: WireLimits) -> None:
         self.limits = limits
-        self._session: aiohttp.ClientSession | None = None
+        self.pool = ConnectionPool(limit=limits.connections, connect_timeout_seconds=limits.connect_timeout_seconds)
 
     def exchange(self, headers: Mapping[str, str]) -> "Exchange":
         """One exchange, whose request will carry these headers too."""
-        return Exchange(self._open_session(), self.limits, {**headers, "Accept-Encoding": "identity"})
+        return Exchange(self.pool, self.limits, {**headers, "Accept-Encoding": "identity"})
 
     def dry_exchange(self) -> "Exchange":
         """An exchange that sends nothing, and whose answer is empty."""
-        return _DryExchange(self._open_session(), self.limits, {})
+        return _DryExchange(self.pool, self.limits, {})
 
     async def aclose(self) -> None:
         """Closes every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self.limits.connections, keepalive_timeout=60),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.limits.connect_timeout_seconds),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        return self._session
+        await self.pool.aclose()
 
 
 class Exchange:
     """One POST over the pool, and its answer. Closing it stops the upstream."""
 
-    def __init__(self, session: aiohttp.ClientSession, limits: WireLimits, headers: Mapping[str, str]) -> None:
+    def __init__(self, pool: ConnectionPool, limits: WireLimits, headers: Mapping[str, str]) -> None:
         """`headers` go with every request, over those that the sender gives."""
-        self._session = session
+        self._pool = pool
+        self._held = ExitStack()
         self._headers = headers
         self.limits = limits
         self._response: aiohttp.ClientResponse | None = None
@@ -108,7 +99,8 @@ class Exchange:
         """
         started = asyncio.get_running_loop().time()
         try:
-            self._response = await self._session.post(
+            session = self._held.enter_context(self._pool.use())
+            self._response = await session.post(
                 url, data=body, headers=_merged(_HEADERS, headers, self._headers), allow_redirects=False
             )
         finally:
@@ -173,6 +165,7 @@ class Exchange:
                 self._response.release()
             else:
                 self._response.close()
+        self._held.close()
 
     async def _receive(self) -> bytes:
         assert self._response is not None

@@ -4,6 +4,7 @@ from typing import Final
 
 from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.litellm_model import ModelFacts, PriceMap, library, listed_name, providers
+from reasoning_grpc.litellm_model.providers import Way, way, way_and_reason
 from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind, Prices
 
 
@@ -54,6 +55,14 @@ def listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | None:
     return price_map.facts(name) if name else None
 
 
+def entry_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
+    """Which way the calls of an entry's model go, and why, for people."""
+    facts = price_map.facts(entry.litellm_model)
+    provider = entry.litellm_model.partition("/")[0]
+    by_responses_api = facts is not None and facts.by_responses_api
+    return way_and_reason(provider, has_key=bool(entry.api_key), by_responses_api=by_responses_api)
+
+
 def entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
     """Why this build cannot serve an entry; empty when it can."""
     provider = entry.litellm_model.partition("/")[0]
@@ -67,8 +76,8 @@ def entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
 
 
 def provider_problem(entry: ModelEntry) -> str:
-    """Why litellm cannot reach an entry's provider; empty when it can. Imports litellm, which takes seconds."""
+    """Why litellm cannot reach an entry's provider; empty when it can. May load litellm, which takes seconds."""
     provider = entry.litellm_model.partition("/")[0]
-    if library.has_provider(provider):
+    if way(provider) is not Way.FOREIGN or library.has_provider(provider):
         return ""
     return f"models.{entry.name}.litellm_model: litellm has no provider {provider!r}"

@@ -5,16 +5,20 @@ from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
+from opentelemetry.context import get_current
 
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
+from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.errors import UpstreamTimeout
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
 from reasoning_grpc.litellm_model.failures import upstream_error
 from reasoning_grpc.litellm_model.wire import HttpFailure
 from reasoning_grpc.models.proxy_facts import models_of_info, models_of_list
 from reasoning_grpc.models.sources import ServedModel
+from reasoning_grpc.tracing import trace_headers
 from reasoning_grpc.types import Deployment, ModelInfo
 
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Of a list: a model takes 7 KB, and a wildcard of the proxy stands for hundreds of them."""
 _NOT_FOR_US: Final = frozenset({400, 401, 403, 404, 405, 410, 501})
@@ -48,7 +52,7 @@ class ProxyListing:
     def __init__(self, proxy: ProxyEntry, *, timeout_seconds: float) -> None:
         self._proxy = proxy
         self._timeout_seconds = timeout_seconds
-        self._session: aiohttp.ClientSession | None = None
+        self.pool = ConnectionPool(limit=1, headers=_HEADERS)
 
     async def read(self) -> Mapping[str, ServedModel]:
         """See `ModelListing.read`."""
@@ -67,9 +71,7 @@ class ProxyListing:
 
     async def aclose(self) -> None:
         """See `ModelListing.aclose`."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self.pool.aclose()
 
     async def _infos(self) -> dict[str, ModelInfo]:
         """From the list with limits and prices; from the plain one where that is not served."""
@@ -85,27 +87,18 @@ class ProxyListing:
     async def _body(self, path: str) -> bytes:
         """What a GET brings. Raises HttpFailure, MalformedAnswer, and aiohttp's errors."""
         key = self._proxy.api_key
-        headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+        headers = trace_headers(get_current())
+        if key:
+            headers["Authorization"] = f"Bearer {key.reveal()}"
         url = f"{self._proxy.api_base}{path}"
-        async with self._open_session().get(url, headers=headers, allow_redirects=False) as response:
-            body = await _bounded(response)
+        with self.pool.use() as session:
+            async with session.get(url, headers=headers, allow_redirects=False) as response:
+                body = await _bounded(response)
         if response.status == 404:
             raise MalformedAnswer("there is no such list")
         if response.status != 200:
             raise HttpFailure(response.status, response.headers, body)
         return body
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=1),
-                headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"},
-                timeout=aiohttp.ClientTimeout(total=None),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        return self._session
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

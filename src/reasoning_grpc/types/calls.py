@@ -3,11 +3,19 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from reasoning_grpc.types.models import Secret
 from reasoning_grpc.types.prices import Cost
 from reasoning_grpc.types.routing import RouteDecision
 from reasoning_grpc.types.usage import Attempt, FinishReason, Usage
+
+if TYPE_CHECKING:  # the client's commands read these types without the server's dependencies
+    from opentelemetry.context import Context
+
+_DEADLINE_SLACK_SECONDS: Final = 0.05
+_DEADLINE_SLACK_SHARE: Final = 0.01
+"""grpc rounds a timeout up by as much when it sends it, so that clients give up before the deadline that we know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,10 @@ class CallContext:
     deadline: float | None = None
     """When the caller stops waiting, in seconds of the event loop's clock; None: never."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    trace: "Context | None" = None
+    """What is the parent of the spans made for this call, and goes on upstream; None: it is part of no trace."""
     trace_id: str = ""
+    """Of `trace`; empty when it is part of no trace."""
     report: CallReport = field(default_factory=CallReport)
 
     def remaining_seconds(self) -> float | None:
@@ -61,3 +72,11 @@ class CallContext:
         if self.deadline is None:
             return None
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+    def cut_short_by(self) -> str:
+        """Why the call ended before its answer, when nobody here ended it: CANCELLED or DEADLINE_EXCEEDED."""
+        if self.deadline is None:
+            return "CANCELLED"
+        slack = _DEADLINE_SLACK_SECONDS + _DEADLINE_SLACK_SHARE * (self.deadline - self.arrived)
+        late = asyncio.get_running_loop().time() > self.deadline - slack
+        return "DEADLINE_EXCEEDED" if late else "CANCELLED"

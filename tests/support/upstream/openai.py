@@ -109,6 +109,13 @@ class OpenAI(Dialect):
         return self.event({"error": error})
 
 
+class Azure(OpenAI):
+    """POST /openai/deployments/NAME/chat/completions."""
+
+    base_path: ClassVar = ""
+    path: ClassVar = re.compile(r"/openai/deployments/[^/]+/chat/completions")
+
+
 def chunk(
     delta: Json, finish_reason: str | None = None, logprobs: Json | None = None, **members: Any
 ) -> dict[str, Any]:

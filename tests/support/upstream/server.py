@@ -19,7 +19,7 @@ from .changes import Changes
 from .dialect import Dialect
 from .gemini import Gemini
 from .listing import ModelInfo, ModelList
-from .openai import OpenAI
+from .openai import Azure, OpenAI
 from .scripting import Answer, Asked, Gate, Script, Scripting
 
 Play = tuple[Script, Gate]
@@ -28,6 +28,7 @@ _OPENAI = OpenAI()
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "openai": _OPENAI,
     "hosted_vllm": _OPENAI,
+    "azure": Azure(),
     "anthropic": Anthropic(),
     "gemini": Gemini(),
 }

@@ -1,0 +1,80 @@
+"""What is said of a call when it ends: one log line, and the same on its span. No content, and no secret."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+import grpc
+from opentelemetry.trace import Span, get_current_span
+
+from reasoning_grpc.tracing import ERROR_TYPE, PREFIX, mark_failed
+from reasoning_grpc.types import CallContext
+
+_STATUS_CODE: Final = "rpc.grpc.status_code"
+_FAILURES: Final = frozenset(
+    {"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+)
+"""Codes that make the span of a call an error. The conventions count all but the first: the others are the caller's
+fault, which a server's span tells by its code alone. A cancelled call is no fault, but its answer is not whole."""
+_NOT_ON_SPANS: Final = frozenset({"method", "code", "reason", "trace_id", "duration_ms", "labels"})
+"""What a span says in another way, and the callers' own labels."""
+
+logger = logging.getLogger("reasoning_grpc.calls")
+
+
+def note_end(
+    method: str, call: CallContext, code: str, level: int, reason: str = "", *, exc_info: bool = False
+) -> None:
+    """Logs one line, and completes the current span; `code` is the name of the status the call ends with."""
+    span = get_current_span()
+    if not (span.is_recording() or logger.isEnabledFor(level)):
+        return
+    facts = _facts(method, call, code, reason)
+    _complete(span, facts)
+    logger.log(level, "call", extra=facts, exc_info=exc_info)
+
+
+def _complete(span: Span, facts: dict[str, Any]) -> None:
+    if not span.is_recording():
+        return
+    code, reason = facts["code"], facts.get("reason") or facts["code"]
+    span.set_attributes({PREFIX + name: value for name, value in facts.items() if name not in _NOT_ON_SPANS})
+    span.set_attribute(_STATUS_CODE, grpc.StatusCode[code].value[0])
+    if code in _FAILURES:
+        mark_failed(span, reason)
+    elif code != "OK":
+        span.set_attribute(ERROR_TYPE, reason)
+
+
+def _facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, Any]:
+    report = call.report
+    facts: dict[str, Any] = {
+        "method": method,
+        "code": code,
+        "reason": reason or None,
+        "request_id": call.request_id,
+        "trace_id": call.trace_id or None,
+        "caller": call.caller.name,
+        "duration_ms": round((asyncio.get_running_loop().time() - call.arrived) * 1000, 3),
+        "model": report.model or None,
+        "labels": dict(report.labels) or None,
+        "events": report.events or None,
+        "attempts": len(report.attempts) or None,
+    }
+    if report.route is not None:
+        facts |= {
+            "mode": report.route.mode.value,
+            "route_source": report.route.source.value,
+            "rule_id": report.route.rule_id or None,
+        }
+    if report.finish_reason is not None:
+        facts["finish_reason"] = report.finish_reason.value
+    if report.usage is not None:
+        facts |= {
+            "input_tokens": report.usage.input_tokens,
+            "output_tokens": report.usage.output_tokens,
+            "usage_source": report.usage.source.value,
+        }
+    if report.cost is not None:
+        facts["cost_nano_usd"] = report.cost.total_nano_usd
+    return {name: value for name, value in facts.items() if value is not None}

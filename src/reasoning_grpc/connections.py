@@ -1,0 +1,85 @@
+"""`ConnectionPool`: the TCP connections to upstreams, kept for the next request, bounded, and counted."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import aiohttp
+
+_KEEP_SECONDS: Final = 60.0
+"""How long a connection that nobody uses is kept."""
+
+
+class ConnectionPool:
+    """One pooled HTTP session, made when it is first needed. Whatever differs between requests does not divide it."""
+
+    def __init__(
+        self, *, limit: int, connect_timeout_seconds: float | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """`limit` bounds the connections to all hosts together; `headers` go with every request."""
+        self._limit = limit
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._headers = headers
+        self._session: aiohttp.ClientSession | None = None
+        self.opened = 0
+        """Connections opened so far."""
+        self.open = 0
+        """Those of them that are not closed."""
+        self.active = 0
+        """Requests that have a connection, or wait for one."""
+
+    @property
+    def idle(self) -> int:
+        """Open connections that wait for a request."""
+        return max(0, self.open - self.active)
+
+    @contextmanager
+    def use(self) -> Iterator[aiohttp.ClientSession]:
+        """The session, for one request from its sending to the end of its answer."""
+        self.active += 1
+        try:
+            yield self._open_session()
+        finally:
+            self.active -= 1
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
+                ),
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_seconds),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return self._session
+
+    def _new_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, *_ = address
+        return _CountedSocket(self, family, kind, protocol)
+
+
+class _CountedSocket(socket.socket):
+    """A socket that its pool knows of until it is closed."""
+
+    def __init__(self, pool: ConnectionPool, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        self._pool: ConnectionPool | None = pool
+        pool.opened += 1
+        pool.open += 1
+
+    def close(self) -> None:
+        """See `socket.socket.close`."""
+        if self._pool is not None:
+            self._pool.open -= 1
+            self._pool = None
+        super().close()

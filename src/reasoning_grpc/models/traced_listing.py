@@ -1,0 +1,46 @@
+"""`TracedListing`: a `ModelListing` around another that makes a span of each reading."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind, Tracer
+
+from reasoning_grpc.genai import address_attributes
+from reasoning_grpc.models.proxy import ModelListing
+from reasoning_grpc.models.sources import ServedModel
+from reasoning_grpc.tracing import PREFIX, mark_error
+
+SPAN_NAME: Final = "discover models"
+
+
+class TracedListing:
+    """Reads the inner listing; its span, a trace of its own, is current meanwhile, and so the parent upstream."""
+
+    def __init__(self, inner: ModelListing, tracer: Tracer, api_base: str) -> None:
+        """`api_base` is where the inner listing reads."""
+        self._inner = inner
+        self._tracer = tracer
+        self._attributes = address_attributes(api_base)
+
+    async def read(self) -> Mapping[str, ServedModel]:
+        """See `ModelListing.read`."""
+        with self._tracer.start_as_current_span(
+            SPAN_NAME,
+            Context(),
+            kind=SpanKind.CLIENT,
+            attributes=self._attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                models = await self._inner.read()
+            except BaseException as error:
+                mark_error(span, error)
+                raise
+            span.set_attribute(PREFIX + "models", len(models))
+            return models
+
+    async def aclose(self) -> None:
+        """See `ModelListing.aclose`."""
+        await self._inner.aclose()

@@ -1,0 +1,102 @@
+"""`TracedModel`: a `LanguageModel` around another that makes a span of each call.
+
+It belongs inside `resilience` and around the timers. So each attempt has a span of its own: each is a request of
+its own to an upstream, which goes on with the trace from there, and each has its own model, status and duration.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
+
+from reasoning_grpc import genai
+from reasoning_grpc.errors import UpstreamError
+from reasoning_grpc.events import ModelEvent, ModelFinished
+from reasoning_grpc.model import LanguageModel, ModelCall, WrappedModel
+from reasoning_grpc.streams import AnswerParts
+from reasoning_grpc.tracing import mark_error
+from reasoning_grpc.types import CallContext, Caller, Deployment
+
+
+class TracedModel(WrappedModel):
+    """Calls the inner model; a call that nobody can be asked to answer makes no span."""
+
+    def __init__(
+        self,
+        inner: LanguageModel,
+        tracer: Tracer,
+        deployment: Callable[[str, Caller], Deployment],
+        *,
+        captures_content: bool = False,
+    ) -> None:
+        """`deployment` says how a model is reached now, by this caller; `captures_content` puts words on the spans."""
+        super().__init__(inner)
+        self._tracer = tracer
+        self._deployment = deployment
+        self._captures_content = captures_content
+
+    async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
+        """See `LanguageModel.stream`; the inner call's trace context is that of its span."""
+        deployment = self._deployment(call.model, context.caller)
+        # Not made current: around a `yield` that would leak into whoever reads this generator.
+        span = self._tracer.start_span(
+            f"{genai.OPERATION} {genai.request_model(deployment)}",
+            context.trace,
+            SpanKind.CLIENT,
+            genai.request_attributes(call, deployment),
+        )
+        record = _CallRecord(span, call, captures_content=self._captures_content and span.is_recording())
+        inner = replace(context, trace=set_span_in_context(span, context.trace))
+        try:
+            async with aclosing(self._inner.stream(call, inner)) as events:
+                async for event in events:
+                    record.note(event)
+                    yield event
+        except BaseException as error:
+            record.interrupted(error, context)
+            raise
+        finally:
+            record.end()
+
+
+class _CallRecord:
+    """What the span of one call will say."""
+
+    def __init__(self, span: Span, call: ModelCall, *, captures_content: bool) -> None:
+        self._span = span
+        self._call = call
+        self._answer = AnswerParts() if captures_content else None
+        self._finish_reason = ""
+        self._clock = asyncio.get_running_loop().time
+        self._started = self._clock()
+        self._awaits_first = True
+
+    def note(self, event: ModelEvent) -> None:
+        """Takes one event of the call."""
+        if isinstance(event, ModelFinished):
+            self._finish_reason = event.finish_reason.value.lower()
+            self._span.set_attributes(genai.finish_attributes(event))
+            return
+        if self._awaits_first:
+            self._awaits_first = False
+            self._span.set_attribute(genai.TIME_TO_FIRST_CHUNK, self._clock() - self._started)
+        if self._answer is not None:
+            self._answer.add(event)
+
+    def interrupted(self, error: BaseException, context: CallContext) -> None:
+        """Takes what ended the call; after its last event it is no failure."""
+        if self._finish_reason:
+            return
+        mark_error(self._span, error, cancelled=context.cut_short_by())
+        if isinstance(error, UpstreamError) and error.usage is not None:
+            self._span.set_attributes(genai.usage_attributes(error.usage))
+
+    def end(self) -> None:
+        """Ends the span."""
+        if self._answer is not None:
+            message = self._answer.message()
+            self._span.set_attribute(genai.INPUT_MESSAGES, genai.input_messages(self._call.messages))
+            self._span.set_attribute(genai.OUTPUT_MESSAGES, genai.output_messages(message, self._finish_reason))
+        self._span.end()

@@ -1,0 +1,64 @@
+"""A trial of every model: one short call each, to see whether it answers."""
+
+import asyncio
+import uuid
+from collections.abc import Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from reasoning_grpc.errors import ReasoningError, UpstreamError
+from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.types import ANONYMOUS, CallContext, Message, ModelSource, Part, Role, Sampling, Text
+
+_TOKENS: Final = 16
+"""As few as every provider takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a model's call went."""
+
+    model: str
+    seconds: float
+    failure: str = ""
+    """The reason of its failure; empty when it answered."""
+    http_status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """How all of a server's upstreams did."""
+
+    models: tuple[Trial, ...]
+    proxy: ModelSource | None
+    """What the proxy's list is like; None: there is no proxy."""
+
+    @property
+    def all_well(self) -> bool:
+        """Whether nothing failed."""
+        return not any(trial.failure for trial in self.models) and not (self.proxy and self.proxy.failure)
+
+
+async def try_models(model: LanguageModel, names: Iterable[str]) -> tuple[Trial, ...]:
+    """Calls each model of these names, all at the same time."""
+    return tuple(await asyncio.gather(*(_try_model(model, name) for name in names)))
+
+
+async def _try_model(model: LanguageModel, name: str) -> Trial:
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    call = ModelCall(
+        model=name,
+        messages=(Message(Role.USER, (Part(Text("Say OK.")),)),),
+        sampling=Sampling(max_output_tokens=_TOKENS),
+    )
+    context = CallContext(caller=ANONYMOUS, request_id=f"req_{uuid.uuid4().hex}", arrived=started)
+    try:
+        async with aclosing(model.stream(call, context)) as events:
+            async for _ in events:
+                pass
+    except ReasoningError as error:
+        status = error.http_status if isinstance(error, UpstreamError) else 0
+        return Trial(name, clock() - started, error.reason, status)
+    return Trial(name, clock() - started)

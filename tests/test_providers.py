@@ -1,0 +1,103 @@
+"""litellm itself tells, provider by provider, in which shape it takes our client: what the tables say is asked anew."""
+
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+import pytest
+from yarl import URL
+
+from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.litellm_model import library, providers
+from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
+from reasoning_grpc.litellm_model.providers import Way, way, way_and_reason
+from reasoning_grpc.litellm_model.wire import Exchange, WireLimits
+
+MODELS: Final = {"bedrock": "anthropic.claude-3-5-sonnet-20240620-v1:0"}
+"""Where litellm wants the name of a model that it knows."""
+SHAPES: Final = {Way.OWN_WIRE: Shape.OPENAI, Way.PLAIN: Shape.HTTP}
+# What litellm's own code and the packages behind it warn of.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Unsent(Exception):
+    """The request was ready to be sent."""
+
+
+class UnsentExchange(Exchange):
+    """An exchange that goes nowhere."""
+
+    async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
+        """Sends nothing."""
+        raise Unsent(url, len(body), len(headers))
+
+
+@pytest.fixture(autouse=True)
+def _clouds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that Amazon's providers sign with, without asking anybody."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION_NAME", "us-east-1")
+
+
+async def _shape_used(provider: str) -> Shape | None:
+    """How litellm uses our client for a provider."""
+    exchange = UnsentExchange(ConnectionPool(limit=1), WireLimits(), {})
+    await library.load()
+    make: Any = library.client_class(ExchangeClient, for_azure=provider == "azure")
+    client: ExchangeClient = make(exchange, lambda _query: ("http://127.0.0.1:9/v1", {}), {})
+    with suppress(Exception):  # whatever litellm makes of it
+        await _read_all(provider, client)
+    return client.used_as
+
+
+async def _read_all(provider: str, client: ExchangeClient) -> None:
+    stream = await library.acompletion(
+        model=f"{provider}/{MODELS.get(provider, 'some-model')}",
+        messages=[{"role": "user", "content": "hi"}],
+        client=client,
+        api_key="key",
+        api_base="http://127.0.0.1:9/v1",
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    async with aclosing(stream):
+        async for _ in stream:
+            pass
+
+
+@pytest.mark.parametrize("provider", sorted(providers.OWN_WIRE | providers.PLAIN))
+async def test_litellm_takes_our_client(provider: str) -> None:
+    """In the shape that the tables say, so that the connection is ours."""
+    assert await _shape_used(provider) is SHAPES[way(provider)]
+
+
+def test_the_tables_name_what_there_is() -> None:
+    """Each provider of the tables is one of litellm's, and goes one way."""
+    named = providers.OWN_WIRE | providers.PLAIN | providers.SPEAKS_OPENAI | providers.SIGNS_REQUESTS
+    named |= providers.TEXT_COMPLETION | providers.OWN_CREDENTIALS | providers.WITHOUT_ADDRESS
+
+    assert [provider for provider in sorted(named) if not library.has_provider(provider)] == []
+    assert frozenset() == providers.OWN_WIRE & providers.PLAIN
+    assert providers.SIGNS_REQUESTS <= providers.PLAIN & providers.OWN_CREDENTIALS
+    assert not library.has_provider("nobody")
+
+
+@pytest.mark.parametrize(
+    ("provider", "has_key", "by_responses_api", "expected"),
+    [
+        ("openai", True, False, Way.OWN_WIRE),
+        ("openai", True, True, Way.FOREIGN),
+        ("azure", True, False, Way.OWN_WIRE),
+        ("azure", False, False, Way.FOREIGN),
+        ("anthropic", True, False, Way.PLAIN),
+        ("groq", True, False, Way.PLAIN),
+        ("cohere", True, False, Way.FOREIGN),
+    ],
+)
+def test_the_way_of_a_model(provider: str, has_key: bool, by_responses_api: bool, expected: Way) -> None:
+    """What a model's calls take, and a sentence that says why."""
+    found, reason = way_and_reason(provider, has_key=has_key, by_responses_api=by_responses_api)
+
+    assert found is expected
+    assert provider in reason or "Responses API" in reason
