@@ -88,6 +88,32 @@ DELTAS: Final[dict[str, tuple[Json, list[Delta]]]] = {
         [ReasoningDelta("hm"), ContentDelta("a")],
     ),
     "parts-with-thinking-as-text": ({"content": [{"type": "thinking", "thinking": "hm"}]}, [ReasoningDelta("hm")]),
+    "parts-with-a-summary": (
+        {"content": [{"type": "reasoning", "summary": [{"text": "h"}, {"text": "m", "signature": "sig"}]}]},
+        [ReasoningDelta("hm", signature="sig")],
+    ),
+    "parts-with-a-refusal": ({"content": [{"type": "refusal", "refusal": "no"}]}, [ContentDelta("no", refusal=True)]),
+    "reasoning_details": (
+        {"reasoning_details": [{"text": "h"}, {"summary": "m"}, {"data": "opaque"}]},
+        [ReasoningDelta("hm")],
+    ),
+    "reasoning_details-and-their-text": (
+        {"reasoning": "hm", "reasoning_details": [{"text": "hm"}]},
+        [ReasoningDelta("hm")],
+    ),
+    "reasoning-signed-in-litellms-way": (
+        {"reasoning_content": "hm", "provider_specific_fields": {"thought_signatures": ["gs"]}},
+        [ReasoningDelta("hm", signature="gs")],
+    ),
+    "call-signed-beside-reasoning": (
+        {
+            "reasoning_content": "hm",
+            "provider_specific_fields": {"thought_signatures": ["gs"]},
+            "tool_calls": [_call(0, "c", "f", "")],
+        },
+        [ReasoningDelta("hm"), ToolCallDelta("c", 0, "f")],
+    ),
+    "one-call-without-a-list": ({"tool_calls": _call(0, "c", "f", "{}")}, [ToolCallDelta("c", 0, "f", "{}")]),
     "parts-of-other-kinds": ({"content": [{"type": "reference", "reference_ids": [1]}]}, []),
     "parts-none": ({"content": []}, []),
     "call-signed-by-google": (
@@ -247,6 +273,11 @@ FINISHES: Final = {
     "PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
     "SPII": FinishReason.CONTENT_FILTER,
     "IMAGE_SAFETY": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
+    "IMAGE_PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
+    "IMAGE_RECITATION": FinishReason.CONTENT_FILTER,
+    "MODEL_ARMOR": FinishReason.CONTENT_FILTER,
+    "JAILBREAK": FinishReason.CONTENT_FILTER,
     "content_filtered": FinishReason.CONTENT_FILTER,
     "guardrail_intervened": FinishReason.CONTENT_FILTER,
     "pause_turn": FinishReason.OTHER,
@@ -484,6 +515,19 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
         {"prompt_tokens": 11, "completion_tokens": 7, "prompt_cache_hit_tokens": 4},
         _counted(11, 7, 18, cached_input_tokens=4),
     ),
+    "in-the-words-of-moonshot": (
+        {"prompt_tokens": 11, "completion_tokens": 7, "cached_tokens": 4},
+        _counted(11, 7, 18, cached_input_tokens=4),
+    ),
+    "in-the-words-of-xai": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 7,
+            "total_tokens": 23,
+            "completion_tokens_details": {"reasoning_tokens": 5},
+        },
+        _counted(11, 12, 23, reasoning_tokens=5),
+    ),
     "in-the-words-of-litellm": (
         {
             "prompt_tokens": 11,
@@ -527,6 +571,21 @@ def test_usage(usage: Json | None, expected: Usage) -> None:
     assert reader.usage(estimated_prompt_tokens=100) == expected
 
 
+def test_a_message_that_repeats_what_was_said() -> None:
+    """Beside the deltas some servers send all of the text so far; it is read only where nothing was said before."""
+    reader = AnswerReader()
+    so_far = {"role": "assistant", "content": "ab"}
+
+    deltas = _read(
+        reader,
+        {"choices": [{"delta": {"content": "a"}, "message": {"content": "a"}}]},
+        {"choices": [{"delta": {"content": "b"}, "message": so_far}]},
+        {"choices": [{"delta": {}, "message": so_far, "finish_reason": "stop"}]},
+    )
+
+    assert deltas == [ContentDelta("a"), ContentDelta("b")]
+
+
 @pytest.mark.parametrize(
     "odd", [None, "11", -1, 1.5, True, [], {}, 2**31, 10**400, 1e300], ids=lambda odd: f"{odd!r:.12}"
 )
@@ -550,10 +609,11 @@ def test_an_odd_count_counts_as_absent(odd: Any) -> None:
         [{"usage": {"prompt_tokens": 11, "completion_tokens": 7}}],
         [chunk({}, "stop", usage={"prompt_tokens": 11, "completion_tokens": 7})],
         [chunk({}, "stop", x_groq={"usage": {"prompt_tokens": 11, "completion_tokens": 7}})],
+        [{"choices": [{"delta": {}, "usage": {"prompt_tokens": 11, "completion_tokens": 7}}]}],
         [usage_chunk({"prompt_tokens": 11, "completion_tokens": 7}), usage_chunk(None)],
         [usage_chunk({"prompt_tokens": 11, "completion_tokens": 1}), usage_chunk({"completion_tokens": 7})],
     ],
-    ids=["openai", "proxy", "without-choices", "with-the-finish", "groq", "null-after-it", "growing"],
+    ids=["openai", "proxy", "without-choices", "with-the-finish", "groq", "moonshot", "null-after-it", "growing"],
 )
 def test_where_usage_comes(events: list[Json]) -> None:
     """Usage is found wherever a server puts it; the latest count holds."""

@@ -13,7 +13,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import events_pb2
 from tests.support.factories import a_stream_request, a_wire_request
-from tests.support.serving import RunningServer, serving_upstream
+from tests.support.serving import RunningServer, config_for, provider_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream, Gate
 from tests.support.upstream.changes import Changes
 
@@ -40,6 +40,25 @@ class CallLog(logging.Handler):
         return self.lines[n - 1]
 
 
+EVERY_PROTOCOL: Final = pytest.mark.parametrize(
+    "provider", ["openai", "hosted_vllm", "anthropic", "gemini"], indirect=True
+)
+"""Our own wire, and the plain path with each protocol that the fake upstream speaks."""
+
+
+@pytest.fixture
+def provider(request: pytest.FixtureRequest) -> str:
+    """litellm's prefix of the server's model."""
+    return str(getattr(request, "param", "openai"))
+
+
+@pytest.fixture
+async def running_server(upstream: FakeUpstream, provider: str) -> AsyncIterator[RunningServer]:
+    """A server whose one model is the fake upstream, of this provider."""
+    async with serving(config_for(provider_entry(upstream, provider))) as running:
+        yield running
+
+
 @pytest.fixture
 def call_log(caplog: pytest.LogCaptureFixture) -> Iterator[CallLog]:
     """The log of calls, from now on."""
@@ -64,6 +83,7 @@ HANGS: Final = pytest.mark.parametrize(
 )
 
 
+@EVERY_PROTOCOL
 @HANGS
 async def test_cancelled_stream_before_its_first_delta(
     upstream: FakeUpstream,
@@ -85,6 +105,7 @@ async def test_cancelled_stream_before_its_first_delta(
     assert await call.code() == grpc.StatusCode.CANCELLED
 
 
+@EVERY_PROTOCOL
 @HANGS
 async def test_cancelled_unary_call(
     upstream: FakeUpstream,
@@ -106,6 +127,7 @@ async def test_cancelled_unary_call(
     assert await call.code() == grpc.StatusCode.CANCELLED
 
 
+@EVERY_PROTOCOL
 async def test_cancelled_unary_call_in_mid_stream(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:
@@ -122,6 +144,7 @@ async def test_cancelled_unary_call_in_mid_stream(
     assert running_server.server.calls_in_flight == 0
 
 
+@EVERY_PROTOCOL
 async def test_cancelled_stream_after_comments(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:
@@ -136,6 +159,7 @@ async def test_cancelled_stream_after_comments(
     assert (await call_log.line())["code"] == "CANCELLED"
 
 
+@EVERY_PROTOCOL
 @pytest.mark.parametrize("heartbeat_seconds", [pytest.param(None, id="plain"), pytest.param(60.0, id="heartbeats")])
 async def test_stream_closed_in_the_middle(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog, heartbeat_seconds: float | None
@@ -158,6 +182,7 @@ async def test_stream_closed_in_the_middle(
     assert running_server.server.calls_in_flight == 0
 
 
+@EVERY_PROTOCOL
 async def test_task_of_a_stream_is_cancelled(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:
@@ -174,6 +199,7 @@ async def test_task_of_a_stream_is_cancelled(
     assert (await call_log.line())["code"] == "CANCELLED"
 
 
+@EVERY_PROTOCOL
 @pytest.mark.parametrize("heartbeat", [pytest.param(False, id="plain"), pytest.param(True, id="heartbeats")])
 async def test_cancelled_while_a_write_waits(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog, heartbeat: bool
@@ -207,6 +233,7 @@ async def _nothing_more_is_sent(gate: Gate) -> None:
         await asyncio.sleep(0.3)
 
 
+@EVERY_PROTOCOL
 @pytest.mark.parametrize(
     "misbehave",
     [
@@ -243,6 +270,7 @@ async def test_expired_deadline(
     assert running_server.server.calls_in_flight == 0
 
 
+@EVERY_PROTOCOL
 async def test_cancel_cuts_the_delay_of_a_retry(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:

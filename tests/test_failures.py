@@ -51,6 +51,18 @@ def _says(message: str = "", code: str | int | None = None, kind: str | None = N
     return {"error": {"message": f"{message} ({SECRET})", "type": kind, "param": param, "code": code}}
 
 
+def _anthropic(message: str, kind: str = "invalid_request_error") -> Json:
+    """A body of Anthropic's."""
+    error = {"type": kind, "message": f"{message} ({SECRET})"}
+    return {"type": "error", "error": error, "request_id": "req_1"}
+
+
+def _google(message: str, code: int, status: str, **details: str) -> Json:
+    """A body of Google's."""
+    detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "googleapis.com", **details}
+    return {"error": {"code": code, "message": f"{message} ({SECRET})", "status": status, "details": [detail]}}
+
+
 STATUSES: Final[dict[int, type[UpstreamError]]] = {
     300: errors.UpstreamMalformedResponse,
     301: errors.UpstreamMalformedResponse,
@@ -108,6 +120,16 @@ def test_a_status(status: int, body: object, expected: type[UpstreamError]) -> N
     assert error.http_status == status
     assert error.reached
     assert error.violations == ()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [({}, 34.5), ({"retry-after": "7"}, 7.0)], ids=["alone", "beside-a-header"]
+)
+def test_retry_delay_of_google(headers: Mapping[str, str], seconds: float) -> None:
+    """Google tells in the body when to come back."""
+    body = _google("Quota exceeded.", 429, "RESOURCE_EXHAUSTED", retryDelay="34.5s")
+
+    assert _error(_http(429, body, headers)).retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -205,6 +227,75 @@ BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = 
         {"error": {"message": 7, "code": "content_filter"}},
         errors.ContentPolicyViolated,
     ),
+    "anthropic-context-and-output": (
+        (400,),
+        _anthropic("input length and `max_tokens` exceed context limit: 198000 + 21333 > 200000"),
+        errors.ContextWindowExceeded,
+    ),
+    "anthropic-too-large": ((413,), _anthropic("Too big.", "request_too_large"), errors.ContextWindowExceeded),
+    "anthropic-credit": (
+        (400,),
+        _anthropic("Your credit balance is too low to access the Anthropic API."),
+        errors.UpstreamQuotaExhausted,
+    ),
+    "anthropic-limit-of-the-month": (
+        (400,),
+        _anthropic("You have reached your specified API usage limits. You will regain access on 2030-01-01."),
+        errors.UpstreamQuotaExhausted,
+    ),
+    "anthropic-filter": (
+        (400,),
+        _anthropic("Output blocked by content filtering policy"),
+        errors.ContentPolicyViolated,
+    ),
+    "anthropic-parameter": (
+        (400,),
+        _anthropic("top_k: Extra inputs are not permitted"),
+        errors.UpstreamParameterUnsupported,
+    ),
+    "anthropic-overloaded": ((529,), _anthropic("Overloaded", "overloaded_error"), errors.UpstreamOverloaded),
+    "google-key": (
+        (400,),
+        _google("API key not valid. Please pass a valid API key.", 400, "INVALID_ARGUMENT", reason="API_KEY_INVALID"),
+        errors.UpstreamCredentialsRejected,
+    ),
+    "google-key-in-a-list": (
+        (400,),
+        [_google("API key expired.", 400, "INVALID_ARGUMENT", reason="API_KEY_INVALID")],
+        errors.UpstreamCredentialsRejected,
+    ),
+    "google-argument": ((400,), _google("Odd.", 400, "INVALID_ARGUMENT"), errors.UpstreamRejectedRequest),
+    "google-location": (
+        (400,),
+        _google("User location is not supported for the API use.", 400, "FAILED_PRECONDITION"),
+        errors.UpstreamRejectedRequest,
+    ),
+    "google-billing": (
+        (403,),
+        _google("This API method requires billing.", 403, "PERMISSION_DENIED", reason="BILLING_DISABLED"),
+        errors.UpstreamQuotaExhausted,
+    ),
+    "google-quota-of-the-minute": (
+        (429,),
+        _google("You exceeded your current quota.", 429, "RESOURCE_EXHAUSTED", reason="RATE_LIMIT_EXCEEDED"),
+        errors.UpstreamRateLimited,
+    ),
+    "google-context": (
+        (400,),
+        _google("The input token count is 40000 but model only supports up to 32768.", 400, "INVALID_ARGUMENT"),
+        errors.ContextWindowExceeded,
+    ),
+    "google-parameter": (
+        (400,),
+        _google('Invalid JSON payload received. Unknown name "x": Cannot find field.', 400, "INVALID_ARGUMENT"),
+        errors.UpstreamParameterUnsupported,
+    ),
+    "google-overloaded": ((503,), _google("Overloaded.", 503, "UNAVAILABLE"), errors.UpstreamOverloaded),
+    "google-details-of-another-type": (
+        (400,),
+        {"error": {"code": 400, "message": "Odd.", "details": [7, {"reason": 7}, {"retryDelay": 7}]}},
+        errors.UpstreamRejectedRequest,
+    ),
 }
 
 
@@ -222,7 +313,7 @@ def test_a_body(status: int, body: object, expected: type[UpstreamError]) -> Non
 
     assert type(error) is expected
     assert error.http_status == status
-    timed = expected in {errors.UpstreamFailed, errors.UpstreamRateLimited}
+    timed = expected in {errors.UpstreamFailed, errors.UpstreamRateLimited, errors.UpstreamOverloaded}
     assert error.retry_after_seconds == (7.0 if timed else None)
 
 
@@ -323,6 +414,7 @@ IN_ANSWERS: Final[dict[str, tuple[object, type[UpstreamError], int]]] = {
     "429-as-text": ({"code": "429"}, errors.UpstreamRateLimited, 429),
     "429-as-status": ({"status": 429, "code": None}, errors.UpstreamRateLimited, 429),
     "429-as-status_code": ({"status_code": "429"}, errors.UpstreamRateLimited, 429),
+    "a-status-in-words": ({"status": "UNAVAILABLE"}, errors.UpstreamOverloaded, 503),
     "429-beside-a-word": ({"status": "RESOURCE_EXHAUSTED", "code": 429}, errors.UpstreamRateLimited, 429),
     "null": ({"code": None, "message": SECRET}, errors.UpstreamFailed, 0),
     "text": (SECRET, errors.UpstreamFailed, 0),

@@ -40,6 +40,7 @@ FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
     "tool_call": FinishReason.TOOL_CALLS,
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
     "safety": FinishReason.CONTENT_FILTER,
     "refusal": FinishReason.CONTENT_FILTER,
     "recitation": FinishReason.CONTENT_FILTER,
@@ -47,6 +48,10 @@ FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
     "prohibited_content": FinishReason.CONTENT_FILTER,
     "spii": FinishReason.CONTENT_FILTER,
     "image_safety": FinishReason.CONTENT_FILTER,
+    "image_prohibited_content": FinishReason.CONTENT_FILTER,
+    "image_recitation": FinishReason.CONTENT_FILTER,
+    "model_armor": FinishReason.CONTENT_FILTER,
+    "jailbreak": FinishReason.CONTENT_FILTER,
     "content_filtered": FinishReason.CONTENT_FILTER,
     "guardrail_intervened": FinishReason.CONTENT_FILTER,
 }
@@ -58,12 +63,14 @@ FAILED_FINISH_REASONS: Final[Mapping[str, int]] = {
     "aborted": 500,
     "cancelled": 500,
     "canceled": 500,
+    "network_error": 500,
     "insufficient_system_resource": 503,
 }
 """Words that say the upstream failed in mid-answer, with the HTTP status they amount to."""
 
 
-_REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks"})
+_REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
+_CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
 
 
 class MalformedAnswer(ValueError):
@@ -112,14 +119,16 @@ class AnswerReader:
         if answer.get("error"):
             raise ErrorInAnswer(answer["error"])
         choices = answer.get("choices")
-        if not choices or answer.get("usage") or "x_groq" in answer:
-            self._note_usage(answer)
         if choices is None and not answer.keys() & {"choices", "usage"}:
             raise MalformedAnswer("an event has no choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
+        if usage := reported_usage(answer, choice):
+            self._usage = {**self._usage, **usage}
         if not isinstance(choice, dict):
             return []
-        delta = choice.get("delta") or choice.get("message")
+        delta = choice.get("delta")
+        if not delta and not self.saw_anything:
+            delta = choice.get("message")  # later on it would be all that was said so far, as some servers repeat it
         deltas = self._deltas(delta, choice) if isinstance(delta, dict) else []
         if word := choice.get("finish_reason"):
             self._note_finish(word)
@@ -140,6 +149,9 @@ class AnswerReader:
             input_tokens = max(0, total - output_tokens)
         elif total is not None and output_tokens is None and input_tokens is not None:
             output_tokens = max(0, total - input_tokens)
+        beside = found["reasoning"] or 0
+        if input_tokens is not None and output_tokens is not None and total == input_tokens + output_tokens + beside:
+            output_tokens += beside  # as xAI counts: elsewhere the reasoning is a part of the output
         complete = input_tokens is not None and output_tokens is not None
         if input_tokens is None:
             input_tokens = estimated_prompt_tokens
@@ -155,12 +167,6 @@ class AnswerReader:
             reasoning_tokens=found["reasoning"],
             audio_input_tokens=found["audio"],
         )
-
-    def _note_usage(self, answer: Mapping[str, Any]) -> None:
-        vendor = answer.get("x_groq")
-        for holder in (answer, vendor if isinstance(vendor, dict) else {}):
-            if isinstance(holder.get("usage"), dict):
-                self._usage = {**self._usage, **holder["usage"]}
 
     def _note_finish(self, word: object) -> None:
         if not isinstance(word, str):
@@ -185,19 +191,25 @@ class AnswerReader:
         if isinstance(refusal, str) and refusal:
             self._output_bytes += text_bytes(refusal)
             deltas.append(ContentDelta(refusal, refusal=True))
-        calls = delta.get("tool_calls")
-        if isinstance(calls, list):
-            deltas += [self._call_delta(call) for call in calls if isinstance(call, dict)]
+        if not _CALL_FIELDS.isdisjoint(delta):
+            deltas += [self._call_delta(call) for call in call_pieces(delta)]
         return deltas
 
     def _reasoning_deltas(self, delta: Mapping[str, Any]) -> list[Delta]:
-        blocks = [block for block in _list(delta.get("thinking_blocks")) if isinstance(block, dict)]
+        blocks = _dicts(delta.get("thinking_blocks"))
         signature = "".join(_text(block.get("signature")) for block in blocks)
         text = (
             _text(delta.get("reasoning_content"))
             or _text(delta.get("reasoning"))
             or "".join(_text(block.get("thinking")) for block in blocks)
+            or "".join(
+                _text(part.get("text")) or _text(part.get("summary")) for part in _dicts(delta.get("reasoning_details"))
+            )
         )
+        if text and not signature and not delta.get("content") and not delta.get("tool_calls"):
+            # litellm's dialect for Gemini; beside content or a call it may be the signature of those
+            signatures = _list(_dict(delta.get("provider_specific_fields")).get("thought_signatures"))
+            signature = "".join(map(_text, signatures))
         deltas: list[Delta] = []
         if text or signature:
             self._output_bytes += text_bytes(text)
@@ -218,21 +230,9 @@ class AnswerReader:
                 return []
             self._output_bytes += text_bytes(content)
             return [ContentDelta(content, logprobs)]
-        if not isinstance(content, list):
-            raise MalformedAnswer("content is neither text nor parts")
-        deltas: list[Delta] = []
-        for part in content:
-            if not isinstance(part, dict):
-                raise MalformedAnswer("a part of the content is no object")
-            thinking = part.get("thinking")
-            if thinking is not None:
-                text = _text(thinking) or "".join(_text(_dict(piece).get("text")) for piece in _list(thinking))
-                deltas += [ReasoningDelta(text)] if text else []
-            else:
-                text = _text(part.get("text"))
-                deltas += [ContentDelta(text)] if text else []
-            self._output_bytes += text_bytes(text)
-        return deltas
+        deltas = part_deltas(content)
+        self._output_bytes += sum(text_bytes(delta.text) for delta in deltas)
+        return [*deltas]
 
     def _call_delta(self, call: Mapping[str, Any]) -> ToolCallDelta:
         function = _dict(call.get("function"))
@@ -269,6 +269,45 @@ class AnswerReader:
         if wire_id:
             return next((known for known in self._calls if known.wire_id == wire_id), None)
         return self._calls[-1] if self._calls and not name else None
+
+
+def reported_usage(answer: Mapping[str, Any], choice: object) -> Mapping[str, Any]:
+    """The counts in one event, wherever a server puts them: outermost, in a field of the vendor's, in the choice."""
+    found: Mapping[str, Any] = {}
+    for holder in (answer, answer.get("x_groq"), choice):
+        if isinstance(holder, dict) and isinstance(usage := holder.get("usage"), dict):
+            found = {**found, **usage} if found else usage
+    return found
+
+
+def part_deltas(content: object) -> list[ContentDelta | ReasoningDelta]:
+    """The deltas of content that is a list of parts: texts, refusals, thinking as Mistral and Databricks write it.
+
+    Raises MalformedAnswer.
+    """
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        raise MalformedAnswer("content is neither text nor parts")
+    return [delta for part in content if (delta := _part_delta(part)) is not None]
+
+
+def _part_delta(part: Mapping[str, Any]) -> ContentDelta | ReasoningDelta | None:
+    thinking = part.get("thinking") or part.get("summary")
+    if thinking is not None:
+        pieces = _dicts(thinking)
+        text = _text(thinking) or "".join(_text(piece.get("text")) for piece in pieces)
+        signature = _text(part.get("signature")) or "".join(_text(piece.get("signature")) for piece in pieces)
+        return ReasoningDelta(text, signature=signature) if text or signature else None
+    if refusal := _text(part.get("refusal")):
+        return ContentDelta(refusal, refusal=True)
+    return ContentDelta(text) if (text := _text(part.get("text"))) else None
+
+
+def call_pieces(delta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The pieces of tool calls in a delta: a list; one by itself, or a `function_call`, of old servers."""
+    calls = delta.get("tool_calls")
+    if not calls and isinstance(function := delta.get("function_call"), dict):
+        return [{"function": function}]
+    return [calls] if isinstance(calls, dict) and "function" in calls else _dicts(calls)
 
 
 def joined(deltas: list[Delta]) -> list[Delta]:
@@ -359,6 +398,7 @@ def _counts(usage: Mapping[str, Any]) -> dict[str, int | None]:
         "cached": first(
             input_details.get("cached_tokens"),
             usage.get("prompt_cache_hit_tokens"),
+            usage.get("cached_tokens"),
             usage.get("cache_read_input_tokens"),
         ),
         "written": first(
@@ -405,6 +445,10 @@ def _dict(value: object) -> Mapping[str, Any]:
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _dicts(value: object) -> list[Mapping[str, Any]]:
+    return [item for item in _list(value) if isinstance(item, dict)]
 
 
 def _count(value: object) -> int | None:

@@ -55,7 +55,7 @@ class Row:
 
     error: type[UpstreamError]
     codes: frozenset[str] = frozenset()
-    """Values of `code` or `type` in the body, in lower case."""
+    """Values of `code`, `type`, `status` or a detail's `reason` in the body, in lower case."""
     phrases: re.Pattern[str] | None = None
     """Words in the body's message."""
     statuses: frozenset[int] | None = None
@@ -73,17 +73,22 @@ BY_BODY: Final = (
         UpstreamQuotaExhausted,
         frozenset(
             {"insufficient_quota", "budget_exceeded", "billing_hard_limit_reached", "billing_not_active"}
-            | {"insufficient_balance", "credit_balance_too_low"}
+            | {"insufficient_balance", "credit_balance_too_low", "billing_disabled"}
         ),
-        re.compile(r"budget has been exceeded|exceededbudget|credit balance is too low", re.IGNORECASE),
+        re.compile(
+            r"budget has been exceeded|exceededbudget|credit balance is too low"
+            r"|reached your specified api usage limits",
+            re.IGNORECASE,
+        ),
     ),
-    Row(UpstreamCredentialsRejected, frozenset({"no_db_connection"}), statuses=frozenset({400})),
+    Row(UpstreamCredentialsRejected, frozenset({"no_db_connection", "api_key_invalid"}), statuses=frozenset({400})),
     Row(
         ContextWindowExceeded,
         frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}),
         re.compile(
-            r"maximum context length|context[ _]window|context[ _]length|context size|prompt is too long"
-            r"|input (is )?too long|maximum model length|exceeds? the (maximum|available) (number of tokens|context)",
+            r"maximum context length|context[ _]window|context[ _]length|context size|context limit|prompt is too long"
+            r"|input token count|input (is )?too long|maximum model length"
+            r"|exceeds? the (maximum|available) (number of tokens|context)",
             re.IGNORECASE,
         ),
         frozenset({400, 413, 422}),
@@ -104,7 +109,11 @@ BY_BODY: Final = (
     Row(
         UpstreamParameterUnsupported,
         frozenset({"unsupported_parameter", "unknown_parameter", "unsupported_value", "unsupported_params_error"}),
-        re.compile(r"unsupported parameter|unrecognized request argument|does not support parameters", re.IGNORECASE),
+        re.compile(
+            r"unsupported parameter|unrecognized request argument|does not support parameters"
+            r"|extra inputs are not permitted|invalid json payload received. unknown name",
+            re.IGNORECASE,
+        ),
         frozenset({400, 422}),
     ),
 )
@@ -155,8 +164,17 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "api_error": 500,
     "billing_error": 402,
     "request_too_large": 413,
+    "invalid_argument": 400,
+    "failed_precondition": 400,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "resource_exhausted": 429,
+    "internal": 500,
+    "unavailable": 503,
+    "deadline_exceeded": 504,
 }
-"""The status that an error inside an answer amounts to, by its type, when it names no number."""
+"""The status that an error inside an answer amounts to, by its type or Google's status, when it names no number."""
 
 BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
     (MalformedStream, UpstreamMalformedResponse),
@@ -223,6 +241,8 @@ class ErrorBody:
     message: str = ""
     parameter: str = ""
     status: int = 0
+    retry_delay: str = ""
+    """In how many seconds to come back, as Google says it beside the error."""
 
     @classmethod
     def parse(cls, body: bytes) -> "ErrorBody":
@@ -231,6 +251,8 @@ class ErrorBody:
             decoded = msgspec.json.decode(body)
         except (ValueError, RecursionError):
             return cls()
+        if isinstance(decoded, list) and decoded:
+            decoded = decoded[0]  # as Google answers a stream that was not asked for as events
         if not isinstance(decoded, dict):
             return cls()
         return cls.of(decoded.get("error") or decoded.get("detail") or decoded)
@@ -242,13 +264,18 @@ class ErrorBody:
             return cls(message=error)
         if not isinstance(error, dict):
             return cls()
-        codes = frozenset(str(error.get(key)).lower() for key in ("code", "type") if isinstance(error.get(key), str))
+        details = error.get("details")
+        details = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+        words = [error.get(key) for key in ("code", "type", "status")] + [detail.get("reason") for detail in details]
+        codes = frozenset(word.lower() for word in words if isinstance(word, str))
+        delays = [detail.get("retryDelay") for detail in details]
         message, parameter = error.get("message"), error.get("param")
         return cls(
             codes=codes,
             message=message if isinstance(message, str) else "",
             parameter=parameter if isinstance(parameter, str) else "",
             status=_status_of(error, codes),
+            retry_delay=next((delay for delay in delays if isinstance(delay, str)), "").removesuffix("s"),
         )
 
 
@@ -311,9 +338,15 @@ def _of_http(status: int, headers: Mapping[str, str], body: ErrorBody, deploymen
     return error_class(
         model=deployment.name,
         http_status=status,
-        retry_after_seconds=retry_after_seconds(headers, datetime.now(UTC)) if timed else None,
+        retry_after_seconds=_told_delay(headers, body) if timed else None,
         violations=_violations(error_class, [body.parameter]),
     )
+
+
+def _told_delay(headers: Mapping[str, str], body: ErrorBody) -> float | None:
+    now = datetime.now(UTC)
+    in_headers = retry_after_seconds(headers, now)
+    return retry_after_seconds({"retry-after": body.retry_delay}, now) if in_headers is None else in_headers
 
 
 def _by_status(status: int) -> type[UpstreamError]:

@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
-from reasoning_grpc.events import Delta
-from reasoning_grpc.litellm_model.answers import AnswerReader, joined
-from reasoning_grpc.litellm_model.witness import Witness
+from reasoning_grpc.events import ContentDelta, Delta, ToolCallDelta
+from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer, joined
+from reasoning_grpc.litellm_model.witness import OpenAIWitness, Witness
+from reasoning_grpc.types import FinishReason
 
 _SIGNED_ID: Final = "__thought__"
 """Between the id of a Gemini call and its signature, which litellm appends to it and gives beside it too."""
@@ -44,48 +45,70 @@ class PlainAnswer:
         """`witness` gives the one of the answer, once litellm has read of it: some requests go out as late as that."""
         self._stream = stream
         self._witness = witness
+        self._usage: object = None
+        self._text_length = 0
+        self._has_calls = False
         self.waited_seconds = 0.0
         """Time spent waiting for litellm, and for the upstream behind it."""
 
     async def deltas(self, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
-        """The answer's deltas; the reader knows finish reason and usage when they end. Raises litellm's exceptions."""
-        usage: object = None
+        """The answer's deltas; the reader knows finish reason and usage when they end.
+
+        Raises MalformedAnswer and litellm's exceptions.
+        """
         try:
             while (chunk := await self._next_chunk()) is not None:
-                answer = chunk.model_dump()
-                usage = answer.pop("usage", None) or usage
-                for delta in joined(reader.read_answer(_without_inventions(answer))):
+                for delta in joined(reader.read_answer(self._without_inventions(chunk.model_dump()))):
+                    self._text_length += len(delta.text) if isinstance(delta, ContentDelta) else 0
+                    self._has_calls = self._has_calls or isinstance(delta, ToolCallDelta)
                     yield delta
         finally:
-            witness = self._witness()
-            reader.read_answer({"usage": witness.usage})  # also of an answer that was cut
-        word: str | None = witness.finish_word
-        if not witness.knows_protocol:
-            word = self._stream.received_finish_reason
-            reader.read_answer({"usage": usage if self._was_counted() else None})
-        reader.read_answer({"choices": [{"finish_reason": word}]})
+            reader.read_answer({"usage": self._witness().usage})  # also of an answer that was cut
+        self._finish(reader)
 
     async def aclose(self) -> None:
         """Stops litellm's reading."""
         await self._stream.aclose()
 
+    def _finish(self, reader: AnswerReader) -> None:
+        witness = self._witness()
+        word: str | None = witness.finish_word
+        if not (witness.knows_protocol and witness.saw_anything):
+            word = self._stream.received_finish_reason
+            reader.read_answer({"usage": self._usage if self._was_counted() else None})
+        if self._text_length < witness.text_length:
+            raise MalformedAnswer("litellm lost some of the text")
+        reader.read_answer({"choices": [{"finish_reason": word}]})
+        if reader.finish_reason is FinishReason.TOOL_CALLS and not self._has_calls:
+            # litellm has some models give their JSON to a tool of its own, and gives us the text.
+            reader.finish_reason = FinishReason.STOP
+
     def _was_counted(self) -> bool:
         """Whether the tokens were counted by the upstream, not by litellm."""
         return any(getattr(chunk, "usage", None) is not None for chunk in self._stream.chunks)
 
+    def _without_inventions(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """litellm's chunk without what the upstream never sent."""
+        self._usage = answer.pop("usage", None) or self._usage
+        witness = self._witness()
+        for choice in answer.get("choices") or ():
+            choice.pop("finish_reason", None)
+            for call in choice.get("delta", {}).get("tool_calls") or ():
+                if not isinstance(witness, OpenAIWitness):
+                    call["id"] = (call.get("id") or "").partition(_SIGNED_ID)[0]
+                elif not witness.calls_have_index:
+                    del call["index"]
+        return answer
+
     async def _next_chunk(self) -> Any:
-        """litellm's next chunk; None at the end."""
+        """litellm's next chunk; None at the end. Raises MalformedAnswer where nothing but its content can be wrong."""
         started = asyncio.get_running_loop().time()
         try:
             return await anext(self._stream, None)
+        except Exception as exc:
+            witness = self._witness()
+            if witness.knows_protocol and witness.saw_anything and not witness.failed:
+                raise MalformedAnswer("litellm cannot read it") from exc
+            raise
         finally:
             self.waited_seconds += asyncio.get_running_loop().time() - started
-
-
-def _without_inventions(answer: dict[str, Any]) -> dict[str, Any]:
-    for choice in answer.get("choices") or ():
-        choice.pop("finish_reason", None)
-        for call in choice.get("delta", {}).get("tool_calls") or ():
-            if call.get("id"):
-                call["id"] = call["id"].partition(_SIGNED_ID)[0]
-    return answer

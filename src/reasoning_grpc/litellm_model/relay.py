@@ -47,8 +47,18 @@ async def event_batches(
 async def relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes, None]:
     """The bytes of a streamed answer for litellm to read: what is whole and well formed, seen by the witness first.
 
-    Raises what `Exchange.read` does, MalformedAnswer, MalformedStream and ErrorInAnswer.
+    Raises what `Exchange.read` does, MalformedAnswer, MalformedStream and ErrorInAnswer; the witness is told.
     """
+    try:
+        async with aclosing(_relayed(exchange, witness)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except Exception:
+        witness.failed = True
+        raise
+
+
+async def _relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes, None]:
     kind = exchange.content_type
     if kind in _BINARY_TYPES:
         while data := await exchange.read():
@@ -56,7 +66,8 @@ async def relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes,
         return
     if kind == "application/json":
         if body := await exchange.read_whole():
-            yield b"data: " + witness.whole(body) + b"\n\n"
+            for event in witness.whole(body):
+                yield b"data: " + event + b"\n\n"
         return
     if kind not in EVENT_STREAM_TYPES | _LINE_TYPES:
         raise MalformedAnswer("the answer is neither a stream of events nor JSON")

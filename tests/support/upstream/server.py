@@ -34,6 +34,9 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
 }
 """By the prefix of litellm that speaks it."""
 
+_AS_TOLD: Final = frozenset({"/api/chat"})
+"""Paths of protocols that it does not speak: whoever scripts the answer writes it."""
+
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -177,7 +180,7 @@ class FakeUpstream(Scripting):
         return self._scripts.popleft() if self._scripts else self.always.play
 
     def _play_for(self, method: str, path: str, captured: CapturedRequest) -> Play:
-        if method == "POST" and _dialect_at(path):
+        if method == "POST" and (_dialect_at(path) or path in _AS_TOLD):
             return self._chat(captured)
         route = self._routes.get((method, path))
         return route(captured) if route else self._unknown.play
