@@ -6,6 +6,9 @@ from typing import Any, Final
 
 import pytest
 
+from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer
+from reasoning_grpc.litellm_model.plain import PlainAnswer
+from reasoning_grpc.litellm_model.witness import OpenAIWitness
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.heard import Heard, hear
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
@@ -797,3 +800,32 @@ async def test_ollama(upstream: FakeUpstream, lines: list[Json], expected: Json)
         assert len({call[0] for call in calls}) == len(calls)
         said["calls"] = [call[1:3] for call in calls]
     assert said == expected
+
+
+class Forgetful:
+    """A stream of litellm's that ends before it gave anything."""
+
+    def __init__(self) -> None:
+        self.received_finish_reason: str | None = "stop"
+        self.chunks: list[Any] = []
+
+    def __aiter__(self) -> "Forgetful":
+        return self
+
+    async def __anext__(self) -> Any:
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Closes nothing."""
+
+
+async def test_lost_text_is_not_an_answer() -> None:
+    """Whatever litellm loses in a way that we do not know yet, the answer is not called complete."""
+    witness, reader = OpenAIWitness(), AnswerReader()
+    witness.passed(b'{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}')
+
+    with pytest.raises(MalformedAnswer):
+        async for _ in PlainAnswer(Forgetful(), lambda: witness).deltas(reader):
+            pass
+
+    assert reader.finish_reason is None
