@@ -61,6 +61,21 @@ DELTAS: Final[dict[str, tuple[Json, list[Delta]]]] = {
         [ReasoningDelta("hm"), ContentDelta("a")],
     ),
     "thinking_blocks": ({"thinking_blocks": [HM]}, [ReasoningDelta("hm", signature="sig")]),
+    "signed-text": (
+        {"content": "a", "provider_specific_fields": {"thought_signatures": ["sig"]}},
+        [ContentDelta("a", signature="sig")],
+    ),
+    "signature-of-a-text-alone": (
+        {"content": "", "provider_specific_fields": {"thought_signatures": ["sig"]}},
+        [ContentDelta("", signature="sig")],
+    ),
+    "signature-of-a-call": (
+        {
+            "provider_specific_fields": {"thought_signatures": ["sig"]},
+            "tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}],
+        },
+        [ToolCallDelta("c", 0, "f", "{}")],
+    ),
     "thinking_blocks-and-their-text": (
         {"reasoning_content": "hm", "thinking_blocks": [HM]},
         [ReasoningDelta("hm", signature="sig")],

@@ -29,6 +29,17 @@ TABLE: list[tuple[str, list[Event], list[Part]]] = [
         [Part(Reasoning("tu"), "s"), Part(Reasoning("v"))],
     ),
     (
+        "signature-ends-a-text",
+        [ContentDelta("a"), ContentDelta("", signature="s"), ContentDelta("b"), ContentDelta("c")],
+        [Part(Text("a"), "s"), Part(Text("bc"))],
+    ),
+    (
+        "signature-of-a-text-after-a-call",
+        [ContentDelta("a"), ToolCallDelta("1", 0, "f", "{}"), ContentDelta("", signature="s")],
+        [Part(Text("a"), "s"), Part(ToolCall("1", "f", "{}"))],
+    ),
+    ("signature-of-no-text", [ContentDelta("", signature="s")], [Part(Text(""), "s")]),
+    (
         "redacted-stands-alone",
         [ReasoningDelta("t"), ReasoningDelta(redacted=b"x"), ReasoningDelta(redacted=b"y")],
         [Part(Reasoning("t")), Part(Reasoning(redacted=b"x")), Part(Reasoning(redacted=b"y"))],

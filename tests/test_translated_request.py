@@ -37,7 +37,7 @@ from reasoning_grpc.v1.messages_pb2 import (
 )
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, provider_entry, serving
-from tests.support.upstream import FakeUpstream
+from tests.support.upstream import FakeToolCall, FakeUpstream
 
 Json = dict[str, Any]
 
@@ -337,3 +337,37 @@ def _members(value: Any) -> list[Any]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     found = [member for each in inner for member in _members(each)]
     return [value, *found] if isinstance(value, dict) else found
+
+
+@pytest.mark.parametrize("provider", MODELS)
+async def test_what_a_model_said_is_sent_back_as_it_came(
+    upstream: FakeUpstream, server: RunningServer, provider: str
+) -> None:
+    """The message of an answer, put into the next request as it is, carries every signature where it was."""
+    call = FakeToolCall("id1", "f", '{"a": 1}')
+    upstream.reply("t", reasoning=("hm",), reasoning_signature="c2ln", tool_calls=(call,), tool_signature="dG9v")
+    first = CompleteRequest(
+        model=provider,
+        tools=[TOOL],
+        reasoning=ReasoningOptions(include=True),
+        messages=[Message(role=ROLE_USER, content=[Part(text="q")])],
+    )
+
+    answer = await server.client().complete(first)
+    result = Part(tool_result=ToolResult(call_id="id1", content="42"))
+    messages = [*first.messages, answer.message, Message(role=ROLE_TOOL, content=[result])]
+    await server.client().complete(CompleteRequest(model=provider, tools=[TOOL], messages=messages))
+
+    sent = upstream.requests[1].body
+    if provider == ANTHROPIC:
+        assert sent["messages"][1]["content"] == [
+            {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+            {"type": "text", "text": "t"},
+            {"type": "tool_use", "id": "id1", "name": "f", "input": {"a": 1}},
+        ]
+    else:
+        assert sent["contents"][1]["parts"] == [
+            {"thought": True, "text": "hm"},
+            {"text": "t", "thoughtSignature": "c2ln"},
+            {"function_call": {"name": "f", "args": {"a": 1}, "id": "id1"}, "thoughtSignature": "dG9v"},
+        ]

@@ -51,11 +51,12 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class ContentDelta:
-    """A piece of the answer."""
+    """A piece of the answer; a signature ends the part it belongs to."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
     refusal: bool = False
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,15 +57,14 @@ class AnswerParts:
     def add(self, event: Event) -> None:
         """Takes one event; those that are no piece of the answer change nothing."""
         match event:
-            case ContentDelta(text=text, refusal=refusal) if text:
-                self._open("refusal" if refusal else "text").texts.append(text)
+            case ContentDelta(text=text, refusal=refusal, signature=signature) if text:
+                self._open("refusal" if refusal else "text").add(text, signature)
+            case ContentDelta(signature=signature) if signature:
+                self._last_text().add("", signature)
             case ReasoningDelta(redacted=redacted, signature=signature) if redacted:
                 self._parts.append(_OpenPart("redacted", redacted=redacted, signature=signature, closed=True))
             case ReasoningDelta(text=text, signature=signature):
-                part = self._open("reasoning")
-                part.texts.append(text)
-                if signature:
-                    part.signature, part.closed = signature, True
+                self._open("reasoning").add(text, signature)
             case ToolCallDelta(call_id=call_id, name=name, arguments=arguments, signature=signature):
                 call = self._calls.get(call_id)
                 if call is None:
@@ -80,6 +79,11 @@ class AnswerParts:
     def message(self) -> Message:
         """The answer so far, as a message of the assistant."""
         return Message(Role.ASSISTANT, tuple(part.part() for part in self._parts))
+
+    def _last_text(self) -> "_OpenPart":
+        """The last part of text, wherever it stands; an empty one if there is none."""
+        last = next((part for part in reversed(self._parts) if part.kind == "text"), None)
+        return self._open("text") if last is None else last
 
     def _open(self, kind: str) -> "_OpenPart":
         if not self._parts or self._parts[-1].closed or self._parts[-1].kind != kind:
@@ -97,6 +101,11 @@ class _OpenPart:
     name: str = ""
     closed: bool = False
     """Whether the next piece of the same kind begins another part."""
+
+    def add(self, text: str, signature: str) -> None:
+        self.texts.append(text)
+        if signature:
+            self.signature, self.closed = signature, True
 
     def part(self) -> Part:
         text = "".join(self.texts)

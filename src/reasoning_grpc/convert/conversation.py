@@ -78,7 +78,7 @@ def _part(part: messages_pb2.Part, path: str, role: Role | None, checks: Checks)
 def _content(part: messages_pb2.Part, kind: str, path: str, checks: Checks) -> PartContent:
     match kind:
         case "text":
-            if not part.text:
+            if not part.text and not part.signature:
                 checks.invalid(path, "It must not be empty.")
             return Text(part.text)
         case "media":

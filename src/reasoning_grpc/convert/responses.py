@@ -152,6 +152,7 @@ def _content_delta(event: events.ContentDelta) -> events_pb2.ContentDelta:
         text=event.text,
         logprobs=[_token_logprob(logprob) for logprob in event.logprobs],
         refusal=event.refusal,
+        signature=event.signature,
     )
 
 

@@ -8,7 +8,7 @@ malformed. Both forms are read: chunks with a `delta`, and a whole `message`.
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -193,6 +193,8 @@ class AnswerReader:
             deltas.append(ContentDelta(refusal, refusal=True))
         if not _CALL_FIELDS.isdisjoint(delta):
             deltas += [self._call_delta(call) for call in call_pieces(delta)]
+        if "provider_specific_fields" in delta:
+            deltas = _signed(deltas, _signature_in(delta))
         return deltas
 
     def _reasoning_deltas(self, delta: Mapping[str, Any]) -> list[Delta]:
@@ -206,10 +208,6 @@ class AnswerReader:
                 _text(part.get("text")) or _text(part.get("summary")) for part in _dicts(delta.get("reasoning_details"))
             )
         )
-        if text and not signature and not delta.get("content") and not delta.get("tool_calls"):
-            # litellm's dialect for Gemini; beside content or a call it may be the signature of those
-            signatures = _list(_dict(delta.get("provider_specific_fields")).get("thought_signatures"))
-            signature = "".join(map(_text, signatures))
         deltas: list[Delta] = []
         if text or signature:
             self._output_bytes += text_bytes(text)
@@ -310,6 +308,21 @@ def call_pieces(delta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [calls] if isinstance(calls, dict) and "function" in calls else _dicts(calls)
 
 
+def _signature_in(delta: Mapping[str, Any]) -> str:
+    """The signature of a text, or of reasoning, in litellm's dialect for Gemini; beside a call it is the call's."""
+    if delta.get("tool_calls"):
+        return ""
+    return "".join(map(_text, _list(_dict(delta.get("provider_specific_fields")).get("thought_signatures"))))
+
+
+def _signed(deltas: list[Delta], signature: str) -> list[Delta]:
+    """The same deltas, the last of them signed; a signature alone is that of the text."""
+    if not signature:
+        return deltas
+    last = deltas[-1] if deltas else ContentDelta("")
+    return [*deltas[:-1], replace(last, signature=last.signature or signature)]
+
+
 def joined(deltas: list[Delta]) -> list[Delta]:
     """The same deltas, neighbours of the same kind made one: what one network read brought leaves as one message."""
     if len(deltas) < 2:
@@ -328,7 +341,7 @@ def joined(deltas: list[Delta]) -> list[Delta]:
 def _continues(before: Delta, after: Delta) -> bool:
     match before, after:
         case ContentDelta(), ContentDelta():
-            return before.refusal == after.refusal
+            return before.refusal == after.refusal and not before.signature
         case ReasoningDelta(), ReasoningDelta():
             return not (before.signature or before.redacted or after.redacted)
         case ToolCallDelta(), ToolCallDelta():
@@ -345,7 +358,8 @@ def _one(run: list[Delta]) -> Delta:
         case ContentDelta():
             pieces = [delta for delta in run if isinstance(delta, ContentDelta)]
             logprobs = tuple(logprob for piece in pieces for logprob in piece.logprobs)
-            return ContentDelta("".join(piece.text for piece in pieces), logprobs, first.refusal)
+            text = "".join(piece.text for piece in pieces)
+            return ContentDelta(text, logprobs, first.refusal, pieces[-1].signature)
         case ReasoningDelta():
             text = "".join(delta.text for delta in run if isinstance(delta, ReasoningDelta))
             return ReasoningDelta(text, signature=last.signature if isinstance(last, ReasoningDelta) else "")

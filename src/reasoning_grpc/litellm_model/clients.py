@@ -118,7 +118,7 @@ class ExchangeClient:
         response = httpx.Response(
             self._exchange.status,
             headers=_end_to_end(self._exchange.headers),
-            stream=_Relayed(relayed(self._exchange, self.witness) if stream else _whole(self._exchange)),
+            stream=_Relayed(relayed(self._exchange, self.witness) if stream else _whole(self._exchange, self.witness)),
             request=request,
         )
         if not stream:
@@ -162,8 +162,12 @@ def _merged(body: bytes, options: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(body, type=dict[str, Any]) | dict(options)) if options else body
 
 
-async def _whole(exchange: Exchange) -> AsyncGenerator[bytes, None]:
-    yield await exchange.read_whole()
+async def _whole(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes, None]:
+    """An answer that litellm wants whole, and only pretends to stream."""
+    body = await exchange.read_whole()
+    if witness.knows_protocol:
+        witness.whole(body)
+    yield body
 
 
 def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:

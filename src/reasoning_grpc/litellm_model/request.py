@@ -235,7 +235,8 @@ def _wire_media(media: Media) -> dict[str, Any]:
 
 def _wire_assistant(message: Message, provider: str) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": "assistant"}
-    texts = [_wire_part(part, provider) for part in message.content if isinstance(part.content, Text)]
+    said = (part for part in message.content if isinstance(part.content, Text) and part.content.text)
+    texts = [_wire_part(part, provider) for part in said]
     refusals = [part.content.text for part in message.content if isinstance(part.content, Refusal)]
     calls = [_wire_tool_call(part, provider) for part in message.content if isinstance(part.content, ToolCall)]
     reasoning = [part for part in message.content if isinstance(part.content, Reasoning)]
