@@ -14,7 +14,9 @@ plain.py       the answer as litellm reads it
 providers.py   litellm's providers, and which way their calls go
 token_prices.py, model_facts.py  what litellm says of a model -> our prices and facts
 price_map.py   PriceMap: the list of models in litellm's package
-adapter.py     LiteLLMModel: the pieces above, joined
+refusals.py    what litellm would leave out of a request, or fetch: refused
+call.py        LiteLLMCall: one call, sent, and read by us or by litellm
+adapter.py     LiteLLMModel: calls with their ends
 """
 
 from reasoning_grpc.litellm_model.adapter import LiteLLMModel

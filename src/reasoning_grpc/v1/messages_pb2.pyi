@@ -104,7 +104,7 @@ class Part(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Text, not empty."""
+    """Text, not empty unless it is signed."""
     refusal: _builtins.str
     """The model's words for declining to answer."""
     signature: _builtins.str

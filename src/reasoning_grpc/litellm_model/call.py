@@ -1,0 +1,121 @@
+"""`LiteLLMCall`: one call of `litellm.acompletion`, whichever way it goes, and where it goes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from reasoning_grpc.errors import UpstreamParameterUnsupported
+from reasoning_grpc.events import Delta
+from reasoning_grpc.litellm_model import library, providers
+from reasoning_grpc.litellm_model.answers import AnswerReader
+from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
+from reasoning_grpc.litellm_model.own_wire import own_deltas
+from reasoning_grpc.litellm_model.plain import PlainAnswer
+from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way
+from reasoning_grpc.litellm_model.refusals import refused_fields
+from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
+from reasoning_grpc.litellm_model.wire import Exchange
+from reasoning_grpc.litellm_model.witness import Witness
+from reasoning_grpc.model import ModelCall
+from reasoning_grpc.tracing import trace_headers
+from reasoning_grpc.types import CallContext, Deployment
+
+_OPENAI_API_BASE: Final = "https://api.openai.com/v1"
+
+
+class LiteLLMCall:
+    """One call and its answer, read by us or by litellm."""
+
+    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]) -> None:
+        """`headers` are those of the exchange, for litellm's own connections too."""
+        self._call = call
+        self._headers = headers
+        self._deployment = deployment
+        self._exchange = exchange
+        self._client: ExchangeClient | None = None
+        self._plain: PlainAnswer | None = None
+        self._opening_seconds = 0.0
+        self.reader = AnswerReader()
+
+    async def open(self) -> None:
+        """Sends the request; returns when the answer begins. Raises litellm's exceptions, and ours in their chain."""
+        deployment = self._deployment
+        if violations := refused_fields(self._call, deployment):
+            raise UpstreamParameterUnsupported(model=deployment.name, reached=False, violations=violations)
+        arguments = completion_arguments(self._call, deployment) | _address(deployment)
+        if deployment.provider != "azure" or deployment.api_key:
+            self._client = self._new_client()
+            arguments["client"] = self._client
+        if providers.way(deployment.provider) is not Way.PLAIN:
+            arguments["extra_headers"] = dict(self._headers)
+        started = asyncio.get_running_loop().time()
+        stream = await library.acompletion(**arguments, stream=True, stream_options={"include_usage": True})
+        self._opening_seconds = asyncio.get_running_loop().time() - started
+        if self._used_as is not Shape.OPENAI:
+            client = self._client
+            self._plain = PlainAnswer(stream, lambda: Witness() if client is None else client.witness)
+
+    def deltas(self) -> AsyncGenerator[Delta, None]:
+        """The answer's deltas; the reader knows finish reason and usage when they end."""
+        return own_deltas(self._exchange, self.reader) if self._plain is None else self._plain.deltas(self.reader)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the upstream may have got the request."""
+        return self._exchange.sent or (self._used_as is None and self._plain is not None)
+
+    @property
+    def waited_seconds(self) -> float:
+        """Time spent waiting for the upstream; for litellm too, where the connection is its own."""
+        if self._used_as is not None or self._plain is None:
+            return self._exchange.waited_seconds
+        return self._opening_seconds + self._plain.waited_seconds
+
+    async def aclose(self) -> None:
+        """Stops litellm's reading, if it reads."""
+        if self._plain is not None:
+            await self._plain.aclose()
+
+    @property
+    def _used_as(self) -> Shape | None:
+        return None if self._client is None else self._client.used_as
+
+    def _new_client(self) -> ExchangeClient:
+        make: type[ExchangeClient] = library.client_class(
+            ExchangeClient, for_azure=self._deployment.provider == "azure"
+        )
+        address = partial(_openai_address, self._deployment)
+        return make(self._exchange, address, merged_options(self._call, self._deployment))
+
+
+def call_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
+    """Headers of every request to an upstream: whose it is, and in which trace."""
+    return {
+        "X-Client-Request-Id": context.request_id,  # what OpenAI calls the client's own id; others ignore it
+        **trace_headers(context.trace),
+        **deployment.headers,
+    }
+
+
+def _address(deployment: Deployment) -> dict[str, Any]:
+    """Where litellm sends a call, and the key that goes there."""
+    address: dict[str, Any] = dict(deployment.litellm_params)
+    if deployment.api_base:
+        address["api_base"] = deployment.api_base
+    if deployment.api_key:
+        address["api_key"] = deployment.api_key.reveal()
+    elif deployment.provider not in OWN_CREDENTIALS:
+        address["api_key"] = "not-here"  # without one, litellm would take one that nobody named from the environment
+    return address
+
+
+def _openai_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The URL and the headers of a call in the OpenAI protocol; the query is what litellm wants in it."""
+    api_base, key = deployment.api_base, deployment.api_key.reveal()
+    api_base = (api_base or library.default_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
+    if deployment.provider == "azure" and not api_base.endswith("/v1"):
+        api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
+        return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}
+    return f"{api_base}/chat/completions", {"Authorization": f"Bearer {key}"} if key else {}
