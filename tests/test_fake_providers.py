@@ -70,6 +70,7 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
     await library.load()
     async with FakeUpstream() as fake:
         yield fake
+    await library.close_clients()
 
 
 async def ask(upstream: FakeUpstream, provider: str, **options: Any) -> Any:

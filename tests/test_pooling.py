@@ -75,8 +75,12 @@ async def test_calls_at_once_have_one_connection_each(upstream: FakeUpstream, pr
 @EVERY_WAY
 async def test_the_pool_is_bounded(upstream: FakeUpstream, provider: str) -> None:
     """More calls than the pool has connections wait for one, and are all answered."""
+    gate = upstream.always.reply("a", gated=True)
     async with serving(config_for(provider_entry(upstream, provider), max_upstream_connections=3)) as running:
-        await asyncio.gather(*(_unary(running) for _ in range(CALLS)))
+        calls = [asyncio.create_task(_unary(running)) for _ in range(CALLS)]
+        await upstream.request(3)
+        gate.open_all()
+        await asyncio.gather(*calls)
 
     assert len(upstream.requests) == CALLS
     assert upstream.connections == 3

@@ -113,6 +113,7 @@ class LiteLLMModel:
     async def aclose(self) -> None:
         """See `LanguageModel.aclose`."""
         await self._wire.aclose()
+        await library.close_clients()
 
 
 def _one_of_each_provider(models: Iterable[str]) -> list[str]:

@@ -65,6 +65,17 @@ async def acompletion(**arguments: Any) -> Any:
     )
 
 
+async def close_clients() -> None:
+    """Closes the connections that are litellm's own, if it was ever imported."""
+    if not litellm.cache_info().currsize:
+        return
+    from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
+
+    await close_litellm_async_clients()
+    await litellm().module_level_aclient.close()  # not in its cache; it makes itself anew
+    litellm().in_memory_llm_clients_cache.flush_cache()  # whoever asks again must not get a closed one
+
+
 @cache
 def client_class(base: type[T], *, for_azure: bool) -> type[T]:
     """A class that is `base`, and that litellm takes for one of its HTTP handlers, or for Azure's client."""
