@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
-from reasoning_grpc.config import Config, ConfigError
+from reasoning_grpc.config import ClassifierEntry, Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
@@ -55,6 +55,16 @@ class StartError(Exception):
 def config_problems(config: Config) -> list[str]:
     """What in the configuration this build cannot serve; only the wiring can know."""
     problems = [problem for entry in config.models.values() if (problem := entry_problem(entry, installed_price_map()))]
+    problems += [
+        f"{key}: this build does not serve it yet"
+        for key, given in (
+            ("routes", config.routes),
+            ("rules", config.rules),
+            ("classifier", config.classifier != ClassifierEntry()),
+            ("callers: allowed_routes", any(caller.allowed_routes for caller in config.callers.values())),
+        )
+        if given
+    ]
     names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
     default = config.settings.default_model
     if config.runs_embedded and EMBEDDED_NAME in config.models:

@@ -2,18 +2,24 @@
 
 from reasoning_grpc.config.entries import MODEL_NAME, PROXY_PREFIX, CallerEntry, ModelEntry, ProxyEntry
 from reasoning_grpc.config.reading import ConfigError, read_config
+from reasoning_grpc.config.routing import ClassifierEntry, PartKind, RouteEntry, RuleCondition, RuleEntry
 from reasoning_grpc.config.settings import Config, LogFormat, Option, Settings, options, token_hash
 
 __all__ = [
     "MODEL_NAME",
     "PROXY_PREFIX",
     "CallerEntry",
+    "ClassifierEntry",
     "Config",
     "ConfigError",
     "LogFormat",
     "ModelEntry",
     "Option",
+    "PartKind",
     "ProxyEntry",
+    "RouteEntry",
+    "RuleCondition",
+    "RuleEntry",
     "Settings",
     "options",
     "read_config",

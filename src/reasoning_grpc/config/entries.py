@@ -69,6 +69,8 @@ class CallerEntry:
     token_hash: str
     allowed_models: frozenset[str] | None = None
     """None: all."""
+    allowed_routes: frozenset[str] | None = None
+    """None: all."""
     upstream_key: Secret | None = None
     """Key for a LiteLLM proxy that this caller's calls use; None: the server's own. From the environment as well."""
 
@@ -153,6 +155,22 @@ class TableReader:
         self.problem(key, "must be US dollars for a million tokens, such as 0.15")
         return None
 
+    def truth(self, key: str) -> bool | None:
+        """True or false; None when absent."""
+        value = self._table.pop(key, None)
+        if value is None or isinstance(value, bool):
+            return value
+        self.problem(key, "must be true or false")
+        return None
+
+    def strings(self, key: str) -> dict[str, str]:
+        """A table of strings; empty when absent."""
+        value = self._table.pop(key, {})
+        if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
+            return value
+        self.problem(key, "must be a table of strings")
+        return {}
+
     def table(self, key: str) -> "TableReader":
         """A table in this table; an empty one when absent."""
         return TableReader(f"{self._where}.{key}", self._table.pop(key, {}), self._problems)
@@ -212,11 +230,12 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
 def caller_entry(name: str, table: object, environment: Mapping[str, str], problems: list[str]) -> CallerEntry:
     """The entry `[callers.NAME]`."""
     read = TableReader(f"callers.{name}", table, problems)
-    allowed = read.texts("allowed_models")
+    allowed, routes = read.texts("allowed_models"), read.texts("allowed_routes")
     entry = CallerEntry(
         name=name,
         token_hash=_checked(read, "token_hash", read.text("token_hash", required=True), _token_hash_problem),
         allowed_models=None if allowed is None else frozenset(allowed),
+        allowed_routes=None if routes is None else frozenset(routes),
         upstream_key=_key(read, "upstream_key_env", environment),
     )
     read.finish()

@@ -20,6 +20,7 @@ from reasoning_grpc.config.entries import (
     model_entry,
     proxy_entry,
 )
+from reasoning_grpc.config.routing import classifier_entry, route_entry, rule_entries
 from reasoning_grpc.config.settings import ENVIRONMENT_PREFIX, Config, Option, Settings, options
 from reasoning_grpc.types import RoutingMode
 
@@ -54,6 +55,9 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
     problems: list[str] = []
     table = _file_table(file, environment, problems)
     models_table, callers_table = table.pop("models", {}), table.pop("callers", {})
+    routes_table = table.pop("routes", {})
+    rules = rule_entries(table.pop("rules", []), problems)
+    classifier = classifier_entry(table.pop("classifier", {}), problems)
     settings = _settings(flags, environment, table, problems)
     proxy = proxy_entry(environment, problems)
     models: dict[str, ModelEntry] = {}
@@ -62,7 +66,16 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
         models[name] = _through(proxy, model_entry(name, entry, environment, problems))
     for name, entry in _entries("callers", callers_table, problems):
         callers[name] = caller_entry(name, entry, environment, problems)
-    config = Config(settings=settings, models=models, callers=callers, proxy=proxy)
+    routes = {name: route_entry(name, entry, problems) for name, entry in _entries("routes", routes_table, problems)}
+    config = Config(
+        settings=settings,
+        models=models,
+        callers=callers,
+        routes=routes,
+        rules=rules,
+        classifier=classifier,
+        proxy=proxy,
+    )
     if not problems:
         problems += _contradictions(config)
     if problems:
@@ -194,6 +207,7 @@ def _contradictions(config: Config) -> list[str]:
         problems.append("tls_client_ca: needs tls_certificate and tls_key")
     if settings.default_mode is not RoutingMode.PASSTHROUGH:
         problems.append("default_mode: this build serves only passthrough")
+    problems += _routing_problems(config)
     if not config.models and config.proxy is None and not config.runs_embedded:
         problems.append("there is no model: configure one, or set embedded to on")
     if config.proxy is None and not any(
@@ -208,6 +222,31 @@ def _contradictions(config: Config) -> list[str]:
     if len(set(hashes)) < len(hashes):
         problems.append("callers: two have the same token_hash")
     return problems + _listen_problems(config)
+
+
+def _routing_problems(config: Config) -> list[str]:
+    """Names of routes and callers that nothing bears; those of models only the wiring can know."""
+    built_in = {mode.value.lower() for mode in (RoutingMode.PASSTHROUGH, RoutingMode.REASONING)}
+    known = built_in | config.routes.keys()
+    problems = [
+        f"rules.{rule.id}.then.route: {rule.route!r} is not a route"
+        for rule in config.rules
+        if rule.route not in known | {RoutingMode.AUTO.value.lower()}
+    ]
+    problems += [
+        f"rules.{rule.id}.when.callers: {name!r} is not a caller"
+        for rule in config.rules
+        for name in sorted(rule.when.callers - config.callers.keys())
+    ]
+    for caller in config.callers.values():
+        allowed = caller.allowed_routes
+        if allowed is not None and not allowed:
+            problems.append(f"callers.{caller.name}.allowed_routes: is empty; leave it out for all")
+        problems += [
+            f"callers.{caller.name}.allowed_routes: {name!r} is not a route"
+            for name in sorted((allowed or set()) - known)
+        ]
+    return problems
 
 
 def _listen_problems(config: Config) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reasoning_grpc.config.entries import CallerEntry, ModelEntry, ProxyEntry
+from reasoning_grpc.config.routing import ClassifierEntry, RouteEntry, RuleEntry
 from reasoning_grpc.types import RoutingMode
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
@@ -92,6 +93,10 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     callers: Mapping[str, CallerEntry] = field(default_factory=dict)
+    routes: Mapping[str, RouteEntry] = field(default_factory=dict)
+    rules: tuple[RuleEntry, ...] = ()
+    """In the order in which they are tried."""
+    classifier: ClassifierEntry = field(default_factory=ClassifierEntry)
     proxy: ProxyEntry | None = None
     """The LiteLLM proxy whose models are served as well; None: none."""
 

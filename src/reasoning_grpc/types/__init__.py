@@ -39,7 +39,7 @@ from reasoning_grpc.types.requests import (
     ToolChoice,
     ToolChoiceMode,
 )
-from reasoning_grpc.types.routing import RouteDecision, RouteSource, RoutingMode
+from reasoning_grpc.types.routing import RouteDecision, RouteSource, RoutingMode, RoutingPreference
 from reasoning_grpc.types.usage import (
     Attempt,
     FinishReason,
@@ -91,6 +91,7 @@ __all__ = [
     "RouteSource",
     "RoutingMode",
     "RoutingOptions",
+    "RoutingPreference",
     "Sampling",
     "Secret",
     "Text",

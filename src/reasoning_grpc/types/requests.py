@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reasoning_grpc.types.conversation import Message
-from reasoning_grpc.types.routing import RoutingMode
+from reasoning_grpc.types.routing import RoutingMode, RoutingPreference
 
 
 class ToolChoiceMode(StrEnum):
@@ -96,6 +96,9 @@ class RoutingOptions:
     """Which path the caller asks for; None leaves it to the server."""
 
     mode: RoutingMode | None = None
+    route: str = ""
+    """Name of a configured route; empty: none is asked for. Not beside `mode`."""
+    preference: RoutingPreference | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,14 @@ class RoutingMode(StrEnum):
     """A classifier decides; never the mode of a decision that was acted on."""
 
 
+class RoutingPreference(StrEnum):
+    """What to favour where several models could serve."""
+
+    QUALITY = "QUALITY"
+    BALANCED = "BALANCED"
+    COST = "COST"
+
+
 class RouteSource(StrEnum):
     """What decided a route."""
 

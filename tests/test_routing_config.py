@@ -1,0 +1,221 @@
+"""Routes, rules and the classifier in the configuration: what is read, and what is wrong with it."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from reasoning_grpc.config import (
+    ClassifierEntry,
+    Config,
+    ConfigError,
+    PartKind,
+    RouteEntry,
+    RuleCondition,
+    RuleEntry,
+    read_config,
+)
+from reasoning_grpc.server import config_problems
+from reasoning_grpc.types import RoutingMode, RoutingPreference
+
+CALLER: Final = f'[callers.billing]\ntoken_hash = "sha256:{"0" * 64}"\n'
+
+
+def read(tmp_path: Path, text: str) -> Config:
+    """The configuration of this file."""
+    file = tmp_path / "reasoning.toml"
+    file.write_text(text)
+    return read_config(flags={}, environment={}, file=file)
+
+
+def problems_of(tmp_path: Path, text: str) -> list[str]:
+    """What is wrong with this file."""
+    with pytest.raises(ConfigError) as failed:
+        read(tmp_path, text)
+    return failed.value.problems
+
+
+def test_everything_is_read(tmp_path: Path) -> None:
+    """Every key of every entry arrives, rules in their order."""
+    text = """
+    [routes.research]
+    mode = "reasoning"
+    description = "Questions that want several steps."
+    model = "big"
+    models = { quality = "huge", cost = "small" }
+    [routes.reasoning]
+    model = "big"
+    [[rules]]
+    id = "research-team"
+    when = { labels = { team = "research" }, callers = ["billing"], models = ["gpt-*"], min_messages = 2 }
+    then = { route = "research", model = "big", preference = "quality" }
+    [[rules]]
+    id = "long"
+    [rules.when]
+    metadata = { X-Tier = "gold" }
+    parts = ["image", "tool_result"]
+    has_tools = false
+    has_response_format = true
+    min_characters = 10
+    max_characters = 100
+    max_messages = 5
+    [rules.then]
+    route = "auto"
+    [classifier]
+    model = "small"
+    prompt_file = "prompt.txt"
+    timeout_seconds = 1.5
+    window_messages = 4
+    window_characters = 2000
+    cache_entries = 0
+    cache_ttl_seconds = 0
+    """
+
+    config = read(tmp_path, text + CALLER + 'allowed_routes = ["research", "passthrough"]\n')
+
+    assert config.routes == {
+        "research": RouteEntry(
+            name="research",
+            mode=RoutingMode.REASONING,
+            description="Questions that want several steps.",
+            model="big",
+            preferred_models={RoutingPreference.QUALITY: "huge", RoutingPreference.COST: "small"},
+        ),
+        "reasoning": RouteEntry(name="reasoning", mode=RoutingMode.REASONING, description="", model="big"),
+    }
+    assert config.rules == (
+        RuleEntry(
+            id="research-team",
+            when=RuleCondition(
+                labels={"team": "research"}, callers=frozenset({"billing"}), models=("gpt-*",), min_messages=2
+            ),
+            route="research",
+            model="big",
+            preference=RoutingPreference.QUALITY,
+        ),
+        RuleEntry(
+            id="long",
+            when=RuleCondition(
+                metadata={"x-tier": "gold"},
+                parts=frozenset({PartKind.IMAGE, PartKind.TOOL_RESULT}),
+                has_tools=False,
+                has_response_format=True,
+                min_characters=10,
+                max_characters=100,
+                max_messages=5,
+            ),
+            route="auto",
+        ),
+    )
+    assert config.classifier == ClassifierEntry(
+        model="small",
+        prompt_file=Path("prompt.txt"),
+        timeout_seconds=1.5,
+        window_messages=4,
+        window_characters=2000,
+        cache_entries=0,
+        cache_ttl_seconds=0.0,
+    )
+    assert config.callers["billing"].allowed_routes == frozenset({"research", "passthrough"})
+
+
+def test_nothing_is_the_default(tmp_path: Path) -> None:
+    """Without entries there are no routes and rules of one's own, and callers may take all."""
+    config = read(tmp_path, CALLER)
+
+    assert (config.routes, config.rules, config.classifier) == ({}, (), ClassifierEntry())
+    assert config.callers["billing"].allowed_routes is None
+
+
+RULE: Final = '[[rules]]\nid = "r"\nwhen = { has_tools = true }\nthen = { route = "passthrough" }\n'
+WRONG: Final[dict[str, tuple[str, list[str]]]] = {
+    "a route's name": (
+        '[routes.Big]\nmode = "reasoning"\ndescription = "d"',
+        ["routes.Big: a name is 1 to 64 of a-z, 0-9, _ and -, a letter first"],
+    ),
+    "a route without anything": ("[routes.r]", ["routes.r.mode: is missing", "routes.r.description: is missing"]),
+    "a route's mode": (
+        '[routes.r]\nmode = "auto"\ndescription = "d"',
+        ["routes.r.mode: must be one of passthrough, reasoning"],
+    ),
+    "a built-in route of another mode": (
+        '[routes.reasoning]\nmode = "passthrough"',
+        ["routes.reasoning.mode: the route of this name is that of the mode reasoning"],
+    ),
+    "a route named auto": ("[routes.auto]", ["routes.auto: is the name of a mode that no route can have"]),
+    "a preference that is none": (
+        '[routes.r]\nmode = "reasoning"\ndescription = "d"\nmodels = { fast = "m" }',
+        ["routes.r.models.fast: is not a known key"],
+    ),
+    "a table of rules": ("[rules]\na = 1", ["rules: must be a list of tables, [[rules]]"]),
+    "a rule without anything": (
+        "[[rules]]\ncolor = 1",
+        [
+            "rules.0.id: is missing",
+            "rules.0.when: is missing; a rule for all requests is the default mode",
+            "rules.0.then.route: is missing",
+            "rules.0.color: is not a known key",
+        ],
+    ),
+    "two rules of one id": (RULE + RULE, ["rules: 'r' is there twice"]),
+    "a rule's conditions": (
+        '[[rules]]\nid = "r"\nthen = { route = "passthrough", preference = "best" }\n'
+        'when = { has_tools = 1, parts = ["video"], labels = { a = 1 }, min_messages = 3, max_messages = 2, age = 1 }',
+        [
+            "rules.r.when.labels: must be a table of strings",
+            "rules.r.when.parts: 'video' is none of image, audio, document, tool_result",
+            "rules.r.when.has_tools: must be true or false",
+            "rules.r.when.max_messages: is less than min_messages",
+            "rules.r.then.preference: must be one of quality, balanced, cost",
+            "rules.r.when.age: is not a known key",
+        ],
+    ),
+    "a rule's names": (
+        RULE.replace('"passthrough"', '"nowhere"').replace("has_tools = true", 'callers = ["nobody"]'),
+        ["rules.r.then.route: 'nowhere' is not a route", "rules.r.when.callers: 'nobody' is not a caller"],
+    ),
+    "a caller's routes": (
+        CALLER + 'allowed_routes = ["nowhere", "auto"]',
+        [
+            "callers.billing.allowed_routes: 'auto' is not a route",
+            "callers.billing.allowed_routes: 'nowhere' is not a route",
+        ],
+    ),
+    "a caller without routes": (
+        CALLER + "allowed_routes = []",
+        ["callers.billing.allowed_routes: is empty; leave it out for all"],
+    ),
+    "the classifier": (
+        '[classifier]\ntimeout_seconds = 0\nwindow_messages = 0\ncache_entries = -1\nmodels = "m"',
+        [
+            "classifier.cache_entries: must be a number from 0 to 1e+06",
+            "classifier.timeout_seconds: must be a number from 0.001 to 600",
+            "classifier.window_messages: must be a whole number from 1 to 1000",
+            "classifier.models: is not a known key",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named(name: str, tmp_path: Path) -> None:
+    """Each problem names its entry and its key, all of them together."""
+    text, expected = WRONG[name]
+
+    assert sorted(problems_of(tmp_path, text)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[routes.r]\nmode = "reasoning"\ndescription = "d"', "routes"),
+        (RULE, "rules"),
+        ('[classifier]\nmodel = "m"', "classifier"),
+        (CALLER + 'allowed_routes = ["passthrough"]', "callers: allowed_routes"),
+    ],
+)
+def test_what_is_not_served_yet_is_refused(text: str, key: str, tmp_path: Path) -> None:
+    """An entry that nothing would follow is a problem, not a wish."""
+    config: Any = read(tmp_path, text)
+
+    assert f"{key}: this build does not serve it yet" in config_problems(config)
