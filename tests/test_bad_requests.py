@@ -734,12 +734,6 @@ NOT_SERVED_FIELDS = [
         {"context_policy": completion_pb2.CONTEXT_POLICY_TRUNCATE_OLDEST}, "context_policy", id="truncate oldest"
     ),
     pytest.param({"context_policy": completion_pb2.CONTEXT_POLICY_ERROR}, "context_policy", id="context error"),
-    pytest.param({"routing": routing_pb2.RoutingOptions(route="fast")}, "routing.route", id="route"),
-    pytest.param(
-        {"routing": routing_pb2.RoutingOptions(preference=routing_pb2.ROUTING_PREFERENCE_COST)},
-        "routing.preference",
-        id="preference",
-    ),
 ]
 
 

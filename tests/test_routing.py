@@ -1,18 +1,17 @@
 """How a request is routed, and that every method tells the same: rules, the request, metadata, the default."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.router import Router
-from reasoning_grpc.router.rules import SHIPPED_RULES, Rule
-from reasoning_grpc.types import RouteSource, RoutingMode, RoutingOptions, Tool
-from reasoning_grpc.v1 import classification_pb2, completion_pb2, routing_pb2
-from tests.support.factories import a_context, a_request, a_stream_request, a_wire_request
+from reasoning_grpc.config import CallerEntry, PartKind, RouteEntry, RuleCondition, RuleEntry, token_hash
+from reasoning_grpc.types import RoutingMode, RoutingPreference
+from reasoning_grpc.v1 import classification_pb2, completion_pb2, messages_pb2, routing_pb2
+from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream
 
@@ -278,29 +277,192 @@ async def test_an_unknown_mode_in_metadata_is_invalid(
     assert upstream.connections == 0
 
 
-OPERATORS_RULE: Final = Rule(
-    id="cheap", applies=lambda request: request.labels.get("tier") == "free", mode=RoutingMode.PASSTHROUGH, reason="x"
+RULES: Final = (
+    RuleEntry(
+        id="free",
+        when=RuleCondition(labels={"tier": "free"}),
+        route="passthrough",
+        model="small",
+        preference=RoutingPreference.COST,
+    ),
+    RuleEntry(id="pictures", when=RuleCondition(parts=frozenset({PartKind.IMAGE})), route="seen"),
+    RuleEntry(id="gold", when=RuleCondition(metadata={"x-tier": "gold"}, min_characters=4), route="careful"),
+    RuleEntry(id="ours", when=RuleCondition(callers=frozenset({"billing"}), models=("b*",)), route="reasoning"),
 )
+ROUTES: Final = {
+    "seen": RouteEntry(name="seen", mode=RoutingMode.PASSTHROUGH, description="Pictures.", model="big"),
+    "careful": RouteEntry(
+        name="careful",
+        mode=RoutingMode.PASSTHROUGH,
+        description="What must be right.",
+        model="big",
+        preferred_models={RoutingPreference.COST: "small"},
+    ),
+    "research": RouteEntry(name="research", mode=RoutingMode.REASONING, description="Many steps.", model="big"),
+    "passthrough": RouteEntry(name="passthrough", mode=RoutingMode.PASSTHROUGH, description=""),
+}
+NARROW: Final = CallerEntry(
+    name="narrow", token_hash=token_hash("narrow"), allowed_routes=frozenset({"passthrough", "careful"})
+)
+BILLING: Final = CallerEntry(name="billing", token_hash=token_hash("billing"))
+PICTURE: Final = messages_pb2.Part(media=messages_pb2.Media(mime_type="image/png", data=b"x"))
+COST: Final = routing_pb2.ROUTING_PREFERENCE_COST
+QUALITY: Final = routing_pb2.ROUTING_PREFERENCE_QUALITY
 
 
-@pytest.mark.parametrize("asked", [RoutingMode.REASONING, RoutingMode.ORCHESTRATION, RoutingMode.AUTO])
-async def test_an_operators_rule_overrides_the_request_visibly(asked: RoutingMode) -> None:
-    """A rule that yields to nothing takes an explicit mode's place, and the decision carries what was asked."""
-    router = Router(RoutingMode.PASSTHROUGH, (OPERATORS_RULE, *SHIPPED_RULES))
-    request = a_request(labels={"tier": "free"}, routing=RoutingOptions(asked))
+@pytest.fixture
+async def routed(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
+    """A server with routes, rules and callers of its own, and three models; the first is the default one."""
+    config = config_for(
+        *(model_entry(upstream.api_base, name) for name in ("fake", "big", "small")),
+        callers={"narrow": NARROW, "billing": BILLING},
+    )
+    async with serving(replace(config, routes=ROUTES, rules=RULES)) as running:
+        yield running
 
-    decided = await router.decide(request, "fake", a_context())
 
-    assert (decided.source, decided.rule_id, decided.mode) == (RouteSource.RULE, "cheap", RoutingMode.PASSTHROUGH)
-    assert decided.asked_mode is asked
+async def decided(
+    running: RunningServer, token: str = "billing", metadata: Any = (), **fields: Any
+) -> routing_pb2.RouteDecision:
+    """The decision, which `Classify` and, where it is served, `Complete` must tell alike."""
+    stub: Any = running.stub
+    metadata = (("authorization", f"Bearer {token}"), *metadata)
+    request = a_wire_request(**fields)
+    classified = await stub.Classify(classification_pb2.ClassifyRequest(request=request), metadata=metadata)
+    taken: routing_pb2.RouteDecision = classified.route
+    if taken.mode == PASSTHROUGH:
+        completed = await stub.Complete(request, metadata=metadata)
+        assert completed.route == taken
+        assert completed.model == taken.model
+    return taken
 
 
-async def test_the_first_rule_that_matches_decides() -> None:
-    """Rules are tried in their order, and those that do not match are passed over."""
-    router = Router(RoutingMode.PASSTHROUGH, (OPERATORS_RULE, *SHIPPED_RULES))
-    tools = (Tool("f"),)
+def route(name: str, **fields: Any) -> dict[str, Any]:
+    """The field of a request that asks for a route."""
+    return {"routing": routing_pb2.RoutingOptions(route=name, **fields)}
 
-    first = await router.decide(a_request(labels={"tier": "free"}, tools=tools), "fake", a_context())
-    second = await router.decide(a_request(labels={"tier": "paid"}, tools=tools), "fake", a_context())
 
-    assert (first.rule_id, second.rule_id) == ("cheap", "caller-tools")
+@pytest.mark.parametrize(
+    ("fields", "taken", "model"),
+    [
+        pytest.param(route("careful"), "careful", "big", id="the route's model"),
+        pytest.param(route("careful", preference=COST), "careful", "small", id="the model for a preference"),
+        pytest.param(route("careful", preference=QUALITY), "careful", "big", id="no model for a preference"),
+        pytest.param(route("careful") | {"model": "fake"}, "careful", "fake", id="the model asked for"),
+        pytest.param(route("passthrough"), "passthrough", "fake", id="a built-in route"),
+    ],
+)
+async def test_a_route_that_is_asked_for(routed: RunningServer, fields: dict[str, Any], taken: str, model: str) -> None:
+    """It is taken, with its model unless the request names one."""
+    decision = await decided(routed, **fields)
+
+    assert (decision.route, decision.mode, decision.model) == (taken, PASSTHROUGH, model)
+    assert (decision.source, decision.rule_id) == (routing_pb2.ROUTE_SOURCE_REQUEST, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "metadata", "rule", "taken", "model"),
+    [
+        pytest.param({"labels": {"tier": "free"}}, (), "free", "passthrough", "small", id="labels"),
+        pytest.param(
+            {"labels": {"tier": "free"}, "model": "big"}, (), "free", "passthrough", "small", id="a model of its own"
+        ),
+        pytest.param(
+            {"messages": [messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[PICTURE])]},
+            (),
+            "pictures",
+            "seen",
+            "big",
+            id="parts",
+        ),
+        pytest.param({"text": "long"}, (("x-tier", "gold"),), "gold", "careful", "big", id="metadata and length"),
+    ],
+)
+async def test_an_operators_rule(
+    routed: RunningServer, fields: dict[str, Any], metadata: Any, rule: str, taken: str, model: str
+) -> None:
+    """What a request shows decides, whatever model and mode it asks for, and the decision says so."""
+    plain = await decided(routed, metadata=metadata, **fields)
+    asking = await decided(routed, metadata=metadata, **fields, **mode(REASONING))
+    naming = await decided(routed, metadata=metadata, **fields, **route("research"))
+
+    assert (plain.source, plain.rule_id) == (routing_pb2.ROUTE_SOURCE_RULE, rule)
+    assert (plain.route, plain.model, plain.asked_mode, plain.asked_route) == (taken, model, 0, "")
+    assert (asking.rule_id, asking.route, asking.asked_mode) == (rule, taken, REASONING)
+    assert (naming.rule_id, naming.asked_mode, naming.asked_route) == (rule, REASONING, "research")
+
+
+async def test_a_rule_that_does_not_match_decides_nothing(routed: RunningServer) -> None:
+    """Each condition must hold: another label, too short a text, another model."""
+    cases: list[tuple[dict[str, Any], Any]] = [
+        ({"labels": {"tier": "paid"}}, ()),
+        ({}, (("x-tier", "gold"),)),
+        ({"model": "fake"}, ()),
+    ]
+
+    decisions = [await decided(routed, metadata=metadata, **fields) for fields, metadata in cases]
+
+    assert [decision.source for decision in decisions] == [routing_pb2.ROUTE_SOURCE_DEFAULT] * 3
+
+
+async def test_the_first_rule_that_matches_decides(routed: RunningServer) -> None:
+    """Rules are tried in their order, the operator's before the shipped ones."""
+    both = await decided(routed, metadata=(("x-tier", "gold"),), text="long", labels={"tier": "free"}, **TOOLS)
+    shipped = await decided(routed, labels={"tier": "paid"}, **TOOLS)
+
+    assert (both.rule_id, shipped.rule_id) == ("free", "caller-tools")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"model": "big"}, "ours reasoning", id="a caller's rule"),
+        pytest.param(mode(AUTO), " auto", id="auto"),
+        pytest.param(route("research"), " research", id="a route of the agent"),
+    ],
+)
+async def test_what_is_not_built_is_told_with_its_decision(
+    routed: RunningServer, fields: dict[str, Any], expected: str
+) -> None:
+    """A decision that this build cannot follow is told in the status."""
+    with pytest.raises(CallFailed) as failed:
+        await routed.client(token="billing").complete(a_wire_request(**fields))
+
+    assert failed.value.reason == "ROUTE_NOT_IMPLEMENTED"
+    assert failed.value.route is not None
+    assert f"{failed.value.route.rule_id} {failed.value.route.route}" == expected
+
+
+async def test_a_model_that_a_rule_changed_is_an_effective_setting(routed: RunningServer) -> None:
+    """`started` tells which model was asked for, and which one answers."""
+    request = a_wire_request(labels={"tier": "free"}, model="big")
+    events = [event async for event in routed.client(token="billing").stream(request)]
+
+    (setting,) = events[0].started.effective_settings
+    assert (setting.field, setting.asked, setting.effective) == ("model", "big", "small")
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reason"),
+    [
+        pytest.param(route("nowhere"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="unknown"),
+        pytest.param(route("auto"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="auto is no route"),
+        pytest.param(route("x" * 65), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="long"),
+        pytest.param(route("research") | TOOLS, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="contradiction"),
+        pytest.param(route("seen"), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="not this caller's"),
+        pytest.param(mode(REASONING), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="nor this mode"),
+    ],
+)
+async def test_a_route_that_is_refused(
+    upstream: FakeUpstream, routed: RunningServer, fields: dict[str, Any], code: grpc.StatusCode, reason: str
+) -> None:
+    """Unknown routes and contradictions name the field; a route that the caller may not take names the route."""
+    with pytest.raises(CallFailed) as failed:
+        await routed.client(token="narrow").complete(a_wire_request(**fields))
+
+    assert (failed.value.code, failed.value.reason) == (code, reason)
+    if reason == "INVALID_FIELD":
+        assert [violation.field for violation in failed.value.violations] == ["routing.route"]
+    else:
+        assert failed.value.metadata["route"] in {"seen", "reasoning"}
+    assert upstream.requests == []

@@ -39,6 +39,7 @@ ENUMS = [
     (enums.TOOL_CHOICE_MODE, types.ToolChoiceMode, completion_pb2.ToolChoiceMode),
     (enums.REASONING_EFFORT, types.ReasoningEffort, completion_pb2.ReasoningEffort),
     (enums.ROUTING_MODE, types.RoutingMode, routing_pb2.RoutingMode),
+    (enums.ROUTING_PREFERENCE, types.RoutingPreference, routing_pb2.RoutingPreference),
     (enums.ROUTE_SOURCE, types.RouteSource, routing_pb2.RouteSource),
     (enums.FINISH_REASON, types.FinishReason, usage_pb2.FinishReason),
     (enums.USAGE_SOURCE, types.UsageSource, usage_pb2.UsageSource),

@@ -46,7 +46,7 @@ from reasoning_grpc.v1.messages_pb2 import (
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.v1.routing_pb2 import ROUTING_MODE_PASSTHROUGH, RoutingOptions
+from reasoning_grpc.v1.routing_pb2 import ROUTING_MODE_PASSTHROUGH, ROUTING_PREFERENCE_QUALITY, RoutingOptions
 from tests.support.factories import a_wire_request
 from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import FakeUpstream
@@ -67,8 +67,6 @@ NOT_SERVED: Final = {
     "CompleteRequest.context_policy",
     "IncludeOptions.tool_results",
     "IncludeOptions.thoughts",
-    "RoutingOptions.route",
-    "RoutingOptions.preference",
 }
 """Fields that this build refuses."""
 
@@ -200,6 +198,10 @@ FIELDS: Final[dict[str, tuple[Json, Json]]] = {
             "request_id": "req-7",
             "labels": {"team": "a"},
         },
+        {},
+    ),
+    "a-route": (
+        {"routing": RoutingOptions(route="passthrough", preference=ROUTING_PREFERENCE_QUALITY)},
         {},
     ),
 }

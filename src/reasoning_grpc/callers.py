@@ -18,7 +18,12 @@ class Callers:
         self._callers = [
             (
                 entry.token_hash,
-                Caller(name=entry.name, allowed_models=entry.allowed_models, upstream_key=entry.upstream_key),
+                Caller(
+                    name=entry.name,
+                    allowed_models=entry.allowed_models,
+                    allowed_routes=entry.allowed_routes,
+                    upstream_key=entry.upstream_key,
+                ),
             )
             for entry in entries
         ]

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.events import (
@@ -93,9 +94,10 @@ class Engine:
 
     async def _decide(self, request: CompletionRequest, context: CallContext) -> tuple[RouteDecision, tuple[str, ...]]:
         """The decision, and the models to fall back on."""
-        model = await self._table.chosen(request, context.caller)
+        decision = await self._router.decide(request, context)
+        model = await self._table.chosen(replace(request, model=decision.model), context.caller)
+        decision = replace(decision, model=model.name)
         fallbacks = self._table.fallbacks(request, model, context.caller)
-        decision = await self._router.decide(request, model.name, context)
         context.report.route, context.report.model = decision, decision.model
         context.report.labels = request.labels
         if decision.mode not in SERVED_MODES:
@@ -111,7 +113,8 @@ class Engine:
         taking = self._table.taking(request, fallbacks)
         call = answering_call(request, decision.model, taking)
         ledger.routed(self._model.count_tokens(call))
-        yield Started(decision, decision.model, context.trace_id, _settings_changed(fallbacks, taking))
+        changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, taking))
+        yield Started(decision, decision.model, context.trace_id, changed)
         async with aclosing(events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)) as events:
             async for event in events:
                 ledger.note(event)
@@ -127,6 +130,12 @@ async def _wanted(events: AsyncGenerator[Event, None], request: CompletionReques
         async for event in events:
             if _is_wanted(event, request):
                 yield event
+
+
+def _model_changed(asked: str, decision: RouteDecision) -> tuple[EffectiveSetting, ...]:
+    if not asked or asked == decision.model:
+        return ()
+    return (EffectiveSetting("model", asked, decision.model, decision.reason),)
 
 
 def _settings_changed(asked: tuple[str, ...], effective: tuple[str, ...]) -> tuple[EffectiveSetting, ...]:

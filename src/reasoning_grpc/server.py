@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from collections.abc import Iterator
 from typing import Final
 
 import grpc
@@ -29,7 +30,7 @@ from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.models.traced_listing import TracedListing
 from reasoning_grpc.resilience import ResilientModel, RetryPolicy
-from reasoning_grpc.router import Router
+from reasoning_grpc.router import Router, Routes, configured_rule
 from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.timers import ModelTimeouts, TimedModel
@@ -55,16 +56,8 @@ class StartError(Exception):
 def config_problems(config: Config) -> list[str]:
     """What in the configuration this build cannot serve; only the wiring can know."""
     problems = [problem for entry in config.models.values() if (problem := entry_problem(entry, installed_price_map()))]
-    problems += [
-        f"{key}: this build does not serve it yet"
-        for key, given in (
-            ("routes", config.routes),
-            ("rules", config.rules),
-            ("classifier", config.classifier != ClassifierEntry()),
-            ("callers: allowed_routes", any(caller.allowed_routes for caller in config.callers.values())),
-        )
-        if given
-    ]
+    if config.classifier != ClassifierEntry():
+        problems.append("classifier: this build does not serve it yet")
     names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
     default = config.settings.default_model
     if config.runs_embedded and EMBEDDED_NAME in config.models:
@@ -81,7 +74,22 @@ def config_problems(config: Config) -> list[str]:
     for caller in config.callers.values():
         unknown = sorted((caller.allowed_models or frozenset()) - names)
         problems += [f"callers.{caller.name}.allowed_models: {name!r} is not a model" for name in unknown]
+    for where, name in _models_of_routing(config):
+        if name not in names:
+            problems.append(f"{where}: {name!r} is not a model")
     return problems
+
+
+def _models_of_routing(config: Config) -> Iterator[tuple[str, str]]:
+    """The models that routes and rules name, and where."""
+    for route in config.routes.values():
+        if route.model:
+            yield f"routes.{route.name}.model", route.model
+        for preference, model in route.preferred_models.items():
+            yield f"routes.{route.name}.models.{preference.value.lower()}", model
+    for rule in config.rules:
+        if rule.model:
+            yield f"rules.{rule.id}.then.model", rule.model
 
 
 def unknown_providers(config: Config) -> list[str]:
@@ -119,7 +127,7 @@ class Server:
         self._table = ModelTable(self._sources(), default)
         self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
         observe_connections(self._telemetry.meter, self._pools)
-        self._engine = Engine(self._table, Router(settings.default_mode), self._model)
+        self._engine = Engine(self._table, self._router(), self._model)
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
         self._grpc: grpc.aio.Server | None = None
@@ -202,6 +210,11 @@ class Server:
         await self._model.aclose()
         if self._embedded is not None:
             await self._embedded.aclose()
+
+    def _router(self) -> Router:
+        config = self._config
+        rules = [configured_rule(entry) for entry in config.rules]
+        return Router(config.settings.default_mode, Routes(config.routes.values()), rules)
 
     def _one_attempt(self) -> LanguageModel:
         """What `ResilientModel` may call more than once."""

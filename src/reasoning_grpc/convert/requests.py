@@ -43,6 +43,7 @@ _NOT_SERVED: Final = "This build does not serve it yet."
 _LONGEST_MODEL_NAME: Final = 128
 _MOST_STOPS: Final = 16
 _MOST_LABELS: Final = 32
+_LONGEST_ROUTE: Final = 64
 _MOST_FALLBACKS: Final = 8
 _MOST_BIASES: Final = 1024
 _DEFAULT_PAGE: Final = 100
@@ -269,15 +270,15 @@ def _reasoning(message: completion_pb2.ReasoningOptions, checks: Checks) -> Reas
 def _routing(message: routing_pb2.RoutingOptions, checks: Checks) -> RoutingOptions:
     if message.route and message.mode:
         checks.invalid("routing", "It must hold a mode or a route, not both.")
-    elif message.route:
-        checks.unsupported("routing.route", _NOT_SERVED)
-    if message.preference not in routing_pb2.RoutingPreference.values():
-        checks.invalid("routing.preference", "It is not a known value.")
-    elif message.preference:
-        checks.unsupported("routing.preference", _NOT_SERVED)
-    if not message.mode:
-        return RoutingOptions()
-    return RoutingOptions(_known("routing.mode", message.mode, enums.ROUTING_MODE.from_proto, checks))
+    checks.text("routing.route", message.route, _LONGEST_ROUTE)
+    preferences = enums.ROUTING_PREFERENCE.from_proto
+    return RoutingOptions(
+        mode=_known("routing.mode", message.mode, enums.ROUTING_MODE.from_proto, checks) if message.mode else None,
+        route=message.route,
+        preference=_known("routing.preference", message.preference, preferences, checks)
+        if message.preference
+        else None,
+    )
 
 
 def _fallback_models(message: completion_pb2.CompleteRequest, checks: Checks) -> tuple[str, ...]:

@@ -97,6 +97,7 @@ def route_decision(decision: RouteDecision) -> routing_pb2.RouteDecision:
         rule_id=decision.rule_id,
         reason=decision.reason,
         asked_mode=asked,
+        asked_route=decision.asked_route,
     )
 
 

@@ -25,12 +25,18 @@ class Caller:
     name: str
     allowed_models: frozenset[str] | None = None
     """None: all."""
+    allowed_routes: frozenset[str] | None = None
+    """None: all."""
     upstream_key: Secret | None = None
     """What a LiteLLM proxy gets instead of the server's own key; None: the server's own."""
 
     def may_use(self, model: str) -> bool:
         """Whether this caller may use the model of this name."""
         return self.allowed_models is None or model in self.allowed_models
+
+    def may_take(self, route: str) -> bool:
+        """Whether this caller's requests may take the route of this name; "auto" is a question, and no route."""
+        return self.allowed_routes is None or route in self.allowed_routes or route == "auto"
 
 
 ANONYMOUS = Caller(name="anonymous")

@@ -44,10 +44,14 @@ class RouteDecision:
     reason: str
     """A short English sentence."""
     rule_id: str = ""
+    own_route: str = ""
+    """Name of the configured route; empty: the built-in one of the mode."""
     asked_mode: RoutingMode | None = None
     """The mode asked for, when another was taken."""
+    asked_route: str = ""
+    """The route asked for, when another was taken."""
 
     @property
     def route(self) -> str:
         """Name of the route: the built-in ones are named after their mode."""
-        return self.mode.value.lower()
+        return self.own_route or self.mode.value.lower()
