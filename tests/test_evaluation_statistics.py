@@ -72,9 +72,7 @@ def test_mcnemar_p_value_of_many() -> None:
     assert 0 < mcnemar_p_value(2400, 2600) < 0.01
 
 
-@pytest.mark.parametrize(
-    ("share", "value"), [(0.05, 15), (0.30, 20), (0.40, 20), (0.50, 35), (1.00, 50)], ids=lambda part: str(part)
-)
+@pytest.mark.parametrize(("share", "value"), [(0.05, 15), (0.30, 20), (0.40, 20), (0.50, 35), (1.00, 50)], ids=str)
 def test_quantile(share: float, value: float) -> None:
     """The nearest rank of the usual example, whatever the order."""
     assert quantile([40, 15, 50, 20, 35], share) == value
