@@ -1,6 +1,7 @@
 """Labelled prompts: the file's format, and the set that comes along."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,14 @@ def test_every_problem_is_told() -> None:
         "line 2: messages[1]: must be an object",
         "line 3: id: is that of line 1 too",
     )
+
+
+def test_the_examples_of_the_readme() -> None:
+    """They are taken as they are."""
+    example = re.search(r"```json\n(.*?)```", (Path(__file__).parent.parent / "README.md").read_text(), re.DOTALL)
+
+    assert example is not None
+    assert [case.id for case in parse_cases(example[1].encode())] == ["trip", "time"]
 
 
 def test_an_empty_file() -> None:

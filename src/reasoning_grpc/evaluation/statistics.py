@@ -88,7 +88,8 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
     """
     differing = only_first + only_second
     tail = sum(math.comb(differing, count) for count in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**differing)  # whole numbers up to here: no rounding, however many they are
+    possible: int = 2**differing
+    return min(1.0, 2 * tail / possible)  # whole numbers up to here: no rounding, however many they are
 
 
 def shuffled_control(expected: Sequence[str], taken: Sequence[str | None], seed: int) -> Shuffled:
