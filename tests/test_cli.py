@@ -6,9 +6,8 @@ import os
 import re
 import signal
 import socket
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +21,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import options, token_hash
 from reasoning_grpc.server import READINESS
+from tests.support.commands import PATIENCE_SECONDS, Finished, process_of, run
 from tests.support.factories import a_wire_request
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream, refusing_api_base
 
 # One event loop for all tests here: they share a server process and the upstream behind it.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PROGRAM: Final = (sys.executable, "-m", "reasoning_grpc.cli")
-PATIENCE_SECONDS: Final = 60.0
-"""How long a process may take for what it must do; a start imports litellm. Reached only by a test that fails."""
 TOKEN: Final = "rgt_token-of-the-command-line"
 KEY: Final = "sk-key-of-the-upstream"
 ROUTE_LINE: Final = "route: passthrough with fake (default: Nothing else decided; this is the default.)\n"
@@ -39,49 +36,6 @@ DONE_LINE: Final = re.compile(
 )
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A process that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-def environment_of(variables: Mapping[str, str]) -> dict[str, str]:
-    """An environment of these variables, and what a process needs to run."""
-    return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables}
-
-
-@asynccontextmanager
-async def process_of(
-    *arguments: str, variables: Mapping[str, str] | None = None, folder: Path | None = None, **streams: Any
-) -> AsyncIterator[Process]:
-    """A running process; killed at the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM, *arguments, env=environment_of(variables or {}), cwd=folder or "/", **streams
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def run(
-    *arguments: str, typed: str = "", variables: Mapping[str, str] | None = None, folder: Path | None = None
-) -> Finished:
-    """Runs a command to its end."""
-    async with process_of(
-        *arguments, variables=variables, folder=folder, stdin=PIPE, stdout=PIPE, stderr=PIPE
-    ) as process:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            out, err = await process.communicate(typed.encode())
-        assert process.returncode is not None
-        return Finished(process.returncode, out.decode(), err.decode())
 
 
 async def ended(process: Process) -> int:
@@ -745,7 +699,7 @@ async def test_the_help_has_every_command_and_option() -> None:
     program, serve, wrong = await asyncio.gather(run("--help"), run("serve", "--help"), run("ask"))
 
     assert (program.code, program.err) == (serve.code, serve.err) == (0, "")
-    for command in ("serve", "ask", "models", "classify", "check-config", "token"):
+    for command in ("serve", "ask", "models", "classify", "eval", "check-config", "token"):
         assert re.search(rf"^    {command}\s", program.out, re.MULTILINE)
     for option in options():
         assert f"  {option.flag}" in serve.out

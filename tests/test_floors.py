@@ -21,7 +21,7 @@ FLOORS: Final = (
     ("cli",),
 )
 """The rooms of each floor, lowest first, in the order in which they may know each other."""
-BESIDE: Final = {"client": {"v1"}}
+BESIDE: Final = {"client": {"v1"}, "evaluation": {"v1", "client"}}
 """Rooms of no floor, and all that they may know."""
 ORDER: Final = {room: (height, place) for height, floor in enumerate(FLOORS) for place, room in enumerate(floor)}
 STUBS: Final = 0

@@ -5,6 +5,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
+from reasoning_grpc.cli.console import PipedConsole, harmless
 from reasoning_grpc.v1 import events_pb2, routing_pb2, usage_pb2
 
 _NANO = 1_000_000_000
@@ -18,8 +19,8 @@ class AnswerView:
 
     def __init__(self, answer: Console | None = None) -> None:
         """`answer` is where the answer goes, when it is not standard output."""
-        self._answer = answer or _Console(highlight=False, markup=False, soft_wrap=True)
-        self._aside = _Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._answer = answer or PipedConsole(highlight=False, markup=False, soft_wrap=True)
+        self._aside = PipedConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._open_line: Console | None = None
 
     def show(self, event: events_pb2.StreamCompleteResponse) -> None:
@@ -55,24 +56,13 @@ class AnswerView:
         if self._open_line is not console:
             self.finish()
             self._open_line = console
-        console.print(Text(_harmless(text) if console.is_terminal else text, style), end="")
+        console.print(Text(harmless(text) if console.is_terminal else text, style), end="")
         console.file.flush()
 
     def _line(self, text: str, style: str = "dim") -> None:
         self.finish()
         self._aside.print(Text(text, style))
         sys.stderr.flush()
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would exit with 1 here; `main` knows what a closed pipe means."""
-        raise BrokenPipeError
-
-
-def _harmless(text: str) -> str:
-    """The text without what would steer the terminal: a model may have been talked into writing it."""
-    return "".join(character for character in text if character.isprintable() or character in "\n\t")
 
 
 def _route_line(started: events_pb2.Started) -> str:

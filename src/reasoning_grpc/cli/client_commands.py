@@ -38,7 +38,7 @@ async def ask(parsed: argparse.Namespace) -> int:
     view = AnswerView()
     try:
         async with (
-            _client(parsed) as client,
+            make_client(parsed) as client,
             aclosing(client.stream(request, timeout_seconds=parsed.timeout_seconds)) as events,
         ):
             async for event in events:
@@ -48,17 +48,17 @@ async def ask(parsed: argparse.Namespace) -> int:
                     view.show(event)
     except (CallFailed, FlagError, OSError) as error:
         view.finish()
-        return _complain(error, parsed)
+        return complain(error, parsed)
     return 0
 
 
 async def models(parsed: argparse.Namespace) -> int:
     """Lists the models."""
     try:
-        async with _client(parsed) as client:
+        async with make_client(parsed) as client:
             listed = await client.list_models(timeout_seconds=parsed.timeout_seconds)
     except (CallFailed, FlagError, OSError) as error:
-        return _complain(error, parsed)
+        return complain(error, parsed)
     for model in listed:
         if parsed.json:
             _print_json(model)
@@ -70,12 +70,12 @@ async def models(parsed: argparse.Namespace) -> int:
 async def classify(parsed: argparse.Namespace) -> int:
     """Shows how a prompt would be routed."""
     try:
-        async with _client(parsed) as client:
+        async with make_client(parsed) as client:
             route = await client.classify(
                 _request(parsed), rules_only=parsed.rules_only, timeout_seconds=parsed.timeout_seconds
             )
     except (CallFailed, FlagError, OSError) as error:
-        return _complain(error, parsed)
+        return complain(error, parsed)
     if parsed.json:
         _print_json(route)
     else:
@@ -93,7 +93,7 @@ def _request(parsed: argparse.Namespace, *, system: str = "") -> completion_pb2.
     return request
 
 
-def _client(parsed: argparse.Namespace) -> ReasoningClient:
+def make_client(parsed: argparse.Namespace) -> ReasoningClient:
     """The client that the flags describe. Raises OSError for a file that cannot be read, and FlagError."""
     if bool(parsed.tls_certificate) != bool(parsed.tls_key):
         raise FlagError("--tls-certificate and --tls-key go together")
@@ -115,7 +115,8 @@ def _bytes(file: Path | None) -> bytes | None:
     return None if file is None else file.read_bytes()
 
 
-def _complain(error: CallFailed | FlagError | OSError, parsed: argparse.Namespace) -> int:
+def complain(error: CallFailed | FlagError | OSError, parsed: argparse.Namespace) -> int:
+    """Tells why a command failed; its exit code."""
     if isinstance(error, FlagError):
         print(f"reasoning-grpc: {error}", file=sys.stderr)
         return 2

@@ -78,6 +78,12 @@ def _classify(parsed: argparse.Namespace) -> int:
     return asyncio.run(client_commands.classify(parsed))
 
 
+def _eval_routing(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import eval_command
+
+    return asyncio.run(eval_command.eval_routing(parsed))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reasoning-grpc", description="A language model endpoint for backend services, over gRPC."
@@ -87,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ask(commands)
     _add_models(commands)
     _add_classify(commands)
+    _add_eval(commands)
     _add_check_config(commands)
     _add_token(commands)
     return parser
@@ -125,6 +132,41 @@ def _add_classify(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add_request_options(classify)
     classify.add_argument("--rules-only", action="store_true", help="do not let a model classify")
     classify.set_defaults(run=_classify)
+
+
+def _add_eval(commands: "Commands[argparse.ArgumentParser]") -> None:
+    evaluate = commands.add_parser("eval", help="measure how good a server is")
+    subjects = evaluate.add_subparsers(metavar="SUBJECT", required=True)
+    routing = subjects.add_parser(
+        "routing",
+        help="its router, on labelled prompts",
+        description="Has a server route labelled prompts, and shows how often it was right, beside what chance gives.",
+    )
+    routing.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="labelled prompts; else those that come along"
+    )
+    routing.add_argument("--mode", choices=MODES, default="auto", help="the mode to ask for (%(default)s)")
+    routing.add_argument("--model", default="", help="the model to answer; else the server's default")
+    routing.add_argument(
+        "--default-route",
+        default="passthrough",
+        metavar="ROUTE",
+        help="the route of the control that always answers the same (%(default)s)",
+    )
+    routing.add_argument("--limit", type=_at_least_one, metavar="N", help="route N of the prompts, drawn by lot")
+    routing.add_argument(
+        "--concurrency", type=_at_least_one, default=4, metavar="N", help="most calls at once (%(default)s)"
+    )
+    routing.add_argument("--seed", type=int, default=1, metavar="N", help="for what is drawn by lot (%(default)s)")
+    _add_client_options(routing)
+    routing.set_defaults(run=_eval_routing)
+
+
+def _at_least_one(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 on")
+    return int(text)
 
 
 def _add_check_config(commands: "Commands[argparse.ArgumentParser]") -> None:
