@@ -53,6 +53,27 @@ def test_a_known_model_is_told_whole(entry: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "lacks"),
+    [
+        pytest.param({}, False, id="of the map"),
+        pytest.param({"litellm_model": "openai/unheard-of"}, False, id="not known"),
+        pytest.param({"capabilities": frozenset({Capability.JSON_OBJECT})}, False, id="said to take it"),
+        pytest.param({"capabilities": frozenset({Capability.JSON_SCHEMA})}, False, id="said to take a schema"),
+        pytest.param({"capabilities": frozenset({Capability.TOOLS})}, True, id="said to take no JSON"),
+        pytest.param({"capabilities": frozenset()}, True, id="said to take nothing"),
+        pytest.param({"litellm_model": "anthropic/claude-sonnet-4-5"}, True, id="refused by the adapter"),
+        pytest.param({"litellm_model": "anthropic/unheard-of"}, True, id="refused for all of a provider"),
+    ],
+)
+def test_what_takes_no_json_object(entry: dict[str, Any], lacks: bool) -> None:
+    """What is known to refuse one is not told to take it, and lacks it."""
+    info = told(**entry)
+
+    assert info.lacks == ({Capability.JSON_OBJECT} if lacks else frozenset())
+    assert not info.lacks & info.capabilities
+
+
+@pytest.mark.parametrize(
     "entry",
     [
         pytest.param({"litellm_model": "openai/unheard-of"}, id="not in the map"),

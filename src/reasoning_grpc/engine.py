@@ -18,8 +18,9 @@ from reasoning_grpc.events import (
 )
 from reasoning_grpc.ledger import Ledger
 from reasoning_grpc.model import LanguageModel
+from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.models.table import ModelTable
-from reasoning_grpc.passthrough import answering_call, events_of_call
+from reasoning_grpc.passthrough import answering_call
 from reasoning_grpc.router import Router
 from reasoning_grpc.streams import with_heartbeats
 from reasoning_grpc.types import (

@@ -25,6 +25,11 @@ def refused_fields(call: ModelCall, deployment: Deployment) -> tuple[FieldViolat
     return tuple(found)
 
 
+def takes_json_object(provider: str) -> bool:
+    """Whether a provider gets to know that the answer is to be JSON of whatever shape."""
+    return _json_object not in _LEFT_OUT.get(provider, ())
+
+
 def _fetched_media(call: ModelCall, provider: str) -> Iterator[str]:
     """Media that litellm would fetch into this process, from wherever a caller says."""
     if provider in _PASSES_ADDRESSES:

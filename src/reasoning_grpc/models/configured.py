@@ -5,24 +5,26 @@ from typing import Final
 from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.litellm_model import ModelFacts, PriceMap, library, listed_name, providers
 from reasoning_grpc.litellm_model.providers import Way, way, way_and_reason
-from reasoning_grpc.types import Deployment, ModelInfo, ModelSourceKind, Prices
+from reasoning_grpc.litellm_model.refusals import takes_json_object
+from reasoning_grpc.types import Capability, Deployment, ModelInfo, ModelSourceKind, Prices
 
 
 class ConfiguredModel:
     """A model that an entry of the configuration describes, and litellm's price map where the entry does not.
 
     What the map says that a model lacks is not taken over: a flag that is wrong would refuse what the provider takes,
-    and a provider refuses for itself what its model does not take.
+    and a provider refuses for itself what its model does not take. Not so JSON objects, see `_lacks`.
     """
 
     def __init__(self, entry: ModelEntry, price_map: PriceMap) -> None:
-        facts = listed_facts(entry, price_map) or ModelFacts()
+        facts, lacks = listed_facts(entry, price_map) or ModelFacts(), _lacks(entry)
         self._info: Final = ModelInfo(
             name=entry.name,
             source=ModelSourceKind.CONFIGURATION,
             provider=entry.litellm_model.partition("/")[0],
             description=entry.description,
-            capabilities=facts.capabilities if entry.capabilities is None else entry.capabilities,
+            capabilities=facts.capabilities - lacks if entry.capabilities is None else entry.capabilities,
+            lacks=lacks,
             context_window_tokens=entry.context_window_tokens or facts.context_window_tokens,
             max_output_tokens=entry.max_output_tokens or facts.max_output_tokens,
             # Together: the list price of a long prompt, say, does not go with another price of a short one.
@@ -47,6 +49,14 @@ class ConfiguredModel:
     def deployment(self) -> Deployment:
         """See `ServedModel.deployment`."""
         return self._deployment
+
+
+def _lacks(entry: ModelEntry) -> frozenset[Capability]:
+    """JSON objects, where the adapter refuses them, or the entry lists what its model can and no JSON is in it."""
+    stated = entry.capabilities
+    without_json = stated is not None and not stated & {Capability.JSON_OBJECT, Capability.JSON_SCHEMA}
+    refused = without_json or not takes_json_object(entry.litellm_model.partition("/")[0])
+    return frozenset({Capability.JSON_OBJECT} if refused else ())
 
 
 def listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | None:

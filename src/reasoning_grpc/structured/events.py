@@ -1,0 +1,87 @@
+"""Asking a model for an answer of a schema, as events."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, TypeVar
+
+from reasoning_grpc.events import Delta, Event, ModelCallFinished, ModelCallStarted
+from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.model_calls import events_of_call
+from reasoning_grpc.structured.answer import Answer, Answered, Flaw, Unanswered
+from reasoning_grpc.structured.asking import asking, asking_again
+from reasoning_grpc.structured.schema import Schema
+from reasoning_grpc.types import (
+    CallContext,
+    FinishReason,
+    ModelCallPurpose,
+    Usage,
+    UsageSource,
+    estimated_tokens,
+    text_bytes,
+)
+
+T = TypeVar("T")
+_MENDABLE: Final = frozenset({Flaw.NOT_JSON, Flaw.WRONG_SHAPE, Flaw.TRUNCATED})
+"""Flaws that a model can see when it is shown its answer. Who declined is not asked twice."""
+_CHARACTERS: Final = 32 * 1024
+"""Far more than such an answer has: it ends only what keeps to no limit of tokens."""
+
+
+async def structured_events(
+    model: LanguageModel,
+    call: ModelCall,
+    schema: Schema[T],
+    purpose: ModelCallPurpose,
+    context: CallContext,
+    *,
+    repair: bool = True,
+    max_characters: int = _CHARACTERS,
+) -> AsyncGenerator[Event | Answered[T] | Unanswered, None]:
+    """Asks for an answer of a schema: the events of one or two model calls, and last `Answered` or `Unanswered`.
+
+    No deltas are among the events. The second call, for REPAIR, shows the model its answer and what is wrong with it.
+    An answer is read up to `max_characters`; a limit of its tokens, and of the time, is for the caller to bring.
+
+    Raises:
+        UpstreamError: a model call failed.
+        ModelNotFound: the table has no such model.
+    """
+    call = asking(call, schema, [model.describe(name) for name in (call.model, *call.fallback_models)])
+    outcome: Answered[T] | Unanswered
+    for turn in (purpose, ModelCallPurpose.REPAIR) if repair else (purpose,):
+        answer = Answer(max_characters)
+        async with aclosing(_events_of_answer(model, call, turn, context, answer)) as events:
+            async for event in events:
+                yield event
+        outcome = answer.outcome(schema)
+        if isinstance(outcome, Answered) or outcome.flaw not in _MENDABLE or not answer.text.strip():
+            break
+        call = asking_again(call, schema, answer.text, outcome.problem)
+    yield outcome
+
+
+async def _events_of_answer(
+    model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext, answer: Answer
+) -> AsyncGenerator[Event, None]:
+    """The events of one model call, but for the deltas, which are the answer's."""
+    attempt = ModelCallStarted(purpose, call.model)
+    started = asyncio.get_running_loop().time()
+    async with aclosing(events_of_call(model, call, purpose, context)) as events:
+        async for event in events:
+            answer.add(event)
+            if answer.is_too_long:
+                break
+            if isinstance(event, ModelCallStarted):
+                attempt, started = event, asyncio.get_running_loop().time()
+            if not isinstance(event, Delta):
+                yield event
+    if answer.is_too_long:
+        usage = _estimated_usage(model.count_tokens(call), answer.text)
+        seconds = asyncio.get_running_loop().time() - started
+        yield ModelCallFinished(purpose, attempt.model, attempt.attempt, FinishReason.LENGTH, "", usage, seconds)
+
+
+def _estimated_usage(input_tokens: int, answer: str) -> Usage:
+    output_tokens = estimated_tokens(text_bytes(answer))
+    return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.ESTIMATED)

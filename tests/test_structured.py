@@ -1,0 +1,556 @@
+"""Typed answers: what is taken for one, what is wrong with the others, and the one repair."""
+
+import asyncio
+import json
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reasoning_grpc.errors import ModelNotFound, UpstreamFailed
+from reasoning_grpc.events import (
+    AttemptSwitched,
+    ContentDelta,
+    Delta,
+    Event,
+    ModelCallFinished,
+    ModelCallStarted,
+    ReasoningDelta,
+    ToolCallDelta,
+)
+from reasoning_grpc.ledger import Ledger
+from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.structured import (
+    BOOLEAN,
+    STRING,
+    Answered,
+    Flaw,
+    Schema,
+    Unanswered,
+    array_of,
+    object_of,
+    one_of,
+    structured_events,
+)
+from reasoning_grpc.types import (
+    Capability,
+    FinishReason,
+    ModelCallPurpose,
+    ModelInfo,
+    Part,
+    Prices,
+    ResponseFormat,
+    ResponseFormatKind,
+    Role,
+    Sampling,
+    Text,
+    UsageSource,
+)
+from tests.support.factories import a_call, a_context, a_message
+from tests.support.models import USAGE, Script, ScriptedModel, a_model, answering
+
+ROUTING: Final = ModelCallPurpose.ROUTING
+STEP: Final = ModelCallPurpose.STEP
+REPAIR: Final = ModelCallPurpose.REPAIR
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a classifier says."""
+
+    route: str
+    reason: str
+
+
+CHOICE: Final = Schema(
+    "choice", object_of(route=one_of(["direct", "reasoning"]), reason=STRING), lambda fields: Choice(**fields)
+)
+GOOD: Final = '{"route": "direct", "reason": "It is short."}'
+TOOL_CALL: Final = object_of(name=one_of(["search", "sum"]), arguments=STRING)
+PLAN: Final = Schema[Any]("plan", object_of(thought=STRING, calls=array_of(TOOL_CALL), concurrent=BOOLEAN), dict)
+
+
+async def told(model: LanguageModel, call: ModelCall | None = None, **options: Any) -> tuple[list[Event], Any]:
+    """The events of asking, and the outcome."""
+    options = {"schema": CHOICE, "purpose": ROUTING, **options}
+    asked = structured_events(model, call or a_call(), context=a_context(), **options)
+    *events, outcome = [event async for event in asked]
+    assert not any(isinstance(event, Answered | Unanswered) for event in events)
+    return events, outcome  # type: ignore[return-value]
+
+
+def shown(events: list[Event]) -> list[tuple[str, ModelCallPurpose]]:
+    """The model calls among the events, with their purposes."""
+    calls = [event for event in events if isinstance(event, ModelCallStarted | ModelCallFinished)]
+    return [(type(event).__name__.removeprefix("ModelCall"), event.purpose) for event in calls]
+
+
+def texts(call: ModelCall) -> list[tuple[Role, str]]:
+    """Who says what in a call."""
+    return [
+        (message.role, "".join(part.content.text for part in message.content if isinstance(part.content, Text)))
+        for message in call.messages
+    ]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param((GOOD,), id="at once"),
+        pytest.param((GOOD[:9], GOOD[9:]), id="in pieces"),
+        pytest.param((f"\n {GOOD} \n",), id="among white space"),
+        pytest.param((ReasoningDelta("{} is not it"), GOOD), id="after reasoning"),
+        pytest.param(('{"reason": "It is short.", "route": "direct"}',), id="in another order"),
+    ],
+)
+async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None:
+    """It takes one call, whose events go up without its deltas."""
+    model = ScriptedModel(answering(*pieces))
+
+    events, outcome = await told(model)
+
+    assert outcome == Answered(Choice("direct", "It is short."))
+    assert events == [
+        ModelCallStarted(ROUTING, "fake"),
+        ModelCallFinished(ROUTING, "fake", 1, FinishReason.STOP, "stop", USAGE, 0.25),
+    ]
+
+
+async def test_a_value_that_ends_at_the_limit() -> None:
+    """JSON that is complete was not cut, whatever the finish reason says."""
+    _, outcome = await told(ScriptedModel(answering(GOOD, finish_reason=FinishReason.LENGTH)))
+
+    assert isinstance(outcome, Answered)
+
+
+MENDABLE: Final[dict[str, tuple[tuple[str | Delta, ...], Flaw, str]]] = {
+    "words": (("I would say direct.",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "refusal-in-words": (
+        ("I'm sorry, but I can't help with that.",),
+        Flaw.NOT_JSON,
+        "It is not JSON and nothing else.",
+    ),
+    "fence": ((f"```json\n{GOOD}\n```",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "words-before": ((f"Sure: {GOOD}",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "words-after": ((f"{GOOD} Done.",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "twice": ((GOOD + GOOD,), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "single-quotes": (("{'route': 'direct', 'reason': ''}",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "not-a-number": (('{"route": NaN, "reason": ""}',), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "lone-surrogate": (
+        ('{"route": "direct", "reason": "\\ud83d"}',),
+        Flaw.NOT_JSON,
+        "It is not JSON and nothing else.",
+    ),
+    "too-deep": (("[" * 100_000,), Flaw.TRUNCATED, "It was too long, and cut."),
+    "deep": (("[" * 20_000,), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "null": (("null",), Flaw.WRONG_SHAPE, "It is no object."),
+    "array": ((f"[{GOOD}]",), Flaw.WRONG_SHAPE, "It is no object."),
+    "string": ((json.dumps(GOOD),), Flaw.WRONG_SHAPE, "It is no object."),
+    "extra-key": (
+        ('{"route": "direct", "reason": "", "x": 1}',),
+        Flaw.WRONG_SHAPE,
+        "It has a member that is not allowed.",
+    ),
+    "missing-key": (('{"route": "direct"}',), Flaw.WRONG_SHAPE, "It has no reason."),
+    "misspelt-key": (('{"Route": "direct", "reason": ""}',), Flaw.WRONG_SHAPE, "It has no route."),
+    "label-out-of-the-enum": (
+        ('{"route": "agent", "reason": ""}',),
+        Flaw.WRONG_SHAPE,
+        "It.route is none of the values allowed.",
+    ),
+    "label-in-another-case": (
+        ('{"route": "Direct", "reason": ""}',),
+        Flaw.WRONG_SHAPE,
+        "It.route is none of the values allowed.",
+    ),
+    "label-null": (('{"route": null, "reason": ""}',), Flaw.WRONG_SHAPE, "It.route is no string."),
+    "number-for-string": (('{"route": "direct", "reason": 1}',), Flaw.WRONG_SHAPE, "It.reason is no string."),
+    "text-and-tool-call": ((GOOD, ToolCallDelta("c1", 0, "f", "{}")), Flaw.WRONG_SHAPE, "It calls a tool."),
+}
+"""Answers that a model can see to be wrong, their flaws, and what it is told."""
+
+FINAL: Final[dict[str, tuple[Script, Flaw]]] = {
+    "empty": (answering(), Flaw.EMPTY),
+    "white-space": (answering(" \n"), Flaw.EMPTY),
+    "reasoning-alone": (answering(ReasoningDelta(GOOD)), Flaw.EMPTY),
+    "reasoning-to-the-limit": (answering(ReasoningDelta("hm"), finish_reason=FinishReason.LENGTH), Flaw.TRUNCATED),
+    "refusal": (answering(ContentDelta("I will not.", refusal=True)), Flaw.REFUSED),
+    "refusal-after-json": (answering(GOOD, ContentDelta("No.", refusal=True)), Flaw.REFUSED),
+    "filter": (answering(GOOD[:9], finish_reason=FinishReason.CONTENT_FILTER), Flaw.FILTERED),
+    "filter-after-json": (answering(GOOD, finish_reason=FinishReason.CONTENT_FILTER), Flaw.FILTERED),
+    "tool-call": (
+        answering(ToolCallDelta("c1", 0, "f", GOOD), finish_reason=FinishReason.TOOL_CALLS),
+        Flaw.WRONG_SHAPE,
+    ),
+}
+"""Answers of which nothing is to be shown, or that are the model's last word."""
+
+
+@pytest.mark.parametrize(
+    ("pieces", "problem"), [(pieces, problem) for pieces, _, problem in MENDABLE.values()], ids=MENDABLE
+)
+async def test_a_bad_answer_is_repaired(pieces: tuple[str | Delta, ...], problem: str) -> None:
+    """The model is shown its answer, what is wrong with it, and the schema; its second one counts."""
+    model = ScriptedModel(answering(*pieces), answering(GOOD))
+
+    events, outcome = await told(model, purpose=STEP)
+
+    said = "".join(piece for piece in pieces if isinstance(piece, str))
+    first, second = model.calls
+    assert isinstance(outcome, Answered)
+    assert shown(events) == [("Started", STEP), ("Finished", STEP), ("Started", REPAIR), ("Finished", REPAIR)]
+    assert texts(second)[:-2] == texts(first)
+    assert texts(second)[-2][0] is Role.ASSISTANT
+    assert texts(second)[-2][1] == said[: 32 * 1024 + 1]
+    assert texts(second)[-1][0] is Role.USER
+    assert problem in texts(second)[-1][1]
+    assert CHOICE.text in texts(second)[-1][1]
+    assert (second.response_format, second.sampling) == (first.response_format, first.sampling)
+
+
+@pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
+async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: Flaw, problem: str) -> None:
+    """A second bad answer is the outcome, with its own flaw."""
+    model = ScriptedModel(answering("oh"), answering(*pieces))
+
+    events, outcome = await told(model)
+
+    assert outcome == Unanswered(flaw, problem)
+    assert [purpose for what, purpose in shown(events) if what == "Finished"] == [ROUTING, REPAIR]
+
+
+@pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
+async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: Flaw, problem: str) -> None:
+    """The first bad answer is the outcome."""
+    events, outcome = await told(ScriptedModel(answering(*pieces)), repair=False)
+
+    assert outcome == Unanswered(flaw, problem)
+    assert shown(events)[-1] == ("Finished", ROUTING)
+
+
+@pytest.mark.parametrize(("script", "flaw"), FINAL.values(), ids=FINAL)
+async def test_an_answer_that_is_not_repaired(script: Script, flaw: Flaw) -> None:
+    """Where there is nothing to show, or the model declined, it is not asked again."""
+    events, outcome = await told(ScriptedModel(script))
+
+    assert outcome.flaw is flaw
+    assert shown(events) == [("Started", ROUTING), ("Finished", ROUTING)]
+
+
+async def test_a_cut_answer_is_repaired() -> None:
+    """The model is told that it was too long."""
+    model = ScriptedModel(answering(GOOD[:-2], finish_reason=FinishReason.LENGTH), answering(GOOD))
+
+    _, outcome = await told(model)
+
+    assert isinstance(outcome, Answered)
+    assert "It was too long, and cut." in texts(model.calls[1])[-1][1]
+
+
+NESTED: Final[dict[str, tuple[Any, str]]] = {
+    "good": ({"thought": "", "calls": [], "concurrent": False}, ""),
+    "good-call": ({"thought": "", "calls": [{"name": "sum", "arguments": "{}"}], "concurrent": True}, ""),
+    "boolean": ({"thought": "", "calls": [], "concurrent": 1}, "It.concurrent is no boolean."),
+    "array": ({"thought": "", "calls": {}, "concurrent": True}, "It.calls is no array."),
+    "item": ({"thought": "", "calls": ["sum"], "concurrent": True}, "It.calls[0] is no object."),
+    "arguments": (
+        {
+            "thought": "",
+            "calls": [{"name": "sum", "arguments": "{}"}, {"name": "sum", "arguments": {}}],
+            "concurrent": True,
+        },
+        "It.calls[1].arguments is no string.",
+    ),
+    "name": (
+        {"thought": "", "calls": [{"name": "rm", "arguments": ""}], "concurrent": True},
+        "It.calls[0].name is none of the values allowed.",
+    ),
+    "extra": (
+        {"thought": "", "calls": [{"name": "sum", "arguments": "", "x": 0}], "concurrent": True},
+        "It.calls[0] has a member that is not allowed.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "problem"), NESTED.values(), ids=NESTED)
+async def test_what_is_within(answer: Any, problem: str) -> None:
+    """Objects in arrays are checked as strictly, and the model is told the place."""
+    _, outcome = await told(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=False)
+
+    assert outcome == (Unanswered(Flaw.WRONG_SHAPE, problem) if problem else Answered(answer))
+
+
+def test_the_schema_is_minimal_and_strict() -> None:
+    """Every member is required, no other is allowed, and there is nothing that a provider might refuse."""
+    call = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "enum": ["search", "sum"]}, "arguments": {"type": "string"}},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
+    assert json.loads(PLAN.text) == {
+        "type": "object",
+        "properties": {
+            "thought": {"type": "string"},
+            "calls": {"type": "array", "items": call},
+            "concurrent": {"type": "boolean"},
+        },
+        "required": ["thought", "calls", "concurrent"],
+        "additionalProperties": False,
+    }
+
+
+async def test_a_reader_may_find_no_sense() -> None:
+    """What the schema cannot say is told to the model in the reader's words."""
+
+    def read(fields: Any) -> str:
+        if not fields["reason"]:
+            raise ValueError("The reason is empty.")
+        return str(fields["route"])
+
+    model = ScriptedModel(answering('{"route": "direct", "reason": ""}'), answering(GOOD))
+
+    _, outcome = await told(model, schema=Schema("choice", CHOICE.shape, read))
+
+    assert outcome == Answered("direct")
+    assert "The reason is empty." in texts(model.calls[1])[-1][1]
+
+
+@given(
+    text=st.text(max_size=40)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["route", "reason", "x"]), inner),
+    ).map(json.dumps)
+)
+def test_whatever_it_says_it_is_a_value_or_has_a_flaw(text: str) -> None:
+    """Nothing that a model may say raises, and no value is of another shape."""
+    _, outcome = asyncio.run(told(ScriptedModel(answering(text)), repair=False))
+
+    match outcome:
+        case Answered(Choice(route, reason)):
+            assert route in {"direct", "reasoning"}
+            assert isinstance(reason, str)
+        case _:
+            assert isinstance(outcome, Unanswered)
+
+
+SCHEMA_FORMAT: Final = ResponseFormat(ResponseFormatKind.JSON_SCHEMA, "choice", CHOICE.text, strict=True)
+OBJECT_FORMAT: Final = ResponseFormat(ResponseFormatKind.JSON_OBJECT)
+JSON_SCHEMA: Final = frozenset({Capability.JSON_SCHEMA})
+JSON_OBJECT: Final = frozenset({Capability.JSON_OBJECT})
+
+
+@pytest.mark.parametrize(
+    ("models", "response_format"),
+    [
+        pytest.param([a_model(capabilities=JSON_SCHEMA)], SCHEMA_FORMAT, id="schema"),
+        pytest.param([a_model(capabilities=JSON_SCHEMA, lacks=JSON_OBJECT)], SCHEMA_FORMAT, id="schema alone"),
+        pytest.param([a_model(capabilities=JSON_OBJECT)], OBJECT_FORMAT, id="object"),
+        pytest.param([a_model(lacks=JSON_SCHEMA)], OBJECT_FORMAT, id="no schema"),
+        pytest.param([a_model()], OBJECT_FORMAT, id="nothing known"),
+        pytest.param([a_model(lacks=JSON_OBJECT | JSON_SCHEMA)], None, id="neither"),
+        pytest.param(
+            [a_model(capabilities=JSON_SCHEMA), a_model(name="other", capabilities=JSON_OBJECT)],
+            OBJECT_FORMAT,
+            id="fallback without schema",
+        ),
+        pytest.param(
+            [a_model(capabilities=JSON_SCHEMA), a_model(name="other", lacks=JSON_OBJECT)],
+            None,
+            id="fallback without both",
+        ),
+    ],
+)
+async def test_how_the_schema_is_told(models: list[ModelInfo], response_format: ResponseFormat | None) -> None:
+    """In the strongest way that the model and its fallbacks take; in the prompt as well, unless it binds the answer."""
+    model = ScriptedModel(answering(GOOD), models=models)
+    call = a_call(
+        messages=(a_message("You route.", Role.SYSTEM), a_message()), fallback_models=tuple(m.name for m in models[1:])
+    )
+
+    await told(model, call)
+
+    (sent,) = model.calls
+    system, user = texts(sent)
+    assert sent.response_format == response_format
+    assert user == (Role.USER, "hi")
+    if response_format == SCHEMA_FORMAT:
+        assert system == (Role.SYSTEM, "You route.")
+    else:
+        instruction = f"Answer with one JSON object of this JSON schema, and nothing else: {CHOICE.text}"
+        assert system == (Role.SYSTEM, f"You route.\n\n{instruction}")
+
+
+async def test_a_conversation_without_a_system_message() -> None:
+    """It gets one, where the schema has to be told in words."""
+    model = ScriptedModel(answering(GOOD))
+
+    await told(model)
+
+    roles = [role for role, _ in texts(model.calls[0])]
+    assert roles == [Role.SYSTEM, Role.USER]
+    assert CHOICE.text in texts(model.calls[0])[0][1]
+
+
+async def test_the_system_message_keeps_its_parts() -> None:
+    """The schema follows the last of them; the mark for a cache stays."""
+    system = a_message("", Role.SYSTEM)
+    parts = (Part(Text("One.")), Part(Text("Two."), cache=True))
+    model = ScriptedModel(answering(GOOD))
+
+    await told(model, a_call(messages=(type(system)(Role.SYSTEM, parts), a_message())))
+
+    one, two = model.calls[0].messages[0].content
+    assert (one, two.cache) == (parts[0], True)
+    assert isinstance(two.content, Text)
+    assert two.content.text.startswith("Two.\n\nAnswer with")
+
+
+REASONING: Final = frozenset({Capability.REASONING, Capability.JSON_SCHEMA})
+
+
+@pytest.mark.parametrize(
+    ("models", "asked", "sent"),
+    [
+        pytest.param([a_model(capabilities=JSON_SCHEMA)], Sampling(), (0.0, 1024), id="known"),
+        pytest.param([a_model()], Sampling(), (None, 1024), id="unknown"),
+        pytest.param([a_model(capabilities=REASONING)], Sampling(), (None, 1024), id="reasons"),
+        pytest.param([a_model(max_output_tokens=500)], Sampling(), (None, 500), id="short answers"),
+        pytest.param([a_model(max_output_tokens=5000)], Sampling(), (None, 1024), id="long answers"),
+        pytest.param(
+            [a_model(capabilities=JSON_SCHEMA), a_model(name="other", max_output_tokens=500)],
+            Sampling(),
+            (None, 500),
+            id="fallback",
+        ),
+        pytest.param(
+            [a_model(capabilities=JSON_SCHEMA, max_output_tokens=500)],
+            Sampling(temperature=0.7, max_output_tokens=64),
+            (0.7, 64),
+            id="asked",
+        ),
+    ],
+)
+async def test_how_tokens_are_picked(
+    models: list[ModelInfo], asked: Sampling, sent: tuple[float | None, int | None]
+) -> None:
+    """The likeliest, where any temperature is known to be taken, up to a limit; a call may ask otherwise."""
+    model = ScriptedModel(answering(GOOD), models=models)
+
+    await told(model, a_call(sampling=asked, fallback_models=tuple(m.name for m in models[1:])))
+
+    sampling = model.calls[0].sampling
+    assert (sampling.temperature, sampling.max_output_tokens) == sent
+
+
+async def test_an_answer_without_end_is_left() -> None:
+    """What goes over our limit is closed, its tokens are estimated, and the repair shows what was read."""
+    script: Script = [*(ContentDelta("x" * 40) for _ in range(3)), asyncio.Event()]
+    model = ScriptedModel(script, answering(GOOD))
+
+    events, outcome = await told(model, max_characters=100)
+
+    finished = [event for event in events if isinstance(event, ModelCallFinished)]
+    assert isinstance(outcome, Answered)
+    assert model.streams_open == 0
+    assert [(event.finish_reason, event.provider_finish_reason) for event in finished] == [
+        (FinishReason.LENGTH, ""),
+        (FinishReason.STOP, "stop"),
+    ]
+    assert finished[0].usage.source is UsageSource.ESTIMATED
+    assert finished[0].usage.output_tokens == 26
+    assert finished[0].usage.input_tokens == model.count_tokens(model.calls[0])
+    assert texts(model.calls[1])[-2] == (Role.ASSISTANT, "x" * 101)
+
+
+async def test_json_over_the_limit_is_cut() -> None:
+    """What was read of a longer answer is no answer, even if it is JSON."""
+    _, outcome = await told(ScriptedModel(answering(GOOD + " ", "!")), max_characters=len(GOOD), repair=False)
+
+    assert outcome.flaw is Flaw.TRUNCATED
+
+
+async def test_both_calls_are_accounted() -> None:
+    """A ledger that sees the events has a call, its usage and its attempt for each, and no answer."""
+    ledger = Ledger(
+        response_id="r",
+        arrived=0.0,
+        clock=asyncio.get_running_loop().time,
+        prices_of=lambda _: Prices(input=0, output=0),
+    )
+
+    events, _ = await told(ScriptedModel(answering("oh"), answering(GOOD)))
+    for event in events:
+        ledger.note(event)
+
+    completed = ledger.completed()
+    assert [(entry.call, entry.purpose) for entry in completed.model_calls] == [(1, ROUTING), (2, REPAIR)]
+    assert completed.usage == USAGE + USAGE
+    assert [attempt.call for attempt in completed.attempts] == [1, 2]
+    assert (ledger.content_characters, ledger.anything_sent) == (0, False)
+
+
+async def test_attempts_go_up() -> None:
+    """A switch to another attempt is an event like any other."""
+    switched = AttemptSwitched("fake", "other", 2, "UPSTREAM_ERROR")
+    model = ScriptedModel((switched, *answering(GOOD)))
+
+    events, outcome = await told(model)
+
+    assert isinstance(outcome, Answered)
+    assert events[:3] == [ModelCallStarted(ROUTING, "fake"), switched, ModelCallStarted(ROUTING, "other", 2)]
+
+
+@pytest.mark.parametrize("scripts", [(), (answering("oh"),)], ids=["first", "repair"])
+async def test_a_failure_of_the_upstream_passes(scripts: tuple[Script, ...]) -> None:
+    """It is no answer, and not for this floor to judge."""
+    model = ScriptedModel(*scripts, (ContentDelta("{"), UpstreamFailed(model="fake")))
+
+    with pytest.raises(UpstreamFailed):
+        await told(model)
+
+    assert len(model.calls) == len(scripts) + 1
+
+
+async def test_an_unknown_model() -> None:
+    """It is not called."""
+    model = ScriptedModel()
+
+    with pytest.raises(ModelNotFound):
+        await told(model, a_call(model="nope"))
+
+    assert model.calls == []
+
+
+@pytest.mark.parametrize("scripts", [(), (answering("oh"),)], ids=["first", "repair"])
+async def test_closing_it_closes_the_call(scripts: tuple[Script, ...]) -> None:
+    """Whoever leaves it before its end leaves no call open."""
+    model = ScriptedModel(*scripts, answering(GOOD))
+    asked = structured_events(model, a_call(), CHOICE, ROUTING, a_context())
+
+    async with aclosing(asked) as events:
+        async for event in events:
+            if isinstance(event, ModelCallFinished) and len(model.calls) > len(scripts):
+                assert model.streams_open == 1
+                break
+
+    assert model.streams_open == 0
+
+
+async def test_a_cancel_closes_the_call() -> None:
+    """Cancelled while the model is silent, it leaves no call open."""
+    model = ScriptedModel((ContentDelta("{"), asyncio.Event()))
+    events = structured_events(model, a_call(), CHOICE, ROUTING, a_context())
+    assert isinstance(await anext(events), ModelCallStarted)
+    waiting = asyncio.ensure_future(anext(events))
+    await model.waits.wait()
+
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert model.streams_open == 0
