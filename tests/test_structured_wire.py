@@ -1,0 +1,475 @@
+"""Typed answers through the real litellm, a real LiteLLM proxy and the real embedded model: what goes over the wire."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from reasoning_grpc.errors import UpstreamParameterUnsupported
+from reasoning_grpc.events import Event, ModelCallFinished
+from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
+from reasoning_grpc.models.embedded import EmbeddedModel
+from reasoning_grpc.models.embedded_entry import EmbeddedEntry
+from reasoning_grpc.structured import (
+    BOOLEAN,
+    STRING,
+    Answered,
+    Flaw,
+    Schema,
+    array_of,
+    object_of,
+    one_of,
+    structured_events,
+)
+from reasoning_grpc.types import (
+    Caller,
+    Capability,
+    Deployment,
+    FinishReason,
+    ModelCallPurpose,
+    ModelInfo,
+    Role,
+    Sampling,
+    Secret,
+    Usage,
+    UsageSource,
+)
+from tests.support.factories import a_call, a_context, a_deployment, a_message
+from tests.support.litellm_proxy import SERVER_KEY, LiteLLMProxy
+from tests.support.models import a_model
+from tests.support.upstream import CapturedRequest, FakeToolCall, FakeUpstream
+
+# One event loop for all tests here: some share the proxy's process and the upstream behind it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JSON_SCHEMA: Final = frozenset({Capability.JSON_SCHEMA})
+JSON_OBJECT: Final = frozenset({Capability.JSON_OBJECT})
+WIRE_SCHEMA: Final = {
+    "type": "object",
+    "properties": {
+        "thought": {"type": "string"},
+        "next_action": {"type": "string", "enum": ["continue", "use_tools", "finish"]},
+        "calls": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "enum": ["search", "sum"]}, "arguments": {"type": "string"}},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            },
+        },
+        "concurrent": {"type": "boolean"},
+    },
+    "required": ["thought", "next_action", "calls", "concurrent"],
+    "additionalProperties": False,
+}
+"""All that a provider may see of the schema, and all of it."""
+PLAN: Final[Schema[dict[str, Any]]] = Schema(
+    "plan",
+    object_of(
+        thought=STRING,
+        next_action=one_of(["continue", "use_tools", "finish"]),
+        calls=array_of(object_of(name=one_of(["search", "sum"]), arguments=STRING)),
+        concurrent=BOOLEAN,
+    ),
+    dict,
+)
+VALUE: Final = {"thought": "Easy.", "next_action": "finish", "calls": [], "concurrent": False}
+INSTRUCTION: Final = "Answer with one JSON object of this JSON schema, and nothing else: " + json.dumps(WIRE_SCHEMA)
+STRICT: Final = {
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "plan", "schema": WIRE_SCHEMA, "strict": True},
+    }
+}
+CONVERSATION: Final = (a_message("Plan.", Role.SYSTEM), a_message("What now?"))
+USAGE: Final = Usage(11, 7, 18, UsageSource.PROVIDER, cached_input_tokens=3, reasoning_tokens=2)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    """A fake upstream of the tests' own loop."""
+    async with FakeUpstream() as fake:
+        yield fake
+
+
+@dataclass(frozen=True)
+class OneModel:
+    """A model table of one entry."""
+
+    info: ModelInfo
+    reached: Deployment
+
+    def deployment(self, model: str, caller: Caller) -> Deployment:  # noqa: ARG002
+        """The only one."""
+        return self.reached
+
+    def describe(self, model: str) -> ModelInfo:  # noqa: ARG002
+        """The only one."""
+        return self.info
+
+
+@asynccontextmanager
+async def reaching(reached: Deployment, **info: Any) -> AsyncIterator[LiteLLMModel]:
+    """The adapter, with this deployment of a model of which this is known."""
+    model = LiteLLMModel(OneModel(a_model(**info), reached), WireLimits())
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+def behind(upstream: FakeUpstream, litellm_model: str) -> Deployment:
+    """A model that the fake upstream serves in its provider's protocol."""
+    provider = litellm_model.partition("/")[0]
+    params = {"api_version": "2024-10-21"} if provider == "azure" else {}
+    return a_deployment(litellm_model=litellm_model, api_base=upstream.api_base_for(provider), litellm_params=params)
+
+
+async def asked(model: LiteLLMModel, max_output_tokens: int | None = None, **options: Any) -> tuple[list[Event], Any]:
+    """The events of asking for a plan, and the outcome."""
+    call = a_call(messages=CONVERSATION, sampling=Sampling(max_output_tokens=max_output_tokens))
+    events = structured_events(model, call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
+    *told, outcome = [event async for event in events]
+    return told, outcome  # type: ignore[return-value]
+
+
+def pieces(value: Any = VALUE) -> tuple[str, str]:
+    """A value as JSON in two pieces."""
+    text = json.dumps(value)
+    return text[:20], text[20:]
+
+
+def asks_for_schema(body: Any) -> Any:
+    """What a request says of the schema, in its provider's words."""
+    names = {"response_format", "output_format", "tools", "tool_choice"}
+    config = body.get("generationConfig", {})
+    return {name: value for name, value in body.items() if name in names} | {
+        name: value for name, value in config.items() if name.startswith("response")
+    }
+
+
+SCHEMA_ON_THE_WIRE: Final[dict[str, dict[str, Any]]] = {
+    "openai/fake": STRICT,
+    "openai/gpt-4o-mini": STRICT,
+    "azure/gpt-4o": STRICT,
+    "azure/our-deployment": STRICT,
+    "hosted_vllm/fake": STRICT,
+    "anthropic/claude-sonnet-4-5": {"output_format": {"type": "json_schema", "schema": WIRE_SCHEMA}},
+    "anthropic/claude-3-haiku-20240307": {
+        "tools": [{"name": "json_tool_call", "input_schema": WIRE_SCHEMA}],
+        "tool_choice": {"type": "tool", "name": "json_tool_call"},
+    },
+    "gemini/gemini-2.5-flash": {"response_mime_type": "application/json", "response_json_schema": WIRE_SCHEMA},
+}
+
+
+@pytest.mark.parametrize(("litellm_model", "sent"), SCHEMA_ON_THE_WIRE.items(), ids=SCHEMA_ON_THE_WIRE)
+async def test_the_schema_arrives_as_it_is(upstream: FakeUpstream, litellm_model: str, sent: dict[str, Any]) -> None:
+    """Minimal and strict, in the provider's own place for it, in its order, and nothing of it in the prompt."""
+    upstream.reply(*pieces())
+
+    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await asked(model)
+
+    (request,) = upstream.requests
+    assert outcome == Answered(VALUE)
+    assert asks_for_schema(request.body) == sent
+    places = [request.raw.index(f'"{name}"'.encode()) for name in VALUE]
+    assert places == sorted(places)
+    assert request.raw.lower().count(b"next_action") == 2  # its name, and that it is required: nowhere else
+
+
+async def test_an_answer_given_to_litellms_own_tool(upstream: FakeUpstream) -> None:
+    """Older models of Anthropic answer by a tool that litellm makes up: it is the answer, and no call of a tool."""
+    upstream.reply(tool_calls=[FakeToolCall("toolu_1", "json_tool_call", pieces())])
+
+    async with reaching(behind(upstream, "anthropic/claude-3-haiku-20240307"), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await asked(model)
+
+    assert outcome == Answered(VALUE)
+
+
+@pytest.mark.parametrize("litellm_model", ["openai/fake", "azure/our-deployment", "hosted_vllm/fake"])
+async def test_a_json_object(upstream: FakeUpstream, litellm_model: str) -> None:
+    """A model that is not known to take a schema is asked for a JSON object, and reads the schema in the prompt."""
+    upstream.reply(*pieces())
+
+    async with reaching(behind(upstream, litellm_model)) as model:
+        _, outcome = await asked(model)
+
+    (request,) = upstream.requests
+    assert outcome == Answered(VALUE)
+    assert asks_for_schema(request.body) == {"response_format": {"type": "json_object"}}
+    assert request.body["messages"] == [
+        {"role": "system", "content": f"Plan.\n\n{INSTRUCTION}"},
+        {"role": "user", "content": "What now?"},
+    ]
+
+
+async def test_a_json_object_of_gemini(upstream: FakeUpstream) -> None:
+    """Its words for the same."""
+    upstream.reply(*pieces())
+
+    async with reaching(behind(upstream, "gemini/gemini-2.5-flash"), capabilities=JSON_OBJECT) as model:
+        _, outcome = await asked(model)
+
+    (request,) = upstream.requests
+    assert outcome == Answered(VALUE)
+    assert asks_for_schema(request.body) == {"response_mime_type": "application/json"}
+    assert request.body["system_instruction"] == {"parts": [{"text": f"Plan.\n\n{INSTRUCTION}"}]}
+
+
+@pytest.mark.parametrize("litellm_model", ["openai/fake", "hosted_vllm/fake", "anthropic/claude-3-haiku-20240307"])
+async def test_the_prompt_alone(upstream: FakeUpstream, litellm_model: str) -> None:
+    """A model that takes no JSON object either reads the schema in the prompt, and nothing else asks for it."""
+    upstream.reply(*pieces())
+
+    async with reaching(behind(upstream, litellm_model), lacks=JSON_OBJECT) as model:
+        _, outcome = await asked(model)
+
+    (request,) = upstream.requests
+    assert outcome == Answered(VALUE)
+    assert asks_for_schema(request.body) == {}
+    assert json.dumps(INSTRUCTION)[1:-1].encode() in request.raw
+
+
+async def test_a_json_object_is_refused_for_anthropic(upstream: FakeUpstream) -> None:
+    """Which is why its models are said to lack it: litellm would leave it out without a word."""
+    async with reaching(behind(upstream, "anthropic/claude-sonnet-4-5"), capabilities=JSON_OBJECT) as model:
+        with pytest.raises(UpstreamParameterUnsupported):
+            await asked(model)
+
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("litellm_model", SCHEMA_ON_THE_WIRE)
+async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str) -> None:
+    """The second request has the bad answer and what is wrong with it, asks as the first did, and both are counted."""
+    fenced = f"```json\n{json.dumps(VALUE)}\n```"
+    upstream.reply(fenced)
+    upstream.reply(*pieces())
+
+    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        events, outcome = await asked(model)
+
+    first, second = upstream.requests
+    finished = [event for event in events if isinstance(event, ModelCallFinished)]
+    said = "messages" if "messages" in first.body else "contents"
+    *before, shown, told = second.body[said]
+    assert outcome == Answered(VALUE)
+    assert asks_for_schema(first.body) == asks_for_schema(second.body)
+    assert before == first.body[said]
+    assert (shown["role"] in {"assistant", "model"}, told["role"]) == (True, "user")
+    assert json.dumps(fenced)[1:-1] in json.dumps(shown)
+    assert "That answer cannot be used. It is not JSON and nothing else." in json.dumps(told)
+    assert [event.purpose for event in finished] == [ModelCallPurpose.STEP, ModelCallPurpose.REPAIR]
+    assert all((event.usage.input_tokens, event.usage.output_tokens) == (11, 7) for event in finished)
+    assert all(event.usage.source is UsageSource.PROVIDER for event in finished)
+
+
+BAD: Final[dict[str, tuple[dict[str, Any], Flaw]]] = {
+    "not-json": ({"pieces": ["Let me think."]}, Flaw.NOT_JSON),
+    "fenced": ({"pieces": ["```json\n", json.dumps(VALUE), "\n```"]}, Flaw.NOT_JSON),
+    "extra-key": ({"pieces": [json.dumps(VALUE | {"mood": "glad"})]}, Flaw.WRONG_SHAPE),
+    "out-of-the-enum": ({"pieces": [json.dumps(VALUE | {"next_action": "sleep"})]}, Flaw.WRONG_SHAPE),
+    "empty": ({"pieces": [], "finish_reason": "stop"}, Flaw.EMPTY),
+    "cut": ({"pieces": pieces()[:1], "finish_reason": "length"}, Flaw.TRUNCATED),
+    "filtered": ({"pieces": pieces()[:1], "finish_reason": "content_filter"}, Flaw.FILTERED),
+    "tool-call": ({"pieces": [], "tool_calls": [FakeToolCall("c1", "search", "{}")]}, Flaw.WRONG_SHAPE),
+}
+"""Bad answers, by what the upstream replies, and their flaws."""
+
+
+@pytest.mark.parametrize("litellm_model", ["openai/fake", "hosted_vllm/fake", "anthropic/claude-sonnet-4-5"])
+@pytest.mark.parametrize(("reply", "flaw"), BAD.values(), ids=BAD)
+async def test_a_bad_answer_has_its_flaw(
+    upstream: FakeUpstream, litellm_model: str, reply: dict[str, Any], flaw: Flaw
+) -> None:
+    """On either wire, and after no more than one repair."""
+    options = dict(reply)
+    said = options.pop("pieces")
+    upstream.always.reply(*said, **options)
+
+    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await asked(model)
+
+    assert outcome.flaw is flaw
+    assert len(upstream.requests) == (2 if "".join(said) and flaw is not Flaw.FILTERED else 1)
+
+
+@pytest.mark.parametrize(
+    ("litellm_model", "flaw"),
+    [
+        pytest.param("openai/fake", Flaw.REFUSED, id="own wire"),
+        pytest.param("hosted_vllm/fake", Flaw.REFUSED, id="plain"),
+        pytest.param("anthropic/claude-sonnet-4-5", Flaw.FILTERED, id="anthropic"),
+    ],
+)
+async def test_a_refusal(upstream: FakeUpstream, litellm_model: str, flaw: Flaw) -> None:
+    """It is not repaired, in whatever words the protocol tells it."""
+    upstream.reply(refusal="I will not.")
+
+    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await asked(model)
+
+    assert outcome.flaw is flaw
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("litellm_model", ["openai/fake", "hosted_vllm/fake"])
+async def test_an_answer_without_end(upstream: FakeUpstream, litellm_model: str) -> None:
+    """The upstream is left when the answer is longer than any may be."""
+    upstream.hang_after(50)
+    upstream.reply(*pieces())
+
+    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        events, outcome = await asked(model, max_characters=200)
+        await upstream.disconnect()
+
+    first = next(event for event in events if isinstance(event, ModelCallFinished))
+    assert outcome == Answered(VALUE)
+    assert (first.finish_reason, first.usage.source) == (FinishReason.LENGTH, UsageSource.ESTIMATED)
+
+
+@pytest.mark.parametrize(
+    ("litellm_model", "info", "temperature", "limit"),
+    [
+        pytest.param("openai/gpt-4o-mini", {"capabilities": JSON_SCHEMA}, 0.0, "max_tokens", id="known"),
+        pytest.param("openai/fake", {}, None, "max_tokens", id="unknown"),
+        pytest.param(
+            "openai/gpt-5",
+            {"capabilities": JSON_SCHEMA | {Capability.REASONING}},
+            None,
+            "max_completion_tokens",
+            id="reasons",
+        ),
+    ],
+)
+async def test_the_temperature_on_the_wire(
+    upstream: FakeUpstream, litellm_model: str, info: dict[str, Any], temperature: float | None, limit: str
+) -> None:
+    """It is sent where it is known to be taken: others, such as gpt-5, would refuse the call for it."""
+    upstream.reply(*pieces())
+
+    async with reaching(behind(upstream, litellm_model), **info) as model:
+        _, outcome = await asked(model)
+
+    (request,) = upstream.requests
+    assert outcome == Answered(VALUE)
+    assert request.body.get("temperature") == temperature
+    assert request.body[limit] == 1024
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def behind_proxy() -> AsyncIterator[FakeUpstream]:
+    """The upstream behind the proxy."""
+    async with FakeUpstream() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def proxy(behind_proxy: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiteLLMProxy]:
+    """A LiteLLM proxy."""
+    running = LiteLLMProxy(tmp_path_factory.mktemp("litellm-proxy"), behind_proxy.api_base)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.kill()
+
+
+def in_proxy(proxy: LiteLLMProxy, name: str) -> Deployment:
+    """A model of the proxy."""
+    return a_deployment(
+        litellm_model=f"litellm_proxy/{name}", api_base=f"{proxy.base_url}/v1", api_key=Secret(SERVER_KEY)
+    )
+
+
+def chats(upstream: FakeUpstream) -> list[CapturedRequest]:
+    """The model calls that arrived: a proxy that has just started asks for the models by itself."""
+    return [request for request in upstream.requests if request.method == "POST"]
+
+
+@pytest.mark.parametrize("name", ["fake", "team/known"])
+async def test_the_schema_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream, name: str) -> None:
+    """The provider behind it gets just our schema, for models that LiteLLM knows and for others."""
+    behind_proxy.requests.clear()
+    behind_proxy.reply(*pieces())
+
+    async with reaching(in_proxy(proxy, name), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await asked(model)
+
+    (request,) = chats(behind_proxy)
+    assert outcome == Answered(VALUE)
+    assert asks_for_schema(request.body) == STRICT
+    assert request.body["temperature"] == 0.0
+
+
+async def test_a_json_object_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream) -> None:
+    """So does a model that the proxy says nothing of, in its prompt."""
+    behind_proxy.requests.clear()
+    behind_proxy.reply(*pieces())
+
+    async with reaching(in_proxy(proxy, "fake")) as model:
+        _, outcome = await asked(model)
+
+    (request,) = chats(behind_proxy)
+    assert outcome == Answered(VALUE)
+    assert asks_for_schema(request.body) == {"response_format": {"type": "json_object"}}
+    assert request.body["messages"][0] == {"role": "system", "content": f"Plan.\n\n{INSTRUCTION}"}
+
+
+async def test_the_repair_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream) -> None:
+    """Two requests arrive, and both are counted as the provider counted them."""
+    behind_proxy.requests.clear()
+    behind_proxy.reply("Sure!")
+    behind_proxy.reply(*pieces())
+
+    async with reaching(in_proxy(proxy, "fake"), capabilities=JSON_SCHEMA) as model:
+        events, outcome = await asked(model)
+
+    assert outcome == Answered(VALUE)
+    assert len(chats(behind_proxy)) == 2
+    assert [event.usage for event in events if isinstance(event, ModelCallFinished)] == [USAGE, USAGE]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def embedded() -> AsyncIterator[LiteLLMModel]:
+    """The adapter in front of the real embedded model."""
+    process = EmbeddedModel()
+    await process.start()
+    entry = EmbeddedEntry(process, context_tokens=4096)
+    model = LiteLLMModel(OneModel(entry.info(), entry.deployment()), WireLimits())
+    try:
+        yield model
+    finally:
+        await model.aclose()
+        await process.aclose()
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is the capital of France?", "Plan a trip to Rome and add up what it costs.", "yes", "{}", "ß\n\t\"'"],
+)
+async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, question: str) -> None:
+    """Its grammar binds it: the first answer is a value, whatever it says in it."""
+    schema = Schema[Any]("route", object_of(route=one_of(["direct", "reasoning"]), careful=BOOLEAN), dict)
+    call = a_call(messages=(a_message("You choose a route.", Role.SYSTEM), a_message(question)))
+
+    events = structured_events(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=False)
+    *told, outcome = [event async for event in events]
+
+    assert isinstance(outcome, Answered)
+    assert len(told) == 2
+
+
+async def test_the_embedded_model_and_a_long_string(embedded: LiteLLMModel) -> None:
+    """A schema does not end a string: a plan is a value, or was cut at the limit of its tokens."""
+    _, outcome = await asked(embedded, max_output_tokens=64)
+
+    assert isinstance(outcome, Answered) or outcome.flaw is Flaw.TRUNCATED
