@@ -26,6 +26,13 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 @pytest.fixture
+async def judge() -> AsyncIterator[FakeUpstream]:
+    """A fake upstream for the classifier's model alone."""
+    async with FakeUpstream() as fake:
+        yield fake
+
+
+@pytest.fixture
 async def running_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A real server on port 0, whose one model is the fake upstream."""
     async with serving_upstream(upstream) as running:

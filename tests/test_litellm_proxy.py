@@ -15,8 +15,8 @@ import pytest_asyncio
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ProxyEntry, token_hash
 from reasoning_grpc.telemetry import Telemetry, telemetry_plan
-from reasoning_grpc.types import Secret
-from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, usage_pb2
+from reasoning_grpc.types import Capability, Secret
+from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.litellm_proxy import FORBIDDEN_KEY, SERVER_KEY, UPSTREAM_KEY, VIRTUAL_KEY, LiteLLMProxy
 from tests.support.otlp import OtlpReceiver
@@ -88,6 +88,38 @@ async def failure(call: Any) -> CallFailed:
         await call
     assert UPSTREAM_SECRET not in str(failed.value)
     return CallFailed(failed.value)
+
+
+@pytest.mark.parametrize("capabilities", [frozenset({Capability.JSON_SCHEMA}), None], ids=["schema", "object"])
+async def test_a_classifier_behind_it(
+    proxy: LiteLLMProxy, upstream: FakeUpstream, capabilities: frozenset[Capability] | None
+) -> None:
+    """What the classifier is asked arrives at the provider as it was sent, and its answer decides."""
+    judge = model_entry(
+        f"{proxy.base_url}/v1",
+        "judge",
+        litellm_model="litellm_proxy/fake",
+        api_key=Secret(SERVER_KEY),
+        capabilities=capabilities,
+    )
+    upstream.reply(json.dumps({"route": "reasoning"}))
+
+    config = config_for(judge, proxy=ProxyEntry(base_url=proxy.base_url, api_key=Secret(SERVER_KEY)))
+    async with serving(config) as running:
+        request = a_wire_request(routing=routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_AUTO))
+        decision = await running.client().classify(request)
+
+    assert (decision.route, decision.source) == ("reasoning", routing_pb2.ROUTE_SOURCE_CLASSIFIER)
+    assert decision.classification.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
+    asked = upstream.requests[-1]  # before it, a proxy that has just started reads the models
+    form = asked.body["response_format"]
+    if capabilities is None:
+        assert form == {"type": "json_object"}
+    else:
+        assert (form["type"], form["json_schema"]["strict"]) == ("json_schema", True)
+        assert form["json_schema"]["schema"]["properties"] == {
+            "route": {"type": "string", "enum": ["passthrough", "reasoning"]}
+        }
 
 
 async def test_its_models_are_listed(running: RunningServer) -> None:

@@ -321,7 +321,7 @@ class BrokenEngine:
             yield StreamEvent("rsp_1", 1, 0.0, 1, ContentDelta("Hel"))
         raise self._fault()
 
-    async def classify(self, *_: object) -> RouteDecision:
+    async def classify(self, *_: object, **__: object) -> RouteDecision:
         """See `Engine.classify`."""
         raise self._fault()
 

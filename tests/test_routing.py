@@ -99,19 +99,41 @@ async def answered(running: RunningServer, asked: str | None, **fields: Any) -> 
     return Answered(complete.route, events[0].started.route, classify.route, by_rules.route)
 
 
-async def refused(running: RunningServer, asked: str | None, **fields: Any) -> AsyncIterator[CallFailed]:
-    """Asks every method the same; how each refuses."""
+def completing(running: RunningServer, asked: str | None, **fields: Any) -> tuple[Any, ...]:
+    """Calls of both methods that answer."""
     stub: Any = running.stub
     metadata = metadata_of(asked)
-    for call in (
+    return (
         stub.Complete(a_wire_request(**fields), metadata=metadata),
         stub.StreamComplete(a_stream_request(**fields), metadata=metadata).read(),
-        stub.Classify(a_classification(**fields), metadata=metadata),
-        stub.Classify(a_classification(rules_only=True, **fields), metadata=metadata),
-    ):
+    )
+
+
+def classifying(running: RunningServer, asked: str | None, **fields: Any) -> tuple[Any, ...]:
+    """Calls for the decision alone, in both ways."""
+    stub: Any = running.stub
+    metadata = metadata_of(asked)
+    return tuple(
+        stub.Classify(a_classification(rules_only=rules_only, **fields), metadata=metadata)
+        for rules_only in (False, True)
+    )
+
+
+async def failures_of(calls: tuple[Any, ...]) -> list[CallFailed]:
+    """How each of the calls is refused."""
+    failures: list[CallFailed] = []
+    for call in calls:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await call
-        yield CallFailed(failed.value)
+        failures.append(CallFailed(failed.value))
+    return failures
+
+
+async def refused(running: RunningServer, asked: str | None, **fields: Any) -> list[CallFailed]:
+    """Asks every method the same; how each refuses."""
+    return await failures_of(
+        (*completing(running, asked, **fields), *classifying(running, asked, **fields)),
+    )
 
 
 SERVED = [
@@ -168,7 +190,7 @@ async def test_the_decision_names_the_model_asked_for(upstream: FakeUpstream) ->
 
 NOT_SERVED = [
     pytest.param(wanted, asked_by, id=f"{asked_by} asks for {name}")
-    for name, wanted in {"reasoning": REASONING, "orchestration": ORCHESTRATION, "auto": AUTO}.items()
+    for name, wanted in {"reasoning": REASONING, "orchestration": ORCHESTRATION}.items()
     for asked_by in ("request", "metadata", "default")
 ]
 
@@ -177,7 +199,7 @@ NOT_SERVED = [
 async def test_a_mode_that_is_not_served_is_unimplemented(
     upstream: FakeUpstream, wanted: routing_pb2.RoutingMode.ValueType, asked_by: str
 ) -> None:
-    """Whoever asks for it, every method answers ROUTE_NOT_IMPLEMENTED with the decision in the details."""
+    """Whoever asks for it, ROUTE_NOT_IMPLEMENTED has the decision in the details; of REASONING `Classify` tells it."""
     name = routing_pb2.RoutingMode.Name(wanted).removeprefix("ROUTING_MODE_")
     fields = mode(wanted) if asked_by == "request" else {}
     asked = name.lower() if asked_by == "metadata" else None
@@ -185,7 +207,12 @@ async def test_a_mode_that_is_not_served_is_unimplemented(
     expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[asked_by](wanted)
 
     async with serving_upstream(upstream, **settings) as running:
-        failures = [failed async for failed in refused(running, asked, **fields)]
+        failures = await failures_of(completing(running, asked, **fields))
+        if wanted == REASONING:
+            told = [(await call).route for call in classifying(running, asked, **fields)]
+            assert told == [expected, expected]
+        else:
+            failures += await failures_of(classifying(running, asked, **fields))
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
@@ -199,7 +226,7 @@ async def test_a_mode_that_is_not_served_is_unimplemented(
 
 
 async def test_the_server_default_yields_to_the_request(upstream: FakeUpstream) -> None:
-    """A default mode that is not served does not stand in the way of who asks for another."""
+    """A default mode of AUTO does not stand in the way of who asks for another."""
     async with serving_upstream(upstream, default_mode=RoutingMode.AUTO) as running:
         by_field = await answered(running, None, **mode(PASSTHROUGH))
         by_header = await answered(running, "passthrough")
@@ -222,7 +249,7 @@ async def test_an_explicit_mode_is_not_silently_overridden(
     upstream: FakeUpstream, running_server: RunningServer, fields: dict[str, Any], wanted: Any
 ) -> None:
     """A shipped rule lets a mode pass that the request asks for by its field, though it is not served yet."""
-    failures = [failed async for failed in refused(running_server, None, **fields, **mode(wanted))]
+    failures = await failures_of(completing(running_server, None, **fields, **mode(wanted)))
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
@@ -236,7 +263,7 @@ async def test_reasoning_with_the_callers_tools_is_a_contradiction(
     upstream: FakeUpstream, running_server: RunningServer, asked: str | None
 ) -> None:
     """The agent cannot run them, so the request is refused and told which field to change."""
-    failures = [failed async for failed in refused(running_server, asked, **TOOLS, **mode(REASONING))]
+    failures = await refused(running_server, asked, **TOOLS, **mode(REASONING))
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
@@ -266,7 +293,7 @@ async def test_an_unknown_mode_in_metadata_is_invalid(
     upstream: FakeUpstream, running_server: RunningServer, asked: str, fields: dict[str, Any]
 ) -> None:
     """It is never ignored, even where something else would have decided."""
-    failures = [failed async for failed in refused(running_server, asked, **fields)]
+    failures = await refused(running_server, asked, **fields)
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
@@ -417,7 +444,6 @@ async def test_the_first_rule_that_matches_decides(routed: RunningServer) -> Non
     ("fields", "expected"),
     [
         pytest.param({"model": "big"}, "ours reasoning", id="a caller's rule"),
-        pytest.param(mode(AUTO), " auto", id="auto"),
         pytest.param(route("research"), " research", id="a route of the agent"),
     ],
 )

@@ -205,22 +205,36 @@ def test_what_is_wrong_is_named(name: str, tmp_path: Path) -> None:
     assert sorted(problems_of(tmp_path, text)) == sorted(expected)
 
 
-def test_a_classifier_is_not_served_yet(tmp_path: Path) -> None:
-    """An entry that nothing would follow is a problem, not a wish."""
-    config = read(tmp_path, '[classifier]\nmodel = "m"')
+PROMPTS: Final = {
+    "missing": (None, "is not a readable file of UTF-8 text"),
+    "not text": (b"\xff{routes}", "is not a readable file of UTF-8 text"),
+    "without the routes": (b"Which route?", "has no {routes}, where the routes are put in"),
+}
 
-    assert "classifier: this build does not serve it yet" in config_problems(config)
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_prompt_file_that_cannot_be_used(name: str, tmp_path: Path) -> None:
+    """What is wrong with it is told at start."""
+    content, problem = PROMPTS[name]
+    file = tmp_path / "prompt.txt"
+    if content is not None:
+        file.write_bytes(content)
+
+    config = read(tmp_path, f"[classifier]\nprompt_file = '{file}'")
+
+    assert config_problems(config) == [f"classifier.prompt_file: '{file}' {problem}"]
 
 
 def test_models_of_routes_and_rules_must_be_there(tmp_path: Path) -> None:
     """Each name that is no model is told with its place."""
     text = (
-        'embedded = "off"\n[models.m]\nlitellm_model = "openai/m"\n'
+        'embedded = "off"\n[models.m]\nlitellm_model = "openai/m"\n[classifier]\nmodel = "w"\n'
         '[routes.r]\nmode = "reasoning"\ndescription = "d"\nmodel = "x"\nmodels = { cost = "y", quality = "m" }\n'
     )
     rule = RULE.replace('route = "passthrough"', 'route = "passthrough", model = "z"')
 
     assert config_problems(read(tmp_path, text + rule)) == [
+        "classifier.model: 'w' is not a model",
         "routes.r.model: 'x' is not a model",
         "routes.r.models.cost: 'y' is not a model",
         "rules.r.then.model: 'z' is not a model",

@@ -95,7 +95,7 @@ async def test_heartbeats_fill_silence_and_lose_nothing() -> None:
         yield ContentDelta("b")
 
     seen: list[Event] = []
-    async for event in with_heartbeats(source(), 0.01):
+    async for event in with_heartbeats(source(), 0.01, Heartbeat):
         seen.append(event)
         if seen.count(Heartbeat()) == 2:
             go_on.set()
@@ -116,7 +116,7 @@ async def test_closing_heartbeats_closes_the_source() -> None:
         finally:
             closed.set()
 
-    events = with_heartbeats(source(), 0.01)
+    events = with_heartbeats(source(), 0.01, Heartbeat)
     assert await anext(events) == ContentDelta("a")
     assert await anext(events) == Heartbeat()
 
@@ -133,7 +133,7 @@ async def test_an_error_of_the_source_passes_through_heartbeats() -> None:
         yield ContentDelta("a")
         raise LookupError("broken")
 
-    events = with_heartbeats(source(), 10)
+    events = with_heartbeats(source(), 10, Heartbeat)
     await anext(events)
 
     with pytest.raises(LookupError, match="broken"):

@@ -20,6 +20,7 @@ from reasoning_grpc.events import (
     ModelCallStarted,
     ReasoningDelta,
     ToolCallDelta,
+    UnshownDelta,
 )
 from reasoning_grpc.ledger import Ledger
 from reasoning_grpc.model import LanguageModel, ModelCall
@@ -27,7 +28,6 @@ from reasoning_grpc.structured import (
     BOOLEAN,
     STRING,
     Answered,
-    Flaw,
     Schema,
     Unanswered,
     array_of,
@@ -36,6 +36,7 @@ from reasoning_grpc.structured import (
     structured_events,
 )
 from reasoning_grpc.types import (
+    AnswerFlaw,
     Capability,
     FinishReason,
     ModelCallPurpose,
@@ -107,7 +108,7 @@ def texts(call: ModelCall) -> list[tuple[Role, str]]:
     ],
 )
 async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None:
-    """It takes one call, whose events go up without its deltas."""
+    """It takes one call, whose deltas go up only to be counted."""
     model = ScriptedModel(answering(*pieces))
 
     events, outcome = await told(model)
@@ -115,6 +116,7 @@ async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None
     assert outcome == Answered(Choice("direct", "It is short."))
     assert events == [
         ModelCallStarted(ROUTING, "fake"),
+        *(UnshownDelta(piece if isinstance(piece, str) else "{} is not it") for piece in pieces),
         ModelCallFinished(ROUTING, "fake", 1, FinishReason.STOP, "stop", USAGE, 0.25),
     ]
 
@@ -126,64 +128,67 @@ async def test_a_value_that_ends_at_the_limit() -> None:
     assert isinstance(outcome, Answered)
 
 
-MENDABLE: Final[dict[str, tuple[tuple[str | Delta, ...], Flaw, str]]] = {
-    "words": (("I would say direct.",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+MENDABLE: Final[dict[str, tuple[tuple[str | Delta, ...], AnswerFlaw, str]]] = {
+    "words": (("I would say direct.",), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
     "refusal-in-words": (
         ("I'm sorry, but I can't help with that.",),
-        Flaw.NOT_JSON,
+        AnswerFlaw.NOT_JSON,
         "It is not JSON and nothing else.",
     ),
-    "fence": ((f"```json\n{GOOD}\n```",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
-    "words-before": ((f"Sure: {GOOD}",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
-    "words-after": ((f"{GOOD} Done.",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
-    "twice": ((GOOD + GOOD,), Flaw.NOT_JSON, "It is not JSON and nothing else."),
-    "single-quotes": (("{'route': 'direct', 'reason': ''}",), Flaw.NOT_JSON, "It is not JSON and nothing else."),
-    "not-a-number": (('{"route": NaN, "reason": ""}',), Flaw.NOT_JSON, "It is not JSON and nothing else."),
+    "fence": ((f"```json\n{GOOD}\n```",), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
+    "words-before": ((f"Sure: {GOOD}",), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
+    "words-after": ((f"{GOOD} Done.",), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
+    "twice": ((GOOD + GOOD,), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
+    "single-quotes": (("{'route': 'direct', 'reason': ''}",), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
+    "not-a-number": (('{"route": NaN, "reason": ""}',), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
     "lone-surrogate": (
         ('{"route": "direct", "reason": "\\ud83d"}',),
-        Flaw.NOT_JSON,
+        AnswerFlaw.NOT_JSON,
         "It is not JSON and nothing else.",
     ),
-    "too-deep": (("[" * 100_000,), Flaw.TRUNCATED, "It was too long, and cut."),
-    "deep": (("[" * 20_000,), Flaw.NOT_JSON, "It is not JSON and nothing else."),
-    "null": (("null",), Flaw.WRONG_SHAPE, "It is no object."),
-    "array": ((f"[{GOOD}]",), Flaw.WRONG_SHAPE, "It is no object."),
-    "string": ((json.dumps(GOOD),), Flaw.WRONG_SHAPE, "It is no object."),
+    "too-deep": (("[" * 100_000,), AnswerFlaw.TRUNCATED, "It was too long, and cut."),
+    "deep": (("[" * 20_000,), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
+    "null": (("null",), AnswerFlaw.WRONG_SHAPE, "It is no object."),
+    "array": ((f"[{GOOD}]",), AnswerFlaw.WRONG_SHAPE, "It is no object."),
+    "string": ((json.dumps(GOOD),), AnswerFlaw.WRONG_SHAPE, "It is no object."),
     "extra-key": (
         ('{"route": "direct", "reason": "", "x": 1}',),
-        Flaw.WRONG_SHAPE,
+        AnswerFlaw.WRONG_SHAPE,
         "It has a member that is not allowed.",
     ),
-    "missing-key": (('{"route": "direct"}',), Flaw.WRONG_SHAPE, "It has no reason."),
-    "misspelt-key": (('{"Route": "direct", "reason": ""}',), Flaw.WRONG_SHAPE, "It has no route."),
+    "missing-key": (('{"route": "direct"}',), AnswerFlaw.WRONG_SHAPE, "It has no reason."),
+    "misspelt-key": (('{"Route": "direct", "reason": ""}',), AnswerFlaw.WRONG_SHAPE, "It has no route."),
     "label-out-of-the-enum": (
         ('{"route": "agent", "reason": ""}',),
-        Flaw.WRONG_SHAPE,
+        AnswerFlaw.WRONG_SHAPE,
         "It.route is none of the values allowed.",
     ),
     "label-in-another-case": (
         ('{"route": "Direct", "reason": ""}',),
-        Flaw.WRONG_SHAPE,
+        AnswerFlaw.WRONG_SHAPE,
         "It.route is none of the values allowed.",
     ),
-    "label-null": (('{"route": null, "reason": ""}',), Flaw.WRONG_SHAPE, "It.route is no string."),
-    "number-for-string": (('{"route": "direct", "reason": 1}',), Flaw.WRONG_SHAPE, "It.reason is no string."),
-    "text-and-tool-call": ((GOOD, ToolCallDelta("c1", 0, "f", "{}")), Flaw.WRONG_SHAPE, "It calls a tool."),
+    "label-null": (('{"route": null, "reason": ""}',), AnswerFlaw.WRONG_SHAPE, "It.route is no string."),
+    "number-for-string": (('{"route": "direct", "reason": 1}',), AnswerFlaw.WRONG_SHAPE, "It.reason is no string."),
+    "text-and-tool-call": ((GOOD, ToolCallDelta("c1", 0, "f", "{}")), AnswerFlaw.WRONG_SHAPE, "It calls a tool."),
 }
 """Answers that a model can see to be wrong, their flaws, and what it is told."""
 
-FINAL: Final[dict[str, tuple[Script, Flaw]]] = {
-    "empty": (answering(), Flaw.EMPTY),
-    "white-space": (answering(" \n"), Flaw.EMPTY),
-    "reasoning-alone": (answering(ReasoningDelta(GOOD)), Flaw.EMPTY),
-    "reasoning-to-the-limit": (answering(ReasoningDelta("hm"), finish_reason=FinishReason.LENGTH), Flaw.TRUNCATED),
-    "refusal": (answering(ContentDelta("I will not.", refusal=True)), Flaw.REFUSED),
-    "refusal-after-json": (answering(GOOD, ContentDelta("No.", refusal=True)), Flaw.REFUSED),
-    "filter": (answering(GOOD[:9], finish_reason=FinishReason.CONTENT_FILTER), Flaw.FILTERED),
-    "filter-after-json": (answering(GOOD, finish_reason=FinishReason.CONTENT_FILTER), Flaw.FILTERED),
+FINAL: Final[dict[str, tuple[Script, AnswerFlaw]]] = {
+    "empty": (answering(), AnswerFlaw.EMPTY),
+    "white-space": (answering(" \n"), AnswerFlaw.EMPTY),
+    "reasoning-alone": (answering(ReasoningDelta(GOOD)), AnswerFlaw.EMPTY),
+    "reasoning-to-the-limit": (
+        answering(ReasoningDelta("hm"), finish_reason=FinishReason.LENGTH),
+        AnswerFlaw.TRUNCATED,
+    ),
+    "refusal": (answering(ContentDelta("I will not.", refusal=True)), AnswerFlaw.REFUSED),
+    "refusal-after-json": (answering(GOOD, ContentDelta("No.", refusal=True)), AnswerFlaw.REFUSED),
+    "filter": (answering(GOOD[:9], finish_reason=FinishReason.CONTENT_FILTER), AnswerFlaw.FILTERED),
+    "filter-after-json": (answering(GOOD, finish_reason=FinishReason.CONTENT_FILTER), AnswerFlaw.FILTERED),
     "tool-call": (
         answering(ToolCallDelta("c1", 0, "f", GOOD), finish_reason=FinishReason.TOOL_CALLS),
-        Flaw.WRONG_SHAPE,
+        AnswerFlaw.WRONG_SHAPE,
     ),
 }
 """Answers of which nothing is to be shown, or that are the model's last word."""
@@ -212,7 +217,7 @@ async def test_a_bad_answer_is_repaired(pieces: tuple[str | Delta, ...], problem
 
 
 @pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
-async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: Flaw, problem: str) -> None:
+async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
     """A second bad answer is the outcome, with its own flaw."""
     model = ScriptedModel(answering("oh"), answering(*pieces))
 
@@ -223,7 +228,7 @@ async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: Flaw, 
 
 
 @pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
-async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: Flaw, problem: str) -> None:
+async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
     """The first bad answer is the outcome."""
     events, outcome = await told(ScriptedModel(answering(*pieces)), repair=False)
 
@@ -232,7 +237,7 @@ async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: Flaw, probl
 
 
 @pytest.mark.parametrize(("script", "flaw"), FINAL.values(), ids=FINAL)
-async def test_an_answer_that_is_not_repaired(script: Script, flaw: Flaw) -> None:
+async def test_an_answer_that_is_not_repaired(script: Script, flaw: AnswerFlaw) -> None:
     """Where there is nothing to show, or the model declined, it is not asked again."""
     events, outcome = await told(ScriptedModel(script))
 
@@ -280,7 +285,7 @@ async def test_what_is_within(answer: Any, problem: str) -> None:
     """Objects in arrays are checked as strictly, and the model is told the place."""
     _, outcome = await told(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=False)
 
-    assert outcome == (Unanswered(Flaw.WRONG_SHAPE, problem) if problem else Answered(answer))
+    assert outcome == (Unanswered(AnswerFlaw.WRONG_SHAPE, problem) if problem else Answered(answer))
 
 
 def test_the_schema_is_minimal_and_strict() -> None:
@@ -471,7 +476,7 @@ async def test_json_over_the_limit_is_cut() -> None:
     """What was read of a longer answer is no answer, even if it is JSON."""
     _, outcome = await told(ScriptedModel(answering(GOOD + " ", "!")), max_characters=len(GOOD), repair=False)
 
-    assert outcome.flaw is Flaw.TRUNCATED
+    assert outcome.flaw is AnswerFlaw.TRUNCATED
 
 
 async def test_both_calls_are_accounted() -> None:
@@ -485,13 +490,13 @@ async def test_both_calls_are_accounted() -> None:
 
     events, _ = await told(ScriptedModel(answering("oh"), answering(GOOD)))
     for event in events:
-        ledger.note(event)
+        ledger.enter(event)
 
     completed = ledger.completed()
     assert [(entry.call, entry.purpose) for entry in completed.model_calls] == [(1, ROUTING), (2, REPAIR)]
     assert completed.usage == USAGE + USAGE
     assert [attempt.call for attempt in completed.attempts] == [1, 2]
-    assert (ledger.content_characters, ledger.anything_sent) == (0, False)
+    assert (ledger.content_characters, ledger.anything_sent, completed.timings.first_token_seconds) == (0, False, None)
 
 
 async def test_attempts_go_up() -> None:
@@ -546,6 +551,7 @@ async def test_a_cancel_closes_the_call() -> None:
     model = ScriptedModel((ContentDelta("{"), asyncio.Event()))
     events = structured_events(model, a_call(), CHOICE, ROUTING, a_context())
     assert isinstance(await anext(events), ModelCallStarted)
+    assert isinstance(await anext(events), UnshownDelta)
     waiting = asyncio.ensure_future(anext(events))
     await model.waits.wait()
 

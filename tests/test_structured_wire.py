@@ -18,7 +18,6 @@ from reasoning_grpc.structured import (
     BOOLEAN,
     STRING,
     Answered,
-    Flaw,
     Schema,
     array_of,
     object_of,
@@ -26,6 +25,7 @@ from reasoning_grpc.structured import (
     structured_events,
 )
 from reasoning_grpc.types import (
+    AnswerFlaw,
     Caller,
     Capability,
     Deployment,
@@ -272,15 +272,15 @@ async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str
     assert all(event.usage.source is UsageSource.PROVIDER for event in finished)
 
 
-BAD: Final[dict[str, tuple[dict[str, Any], Flaw]]] = {
-    "not-json": ({"pieces": ["Let me think."]}, Flaw.NOT_JSON),
-    "fenced": ({"pieces": ["```json\n", json.dumps(VALUE), "\n```"]}, Flaw.NOT_JSON),
-    "extra-key": ({"pieces": [json.dumps(VALUE | {"mood": "glad"})]}, Flaw.WRONG_SHAPE),
-    "out-of-the-enum": ({"pieces": [json.dumps(VALUE | {"next_action": "sleep"})]}, Flaw.WRONG_SHAPE),
-    "empty": ({"pieces": [], "finish_reason": "stop"}, Flaw.EMPTY),
-    "cut": ({"pieces": pieces()[:1], "finish_reason": "length"}, Flaw.TRUNCATED),
-    "filtered": ({"pieces": pieces()[:1], "finish_reason": "content_filter"}, Flaw.FILTERED),
-    "tool-call": ({"pieces": [], "tool_calls": [FakeToolCall("c1", "search", "{}")]}, Flaw.WRONG_SHAPE),
+BAD: Final[dict[str, tuple[dict[str, Any], AnswerFlaw]]] = {
+    "not-json": ({"pieces": ["Let me think."]}, AnswerFlaw.NOT_JSON),
+    "fenced": ({"pieces": ["```json\n", json.dumps(VALUE), "\n```"]}, AnswerFlaw.NOT_JSON),
+    "extra-key": ({"pieces": [json.dumps(VALUE | {"mood": "glad"})]}, AnswerFlaw.WRONG_SHAPE),
+    "out-of-the-enum": ({"pieces": [json.dumps(VALUE | {"next_action": "sleep"})]}, AnswerFlaw.WRONG_SHAPE),
+    "empty": ({"pieces": [], "finish_reason": "stop"}, AnswerFlaw.EMPTY),
+    "cut": ({"pieces": pieces()[:1], "finish_reason": "length"}, AnswerFlaw.TRUNCATED),
+    "filtered": ({"pieces": pieces()[:1], "finish_reason": "content_filter"}, AnswerFlaw.FILTERED),
+    "tool-call": ({"pieces": [], "tool_calls": [FakeToolCall("c1", "search", "{}")]}, AnswerFlaw.WRONG_SHAPE),
 }
 """Bad answers, by what the upstream replies, and their flaws."""
 
@@ -288,7 +288,7 @@ BAD: Final[dict[str, tuple[dict[str, Any], Flaw]]] = {
 @pytest.mark.parametrize("litellm_model", ["openai/fake", "hosted_vllm/fake", "anthropic/claude-sonnet-4-5"])
 @pytest.mark.parametrize(("reply", "flaw"), BAD.values(), ids=BAD)
 async def test_a_bad_answer_has_its_flaw(
-    upstream: FakeUpstream, litellm_model: str, reply: dict[str, Any], flaw: Flaw
+    upstream: FakeUpstream, litellm_model: str, reply: dict[str, Any], flaw: AnswerFlaw
 ) -> None:
     """On either wire, and after no more than one repair."""
     options = dict(reply)
@@ -299,18 +299,18 @@ async def test_a_bad_answer_has_its_flaw(
         _, outcome = await asked(model)
 
     assert outcome.flaw is flaw
-    assert len(upstream.requests) == (2 if "".join(said) and flaw is not Flaw.FILTERED else 1)
+    assert len(upstream.requests) == (2 if "".join(said) and flaw is not AnswerFlaw.FILTERED else 1)
 
 
 @pytest.mark.parametrize(
     ("litellm_model", "flaw"),
     [
-        pytest.param("openai/fake", Flaw.REFUSED, id="own wire"),
-        pytest.param("hosted_vllm/fake", Flaw.REFUSED, id="plain"),
-        pytest.param("anthropic/claude-sonnet-4-5", Flaw.FILTERED, id="anthropic"),
+        pytest.param("openai/fake", AnswerFlaw.REFUSED, id="own wire"),
+        pytest.param("hosted_vllm/fake", AnswerFlaw.REFUSED, id="plain"),
+        pytest.param("anthropic/claude-sonnet-4-5", AnswerFlaw.FILTERED, id="anthropic"),
     ],
 )
-async def test_a_refusal(upstream: FakeUpstream, litellm_model: str, flaw: Flaw) -> None:
+async def test_a_refusal(upstream: FakeUpstream, litellm_model: str, flaw: AnswerFlaw) -> None:
     """It is not repaired, in whatever words the protocol tells it."""
     upstream.reply(refusal="I will not.")
 
@@ -472,4 +472,4 @@ async def test_the_embedded_model_and_a_long_string(embedded: LiteLLMModel) -> N
     """A schema does not end a string: a plan is a value, or was cut at the limit of its tokens."""
     _, outcome = await asked(embedded, max_output_tokens=64)
 
-    assert isinstance(outcome, Answered) or outcome.flaw is Flaw.TRUNCATED
+    assert isinstance(outcome, Answered) or outcome.flaw is AnswerFlaw.TRUNCATED

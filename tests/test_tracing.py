@@ -20,7 +20,7 @@ from reasoning_grpc import genai
 from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.config import CallerEntry, Config, token_hash
+from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, token_hash
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.events import Started, StreamEvent
 from reasoning_grpc.interceptors import CallInterceptor
@@ -29,7 +29,7 @@ from reasoning_grpc.server_spans import ServerSpans
 from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry, telemetry_plan
 from reasoning_grpc.types import RouteDecision, RouteSource, RoutingMode
-from reasoning_grpc.v1 import classification_pb2, completion_pb2, models_pb2
+from reasoning_grpc.v1 import classification_pb2, completion_pb2, models_pb2, routing_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,
     add_ReasoningServiceServicer_to_server,
@@ -40,6 +40,7 @@ from tests.support.serving import (
     UPSTREAM_KEY,
     RunningServer,
     config_for,
+    judging_config,
     model_entry,
     proxy_entry,
     serving,
@@ -66,6 +67,8 @@ CALLERS_SPAN: Final = "b7ad6b7169203331"
 TRACEPARENT: Final = f"00-{TRACE_ID}-{CALLERS_SPAN}-01"
 TRACESTATE: Final = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"
 TRACED: Final = (("traceparent", TRACEPARENT), ("tracestate", TRACESTATE))
+
+AUTO: Final[dict[str, Any]] = {"routing": routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_AUTO)}
 
 Tracing = Callable[[Config], AbstractAsyncContextManager[RunningServer]]
 
@@ -143,7 +146,7 @@ def rpc(method: str, code: int, **ours: Any) -> dict[str, Any]:
     }
 
 
-ROUTED: Final = {"model": "fake", "mode": "PASSTHROUGH", "route_source": "DEFAULT"}
+ROUTED: Final = {"model": "fake", "route": "passthrough", "mode": "PASSTHROUGH", "route_source": "DEFAULT"}
 ANSWERED: Final = {
     **ROUTED,
     "events": 4,
@@ -426,6 +429,60 @@ async def test_a_fallback_is_a_span_of_its_own_model(
     assert (first.status, second.status) == (("ERROR", "UPSTREAM_UNREACHABLE"), ("UNSET", ""))
     assert second.attributes["gen_ai.provider.name"] == "litellm_proxy"
     assert call.attributes["reasoning_grpc.model"] == "second"
+
+
+async def test_a_classification_is_a_span(
+    tracing: Tracing, receiver: OtlpReceiver, upstream: FakeUpstream, judge: FakeUpstream
+) -> None:
+    """What the classifier's model is asked is a child of it, and goes on with the trace from there."""
+    judge.reply('{"route": "passthrough"}')
+
+    async with tracing(judging_config(upstream, judge)) as running:
+        await running.client().complete(a_wire_request(text=PROMPT, **AUTO))
+
+        call, classify = await only(receiver, COMPLETE), await only(receiver, "classify")
+        asked, answered = await only(receiver, "chat judge"), await only(receiver, CHAT)
+    assert (classify.kind, classify.parent_id, classify.status) == ("INTERNAL", call.span_id, ("UNSET", ""))
+    assert classify.attributes == {
+        "reasoning_grpc.route": "passthrough",
+        "reasoning_grpc.classifier_model": "judge",
+    }
+    assert (asked.parent_id, answered.parent_id) == (classify.span_id, call.span_id)
+    assert asked.is_told_in(judge.requests[0].headers)
+    assert answered.is_told_in(upstream.requests[0].headers)
+    assert call.attributes["reasoning_grpc.route_source"] == "CLASSIFIER"
+    assert PROMPT not in str(receiver.spans)
+
+
+@pytest.mark.parametrize(
+    ("misbehave", "timeout_seconds", "failure_of_call", "cause"),
+    [
+        pytest.param(lambda fake: fake.always.reply("Hm."), 60, ("UNSET", ""), "NOT_JSON", id="nonsense"),
+        pytest.param(lambda fake: fake.hang(), 0.2, ("ERROR", "DEADLINE_EXCEEDED"), "UPSTREAM_TIMEOUT", id="late"),
+    ],
+)
+async def test_a_classifier_that_fails_is_told(
+    tracing: Tracing,
+    receiver: OtlpReceiver,
+    upstream: FakeUpstream,
+    judge: FakeUpstream,
+    misbehave: Any,
+    timeout_seconds: float,
+    failure_of_call: tuple[str, str],
+    cause: str,
+) -> None:
+    """Its span has the cause, and is no error: the call goes on."""
+    misbehave(judge)
+    entry = ClassifierEntry(model="judge", timeout_seconds=timeout_seconds)
+
+    async with tracing(judging_config(upstream, judge, classifier=entry)) as running:
+        await running.client().complete(a_wire_request(**AUTO))
+
+        call, classify = await only(receiver, COMPLETE), await only(receiver, "classify")
+        asked = (await receiver.named("chat judge", 2 if cause == "NOT_JSON" else 1))[0]
+    assert (call.status, classify.status, asked.status) == (("UNSET", ""), ("UNSET", ""), failure_of_call)
+    assert classify.attributes["reasoning_grpc.classifier_failure"] == cause
+    assert call.attributes["reasoning_grpc.classifier_failure"] == cause
 
 
 @pytest.mark.parametrize(

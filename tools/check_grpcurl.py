@@ -72,6 +72,15 @@ CASES = (
         metadata=("x-routing-mode: passthrough",),
     ),
     Case(
+        "Classify by the classifier",
+        f"{SERVICE}/Classify",
+        {"request": {**QUESTION, "routing": {"mode": "ROUTING_MODE_AUTO"}}},
+        lambda answers: (
+            answers[0]["route"]["source"] == "ROUTE_SOURCE_CLASSIFIER"
+            and answers[0]["route"]["classification"]["usage"]["source"] == "USAGE_SOURCE_PROVIDER"
+        ),
+    ),
+    Case(
         "ListModels",
         f"{SERVICE}/ListModels",
         {},

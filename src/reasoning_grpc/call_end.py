@@ -8,7 +8,7 @@ import grpc
 from opentelemetry.trace import Span, get_current_span
 
 from reasoning_grpc.tracing import ERROR_TYPE, PREFIX, mark_failed
-from reasoning_grpc.types import CallContext
+from reasoning_grpc.types import CallContext, RouteDecision
 
 _STATUS_CODE: Final = "rpc.grpc.status_code"
 _FAILURES: Final = frozenset(
@@ -62,11 +62,7 @@ def _facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, 
         "attempts": len(report.attempts) or None,
     }
     if report.route is not None:
-        facts |= {
-            "mode": report.route.mode.value,
-            "route_source": report.route.source.value,
-            "rule_id": report.route.rule_id or None,
-        }
+        facts |= _facts_of_route(report.route)
     if report.finish_reason is not None:
         facts["finish_reason"] = report.finish_reason.value
     if report.usage is not None:
@@ -78,3 +74,15 @@ def _facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, 
     if report.cost is not None:
         facts["cost_nano_usd"] = report.cost.total_nano_usd
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _facts_of_route(route: RouteDecision) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "route": route.route,
+        "mode": route.mode.value,
+        "route_source": route.source.value,
+        "rule_id": route.rule_id or None,
+    }
+    if route.classification is not None:
+        facts["classifier_failure"] = route.classification.failure or route.classification.flaw
+    return facts

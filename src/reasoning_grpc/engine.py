@@ -2,21 +2,24 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.events import (
     Completed,
     Event,
+    Heartbeat,
+    ModelCallFailed,
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
     Started,
     StreamEvent,
+    UnshownDelta,
 )
-from reasoning_grpc.ledger import Ledger
+from reasoning_grpc.ledger import Entry, Ledger
 from reasoning_grpc.model import LanguageModel
 from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.models.table import ModelTable
@@ -53,38 +56,31 @@ class Engine:
 
         Raises ReasoningError; it carries its progress when an upstream was reached.
         """
-        ledger = Ledger(
-            response_id=f"rsp_{uuid.uuid4().hex}",
-            arrived=context.arrived,
-            clock=asyncio.get_running_loop().time,
-            prices_of=lambda model: self._table.describe(model).prices,
-        )
-        events = _wanted(self._events(request, context, ledger), request)
+        ledger = self._ledger(context)
+        entries = _wanted(self._entries(request, context, ledger), request)
         if heartbeat_seconds is not None:
-            events = with_heartbeats(events, heartbeat_seconds)
-        sequence = 0
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    stamped = StreamEvent(ledger.response_id, sequence, ledger.elapsed_seconds(), ledger.calls, event)
-                    sequence += 1
+            entries = with_heartbeats(entries, heartbeat_seconds, lambda: ledger.enter(Heartbeat()))
+        with _accounting(ledger, context):
+            async with aclosing(entries):
+                async for entry in entries:
+                    stamped = ledger.stamped(entry)
                     handed_over = ledger.clock()
                     yield stamped
                     ledger.read_by_client(ledger.clock() - handed_over)
-        except BaseException as error:
-            progress = ledger.interrupted(error, sequence - 1)
-            if isinstance(error, ReasoningError):
-                error.progress = progress
-            if progress is not None:
-                context.report.usage, context.report.cost = progress.usage, progress.cost
-            raise
-        finally:
-            context.report.events = sequence
-            context.report.attempts = tuple(ledger.attempts)
 
-    async def classify(self, request: CompletionRequest, context: CallContext) -> RouteDecision:
-        """How `run` would route this request, by the same code; raises what goes wrong in deciding."""
-        decision, _ = await self._decide(request, context)
+    async def classify(
+        self, request: CompletionRequest, context: CallContext, *, rules_only: bool = False
+    ) -> RouteDecision:
+        """How `run` would route this request, by the same code; raises what goes wrong in deciding.
+
+        With `rules_only` no model is asked: where one would have been, the mode is AUTO.
+        """
+        ledger = self._ledger(context)
+        with _accounting(ledger, context):
+            decision, _ = await self._decided(request, context, ledger, ledger.enter, rules_only=rules_only)
+            if decision.mode is RoutingMode.ORCHESTRATION:
+                raise RouteNotImplemented(decision)
+        context.report.usage, context.report.cost = ledger.usage(), ledger.cost()
         return decision
 
     async def models(
@@ -93,44 +89,83 @@ class Engine:
         """A page of the models that the caller may use. Raises InvalidRequest for a bad token, and ModelsNotListed."""
         return await self._table.page(model_filter, page_size, page_token, context.caller)
 
-    async def _decide(self, request: CompletionRequest, context: CallContext) -> tuple[RouteDecision, tuple[str, ...]]:
+    def _ledger(self, context: CallContext) -> Ledger:
+        return Ledger(
+            response_id=f"rsp_{uuid.uuid4().hex}",
+            arrived=context.arrived,
+            clock=asyncio.get_running_loop().time,
+            prices_of=lambda model: self._table.describe(model).prices,
+        )
+
+    async def _decided(
+        self,
+        request: CompletionRequest,
+        context: CallContext,
+        ledger: Ledger,
+        hear: Callable[[Event], object],
+        *,
+        rules_only: bool = False,
+    ) -> tuple[RouteDecision, tuple[str, ...]]:
         """The decision, and the models to fall back on."""
-        decision = await self._router.decide(request, context)
-        model = await self._table.chosen(replace(request, model=decision.model), context.caller)
-        decision = replace(decision, model=model.name)
-        fallbacks = self._table.fallbacks(request, model, context.caller)
-        context.report.route, context.report.model = decision, decision.model
-        context.report.labels = request.labels
+        decision = await self._router.decide(request, context, hear, rules_only=rules_only)
+        if decision.classification is not None:
+            classification = replace(decision.classification, usage=ledger.usage(), cost=ledger.cost())
+            decision = replace(decision, classification=classification)
+        ledger.routed()
+        report = context.report
+        report.route, report.model, report.labels = decision, decision.model, request.labels
+        if decision.mode is RoutingMode.AUTO:
+            return decision, ()
+        return decision, self._table.fallbacks(request, self._table.describe(decision.model), context.caller)
+
+    async def _entries(
+        self, request: CompletionRequest, context: CallContext, ledger: Ledger
+    ) -> AsyncGenerator[Entry, None]:
+        """Every event, wanted or not, entered into the ledger when it happened."""
+        heard: list[Entry] = []
+        decision, fallbacks = await self._decided(
+            request, context, ledger, lambda event: heard.append(ledger.enter(event))
+        )
         if decision.mode not in SERVED_MODES:
             raise RouteNotImplemented(decision)
-        return decision, fallbacks
-
-    async def _events(
-        self, request: CompletionRequest, context: CallContext, ledger: Ledger
-    ) -> AsyncGenerator[Event, None]:
-        """Every event, wanted or not, each entered into the ledger."""
-        decision, fallbacks = await self._decide(request, context)
         self._table.check_taken(request, decision.model)
         taking = self._table.taking(request, fallbacks)
-        call = answering_call(request, decision.model, taking)
-        ledger.routed(self._model.count_tokens(call))
         changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, taking))
-        yield Started(decision, decision.model, context.trace_id, changed)
+        yield ledger.enter(Started(decision, decision.model, context.trace_id, changed))
+        for entry in heard:
+            yield entry
+        call = answering_call(request, decision.model, taking)
         async with aclosing(events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)) as events:
             async for event in events:
-                ledger.note(event)
-                yield event
+                yield ledger.enter(event)
         completed = ledger.completed()
         _report(completed, context)
-        yield completed
+        yield ledger.enter(completed)
 
 
-async def _wanted(events: AsyncGenerator[Event, None], request: CompletionRequest) -> AsyncGenerator[Event, None]:
-    """Those events that the request asked for. Owns `events`: closing this generator closes it."""
-    async with aclosing(events):
-        async for event in events:
-            if _is_wanted(event, request):
-                yield event
+@contextmanager
+def _accounting(ledger: Ledger, context: CallContext) -> Iterator[None]:
+    """Tells what was used, however this ends: an error of ours carries it, and the log has it."""
+    try:
+        yield
+    except BaseException as error:
+        progress = ledger.interrupted(error)
+        if isinstance(error, ReasoningError):
+            error.progress = progress
+        if progress is not None:
+            context.report.usage, context.report.cost = progress.usage, progress.cost
+        raise
+    finally:
+        context.report.events = ledger.events
+        context.report.attempts = tuple(ledger.attempts)
+
+
+async def _wanted(entries: AsyncGenerator[Entry, None], request: CompletionRequest) -> AsyncGenerator[Entry, None]:
+    """Those events that the request asked for. Owns `entries`: closing this generator closes it."""
+    async with aclosing(entries):
+        async for entry in entries:
+            if _is_wanted(entry.event, request):
+                yield entry
 
 
 def _model_changed(asked: str, decision: RouteDecision) -> tuple[EffectiveSetting, ...]:
@@ -150,8 +185,10 @@ def _is_wanted(event: Event, request: CompletionRequest) -> bool:
     match event:
         case ReasoningDelta():
             return request.reasoning.include
-        case ModelCallStarted() | ModelCallFinished():
+        case ModelCallStarted() | ModelCallFinished() | ModelCallFailed():
             return request.include.model_calls
+        case UnshownDelta():
+            return False
         case _:
             return True
 

@@ -6,7 +6,7 @@ upstream gave a finish reason. The engine yields `StreamEvent`s, each around an
 `Event`: `Started` first, `Completed` last and only when all went well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reasoning_grpc.types import (
     Attempt,
@@ -71,6 +71,13 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class UnshownDelta:
+    """A piece of what a model answered to ourselves: nobody is shown it, but it is paid for."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptSwitched:
     """An attempt at a model call failed before its first delta; another follows after `delay_seconds`."""
 
@@ -119,6 +126,8 @@ class ModelCallStarted:
     purpose: ModelCallPurpose
     model: str
     attempt: int = 1
+    input_tokens: int = field(default=0, compare=False)
+    """About so many; what counts if nobody else counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +141,22 @@ class ModelCallFinished:
     provider_finish_reason: str
     usage: Usage
     upstream_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallFailed:
+    """A model call failed, and the answer does without it."""
+
+    purpose: ModelCallPurpose
+    model: str
+    attempt: int
+    failure: str
+    """The reason of the error."""
+    http_status: int = 0
+    reached: bool = True
+    """Whether the upstream got the request, so that money may have been spent."""
+    usage: Usage | None = None
+    """What it used, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +178,8 @@ class Completed:
     attempts: tuple[Attempt, ...]
 
 
-Event = Started | ModelCallStarted | ModelCallFinished | Delta | AttemptSwitched | Heartbeat | Completed
+ModelCallEvent = ModelCallStarted | AttemptSwitched | ModelCallFinished | ModelCallFailed
+Event = Started | ModelCallEvent | Delta | UnshownDelta | Heartbeat | Completed
 
 
 @dataclass(frozen=True, slots=True)

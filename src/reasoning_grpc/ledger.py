@@ -11,10 +11,13 @@ from reasoning_grpc.events import (
     Completed,
     ContentDelta,
     Event,
+    ModelCallFailed,
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
+    StreamEvent,
     ToolCallDelta,
+    UnshownDelta,
 )
 from reasoning_grpc.types import (
     Attempt,
@@ -38,10 +41,19 @@ class _OpenAttempt:
     purpose: ModelCallPurpose
     model: str
     number: int
+    input_tokens: int
     started_seconds: float
     """Lies ahead while a retry waits for its turn."""
     output_bytes: int = 0
     answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event, and which model call of the request it belongs to."""
+
+    event: Event
+    call: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,9 +68,10 @@ class Ledger:
     """Model calls begun; also the number of the call under way."""
     attempts: list[Attempt] = field(default_factory=list)
     """Attempts that have ended."""
+    events: int = 0
+    """Events handed to the client."""
     anything_sent: bool = False
     content_characters: int = 0
-    _prompt_tokens: int = 0
     _routed_seconds: float = 0.0
     _first_token_seconds: float | None = None
     _delay_seconds: float = 0.0
@@ -77,29 +90,31 @@ class Ledger:
         """Time since the request arrived."""
         return self.clock() - self.arrived
 
-    def routed(self, prompt_tokens: int) -> None:
-        """The route is decided; the prompt has about this many tokens."""
+    def routed(self) -> None:
+        """The route is decided."""
         self._routed_seconds = self.elapsed_seconds()
-        self._prompt_tokens = prompt_tokens
 
     def read_by_client(self, seconds: float) -> None:
         """The client took so long to read an event."""
         self._client_seconds += seconds
 
-    def note(self, event: Event) -> None:
-        """Enters one event."""
+    def enter(self, event: Event) -> Entry:
+        """Enters one event, when it happens."""
         match event:
             case ContentDelta(text=text):
                 self.content_characters += len(text)
-                self._note_delta(text)
+                self._note_sent()
+                self._note_output(text)
             case ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
-                self._note_delta(text)
+                self._note_sent()
+                self._note_output(text)
+            case UnshownDelta(text=text):
+                self._note_output(text)
             case ModelCallStarted(purpose=purpose, model=model, attempt=number):
                 self.calls += number == 1
                 self._prices[model] = self.prices_of(model)
-                self._open = _OpenAttempt(
-                    self.calls, purpose, model, number, self.elapsed_seconds() + self._delay_seconds
-                )
+                started = self.elapsed_seconds() + self._delay_seconds
+                self._open = _OpenAttempt(self.calls, purpose, model, number, event.input_tokens, started)
                 self._delay_seconds = 0.0
             case AttemptSwitched():
                 self._reached = self._reached or event.reached
@@ -112,15 +127,31 @@ class Ledger:
                 self._upstream_seconds += event.upstream_seconds
                 self._last_call = event
                 self._usages.append(ModelCallUsage(self.calls, event.purpose, event.model, event.usage))
+            case ModelCallFailed() if self._open is not None:
+                self._note_failed_call(self._open, event)
             case _:
                 pass
+        return Entry(event, self.calls)
+
+    def usage(self) -> Usage | None:
+        """Tokens used so far; None: nothing has used any."""
+        return reduce(add, (entry.usage for entry in self._usages)) if self._usages else None
+
+    def cost(self) -> Cost | None:
+        """What all model calls so far cost, each model apart; None when a price of one of them is not known."""
+        usages: dict[str, list[Usage]] = {}
+        for entry in self._usages:
+            usages.setdefault(entry.model, []).append(entry.usage)
+        costs = [self._prices[model].cost(model, each) for model, each in usages.items()]
+        known = [cost for cost in costs if cost is not None]
+        return reduce(add, known) if known and len(known) == len(costs) else None
 
     def completed(self) -> Completed:
         """The last event: the model call that ended last was the answer."""
         answer = self._last_call
         if answer is None:
             raise ValueError("no model call has ended")
-        usage = self._usage()
+        usage = self.usage()
         assert usage is not None
         total = self.elapsed_seconds()
         return Completed(
@@ -129,7 +160,7 @@ class Ledger:
             model=answer.model,
             usage=usage,
             model_calls=self._model_calls(),
-            cost=self._cost(),
+            cost=self.cost(),
             timings=Timings(
                 queue_seconds=0.0,
                 routing_seconds=self._routed_seconds,
@@ -140,31 +171,38 @@ class Ledger:
             attempts=tuple(self.attempts),
         )
 
-    def interrupted(self, error: BaseException, last_sequence: int) -> Progress | None:
+    def stamped(self, entry: Entry) -> StreamEvent:
+        """The next event for the client, with its place in the stream."""
+        self.events += 1
+        return StreamEvent(self.response_id, self.events - 1, self.elapsed_seconds(), entry.call, entry.event)
+
+    def interrupted(self, error: BaseException) -> Progress | None:
         """How far the request had come when this ended it; None when no upstream was reached."""
         failure = error if isinstance(error, ReasoningError) else None
         if self._open is not None and self._open.started_seconds <= self.elapsed_seconds():
             self._close_interrupted(self._open, failure)
         if isinstance(failure, UpstreamError):
             self._reached = self._reached or failure.reached
-        usage = self._usage()
+        usage = self.usage()
         if not self._reached and usage is None:
             return None
         return Progress(
             response_id=self.response_id,
             usage=usage or Usage(0, 0, 0, UsageSource.PROVIDER),
-            cost=self._cost(),
+            cost=self.cost(),
             model_calls=self.calls,
             attempts=len(self.attempts),
-            last_sequence=last_sequence,
+            last_sequence=self.events - 1,
             content_characters=self.content_characters,
             anything_sent=self.anything_sent,
         )
 
-    def _note_delta(self, text: str) -> None:
+    def _note_sent(self) -> None:
         self.anything_sent = True
         if self._first_token_seconds is None:
             self._first_token_seconds = self.elapsed_seconds()
+
+    def _note_output(self, text: str) -> None:
         if self._open is not None:
             self._open.answered = True
             self._open.output_bytes += text_bytes(text)
@@ -182,6 +220,17 @@ class Ledger:
         )
         return duration
 
+    def _note_failed_call(self, attempt: _OpenAttempt, event: ModelCallFailed) -> None:
+        """Ends the attempt under way; one that still waited for its turn was none."""
+        self._reached = self._reached or event.reached
+        ahead = attempt.started_seconds - self.elapsed_seconds()
+        if ahead > 0:
+            self._open = None
+            self._upstream_seconds -= ahead
+            return
+        self._note_failed(attempt, event.usage, attempt.answered or (event.reached and not event.http_status))
+        self._upstream_seconds += self._close_attempt(event.failure, event.http_status)
+
     def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None) -> None:
         """Ends an attempt that failed or was cut, with the upstream's count of it or an estimate."""
         upstream = failure if isinstance(failure, UpstreamError) else None
@@ -196,12 +245,9 @@ class Ledger:
         """
         if usage is None and may_bill:
             output = estimated_tokens(attempt.output_bytes)
-            usage = Usage(self._prompt_tokens, output, self._prompt_tokens + output, UsageSource.ESTIMATED)
+            usage = Usage(attempt.input_tokens, output, attempt.input_tokens + output, UsageSource.ESTIMATED)
         if usage is not None:
             self._usages.append(ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage))
-
-    def _usage(self) -> Usage | None:
-        return reduce(add, (entry.usage for entry in self._usages)) if self._usages else None
 
     def _model_calls(self) -> tuple[ModelCallUsage, ...]:
         """One entry for each model call, all its attempts together, under the model that was tried last."""
@@ -210,12 +256,3 @@ class Ledger:
             before = calls.get(entry.call)
             calls[entry.call] = entry if before is None else replace(entry, usage=before.usage + entry.usage)
         return tuple(calls.values())
-
-    def _cost(self) -> Cost | None:
-        """What all model calls cost, each model apart; None when a price of one of them is not known."""
-        usages: dict[str, list[Usage]] = {}
-        for entry in self._usages:
-            usages.setdefault(entry.model, []).append(entry.usage)
-        costs = [self._prices[model].cost(model, each) for model, each in usages.items()]
-        known = [cost for cost in costs if cost is not None]
-        return reduce(add, known) if known and len(known) == len(costs) else None

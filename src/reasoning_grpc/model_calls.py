@@ -12,8 +12,8 @@ async def events_of_call(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
 ) -> AsyncGenerator[Event, None]:
     """One model call: `ModelCallStarted` before each attempt, its deltas, `ModelCallFinished` last."""
-    attempt = 1
-    yield ModelCallStarted(purpose, call.model)
+    attempt, input_tokens = 1, model.count_tokens(call)
+    yield ModelCallStarted(purpose, call.model, attempt, input_tokens)
     async with aclosing(model.stream(call, context)) as events:
         async for event in events:
             match event:
@@ -30,6 +30,6 @@ async def events_of_call(
                 case AttemptSwitched():
                     attempt = event.attempt
                     yield event
-                    yield ModelCallStarted(purpose, event.to_model, attempt)
+                    yield ModelCallStarted(purpose, event.to_model, attempt, input_tokens)
                 case delta:
                     yield delta

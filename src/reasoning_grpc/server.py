@@ -30,7 +30,17 @@ from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.models.traced_listing import TracedListing
 from reasoning_grpc.resilience import ResilientModel, RetryPolicy
-from reasoning_grpc.router import Router, Routes, configured_rule
+from reasoning_grpc.router import (
+    ROUTES_PLACE,
+    Classifier,
+    ClassifierPrompt,
+    Classifying,
+    Router,
+    Routes,
+    TracedClassifier,
+    configured_rule,
+    shipped_prompt,
+)
 from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.timers import ModelTimeouts, TimedModel
@@ -56,8 +66,7 @@ class StartError(Exception):
 def config_problems(config: Config) -> list[str]:
     """What in the configuration this build cannot serve; only the wiring can know."""
     problems = [problem for entry in config.models.values() if (problem := entry_problem(entry, installed_price_map()))]
-    if config.classifier != ClassifierEntry():
-        problems.append("classifier: this build does not serve it yet")
+    problems += _prompt_problems(config.classifier)
     names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
     default = config.settings.default_model
     if config.runs_embedded and EMBEDDED_NAME in config.models:
@@ -80,8 +89,22 @@ def config_problems(config: Config) -> list[str]:
     return problems
 
 
+def _prompt_problems(entry: ClassifierEntry) -> Iterator[str]:
+    if entry.prompt_file is None:
+        return
+    try:
+        prompt = entry.prompt_file.read_text("utf-8")
+    except (OSError, UnicodeError):
+        yield f"classifier.prompt_file: {str(entry.prompt_file)!r} is not a readable file of UTF-8 text"
+        return
+    if ROUTES_PLACE not in prompt:
+        yield f"classifier.prompt_file: {str(entry.prompt_file)!r} has no {ROUTES_PLACE}, where the routes are put in"
+
+
 def _models_of_routing(config: Config) -> Iterator[tuple[str, str]]:
-    """The models that routes and rules name, and where."""
+    """The models that classifier, routes and rules name, and where."""
+    if config.classifier.model:
+        yield "classifier.model", config.classifier.model
     for route in config.routes.values():
         if route.model:
             yield f"routes.{route.name}.model", route.model
@@ -213,8 +236,20 @@ class Server:
 
     def _router(self) -> Router:
         config = self._config
-        rules = [configured_rule(entry) for entry in config.rules]
-        return Router(config.settings.default_mode, Routes(config.routes.values()), rules)
+        return Router(
+            self._table,
+            self._classifier(),
+            default_mode=config.settings.default_mode,
+            routes=Routes(config.routes.values()),
+            rules=[configured_rule(rule) for rule in config.rules],
+        )
+
+    def _classifier(self) -> Classifying:
+        entry, tracer = self._config.classifier, self._telemetry.tracer
+        own = entry.prompt_file
+        prompt = shipped_prompt() if own is None else ClassifierPrompt(own.read_text("utf-8"))
+        classifier = Classifier(self._model, self._table, entry, prompt)
+        return classifier if tracer is None else TracedClassifier(classifier, tracer)
 
     def _one_attempt(self) -> LanguageModel:
         """What `ResilientModel` may call more than once."""

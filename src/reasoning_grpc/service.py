@@ -52,8 +52,8 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         self, request: classification_pb2.ClassifyRequest, context: Context
     ) -> classification_pb2.ClassifyResponse:
         """See the proto."""
-        asked = convert.classify_request(request, self._caps)
-        decision = await self._engine.classify(asked, call_context(context))
+        asked, rules_only = convert.classify_request(request, self._caps)
+        decision = await self._engine.classify(asked, call_context(context), rules_only=rules_only)
         return convert.classify_response(decision)
 
     async def ListModels(

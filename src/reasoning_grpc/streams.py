@@ -1,20 +1,22 @@
 """Plain tools over async generators of events: fold, heartbeats."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from reasoning_grpc.events import (
     Completed,
     ContentDelta,
     Event,
-    Heartbeat,
     ReasoningDelta,
     Started,
     StreamEvent,
     ToolCallDelta,
 )
 from reasoning_grpc.types import Message, Part, Reasoning, Refusal, Role, Text, ToolCall
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +122,26 @@ class _OpenPart:
                 return Part(Reasoning(text, self.redacted), self.signature)
 
 
-async def with_heartbeats(events: AsyncGenerator[Event, None], interval_seconds: float) -> AsyncGenerator[Event, None]:
-    """The same events, and a `Heartbeat` whenever none came for the interval.
+async def with_heartbeats(
+    events: AsyncGenerator[T, None], interval_seconds: float, heartbeat: Callable[[], T]
+) -> AsyncGenerator[T, None]:
+    """The same events, and a heartbeat whenever none came for the interval, from the first event on.
 
     Owns `events`: closing this generator closes it.
     """
-    pending: asyncio.Task[Event | None] | None = None
+    pending: asyncio.Task[T | None] | None = None
+    begun = False
     try:
         while True:
             pending = pending or asyncio.create_task(_next(events))
-            done, _ = await asyncio.wait({pending}, timeout=interval_seconds)
+            done, _ = await asyncio.wait({pending}, timeout=interval_seconds if begun else None)
             if not done:
-                yield Heartbeat()
+                yield heartbeat()
                 continue
             event, pending = pending.result(), None
             if event is None:
                 return
+            begun = True
             yield event
     finally:
         if pending is not None:
@@ -144,5 +150,5 @@ async def with_heartbeats(events: AsyncGenerator[Event, None], interval_seconds:
         await events.aclose()
 
 
-async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
+async def _next(events: AsyncGenerator[T, None]) -> T | None:
     return await anext(events, None)

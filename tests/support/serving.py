@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 
 from reasoning_grpc.client import ReasoningClient
-from reasoning_grpc.config import CallerEntry, Config, ModelEntry, ProxyEntry, Settings
+from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, ModelEntry, ProxyEntry, Settings
 from reasoning_grpc.server import Server
 from reasoning_grpc.telemetry import Telemetry
-from reasoning_grpc.types import Secret
+from reasoning_grpc.types import Capability, Prices, Secret
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.upstream import FakeUpstream
 
@@ -57,6 +57,14 @@ def provider_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **
 def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:
     """The fake upstream as the LiteLLM proxy of a server."""
     return replace(ProxyEntry(base_url=f"http://127.0.0.1:{upstream.port}", api_key=Secret(UPSTREAM_KEY)), **overrides)
+
+
+def judging_config(upstream: FakeUpstream, judge: FakeUpstream, **changes: Any) -> Config:
+    """A configuration whose classifier's model, "judge", is another upstream than the one that answers, "fake"."""
+    priced: dict[str, Any] = {"prices": Prices(input=1_000_000_000, output=2_000_000_000)}
+    answers = model_entry(upstream.api_base, **priced)
+    judges = model_entry(judge.api_base, "judge", capabilities=frozenset({Capability.JSON_SCHEMA}), **priced)
+    return replace(config_for(answers, judges), **{"classifier": ClassifierEntry(model="judge"), **changes})
 
 
 def config_for(

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from reasoning_grpc.cli.console import PipedConsole, harmless
-from reasoning_grpc.v1 import events_pb2, routing_pb2, usage_pb2
+from reasoning_grpc.cli.route_view import route_lines
+from reasoning_grpc.v1 import events_pb2, usage_pb2
 
 _NANO = 1_000_000_000
 
@@ -27,7 +28,8 @@ class AnswerView:
         """Prints one event."""
         match event.WhichOneof("event"):
             case "started":
-                self._line(_route_line(event.started))
+                for number, line in enumerate(route_lines(event.started.route)):
+                    self._line(f"route: {line}" if number == 0 else line)
             case "content_delta":
                 self._piece(self._answer, event.content_delta.text, "")
             case "reasoning_delta":
@@ -63,12 +65,6 @@ class AnswerView:
         self.finish()
         self._aside.print(Text(text, style))
         sys.stderr.flush()
-
-
-def _route_line(started: events_pb2.Started) -> str:
-    route = started.route
-    source = routing_pb2.RouteSource.Name(route.source).removeprefix("ROUTE_SOURCE_").lower()
-    return f"route: {route.route} with {started.model} ({source}: {route.reason})"
 
 
 def _summary_line(completed: events_pb2.Completed) -> str:

@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from reasoning_grpc.cli.answer_view import AnswerView
+from reasoning_grpc.cli.route_view import route_lines
 from reasoning_grpc.client import CallFailed, ReasoningClient, text_request
 from reasoning_grpc.v1 import completion_pb2, models_pb2, routing_pb2
 
@@ -79,9 +80,7 @@ async def classify(parsed: argparse.Namespace) -> int:
     if parsed.json:
         _print_json(route)
     else:
-        print(
-            f"{route.route} with {route.model}, by {_word(routing_pb2.RouteSource.Name(route.source))}: {route.reason}"
-        )
+        print(*route_lines(route), sep="\n")
     return 0
 
 

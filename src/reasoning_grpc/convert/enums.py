@@ -35,6 +35,7 @@ ROUTING_MODE: Final = EnumPair(types.RoutingMode, routing_pb2.RoutingMode, "ROUT
 ROUTING_PREFERENCE: Final = EnumPair(types.RoutingPreference, routing_pb2.RoutingPreference, "ROUTING_PREFERENCE")
 ROUTE_SOURCE: Final = EnumPair(types.RouteSource, routing_pb2.RouteSource, "ROUTE_SOURCE")
 FINISH_REASON: Final = EnumPair(types.FinishReason, usage_pb2.FinishReason, "FINISH_REASON")
+ANSWER_FLAW: Final = EnumPair(types.AnswerFlaw, errors_pb2.AnswerFlaw, "ANSWER_FLAW")
 USAGE_SOURCE: Final = EnumPair(types.UsageSource, usage_pb2.UsageSource, "USAGE_SOURCE")
 TOKEN_KIND: Final = EnumPair(types.TokenKind, usage_pb2.TokenKind, "TOKEN_KIND")
 MODEL_CALL_PURPOSE: Final = EnumPair(types.ModelCallPurpose, usage_pb2.ModelCallPurpose, "MODEL_CALL_PURPOSE")

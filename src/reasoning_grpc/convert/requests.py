@@ -81,13 +81,13 @@ def stream_request(message: events_pb2.StreamCompleteRequest, caps: Caps) -> tup
     return request, heartbeat
 
 
-def classify_request(message: classification_pb2.ClassifyRequest, caps: Caps) -> CompletionRequest:
-    """The request whose routing is asked for. Raises like `completion_request`."""
+def classify_request(message: classification_pb2.ClassifyRequest, caps: Caps) -> tuple[CompletionRequest, bool]:
+    """The request whose routing is asked for, and whether by rules alone. Raises like `completion_request`."""
     checks = Checks()
     if not message.HasField("request"):
         checks.invalid("request", "It is required.")
         checks.finish()
-    return completion_request(message.request, caps)
+    return completion_request(message.request, caps), message.rules_only
 
 
 def list_models_request(message: models_pb2.ListModelsRequest) -> tuple[ModelFilter, int, str]:

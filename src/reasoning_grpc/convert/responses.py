@@ -14,6 +14,7 @@ from reasoning_grpc.errors import Progress
 from reasoning_grpc.streams import Completion
 from reasoning_grpc.types import (
     Attempt,
+    Classification,
     Cost,
     EffectiveSetting,
     ModelCallUsage,
@@ -98,6 +99,11 @@ def route_decision(decision: RouteDecision) -> routing_pb2.RouteDecision:
         reason=decision.reason,
         asked_mode=asked,
         asked_route=decision.asked_route,
+        classification=None if decision.classification is None else _classification(decision.classification),
+        rejected_routes=[
+            routing_pb2.RejectedRoute(route=rejected.route, reason=rejected.reason)
+            for rejected in decision.rejected_routes
+        ],
     )
 
 
@@ -111,6 +117,22 @@ def interruption(progress: Progress) -> interruption_pb2.Interruption:
         attempts=progress.attempts,
         last_sequence=progress.last_sequence,
         content_characters=progress.content_characters,
+    )
+
+
+def _classification(classification: Classification) -> routing_pb2.Classification:
+    latency = classification.latency_seconds
+    flaw: Any = 0 if classification.flaw is None else enums.ANSWER_FLAW.to_proto[classification.flaw]
+    return routing_pb2.Classification(
+        model=classification.model,
+        routes=classification.routes,
+        skipped=classification.skipped,
+        latency=None if latency is None else _duration(latency),
+        usage=None if classification.usage is None else _usage(classification.usage, ()),
+        cost=None if classification.cost is None else _cost(classification.cost),
+        failure=enums.error_reason(classification.failure),
+        flaw=flaw,
+        failure_detail=classification.failure_detail,
     )
 
 
@@ -139,6 +161,16 @@ def _model_call_finished(event: events.ModelCallFinished) -> events_pb2.ModelCal
         finish_reason=enums.FINISH_REASON.to_proto[event.finish_reason],
         provider_finish_reason=event.provider_finish_reason,
         usage=_usage(event.usage, ()),
+    )
+
+
+def _model_call_failed(event: events.ModelCallFailed) -> events_pb2.ModelCallFailed:
+    return events_pb2.ModelCallFailed(
+        purpose=enums.MODEL_CALL_PURPOSE.to_proto[event.purpose],
+        model=event.model,
+        attempt=event.attempt,
+        failure=enums.error_reason(event.failure),
+        http_status=event.http_status,
     )
 
 
@@ -210,6 +242,7 @@ _EVENTS: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
     events.Started: ("started", _started),
     events.ModelCallStarted: ("model_call_started", _model_call_started),
     events.ModelCallFinished: ("model_call_finished", _model_call_finished),
+    events.ModelCallFailed: ("model_call_failed", _model_call_failed),
     events.ReasoningDelta: ("reasoning_delta", _reasoning_delta),
     events.ContentDelta: ("content_delta", _content_delta),
     events.ToolCallDelta: ("tool_call_delta", _tool_call_delta),

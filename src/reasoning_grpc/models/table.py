@@ -54,18 +54,30 @@ class ModelTable:
 
     def describe(self, model: str) -> ModelInfo:
         """What is known of a model. Raises ModelNotFound and ModelsNotListed."""
-        return self._told(self._served(model), self._default())
+        return self._told(self._served(model), self.default())
 
-    async def chosen(self, request: CompletionRequest, caller: Caller) -> ModelInfo:
-        """The model that a request asks for, the default one when it names none.
+    async def chosen(self, model: str, caller: Caller, fallback_models: tuple[str, ...] = ()) -> ModelInfo:
+        """The model of this name, the default one when it is empty.
 
         Waits for sources that are being read for the first time, when they may have what is not known without
         them. Raises ModelNotFound, ModelsNotListed, ModelNotAllowed, and InvalidRequest when there is no default.
         """
-        named = (request.model or self._configured_default, *request.fallback_models)
-        if any(self._find(model) is None for model in named):
+        named = (model or self._configured_default, *fallback_models)
+        if any(self._find(name) is None for name in named):
             await self._first_readings()
-        return self._usable(request.model or self._default_or_refuse(), caller)
+        return self._usable(model or self._default_or_refuse(), caller)
+
+    def default(self) -> str:
+        """The model for requests that name none; empty when there is none."""
+        if self._configured_default or not self._all_read():
+            return self._configured_default
+        names: set[str] = set()
+        for source in self._sources:
+            for name in source.models():
+                names.add(name)
+                if len(names) > 1:  # known without going through a proxy's thousands, on every call
+                    return ""
+        return next(iter(names), "")
 
     def check_taken(self, request: CompletionRequest, model: str) -> None:
         """Raises UnsupportedParameter for provider options that are not listed, and for what the model lacks."""
@@ -104,7 +116,7 @@ class ModelTable:
         sources = tuple(source.status() for source in self._sources)
         if all(source.updated_at is None for source in sources):
             raise ModelsNotListed
-        models, default = self._merged(), self._default()
+        models, default = self._merged(), self.default()
         names = sorted(name for name in models if caller.may_use(name) and name > after)
         infos = [self._told(models[name], default) for name in names]
         accepted = [info for info in infos if model_filter.accepts(info)]
@@ -131,20 +143,8 @@ class ModelTable:
             models |= source.models()
         return models
 
-    def _default(self) -> str:
-        """The model for requests that name none; empty when there is none."""
-        if self._configured_default or not self._all_read():
-            return self._configured_default
-        names: set[str] = set()
-        for source in self._sources:
-            for name in source.models():
-                names.add(name)
-                if len(names) > 1:  # known without going through a proxy's thousands, on every call
-                    return ""
-        return next(iter(names), "")
-
     def _default_or_refuse(self) -> str:
-        if default := self._default():
+        if default := self.default():
             return default
         if not self._all_read():
             raise ModelsNotListed
@@ -164,7 +164,7 @@ class ModelTable:
         return violations
 
     def _usable(self, model: str, caller: Caller) -> ModelInfo:
-        info = self._told(self._served(model, caller), self._default())
+        info = self._told(self._served(model, caller), self.default())
         if not caller.may_use(info.name):
             raise ModelNotAllowed({"model": model})
         return info

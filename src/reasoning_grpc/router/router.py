@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reasoning_grpc.errors import FieldViolation, InvalidRequest, RouteNotAllowed
+from reasoning_grpc.models.table import ModelTable
+from reasoning_grpc.router.automatic import AutomaticMode
+from reasoning_grpc.router.classifier import Classifying, Listener
 from reasoning_grpc.router.routes import Routes
 from reasoning_grpc.router.rules import SHIPPED_RULES, Rule
 from reasoning_grpc.types import CallContext, CompletionRequest, RouteDecision, RouteSource, RoutingMode
 
 MODE_METADATA: Final = "x-routing-mode"
-_AUTO: Final = RoutingMode.AUTO.value.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +28,49 @@ class _Asked:
 class Router:
     """Decides how requests are served."""
 
-    def __init__(self, default_mode: RoutingMode, routes: Routes | None = None, rules: Iterable[Rule] = ()) -> None:
+    def __init__(
+        self,
+        table: ModelTable,
+        classifier: Classifying,
+        *,
+        default_mode: RoutingMode = RoutingMode.PASSTHROUGH,
+        routes: Routes | None = None,
+        rules: Iterable[Rule] = (),
+    ) -> None:
         """`rules` go before the shipped ones."""
-        self._default_mode = default_mode
+        self._table = table
         self._routes = routes or Routes()
         self._rules = (*rules, *SHIPPED_RULES)
+        self._default_mode = default_mode
+        self._automatic = AutomaticMode(table, classifier, self._routes, default_mode)
 
-    async def decide(self, request: CompletionRequest, context: CallContext) -> RouteDecision:
-        """The decision; its model is empty where the server's default one is to answer.
+    async def decide(
+        self, request: CompletionRequest, context: CallContext, hear: Listener, *, rules_only: bool = False
+    ) -> RouteDecision:
+        """The decision. With `rules_only` no model is asked: where one would have been, the mode is AUTO.
 
-        Raises InvalidRequest for contradictions and for routes and modes that are none, and RouteNotAllowed.
+        `hear` gets the events of the classifier's model calls.
+
+        Raises:
+            InvalidRequest: the request contradicts itself, or names a route or mode that is none.
+            RouteNotAllowed, ModelNotAllowed: the caller may not take the route or use the model.
+            ModelNotFound, ModelsNotListed: there is no such model, or it is not known whether there is.
         """
         asked = self._asked(request, context)
         rule = self._matching_rule(request, asked, context)
-        decision = self._by_rule(rule, request, asked) if rule is not None else self._as_asked(request, asked)
+        name, draft = _by_rule(rule, request, asked) if rule is not None else self._as_asked(request, asked)
+        preference = (rule and rule.preference) or request.routing.preference
+        route = self._routes.named(name)
+        if route is None:  # "auto" is a question, and no route
+            decision = await self._automatic.decide(draft, preference, request, context, hear, rules_only=rules_only)
+        else:
+            decision = route.taken(draft, preference)
         if not context.caller.may_take(decision.route):
             raise RouteNotAllowed({"route": decision.route})
-        return decision
+        if decision.mode is RoutingMode.AUTO:
+            return decision
+        model = await self._table.chosen(decision.model, context.caller, request.fallback_models)
+        return replace(decision, model=model.name)
 
     def _asked(self, request: CompletionRequest, context: CallContext) -> _Asked:
         name = request.routing.route
@@ -65,42 +93,31 @@ class Router:
                 return rule
         return None
 
-    def _by_rule(self, rule: Rule, request: CompletionRequest, asked: _Asked) -> RouteDecision:
-        decision = self._taking(rule.route, request, RouteSource.RULE, rule.reason, rule)
-        wanted = asked.mode or asked.in_metadata
-        return replace(
-            decision,
-            rule_id=rule.id,
-            asked_mode=wanted if wanted is not decision.mode else None,
-            asked_route=asked.route if asked.route != decision.route else "",
-        )
-
-    def _as_asked(self, request: CompletionRequest, asked: _Asked) -> RouteDecision:
+    def _as_asked(self, request: CompletionRequest, asked: _Asked) -> tuple[str, RouteDecision]:
+        """The name of the route that is asked for, by whomever, and the decision but for the route."""
         if asked.route:
-            return self._taking(asked.route, request, RouteSource.REQUEST, "The request asks for this route.")
+            reason = "The request asks for this route."
+            return asked.route, _draft(request.model, RouteSource.REQUEST, reason)
         for mode, source, reason in (
             (asked.mode, RouteSource.REQUEST, "The request asks for this mode."),
             (asked.in_metadata, RouteSource.METADATA, "The call's metadata asks for this mode."),
+            (self._default_mode, RouteSource.DEFAULT, "Nothing else decided; this is the default."),
         ):
             if mode is not None:
-                return self._taking(mode.value.lower(), request, source, reason)
-        default = self._default_mode.value.lower()
-        return self._taking(default, request, RouteSource.DEFAULT, "Nothing else decided; this is the default.")
+                return mode.value.lower(), _draft(request.model, source, reason)
+        raise AssertionError("there is always a default mode")
 
-    def _taking(
-        self, name: str, request: CompletionRequest, source: RouteSource, reason: str, rule: Rule | None = None
-    ) -> RouteDecision:
-        """The decision for the route of this name, or for AUTO."""
-        route = None if name == _AUTO else self._routes.named(name)
-        ruled_model, ruled_preference = ("", None) if rule is None else (rule.model, rule.preference)
-        by_route = "" if route is None else route.model_for(ruled_preference or request.routing.preference)
-        return RouteDecision(
-            mode=RoutingMode.AUTO if route is None else route.mode,
-            own_route=name if route is not None and name != route.mode.value.lower() else "",
-            model=ruled_model or request.model or by_route,
-            source=source,
-            reason=reason,
-        )
+
+def _by_rule(rule: Rule, request: CompletionRequest, asked: _Asked) -> tuple[str, RouteDecision]:
+    """The name of the rule's route, and the decision but for the route."""
+    draft = _draft(rule.model or request.model, RouteSource.RULE, rule.reason)
+    wanted = asked.mode or asked.in_metadata
+    overridden = None if wanted is not None and wanted.value.lower() == rule.route else wanted
+    return rule.route, replace(draft, rule_id=rule.id, asked_mode=overridden, asked_route=asked.route)
+
+
+def _draft(model: str, source: RouteSource, reason: str) -> RouteDecision:
+    return RouteDecision(mode=RoutingMode.AUTO, model=model, source=source, reason=reason)
 
 
 def _metadata_mode(context: CallContext) -> RoutingMode | None:

@@ -1,11 +1,11 @@
 """`Routes`: the paths that requests can take, by name: one for each mode, and those of the configuration."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reasoning_grpc.config import RouteEntry
-from reasoning_grpc.types import RoutingMode, RoutingPreference
+from reasoning_grpc.types import RouteDecision, RoutingMode, RoutingPreference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,17 @@ class Route:
     def model_for(self, preference: RoutingPreference | None) -> str:
         """Who answers a request that names no model and prefers this; empty: the server's default."""
         return self.model if preference is None else self.preferred_models.get(preference, self.model)
+
+    def taken(self, draft: RouteDecision, preference: RoutingPreference | None) -> RouteDecision:
+        """The draft of a decision, decided for this route; what was asked is left out where it is this one."""
+        return replace(
+            draft,
+            mode=self.mode,
+            own_route=self.name if self.name != self.mode.value.lower() else "",
+            model=draft.model or self.model_for(preference),
+            asked_mode=draft.asked_mode if draft.asked_mode is not self.mode else None,
+            asked_route=draft.asked_route if draft.asked_route != self.name else "",
+        )
 
 
 BUILT_IN: Final = (
@@ -64,6 +75,10 @@ class Routes:
     def named(self, name: str) -> Route | None:
         """The route of this name; None when there is none."""
         return self._routes.get(name)
+
+    def __iter__(self) -> Iterator[Route]:
+        """All of them, the built-in ones first."""
+        return iter(self._routes.values())
 
     def of(self, mode: RoutingMode) -> Route:
         """The route of a mode that asks for no route of its own. Not for AUTO, which is none."""

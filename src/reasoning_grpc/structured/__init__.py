@@ -1,6 +1,6 @@
 """A typed answer from a model: schema out, strict parse, one repair."""
 
-from reasoning_grpc.structured.answer import Answered, Flaw, Unanswered
+from reasoning_grpc.structured.answer import Answered, Unanswered
 from reasoning_grpc.structured.events import structured_events
 from reasoning_grpc.structured.schema import BOOLEAN, STRING, Schema, Shape, array_of, object_of, one_of
 
@@ -8,7 +8,6 @@ __all__ = [
     "BOOLEAN",
     "STRING",
     "Answered",
-    "Flaw",
     "Schema",
     "Shape",
     "Unanswered",

@@ -1,32 +1,15 @@
 """What a model answered: a value, or what is wrong."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
 from reasoning_grpc.events import ContentDelta, Event, ModelCallFinished, ToolCallDelta
 from reasoning_grpc.structured.schema import Schema, problem_with
-from reasoning_grpc.types import FinishReason
+from reasoning_grpc.types import AnswerFlaw, FinishReason
 
 T = TypeVar("T")
-
-
-class Flaw(StrEnum):
-    """What keeps an answer from being a value."""
-
-    EMPTY = "EMPTY"
-    NOT_JSON = "NOT_JSON"
-    """JSON in a fence, or among other words, is none either."""
-    WRONG_SHAPE = "WRONG_SHAPE"
-    """JSON of another schema, or a call of a tool."""
-    TRUNCATED = "TRUNCATED"
-    """A limit of its length, the model's or ours, cut it short."""
-    REFUSED = "REFUSED"
-    """The model declined."""
-    FILTERED = "FILTERED"
-    """The provider's filter ended it."""
 
 
 @dataclass(frozen=True)  # with slots, `Answered[X](...)` fails
@@ -40,12 +23,12 @@ class Answered(Generic[T]):
 class Unanswered:
     """The last answer of the model was no value."""
 
-    flaw: Flaw
+    flaw: AnswerFlaw
     problem: str
     """What is wrong with it, in words that have nothing of it in them."""
 
 
-_TRUNCATED: Final = Unanswered(Flaw.TRUNCATED, "It was too long, and cut.")
+_TRUNCATED: Final = Unanswered(AnswerFlaw.TRUNCATED, "It was too long, and cut.")
 
 
 @dataclass(slots=True)
@@ -80,11 +63,11 @@ class Answer:
     def outcome(self, schema: Schema[T]) -> Answered[T] | Unanswered:
         """What it comes to."""
         if self.refused:
-            return Unanswered(Flaw.REFUSED, "It is a refusal.")
+            return Unanswered(AnswerFlaw.REFUSED, "It is a refusal.")
         if self.finish_reason is FinishReason.CONTENT_FILTER:
-            return Unanswered(Flaw.FILTERED, "A filter ended it.")
+            return Unanswered(AnswerFlaw.FILTERED, "A filter ended it.")
         if self.called_tool:
-            return Unanswered(Flaw.WRONG_SHAPE, "It calls a tool.")
+            return Unanswered(AnswerFlaw.WRONG_SHAPE, "It calls a tool.")
         if self.is_too_long:
             return _TRUNCATED
         try:
@@ -97,15 +80,15 @@ class Answer:
         if self.finish_reason is FinishReason.LENGTH:
             return _TRUNCATED
         if not self.text.strip():
-            return Unanswered(Flaw.EMPTY, "It is empty.")
-        return Unanswered(Flaw.NOT_JSON, "It is not JSON and nothing else.")
+            return Unanswered(AnswerFlaw.EMPTY, "It is empty.")
+        return Unanswered(AnswerFlaw.NOT_JSON, "It is not JSON and nothing else.")
 
 
 def _read(value: object, schema: Schema[T]) -> Answered[T] | Unanswered:
     """The value that this JSON stands for."""
     if problem := problem_with(value, schema.shape):
-        return Unanswered(Flaw.WRONG_SHAPE, problem)
+        return Unanswered(AnswerFlaw.WRONG_SHAPE, problem)
     try:
         return Answered(schema.read(value))
     except ValueError as exc:
-        return Unanswered(Flaw.WRONG_SHAPE, str(exc))
+        return Unanswered(AnswerFlaw.WRONG_SHAPE, str(exc))

@@ -5,13 +5,23 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, TypeVar
 
-from reasoning_grpc.events import Delta, Event, ModelCallFinished, ModelCallStarted
+from reasoning_grpc.events import (
+    ContentDelta,
+    Delta,
+    Event,
+    ModelCallFinished,
+    ModelCallStarted,
+    ReasoningDelta,
+    ToolCallDelta,
+    UnshownDelta,
+)
 from reasoning_grpc.model import LanguageModel, ModelCall
 from reasoning_grpc.model_calls import events_of_call
-from reasoning_grpc.structured.answer import Answer, Answered, Flaw, Unanswered
+from reasoning_grpc.structured.answer import Answer, Answered, Unanswered
 from reasoning_grpc.structured.asking import asking, asking_again
 from reasoning_grpc.structured.schema import Schema
 from reasoning_grpc.types import (
+    AnswerFlaw,
     CallContext,
     FinishReason,
     ModelCallPurpose,
@@ -22,7 +32,7 @@ from reasoning_grpc.types import (
 )
 
 T = TypeVar("T")
-_MENDABLE: Final = frozenset({Flaw.NOT_JSON, Flaw.WRONG_SHAPE, Flaw.TRUNCATED})
+_MENDABLE: Final = frozenset({AnswerFlaw.NOT_JSON, AnswerFlaw.WRONG_SHAPE, AnswerFlaw.TRUNCATED})
 """Flaws that a model can see when it is shown its answer. Who declined is not asked twice."""
 _CHARACTERS: Final = 32 * 1024
 """Far more than such an answer has: it ends only what keeps to no limit of tokens."""
@@ -40,8 +50,9 @@ async def structured_events(
 ) -> AsyncGenerator[Event | Answered[T] | Unanswered, None]:
     """Asks for an answer of a schema: the events of one or two model calls, and last `Answered` or `Unanswered`.
 
-    No deltas are among the events. The second call, for REPAIR, shows the model its answer and what is wrong with it.
-    An answer is read up to `max_characters`; a limit of its tokens, and of the time, is for the caller to bring.
+    The deltas among the events are all `UnshownDelta`s. The second call, for REPAIR, shows the model its answer and
+    what is wrong with it. An answer is read up to `max_characters`; a limit of its tokens, and of the time, is for the
+    caller to bring.
 
     Raises:
         UpstreamError: a model call failed.
@@ -64,7 +75,7 @@ async def structured_events(
 async def _events_of_answer(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext, answer: Answer
 ) -> AsyncGenerator[Event, None]:
-    """The events of one model call, but for the deltas, which are the answer's."""
+    """The events of one model call, its deltas unshown; they are put into the answer."""
     attempt = ModelCallStarted(purpose, call.model)
     started = asyncio.get_running_loop().time()
     async with aclosing(events_of_call(model, call, purpose, context)) as events:
@@ -74,12 +85,17 @@ async def _events_of_answer(
                 break
             if isinstance(event, ModelCallStarted):
                 attempt, started = event, asyncio.get_running_loop().time()
-            if not isinstance(event, Delta):
-                yield event
+            yield UnshownDelta(_text(event)) if isinstance(event, Delta) else event
     if answer.is_too_long:
-        usage = _estimated_usage(model.count_tokens(call), answer.text)
+        usage = _estimated_usage(attempt.input_tokens, answer.text)
         seconds = asyncio.get_running_loop().time() - started
         yield ModelCallFinished(purpose, attempt.model, attempt.attempt, FinishReason.LENGTH, "", usage, seconds)
+
+
+def _text(delta: Delta) -> str:
+    match delta:
+        case ContentDelta(text=text) | ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
+            return text
 
 
 def _estimated_usage(input_tokens: int, answer: str) -> Usage:

@@ -1,5 +1,6 @@
 """Our own small vocabulary: what the floors between the wire and litellm speak."""
 
+from reasoning_grpc.types.answers import AnswerFlaw, FinishReason
 from reasoning_grpc.types.calls import ANONYMOUS, CallContext, Caller, CallReport
 from reasoning_grpc.types.conversation import (
     Media,
@@ -39,10 +40,16 @@ from reasoning_grpc.types.requests import (
     ToolChoice,
     ToolChoiceMode,
 )
-from reasoning_grpc.types.routing import RouteDecision, RouteSource, RoutingMode, RoutingPreference
+from reasoning_grpc.types.routing import (
+    Classification,
+    RejectedRoute,
+    RouteDecision,
+    RouteSource,
+    RoutingMode,
+    RoutingPreference,
+)
 from reasoning_grpc.types.usage import (
     Attempt,
-    FinishReason,
     ModelCallPurpose,
     ModelCallUsage,
     Timings,
@@ -54,11 +61,13 @@ from reasoning_grpc.types.usage import (
 
 __all__ = [
     "ANONYMOUS",
+    "AnswerFlaw",
     "Attempt",
     "CallContext",
     "CallReport",
     "Caller",
     "Capability",
+    "Classification",
     "CompletionRequest",
     "Cost",
     "CostItem",
@@ -84,6 +93,7 @@ __all__ = [
     "ReasoningEffort",
     "ReasoningOptions",
     "Refusal",
+    "RejectedRoute",
     "ResponseFormat",
     "ResponseFormatKind",
     "Role",

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reasoning_grpc.types.answers import AnswerFlaw
+from reasoning_grpc.types.prices import Cost
+from reasoning_grpc.types.usage import Usage
+
 
 class RoutingMode(StrEnum):
     """A path that serves requests."""
@@ -35,6 +39,36 @@ class RouteSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """The work of the model that classified a request."""
+
+    model: str
+    """Who was asked, or would have been."""
+    routes: tuple[str, ...]
+    """What it had to choose from."""
+    skipped: bool = False
+    """Nobody was asked, because only rules were wanted."""
+    latency_seconds: float | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    failure: str = ""
+    """The reason of the error that kept it from answering."""
+    flaw: AnswerFlaw | None = None
+    """What kept its answer from being used."""
+    failure_detail: str = ""
+    """Either of the two in a short English sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRoute:
+    """A route that was considered and not taken."""
+
+    route: str
+    reason: str
+    """A short English sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteDecision:
     """Which path and model serve a request, and what decided it."""
 
@@ -44,12 +78,16 @@ class RouteDecision:
     reason: str
     """A short English sentence."""
     rule_id: str = ""
+    """Of the rule that decided, or that had the classifier decide."""
     own_route: str = ""
     """Name of the configured route; empty: the built-in one of the mode."""
     asked_mode: RoutingMode | None = None
     """The mode asked for, when another was taken."""
     asked_route: str = ""
     """The route asked for, when another was taken."""
+    classification: Classification | None = None
+    """None: no classifier was to be asked."""
+    rejected_routes: tuple[RejectedRoute, ...] = ()
 
     @property
     def route(self) -> str:

@@ -6,17 +6,6 @@ from enum import StrEnum
 _BYTES_PER_TOKEN = 4
 
 
-class FinishReason(StrEnum):
-    """Why an answer ended, in our words."""
-
-    STOP = "STOP"
-    LENGTH = "LENGTH"
-    TOOL_CALLS = "TOOL_CALLS"
-    CONTENT_FILTER = "CONTENT_FILTER"
-    OTHER = "OTHER"
-    """A word of the provider's that we do not know."""
-
-
 class ModelCallPurpose(StrEnum):
     """What a model call is for."""
 

@@ -170,3 +170,45 @@ the details.
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 30
 """INTERNAL: a fault of the server; the log has it under the request id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
+
+class _AnswerFlaw:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerFlawEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerFlaw.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_FLAW_UNSPECIFIED: _AnswerFlaw.ValueType  # 0
+    """None."""
+    ANSWER_FLAW_EMPTY: _AnswerFlaw.ValueType  # 1
+    """It is empty."""
+    ANSWER_FLAW_NOT_JSON: _AnswerFlaw.ValueType  # 2
+    """It is not JSON and nothing else."""
+    ANSWER_FLAW_WRONG_SHAPE: _AnswerFlaw.ValueType  # 3
+    """It is JSON of another form, or a tool call."""
+    ANSWER_FLAW_TRUNCATED: _AnswerFlaw.ValueType  # 4
+    """A limit of its length cut it short."""
+    ANSWER_FLAW_REFUSED: _AnswerFlaw.ValueType  # 5
+    """The model declined to answer."""
+    ANSWER_FLAW_FILTERED: _AnswerFlaw.ValueType  # 6
+    """The provider's content filter ended it."""
+
+class AnswerFlaw(_AnswerFlaw, metaclass=_AnswerFlawEnumTypeWrapper):
+    """What keeps a model's answer from being used that had to have a form: a route, or
+    a step of the agent.
+    """
+
+ANSWER_FLAW_UNSPECIFIED: AnswerFlaw.ValueType  # 0
+"""None."""
+ANSWER_FLAW_EMPTY: AnswerFlaw.ValueType  # 1
+"""It is empty."""
+ANSWER_FLAW_NOT_JSON: AnswerFlaw.ValueType  # 2
+"""It is not JSON and nothing else."""
+ANSWER_FLAW_WRONG_SHAPE: AnswerFlaw.ValueType  # 3
+"""It is JSON of another form, or a tool call."""
+ANSWER_FLAW_TRUNCATED: AnswerFlaw.ValueType  # 4
+"""A limit of its length cut it short."""
+ANSWER_FLAW_REFUSED: AnswerFlaw.ValueType  # 5
+"""The model declined to answer."""
+ANSWER_FLAW_FILTERED: AnswerFlaw.ValueType  # 6
+"""The provider's content filter ended it."""
+Global___AnswerFlaw: _TypeAlias = AnswerFlaw  # noqa: Y015

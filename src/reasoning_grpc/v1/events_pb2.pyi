@@ -87,8 +87,9 @@ class StreamCompleteResponse(_message.Message):
     `started` comes first, once. Then events in the order in which they happened.
     `completed` comes last, once, and only when the status is OK; a stream that
     ends with another status carries no `completed`. Between them:
-    `model_call_started` precedes the deltas of its call and `model_call_finished`
-    follows them; `step_started` precedes what happens in its step, and
+    `model_call_started` precedes the deltas of its call, and `model_call_finished` or
+    `model_call_failed` follows them; those of routing come right after `started`,
+    though they happened before it; `step_started` precedes what happens in its step, and
     `step_finished` follows it; `tool_started` precedes its `tool_finished`;
     `reasoning_finished` follows the last step and precedes the first
     `content_delta`. Clients ignore events they do not know.
@@ -104,6 +105,7 @@ class StreamCompleteResponse(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     MODEL_CALL_STARTED_FIELD_NUMBER: _builtins.int
     MODEL_CALL_FINISHED_FIELD_NUMBER: _builtins.int
+    MODEL_CALL_FAILED_FIELD_NUMBER: _builtins.int
     STEP_STARTED_FIELD_NUMBER: _builtins.int
     STEP_PLANNED_FIELD_NUMBER: _builtins.int
     TOOL_STARTED_FIELD_NUMBER: _builtins.int
@@ -141,6 +143,12 @@ class StreamCompleteResponse(_message.Message):
     @_builtins.property
     def model_call_finished(self) -> Global___ModelCallFinished:
         """A model call ended well. Only if `include.model_calls`."""
+
+    @_builtins.property
+    def model_call_failed(self) -> Global___ModelCallFailed:
+        """A model call failed, and the answer does without it. Only if
+        `include.model_calls`.
+        """
 
     @_builtins.property
     def step_started(self) -> Global___StepStarted:
@@ -201,6 +209,7 @@ class StreamCompleteResponse(_message.Message):
         started: Global___Started | None = ...,
         model_call_started: Global___ModelCallStarted | None = ...,
         model_call_finished: Global___ModelCallFinished | None = ...,
+        model_call_failed: Global___ModelCallFailed | None = ...,
         step_started: Global___StepStarted | None = ...,
         step_planned: Global___StepPlanned | None = ...,
         tool_started: Global___ToolStarted | None = ...,
@@ -214,11 +223,11 @@ class StreamCompleteResponse(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         completed: Global___Completed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "event", b"event", "heartbeat", b"heartbeat", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "event", b"event", "heartbeat", b"heartbeat", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "event", b"event", "heartbeat", b"heartbeat", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "event", b"event", "heartbeat", b"heartbeat", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "model_call_started", "model_call_finished", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "reasoning_delta", "content_delta", "tool_call_delta", "attempt_switched", "heartbeat", "completed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "model_call_started", "model_call_finished", "model_call_failed", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "reasoning_delta", "content_delta", "tool_call_delta", "attempt_switched", "heartbeat", "completed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -347,6 +356,44 @@ class ModelCallFinished(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelCallFinished: _TypeAlias = ModelCallFinished  # noqa: Y015
+
+@_typing.final
+class ModelCallFailed(_message.Message):
+    """A model call failed, and the answer does without it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    HTTP_STATUS_FIELD_NUMBER: _builtins.int
+    purpose: _usage_pb2.ModelCallPurpose.ValueType
+    """What the call was for."""
+    model: _builtins.str
+    """Name of the model."""
+    attempt: _builtins.int
+    """Which attempt it was."""
+    failure: _errors_pb2.ErrorReason.ValueType
+    """Why it failed."""
+    http_status: _builtins.int
+    """The upstream's HTTP status; 0 when there was none."""
+    def __init__(
+        self,
+        *,
+        purpose: _usage_pb2.ModelCallPurpose.ValueType = ...,
+        model: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        failure: _errors_pb2.ErrorReason.ValueType = ...,
+        http_status: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "failure", b"failure", "http_status", b"http_status", "model", b"model", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelCallFailed: _TypeAlias = ModelCallFailed  # noqa: Y015
 
 @_typing.final
 class StepStarted(_message.Message):

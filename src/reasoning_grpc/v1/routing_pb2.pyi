@@ -188,7 +188,9 @@ class RouteDecision(_message.Message):
     source: Global___RouteSource.ValueType
     """What decided."""
     rule_id: _builtins.str
-    """Id of the rule that decided; empty unless `source` is RULE."""
+    """Id of the rule that decided, or that had the classifier decide; empty
+    otherwise.
+    """
     reason: _builtins.str
     """Why, in a short English sentence."""
     asked_mode: Global___RoutingMode.ValueType
@@ -199,7 +201,7 @@ class RouteDecision(_message.Message):
     """How sure the classifier was, 0 to 1. Unset unless truly measured."""
     @_builtins.property
     def classification(self) -> Global___Classification:
-        """The classifier's work. Unset when no classifier was asked."""
+        """The classifier's work. Unset unless a classifier was asked, or would have been."""
 
     @_builtins.property
     def rejected_routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedRoute]:
@@ -237,40 +239,58 @@ class Classification(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
+    ROUTES_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     LATENCY_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    FLAW_FIELD_NUMBER: _builtins.int
     FAILURE_DETAIL_FIELD_NUMBER: _builtins.int
-    SKIPPED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model asked, or that would have been asked."""
-    failure: _errors_pb2.ErrorReason.ValueType
-    """Why its answer could not be used, when `source` is CLASSIFIER_FALLBACK."""
-    failure_detail: _builtins.str
-    """The same in a short English sentence."""
     skipped: _builtins.bool
     """Whether it was left out because only rules were asked for."""
+    failure: _errors_pb2.ErrorReason.ValueType
+    """Why it gave no answer, when `source` is CLASSIFIER_FALLBACK and it gave none."""
+    flaw: _errors_pb2.AnswerFlaw.ValueType
+    """Why its answer could not be used, when `source` is CLASSIFIER_FALLBACK and it
+    gave one.
+    """
+    failure_detail: _builtins.str
+    """Either of the two in a short English sentence."""
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the routes that it had to choose from."""
+
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
-        """How long it took."""
+        """How long it took. Unset when no model was asked."""
 
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens it used."""
+        """Tokens it used, those of a repair among them. Unset when it used none."""
+
+    @_builtins.property
+    def cost(self) -> _usage_pb2.Cost:
+        """What that cost. Unset when a price is not known."""
 
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
+        routes: _abc.Iterable[_builtins.str] | None = ...,
+        skipped: _builtins.bool = ...,
         latency: _duration_pb2.Duration | None = ...,
         usage: _usage_pb2.Usage | None = ...,
+        cost: _usage_pb2.Cost | None = ...,
         failure: _errors_pb2.ErrorReason.ValueType = ...,
+        flaw: _errors_pb2.AnswerFlaw.ValueType = ...,
         failure_detail: _builtins.str = ...,
-        skipped: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "latency", b"latency", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "failure_detail", b"failure_detail", "latency", b"latency", "model", b"model", "skipped", b"skipped", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "failure", b"failure", "failure_detail", b"failure_detail", "flaw", b"flaw", "latency", b"latency", "model", b"model", "routes", b"routes", "skipped", b"skipped", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

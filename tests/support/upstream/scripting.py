@@ -147,6 +147,18 @@ class Scripting(ABC):
 
         return self._play(script, gated=gated)
 
+    def reply_by(self, say: Callable[[Json], str]) -> Gate:
+        """Answer well, with what this says of the request's body, all of it in one piece."""
+
+        def script(asked: Asked) -> Answer:
+            completion = Completion(content=(say(asked.body),))
+            if not asked.stream:
+                return _whole(asked.dialect.whole(completion))
+            ending = (*asked.dialect.ending(completion, asked.body), *_done(asked.dialect, True))
+            return Answer(pieces=tuple(asked.dialect.pieces(completion)), ending=ending)
+
+        return self._play(script)
+
     def gated(self, *pieces: str, **options: Any) -> Gate:
         """A `reply`, headers at once, whose every step waits for its gate: each piece, then the ending."""
         return self.reply(*pieces, gated=True, **options)
