@@ -86,6 +86,7 @@ async def test_the_report_in_words(tmp_path: Path) -> None:
         "SERVER_OVERLOADED  1",
         "classifier  7  100.0  100.0  100.0  100.0",
         "tokens: 350 in and 28 out, 7 prompts (small)",
+        "cost: $0.000007",
         "wrong: 2",
         "  case-6: reasoning, not passthrough",
         "  case-7: reasoning, not (failed)",

@@ -74,6 +74,17 @@ async def test_what_is_asked() -> None:
     assert sorted(map(text_of, router.requests)) == sorted(case.messages[0].content[0].text for case in cases)
 
 
+async def test_a_price_that_is_not_known() -> None:
+    """A cost that is told of some decisions alone is not the cost."""
+
+    def script(request: CompleteRequest) -> routing_pb2.RouteDecision:
+        return classified(P, nano_usd=None if text_of(request).startswith("0") else 500)
+
+    report = await report_of(script, cases_of(P, P))
+
+    assert (report.tokens.decisions, report.cost_nano_usd) == (2, None)
+
+
 async def test_a_report_of_known_answers() -> None:
     """Every count is what a person would count by hand."""
 
@@ -93,7 +104,10 @@ async def test_a_report_of_known_answers() -> None:
             case 6:
                 return routing_pb2.RouteDecision(route=R, source=routing_pb2.ROUTE_SOURCE_CACHE)
             case 7:
-                return classified("other")
+                other = classified("other", nano_usd=500)
+                other.source = routing_pb2.ROUTE_SOURCE_CLASSIFIER_FALLBACK
+                other.classification.flaw = errors_pb2.ANSWER_FLAW_REFUSED
+                return other
             case _:
                 return classified(label_of(request))
 
@@ -103,8 +117,8 @@ async def test_a_report_of_known_answers() -> None:
     assert report.accuracy == share(4, 8)
     assert report.confusion == {P: {"other": 0, P: 3, R: 0}, R: {"other": 1, P: 2, R: 1}}
     assert (report.failed, report.failures) == ({P: 1}, {"SERVER_OVERLOADED": 1})
-    assert report.fallbacks == {"UPSTREAM_TIMEOUT": 1}
-    assert report.sources == {"CACHE": share(1, 1), "CLASSIFIER": share(3, 5), "CLASSIFIER_FALLBACK": share(0, 1)}
+    assert report.fallbacks == {"REFUSED": 1, "UPSTREAM_TIMEOUT": 1}
+    assert report.sources == {"CACHE": share(1, 1), "CLASSIFIER": share(3, 4), "CLASSIFIER_FALLBACK": share(0, 2)}
     assert report.tags == {"multi-turn": share(4, 8)}
     figures = {route: (each.precision, each.recall, each.f1, each.support) for route, each in report.routes.items()}
     assert figures == {
@@ -115,6 +129,7 @@ async def test_a_report_of_known_answers() -> None:
     assert report.classifier_latency == Latency(6, 0.1, 2.0, 2.0, 2.0)
     assert report.call_latency.count == 8
     assert report.tokens == Tokens(input=250, output=24, decisions=6, estimated=True)
+    assert report.cost_nano_usd == 5500
     assert report.classifier_models == ["small"]
     assert [(each.id, each.taken, each.source, each.failure) for each in report.prompts][3:6] == [
         ("3", None, "", "SERVER_OVERLOADED"),

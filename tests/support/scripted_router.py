@@ -57,7 +57,9 @@ async def routing_by(script: Script) -> AsyncIterator[ScriptedRouter]:
         await server.stop(grace=None)
 
 
-def classified(route: str, *, milliseconds: int = 100, input_tokens: int = 50) -> routing_pb2.RouteDecision:
+def classified(
+    route: str, *, milliseconds: int = 100, input_tokens: int = 50, nano_usd: int | None = 1000
+) -> routing_pb2.RouteDecision:
     """A decision of the classifier's model."""
     return routing_pb2.RouteDecision(
         route=route,
@@ -71,6 +73,7 @@ def classified(route: str, *, milliseconds: int = 100, input_tokens: int = 50) -
                 total_tokens=input_tokens + 4,
                 source=usage_pb2.USAGE_SOURCE_PROVIDER,
             ),
+            cost=None if nano_usd is None else usage_pb2.Cost(total_nano_usd=nano_usd),
         ),
     )
 

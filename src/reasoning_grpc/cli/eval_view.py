@@ -14,6 +14,7 @@ _MOST_WRONG: Final = 20
 _WIDTH: Final = 200
 """Tables take what they need of it; rich would else cut cells to 80 columns in a pipe."""
 _FAILED: Final = "(failed)"
+_NANO: Final = 1_000_000_000
 
 
 def show_routing_report(report: RoutingReport) -> None:
@@ -114,7 +115,9 @@ def _tokens(report: RoutingReport) -> list[str]:
         return ["tokens: none told"]
     about = "about " if tokens.estimated else ""
     models = ", ".join(map(harmless, report.classifier_models))
-    return [f"tokens: {about}{tokens.input} in and {tokens.output} out, {_prompts(tokens.decisions)} ({models})"]
+    used = f"tokens: {about}{tokens.input} in and {tokens.output} out, {_prompts(tokens.decisions)} ({models})"
+    cost = "not known" if report.cost_nano_usd is None else f"{about}${report.cost_nano_usd / _NANO:.6f}"
+    return [used, f"cost: {cost}"]
 
 
 def _wrong(verdicts: Sequence[Verdict]) -> list[str]:

@@ -129,6 +129,8 @@ class RoutingReport:
     """None when no classifier was asked."""
     call_latency: Latency
     tokens: Tokens
+    cost_nano_usd: int | None
+    """What those cost, in billionths of a US dollar; None when a price is not known."""
     seed: int
     prompts: list[Verdict]
 
@@ -157,6 +159,7 @@ def routing_report(outcomes: Sequence[Outcome], *, default_route: str = DEFAULT_
         classifier_latency=_latency(measured) if measured else None,
         call_latency=_latency([outcome.seconds for outcome in outcomes]),
         tokens=_tokens([each.usage for each in classifications if each.HasField("usage")]),
+        cost_nano_usd=_cost_nano_usd([each for each in classifications if each.HasField("usage")]),
         seed=seed,
         prompts=verdicts,
     )
@@ -168,6 +171,8 @@ def _verdict(outcome: Outcome) -> Verdict:
         failure = outcome.failure.reason or outcome.failure.code.name
     elif decision is not None and decision.classification.failure:
         failure = _word(errors_pb2.ErrorReason, decision.classification.failure, "ERROR_REASON_")
+    elif decision is not None and decision.classification.flaw:
+        failure = _word(errors_pb2.AnswerFlaw, decision.classification.flaw, "ANSWER_FLAW_")
     return Verdict(
         id=outcome.case.id,
         expected=outcome.case.route,
@@ -242,6 +247,12 @@ def _tokens(usages: Sequence[usage_pb2.Usage]) -> Tokens:
         decisions=len(usages),
         estimated=any(usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED for usage in usages),
     )
+
+
+def _cost_nano_usd(classifications: Sequence[routing_pb2.Classification]) -> int | None:
+    if not all(each.HasField("cost") for each in classifications):
+        return None
+    return sum(each.cost.total_nano_usd for each in classifications)
 
 
 def _counts(words: Iterable[str]) -> dict[str, int]:
