@@ -40,6 +40,15 @@ from reasoning_grpc.types.requests import (
     ToolChoiceMode,
 )
 from reasoning_grpc.types.routing import RouteDecision, RouteSource, RoutingMode, RoutingPreference
+from reasoning_grpc.types.tools import (
+    McpServerInfo,
+    McpServerState,
+    ToolExecution,
+    ToolInfo,
+    ToolSource,
+    ToolState,
+    ToolStatus,
+)
 from reasoning_grpc.types.usage import (
     Attempt,
     FinishReason,
@@ -66,6 +75,8 @@ __all__ = [
     "EffectiveSetting",
     "FinishReason",
     "IncludeOptions",
+    "McpServerInfo",
+    "McpServerState",
     "Media",
     "Message",
     "ModelCallPurpose",
@@ -102,7 +113,12 @@ __all__ = [
     "ToolCall",
     "ToolChoice",
     "ToolChoiceMode",
+    "ToolExecution",
+    "ToolInfo",
     "ToolResult",
+    "ToolSource",
+    "ToolState",
+    "ToolStatus",
     "Usage",
     "UsageSource",
     "estimated_tokens",
