@@ -256,6 +256,19 @@ async def test_a_server_that_does_not_answer(heard: Reports) -> None:
         os.kill(process_id, 0)
 
 
+async def test_closing_while_it_connects(heard: Reports) -> None:
+    """A server that is still being waited for is ended with its process, and nothing else waits for it."""
+    box = Toolbox({}, {"test": stdio_entry(heard, "--deaf")})
+    await box.start()
+    process_id = int(await heard.next("pid"))
+    offered = [info.name for info in box.offered(ANONYMOUS)]
+    await box.aclose()
+
+    assert offered == ["calculator", "current_time"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
+
+
 async def test_tokens_and_headers_go_out(heard: Reports, caplog: pytest.LogCaptureFixture) -> None:
     """The server's token, its headers and the trace of the call are sent; a wrong token is refused, and not told."""
     caplog.set_level(logging.INFO, "reasoning_grpc")
@@ -326,6 +339,18 @@ async def test_the_configuration_narrows_and_bounds(heard: Reports) -> None:
     assert big.result == "x" * 10 + "... [cut: 100 characters in all]"
     assert for_narrow == ["test__big"]
     assert {call.status for call in (off, left_out, forbidden)} == {ToolStatus.NOT_AVAILABLE}
+
+
+@pytest.mark.parametrize("options", [NEW, OLD, ("--json",)], ids=["events", "old protocol", "json"])
+async def test_an_answer_over_http_is_bounded(heard: Reports, options: tuple[str, ...]) -> None:
+    """An answer that is too long to be held in memory is that call's failure."""
+    async with http_server(heard, *options) as (_, url), toolbox(heard, McpServerEntry(name="test", url=url)) as served:
+        failed = await served.call("big", characters=33 * 1024 * 1024)
+        await until(lambda: served.has("echo"))
+        after = await served.call("echo", text="hi")
+
+    assert failed.status is ToolStatus.FAILED
+    assert after.result == "hi"
 
 
 @pytest.mark.parametrize("way", ["stdio", "http"])

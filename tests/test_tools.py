@@ -182,10 +182,12 @@ async def test_unknown_and_forbidden_look_alike() -> None:
     assert states["current_time"] is ToolState.OFF
 
 
-@pytest.mark.parametrize("function", ["raises", "exits", "cancels_itself"])
+@pytest.mark.parametrize("function", ["raises", "exits", "exits_later", "cancels_itself", "broken_check"])
 async def test_what_a_tool_raises_stays_in_the_log(function: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a tool raises, the model gets a fixed sentence; the log has the rest, with the request."""
-    execution = await ran(function)
+    arguments: dict[str, Any] = {"city": "Rome"} if function == "broken_check" else {}
+
+    execution = await ran(function, **arguments)
 
     assert execution.status is ToolStatus.FAILED
     assert execution.error == "The tool failed unexpectedly."

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator
 
 from reasoning_grpc.tools import ToolError
 
@@ -46,6 +48,11 @@ async def raises_words() -> str:
 
 def exits() -> str:
     """Try to end the process."""
+    raise SystemExit(SECRET)
+
+
+async def exits_later() -> str:
+    """Try to end the process from the event loop."""
     raise SystemExit(SECRET)
 
 
@@ -119,6 +126,15 @@ def gives(kind: str) -> Any:
 def unannotated(city) -> str:
     """Cannot be a tool."""
     return str(city)
+
+
+def _never(value: str) -> str:
+    raise RuntimeError(SECRET + value)
+
+
+def broken_check(city: Annotated[str, AfterValidator(_never)]) -> str:
+    """Have a type whose check fails by itself."""
+    return city
 
 
 NOT_CALLABLE: Final = 3

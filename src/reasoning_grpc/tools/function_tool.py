@@ -42,12 +42,9 @@ class FunctionTool:
         self._is_async: Final = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004
         )
-        self._threads: Final = asyncio.Semaphore(limits.concurrency)
-
-    @property
-    def threads_running(self) -> int:
+        self._places: Final = asyncio.Semaphore(limits.concurrency)
+        self.threads_running = 0
         """Threads that have not ended, those of calls that were given up among them."""
-        return self.limits.concurrency - self._threads._value
 
     def arguments(self, text: str) -> Mapping[str, Any]:
         """See `RunnableTool.arguments`."""
@@ -57,7 +54,7 @@ class FunctionTool:
         """See `RunnableTool.call`."""
         if self._is_async:
             return ToolOutput(text_of(await self._function(**arguments)))
-        await self._threads.acquire()
+        await self._places.acquire()
         return ToolOutput(await self._in_thread(lambda: text_of(self._function(**arguments))))
 
     async def _in_thread(self, work: Callable[[], str]) -> str:
@@ -67,7 +64,7 @@ class FunctionTool:
         variables = contextvars.copy_context()
 
         def tell(outcome: _Ended) -> None:
-            self._threads.release()
+            self._give_back()
             if not ended.done():
                 ended.set_result(outcome)
 
@@ -76,12 +73,17 @@ class FunctionTool:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(tell, outcome)
 
+        self.threads_running += 1
         try:
             threading.Thread(target=thread, name=f"tool {self.info.name}", daemon=True).start()
         except RuntimeError:  # the system has no more threads
-            self._threads.release()
+            self._give_back()
             raise
         return (await ended)()
+
+    def _give_back(self) -> None:
+        self.threads_running -= 1
+        self._places.release()
 
 
 _Ended = Callable[[], str]

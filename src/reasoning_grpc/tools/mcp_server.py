@@ -38,6 +38,8 @@ _LONGEST_DELAY_SECONDS: Final = 30.0
 _GOOD_RUN_SECONDS: Final = 30.0
 """After a connection of this length the next one is made without delay."""
 _CHECK_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.1
+"""Between two readings of the list, however often the server says that it has changed."""
 _MOST_TOOLS: Final = 1000
 _MOST_PAGES: Final = 100
 _CLOSE_SECONDS: Final = 10.0
@@ -92,7 +94,8 @@ class McpServer:
 
     def info(self) -> McpServerInfo:
         """What is known of it now."""
-        return McpServerInfo(name=self._entry.name, state=self._state, tools=len(self._tools), problem=self._problem)
+        offered = sum(tool.info.state is not ToolState.OFF for tool in self._tools.values())
+        return McpServerInfo(name=self._entry.name, state=self._state, tools=offered, problem=self._problem)
 
     async def aclose(self) -> None:
         """Ends the connection, and the process if there is one."""
@@ -145,7 +148,7 @@ class McpServer:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._entry.connect_timeout_seconds):
                 await stack.enter_async_context(client)
-                self._take(await self._listed(client))
+                await self._take(await self._listed(client))
             self._up(client)
             try:
                 await self._follow(client)
@@ -163,7 +166,8 @@ class McpServer:
                 self._look.clear()
                 if not self._ended:
                     async with asyncio.timeout(self._entry.connect_timeout_seconds):
-                        self._take(await self._listed(client))
+                        await self._take(await self._listed(client))
+                    await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             listening.cancel()
             await asyncio.wait({listening})
@@ -191,7 +195,7 @@ class McpServer:
                 break
         return tools[:_MOST_TOOLS]
 
-    def _take(self, listed: list[Tool]) -> None:
+    async def _take(self, listed: list[Tool]) -> None:
         """Offers what was listed, but for what the configuration leaves out, and what cannot be used."""
         taken: dict[str, McpTool] = {}
         for tool in listed:
@@ -202,13 +206,17 @@ class McpServer:
                 if name in taken:
                     raise UnusableSchema("another has its name")
                 taken[name] = self._known(name, tool)
+                await asyncio.sleep(0)  # a list may be long
             except UnusableSchema as exc:
                 facts = {"mcp_server": self._entry.name, "tool": name, "problem": str(exc)}
                 _logger.warning("tool of an mcp server is left out", extra=facts)
         self._tools = taken
 
     def _known(self, name: str, tool: Tool) -> McpTool:
-        """One tool. Raises UnusableSchema."""
+        """One tool, checked once for as long as it stays the same. Raises UnusableSchema."""
+        known = self._tools.get(name)
+        if known is not None and known.definition == tool:
+            return known
         entry = self._tool_entries.get(name) or ToolEntry(name=name)
         schema = ForeignSchema(tool.input_schema)
         info = ToolInfo(
@@ -219,7 +227,7 @@ class McpServer:
             mcp_server=self._entry.name,
             state=ToolState.AVAILABLE if entry.enabled else ToolState.OFF,
         )
-        return McpTool(tool.name, info, entry.limits(self._entry.limits), schema, self._call)
+        return McpTool(tool, info, entry.limits(self._entry.limits), schema, self._call)
 
     async def _call(self, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
         """Calls a tool. Raises ToolUnavailable, ToolError and NoResult.

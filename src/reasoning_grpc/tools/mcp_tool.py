@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mcp_types import Tool
+
 from reasoning_grpc.config import TOOL_NAME, ToolLimits
 from reasoning_grpc.tools.foreign_schema import ForeignSchema
 from reasoning_grpc.tools.results import ToolOutput
@@ -23,8 +25,8 @@ McpCall = Callable[[str, Mapping[str, Any], CallContext], Awaitable[ToolOutput]]
 class McpTool:
     """Known from the server's list; called over the connection to it."""
 
-    own_name: str
-    """The server's name for it."""
+    definition: Tool
+    """As the server lists it."""
     info: ToolInfo
     limits: ToolLimits
     schema: ForeignSchema
@@ -36,7 +38,7 @@ class McpTool:
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
         """See `RunnableTool.call`."""
-        return await self.run(self.own_name, arguments, context)
+        return await self.run(self.definition.name, arguments, context)
 
 
 def public_name(prefix: str, own_name: str) -> str:

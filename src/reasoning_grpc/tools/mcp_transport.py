@@ -2,6 +2,7 @@
 
 import logging
 import os
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -72,6 +73,7 @@ async def _http(entry: McpServerEntry, on_status: Callable[[int], None]) -> Asyn
             headers=headers,
             timeout=httpx2.Timeout(None, connect=entry.connect_timeout_seconds),
             trust_env=False,
+            verify=ssl.create_default_context(),
             event_hooks={"request": [with_trace], "response": [bounded]},
         ) as client,
         streamable_http_client(entry.url, http_client=client, max_sse_event_size=_MOST_BYTES) as streams,

@@ -57,7 +57,6 @@ _NOT_AVAILABLE: Final = _Outcome(ToolStatus.NOT_AVAILABLE, error="There is no su
 _UNREACHABLE: Final = _Outcome(ToolStatus.NOT_AVAILABLE, error="The tool cannot be reached now.")
 _TIMED_OUT: Final = _Outcome(ToolStatus.TIMED_OUT, error="The tool took too long and was stopped.")
 _CANCELLED: Final = _Outcome(ToolStatus.CANCELLED, error="The server stopped the tool.")
-_BROKEN: Final = _Outcome(ToolStatus.FAILED, error="The tool failed unexpectedly.")
 
 
 class Toolbox:
@@ -168,6 +167,8 @@ class Toolbox:
             arguments = tool.arguments(call.arguments)
         except ArgumentsProblem as exc:
             return _Outcome(ToolStatus.INVALID_ARGUMENTS, error=f"The arguments do not fit the tool's schema: {exc}.")
+        except Exception as exc:  # a check of the function's own, in one of its types
+            return _broken(exc, tool, context)
         limit_seconds = min(tool.limits.timeout_seconds, timeout_seconds or tool.limits.timeout_seconds)
         ends = asyncio.get_running_loop().time() + limit_seconds
         turns = self._turns.setdefault(tool.info.name, asyncio.Semaphore(tool.limits.concurrency))
@@ -215,8 +216,14 @@ async def _work(tool: RunnableTool, arguments: Mapping[str, object], context: Ca
         task = asyncio.current_task()
         if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
-        _logger.exception("tool failed", extra={"tool": tool.info.name, "request_id": context.request_id})
-        return _BROKEN
+        return _broken(exc, tool, context)
+
+
+def _broken(failure: BaseException, tool: RunnableTool, context: CallContext) -> _Outcome:
+    """The outcome of a failure that the tool did not mean to be told; the log has it."""
+    facts = {"tool": tool.info.name, "request_id": context.request_id}
+    _logger.error("tool failed", exc_info=failure, extra=facts)
+    return _Outcome(ToolStatus.FAILED, error="The tool failed unexpectedly.")
 
 
 def _given(output: ToolOutput) -> _Outcome:
