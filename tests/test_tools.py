@@ -224,6 +224,15 @@ async def test_a_call_can_shorten_the_limit() -> None:
     assert execution.status is ToolStatus.TIMED_OUT
 
 
+async def test_a_call_without_time_left_does_not_run() -> None:
+    """When nothing is left of the time, the tool does not begin."""
+    async with toolbox(entry("hangs")) as box:
+        execution = await box.run(a_tool_call("hangs"), a_context(), timeout_seconds=0)
+
+    assert execution.status is ToolStatus.TIMED_OUT
+    assert not tools.started.is_set()
+
+
 async def test_cancellation_reaches_the_tool() -> None:
     """A call that is cancelled ends when the tool has stopped."""
     async with toolbox(entry("hangs")) as box:

@@ -115,7 +115,10 @@ def test_a_caller_is_told_its_tools(tmp_path: Path) -> None:
         ("tools = 3", "tools: must be a table of tables, such as [tools.NAME]"),
         ("mcp_servers = []", "mcp_servers: must be a table of tables, such as [mcp_servers.NAME]"),
         ("[tools]\nweather = 3", "tools.weather: must be a table"),
-        ('[tools."a b"]\nfunction = "a:b"', "tools.a b: a name is 1 to 64 of letters, digits, _ and -"),
+        (
+            '[tools."a b"]\nfunction = "a:b"',
+            "tools.a b: a name is 1 to 64 of letters, digits, _ and -, no digit or - first",
+        ),
         ("[tools.a]\nfunktion = 'a:b'", "tools.a.funktion: is not a known key"),
         ("[tools.a]\nfunction = 'a.b'", 'tools.a.function: must be "package.module:function"'),
         ("[tools.a]\ntimeout_seconds = 0", "tools.a.timeout_seconds: must be a number from 0.001 to 3600"),
@@ -129,7 +132,7 @@ def test_a_caller_is_told_its_tools(tmp_path: Path) -> None:
         ("[mcp_servers.a]\ncommand = 'x'\nurl = 'http://x'", "mcp_servers.a: needs either command or url"),
         (
             "[mcp_servers.a__b]\ncommand = 'x'",
-            "mcp_servers.a__b: a name is 1 to 32 of a-z and 0-9, with single _ and - in between",
+            "mcp_servers.a__b: a name is 1 to 32 of a-z, 0-9 and single _ and -, a letter first",
         ),
         (
             "[mcp_servers.a]\ncommand = 'x'\nenv = ['NOT_SET']",

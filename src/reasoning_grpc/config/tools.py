@@ -9,11 +9,11 @@ from typing import Final
 from reasoning_grpc.config.entries import TableReader, secret_in, url_problem
 from reasoning_grpc.types import Secret
 
-TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What every provider takes as the name of a tool."""
+TOOL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+"""What every provider takes as the name of a tool; Gemini alone wants no digit first."""
 MCP_SEPARATOR: Final = "__"
 """Between the name of an MCP server and that of its tool."""
-_SERVER_NAME: Final = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+_SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _LONGEST_SERVER_NAME: Final = 32
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -97,7 +97,7 @@ def tool_entry(name: str, table: object, problems: list[str]) -> ToolEntry:
     """The entry `[tools.NAME]`."""
     read = TableReader(f"tools.{name}", table, problems)
     if not TOOL_NAME.fullmatch(name):
-        read.problem("", "a name is 1 to 64 of letters, digits, _ and -")
+        read.problem("", "a name is 1 to 64 of letters, digits, _ and -, no digit or - first")
     enabled = read.truth("enabled")
     entry = ToolEntry(
         name=name,
@@ -118,7 +118,7 @@ def mcp_server_entry(name: str, table: object, environment: Mapping[str, str], p
     """The entry `[mcp_servers.NAME]`."""
     read = TableReader(f"mcp_servers.{name}", table, problems)
     if not _SERVER_NAME.fullmatch(name) or len(name) > _LONGEST_SERVER_NAME:
-        read.problem("", f"a name is 1 to {_LONGEST_SERVER_NAME} of a-z and 0-9, with single _ and - in between")
+        read.problem("", f"a name is 1 to {_LONGEST_SERVER_NAME} of a-z, 0-9 and single _ and -, a letter first")
     tools, standard = read.texts("tools"), ToolLimits()
     entry = McpServerEntry(
         name=name,

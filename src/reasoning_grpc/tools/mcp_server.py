@@ -78,7 +78,7 @@ class McpServer:
         self._keeper = asyncio.create_task(self._keep_connected(), name=f"mcp server {self._entry.name}")
 
     async def first_attempt(self) -> None:
-        """Returns when it was connected for the first time, or could not be."""
+        """Returns when it was connected for the first time, or could not be, or was closed."""
         await self._attempted.wait()
 
     @property
@@ -100,6 +100,7 @@ class McpServer:
     async def aclose(self) -> None:
         """Ends the connection, and the process if there is one."""
         self._closing = True
+        self._attempted.set()
         if self._keeper is None:
             return
         self._keeper.cancel()

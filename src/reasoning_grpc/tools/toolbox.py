@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reasoning_grpc.config import Config, ConfigError, McpServerEntry, ToolEntry
 from reasoning_grpc.tools.errors import ArgumentsProblem, NoResult, ToolError, ToolUnavailable
@@ -169,7 +169,14 @@ class Toolbox:
             return _Outcome(ToolStatus.INVALID_ARGUMENTS, error=f"The arguments do not fit the tool's schema: {exc}.")
         except Exception as exc:  # a check of the function's own, in one of its types
             return _broken(exc, tool, context)
-        limit_seconds = min(tool.limits.timeout_seconds, timeout_seconds or tool.limits.timeout_seconds)
+        own_limit = tool.limits.timeout_seconds
+        limit_seconds = own_limit if timeout_seconds is None else min(own_limit, timeout_seconds)
+        return await self._in_turn(tool, arguments, context, limit_seconds) if limit_seconds > 0 else _TIMED_OUT
+
+    async def _in_turn(
+        self, tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext, limit_seconds: float
+    ) -> _Outcome:
+        """Waits for a place, runs the tool in a task of its own, and gives the place back when that has ended."""
         ends = asyncio.get_running_loop().time() + limit_seconds
         turns = self._turns.setdefault(tool.info.name, asyncio.Semaphore(tool.limits.concurrency))
         try:
@@ -200,7 +207,7 @@ class Toolbox:
         return _CANCELLED if work.cancelled() else work.result()
 
 
-async def _work(tool: RunnableTool, arguments: Mapping[str, object], context: CallContext) -> _Outcome:
+async def _work(tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext) -> _Outcome:
     """Runs the tool. Whatever it raises is how it ended, but for a cancellation that was meant."""
     try:
         return _given(await tool.call(arguments, context))
