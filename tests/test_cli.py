@@ -717,7 +717,7 @@ async def test_the_help_has_every_command_and_option() -> None:
     program, serve, wrong = await asyncio.gather(run("--help"), run("serve", "--help"), run("ask"))
 
     assert (program.code, program.err) == (serve.code, serve.err) == (0, "")
-    for command in ("serve", "ask", "models", "classify", "eval", "check-config", "token"):
+    for command in ("serve", "ask", "models", "classify", "eval", "check-config", "tools", "token"):
         assert re.search(rf"^    {command}\s", program.out, re.MULTILINE)
     for option in options():
         assert f"  {option.flag}" in serve.out

@@ -13,7 +13,7 @@ FLOORS: Final = (
     ("v1",),
     ("types", "events", "errors", "config", "streams"),
     ("tracing", "connections", "model", "genai", "litellm_model", "timers", "traced_model", "resilience"),
-    ("model_calls", "structured", "models"),
+    ("model_calls", "structured", "models", "tools"),
     ("router", "passthrough"),
     ("ledger", "engine"),
     ("convert", "status", "callers", "call_tracker", "call_end", "interceptors", "server_spans", "service"),

@@ -55,6 +55,20 @@ def test_the_other_examples_are_sound(example: str, tmp_path: Path) -> None:
     assert config_problems(config) == []
 
 
+def test_the_example_of_tools_is_sound(tmp_path: Path) -> None:
+    """The entries of tools and MCP servers are taken as they are."""
+    found = re.search(r"```toml\n(# Python functions, and MCP servers\n.*?)```", README, re.DOTALL)
+    assert found is not None
+    file = tmp_path / "reasoning.toml"
+    file.write_text(found[1])
+    variables = dict.fromkeys(("FILES_TOKEN", "TICKETS_TOKEN", "TICKETS_KEY"), "secret")
+
+    config = read_config(flags={}, environment=variables, file=file)
+
+    assert list(config.tools) == ["weather", "current_time", "tickets__search"]
+    assert list(config.mcp_servers) == ["files", "tickets"]
+
+
 @pytest.mark.parametrize("target", ["make demo", "make test"])
 def test_the_first_commands_do_all_the_set_up(target: str) -> None:
     """The first two commands are the demo and the tests."""

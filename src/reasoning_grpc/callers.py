@@ -22,6 +22,7 @@ class Callers:
                     name=entry.name,
                     allowed_models=entry.allowed_models,
                     allowed_routes=entry.allowed_routes,
+                    allowed_tools=entry.allowed_tools,
                     upstream_key=entry.upstream_key,
                 ),
             )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from reasoning_grpc.config import LogFormat
 
+_OF_MCP: Final = ("mcp", "client", "httpx2", "httpcore2")
+"""Of the SDK for MCP servers, which logs the calls of tools, and what they give."""
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -18,7 +20,7 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # litellm logs requests at these levels, bodies included.
-    for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "httpcore", "openai"):
+    for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "httpcore", "openai", *_OF_MCP):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # One line for each export that fails, not one for each time it is tried; none with a header that cannot be read.
     for name in ("opentelemetry.exporter", "opentelemetry.util.re"):

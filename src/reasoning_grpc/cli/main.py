@@ -54,6 +54,12 @@ def _check_config(parsed: argparse.Namespace) -> int:
     )
 
 
+def _tools(parsed: argparse.Namespace) -> int:
+    from reasoning_grpc.cli import tools_command
+
+    return asyncio.run(tools_command.tools(_flags(parsed), parsed.config, as_json=parsed.json))
+
+
 def _new_token(parsed: argparse.Namespace) -> int:
     from reasoning_grpc.cli import token_command
 
@@ -95,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_classify(commands)
     _add_eval(commands)
     _add_check_config(commands)
+    _add_tools(commands)
     _add_token(commands)
     return parser
 
@@ -175,6 +182,17 @@ def _add_check_config(commands: "Commands[argparse.ArgumentParser]") -> None:
     check.add_argument("--json", action="store_true", help="print JSON")
     check.add_argument("--online", action="store_true", help="also ask each model for a few tokens, and the proxy")
     check.set_defaults(run=_check_config)
+
+
+def _add_tools(commands: "Commands[argparse.ArgumentParser]") -> None:
+    tools = commands.add_parser(
+        "tools",
+        help="list the tools of a configuration",
+        description="Loads the functions and connects to the MCP servers of a configuration, and lists their tools.",
+    )
+    _add_server_options(tools)
+    tools.add_argument("--json", action="store_true", help="print JSON")
+    tools.set_defaults(run=_tools)
 
 
 def _add_token(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -71,6 +71,8 @@ class CallerEntry:
     """None: all."""
     allowed_routes: frozenset[str] | None = None
     """None: all."""
+    allowed_tools: frozenset[str] | None = None
+    """Of the server's own tools. None: all; empty: none."""
     upstream_key: Secret | None = None
     """Key for a LiteLLM proxy that this caller's calls use; None: the server's own. From the environment as well."""
 
@@ -183,6 +185,10 @@ class TableReader:
             return []
         return [TableReader(f"{self._where}.{key}[{row}]", table, self._problems) for row, table in enumerate(value)]
 
+    def unread(self) -> tuple[str, ...]:
+        """The keys that were not read yet."""
+        return tuple(self._table)
+
     def finish(self) -> None:
         """Notes every key that was not read."""
         for key in self._table:
@@ -194,7 +200,7 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
     read = TableReader(f"models.{name}", table, problems)
     if not MODEL_NAME.fullmatch(name):
         read.problem("", "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first")
-    api_key = _key(read, "api_key_env", environment)
+    api_key = secret_in(read, "api_key_env", environment)
     defaults = read.table("defaults")
     litellm_params = read.table("litellm_params")
     entry = ModelEntry(
@@ -231,12 +237,14 @@ def caller_entry(name: str, table: object, environment: Mapping[str, str], probl
     """The entry `[callers.NAME]`."""
     read = TableReader(f"callers.{name}", table, problems)
     allowed, routes = read.texts("allowed_models"), read.texts("allowed_routes")
+    tools = read.texts("allowed_tools")
     entry = CallerEntry(
         name=name,
         token_hash=_checked(read, "token_hash", read.text("token_hash", required=True), _token_hash_problem),
         allowed_models=None if allowed is None else frozenset(allowed),
         allowed_routes=None if routes is None else frozenset(routes),
-        upstream_key=_key(read, "upstream_key_env", environment),
+        allowed_tools=None if tools is None else frozenset(tools),
+        upstream_key=secret_in(read, "upstream_key_env", environment),
     )
     read.finish()
     return entry
@@ -254,7 +262,7 @@ def proxy_entry(environment: Mapping[str, str], problems: list[str]) -> ProxyEnt
     return ProxyEntry(base_url=url.rstrip("/").removesuffix("/v1").rstrip("/"), api_key=Secret(key))
 
 
-def _key(read: TableReader, key: str, environment: Mapping[str, str]) -> Secret | None:
+def secret_in(read: TableReader, key: str, environment: Mapping[str, str]) -> Secret | None:
     """The secret in the environment variable that a key of the table names; None when it names none."""
     variable = read.text(key)
     if not variable:
@@ -307,15 +315,15 @@ def _litellm_model_problem(value: str) -> str:
 
 
 def _api_base_problem(value: str) -> str:
-    return _url_problem(value, "http://127.0.0.1:8000/v1", "api_key_env")
+    return url_problem(value, "http://127.0.0.1:8000/v1", "api_key_env")
 
 
 def _proxy_url_problem(value: str) -> str:
-    problem = _url_problem(value, "http://127.0.0.1:4000", PROXY_KEY_VARIABLE)
+    problem = url_problem(value, "http://127.0.0.1:4000", PROXY_KEY_VARIABLE)
     return problem or ("must have no query and no fragment" if "?" in value or "#" in value else "")
 
 
-def _url_problem(value: str, example: str, key_name: str) -> str:
+def url_problem(value: str, example: str, key_name: str) -> str:
     try:
         url = urlsplit(value)
         sound = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port is None or url.port > 0)

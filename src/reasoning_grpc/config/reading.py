@@ -22,6 +22,7 @@ from reasoning_grpc.config.entries import (
 )
 from reasoning_grpc.config.routing import classifier_entry, route_entry, rule_entries
 from reasoning_grpc.config.settings import ENVIRONMENT_PREFIX, Config, Option, Settings, options
+from reasoning_grpc.config.tools import mcp_server_entry, tool_entry
 from reasoning_grpc.types import RoutingMode
 
 CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
@@ -57,6 +58,7 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
     table = _file_table(file, environment, problems)
     models_table, callers_table = table.pop("models", {}), table.pop("callers", {})
     routes_table = table.pop("routes", {})
+    tools_table, mcp_servers_table = table.pop("tools", {}), table.pop("mcp_servers", {})
     rules = rule_entries(table.pop("rules", []), problems)
     classifier = classifier_entry(table.pop("classifier", {}), problems)
     settings = _settings(flags, environment, table, problems)
@@ -68,6 +70,11 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
     for name, entry in _entries("callers", callers_table, problems):
         callers[name] = caller_entry(name, entry, environment, problems)
     routes = {name: route_entry(name, entry, problems) for name, entry in _entries("routes", routes_table, problems)}
+    tools = {name: tool_entry(name, entry, problems) for name, entry in _entries("tools", tools_table, problems)}
+    mcp_servers = {
+        name: mcp_server_entry(name, entry, environment, problems)
+        for name, entry in _entries("mcp_servers", mcp_servers_table, problems)
+    }
     config = Config(
         settings=settings,
         models=models,
@@ -75,6 +82,8 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
         routes=routes,
         rules=rules,
         classifier=classifier,
+        tools=tools,
+        mcp_servers=mcp_servers,
         proxy=proxy,
     )
     if not problems:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from reasoning_grpc.config.entries import CallerEntry, ModelEntry, ProxyEntry
 from reasoning_grpc.config.routing import ClassifierEntry, RouteEntry, RuleEntry
+from reasoning_grpc.config.tools import McpServerEntry, ToolEntry
 from reasoning_grpc.types import RoutingMode
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
@@ -97,6 +98,8 @@ class Config:
     rules: tuple[RuleEntry, ...] = ()
     """In the order in which they are tried."""
     classifier: ClassifierEntry = field(default_factory=ClassifierEntry)
+    tools: Mapping[str, ToolEntry] = field(default_factory=dict)
+    mcp_servers: Mapping[str, McpServerEntry] = field(default_factory=dict)
     proxy: ProxyEntry | None = None
     """The LiteLLM proxy whose models are served as well; None: none."""
 

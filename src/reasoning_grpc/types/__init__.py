@@ -48,6 +48,15 @@ from reasoning_grpc.types.routing import (
     RoutingMode,
     RoutingPreference,
 )
+from reasoning_grpc.types.tools import (
+    McpServerInfo,
+    McpServerState,
+    ToolExecution,
+    ToolInfo,
+    ToolSource,
+    ToolState,
+    ToolStatus,
+)
 from reasoning_grpc.types.usage import (
     Attempt,
     ModelCallPurpose,
@@ -75,6 +84,8 @@ __all__ = [
     "EffectiveSetting",
     "FinishReason",
     "IncludeOptions",
+    "McpServerInfo",
+    "McpServerState",
     "Media",
     "Message",
     "ModelCallPurpose",
@@ -112,7 +123,12 @@ __all__ = [
     "ToolCall",
     "ToolChoice",
     "ToolChoiceMode",
+    "ToolExecution",
+    "ToolInfo",
     "ToolResult",
+    "ToolSource",
+    "ToolState",
+    "ToolStatus",
     "Usage",
     "UsageSource",
     "estimated_tokens",

@@ -28,6 +28,8 @@ class Caller:
     """None: all."""
     allowed_routes: frozenset[str] | None = None
     """None: all."""
+    allowed_tools: frozenset[str] | None = None
+    """Of the server's own tools. None: all."""
     upstream_key: Secret | None = None
     """What a LiteLLM proxy gets instead of the server's own key; None: the server's own."""
 
@@ -38,6 +40,10 @@ class Caller:
     def may_take(self, route: str) -> bool:
         """Whether this caller's requests may take the route of this name; "auto" is a question, and no route."""
         return self.allowed_routes is None or route in self.allowed_routes or route == "auto"
+
+    def may_run(self, tool: str) -> bool:
+        """Whether the server's tool of this name may be run for this caller."""
+        return self.allowed_tools is None or tool in self.allowed_tools
 
 
 ANONYMOUS = Caller(name="anonymous")

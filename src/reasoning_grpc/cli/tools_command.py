@@ -1,0 +1,92 @@
+"""The command `tools`: what tools a configuration makes, and whether they can be called."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from reasoning_grpc.cli.console import harmless
+from reasoning_grpc.cli.logs import set_up_logging
+from reasoning_grpc.config import ConfigError, read_config
+from reasoning_grpc.tools import Toolbox, tool_problems
+from reasoning_grpc.types import McpServerInfo, McpServerState, ToolInfo, ToolSource
+
+_SOURCES: Final = {
+    ToolSource.BUILT_IN: "built in",
+    ToolSource.FUNCTION: "function",
+    ToolSource.ENTRY_POINT: "entry point",
+}
+_LONGEST_DESCRIPTION: Final = 80
+
+
+async def tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -> int:
+    """Connects to the MCP servers, without serving, and lists every tool; 1 when a server is down."""
+    try:
+        config = read_config(flags=flags, environment=os.environ, file=file)
+        problems = tool_problems(config)
+    except ConfigError as exc:
+        problems = exc.problems
+    if problems:
+        if as_json:
+            print(json.dumps({"problems": problems}))
+        for problem in problems:
+            print(f"reasoning-grpc: {problem}", file=sys.stderr)
+        return 1
+    set_up_logging("error", config.settings.log_format)  # that a server is down is told below
+    toolbox = Toolbox(config.tools, config.mcp_servers)
+    try:
+        await toolbox.start()
+        await toolbox.first_attempts()
+        infos, servers = toolbox.listed(), toolbox.servers()
+    finally:
+        await toolbox.aclose()
+    print(_as_json(infos, servers) if as_json else _as_text(infos, servers))
+    return 0 if all(server.state is McpServerState.CONNECTED for server in servers) else 1
+
+
+def _as_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
+    listed = [
+        {
+            "name": info.name,
+            "source": info.source.lower(),
+            "mcp_server": info.mcp_server or None,
+            "state": info.state.lower(),
+            "description": info.description,
+            "parameters_schema": json.loads(info.parameters_schema) if info.parameters_schema else None,
+        }
+        for info in infos
+    ]
+    known = [
+        {"name": server.name, "state": server.state.lower(), "tools": server.tools, "problem": server.problem or None}
+        for server in servers
+    ]
+    return json.dumps({"tools": listed, "mcp_servers": known})
+
+
+def _as_text(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
+    rows = [(info.name, _source(info), info.state.lower(), _first_line(info.description)) for info in infos]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
+        for row in rows
+    ]
+    lines += [f"mcp server {server.name} is {_state(server)}" for server in servers]
+    return "\n".join(lines)
+
+
+def _source(info: ToolInfo) -> str:
+    return f"mcp server {info.mcp_server}" if info.source is ToolSource.MCP else _SOURCES[info.source]
+
+
+def _state(server: McpServerInfo) -> str:
+    if server.state is McpServerState.CONNECTED:
+        return f"connected: {server.tools} tools"
+    return f"{server.state.lower()}: {server.problem}"
+
+
+def _first_line(description: str) -> str:
+    """The beginning of a description; a server may have written anything into it."""
+    line = harmless(description.strip().partition("\n")[0])
+    return line if len(line) <= _LONGEST_DESCRIPTION else f"{line[: _LONGEST_DESCRIPTION - 3]}..."

@@ -1,0 +1,89 @@
+"""Where Python functions come from: built in, named by the configuration, offered by installed packages."""
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from reasoning_grpc.config import McpServerEntry, ToolEntry, ToolLimits
+from reasoning_grpc.tools.calculator import calculator
+from reasoning_grpc.tools.clock import current_time
+from reasoning_grpc.tools.function_tool import FunctionTool
+from reasoning_grpc.tools.signature import UnusableFunction
+from reasoning_grpc.types import ToolInfo, ToolSource, ToolState
+
+ENTRY_POINTS: Final = "reasoning_grpc.tools"
+"""The group in which packages offer functions; each is off until the configuration has an entry of its name."""
+BUILT_IN: Final[Mapping[str, Callable[..., Any]]] = {"calculator": calculator, "current_time": current_time}
+"""On unless the configuration says otherwise: they touch nothing outside."""
+
+
+class FoundFunctions:
+    """The functions that are tools, those that are off, and what is wrong with the configuration of them."""
+
+    def __init__(self, entries: Mapping[str, ToolEntry], servers: Iterable[McpServerEntry]) -> None:
+        """Imports what is switched on, and nothing else. Tools of MCP servers are passed over."""
+        self.tools: Final[dict[str, FunctionTool]] = {}
+        self.off: Final[dict[str, ToolInfo]] = {}
+        prefixes = tuple(server.prefix for server in servers)
+        offered = _offered()
+        own = {name: entry for name, entry in entries.items() if not name.startswith(prefixes)}
+        self.problems: Final = [
+            f"tools.{name}.function: the name is one of an MCP server's tools"
+            for name, entry in entries.items()
+            if name not in own and entry.function
+        ]
+        for name in dict.fromkeys([*BUILT_IN, *own, *offered]):
+            self._find(name, own.get(name), offered.get(name))
+
+    def _find(self, name: str, entry: ToolEntry | None, offered: EntryPoint | None) -> None:
+        """Loads one, or notes that it is off, or what is wrong."""
+        if entry is not None and entry.function:
+            source, load = ToolSource.FUNCTION, partial(_imported, entry.function)
+        elif name in BUILT_IN:
+            source, load = ToolSource.BUILT_IN, partial(BUILT_IN.__getitem__, name)
+            entry = entry or ToolEntry(name=name)
+        elif offered is not None:
+            source, load = ToolSource.ENTRY_POINT, partial(_imported, f"{offered.module}:{offered.attr}")
+        else:
+            self.problems.append(f"tools.{name}: is neither built in nor an entry point; it needs a function")
+            return
+        if entry is None or not entry.enabled:
+            self.off[name] = ToolInfo(
+                name=name, description="", parameters_schema="", source=source, state=ToolState.OFF
+            )
+            return
+        try:
+            self.tools[name] = FunctionTool(
+                name, load(), source=source, limits=entry.limits(ToolLimits()), description=entry.description
+            )
+        except UnusableFunction as exc:
+            self.problems.append(f"tools.{name}: the function can be no tool: {exc}")
+        except (Exception, SystemExit) as exc:  # whatever its module does when it is imported
+            self.problems.append(f"tools.{name}: the function cannot be loaded: {_why(exc)}")
+
+
+def _offered() -> dict[str, EntryPoint]:
+    """What installed packages offer, by name; of two with one name, that which is found first."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        found.setdefault(point.name, point)
+    return found
+
+
+def _imported(function: str) -> Callable[..., Any]:
+    module, _, path = function.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    if not callable(found):
+        raise UnusableFunction("it cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def _why(exc: BaseException) -> str:
+    """What is said of a failed import: the text of other exceptions may hold anything."""
+    if isinstance(exc, ImportError | AttributeError):
+        return str(exc).splitlines()[0]
+    return type(exc).__name__

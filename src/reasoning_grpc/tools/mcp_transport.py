@@ -1,0 +1,138 @@
+"""The two ways to an MCP server: the pipes of a process, and streamable HTTP."""
+
+import logging
+import os
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any, Final
+
+import httpx2
+from mcp import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from opentelemetry.context import get_current
+
+from reasoning_grpc.config import McpServerEntry
+from reasoning_grpc.tracing import trace_headers
+
+_MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of one answer over HTTP."""
+
+_logger = logging.getLogger("reasoning_grpc.tools")
+
+
+@asynccontextmanager
+async def transport(
+    entry: McpServerEntry, *, on_end: Callable[[], None], on_status: Callable[[int], None]
+) -> AsyncIterator[tuple[Any, Any]]:
+    """The streams to an MCP server, for the SDK's client.
+
+    `on_end` is called when the server has closed its end, which the SDK tells to nobody; `on_status` gets the status
+    of each HTTP answer to a message.
+    """
+    async with _process(entry) if entry.command else _http(entry, on_status) as (reading, writing):
+        yield _WatchedStream(reading, on_end), writing
+
+
+@asynccontextmanager
+async def _process(entry: McpServerEntry) -> AsyncIterator[tuple[Any, Any]]:
+    """A process that is started now, and ended at the end. What it writes to its standard error may hold anything."""
+    parameters = StdioServerParameters(
+        command=entry.command,
+        args=list(entry.args),
+        env={name: secret.reveal() for name, secret in entry.env.items()},
+        cwd=entry.cwd,
+    )
+    with ExitStack() as stack:
+        shown = _logger.isEnabledFor(logging.DEBUG)
+        errors = sys.stderr if shown else stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: ASYNC230
+        async with stdio_client(parameters, errlog=errors) as streams:
+            yield streams
+
+
+@asynccontextmanager
+async def _http(entry: McpServerEntry, on_status: Callable[[int], None]) -> AsyncIterator[tuple[Any, Any]]:
+    """Requests to its address. The SDK follows redirects only where they stay within the server."""
+
+    async def with_trace(request: httpx2.Request) -> None:
+        request.headers.update(trace_headers(get_current()))
+
+    async def bounded(response: httpx2.Response) -> None:
+        if response.request.method == "POST":
+            on_status(response.status_code)
+        if "text/event-stream" not in response.headers.get("content-type", ""):  # the SDK bounds their events
+            response.stream = _BoundedStream(response.stream)
+
+    headers = {"User-Agent": "reasoning-grpc", "Accept-Encoding": "identity", **entry.headers}
+    headers |= {name: secret.reveal() for name, secret in entry.secret_headers.items()}
+    if entry.bearer_token is not None:
+        headers["Authorization"] = f"Bearer {entry.bearer_token.reveal()}"
+    async with (
+        httpx2.AsyncClient(
+            headers=headers,
+            timeout=httpx2.Timeout(None, connect=entry.connect_timeout_seconds),
+            trust_env=False,
+            verify=ssl.create_default_context(),
+            event_hooks={"request": [with_trace], "response": [bounded]},
+        ) as client,
+        streamable_http_client(entry.url, http_client=client, max_sse_event_size=_MOST_BYTES) as streams,
+    ):
+        yield streams
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    """The body of an answer, which fails where it gets too long."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in self._inner:
+            size += len(piece)
+            if size > _MOST_BYTES:
+                raise httpx2.StreamError("the answer is too long")
+            yield piece
+
+    async def aclose(self) -> None:
+        """See httpx2."""
+        await self._inner.aclose()
+
+
+class _WatchedStream:
+    """A stream of messages that says when it has ended."""
+
+    def __init__(self, inner: Any, on_end: Callable[[], None]) -> None:
+        self._inner = inner
+        self._on_end = on_end
+
+    @property
+    def last_context(self) -> Any:
+        """See the SDK's streams."""
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> Any:
+        """See the SDK's streams."""
+        return await self._inner.receive()
+
+    async def aclose(self) -> None:
+        """See the SDK's streams."""
+        await self._inner.aclose()
+
+    def __aiter__(self) -> "_WatchedStream":
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._inner.__anext__()
+        except BaseException:
+            self._on_end()
+            raise
+
+    async def __aenter__(self) -> "_WatchedStream":
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        return await self._inner.__aexit__(*exc_info)
