@@ -14,8 +14,13 @@ from reasoning_grpc.types import (
     EffectiveSetting,
     FinishReason,
     ModelCallPurpose,
+    NextAction,
+    ReasoningEnd,
     RouteDecision,
+    StepOutcome,
     Timings,
+    ToolCall,
+    ToolExecution,
     Usage,
 )
 from reasoning_grpc.types.usage import ModelCallUsage
@@ -160,6 +165,62 @@ class ModelCallFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class StepStarted:
+    """The agent begins a step."""
+
+    number: int
+    max_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlanned:
+    """The agent knows what it wants to do in this step."""
+
+    thought: str
+    next_action: NextAction
+    tool_calls: tuple[ToolCall, ...] = ()
+    concurrent: bool = False
+    usage: Usage | None = None
+    """Of this step's model calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool begins to run."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool has ended."""
+
+    execution: ToolExecution
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """The agent ended a step."""
+
+    outcome: StepOutcome
+    usage: Usage | None = None
+    """Of its model calls; None: it used none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningFinished:
+    """The agent stopped thinking; the answer follows."""
+
+    end: ReasoningEnd
+    steps: int
+    tool_calls: int
+    usage: Usage | None
+    """Of all model calls so far."""
+    cost: Cost | None
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """Nothing else happened for the time asked for."""
 
@@ -179,7 +240,8 @@ class Completed:
 
 
 ModelCallEvent = ModelCallStarted | AttemptSwitched | ModelCallFinished | ModelCallFailed
-Event = Started | ModelCallEvent | Delta | UnshownDelta | Heartbeat | Completed
+AgentEvent = StepStarted | StepPlanned | ToolStarted | ToolFinished | StepFinished | ReasoningFinished
+Event = Started | ModelCallEvent | AgentEvent | Delta | UnshownDelta | Heartbeat | Completed
 
 
 @dataclass(frozen=True, slots=True)

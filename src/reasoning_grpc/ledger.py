@@ -1,6 +1,6 @@
 """`Ledger`: what one request has used so far, read off its events as they pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
@@ -15,8 +15,12 @@ from reasoning_grpc.events import (
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
+    StepFinished,
+    StepStarted,
     StreamEvent,
     ToolCallDelta,
+    ToolFinished,
+    ToolStarted,
     UnshownDelta,
 )
 from reasoning_grpc.types import (
@@ -50,10 +54,12 @@ class _OpenAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event, and which model call of the request it belongs to."""
+    """An event, and which model call and step of the request it belongs to."""
 
     event: Event
     call: int
+    step: int = 0
+    """0: it is outside of steps."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +72,8 @@ class Ledger:
     prices_of: Callable[[str], Prices]
     calls: int = 0
     """Model calls begun; also the number of the call under way."""
+    step: int = 0
+    """The step under way; 0: none is."""
     attempts: list[Attempt] = field(default_factory=list)
     """Attempts that have ended."""
     events: int = 0
@@ -78,6 +86,12 @@ class Ledger:
     """How long the next attempt waits before it begins."""
     _upstream_seconds: float = 0.0
     _client_seconds: float = 0.0
+    _tool_seconds: float = 0.0
+    """In which at least one tool ran."""
+    _tools_running: int = 0
+    _tools_since: float = 0.0
+    _before_step: int = 0
+    """How many of `_usages` are older than the step under way."""
     _open: _OpenAttempt | None = None
     _reached: bool = False
     _prices: dict[str, Prices] = field(default_factory=dict)
@@ -129,13 +143,24 @@ class Ledger:
                 self._usages.append(ModelCallUsage(self.calls, event.purpose, event.model, event.usage))
             case ModelCallFailed() if self._open is not None:
                 self._note_failed_call(self._open, event)
+            case ToolStarted() | ToolFinished():
+                self._note_tool(started=isinstance(event, ToolStarted))
+            case StepStarted(number=number):
+                self.step, self._before_step = number, len(self._usages)
+            case StepFinished():
+                step, self.step = self.step, 0
+                return Entry(event, self.calls, step)
             case _:
                 pass
-        return Entry(event, self.calls)
+        return Entry(event, self.calls, self.step)
 
     def usage(self) -> Usage | None:
         """Tokens used so far; None: nothing has used any."""
-        return reduce(add, (entry.usage for entry in self._usages)) if self._usages else None
+        return _sum(self._usages)
+
+    def step_usage(self) -> Usage | None:
+        """The same of the step under way, or the last one."""
+        return _sum(self._usages[self._before_step :])
 
     def cost(self) -> Cost | None:
         """What all model calls so far cost, each model apart; None when a price of one of them is not known."""
@@ -166,7 +191,7 @@ class Ledger:
                 routing_seconds=self._routed_seconds,
                 first_token_seconds=self._first_token_seconds,
                 total_seconds=total,
-                overhead_seconds=max(0.0, total - self._upstream_seconds - self._client_seconds),
+                overhead_seconds=max(0.0, total - self._upstream_seconds - self._tool_seconds - self._client_seconds),
             ),
             attempts=tuple(self.attempts),
         )
@@ -174,7 +199,9 @@ class Ledger:
     def stamped(self, entry: Entry) -> StreamEvent:
         """The next event for the client, with its place in the stream."""
         self.events += 1
-        return StreamEvent(self.response_id, self.events - 1, self.elapsed_seconds(), entry.call, entry.event)
+        return StreamEvent(
+            self.response_id, self.events - 1, self.elapsed_seconds(), entry.call, entry.event, entry.step
+        )
 
     def interrupted(self, error: BaseException) -> Progress | None:
         """How far the request had come when this ended it; None when no upstream was reached."""
@@ -201,6 +228,15 @@ class Ledger:
         self.anything_sent = True
         if self._first_token_seconds is None:
             self._first_token_seconds = self.elapsed_seconds()
+
+    def _note_tool(self, *, started: bool) -> None:
+        """A tool began or ended; several may run at once."""
+        self.anything_sent = True
+        if started and not self._tools_running:
+            self._tools_since = self.elapsed_seconds()
+        self._tools_running += 1 if started else -1
+        if not self._tools_running:
+            self._tool_seconds += self.elapsed_seconds() - self._tools_since
 
     def _note_output(self, text: str) -> None:
         if self._open is not None:
@@ -256,3 +292,7 @@ class Ledger:
             before = calls.get(entry.call)
             calls[entry.call] = entry if before is None else replace(entry, usage=before.usage + entry.usage)
         return tuple(calls.values())
+
+
+def _sum(entries: Sequence[ModelCallUsage]) -> Usage | None:
+    return reduce(add, (entry.usage for entry in entries)) if entries else None

@@ -1,7 +1,8 @@
-"""Plain tools over async generators of events: fold, heartbeats."""
+"""Plain tools over async generators of events: fold, heartbeats, until, merge."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,11 +11,26 @@ from reasoning_grpc.events import (
     ContentDelta,
     Event,
     ReasoningDelta,
+    ReasoningFinished,
     Started,
+    StepFinished,
+    StepPlanned,
+    StepStarted,
     StreamEvent,
     ToolCallDelta,
+    ToolFinished,
 )
-from reasoning_grpc.types import Message, Part, Reasoning, Refusal, Role, Text, ToolCall
+from reasoning_grpc.types import (
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Step,
+    Text,
+    ToolCall,
+    ToolExecution,
+)
 
 T = TypeVar("T")
 
@@ -27,13 +43,17 @@ class Completion:
     started: Started
     completed: Completed
     message: Message
+    steps: tuple[Step, ...] = ()
+    reasoning_finished: ReasoningFinished | None = None
+    """None: the agent was not asked."""
 
 
 async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
     """The whole answer that these events tell. They must end with `Completed`."""
-    answer = AnswerParts()
+    answer, steps = AnswerParts(), StepParts()
     started: Started | None = None
     completed: Completed | None = None
+    finished: ReasoningFinished | None = None
     response_id = ""
     async for stamped in events:
         response_id = stamped.response_id
@@ -42,11 +62,54 @@ async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
                 started = event
             case Completed() as event:
                 completed = event
+            case ReasoningFinished() as event:
+                finished = event
+            case event if stamped.step:
+                steps.add(event)
             case event:
                 answer.add(event)
     if started is None or completed is None:
         raise ValueError("a stream without `started` or `completed` cannot be folded")
-    return Completion(response_id, started, completed, answer.message())
+    return Completion(response_id, started, completed, answer.message(), tuple(steps.steps), finished)
+
+
+@dataclass(slots=True)
+class StepParts:
+    """Joins the events of steps to steps."""
+
+    steps: list[Step] = field(default_factory=list)
+    """Those that have ended."""
+    _number: int = 0
+    _plan: StepPlanned | None = None
+    _executions: dict[str, ToolExecution] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        """Takes one event of a step."""
+        match event:
+            case StepStarted(number=number):
+                self._number, self._plan, self._executions = number, None, {}
+            case StepPlanned():
+                self._plan = event
+            case ToolFinished(execution=execution):
+                self._executions[execution.call_id] = execution
+            case StepFinished():
+                self.steps.append(self._step(event))
+            case _:
+                pass
+
+    def _step(self, end: StepFinished) -> Step:
+        plan = self._plan
+        if plan is None:
+            return Step(number=self._number, outcome=end.outcome, usage=end.usage)
+        planned = (self._executions.get(call.id) for call in plan.tool_calls)
+        return Step(
+            number=self._number,
+            thought=plan.thought,
+            next_action=plan.next_action,
+            tool_executions=tuple(execution for execution in planned if execution is not None),
+            outcome=end.outcome,
+            usage=end.usage,
+        )
 
 
 @dataclass(slots=True)
@@ -152,3 +215,41 @@ async def with_heartbeats(
 
 async def _next(events: AsyncGenerator[T, None]) -> T | None:
     return await anext(events, None)
+
+
+async def until(events: AsyncGenerator[T, None], ends: float) -> AsyncGenerator[T, None]:
+    """The same events, up to this time of the event loop's clock; then it raises TimeoutError.
+
+    Owns `events`: closing this generator closes it.
+    """
+    async with aclosing(events):
+        while True:
+            async with asyncio.timeout_at(ends):
+                event = await anext(events, None)
+            if event is None:
+                return
+            yield event
+
+
+async def merge(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+    """The events of all sources, each as it comes; a source goes on when its last event was taken.
+
+    Owns the sources: closing this generator closes them, and so does an error of one, which is raised.
+    """
+    waiting: dict[asyncio.Task[T | None], AsyncGenerator[T, None]] = {}
+    try:
+        for source in sources:
+            waiting[asyncio.create_task(_next(source))] = source
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in [each for each in waiting if each in done]:
+                source, event = waiting.pop(task), task.result()
+                if event is not None:
+                    yield event
+                    waiting[asyncio.create_task(_next(source))] = source
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for source in sources:
+            await source.aclose()

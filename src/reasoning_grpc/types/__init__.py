@@ -1,5 +1,6 @@
 """Our own small vocabulary: what the floors between the wire and litellm speak."""
 
+from reasoning_grpc.types.agent import AgentOptions, NextAction, ReasoningEnd, Step, StepOutcome
 from reasoning_grpc.types.answers import AnswerFlaw, FinishReason
 from reasoning_grpc.types.calls import ANONYMOUS, CallContext, Caller, CallReport
 from reasoning_grpc.types.conversation import (
@@ -70,6 +71,7 @@ from reasoning_grpc.types.usage import (
 
 __all__ = [
     "ANONYMOUS",
+    "AgentOptions",
     "AnswerFlaw",
     "Attempt",
     "CallContext",
@@ -96,12 +98,14 @@ __all__ = [
     "ModelSource",
     "ModelSourceKind",
     "ModelState",
+    "NextAction",
     "Part",
     "PartContent",
     "PriceTier",
     "Prices",
     "Reasoning",
     "ReasoningEffort",
+    "ReasoningEnd",
     "ReasoningOptions",
     "Refusal",
     "RejectedRoute",
@@ -115,6 +119,8 @@ __all__ = [
     "RoutingPreference",
     "Sampling",
     "Secret",
+    "Step",
+    "StepOutcome",
     "Text",
     "Timings",
     "TokenKind",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reasoning_grpc.types.agent import AgentOptions
 from reasoning_grpc.types.conversation import Message
 from reasoning_grpc.types.routing import RoutingMode, RoutingPreference
 
@@ -106,6 +107,8 @@ class IncludeOptions:
     """Heavy or sensitive payloads to return."""
 
     model_calls: bool = False
+    thoughts: bool = False
+    tool_results: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,7 @@ class CompletionRequest:
     response_format: ResponseFormat | None = None
     reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
     routing: RoutingOptions = field(default_factory=RoutingOptions)
+    agent: AgentOptions = field(default_factory=AgentOptions)
     fallback_models: tuple[str, ...] = ()
     include: IncludeOptions = field(default_factory=IncludeOptions)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -141,6 +141,8 @@ class _ReasoningEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reasonin
     """The model repeated the same tool calls."""
     REASONING_END_STEP_FAILED: _ReasoningEnd.ValueType  # 8
     """A step could not be read, even after one repair."""
+    REASONING_END_STEP_TIMEOUT: _ReasoningEnd.ValueType  # 9
+    """A step took longer than a step may."""
 
 class ReasoningEnd(_ReasoningEnd, metaclass=_ReasoningEndEnumTypeWrapper):
     """Why the agent stopped thinking."""
@@ -163,6 +165,8 @@ REASONING_END_LOOP: ReasoningEnd.ValueType  # 7
 """The model repeated the same tool calls."""
 REASONING_END_STEP_FAILED: ReasoningEnd.ValueType  # 8
 """A step could not be read, even after one repair."""
+REASONING_END_STEP_TIMEOUT: ReasoningEnd.ValueType  # 9
+"""A step took longer than a step may."""
 Global___ReasoningEnd: _TypeAlias = ReasoningEnd  # noqa: Y015
 
 @_typing.final

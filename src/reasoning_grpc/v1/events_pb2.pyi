@@ -176,7 +176,9 @@ class StreamCompleteResponse(_message.Message):
 
     @_builtins.property
     def reasoning_delta(self) -> Global___ReasoningDelta:
-        """A piece of the model's own reasoning. Only if `reasoning.include`."""
+        """A piece of the model's own reasoning. Only if `reasoning.include`. With a
+        `step` above 0 it is no part of the answer's message.
+        """
 
     @_builtins.property
     def content_delta(self) -> Global___ContentDelta:
@@ -546,16 +548,22 @@ class StepFinished(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOME_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     outcome: _agent_pb2.StepOutcome.ValueType
     """How the step ended."""
+    @_builtins.property
+    def usage(self) -> _usage_pb2.Usage:
+        """Tokens of the step's model calls. Unset when it used none."""
+
     def __init__(
         self,
         *,
         outcome: _agent_pb2.StepOutcome.ValueType = ...,
+        usage: _usage_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
