@@ -229,6 +229,22 @@ async def test_the_window_is_bounded(upstream: FakeUpstream, judge: FakeUpstream
     assert len(prompt_of(judge.requests[1])[1][0]["text"]) < 200
 
 
+@pytest.mark.parametrize(("tokens", "asked"), [(256, False), (1024, True), (128_000, True)])
+async def test_a_small_context(upstream: FakeUpstream, judge: FakeUpstream, tokens: int, asked: bool) -> None:
+    """What is shown fits into the window of the classifier's model; where nothing would, it is not asked."""
+    judge.always.reply(says("reasoning"))
+    config = judging_config(upstream, judge)
+    small = replace(config.models["judge"], context_window_tokens=tokens)
+
+    async with serving(replace(config, models={**config.models, "judge": small})) as running:
+        decision = await classified(running, text="x9Q" * 70_000, **AUTO)
+
+    assert decision.source == (CLASSIFIER if asked else FALLBACK)
+    assert [len(request.raw) < min(4 * tokens, 8000) for request in judge.requests] == [True] * asked
+    if not asked:
+        assert decision.classification.failure == errors_pb2.ERROR_REASON_CONTEXT_WINDOW_EXCEEDED
+
+
 # What comes of its answer.
 
 

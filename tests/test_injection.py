@@ -36,6 +36,7 @@ MODES: Final = {
 """Every route that anybody may be put on."""
 CALLERS: Final[Mapping[str, frozenset[str]]] = {
     "everywhere": frozenset(MODES),
+    "twin": frozenset(MODES),
     "narrow": frozenset({"passthrough"}),
     "two": frozenset({"reasoning", "careful"}),
     "own": frozenset({"careful", "archive", "passthrough"}),
@@ -243,10 +244,12 @@ class Lie:
 
     name: str
     text: str
+    route: str = ""
+    """The one that it chooses, for who may take it."""
 
 
 LIES: Final = (
-    Lie("route of others", FORGED),
+    Lie("route of others", FORGED, SECRET_ROUTE),
     Lie("unknown route", '{"route": "root"}'),
     Lie("auto", '{"route": "auto"}'),
     Lie("orchestration", '{"route": "orchestration"}'),
@@ -262,7 +265,7 @@ LIES: Final = (
     Lie("NUL", '{"route": "passthrough\\u0000"}'),
     Lie("half a character", '{"route": "\\ud83d"}'),
     Lie("broken half", '{"route": "\ud83d"}'),
-    Lie("twice", f'{{"route": "passthrough", "route": "{SECRET_ROUTE}"}}'),
+    Lie("twice", f'{{"route": "passthrough", "route": "{SECRET_ROUTE}"}}', SECRET_ROUTE),
     Lie("more members", '{"route": "passthrough", "model": "big", "rule_id": "free", "confidence": 1}'),
     Lie("other members", '{"mode": "REASONING", "source": "RULE"}'),
     Lie("no object", f'"{SECRET_ROUTE}"'),
@@ -292,6 +295,7 @@ async def test_a_compromised_classifier(upstream: FakeUpstream, judge: FakeUpstr
             for decision in (classified, completed):
                 check_decision(decision, caller)
                 assert decision.ByteSize() < 1024
+                assert (decision.source in {CLASSIFIER, CACHE}) == (lie.route in served(caller))
             assert (classified.route, classified.mode) == (completed.route, completed.mode)
     for request in judge.requests:
         assert len(request.raw) <= MOST_BYTES
@@ -321,12 +325,12 @@ async def test_what_one_caller_was_told_is_not_remembered_for_another(
     async with serving(guarded(judging_config(upstream, judge))) as running:
         first = await running.client(token="everywhere").classify(request)
         again = await running.client(token="everywhere").classify(request)
-        others = [await running.client(token=caller).classify(request) for caller in CALLERS if caller != "everywhere"]
+        twin = await running.client(token="twin").classify(request)
+        other = await running.client(token="own").classify(request)
 
-    assert (first.source, again.source) == (CLASSIFIER, CACHE)
-    assert {first.route, again.route} == {SECRET_ROUTE}
-    assert SECRET_ROUTE not in {decision.route for decision in others}
-    assert CACHE not in {decision.source for decision in others}
+    assert (first.source, again.source, twin.source, other.source) == (CLASSIFIER, CACHE, CLASSIFIER, FALLBACK)
+    assert {first.route, again.route, twin.route} == {SECRET_ROUTE}
+    assert len(judge.requests) == 4
 
 
 async def test_the_embedded_model() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.config import CallerEntry, ProxyEntry, token_hash
+from reasoning_grpc.config import CallerEntry, ClassifierEntry, ProxyEntry, token_hash
 from reasoning_grpc.telemetry import Telemetry, telemetry_plan
 from reasoning_grpc.types import Capability, Secret
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, routing_pb2, usage_pb2
@@ -105,7 +106,8 @@ async def test_a_classifier_behind_it(
     upstream.reply(json.dumps({"route": "reasoning"}))
 
     config = config_for(judge, proxy=ProxyEntry(base_url=proxy.base_url, api_key=Secret(SERVER_KEY)))
-    async with serving(config) as running:
+    patient = ClassifierEntry(timeout_seconds=120)  # the first call through a proxy takes its time
+    async with serving(replace(config, classifier=patient)) as running:
         request = a_wire_request(routing=routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_AUTO))
         decision = await running.client().classify(request)
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from cachetools import TTLCache
 
 from reasoning_grpc.config import ClassifierEntry
-from reasoning_grpc.errors import ModelNotFound, ReasoningError, UpstreamError, UpstreamTimeout
+from reasoning_grpc.errors import ContextWindowExceeded, ModelNotFound, ReasoningError, UpstreamError, UpstreamTimeout
 from reasoning_grpc.events import Event, ModelCallFailed, ModelCallFinished, ModelCallStarted
 from reasoning_grpc.model import LanguageModel, ModelCall, estimated_prompt_tokens
 from reasoning_grpc.models.table import ModelTable
@@ -35,8 +35,12 @@ _HOSTED_SECONDS: Final = 2.0
 _EMBEDDED_SECONDS: Final = 15.0
 _SHARE_OF_DEADLINE: Final = 0.25
 """Of the time that the caller gives: the answer needs the rest."""
-_PART_OF_WINDOW: Final = 4
-"""A small window is that of a slow model, for which a quarter of it is enough to read; and our count is a guess."""
+_PART_OF_WINDOW: Final = 8
+"""A small window is that of a slow model, for which such a part of it is enough to read; and our count is a guess."""
+_SPARE_TOKENS: Final = 128
+"""For the answer."""
+_LEAST_TOKENS: Final = 32
+"""Of fewer of a conversation there is nothing to tell."""
 _ANSWER_CHARACTERS: Final = 4096
 _NO_MODEL: Final = "Neither the classifier nor the server has a model of its own to ask."
 
@@ -103,7 +107,13 @@ class Classifier:
             info = await self._table.chosen(asked.model, ANONYMOUS)
         except ReasoningError as error:
             return Verdict(classification=_failed(asked, error))
-        call = self._call(request, routes, info)
+        prompt = ModelCall(
+            model=info.name, messages=tuple(self._prompt.messages(routes, info)), end_user=request.end_user
+        )
+        room = _room(prompt, info)
+        if room is not None and room < _LEAST_TOKENS:
+            return Verdict(classification=_failed(asked, ContextWindowExceeded(model=info.name, reached=False)))
+        call = self._call(prompt, request, room)
         key = _key(call, names, context)
         if route := self._said.get(key):
             return Verdict(route)
@@ -114,16 +124,14 @@ class Classifier:
             self._said[key] = verdict.route
         return verdict
 
-    def _call(self, request: CompletionRequest, routes: Sequence[Route], info: ModelInfo) -> ModelCall:
-        prompt = tuple(self._prompt.messages(routes, info))
-        call = ModelCall(model=info.name, messages=prompt, end_user=request.end_user)
+    def _call(self, prompt: ModelCall, request: CompletionRequest, room: int | None) -> ModelCall:
         window = conversation_window(
             request.messages,
             max_messages=self._entry.window_messages,
             max_characters=self._entry.window_characters,
-            max_tokens=_room(call, info),
+            max_tokens=room,
         )
-        return replace(call, messages=(*prompt, shown(window)))
+        return replace(prompt, messages=(*prompt.messages, shown(window)))
 
     def _bounded(self, context: CallContext, info: ModelInfo) -> CallContext:
         """The context with the classifier's own deadline."""
@@ -211,11 +219,12 @@ def _failed(asked: Classification, error: ReasoningError) -> Classification:
     return replace(asked, failure=error.reason, failure_detail=str(error))
 
 
-def _room(call: ModelCall, info: ModelInfo) -> int | None:
-    """Tokens of the conversation that surely fit into the model's window, beside the prompt; None: any."""
-    if info.context_window_tokens is None:
+def _room(prompt: ModelCall, info: ModelInfo) -> int | None:
+    """Tokens of a conversation that fit into the model's window beside the prompt; None: any."""
+    window = info.context_window_tokens
+    if window is None:
         return None
-    return info.context_window_tokens // _PART_OF_WINDOW - estimated_prompt_tokens(call)
+    return min(window // _PART_OF_WINDOW, window - estimated_prompt_tokens(prompt) - _SPARE_TOKENS)
 
 
 def _key(call: ModelCall, names: tuple[str, ...], context: CallContext) -> bytes:

@@ -17,8 +17,13 @@ _LEAST_KEPT: Final = 12
 _SCANNED: Final = 4
 """So many times the room for a message are looked at for what is worth showing."""
 _WORDS: Final = re.compile("[A-Za-z ]")
-_UNFORGEABLE: Final = str.maketrans({"<": "\u2039", ">": "\u203a"})
-"""Whoever writes the closing tag of the window into a message writes another."""
+_UNFORGEABLE: Final = str.maketrans(dict.fromkeys("<\uff1c\ufe64", "\u2039") | dict.fromkeys(">\uff1e\ufe65", "\u203a"))
+"""Whoever writes the closing tag of the window into a message writes another; the wide forms become these in some
+tokenizers."""
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that take no ink, or none of their own, and that Python calls printable all the same."""
 
 
 def conversation_window(
@@ -37,7 +42,7 @@ def conversation_window(
         tokens = _most_tokens(lines)
         if max_tokens is None or tokens <= max_tokens or room < _LEAST_CHARACTERS:
             return lines
-        room = min(room - 1, room * max_tokens // tokens)
+        room = max(0, min(room - 1, room * max_tokens // tokens))
 
 
 def _most_tokens(text: str) -> int:
@@ -77,8 +82,8 @@ def _shown(text: str, characters: int) -> str:
     """What can be seen of a text, cut in its middle to so many characters."""
     scanned = _SCANNED * characters
     if len(text) > 2 * scanned:
-        text = text[:scanned] + text[-scanned:]
-    visible = "".join(each if each.isprintable() else " " * each.isspace() for each in text)
+        text = text[:scanned] + text[len(text) - scanned :]
+    visible = "".join(each if each.isprintable() else " " * each.isspace() for each in _INVISIBLE.sub("", text))
     words = " ".join(visible.split()).translate(_UNFORGEABLE)
     if len(words) <= characters:
         return words
