@@ -14,7 +14,7 @@ FLOORS: Final = (
     ("types", "events", "errors", "config", "streams"),
     ("tracing", "connections", "model", "genai", "litellm_model", "timers", "traced_model", "resilience"),
     ("model_calls", "structured", "models", "tools"),
-    ("router", "passthrough"),
+    ("router", "passthrough", "agent"),
     ("ledger", "engine"),
     ("convert", "status", "callers", "call_tracker", "call_end", "interceptors", "server_spans", "service"),
     ("telemetry", "metrics", "trial", "server"),

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
+from reasoning_grpc.agent import Agent
 from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.events import (
     Completed,
@@ -16,7 +17,9 @@ from reasoning_grpc.events import (
     ModelCallStarted,
     ReasoningDelta,
     Started,
+    StepPlanned,
     StreamEvent,
+    ToolFinished,
     UnshownDelta,
 )
 from reasoning_grpc.ledger import Entry, Ledger
@@ -30,6 +33,7 @@ from reasoning_grpc.types import (
     CallContext,
     CompletionRequest,
     EffectiveSetting,
+    IncludeOptions,
     ModelCallPurpose,
     ModelFilter,
     ModelPage,
@@ -37,17 +41,18 @@ from reasoning_grpc.types import (
     RoutingMode,
 )
 
-SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH})
+SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 """The modes that this build serves."""
 
 
 class Engine:
     """Serves requests: decides their route, and runs it as one stream of events."""
 
-    def __init__(self, table: ModelTable, router: Router, model: LanguageModel) -> None:
+    def __init__(self, table: ModelTable, router: Router, model: LanguageModel, agent: Agent) -> None:
         self._table = table
         self._router = router
         self._model = model
+        self._agent = agent
 
     async def run(
         self, request: CompletionRequest, context: CallContext, heartbeat_seconds: float | None = None
@@ -78,8 +83,6 @@ class Engine:
         ledger = self._ledger(context)
         with _accounting(ledger, context):
             decision, _ = await self._decided(request, context, ledger, ledger.enter, rules_only=rules_only)
-            if decision.mode is RoutingMode.ORCHESTRATION:
-                raise RouteNotImplemented(decision)
         context.report.usage, context.report.cost = ledger.usage(), ledger.cost()
         return decision
 
@@ -114,8 +117,10 @@ class Engine:
         ledger.routed()
         report = context.report
         report.route, report.model, report.labels = decision, decision.model, request.labels
-        if decision.mode is RoutingMode.AUTO:
+        if decision.mode is RoutingMode.AUTO:  # by rules alone it stays open
             return decision, ()
+        if decision.mode not in SERVED_MODES:
+            raise RouteNotImplemented(decision)
         return decision, self._table.fallbacks(request, self._table.describe(decision.model), context.caller)
 
     async def _entries(
@@ -126,16 +131,20 @@ class Engine:
         decision, fallbacks = await self._decided(
             request, context, ledger, lambda event: heard.append(ledger.enter(event))
         )
-        if decision.mode not in SERVED_MODES:
-            raise RouteNotImplemented(decision)
         self._table.check_taken(request, decision.model)
         taking = self._table.taking(request, fallbacks)
         changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, taking))
+        path: AsyncGenerator[Event, None]
+        if decision.mode is RoutingMode.REASONING:
+            run = self._agent.run(request, (decision.model, *taking), context, ledger)
+            changed, path = (*changed, *run.changed()), run.events()
+        else:
+            call = answering_call(request, decision.model, taking)
+            path = events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)
         yield ledger.enter(Started(decision, decision.model, context.trace_id, changed))
         for entry in heard:
             yield entry
-        call = answering_call(request, decision.model, taking)
-        async with aclosing(events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)) as events:
+        async with aclosing(path) as events:
             async for event in events:
                 yield ledger.enter(event)
         completed = ledger.completed()
@@ -165,7 +174,7 @@ async def _wanted(entries: AsyncGenerator[Entry, None], request: CompletionReque
     async with aclosing(entries):
         async for entry in entries:
             if _is_wanted(entry.event, request):
-                yield entry
+                yield _shown(entry, request.include)
 
 
 def _model_changed(asked: str, decision: RouteDecision) -> tuple[EffectiveSetting, ...]:
@@ -191,6 +200,17 @@ def _is_wanted(event: Event, request: CompletionRequest) -> bool:
             return False
         case _:
             return True
+
+
+def _shown(entry: Entry, include: IncludeOptions) -> Entry:
+    """The entry without what the request did not ask for."""
+    match entry.event:
+        case StepPlanned() as planned if not include.thoughts:
+            return replace(entry, event=replace(planned, thought=""))
+        case ToolFinished(execution) if not include.tool_results:
+            return replace(entry, event=ToolFinished(replace(execution, result="")))
+        case _:
+            return entry
 
 
 def _report(completed: Completed, context: CallContext) -> None:

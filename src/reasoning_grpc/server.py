@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -11,9 +12,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from reasoning_grpc.agent import (
+    TOOLS_PLACE,
+    Agent,
+    AgentLimits,
+    AgentPrompts,
+    AgentSpans,
+    packaged_examples,
+    packaged_prompt,
+)
 from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
-from reasoning_grpc.config import ClassifierEntry, Config, ConfigError
+from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
@@ -44,6 +54,7 @@ from reasoning_grpc.router import (
 from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.timers import ModelTimeouts, TimedModel
+from reasoning_grpc.tools import Toolbox, tool_problems
 from reasoning_grpc.traced_model import TracedModel
 from reasoning_grpc.trial import Trials, try_models
 from reasoning_grpc.types import ModelSourceKind
@@ -54,6 +65,7 @@ LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
 _LAST_SECONDS: Final = 2.0
 """How long calls that are cut have for their clean-up."""
+_NANO: Final = 1_000_000_000
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 logger = logging.getLogger("reasoning_grpc.server")
@@ -66,7 +78,8 @@ class StartError(Exception):
 def config_problems(config: Config) -> list[str]:
     """What in the configuration this build cannot serve; only the wiring can know."""
     problems = [problem for entry in config.models.values() if (problem := entry_problem(entry, installed_price_map()))]
-    problems += _prompt_problems(config.classifier)
+    problems += _prompt_problems(config)
+    problems += tool_problems(config)
     names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
     default = config.settings.default_model
     if config.runs_embedded and EMBEDDED_NAME in config.models:
@@ -89,16 +102,23 @@ def config_problems(config: Config) -> list[str]:
     return problems
 
 
-def _prompt_problems(entry: ClassifierEntry) -> Iterator[str]:
-    if entry.prompt_file is None:
-        return
-    try:
-        prompt = entry.prompt_file.read_text("utf-8")
-    except (OSError, UnicodeError):
-        yield f"classifier.prompt_file: {str(entry.prompt_file)!r} is not a readable file of UTF-8 text"
-        return
-    if ROUTES_PLACE not in prompt:
-        yield f"classifier.prompt_file: {str(entry.prompt_file)!r} has no {ROUTES_PLACE}, where the routes are put in"
+def _prompt_problems(config: Config) -> Iterator[str]:
+    settings = config.settings
+    for key, file, place in (
+        ("classifier.prompt_file", config.classifier.prompt_file, ROUTES_PLACE),
+        ("agent_plan_prompt", settings.agent_plan_prompt, TOOLS_PLACE),
+        ("agent_native_prompt", settings.agent_native_prompt, ""),
+        ("agent_answer_prompt", settings.agent_answer_prompt, ""),
+    ):
+        if file is None:
+            continue
+        try:
+            prompt = file.read_text("utf-8")
+        except (OSError, UnicodeError):
+            yield f"{key}: {str(file)!r} is not a readable file of UTF-8 text"
+            continue
+        if place not in prompt:
+            yield f"{key}: {str(file)!r} has no {place}, where {place.strip('{}')} are put in"
 
 
 def _models_of_routing(config: Config) -> Iterator[tuple[str, str]]:
@@ -150,7 +170,8 @@ class Server:
         self._table = ModelTable(self._sources(), default)
         self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
         observe_connections(self._telemetry.meter, self._pools)
-        self._engine = Engine(self._table, self._router(), self._model)
+        self._toolbox = Toolbox(config.tools, config.mcp_servers)
+        self._engine = Engine(self._table, self._router(), self._model, self._agent())
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
         self._grpc: grpc.aio.Server | None = None
@@ -218,6 +239,7 @@ class Server:
     async def _open(self) -> None:
         if self._proxy is not None:
             self._proxy.start()
+        await self._toolbox.start()
         await asyncio.gather(self._warm_up(), self._start_embedded())
 
     async def _close(self) -> None:
@@ -229,6 +251,7 @@ class Server:
                     await self._tracker.idle()
             except TimeoutError:
                 logger.warning("calls did not clean up in time", extra={"calls": self._tracker.in_flight})
+        await self._toolbox.aclose()
         await self._table.aclose()
         await self._model.aclose()
         if self._embedded is not None:
@@ -243,6 +266,25 @@ class Server:
             routes=Routes(config.routes.values()),
             rules=[configured_rule(rule) for rule in config.rules],
         )
+
+    def _agent(self) -> Agent:
+        settings = self._config.settings
+        limits = AgentLimits(
+            max_steps=settings.agent_max_steps,
+            max_tool_calls=settings.agent_max_tool_calls,
+            max_tokens=settings.agent_max_tokens or None,
+            max_cost_nano_usd=round(settings.agent_max_cost_usd * _NANO) or None,
+            timeout_seconds=settings.agent_timeout_seconds,
+            step_timeout_seconds=settings.agent_step_timeout_seconds,
+            tool_timeout_seconds=settings.agent_tool_timeout_seconds,
+        )
+        prompts = AgentPrompts(
+            plan=_prompt(settings.agent_plan_prompt, "plan"),
+            native=_prompt(settings.agent_native_prompt, "native"),
+            answer=_prompt(settings.agent_answer_prompt, "answer"),
+            examples=packaged_examples() if settings.agent_plan_prompt is None else (),
+        )
+        return Agent(self._model, self._toolbox, limits, prompts, AgentSpans(self._telemetry.tracer))
 
     def _classifier(self) -> Classifying:
         entry, tracer = self._config.classifier, self._telemetry.tracer
@@ -338,6 +380,11 @@ class Server:
     async def _set_health(self, status: int) -> None:
         for name in ("", SERVICE, READINESS):
             await self._health.set(name, status)
+
+
+def _prompt(file: Path | None, name: str) -> str:
+    """The agent's prompt of this name: the operator's own, or that of the package."""
+    return packaged_prompt(name) if file is None else file.read_text("utf-8").strip()
 
 
 class _BindError(Exception):

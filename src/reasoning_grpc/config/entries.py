@@ -55,6 +55,8 @@ class ModelEntry:
     fallback_models: tuple[str, ...] = ()
     provider_options: frozenset[str] = frozenset()
     """Names that a request's `provider_options` may use."""
+    native_tools: bool = False
+    """Whether the agent has it call tools by the provider's own means, instead of planning in JSON."""
     system_prompt: str = ""
     defaults: Sampling = field(default_factory=Sampling)
     litellm_params: Mapping[str, str] = field(default_factory=dict)
@@ -218,6 +220,7 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
         prices=_prices(read),
         fallback_models=read.texts("fallback_models") or (),
         provider_options=frozenset(read.texts("provider_options") or ()),
+        native_tools=bool(read.truth("native_tools")),
         system_prompt=read.text("system_prompt"),
         defaults=Sampling(
             temperature=defaults.number("temperature", 0, 2),

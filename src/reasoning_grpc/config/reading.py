@@ -29,7 +29,7 @@ CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
 DEFAULT_FILE: Final = Path("reasoning.toml")
 CLIENT_VARIABLES: Final = frozenset({ENVIRONMENT_PREFIX + "TARGET", ENVIRONMENT_PREFIX + "TOKEN"})
 """Variables with our prefix that the client's commands read, not the server."""
-_DEFAULT_MODES: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.AUTO})
+_DEFAULT_MODES: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING, RoutingMode.AUTO})
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False} | {
     "off": False
@@ -216,7 +216,7 @@ def _contradictions(config: Config) -> list[str]:
     if settings.tls_client_ca and not settings.tls_certificate:
         problems.append("tls_client_ca: needs tls_certificate and tls_key")
     if settings.default_mode not in _DEFAULT_MODES:
-        problems.append("default_mode: this build serves only passthrough and auto")
+        problems.append("default_mode: no build serves orchestration yet")
     problems += _routing_problems(config)
     if not config.models and config.proxy is None and not config.runs_embedded:
         problems.append("there is no model: configure one, or set embedded to on")

@@ -84,6 +84,24 @@ class Settings:
     )
     max_messages: int = _option(1000, "Most messages in a request.", minimum=1)
     max_tools: int = _option(128, "Most tools in a request.", minimum=1)
+    agent_max_steps: int = _option(8, "Most steps of the reasoning agent.", minimum=1, maximum=1000)
+    agent_max_tool_calls: int = _option(16, "Most tool calls of the agent for one request.", minimum=0, maximum=10_000)
+    agent_max_tokens: int = _option(
+        0, "Most tokens of the agent's model calls for one request, before the answer; 0: any.", minimum=0
+    )
+    agent_max_cost_usd: float = _option(
+        0.0, "Most US dollars for the same, where prices are known; 0: any.", minimum=0.0
+    )
+    agent_timeout_seconds: float = _option(
+        120.0, "Longest time the agent thinks, whatever the caller's deadline.", minimum=0.001
+    )
+    agent_step_timeout_seconds: float = _option(60.0, "Longest time the model plans one step.", minimum=0.001)
+    agent_tool_timeout_seconds: float = _option(
+        30.0, "Longest time of one tool call, where the tool's own limit is not shorter.", minimum=0.001
+    )
+    agent_plan_prompt: Path | None = _option(None, "File with the agent's instructions for steps in JSON.")
+    agent_native_prompt: Path | None = _option(None, "File with the agent's instructions for steps by tool calls.")
+    agent_answer_prompt: Path | None = _option(None, "File with the words that ask for the answer after thinking.")
     grace_seconds: float = _option(30.0, "How long calls may go on after a signal to stop.", minimum=0.0)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from reasoning_grpc import types
 from reasoning_grpc.v1 import (
+    agent_pb2,
     completion_pb2,
     errors_pb2,
     messages_pb2,
@@ -36,6 +37,10 @@ ROUTING_PREFERENCE: Final = EnumPair(types.RoutingPreference, routing_pb2.Routin
 ROUTE_SOURCE: Final = EnumPair(types.RouteSource, routing_pb2.RouteSource, "ROUTE_SOURCE")
 FINISH_REASON: Final = EnumPair(types.FinishReason, usage_pb2.FinishReason, "FINISH_REASON")
 ANSWER_FLAW: Final = EnumPair(types.AnswerFlaw, errors_pb2.AnswerFlaw, "ANSWER_FLAW")
+NEXT_ACTION: Final = EnumPair(types.NextAction, agent_pb2.NextAction, "NEXT_ACTION")
+STEP_OUTCOME: Final = EnumPair(types.StepOutcome, agent_pb2.StepOutcome, "STEP_OUTCOME")
+TOOL_STATUS: Final = EnumPair(types.ToolStatus, agent_pb2.ToolStatus, "TOOL_STATUS")
+REASONING_END: Final = EnumPair(types.ReasoningEnd, agent_pb2.ReasoningEnd, "REASONING_END")
 USAGE_SOURCE: Final = EnumPair(types.UsageSource, usage_pb2.UsageSource, "USAGE_SOURCE")
 TOKEN_KIND: Final = EnumPair(types.TokenKind, usage_pb2.TokenKind, "TOKEN_KIND")
 MODEL_CALL_PURPOSE: Final = EnumPair(types.ModelCallPurpose, usage_pb2.ModelCallPurpose, "MODEL_CALL_PURPOSE")

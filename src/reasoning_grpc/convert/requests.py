@@ -15,6 +15,7 @@ from reasoning_grpc.convert import enums
 from reasoning_grpc.convert.checks import Checks
 from reasoning_grpc.convert.conversation import conversation
 from reasoning_grpc.types import (
+    AgentOptions,
     CompletionRequest,
     IncludeOptions,
     ModelFilter,
@@ -27,6 +28,7 @@ from reasoning_grpc.types import (
     ToolChoice,
 )
 from reasoning_grpc.v1 import (
+    agent_pb2,
     classification_pb2,
     completion_pb2,
     events_pb2,
@@ -46,6 +48,7 @@ _MOST_LABELS: Final = 32
 _LONGEST_ROUTE: Final = 64
 _MOST_FALLBACKS: Final = 8
 _MOST_BIASES: Final = 1024
+_MOST_AGENT_TOOLS: Final = 1024
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
 
@@ -128,7 +131,12 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
         reasoning=_reasoning(message.reasoning, checks),
         routing=_routing(message.routing, checks),
         fallback_models=_fallback_models(message, checks),
-        include=IncludeOptions(model_calls=message.include.model_calls),
+        agent=_agent(message.agent, checks),
+        include=IncludeOptions(
+            model_calls=message.include.model_calls,
+            thoughts=message.include.thoughts,
+            tool_results=message.include.tool_results,
+        ),
         labels=_labels(message, checks),
         end_user=message.end_user,
         provider_options=_provider_options(message, checks),
@@ -137,12 +145,6 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
 
 def _refuse_what_is_not_served(message: completion_pb2.CompleteRequest, checks: Checks) -> None:
     """Fields of the API that later builds serve are refused, never ignored."""
-    if message.HasField("agent"):
-        checks.unsupported("agent", _NOT_SERVED)
-    if message.include.thoughts:
-        checks.unsupported("include.thoughts", _NOT_SERVED)
-    if message.include.tool_results:
-        checks.unsupported("include.tool_results", _NOT_SERVED)
     if message.context_policy not in completion_pb2.ContextPolicy.values():
         checks.invalid("context_policy", "It is not a known value.")
     elif message.context_policy:
@@ -185,6 +187,37 @@ def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
         logit_bias=dict(message.logit_bias),
         logprobs=logprobs,
         top_logprobs=top_logprobs,
+    )
+
+
+def _agent(message: agent_pb2.AgentOptions, checks: Checks) -> AgentOptions:
+    by_name: Any = message  # the stubs want literal names
+
+    def whole(name: str, minimum: int) -> int | None:
+        if not by_name.HasField(name):
+            return None
+        value: int = getattr(message, name)
+        checks.number(f"agent.{name}", value, minimum, math.inf)
+        return value
+
+    def seconds(name: str) -> float | None:
+        if not by_name.HasField(name):
+            return None
+        value = _seconds(getattr(message, name))
+        checks.number(f"agent.{name}", value, 0, math.inf, above_minimum=True)
+        return value
+
+    if checks.count("agent.allowed_tools.names", len(message.allowed_tools.names), _MOST_AGENT_TOOLS):
+        for index, name in enumerate(message.allowed_tools.names):
+            checks.pattern(f"agent.allowed_tools.names[{index}]", name, _NAME, _NAME_TEXT)
+    return AgentOptions(
+        max_steps=whole("max_steps", 1),
+        max_tool_calls=whole("max_tool_calls", 0),
+        max_tokens=whole("max_tokens", 1),
+        max_cost_nano_usd=whole("max_cost_nano_usd", 1),
+        allowed_tools=frozenset(message.allowed_tools.names) if message.HasField("allowed_tools") else None,
+        step_timeout_seconds=seconds("step_timeout"),
+        tool_timeout_seconds=seconds("tool_timeout"),
     )
 
 

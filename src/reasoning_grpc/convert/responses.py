@@ -23,11 +23,14 @@ from reasoning_grpc.types import (
     ModelSource,
     Prices,
     RouteDecision,
+    Step,
     Timings,
     TokenPrices,
+    ToolExecution,
     Usage,
 )
 from reasoning_grpc.v1 import (
+    agent_pb2,
     classification_pb2,
     completion_pb2,
     events_pb2,
@@ -42,13 +45,15 @@ _NANO: Final = 1_000_000_000
 
 def complete_response(completion: Completion) -> completion_pb2.CompleteResponse:
     """The whole answer."""
-    started, completed = completion.started, completion.completed
+    started, completed, finished = completion.started, completion.completed, completion.reasoning_finished
     return completion_pb2.CompleteResponse(
         response_id=completion.response_id,
         trace_id=started.trace_id,
         route=route_decision(started.route),
         model=completed.model,
         message=message_proto(completion.message),
+        steps=[_step(step) for step in completion.steps],
+        reasoning_finished=None if finished is None else _reasoning_finished(finished),
         finish_reason=enums.FINISH_REASON.to_proto[completed.finish_reason],
         provider_finish_reason=completed.provider_finish_reason,
         usage=_usage(completed.usage, completed.model_calls),
@@ -128,7 +133,7 @@ def _classification(classification: Classification) -> routing_pb2.Classificatio
         routes=classification.routes,
         skipped=classification.skipped,
         latency=None if latency is None else _duration(latency),
-        usage=None if classification.usage is None else _usage(classification.usage, ()),
+        usage=_optional_usage(classification.usage),
         cost=None if classification.cost is None else _cost(classification.cost),
         failure=enums.error_reason(classification.failure),
         flaw=flaw,
@@ -222,6 +227,45 @@ def _attempt_switched(event: events.AttemptSwitched) -> events_pb2.AttemptSwitch
     )
 
 
+def _step_started(event: events.StepStarted) -> events_pb2.StepStarted:
+    return events_pb2.StepStarted(max_steps=event.max_steps)
+
+
+def _step_planned(event: events.StepPlanned) -> events_pb2.StepPlanned:
+    return events_pb2.StepPlanned(
+        thought=event.thought,
+        next_action=enums.NEXT_ACTION.to_proto[event.next_action],
+        tool_calls=[events_pb2.ToolCallPlan(call_id=call.id, name=call.name) for call in event.tool_calls],
+        concurrent=event.concurrent,
+        usage=_optional_usage(event.usage),
+    )
+
+
+def _tool_started(event: events.ToolStarted) -> events_pb2.ToolStarted:
+    return events_pb2.ToolStarted(call_id=event.call.id, name=event.call.name, arguments=event.call.arguments)
+
+
+def _tool_finished(event: events.ToolFinished) -> events_pb2.ToolFinished:
+    return events_pb2.ToolFinished(execution=_tool_execution(event.execution))
+
+
+def _step_finished(event: events.StepFinished) -> events_pb2.StepFinished:
+    return events_pb2.StepFinished(
+        outcome=enums.STEP_OUTCOME.to_proto[event.outcome], usage=_optional_usage(event.usage)
+    )
+
+
+def _reasoning_finished(event: events.ReasoningFinished) -> agent_pb2.ReasoningFinished:
+    return agent_pb2.ReasoningFinished(
+        end=enums.REASONING_END.to_proto[event.end],
+        steps=event.steps,
+        tool_calls=event.tool_calls,
+        usage=_optional_usage(event.usage),
+        cost=None if event.cost is None else _cost(event.cost),
+        duration=_duration(event.duration_seconds),
+    )
+
+
 def _heartbeat(_event: events.Heartbeat) -> events_pb2.Heartbeat:
     return events_pb2.Heartbeat()
 
@@ -246,11 +290,46 @@ _EVENTS: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
     events.ReasoningDelta: ("reasoning_delta", _reasoning_delta),
     events.ContentDelta: ("content_delta", _content_delta),
     events.ToolCallDelta: ("tool_call_delta", _tool_call_delta),
+    events.StepStarted: ("step_started", _step_started),
+    events.StepPlanned: ("step_planned", _step_planned),
+    events.ToolStarted: ("tool_started", _tool_started),
+    events.ToolFinished: ("tool_finished", _tool_finished),
+    events.StepFinished: ("step_finished", _step_finished),
+    events.ReasoningFinished: ("reasoning_finished", _reasoning_finished),
     events.AttemptSwitched: ("attempt_switched", _attempt_switched),
     events.Heartbeat: ("heartbeat", _heartbeat),
     events.Completed: ("completed", _completed),
 }
 """Each event class: its field in the oneof, and its converter."""
+
+
+def _step(step: Step) -> agent_pb2.Step:
+    action: Any = 0 if step.next_action is None else enums.NEXT_ACTION.to_proto[step.next_action]
+    return agent_pb2.Step(
+        number=step.number,
+        thought=step.thought,
+        next_action=action,
+        tool_executions=[_tool_execution(execution) for execution in step.tool_executions],
+        outcome=enums.STEP_OUTCOME.to_proto[step.outcome],
+        usage=_optional_usage(step.usage),
+    )
+
+
+def _tool_execution(execution: ToolExecution) -> agent_pb2.ToolExecution:
+    return agent_pb2.ToolExecution(
+        call_id=execution.call_id,
+        name=execution.name,
+        arguments=execution.arguments,
+        status=enums.TOOL_STATUS.to_proto[execution.status],
+        result=execution.result,
+        result_truncated=execution.result_truncated,
+        error=execution.error,
+        duration=_duration(execution.duration_seconds),
+    )
+
+
+def _optional_usage(usage: Usage | None) -> usage_pb2.Usage | None:
+    return None if usage is None else _usage(usage, ())
 
 
 def _usage(usage: Usage, model_calls: tuple[ModelCallUsage, ...]) -> usage_pb2.Usage:

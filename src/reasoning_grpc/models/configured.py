@@ -31,6 +31,7 @@ class ConfiguredModel:
             prices=facts.prices if entry.prices == Prices() else entry.prices,
             fallback_models=entry.fallback_models,
             provider_options=entry.provider_options,
+            native_tools=entry.native_tools,
         )
         self._deployment: Final = Deployment(
             name=entry.name,

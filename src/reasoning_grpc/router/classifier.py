@@ -11,8 +11,9 @@ from cachetools import TTLCache
 
 from reasoning_grpc.config import ClassifierEntry
 from reasoning_grpc.errors import ContextWindowExceeded, ModelNotFound, ReasoningError, UpstreamError, UpstreamTimeout
-from reasoning_grpc.events import Event, ModelCallFailed, ModelCallFinished, ModelCallStarted
+from reasoning_grpc.events import Event, ReasoningDelta, UnshownDelta
 from reasoning_grpc.model import LanguageModel, ModelCall, estimated_prompt_tokens
+from reasoning_grpc.model_calls import CallUnderWay
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.router.prompt import ClassifierPrompt, shown
 from reasoning_grpc.router.routes import Route
@@ -186,29 +187,19 @@ class Classifier:
 
 
 class _Hearing:
-    """Passes events on, and tells of the failure of the attempt under way, if there is one."""
+    """Passes events on, none of them for the caller's eyes, and tells of a failure."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._attempt: ModelCallStarted | None = None
+        self._call = CallUnderWay()
 
     def hear(self, event: Event) -> None:
-        match event:
-            case ModelCallStarted():
-                self._attempt = event
-            case ModelCallFinished():
-                self._attempt = None
-            case _:
-                pass
-        self._listener(event)
+        self._call.note(event)
+        self._listener(UnshownDelta(event.text) if isinstance(event, ReasoningDelta) else event)
 
     def failed(self, error: ReasoningError) -> None:
-        if self._attempt is None:
-            return
-        failed = ModelCallFailed(self._attempt.purpose, self._attempt.model, self._attempt.attempt, error.reason)
-        if isinstance(error, UpstreamError):
-            failed = replace(failed, http_status=error.http_status, reached=error.reached, usage=error.usage)
-        self._listener(failed)
+        if (failed := self._call.failed(error)) is not None:
+            self._listener(failed)
 
 
 def _route(value: Mapping[str, str]) -> str:

@@ -78,9 +78,8 @@ def _response_format(form: _Form, schema: Schema[Any]) -> ResponseFormat | None:
 def _instructed(messages: tuple[Message, ...], words: str) -> tuple[Message, ...]:
     """The messages with these words in the system's: in its last text, as many servers take no second one."""
     match messages:
-        case (Message(role=Role.SYSTEM, content=(*others, Part(content=Text(text=text)) as last)) as system, *rest):
-            part = replace(last, content=Text(f"{text}\n\n{words}"))
-            return (replace(system, content=(*others, part)), *rest)
+        case (Message(role=Role.SYSTEM) as system, *rest):
+            return (system.with_words(words), *rest)
         case _:
             return (Message(Role.SYSTEM, (Part(Text(words)),)), *messages)
 

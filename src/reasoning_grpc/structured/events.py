@@ -7,11 +7,9 @@ from typing import Final, TypeVar
 
 from reasoning_grpc.events import (
     ContentDelta,
-    Delta,
     Event,
     ModelCallFinished,
     ModelCallStarted,
-    ReasoningDelta,
     ToolCallDelta,
     UnshownDelta,
 )
@@ -50,9 +48,9 @@ async def structured_events(
 ) -> AsyncGenerator[Event | Answered[T] | Unanswered, None]:
     """Asks for an answer of a schema: the events of one or two model calls, and last `Answered` or `Unanswered`.
 
-    The deltas among the events are all `UnshownDelta`s. The second call, for REPAIR, shows the model its answer and
-    what is wrong with it. An answer is read up to `max_characters`; a limit of its tokens, and of the time, is for the
-    caller to bring.
+    What the model answers is among the events as `UnshownDelta`s. The second call, for REPAIR, shows the model its
+    answer and what is wrong with it. An answer is read up to `max_characters`; a limit of its tokens, and of the time,
+    is for the caller to bring.
 
     Raises:
         UpstreamError: a model call failed.
@@ -75,7 +73,7 @@ async def structured_events(
 async def _events_of_answer(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext, answer: Answer
 ) -> AsyncGenerator[Event, None]:
-    """The events of one model call, its deltas unshown; they are put into the answer."""
+    """The events of one model call, what it answers unshown, and put into the answer."""
     attempt = ModelCallStarted(purpose, call.model)
     started = asyncio.get_running_loop().time()
     async with aclosing(events_of_call(model, call, purpose, context)) as events:
@@ -85,17 +83,15 @@ async def _events_of_answer(
                 break
             if isinstance(event, ModelCallStarted):
                 attempt, started = event, asyncio.get_running_loop().time()
-            yield UnshownDelta(_text(event)) if isinstance(event, Delta) else event
+            yield UnshownDelta(_text(event)) if isinstance(event, ContentDelta | ToolCallDelta) else event
     if answer.is_too_long:
         usage = _estimated_usage(attempt.input_tokens, answer.text)
         seconds = asyncio.get_running_loop().time() - started
         yield ModelCallFinished(purpose, attempt.model, attempt.attempt, FinishReason.LENGTH, "", usage, seconds)
 
 
-def _text(delta: Delta) -> str:
-    match delta:
-        case ContentDelta(text=text) | ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
-            return text
+def _text(delta: ContentDelta | ToolCallDelta) -> str:
+    return delta.text if isinstance(delta, ContentDelta) else delta.arguments
 
 
 def _estimated_usage(input_tokens: int, answer: str) -> Usage:

@@ -1,6 +1,6 @@
 """A conversation: messages and the parts they are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -85,3 +85,11 @@ class Message:
     role: Role
     content: tuple[Part, ...]
     name: str = ""
+
+    def with_words(self, words: str) -> "Message":
+        """The message with these words at its end: in its last text if it ends with one, as many servers want."""
+        match self.content:
+            case (*others, Part(content=Text(text=text), signature="") as last):
+                return replace(self, content=(*others, replace(last, content=Text(f"{text}\n\n{words}"))))
+            case _:
+                return replace(self, content=(*self.content, Part(Text(words))))

@@ -76,6 +76,8 @@ class ModelInfo:
     prices: Prices = field(default_factory=Prices)
     fallback_models: tuple[str, ...] = ()
     provider_options: frozenset[str] = frozenset()
+    native_tools: bool = False
+    """Whether the agent's tools are told to it by the provider's own means, instead of in a plan in JSON."""
 
 
 @dataclass(frozen=True, slots=True)

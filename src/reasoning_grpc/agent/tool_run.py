@@ -1,0 +1,52 @@
+"""Runs the tools of a step, as events: one pair a call, as each one happens."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from reasoning_grpc.agent.spans import AgentSpans
+from reasoning_grpc.events import ToolFinished, ToolStarted
+from reasoning_grpc.streams import merge
+from reasoning_grpc.tools import Toolbox
+from reasoning_grpc.types import CallContext, ToolCall, ToolExecution
+
+ToolEvent = ToolStarted | ToolFinished
+
+
+class ToolRun:
+    """Runs calls of the tools that a request may use."""
+
+    def __init__(
+        self, toolbox: Toolbox, allowed: frozenset[str], spans: AgentSpans, timeout_seconds: Callable[[], float]
+    ) -> None:
+        """`timeout_seconds` is asked when a call begins."""
+        self._toolbox = toolbox
+        self._allowed = allowed
+        self._spans = spans
+        self._timeout_seconds = timeout_seconds
+
+    async def events(
+        self, calls: Sequence[ToolCall], context: CallContext, *, concurrent: bool
+    ) -> AsyncGenerator[ToolEvent, None]:
+        """The events of the calls: one after the other, or side by side. Closing it stops the tools."""
+        sources = [self._one(call, context) for call in calls]
+        if concurrent:
+            async with aclosing(merge(sources)) as events:
+                async for event in events:
+                    yield event
+            return
+        for source in sources:
+            async with aclosing(source) as events:
+                async for event in events:
+                    yield event
+
+    async def _one(self, call: ToolCall, context: CallContext) -> AsyncGenerator[ToolEvent, None]:
+        yield ToolStarted(call)
+        yield ToolFinished(await self._run(call, context))
+
+    async def _run(self, call: ToolCall, context: CallContext) -> ToolExecution:
+        with self._spans.tool(call, context) as span:
+            execution = await self._toolbox.run(
+                call, span.context, allowed=self._allowed, timeout_seconds=self._timeout_seconds()
+            )
+            span.ended(execution)
+            return execution
