@@ -42,7 +42,7 @@ class Call:
     arguments: str
 
 
-def using(name: str, **arguments: Any) -> Call:
+def using(name: str, /, **arguments: Any) -> Call:
     """A call of a tool with these arguments."""
     return Call(name, json.dumps(arguments))
 
