@@ -234,7 +234,8 @@ class AgentRun:
 
     async def _planned(self, step: _Step, context: CallContext) -> AsyncGenerator[Event, None]:
         """Has the model plan."""
-        ends = min(self._time.ends(), self._time.now() + self._limits.step_timeout_seconds)
+        thinking_ends, step_ends = self._time.ends(), self._time.now() + self._limits.step_timeout_seconds
+        ends = min(thinking_ends, step_ends)
         events = planned_events(
             self._agent.model,
             self._step_call(),
@@ -250,8 +251,7 @@ class AgentRun:
                     case Planned():
                         step.planned = with_own_ids(event, self._steps, self._call_ids)
                     case Unplanned(too_late=True):
-                        in_time = self._time.left_seconds() > 0
-                        step.end = ReasoningEnd.STEP_TIMEOUT if in_time else ReasoningEnd.DEADLINE
+                        step.end = ReasoningEnd.STEP_TIMEOUT if ends < thinking_ends else ReasoningEnd.DEADLINE
                     case Unplanned():
                         step.end, step.outcome = ReasoningEnd.STEP_FAILED, StepOutcome.INVALID_PLAN
                     case _:
