@@ -27,12 +27,16 @@ from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.types import (
     CallContext,
+    Capability,
     CompletionRequest,
     Cost,
     EffectiveSetting,
     ModelCallPurpose,
+    ModelInfo,
     NextAction,
+    ReasoningEffort,
     ReasoningEnd,
+    ReasoningOptions,
     Sampling,
     StepOutcome,
     ToolCall,
@@ -43,7 +47,9 @@ from reasoning_grpc.types import (
 )
 
 _STEP_TOKENS: Final = 1024
-"""Of one plan, at most."""
+"""Of one plan, at most; the model's own reasoning comes on top."""
+_REASONING_TOKENS: Final = 4096
+"""Of that, where nobody says how many: the most that an effort is made into for models that want a number."""
 _STEPS_IN_WINDOW: Final = 16
 """A plan may take such a part of the model's context window."""
 _LARGE: Final = 1_000_000
@@ -139,6 +145,8 @@ class AgentRun:
         info = agent.model.describe(models[0])
         self._native = info.native_tools
         self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _STEPS_IN_WINDOW)
+        self._reasoning_tokens = _reasoning_tokens(request.reasoning, info)
+        self._most_output_tokens = info.max_output_tokens or _LARGE
         offered = agent.toolbox.offered(context.caller, request.agent.allowed_tools)
         self._tools = offered if self._limits.max_tool_calls else ()
         prompt = agent.prompts.for_steps(self._tools, self._limits.max_steps, native=self._native)
@@ -209,13 +217,13 @@ class AgentRun:
         return None
 
     def _tokens_left(self) -> int | None:
-        """For the answer of the next model call; None: any."""
+        """For the plan that the next model call gives, its reasoning apart; None: any."""
         if self._limits.max_tokens is None:
             return None
         usage = self._account.usage()
         used = 0 if usage is None else usage.total_tokens
         prompt = self._agent.model.count_tokens(replace(self._call, messages=self._transcript.messages()))
-        return max(0, self._limits.max_tokens - used - prompt)
+        return max(0, self._limits.max_tokens - used - prompt - self._reasoning_tokens)
 
     async def _step(self, step: _Step) -> AsyncGenerator[Event, None]:
         self._steps += 1
@@ -291,8 +299,8 @@ class AgentRun:
 
     def _step_call(self) -> ModelCall:
         left = self._tokens_left()
-        tokens = self._step_tokens if left is None else min(self._step_tokens, left)
-        sampling = Sampling(max_output_tokens=tokens, seed=self._request.sampling.seed)
+        tokens = self._reasoning_tokens + (self._step_tokens if left is None else min(self._step_tokens, left))
+        sampling = Sampling(max_output_tokens=min(tokens, self._most_output_tokens), seed=self._request.sampling.seed)
         return replace(self._call, messages=self._transcript.messages(), sampling=sampling)
 
     def _answering_call(self) -> ModelCall:
@@ -310,3 +318,12 @@ class AgentRun:
 
     def _tool_seconds(self) -> float:
         return min(self._limits.tool_timeout_seconds, self._time.left_seconds())
+
+
+def _reasoning_tokens(asked: ReasoningOptions, info: ModelInfo) -> int:
+    """How much of a plan's output may be the model's own reasoning; providers refuse what does not fit into it."""
+    if asked.budget_tokens is not None:
+        return asked.budget_tokens
+    if asked.effort is ReasoningEffort.NONE:
+        return 0
+    return _REASONING_TOKENS if asked.effort or Capability.REASONING in info.capabilities else 0
