@@ -12,7 +12,7 @@ from reasoning_grpc.config import CallerEntry, Config, ModelEntry, ToolEntry
 from reasoning_grpc.types import Prices
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_wire_request
-from tests.support.serving import RunningServer, config_for, model_entry
+from tests.support.serving import RunningServer, config_for, model_entry, provider_entry
 from tests.support.upstream import DEFAULT_USAGE, FakeUpstream
 
 Events = Sequence[events_pb2.StreamCompleteResponse]
@@ -83,6 +83,11 @@ def agent_config(
     limits = tool_limits or {}
     entries = {name: ToolEntry(name=name, function=function, **limits) for name, function in tools.items()}
     return replace(config_for(model, callers=callers, **settings), tools=entries)
+
+
+def native_entry(upstream: FakeUpstream, provider: str = "openai", **overrides: Any) -> ModelEntry:
+    """The fake upstream as a model that is given its tools in the provider's own way."""
+    return provider_entry(upstream, provider, native_tools=True, prices=PRICES, **overrides)
 
 
 def reasoning_request(
