@@ -16,11 +16,14 @@ from reasoning_grpc.agent.transcript import Transcript
 from reasoning_grpc.errors import FieldViolation, InvalidRequest, UnsupportedParameter
 from reasoning_grpc.events import (
     Event,
+    ModelCallFinished,
     ReasoningFinished,
     StepFinished,
     StepPlanned,
     StepStarted,
+    ToolCallDelta,
     ToolFinished,
+    UnshownDelta,
 )
 from reasoning_grpc.model import LanguageModel, ModelCall
 from reasoning_grpc.model_calls import events_of_call
@@ -31,6 +34,7 @@ from reasoning_grpc.types import (
     CompletionRequest,
     Cost,
     EffectiveSetting,
+    FinishReason,
     ModelCallPurpose,
     ModelInfo,
     NextAction,
@@ -201,7 +205,7 @@ class AgentRun:
         ) as events:
             async for event in events:
                 self._time.hear(event)
-                yield event
+                yield _of_answer(event)
 
     def _limit_reached(self) -> ReasoningEnd | None:
         """The limit that keeps another step from beginning."""
@@ -327,3 +331,14 @@ def _reasoning_tokens(asked: ReasoningOptions, info: ModelInfo) -> int:
     if asked.effort is ReasoningEffort.NONE:
         return 0
     return _REASONING_TOKENS if asked.effort or Capability.REASONING in info.capabilities else 0
+
+
+def _of_answer(event: Event) -> Event:
+    """An event of the answering call; a call of our tools, which it was told not to make, is none for the caller."""
+    match event:
+        case ToolCallDelta(arguments=text):
+            return UnshownDelta(text)
+        case ModelCallFinished(finish_reason=FinishReason.TOOL_CALLS):
+            return replace(event, finish_reason=FinishReason.OTHER)
+        case _:
+            return event
