@@ -211,7 +211,8 @@ async def test_a_bad_plan_is_mended_once(upstream: FakeUpstream, bad: str) -> No
         DEFAULT_TOKENS,
     ]
     assert bad in list(shown(upstream.requests[1].body["messages"]))
-    assert bad not in list(shown(upstream.requests[2].body["messages"]))
+    said = [message["content"] for message in upstream.requests[2].body["messages"] if message["role"] == "assistant"]
+    assert said == [plan(WEATHER)]
 
 
 async def test_a_step_that_stays_bad_ends_the_thinking(upstream: FakeUpstream) -> None:
