@@ -24,6 +24,7 @@ from reasoning_grpc.types.models import (
     ModelSourceKind,
     ModelState,
     Secret,
+    ThinkTags,
 )
 from reasoning_grpc.types.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.types.requests import (
@@ -116,6 +117,7 @@ __all__ = [
     "Sampling",
     "Secret",
     "Text",
+    "ThinkTags",
     "Timings",
     "TokenKind",
     "TokenPrices",
