@@ -31,8 +31,7 @@ class UntaggedModel(WrappedModel):
         events = self._inner.stream(call, context)
         if tags is ThinkTags.NONE:
             return events
-        opened = tags is ThinkTags.OPEN
-        return _untagged(events, _TaggedAnswer(opened=opened, is_json=opened and _asks_for_json(call)))
+        return _untagged(events, _TaggedAnswer(opened=tags is ThinkTags.OPEN, is_json=_asks_for_json(call)))
 
 
 async def _untagged(
@@ -75,7 +74,7 @@ class _TaggedAnswer:
 
     def told(self, event: ModelEvent) -> list[ModelEvent]:
         """The next event as it is told."""
-        if not isinstance(event, ContentDelta) or event.refusal or (event.signature and not event.text):
+        if not isinstance(event, ContentDelta) or event.refusal:
             return [*self._rest(), event]
         if self._place is _Place.ANSWER and not (self._trims and event.text):
             return [event]
@@ -123,12 +122,12 @@ class _TaggedAnswer:
             self._trims = not reasoning
         told: list[Delta] = [ReasoningDelta(reasoning)] if reasoning else []
         if closing:
-            self._place, self._trims = _Place.ANSWER, True
+            self._place = _Place.ANSWER
             told += self._read_answer(answer, logprobs)
         return told
 
     def _read_answer(self, text: str, logprobs: tuple[TokenLogprob, ...]) -> list[Delta]:
-        """Of what comes after the closing tag."""
+        """Of what comes right after the closing tag."""
         text = text.lstrip()
         self._trims = not text
         return [ContentDelta(text, _of_the_end(logprobs, text))] if text else []
