@@ -22,7 +22,7 @@ from reasoning_grpc.config import (
 from reasoning_grpc.config.settings import EmbeddedUse
 from reasoning_grpc.models.embedded import MODEL_NAME
 from reasoning_grpc.server import Server, config_problems
-from reasoning_grpc.types import Capability, Prices, RoutingMode, Sampling
+from reasoning_grpc.types import Capability, Prices, RoutingMode, Sampling, ThinkTags
 from tests.support.serving import config_for, model_entry
 
 HASH: Final = token_hash("rgt_alice")
@@ -369,6 +369,7 @@ def test_a_model_entry_whole() -> None:
     fallback_models = ["m"]
     provider_options = ["top_a"]
     system_prompt = "Be good."
+    think_tags = "open"
     [models."good/model-1.0".defaults]
     temperature = 0
     top_p = 0.9
@@ -409,6 +410,7 @@ def test_a_model_entry_whole() -> None:
         fallback_models=("m",),
         provider_options=frozenset({"top_a"}),
         system_prompt="Be good.",
+        think_tags=ThinkTags.OPEN,
         defaults=Sampling(temperature=0.0, top_p=0.9, top_k=40, max_output_tokens=100),
     )
     assert config.models["m"].api_key.reveal() == ""
@@ -513,6 +515,10 @@ BAD_ENTRIES = [
         ["price_tiers: needs input_usd_per_million and output_usd_per_million"],
         id="tiers of no price",
     ),
+    *(
+        pytest.param(f"think_tags = {value}", ['think_tags: must be true, false or "open"'], id=f"tags {value}")
+        for value in ('"closed"', '"true"', "1", "[]")
+    ),
     pytest.param("defaults.top_k = 0", [f"defaults.top_k: {TOKENS}"], id="top_k"),
     pytest.param("defaults = 1", ["defaults: must be a table"], id="defaults"),
     pytest.param(
@@ -529,6 +535,14 @@ def test_a_bad_model_entry_is_told(line: str, expected: list[str]) -> None:
     found = problems(f"[models.m]\n{base}{line}", environment={"EMPTY": ""})
 
     assert found == [f"models.m.{problem}" for problem in expected]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("true", ThinkTags.PAIR), ("false", ThinkTags.NONE), ('"open"', ThinkTags.OPEN)]
+)
+def test_think_tags(value: str, expected: ThinkTags) -> None:
+    """An entry says whether its model's answers have tags, and how they begin."""
+    assert read(f"{A_MODEL}think_tags = {value}").models["m"].think_tags is expected
 
 
 NAME_RULE: Final = "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first"

@@ -12,7 +12,7 @@ ROOT: Final = Path(reasoning_grpc.__file__).parent
 FLOORS: Final = (
     ("v1",),
     ("types", "events", "errors", "config", "streams"),
-    ("tracing", "connections", "model", "genai", "litellm_model", "timers", "traced_model", "resilience"),
+    ("tracing", "connections", "model", "genai", "litellm_model", "timers", "think_tags", "traced_model", "resilience"),
     ("model_calls", "structured", "models", "tools"),
     ("router", "passthrough", "agent"),
     ("ledger", "engine"),

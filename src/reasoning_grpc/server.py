@@ -53,6 +53,7 @@ from reasoning_grpc.router import (
 )
 from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
+from reasoning_grpc.think_tags import UntaggedModel
 from reasoning_grpc.timers import ModelTimeouts, TimedModel
 from reasoning_grpc.tools import Toolbox, tool_problems
 from reasoning_grpc.traced_model import TracedModel
@@ -313,10 +314,11 @@ class Server:
                 total_seconds=settings.model_call_timeout_seconds,
             ),
         )
+        untagged = UntaggedModel(timed)
         tracer, captures_content = self._telemetry.tracer, self._telemetry.captures_content
         if tracer is None:
-            return timed
-        return TracedModel(timed, tracer, self._table.deployment, captures_content=captures_content)
+            return untagged
+        return TracedModel(untagged, tracer, self._table.deployment, captures_content=captures_content)
 
     def _sources(self) -> list[ModelSourceReader]:
         """Where models come from; the first that has a name serves it."""

@@ -25,6 +25,7 @@ from reasoning_grpc.types.models import (
     ModelSourceKind,
     ModelState,
     Secret,
+    ThinkTags,
 )
 from reasoning_grpc.types.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.types.requests import (
@@ -122,6 +123,7 @@ __all__ = [
     "Step",
     "StepOutcome",
     "Text",
+    "ThinkTags",
     "Timings",
     "TokenKind",
     "TokenPrices",

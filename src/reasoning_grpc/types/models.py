@@ -50,6 +50,17 @@ class ModelSourceKind(StrEnum):
     EMBEDDED = "EMBEDDED"
 
 
+class ThinkTags(StrEnum):
+    """How a model that writes its reasoning into the text of an answer marks it there."""
+
+    NONE = "NONE"
+    """It does not: a tag is text."""
+    PAIR = "PAIR"
+    """An answer may begin with <think>; </think> ends the reasoning."""
+    OPEN = "OPEN"
+    """Its chat template has written <think> already: an answer begins inside."""
+
+
 class ModelState(StrEnum):
     """Whether a model can be called now."""
 
@@ -71,6 +82,7 @@ class ModelInfo:
     capabilities: frozenset[Capability] = frozenset()
     lacks: frozenset[Capability] = frozenset()
     """What it is known not to do, so that a request for it is refused rather than ignored by the upstream."""
+    think_tags: ThinkTags = ThinkTags.NONE
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     prices: Prices = field(default_factory=Prices)
