@@ -119,7 +119,7 @@ def _prompt_problems(config: Config) -> Iterator[str]:
             yield f"{key}: {str(file)!r} is not a readable file of UTF-8 text"
             continue
         if place not in prompt:
-            yield f"{key}: {str(file)!r} has no {place}, where {place.strip('{}')} are put in"
+            yield f"{key}: {str(file)!r} has no {place}, where the {place.strip('{}')} are put in"
 
 
 def _models_of_routing(config: Config) -> Iterator[tuple[str, str]]:
