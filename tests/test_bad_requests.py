@@ -885,7 +885,7 @@ EVERY_ERROR = [
     ),
     pytest.param(a_wire_request(model="x"), "MODEL_NOT_FOUND", [], id="not found"),
     pytest.param(
-        a_wire_request(routing=routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_AUTO)),
+        a_wire_request(routing=routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_ORCHESTRATION)),
         "ROUTE_NOT_IMPLEMENTED",
         ["RouteDecision"],
         id="not implemented",
