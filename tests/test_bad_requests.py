@@ -730,10 +730,6 @@ NOT_SERVED_FIELDS = [
     pytest.param({"include": {"tool_results": True}}, "include.tool_results", id="tool results"),
     pytest.param({"agent": agent_pb2.AgentOptions()}, "agent", id="agent, though empty"),
     pytest.param({"agent": agent_pb2.AgentOptions(max_steps=1)}, "agent", id="agent"),
-    pytest.param(
-        {"context_policy": completion_pb2.CONTEXT_POLICY_TRUNCATE_OLDEST}, "context_policy", id="truncate oldest"
-    ),
-    pytest.param({"context_policy": completion_pb2.CONTEXT_POLICY_ERROR}, "context_policy", id="context error"),
 ]
 
 

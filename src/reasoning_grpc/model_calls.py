@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from reasoning_grpc.events import AttemptSwitched, Event, ModelCallFinished, ModelCallStarted, ModelFinished
-from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.model import LanguageModel, ModelCall, estimated_prompt_tokens
 from reasoning_grpc.types import CallContext, ModelCallPurpose
 
 
@@ -12,7 +12,7 @@ async def events_of_call(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
 ) -> AsyncGenerator[Event, None]:
     """One model call: `ModelCallStarted` before each attempt, its deltas, `ModelCallFinished` last."""
-    attempt, input_tokens = 1, model.count_tokens(call)
+    attempt, input_tokens = 1, estimated_prompt_tokens(call)
     yield ModelCallStarted(purpose, call.model, attempt, input_tokens)
     async with aclosing(model.stream(call, context)) as events:
         async for event in events:
@@ -26,6 +26,8 @@ async def events_of_call(
                         event.provider_finish_reason,
                         event.usage,
                         event.upstream_seconds,
+                        call.omitted_messages,
+                        call.omitted_tokens,
                     )
                 case AttemptSwitched():
                     attempt = event.attempt

@@ -15,6 +15,7 @@ from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.config import ClassifierEntry, Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.interceptors import CallInterceptor
@@ -150,7 +151,8 @@ class Server:
         self._table = ModelTable(self._sources(), default)
         self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
         observe_connections(self._telemetry.meter, self._pools)
-        self._engine = Engine(self._table, self._router(), self._model)
+        windows = ContextWindows(self._model, unknown_window_tokens=settings.unknown_context_window_tokens)
+        self._engine = Engine(self._table, self._router(), self._model, windows)
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
         self._grpc: grpc.aio.Server | None = None

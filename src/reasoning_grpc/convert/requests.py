@@ -16,6 +16,7 @@ from reasoning_grpc.convert.checks import Checks
 from reasoning_grpc.convert.conversation import conversation
 from reasoning_grpc.types import (
     CompletionRequest,
+    ContextPolicy,
     IncludeOptions,
     ModelFilter,
     ReasoningOptions,
@@ -127,6 +128,7 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
         response_format=_response_format(message, checks),
         reasoning=_reasoning(message.reasoning, checks),
         routing=_routing(message.routing, checks),
+        context_policy=_context_policy(message, checks),
         fallback_models=_fallback_models(message, checks),
         include=IncludeOptions(model_calls=message.include.model_calls),
         labels=_labels(message, checks),
@@ -143,10 +145,6 @@ def _refuse_what_is_not_served(message: completion_pb2.CompleteRequest, checks: 
         checks.unsupported("include.thoughts", _NOT_SERVED)
     if message.include.tool_results:
         checks.unsupported("include.tool_results", _NOT_SERVED)
-    if message.context_policy not in completion_pb2.ContextPolicy.values():
-        checks.invalid("context_policy", "It is not a known value.")
-    elif message.context_policy:
-        checks.unsupported("context_policy", _NOT_SERVED)
 
 
 def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
@@ -279,6 +277,12 @@ def _routing(message: routing_pb2.RoutingOptions, checks: Checks) -> RoutingOpti
         if message.preference
         else None,
     )
+
+
+def _context_policy(message: completion_pb2.CompleteRequest, checks: Checks) -> ContextPolicy | None:
+    if not message.context_policy:
+        return None
+    return _known("context_policy", message.context_policy, enums.CONTEXT_POLICY.from_proto, checks)
 
 
 def _fallback_models(message: completion_pb2.CompleteRequest, checks: Checks) -> tuple[str, ...]:
