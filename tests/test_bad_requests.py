@@ -723,26 +723,6 @@ async def test_metadata_of_20_kb_is_refused_by_grpc(
     await stub.Complete(a_wire_request())
 
 
-NOT_SERVED: Final = "This build does not serve it yet."
-NOT_SERVED_FIELDS = [
-    pytest.param(
-        {"context_policy": completion_pb2.CONTEXT_POLICY_TRUNCATE_OLDEST}, "context_policy", id="truncate oldest"
-    ),
-    pytest.param({"context_policy": completion_pb2.CONTEXT_POLICY_ERROR}, "context_policy", id="context error"),
-]
-
-
-@pytest.mark.parametrize(("fields", "field"), NOT_SERVED_FIELDS)
-async def test_what_is_not_built_yet_is_unsupported(refusal: Refusal, fields: dict[str, Any], field: str) -> None:
-    """A field that asks for what this build lacks is refused by name, never ignored."""
-    failed = await refusal(a_wire_request(**fields))
-
-    assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
-    assert failed.reason == "UNSUPPORTED_PARAMETER"
-    assert failed.message == UNSUPPORTED
-    assert failed.violations == violations((field, NOT_SERVED))
-
-
 async def test_provider_options_outside_the_whitelist_are_unsupported(upstream: FakeUpstream) -> None:
     """Only what the model's entry allows is taken; each other name is told."""
     entry = model_entry(upstream.api_base, provider_options=frozenset({"top_a"}))

@@ -25,6 +25,7 @@ from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.interceptors import CallInterceptor
@@ -171,8 +172,9 @@ class Server:
         self._table = ModelTable(self._sources(), default)
         self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
         observe_connections(self._telemetry.meter, self._pools)
+        windows = ContextWindows(self._model, unknown_window_tokens=settings.unknown_context_window_tokens)
         self._toolbox = Toolbox(config.tools, config.mcp_servers)
-        self._engine = Engine(self._table, self._router(), self._model, self._agent())
+        self._engine = Engine(self._table, self._router(), self._model, windows, self._agent(windows))
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
         self._grpc: grpc.aio.Server | None = None
@@ -268,7 +270,7 @@ class Server:
             rules=[configured_rule(rule) for rule in config.rules],
         )
 
-    def _agent(self) -> Agent:
+    def _agent(self, windows: ContextWindows) -> Agent:
         settings = self._config.settings
         limits = AgentLimits(
             max_steps=settings.agent_max_steps,
@@ -285,7 +287,8 @@ class Server:
             answer=_prompt(settings.agent_answer_prompt, "answer"),
             examples=packaged_examples() if settings.agent_plan_prompt is None else (),
         )
-        return Agent(self._model, self._toolbox, limits, prompts, AgentSpans(self._telemetry.tracer))
+        spans = AgentSpans(self._telemetry.tracer)
+        return Agent(self._model, windows, self._toolbox, limits, prompts, spans)
 
     def _classifier(self) -> Classifying:
         entry, tracer = self._config.classifier, self._telemetry.tracer

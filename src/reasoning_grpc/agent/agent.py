@@ -13,6 +13,7 @@ from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds, ThinkingTime
 from reasoning_grpc.agent.tool_run import ToolRun
 from reasoning_grpc.agent.transcript import Transcript
+from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.errors import FieldViolation, InvalidRequest, UnsupportedParameter
 from reasoning_grpc.events import (
     Event,
@@ -22,14 +23,16 @@ from reasoning_grpc.events import (
     StepStarted,
     ToolFinished,
 )
-from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.model import LanguageModel, ModelCall, estimated_prompt_tokens
 from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.types import (
     CallContext,
     CompletionRequest,
+    ContextPolicy,
     Cost,
     EffectiveSetting,
+    Message,
     ModelCallPurpose,
     NextAction,
     ReasoningEnd,
@@ -46,6 +49,8 @@ _STEP_TOKENS: Final = 1024
 """Of one plan, at most."""
 _STEPS_IN_WINDOW: Final = 16
 """A plan may take such a part of the model's context window."""
+_FORM_TOKENS: Final = 256
+"""What is added to a call that was made to fit: the form of a plan, and what is wrong with one."""
 _LARGE: Final = 1_000_000
 _SAME_CALLS: Final = 3
 """So many steps in a row with the same tool calls are a loop; the last of them is not run."""
@@ -71,26 +76,31 @@ class Agent:
     """Thinks about requests."""
 
     def __init__(
-        self, model: LanguageModel, toolbox: Toolbox, limits: AgentLimits, prompts: AgentPrompts, spans: AgentSpans
+        self,
+        model: LanguageModel,
+        windows: ContextWindows,
+        toolbox: Toolbox,
+        limits: AgentLimits,
+        prompts: AgentPrompts,
+        spans: AgentSpans,
     ) -> None:
         self.model: Final = model
+        self.windows: Final = windows
         self.toolbox: Final = toolbox
         self.limits: Final = limits
         self.prompts: Final = prompts
         self.spans: Final = spans
         self.speeds: Final = Speeds()
 
-    def run(
-        self, request: CompletionRequest, models: tuple[str, ...], context: CallContext, account: Account
-    ) -> "AgentRun":
-        """A run that is ready to begin, with the first of these models, and the others to fall back on.
+    def run(self, request: CompletionRequest, call: ModelCall, context: CallContext, account: Account) -> "AgentRun":
+        """A run that is ready to begin. `call` is what would answer directly: it has the models and the conversation.
 
         Raises InvalidRequest for tools that the caller does not have, and UnsupportedParameter for a budget of money
         where a price is not known.
         """
         self._check_tools(request, context)
-        self._check_prices(request, models)
-        return AgentRun(self, request, models, context, account)
+        self._check_prices(request, (call.model, *call.fallback_models))
+        return AgentRun(self, request, call, context, account)
 
     def _check_tools(self, request: CompletionRequest, context: CallContext) -> None:
         known = {info.name for info in self.toolbox.listed() if context.caller.may_run(info.name)}
@@ -126,7 +136,7 @@ class AgentRun:
         self,
         agent: Agent,
         request: CompletionRequest,
-        models: tuple[str, ...],
+        call: ModelCall,
         context: CallContext,
         account: Account,
     ) -> None:
@@ -136,25 +146,18 @@ class AgentRun:
         self._context = context
         self._account = account
         self._limits = agent.limits.within(request.agent)
-        info = agent.model.describe(models[0])
+        info = agent.model.describe(call.model)
         self._native = info.native_tools
         self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _STEPS_IN_WINDOW)
         offered = agent.toolbox.offered(context.caller, request.agent.allowed_tools)
         self._tools = offered if self._limits.max_tool_calls else ()
         prompt = agent.prompts.for_steps(self._tools, self._limits.max_steps, native=self._native)
         examples = agent.prompts.examples_for(info, self._tools)
-        self._transcript = Transcript(request.messages, prompt, native=self._native, examples=examples)
-        self._call = ModelCall(
-            model=models[0],
-            messages=(),
-            fallback_models=models[1:],
-            reasoning=request.reasoning,
-            end_user=request.end_user,
-            provider_options=dict(request.provider_options),
-        )
+        self._transcript = Transcript(call.messages, prompt, native=self._native, examples=examples)
+        self._call = call
         self._time = ThinkingTime(
             agent.speeds,
-            models[0],
+            call.model,
             context,
             limit_seconds=self._limits.timeout_seconds,
             most_answer_tokens=request.sampling.max_output_tokens,
@@ -187,7 +190,7 @@ class AgentRun:
             self._account.cost(),
             self._time.elapsed_seconds(),
         )
-        call = self._answering_call()
+        call = await self._answering_call()
         async with aclosing(
             events_of_call(self._agent.model, call, ModelCallPurpose.SYNTHESIS, self._context)
         ) as events:
@@ -214,7 +217,7 @@ class AgentRun:
             return None
         usage = self._account.usage()
         used = 0 if usage is None else usage.total_tokens
-        prompt = self._agent.model.count_tokens(replace(self._call, messages=self._transcript.messages()))
+        prompt = estimated_prompt_tokens(replace(self._call, messages=self._transcript.messages()))
         return max(0, self._limits.max_tokens - used - prompt)
 
     async def _step(self, step: _Step) -> AsyncGenerator[Event, None]:
@@ -237,7 +240,7 @@ class AgentRun:
         ends = min(self._time.ends(), self._time.now() + self._limits.step_timeout_seconds)
         events = planned_events(
             self._agent.model,
-            self._step_call(),
+            await self._step_call(),
             self._tools,
             self._steps,
             replace(context, deadline=ends),
@@ -289,24 +292,38 @@ class AgentRun:
         self._tool_calls += len(calls)
         return calls, ReasoningEnd.MAX_TOOL_CALLS if len(calls) < len(plan.tool_calls) else None
 
-    def _step_call(self) -> ModelCall:
+    async def _step_call(self) -> ModelCall:
         left = self._tokens_left()
         tokens = self._step_tokens if left is None else min(self._step_tokens, left)
-        sampling = Sampling(max_output_tokens=tokens, seed=self._request.sampling.seed)
-        return replace(self._call, messages=self._transcript.messages(), sampling=sampling)
-
-    def _answering_call(self) -> ModelCall:
-        """The call that writes the answer."""
         call = replace(
             self._call,
-            messages=self._transcript.for_answer(self._agent.prompts.answer),
-            sampling=self._request.sampling,
-            response_format=self._request.response_format,
+            messages=self._transcript.messages(),
+            sampling=Sampling(max_output_tokens=tokens, seed=self._request.sampling.seed),
+            response_format=None,
+            tools=(),
+            tool_choice=None,
+            parallel_tool_calls=None,
         )
-        if not (self._native and self._tools):
-            return call
-        # Calls of these tools are among the messages, so that providers want to know them.
-        return replace(call, tools=native_tools(self._tools), tool_choice=ToolChoice(mode=ToolChoiceMode.NONE))
+        return await self._fit(call, self._transcript.question, self._transcript.head)
+
+    async def _answering_call(self) -> ModelCall:
+        """The call that writes the answer."""
+        messages, question = self._transcript.for_answer(self._agent.prompts.answer)
+        call = replace(self._call, messages=messages)
+        if self._native and self._tools:  # calls of these are among the messages, so that providers want to know them
+            no_more = ToolChoice(mode=ToolChoiceMode.NONE)
+            call = replace(call, tools=native_tools(self._tools), tool_choice=no_more)
+        return await self._fit(call, question, self._transcript.head if self._native else 0)
+
+    async def _fit(self, call: ModelCall, question: Message, head: int) -> ModelCall:
+        """The call without what does not fit: of the conversation first, then of the steps."""
+        return await self._agent.windows.fit(
+            call,
+            ContextPolicy.TRUNCATE_OLDEST,
+            reserve_tokens=_FORM_TOKENS,
+            head=head,
+            question=question,
+        )
 
     def _tool_seconds(self) -> float:
         return min(self._limits.tool_timeout_seconds, self._time.left_seconds())

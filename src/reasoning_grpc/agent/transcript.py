@@ -49,16 +49,26 @@ class Transcript:
         """What the model is shown for the next step."""
         return (self._instructed, *self._examples, *self._conversation, *self._steps)
 
-    def for_answer(self, request: str) -> tuple[Message, ...]:
-        """What the model is shown when it is asked for the answer in these words.
+    @property
+    def head(self) -> int:
+        """How many of the messages come before the conversation."""
+        return 1 + len(self._examples)
+
+    @property
+    def question(self) -> Message:
+        """The message that is to be answered."""
+        return self._conversation[-1]
+
+    def for_answer(self, request: str) -> tuple[tuple[Message, ...], Message]:
+        """What the model is shown when it is asked for the answer in these words; and which message it answers.
 
         Steps in JSON are told as notes: after them it would go on in JSON.
         """
         if self._native:
-            return (*self.messages(), _user(request))
-        *before, last = self._conversation
+            return (*self.messages(), _user(request)), self.question
         words = "\n\n".join((_NOTES, *self._notes, request)) if self._notes else ""
-        return (*self._system, *before, last.with_words(words) if words else last)
+        question = self.question.with_words(words) if words else self.question
+        return (*self._system, *self._conversation[:-1], question), question
 
     def add(self, plan: Plan, answer: Message, executions: Sequence[ToolExecution]) -> None:
         """A step: what the model said, and what came of its tools."""

@@ -30,6 +30,7 @@ from reasoning_grpc.types.models import (
 from reasoning_grpc.types.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.types.requests import (
     CompletionRequest,
+    ContextPolicy,
     EffectiveSetting,
     IncludeOptions,
     ReasoningEffort,
@@ -81,6 +82,7 @@ __all__ = [
     "Capability",
     "Classification",
     "CompletionRequest",
+    "ContextPolicy",
     "Cost",
     "CostItem",
     "Deployment",

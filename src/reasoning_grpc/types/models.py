@@ -85,6 +85,12 @@ class ModelInfo:
     think_tags: ThinkTags = ThinkTags.NONE
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
+    encoding: str = ""
+    """The model's tokenizer, as tiktoken names it; empty: not known. Not shown."""
+    system_prompt: str = ""
+    """Sent first when a conversation has no system message of its own. Not shown."""
+    default_output_tokens: int | None = None
+    """The most tokens of an answer where a request has no limit; None: the model's own. Not shown."""
     prices: Prices = field(default_factory=Prices)
     fallback_models: tuple[str, ...] = ()
     provider_options: frozenset[str] = frozenset()
