@@ -347,7 +347,7 @@ async def test_the_agent_answers_where_the_classifier_sends_it(upstream: FakeUps
     assert (told.route, told.mode, told.source) == ("reasoning", REASONING, CLASSIFIER)
     assert (answer.route.route, answer.route.source) == ("reasoning", CLASSIFIER)
     assert answer.HasField("reasoning_finished")
-    assert [each.purpose for each in answer.usage.model_calls][0] == ROUTING
+    assert answer.usage.model_calls[0].purpose == ROUTING
 
 
 # Who asks for it, and what it may choose.

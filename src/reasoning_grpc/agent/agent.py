@@ -148,6 +148,8 @@ class AgentRun:
         self._limits = agent.limits.within(request.agent)
         info = agent.model.describe(call.model)
         self._native = info.native_tools
+        # Sent whole, as without the agent, where nobody says how much is too much.
+        self._fits = request.context_policy is not None or info.context_window_tokens is not None
         self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _STEPS_IN_WINDOW)
         offered = agent.toolbox.offered(context.caller, request.agent.allowed_tools)
         self._tools = offered if self._limits.max_tool_calls else ()
@@ -317,6 +319,8 @@ class AgentRun:
 
     async def _fit(self, call: ModelCall, question: Message, head: int) -> ModelCall:
         """The call without what does not fit: of the conversation first, then of the steps."""
+        if not self._fits:
+            return call
         return await self._agent.windows.fit(
             call,
             ContextPolicy.TRUNCATE_OLDEST,
