@@ -224,6 +224,22 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     ],
     "max_messages": [("0", "must be at least 1")],
     "max_tools": [("0", "must be at least 1")],
+    "agent_max_steps": [
+        ("0", "must be at least 1 and at most 1000"),
+        ("1001", "must be at least 1 and at most 1000"),
+    ],
+    "agent_max_tool_calls": [
+        ("-1", "must be at least 0 and at most 10000"),
+        ("10001", "must be at least 0 and at most 10000"),
+    ],
+    "agent_max_tokens": [("-1", "must be at least 0"), ("0.5", WHOLE)],
+    "agent_max_cost_usd": [("-0.01", "must be at least 0")],
+    "agent_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_step_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_tool_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_plan_prompt": [("1", TEXT)],
+    "agent_native_prompt": [("true", TEXT)],
+    "agent_answer_prompt": [("[]", TEXT)],
     "grace_seconds": [("-1", "must be at least 0"), ("1979-05-27", NUMBER)],
 }
 
@@ -368,6 +384,7 @@ def test_a_model_entry_whole() -> None:
     reasoning_usd_per_million = 1.2
     fallback_models = ["m"]
     provider_options = ["top_a"]
+    native_tools = true
     system_prompt = "Be good."
     [models."good/model-1.0".defaults]
     temperature = 0
@@ -408,6 +425,7 @@ def test_a_model_entry_whole() -> None:
         ).with_tiers({200_000: {"input": 300_000_000, "output": 1_200_000_000}, 500_000: {"output": 0}}),
         fallback_models=("m",),
         provider_options=frozenset({"top_a"}),
+        native_tools=True,
         system_prompt="Be good.",
         defaults=Sampling(temperature=0.0, top_p=0.9, top_k=40, max_output_tokens=100),
     )
@@ -586,9 +604,7 @@ CONTRADICTIONS = [
     pytest.param('tls_key = "k"', {}, ["tls_certificate and tls_key: give both or neither"], id="key alone"),
     pytest.param('tls_certificate = "c"', {}, ["tls_certificate and tls_key: give both or neither"], id="TLS alone"),
     pytest.param('tls_client_ca = "c"', {}, ["tls_client_ca: needs tls_certificate and tls_key"], id="client CA"),
-    pytest.param(
-        'default_mode = "reasoning"', {}, ["default_mode: this build serves only passthrough and auto"], id="mode"
-    ),
+    pytest.param('default_mode = "orchestration"', {}, ["default_mode: no build serves orchestration yet"], id="mode"),
     pytest.param('embedded = "off"', {}, ["there is no model: configure one, or set embedded to on"], id="no model"),
     pytest.param(
         f'{A_MODEL}[callers.a]\ntoken_hash = "{HASH}"\nupstream_key_env = "KEY"',
