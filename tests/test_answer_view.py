@@ -10,7 +10,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from rich.console import Console
 
 from reasoning_grpc.cli.answer_view import AnswerView
-from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2
+from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2, usage_pb2
 
 Event = events_pb2.StreamCompleteResponse
 
@@ -117,7 +117,7 @@ def test_a_run_of_the_agent_is_told_step_by_step() -> None:
         "step 1 of 8: I multiply.",
         "    Then I answer.",
         '  tool 1: calculator {"expression": "23 * 19"}',
-        '  tool 1: ok in 2 ms: {"result":"437"}',
+        '  tool 1: ok in 2.0 ms: {"result":"437"}',
         "step 2 of 8: is ready to answer",
         "thought for 1.0 s, 2 steps, 1 tool call: ready to answer",
     ]
@@ -135,9 +135,27 @@ def test_of_two_calls_at_once_each_end_has_its_call() -> None:
     assert told == [
         "  tool 1: calculator 1",
         "  tool 2: calculator 2",
-        "  tool 2: ok in 2 ms: two",
+        "  tool 2: ok in 2.0 ms: two",
         "  tool 1: failed in 1.2 s: The tool failed.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("calls", "words"),
+    [
+        pytest.param([1], "", id="one call"),
+        pytest.param([1, 1], ", 2 attempts", id="a retry"),
+        pytest.param([1, 2, 3], ", 3 model calls", id="several calls"),
+        pytest.param([1, 2, 2], ", 2 model calls, 3 attempts", id="several calls, one of them again"),
+    ],
+)
+def test_the_summary_counts_model_calls_and_attempts(calls: list[int], words: str) -> None:
+    """Where there were more than one; several calls alone are no retries."""
+    completed = events_pb2.Completed(attempts=[usage_pb2.Attempt(call=call) for call in calls])
+
+    (told,) = _told(Event(completed=completed))
+
+    assert told.endswith(f"overhead 0.0 ms{words}")
 
 
 def test_what_tools_take_and_give_is_cut() -> None:
@@ -147,7 +165,7 @@ def test_what_tools_take_and_give_is_cut() -> None:
         _tool_finished("a", result="\n".join(str(number) * 500 for number in range(9))),
     )
 
-    assert [len(line) for line in told] == [181, 182, 164, 164, 164, 7]
+    assert [len(line) for line in told] == [181, 184, 164, 164, 164, 7]
     assert told[0].endswith("x...")
     assert told[4] == f"    {'3' * 157}..."
     assert told[5] == "    ..."
@@ -266,5 +284,5 @@ def test_where_there_is_no_terminal_nothing_moves() -> None:
     assert _told(_step_started(), _planned("Hm."), _tool_started("a"), _tool_finished("a")) == [
         "step 1 of 8: Hm.",
         "  tool 1: calculator {}",
-        "  tool 1: ok in 2 ms",
+        "  tool 1: ok in 2.0 ms",
     ]

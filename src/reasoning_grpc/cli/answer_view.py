@@ -120,6 +120,9 @@ def _summary_line(completed: events_pb2.Completed) -> str:
         facts.append(f"first token {timings.first_token.ToMilliseconds()} ms")
     facts.append(f"total {timings.total.ToMilliseconds()} ms")
     facts.append(f"overhead {timings.overhead.ToMicroseconds() / 1000:.1f} ms")
-    if len(completed.attempts) > 1:
+    model_calls = len({attempt.call for attempt in completed.attempts})
+    if model_calls > 1:
+        facts.append(f"{model_calls} model calls")
+    if len(completed.attempts) > model_calls:
         facts.append(f"{len(completed.attempts)} attempts")
     return "done: " + ", ".join(facts)

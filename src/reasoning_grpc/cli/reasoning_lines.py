@@ -110,8 +110,10 @@ def _count(number: int, what: str) -> str:
 
 
 def _time(duration: Duration) -> str:
-    milliseconds = duration.ToMilliseconds()
-    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+    milliseconds = duration.ToMicroseconds() / 1000
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds:.{1 if milliseconds < 10 else 0}f} ms"
 
 
 def _indented(lines: Iterable[str]) -> str:
