@@ -318,6 +318,35 @@ async def test_ask_narrows_the_tools(place: Place, served: Served, flags: tuple[
     ]
 
 
+async def test_the_models_own_reasoning_stands_in_its_step(place: Place, served: Served) -> None:
+    """On a line of its own, before the plan that it led to, and before the answer."""
+    place.upstream.reply(plan("Ready.", "finish"), reasoning=("Hm", "m."))
+    place.upstream.reply("437.", reasoning=("Now ", "I write."))
+
+    finished = await served.ask("ask", QUESTION, "--reason", "--show-reasoning")
+
+    assert (finished.code, finished.out) == (0, "437.\n")
+    assert told(finished)[1:5] == [
+        "Hmm.",
+        "step 1 of 8: Ready.",
+        "thought for TIME, 1 step, 0 tool calls: ready to answer",
+        "Now I write.",
+    ]
+
+
+async def test_a_failure_while_reasoning_is_told(place: Place, served: Served) -> None:
+    """What was done until then stands there, then the failure as on any path."""
+    place.upstream.reply(plan("First.", "continue"))
+    place.upstream.fail(401)
+
+    finished = await served.ask("ask", QUESTION, "--reason")
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith(
+        f"{REASONING_ROUTE}\nstep 1 of 8: First.\nreasoning-grpc: UPSTREAM_CREDENTIALS_REJECTED: {REFUSED_KEY}\n"
+    )
+
+
 async def test_limits_of_the_server_are_told(place: Place, served: Served) -> None:
     """More steps than it allows are cut down, and it is said."""
     will_reason(place.upstream)
