@@ -225,6 +225,22 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "max_messages": [("0", "must be at least 1")],
     "unknown_context_window_tokens": [("255", "must be at least 256")],
     "max_tools": [("0", "must be at least 1")],
+    "agent_max_steps": [
+        ("0", "must be at least 1 and at most 1000"),
+        ("1001", "must be at least 1 and at most 1000"),
+    ],
+    "agent_max_tool_calls": [
+        ("-1", "must be at least 0 and at most 10000"),
+        ("10001", "must be at least 0 and at most 10000"),
+    ],
+    "agent_max_tokens": [("-1", "must be at least 0"), ("0.5", WHOLE)],
+    "agent_max_cost_usd": [("-0.01", "must be at least 0")],
+    "agent_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_step_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_tool_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_plan_prompt": [("1", TEXT)],
+    "agent_native_prompt": [("true", TEXT)],
+    "agent_answer_prompt": [("[]", TEXT)],
     "grace_seconds": [("-1", "must be at least 0"), ("1979-05-27", NUMBER)],
 }
 
@@ -369,6 +385,7 @@ def test_a_model_entry_whole() -> None:
     reasoning_usd_per_million = 1.2
     fallback_models = ["m"]
     provider_options = ["top_a"]
+    native_tools = true
     system_prompt = "Be good."
     think_tags = "open"
     [models."good/model-1.0".defaults]
@@ -410,6 +427,7 @@ def test_a_model_entry_whole() -> None:
         ).with_tiers({200_000: {"input": 300_000_000, "output": 1_200_000_000}, 500_000: {"output": 0}}),
         fallback_models=("m",),
         provider_options=frozenset({"top_a"}),
+        native_tools=True,
         system_prompt="Be good.",
         think_tags=ThinkTags.OPEN,
         defaults=Sampling(temperature=0.0, top_p=0.9, top_k=40, max_output_tokens=100),

@@ -16,6 +16,12 @@ from tools.served import served
 
 SERVICE = "reasoning_grpc.v1.ReasoningService"
 QUESTION = {"messages": [{"role": "ROLE_USER", "content": [{"text": "Say hi."}]}], "sampling": {"maxOutputTokens": 16}}
+REASONING = {
+    "messages": [{"role": "ROLE_USER", "content": [{"text": "What is 23 times 19?"}]}],
+    "sampling": {"maxOutputTokens": 16},
+    "routing": {"mode": "ROUTING_MODE_REASONING"},
+    "include": {"thoughts": True, "toolResults": True},
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,16 @@ def _reason(reason: str) -> Callable[[list[Any]], bool]:
     return holds
 
 
+def _violates(field: str) -> Callable[[list[Any]], bool]:
+    """The error has a violation of this field in its details."""
+
+    def holds(answers: list[Any]) -> bool:
+        details = answers[0].get("details", [])
+        return any(each["field"] == field for detail in details for each in detail.get("field_violations", []))
+
+    return holds
+
+
 CASES = (
     Case("health", "grpc.health.v1.Health/Check", {}, lambda answers: answers == [{"status": "SERVING"}]),
     Case(
@@ -56,6 +72,26 @@ CASES = (
         f"{SERVICE}/StreamComplete",
         {"request": QUESTION},
         lambda answers: "started" in answers[0] and "content_delta" in answers[1] and "completed" in answers[-1],
+    ),
+    Case(
+        "Complete with reasoning",
+        f"{SERVICE}/Complete",
+        {**REASONING, "agent": {"maxSteps": 2}},
+        lambda answers: (
+            answers[0]["route"]["mode"] == "ROUTING_MODE_REASONING"
+            and [step["number"] for step in answers[0]["steps"]] == [1, 2][: answers[0]["reasoning_finished"]["steps"]]
+            and bool(answers[0]["message"]["content"][0]["text"])
+        ),
+    ),
+    Case(
+        "StreamComplete with reasoning",
+        f"{SERVICE}/StreamComplete",
+        {"request": {**REASONING, "agent": {"maxSteps": 1, "allowedTools": {}}}},
+        lambda answers: (
+            "step_started" in answers[1]
+            and any("reasoning_finished" in answer for answer in answers)
+            and "completed" in answers[-1]
+        ),
     ),
     Case(
         "Classify",
@@ -102,6 +138,20 @@ CASES = (
         {**QUESTION, "routing": {"mode": "ROUTING_MODE_ORCHESTRATION"}},
         _reason("ROUTE_NOT_IMPLEMENTED"),
         code=12,
+    ),
+    Case(
+        "no steps",
+        f"{SERVICE}/Complete",
+        {**REASONING, "agent": {"maxSteps": 0}},
+        _violates("agent.max_steps"),
+        code=3,
+    ),
+    Case(
+        "a tool that is not there",
+        f"{SERVICE}/Complete",
+        {**REASONING, "agent": {"allowedTools": {"names": ["rocket"]}}},
+        _violates("agent.allowed_tools"),
+        code=3,
     ),
     Case(
         "a temperature out of range",
