@@ -28,14 +28,18 @@ from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.types import (
     CallContext,
+    Capability,
     CompletionRequest,
     ContextPolicy,
     Cost,
     EffectiveSetting,
     Message,
     ModelCallPurpose,
+    ModelInfo,
     NextAction,
+    ReasoningEffort,
     ReasoningEnd,
+    ReasoningOptions,
     Sampling,
     StepOutcome,
     ToolCall,
@@ -46,7 +50,9 @@ from reasoning_grpc.types import (
 )
 
 _STEP_TOKENS: Final = 1024
-"""Of one plan, at most."""
+"""Of one plan, at most; the model's own reasoning comes on top."""
+_REASONING_TOKENS: Final = 4096
+"""Of that, where nobody says how many: the most that an effort is made into for models that want a number."""
 _STEPS_IN_WINDOW: Final = 16
 """A plan may take such a part of the model's context window."""
 _FORM_TOKENS: Final = 256
@@ -151,6 +157,8 @@ class AgentRun:
         # Sent whole, as without the agent, where nobody says how much is too much.
         self._fits = request.context_policy is not None or info.context_window_tokens is not None
         self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _STEPS_IN_WINDOW)
+        self._reasoning_tokens = _reasoning_tokens(request.reasoning, info)
+        self._most_output_tokens = info.max_output_tokens or _LARGE
         offered = agent.toolbox.offered(context.caller, request.agent.allowed_tools)
         self._tools = offered if self._limits.max_tool_calls else ()
         prompt = agent.prompts.for_steps(self._tools, self._limits.max_steps, native=self._native)
@@ -214,13 +222,13 @@ class AgentRun:
         return None
 
     def _tokens_left(self) -> int | None:
-        """For the answer of the next model call; None: any."""
+        """For the plan that the next model call gives, its reasoning apart; None: any."""
         if self._limits.max_tokens is None:
             return None
         usage = self._account.usage()
         used = 0 if usage is None else usage.total_tokens
         prompt = estimated_prompt_tokens(replace(self._call, messages=self._transcript.messages()))
-        return max(0, self._limits.max_tokens - used - prompt)
+        return max(0, self._limits.max_tokens - used - prompt - self._reasoning_tokens)
 
     async def _step(self, step: _Step) -> AsyncGenerator[Event, None]:
         self._steps += 1
@@ -239,7 +247,8 @@ class AgentRun:
 
     async def _planned(self, step: _Step, context: CallContext) -> AsyncGenerator[Event, None]:
         """Has the model plan."""
-        ends = min(self._time.ends(), self._time.now() + self._limits.step_timeout_seconds)
+        thinking_ends, step_ends = self._time.ends(), self._time.now() + self._limits.step_timeout_seconds
+        ends = min(thinking_ends, step_ends)
         events = planned_events(
             self._agent.model,
             await self._step_call(),
@@ -255,8 +264,7 @@ class AgentRun:
                     case Planned():
                         step.planned = with_own_ids(event, self._steps, self._call_ids)
                     case Unplanned(too_late=True):
-                        in_time = self._time.left_seconds() > 0
-                        step.end = ReasoningEnd.STEP_TIMEOUT if in_time else ReasoningEnd.DEADLINE
+                        step.end = ReasoningEnd.STEP_TIMEOUT if ends < thinking_ends else ReasoningEnd.DEADLINE
                     case Unplanned():
                         step.end, step.outcome = ReasoningEnd.STEP_FAILED, StepOutcome.INVALID_PLAN
                     case _:
@@ -296,11 +304,13 @@ class AgentRun:
 
     async def _step_call(self) -> ModelCall:
         left = self._tokens_left()
-        tokens = self._step_tokens if left is None else min(self._step_tokens, left)
+        tokens = self._reasoning_tokens + (self._step_tokens if left is None else min(self._step_tokens, left))
         call = replace(
             self._call,
             messages=self._transcript.messages(),
-            sampling=Sampling(max_output_tokens=tokens, seed=self._request.sampling.seed),
+            sampling=Sampling(
+                max_output_tokens=min(tokens, self._most_output_tokens), seed=self._request.sampling.seed
+            ),
             response_format=None,
             tools=(),
             tool_choice=None,
@@ -331,3 +341,12 @@ class AgentRun:
 
     def _tool_seconds(self) -> float:
         return min(self._limits.tool_timeout_seconds, self._time.left_seconds())
+
+
+def _reasoning_tokens(asked: ReasoningOptions, info: ModelInfo) -> int:
+    """How much of a plan's output may be the model's own reasoning; providers refuse what does not fit into it."""
+    if asked.budget_tokens is not None:
+        return asked.budget_tokens
+    if asked.effort is ReasoningEffort.NONE:
+        return 0
+    return _REASONING_TOKENS if asked.effort or Capability.REASONING in info.capabilities else 0

@@ -48,8 +48,12 @@ class AgentLimits:
             ("tool_timeout", asked.tool_timeout_seconds, self.tool_timeout_seconds),
         ):
             if wish is not None and wish != granted:
-                unit = "s" if field.endswith("timeout") else ""
-                yield EffectiveSetting(f"agent.{field}", f"{wish:g}{unit}", f"{granted:g}{unit}", _REASON)
+                yield EffectiveSetting(f"agent.{field}", _shown(wish), _shown(granted), _REASON)
+
+
+def _shown(limit: float | None) -> str:
+    """A count in full, or seconds."""
+    return f"{limit:g}s" if isinstance(limit, float) else str(limit)
 
 
 def _least(own: N, asked: N | None) -> N:

@@ -56,6 +56,8 @@ def _arguments(text: str, schema: str) -> str:
         json.loads(text)
         return text
     except ValueError:
+        if text.lstrip().startswith("{"):  # an object after all, but a broken one
+            return text
         known: Any = json.loads(schema) if schema else {}
     match known.get("properties"):
         case dict() as members if [each.get("type") for each in members.values()] == ["string"]:

@@ -19,7 +19,7 @@ from .answers import (
 from .changes import PATIENCE_SECONDS
 from .openai import chunk, usage_chunk
 from .scripting import Cut, Gate, Scripting
-from .server import CapturedRequest, FakeUpstream, refusing_api_base
+from .server import CapturedRequest, FakeUpstream, Standing, refusing_api_base
 
 __all__ = [
     "DEFAULT_ERROR",
@@ -34,6 +34,7 @@ __all__ = [
     "FakeUpstream",
     "Gate",
     "Scripting",
+    "Standing",
     "chunk",
     "numbered",
     "refusing_api_base",

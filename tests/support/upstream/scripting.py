@@ -115,9 +115,13 @@ class Scripting(ABC):
         headers: Mapping[str, str] | None = None,
         done: bool = True,
         together: bool = False,
+        interval_seconds: float = 0.0,
         gated: bool = False,
     ) -> Gate:
-        """Answer well, as `Completion` explains; `together` writes the whole stream at once, as one step."""
+        """Answer well, as `Completion` explains; `together` writes the whole stream at once, as one step.
+
+        With an interval there is a pause before each piece of a stream.
+        """
         completion = Completion(
             content=pieces,
             reasoning=reasoning,
@@ -143,7 +147,7 @@ class Scripting(ABC):
             ending = (*dialect.ending(completion, asked.body), *_done(dialect, done))
             if together:
                 return Answer(headers=_SSE | more, ending=(b"".join(sent + ending),))
-            return Answer(headers=_SSE | more, pieces=sent, ending=ending)
+            return Answer(headers=_SSE | more, pieces=sent, ending=ending, interval_seconds=interval_seconds)
 
         return self._play(script, gated=gated)
 

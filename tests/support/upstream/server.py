@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from .answers import DEFAULT_PIECES
+from .answers import DEFAULT_PIECES, Json
 from .anthropic import Anthropic
 from .changes import Changes
 from .dialect import Dialect
@@ -57,6 +57,10 @@ class Standing(Scripting):
     """The script that answers whenever no other does: the last one it was told."""
 
     play: Play
+
+    def choose(self, choice: Callable[[Json], "Standing"]) -> None:
+        """Answers each request as the script does that is chosen by its body; the gate of that one is not asked."""
+        self._add(lambda asked: choice(asked.body).play[0](asked), Gate(is_open=True))
 
     def _add(self, script: Script, gate: Gate) -> None:
         self.play = (script, gate)
