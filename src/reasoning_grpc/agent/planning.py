@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
+from reasoning_grpc.agent.calls import native_tools
 from reasoning_grpc.agent.plan import Plan, plan_schema
 from reasoning_grpc.errors import UpstreamTimeout
 from reasoning_grpc.events import ContentDelta, Event, ModelCallStarted, ReasoningDelta, ToolCallDelta, UnshownDelta
@@ -19,7 +20,6 @@ from reasoning_grpc.types import (
     NextAction,
     Part,
     Text,
-    Tool,
     ToolCall,
     ToolInfo,
 )
@@ -117,11 +117,6 @@ async def _native(
                     yield event
     message = answer.message()
     yield Planned(_plan_of(message), message)
-
-
-def native_tools(tools: tuple[ToolInfo, ...]) -> tuple[Tool, ...]:
-    """The tools as a model call sends them."""
-    return tuple(Tool(tool.name, tool.description, tool.parameters_schema) for tool in tools)
 
 
 def _plan_of(answer: Message) -> Plan:
