@@ -286,6 +286,27 @@ async def test_a_failing_upstream_is_a_status(
     assert UPSTREAM_SECRET not in str(failure)
 
 
+@pytest.mark.parametrize(
+    ("before", "seconds"),
+    [
+        pytest.param(None, 7.0, id="at-once"),
+        pytest.param(plan(action="continue"), 7.0, id="after-a-thought"),
+        pytest.param(plan(WEATHER), None, id="after-a-tool"),
+    ],
+)
+async def test_when_to_try_again(upstream: FakeUpstream, before: str | None, seconds: float | None) -> None:
+    """A caller is told to try again only while nothing was done for it that would be done twice."""
+    if before is not None:
+        upstream.reply(before)
+    upstream.fail(429, headers={"Retry-After": "7"})
+
+    async with serving(agent_config(upstream)) as running:
+        _, failure = await outcome(running, reasoning_request())
+
+    assert failure is not None
+    assert (failure.reason, failure.retry_after_seconds) == ("UPSTREAM_RATE_LIMITED", seconds)
+
+
 async def test_a_failing_answer_is_a_status(upstream: FakeUpstream) -> None:
     """So does an answer that is cut: what was said of it stands, and no `completed` follows."""
     upstream.reply(plan())

@@ -328,10 +328,11 @@ async def test_heartbeats_during_a_step_and_a_tool(
     assert {events[beat].step for beat in beats if beat < order.index("step_finished")} == {1}
 
 
-async def test_tool_time_is_no_overhead(upstream: FakeUpstream, running: RunningServer) -> None:
-    """The time in which tools ran, once where they ran side by side, is not the server's own."""
+async def test_where_the_time_went(upstream: FakeUpstream, running: RunningServer) -> None:
+    """The time of tools, side by side or not, is not the server's own; a thought is no piece of the answer."""
     seconds = 0.4
-    upstream.reply(plan(using("sleep", seconds=seconds), using("sleep", seconds=seconds), concurrent=True))
+    sleeps = plan(using("sleep", seconds=seconds), using("sleep", seconds=seconds), concurrent=True)
+    upstream.reply(sleeps, reasoning=("Hm.",))
     upstream.reply(plan())
     upstream.reply("Done.")
 

@@ -111,18 +111,11 @@ async def test_ids_that_come_again(upstream: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param({"finish_reason": "stop"}, id="nothing"),
-        pytest.param({"reasoning": ("Hm.",), "finish_reason": "stop"}, id="only-reasoning"),
-        pytest.param({"refusal": "I must not."}, id="refusal"),
-    ],
-)
-async def test_a_step_that_says_nothing(upstream: FakeUpstream, provider: str, answer: Mapping[str, Any]) -> None:
+@pytest.mark.parametrize("reasoning", [(), ("Hm.",)])
+async def test_a_step_that_says_nothing(upstream: FakeUpstream, provider: str, reasoning: tuple[str, ...]) -> None:
     """A model that neither speaks nor calls is ready; where empty words are refused, it is sent none next."""
     upstream.reply(tool_calls=[PARIS])
-    upstream.reply(**dict(answer))
+    upstream.reply(reasoning=reasoning, finish_reason="stop")
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
@@ -131,6 +124,47 @@ async def test_a_step_that_says_nothing(upstream: FakeUpstream, provider: str, a
     assert (end(finished(events)), text(events)) == ("FINISHED", "It rains.")
     for message in upstream.requests[-1].body["messages"]:
         assert provider == "openai" or all(block.get("text") != "" for block in message["content"])
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"refusal": "I must not."}, id="refusal"),
+        pytest.param({"reasoning": ("Hm.",), "finish_reason": "content_filter"}, id="filter"),
+        pytest.param({"reasoning": ("Hm.",), "finish_reason": "length"}, id="cut"),
+    ],
+)
+async def test_a_step_that_breaks_off(upstream: FakeUpstream, provider: str, answer: Mapping[str, Any]) -> None:
+    """A model that declines, is filtered or cut before it called a tool has not said that it is ready."""
+    upstream.reply(tool_calls=[PARIS])
+    upstream.reply(**dict(answer))
+    upstream.reply("It rains.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
+        events = await stream(running, reasoning_request())
+
+    check_grammar(events, ended_well=True)
+    assert (end(finished(events)), outcomes(events)) == ("STEP_FAILED", ["DONE", "INVALID_PLAN"])
+    assert text(events) == "It rains."
+
+
+async def test_an_answer_that_calls_a_tool_all_the_same(upstream: FakeUpstream) -> None:
+    """The server's tools are not the caller's: a call in the answer is none for it, however the model ended."""
+    upstream.reply("READY")
+    upstream.reply("It rains.", tool_calls=[PARIS])
+    upstream.reply("READY")
+    upstream.reply("It rains.", tool_calls=[PARIS])
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
+        events = await stream(running, reasoning_request())
+        answer = await running.client().complete(reasoning_request())
+
+    assert "tool_call_delta" not in kinds(events)
+    completed = events[-1].completed
+    assert (completed.finish_reason, completed.provider_finish_reason) == (usage_pb2.FINISH_REASON_OTHER, "tool_calls")
+    assert [part.WhichOneof("content") for part in answer.message.content] == ["text"]
+    assert answer.finish_reason == usage_pb2.FINISH_REASON_OTHER
 
 
 async def test_calls_that_are_not_run_have_a_result(upstream: FakeUpstream) -> None:

@@ -226,7 +226,7 @@ class Ledger:
 
     def _note_sent(self) -> None:
         self.anything_sent = True
-        if self._first_token_seconds is None:
+        if self._first_token_seconds is None and not self.step:  # what is thought in a step is no piece of the answer
             self._first_token_seconds = self.elapsed_seconds()
 
     def _note_tool(self, *, started: bool) -> None:

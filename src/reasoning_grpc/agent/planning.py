@@ -8,23 +8,35 @@ from typing import Final
 from reasoning_grpc.agent.calls import native_tools
 from reasoning_grpc.agent.plan import Plan, plan_schema
 from reasoning_grpc.errors import UpstreamTimeout
-from reasoning_grpc.events import ContentDelta, Event, ModelCallStarted, ReasoningDelta, ToolCallDelta, UnshownDelta
+from reasoning_grpc.events import (
+    ContentDelta,
+    Event,
+    ModelCallFinished,
+    ModelCallStarted,
+    ReasoningDelta,
+    ToolCallDelta,
+    UnshownDelta,
+)
 from reasoning_grpc.model import LanguageModel, ModelCall
 from reasoning_grpc.model_calls import CallUnderWay, events_of_call
 from reasoning_grpc.streams import AnswerParts, until
 from reasoning_grpc.structured import Answered, Unanswered, structured_events
 from reasoning_grpc.types import (
     CallContext,
+    FinishReason,
     Message,
     ModelCallPurpose,
     NextAction,
     Part,
+    Refusal,
     Text,
     ToolCall,
     ToolInfo,
 )
 
 _STEP: Final = ModelCallPurpose.STEP
+_BREAKS_OFF: Final = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
+"""Whose answer ends so has not said that it is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Unplanned:
-    """It has none: what it answered could not be read, or it was too slow."""
+    """It has none: what it answered could not be read, it broke off or declined, or it was too slow."""
 
     too_late: bool = False
 
@@ -103,20 +115,26 @@ async def _in_json(
 async def _native(
     model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], context: CallContext
 ) -> AsyncGenerator[Event | Planned | Unplanned, None]:
-    answer = AnswerParts()
+    answer, broken_off = AnswerParts(), False
     call = replace(call, tools=native_tools(tools))
     async with aclosing(events_of_call(model, call, _STEP, context)) as events:
         async for event in events:
-            if isinstance(event, ModelCallStarted):
-                answer = AnswerParts()
             answer.add(event)
             match event:
                 case ContentDelta(text=text) | ToolCallDelta(arguments=text):
                     yield UnshownDelta(text)
+                    continue
+                case ModelCallStarted():
+                    answer = AnswerParts()
+                case ModelCallFinished(finish_reason=finish_reason):
+                    broken_off = finish_reason in _BREAKS_OFF
                 case _:
-                    yield event
+                    pass
+            yield event
     message = answer.message()
-    yield Planned(_plan_of(message), message)
+    declined = broken_off or any(isinstance(part.content, Refusal) for part in message.content)
+    plan = _plan_of(message)
+    yield Planned(plan, message) if plan.tool_calls or not declined else Unplanned()
 
 
 def _plan_of(answer: Message) -> Plan:

@@ -14,7 +14,17 @@ from reasoning_grpc.agent.thinking_time import Speeds, ThinkingTime
 from reasoning_grpc.agent.tool_run import ToolRun
 from reasoning_grpc.agent.transcript import Transcript
 from reasoning_grpc.context_window import ContextWindows
-from reasoning_grpc.events import Event, ReasoningFinished, StepFinished, StepPlanned, StepStarted, ToolFinished
+from reasoning_grpc.events import (
+    Event,
+    ModelCallFinished,
+    ReasoningFinished,
+    StepFinished,
+    StepPlanned,
+    StepStarted,
+    ToolCallDelta,
+    ToolFinished,
+    UnshownDelta,
+)
 from reasoning_grpc.model import LanguageModel, ModelCall
 from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.tools import Toolbox
@@ -22,6 +32,7 @@ from reasoning_grpc.types import (
     CallContext,
     CompletionRequest,
     EffectiveSetting,
+    FinishReason,
     ModelCallPurpose,
     NextAction,
     ReasoningEnd,
@@ -111,12 +122,13 @@ class AgentRun:
             self._account.cost(),
             self._time.elapsed_seconds(),
         )
-        call = await self._calls.for_answer(self._means.prompts.answer, self._tools if self._native else ())
+        ours = self._tools if self._native else ()
+        call = await self._calls.for_answer(self._means.prompts.answer, ours)
         answer = events_of_call(self._means.model, call, ModelCallPurpose.SYNTHESIS, self._context)
         async with aclosing(answer) as events:
             async for event in events:
                 self._time.hear(event)
-                yield event
+                yield _without_calls(event) if ours else event
 
     def _limit_reached(self) -> ReasoningEnd | None:
         return self._budget.reached(self._calls.step_tokens())
@@ -180,3 +192,14 @@ class AgentRun:
                         executions.append(event.execution)
                     yield event
         self._transcript.add(plan, planned.answer, executions)
+
+
+def _without_calls(event: Event) -> Event:
+    """An event of the answering call; a call of our tools, which it was told not to make, is none for the caller."""
+    match event:
+        case ToolCallDelta(arguments=text):
+            return UnshownDelta(text)
+        case ModelCallFinished(finish_reason=FinishReason.TOOL_CALLS):
+            return replace(event, finish_reason=FinishReason.OTHER)
+        case _:
+            return event
