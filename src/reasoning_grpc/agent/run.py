@@ -85,6 +85,7 @@ class AgentRun:
             means.prompts.for_steps(self._tools, limits.max_steps, native=self._native),
             native=self._native,
             examples=means.prompts.examples_for(info, self._tools),
+            most_characters=None if info.context_window_tokens is None else info.context_window_tokens // 2,
         )
         # Sent whole, as without the agent, where nobody says how much is too much.
         fits = request.context_policy is not None or info.context_window_tokens is not None
