@@ -13,7 +13,6 @@ from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.v1 import (
-    agent_pb2,
     classification_pb2,
     completion_pb2,
     events_pb2,
@@ -724,30 +723,6 @@ async def test_metadata_of_20_kb_is_refused_by_grpc(
     await stub.Complete(a_wire_request())
 
 
-NOT_SERVED: Final = "This build does not serve it yet."
-NOT_SERVED_FIELDS = [
-    pytest.param({"include": {"thoughts": True}}, "include.thoughts", id="thoughts"),
-    pytest.param({"include": {"tool_results": True}}, "include.tool_results", id="tool results"),
-    pytest.param({"agent": agent_pb2.AgentOptions()}, "agent", id="agent, though empty"),
-    pytest.param({"agent": agent_pb2.AgentOptions(max_steps=1)}, "agent", id="agent"),
-    pytest.param(
-        {"context_policy": completion_pb2.CONTEXT_POLICY_TRUNCATE_OLDEST}, "context_policy", id="truncate oldest"
-    ),
-    pytest.param({"context_policy": completion_pb2.CONTEXT_POLICY_ERROR}, "context_policy", id="context error"),
-]
-
-
-@pytest.mark.parametrize(("fields", "field"), NOT_SERVED_FIELDS)
-async def test_what_is_not_built_yet_is_unsupported(refusal: Refusal, fields: dict[str, Any], field: str) -> None:
-    """A field that asks for what this build lacks is refused by name, never ignored."""
-    failed = await refusal(a_wire_request(**fields))
-
-    assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
-    assert failed.reason == "UNSUPPORTED_PARAMETER"
-    assert failed.message == UNSUPPORTED
-    assert failed.violations == violations((field, NOT_SERVED))
-
-
 async def test_provider_options_outside_the_whitelist_are_unsupported(upstream: FakeUpstream) -> None:
     """Only what the model's entry allows is taken; each other name is told."""
     entry = model_entry(upstream.api_base, provider_options=frozenset({"top_a"}))
@@ -881,7 +856,7 @@ EVERY_ERROR = [
     pytest.param(a_wire_request("x" * 70_000), "REQUEST_TOO_LARGE", ["BadRequest"], id="too large"),
     pytest.param(completion_pb2.CompleteRequest(), "INVALID_FIELD", ["BadRequest"], id="invalid"),
     pytest.param(
-        a_wire_request(agent=agent_pb2.AgentOptions()), "UNSUPPORTED_PARAMETER", ["BadRequest"], id="unsupported"
+        a_wire_request(provider_options={"x": "1"}), "UNSUPPORTED_PARAMETER", ["BadRequest"], id="unsupported"
     ),
     pytest.param(a_wire_request(model="x"), "MODEL_NOT_FOUND", [], id="not found"),
     pytest.param(

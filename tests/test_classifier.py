@@ -336,23 +336,18 @@ async def test_without_asking_for_them_they_stay_out(upstream: FakeUpstream, jud
     assert kinds(events) == ["started", "content_delta", "content_delta", "completed"]
 
 
-async def test_a_decision_that_this_build_cannot_follow(upstream: FakeUpstream, judge: FakeUpstream) -> None:
-    """`Classify` tells it; the methods that answer refuse with it, and say what it has cost."""
+async def test_the_agent_answers_where_the_classifier_sends_it(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """`Classify` tells the decision, and the methods that answer act on it."""
     judge.always.reply(says("reasoning"))
 
     async with serving(judging_config(upstream, judge, classifier=NO_CACHE)) as running:
         told = await classified(running, **AUTO)
-        with pytest.raises(CallFailed) as failed:
-            await running.client().complete(a_wire_request(**AUTO))
+        answer = await running.client().complete(a_wire_request(**AUTO))
 
-    assert (told.route, told.mode) == ("reasoning", REASONING)
-    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.UNIMPLEMENTED, "ROUTE_NOT_IMPLEMENTED")
-    assert failed.value.route is not None
-    assert (failed.value.route.route, failed.value.route.source) == ("reasoning", CLASSIFIER)
-    assert failed.value.interruption is not None
-    assert failed.value.interruption.usage.input_tokens == 11
-    assert failed.value.interruption.model_calls == 1
-    assert upstream.requests == []
+    assert (told.route, told.mode, told.source) == ("reasoning", REASONING, CLASSIFIER)
+    assert (answer.route.route, answer.route.source) == ("reasoning", CLASSIFIER)
+    assert answer.HasField("reasoning_finished")
+    assert answer.usage.model_calls[0].purpose == ROUTING
 
 
 # Who asks for it, and what it may choose.

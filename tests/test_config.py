@@ -22,7 +22,7 @@ from reasoning_grpc.config import (
 from reasoning_grpc.config.settings import EmbeddedUse
 from reasoning_grpc.models.embedded import MODEL_NAME
 from reasoning_grpc.server import Server, config_problems
-from reasoning_grpc.types import Capability, Prices, RoutingMode, Sampling
+from reasoning_grpc.types import Capability, Prices, RoutingMode, Sampling, ThinkTags
 from tests.support.serving import config_for, model_entry
 
 HASH: Final = token_hash("rgt_alice")
@@ -223,7 +223,24 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
         ("1073741825", "must be at least 1024 and at most 1073741824"),
     ],
     "max_messages": [("0", "must be at least 1")],
+    "unknown_context_window_tokens": [("255", "must be at least 256")],
     "max_tools": [("0", "must be at least 1")],
+    "agent_max_steps": [
+        ("0", "must be at least 1 and at most 1000"),
+        ("1001", "must be at least 1 and at most 1000"),
+    ],
+    "agent_max_tool_calls": [
+        ("-1", "must be at least 0 and at most 10000"),
+        ("10001", "must be at least 0 and at most 10000"),
+    ],
+    "agent_max_tokens": [("-1", "must be at least 0"), ("0.5", WHOLE)],
+    "agent_max_cost_usd": [("-0.01", "must be at least 0")],
+    "agent_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_step_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_tool_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_plan_prompt": [("1", TEXT)],
+    "agent_native_prompt": [("true", TEXT)],
+    "agent_answer_prompt": [("[]", TEXT)],
     "grace_seconds": [("-1", "must be at least 0"), ("1979-05-27", NUMBER)],
 }
 
@@ -368,7 +385,9 @@ def test_a_model_entry_whole() -> None:
     reasoning_usd_per_million = 1.2
     fallback_models = ["m"]
     provider_options = ["top_a"]
+    native_tools = true
     system_prompt = "Be good."
+    think_tags = "open"
     [models."good/model-1.0".defaults]
     temperature = 0
     top_p = 0.9
@@ -408,7 +427,9 @@ def test_a_model_entry_whole() -> None:
         ).with_tiers({200_000: {"input": 300_000_000, "output": 1_200_000_000}, 500_000: {"output": 0}}),
         fallback_models=("m",),
         provider_options=frozenset({"top_a"}),
+        native_tools=True,
         system_prompt="Be good.",
+        think_tags=ThinkTags.OPEN,
         defaults=Sampling(temperature=0.0, top_p=0.9, top_k=40, max_output_tokens=100),
     )
     assert config.models["m"].api_key.reveal() == ""
@@ -513,6 +534,10 @@ BAD_ENTRIES = [
         ["price_tiers: needs input_usd_per_million and output_usd_per_million"],
         id="tiers of no price",
     ),
+    *(
+        pytest.param(f"think_tags = {value}", ['think_tags: must be true, false or "open"'], id=f"tags {value}")
+        for value in ('"closed"', '"true"', "1", "[]")
+    ),
     pytest.param("defaults.top_k = 0", [f"defaults.top_k: {TOKENS}"], id="top_k"),
     pytest.param("defaults = 1", ["defaults: must be a table"], id="defaults"),
     pytest.param(
@@ -529,6 +554,14 @@ def test_a_bad_model_entry_is_told(line: str, expected: list[str]) -> None:
     found = problems(f"[models.m]\n{base}{line}", environment={"EMPTY": ""})
 
     assert found == [f"models.m.{problem}" for problem in expected]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("true", ThinkTags.PAIR), ("false", ThinkTags.NONE), ('"open"', ThinkTags.OPEN)]
+)
+def test_think_tags(value: str, expected: ThinkTags) -> None:
+    """An entry says whether its model's answers have tags, and how they begin."""
+    assert read(f"{A_MODEL}think_tags = {value}").models["m"].think_tags is expected
 
 
 NAME_RULE: Final = "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first"
@@ -586,9 +619,7 @@ CONTRADICTIONS = [
     pytest.param('tls_key = "k"', {}, ["tls_certificate and tls_key: give both or neither"], id="key alone"),
     pytest.param('tls_certificate = "c"', {}, ["tls_certificate and tls_key: give both or neither"], id="TLS alone"),
     pytest.param('tls_client_ca = "c"', {}, ["tls_client_ca: needs tls_certificate and tls_key"], id="client CA"),
-    pytest.param(
-        'default_mode = "reasoning"', {}, ["default_mode: this build serves only passthrough and auto"], id="mode"
-    ),
+    pytest.param('default_mode = "orchestration"', {}, ["default_mode: no build serves orchestration yet"], id="mode"),
     pytest.param('embedded = "off"', {}, ["there is no model: configure one, or set embedded to on"], id="no model"),
     pytest.param(
         f'{A_MODEL}[callers.a]\ntoken_hash = "{HASH}"\nupstream_key_env = "KEY"',

@@ -12,7 +12,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME
-from reasoning_grpc.v1 import completion_pb2, models_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, messages_pb2, models_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, serving
 
@@ -52,6 +52,27 @@ async def test_its_length_limit_is_its_finish_reason(embedded_server: RunningSer
     assert answer.finish_reason == usage_pb2.FINISH_REASON_LENGTH
     assert answer.provider_finish_reason == "length"
     assert answer.usage.output_tokens == 3
+
+
+async def test_a_conversation_longer_than_its_window() -> None:
+    """It takes what is left of a conversation whose oldest messages are left out, in any of these languages."""
+    roles = (messages_pb2.ROLE_USER, messages_pb2.ROLE_ASSISTANT)
+    said = ["What is a window?", "Ein Fenster ist eine Öffnung in der Wand, mit Glas, durch die man hinaussieht."]
+    parts = [messages_pb2.Part(text=text) for text in said]
+    talk = [messages_pb2.Message(role=roles[at % 2], content=[parts[at % 2]]) for at in range(81)]
+    request = completion_pb2.CompleteRequest(
+        messages=talk,
+        context_policy=completion_pb2.CONTEXT_POLICY_TRUNCATE_OLDEST,
+        sampling=completion_pb2.Sampling(max_output_tokens=64),
+    )
+
+    async with serving(config_for(embedded_context_tokens=512)) as running:
+        answer = await running.client().complete(request)
+
+    (left,) = (setting for setting in answer.effective_settings if setting.field == "messages")
+    assert left.asked == "81"
+    assert 9 <= int(left.effective) < 81
+    assert 256 <= answer.usage.input_tokens <= 512
 
 
 async def test_its_structured_output_follows_the_schema(embedded_server: RunningServer) -> None:

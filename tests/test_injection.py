@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import grpc
 import pytest
 
-from reasoning_grpc.client import CallFailed, ReasoningClient
+from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, RouteEntry, token_hash
 from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.types import RoutingMode
@@ -98,16 +97,8 @@ def served(caller: str) -> frozenset[str]:
 async def decision_of_answer(
     client: ReasoningClient, request: completion_pb2.CompleteRequest
 ) -> routing_pb2.RouteDecision:
-    """What `Complete` decides, whether or not this build serves it."""
-    try:
-        return (await client.complete(request)).route
-    except CallFailed as failed:
-        failure = failed
-    assert (failure.code, failure.reason) == (grpc.StatusCode.UNIMPLEMENTED, "ROUTE_NOT_IMPLEMENTED")
-    assert failure.route is not None
-    assert failure.metadata == {"route": failure.route.route}
-    assert failure.route.mode == routing_pb2.ROUTING_MODE_REASONING
-    return failure.route
+    """What `Complete` decides."""
+    return (await client.complete(request)).route
 
 
 def check_decision(

@@ -67,6 +67,7 @@ def test_a_model_that_litellm_knows() -> None:
         lacks=frozenset({Capability.REASONING}),
         context_window_tokens=128_000,
         max_output_tokens=16_384,
+        encoding="o200k_base",
         prices=Prices(input=150_000_000, output=600_000_000, cached_input=75_000_000),
     )
 
@@ -174,6 +175,7 @@ def test_deployments_of_one_name_are_one_model() -> None:
                 {Capability.TOOLS, Capability.JSON_OBJECT, Capability.JSON_SCHEMA, Capability.DOCUMENT_INPUT}
             ),
             context_window_tokens=8192,
+            encoding="o200k_base",
         )
     }
     assert twice == {"m": told(**GPT)}

@@ -9,6 +9,7 @@ import pytest
 from reasoning_grpc.config import read_config
 from reasoning_grpc.server import config_problems
 from reasoning_grpc.status import CODES
+from reasoning_grpc.types import ReasoningEnd
 from tools.options_table import with_table
 
 README: Final = (Path(__file__).parent.parent / "README.md").read_text()
@@ -67,6 +68,29 @@ def test_the_example_of_tools_is_sound(tmp_path: Path) -> None:
 
     assert list(config.tools) == ["weather", "current_time", "tickets__search"]
     assert list(config.mcp_servers) == ["files", "tickets"]
+
+
+def test_the_example_of_the_agent_is_sound(tmp_path: Path) -> None:
+    """Its limits are options, and so are the prompts when they are there."""
+    found = re.search(r"```toml\n(# The agent's limits.*?)```", README, re.DOTALL)
+    assert found is not None
+    for name in ("plan", "native", "answer"):
+        (tmp_path / f"{name}.txt").write_text("{tools}")
+    file = tmp_path / "reasoning.toml"
+    file.write_text(re.sub(r'^# (agent_\w+ = ")', rf"\1{tmp_path}/", found[1], flags=re.MULTILINE))
+
+    config = read_config(flags={}, environment={}, file=file)
+
+    assert (config.settings.agent_max_steps, config.settings.agent_max_cost_usd) == (12, 0.05)
+    assert config.settings.agent_answer_prompt == tmp_path / "answer.txt"
+    assert config_problems(config) == []
+
+
+def test_every_end_of_the_thinking_is_explained() -> None:
+    """Once each, in the table of the agent's limits."""
+    explained = re.findall(r"^\| `([A-Z_]+)` \|[^|]+\|[^|]+\|[^|]+\|$", README, re.MULTILINE)
+
+    assert sorted(explained) == sorted(end.value for end in ReasoningEnd)
 
 
 @pytest.mark.parametrize("target", ["make demo", "make test"])

@@ -177,6 +177,26 @@ async def test_every_method_tells_the_same_decision(
     assert len(upstream.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("fields", "asked_by"),
+    [({}, "request"), ({}, "metadata"), ({}, "default"), (JSON_SCHEMA, "request")],
+    ids=["request", "metadata", "default", "request, with a format"],
+)
+async def test_every_method_tells_the_same_decision_for_reasoning(
+    upstream: FakeUpstream, fields: dict[str, Any], asked_by: str
+) -> None:
+    """The agent is asked by the same code; a format does not keep it from being."""
+    asked = "reasoning" if asked_by == "metadata" else None
+    settings = {"default_mode": RoutingMode.REASONING} if asked_by == "default" else {}
+    fields = {**fields, **(mode(REASONING) if asked_by == "request" else {})}
+    expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[asked_by](REASONING)
+
+    async with serving_upstream(upstream, **settings) as running:
+        told = await answered(running, asked, **fields)
+
+    assert told == Answered(expected, expected, expected, expected)
+
+
 async def test_the_decision_names_the_model_asked_for(upstream: FakeUpstream) -> None:
     """The model is the one that the request names, in the decision and on the wire."""
     models = (model_entry(upstream.api_base), model_entry(upstream.api_base, "other"))
@@ -190,7 +210,7 @@ async def test_the_decision_names_the_model_asked_for(upstream: FakeUpstream) ->
 
 NOT_SERVED = [
     pytest.param(wanted, asked_by, id=f"{asked_by} asks for {name}")
-    for name, wanted in {"reasoning": REASONING, "orchestration": ORCHESTRATION}.items()
+    for name, wanted in {"orchestration": ORCHESTRATION}.items()
     for asked_by in ("request", "metadata", "default")
 ]
 
@@ -199,7 +219,7 @@ NOT_SERVED = [
 async def test_a_mode_that_is_not_served_is_unimplemented(
     upstream: FakeUpstream, wanted: routing_pb2.RoutingMode.ValueType, asked_by: str
 ) -> None:
-    """Whoever asks for it, ROUTE_NOT_IMPLEMENTED has the decision in the details; of REASONING `Classify` tells it."""
+    """Whoever asks for it, every method answers ROUTE_NOT_IMPLEMENTED with the decision in the details."""
     name = routing_pb2.RoutingMode.Name(wanted).removeprefix("ROUTING_MODE_")
     fields = mode(wanted) if asked_by == "request" else {}
     asked = name.lower() if asked_by == "metadata" else None
@@ -207,12 +227,7 @@ async def test_a_mode_that_is_not_served_is_unimplemented(
     expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[asked_by](wanted)
 
     async with serving_upstream(upstream, **settings) as running:
-        failures = await failures_of(completing(running, asked, **fields))
-        if wanted == REASONING:
-            told = [(await call).route for call in classifying(running, asked, **fields)]
-            assert told == [expected, expected]
-        else:
-            failures += await failures_of(classifying(running, asked, **fields))
+        failures = await refused(running, asked, **fields)
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
@@ -240,7 +255,6 @@ async def test_the_server_default_yields_to_the_request(upstream: FakeUpstream) 
 @pytest.mark.parametrize(
     ("fields", "wanted"),
     [
-        pytest.param(JSON_SCHEMA, REASONING, id="format and reasoning"),
         pytest.param(JSON_SCHEMA, ORCHESTRATION, id="format and orchestration"),
         pytest.param(TOOLS, ORCHESTRATION, id="tools and orchestration"),
     ],
@@ -249,7 +263,7 @@ async def test_an_explicit_mode_is_not_silently_overridden(
     upstream: FakeUpstream, running_server: RunningServer, fields: dict[str, Any], wanted: Any
 ) -> None:
     """A shipped rule lets a mode pass that the request asks for by its field, though it is not served yet."""
-    failures = await failures_of(completing(running_server, None, **fields, **mode(wanted)))
+    failures = await refused(running_server, None, **fields, **mode(wanted))
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
@@ -351,16 +365,15 @@ async def routed(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
 async def decided(
     running: RunningServer, token: str = "billing", metadata: Any = (), **fields: Any
 ) -> routing_pb2.RouteDecision:
-    """The decision, which `Classify` and, where it is served, `Complete` must tell alike."""
+    """The decision, which `Classify` and `Complete` must tell alike."""
     stub: Any = running.stub
     metadata = (("authorization", f"Bearer {token}"), *metadata)
     request = a_wire_request(**fields)
     classified = await stub.Classify(classification_pb2.ClassifyRequest(request=request), metadata=metadata)
     taken: routing_pb2.RouteDecision = classified.route
-    if taken.mode == PASSTHROUGH:
-        completed = await stub.Complete(request, metadata=metadata)
-        assert completed.route == taken
-        assert completed.model == taken.model
+    completed = await stub.Complete(request, metadata=metadata)
+    assert completed.route == taken
+    assert completed.model == taken.model
     return taken
 
 
@@ -441,22 +454,17 @@ async def test_the_first_rule_that_matches_decides(routed: RunningServer) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    ("fields", "rule", "taken"),
     [
-        pytest.param({"model": "big"}, "ours reasoning", id="a caller's rule"),
-        pytest.param(route("research"), " research", id="a route of the agent"),
+        pytest.param({"model": "big"}, "ours", "reasoning", id="a caller's rule"),
+        pytest.param(route("research"), "", "research", id="a route of the agent"),
     ],
 )
-async def test_what_is_not_built_is_told_with_its_decision(
-    routed: RunningServer, fields: dict[str, Any], expected: str
-) -> None:
-    """A decision that this build cannot follow is told in the status."""
-    with pytest.raises(CallFailed) as failed:
-        await routed.client(token="billing").complete(a_wire_request(**fields))
+async def test_a_route_of_the_agent(routed: RunningServer, fields: dict[str, Any], rule: str, taken: str) -> None:
+    """It is taken by rules and by name like any other."""
+    decision = await decided(routed, **fields)
 
-    assert failed.value.reason == "ROUTE_NOT_IMPLEMENTED"
-    assert failed.value.route is not None
-    assert f"{failed.value.route.rule_id} {failed.value.route.route}" == expected
+    assert (decision.rule_id, decision.route, decision.mode) == (rule, taken, REASONING)
 
 
 async def test_a_model_that_a_rule_changed_is_an_effective_setting(routed: RunningServer) -> None:

@@ -108,7 +108,7 @@ def texts(call: ModelCall) -> list[tuple[Role, str]]:
     ],
 )
 async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None:
-    """It takes one call, whose deltas go up only to be counted."""
+    """It takes one call; what it answers goes up only to be counted, the model's own reasoning to be shown."""
     model = ScriptedModel(answering(*pieces))
 
     events, outcome = await told(model)
@@ -116,7 +116,7 @@ async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None
     assert outcome == Answered(Choice("direct", "It is short."))
     assert events == [
         ModelCallStarted(ROUTING, "fake"),
-        *(UnshownDelta(piece if isinstance(piece, str) else "{} is not it") for piece in pieces),
+        *(UnshownDelta(piece) if isinstance(piece, str) else piece for piece in pieces),
         ModelCallFinished(ROUTING, "fake", 1, FinishReason.STOP, "stop", USAGE, 0.25),
     ]
 
@@ -457,7 +457,7 @@ async def test_an_answer_without_end_is_left() -> None:
     script: Script = [*(ContentDelta("x" * 40) for _ in range(3)), asyncio.Event()]
     model = ScriptedModel(script, answering(GOOD))
 
-    events, outcome = await told(model, max_characters=100)
+    events, outcome = await told(model, a_call(omitted_messages=3, omitted_tokens=200), max_characters=100)
 
     finished = [event for event in events if isinstance(event, ModelCallFinished)]
     assert isinstance(outcome, Answered)
@@ -469,6 +469,7 @@ async def test_an_answer_without_end_is_left() -> None:
     assert finished[0].usage.source is UsageSource.ESTIMATED
     assert finished[0].usage.output_tokens == 26
     assert finished[0].usage.input_tokens == model.count_tokens(model.calls[0])
+    assert {(event.omitted_messages, event.omitted_tokens) for event in finished} == {(3, 200)}
     assert texts(model.calls[1])[-2] == (Role.ASSISTANT, "x" * 101)
 
 

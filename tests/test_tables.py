@@ -38,6 +38,7 @@ ENUMS = [
     (enums.ROLE, types.Role, messages_pb2.Role),
     (enums.TOOL_CHOICE_MODE, types.ToolChoiceMode, completion_pb2.ToolChoiceMode),
     (enums.REASONING_EFFORT, types.ReasoningEffort, completion_pb2.ReasoningEffort),
+    (enums.CONTEXT_POLICY, types.ContextPolicy, completion_pb2.ContextPolicy),
     (enums.ROUTING_MODE, types.RoutingMode, routing_pb2.RoutingMode),
     (enums.ROUTING_PREFERENCE, types.RoutingPreference, routing_pb2.RoutingPreference),
     (enums.ROUTE_SOURCE, types.RouteSource, routing_pb2.RouteSource),

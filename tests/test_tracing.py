@@ -28,7 +28,7 @@ from reasoning_grpc.server import SERVICE as SERVICE_NAME
 from reasoning_grpc.server_spans import ServerSpans
 from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry, telemetry_plan
-from reasoning_grpc.types import RouteDecision, RouteSource, RoutingMode
+from reasoning_grpc.types import RouteDecision, RouteSource, RoutingMode, ThinkTags
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, models_pb2, routing_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,
@@ -760,6 +760,20 @@ async def test_content_is_captured_when_asked_for(
     ]
     assert PROMPT not in str(call)
     assert UPSTREAM_KEY.encode() not in b"".join(receiver.raw)
+
+
+async def test_captured_content_is_what_is_told(
+    otel: pytest.MonkeyPatch, tracing: Tracing, receiver: OtlpReceiver, upstream: FakeUpstream
+) -> None:
+    """What a model writes between think tags is reasoning on its span, too."""
+    otel.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
+    upstream.reply("<think>hm</thi", "nk>42")
+    async with tracing(config_for(model_entry(upstream.api_base, think_tags=ThinkTags.PAIR))) as running:
+        await running.client().complete(a_wire_request(PROMPT))
+
+        chat = await only(receiver, CHAT)
+    (message,) = json.loads(chat.attributes["gen_ai.output.messages"])
+    assert message["parts"] == [{"type": "reasoning", "content": "hm"}, {"type": "text", "content": "42"}]
 
 
 async def test_captured_content_ends_where_the_answer_did(

@@ -13,6 +13,7 @@ from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.types import Sampling as Defaults
 from reasoning_grpc.types import Secret
 from reasoning_grpc.v1.completion_pb2 import (
+    CONTEXT_POLICY_TRUNCATE_OLDEST,
     REASONING_EFFORT_HIGH,
     REASONING_EFFORT_LOW,
     REASONING_EFFORT_MEDIUM,
@@ -64,7 +65,6 @@ BARE: Final[Json] = {
 """All that a minimal request sends."""
 NOT_SERVED: Final = {
     "CompleteRequest.agent",
-    "CompleteRequest.context_policy",
     "IncludeOptions.tool_results",
     "IncludeOptions.thoughts",
 }
@@ -192,6 +192,7 @@ FIELDS: Final[dict[str, tuple[Json, Json]]] = {
     "ours-alone": (
         {
             "routing": RoutingOptions(mode=ROUTING_MODE_PASSTHROUGH),
+            "context_policy": CONTEXT_POLICY_TRUNCATE_OLDEST,
             "fallback_models": ["openai"],
             "include": IncludeOptions(model_calls=True),
             "reasoning": ReasoningOptions(include=True),

@@ -8,12 +8,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tools.served import served
 
 SERVICE = "reasoning_grpc.v1.ReasoningService"
 QUESTION = {"messages": [{"role": "ROLE_USER", "content": [{"text": "Say hi."}]}], "sampling": {"maxOutputTokens": 16}}
+REASONING = {
+    "messages": [{"role": "ROLE_USER", "content": [{"text": "What is 23 times 19?"}]}],
+    "sampling": {"maxOutputTokens": 16},
+    "routing": {"mode": "ROUTING_MODE_REASONING"},
+    "include": {"thoughts": True, "toolResults": True},
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,16 @@ def _reason(reason: str) -> Callable[[list[Any]], bool]:
     return holds
 
 
+def _violates(field: str) -> Callable[[list[Any]], bool]:
+    """The error has a violation of this field in its details."""
+
+    def holds(answers: list[Any]) -> bool:
+        details = answers[0].get("details", [])
+        return any(each["field"] == field for detail in details for each in detail.get("field_violations", []))
+
+    return holds
+
+
 CASES = (
     Case("health", "grpc.health.v1.Health/Check", {}, lambda answers: answers == [{"status": "SERVING"}]),
     Case(
@@ -54,6 +72,26 @@ CASES = (
         f"{SERVICE}/StreamComplete",
         {"request": QUESTION},
         lambda answers: "started" in answers[0] and "content_delta" in answers[1] and "completed" in answers[-1],
+    ),
+    Case(
+        "Complete with reasoning",
+        f"{SERVICE}/Complete",
+        {**REASONING, "agent": {"maxSteps": 2}},
+        lambda answers: (
+            answers[0]["route"]["mode"] == "ROUTING_MODE_REASONING"
+            and [step["number"] for step in answers[0]["steps"]] == [1, 2][: answers[0]["reasoning_finished"]["steps"]]
+            and bool(answers[0]["message"]["content"][0]["text"])
+        ),
+    ),
+    Case(
+        "StreamComplete with reasoning",
+        f"{SERVICE}/StreamComplete",
+        {"request": {**REASONING, "agent": {"maxSteps": 1, "allowedTools": {}}}},
+        lambda answers: (
+            "step_started" in answers[1]
+            and any("reasoning_finished" in answer for answer in answers)
+            and "completed" in answers[-1]
+        ),
     ),
     Case(
         "Classify",
@@ -102,6 +140,20 @@ CASES = (
         code=12,
     ),
     Case(
+        "no steps",
+        f"{SERVICE}/Complete",
+        {**REASONING, "agent": {"maxSteps": 0}},
+        _violates("agent.max_steps"),
+        code=3,
+    ),
+    Case(
+        "a tool that is not there",
+        f"{SERVICE}/Complete",
+        {**REASONING, "agent": {"allowedTools": {"names": ["rocket"]}}},
+        _violates("agent.allowed_tools"),
+        code=3,
+    ),
+    Case(
         "a temperature out of range",
         f"{SERVICE}/Complete",
         {**QUESTION, "sampling": {"temperature": 9}},
@@ -114,7 +166,7 @@ CASES = (
 def main() -> int:
     """Runs every case; 1 when one of them did not hold."""
     failed = 0
-    with served() as address:
+    with TemporaryDirectory() as folder, served("--config", _patient(folder)) as address:
         listed = _grpcurl(address, "list").stdout.split()
         failed += _report("list by reflection", SERVICE in listed, str(listed))
         for case in CASES:
@@ -124,6 +176,13 @@ def main() -> int:
             holds = _code(done.returncode) == case.code and case.holds(_objects(output))
             failed += _report(case.title, holds, done.stdout + done.stderr)
     return 1 if failed else 0
+
+
+def _patient(folder: str) -> str:
+    """A configuration for a machine that may be busy: the classifier has time."""
+    file = Path(folder) / "reasoning.toml"
+    file.write_text("[classifier]\ntimeout_seconds = 120\n")
+    return str(file)
 
 
 def _grpcurl(*arguments: str) -> subprocess.CompletedProcess[str]:

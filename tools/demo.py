@@ -1,4 +1,4 @@
-"""`make demo`: serves on the embedded model, asks it over gRPC, shows decision and tokens as they come, stops."""
+"""`make demo`: serves on the embedded model, asks it over gRPC, shows decisions, steps and tokens as they come."""
 
 import subprocess
 import sys
@@ -6,21 +6,29 @@ import sys
 from tools.served import COMMAND, served
 
 QUESTION = "In one sentence: what is the capital of France?"
+PROBLEM = "What is 23 times 19?"
 
 
 def main() -> int:
-    """Runs the demo; the exit code of the question."""
+    """Runs the demo; the exit code of the first question that failed."""
     print("Starting the server on the embedded model (SmolLM2 135M: small, often wrong, needs no key) ...", flush=True)
     with served() as address:
         print(f"Serving on {address}. Asking: {QUESTION}\n", flush=True)
-        asked = subprocess.run(
-            [COMMAND, "ask", "--target", address, "--max-output-tokens", "80", QUESTION],
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if asked.returncode == 0:
+        code = _ask(address, "--max-output-tokens", "80", QUESTION)
+        if code == 0:
+            print(f"\nNow in steps, with a calculator: {PROBLEM}\n", flush=True)
+            code = _ask(
+                address, "--reason", "--max-steps", "4", "--tool", "calculator", "--max-output-tokens", "60", PROBLEM
+            )
+    if code == 0:
         print("\nThat was a real model behind a real gRPC stream. `make run` serves until you stop it.")
-    return asked.returncode
+    return code
+
+
+def _ask(address: str, *arguments: str) -> int:
+    return subprocess.run(
+        [COMMAND, "ask", "--target", address, *arguments], stderr=subprocess.STDOUT, check=False
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from reasoning_grpc.agent import Agent
+from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.events import (
     Completed,
@@ -23,7 +24,7 @@ from reasoning_grpc.events import (
     UnshownDelta,
 )
 from reasoning_grpc.ledger import Entry, Ledger
-from reasoning_grpc.model import LanguageModel
+from reasoning_grpc.model import LanguageModel, ModelCall
 from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.passthrough import answering_call
@@ -48,10 +49,13 @@ SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 class Engine:
     """Serves requests: decides their route, and runs it as one stream of events."""
 
-    def __init__(self, table: ModelTable, router: Router, model: LanguageModel, agent: Agent) -> None:
+    def __init__(
+        self, table: ModelTable, router: Router, model: LanguageModel, windows: ContextWindows, agent: Agent
+    ) -> None:
         self._table = table
         self._router = router
         self._model = model
+        self._windows = windows
         self._agent = agent
 
     async def run(
@@ -133,13 +137,13 @@ class Engine:
         )
         self._table.check_taken(request, decision.model)
         taking = self._table.taking(request, fallbacks)
-        changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, taking))
+        call = await self._windows.fit(answering_call(request, decision.model, taking), request.context_policy)
+        changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, call))
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
-            run = self._agent.run(request, (decision.model, *taking), context, ledger)
+            run = self._agent.run(request, call, context, ledger)
             changed, path = (*changed, *run.changed()), run.events()
         else:
-            call = answering_call(request, decision.model, taking)
             path = events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)
         yield ledger.enter(Started(decision, decision.model, context.trace_id, changed))
         for entry in heard:
@@ -183,11 +187,15 @@ def _model_changed(asked: str, decision: RouteDecision) -> tuple[EffectiveSettin
     return (EffectiveSetting("model", asked, decision.model, decision.reason),)
 
 
-def _settings_changed(asked: tuple[str, ...], effective: tuple[str, ...]) -> tuple[EffectiveSetting, ...]:
-    if asked == effective:
-        return ()
-    reason = "A fallback model that does not take all of the request is left out."
-    return (EffectiveSetting("fallback_models", ", ".join(asked), ", ".join(effective), reason),)
+def _settings_changed(fallbacks: tuple[str, ...], call: ModelCall) -> Iterator[EffectiveSetting]:
+    """What became of the fallback models asked for, and of the messages."""
+    if fallbacks != call.fallback_models:
+        reason = "A fallback model that does not take all of the request is left out."
+        yield EffectiveSetting("fallback_models", ", ".join(fallbacks), ", ".join(call.fallback_models), reason)
+    if call.omitted_messages:
+        kept = len(call.messages)
+        reason = "The oldest messages are left out, to fit the context window."
+        yield EffectiveSetting("messages", str(kept + call.omitted_messages), str(kept), reason)
 
 
 def _is_wanted(event: Event, request: CompletionRequest) -> bool:

@@ -146,6 +146,10 @@ class ModelCallFinished:
     provider_finish_reason: str
     usage: Usage
     upstream_seconds: float = 0.0
+    omitted_messages: int = 0
+    """How many were left out of the call, so that it fits the context window."""
+    omitted_tokens: int = 0
+    """About so many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,10 @@ class ModelCall:
     """Name to value, the value as JSON text."""
     fallback_models: tuple[str, ...] = ()
     """Models to try, in this order, when `model` fails before its first delta."""
+    omitted_messages: int = 0
+    """How many were left out of `messages`, so that the call fits the context window."""
+    omitted_tokens: int = 0
+    """About so many."""
 
 
 class LanguageModel(Protocol):
@@ -61,7 +65,11 @@ class LanguageModel(Protocol):
         ...
 
     def count_tokens(self, call: ModelCall) -> int:
-        """Tokens of the call's prompt; an estimate where the model's tokenizer is not known."""
+        """Tokens of the call's prompt, as many as those of its parts.
+
+        By the model's tokenizer, or, where that is not known, by an estimate that says more rather than less. A long
+        prompt takes long, up to a second, so not on the event loop. Raises ModelNotFound.
+        """
         ...
 
     async def warm_up(self) -> None:

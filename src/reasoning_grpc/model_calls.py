@@ -13,7 +13,7 @@ from reasoning_grpc.events import (
     ModelCallStarted,
     ModelFinished,
 )
-from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.model import LanguageModel, ModelCall, estimated_prompt_tokens
 from reasoning_grpc.types import CallContext, ModelCallPurpose
 
 
@@ -21,7 +21,7 @@ async def events_of_call(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
 ) -> AsyncGenerator[Event, None]:
     """One model call: `ModelCallStarted` before each attempt, its deltas, `ModelCallFinished` last."""
-    attempt, input_tokens = 1, model.count_tokens(call)
+    attempt, input_tokens = 1, estimated_prompt_tokens(call)
     yield ModelCallStarted(purpose, call.model, attempt, input_tokens)
     async with aclosing(model.stream(call, context)) as events:
         async for event in events:
@@ -35,6 +35,8 @@ async def events_of_call(
                         event.provider_finish_reason,
                         event.usage,
                         event.upstream_seconds,
+                        call.omitted_messages,
+                        call.omitted_tokens,
                     )
                 case AttemptSwitched():
                     attempt = event.attempt

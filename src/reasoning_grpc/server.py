@@ -25,6 +25,7 @@ from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.interceptors import CallInterceptor
@@ -53,6 +54,7 @@ from reasoning_grpc.router import (
 )
 from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
+from reasoning_grpc.think_tags import UntaggedModel
 from reasoning_grpc.timers import ModelTimeouts, TimedModel
 from reasoning_grpc.tools import Toolbox, tool_problems
 from reasoning_grpc.traced_model import TracedModel
@@ -118,7 +120,7 @@ def _prompt_problems(config: Config) -> Iterator[str]:
             yield f"{key}: {str(file)!r} is not a readable file of UTF-8 text"
             continue
         if place not in prompt:
-            yield f"{key}: {str(file)!r} has no {place}, where {place.strip('{}')} are put in"
+            yield f"{key}: {str(file)!r} has no {place}, where the {place.strip('{}')} are put in"
 
 
 def _models_of_routing(config: Config) -> Iterator[tuple[str, str]]:
@@ -170,8 +172,9 @@ class Server:
         self._table = ModelTable(self._sources(), default)
         self._model = ResilientModel(self._one_attempt(), RetryPolicy(max_retries=settings.max_retries))
         observe_connections(self._telemetry.meter, self._pools)
+        windows = ContextWindows(self._model, unknown_window_tokens=settings.unknown_context_window_tokens)
         self._toolbox = Toolbox(config.tools, config.mcp_servers)
-        self._engine = Engine(self._table, self._router(), self._model, self._agent())
+        self._engine = Engine(self._table, self._router(), self._model, windows, self._agent(windows))
         self._tracker = CallTracker()
         self._health = health_aio.HealthServicer()
         self._grpc: grpc.aio.Server | None = None
@@ -267,7 +270,7 @@ class Server:
             rules=[configured_rule(rule) for rule in config.rules],
         )
 
-    def _agent(self) -> Agent:
+    def _agent(self, windows: ContextWindows) -> Agent:
         settings = self._config.settings
         limits = AgentLimits(
             max_steps=settings.agent_max_steps,
@@ -284,7 +287,8 @@ class Server:
             answer=_prompt(settings.agent_answer_prompt, "answer"),
             examples=packaged_examples() if settings.agent_plan_prompt is None else (),
         )
-        return Agent(self._model, self._toolbox, limits, prompts, AgentSpans(self._telemetry.tracer))
+        spans = AgentSpans(self._telemetry.tracer)
+        return Agent(self._model, windows, self._toolbox, limits, prompts, spans)
 
     def _classifier(self) -> Classifying:
         entry, tracer = self._config.classifier, self._telemetry.tracer
@@ -313,10 +317,11 @@ class Server:
                 total_seconds=settings.model_call_timeout_seconds,
             ),
         )
+        untagged = UntaggedModel(timed)
         tracer, captures_content = self._telemetry.tracer, self._telemetry.captures_content
         if tracer is None:
-            return timed
-        return TracedModel(timed, tracer, self._table.deployment, captures_content=captures_content)
+            return untagged
+        return TracedModel(untagged, tracer, self._table.deployment, captures_content=captures_content)
 
     def _sources(self) -> list[ModelSourceReader]:
         """Where models come from; the first that has a name serves it."""

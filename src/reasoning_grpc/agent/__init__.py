@@ -1,6 +1,6 @@
 """The reasoning agent: steps with tools, then an answer."""
 
-from reasoning_grpc.agent.agent import Agent, AgentRun
+from reasoning_grpc.agent.agent import Agent
 from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.prompts import TOOLS_PLACE, AgentPrompts, packaged_examples, packaged_prompt
 from reasoning_grpc.agent.spans import AgentSpans
@@ -10,7 +10,6 @@ __all__ = [
     "Agent",
     "AgentLimits",
     "AgentPrompts",
-    "AgentRun",
     "AgentSpans",
     "packaged_examples",
     "packaged_prompt",

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
+from reasoning_grpc.agent.calls import native_tools
 from reasoning_grpc.agent.plan import Plan, plan_schema
 from reasoning_grpc.errors import UpstreamTimeout
 from reasoning_grpc.events import (
@@ -29,7 +30,6 @@ from reasoning_grpc.types import (
     Part,
     Refusal,
     Text,
-    Tool,
     ToolCall,
     ToolInfo,
 )
@@ -135,11 +135,6 @@ async def _native(
     declined = broken_off or any(isinstance(part.content, Refusal) for part in message.content)
     plan = _plan_of(message)
     yield Planned(plan, message) if plan.tool_calls or not declined else Unplanned()
-
-
-def native_tools(tools: tuple[ToolInfo, ...]) -> tuple[Tool, ...]:
-    """The tools as a model call sends them."""
-    return tuple(Tool(tool.name, tool.description, tool.parameters_schema) for tool in tools)
 
 
 def _plan_of(answer: Message) -> Plan:

@@ -1,35 +1,51 @@
 """`AnswerView`: an answer as a person likes to watch it; sober when it is not shown on a terminal."""
 
-import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, Self
 
 from rich.console import Console
 from rich.text import Text
 
+from reasoning_grpc.cli.activity import Activity
 from reasoning_grpc.cli.console import PipedConsole, harmless
+from reasoning_grpc.cli.reasoning_lines import ReasoningLines
 from reasoning_grpc.cli.route_view import route_lines
 from reasoning_grpc.v1 import events_pb2, usage_pb2
 
-_NANO = 1_000_000_000
+_NANO: Final = 1_000_000_000
+_UNDER_WAY: Final = frozenset({"step_started", "step_planned", "tool_started", "tool_finished", "reasoning_finished"})
+"""Events after which something is being done that takes time."""
 
 
 class AnswerView:
     """Prints events as they come: the answer to standard output, all else to standard error.
 
-    So the answer alone goes into a pipe or a file.
+    So the answer alone goes into a pipe or a file. A context manager: at its end nothing moves on the terminal.
     """
 
-    def __init__(self, answer: Console | None = None) -> None:
-        """`answer` is where the answer goes, when it is not standard output."""
+    def __init__(self, answer: Console | None = None, aside: Console | None = None) -> None:
+        """Where the answer goes, and all else, when it is not standard output and standard error."""
         self._answer = answer or PipedConsole(highlight=False, markup=False, soft_wrap=True)
-        self._aside = PipedConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._aside = aside or PipedConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._activity = Activity(self._aside)
+        self._reasoning = ReasoningLines()
         self._open_line: Console | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._activity.stop()
 
     def show(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Prints one event."""
         match event.WhichOneof("event"):
             case "started":
-                for number, line in enumerate(route_lines(event.started.route)):
-                    self._line(f"route: {line}" if number == 0 else line)
+                for line in _started_lines(event.started):
+                    self._line(line)
             case "content_delta":
                 self._piece(self._answer, event.content_delta.text, "")
             case "reasoning_delta":
@@ -42,29 +58,53 @@ class AnswerView:
                 switched = event.attempt_switched
                 self._line(f"attempt {switched.attempt} with {switched.to_model} after a failure", "yellow")
             case "completed":
+                self.finish()
                 self._line(_summary_line(event.completed))
             case _:
-                pass
+                self._show_reasoning(event)
 
     def finish(self) -> None:
-        """Ends a line that is still open."""
+        """Ends what is still open: nothing more is shown but what others print."""
+        self._activity.stop()
+        self._end_line()
+
+    def _end_line(self) -> None:
         if self._open_line is not None:
             self._open_line.print()
             self._open_line = None
 
+    def _show_reasoning(self, event: events_pb2.StreamCompleteResponse) -> None:
+        """Tells what the agent has done, and shows what it does now."""
+        kind, line = event.WhichOneof("event"), self._reasoning.line(event)
+        if line is not None:
+            self._line(line.text, line.style)
+        if kind in _UNDER_WAY:
+            self._end_line()
+            self._activity.show("answering" if kind == "reasoning_finished" else self._reasoning.under_way())
+
     def _piece(self, console: Console, text: str, style: str) -> None:
         if not text:
             return
+        self._activity.stop()
         if self._open_line is not console:
-            self.finish()
+            self._end_line()
             self._open_line = console
         console.print(Text(harmless(text) if console.is_terminal else text, style), end="")
         console.file.flush()
 
     def _line(self, text: str, style: str = "dim") -> None:
-        self.finish()
-        self._aside.print(Text(text, style))
-        sys.stderr.flush()
+        self._end_line()
+        self._aside.print(Text(harmless(text), style))
+        self._aside.file.flush()
+
+
+def _started_lines(started: events_pb2.Started) -> Iterator[str]:
+    """The route, and what the server does otherwise than asked."""
+    route, *more = route_lines(started.route)
+    yield f"route: {route}"
+    yield from more
+    for setting in started.effective_settings:
+        yield f"{setting.field}: {setting.effective} instead of {setting.asked} ({setting.reason})"
 
 
 def _summary_line(completed: events_pb2.Completed) -> str:
@@ -80,6 +120,9 @@ def _summary_line(completed: events_pb2.Completed) -> str:
         facts.append(f"first token {timings.first_token.ToMilliseconds()} ms")
     facts.append(f"total {timings.total.ToMilliseconds()} ms")
     facts.append(f"overhead {timings.overhead.ToMicroseconds() / 1000:.1f} ms")
-    if len(completed.attempts) > 1:
+    model_calls = len({attempt.call for attempt in completed.attempts})
+    if model_calls > 1:
+        facts.append(f"{model_calls} model calls")
+    if len(completed.attempts) > model_calls:
         facts.append(f"{len(completed.attempts)} attempts")
     return "done: " + ", ".join(facts)

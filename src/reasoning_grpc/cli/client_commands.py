@@ -30,26 +30,27 @@ async def ask(parsed: argparse.Namespace) -> int:
             request.sampling.temperature = parsed.temperature
         if parsed.max_output_tokens is not None:
             request.sampling.max_output_tokens = parsed.max_output_tokens
+        _set_agent(request, parsed)
     except ValueError as error:  # text that is not UTF-8, a number that has no room
         print(f"reasoning-grpc: the request cannot be sent: {error}", file=sys.stderr)
         return 1
     if parsed.effort is not None:
         request.reasoning.effort = completion_pb2.ReasoningEffort.Value(f"REASONING_EFFORT_{parsed.effort.upper()}")
     request.reasoning.include = parsed.show_reasoning
-    view = AnswerView()
-    try:
-        async with (
-            make_client(parsed) as client,
-            aclosing(client.stream(request, timeout_seconds=parsed.timeout_seconds)) as events,
-        ):
-            async for event in events:
-                if parsed.json:
-                    _print_json(event)
-                else:
-                    view.show(event)
-    except (CallFailed, FlagError, OSError) as error:
-        view.finish()
-        return complain(error, parsed)
+    with AnswerView() as view:
+        try:
+            async with (
+                make_client(parsed) as client,
+                aclosing(client.stream(request, timeout_seconds=parsed.timeout_seconds)) as events,
+            ):
+                async for event in events:
+                    if parsed.json:
+                        _print_json(event)
+                    else:
+                        view.show(event)
+        except (CallFailed, FlagError, OSError) as error:
+            view.finish()
+            return complain(error, parsed)
     return 0
 
 
@@ -90,6 +91,19 @@ def _request(parsed: argparse.Namespace, *, system: str = "") -> completion_pb2.
     if parsed.mode is not None:
         request.routing.mode = routing_pb2.RoutingMode.Value(f"ROUTING_MODE_{parsed.mode.upper()}")
     return request
+
+
+def _set_agent(request: completion_pb2.CompleteRequest, parsed: argparse.Namespace) -> None:
+    """What the flags say of the reasoning agent. Raises ValueError for what a request cannot hold."""
+    if parsed.reason:
+        request.routing.mode = routing_pb2.ROUTING_MODE_REASONING
+        request.include.thoughts = request.include.tool_results = True
+    if parsed.max_steps is not None:
+        request.agent.max_steps = parsed.max_steps
+    if parsed.no_tools:
+        request.agent.allowed_tools.SetInParent()
+    if parsed.tool:
+        request.agent.allowed_tools.names.extend(parsed.tool)
 
 
 def make_client(parsed: argparse.Namespace) -> ReasoningClient:

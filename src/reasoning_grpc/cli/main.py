@@ -119,7 +119,18 @@ def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
     ask = commands.add_parser(
         "ask", help="ask a server", description="Asks a server, and shows its answer as it comes."
     )
-    _add_request_options(ask)
+    modes = _add_request_options(ask)
+    modes.add_argument("--reason", action="store_true", help="think in steps with tools first, and show them")
+    ask.add_argument("--max-steps", type=int, metavar="N", help="most steps of the thinking")
+    tools = ask.add_mutually_exclusive_group()
+    tools.add_argument(
+        "--tool",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a tool that the thinking may use; else any; repeatable",
+    )
+    tools.add_argument("--no-tools", action="store_true", help="think without tools")
     ask.add_argument("--system", default="", help="a system message to send first")
     ask.add_argument("--temperature", type=float, help="randomness, 0 to 2")
     ask.add_argument("--max-output-tokens", type=int, help="most tokens of the answer")
@@ -235,8 +246,11 @@ def _add_client_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
 
-def _add_request_options(parser: argparse.ArgumentParser) -> None:
+def _add_request_options(parser: argparse.ArgumentParser) -> "argparse._MutuallyExclusiveGroup":
+    """The group of the flags that choose the path."""
     parser.add_argument("prompt", help='what to ask; "-" reads it from standard input')
     parser.add_argument("--model", default="", help="the model to ask; else the server's default")
-    parser.add_argument("--mode", choices=MODES, help="the path to take; else the server decides")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--mode", choices=MODES, help="the path to take; else the server decides")
     _add_client_options(parser)
+    return modes

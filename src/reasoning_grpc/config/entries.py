@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
-from reasoning_grpc.types import Capability, Prices, Sampling, Secret, TokenPrices
+from reasoning_grpc.types import Capability, Prices, Sampling, Secret, ThinkTags, TokenPrices
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 TOKEN_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -58,6 +58,7 @@ class ModelEntry:
     native_tools: bool = False
     """Whether the agent has it call tools by the provider's own means, instead of planning in JSON."""
     system_prompt: str = ""
+    think_tags: ThinkTags = ThinkTags.NONE
     defaults: Sampling = field(default_factory=Sampling)
     litellm_params: Mapping[str, str] = field(default_factory=dict)
     """What litellm must know of the provider beside address and key: those of `LITELLM_PARAMS`."""
@@ -167,6 +168,16 @@ class TableReader:
         self.problem(key, "must be true or false")
         return None
 
+    def truth_or(self, key: str, word: str) -> bool | str | None:
+        """True, false or this word; None when absent."""
+        value = self._table.pop(key, None)
+        if value is None or isinstance(value, bool):
+            return value
+        if value == word:
+            return word
+        self.problem(key, f'must be true, false or "{word}"')
+        return None
+
     def strings(self, key: str) -> dict[str, str]:
         """A table of strings; empty when absent."""
         value = self._table.pop(key, {})
@@ -222,6 +233,7 @@ def model_entry(name: str, table: object, environment: Mapping[str, str], proble
         provider_options=frozenset(read.texts("provider_options") or ()),
         native_tools=bool(read.truth("native_tools")),
         system_prompt=read.text("system_prompt"),
+        think_tags=_think_tags(read),
         defaults=Sampling(
             temperature=defaults.number("temperature", 0, 2),
             top_p=defaults.number("top_p", 0, 1),
@@ -339,6 +351,16 @@ def url_problem(value: str, example: str, key_name: str) -> str:
 
 def _token_hash_problem(value: str) -> str:
     return "" if TOKEN_HASH.fullmatch(value) else "must be what `reasoning-grpc token new` printed as the hash"
+
+
+def _think_tags(read: TableReader) -> ThinkTags:
+    match read.truth_or("think_tags", "open"):
+        case "open":
+            return ThinkTags.OPEN
+        case True:
+            return ThinkTags.PAIR
+        case _:
+            return ThinkTags.NONE
 
 
 def _capabilities(read: TableReader) -> frozenset[Capability] | None:

@@ -83,6 +83,11 @@ class Settings:
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
     )
     max_messages: int = _option(1000, "Most messages in a request.", minimum=1)
+    unknown_context_window_tokens: int = _option(
+        8192,
+        "Context window of models of which it is not known, for requests whose messages are to fit.",
+        minimum=256,
+    )
     max_tools: int = _option(128, "Most tools in a request.", minimum=1)
     agent_max_steps: int = _option(8, "Most steps of the reasoning agent.", minimum=1, maximum=1000)
     agent_max_tool_calls: int = _option(16, "Most tool calls of the agent for one request.", minimum=0, maximum=10_000)

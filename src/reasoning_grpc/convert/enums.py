@@ -32,6 +32,7 @@ class EnumPair(Generic[E]):
 ROLE: Final = EnumPair(types.Role, messages_pb2.Role, "ROLE")
 TOOL_CHOICE_MODE: Final = EnumPair(types.ToolChoiceMode, completion_pb2.ToolChoiceMode, "TOOL_CHOICE_MODE")
 REASONING_EFFORT: Final = EnumPair(types.ReasoningEffort, completion_pb2.ReasoningEffort, "REASONING_EFFORT")
+CONTEXT_POLICY: Final = EnumPair(types.ContextPolicy, completion_pb2.ContextPolicy, "CONTEXT_POLICY")
 ROUTING_MODE: Final = EnumPair(types.RoutingMode, routing_pb2.RoutingMode, "ROUTING_MODE")
 ROUTING_PREFERENCE: Final = EnumPair(types.RoutingPreference, routing_pb2.RoutingPreference, "ROUTING_PREFERENCE")
 ROUTE_SOURCE: Final = EnumPair(types.RouteSource, routing_pb2.RouteSource, "ROUTE_SOURCE")

@@ -17,6 +17,7 @@ from reasoning_grpc.convert.conversation import conversation
 from reasoning_grpc.types import (
     AgentOptions,
     CompletionRequest,
+    ContextPolicy,
     IncludeOptions,
     ModelFilter,
     ReasoningOptions,
@@ -41,7 +42,6 @@ E = TypeVar("E")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME_TEXT: Final = "It must be 1 to 64 of letters, digits, underscore and dash."
 REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
-_NOT_SERVED: Final = "This build does not serve it yet."
 _LONGEST_MODEL_NAME: Final = 128
 _MOST_STOPS: Final = 16
 _MOST_LABELS: Final = 32
@@ -116,7 +116,6 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
     checks.text("model", message.model, _LONGEST_MODEL_NAME)
     if not message.model.isprintable():
         checks.invalid("model", "It must be printable.")
-    _refuse_what_is_not_served(message, checks)
     if message.request_id:
         checks.pattern("request_id", message.request_id, REQUEST_ID, "It must be 1 to 128 visible ASCII characters.")
     checks.text("end_user", message.end_user, 256)
@@ -130,6 +129,7 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
         response_format=_response_format(message, checks),
         reasoning=_reasoning(message.reasoning, checks),
         routing=_routing(message.routing, checks),
+        context_policy=_context_policy(message, checks),
         fallback_models=_fallback_models(message, checks),
         agent=_agent(message.agent, checks),
         include=IncludeOptions(
@@ -141,14 +141,6 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
         end_user=message.end_user,
         provider_options=_provider_options(message, checks),
     )
-
-
-def _refuse_what_is_not_served(message: completion_pb2.CompleteRequest, checks: Checks) -> None:
-    """Fields of the API that later builds serve are refused, never ignored."""
-    if message.context_policy not in completion_pb2.ContextPolicy.values():
-        checks.invalid("context_policy", "It is not a known value.")
-    elif message.context_policy:
-        checks.unsupported("context_policy", _NOT_SERVED)
 
 
 def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
@@ -312,6 +304,12 @@ def _routing(message: routing_pb2.RoutingOptions, checks: Checks) -> RoutingOpti
         if message.preference
         else None,
     )
+
+
+def _context_policy(message: completion_pb2.CompleteRequest, checks: Checks) -> ContextPolicy | None:
+    if not message.context_policy:
+        return None
+    return _known("context_policy", message.context_policy, enums.CONTEXT_POLICY.from_proto, checks)
 
 
 def _fallback_models(message: completion_pb2.CompleteRequest, checks: Checks) -> tuple[str, ...]:

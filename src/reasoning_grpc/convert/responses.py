@@ -166,6 +166,8 @@ def _model_call_finished(event: events.ModelCallFinished) -> events_pb2.ModelCal
         finish_reason=enums.FINISH_REASON.to_proto[event.finish_reason],
         provider_finish_reason=event.provider_finish_reason,
         usage=_usage(event.usage, ()),
+        omitted_messages=event.omitted_messages,
+        omitted_tokens=event.omitted_tokens,
     )
 
 

@@ -12,6 +12,7 @@ from reasoning_grpc.events import ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import failures, library, providers
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.call import LiteLLMCall, call_headers
+from reasoning_grpc.litellm_model.encodings import counted_prompt_tokens
 from reasoning_grpc.litellm_model.providers import Way
 from reasoning_grpc.litellm_model.wire import Wire, WireLimits
 from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
@@ -86,8 +87,8 @@ class LiteLLMModel:
         return self._directory.describe(model)
 
     def count_tokens(self, call: ModelCall) -> int:
-        """See `LanguageModel.count_tokens`: an estimate, from the length of the texts."""
-        return estimated_prompt_tokens(call)
+        """See `LanguageModel.count_tokens`. The tokenizers of OpenAI's own models are known, no others."""
+        return counted_prompt_tokens(call, self._directory.describe(call.model).encoding)
 
     async def warm_up(self) -> None:
         """Imports litellm, and runs a call of each provider dry: its first one blocks the loop for up to half a second.

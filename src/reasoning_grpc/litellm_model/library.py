@@ -19,6 +19,8 @@ _SETTINGS: Final = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     # The same, when it first looks for the beta features of Anthropic.
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    # Another folder for OpenAI's tokenizers, which are then fetched into it; empty: those in the package.
+    "CUSTOM_TIKTOKEN_CACHE_DIR": "",
     # Read at import. Legitimate tables and code repeat more than a hundred chunks.
     "REPEATED_STREAMING_CHUNK_LIMIT": str(2**31),
 }
@@ -85,6 +87,12 @@ def client_class(base: type[T], *, for_azure: bool) -> type[T]:
 
     wanted: type = AsyncAzureOpenAI if for_azure else AsyncHTTPHandler
     return type(f"{wanted.__name__}{base.__name__}", (base, wanted), {})
+
+
+def token_count(model: str, text: str) -> int:
+    """Tokens of a text by the tokenizer that litellm has for a model of OpenAI."""
+    count: int = litellm().token_counter(model=model, text=text)
+    return count
 
 
 def has_provider(name: str) -> bool:

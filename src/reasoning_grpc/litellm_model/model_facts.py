@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from reasoning_grpc.litellm_model.encodings import encoding_of
 from reasoning_grpc.litellm_model.token_prices import number_in, prices_in
 from reasoning_grpc.types import Capability, Prices
 
@@ -37,12 +38,14 @@ class ModelFacts:
     lacks: frozenset[Capability] = frozenset()
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
+    encoding: str = ""
+    """Its tokenizer, as tiktoken names it; empty: not known."""
     prices: Prices = field(default_factory=Prices)
 
 
 def facts_in(members: Mapping[str, Any]) -> ModelFacts:
     """The facts that are what they should be; others are not known."""
-    provider = members.get("litellm_provider")
+    provider, key = members.get("litellm_provider"), members.get("key")
     return ModelFacts(
         provider=provider if isinstance(provider, str) and _PROVIDER.fullmatch(provider) else "",
         by_responses_api=members.get("mode") == "responses",
@@ -50,6 +53,7 @@ def facts_in(members: Mapping[str, Any]) -> ModelFacts:
         lacks=_flagged(members, False),
         context_window_tokens=_tokens(members.get("max_input_tokens")),
         max_output_tokens=_tokens(members.get("max_output_tokens")),
+        encoding=encoding_of(provider, key) if isinstance(provider, str) and isinstance(key, str) else "",
         prices=prices_in(members),
     )
 

@@ -5,7 +5,9 @@ Only what a call sets is passed on; litellm then maps it for the provider.
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Final
 
 from reasoning_grpc.litellm_model import providers
@@ -57,6 +59,8 @@ FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
 _TAKE_TEXT_SIGNATURES: Final = frozenset({"gemini", "litellm_proxy", "vertex_ai", "vertex_ai_beta"})
 _TAKE_CACHE_MARKS: Final = frozenset({"anthropic", "bedrock", "litellm_proxy", "openrouter"})
 """Providers that cache what is marked. For Gemini litellm would make a cache, by a request of its own."""
+_JOIN_MESSAGES: Final = frozenset({"anthropic"})
+"""Providers for which litellm makes one message of several of the assistant's in a row, each with its own reasoning."""
 _NO_ARGUMENTS: Final = {"type": "object", "properties": {}}
 _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
 
@@ -178,7 +182,8 @@ def _wire_messages(call: ModelCall, deployment: Deployment, provider: str) -> li
             case Role.TOOL:
                 wire += [_wire_tool_result(part, provider) for part in message.content]
             case Role.ASSISTANT:
-                wire.append(_named(message, _wire_assistant(message, provider)))
+                said = _apart(message) if provider in _JOIN_MESSAGES else (message,)
+                wire += [_named(each, _wire_assistant(each, provider)) for each in said]
             case role:
                 wire.append(_named(message, {"role": role.value.lower(), "content": _wire_content(message, provider)}))
     return wire
@@ -251,6 +256,21 @@ def _wire_assistant(message: Message, provider: str) -> dict[str, Any]:
     if calls:
         wire["tool_calls"] = calls
     return wire | _wire_reasoning(reasoning) | _text_signature(message, provider)
+
+
+def _apart(message: Message) -> Iterator[Message]:
+    """The message in as many as reasoning begins in it anew: litellm puts them together again, in this order.
+
+    Of one alone it would put all reasoning first; but a signature holds for the place where it was said.
+    """
+    parts = message.content
+    anew = (at for at in range(1, len(parts)) if _is_reasoning(parts[at]) and not _is_reasoning(parts[at - 1]))
+    for start, end in pairwise((0, *anew, len(parts))):
+        yield replace(message, content=parts[start:end])
+
+
+def _is_reasoning(part: Part) -> bool:
+    return isinstance(part.content, Reasoning)
 
 
 def _text_signature(message: Message, provider: str) -> dict[str, Any]:

@@ -25,8 +25,12 @@ class ConfiguredModel:
             description=entry.description,
             capabilities=facts.capabilities - lacks if entry.capabilities is None else entry.capabilities,
             lacks=lacks,
+            think_tags=entry.think_tags,
             context_window_tokens=entry.context_window_tokens or facts.context_window_tokens,
             max_output_tokens=entry.max_output_tokens or facts.max_output_tokens,
+            encoding=facts.encoding,
+            system_prompt=entry.system_prompt,
+            default_output_tokens=entry.defaults.max_output_tokens,
             # Together: the list price of a long prompt, say, does not go with another price of a short one.
             prices=facts.prices if entry.prices == Prices() else entry.prices,
             fallback_models=entry.fallback_models,

@@ -42,6 +42,8 @@ class EmbeddedEntry:
             capabilities=_CAPABILITIES,
             lacks=frozenset(Capability) - _CAPABILITIES,
             context_window_tokens=self._context_tokens,
+            system_prompt=DEFAULT_SYSTEM_PROMPT,
+            default_output_tokens=_DEFAULT_OUTPUT_TOKENS,
             prices=Prices(input=0, output=0),
         )
 

@@ -80,6 +80,7 @@ def _model_info(name: str, members: Mapping[str, Any]) -> ModelInfo:
         lacks=facts.lacks,
         context_window_tokens=facts.context_window_tokens,
         max_output_tokens=facts.max_output_tokens,
+        encoding=facts.encoding,
         prices=facts.prices,
     )
 
@@ -94,6 +95,7 @@ def _merged(one: ModelInfo, other: ModelInfo) -> ModelInfo:
         lacks=one.lacks & other.lacks,
         context_window_tokens=_least(one.context_window_tokens, other.context_window_tokens),
         max_output_tokens=_least(one.max_output_tokens, other.max_output_tokens),
+        encoding=one.encoding if one.encoding == other.encoding else "",
         prices=one.prices if same_prices else Prices(),
     )
 

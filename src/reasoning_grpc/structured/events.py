@@ -87,7 +87,10 @@ async def _events_of_answer(
     if answer.is_too_long:
         usage = _estimated_usage(attempt.input_tokens, answer.text)
         seconds = asyncio.get_running_loop().time() - started
-        yield ModelCallFinished(purpose, attempt.model, attempt.attempt, FinishReason.LENGTH, "", usage, seconds)
+        omitted = (call.omitted_messages, call.omitted_tokens)
+        yield ModelCallFinished(
+            purpose, attempt.model, attempt.attempt, FinishReason.LENGTH, "", usage, seconds, *omitted
+        )
 
 
 def _text(delta: ContentDelta | ToolCallDelta) -> str:

@@ -25,10 +25,12 @@ from reasoning_grpc.types.models import (
     ModelSourceKind,
     ModelState,
     Secret,
+    ThinkTags,
 )
 from reasoning_grpc.types.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.types.requests import (
     CompletionRequest,
+    ContextPolicy,
     EffectiveSetting,
     IncludeOptions,
     ReasoningEffort,
@@ -80,6 +82,7 @@ __all__ = [
     "Capability",
     "Classification",
     "CompletionRequest",
+    "ContextPolicy",
     "Cost",
     "CostItem",
     "Deployment",
@@ -122,6 +125,7 @@ __all__ = [
     "Step",
     "StepOutcome",
     "Text",
+    "ThinkTags",
     "Timings",
     "TokenKind",
     "TokenPrices",

@@ -50,6 +50,17 @@ class ModelSourceKind(StrEnum):
     EMBEDDED = "EMBEDDED"
 
 
+class ThinkTags(StrEnum):
+    """How a model that writes its reasoning into the text of an answer marks it there."""
+
+    NONE = "NONE"
+    """It does not: a tag is text."""
+    PAIR = "PAIR"
+    """An answer may begin with <think>; </think> ends the reasoning."""
+    OPEN = "OPEN"
+    """Its chat template has written <think> already: an answer begins inside."""
+
+
 class ModelState(StrEnum):
     """Whether a model can be called now."""
 
@@ -71,8 +82,15 @@ class ModelInfo:
     capabilities: frozenset[Capability] = frozenset()
     lacks: frozenset[Capability] = frozenset()
     """What it is known not to do, so that a request for it is refused rather than ignored by the upstream."""
+    think_tags: ThinkTags = ThinkTags.NONE
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
+    encoding: str = ""
+    """The model's tokenizer, as tiktoken names it; empty: not known. Not shown."""
+    system_prompt: str = ""
+    """Sent first when a conversation has no system message of its own. Not shown."""
+    default_output_tokens: int | None = None
+    """The most tokens of an answer where a request has no limit; None: the model's own. Not shown."""
     prices: Prices = field(default_factory=Prices)
     fallback_models: tuple[str, ...] = ()
     provider_options: frozenset[str] = frozenset()

@@ -35,6 +35,13 @@ class ResponseFormatKind(StrEnum):
     JSON_SCHEMA = "JSON_SCHEMA"
 
 
+class ContextPolicy(StrEnum):
+    """What to do with a conversation that does not fit the model's context window."""
+
+    TRUNCATE_OLDEST = "TRUNCATE_OLDEST"
+    ERROR = "ERROR"
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the model picks its tokens."""
@@ -136,6 +143,8 @@ class CompletionRequest:
     reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
     routing: RoutingOptions = field(default_factory=RoutingOptions)
     agent: AgentOptions = field(default_factory=AgentOptions)
+    context_policy: ContextPolicy | None = None
+    """None: the conversation is sent whole."""
     fallback_models: tuple[str, ...] = ()
     include: IncludeOptions = field(default_factory=IncludeOptions)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -136,7 +136,9 @@ class _ReasoningEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reasonin
     REASONING_END_COST_BUDGET: _ReasoningEnd.ValueType  # 5
     """The money was used up."""
     REASONING_END_DEADLINE: _ReasoningEnd.ValueType  # 6
-    """The deadline left just enough time to answer."""
+    """The caller's deadline left just enough time to answer, or the server's own
+    limit of thinking was reached.
+    """
     REASONING_END_LOOP: _ReasoningEnd.ValueType  # 7
     """The model repeated the same tool calls."""
     REASONING_END_STEP_FAILED: _ReasoningEnd.ValueType  # 8
@@ -160,7 +162,9 @@ REASONING_END_TOKEN_BUDGET: ReasoningEnd.ValueType  # 4
 REASONING_END_COST_BUDGET: ReasoningEnd.ValueType  # 5
 """The money was used up."""
 REASONING_END_DEADLINE: ReasoningEnd.ValueType  # 6
-"""The deadline left just enough time to answer."""
+"""The caller's deadline left just enough time to answer, or the server's own
+limit of thinking was reached.
+"""
 REASONING_END_LOOP: ReasoningEnd.ValueType  # 7
 """The model repeated the same tool calls."""
 REASONING_END_STEP_FAILED: ReasoningEnd.ValueType  # 8

@@ -98,10 +98,16 @@ class _ContextPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Context
     is refused with CONTEXT_WINDOW_EXCEEDED.
     """
     CONTEXT_POLICY_TRUNCATE_OLDEST: _ContextPolicy.ValueType  # 1
-    """Leave out the oldest messages, and report what was left out."""
+    """Leave out the oldest messages, as few as it takes, so that the rest and the
+    answer fit the smallest window among the model and its fallback models.
+    System messages stay, and so do the last message of the user and all that
+    follows; if these do not fit, it is CONTEXT_WINDOW_EXCEEDED. What is left
+    begins with a message of the user, and no tool result in it lacks its call.
+    Reported as the effective setting `messages`, and in `model_call_finished`.
+    """
     CONTEXT_POLICY_ERROR: _ContextPolicy.ValueType  # 2
-    """Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where the
-    size is known.
+    """Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where its
+    window is known.
     """
 
 class ContextPolicy(_ContextPolicy, metaclass=_ContextPolicyEnumTypeWrapper):
@@ -112,10 +118,16 @@ CONTEXT_POLICY_UNSPECIFIED: ContextPolicy.ValueType  # 0
 is refused with CONTEXT_WINDOW_EXCEEDED.
 """
 CONTEXT_POLICY_TRUNCATE_OLDEST: ContextPolicy.ValueType  # 1
-"""Leave out the oldest messages, and report what was left out."""
+"""Leave out the oldest messages, as few as it takes, so that the rest and the
+answer fit the smallest window among the model and its fallback models.
+System messages stay, and so do the last message of the user and all that
+follows; if these do not fit, it is CONTEXT_WINDOW_EXCEEDED. What is left
+begins with a message of the user, and no tool result in it lacks its call.
+Reported as the effective setting `messages`, and in `model_call_finished`.
+"""
 CONTEXT_POLICY_ERROR: ContextPolicy.ValueType  # 2
-"""Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where the
-size is known.
+"""Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where its
+window is known.
 """
 Global___ContextPolicy: _TypeAlias = ContextPolicy  # noqa: Y015
 

@@ -1,0 +1,459 @@
+"""What is left out of a conversation that does not fit the model's context window."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reasoning_grpc.context_window import ContextWindows, fitted
+from reasoning_grpc.errors import ContextWindowExceeded
+from reasoning_grpc.model import ModelCall
+from reasoning_grpc.prompt_tokens import estimated_text_tokens, prompt_tokens
+from reasoning_grpc.types import (
+    ContextPolicy,
+    Media,
+    Message,
+    ModelInfo,
+    Part,
+    Reasoning,
+    Refusal,
+    ResponseFormat,
+    ResponseFormatKind,
+    Role,
+    Sampling,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from tests.support.factories import a_call, a_message
+from tests.support.models import ScriptedModel, a_model
+
+ROLES: Final = {"s": Role.SYSTEM, "u": Role.USER, "a": Role.ASSISTANT}
+
+
+def one(word: str) -> Message:
+    """A message: s, u or a, by its role; c12 calls tools by the ids 1 and 2, r12 has their results."""
+    kind, ids = word[0], word[1:]
+    if kind == "c":
+        return Message(Role.ASSISTANT, tuple(Part(ToolCall(each, "f", "{}")) for each in ids))
+    if kind == "r":
+        return Message(Role.TOOL, tuple(Part(ToolResult(each, "4")) for each in ids))
+    return a_message(word, ROLES[kind])
+
+
+def conversation(words: str) -> tuple[Message, ...]:
+    """The messages of a line such as "s u c1 r1 a"."""
+    return tuple(map(one, words.split()))
+
+
+def per_message(call: ModelCall) -> int:
+    """A token a message."""
+    return len(call.messages)
+
+
+def kept(words: str, room: int, head: int = 0) -> str:
+    """What is left of such a line when there is room for so many messages; "-" for what is left out.
+
+    A "q" is a message of the user, the question that is to stay.
+    """
+    before = conversation(words.replace("q", "u"))
+    question = next((message for word, message in zip(words.split(), before, strict=True) if word == "q"), None)
+    after = fitted(a_call(messages=before), room, per_message, head=head, question=question)
+    left = {id(message) for message in after.messages}
+    shown = [word if id(message) in left else "-" for word, message in zip(words.split(), before, strict=True)]
+    assert after.omitted_messages == shown.count("-") == len(before) - len(after.messages)
+    return " ".join(shown)
+
+
+TABLE: Final = [
+    pytest.param("u a u", 3, "u a u", id="all fits"),
+    pytest.param("u a u", 2, "- - u", id="nothing begins with an answer"),
+    pytest.param("s u a u", 3, "s - - u", id="the system message stays"),
+    pytest.param("s u a s u", 3, "s - - s u", id="so does one in between"),
+    pytest.param("a u a u", 3, "- u a u", id="a greeting goes first"),
+    pytest.param("a u a u", 4, "a u a u", id="a greeting that fits"),
+    pytest.param("u u u", 2, "- u u", id="a message alone"),
+    pytest.param("u a u a u a", 4, "- - u a u a", id="as few as it takes"),
+    pytest.param("u c1 r1 a u", 4, "- - - - u", id="a result goes with its call"),
+    pytest.param("u c12 r1 r2 a u a u", 5, "- - - - - u a u", id="all results of a call"),
+    pytest.param("u c12 r12 a u c1 r1", 5, "- - - - u c1 r1", id="an id used again"),
+    pytest.param("u c1 u r1 u", 4, "- - - - u", id="no result without its call"),
+    pytest.param("u a u c1 r1 c2 r2", 6, "- - u c1 r1 c2 r2", id="what follows the last question stays"),
+    pytest.param("u r9 a u", 3, "- - - u", id="a result of no call"),
+]
+
+
+@pytest.mark.parametrize(("words", "room", "left"), TABLE)
+def test_what_is_left_out(words: str, room: int, left: str) -> None:
+    """The oldest messages, up to a message of the user before which no call of a later result stands."""
+    assert kept(words, room) == left
+
+
+IMPOSSIBLE: Final = [
+    pytest.param("u", 0, id="one message"),
+    pytest.param("s u", 1, id="a system message"),
+    pytest.param("s", 0, id="nothing but a system message"),
+    pytest.param("u a", 1, id="the last question with its answer"),
+    pytest.param("u c1 r1 c2 r2", 4, id="the last question with its calls"),
+    pytest.param("u c1 u r1", 3, id="a call before the last question"),
+    pytest.param("a a", 1, id="no question"),
+]
+
+
+@pytest.mark.parametrize(("words", "room"), IMPOSSIBLE)
+def test_what_cannot_be_left_out(words: str, room: int) -> None:
+    """System messages, the last message of the user and all that follows: that is refused, and no upstream reached."""
+    with pytest.raises(ContextWindowExceeded) as refused:
+        kept(words, room)
+
+    assert (refused.value.http_status, refused.value.reached) == (0, False)
+    assert refused.value.metadata == {"model": "fake"}
+
+
+AGENTS: Final = [
+    pytest.param("s u a q c1 r1 c2 r2", 0, 6, "s - - q c1 r1 c2 r2", id="what is before the question goes first"),
+    pytest.param("s u a q c1 r1 c2 r2", 0, 4, "s - - q - - c2 r2", id="then the oldest after it"),
+    pytest.param("u q c1 r1 c23 r2 r3 a c4 r4", 0, 4, "- q - - - - - a c4 r4", id="all results of a call"),
+    pytest.param("q c1 c2 r1 r2 c3 r3", 0, 5, "q - - - - c3 r3", id="no result without its call"),
+    pytest.param("c1 q r1 c2 r2", 0, 3, "- q - c2 r2", id="a call from before"),
+    pytest.param("q a u a u", 0, 3, "q - - a u", id="results in words"),
+    pytest.param("q c1 r1 a u", 0, 3, "q - - a u", id="and the last words of the user"),
+    pytest.param("s u a u a q a u", 3, 6, "s u a - - q a u", id="examples stay"),
+    pytest.param("s u c1 r1 a u a q a u a u", 5, 8, "s u c1 r1 a - - q - - a u", id="examples with tools"),
+    pytest.param("u a u a u", 2, 3, "u a - - u", id="examples without a question"),
+]
+
+
+@pytest.mark.parametrize(("words", "head", "room", "left"), AGENTS)
+def test_what_is_left_out_of_an_agents_turn(words: str, head: int, room: int, left: str) -> None:
+    """What stands before the question, then the oldest of what follows it; never the head, nor the question."""
+    assert kept(words, room, head) == left
+
+
+@pytest.mark.parametrize(("words", "room"), [("q c1 r1 c2 r2", 2), ("u a q", 0), ("q u", 1)])
+def test_the_last_exchange_is_never_left_out(words: str, room: int) -> None:
+    """The question stays, and so do the last message of the assistant and what follows it."""
+    with pytest.raises(ContextWindowExceeded):
+        kept(words, room)
+
+
+WORD: Final = st.one_of(
+    st.sampled_from(["s", "u", "u", "a"]),
+    st.builds(str.__add__, st.sampled_from("cr"), st.sampled_from(["1", "2", "3", "12", "23"])),
+)
+
+
+def _answered(words: Sequence[str], index: int) -> set[int]:
+    """The calls that the results in a message answer: for each, the latest before it of its id."""
+    if words[index][0] != "r":
+        return set()
+    calls = [[at for at in range(index) if words[at][0] == "c" and each in words[at]] for each in words[index][1:]]
+    return {found[-1] for found in calls if found}
+
+
+def _ways(words: Sequence[str], head: int, question: int | None) -> list[list[int]]:
+    """All that may be left of a conversation, the most first: nothing is parted, and the question stays."""
+    begins = [index for index, word in enumerate(words) if word == "u" and (question is None or index <= question)]
+    ways = [{*range(begin, len(words))} for begin in (0, *begins)]
+    if question is not None:
+        after = [index for index, word in enumerate(words) if word[0] in "ac" and index > question]
+        ways += [{question, *range(begin, len(words))} for begin in after]
+    always = {index for index, word in enumerate(words) if word == "s" or index < head}
+    left = [sorted(way | always) for way in ways]
+    return [stay for stay in left if all(_answered(words, index) <= set(stay) for index in stay if index >= head)]
+
+
+ROWS: Final = st.lists(st.tuples(WORD, st.integers(1, 9)), min_size=1, max_size=14)
+
+
+@given(ROWS, st.data(), st.integers(0, 60), st.integers(0, 9))
+def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObject, room: int, frame: int) -> None:
+    """Of all that may be left, the most that fits: in order, and what was left out is told."""
+    words, weights = [word for word, _ in rows], [weight for _, weight in rows]
+    head = data.draw(st.integers(0, 3))
+    asked = data.draw(st.sampled_from([None, *(at for at, word in enumerate(words) if word == "u" and at >= head)]))
+    call = a_call(messages=conversation(" ".join(words)), tools=(Tool("f"),))
+    question = None if asked is None else call.messages[asked]
+    weight = {id(message): each for message, each in zip(call.messages, weights, strict=True)}
+
+    def count(part: ModelCall) -> int:
+        return frame * len(part.tools) + sum(weight[id(message)] for message in part.messages)
+
+    fitting = [stay for stay in _ways(words, head, asked) if frame + sum(weights[index] for index in stay) <= room]
+
+    try:
+        after = fitted(call, room, count, head=head, question=question)
+    except ContextWindowExceeded:
+        assert not fitting
+        return
+
+    assert [id(message) for message in after.messages] == [id(call.messages[index]) for index in fitting[0]]
+    omitted = tuple(message for index, message in enumerate(call.messages) if index not in fitting[0])
+    assert after.omitted_messages == len(omitted)
+    assert after.omitted_tokens == prompt_tokens(a_call(messages=omitted), estimated_text_tokens)
+
+
+def test_messages_are_counted_once_and_no_further_than_needed() -> None:
+    """A thousand messages cost no more counting than those that fit, and one more."""
+    counted: list[int] = []
+
+    def count(part: ModelCall) -> int:
+        counted.append(len(part.messages))
+        return 100 * len(part.messages)
+
+    after = fitted(a_call(messages=conversation("u a " * 500 + "u")), 2050, count)
+
+    assert len(after.messages) == 19
+    assert after.omitted_messages == 982
+    assert sorted(counted) == [0, *[1] * 21]
+
+
+def test_what_was_left_out_before_is_not_forgotten() -> None:
+    """A call that is fitted again has left out both."""
+    once = fitted(a_call(messages=conversation("u a u a u")), 3, per_message)
+
+    twice = fitted(once, 1, per_message)
+
+    assert (once.omitted_messages, twice.omitted_messages) == (2, 4)
+    assert twice.omitted_tokens == 2 * once.omitted_tokens
+
+
+LONG: Final = "four" * 94
+"""A message of 100 tokens, by the estimate, with what stands around it."""
+TALK: Final = tuple(a_message(LONG, (Role.USER, Role.ASSISTANT)[index % 2]) for index in range(41))
+
+
+def estimated(call: ModelCall) -> int:
+    """Tokens, one for each four bytes."""
+    return prompt_tokens(call, estimated_text_tokens)
+
+
+class EstimatingModel(ScriptedModel):
+    """Counts a token for each four bytes."""
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`."""
+        return estimated(call)
+
+
+async def fit(policy: ContextPolicy | None, *models: ModelInfo, **fields: Any) -> ModelCall:
+    """TALK, fitted for these models, the first of which is asked, and the others its fallbacks."""
+    windows = ContextWindows(EstimatingModel(models=models), unknown_window_tokens=2000)
+    names = [model.name for model in models]
+    call = a_call(**{"model": names[0], "fallback_models": tuple(names[1:]), "messages": TALK, **fields})
+    return await windows.fit(call, policy)
+
+
+ROOMS: Final = [
+    pytest.param({"context_window_tokens": 5000}, {}, 3976, id="a default reserve"),
+    pytest.param({"context_window_tokens": 4000}, {"max_output_tokens": 1500}, 2500, id="as asked"),
+    pytest.param({"context_window_tokens": 4000, "default_output_tokens": 200}, {}, 3800, id="the entry's"),
+    pytest.param(
+        {"context_window_tokens": 4000, "default_output_tokens": 200}, {"max_output_tokens": 500}, 3500, id="asked"
+    ),
+    pytest.param({"context_window_tokens": 4000, "max_output_tokens": 300}, {}, 3700, id="the model's limit"),
+    pytest.param({"context_window_tokens": 4000}, {"max_output_tokens": 9000}, 2000, id="half of the window at most"),
+    pytest.param({"context_window_tokens": 3200}, {}, 2400, id="a quarter of a small window"),
+    pytest.param({}, {}, 1500, id="an unknown window"),
+    pytest.param({"context_window_tokens": 4000, "system_prompt": LONG * 4}, {}, 2618, id="the entry's system message"),
+]
+
+
+@pytest.mark.parametrize(("known", "sampling", "room"), ROOMS)
+async def test_how_much_is_kept_free(known: dict[str, Any], sampling: dict[str, Any], room: int) -> None:
+    """A reserve for the answer, and room for the system message of the model's entry."""
+    call = await fit(ContextPolicy.TRUNCATE_OLDEST, a_model(**known), sampling=Sampling(**sampling))
+
+    assert room - 200 < estimated(call) <= room
+    assert call.messages == TALK[call.omitted_messages :]
+
+
+async def test_an_own_system_message_takes_the_place_of_the_entrys() -> None:
+    """The entry's is not sent then, and not counted."""
+    own = a_message(LONG, Role.SYSTEM)
+    model = a_model(context_window_tokens=4000, system_prompt=LONG * 4)
+
+    call = await fit(ContextPolicy.TRUNCATE_OLDEST, model, messages=(own, *TALK))
+
+    assert len(call.messages) == 30
+    assert call.messages[0] is own
+
+
+async def test_a_call_fits_each_of_its_models() -> None:
+    """The smallest window counts; a fallback model whose window is too small even so is left out."""
+    models = [
+        a_model(name="big", context_window_tokens=6000),
+        a_model(name="small", context_window_tokens=1000),
+        a_model(name="tiny", context_window_tokens=100),
+        a_model(name="huge", context_window_tokens=99_000),
+    ]
+
+    call = await fit(ContextPolicy.TRUNCATE_OLDEST, *models)
+
+    assert call.model == "big"
+    assert call.fallback_models == ("small", "huge")
+    assert estimated(call) == 700
+    assert call.omitted_messages == 34
+
+
+async def test_a_callers_own_reserve() -> None:
+    """Tokens that are yet to be added to a prompt are kept free as well."""
+    windows = ContextWindows(EstimatingModel(models=[a_model()]), unknown_window_tokens=2000)
+
+    call = await windows.fit(a_call(messages=TALK), ContextPolicy.TRUNCATE_OLDEST, reserve_tokens=700)
+
+    assert estimated(call) == 700
+
+
+async def test_a_question_stays_for_each_of_the_models() -> None:
+    """Head and question are the same messages, however much the windows of other models took away."""
+    question = a_message("Which?")
+    steps = [one("c1"), one("r1"), a_message(LONG, Role.ASSISTANT), a_message(LONG)]
+    messages = (a_message("first"), a_message("example", Role.ASSISTANT), *TALK, question, *steps)
+    models = [a_model(name="big", context_window_tokens=3000), a_model(name="small", context_window_tokens=600)]
+    windows = ContextWindows(EstimatingModel(models=models), unknown_window_tokens=1)
+
+    call = await windows.fit(
+        a_call(model="big", messages=messages, fallback_models=("small",)),
+        ContextPolicy.TRUNCATE_OLDEST,
+        head=2,
+        question=question,
+    )
+    tight = await windows.fit(
+        a_call(model="small", messages=messages),
+        ContextPolicy.TRUNCATE_OLDEST,
+        reserve_tokens=200,
+        head=2,
+        question=question,
+    )
+
+    assert call.messages[:2] == messages[:2]
+    assert call.messages[-5:] == (question, *steps)
+    assert 7 < len(call.messages) < 10
+    assert tight.messages == (*messages[:2], question, *steps[-2:])
+
+
+ERRORS: Final = [
+    pytest.param(a_model(context_window_tokens=41 * 94), True, id="it fits"),
+    pytest.param(a_model(context_window_tokens=41 * 94 - 1), False, id="it does not"),
+    pytest.param(
+        a_model(context_window_tokens=41 * 94, system_prompt="Hi"), False, id="with the entry's system message"
+    ),
+    pytest.param(a_model(context_window_tokens=41 * 100, encoding="o200k_base"), True, id="by its tokenizer it fits"),
+    pytest.param(a_model(context_window_tokens=41 * 100 - 1, encoding="o200k_base"), False, id="and there it does not"),
+    pytest.param(a_model(), True, id="an unknown window"),
+]
+
+
+@pytest.mark.parametrize(("model", "fits"), ERRORS)
+async def test_errors_policy(model: ModelInfo, fits: bool) -> None:
+    """With ERROR the prompt alone must fit a window that is known; nothing is left out."""
+    if fits:
+        assert (await fit(ContextPolicy.ERROR, model)).messages is TALK
+        return
+    with pytest.raises(ContextWindowExceeded):
+        await fit(ContextPolicy.ERROR, model)
+
+
+@pytest.mark.parametrize("encoding", ["", "o200k_base"])
+async def test_media_are_not_refused_for_their_size(encoding: str) -> None:
+    """How many tokens they have is not known, so that ERROR sends them; TRUNCATE_OLDEST counts them."""
+    image = Message(Role.USER, (Part(Media("image/png", data=b"x" * 9000)),))
+    model = a_model(context_window_tokens=5000, encoding=encoding)
+
+    sent = await fit(ContextPolicy.ERROR, model, messages=(*[image] * 9, a_message()))
+    left = await fit(ContextPolicy.TRUNCATE_OLDEST, model, messages=(*[image] * 9, a_message()))
+
+    assert len(sent.messages) == 10
+    assert len(left.messages) == 3
+
+
+async def test_errors_policy_and_fallback_models() -> None:
+    """With ERROR a fallback model that does not take the conversation is left out."""
+    models = [a_model(context_window_tokens=9000), a_model(name="small", context_window_tokens=1000)]
+
+    call = await fit(ContextPolicy.ERROR, *models)
+
+    assert call.messages is TALK
+    assert call.fallback_models == ()
+
+
+@pytest.mark.parametrize("policy", [None, ContextPolicy.TRUNCATE_OLDEST, ContextPolicy.ERROR])
+async def test_what_surely_fits_is_not_counted(policy: ContextPolicy | None) -> None:
+    """Without a policy, and where even a token a byte would fit, the tokenizer is not asked."""
+
+    class Uncounted(ScriptedModel):
+        def count_tokens(self, call: ModelCall) -> int:
+            raise AssertionError(f"{call.model} is counted")
+
+    windows = ContextWindows(Uncounted(models=[a_model(context_window_tokens=30_000)]), unknown_window_tokens=1)
+    call = a_call(messages=TALK)
+
+    assert await windows.fit(call, policy) == call
+
+
+async def test_counting_holds_nobody_up() -> None:
+    """Messages are counted beside the event loop, and for one call at a time."""
+    loop = asyncio.get_running_loop()
+    begun, let_on = asyncio.Event(), threading.Event()
+    counting: list[str] = []
+
+    class Slow(EstimatingModel):
+        def count_tokens(self, call: ModelCall) -> int:
+            counting.append(call.end_user)
+            loop.call_soon_threadsafe(begun.set)
+            assert let_on.wait(30)
+            return super().count_tokens(call)
+
+    windows = ContextWindows(Slow(models=[a_model()]), unknown_window_tokens=2000)
+    calls = [a_call(messages=TALK, end_user=name) for name in ("first", "second")]
+    async with asyncio.TaskGroup() as tasks:
+        fits = [tasks.create_task(windows.fit(call, ContextPolicy.TRUNCATE_OLDEST)) for call in calls]
+        await begun.wait()
+        others = set(counting) - {"first"}
+        let_on.set()
+
+    assert not others
+    assert [fit.result().omitted_messages for fit in fits] == [26, 26]
+
+
+PARTS: Final[list[Any]] = [
+    pytest.param(Text("four" * 10), 10, id="text"),
+    pytest.param(ToolCall("1", "four", "four"), 12 + 3, id="tool call"),
+    pytest.param(ToolResult("1", "four" * 10), 12 + 10, id="tool result"),
+    pytest.param(Reasoning("four" * 10), 10, id="reasoning"),
+    pytest.param(Reasoning(redacted=b"four" * 10), 10, id="withheld reasoning"),
+    pytest.param(Refusal("four" * 10), 10, id="refusal"),
+    pytest.param(Media("image/png", data=b"x" * 100_000), 1600, id="image"),
+    pytest.param(Media("image/png", uri="https://example.com/" + "x" * 1000), 1600, id="image by its address"),
+    pytest.param(Media("audio/wav", data=b"x" * 1280), 10, id="sound"),
+    pytest.param(Media("text/plain", data=b"x" * 40), 10, id="text document"),
+    pytest.param(Media("application/pdf", data=b"x" * 320), 10, id="document"),
+]
+
+
+@pytest.mark.parametrize(("content", "tokens"), PARTS)
+def test_what_a_part_counts(content: Any, tokens: int) -> None:
+    """A token for each four bytes, more for what stands around it, and six around the message; media by their size."""
+    call = a_call(messages=(Message(Role.ASSISTANT, (Part(content),)),))
+
+    assert estimated(call) == 6 + tokens
+
+
+def test_what_else_a_prompt_counts() -> None:
+    """Tools, the schema of the answer, and the name of who speaks; the whole is the sum of its parts."""
+    call = a_call(
+        messages=(replace(a_message("four"), name="four"),),
+        tools=(Tool("four", "four", "four" * 6),),
+        response_format=ResponseFormat(ResponseFormatKind.JSON_SCHEMA, "four", "four" * 5, "four"),
+    )
+
+    assert estimated(replace(call, messages=())) == 12 + 8 + 7 + 2  # the last for what separates them
+    assert estimated(replace(call, tools=(), response_format=None)) == 6 + 3
+    assert estimated(call) == 29 + 9

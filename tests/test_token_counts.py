@@ -1,0 +1,118 @@
+"""How the tokens of a prompt are counted: by OpenAI's tokenizers where they are the model's, else by an estimate."""
+
+import asyncio
+import json
+import sys
+from typing import Final
+
+import pytest
+import tiktoken
+
+from reasoning_grpc.litellm_model import installed_price_map
+from reasoning_grpc.litellm_model.encodings import encoding_of
+from reasoning_grpc.models.configured import ConfiguredModel
+from reasoning_grpc.models.proxy_facts import models_of_info
+from tests.support.serving import model_entry
+
+TEXTS: Final = ["Hello world", "汉字处理", "naïve café", "<|endoftext|>", "x9Qz7Lk2", "    return 1\n", "😀😀", ""]
+COUNTS: Final = {
+    "o200k_base": [2, 3, 4, 7, 8, 5, 2, 0],
+    "cl100k_base": [2, 4, 4, 7, 8, 5, 4, 0],
+    "": [4, 6, 5, 5, 5, 6, 4, 0],
+}
+"""Tokens of each text: as tiktoken has them, and by the cautious estimate."""
+OFFLINE: Final = """
+import json, sys
+
+def guard(event, arguments):
+    if event in {"socket.getaddrinfo", "socket.connect"}:
+        print("outbound", event, arguments, flush=True)
+        raise OSError("the network is blocked")
+
+sys.addaudithook(guard)
+
+from reasoning_grpc.litellm_model.encodings import counted_prompt_tokens
+from tests.support.factories import a_call, a_message
+
+empty = counted_prompt_tokens(a_call(messages=(a_message(""),)), "")
+texts, encodings = json.loads(sys.argv[1])
+calls = [a_call(messages=(a_message(text),)) for text in texts]
+print(json.dumps({each: [counted_prompt_tokens(call, each) - empty for call in calls] for each in encodings}))
+"""
+
+
+async def test_counts_need_no_network() -> None:
+    """With the network blocked, and another folder for tokenizers named, texts have the tokens that they should."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", OFFLINE, json.dumps([TEXTS, list(COUNTS)])),
+        env={"PYTHONPATH": ":".join(sys.path), "CUSTOM_TIKTOKEN_CACHE_DIR": "/nowhere/at/all"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await process.communicate()
+
+    assert json.loads(said) == COUNTS
+
+
+ENTRIES: Final = [
+    pytest.param({"litellm_model": "openai/gpt-4o-mini", "api_base": ""}, "o200k_base", id="OpenAI"),
+    pytest.param({"litellm_model": "openai/gpt-4", "api_base": ""}, "cl100k_base", id="an older one"),
+    pytest.param({"litellm_model": "openai/gpt-4o-mini"}, "", id="a name at another address"),
+    pytest.param({"base_model": "openai/gpt-4o"}, "o200k_base", id="by its base"),
+    pytest.param({"litellm_model": "azure/our", "base_model": "azure/eu/gpt-4o-2024-08-06"}, "o200k_base", id="Azure"),
+    pytest.param({"litellm_model": "openai/ft:gpt-4o-2024-08-06:us::1", "api_base": ""}, "o200k_base", id="tuned"),
+    pytest.param({"litellm_model": "openai/gpt-99", "api_base": ""}, "", id="nobody knows it"),
+    pytest.param({"litellm_model": "anthropic/claude-sonnet-4-5", "api_base": ""}, "", id="Anthropic"),
+    pytest.param({"litellm_model": "gemini/gemini-2.5-pro", "api_base": ""}, "", id="Gemini"),
+]
+
+
+@pytest.mark.parametrize(("entry", "encoding"), ENTRIES)
+def test_which_models_tokenizer_is_known(entry: dict[str, str], encoding: str) -> None:
+    """OpenAI's, where an entry says that its model is one of them; nobody else's is in litellm's package."""
+    model = ConfiguredModel(model_entry(**{"api_base": "http://127.0.0.1:9/v1", **entry}), installed_price_map())
+
+    assert model.info().encoding == encoding
+
+
+def _row(name: str, key: object, provider: object = "openai") -> dict[str, object]:
+    return {"model_name": name, "model_info": {"key": key, "litellm_provider": provider}}
+
+
+def test_what_a_proxy_says_of_a_tokenizer() -> None:
+    """The model that a proxy names is taken for what it says; two of one name must have one tokenizer."""
+    rows = [
+        _row("one", "gpt-4o"),
+        _row("other", "claude-3-haiku-20240307", "anthropic"),
+        _row("malformed", 7, None),
+        *(_row("same", "gpt-4o"), _row("same", "azure/gpt-4o-mini", "azure")),
+        *(_row("mixed", "gpt-4o"), _row("mixed", "gpt-4")),
+    ]
+
+    models = models_of_info(json.dumps({"data": rows}).encode())
+
+    assert {name: model.encoding for name, model in models.items()} == {
+        "one": "o200k_base",
+        "other": "",
+        "malformed": "",
+        "same": "o200k_base",
+        "mixed": "",
+    }
+
+
+def test_tiktoken_agrees() -> None:
+    """Of each of OpenAI's models that it knows, tiktoken has the same encoding; harmony differs in marks alone."""
+    ours = {name: encoding_of("openai", name) for name in (*_LISTED, *tiktoken.model.MODEL_TO_ENCODING)}
+    known = {name: encoding for name, encoding in ours.items() if encoding}
+
+    theirs = {name: tiktoken.encoding_name_for_model(name) for name in known}
+
+    assert len(known) > 20
+    assert known == {name: encoding.replace("harmony", "base") for name, encoding in theirs.items()}
+
+
+_LISTED: Final = (
+    *("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4-0613", "gpt-4o-2024-08-06", "gpt-4o-mini", "chatgpt-4o-latest"),
+    *("gpt-4.1-nano", "gpt-4.5-preview", "gpt-5-mini", "gpt-5.1", "gpt-oss-120b", "o1-preview", "o3-mini"),
+    *("o4-mini", "ft:gpt-3.5-turbo", "ft:gpt-4o", "ft:gpt-4"),
+)
