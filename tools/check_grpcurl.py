@@ -186,7 +186,7 @@ def _patient(folder: str) -> str:
 
 
 def _grpcurl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command: Sequence[str] = ("grpcurl", "-plaintext", "-max-time", "60", *arguments)
+    command: Sequence[str] = ("grpcurl", "-plaintext", "-max-time", "480", *arguments)
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

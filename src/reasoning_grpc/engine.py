@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ from reasoning_grpc.model import LanguageModel, ModelCall
 from reasoning_grpc.model_calls import events_of_call
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.passthrough import answering_call
-from reasoning_grpc.router import Router
+from reasoning_grpc.router import Listener, Router
 from reasoning_grpc.streams import with_heartbeats
 from reasoning_grpc.types import (
     CallContext,
@@ -109,7 +109,7 @@ class Engine:
         request: CompletionRequest,
         context: CallContext,
         ledger: Ledger,
-        hear: Callable[[Event], object],
+        hear: Listener,
         *,
         rules_only: bool = False,
     ) -> tuple[RouteDecision, tuple[str, ...]]:

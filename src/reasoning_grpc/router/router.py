@@ -65,10 +65,10 @@ class Router:
             decision = await self._automatic.decide(draft, preference, request, context, hear, rules_only=rules_only)
         else:
             decision = route.taken(draft, preference)
+        if decision.mode is RoutingMode.AUTO:  # only rules were asked
+            return decision
         if not context.caller.may_take(decision.route):
             raise RouteNotAllowed({"route": decision.route})
-        if decision.mode is RoutingMode.AUTO:
-            return decision
         model = await self._table.chosen(decision.model, context.caller, request.fallback_models)
         return replace(decision, model=model.name)
 

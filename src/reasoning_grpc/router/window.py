@@ -36,13 +36,14 @@ def conversation_window(
     not what is asked: they are shown only if there is nothing else.
     """
     spoken = [message for message in messages if message.role is not Role.SYSTEM] or list(messages)
+    said = [(message.role, " ".join(_texts(message.content))) for message in spoken[-max_messages:]]
     room = max_characters
     while True:
-        lines = "\n".join(_lines(spoken[-max_messages:], room))
+        lines = "\n".join(_lines(said, room))
         tokens = _most_tokens(lines)
         if max_tokens is None or tokens <= max_tokens or room < _LEAST_CHARACTERS:
             return lines
-        room = max(0, min(room - 1, room * max_tokens // tokens))
+        room = max(0, min(room * 9 // 10, room * max_tokens // tokens))
 
 
 def _most_tokens(text: str) -> int:
@@ -51,15 +52,15 @@ def _most_tokens(text: str) -> int:
     return text_bytes(text) - in_words // 2
 
 
-def _lines(messages: list[Message], room: int) -> list[str]:
+def _lines(said: list[tuple[Role, str]], room: int) -> list[str]:
     lines: list[str] = []
-    for message in reversed(messages):
+    for role, text in reversed(said):
         characters = int(room * _SHARE)
         if lines and characters < _LEAST_CHARACTERS:
             break
-        shown = _shown(" ".join(_texts(message.content)), characters)
+        shown = _shown(text, characters)
         room -= len(shown)
-        lines.append(json.dumps({"role": message.role.value.lower(), "text": shown}, ensure_ascii=False))
+        lines.append(json.dumps({"role": role.value.lower(), "text": shown}, ensure_ascii=False))
     return lines[::-1]
 
 

@@ -38,8 +38,8 @@ class Caller:
         return self.allowed_models is None or model in self.allowed_models
 
     def may_take(self, route: str) -> bool:
-        """Whether this caller's requests may take the route of this name; "auto" is a question, and no route."""
-        return self.allowed_routes is None or route in self.allowed_routes or route == "auto"
+        """Whether this caller's requests may take the route of this name."""
+        return self.allowed_routes is None or route in self.allowed_routes
 
     def may_run(self, tool: str) -> bool:
         """Whether the server's tool of this name may be run for this caller."""
