@@ -5,6 +5,7 @@ python -m clients.conformance [--client NAME]... [--scenario TEXT] [--all]
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,7 @@ Complaints = Mapping[str, Sequence[str]]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 1 when a client does not conform, or is wanted and cannot be run."""
     options = _options(arguments)
+    logging.getLogger().addHandler(logging.NullHandler())  # the servers' log is of no interest here
     wanted = [each for each in scenarios() if options.scenario in each.name]
     if not wanted:
         print(f"no scenario's name contains {options.scenario!r}", file=sys.stderr)

@@ -5,6 +5,7 @@ import copy
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -125,8 +126,8 @@ def _scripted(scenarios: Iterable[Scenario]) -> dict[str, list[ScriptedUpstream]
 
 def _planned(scenario: Scenario) -> dict[str, Any]:
     call = scenario.call
-    planned = {key: value for key, value in asdict(call).items() if value is not None and value != {}}
-    if scenario.upstreams and "request" in planned:
+    planned = {key: value for key, value in asdict(call).items() if value is not None}
+    if scenario.upstreams and "request" in planned and call.rpc != "ListModels":
         planned["request"] = _with_model(call, copy.deepcopy(planned["request"]), next(iter(scenario.upstreams)))
     return planned
 
@@ -145,9 +146,10 @@ def _config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpstream]
     if CLASSIFIER_MODEL not in scripted:
         entries.append(_entry(CLASSIFIER_MODEL, {}, upstreams[CLASSIFIER_MODEL].api_base, problems))
     for name, (first, *_) in scripted.items():
-        api_base = refusing if first.refuses else upstreams[name].api_base
+        api_base = refusing if first.refuses else upstreams[name].api_base_for(first.protocol)
         if not first.proxied:
-            entries.append(_entry(name, first.entry, api_base, problems))
+            table = {"litellm_model": f"{first.protocol}/{name}", **_as_in_toml(first.entry)}
+            entries.append(_entry(name, table, api_base, problems))
     if problems:
         raise ConfigError(problems)
     proxied = [name for name, (first, *_) in scripted.items() if first.proxied]
@@ -171,6 +173,11 @@ def _config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpstream]
 def _entry(name: str, table: Json, api_base: str, problems: list[str]) -> ModelEntry:
     whole = {"litellm_model": f"openai/{name}", "api_base": api_base, "api_key_env": "UPSTREAM_KEY", **table}
     return model_entry(name, whole, _UPSTREAM_KEYS, problems)
+
+
+def _as_in_toml(table: Json) -> dict[str, Any]:
+    """The table as the configuration's reader has it: with decimals."""
+    return {key: Decimal(str(value)) if isinstance(value, float) else value for key, value in table.items()}
 
 
 def _callers() -> dict[str, CallerEntry]:

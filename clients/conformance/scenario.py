@@ -45,6 +45,8 @@ class ScriptedUpstream:
     """Requests that must have come; as many as there are answers, unless told."""
     disconnects: int = 0
     """Of them, how many the server must have given up."""
+    protocol: str = "openai"
+    """Of the fake upstream: litellm's prefix for it."""
     proxied: bool = False
     """Found through a LiteLLM proxy instead of the configuration."""
     refuses: bool = False
@@ -161,14 +163,14 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with `!repeat [text, times]`, for texts too long to write out."""
+    """YAML with `!repeat [text or list, times]`, for what is too long to write out."""
 
 
-def _repeat(loader: yaml.SafeLoader, node: yaml.Node) -> str:
+def _repeat(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     if not isinstance(node, yaml.SequenceNode):
-        raise BadScenario("!repeat takes [text, times]")
-    text, times = loader.construct_sequence(node)
-    return str(text) * int(times)
+        raise BadScenario("!repeat takes [text or list, times]")
+    repeated, times = loader.construct_sequence(node, deep=True)
+    return repeated * int(times)
 
 
 _Loader.add_constructor("!repeat", _repeat)

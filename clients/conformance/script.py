@@ -1,5 +1,6 @@
 """What the fake upstreams answer: the one-line scripts of `Scripting`, told as data."""
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,11 +25,11 @@ _SCRIPTS: Final[dict[str, Callable[..., Any]]] = {
 def play(upstream: FakeUpstream, answers: tuple[Json, ...]) -> None:
     """Tells the upstream what to answer to its next requests. Raises BadScenario."""
     for answer in answers:
-        ((script, arguments),) = answer.items()
+        ((script, arguments),) = copy.deepcopy(dict(answer)).items()
         if script == _PLAN:
-            _plan(upstream, dict(arguments))
+            _plan(upstream, arguments)
         elif script in _SCRIPTS:
-            _play(upstream, script, dict(arguments or {}))
+            _play(upstream, script, arguments or {})
         else:
             raise BadScenario(f"the fake upstream knows no {script!r}")
 
