@@ -6,7 +6,7 @@ replace github.com/reasoning-grpc/reasoning-grpc/clients/go => ../
 
 require (
 	github.com/reasoning-grpc/reasoning-grpc/clients/go v0.0.0-00010101000000-000000000000
-	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
