@@ -1,0 +1,217 @@
+"""The judge of the conformance suite finds what is wrong with a result, and nothing else."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from clients.conformance.clients import Client, RunnerFailed, run
+from clients.conformance.judge import complaints, joined
+from clients.conformance.matching import differences
+from clients.conformance.scenario import BadScenario, Scenario, scenarios
+from reasoning_grpc.client import Folder
+from reasoning_grpc.v1 import events_pb2
+
+BY_NAME = {scenario.name: scenario for scenario in scenarios()}
+Change = Callable[[dict[str, Any]], object]
+
+
+def events_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
+    """Events of one stream, numbered."""
+    return [{"responseId": "r", "sequence": str(index), **event} for index, event in enumerate(events)]
+
+
+def streamed() -> dict[str, Any]:
+    """A result that conforms to the scenario `stream-text`."""
+    usage = {
+        "inputTokens": "11",
+        "cachedInputTokens": "3",
+        "outputTokens": "7",
+        "reasoningTokens": "2",
+        "totalTokens": "18",
+        "source": "USAGE_SOURCE_PROVIDER",
+    }
+    route = {"route": "passthrough", "mode": "ROUTING_MODE_PASSTHROUGH", "source": "ROUTE_SOURCE_DEFAULT"}
+    completed = {
+        "finishReason": "FINISH_REASON_STOP",
+        "providerFinishReason": "stop",
+        "model": "stream-text",
+        "usage": usage,
+    }
+    events = events_of(
+        {"started": {"model": "stream-text", "route": route}},
+        {"contentDelta": {"text": "Hel"}},
+        {"contentDelta": {"text": "lo"}},
+        {"completed": completed},
+    )
+    folder = Folder()
+    for event in events:
+        folder.add(ParseDict(event, events_pb2.StreamCompleteResponse()))
+    return {"name": "stream-text", "events": events, "unknown_events": 0, "folded": MessageToDict(folder.response())}
+
+
+def failed(**changes: Any) -> dict[str, Any]:
+    """A result that conforms to the scenario `empty-request`."""
+    error: dict[str, Any] = {
+        "code": "INVALID_ARGUMENT",
+        "message": "1 field is invalid",
+        "reason": "INVALID_FIELD",
+        "domain": "reasoning-grpc",
+        "metadata": {},
+        "request_id": "req_1",
+        "retry_after_seconds": None,
+        "violations": [{"field": "messages", "description": "must not be empty"}],
+        "interruption": None,
+        "route": None,
+    }
+    return {"name": "empty-request", "error": {**error, **changes}}
+
+
+def test_what_conforms_is_not_complained_about() -> None:
+    """Streams, errors and folds, as the scenarios expect them."""
+    assert complaints(BY_NAME["stream-text"], streamed()) == []
+    assert complaints(BY_NAME["empty-request"], failed()) == []
+
+
+STREAM_CHANGES: dict[str, Change] = {
+    "a text that differs": lambda result: result["events"][1]["contentDelta"].update(text="Hal"),
+    "an event too many": lambda result: result["events"].insert(1, {**result["events"][1], "heartbeat": {}}),
+    "an event missing": lambda result: result["events"].pop(1),
+    "a gap in the sequence": lambda result: result["events"][3].update(sequence="4"),
+    "another response id": lambda result: result["events"][3].update(responseId="s"),
+    "no completed event": lambda result: result["events"].pop(),
+    "another finish reason": lambda result: result["events"][3]["completed"].update(finishReason=2),
+    "a field that the proto has not": lambda result: result["events"][1].update(newField=1),
+    "unknown events that are none": lambda result: result.update(unknown_events=1),
+    "no count of unknown events": lambda result: result.pop("unknown_events"),
+    "nothing folded": lambda result: result.pop("folded"),
+    "a fold without its id": lambda result: result["folded"].pop("responseId"),
+    "a fold with too much": lambda result: result["folded"].update(traceId="0af7"),
+    "a fold of another text": lambda result: result["folded"]["message"]["content"][0].update(text="Hel"),
+    "an error beside it": lambda result: result.update(error=failed()["error"]),
+    "a failure": lambda result: result.update(failure="no such method"),
+    "a key of its own": lambda result: result.update(more=1),
+}
+
+
+@pytest.mark.parametrize("change", STREAM_CHANGES.values(), ids=STREAM_CHANGES)
+def test_a_stream_that_differs_is_complained_about(change: Change) -> None:
+    """Each thing that a client may get wrong in a stream."""
+    result = streamed()
+
+    change(result)
+
+    assert complaints(BY_NAME["stream-text"], result) != []
+
+
+ERROR_CHANGES: dict[str, dict[str, Any]] = {
+    "another code": {"code": "INTERNAL"},
+    "no reason": {"reason": ""},
+    "another domain": {"domain": "elsewhere"},
+    "no request id": {"request_id": ""},
+    "no violations": {"violations": []},
+    "another field": {"violations": [{"field": "model", "description": "x"}]},
+    "an interruption": {"interruption": {"modelCalls": 1}},
+    "an interruption that is none": {"interruption": {"nothing": 1}},
+    "a key too many": {"details": []},
+}
+
+
+@pytest.mark.parametrize("changes", ERROR_CHANGES.values(), ids=ERROR_CHANGES)
+def test_an_error_that_differs_is_complained_about(changes: dict[str, Any]) -> None:
+    """Each thing that a client may get wrong in an error."""
+    assert complaints(BY_NAME["empty-request"], failed(**changes)) != []
+
+
+def test_an_answer_where_an_error_was_expected_is_complained_about() -> None:
+    """And the other way round, and nothing at all."""
+    assert complaints(BY_NAME["empty-request"], {"name": "empty-request", "response": {}}) != []
+    assert complaints(BY_NAME["stream-text (Complete)"], failed()) != []
+    assert complaints(BY_NAME["empty-request"], None) == ["there is no result"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "differs"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1}, {"a": "1"}, False),
+        ({"a": 1}, {"a": "2"}, True),
+        ({"a": 0}, {"a": False}, True),
+        ({"a": True}, {"a": True}, False),
+        ({"a": "<any>"}, {"a": ""}, True),
+        ({"a": "<any>"}, {"a": 0.0}, False),
+        ({"a": "<absent>"}, {}, False),
+        ({"a": "<absent>"}, {"a": {}}, False),
+        ({"a": "<absent>"}, {"a": [1]}, True),
+        ({"a": "<begins> de"}, {"a": "default"}, False),
+        ({"a": "<begins> de"}, {"a": "a default"}, True),
+        ({"a": [1, 2]}, {"a": [1]}, True),
+        ({"a": []}, {"a": []}, False),
+        ({"a": {"b": 1}}, {"a": None}, True),
+    ],
+)
+def test_what_is_told_must_be_so(expected: Any, actual: Any, differs: bool) -> None:
+    """What is not told may be anything."""
+    assert bool(list(differences(expected, actual, "x"))) is differs
+
+
+def test_deltas_are_joined_only_where_the_fold_would() -> None:
+    """Of one call, one kind, and not signed yet."""
+    told = events_of(
+        {"call": 1, "contentDelta": {"text": "a"}},
+        {"call": 1, "contentDelta": {"text": "b", "signature": "s"}},
+        {"call": 1, "contentDelta": {"text": "c"}},
+        {"call": 1, "contentDelta": {"text": "d", "refusal": True}},
+        {"call": 2, "contentDelta": {"text": "e", "refusal": True}},
+        {"call": 2, "reasoningDelta": {"text": "f"}},
+        {"call": 2, "reasoningDelta": {"redacted": "AA=="}},
+        {"call": 2, "toolCallDelta": {"callId": "1", "arguments": "{"}},
+        {"call": 2, "toolCallDelta": {"callId": "1", "arguments": "}"}},
+        {"call": 2, "toolCallDelta": {"callId": "2", "arguments": "{}"}},
+    )
+
+    found = joined(ParseDict(event, events_pb2.StreamCompleteResponse()) for event in told)
+
+    texts = [
+        event.content_delta.text or event.reasoning_delta.text or event.tool_call_delta.arguments for event in found
+    ]
+    assert texts == ["ab", "c", "d", "e", "f", "", "{}", "{}"]
+
+
+BAD_SCENARIOS = {
+    "an unknown key": "- {name: x, title: x, call: {rpc: Complete}, expect: {}, more: 1}",
+    "an unknown key of the call": "- {name: x, title: x, call: {rpc: Complete, more: 1}, expect: {}}",
+    "no call": "- {name: x, title: x, expect: {}}",
+    "two of one name": "- &x {name: x, title: x, call: {rpc: Complete}, expect: {}}\n- *x",
+}
+
+
+@pytest.mark.parametrize("text", BAD_SCENARIOS.values(), ids=BAD_SCENARIOS)
+def test_scenarios_are_read_strictly(text: str, tmp_path: Path) -> None:
+    """A misspelt key would be an expectation that nobody checks."""
+    tmp_path.joinpath("bad.yaml").write_text(text)
+
+    with pytest.raises(BadScenario):
+        scenarios(tmp_path)
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "pass"])
+def test_a_runner_that_writes_nothing_has_failed(code: str) -> None:
+    """Whatever it says of itself."""
+    client = Client("broken", (), (sys.executable, "-c", code))
+
+    with pytest.raises(RunnerFailed):
+        asyncio.run(run(client, {}))
+
+
+def test_a_twin_has_models_of_its_own() -> None:
+    """Otherwise its requests would meet answers that were meant for the other."""
+    fallback: Scenario = BY_NAME["fallback (Complete)"]
+
+    assert list(fallback.upstreams) == ["fallback-unary", "fallback-second-unary"]
+    assert fallback.upstreams["fallback-unary"].entry == {"fallback_models": ["fallback-second-unary"]}
+    assert fallback.expect.response == {"model": "fallback-second-unary"}
