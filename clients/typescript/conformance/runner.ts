@@ -65,7 +65,10 @@ async function called(plan: Plan, scenario: Scenario): Promise<Outcome> {
     grpcOptions: {
       ...(scenario.compression === "gzip" && { "grpc.default_compression_algorithm": compressionAlgorithms.gzip }),
       // Sends the bytes of the plan in place of the message.
-      callInvocationTransformer: (call) => ({ ...call, methodDefinition: serialization(scenario, call.methodDefinition) }),
+      callInvocationTransformer: (call) => ({
+        ...call,
+        methodDefinition: serialization(scenario, call.methodDefinition),
+      }),
     },
   });
   const { complete, classify, listModels, streamComplete } = client;
@@ -88,7 +91,10 @@ async function called(plan: Plan, scenario: Scenario): Promise<Outcome> {
   }
 }
 
-function serialization<D extends { requestSerialize: (request: never) => Buffer }>(scenario: Scenario, definition: D): D {
+function serialization<D extends { requestSerialize: (request: never) => Buffer }>(
+  scenario: Scenario,
+  definition: D,
+): D {
   const { request_base64: encoded } = scenario;
   return encoded === undefined ? definition : { ...definition, requestSerialize: () => Buffer.from(encoded, "base64") };
 }
