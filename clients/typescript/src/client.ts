@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import {
   type DescMessage,
   type DescMethodServerStreaming,
@@ -60,7 +61,7 @@ function unary<I extends DescMessage, O extends DescMessage>(client: grpc.Client
   return async (request: MessageInitShape<I>, options: CallOptions = {}): Promise<MessageShape<O>> => {
     const { signal, metadata, grpcOptions } = parts(options);
     if (signal?.aborted) throw cancelled();
-    let cancel = () => {};
+    let ended = () => {};
     try {
       return await new Promise((resolve, reject) => {
         const call = client.makeUnaryRequest(
@@ -72,11 +73,10 @@ function unary<I extends DescMessage, O extends DescMessage>(client: grpc.Client
           grpcOptions,
           (error, response) => (error ? reject(new CallFailed(error)) : resolve(response as MessageShape<O>)),
         );
-        cancel = () => call.cancel();
-        signal?.addEventListener("abort", cancel);
+        ended = whenAborted(signal, () => call.cancel());
       });
     } finally {
-      signal?.removeEventListener("abort", cancel);
+      ended();
     }
   };
 }
@@ -109,7 +109,7 @@ function eventStream<T>(signal: AbortSignal | undefined, start: () => grpc.Clien
     if (signal?.aborted) throw cancelled();
     call = start();
     call.on("error", () => {}); // also the one of a cancel that nobody waits for any more
-    signal?.addEventListener("abort", cancel);
+    const ended = whenAborted(signal, cancel);
     try {
       for await (const event of call) {
         if (signal?.aborted) throw cancelled(); // grpc-js would first give what it has read ahead
@@ -118,7 +118,7 @@ function eventStream<T>(signal: AbortSignal | undefined, start: () => grpc.Clien
     } catch (error) {
       throw error instanceof CallFailed ? error : new CallFailed(error as grpc.ServiceError);
     } finally {
-      signal?.removeEventListener("abort", cancel);
+      ended();
       cancel(); // leaving a loop over grpc-js's own stream does not; without effect when the call has ended
     }
   }
@@ -137,6 +137,14 @@ function parts({ signal, timeoutSeconds, metadata, ...grpcOptions }: CallOptions
     grpcOptions.deadline = Math.min(Date.now() + timeoutSeconds * 1000, Number(grpcOptions.deadline ?? Infinity));
   }
   return { signal, metadata: asMetadata(metadata), grpcOptions };
+}
+
+/** Calls back when the signal is aborted, until what it returns is called. */
+function whenAborted(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (!signal) return () => {};
+  setMaxListeners(0, signal); // one signal for all calls of a program is no leak
+  signal.addEventListener("abort", callback);
+  return () => signal.removeEventListener("abort", callback);
 }
 
 function cancelled(): CallFailed {

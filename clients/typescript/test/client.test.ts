@@ -140,6 +140,21 @@ test("a signal cancels a unary call", async (t) => {
   await assert.rejects(client.complete(textRequest("hi"), { signal: abort.signal }), CANCELLED);
 });
 
+test("one signal may serve many calls", async (t) => {
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => warnings.push(warning);
+  process.on("warning", warned);
+  t.after(() => process.off("warning", warned));
+  const abort = new AbortController();
+  let calls = 0;
+  const client = await connected(t, { complete: () => (calls += 1) === 20 && abort.abort() });
+
+  const answers = Array.from({ length: 20 }, () => client.complete(textRequest("hi"), { signal: abort.signal }));
+
+  await Promise.all(answers.map((answer) => assert.rejects(answer, CANCELLED)));
+  assert.deepEqual(warnings, []);
+});
+
 test("with a signal that was aborted before nothing is sent", async () => {
   const client = connect("127.0.0.1:1");
   const signal = AbortSignal.abort();

@@ -110,7 +110,7 @@ test("what is UNAVAILABLE is not tried again when the server says that it is of 
   assert.equal(attempts, 1);
 });
 
-test("every address gets calls", async (t) => {
+test("every address gets calls", { timeout: 60_000 }, async (t) => {
   const called = new Set<string>();
   const [first, second] = await Promise.all(
     ["first", "second"].map((name) =>
