@@ -344,6 +344,8 @@ class Server:
                 ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
                 ("grpc.max_receive_message_length", 2 * settings.max_request_bytes),  # ours answers first
                 ("grpc.max_send_message_length", -1),
+                # Clients ping a silent call; gRPC's own limit, one ping in five minutes, would end theirs for it.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
         )
         caps = Caps(messages=settings.max_messages, tools=settings.max_tools)

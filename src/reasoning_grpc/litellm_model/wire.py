@@ -5,6 +5,7 @@ bounded, and closing an exchange closes its connection at once.
 """
 
 import asyncio
+import io
 import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ _HEADERS: Final[Mapping[str, str]] = {
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
 _INFLATE_BYTES: Final = 1024 * 1024
+_WHOLE_BYTES: Final = 1024 * 1024
+"""Up to here a body goes out in one write; aiohttp warns of larger ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,7 @@ class Exchange:
         try:
             session = self._held.enter_context(self._pool.use())
             self._response = await session.post(
-                url, data=body, headers=_merged(_HEADERS, headers, self._headers), allow_redirects=False
+                url, data=_payload(body), headers=_merged(_HEADERS, headers, self._headers), allow_redirects=False
             )
         finally:
             self.waited_seconds += asyncio.get_running_loop().time() - started
@@ -202,6 +205,11 @@ class _DryExchange(Exchange):
     async def read(self) -> bytes:
         """Nothing."""
         return b""
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO:
+    """The body, in a form that lets others run while a large one is sent."""
+    return body if len(body) <= _WHOLE_BYTES else io.BytesIO(body)
 
 
 def _merged(*headers: Mapping[str, str]) -> CIMultiDict[str]:

@@ -1,74 +1,23 @@
-"""The typed async client: stubs only, nothing of the server.
-
-async with ReasoningClient("127.0.0.1:50051") as client:
-    answer = await client.complete(text_request("What is gRPC?"))
-    async for event in client.stream(text_request("And HTTP/2?")):
-        print(event.content_delta.text, end="")
-"""
+"""`ReasoningClient`: the four calls, with everything else of gRPC within reach."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2
-from google.rpc.status_pb2 import Status
 
+from reasoning_grpc.client.connection import connect
+from reasoning_grpc.client.failure import CallFailed
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,
     events_pb2,
-    interruption_pb2,
     messages_pb2,
     models_pb2,
     reasoning_service_pb2_grpc,
     routing_pb2,
 )
-
-__all__ = ["CallFailed", "FieldViolation", "ReasoningClient", "text_request"]
-
-M = TypeVar("M", bound=Message)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldViolation:
-    """A field of the request, and what is wrong with it."""
-
-    field: str
-    description: str
-
-
-class CallFailed(Exception):
-    """A call ended with a status that is not OK."""
-
-    def __init__(self, error: grpc.aio.AioRpcError) -> None:
-        super().__init__(f"{error.code().name}: {error.details()}")
-        status = _rich_status(error)
-        info = _detail(status, error_details_pb2.ErrorInfo)
-        request_info = _detail(status, error_details_pb2.RequestInfo)
-        retry_info = _detail(status, error_details_pb2.RetryInfo)
-        bad_request = _detail(status, error_details_pb2.BadRequest)
-        self.code: grpc.StatusCode = error.code()
-        self.message: str = error.details() or ""
-        self.reason: str = info.reason if info else ""
-        """A reason of `ErrorReason`, without its prefix; empty when grpc itself ended the call."""
-        self.metadata: dict[str, str] = dict(info.metadata) if info else {}
-        self.request_id: str = request_info.request_id if request_info else ""
-        self.retry_after_seconds: float | None = (
-            retry_info.retry_delay.seconds + retry_info.retry_delay.nanos / 1e9 if retry_info else None
-        )
-        """When to try again; None when a retry is of no use, or would repeat what was sent."""
-        self.violations: tuple[FieldViolation, ...] = tuple(
-            FieldViolation(violation.field, violation.description)
-            for violation in (bad_request.field_violations if bad_request else ())
-        )
-        self.interruption: interruption_pb2.Interruption | None = _detail(status, interruption_pb2.Interruption)
-        """How far the call had come, when an upstream was reached."""
-        self.route: routing_pb2.RouteDecision | None = _detail(status, routing_pb2.RouteDecision)
-        """The decision, when this build does not serve it."""
 
 
 class ReasoningClient:
@@ -86,17 +35,29 @@ class ReasoningClient:
         channel: grpc.aio.Channel | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        """`credentials` turn TLS on (`grpc.ssl_channel_credentials`); `token` is the caller's."""
+        """`credentials` and `options` are those of `connect`.
+
+        `token` is the caller's. It goes in plaintext without TLS: then only on a network that is trusted.
+        """
         self._owns_channel = channel is None
-        if channel is None:
-            settings = [("grpc.max_receive_message_length", -1), *options]
-            if credentials is None:
-                channel = grpc.aio.insecure_channel(target, options=settings)
-            else:
-                channel = grpc.aio.secure_channel(target, credentials, options=settings)
-        self._channel = channel
-        self._stub = reasoning_service_pb2_grpc.ReasoningServiceStub(channel)
+        self._channel = channel or connect(target, credentials=credentials, options=options)
+        self._stub = reasoning_service_pb2_grpc.ReasoningServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The channel that the calls use."""
+        return self._channel
+
+    @property
+    def stub(self) -> "reasoning_service_pb2_grpc.ReasoningServiceAsyncStub":
+        """The generated stub on the channel, for all that gRPC can do; it sends `metadata` only if told to."""
+        return self._stub
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with every call: the token."""
+        return self._metadata
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,19 +148,3 @@ def text_request(text: str, *, system: str = "", model: str = "") -> completion_
 
 def _text_message(role: messages_pb2.Role.ValueType, text: str) -> messages_pb2.Message:
     return messages_pb2.Message(role=role, content=[messages_pb2.Part(text=text)])
-
-
-def _rich_status(error: grpc.aio.AioRpcError) -> Status:
-    status = Status()
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            status.ParseFromString(value)
-    return status
-
-
-def _detail(status: Status, kind: type[M]) -> M | None:
-    for packed in status.details:
-        detail = kind()
-        if packed.Unpack(detail):
-            return detail
-    return None

@@ -1,0 +1,134 @@
+"""Servers that ours is not: one of a later release, whose messages know more, and one with a fault."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+
+from reasoning_grpc.call_tracker import CallTracker
+from reasoning_grpc.callers import Callers
+from reasoning_grpc.convert import Caps
+from reasoning_grpc.interceptors import CallInterceptor
+from reasoning_grpc.server import SERVICE
+from reasoning_grpc.service import ReasoningService
+from reasoning_grpc.v1 import completion_pb2, events_pb2
+from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
+    ReasoningServiceServicer,
+    add_ReasoningServiceServicer_to_server,
+)
+
+if TYPE_CHECKING:  # it is declared in the stubs' types alone
+    from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceAsyncStub
+
+UNKNOWN_FINISH_REASON: Final[Any] = 99
+UNKNOWN_REASON: Final = "NEWER_REASON"
+_STATUS_METADATA: Final = "grpc-status-details-bin"
+
+
+def _unknown_field(number: int, data: bytes) -> bytes:
+    """A length-delimited field of this number, below 2048, as it stands on the wire; the data is below 128 bytes."""
+    tag = number << 3 | 2
+    return bytes((tag & 0x7F | 0x80, tag >> 7, len(data))) + data
+
+
+NEWER_EVENT: Final = _unknown_field(900, b"\x0a\x05newer")
+"""The field of an event, of a kind that today's clients do not know."""
+NEWER_FIELD: Final = _unknown_field(901, b"more")
+
+
+class NewerServer(ReasoningServiceServicer):
+    """Hands every call on to a server of today, and adds to its answers what a later release may add.
+
+    An event of an unknown kind after the first one, unknown fields in messages, an unknown finish reason, and an
+    unknown reason of errors.
+    """
+
+    def __init__(self, today: "ReasoningServiceAsyncStub") -> None:
+        self._today = today
+
+    async def Classify(self, request: Any, context: Any) -> Any:
+        return await self._today.Classify(request, metadata=_forwarded(context))
+
+    async def ListModels(self, request: Any, context: Any) -> Any:
+        return await self._today.ListModels(request, metadata=_forwarded(context))
+
+    async def Complete(self, request: Any, context: Any) -> Any:
+        try:
+            response = await self._today.Complete(request, metadata=_forwarded(context))
+        except grpc.aio.AioRpcError as error:
+            await _fail(context, error)
+        response.MergeFromString(NEWER_FIELD)
+        response.finish_reason = UNKNOWN_FINISH_REASON
+        return response
+
+    async def StreamComplete(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        added = 0
+        try:
+            async for event in self._today.StreamComplete(request, metadata=_forwarded(context)):
+                event.sequence += added
+                event.MergeFromString(NEWER_FIELD)
+                if event.HasField("completed"):
+                    event.completed.finish_reason = UNKNOWN_FINISH_REASON
+                yield event
+                if not added:
+                    added = 1
+                    yield _newer_event(event)
+        except grpc.aio.AioRpcError as error:
+            await _fail(context, error)
+
+
+class FaultyEngine:
+    """An engine that breaks, whatever it is asked."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise RuntimeError("a fault of the server")
+
+
+def add_faulty_service(engine: FaultyEngine) -> grpc.aio.Server:
+    """A server of the real service and interceptor, with an engine that breaks."""
+    interceptor = CallInterceptor(
+        service=SERVICE, callers=Callers(()), tracker=CallTracker(), max_request_bytes=1_000_000
+    )
+    server = grpc.aio.server(interceptors=[interceptor])
+    broken: Any = engine
+    add_ReasoningServiceServicer_to_server(ReasoningService(broken, Caps()), server)
+    return server
+
+
+def _newer_event(before: events_pb2.StreamCompleteResponse) -> events_pb2.StreamCompleteResponse:
+    event = events_pb2.StreamCompleteResponse(response_id=before.response_id, sequence=before.sequence + 1)
+    event.elapsed.CopyFrom(before.elapsed)
+    event.MergeFromString(NEWER_EVENT)
+    return event
+
+
+def _forwarded(context: Any) -> tuple[tuple[str, str | bytes], ...]:
+    """The caller's metadata, less what is the connection's own."""
+    own = ("user-agent", "grpc-", ":")
+    return tuple((key, value) for key, value in context.invocation_metadata() if not key.startswith(own))
+
+
+async def _fail(context: Any, error: grpc.aio.AioRpcError) -> NoReturn:
+    """The same error, for a reason that today's clients do not know."""
+    trailers = dict(error.trailing_metadata() or ())
+    status = Status.FromString(bytes(trailers[_STATUS_METADATA]))
+    for packed in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if packed.Unpack(info):
+            info.reason = UNKNOWN_REASON
+            packed.Pack(info)
+    status.details.append(_strange_detail())
+    trailers[_STATUS_METADATA] = status.SerializeToString()
+    await context.abort(error.code(), error.details(), tuple(trailers.items()))
+    raise AssertionError("an abort raises")
+
+
+def _strange_detail() -> AnyMessage:
+    """A detail of a type that today's clients do not know."""
+    return AnyMessage(
+        type_url="type.googleapis.com/reasoning_grpc.v1.Newer",
+        value=completion_pb2.EffectiveSetting(field="x").SerializeToString(),
+    )

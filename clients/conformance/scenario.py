@@ -1,0 +1,176 @@
+"""Reads the scenarios: what is called, what the upstream answers, and what must come of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+
+Json = Mapping[str, Any]
+T = TypeVar("T")
+
+SCENARIOS: Final = Path(__file__).parent / "scenarios"
+DEFAULT_TOKEN: Final = "conformance-token"
+UNARY: Final = " (Complete)"
+"""Ends the name of the twin that a streamed scenario has with `complete_too`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a runner does; the words are those of the plan."""
+
+    rpc: str
+    address: str = "server"
+    request: Json | None = None
+    request_base64: str | None = None
+    events: tuple[Json, ...] | None = None
+    """For `Fold`."""
+    token: str | None = DEFAULT_TOKEN
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 60
+    compression: str | None = None
+    cancel_after_events: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptedUpstream:
+    """A model of the server, with an upstream of its own that answers as told."""
+
+    entry: Json = field(default_factory=dict)
+    """Further keys of `[models.NAME]`."""
+    answers: tuple[Json, ...] = ()
+    """One for each request, in their order: a one-line script of the fake upstream, with its arguments."""
+    calls: int | None = None
+    """Requests that must have come; as many as there are answers, unless told."""
+    disconnects: int = 0
+    """Of them, how many the server must have given up."""
+    protocol: str = "openai"
+    """Of the fake upstream: litellm's prefix for it."""
+    proxied: bool = False
+    """Found through a LiteLLM proxy instead of the configuration."""
+    refuses: bool = False
+    """No upstream at all: its port refuses every connection."""
+
+    @property
+    def expected_calls(self) -> int:
+        """Requests that must have come."""
+        return len(self.answers) if self.calls is None else self.calls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What must come of a call; what is left out may be anything."""
+
+    events: tuple[Json, ...] | None = None
+    """Every event but heartbeats, in order, neighbouring deltas of a kind joined: {kind: fields}, or {} if unknown."""
+    unknown_events: int = 0
+    heartbeats: bool = False
+    """Whether there must be at least one; otherwise there may be none."""
+    response: Json | None = None
+    folded: Json | None = None
+    error: Json | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One call, the world around it, and what must come of it."""
+
+    name: str
+    title: str
+    call: Call
+    upstreams: Mapping[str, ScriptedUpstream] = field(default_factory=dict)
+    """By the name of the model; models of different scenarios have different names."""
+    expect: Expected = field(default_factory=Expected)
+    complete_too: bool = False
+    """Whether the same request, unary, must be answered with the fold of these events."""
+
+
+class BadScenario(ValueError):
+    """A scenario cannot be read; the message says which, and why."""
+
+
+def scenarios(folder: Path = SCENARIOS) -> list[Scenario]:
+    """All scenarios of a folder, in the order of its files, twins included. Raises BadScenario."""
+    found: list[Scenario] = []
+    for path in sorted(folder.glob("*.yaml")):
+        for raw in yaml.load(path.read_text("utf-8"), _Loader):
+            found += _with_twin(_scenario(raw))
+    names = [each.name for each in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise BadScenario(f"several scenarios are called {sorted(twice)}")
+    return found
+
+
+def _scenario(raw: Any) -> Scenario:
+    name = raw.get("name", "?") if isinstance(raw, dict) else "?"
+    try:
+        return _read(raw)
+    except (TypeError, KeyError, ValueError, AttributeError) as exc:
+        raise BadScenario(f"scenario {name}: {exc}") from exc
+
+
+def _read(raw: dict[str, Any]) -> Scenario:
+    upstreams = {
+        name: _made(ScriptedUpstream, {**told, "answers": tuple(told.get("answers", ()))})
+        for name, told in raw.pop("upstreams", {}).items()
+    }
+    call = dict(raw.pop("call"))
+    if "events" in call:
+        call["events"] = tuple(call["events"])
+    expect = dict(raw.pop("expect"))
+    if "events" in expect:
+        expect["events"] = tuple(expect["events"])
+    return _made(
+        Scenario, {**raw, "call": _made(Call, call), "upstreams": upstreams, "expect": _made(Expected, expect)}
+    )
+
+
+def _made(kind: type[T], values: dict[str, Any]) -> T:
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    if strange := values.keys() - known:
+        raise ValueError(f"{kind.__name__} has no {sorted(strange)}")
+    return kind(**values)
+
+
+def _with_twin(scenario: Scenario) -> Iterator[Scenario]:
+    """The scenario, and the same request by `Complete`, with models of its own, if that is wanted."""
+    yield scenario
+    if not scenario.complete_too:
+        return
+    request = (scenario.call.request or {}).get("request", {})
+    renamed = {name: f"{name}-unary" for name in scenario.upstreams}
+    yield replace(
+        scenario,
+        name=scenario.name + UNARY,
+        call=replace(scenario.call, rpc="Complete", request=_renamed(request, renamed)),
+        upstreams={
+            renamed[name]: replace(upstream, entry=_renamed(upstream.entry, renamed))
+            for name, upstream in scenario.upstreams.items()
+        },
+        expect=Expected(response=_renamed(scenario.expect.folded or {}, renamed), error=scenario.expect.error),
+        complete_too=False,
+    )
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """The value with every text that is one of these names replaced."""
+    if isinstance(value, dict):
+        return {key: _renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with `!repeat [text or list, times]`, for what is too long to write out."""
+
+
+def _repeat(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    if not isinstance(node, yaml.SequenceNode):
+        raise BadScenario("!repeat takes [text or list, times]")
+    repeated, times = loader.construct_sequence(node, deep=True)
+    return repeated * int(times)
+
+
+_Loader.add_constructor("!repeat", _repeat)

@@ -1,0 +1,168 @@
+package reasoninggrpc_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
+
+	reasoninggrpc "github.com/reasoning-grpc/reasoning-grpc/clients/go"
+	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
+)
+
+// The service config is that of every client.
+func TestServiceConfigIsTheCommonOne(t *testing.T) {
+	common, err := os.ReadFile("../service_config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if reasoninggrpc.ServiceConfig() != string(common) {
+		t.Error("service_config.json differs from clients/service_config.json: copy it")
+	}
+}
+
+// A target without a scheme is resolved by DNS, so that round_robin has addresses.
+func TestDNSIsTheDefault(t *testing.T) {
+	connection, err := reasoninggrpc.Dial("reasoning.internal:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+
+	if target := connection.CanonicalTarget(); target != "dns:///reasoning.internal:443" {
+		t.Errorf("the target is %s", target)
+	}
+}
+
+// Calls are spread over all addresses of a target.
+func TestRoundRobin(t *testing.T) {
+	first, second := &fakeService{}, &fakeService{}
+	addresses := manual.NewBuilderWithScheme("two")
+	addresses.InitialState(resolver.State{Endpoints: []resolver.Endpoint{
+		{Addresses: []resolver.Address{{Addr: serve(t, first)}}},
+		{Addresses: []resolver.Address{{Addr: serve(t, second)}}},
+	}})
+	client := dial(t, "two:///", grpc.WithResolvers(addresses))
+
+	// The second connection may come later than the first calls.
+	for deadline := time.Now().Add(time.Minute); len(first.calls()) == 0 || len(second.calls()) == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("one of the two servers was never called")
+		}
+		if _, err := complete(t, client); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is UNAVAILABLE is sent again, and not before the time that the server asks for.
+func TestRetryHonoursPushback(t *testing.T) {
+	const pushback = 400 * time.Millisecond // longer than the first backoff can be
+	service := &fakeService{answer: func(ctx context.Context, call int) (*reasoningv1.CompleteResponse, error) {
+		if call == 1 {
+			return nil, unavailable(ctx, "400")
+		}
+		return &reasoningv1.CompleteResponse{ResponseId: "second"}, nil
+	}}
+
+	response, err := complete(t, dial(t, serve(t, service)))
+
+	if err != nil || response.GetResponseId() != "second" {
+		t.Fatalf("got %v, %v", response, err)
+	}
+	calls := service.calls()
+	if waited := calls[1].Sub(calls[0]); waited < pushback {
+		t.Errorf("the second attempt came after %s", waited)
+	}
+}
+
+// Nothing is sent again where the server says that it is of no use.
+func TestNegativePushbackEndsRetries(t *testing.T) {
+	service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
+		return nil, unavailable(ctx, "-1")
+	}}
+
+	_, err := complete(t, dial(t, serve(t, service)))
+
+	if code := status.Code(err); code != codes.Unavailable {
+		t.Errorf("the code is %s", code)
+	}
+	if calls := len(service.calls()); calls != 1 {
+		t.Errorf("%d attempts", calls)
+	}
+}
+
+// After the last attempt the error is the server's own, whatever gRPC writes around it.
+func TestAttemptsAreBounded(t *testing.T) {
+	service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
+		return nil, unavailable(ctx, "1")
+	}}
+
+	_, err := complete(t, dial(t, serve(t, service)))
+
+	if calls := len(service.calls()); calls != 4 {
+		t.Errorf("%d attempts", calls)
+	}
+	if message := reasoninggrpc.ErrorDetails(err).Message; message != "The server is full." {
+		t.Errorf("the message is %q", message)
+	}
+}
+
+// A call is not sent again once its answer has begun.
+func TestNoRetryAfterHeaders(t *testing.T) {
+	service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
+		if err := grpc.SendHeader(ctx, nil); err != nil {
+			return nil, err
+		}
+		return nil, unavailable(ctx, "1")
+	}}
+
+	if _, err := complete(t, dial(t, serve(t, service))); status.Code(err) != codes.Unavailable {
+		t.Errorf("the error is %v", err)
+	}
+	if calls := len(service.calls()); calls != 1 {
+		t.Errorf("%d attempts", calls)
+	}
+}
+
+// Answers may be larger than gRPC's default of 4 MB.
+func TestLargeAnswers(t *testing.T) {
+	const size = 5 << 20
+	service := &fakeService{answer: func(context.Context, int) (*reasoningv1.CompleteResponse, error) {
+		return &reasoningv1.CompleteResponse{ResponseId: strings.Repeat("x", size)}, nil
+	}}
+
+	response, err := complete(t, dial(t, serve(t, service)))
+
+	if err != nil || len(response.GetResponseId()) != size {
+		t.Errorf("got %d bytes, %v", len(response.GetResponseId()), err)
+	}
+}
+
+// The caller's own options override the defaults.
+func TestOwnOptionsWin(t *testing.T) {
+	service := &fakeService{answer: func(context.Context, int) (*reasoningv1.CompleteResponse, error) {
+		return &reasoningv1.CompleteResponse{ResponseId: "more than a byte"}, nil
+	}}
+	small := grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1))
+
+	if _, err := complete(t, dial(t, serve(t, service), small)); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func unavailable(ctx context.Context, pushback string) error {
+	if err := grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", pushback)); err != nil {
+		return err
+	}
+	return status.Error(codes.Unavailable, "The server is full.")
+}

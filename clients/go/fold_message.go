@@ -1,0 +1,147 @@
+package reasoninggrpc
+
+import (
+	"strings"
+
+	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
+)
+
+type partKind int
+
+const (
+	textPart partKind = iota
+	refusalPart
+	reasoningPart
+	redactedPart
+	toolCallPart
+)
+
+// openPart is a part of the answer to which pieces may still be added.
+type openPart struct {
+	kind      partKind
+	text      strings.Builder
+	redacted  []byte
+	callID    string
+	name      string
+	signature string
+}
+
+// messageParts joins the pieces of the answer to its parts, in the order in which
+// these began.
+type messageParts struct {
+	parts []*openPart
+	calls map[string]*openPart
+}
+
+func (p *messageParts) add(event *reasoningv1.StreamCompleteResponse) {
+	switch kind := event.GetEvent().(type) {
+	case *reasoningv1.StreamCompleteResponse_ContentDelta:
+		p.addContent(kind.ContentDelta)
+	case *reasoningv1.StreamCompleteResponse_ReasoningDelta:
+		p.addReasoning(kind.ReasoningDelta)
+	case *reasoningv1.StreamCompleteResponse_ToolCallDelta:
+		p.addToolCall(kind.ToolCallDelta)
+	}
+}
+
+func (p *messageParts) addContent(delta *reasoningv1.ContentDelta) {
+	switch {
+	case delta.GetText() != "" && delta.GetRefusal():
+		p.last(refusalPart).append(delta.GetText(), delta.GetSignature())
+	case delta.GetText() != "":
+		p.last(textPart).append(delta.GetText(), delta.GetSignature())
+	case delta.GetSignature() != "":
+		p.lastText().append("", delta.GetSignature())
+	}
+}
+
+func (p *messageParts) addReasoning(delta *reasoningv1.ReasoningDelta) {
+	if redacted := delta.GetRedacted(); len(redacted) > 0 {
+		part := p.begin(redactedPart)
+		part.redacted, part.signature = redacted, delta.GetSignature()
+		return
+	}
+	p.last(reasoningPart).append(delta.GetText(), delta.GetSignature())
+}
+
+func (p *messageParts) addToolCall(delta *reasoningv1.ToolCallDelta) {
+	part, begun := p.calls[delta.GetCallId()]
+	if !begun {
+		part = p.begin(toolCallPart)
+		part.callID = delta.GetCallId()
+		if p.calls == nil {
+			p.calls = map[string]*openPart{}
+		}
+		p.calls[part.callID] = part
+	}
+	if part.name == "" {
+		part.name = delta.GetName()
+	}
+	part.append(delta.GetArguments(), delta.GetSignature())
+}
+
+// last is the part that a piece of this kind adds to: the last one, if it is of
+// the kind and unsigned, else a new one.
+func (p *messageParts) last(kind partKind) *openPart {
+	if len(p.parts) > 0 {
+		if part := p.parts[len(p.parts)-1]; part.kind == kind && part.signature == "" {
+			return part
+		}
+	}
+	return p.begin(kind)
+}
+
+// lastText is the last part of text, wherever it stands; a new one if there is none.
+func (p *messageParts) lastText() *openPart {
+	for i := len(p.parts) - 1; i >= 0; i-- {
+		if p.parts[i].kind == textPart {
+			return p.parts[i]
+		}
+	}
+	return p.begin(textPart)
+}
+
+func (p *messageParts) begin(kind partKind) *openPart {
+	part := &openPart{kind: kind}
+	p.parts = append(p.parts, part)
+	return part
+}
+
+func (p *messageParts) message() *reasoningv1.Message {
+	message := &reasoningv1.Message{Role: reasoningv1.Role_ROLE_ASSISTANT}
+	for _, part := range p.parts {
+		message.Content = append(message.Content, part.part())
+	}
+	return message
+}
+
+func (p *openPart) append(text, signature string) {
+	p.text.WriteString(text)
+	if signature != "" {
+		p.signature = signature
+	}
+}
+
+func (p *openPart) part() *reasoningv1.Part {
+	part := &reasoningv1.Part{Signature: p.signature}
+	text := p.text.String()
+	switch p.kind {
+	case textPart:
+		part.Content = &reasoningv1.Part_Text{Text: text}
+	case refusalPart:
+		part.Content = &reasoningv1.Part_Refusal{Refusal: text}
+	case reasoningPart:
+		part.Content = &reasoningv1.Part_Reasoning{
+			Reasoning: &reasoningv1.Reasoning{Form: &reasoningv1.Reasoning_Text{Text: text}},
+		}
+	case redactedPart:
+		part.Content = &reasoningv1.Part_Reasoning{
+			Reasoning: &reasoningv1.Reasoning{Form: &reasoningv1.Reasoning_Redacted{Redacted: p.redacted}},
+		}
+	case toolCallPart:
+		part.Content = &reasoningv1.Part_ToolCall{
+			ToolCall: &reasoningv1.ToolCall{Id: p.callID, Name: p.name, Arguments: text},
+		}
+	}
+	return part
+}

@@ -1,0 +1,259 @@
+package reasoninggrpc_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	reasoninggrpc "github.com/reasoning-grpc/reasoning-grpc/clients/go"
+	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
+)
+
+// Each kind of piece is joined as the contract of the clients says; events and answer are in protobuf's text format.
+func TestFoldMessage(t *testing.T) {
+	for name, test := range map[string]struct {
+		events  []string
+		content string
+	}{
+		"nothing": {},
+		"text in pieces": {
+			events:  []string{`content_delta { text: "Hel" }`, `heartbeat {}`, `content_delta { text: "lo" }`},
+			content: `content { text: "Hello" }`,
+		},
+		"a refusal after text": {
+			events:  []string{`content_delta { text: "I" }`, `content_delta { text: "No" refusal: true }`, `content_delta { text: "." refusal: true }`},
+			content: `content { text: "I" } content { refusal: "No." }`,
+		},
+		"text after signed text": {
+			events:  []string{`content_delta { text: "a" signature: "s" }`, `content_delta { text: "b" }`},
+			content: `content { text: "a" signature: "s" } content { text: "b" }`,
+		},
+		"text signed later, after a tool call": {
+			events: []string{
+				`content_delta { text: "a" }`, `tool_call_delta { call_id: "1" name: "f" }`, `content_delta { signature: "s" }`,
+			},
+			content: `content { text: "a" signature: "s" } content { tool_call { id: "1" name: "f" } }`,
+		},
+		"a signature without text": {
+			events:  []string{`content_delta {}`, `content_delta { signature: "s" }`},
+			content: `content { text: "" signature: "s" }`,
+		},
+		"reasoning, signed at its end": {
+			events: []string{
+				`reasoning_delta { text: "th" }`, `reasoning_delta { text: "ink" signature: "s" }`, `reasoning_delta { text: "on" }`,
+			},
+			content: `content { reasoning { text: "think" } signature: "s" } content { reasoning { text: "on" } }`,
+		},
+		"reasoning withheld": {
+			events: []string{
+				`reasoning_delta { text: "a" }`, `reasoning_delta { redacted: "x" signature: "s" }`,
+				`reasoning_delta { redacted: "y" }`, `reasoning_delta { text: "b" }`,
+			},
+			content: `content { reasoning { text: "a" } } content { reasoning { redacted: "x" } signature: "s" }
+				content { reasoning { redacted: "y" } } content { reasoning { text: "b" } }`,
+		},
+		"tool calls side by side": {
+			events: []string{
+				`tool_call_delta { call_id: "1" name: "f" arguments: "{" }`, `tool_call_delta { call_id: "2" index: 1 }`,
+				`tool_call_delta { call_id: "1" name: "ignored" arguments: "}" signature: "s" }`,
+				`tool_call_delta { call_id: "2" index: 1 name: "g" arguments: "[]" }`,
+			},
+			content: `content { tool_call { id: "1" name: "f" arguments: "{}" } signature: "s" }
+				content { tool_call { id: "2" name: "g" arguments: "[]" } }`,
+		},
+		"what is said in steps": {
+			events: []string{`step_started {}`, `step: 1 content_delta { text: "a" }`, `step: 1 reasoning_delta { text: "b" }`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			events := append(append([]string{`started {}`}, test.events...), `completed {}`)
+
+			response, err := reasoninggrpc.Fold(played(t, events))
+
+			if err != nil {
+				t.Fatal(err)
+			}
+			expected := &reasoningv1.Message{}
+			read(t, `role: ROLE_ASSISTANT `+test.content, expected)
+			if !proto.Equal(response.GetMessage(), expected) {
+				t.Errorf("got %v", response.GetMessage())
+			}
+		})
+	}
+}
+
+// What stands in the events at the stream's ends, and in the steps, is where Complete has it.
+func TestFoldAnswer(t *testing.T) {
+	response, err := reasoninggrpc.Fold(played(t, []string{
+		`response_id: "r" started { route { route: "reasoning" } model: "asked" trace_id: "t" effective_settings { field: "f" } }`,
+		`response_id: "r" step: 1 step_started { max_steps: 2 }`,
+		`response_id: "r" step: 1 step_planned {
+			thought: "Look." next_action: NEXT_ACTION_USE_TOOLS tool_calls { call_id: "a" } tool_calls { call_id: "b" } tool_calls { call_id: "c" }
+		}`,
+		`response_id: "r" step: 1 tool_finished { execution { call_id: "b" result: "2" } }`,
+		`response_id: "r" step: 1 tool_finished { execution { call_id: "other" } }`,
+		`response_id: "r" step: 1 tool_finished { execution { call_id: "a" result: "1" } }`,
+		`response_id: "r" step: 1 step_finished { outcome: STEP_OUTCOME_DONE usage { total_tokens: 3 } }`,
+		`response_id: "r" step: 2 step_started { max_steps: 2 }`,
+		`response_id: "r" step: 2 step_finished { outcome: STEP_OUTCOME_INVALID_PLAN }`,
+		`response_id: "r" reasoning_finished { end: REASONING_END_STEP_FAILED steps: 2 }`,
+		`response_id: "r" content_delta { text: "42" }`,
+		`response_id: "r" completed {
+			finish_reason: FINISH_REASON_STOP provider_finish_reason: "stop" model: "answered" usage { total_tokens: 9 }
+			cost { total_nano_usd: 5 } timings { total { seconds: 1 } } attempts { call: 1 }
+		}`,
+	}))
+
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected := &reasoningv1.CompleteResponse{}
+	read(t, `
+		response_id: "r" trace_id: "t" route { route: "reasoning" } model: "answered"
+		message { role: ROLE_ASSISTANT content { text: "42" } }
+		steps {
+			number: 1 thought: "Look." next_action: NEXT_ACTION_USE_TOOLS outcome: STEP_OUTCOME_DONE usage { total_tokens: 3 }
+			tool_executions { call_id: "a" result: "1" } tool_executions { call_id: "b" result: "2" }
+		}
+		steps { number: 2 outcome: STEP_OUTCOME_INVALID_PLAN }
+		reasoning_finished { end: REASONING_END_STEP_FAILED steps: 2 }
+		finish_reason: FINISH_REASON_STOP provider_finish_reason: "stop" usage { total_tokens: 9 }
+		cost { total_nano_usd: 5 } timings { total { seconds: 1 } } attempts { call: 1 } effective_settings { field: "f" }
+	`, expected)
+	if !proto.Equal(response, expected) {
+		t.Errorf("got %v", response)
+	}
+}
+
+// An event of a kind that this client does not know changes nothing.
+func TestFoldUnknownKind(t *testing.T) {
+	events := played(t, []string{`started {}`, `content_delta { text: "a" }`, `response_id: ""`, `completed {}`})
+	future := protowire.AppendTag(nil, 1000, protowire.BytesType)
+	events.events[2].ProtoReflect().SetUnknown(protowire.AppendBytes(future, nil))
+
+	response, err := reasoninggrpc.Fold(events)
+
+	if err != nil || len(response.GetMessage().GetContent()) != 1 {
+		t.Errorf("got %v, %v", response, err)
+	}
+}
+
+// What has no beginning or no end is no answer.
+func TestFoldIncomplete(t *testing.T) {
+	for name, events := range map[string][]string{
+		"nothing":           nil,
+		"without started":   {`content_delta { text: "a" }`, `completed {}`},
+		"without completed": {`started {}`, `content_delta { text: "a" }`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if response, err := reasoninggrpc.Fold(played(t, events)); !errors.Is(err, reasoninggrpc.ErrIncomplete) {
+				t.Errorf("got %v, %v", response, err)
+			}
+		})
+	}
+}
+
+// The error of a stream is returned as it is.
+func TestFoldFailedStream(t *testing.T) {
+	events := played(t, []string{`started {}`, `content_delta { text: "a" }`})
+	events.end = status.Error(codes.Unavailable, "The upstream fell silent.")
+
+	if _, err := reasoninggrpc.Fold(events); !errors.Is(err, events.end) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// The stream of the generated stub is folded as it is.
+func TestFoldStub(t *testing.T) {
+	client := dial(t, serve(t, streamService{events: played(t, []string{`started {}`, `content_delta { text: "a" }`, `completed {}`}).events}))
+	stream, err := client.StreamComplete(t.Context(), &reasoningv1.StreamCompleteRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	response, err := reasoninggrpc.Fold(stream)
+
+	if err != nil || response.GetMessage().GetContent()[0].GetText() != "a" {
+		t.Errorf("got %v, %v", response, err)
+	}
+}
+
+// A stream ends with its context.
+func TestCancelStream(t *testing.T) {
+	client := dial(t, serve(t, streamService{events: played(t, []string{`started {}`}).events, endless: true}))
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := client.StreamComplete(ctx, &reasoningv1.StreamCompleteRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+
+	cancel()
+
+	if _, err := reasoninggrpc.Fold(stream); reasoninggrpc.ErrorDetails(err).Code != codes.Canceled {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// streamService sends these events, and then, if it is endless, waits for the caller to leave.
+type streamService struct {
+	reasoningv1.UnimplementedReasoningServiceServer
+	events  []*reasoningv1.StreamCompleteResponse
+	endless bool
+}
+
+func (s streamService) StreamComplete(
+	_ *reasoningv1.StreamCompleteRequest, stream reasoningv1.ReasoningService_StreamCompleteServer,
+) error {
+	for _, event := range s.events {
+		if err := stream.Send(event); err != nil {
+			return err
+		}
+	}
+	if s.endless {
+		<-stream.Context().Done()
+	}
+	return nil
+}
+
+// playedEvents is a stream that was recorded.
+type playedEvents struct {
+	events []*reasoningv1.StreamCompleteResponse
+	end    error
+}
+
+func played(t *testing.T, texts []string) *playedEvents {
+	t.Helper()
+	played := &playedEvents{end: io.EOF}
+	for _, text := range texts {
+		event := &reasoningv1.StreamCompleteResponse{}
+		read(t, text, event)
+		played.events = append(played.events, event)
+	}
+	return played
+}
+
+func (p *playedEvents) Recv() (*reasoningv1.StreamCompleteResponse, error) {
+	if len(p.events) == 0 {
+		return nil, p.end
+	}
+	event := p.events[0]
+	p.events = p.events[1:]
+	return event, nil
+}
+
+func read(t *testing.T, text string, message proto.Message) {
+	t.Helper()
+	if err := prototext.Unmarshal([]byte(text), message); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,15 @@
+module github.com/reasoning-grpc/reasoning-grpc/clients/go
+
+go 1.26.0
+
+require (
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // the details of errors
+	google.golang.org/grpc v1.85.0 // the calls
+	google.golang.org/protobuf v1.36.12 // the messages
+)
+
+require (
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
+)

@@ -1,0 +1,30 @@
+"""The typed async client: stubs only, nothing of the server.
+
+async with ReasoningClient("127.0.0.1:50051") as client:
+    answer = await client.complete(text_request("What is gRPC?"))
+    async for event in client.stream(text_request("And HTTP/2?")):
+        print(event.content_delta.text, end="")
+
+connection.py   `connect`: a channel with retries, keepalive and a token
+failure.py      `CallFailed`: what a status says
+folding.py      `Folder`, `fold`: the answer that a stream told
+client.py       `ReasoningClient`: the four calls
+"""
+
+from reasoning_grpc.client.client import ReasoningClient, text_request
+from reasoning_grpc.client.connection import CHANNEL_OPTIONS, SERVICE_CONFIG, connect
+from reasoning_grpc.client.failure import CallFailed, FieldViolation
+from reasoning_grpc.client.folding import Folder, IncompleteStream, fold
+
+__all__ = [
+    "CHANNEL_OPTIONS",
+    "SERVICE_CONFIG",
+    "CallFailed",
+    "FieldViolation",
+    "Folder",
+    "IncompleteStream",
+    "ReasoningClient",
+    "connect",
+    "fold",
+    "text_request",
+]

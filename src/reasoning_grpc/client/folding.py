@@ -1,0 +1,199 @@
+"""`Folder` and `fold`: the answer that a stream told.
+
+`Complete` answers what `StreamComplete` would have sent, folded; this is that fold, for a caller that streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from dataclasses import dataclass, field
+
+from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2
+
+
+class IncompleteStream(ValueError):
+    """The events lack `started` or `completed`, so they do not tell a whole answer."""
+
+
+async def fold(
+    events: AsyncIterable[events_pb2.StreamCompleteResponse] | Iterable[events_pb2.StreamCompleteResponse],
+) -> completion_pb2.CompleteResponse:
+    """The whole answer that these events tell. Raises IncompleteStream."""
+    folder = Folder()
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            folder.add(event)
+    else:
+        for event in events:
+            folder.add(event)
+    return folder.response()
+
+
+class Folder:
+    """Folds a stream event by event, for a caller that shows them as they come."""
+
+    def __init__(self) -> None:
+        self._started: events_pb2.Started | None = None
+        self._completed: events_pb2.Completed | None = None
+        self._finished: agent_pb2.ReasoningFinished | None = None
+        self._response_id = ""
+        self._steps = _Steps()
+        self._answer = _Answer()
+
+    def add(self, event: events_pb2.StreamCompleteResponse) -> None:
+        """Takes the next event; kinds that it does not know change nothing."""
+        self._response_id = event.response_id
+        match event.WhichOneof("event"):
+            case "started":
+                self._started = event.started
+            case "completed":
+                self._completed = event.completed
+            case "reasoning_finished":
+                self._finished = event.reasoning_finished
+            case kind if event.step:
+                self._steps.add(kind, event)
+            case kind:
+                self._answer.add(kind, event)
+
+    def message(self) -> messages_pb2.Message:
+        """The answer so far."""
+        message = messages_pb2.Message(role=messages_pb2.ROLE_ASSISTANT)
+        message.content.extend(self._answer.parts())
+        return message
+
+    def response(self) -> completion_pb2.CompleteResponse:
+        """The whole answer. Raises IncompleteStream before `completed`."""
+        if self._started is None or self._completed is None:
+            raise IncompleteStream("a stream without `started` or `completed` is no whole answer")
+        completed = self._completed
+        return completion_pb2.CompleteResponse(
+            response_id=self._response_id,
+            trace_id=self._started.trace_id,
+            route=self._started.route if self._started.HasField("route") else None,
+            model=completed.model,
+            message=self.message(),
+            steps=self._steps.steps,
+            reasoning_finished=self._finished,
+            finish_reason=completed.finish_reason,
+            provider_finish_reason=completed.provider_finish_reason,
+            usage=completed.usage if completed.HasField("usage") else None,
+            cost=completed.cost if completed.HasField("cost") else None,
+            timings=completed.timings if completed.HasField("timings") else None,
+            attempts=completed.attempts,
+            effective_settings=self._started.effective_settings,
+        )
+
+
+class _Steps:
+    """The steps of the agent that have ended."""
+
+    def __init__(self) -> None:
+        self.steps: list[agent_pb2.Step] = []
+        self._step = agent_pb2.Step()
+        self._planned: list[str] = []
+        self._executions: dict[str, agent_pb2.ToolExecution] = {}
+
+    def add(self, kind: str | None, event: events_pb2.StreamCompleteResponse) -> None:
+        match kind:
+            case "step_started":
+                self._step = agent_pb2.Step(number=event.step)
+                self._planned, self._executions = [], {}
+            case "step_planned":
+                plan = event.step_planned
+                self._step.thought, self._step.next_action = plan.thought, plan.next_action
+                self._planned = [call.call_id for call in plan.tool_calls]
+            case "tool_finished":
+                execution = event.tool_finished.execution
+                self._executions[execution.call_id] = execution
+            case "step_finished":
+                self._end(event.step_finished)
+
+    def _end(self, finished: events_pb2.StepFinished) -> None:
+        done = (self._executions.get(call_id) for call_id in self._planned)
+        self._step.tool_executions.extend(execution for execution in done if execution is not None)
+        self._step.outcome = finished.outcome
+        if finished.HasField("usage"):
+            self._step.usage.CopyFrom(finished.usage)
+        self.steps.append(self._step)
+
+
+class _Answer:
+    """The parts of the answer, in the order in which they began."""
+
+    def __init__(self) -> None:
+        self._parts: list[_OpenPart] = []
+        self._calls: dict[str, _OpenPart] = {}
+
+    def add(self, kind: str | None, event: events_pb2.StreamCompleteResponse) -> None:
+        match kind:
+            case "content_delta":
+                self._add_content(event.content_delta)
+            case "reasoning_delta":
+                self._add_reasoning(event.reasoning_delta)
+            case "tool_call_delta":
+                self._add_tool_call(event.tool_call_delta)
+
+    def parts(self) -> list[messages_pb2.Part]:
+        return [part.proto() for part in self._parts]
+
+    def _add_content(self, delta: events_pb2.ContentDelta) -> None:
+        if delta.text:
+            self._growing("refusal" if delta.refusal else "text").add(delta.text, delta.signature)
+        elif delta.signature:
+            texts = [part for part in self._parts if part.kind == "text"]
+            (texts[-1] if texts else self._begun("text")).signature = delta.signature
+
+    def _add_reasoning(self, delta: events_pb2.ReasoningDelta) -> None:
+        if delta.redacted:
+            part = self._begun("redacted")
+            part.redacted, part.signature = delta.redacted, delta.signature
+        else:
+            self._growing("reasoning").add(delta.text, delta.signature)
+
+    def _add_tool_call(self, delta: events_pb2.ToolCallDelta) -> None:
+        part = self._calls.get(delta.call_id)
+        if part is None:
+            part = self._calls[delta.call_id] = self._begun("tool_call")
+        part.add(delta.arguments, delta.signature)
+        part.call_id, part.name = delta.call_id, part.name or delta.name
+
+    def _growing(self, kind: str) -> _OpenPart:
+        """The last part, if it is of this kind and not signed yet; else a new one."""
+        last = self._parts[-1] if self._parts else None
+        return last if last and last.kind == kind and not last.signature else self._begun(kind)
+
+    def _begun(self, kind: str) -> _OpenPart:
+        part = _OpenPart(kind)
+        self._parts.append(part)
+        return part
+
+
+@dataclass(slots=True)
+class _OpenPart:
+    """A part that may still grow."""
+
+    kind: str
+    texts: list[str] = field(default_factory=list)
+    signature: str = ""
+    redacted: bytes = b""
+    call_id: str = ""
+    name: str = ""
+
+    def add(self, text: str, signature: str) -> None:
+        self.texts.append(text)
+        self.signature = signature or self.signature
+
+    def proto(self) -> messages_pb2.Part:
+        text = "".join(self.texts)
+        match self.kind:
+            case "text":
+                return messages_pb2.Part(text=text, signature=self.signature)
+            case "refusal":
+                return messages_pb2.Part(refusal=text, signature=self.signature)
+            case "reasoning":
+                return messages_pb2.Part(reasoning=messages_pb2.Reasoning(text=text), signature=self.signature)
+            case "redacted":
+                reasoning = messages_pb2.Reasoning(redacted=self.redacted)
+                return messages_pb2.Part(reasoning=reasoning, signature=self.signature)
+        call = messages_pb2.ToolCall(id=self.call_id, name=self.name, arguments=text)
+        return messages_pb2.Part(tool_call=call, signature=self.signature)
