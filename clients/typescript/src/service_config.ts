@@ -19,5 +19,4 @@ export const defaultServiceConfig = {
       },
     },
   ],
-  retryThrottling: { maxTokens: 10, tokenRatio: 0.1 },
 } as const;
