@@ -1,0 +1,169 @@
+// The runner of the conformance suite: makes the calls of a plan and writes down what this client saw.
+// clients/conformance/README.md has the contract.
+import { readFileSync, writeFileSync } from "node:fs";
+import { type DescMessage, type JsonValue, type MessageShape, fromJson, toJson } from "@bufbuild/protobuf";
+import { compressionAlgorithms } from "@grpc/grpc-js";
+import {
+  CallFailed,
+  type CallOptions,
+  CompleteResponseSchema,
+  InterruptionSchema,
+  ReasoningService,
+  RouteDecisionSchema,
+  type StreamCompleteResponse,
+  StreamCompleteResponseSchema,
+  connect,
+  fold,
+} from "@reasoning-grpc/client";
+
+interface Plan {
+  addresses: Record<string, string>;
+  certificate_authority: string;
+  scenarios: Scenario[];
+}
+
+interface Scenario {
+  name: string;
+  address: string;
+  rpc: string;
+  request?: JsonValue;
+  request_base64?: string;
+  token?: string;
+  metadata?: Record<string, string>;
+  timeout_seconds: number;
+  compression?: "gzip";
+  cancel_after_events?: number;
+  events?: JsonValue[];
+}
+
+interface Outcome {
+  response?: JsonValue;
+  events?: JsonValue[];
+  unknown_events?: number;
+  folded?: JsonValue;
+  error?: JsonValue;
+  failure?: string;
+}
+
+async function outcome(plan: Plan, scenario: Scenario): Promise<Outcome> {
+  try {
+    return scenario.rpc === "Fold" ? folded(scenario.events ?? []) : await called(plan, scenario);
+  } catch (error) {
+    return { failure: String(error) };
+  }
+}
+
+function folded(events: JsonValue[]): Outcome {
+  const whole = fold(events.map((event) => fromJson(StreamCompleteResponseSchema, event)));
+  return { folded: toJson(CompleteResponseSchema, whole) };
+}
+
+async function called(plan: Plan, scenario: Scenario): Promise<Outcome> {
+  const client = connect(plan.addresses[scenario.address] ?? "", {
+    token: scenario.token,
+    tls: scenario.address === "tls" && { ca: readFileSync(plan.certificate_authority) },
+    grpcOptions: {
+      ...(scenario.compression === "gzip" && { "grpc.default_compression_algorithm": compressionAlgorithms.gzip }),
+      // Sends the bytes of the plan in place of the message.
+      callInvocationTransformer: (call) => ({
+        ...call,
+        methodDefinition: serialization(scenario, call.methodDefinition),
+      }),
+    },
+  });
+  const { complete, classify, listModels, streamComplete } = client;
+  const { method } = ReasoningService;
+  try {
+    switch (scenario.rpc) {
+      case "Complete":
+        return await unary(scenario, method.complete, complete);
+      case "Classify":
+        return await unary(scenario, method.classify, classify);
+      case "ListModels":
+        return await unary(scenario, method.listModels, listModels);
+      case "StreamComplete":
+        return await streamed(scenario, streamComplete);
+      default:
+        return { failure: `unknown rpc ${scenario.rpc}` };
+    }
+  } finally {
+    client.close();
+  }
+}
+
+function serialization<D extends { requestSerialize: (request: never) => Buffer }>(
+  scenario: Scenario,
+  definition: D,
+): D {
+  const { request_base64: encoded } = scenario;
+  return encoded === undefined ? definition : { ...definition, requestSerialize: () => Buffer.from(encoded, "base64") };
+}
+
+async function unary<I extends DescMessage, O extends DescMessage>(
+  scenario: Scenario,
+  { input, output }: { input: I; output: O },
+  call: (request: MessageShape<I>, options: CallOptions) => Promise<MessageShape<O>>,
+): Promise<Outcome> {
+  const abort = new AbortController();
+  const request = fromJson(input, scenario.request ?? {});
+  try {
+    const response = call(request, callOptions(scenario, abort.signal));
+    if (scenario.cancel_after_events === 0) abort.abort();
+    return { response: toJson(output, await response) };
+  } catch (error) {
+    return { error: errorJson(error) };
+  }
+}
+
+async function streamed(scenario: Scenario, call: ReturnType<typeof connect>["streamComplete"]): Promise<Outcome> {
+  const abort = new AbortController();
+  const request = fromJson(ReasoningService.method.streamComplete.input, scenario.request ?? {});
+  const events: StreamCompleteResponse[] = [];
+  const seen = () => ({
+    events: events.map((event) => toJson(StreamCompleteResponseSchema, event)),
+    unknown_events: events.filter(({ event }) => event.case === undefined).length,
+  });
+  try {
+    const stream = call(request, callOptions(scenario, abort.signal));
+    let next = stream.next();
+    for (;;) {
+      if (scenario.cancel_after_events === events.length) abort.abort();
+      const { done, value } = await next;
+      if (done) break;
+      events.push(value);
+      next = stream.next();
+    }
+    return { ...seen(), folded: toJson(CompleteResponseSchema, fold(events)) };
+  } catch (error) {
+    return { ...seen(), error: errorJson(error) };
+  }
+}
+
+function callOptions({ metadata, timeout_seconds }: Scenario, signal: AbortSignal): CallOptions {
+  return { metadata, timeoutSeconds: timeout_seconds, signal };
+}
+
+function errorJson(error: unknown): JsonValue {
+  if (!(error instanceof CallFailed)) throw error;
+  return {
+    code: error.codeName,
+    message: error.statusMessage,
+    reason: error.reason,
+    domain: error.domain,
+    metadata: { ...error.metadata },
+    request_id: error.requestId,
+    retry_after_seconds: error.retryAfterSeconds ?? null,
+    violations: error.violations.map((violation) => ({ ...violation })),
+    interruption: error.interruption ? toJson(InterruptionSchema, error.interruption) : null,
+    route: error.route ? toJson(RouteDecisionSchema, error.route) : null,
+  };
+}
+
+const [planPath, resultsPath] = process.argv.slice(2);
+if (!planPath || !resultsPath) throw new Error("usage: runner PLAN RESULTS");
+const plan = JSON.parse(readFileSync(planPath, "utf8")) as Plan;
+const results: JsonValue[] = [];
+for (const scenario of plan.scenarios) {
+  results.push({ name: scenario.name, ...(await outcome(plan, scenario)) } as JsonValue);
+}
+writeFileSync(resultsPath, JSON.stringify({ client: "typescript", results }, undefined, 2) + "\n");

@@ -1,0 +1,103 @@
+// Asks a question, lets the server's agent reason about it, and prints what happens as it happens.
+//
+//   node build/examples/ask.js [--address HOST:PORT] "What is 23 times 19?"
+//
+// REASONING_TARGET and REASONING_TOKEN give the address and the token, as for `reasoning-grpc ask`.
+import { parseArgs } from "node:util";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import {
+  CallFailed,
+  type Completed,
+  FinishReason,
+  type ReasoningFinished,
+  ReasoningEnd,
+  RoutingMode,
+  type StreamCompleteResponse,
+  type ToolExecution,
+  ToolStatus,
+  UsageSource,
+  connect,
+  textRequest,
+} from "@reasoning-grpc/client";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { address: { type: "string", default: process.env["REASONING_TARGET"] || "127.0.0.1:50051" } },
+});
+const question = positionals.join(" ");
+if (!question) {
+  console.error("usage: ask [--address HOST:PORT] QUESTION");
+  process.exit(2);
+}
+
+const client = connect(values.address ?? "", { token: process.env["REASONING_TOKEN"] });
+const interrupted = new AbortController();
+process.once("SIGINT", () => interrupted.abort());
+try {
+  const request = {
+    ...textRequest(question),
+    routing: { mode: RoutingMode.REASONING },
+    include: { thoughts: true, toolResults: true },
+  };
+  for await (const event of client.streamComplete({ request }, { signal: interrupted.signal })) show(event);
+} catch (error) {
+  if (!(error instanceof CallFailed)) throw error;
+  console.error(`\n${error.reason || error.codeName}: ${error.statusMessage}`);
+  for (const { field, description } of error.violations) console.error(`  ${field}: ${description}`);
+  process.exitCode = 1;
+} finally {
+  client.close();
+}
+
+/** Prints one event: the answer to standard output, all else to standard error. Kinds it does not know it passes over. */
+function show({ step, event }: StreamCompleteResponse): void {
+  switch (event.case) {
+    case "started":
+      console.error(`route: ${event.value.route?.route}, model: ${event.value.model}`);
+      break;
+    case "stepStarted":
+      console.error(`step ${step} of ${event.value.maxSteps}`);
+      break;
+    case "stepPlanned":
+      if (event.value.thought) console.error(`  ${event.value.thought.trim()}`);
+      break;
+    case "toolStarted":
+      console.error(`  ${event.value.name} ${event.value.arguments}`);
+      break;
+    case "toolFinished":
+      if (event.value.execution) console.error(`  ${toolLine(event.value.execution)}`);
+      break;
+    case "reasoningFinished":
+      console.error(thoughtLine(event.value));
+      break;
+    case "contentDelta":
+      process.stdout.write(event.value.text);
+      break;
+    case "completed":
+      process.stdout.write("\n");
+      console.error(summaryLine(event.value));
+      break;
+  }
+}
+
+function toolLine({ name, status, error, result }: ToolExecution): string {
+  return `${name}: ${words(ToolStatus[status])}: ${error || result}`;
+}
+
+function thoughtLine({ steps, toolCalls, end }: ReasoningFinished): string {
+  return `thought in ${steps} steps with ${toolCalls} tool calls: ${words(ReasoningEnd[end])}`;
+}
+
+function summaryLine({ finishReason, usage, cost, timings }: Completed): string {
+  const facts = [words(FinishReason[finishReason])];
+  const about = usage?.source === UsageSource.ESTIMATED ? "about " : "";
+  if (usage) facts.push(`${about}${usage.inputTokens} + ${usage.outputTokens} tokens`);
+  if (cost) facts.push(`$${(Number(cost.totalNanoUsd) / 1e9).toFixed(6)}`);
+  if (timings?.total) facts.push(`${durationMs(timings.total)} ms`);
+  return `done: ${facts.join(", ")}`;
+}
+
+/** An enum value's name as words; a later server may send one that this client has no name for. */
+function words(name: string | undefined): string {
+  return name?.toLowerCase().replaceAll("_", " ") ?? "unknown";
+}

@@ -1,0 +1,178 @@
+import { create } from "@bufbuild/protobuf";
+import { type ReasoningFinished, type Step, StepSchema, type ToolExecution } from "./gen/reasoning_grpc/v1/agent_pb.js";
+import { type CompleteResponse, CompleteResponseSchema } from "./gen/reasoning_grpc/v1/completion_pb.js";
+import type {
+  Completed,
+  ContentDelta,
+  ReasoningDelta,
+  Started,
+  StepFinished,
+  StreamCompleteResponse,
+  ToolCallDelta,
+  ToolCallPlan,
+} from "./gen/reasoning_grpc/v1/events_pb.js";
+import {
+  MessageSchema,
+  type Part,
+  PartSchema,
+  ReasoningSchema,
+  Role,
+  ToolCallSchema,
+} from "./gen/reasoning_grpc/v1/messages_pb.js";
+
+type Event = StreamCompleteResponse["event"];
+
+/** The answer that a whole stream of events tells: what `complete` would have given. Throws when it is not whole. */
+export function fold(events: Iterable<StreamCompleteResponse>): CompleteResponse {
+  const folding = new Fold();
+  for (const event of events) folding.add(event);
+  return folding.response();
+}
+
+/** Folds a stream while it is read: each event is added as it comes, and the answer is had at the end. */
+export class Fold {
+  #responseId = "";
+  #started: Started | undefined;
+  #completed: Completed | undefined;
+  #reasoningFinished: ReasoningFinished | undefined;
+  readonly #steps = new Steps();
+  readonly #answer = new Answer();
+
+  /** Takes one event. */
+  add({ responseId, step, event }: StreamCompleteResponse): void {
+    this.#responseId = responseId;
+    if (event.case === "started") this.#started = event.value;
+    else if (event.case === "completed") this.#completed = event.value;
+    else if (event.case === "reasoningFinished") this.#reasoningFinished = event.value;
+    else if (step > 0) this.#steps.add(step, event);
+    else this.#answer.add(event);
+  }
+
+  /** The answer. Throws when `started` or `completed` was not among the events. */
+  response(): CompleteResponse {
+    const [started, completed] = [this.#started, this.#completed];
+    if (!started || !completed) throw new Error("a stream without `started` or `completed` cannot be folded");
+    return create(CompleteResponseSchema, {
+      responseId: this.#responseId,
+      traceId: started.traceId,
+      route: started.route,
+      effectiveSettings: started.effectiveSettings,
+      message: create(MessageSchema, { role: Role.ASSISTANT, content: this.#answer.parts }),
+      steps: this.#steps.ended,
+      reasoningFinished: this.#reasoningFinished,
+      model: completed.model,
+      finishReason: completed.finishReason,
+      providerFinishReason: completed.providerFinishReason,
+      usage: completed.usage,
+      cost: completed.cost,
+      timings: completed.timings,
+      attempts: completed.attempts,
+    });
+  }
+}
+
+/** Joins the events of steps to steps. */
+class Steps {
+  readonly ended: Step[] = [];
+  #step = create(StepSchema);
+  #planned: ToolCallPlan[] = [];
+  #executions = new Map<string, ToolExecution | undefined>();
+
+  add(number: number, event: Event): void {
+    switch (event.case) {
+      case "stepStarted":
+        this.#step = create(StepSchema, { number });
+        this.#planned = [];
+        this.#executions.clear();
+        break;
+      case "stepPlanned":
+        this.#step.thought = event.value.thought;
+        this.#step.nextAction = event.value.nextAction;
+        this.#planned = event.value.toolCalls;
+        break;
+      case "toolFinished":
+        this.#executions.set(event.value.execution?.callId ?? "", event.value.execution);
+        break;
+      case "stepFinished":
+        this.ended.push(this.#end(event.value));
+        break;
+    }
+  }
+
+  #end({ outcome, usage }: StepFinished): Step {
+    const planned = this.#planned.map(({ callId }) => this.#executions.get(callId));
+    const toolExecutions = planned.filter((execution) => execution !== undefined);
+    return Object.assign(this.#step, { toolExecutions, outcome, usage });
+  }
+}
+
+/** Joins the pieces of an answer to the parts of a message, in the order in which they began. */
+class Answer {
+  readonly parts: Part[] = [];
+  readonly #calls = new Map<string, Part>();
+
+  add(event: Event): void {
+    switch (event.case) {
+      case "contentDelta":
+        this.#addContent(event.value);
+        break;
+      case "reasoningDelta":
+        this.#addReasoning(event.value);
+        break;
+      case "toolCallDelta":
+        this.#addToolCall(event.value);
+        break;
+    }
+  }
+
+  #addContent({ text, refusal, signature }: ContentDelta): void {
+    if (text) append(this.#open(refusal ? "refusal" : "text"), text, signature);
+    else if (signature) (this.#lastText() ?? this.#open("text")).signature = signature;
+  }
+
+  #addReasoning({ form, signature }: ReasoningDelta): void {
+    if (form.case === "redacted" && form.value.length > 0) {
+      this.#begin({ case: "reasoning", value: create(ReasoningSchema, { form }) }).signature = signature;
+    } else {
+      append(this.#open("reasoning"), form.case === "text" ? form.value : "", signature);
+    }
+  }
+
+  #addToolCall({ callId, name, arguments: text, signature }: ToolCallDelta): void {
+    const part =
+      this.#calls.get(callId) ?? this.#begin({ case: "toolCall", value: create(ToolCallSchema, { id: callId }) });
+    this.#calls.set(callId, part);
+    if (part.content.case === "toolCall") part.content.value.name ||= name;
+    append(part, text, signature);
+  }
+
+  #lastText(): Part | undefined {
+    return this.parts.findLast(({ content }) => content.case === "text");
+  }
+
+  /** The last part, if it is of this kind and goes on; else a new one. */
+  #open(kind: "text" | "refusal" | "reasoning"): Part {
+    const last = this.parts.at(-1);
+    if (last?.content.case === kind && !last.signature && !isRedacted(last)) return last;
+    if (kind !== "reasoning") return this.#begin({ case: kind, value: "" });
+    return this.#begin({ case: kind, value: create(ReasoningSchema, { form: { case: "text", value: "" } }) });
+  }
+
+  #begin(content: Part["content"]): Part {
+    const part = create(PartSchema, { content });
+    this.parts.push(part);
+    return part;
+  }
+}
+
+function isRedacted({ content }: Part): boolean {
+  return content.case === "reasoning" && content.value.form.case === "redacted";
+}
+
+function append(part: Part, text: string, signature: string): void {
+  const { content } = part;
+  if (content.case === "text" || content.case === "refusal") content.value += text;
+  else if (content.case === "toolCall") content.value.arguments += text;
+  else if (content.case === "reasoning" && content.value.form.case === "text") content.value.form.value += text;
+  if (signature) part.signature = signature;
+}

@@ -1,0 +1,3 @@
+// The messages of google.rpc that statuses carry: `@reasoning-grpc/client/google/rpc`.
+export * from "./gen/google/rpc/error_details_pb.js";
+export * from "./gen/google/rpc/status_pb.js";

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ServiceError, Metadata, status } from "@grpc/grpc-js";
+import { CallFailed, InterruptionSchema, RouteDecisionSchema, RoutingMode } from "@reasoning-grpc/client";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  QuotaFailureSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from "@reasoning-grpc/client/google/rpc";
+import { detail, failure } from "./server.js";
+
+function read(init: Pick<ServiceError, "code" | "details" | "metadata">): CallFailed {
+  return new CallFailed(Object.assign(new Error("from grpc-js"), init));
+}
+
+test("a failure is read with all its details", () => {
+  const failed = read(
+    failure(status.RESOURCE_EXHAUSTED, "Too many.", [
+      detail(ErrorInfoSchema, { reason: "CALLER_LIMIT", domain: "reasoning-grpc", metadata: { limit: "4" } }),
+      detail(RequestInfoSchema, { requestId: "req_1" }),
+      detail(RetryInfoSchema, { retryDelay: { seconds: 1n, nanos: 500_000_000 } }),
+      detail(BadRequestSchema, { fieldViolations: [{ field: "messages", description: "Too many." }] }),
+      detail(InterruptionSchema, { responseId: "rsp_1", lastSequence: -1n }),
+      detail(RouteDecisionSchema, { route: "orchestration", mode: RoutingMode.ORCHESTRATION }),
+      detail(QuotaFailureSchema, { violations: [{ subject: "caller:billing" }] }),
+    ]),
+  );
+
+  assert.equal(failed.message, "RESOURCE_EXHAUSTED: Too many.");
+  assert.equal(failed.code, status.RESOURCE_EXHAUSTED);
+  assert.equal(failed.codeName, "RESOURCE_EXHAUSTED");
+  assert.equal(failed.statusMessage, "Too many.");
+  assert.equal(failed.reason, "CALLER_LIMIT");
+  assert.equal(failed.domain, "reasoning-grpc");
+  assert.deepEqual({ ...failed.metadata }, { limit: "4" });
+  assert.equal(failed.requestId, "req_1");
+  assert.equal(failed.retryAfterSeconds, 1.5);
+  assert.deepEqual(failed.violations, [{ field: "messages", description: "Too many." }]);
+  assert.equal(failed.interruption?.lastSequence, -1n);
+  assert.equal(failed.route?.mode, RoutingMode.ORCHESTRATION);
+  assert.equal(failed.detail(QuotaFailureSchema)?.violations[0]?.subject, "caller:billing");
+  assert.equal((failed.cause as Error).message, "from grpc-js");
+});
+
+test("a failure of gRPC itself has a code and a message, and nothing else", () => {
+  const failed = read({ code: status.CANCELLED, details: "Cancelled on client", metadata: new Metadata() });
+
+  assert.equal(failed.codeName, "CANCELLED");
+  assert.deepEqual(
+    [failed.reason, failed.domain, failed.metadata, failed.requestId, failed.retryAfterSeconds, failed.violations],
+    ["", "", {}, "", undefined, []],
+  );
+  assert.deepEqual([failed.interruption, failed.route, failed.details], [undefined, undefined, []]);
+});
+
+test("details that cannot be read do not hide the status", () => {
+  const metadata = new Metadata();
+  metadata.set("grpc-status-details-bin", Buffer.from([255, 255]));
+
+  assert.equal(read({ code: status.INTERNAL, details: "broken", metadata }).message, "INTERNAL: broken");
+});

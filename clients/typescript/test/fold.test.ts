@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type JsonObject, type JsonValue, fromJson, toJson } from "@bufbuild/protobuf";
+import { CompleteResponseSchema, MessageSchema, StreamCompleteResponseSchema, fold } from "@reasoning-grpc/client";
+
+function folded(...events: JsonValue[]) {
+  return fold(events.map((event) => fromJson(StreamCompleteResponseSchema, event)));
+}
+
+/** The parts of the message that these events make. */
+function parts(...events: JsonValue[]): JsonValue | undefined {
+  const { message } = folded({ started: {} }, ...events, { completed: {} });
+  const json = message && (toJson(MessageSchema, message) as JsonObject);
+  assert.equal(json?.role, "ROLE_ASSISTANT");
+  return json?.content;
+}
+
+const text = (text: string, more = {}) => ({ contentDelta: { text, ...more } });
+const reasoning = (text: string, more = {}) => ({ reasoningDelta: { text, ...more } });
+
+test("pieces of one kind are joined, and others begin a part of their own", () => {
+  assert.deepEqual(
+    parts(reasoning("I "), reasoning("see."), text("Hel"), text("lo"), text("No", { refusal: true }), text("!")),
+    [{ reasoning: { text: "I see." } }, { text: "Hello" }, { refusal: "No" }, { text: "!" }],
+  );
+});
+
+test("a signature ends a part", () => {
+  assert.deepEqual(parts(text("a"), text("b", { signature: "1" }), text("c")), [
+    { text: "ab", signature: "1" },
+    { text: "c" },
+  ]);
+  assert.deepEqual(parts(reasoning("a"), reasoning("", { signature: "1" }), reasoning("b")), [
+    { reasoning: { text: "a" }, signature: "1" },
+    { reasoning: { text: "b" } },
+  ]);
+});
+
+test("a signature without text goes to the last part of text, wherever it stands", () => {
+  const call = { toolCallDelta: { callId: "1", name: "f", arguments: "{}" } };
+
+  assert.deepEqual(parts(text("a"), call, text("", { signature: "1" }), text("")), [
+    { text: "a", signature: "1" },
+    { toolCall: { id: "1", name: "f", arguments: "{}" } },
+  ]);
+  assert.deepEqual(parts(text("", { signature: "1" })), [{ text: "", signature: "1" }]);
+});
+
+test("redacted reasoning is a part of its own", () => {
+  const redacted = { reasoningDelta: { redacted: "AAE=", signature: "1" } };
+
+  assert.deepEqual(parts(reasoning("a"), redacted, redacted, reasoning("b")), [
+    { reasoning: { text: "a" } },
+    { reasoning: { redacted: "AAE=" }, signature: "1" },
+    { reasoning: { redacted: "AAE=" }, signature: "1" },
+    { reasoning: { text: "b" } },
+  ]);
+});
+
+test("tool calls are told apart by their id", () => {
+  const piece = (callId: string, name: string, args: string, signature = "") => ({
+    toolCallDelta: { callId, name, arguments: args, signature },
+  });
+
+  assert.deepEqual(parts(piece("1", "", "{"), piece("2", "g", "[]", "s"), piece("1", "f", "}"), piece("2", "", "")), [
+    { toolCall: { id: "1", name: "f", arguments: "{}" } },
+    { toolCall: { id: "2", name: "g", arguments: "[]" }, signature: "s" },
+  ]);
+});
+
+test("steps hold the planned tools in their planned order, and none of the answer", () => {
+  const execution = (callId: string) => ({ step: 1, toolFinished: { execution: { callId, name: "t" } } });
+  const response = folded(
+    { started: {} },
+    { step: 1, stepStarted: { maxSteps: 8 } },
+    { step: 1, ...reasoning("private") },
+    { step: 1, stepPlanned: { thought: "why", nextAction: 2, toolCalls: [{ callId: "a" }, { callId: "b" }] } },
+    execution("b"),
+    execution("a"),
+    execution("unplanned"),
+    { step: 1, stepFinished: { outcome: 1, usage: { totalTokens: "7" } } },
+    { step: 2, stepStarted: { maxSteps: 8 } },
+    { step: 2, stepFinished: { outcome: 2 } },
+    { reasoningFinished: { steps: 2 } },
+    text("Done."),
+    { completed: {} },
+  );
+
+  assert.deepEqual(toJson(CompleteResponseSchema, response), {
+    message: { role: "ROLE_ASSISTANT", content: [{ text: "Done." }] },
+    steps: [
+      {
+        number: 1,
+        thought: "why",
+        nextAction: "NEXT_ACTION_USE_TOOLS",
+        toolExecutions: [
+          { callId: "a", name: "t" },
+          { callId: "b", name: "t" },
+        ],
+        outcome: "STEP_OUTCOME_DONE",
+        usage: { totalTokens: "7" },
+      },
+      { number: 2, outcome: "STEP_OUTCOME_INVALID_PLAN" },
+    ],
+    reasoningFinished: { steps: 2 },
+  });
+});
+
+test("the rest comes from the first and the last event", () => {
+  const end = {
+    model: "fast",
+    finishReason: "FINISH_REASON_STOP",
+    providerFinishReason: "stop",
+    usage: { totalTokens: "3" },
+    cost: { totalNanoUsd: "5" },
+    timings: { total: "1s" },
+    attempts: [{ call: 1 }],
+  };
+  const start = { traceId: "ab", route: { route: "passthrough" }, effectiveSettings: [{ field: "agent.max_steps" }] };
+
+  const response = folded(
+    { responseId: "rsp_1", started: start },
+    { heartbeat: {} },
+    {},
+    { responseId: "rsp_1", completed: end },
+  );
+
+  assert.deepEqual(toJson(CompleteResponseSchema, response), {
+    responseId: "rsp_1",
+    ...start,
+    message: { role: "ROLE_ASSISTANT" },
+    ...end,
+  });
+});
+
+test("a stream without its first or last event cannot be folded", () => {
+  assert.throws(() => folded({ started: {} }), /cannot be folded/);
+  assert.throws(() => folded({ completed: {} }), /cannot be folded/);
+});
