@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_grpc import errors, events, types
 from reasoning_grpc.convert import enums, responses
-from reasoning_grpc.status import CODES
+from reasoning_grpc.status import CODES, call_status
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, messages_pb2, models_pb2, routing_pb2, usage_pb2
 
 
@@ -89,3 +89,11 @@ def test_every_sentence_names_only_what_its_metadata_has(error_class: type[error
 
     assert "?" not in str(error)
     assert str(error).endswith(".")
+
+
+@pytest.mark.parametrize(("seconds", "pushback"), [(None, "-1"), (0.0, "1"), (0.0001, "1"), (1.5, "1500")])
+def test_the_pushback_says_what_retry_info_says(seconds: float | None, pushback: str) -> None:
+    """In milliseconds, and never 0, for which gRPC's core waits for ever."""
+    status = call_status(errors.UpstreamOverloaded(model="m", retry_after_seconds=seconds), "req_1")
+
+    assert dict(status.trailing_metadata)["grpc-retry-pushback-ms"] == pushback

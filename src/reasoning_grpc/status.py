@@ -110,7 +110,8 @@ def _status(
         packed = Any()
         packed.Pack(detail)
         status.details.append(packed)
-    pushback = "-1" if retry_after is None else str(round(retry_after * 1000))
+    # Never 0: gRPC's core waits for ever then.
+    pushback = "-1" if retry_after is None else str(max(1, round(retry_after * 1000)))
     return CallStatus(
         code,
         reason,
