@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 UV ?= $(BIN)/uv
 # Further arguments for the tool that a target runs: `make test ARGS="-k cancel -x"`.
 ARGS ?=
+# `make check CLIENTS=--all` fails where the toolchain of a client is missing.
+CLIENTS ?=
 
 GRPCURL_VERSION := v1.9.4
 GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
@@ -13,7 +15,7 @@ GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
-SOURCES := src tests tools
+SOURCES := src tests tools clients
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -71,8 +73,16 @@ proto-lint: $(READY) ## Lint the protos
 grpcurl: $(READY) $(GRPCURL) ## Call a running server with grpcurl, as a stranger would; needs Go
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_grpcurl
 
+.PHONY: clients
+clients: $(READY) ## Build and test the clients whose toolchains are here; CLIENTS=--all wants them all
+	$(BIN)/python -m tools.check_clients $(CLIENTS)
+
+.PHONY: conformance
+conformance: $(READY) ## Hold the clients that are built to the scenarios, and print the matrix
+	$(BIN)/python -m clients.conformance $(ARGS)
+
 .PHONY: check
-check: format-check lint types proto-lint check-generated test grpcurl ## Everything that CI checks
+check: format-check lint types proto-lint check-generated test grpcurl clients ## Everything that CI checks
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
@@ -84,6 +94,7 @@ lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--up
 .PHONY: clean
 clean: ## Remove what the other targets made, .venv included
 	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	for client in clients/*/Makefile; do $(MAKE) --no-print-directory -C $$(dirname $$client) clean; done
 	find $(wildcard $(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv installs the same files against the same hashes in a tenth of the time that pip takes. It does not read pip's

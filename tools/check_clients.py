@@ -1,0 +1,51 @@
+"""`make clients`: builds and tests every client whose toolchain is here, then holds them all to the scenarios.
+
+Says plainly which ones it left out; with `--all` that is a failure.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from clients.conformance.__main__ import main as conformance
+from clients.conformance.clients import CLIENTS, Client
+from tools.quick_starts import main as quick_starts
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGETS = ("check-generated", "build", "test", "runner")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the checks; 1 when one of them fails, or a client is left out that must not be."""
+    parser = argparse.ArgumentParser(description="Build and test the clients.")
+    parser.add_argument("--all", action="store_true", help="fail when a toolchain is missing")
+    options = parser.parse_args(arguments)
+    left_out = [client for client in CLIENTS if client.lacks]
+    for client in left_out:
+        print(f"left out: {client.name}, for want of {' and '.join(client.lacks)}", flush=True)
+    if left_out and options.all:
+        return 1
+    here = [client for client in CLIENTS if client not in left_out]
+    broken = [client for client in here if not _built(client)]
+    if broken:
+        return 1
+    chosen = [argument for client in here for argument in ("--client", client.name)]
+    return conformance(chosen) or quick_starts(chosen)
+
+
+def _built(client: Client) -> bool:
+    """Whether a client builds and passes its own tests. Python's are those of `make test`."""
+    if client.name == "python":
+        return True
+    print(f"clients/{client.name}: {', '.join(TARGETS)} ...", flush=True)
+    done = subprocess.run(
+        ["make", "-C", f"clients/{client.name}", "--no-print-directory", *TARGETS], cwd=ROOT, check=False
+    )
+    print(f"{'FAIL' if done.returncode else 'ok  '}  clients/{client.name}", flush=True)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
