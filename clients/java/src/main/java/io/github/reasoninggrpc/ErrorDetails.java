@@ -20,12 +20,13 @@ import java.util.Optional;
  *
  * @param code the status code
  * @param message an English sentence for a person; its wording may change
- * @param reason a reason of {@link io.github.reasoninggrpc.v1.ErrorReason} without its prefix, such as {@code
- *     MODEL_NOT_FOUND}: what to branch on. Empty when gRPC itself ended the call
+ * @param reason a reason of {@link io.github.reasoninggrpc.v1.ErrorReason} without its prefix, such
+ *     as {@code MODEL_NOT_FOUND}: what to branch on. Empty when gRPC itself ended the call
  * @param domain who gave the reason: {@code reasoning-grpc}, or empty
  * @param metadata every value that stands in the message
  * @param requestId the id of the request in the server's log; empty when gRPC itself ended the call
- * @param retryAfter when the same call may be sent again; empty when that is of no use, or would repeat what was sent
+ * @param retryAfter when the same call may be sent again; empty when that is of no use, or would
+ *     repeat what was sent
  * @param violations the fields that are wrong
  * @param interruption how far the call had come, when an upstream was reached
  * @param route the decision, when the server does not serve it
@@ -53,8 +54,9 @@ public record ErrorDetails(
   /**
    * Reads what was thrown, or given to {@code onError}.
    *
-   * @param thrown a {@link io.grpc.StatusRuntimeException} or {@link io.grpc.StatusException}, or what has one among
-   *     its causes, such as a future's; anything else has the code {@code UNKNOWN}
+   * @param thrown a {@link io.grpc.StatusRuntimeException} or {@link io.grpc.StatusException}, or
+   *     what has one among its causes, such as a future's; anything else has the code {@code
+   *     UNKNOWN}
    * @return what it says; never null
    */
   public static ErrorDetails of(Throwable thrown) {
@@ -83,7 +85,8 @@ public record ErrorDetails(
     }
   }
 
-  private static <M extends com.google.protobuf.Message> Optional<M> find(List<Any> details, Class<M> kind) {
+  private static <M extends com.google.protobuf.Message> Optional<M> find(
+      List<Any> details, Class<M> kind) {
     for (Any detail : details) {
       if (detail.is(kind)) {
         try {

@@ -39,7 +39,8 @@ final class FoldedMessage {
 
   private void add(ContentDelta delta) {
     if (!delta.getText().isEmpty()) {
-      open(delta.getRefusal() ? Part.ContentCase.REFUSAL : Part.ContentCase.TEXT).add(delta.getText(), delta.getSignature());
+      open(delta.getRefusal() ? Part.ContentCase.REFUSAL : Part.ContentCase.TEXT)
+          .add(delta.getText(), delta.getSignature());
     } else if (!delta.getSignature().isEmpty()) {
       lastText().add("", delta.getSignature());
     }
@@ -56,7 +57,8 @@ final class FoldedMessage {
   }
 
   private void add(ToolCallDelta delta) {
-    OpenPart call = toolCalls.computeIfAbsent(delta.getCallId(), id -> begin(Part.ContentCase.TOOL_CALL));
+    OpenPart call =
+        toolCalls.computeIfAbsent(delta.getCallId(), id -> begin(Part.ContentCase.TOOL_CALL));
     call.callId = delta.getCallId();
     call.name = call.name.isEmpty() ? delta.getName() : call.name;
     call.add(delta.getArguments(), delta.getSignature());
@@ -112,8 +114,9 @@ final class FoldedMessage {
       switch (kind) {
         case REFUSAL -> part.setRefusal(text.toString());
         case REASONING -> part.setReasoning(reasoning());
-        case TOOL_CALL -> part.setToolCall(
-            ToolCall.newBuilder().setId(callId).setName(name).setArguments(text.toString()));
+        case TOOL_CALL ->
+            part.setToolCall(
+                ToolCall.newBuilder().setId(callId).setName(name).setArguments(text.toString()));
         default -> part.setText(text.toString());
       }
       return part.build();
@@ -121,7 +124,9 @@ final class FoldedMessage {
 
     private Reasoning.Builder reasoning() {
       Reasoning.Builder reasoning = Reasoning.newBuilder();
-      return redacted.isEmpty() ? reasoning.setText(text.toString()) : reasoning.setRedacted(redacted);
+      return redacted.isEmpty()
+          ? reasoning.setText(text.toString())
+          : reasoning.setRedacted(redacted);
     }
   }
 }

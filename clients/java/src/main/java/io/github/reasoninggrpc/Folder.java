@@ -9,8 +9,8 @@ import io.github.reasoninggrpc.v1.StreamCompleteResponse;
 /**
  * Folds the events of a stream to the answer that {@code Complete} would have given.
  *
- * <p>Give it every event as it comes, and ask for the response when the stream has ended. For one stream, and one thread
- * at a time.
+ * <p>Give it every event as it comes, and ask for the response when the stream has ended. For one
+ * stream, and one thread at a time.
  */
 public final class Folder {
   private final FoldedMessage message = new FoldedMessage();
@@ -65,7 +65,8 @@ public final class Folder {
    */
   public CompleteResponse response() {
     if (started == null || completed == null) {
-      throw new IllegalStateException("a stream without `started` or without `completed` cannot be folded");
+      throw new IllegalStateException(
+          "a stream without `started` or without `completed` cannot be folded");
     }
     CompleteResponse.Builder response =
         CompleteResponse.newBuilder()

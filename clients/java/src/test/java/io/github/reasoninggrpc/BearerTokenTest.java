@@ -13,7 +13,8 @@ class BearerTokenTest {
   @ParameterizedTest
   @ValueSource(strings = {"", "two words", "a-line\n", "caf\u00e9"})
   void refusesWhatIsNoToken(String token) {
-    IllegalArgumentException error = assertThrows(IllegalArgumentException.class, () -> new BearerToken(token));
+    IllegalArgumentException error =
+        assertThrows(IllegalArgumentException.class, () -> new BearerToken(token));
 
     assertFalse(!token.isEmpty() && error.getMessage().contains(token));
   }

@@ -25,7 +25,8 @@ import org.junit.jupiter.api.Test;
 class ChannelsTest {
   private static final Metadata.Key<String> PUSHBACK =
       Metadata.Key.of("grpc-retry-pushback-ms", Metadata.ASCII_STRING_MARSHALLER);
-  private static final Status OVERLOADED = Status.newBuilder().setCode(Code.UNAVAILABLE_VALUE).build();
+  private static final Status OVERLOADED =
+      Status.newBuilder().setCode(Code.UNAVAILABLE_VALUE).build();
 
   /** The service config is the one of all clients. */
   @Test
@@ -49,7 +50,8 @@ class ChannelsTest {
   @Test
   void givesUpAfterFourAttempts() throws Exception {
     try (RunningServer server = RunningServer.of(failing(9, "0"))) {
-      assertThrows(StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
+      assertThrows(
+          StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
 
       assertEquals(4, server.calls());
     }
@@ -59,7 +61,8 @@ class ChannelsTest {
   @Test
   void negativePushbackStopsRetries() throws Exception {
     try (RunningServer server = RunningServer.of(failing(9, "-1"))) {
-      assertThrows(StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
+      assertThrows(
+          StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
 
       assertEquals(1, server.calls());
     }

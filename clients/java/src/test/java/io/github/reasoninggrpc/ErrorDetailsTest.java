@@ -33,8 +33,10 @@ import org.junit.jupiter.api.Test;
 class ErrorDetailsTest {
   private static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
-  private static final Interruption INTERRUPTION = Interruption.newBuilder().setModelCalls(2).build();
-  private static final RouteDecision ROUTE = RouteDecision.newBuilder().setRoute("orchestration").build();
+  private static final Interruption INTERRUPTION =
+      Interruption.newBuilder().setModelCalls(2).build();
+  private static final RouteDecision ROUTE =
+      RouteDecision.newBuilder().setRoute("orchestration").build();
 
   /** Every detail of a status that came over the wire is read. */
   @Test
@@ -48,7 +50,9 @@ class ErrorDetailsTest {
     assertEquals(Map.of("limit", "3"), details.metadata());
     assertEquals("req_1", details.requestId());
     assertEquals(Optional.of(Duration.ofMillis(1500)), details.retryAfter());
-    assertEquals(List.of(new ErrorDetails.FieldViolation("messages", "At least one.")), details.violations());
+    assertEquals(
+        List.of(new ErrorDetails.FieldViolation("messages", "At least one.")),
+        details.violations());
     assertEquals(Optional.of(INTERRUPTION), details.interruption());
     assertEquals(Optional.of(ROUTE), details.route());
   }
@@ -72,7 +76,8 @@ class ErrorDetailsTest {
   /** What is not of gRPC is unknown. */
   @Test
   void anythingElseIsUnknown() {
-    assertEquals(bare(Status.Code.UNKNOWN, ""), ErrorDetails.of(new IllegalStateException("other")));
+    assertEquals(
+        bare(Status.Code.UNKNOWN, ""), ErrorDetails.of(new IllegalStateException("other")));
   }
 
   /** Details that cannot be read are none. */
@@ -81,13 +86,17 @@ class ErrorDetailsTest {
     Metadata trailers = new Metadata();
     trailers.put(DETAILS, new byte[] {-1, -1});
 
-    assertEquals(bare(Status.Code.INTERNAL, ""), ErrorDetails.of(Status.INTERNAL.asException(trailers)));
+    assertEquals(
+        bare(Status.Code.INTERNAL, ""), ErrorDetails.of(Status.INTERNAL.asException(trailers)));
   }
 
   /** A detail that cannot be read does not hide the others. */
   @Test
   void oneUnreadableDetailHidesNoOther() throws Exception {
-    Any broken = Any.pack(RetryInfo.getDefaultInstance()).toBuilder().setValue(ByteString.fromHex("ffff")).build();
+    Any broken =
+        Any.pack(RetryInfo.getDefaultInstance()).toBuilder()
+            .setValue(ByteString.fromHex("ffff"))
+            .build();
     Any request = Any.pack(RequestInfo.newBuilder().setRequestId("req_1").build());
 
     ErrorDetails details = ErrorDetails.of(failure(status(List.of(broken, request))));
@@ -98,7 +107,16 @@ class ErrorDetailsTest {
 
   private static ErrorDetails bare(Status.Code code, String message) {
     return new ErrorDetails(
-        code, message, "", "", Map.of(), "", Optional.empty(), List.of(), Optional.empty(), Optional.empty());
+        code,
+        message,
+        "",
+        "",
+        Map.of(),
+        "",
+        Optional.empty(),
+        List.of(),
+        Optional.empty(),
+        Optional.empty());
   }
 
   private static com.google.rpc.Status status(List<Any> details) {
@@ -123,7 +141,9 @@ class ErrorDetailsTest {
             RetryInfo.newBuilder().setRetryDelay(delay).build(),
             BadRequest.newBuilder()
                 .addFieldViolations(
-                    BadRequest.FieldViolation.newBuilder().setField("messages").setDescription("At least one."))
+                    BadRequest.FieldViolation.newBuilder()
+                        .setField("messages")
+                        .setDescription("At least one."))
                 .build(),
             INTERRUPTION,
             ROUTE);

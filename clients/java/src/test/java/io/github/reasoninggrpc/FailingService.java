@@ -21,7 +21,8 @@ final class FailingService extends ReasoningServiceGrpc.ReasoningServiceImplBase
   }
 
   @Override
-  public synchronized void complete(CompleteRequest request, StreamObserver<CompleteResponse> response) {
+  public synchronized void complete(
+      CompleteRequest request, StreamObserver<CompleteResponse> response) {
     failures -= 1;
     if (failures >= 0) {
       response.onError(StatusProto.toStatusRuntimeException(status, trailers));

@@ -26,12 +26,14 @@ class FolderTest {
         fold(
             """
             {responseId: "rsp_1", started: {traceId: "t", model: "asked", route: {route: "reasoning"},
-              effectiveSettings: [{field: "agent.max_steps"}]}}""",
+              effectiveSettings: [{field: "agent.max_steps"}]}}\
+            """,
             "{responseId: \"rsp_1\", reasoningFinished: {end: REASONING_END_FINISHED, steps: 2}}",
             """
             {responseId: "rsp_1", completed: {model: "answered", finishReason: FINISH_REASON_STOP,
               providerFinishReason: "stop", usage: {totalTokens: 3}, cost: {totalNanoUsd: 4}, timings: {total: "1s"},
-              attempts: [{call: 1, number: 1}]}}""");
+              attempts: [{call: 1, number: 1}]}}\
+            """);
 
     assertEquals(
         response(
@@ -40,7 +42,8 @@ class FolderTest {
               message: {role: ROLE_ASSISTANT}, reasoningFinished: {end: REASONING_END_FINISHED, steps: 2},
               finishReason: FINISH_REASON_STOP, providerFinishReason: "stop", usage: {totalTokens: 3},
               cost: {totalNanoUsd: 4}, timings: {total: "1s"}, attempts: [{call: 1, number: 1}],
-              effectiveSettings: [{field: "agent.max_steps"}]}"""),
+              effectiveSettings: [{field: "agent.max_steps"}]}\
+            """),
         folded);
   }
 
@@ -63,7 +66,8 @@ class FolderTest {
     assertParts(
         """
         {reasoning: {text: "ab"}, signature: "s1"}, {reasoning: {text: "c"}}, {reasoning: {redacted: "AA=="}, signature: "s2"},
-        {reasoning: {redacted: "AQ=="}}, {reasoning: {text: "d"}}, {text: "x", signature: "s3"}, {text: "y"}""",
+        {reasoning: {redacted: "AQ=="}}, {reasoning: {text: "d"}}, {text: "x", signature: "s3"}, {text: "y"}\
+        """,
         "{reasoningDelta: {text: \"a\"}}",
         "{reasoningDelta: {text: \"b\", signature: \"s1\"}}",
         "{reasoningDelta: {text: \"c\"}}",
@@ -74,7 +78,9 @@ class FolderTest {
         "{contentDelta: {text: \"y\"}}");
   }
 
-  /** A signature without text is that of the last part of text, also when something came between. */
+  /**
+   * A signature without text is that of the last part of text, also when something came between.
+   */
   @Test
   void lateSignatureIsThatOfTheLastText() throws Exception {
     assertParts(
@@ -92,14 +98,18 @@ class FolderTest {
     assertParts(
         """
         {toolCall: {id: "a", name: "f", arguments: "{\\"x\\":1}"}, signature: "s2"},
-        {toolCall: {id: "b", name: "g", arguments: "{}"}}""",
+        {toolCall: {id: "b", name: "g", arguments: "{}"}}\
+        """,
         "{toolCallDelta: {callId: \"a\", arguments: \"{\\\"x\\\"\"}}",
         "{toolCallDelta: {callId: \"b\", index: 1, name: \"g\", arguments: \"{}\"}}",
         "{toolCallDelta: {callId: \"a\", name: \"f\", arguments: \":1}\", signature: \"s1\"}}",
         "{toolCallDelta: {callId: \"a\", name: \"ignored\", signature: \"s2\"}}");
   }
 
-  /** Steps have their executions in the order of the plan, and their deltas are no part of the answer. */
+  /**
+   * Steps have their executions in the order of the plan, and their deltas are no part of the
+   * answer.
+   */
   @Test
   void makesSteps() throws Exception {
     CompleteResponse folded =
@@ -109,7 +119,8 @@ class FolderTest {
             "{step: 1, reasoningDelta: {text: \"not the answer's\"}}",
             """
             {step: 1, stepPlanned: {thought: "look", nextAction: NEXT_ACTION_USE_TOOLS,
-              toolCalls: [{callId: "a"}, {callId: "b"}, {callId: "never run"}]}}""",
+              toolCalls: [{callId: "a"}, {callId: "b"}, {callId: "never run"}]}}\
+            """,
             "{step: 1, toolFinished: {execution: {callId: \"b\", result: \"2\"}}}",
             "{step: 1, toolFinished: {execution: {callId: \"not planned\"}}}",
             "{step: 1, toolFinished: {execution: {callId: \"a\", result: \"1\"}}}",
@@ -124,7 +135,8 @@ class FolderTest {
             {message: {role: ROLE_ASSISTANT}, steps: [
               {number: 1, thought: "look", nextAction: NEXT_ACTION_USE_TOOLS, outcome: STEP_OUTCOME_DONE,
                 usage: {totalTokens: 5}, toolExecutions: [{callId: "a", result: "1"}, {callId: "b", result: "2"}]},
-              {number: 2, outcome: STEP_OUTCOME_INVALID_PLAN}]}"""),
+              {number: 2, outcome: STEP_OUTCOME_INVALID_PLAN}]}\
+            """),
         folded);
   }
 
@@ -133,7 +145,8 @@ class FolderTest {
   void ignoresOtherEvents() throws Exception {
     UnknownFieldSet.Field field = UnknownFieldSet.Field.newBuilder().addVarint(1).build();
     UnknownFieldSet fields = UnknownFieldSet.newBuilder().addField(900, field).build();
-    StreamCompleteResponse unknown = StreamCompleteResponse.newBuilder().setUnknownFields(fields).build();
+    StreamCompleteResponse unknown =
+        StreamCompleteResponse.newBuilder().setUnknownFields(fields).build();
 
     CompleteResponse folded =
         Folder.fold(List.of(event(STARTED), unknown, event("{heartbeat: {}}"), event(COMPLETED)));

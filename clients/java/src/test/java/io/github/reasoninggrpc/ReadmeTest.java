@@ -7,6 +7,7 @@ import com.google.gson.Gson;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.MatchResult;
@@ -22,7 +23,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** What README.md shows is true. */
 class ReadmeTest {
-  private static final Pattern BLOCK = Pattern.compile("^```(\\w+)\\n(.*?)^```$", Pattern.MULTILINE | Pattern.DOTALL);
+  private static final Pattern BLOCK =
+      Pattern.compile("^```(\\w+)\\n(.*?)^```$", Pattern.MULTILINE | Pattern.DOTALL);
 
   /** What stands around a piece that is not a file of its own. */
   private static final String PIECE =
@@ -52,14 +54,16 @@ class ReadmeTest {
   @Test
   void javaCompiles(@TempDir Path classes) throws Exception {
     List<String> pieces = blocks("java");
-    List<Source> sources = new java.util.ArrayList<>();
+    List<Source> sources = new ArrayList<>();
     for (String piece : pieces) {
       sources.add(source("Piece" + sources.size(), piece));
     }
 
     DiagnosticCollector<JavaFileObject> said = new DiagnosticCollector<>();
     JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-    List<String> options = List.of("-Xlint:all", "-d", classes.toString(), "-cp", System.getProperty("java.class.path"));
+    List<String> options =
+        List.of(
+            "-Xlint:all", "-d", classes.toString(), "-cp", System.getProperty("java.class.path"));
     compiler.getTask(null, null, said, options, null, sources).call();
 
     assertFalse(pieces.isEmpty());
@@ -74,7 +78,8 @@ class ReadmeTest {
 
   private static List<String> blocks(String language) throws Exception {
     String readme = Files.readString(Path.of("README.md"));
-    return BLOCK.matcher(readme)
+    return BLOCK
+        .matcher(readme)
         .results()
         .filter(block -> block.group(1).equals(language))
         .map(block -> block.group(2))
@@ -82,7 +87,8 @@ class ReadmeTest {
   }
 
   private static Source source(String name, String piece) {
-    MatchResult mainClass = Pattern.compile("public class (\\w+)").matcher(piece).results().findFirst().orElse(null);
+    MatchResult mainClass =
+        Pattern.compile("public class (\\w+)").matcher(piece).results().findFirst().orElse(null);
     return mainClass == null
         ? new Source(name, PIECE.formatted(name, piece))
         : new Source(mainClass.group(1), piece);

@@ -17,6 +17,7 @@ class RequestsTest {
 
     Part part = Part.newBuilder().setText("hi").build();
     Message message = Message.newBuilder().setRole(Role.ROLE_USER).addContent(part).build();
-    assertEquals(CompleteRequest.newBuilder().setModel("a-model").addMessages(message).build(), request);
+    assertEquals(
+        CompleteRequest.newBuilder().setModel("a-model").addMessages(message).build(), request);
   }
 }

@@ -21,16 +21,24 @@ final class RunningServer implements AutoCloseable, ServerInterceptor {
   private final List<Metadata> calls = new CopyOnWriteArrayList<>();
   private final Server server;
 
-  private RunningServer(ServerCredentials credentials, ReasoningServiceGrpc.ReasoningServiceImplBase service)
+  private RunningServer(
+      ServerCredentials credentials, ReasoningServiceGrpc.ReasoningServiceImplBase service)
       throws IOException {
-    server = Grpc.newServerBuilderForPort(0, credentials).addService(service).intercept(this).build().start();
+    server =
+        Grpc.newServerBuilderForPort(0, credentials)
+            .addService(service)
+            .intercept(this)
+            .build()
+            .start();
   }
 
-  static RunningServer of(ReasoningServiceGrpc.ReasoningServiceImplBase service) throws IOException {
+  static RunningServer of(ReasoningServiceGrpc.ReasoningServiceImplBase service)
+      throws IOException {
     return new RunningServer(InsecureServerCredentials.create(), service);
   }
 
-  static RunningServer of(ServerCredentials credentials, ReasoningServiceGrpc.ReasoningServiceImplBase service)
+  static RunningServer of(
+      ServerCredentials credentials, ReasoningServiceGrpc.ReasoningServiceImplBase service)
       throws IOException {
     return new RunningServer(credentials, service);
   }

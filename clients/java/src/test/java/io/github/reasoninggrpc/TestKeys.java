@@ -26,7 +26,16 @@ final class TestKeys implements AutoCloseable {
 
   static TestKeys make() throws IOException, InterruptedException {
     TestKeys keys = new TestKeys(Files.createTempDirectory("keys"));
-    keys.keytool("-genkeypair", "-keyalg", "EC", "-dname", "CN=localhost", "-ext", "san=dns:localhost", "-ext", "bc=ca:true");
+    keys.keytool(
+        "-genkeypair",
+        "-keyalg",
+        "EC",
+        "-dname",
+        "CN=localhost",
+        "-ext",
+        "san=dns:localhost",
+        "-ext",
+        "bc=ca:true");
     keys.keytool("-exportcert", "-rfc", "-file", keys.authority().toString());
     return keys;
   }
@@ -40,12 +49,16 @@ final class TestKeys implements AutoCloseable {
   }
 
   ChannelCredentials client() throws IOException, GeneralSecurityException {
-    return TlsChannelCredentials.newBuilder().keyManager(keyManagers()).trustManager(authority().toFile()).build();
+    return TlsChannelCredentials.newBuilder()
+        .keyManager(keyManagers())
+        .trustManager(authority().toFile())
+        .build();
   }
 
   private KeyManager[] keyManagers() throws IOException, GeneralSecurityException {
     KeyStore store = KeyStore.getInstance(keyStore().toFile(), PASSWORD.toCharArray());
-    KeyManagerFactory factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+    KeyManagerFactory factory =
+        KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
     factory.init(store, PASSWORD.toCharArray());
     return factory.getKeyManagers();
   }
@@ -62,7 +75,8 @@ final class TestKeys implements AutoCloseable {
     String tool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
     List<String> command = new ArrayList<>(List.of(tool));
     command.addAll(List.of(arguments));
-    command.addAll(List.of("-alias", "a", "-keystore", keyStore().toString(), "-storepass", PASSWORD));
+    command.addAll(
+        List.of("-alias", "a", "-keystore", keyStore().toString(), "-storepass", PASSWORD));
     Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
     String said = new String(process.getInputStream().readAllBytes());
     if (process.waitFor() != 0) {

@@ -21,7 +21,8 @@ final class Results {
   private Results() {}
 
   /** A message, from ProtoJSON. */
-  static <B extends Message.Builder> B message(B builder, JsonElement json) throws InvalidProtocolBufferException {
+  static <B extends Message.Builder> B message(B builder, JsonElement json)
+      throws InvalidProtocolBufferException {
     JsonFormat.parser().merge(json.toString(), builder);
     return builder;
   }
@@ -32,7 +33,8 @@ final class Results {
   }
 
   /** Adds the events of a stream, and how many of them are of an unknown kind. */
-  static void putEvents(JsonObject result, List<StreamCompleteResponse> events) throws InvalidProtocolBufferException {
+  static void putEvents(JsonObject result, List<StreamCompleteResponse> events)
+      throws InvalidProtocolBufferException {
     JsonArray array = new JsonArray();
     int unknown = 0;
     for (StreamCompleteResponse event : events) {
@@ -44,7 +46,8 @@ final class Results {
   }
 
   /** Adds what an error says. */
-  static void putError(JsonObject result, ErrorDetails details) throws InvalidProtocolBufferException {
+  static void putError(JsonObject result, ErrorDetails details)
+      throws InvalidProtocolBufferException {
     JsonObject error = new JsonObject();
     error.addProperty("code", details.code().name());
     error.addProperty("message", details.message());
@@ -54,7 +57,9 @@ final class Results {
     details.metadata().forEach(metadata::addProperty);
     error.add("metadata", metadata);
     error.addProperty("request_id", details.requestId());
-    error.add("retry_after_seconds", details.retryAfter().map(Results::seconds).orElse(JsonNull.INSTANCE));
+    error.add(
+        "retry_after_seconds",
+        details.retryAfter().map(Results::seconds).orElse(JsonNull.INSTANCE));
     error.add("violations", violations(details));
     error.add("interruption", optional(details.interruption()));
     error.add("route", optional(details.route()));
@@ -76,7 +81,8 @@ final class Results {
     return violations;
   }
 
-  private static JsonElement optional(Optional<? extends Message> message) throws InvalidProtocolBufferException {
+  private static JsonElement optional(Optional<? extends Message> message)
+      throws InvalidProtocolBufferException {
     return message.isPresent() ? json(message.get()) : JsonNull.INSTANCE;
   }
 }

@@ -24,8 +24,10 @@ public final class Runner {
       System.err.println("usage: conformance.sh PLAN RESULTS");
       System.exit(2);
     }
-    JsonObject plan = JsonParser.parseString(Files.readString(Path.of(arguments[0]))).getAsJsonObject();
-    Files.writeString(Path.of(arguments[1]), new GsonBuilder().serializeNulls().create().toJson(results(plan)));
+    JsonObject plan =
+        JsonParser.parseString(Files.readString(Path.of(arguments[0]))).getAsJsonObject();
+    Files.writeString(
+        Path.of(arguments[1]), new GsonBuilder().serializeNulls().create().toJson(results(plan)));
   }
 
   private static JsonObject results(JsonObject plan) {

@@ -74,7 +74,8 @@ final class ScenarioRun {
     }
   }
 
-  private void run(Channel channel, Context.CancellableContext call, JsonObject result) throws Exception {
+  private void run(Channel channel, Context.CancellableContext call, JsonObject result)
+      throws Exception {
     if (rpc.equals("StreamComplete")) {
       stream(channel, call, result);
     } else {
@@ -93,7 +94,8 @@ final class ScenarioRun {
   private ManagedChannel connect() throws IOException {
     String name = scenario.get("address").getAsString();
     String address = plan.getAsJsonObject("addresses").get(name).getAsString();
-    ChannelCredentials credentials = name.equals("tls") ? privateRoot() : InsecureChannelCredentials.create();
+    ChannelCredentials credentials =
+        name.equals("tls") ? privateRoot() : InsecureChannelCredentials.create();
     return scenario.has("token")
         ? Channels.connect(address, credentials, scenario.get("token").getAsString())
         : Channels.connect(address, credentials);
@@ -109,13 +111,15 @@ final class ScenarioRun {
     if (scenario.has("metadata")) {
       for (Map.Entry<String, JsonElement> entry : scenario.getAsJsonObject("metadata").entrySet()) {
         headers.put(
-            Metadata.Key.of(entry.getKey(), Metadata.ASCII_STRING_MARSHALLER), entry.getValue().getAsString());
+            Metadata.Key.of(entry.getKey(), Metadata.ASCII_STRING_MARSHALLER),
+            entry.getValue().getAsString());
       }
     }
     return MetadataUtils.newAttachHeadersInterceptor(headers);
   }
 
-  private void stream(Channel channel, Context.CancellableContext call, JsonObject result) throws IOException {
+  private void stream(Channel channel, Context.CancellableContext call, JsonObject result)
+      throws IOException {
     int cancelAfter = cancelAfter();
     List<StreamCompleteResponse> events = new ArrayList<>();
     try {
@@ -135,7 +139,8 @@ final class ScenarioRun {
     Results.putEvents(result, events);
   }
 
-  private void unary(Channel channel, Context.CancellableContext call, JsonObject result) throws Exception {
+  private void unary(Channel channel, Context.CancellableContext call, JsonObject result)
+      throws Exception {
     ListenableFuture<? extends Message> response = response(channel);
     cancelIf(cancelAfter() == 0, call);
     try {
@@ -146,7 +151,9 @@ final class ScenarioRun {
   }
 
   private int cancelAfter() {
-    return scenario.has("cancel_after_events") ? scenario.get("cancel_after_events").getAsInt() : -1;
+    return scenario.has("cancel_after_events")
+        ? scenario.get("cancel_after_events").getAsInt()
+        : -1;
   }
 
   private static void cancelIf(boolean now, Context.CancellableContext call) {
@@ -160,7 +167,8 @@ final class ScenarioRun {
       return ClientCalls.blockingServerStreamingCall(
           channel, raw(ReasoningServiceGrpc.getStreamCompleteMethod()), options(), rawRequest());
     }
-    StreamCompleteRequest request = Results.message(StreamCompleteRequest.newBuilder(), scenario.get("request")).build();
+    StreamCompleteRequest request =
+        Results.message(StreamCompleteRequest.newBuilder(), scenario.get("request")).build();
     return with(ReasoningServiceGrpc.newBlockingStub(channel)).streamComplete(request);
   }
 
@@ -168,12 +176,16 @@ final class ScenarioRun {
     if (isRaw()) {
       return rawResponse(channel);
     }
-    ReasoningServiceGrpc.ReasoningServiceFutureStub stub = with(ReasoningServiceGrpc.newFutureStub(channel));
+    ReasoningServiceGrpc.ReasoningServiceFutureStub stub =
+        with(ReasoningServiceGrpc.newFutureStub(channel));
     JsonElement request = scenario.get("request");
     return switch (rpc) {
-      case "Complete" -> stub.complete(Results.message(CompleteRequest.newBuilder(), request).build());
-      case "Classify" -> stub.classify(Results.message(ClassifyRequest.newBuilder(), request).build());
-      case "ListModels" -> stub.listModels(Results.message(ListModelsRequest.newBuilder(), request).build());
+      case "Complete" ->
+          stub.complete(Results.message(CompleteRequest.newBuilder(), request).build());
+      case "Classify" ->
+          stub.classify(Results.message(ClassifyRequest.newBuilder(), request).build());
+      case "ListModels" ->
+          stub.listModels(Results.message(ListModelsRequest.newBuilder(), request).build());
       default -> throw new IllegalArgumentException("no such rpc: " + rpc);
     };
   }
@@ -187,7 +199,8 @@ final class ScenarioRun {
     };
   }
 
-  private <R extends Message> ListenableFuture<R> rawResponse(Channel channel, MethodDescriptor<?, R> method) {
+  private <R extends Message> ListenableFuture<R> rawResponse(
+      Channel channel, MethodDescriptor<?, R> method) {
     return ClientCalls.futureUnaryCall(channel.newCall(raw(method), options()), rawRequest());
   }
 
@@ -201,12 +214,17 @@ final class ScenarioRun {
 
   private <S extends AbstractStub<S>> S with(S stub) {
     S timed = stub.withDeadlineAfter(timeoutMilliseconds(), TimeUnit.MILLISECONDS);
-    return scenario.has("compression") ? timed.withCompression(scenario.get("compression").getAsString()) : timed;
+    return scenario.has("compression")
+        ? timed.withCompression(scenario.get("compression").getAsString())
+        : timed;
   }
 
   private CallOptions options() {
-    CallOptions timed = CallOptions.DEFAULT.withDeadlineAfter(timeoutMilliseconds(), TimeUnit.MILLISECONDS);
-    return scenario.has("compression") ? timed.withCompression(scenario.get("compression").getAsString()) : timed;
+    CallOptions timed =
+        CallOptions.DEFAULT.withDeadlineAfter(timeoutMilliseconds(), TimeUnit.MILLISECONDS);
+    return scenario.has("compression")
+        ? timed.withCompression(scenario.get("compression").getAsString())
+        : timed;
   }
 
   private long timeoutMilliseconds() {

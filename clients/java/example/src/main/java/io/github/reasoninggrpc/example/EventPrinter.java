@@ -11,10 +11,15 @@ import io.github.reasoninggrpc.v1.UsageSource;
 
 /** Prints the events of an answer, as a person likes to read them. */
 final class EventPrinter {
-  /** Prints one event. Kinds that are not named here, and those of a newer server, are passed over. */
+  /**
+   * Prints one event. Kinds that are not named here, and those of a newer server, are passed over.
+   */
   void print(StreamCompleteResponse event) {
     switch (event.getEventCase()) {
-      case STARTED -> aside("route: %s with %s", event.getStarted().getRoute().getRoute(), event.getStarted().getModel());
+      case STARTED ->
+          aside(
+              "route: %s with %s",
+              event.getStarted().getRoute().getRoute(), event.getStarted().getModel());
       case STEP_PLANNED -> print(event.getStep(), event.getStepPlanned());
       case TOOL_STARTED -> print(event.getToolStarted());
       case TOOL_FINISHED -> print(event.getToolFinished().getExecution());
@@ -27,7 +32,9 @@ final class EventPrinter {
 
   private void print(int step, StepPlanned planned) {
     String thought = planned.getThought().strip();
-    aside("step %d: %s", step, thought.isEmpty() ? words(planned.getNextAction(), "NEXT_ACTION_") : thought);
+    aside(
+        "step %d: %s",
+        step, thought.isEmpty() ? words(planned.getNextAction(), "NEXT_ACTION_") : thought);
   }
 
   private void print(ToolStarted tool) {
@@ -36,13 +43,21 @@ final class EventPrinter {
 
   private void print(ToolExecution tool) {
     String gave = (tool.getError() + " " + tool.getResult()).strip();
-    aside("  %s %s in %d ms: %s", tool.getName(), words(tool.getStatus(), "TOOL_STATUS_"), milliseconds(tool.getDuration()), gave);
+    aside(
+        "  %s %s in %d ms: %s",
+        tool.getName(),
+        words(tool.getStatus(), "TOOL_STATUS_"),
+        milliseconds(tool.getDuration()),
+        gave);
   }
 
   private void print(ReasoningFinished end) {
     aside(
         "thought for %d ms, %d steps, %d tool calls: %s",
-        milliseconds(end.getDuration()), end.getSteps(), end.getToolCalls(), words(end.getEnd(), "REASONING_END_"));
+        milliseconds(end.getDuration()),
+        end.getSteps(),
+        end.getToolCalls(),
+        words(end.getEnd(), "REASONING_END_"));
   }
 
   private void print(Completed completed) {
@@ -53,7 +68,9 @@ final class EventPrinter {
         completed.getUsage().getSource() == UsageSource.USAGE_SOURCE_ESTIMATED ? "about " : "",
         completed.getUsage().getInputTokens(),
         completed.getUsage().getOutputTokens(),
-        completed.hasCost() ? String.format(", $%.6f", completed.getCost().getTotalNanoUsd() / 1e9) : "",
+        completed.hasCost()
+            ? String.format(", $%.6f", completed.getCost().getTotalNanoUsd() / 1e9)
+            : "",
         milliseconds(completed.getTimings().getTotal()));
   }
 

@@ -16,10 +16,11 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * Has a question thought about, and prints what happens: the answer to standard output, all else to standard error.
+ * Has a question thought about, and prints what happens: the answer to standard output, all else to
+ * standard error.
  *
- * <p>The server is that of {@code REASONING_TARGET}, else 127.0.0.1:50051; the token, if any, that of {@code
- * REASONING_TOKEN}.
+ * <p>The server is that of {@code REASONING_TARGET}, else 127.0.0.1:50051; the token, if any, that
+ * of {@code REASONING_TOKEN}.
  */
 public final class Reason {
   private Reason() {}
@@ -40,7 +41,9 @@ public final class Reason {
     } catch (StatusRuntimeException error) {
       ErrorDetails details = ErrorDetails.of(error);
       System.err.printf("%n%s %s: %s%n", details.code(), details.reason(), details.message());
-      details.violations().forEach(wrong -> System.err.println(wrong.field() + ": " + wrong.description()));
+      details
+          .violations()
+          .forEach(wrong -> System.err.println(wrong.field() + ": " + wrong.description()));
       System.exit(1);
     } finally {
       channel.shutdown();
