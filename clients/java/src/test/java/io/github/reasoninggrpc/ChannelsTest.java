@@ -81,6 +81,17 @@ class ChannelsTest {
     }
   }
 
+  /** A time to wait is heeded whatever the code, as README.md says of grpc-java. */
+  @Test
+  void pushbackIsHeededWithAnyCode() throws Exception {
+    Status limited = Status.newBuilder().setCode(Code.RESOURCE_EXHAUSTED_VALUE).build();
+    try (RunningServer server = RunningServer.of(failing(1, limited, "10"))) {
+      complete(Channels.connect(server.address()));
+
+      assertEquals(2, server.calls());
+    }
+  }
+
   /** A token goes with every call, in plaintext too. */
   @Test
   void sendsTheToken() throws Exception {
@@ -113,11 +124,15 @@ class ChannelsTest {
   }
 
   private static FailingService failing(int failures, String pushback) {
+    return failing(failures, OVERLOADED, pushback);
+  }
+
+  private static FailingService failing(int failures, Status status, String pushback) {
     Metadata trailers = new Metadata();
     if (!pushback.isEmpty()) {
       trailers.put(PUSHBACK, pushback);
     }
-    return new FailingService(failures, OVERLOADED, trailers);
+    return new FailingService(failures, status, trailers);
   }
 
   private static CompleteResponse complete(ManagedChannel channel) {
