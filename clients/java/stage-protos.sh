@@ -10,9 +10,10 @@ mkdir -p "$2"
 cp -R "$1/." "$2"
 find "$2" -name '*.proto' | while read -r file; do
   class=$(basename "$file" .proto | awk -F_ '{ for (i = 1; i <= NF; i++) printf "%s", toupper(substr($i, 1, 1)) substr($i, 2) }')
-  grep -q '^option java_outer_classname' "$file" || {
-    sed "s/^option java_package/option java_outer_classname = \"${class}Proto\";\\
-&/; s/bytes token_bytes = 3;/bytes raw_bytes = 3 [json_name = \"tokenBytes\"];/" "$file" > "$file.new"
-    mv "$file.new" "$file"
-  }
+  grep -q '^option java_outer_classname' "$file" && option='' || option="option java_outer_classname = \"${class}Proto\";"
+  awk -v option="$option" '
+    /^option java_package/ && option != "" { print option }
+    { sub(/bytes token_bytes = 3;/, "bytes raw_bytes = 3 [json_name = \"tokenBytes\"];"); print }
+  ' "$file" > "$file.new"
+  mv "$file.new" "$file"
 done
