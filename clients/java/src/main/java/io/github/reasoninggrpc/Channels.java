@@ -1,0 +1,114 @@
+package io.github.reasoninggrpc;
+
+import static java.util.Map.entry;
+
+import io.github.reasoninggrpc.v1.ReasoningServiceGrpc;
+import io.grpc.ChannelCredentials;
+import io.grpc.CompositeChannelCredentials;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Channels to a reasoning-grpc server, with defaults that suit it.
+ *
+ * <p>They balance over all addresses of the target, retry what the server says may be sent again,
+ * notice a dead connection while a call is active, and take messages of any size. A channel
+ * connects when it is first used; the one who made it shuts it down.
+ */
+public final class Channels {
+  private static final long KEEP_ALIVE_SECONDS = 30;
+  private static final long KEEP_ALIVE_TIMEOUT_SECONDS = 10;
+
+  private static final Map<String, ?> RETRY_POLICY =
+      Map.ofEntries(
+          entry("maxAttempts", 4.0),
+          entry("initialBackoff", "0.2s"),
+          entry("maxBackoff", "5s"),
+          entry("backoffMultiplier", 2.0),
+          entry("retryableStatusCodes", List.of("UNAVAILABLE")));
+
+  private static final Map<String, ?> METHODS =
+      Map.ofEntries(
+          entry("name", List.of(Map.of("service", ReasoningServiceGrpc.SERVICE_NAME))),
+          entry("retryPolicy", RETRY_POLICY));
+
+  /** The file service_config.json of all clients. */
+  private static final Map<String, ?> SERVICE_CONFIG =
+      Map.ofEntries(
+          entry("loadBalancingConfig", List.of(Map.of("round_robin", Map.of()))),
+          entry("methodConfig", List.of(METHODS)),
+          entry("retryThrottling", Map.of("maxTokens", 10.0, "tokenRatio", 0.1)));
+
+  private Channels() {}
+
+  /**
+   * A channel in plaintext, for loopback and trusted networks.
+   *
+   * @param target what to connect to, such as {@code 127.0.0.1:50051} or {@code
+   *     dns:///reasoning:50051}
+   * @return the channel, to be shut down by the caller
+   */
+  public static ManagedChannel connect(String target) {
+    return connect(target, InsecureChannelCredentials.create());
+  }
+
+  /**
+   * A channel with credentials of your choice.
+   *
+   * @param target what to connect to
+   * @param credentials {@link io.grpc.TlsChannelCredentials} for TLS, {@link
+   *     InsecureChannelCredentials} for plaintext
+   * @return the channel, to be shut down by the caller
+   */
+  public static ManagedChannel connect(String target, ChannelCredentials credentials) {
+    return newBuilder(target, credentials).build();
+  }
+
+  /**
+   * A channel that sends a bearer token with every call.
+   *
+   * @param target what to connect to
+   * @param credentials {@link io.grpc.TlsChannelCredentials} for TLS, {@link
+   *     InsecureChannelCredentials} for plaintext, which shows the token to everyone on the way
+   * @param token the token, without {@code Bearer}
+   * @return the channel, to be shut down by the caller
+   */
+  public static ManagedChannel connect(
+      String target, ChannelCredentials credentials, String token) {
+    return newBuilder(
+            target, CompositeChannelCredentials.create(credentials, new BearerToken(token)))
+        .build();
+  }
+
+  /**
+   * A builder with the defaults, for options of your own.
+   *
+   * @param target what to connect to
+   * @param credentials as for {@link #connect(String, ChannelCredentials)}; a token is joined to
+   *     them by {@code CompositeChannelCredentials.create(credentials, new BearerToken(token))}
+   * @return the builder
+   */
+  public static ManagedChannelBuilder<?> newBuilder(String target, ChannelCredentials credentials) {
+    return Grpc.newChannelBuilder(target, credentials)
+        .defaultServiceConfig(SERVICE_CONFIG)
+        .enableRetry()
+        .keepAliveTime(KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
+        .keepAliveTimeout(KEEP_ALIVE_TIMEOUT_SECONDS, TimeUnit.SECONDS)
+        .keepAliveWithoutCalls(false)
+        .maxInboundMessageSize(Integer.MAX_VALUE);
+  }
+
+  /**
+   * The default service config, as {@link ManagedChannelBuilder#defaultServiceConfig} takes it.
+   *
+   * @return an immutable map
+   */
+  public static Map<String, ?> serviceConfig() {
+    return SERVICE_CONFIG;
+  }
+}

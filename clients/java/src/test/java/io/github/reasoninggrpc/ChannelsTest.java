@@ -1,0 +1,147 @@
+package io.github.reasoninggrpc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.Gson;
+import com.google.rpc.Code;
+import com.google.rpc.Status;
+import io.github.reasoninggrpc.v1.CompleteRequest;
+import io.github.reasoninggrpc.v1.CompleteResponse;
+import io.github.reasoninggrpc.v1.ReasoningServiceGrpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.StatusRuntimeException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+/** What the channels of {@link Channels} do. */
+class ChannelsTest {
+  private static final Metadata.Key<String> PUSHBACK =
+      Metadata.Key.of("grpc-retry-pushback-ms", Metadata.ASCII_STRING_MARSHALLER);
+  private static final Status OVERLOADED =
+      Status.newBuilder().setCode(Code.UNAVAILABLE_VALUE).build();
+
+  /** The service config is the one of all clients. */
+  @Test
+  void serviceConfigIsThatOfAllClients() throws Exception {
+    String shared = Files.readString(Path.of("../service_config.json"));
+
+    assertEquals(new Gson().fromJson(shared, Map.class), Channels.serviceConfig());
+  }
+
+  /** What is unavailable is tried again. */
+  @Test
+  void retriesWhatIsUnavailable() throws Exception {
+    try (RunningServer server = RunningServer.of(failing(2, ""))) {
+      complete(Channels.connect(server.address()));
+
+      assertEquals(3, server.calls());
+    }
+  }
+
+  /** After four attempts the error is the caller's. */
+  @Test
+  void givesUpAfterFourAttempts() throws Exception {
+    try (RunningServer server = RunningServer.of(failing(9, "0"))) {
+      assertThrows(
+          StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
+
+      assertEquals(4, server.calls());
+    }
+  }
+
+  /** A server that says that a retry is of no use is not asked again. */
+  @Test
+  void negativePushbackStopsRetries() throws Exception {
+    try (RunningServer server = RunningServer.of(failing(9, "-1"))) {
+      assertThrows(
+          StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
+
+      assertEquals(1, server.calls());
+    }
+  }
+
+  /** A retry waits for as long as the server says. */
+  @Test
+  void pushbackIsTheDelay() throws Exception {
+    try (RunningServer server = RunningServer.of(failing(1, "700"))) {
+      long began = System.nanoTime();
+
+      complete(Channels.connect(server.address()));
+
+      assertTrue(Duration.ofNanos(System.nanoTime() - began).toMillis() >= 700);
+      assertEquals(2, server.calls());
+    }
+  }
+
+  /** A time to wait is heeded whatever the code, as README.md says of grpc-java. */
+  @Test
+  void pushbackIsHeededWithAnyCode() throws Exception {
+    Status limited = Status.newBuilder().setCode(Code.RESOURCE_EXHAUSTED_VALUE).build();
+    try (RunningServer server = RunningServer.of(failing(1, limited, "10"))) {
+      complete(Channels.connect(server.address()));
+
+      assertEquals(2, server.calls());
+    }
+  }
+
+  /** A token goes with every call, in plaintext too. */
+  @Test
+  void sendsTheToken() throws Exception {
+    try (RunningServer server = RunningServer.of(failing(0, ""))) {
+      complete(Channels.connect(server.address(), InsecureChannelCredentials.create(), "a-token"));
+
+      assertEquals("Bearer a-token", server.authorization());
+    }
+  }
+
+  /** Without a token none is sent. */
+  @Test
+  void sendsNoTokenWithoutOne() throws Exception {
+    try (RunningServer server = RunningServer.of(failing(0, ""))) {
+      complete(Channels.connect(server.address()));
+
+      assertNull(server.authorization());
+    }
+  }
+
+  /** Over TLS a server is trusted by the authority given, and takes the token too. */
+  @Test
+  void connectsOverTls() throws Exception {
+    try (TestKeys keys = TestKeys.make();
+        RunningServer server = RunningServer.of(keys.server(), failing(0, ""))) {
+      complete(Channels.connect("localhost:" + server.port(), keys.client(), "a-token"));
+
+      assertEquals("Bearer a-token", server.authorization());
+    }
+  }
+
+  private static FailingService failing(int failures, String pushback) {
+    return failing(failures, OVERLOADED, pushback);
+  }
+
+  private static FailingService failing(int failures, Status status, String pushback) {
+    Metadata trailers = new Metadata();
+    if (!pushback.isEmpty()) {
+      trailers.put(PUSHBACK, pushback);
+    }
+    return new FailingService(failures, status, trailers);
+  }
+
+  private static CompleteResponse complete(ManagedChannel channel) {
+    try {
+      return ReasoningServiceGrpc.newBlockingStub(channel)
+          .withDeadlineAfter(Duration.ofMinutes(1))
+          .complete(CompleteRequest.getDefaultInstance());
+    } finally {
+      channel.shutdownNow();
+    }
+  }
+}

@@ -1,0 +1,88 @@
+package io.github.reasoninggrpc.conformance;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonNull;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.Message;
+import com.google.protobuf.MessageOrBuilder;
+import com.google.protobuf.util.JsonFormat;
+import io.github.reasoninggrpc.ErrorDetails;
+import io.github.reasoninggrpc.v1.StreamCompleteResponse;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+
+/** What a runner reads and writes, in JSON. */
+final class Results {
+  private Results() {}
+
+  /** A message, from ProtoJSON. */
+  static <B extends Message.Builder> B message(B builder, JsonElement json)
+      throws InvalidProtocolBufferException {
+    JsonFormat.parser().merge(json.toString(), builder);
+    return builder;
+  }
+
+  /** A message, in ProtoJSON. */
+  static JsonElement json(MessageOrBuilder message) throws InvalidProtocolBufferException {
+    return JsonParser.parseString(JsonFormat.printer().print(message));
+  }
+
+  /** Adds the events of a stream, and how many of them are of an unknown kind. */
+  static void putEvents(JsonObject result, List<StreamCompleteResponse> events)
+      throws InvalidProtocolBufferException {
+    JsonArray array = new JsonArray();
+    int unknown = 0;
+    for (StreamCompleteResponse event : events) {
+      array.add(json(event));
+      unknown += event.getEventCase() == StreamCompleteResponse.EventCase.EVENT_NOT_SET ? 1 : 0;
+    }
+    result.add("events", array);
+    result.addProperty("unknown_events", unknown);
+  }
+
+  /** Adds what an error says. */
+  static void putError(JsonObject result, ErrorDetails details)
+      throws InvalidProtocolBufferException {
+    JsonObject error = new JsonObject();
+    error.addProperty("code", details.code().name());
+    error.addProperty("message", details.message());
+    error.addProperty("reason", details.reason());
+    error.addProperty("domain", details.domain());
+    JsonObject metadata = new JsonObject();
+    details.metadata().forEach(metadata::addProperty);
+    error.add("metadata", metadata);
+    error.addProperty("request_id", details.requestId());
+    error.add(
+        "retry_after_seconds",
+        details.retryAfter().map(Results::seconds).orElse(JsonNull.INSTANCE));
+    error.add("violations", violations(details));
+    error.add("interruption", optional(details.interruption()));
+    error.add("route", optional(details.route()));
+    result.add("error", error);
+  }
+
+  private static JsonElement seconds(Duration delay) {
+    return new JsonPrimitive(delay.toNanos() / 1e9);
+  }
+
+  private static JsonArray violations(ErrorDetails details) {
+    JsonArray violations = new JsonArray();
+    for (ErrorDetails.FieldViolation violation : details.violations()) {
+      JsonObject entry = new JsonObject();
+      entry.addProperty("field", violation.field());
+      entry.addProperty("description", violation.description());
+      violations.add(entry);
+    }
+    return violations;
+  }
+
+  private static JsonElement optional(Optional<? extends Message> message)
+      throws InvalidProtocolBufferException {
+    return message.isPresent() ? json(message.get()) : JsonNull.INSTANCE;
+  }
+}
