@@ -103,6 +103,26 @@ async def test_a_call_that_must_not_be_sent_again_is_not(listen: Any) -> None:
     assert (failed.value.code, servicer.calls) == (grpc.StatusCode.UNAVAILABLE, 1)
 
 
+async def test_a_unary_call_has_begun_once_its_route_is_decided(
+    running_server: RunningServer, upstream: FakeUpstream
+) -> None:
+    """Its headers come then, so that no client sends it, and pays it, again when the connection breaks."""
+    gate = upstream.gated("Hello")
+    async with ReasoningClient(running_server.address) as client:
+        # Called as a stream: for a unary call the Python library shows the headers with the answer.
+        method: Any = client.channel.unary_stream(
+            "/reasoning_grpc.v1.ReasoningService/Complete",
+            request_serializer=completion_pb2.CompleteRequest.SerializeToString,
+            response_deserializer=completion_pb2.CompleteResponse.FromString,
+        )
+        call = method(text_request("hi"))
+
+        await call.initial_metadata()
+
+        gate.open_all()
+        assert [answer.message.content[0].text async for answer in call] == ["Hello"]
+
+
 async def test_calls_go_round_the_addresses(listen: Any) -> None:
     """Of a name with two addresses, each gets half of the calls."""
     ports = [await listen(Unavailable(name)) for name in ("one", "two")]

@@ -92,8 +92,16 @@ def test_every_sentence_names_only_what_its_metadata_has(error_class: type[error
 
 
 @pytest.mark.parametrize(("seconds", "pushback"), [(None, "-1"), (0.0, "1"), (0.0001, "1"), (1.5, "1500")])
-def test_the_pushback_says_what_retry_info_says(seconds: float | None, pushback: str) -> None:
+def test_the_pushback_of_unavailable_says_what_retry_info_says(seconds: float | None, pushback: str) -> None:
     """In milliseconds, and never 0, for which gRPC's core waits for ever."""
     status = call_status(errors.UpstreamOverloaded(model="m", retry_after_seconds=seconds), "req_1")
 
     assert dict(status.trailing_metadata)["grpc-retry-pushback-ms"] == pushback
+
+
+@pytest.mark.parametrize("seconds", [None, 1.0])
+def test_other_codes_have_no_pushback(seconds: float | None) -> None:
+    """grpc-java would obey it and hold the call back; others count -1 against their retries."""
+    status = call_status(errors.UpstreamRateLimited(model="m", retry_after_seconds=seconds), "req_1")
+
+    assert "grpc-retry-pushback-ms" not in dict(status.trailing_metadata)

@@ -66,6 +66,11 @@ class Failure:
         return self.error.code, self.error.reason, self.error.metadata
 
     @property
+    def forbids_retries(self) -> bool:
+        """Whether the client's library will not send the call again: told where it would, not told elsewhere."""
+        return self.pushback == ("-1" if self.error.code is UNAVAILABLE else "")
+
+    @property
     def kinds(self) -> list[str | None]:
         """The kinds of the events."""
         return [event.WhichOneof("event") for event in self.events]
@@ -253,7 +258,7 @@ async def test_http_statuses(
 
     assert failure.verdict == (code, reason, {"model": "fake", "http_status": str(status)})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption == progress(failure, usage=NOTHING_USED, attempts=requests, last_sequence=requests - 1)
     assert len(upstream.requests) == requests
     if rpc == "StreamComplete":
@@ -315,7 +320,7 @@ async def test_bodies_that_say_more_than_their_status(
 
     assert failure.verdict == (code, reason, {"model": "fake", "http_status": str(failing["status"])})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert len(upstream.requests) == 1
 
 
@@ -360,7 +365,7 @@ async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream,
 async def test_retry_after_of_a_rate_limit(
     upstream: FakeUpstream, front: Front, rpc: str, retry_after: str, seconds: float | None
 ) -> None:
-    """A 429 passes its Retry-After on, clamped, in the details and as pushback; it is not retried by us."""
+    """A 429 passes its Retry-After on, clamped, in the details; it is not retried by us."""
     upstream.fail(429, headers={"Retry-After": retry_after})
 
     failure = await front.failure(rpc)
@@ -371,7 +376,7 @@ async def test_retry_after_of_a_rate_limit(
         {"model": "fake", "http_status": "429"},
     )
     assert failure.error.retry_after_seconds == seconds
-    assert failure.pushback == ("-1" if seconds is None else str(round(seconds * 1000)))
+    assert failure.pushback == ""
     retry_info = [] if seconds is None else ["RetryInfo"]
     assert failure.details == ["ErrorInfo", "RequestInfo", *retry_info, "Interruption"]
     assert len(upstream.requests) == 1
@@ -411,7 +416,7 @@ async def test_refused_connection(fronting: Fronting, provider: str, rpc: str) -
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     if rpc == "StreamComplete":
         assert failure.kinds == ["started", "attempt_switched", "attempt_switched"]
 
@@ -436,7 +441,7 @@ async def test_closed_on_accept(upstream: FakeUpstream, front: Front, rpc: str) 
     failure = await front.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption.attempts == 3
     assert upstream.connections == 3
     assert upstream.requests == []
@@ -462,7 +467,7 @@ async def test_broken_connection(upstream: FakeUpstream, front: Front, rpc: str,
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption == progress(failure, usage=estimated(3 * PROMPT_TOKENS, 0), attempts=3, last_sequence=2)
     assert len(upstream.requests) == 3
 
@@ -512,7 +517,7 @@ async def test_success_without_an_answer(
 
     assert failure.verdict == (INTERNAL, reason, {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption == progress(failure, usage=estimated(2 * PROMPT_TOKENS, 0), attempts=2, last_sequence=1)
     assert len(upstream.requests) == 2
 
@@ -597,7 +602,7 @@ async def test_stream_cut_after_three_chunks(upstream: FakeUpstream, front: Fron
     assert [event.sequence for event in failure.events] == [0, 1, 2, 3]
     assert failure.verdict == (UNAVAILABLE, reason, {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption == progress(
         failure, usage=estimated(PROMPT_TOKENS, 5), attempts=1, last_sequence=3, content_characters=18
     )
@@ -707,7 +712,7 @@ async def test_junk_in_a_stream(upstream: FakeUpstream, front: Front, junk: str,
     failure = await front.failure("StreamComplete", gate=gate)
 
     assert failure.verdict == (INTERNAL, "UPSTREAM_MALFORMED_RESPONSE", {"model": "fake"})
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.kinds == ["started", "attempt_switched" if retried else "content_delta"]
     assert failure.interruption.content_characters == (0 if retried else 3)
     assert len(upstream.requests) == (2 if retried else 1)
@@ -752,7 +757,7 @@ async def test_error_object_first_in_a_stream(
     metadata = {"model": "fake"} | ({"http_status": http_status} if http_status else {})
     assert failure.verdict == (code, reason, metadata)
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption.attempts == requests
     assert len(upstream.requests) == requests
 
@@ -774,7 +779,7 @@ async def test_error_object_after_three_deltas(
 
     metadata = {"model": "fake"} | ({"http_status": http_status} if http_status else {})
     assert failure.verdict == (code, reason, metadata)
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert texts(failure.events) == THREE_DELTAS
     assert failure.interruption == progress(
         failure, usage=estimated(PROMPT_TOKENS, 5), attempts=1, last_sequence=3, content_characters=18
@@ -910,7 +915,7 @@ async def test_slow_upstream(
         await upstream.disconnect()
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption.attempts == 1
     assert failure.interruption.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
     assert failure.interruption.usage.input_tokens == PROMPT_TOKENS
@@ -938,7 +943,7 @@ async def test_stall_after_three_deltas(
         await upstream.disconnect()
     assert texts(failure.events) == THREE_DELTAS
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_STALLED", {"model": "fake"})
-    assert failure.pushback == "-1"
+    assert failure.forbids_retries
     assert failure.interruption == progress(
         failure, usage=estimated(PROMPT_TOKENS, 5), attempts=1, last_sequence=3, content_characters=18
     )

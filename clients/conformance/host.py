@@ -13,7 +13,7 @@ from typing import Any, Final
 import grpc
 import trustme
 
-from clients.conformance.newer import FaultyEngine, NewerServer, add_faulty_service
+from clients.conformance.newer import CrowdedServer, FaultyEngine, NewerServer, add_faulty_service
 from clients.conformance.scenario import DEFAULT_TOKEN, Call, Json, Scenario, ScriptedUpstream
 from clients.conformance.script import play
 from reasoning_grpc.client import ReasoningClient, text_request
@@ -201,7 +201,8 @@ async def _serve(stack: AsyncExitStack, config: Config, authority: trustme.CA, d
         "localhost:" + (await _started(stack, _under_tls(config, authority, directory))).rpartition(":")[2]
     )
     addresses["draining"] = await _draining(stack, config)
-    addresses["newer"] = await _newer(stack, addresses["server"])
+    addresses["newer"] = await _before(stack, addresses["server"], NewerServer)
+    addresses["crowded"] = await _before(stack, addresses["server"], CrowdedServer)
     addresses["faulty"] = await _listening(stack, add_faulty_service(FaultyEngine()))
     return addresses
 
@@ -239,10 +240,12 @@ async def _draining(stack: AsyncExitStack, config: Config) -> str:
     return server.address
 
 
-async def _newer(stack: AsyncExitStack, address: str) -> str:
-    channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
-    server = grpc.aio.server()
-    add_ReasoningServiceServicer_to_server(NewerServer(ReasoningServiceStub(channel)), server)
+async def _before(stack: AsyncExitStack, address: str, kind: type[NewerServer]) -> str:
+    """A server of this kind, which hands calls on to the address."""
+    options = [("grpc.max_receive_message_length", -1)]
+    channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options))
+    server = grpc.aio.server(options=options)
+    add_ReasoningServiceServicer_to_server(kind(ReasoningServiceStub(channel)), server)
     return await _listening(stack, server)
 
 

@@ -1,4 +1,4 @@
-"""Servers that ours is not: one of a later release, whose messages know more, and one with a fault."""
+"""Servers that ours is not: of a later release, whose messages know more; one that is full at first; one at fault."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -11,9 +11,11 @@ from google.rpc.status_pb2 import Status
 from reasoning_grpc.call_tracker import CallTracker
 from reasoning_grpc.callers import Callers
 from reasoning_grpc.convert import Caps
+from reasoning_grpc.errors import ServerOverloaded
 from reasoning_grpc.interceptors import CallInterceptor
 from reasoning_grpc.server import SERVICE
 from reasoning_grpc.service import ReasoningService
+from reasoning_grpc.status import call_status
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceServicer,
@@ -78,6 +80,21 @@ class NewerServer(ReasoningServiceServicer):
                     yield _newer_event(event)
         except grpc.aio.AioRpcError as error:
             await _fail(context, error)
+
+
+class CrowdedServer(NewerServer):
+    """Has no room for the first calls of `Complete`, as a server of ours may have none, and then for all."""
+
+    def __init__(self, today: "ReasoningServiceAsyncStub", refusals: int = 2) -> None:
+        super().__init__(today)
+        self._refusals = refusals
+
+    async def Complete(self, request: Any, context: Any) -> Any:
+        if self._refusals:
+            self._refusals -= 1
+            full = call_status(ServerOverloaded(retry_after_seconds=0.05), "req_crowded")
+            await context.abort(full.code, full.message, full.trailing_metadata)
+        return await self._today.Complete(request, metadata=_forwarded(context))
 
 
 class FaultyEngine:

@@ -9,6 +9,7 @@ import grpc
 from reasoning_grpc import convert
 from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
+from reasoning_grpc.events import StreamEvent
 from reasoning_grpc.interceptors import call_context
 from reasoning_grpc.streams import fold
 from reasoning_grpc.v1 import (
@@ -35,7 +36,7 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         """See the proto."""
         run = self._engine.run(convert.completion_request(request, self._caps), call_context(context))
         async with aclosing(run) as events:
-            completion = await fold(events)
+            completion = await fold(_announced(events, context))
         return convert.complete_response(completion)
 
     async def StreamComplete(
@@ -63,3 +64,17 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         model_filter, page_size, page_token = convert.list_models_request(request)
         page = await self._engine.models(model_filter, page_size, page_token, call_context(context))
         return convert.list_models_response(page)
+
+
+async def _announced(events: AsyncIterator[StreamEvent], context: Context) -> AsyncIterator[StreamEvent]:
+    """The same events; with the first one go the headers.
+
+    So the client's library does not send the call again when the connection breaks, and nobody pays twice: as in a
+    stream, whose first event says the same.
+    """
+    begun = False
+    async for event in events:
+        if not begun:
+            begun = True
+            await context.send_initial_metadata(())
+        yield event

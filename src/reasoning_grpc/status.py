@@ -110,14 +110,19 @@ def _status(
         packed = Any()
         packed.Pack(detail)
         status.details.append(packed)
-    # Never 0: gRPC's core waits for ever then.
-    pushback = "-1" if retry_after is None else str(max(1, round(retry_after * 1000)))
-    return CallStatus(
-        code,
-        reason,
-        message,
-        ((STATUS_METADATA, status.SerializeToString()), (PUSHBACK_METADATA, pushback)),
-    )
+    trailers: list[tuple[str, str | bytes]] = [(STATUS_METADATA, status.SerializeToString())]
+    if code is grpc.StatusCode.UNAVAILABLE:
+        trailers.append((PUSHBACK_METADATA, _pushback(retry_after)))
+    return CallStatus(code, reason, message, tuple(trailers))
+
+
+def _pushback(retry_after: float | None) -> str:
+    """What the client's library is to do by itself, in milliseconds; it goes with UNAVAILABLE alone.
+
+    Elsewhere it does harm: grpc-java obeys a time whatever the code, and holds the call back instead of failing it; a
+    -1 counts against a client's `retryThrottling`. Never 0, for which gRPC's core waits for ever.
+    """
+    return "-1" if retry_after is None else str(max(1, round(retry_after * 1000)))
 
 
 def _bad_request(violations: tuple[errors.FieldViolation, ...], most_bytes: int) -> error_details_pb2.BadRequest:

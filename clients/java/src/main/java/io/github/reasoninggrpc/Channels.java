@@ -41,8 +41,7 @@ public final class Channels {
   private static final Map<String, ?> SERVICE_CONFIG =
       Map.ofEntries(
           entry("loadBalancingConfig", List.of(Map.of("round_robin", Map.of()))),
-          entry("methodConfig", List.of(METHODS)),
-          entry("retryThrottling", Map.of("maxTokens", 10.0, "tokenRatio", 0.1)));
+          entry("methodConfig", List.of(METHODS)));
 
   private Channels() {}
 
