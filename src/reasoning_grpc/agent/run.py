@@ -192,6 +192,7 @@ class AgentRun:
                     if isinstance(event, ToolFinished):
                         executions.append(event.execution)
                     yield event
+            self._budget.note(executions)
         self._transcript.add(plan, planned.answer, executions)
 
 
