@@ -92,6 +92,39 @@ async def test_tokens_left_bound_the_next_step(upstream: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize(
+    ("agent", "reason"),
+    [
+        pytest.param({"max_tokens": 4000}, "TOKEN_BUDGET", id="tokens"),
+        pytest.param({"max_cost_nano_usd": 1}, "COST_BUDGET", id="cost"),
+    ],
+)
+async def test_no_repair_beyond_a_budget(upstream: FakeUpstream, agent: dict[str, Any], reason: str) -> None:
+    """A bad plan is not mended when that would go over a budget; the budget ended the thinking, and the answer comes."""
+    upstream.reply("no plan", usage=tokens(3000, 500))
+    upstream.reply("The answer.")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await stream(running, reasoning_request(agent=agent))
+
+    assert purposes(events[-1].completed.usage) == ["STEP", "SYNTHESIS"]
+    assert (end(finished(events)), outcomes(events), text(events)) == (reason, ["STOPPED"], "The answer.")
+
+
+async def test_tokens_left_bound_a_repair(upstream: FakeUpstream) -> None:
+    """A mended plan may have no more tokens than the budget leaves after its prompt."""
+    upstream.reply("no plan", usage=tokens(3000, 500))
+    upstream.reply(plan())
+    upstream.reply("The answer.")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await stream(running, reasoning_request(agent={"max_tokens": 5200}))
+
+    step, repair, _ = (asked.body for asked in upstream.requests)
+    assert end(finished(events)) == "FINISHED"
+    assert 1 <= repair["max_tokens"] < step["max_tokens"] == 1024
+
+
+@pytest.mark.parametrize(
     ("most", "first", "second", "ran"),
     [
         pytest.param(1, 1, 1, 1, id="one"),

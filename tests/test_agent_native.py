@@ -274,6 +274,20 @@ async def test_a_budget_of_tokens_counts_what_may_be_thought(upstream: FakeUpstr
     assert (end(finished(events)), finished(events).steps) == ("TOKEN_BUDGET", 0)
 
 
+async def test_a_budget_of_tokens_counts_the_tools(upstream: FakeUpstream) -> None:
+    """What the tools take of a prompt leaves less of the budget for the plan."""
+    upstream.reply("READY")
+    upstream.reply("It rains.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
+        await stream(running, reasoning_request(agent={"max_tokens": 1000}))
+
+    body = upstream.requests[0].body
+    words = sum(len(message["content"]) for message in body["messages"])
+    words += sum(len(json.dumps(tool["function"]["parameters"])) for tool in body["tools"])
+    assert 1 <= body["max_tokens"] <= 1000 - words // 5
+
+
 async def test_signed_reasoning_goes_back_on_our_own_wire(upstream: FakeUpstream) -> None:
     """Steps in JSON: what was signed goes back with its step, what was not stays out of the next one."""
     upstream.reply(plan(using("weather", city="Paris")), reasoning=("Hm.",), reasoning_signature=SIGNATURE)

@@ -89,7 +89,8 @@ class AgentRun:
         )
         # Sent whole, as without the agent, where nobody says how much is too much.
         fits = request.context_policy is not None or info.context_window_tokens is not None
-        self._calls = AgentCalls(direct, info, self._transcript, means.windows, fits=fits)
+        tools = self._tools if self._native else ()
+        self._calls = AgentCalls(direct, info, self._transcript, means.windows, tools=tools, fits=fits)
         self._time = ThinkingTime(
             means.speeds,
             direct.model,
@@ -123,13 +124,12 @@ class AgentRun:
             self._account.cost(),
             self._time.elapsed_seconds(),
         )
-        ours = self._tools if self._native else ()
-        call = await self._calls.for_answer(self._means.prompts.answer, ours)
+        call = await self._calls.for_answer(self._means.prompts.answer)
         answer = events_of_call(self._means.model, call, ModelCallPurpose.SYNTHESIS, self._context)
         async with aclosing(answer) as events:
             async for event in events:
                 self._time.hear(event)
-                yield _without_calls(event) if ours else event
+                yield _without_calls(event) if call.tools else event
 
     def _limit_reached(self) -> ReasoningEnd | None:
         return self._budget.reached(self._calls.step_tokens())
@@ -160,6 +160,7 @@ class AgentRun:
             self._budget.steps,
             replace(context, deadline=ends),
             native=self._native,
+            repair=lambda call: self._repair(step, call),
             ends=ends,
         )
         async with aclosing(events):
@@ -169,11 +170,19 @@ class AgentRun:
                         step.planned = with_own_ids(event, self._budget.steps, self._call_ids)
                     case Unplanned(too_late=True):
                         step.end = ReasoningEnd.STEP_TIMEOUT if ends < thinking_ends else ReasoningEnd.DEADLINE
-                    case Unplanned():
+                    case Unplanned() if step.end is None:
                         step.end, step.outcome = ReasoningEnd.STEP_FAILED, StepOutcome.INVALID_PLAN
+                    case Unplanned():
+                        pass  # a budget ended it before its plan was mended
                     case _:
                         self._time.hear(event)
                         yield event
+
+    def _repair(self, step: _Step, call: ModelCall) -> ModelCall | None:
+        """The call for a mended plan as the budgets have it; None: they have nothing left, and that is the end."""
+        tokens = self._calls.tokens_of(call)
+        step.end = self._budget.spent(tokens)
+        return None if step.end else self._calls.for_repair(call, self._budget.tokens_left(tokens))
 
     async def _done(self, step: _Step, planned: Planned, context: CallContext) -> AsyncGenerator[Event, None]:
         """Does what the model planned."""
