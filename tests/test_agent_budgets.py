@@ -99,7 +99,7 @@ async def test_tokens_left_bound_the_next_step(upstream: FakeUpstream) -> None:
     ],
 )
 async def test_no_repair_beyond_a_budget(upstream: FakeUpstream, agent: dict[str, Any], reason: str) -> None:
-    """A bad plan is not mended when that would go over a budget; the budget ended the thinking, and the answer comes."""
+    """A bad plan is not mended when that would go over a budget, which then ended the thinking; the answer comes."""
     upstream.reply("no plan", usage=tokens(3000, 500))
     upstream.reply("The answer.")
 
