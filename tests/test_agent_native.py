@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from reasoning_grpc.types import Capability
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.agent import (
+    PRICES,
     agent_config,
     end,
     executions,
@@ -27,7 +29,7 @@ from tests.support.agent import (
     using,
 )
 from tests.support.agent_grammar import check_grammar
-from tests.support.serving import serving
+from tests.support.serving import model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream
 
 PARIS: Final = FakeToolCall("toolu_1", "weather", '{"city": "Paris"}')
@@ -90,6 +92,24 @@ async def test_what_the_wire_is_told(upstream: FakeUpstream) -> None:
     ]
     assert (last["tool_choice"], last["temperature"], last["max_tokens"]) == ("none", 0.5, 50)
     assert last["response_format"] == {"type": "json_object"}
+
+
+async def test_a_fallback_model_without_native_tools(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """Where a model that may step in is not given tools natively, steps are asked for in JSON, which both can write."""
+    upstream.always.fail(500)
+    judge.reply(plan(using("weather", city="Paris")))
+    judge.reply(plan())
+    judge.reply("It rains.")
+    config = agent_config(upstream, entry=native_entry(upstream), max_retries=0)
+    other = model_entry(judge.api_base, "other", prices=PRICES)
+
+    async with serving(replace(config, models={**config.models, "other": other})) as running:
+        events = await stream(running, reasoning_request(fallback_models=["other"]))
+
+    assert (end(finished(events)), text(events)) == ("FINISHED", "It rains.")
+    assert [execution.result for execution in executions(events)] == ["Paris: rain for 1 days"]
+    for asked in (*upstream.requests, *judge.requests):
+        assert "tools" not in asked.body
 
 
 async def test_ids_that_come_again(upstream: FakeUpstream) -> None:

@@ -77,7 +77,8 @@ class AgentRun:
         self._account = account
         limits = means.limits.within(request.agent)
         info = means.model.describe(direct.model)
-        self._native = info.native_tools
+        models = map(means.model.describe, (direct.model, *direct.fallback_models))
+        self._native = all(model.native_tools for model in models)  # a plan in JSON every model can write
         offered = means.toolbox.offered(context.caller, request.agent.allowed_tools)
         self._tools = offered if limits.max_tool_calls else ()
         self._transcript = Transcript(
