@@ -92,17 +92,17 @@ class AgentCalls:
         messages, question = self._transcript.for_answer(request)
         call = replace(self._direct, messages=messages)
         if not self._tools:
-            return await self._fitted(call, question, 0)
+            return await self._fitted(call, question)
         no_more = ToolChoice(mode=ToolChoiceMode.NONE)
         call = replace(call, tools=self._tools, tool_choice=no_more, parallel_tool_calls=None)
-        return await self._fitted(call, question, self._transcript.head)
+        return await self._fitted(call, question)
 
     def _output_tokens(self, most_tokens: int | None) -> int:
         """Of a plan that may have so many tokens at most, and of the model's own reasoning."""
         tokens = self._step_tokens if most_tokens is None else min(self._step_tokens, most_tokens)
         return min(self._reasoning_tokens + tokens, self._most_output_tokens)
 
-    async def _fitted(self, call: ModelCall, question: Message, head: int) -> ModelCall:
+    async def _fitted(self, call: ModelCall, question: Message | None, head: int = 0) -> ModelCall:
         """The call without what does not fit: of the conversation first, then of the steps."""
         if not self._fits:
             return call
