@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
+from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.types import Capability
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, routing_pb2, usage_pb2
 from tests.support.agent import (
@@ -264,6 +265,33 @@ async def test_an_answer_without_steps(upstream: FakeUpstream) -> None:
 
     by_agent, direct = (asked.body["messages"] for asked in upstream.requests)
     assert by_agent == direct
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["in-json", "native"])
+@pytest.mark.parametrize("own", ["", "Be brief."], ids=["none", "own"])
+async def test_the_system_prompt_of_the_models_entry(upstream: FakeUpstream, native: bool, own: str) -> None:
+    """Each call begins with it, as without the agent, unless the conversation has a system message of its own."""
+    upstream.reply("READY" if native else plan())
+    upstream.reply("Hello")
+    request = reasoning_request()
+    if own:
+        request.messages.insert(0, messages_pb2.Message(role=messages_pb2.ROLE_SYSTEM))
+        request.messages[0].content.add(text=own)
+    entry = (native_entry if native else fake_entry)(upstream, system_prompt="You are a pirate.")
+
+    async with serving(agent_config(upstream, entry=entry)) as running:
+        await stream(running, request)
+
+    for asked in upstream.requests:
+        system = [message for message in asked.body["messages"] if message["role"] == "system"]
+        (words,) = shown(system)
+        assert words.startswith(own or "You are a pirate.")
+        assert ("pirate" in words) != bool(own)
+
+
+def fake_entry(upstream: FakeUpstream, **overrides: Any) -> ModelEntry:
+    """The fake upstream as a model that plans in JSON."""
+    return model_entry(upstream.api_base, **overrides)
 
 
 async def test_usage_and_cost_are_the_upstreams(upstream: FakeUpstream) -> None:

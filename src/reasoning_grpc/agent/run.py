@@ -85,6 +85,7 @@ class AgentRun:
             direct.messages,
             means.prompts.for_steps(self._tools, limits.max_steps, native=self._native),
             native=self._native,
+            system_prompt=info.system_prompt,
             examples=means.prompts.examples_for(info, self._tools),
             most_characters=None if info.context_window_tokens is None else info.context_window_tokens // 2,
         )

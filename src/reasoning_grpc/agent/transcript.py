@@ -35,11 +35,13 @@ class Transcript:
         instructions: str,
         *,
         native: bool,
+        system_prompt: str = "",
         examples: Sequence[Message] = (),
         most_characters: int | None = None,
     ) -> None:
         """`instructions` go to the end of the system's words, `examples` before the conversation.
 
+        `system_prompt` is what the model is sent first where a conversation has no system message, with or without us.
         `native` tells of tool calls by the provider's own parts. `most_characters` is what the notes of all steps may
         have, and twice what the results of one step may; what is over is cut, visibly. None: any number.
         """
@@ -48,7 +50,8 @@ class Transcript:
         asks = self._conversation and self._conversation[-1].role is not Role.ASSISTANT
         self._opening: tuple[Message, ...] = () if asks else (_user(_GO_ON),)
         """What the steps begin with where nobody asks anything."""
-        self._instructed = _instructed(self._system, instructions)
+        said_first = [_system(system_prompt)] if system_prompt and not self._system else self._system
+        self._instructed = _instructed(said_first, instructions)
         self._native = native
         self._most_characters = most_characters
         self._examples = () if native else tuple(examples)
@@ -157,9 +160,7 @@ def _kept(answer: Message) -> Iterator[Part]:
     )
 
 
-def _results(
-    calls: Sequence[ToolCall], executions: Sequence[ToolExecution]
-) -> Iterator[tuple[ToolCall, ToolResult]]:
+def _results(calls: Sequence[ToolCall], executions: Sequence[ToolExecution]) -> Iterator[tuple[ToolCall, ToolResult]]:
     """Each call and its result; one that was not run says so."""
     ended = {execution.call_id: execution for execution in executions}
     for call in calls:
@@ -172,6 +173,10 @@ def _results(
 
 def _within(result: ToolResult, most_characters: int | None) -> ToolResult:
     return result if most_characters is None else replace(result, content=cut(result.content, most_characters)[0])
+
+
+def _system(text: str) -> Message:
+    return Message(Role.SYSTEM, (Part(Text(text)),))
 
 
 def _user(text: str) -> Message:
