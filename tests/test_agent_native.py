@@ -23,6 +23,7 @@ from tests.support.agent import (
     plan,
     purposes,
     reasoning_request,
+    status,
     stream,
     text,
     tokens,
@@ -128,6 +129,45 @@ async def test_ids_that_come_again(upstream: FakeUpstream) -> None:
     called = [call["id"] for message in messages for call in message.get("tool_calls", ())]
     assert called == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
     assert len(set(called)) == 2
+
+
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+@pytest.mark.parametrize(
+    ("arguments", "back"),
+    [
+        pytest.param('{"city": ', {"malformed_arguments": '{"city": '}, id="cut"),
+        pytest.param("[1]", {"malformed_arguments": "[1]"}, id="no-object"),
+        pytest.param("", {}, id="none"),
+        pytest.param('{ "city": 1 }', {"city": 1}, id="wrong-type"),
+    ],
+)
+async def test_arguments_that_servers_refuse(
+    upstream: FakeUpstream, provider: str, arguments: str, back: dict[str, Any]
+) -> None:
+    """A call whose arguments are no JSON object fails, and goes back as one: some servers refuse all else."""
+    upstream.reply("I look it up.", tool_calls=[FakeToolCall("c1", "weather", arguments)])
+    upstream.reply("READY")
+    upstream.reply("It rains.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
+        events = await stream(running, reasoning_request())
+
+    assert [(status(each), each.arguments) for each in executions(events)] == [("INVALID_ARGUMENTS", arguments or "{}")]
+    for asked in upstream.requests[1:]:
+        (said,) = [message["tool_calls"] for message in asked.body["messages"] if message.get("tool_calls")]
+        assert [json.loads(call["function"]["arguments"]) for call in said] == [back]
+
+
+async def test_a_tool_that_takes_nothing(upstream: FakeUpstream) -> None:
+    """Some servers say nothing where a call has no arguments: it is run."""
+    upstream.reply(tool_calls=[FakeToolCall("c1", "count", "")])
+    upstream.reply("READY")
+    upstream.reply("One.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
+        events = await stream(running, reasoning_request())
+
+    assert [(status(each), each.arguments) for each in executions(events)] == [("OK", "{}")]
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])

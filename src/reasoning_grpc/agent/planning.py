@@ -134,9 +134,19 @@ async def _native(
                     pass
             yield event
     message = answer.message()
+    message = replace(message, content=tuple(map(_with_arguments, message.content)))
     declined = broken_off or any(isinstance(part.content, Refusal) for part in message.content)
     plan = _plan_of(message)
     yield Planned(plan, message) if plan.tool_calls or not declined else Unplanned()
+
+
+def _with_arguments(part: Part) -> Part:
+    """A part of an answer; a call without arguments, for which some servers say nothing, has an object of none."""
+    match part.content:
+        case ToolCall(arguments=arguments) as call if not arguments.strip():
+            return replace(part, content=replace(call, arguments="{}"))
+        case _:
+            return part
 
 
 def _plan_of(answer: Message) -> Plan:

@@ -1,8 +1,11 @@
 """`Transcript`: the conversation and what the agent did since, as the model is shown it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from reasoning_grpc.agent.plan import Plan
 from reasoning_grpc.agent.result_lines import result_lines
@@ -96,7 +99,8 @@ class Transcript:
         most = None if self._most_characters is None else self._most_characters // 2 // max(1, len(results))
         if self._native:
             parts = tuple(Part(_within(result, most)) for _, result in results)
-            self._steps += [answer, Message(Role.TOOL, parts)] if parts else [answer]
+            said = replace(answer, content=tuple(map(_with_object, answer.content)))
+            self._steps += [said, Message(Role.TOOL, parts)] if parts else [said]
             return
         told = result_lines(results, most) if results else ""
         self._notes.append((plan.thought, told))
@@ -158,6 +162,18 @@ def _kept(answer: Message) -> Iterator[Part]:
         for part in answer.content
         if not isinstance(part.content, Reasoning) or part.signature or part.content.redacted
     )
+
+
+def _with_object(part: Part) -> Part:
+    """A part as every server takes it back: some refuse a call whose arguments are no JSON object."""
+    if not isinstance(part.content, ToolCall):
+        return part
+    try:
+        msgspec.json.decode(part.content.arguments, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        arguments = json.dumps({"malformed_arguments": part.content.arguments}, ensure_ascii=False)
+        return replace(part, content=replace(part.content, arguments=arguments))
+    return part
 
 
 def _results(calls: Sequence[ToolCall], executions: Sequence[ToolExecution]) -> Iterator[tuple[ToolCall, ToolResult]]:
