@@ -56,6 +56,11 @@ async def exits_later() -> str:
     raise SystemExit(SECRET)
 
 
+async def closes_itself() -> str:
+    """Behave as if closed."""
+    raise GeneratorExit
+
+
 async def cancels_itself() -> str:
     """Behave as if cancelled."""
     raise asyncio.CancelledError
@@ -74,11 +79,13 @@ async def hangs() -> str:
 
 async def stubborn() -> str:
     """Take no notice of being cancelled, until released."""
+    started.set()
     while not released.is_set():
         try:
             await asyncio.sleep(0.01)
         except asyncio.CancelledError:
             stopped.append("not stubborn")
+    stopped.append("stubborn")
     return ""
 
 

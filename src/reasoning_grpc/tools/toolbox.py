@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # the SDK takes most of a second to import: only where there 
     from reasoning_grpc.tools.mcp_server import McpServer
 
 _STOP_SECONDS: Final = 5.0
+_LATE_STOP_SECONDS: Final = 0.25
+"""The same after a timeout, when whoever waits has no time left, and goes on without it."""
 
 _logger = logging.getLogger("reasoning_grpc.tools")
 
@@ -80,7 +82,8 @@ class Toolbox:
         self._off: Final = found.off
         self._servers: Final = _mcp_servers(entries, servers)
         self._turns: Final[dict[str, asyncio.Semaphore]] = {}
-        self._running: Final[set[asyncio.Task[_Outcome]]] = set()
+        self._running: Final[dict[asyncio.Task[_Outcome], str]] = {}
+        """With the name of its tool."""
         self._stop_seconds: Final = stop_seconds
         self._closed = False
 
@@ -122,8 +125,9 @@ class Toolbox:
     ) -> ToolExecution:
         """Runs a call to its end, whatever that is: a failure is an execution with that status.
 
-        `timeout_seconds` shortens the tool's own limit. Cancelled, it cancels the tool, waits until that has stopped,
-        or for five seconds, and lets the cancellation pass. A function in a thread goes on to its end unwatched.
+        `timeout_seconds` shortens the tool's own limit. A tool that has not ended by then is cancelled, and waited for
+        for a moment more. Cancelled, it cancels the tool, waits until that has stopped, or for five seconds, and lets
+        the cancellation pass. A tool that does not stop keeps its turn until it does; a thread goes on to its end.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -149,6 +153,8 @@ class Toolbox:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=self._stop_seconds)
+        for name in self._running.values():
+            _logger.warning("tool does not stop", extra={"tool": name})
         await asyncio.gather(*(server.aclose() for server in self._servers))
         if threads := sum(tool.threads_running for tool in self._functions.values()):
             _logger.warning("tools run on in threads", extra={"threads": threads})
@@ -184,27 +190,35 @@ class Toolbox:
                 await turns.acquire()
         except TimeoutError:
             return _TIMED_OUT
+        if self._closed:
+            turns.release()
+            return _CANCELLED
         work = asyncio.create_task(_work(tool, arguments, context), name=f"tool {tool.info.name}")
-        self._running.add(work)
-        work.add_done_callback(self._running.discard)
+        self._running[work] = tool.info.name
+        work.add_done_callback(self._running.pop)
         work.add_done_callback(lambda _: turns.release())
-        return await self._ended(work, ends, tool.info.name)
+        return await self._ended(work, ends)
 
-    async def _ended(self, work: asyncio.Task[_Outcome], ends: float, name: str) -> _Outcome:
+    async def _ended(self, work: asyncio.Task[_Outcome], ends: float) -> _Outcome:
         """How the work ends, which it does by this time."""
-        stopped = True
         try:
             await asyncio.wait({work}, timeout=ends - asyncio.get_running_loop().time())
-        finally:
-            in_time = work.done()
-            if not in_time:
-                work.cancel()
-                stopped = bool((await asyncio.wait({work}, timeout=self._stop_seconds))[0])
-            if not stopped:
-                _logger.warning("tool does not stop", extra={"tool": name})
-        if not in_time:
-            return _TIMED_OUT
+            if not work.done():
+                await self._stop(work, _LATE_STOP_SECONDS)
+                return _TIMED_OUT
+        except asyncio.CancelledError:
+            await self._stop(work, self._stop_seconds)
+            raise
         return _CANCELLED if work.cancelled() else work.result()
+
+    async def _stop(self, work: asyncio.Task[_Outcome], seconds: float) -> None:
+        """Cancels the work, and waits so long for its end; one that comes later is logged."""
+        facts = {"tool": self._running.get(work, "")}
+        work.cancel()
+        await asyncio.wait({work}, timeout=seconds)
+        if not work.done():
+            _logger.warning("tool does not stop", extra=facts)
+            work.add_done_callback(lambda _: _logger.info("tool has stopped", extra=facts))
 
 
 async def _work(tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext) -> _Outcome:
@@ -217,9 +231,7 @@ async def _work(tool: RunnableTool, arguments: Mapping[str, Any], context: CallC
         return _UNREACHABLE
     except NoResult as exc:
         return _Outcome(ToolStatus.FAILED, error=str(exc))
-    except GeneratorExit:
-        raise
-    except BaseException as exc:  # SystemExit too: it is the tool that ends, not the server
+    except BaseException as exc:  # SystemExit and GeneratorExit too: it is the tool that ends, not the server
         task = asyncio.current_task()
         if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
