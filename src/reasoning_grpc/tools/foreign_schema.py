@@ -46,12 +46,8 @@ class ForeignSchema:
     """The schema of an object."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        """One that does not say of what it is, is that of an object. Raises UnusableSchema.
-
-        Takes up to a second for a long one.
-        """
+        """Takes up to a second for a long one. Raises UnusableSchema."""
         try:
-            schema = {"type": "object", **schema}
             self.text: Final = _text_of(schema)
             checked = _without_endless(schema)
             kind = validator_for(schema, default=Draft202012Validator)
@@ -103,9 +99,7 @@ class _TooMuchWork(Exception):
 
 
 def _text_of(schema: Mapping[str, Any]) -> str:
-    """The schema as it is offered. Raises UnusableSchema for one that providers refuse, and the whole call with it."""
-    if schema["type"] != "object":
-        raise UnusableSchema("it is not that of an object")
+    """The schema as it is offered. Raises ValueError for infinite numbers, with which providers refuse a whole call."""
     text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if len(text) > _LONGEST_SCHEMA:
         raise UnusableSchema(f"it is longer than {_LONGEST_SCHEMA} characters")
