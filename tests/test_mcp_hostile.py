@@ -1,16 +1,19 @@
 """MCP servers that mean harm: what they send costs them their own tools, and nobody else anything."""
 
+import gc
 import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import pytest
 from aiohttp import web
 
 from reasoning_grpc.config import McpServerEntry
 from reasoning_grpc.tools import Toolbox
-from reasoning_grpc.types import ANONYMOUS, ToolCall, ToolStatus
+from reasoning_grpc.types import ANONYMOUS, McpServerState, ToolCall, ToolStatus
 from tests.support.factories import a_context
 
 Answer = Callable[[dict[str, Any]], web.Response]
@@ -25,6 +28,11 @@ def result(message: dict[str, Any], **facts: Any) -> web.Response:
 def a_tool(name: str, **facts: Any) -> dict[str, Any]:
     """A tool as a server lists it."""
     return {"name": name, "inputSchema": {"type": "object"}, **facts}
+
+
+def page_of(message: dict[str, Any]) -> int:
+    """Which page of the list a message asks for."""
+    return int(message.get("params", {}).get("cursor", "0"))
 
 
 @asynccontextmanager
@@ -96,3 +104,72 @@ async def test_what_is_packed_is_not_unpacked() -> None:
         execution = await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
 
     assert execution.status is ToolStatus.FAILED
+
+
+async def test_what_is_not_used_is_not_kept() -> None:
+    """Of a list that is long in what nobody needs, little stays in memory: the last page, in the SDK and here."""
+
+    def long_list(message: dict[str, Any]) -> web.Response:
+        page = page_of(message)
+        more = {"nextCursor": str(page + 1)} if page < 19 else {}
+        return result(message, tools=[a_tool(f"tool_{page}", description="x" * MEGABYTE)], **more)
+
+    tracemalloc.start()
+    try:
+        async with hostile(tools_list=long_list) as box:
+            gc.collect()
+            names, size = offered(box), tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert len(names) == 20
+    assert size < 10 * MEGABYTE
+
+
+async def test_a_list_has_an_end() -> None:
+    """Of pages without end as many are read as a server may have, and tools as many."""
+
+    def endless(message: dict[str, Any]) -> web.Response:
+        page = page_of(message)
+        tools = [a_tool(f"tool_{page}_{row}") for row in range(30)]
+        return result(message, tools=tools, nextCursor=str(page + 1))
+
+    async with hostile(tools_list=endless) as box:
+        names = offered(box)
+
+    assert len(names) == 1000
+
+
+async def test_what_is_left_out_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A tool with a schema that cannot be used is missing, with the reason in the log, once for all readings."""
+    readings = []
+
+    def bad_tool(message: dict[str, Any]) -> web.Response:
+        readings.append(message)
+        long = a_tool("long", inputSchema={"type": "object", "description": "x" * 100_001})
+        return result(message, tools=[a_tool("harm"), long, a_tool("harm")])
+
+    async with hostile(tools_list=bad_tool) as box:
+        names = offered(box)
+        while len(readings) < 3:  # after a failure the list is read again
+            await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
+    told = [vars(record) for record in caplog.records if record.message == "tool of an mcp server is left out"]
+
+    assert names == ["test__harm"]
+    assert {(facts["tool"], facts["problem"]) for facts in told} == {
+        ("test__long", "it is longer than 100000 characters"),
+        ("test__harm", "another has its name"),
+    }
+    assert len(told) == 2
+
+
+async def test_a_list_against_the_protocol() -> None:
+    """A server whose list has what no tool can have is down, and says why in words of ours."""
+
+    def no_object(message: dict[str, Any]) -> web.Response:
+        return result(message, tools=[a_tool("secret", inputSchema={"type": "array"})])
+
+    async with hostile(tools_list=no_object) as box:
+        (info,) = box.servers()
+
+    assert (info.state, info.problem) == (McpServerState.DOWN, "it does not keep to the protocol")
