@@ -210,6 +210,15 @@ async def test_a_tool_can_speak_to_the_model() -> None:
     assert execution.result == "There is no such city; try another."
 
 
+async def test_a_check_of_arguments_can_speak_to_the_model() -> None:
+    """So is that of a ToolError which a check in one of the function's types raises."""
+    execution = await ran("spoken_check", city="Rome")
+
+    assert execution.status is ToolStatus.INVALID_ARGUMENTS
+    assert execution.error == "The tool does not take the arguments."
+    assert execution.result == "Rome has no station."
+
+
 async def test_a_tool_that_hangs_is_stopped() -> None:
     """At its time limit the tool is cancelled, and sees that."""
     execution = await ran("hangs", settings={"timeout_seconds": 0.05})

@@ -139,6 +139,15 @@ def _never(value: str) -> str:
     raise RuntimeError(SECRET + value)
 
 
+def _no_station(city: str) -> str:
+    raise ToolError(f"{city} has no station.")
+
+
+def spoken_check(city: Annotated[str, AfterValidator(_no_station)]) -> str:
+    """Have a type whose check speaks to the model."""
+    return city
+
+
 def broken_check(city: Annotated[str, AfterValidator(_never)]) -> str:
     """Have a type whose check fails by itself."""
     return city

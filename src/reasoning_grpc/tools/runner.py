@@ -53,6 +53,8 @@ class ToolRunner:
             arguments = tool.arguments(arguments_text)
         except ArgumentsProblem as exc:
             return Outcome(ToolStatus.INVALID_ARGUMENTS, error=f"The arguments do not fit the tool's schema: {exc}.")
+        except ToolError as exc:
+            return Outcome(ToolStatus.INVALID_ARGUMENTS, str(exc), "The tool does not take the arguments.")
         except Exception as exc:  # a check of the function's own, in one of its types
             return _broken(exc, tool, context)
         own_limit = tool.limits.timeout_seconds
