@@ -1,11 +1,15 @@
 """Fixtures of all tests: no key in the environment, a fake upstream, a real server in front of it."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
+from reasoning_grpc.config import token_hash
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
+from tests.support.served_process import TOKEN, Place, Served, is_ended_while_idle
 from tests.support.serving import RunningServer, serving_upstream
 from tests.support.upstream import FakeUpstream
 
@@ -43,3 +47,38 @@ async def running_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]
 def stub(running_server: RunningServer) -> ReasoningServiceStub:
     """A stub of the running server."""
     return running_server.stub
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """A configuration with two models and a caller."""
+    folder = tmp_path_factory.mktemp("cli")
+    async with FakeUpstream() as upstream:
+        (folder / "reasoning.toml").write_text(f"""
+            default_model = "fake"
+            grace_seconds = 600
+            [callers.alice]
+            token_hash = "{token_hash(TOKEN)}"
+            [models.fake]
+            litellm_model = "openai/fake-upstream"
+            api_base = "{upstream.api_base}"
+            api_key_env = "FAKE_KEY"
+            description = "Not a model at all."
+            capabilities = ["json_schema", "tools"]
+            context_window_tokens = 8192
+            input_usd_per_million = 1
+            output_usd_per_million = 12
+            [models.other]
+            litellm_model = "openai/other-upstream"
+            base_model = "gemini/gemini-2.5-pro"
+            api_base = "{upstream.api_base}"
+        """)
+        yield Place(folder, upstream)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(place: Place) -> AsyncIterator[Served]:
+    """One server process for all tests that do not end it; after them SIGTERM finds it idle."""
+    async with place.serving() as running:
+        yield running
+        await is_ended_while_idle(running, signal.SIGTERM)

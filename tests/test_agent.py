@@ -7,8 +7,9 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
+from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.types import Capability
-from reasoning_grpc.v1 import completion_pb2, messages_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, messages_pb2, routing_pb2, usage_pb2
 from tests.support.agent import (
     DEFAULT_TOKENS,
     agent_config,
@@ -16,6 +17,7 @@ from tests.support.agent import (
     end,
     finished,
     kinds,
+    native_entry,
     of_kind,
     plan,
     purposes,
@@ -225,6 +227,71 @@ async def test_a_conversation_with_the_callers_own_tools(upstream: FakeUpstream)
         said = "".join(shown(asked.body["messages"]))
         assert 'radar: {"zoom": 3}' in said
         assert "dry" in said
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["in-json", "native"])
+async def test_a_conversation_that_ends_with_the_assistant(upstream: FakeUpstream, native: bool) -> None:
+    """Nobody asks anything there: the steps are told to go on, the answer to answer, and neither to do both."""
+    if native:
+        upstream.reply(tool_calls=[FakeToolCall("c1", "weather", '{"city": "Paris"}')])
+        upstream.reply("READY")
+    else:
+        upstream.reply(plan(WEATHER))
+        upstream.reply(plan())
+    upstream.reply("Hello")
+    request = reasoning_request("An umbrella?")
+    request.messages.add(role=messages_pb2.ROLE_ASSISTANT).content.add(text="Let me see.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream) if native else None)) as running:
+        await stream(running, request)
+
+    first, _, last = (list(shown(asked.body["messages"])) for asked in upstream.requests)
+    assert first[1:] == ["An umbrella?", "Let me see.", "Go on."]
+    assert "Now answer me" in last[-1]
+    assert not [words for words in last[1:] if "next step" in words]
+    assert native or "Go on" not in last[-1]
+
+
+async def test_an_answer_without_steps(upstream: FakeUpstream) -> None:
+    """Where no step was made, the model is shown what it would be without the agent, whoever spoke last."""
+    upstream.always.reply("Hello")
+    request = reasoning_request("An umbrella?", agent={"max_tokens": 1})
+    request.messages.add(role=messages_pb2.ROLE_ASSISTANT).content.add(text="Let me see.")
+
+    async with serving(agent_config(upstream)) as running:
+        await stream(running, request)
+        request.routing.mode = routing_pb2.ROUTING_MODE_PASSTHROUGH
+        await stream(running, request)
+
+    by_agent, direct = (asked.body["messages"] for asked in upstream.requests)
+    assert by_agent == direct
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["in-json", "native"])
+@pytest.mark.parametrize("own", ["", "Be brief."], ids=["none", "own"])
+async def test_the_system_prompt_of_the_models_entry(upstream: FakeUpstream, native: bool, own: str) -> None:
+    """Each call begins with it, as without the agent, unless the conversation has a system message of its own."""
+    upstream.reply("READY" if native else plan())
+    upstream.reply("Hello")
+    request = reasoning_request()
+    if own:
+        request.messages.insert(0, messages_pb2.Message(role=messages_pb2.ROLE_SYSTEM))
+        request.messages[0].content.add(text=own)
+    entry = (native_entry if native else fake_entry)(upstream, system_prompt="You are a pirate.")
+
+    async with serving(agent_config(upstream, entry=entry)) as running:
+        await stream(running, request)
+
+    for asked in upstream.requests:
+        system = [message for message in asked.body["messages"] if message["role"] == "system"]
+        (words,) = shown(system)
+        assert words.startswith(own or "You are a pirate.")
+        assert ("pirate" in words) != bool(own)
+
+
+def fake_entry(upstream: FakeUpstream, **overrides: Any) -> ModelEntry:
+    """The fake upstream as a model that plans in JSON."""
+    return model_entry(upstream.api_base, **overrides)
 
 
 async def test_usage_and_cost_are_the_upstreams(upstream: FakeUpstream) -> None:

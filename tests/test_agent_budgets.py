@@ -8,7 +8,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.types import Prices
+from tests.support import agent_tools
 from tests.support.agent import (
+    Call,
     agent_config,
     end,
     executions,
@@ -25,6 +27,7 @@ from tests.support.agent import (
     tokens,
     using,
 )
+from tests.support.agent_tools import Bench
 from tests.support.serving import model_entry, serving
 from tests.support.upstream import FakeUpstream, Standing
 
@@ -89,6 +92,39 @@ async def test_tokens_left_bound_the_next_step(upstream: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize(
+    ("agent", "reason"),
+    [
+        pytest.param({"max_tokens": 4000}, "TOKEN_BUDGET", id="tokens"),
+        pytest.param({"max_cost_nano_usd": 1}, "COST_BUDGET", id="cost"),
+    ],
+)
+async def test_no_repair_beyond_a_budget(upstream: FakeUpstream, agent: dict[str, Any], reason: str) -> None:
+    """A bad plan is not mended when that would go over a budget, which then ended the thinking; the answer comes."""
+    upstream.reply("no plan", usage=tokens(3000, 500))
+    upstream.reply("The answer.")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await stream(running, reasoning_request(agent=agent))
+
+    assert purposes(events[-1].completed.usage) == ["STEP", "SYNTHESIS"]
+    assert (end(finished(events)), outcomes(events), text(events)) == (reason, ["STOPPED"], "The answer.")
+
+
+async def test_tokens_left_bound_a_repair(upstream: FakeUpstream) -> None:
+    """A mended plan may have no more tokens than the budget leaves after its prompt."""
+    upstream.reply("no plan", usage=tokens(3000, 500))
+    upstream.reply(plan())
+    upstream.reply("The answer.")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await stream(running, reasoning_request(agent={"max_tokens": 5200}))
+
+    step, repair, _ = (asked.body for asked in upstream.requests)
+    assert end(finished(events)) == "FINISHED"
+    assert 1 <= repair["max_tokens"] < step["max_tokens"] == 1024
+
+
+@pytest.mark.parametrize(
     ("most", "first", "second", "ran"),
     [
         pytest.param(1, 1, 1, 1, id="one"),
@@ -150,6 +186,41 @@ async def test_a_loop_is_noticed(upstream: FakeUpstream) -> None:
     assert (end(finished(events)), finished(events).steps, finished(events).tool_calls) == ("LOOP", 3, 4)
     assert outcomes(events) == ["DONE", "DONE", "STOPPED"]
     assert text(events) == "The answer."
+
+
+@pytest.mark.parametrize(
+    "between", [pytest.param(plan(action="continue"), id="thoughts"), pytest.param(None, id="nothing")]
+)
+async def test_a_loop_in_other_words(upstream: FakeUpstream, between: str | None) -> None:
+    """Calls are the same however their arguments are written, in whatever order, and with thoughts between them."""
+    written = ('{"city": "Paris", "days": 2}', '{"days":2,"city":"Paris"}', '{ "city" : "P\\u0061ris", "days" : 2 }')
+    notes = using("note", text="a")
+    for index, arguments in enumerate(written):
+        if index and between is not None:
+            upstream.reply(between)
+        calls = (Call("weather", arguments), notes)
+        upstream.reply(plan(*(reversed(calls) if index == 1 else calls)))
+    upstream.reply("The answer.")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await stream(running, reasoning_request())
+
+    assert (end(finished(events)), finished(events).tool_calls, text(events)) == ("LOOP", 4, "The answer.")
+
+
+async def test_what_gives_something_new_is_no_loop(upstream: FakeUpstream) -> None:
+    """A tool that gives something else each time may be asked again, as for the state of a job."""
+    agent_tools.benches.append(Bench())
+    for _ in range(4):
+        upstream.reply(plan(using("count")))
+    upstream.reply(plan())
+    upstream.reply("The answer.")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await stream(running, reasoning_request())
+
+    assert [execution.result for execution in executions(events)] == ["1", "2", "3", "4"]
+    assert (end(finished(events)), text(events)) == ("FINISHED", "The answer.")
 
 
 async def test_other_arguments_are_no_loop(upstream: FakeUpstream) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.types import Capability
-from reasoning_grpc.v1 import completion_pb2, messages_pb2, routing_pb2
+from reasoning_grpc.v1 import agent_pb2, completion_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, plan, using
 from tests.support.serving import model_entry, serving
 from tests.support.upstream import FakeUpstream
@@ -65,6 +65,19 @@ async def test_a_long_conversation_makes_room(upstream: FakeUpstream, policy: An
     finished = [event.model_call_finished for event in events if event.HasField("model_call_finished")]
     assert [call.omitted_messages > 0 and call.omitted_tokens > 0 for call in finished] == [True] * 4
     assert any(setting.field == "messages" for setting in events[0].started.effective_settings) == bool(policy)
+
+
+async def test_a_budget_of_tokens_counts_what_is_sent(upstream: FakeUpstream) -> None:
+    """Of a conversation that makes room, what is left out takes nothing from the budget."""
+    upstream.reply(plan())
+    entry = model_entry(upstream.api_base, prices=PRICES, context_window_tokens=WINDOW)
+
+    async with serving(agent_config(upstream, entry=entry)) as running:
+        agent = agent_pb2.AgentOptions(max_tokens=6000)
+        request = completion_pb2.CompleteRequest(messages=long_conversation(), routing=REASONING, agent=agent)
+        answer = await running.client().complete(request)
+
+    assert answer.reasoning_finished.end == agent_pb2.REASONING_END_FINISHED
 
 
 async def test_an_unknown_window_is_left_alone(upstream: FakeUpstream) -> None:

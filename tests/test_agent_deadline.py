@@ -135,6 +135,18 @@ async def test_the_reserve_follows_the_speed_of_the_model(upstream: FakeUpstream
     assert slow < quick - 0.1
 
 
+async def test_waiting_for_a_retry_is_no_slowness(upstream: FakeUpstream, running: RunningServer) -> None:
+    """How long a retry waits says nothing of how long the answer will take: the reserve stays small."""
+    upstream.fail(503, headers={"Retry-After": "1"})
+    SlowModel(upstream, step_seconds=0.1)
+
+    events = await stream(running, brief(), timeout_seconds=4)
+
+    check_in_time(events, 4)
+    assert end(finished(events)) == "DEADLINE"
+    assert finished(events).duration.ToNanoseconds() > 2.8e9
+
+
 async def test_the_reserve_follows_the_length_of_the_answers(upstream: FakeUpstream, running: RunningServer) -> None:
     """Before any answer a long one is expected; when answers turn out to be short, more of the time is for thinking."""
     SlowModel(upstream, step_seconds=0.1, answer_seconds=0.1)

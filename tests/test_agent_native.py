@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from reasoning_grpc.types import Capability
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.agent import (
+    PRICES,
     agent_config,
     end,
     executions,
@@ -21,13 +23,14 @@ from tests.support.agent import (
     plan,
     purposes,
     reasoning_request,
+    status,
     stream,
     text,
     tokens,
     using,
 )
 from tests.support.agent_grammar import check_grammar
-from tests.support.serving import serving
+from tests.support.serving import model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream
 
 PARIS: Final = FakeToolCall("toolu_1", "weather", '{"city": "Paris"}')
@@ -92,6 +95,24 @@ async def test_what_the_wire_is_told(upstream: FakeUpstream) -> None:
     assert last["response_format"] == {"type": "json_object"}
 
 
+async def test_a_fallback_model_without_native_tools(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """Where a model that may step in is not given tools natively, steps are asked for in JSON, which both can write."""
+    upstream.always.fail(500)
+    judge.reply(plan(using("weather", city="Paris")))
+    judge.reply(plan())
+    judge.reply("It rains.")
+    config = agent_config(upstream, entry=native_entry(upstream), max_retries=0)
+    other = model_entry(judge.api_base, "other", prices=PRICES)
+
+    async with serving(replace(config, models={**config.models, "other": other})) as running:
+        events = await stream(running, reasoning_request(fallback_models=["other"]))
+
+    assert (end(finished(events)), text(events)) == ("FINISHED", "It rains.")
+    assert [execution.result for execution in executions(events)] == ["Paris: rain for 1 days"]
+    for asked in (*upstream.requests, *judge.requests):
+        assert "tools" not in asked.body
+
+
 async def test_ids_that_come_again(upstream: FakeUpstream) -> None:
     """Some servers number their calls from zero in each answer; within ours each id is another."""
     for city in ("Paris", "Rome"):
@@ -108,6 +129,45 @@ async def test_ids_that_come_again(upstream: FakeUpstream) -> None:
     called = [call["id"] for message in messages for call in message.get("tool_calls", ())]
     assert called == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
     assert len(set(called)) == 2
+
+
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+@pytest.mark.parametrize(
+    ("arguments", "back"),
+    [
+        pytest.param('{"city": ', {"malformed_arguments": '{"city": '}, id="cut"),
+        pytest.param("[1]", {"malformed_arguments": "[1]"}, id="no-object"),
+        pytest.param("", {}, id="none"),
+        pytest.param('{ "city": 1 }', {"city": 1}, id="wrong-type"),
+    ],
+)
+async def test_arguments_that_servers_refuse(
+    upstream: FakeUpstream, provider: str, arguments: str, back: dict[str, Any]
+) -> None:
+    """A call whose arguments are no JSON object fails, and goes back as one: some servers refuse all else."""
+    upstream.reply("I look it up.", tool_calls=[FakeToolCall("c1", "weather", arguments)])
+    upstream.reply("READY")
+    upstream.reply("It rains.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
+        events = await stream(running, reasoning_request())
+
+    assert [(status(each), each.arguments) for each in executions(events)] == [("INVALID_ARGUMENTS", arguments or "{}")]
+    for asked in upstream.requests[1:]:
+        (said,) = [message["tool_calls"] for message in asked.body["messages"] if message.get("tool_calls")]
+        assert [json.loads(call["function"]["arguments"]) for call in said] == [back]
+
+
+async def test_a_tool_that_takes_nothing(upstream: FakeUpstream) -> None:
+    """Some servers say nothing where a call has no arguments: it is run."""
+    upstream.reply(tool_calls=[FakeToolCall("c1", "count", "")])
+    upstream.reply("READY")
+    upstream.reply("One.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
+        events = await stream(running, reasoning_request())
+
+    assert [(status(each), each.arguments) for each in executions(events)] == [("OK", "{}")]
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
@@ -272,6 +332,20 @@ async def test_a_budget_of_tokens_counts_what_may_be_thought(upstream: FakeUpstr
         events = await stream(running, request)
 
     assert (end(finished(events)), finished(events).steps) == ("TOKEN_BUDGET", 0)
+
+
+async def test_a_budget_of_tokens_counts_the_tools(upstream: FakeUpstream) -> None:
+    """What the tools take of a prompt leaves less of the budget for the plan."""
+    upstream.reply("READY")
+    upstream.reply("It rains.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
+        await stream(running, reasoning_request(agent={"max_tokens": 1000}))
+
+    body = upstream.requests[0].body
+    words = sum(len(message["content"]) for message in body["messages"])
+    words += sum(len(json.dumps(tool["function"]["parameters"])) for tool in body["tools"])
+    assert 1 <= body["max_tokens"] <= 1000 - words // 5
 
 
 async def test_signed_reasoning_goes_back_on_our_own_wire(upstream: FakeUpstream) -> None:

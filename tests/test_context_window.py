@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
@@ -398,29 +399,56 @@ async def test_what_surely_fits_is_not_counted(policy: ContextPolicy | None) -> 
     assert await windows.fit(call, policy) == call
 
 
+class SlowlyCounting(EstimatingModel):
+    """Counts no further until it is let on."""
+
+    def __init__(self) -> None:
+        super().__init__(models=[a_model()])
+        self.begun, self.let_on = asyncio.Event(), threading.Event()
+        self.counting: list[str] = []
+        """For whom it counts."""
+        self._loop = asyncio.get_running_loop()
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`."""
+        self.counting.append(call.end_user)
+        self._loop.call_soon_threadsafe(self.begun.set)
+        assert self.let_on.wait(30)
+        return super().count_tokens(call)
+
+
 async def test_counting_holds_nobody_up() -> None:
     """Messages are counted beside the event loop, and for one call at a time."""
-    loop = asyncio.get_running_loop()
-    begun, let_on = asyncio.Event(), threading.Event()
-    counting: list[str] = []
-
-    class Slow(EstimatingModel):
-        def count_tokens(self, call: ModelCall) -> int:
-            counting.append(call.end_user)
-            loop.call_soon_threadsafe(begun.set)
-            assert let_on.wait(30)
-            return super().count_tokens(call)
-
-    windows = ContextWindows(Slow(models=[a_model()]), unknown_window_tokens=2000)
+    model = SlowlyCounting()
+    windows = ContextWindows(model, unknown_window_tokens=2000)
     calls = [a_call(messages=TALK, end_user=name) for name in ("first", "second")]
     async with asyncio.TaskGroup() as tasks:
         fits = [tasks.create_task(windows.fit(call, ContextPolicy.TRUNCATE_OLDEST)) for call in calls]
-        await begun.wait()
-        others = set(counting) - {"first"}
-        let_on.set()
+        await model.begun.wait()
+        others = set(model.counting) - {"first"}
+        model.let_on.set()
 
     assert not others
     assert [fit.result().omitted_messages for fit in fits] == [26, 26]
+
+
+async def test_counting_for_nobody_holds_nobody_up() -> None:
+    """A thread that counts for a call that was cancelled is none of those that model calls need."""
+    only_thread = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(only_thread)
+    model = SlowlyCounting()
+    windows = ContextWindows(model, unknown_window_tokens=2000)
+    fit = asyncio.create_task(windows.fit(a_call(messages=TALK), ContextPolicy.TRUNCATE_OLDEST))
+    await model.begun.wait()
+    fit.cancel()
+    await asyncio.wait({fit})
+    needed = only_thread.submit(threading.get_ident)
+    await asyncio.wait({asyncio.wrap_future(needed)}, timeout=10)
+    was_free = needed.done()
+    model.let_on.set()
+
+    assert fit.cancelled()
+    assert was_free
 
 
 PARTS: Final[list[Any]] = [

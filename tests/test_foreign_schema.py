@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
@@ -45,7 +46,7 @@ def of(**properties: Any) -> dict[str, Any]:
         ),
         (of(pattern={"type": "string"}), '{"pattern": 1}', 'pattern: it does not fit type "string"'),
         (
-            {"$schema": "http://json-schema.org/draft-07/schema#", **of(a={"type": "null"})},
+            {"$schema": DRAFT_7, **of(a={"type": "null"})},
             '{"a": 1}',
             "a: it does not",
         ),
@@ -63,10 +64,18 @@ def test_arguments_are_checked(schema: dict[str, Any], arguments: str, problem: 
     assert "secret" not in told
 
 
-def many_ways(depth: int) -> dict[str, Any]:
+def many_ways(depth: int, **keywords: Any) -> dict[str, Any]:
     """A schema of a few lines that can be followed in 2 ** depth ways."""
-    ways = {f"d{row}": {"anyOf": [{"$ref": f"#/$defs/d{row + 1}"}] * 2} for row in range(depth)}
+    ways = {f"d{row}": {"anyOf": [{"$ref": f"#/$defs/d{row + 1}"}] * 2, **keywords} for row in range(depth)}
     return {"$defs": {**ways, f"d{depth}": {"type": "string"}}, "$ref": "#/$defs/d0"}
+
+
+def looked_at_again(keyword: str, depth: int) -> dict[str, Any]:
+    """A schema of a few lines whose every level has all below it looked at twice."""
+    schema: dict[str, Any] = {}
+    for _ in range(depth):
+        schema = {"allOf": [schema], keyword: {}}
+    return of(a=schema)
 
 
 @pytest.mark.parametrize(
@@ -78,15 +87,70 @@ def many_ways(depth: int) -> dict[str, Any]:
         (of(a={"uniqueItems": True}), json.dumps({"a": [{"b": row} for row in range(15_000)]})),
         ({"$ref": "#"}, '{"a": 1}'),
         (many_ways(60), '{"a": 1}'),
+        (many_ways(60, **{"$schema": DRAFT_7}), '{"a": 1}'),
+        (looked_at_again("unevaluatedProperties", 18), '{"a": {"b": 1}}'),
+        (looked_at_again("unevaluatedItems", 18), '{"a": [1]}'),
+        (of(a={"items": {"allOf": [{"minimum": 0}] * 4500}}), json.dumps({"a": [1] * 50_000})),
+        (of(a={"anyOf": [{"type": "integer"}] * 4000}), json.dumps({"a": "x" * 150_000})),
     ],
-    ids=["pattern", "names", "property names", "unique items", "circle", "many ways"],
+    ids=[
+        "pattern",
+        "names",
+        "property names",
+        "unique items",
+        "circle",
+        "many ways",
+        "many ways of another dialect",
+        "unevaluated properties",
+        "unevaluated items",
+        "many times many",
+        "many long errors",
+    ],
 )
 def test_no_schema_takes_for_ever(schema: dict[str, Any], arguments: str) -> None:
-    """Patterns that backtrack without end, circles, and references that multiply are left to the server."""
+    """Patterns that backtrack without end, circles, and whatever multiplies are left to the server."""
     began = time.process_time()
 
     assert problem_of(schema, arguments) == ""
     assert time.process_time() - began < 30
+
+
+def mixed(count: int) -> list[int | str]:
+    """A list that cannot be sorted, no member of which is there twice."""
+    return [member for number in range(count) for member in (number, str(number))]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        of(a={"type": mixed(6000)}),
+        {"$schema": "http://json-schema.org/draft-04/schema#", **of(a={"enum": mixed(6000)})},
+        {"$schema": DRAFT_7, "dependencies": {"a": mixed(6000)}},
+    ],
+    ids=["type", "enum", "dependencies"],
+)
+def test_no_schema_takes_for_ever_to_be_listed(schema: dict[str, Any]) -> None:
+    """Neither do lists in which each member would be compared with all others."""
+    began = time.process_time()
+    with suppress(UnusableSchema):
+        ForeignSchema(schema)
+
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments"),
+    [
+        ({"required": ["x" * 90_000]}, "{}"),
+        (of(a={"enum": ["x" * 90_000]}), '{"a": 1}'),
+        (of() | {"additionalProperties": {"type": "integer"}}, json.dumps({"x" * 90_000: ""})),
+        (of() | {"additionalProperties": {"additionalProperties": False}}, json.dumps({"x" * 90_000: {"a": 1}})),
+    ],
+    ids=["missing", "rule", "place", "place of one too many"],
+)
+def test_what_is_told_is_short(schema: dict[str, Any], arguments: str) -> None:
+    """However long the names in a schema or in arguments are."""
+    assert 0 < len(problem_of(schema, arguments)) < 300
 
 
 @pytest.mark.parametrize("key", ["$ref", "$dynamicRef"])
@@ -106,13 +170,14 @@ def deep(levels: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "schema",
     [
-        {"type": "nonsense"},
+        of(a={"type": "nonsense"}),
+        of(a={"maximum": float("inf")}),
         {"properties": 3},
         {"$schema": {}},
         deep(3000),
         {"description": "x" * 100_001},
     ],
-    ids=["type", "properties", "dialect", "deep", "long"],
+    ids=["type", "infinite", "properties", "dialect", "deep", "long"],
 )
 def test_schemas_that_cannot_be_used(schema: dict[str, Any]) -> None:
     """What is no JSON Schema, or too much of one, is refused when it is listed."""

@@ -7,32 +7,16 @@ import pytest
 
 from reasoning_grpc.config import (
     ClassifierEntry,
-    Config,
-    ConfigError,
     PartKind,
     RouteEntry,
     RuleCondition,
     RuleEntry,
-    read_config,
 )
 from reasoning_grpc.server import config_problems
 from reasoning_grpc.types import RoutingMode, RoutingPreference
+from tests.support.configuration import problems_of, read
 
 CALLER: Final = f'[callers.billing]\ntoken_hash = "sha256:{"0" * 64}"\n'
-
-
-def read(tmp_path: Path, text: str) -> Config:
-    """The configuration of this file."""
-    file = tmp_path / "reasoning.toml"
-    file.write_text(text)
-    return read_config(flags={}, environment={}, file=file)
-
-
-def problems_of(tmp_path: Path, text: str) -> list[str]:
-    """What is wrong with this file."""
-    with pytest.raises(ConfigError) as failed:
-        read(tmp_path, text)
-    return failed.value.problems
 
 
 def test_everything_is_read(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: Answer
 @pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
 async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
     """The first bad answer is the outcome."""
-    events, outcome = await told(ScriptedModel(answering(*pieces)), repair=False)
+    events, outcome = await told(ScriptedModel(answering(*pieces)), repair=None)
 
     assert outcome == Unanswered(flaw, problem)
     assert shown(events)[-1] == ("Finished", ROUTING)
@@ -283,7 +283,7 @@ NESTED: Final[dict[str, tuple[Any, str]]] = {
 @pytest.mark.parametrize(("answer", "problem"), NESTED.values(), ids=NESTED)
 async def test_what_is_within(answer: Any, problem: str) -> None:
     """Objects in arrays are checked as strictly, and the model is told the place."""
-    _, outcome = await told(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=False)
+    _, outcome = await told(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=None)
 
     assert outcome == (Unanswered(AnswerFlaw.WRONG_SHAPE, problem) if problem else Answered(answer))
 
@@ -333,7 +333,7 @@ async def test_a_reader_may_find_no_sense() -> None:
 )
 def test_whatever_it_says_it_is_a_value_or_has_a_flaw(text: str) -> None:
     """Nothing that a model may say raises, and no value is of another shape."""
-    _, outcome = asyncio.run(told(ScriptedModel(answering(text)), repair=False))
+    _, outcome = asyncio.run(told(ScriptedModel(answering(text)), repair=None))
 
     match outcome:
         case Answered(Choice(route, reason)):
@@ -475,7 +475,7 @@ async def test_an_answer_without_end_is_left() -> None:
 
 async def test_json_over_the_limit_is_cut() -> None:
     """What was read of a longer answer is no answer, even if it is JSON."""
-    _, outcome = await told(ScriptedModel(answering(GOOD + " ", "!")), max_characters=len(GOOD), repair=False)
+    _, outcome = await told(ScriptedModel(answering(GOOD + " ", "!")), max_characters=len(GOOD), repair=None)
 
     assert outcome.flaw is AnswerFlaw.TRUNCATED
 

@@ -461,7 +461,7 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
     schema = Schema[Any]("route", object_of(route=one_of(["direct", "reasoning"]), careful=BOOLEAN), dict)
     call = a_call(messages=(a_message("You choose a route.", Role.SYSTEM), a_message(question)))
 
-    events = structured_events(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=False)
+    events = structured_events(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None)
     *told, outcome = [event async for event in events]
 
     assert isinstance(outcome, Answered)

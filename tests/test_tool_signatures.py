@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from reasoning_grpc.tools.errors import ArgumentsProblem
 from reasoning_grpc.tools.signature import Signature, UnusableFunction
@@ -106,6 +106,35 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], problem: str) -> Non
         Signature(everything).arguments(json.dumps(fitting | change))
 
     assert problem in str(failed.value)
+
+
+SECRET: Final = "what-an-exception-may-hold"
+
+
+def _no_number(city: str) -> str:
+    return str(int(city + SECRET))
+
+
+def _nothing(city: str) -> str:
+    assert not city, SECRET
+    return city
+
+
+def silent_check(city: Annotated[str, AfterValidator(_no_number)]) -> None:
+    """Has a type whose check fails as Python does."""
+
+
+def asserting_check(city: Annotated[str, AfterValidator(_nothing)]) -> None:
+    """Has a type whose check asserts."""
+
+
+@pytest.mark.parametrize("function", [silent_check, asserting_check])
+def test_the_words_of_an_exception_are_not_told(function: Callable[..., Any]) -> None:
+    """Those of a check that fails may hold anything; that it failed is told."""
+    with pytest.raises(ArgumentsProblem) as failed:
+        Signature(function).arguments('{"city": "Rome"}')
+
+    assert str(failed.value) == "city: it is not accepted"
 
 
 def google(city: str, days: int = 1) -> None:

@@ -182,7 +182,9 @@ async def test_unknown_and_forbidden_look_alike() -> None:
     assert states["current_time"] is ToolState.OFF
 
 
-@pytest.mark.parametrize("function", ["raises", "exits", "exits_later", "cancels_itself", "broken_check"])
+@pytest.mark.parametrize(
+    "function", ["raises", "exits", "exits_later", "closes_itself", "cancels_itself", "broken_check"]
+)
 async def test_what_a_tool_raises_stays_in_the_log(function: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a tool raises, the model gets a fixed sentence; the log has the rest, with the request."""
     arguments: dict[str, Any] = {"city": "Rome"} if function == "broken_check" else {}
@@ -206,6 +208,15 @@ async def test_a_tool_can_speak_to_the_model() -> None:
     assert execution.status is ToolStatus.FAILED
     assert execution.error == "The tool reported an error."
     assert execution.result == "There is no such city; try another."
+
+
+async def test_a_check_of_arguments_can_speak_to_the_model() -> None:
+    """So is that of a ToolError which a check in one of the function's types raises."""
+    execution = await ran("spoken_check", city="Rome")
+
+    assert execution.status is ToolStatus.INVALID_ARGUMENTS
+    assert execution.error == "The tool does not take the arguments."
+    assert execution.result == "Rome has no station."
 
 
 async def test_a_tool_that_hangs_is_stopped() -> None:
@@ -246,14 +257,63 @@ async def test_cancellation_reaches_the_tool() -> None:
 
 
 async def test_a_tool_that_does_not_stop_is_left(caplog: pytest.LogCaptureFixture) -> None:
-    """A tool that takes no notice of its cancellation is waited for no longer than that takes, and logged."""
-    box = Toolbox({"stubborn": entry("stubborn")}, {}, stop_seconds=0.05)
-    execution = await box.run(a_tool_call("stubborn"), a_context(), timeout_seconds=0.05)
-    tools.released.set()
-    await box.aclose()
+    """After its time a tool that takes no notice of its cancellation is not waited for; its end comes when it comes."""
+    caplog.set_level(logging.INFO, "reasoning_grpc.tools")
+    async with toolbox(entry("stubborn")) as box:
+        execution = await box.run(a_tool_call("stubborn"), a_context(), timeout_seconds=0.05)
+        so_far = caplog.messages[:]
+        tools.released.set()
 
     assert execution.status is ToolStatus.TIMED_OUT
-    assert "tool does not stop" in caplog.messages
+    assert execution.duration_seconds < 3
+    assert so_far == ["tool does not stop"]
+    assert caplog.messages == [*so_far, "tool has stopped"]
+    assert tools.stopped[-1] == "stubborn"
+
+
+async def test_a_cancelled_call_waits_for_its_tool() -> None:
+    """A call that is cancelled gives its tool time to clean up."""
+    async with toolbox(entry("stubborn")) as box:
+        call = asyncio.create_task(box.run(a_tool_call("stubborn"), a_context()))
+        await asyncio.to_thread(tools.started.wait)
+        call.cancel()
+        await asyncio.wait({call}, timeout=0.5)
+        waited = not call.done()
+        tools.released.set()
+        await asyncio.wait({call})
+
+    assert waited
+    assert call.cancelled()
+    assert tools.stopped == ["not stubborn", "stubborn"]
+
+
+async def test_what_does_not_stop_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A toolbox that is closed waits for a tool no longer than it may take to stop."""
+    box = Toolbox({"stubborn": entry("stubborn")}, {}, stop_seconds=0.05)
+    call = asyncio.create_task(box.run(a_tool_call("stubborn"), a_context()))
+    await asyncio.to_thread(tools.started.wait)
+    await box.aclose()
+    still_running = not call.done()
+    tools.released.set()
+    await call
+
+    assert still_running
+    assert [vars(record)["tool"] for record in caplog.records if record.message == "tool does not stop"] == ["stubborn"]
+
+
+async def test_closing_begins_nothing() -> None:
+    """A call that waits for its turn does not get it from one that was stopped because the toolbox is closed."""
+    async with toolbox(entry("hangs", concurrency=1)) as box:
+        first, second = (
+            asyncio.create_task(box.run(a_tool_call("hangs"), a_context(), timeout_seconds=60)) for _ in range(2)
+        )
+        await asyncio.to_thread(tools.started.wait)
+        tools.started.clear()
+        await box.aclose()
+        executions = await asyncio.gather(first, second)
+
+    assert [execution.status for execution in executions] == [ToolStatus.CANCELLED, ToolStatus.CANCELLED]
+    assert not tools.started.is_set()
 
 
 async def test_closing_stops_what_runs() -> None:

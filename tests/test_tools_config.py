@@ -6,25 +6,12 @@ from typing import Final
 import pytest
 
 from reasoning_grpc.callers import Callers
-from reasoning_grpc.config import Config, ConfigError, McpServerEntry, ToolEntry, ToolLimits, read_config, token_hash
+from reasoning_grpc.config import Config, McpServerEntry, ToolEntry, ToolLimits, token_hash
 from reasoning_grpc.tools import tool_problems
+from tests.support.configuration import problems_of, read
 
 VARIABLES: Final = {"GIT_TOKEN": "secret-token", "GIT_KEY": "secret-key", "EMPTY": ""}
 CALLER: Final = f'[callers.billing]\ntoken_hash = "{token_hash("token")}"\n'
-
-
-def read(tmp_path: Path, text: str) -> Config:
-    """The configuration of this file."""
-    file = tmp_path / "reasoning.toml"
-    file.write_text(text)
-    return read_config(flags={}, environment=VARIABLES, file=file)
-
-
-def problems_of(tmp_path: Path, text: str) -> list[str]:
-    """What is wrong with this file."""
-    with pytest.raises(ConfigError) as failed:
-        read(tmp_path, text)
-    return failed.value.problems
 
 
 def test_everything_is_read(tmp_path: Path) -> None:
@@ -55,7 +42,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     connect_timeout_seconds = 5
     """
 
-    config = read(tmp_path, text)
+    config = read(tmp_path, text, VARIABLES)
 
     assert config.tools == {
         "weather": ToolEntry(
@@ -83,7 +70,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
 
 def test_without_entries_there_are_none(tmp_path: Path) -> None:
     """Nothing that touches the outside is there unless it is configured."""
-    config = read(tmp_path, "")
+    config = read(tmp_path, "", VARIABLES)
 
     assert config.tools == {}
     assert config.mcp_servers == {}
@@ -101,7 +88,9 @@ def test_limits_come_from_the_entry_first() -> None:
 def test_a_caller_is_told_its_tools(tmp_path: Path) -> None:
     """`allowed_tools` reaches the caller; left out it is all, empty it is none."""
     callers = [
-        Callers(read(tmp_path, CALLER + line).callers.values()).authenticate([("authorization", "Bearer token")])
+        Callers(read(tmp_path, CALLER + line, VARIABLES).callers.values()).authenticate(
+            [("authorization", "Bearer token")]
+        )
         for line in ("", "allowed_tools = []", 'allowed_tools = ["calculator"]')
     ]
 
@@ -177,14 +166,14 @@ def test_a_caller_is_told_its_tools(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, problem: str) -> None:
     """Each mistake is one line, by its key."""
-    assert problems_of(tmp_path, text) == [problem]
+    assert problems_of(tmp_path, text, VARIABLES) == [problem]
 
 
 def test_all_problems_come_together(tmp_path: Path) -> None:
     """Mistakes in several entries are told at once."""
     text = "[tools.a]\nfunction = 'b'\n[mcp_servers.c]\n[models.d]\n"
 
-    assert len(problems_of(tmp_path, text)) == 3
+    assert len(problems_of(tmp_path, text, VARIABLES)) == 3
 
 
 def test_what_only_the_tools_themselves_can_know() -> None:
@@ -209,4 +198,4 @@ def test_allowed_tools_must_be_tools(tmp_path: Path) -> None:
     """A caller's tools are known, or may be those of a server that is configured."""
     text = CALLER + 'allowed_tools = ["calculator", "git__any", "nothing"]\n[mcp_servers.git]\ncommand = "true"\n'
 
-    assert tool_problems(read(tmp_path, text)) == ["callers.billing.allowed_tools: 'nothing' is not a tool"]
+    assert tool_problems(read(tmp_path, text, VARIABLES)) == ["callers.billing.allowed_tools: 'nothing' is not a tool"]

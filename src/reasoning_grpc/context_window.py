@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from typing import Final
@@ -33,8 +34,8 @@ class ContextWindows:
         """`unknown_window_tokens` is the window of models whose own is not known."""
         self._model = model
         self._unknown_window_tokens = unknown_window_tokens
-        self._counting = asyncio.Lock()
-        """Of the threads that every model call needs, counting takes one at most."""
+        self._counting = ThreadPoolExecutor(1, "token counts")
+        """Not one of the threads that every model call needs: a thread counts on for a call that was cancelled."""
 
     async def fit(
         self,
@@ -80,16 +81,19 @@ class ContextWindows:
         if policy is ContextPolicy.ERROR:
             await self._refuse_what_is_over(call, info, room)
             return call
-        async with self._counting:
-            return await asyncio.to_thread(cut, call, room, self._model.count_tokens)
+        return await self._in_thread(cut, call, room, self._model.count_tokens)
 
     async def _refuse_what_is_over(self, call: ModelCall, info: ModelInfo, room: int) -> None:
         """Raises ContextWindowExceeded, but not for what may fit: estimates are generous, and media count nothing."""
         count = self._model.count_tokens if info.encoding else estimated_prompt_tokens
-        async with self._counting:
-            fitting = await asyncio.to_thread(fitted, _without_media(call), room, count)
+        fitting = await self._in_thread(fitted, _without_media(call), room, count)
         if fitting.omitted_messages > call.omitted_messages:
             raise ContextWindowExceeded(model=call.model, reached=False)
+
+    async def _in_thread(
+        self, cut: Callable[..., ModelCall], call: ModelCall, room: int, count: Callable[[ModelCall], int]
+    ) -> ModelCall:
+        return await asyncio.get_running_loop().run_in_executor(self._counting, cut, call, room, count)
 
     def _room(self, call: ModelCall, info: ModelInfo, policy: ContextPolicy, reserve_tokens: int) -> int | None:
         """Tokens that the prompt may have; None: any number."""

@@ -23,6 +23,7 @@ TOOLS: Final = {
     "wait": OWN + "wait",
     "sleep": OWN + "sleep",
     "note": OWN + "note",
+    "count": OWN + "count",
     "weather": SHARED + "weather",
     "raises": SHARED + "raises",
     "raises_words": SHARED + "raises_words",

@@ -81,3 +81,9 @@ def note(text: str) -> str:
     """
     benches[-1].ended.append(text)
     return f"noted: {text}"
+
+
+def count() -> str:
+    """Count the calls of a test."""
+    benches[-1].ended.append("counted")
+    return str(len(benches[-1].ended))

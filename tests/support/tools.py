@@ -56,6 +56,11 @@ async def exits_later() -> str:
     raise SystemExit(SECRET)
 
 
+async def closes_itself() -> str:
+    """Behave as if closed."""
+    raise GeneratorExit
+
+
 async def cancels_itself() -> str:
     """Behave as if cancelled."""
     raise asyncio.CancelledError
@@ -74,11 +79,13 @@ async def hangs() -> str:
 
 async def stubborn() -> str:
     """Take no notice of being cancelled, until released."""
+    started.set()
     while not released.is_set():
         try:
             await asyncio.sleep(0.01)
         except asyncio.CancelledError:
             stopped.append("not stubborn")
+    stopped.append("stubborn")
     return ""
 
 
@@ -130,6 +137,15 @@ def unannotated(city) -> str:
 
 def _never(value: str) -> str:
     raise RuntimeError(SECRET + value)
+
+
+def _no_station(city: str) -> str:
+    raise ToolError(f"{city} has no station.")
+
+
+def spoken_check(city: Annotated[str, AfterValidator(_no_station)]) -> str:
+    """Have a type whose check speaks to the model."""
+    return city
 
 
 def broken_check(city: Annotated[str, AfterValidator(_never)]) -> str:

@@ -1,13 +1,21 @@
 """`Budget`: what a run may still spend: steps, tool calls, tokens, money and time."""
 
+import json
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.thinking_time import ThinkingTime
-from reasoning_grpc.types import Cost, ReasoningEnd, ToolCall, Usage
+from reasoning_grpc.types import Cost, ReasoningEnd, ToolCall, ToolExecution, ToolStatus, Usage
 
 _SAME_CALLS: Final = 3
-"""So many steps in a row with the same tool calls are a loop; the last of them is not run."""
+"""So many steps with the same tool calls are a loop when the last one to run gave nothing new; the last is not run.
+
+Steps without tools may lie between them: what a model only thinks is nothing new. Calls are the same whatever their
+order, and however their arguments are written down. A tool that gives something else each time, such as the state of
+a job, may be asked again.
+"""
+_Call = tuple[str, str]
 
 
 class Account(Protocol):
@@ -37,8 +45,10 @@ class Budget:
         """Begun so far."""
         self.tool_calls = 0
         """Made so far."""
-        self._last_calls: frozenset[tuple[str, str]] = frozenset()
+        self._last_calls: frozenset[_Call] = frozenset()
+        self._last_found: frozenset[tuple[_Call, ToolStatus, str]] = frozenset()
         self._times_in_a_row = 0
+        """So often were the last calls made, and gave the same."""
 
     def reached(self, prompt_tokens: int) -> ReasoningEnd | None:
         """The limit that keeps another step, whose prompt has so many tokens, from beginning."""
@@ -46,6 +56,10 @@ class Budget:
             return ReasoningEnd.MAX_STEPS
         if not self._time.left_seconds():
             return ReasoningEnd.DEADLINE
+        return self.spent(prompt_tokens)
+
+    def spent(self, prompt_tokens: int) -> ReasoningEnd | None:
+        """The budget that has nothing left for another model call, whose prompt has so many tokens."""
         if self.tokens_left(prompt_tokens) == 0:
             return ReasoningEnd.TOKEN_BUDGET
         cost, most = self._account.cost(), self.limits.max_cost_nano_usd
@@ -67,11 +81,25 @@ class Budget:
 
     def granted(self, planned: tuple[ToolCall, ...]) -> tuple[tuple[ToolCall, ...], ReasoningEnd | None]:
         """Those of a step's tool calls that are made, and what keeps the others from it."""
-        calls = frozenset((call.name, call.arguments) for call in planned)
-        self._times_in_a_row = self._times_in_a_row + 1 if calls == self._last_calls else 1
-        self._last_calls = calls
-        if self._times_in_a_row >= _SAME_CALLS:
+        calls = frozenset(_same(call) for call in planned)
+        if calls != self._last_calls:
+            self._last_calls, self._last_found, self._times_in_a_row = calls, frozenset(), 0
+        if self._times_in_a_row >= _SAME_CALLS - 1:
             return (), ReasoningEnd.LOOP
         made = planned[: self.limits.max_tool_calls - self.tool_calls]
         self.tool_calls += len(made)
         return made, ReasoningEnd.MAX_TOOL_CALLS if len(made) < len(planned) else None
+
+    def note(self, executions: Sequence[ToolExecution]) -> None:
+        """Takes what came of the tool calls that were granted last."""
+        found = frozenset((_same(each), each.status, each.result) for each in executions)
+        self._times_in_a_row = self._times_in_a_row + 1 if found == self._last_found else 1
+        self._last_found = found
+
+
+def _same(call: ToolCall | ToolExecution) -> _Call:
+    """What is equal for calls of a tool with equal arguments, whatever the order of their members and the space."""
+    try:
+        return call.name, json.dumps(json.loads(call.arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        return call.name, call.arguments

@@ -35,65 +35,80 @@ class AgentCalls:
     """Makes the model calls of one run, from what would answer directly and from what was said since."""
 
     def __init__(
-        self, direct: ModelCall, info: ModelInfo, transcript: Transcript, windows: ContextWindows, *, fits: bool
+        self,
+        direct: ModelCall,
+        info: ModelInfo,
+        transcript: Transcript,
+        windows: ContextWindows,
+        *,
+        tools: tuple[ToolInfo, ...],
+        fits: bool,
     ) -> None:
-        """`fits`: calls are kept within the models' context windows; else they are sent whole."""
+        """`tools` are those that go with the calls; none where they are told in the prompt.
+
+        `fits`: calls are kept within the models' context windows; else they are sent whole.
+        """
         self._direct = direct
+        self._tools = tuple(Tool(tool.name, tool.description, tool.parameters_schema) for tool in tools)
         self._transcript = transcript
         self._windows = windows
         self._fits = fits
         self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _STEPS_IN_WINDOW)
         self._reasoning_tokens = _reasoning_tokens(direct.reasoning, info)
         self._most_output_tokens = info.max_output_tokens or _LARGE
+        self._most_prompt_tokens = (info.context_window_tokens if fits else None) or _LARGE
 
     def step_tokens(self) -> int:
         """About so many tokens has the next step's call, but for its plan."""
-        prompt = estimated_prompt_tokens(replace(self._direct, messages=self._transcript.messages()))
-        return prompt + self._reasoning_tokens
+        return self.tokens_of(replace(self._direct, messages=self._transcript.messages(), tools=self._tools))
+
+    def tokens_of(self, call: ModelCall) -> int:
+        """About so many tokens has the call of a plan, but for the plan; what is over the window is not sent."""
+        return min(estimated_prompt_tokens(call), self._most_prompt_tokens) + self._reasoning_tokens
 
     async def for_step(self, most_tokens: int | None) -> ModelCall:
         """The call for a plan of so many tokens at most; None: of as many as a plan may have."""
-        tokens = self._step_tokens if most_tokens is None else min(self._step_tokens, most_tokens)
-        sampling = Sampling(
-            max_output_tokens=min(self._reasoning_tokens + tokens, self._most_output_tokens),
-            seed=self._direct.sampling.seed,
-        )
+        sampling = Sampling(max_output_tokens=self._output_tokens(most_tokens), seed=self._direct.sampling.seed)
         call = replace(
             self._direct,
             messages=self._transcript.messages(),
             sampling=sampling,
             response_format=None,
-            tools=(),
+            tools=self._tools,
             tool_choice=None,
             parallel_tool_calls=None,
         )
         return await self._fitted(call, self._transcript.question, self._transcript.head)
 
-    async def for_answer(self, request: str, tools: tuple[ToolInfo, ...]) -> ModelCall:
+    def for_repair(self, call: ModelCall, most_tokens: int | None) -> ModelCall:
+        """The call for a mended plan, of so many tokens at most."""
+        return replace(call, sampling=replace(call.sampling, max_output_tokens=self._output_tokens(most_tokens)))
+
+    async def for_answer(self, request: str) -> ModelCall:
         """The call that writes the answer, which is asked for in these words.
 
-        `tools` are those whose calls are among the messages as parts, so that providers want to know them.
+        It has the tools too: where calls of them are among the messages as parts, providers want to know them.
         """
         messages, question = self._transcript.for_answer(request)
         call = replace(self._direct, messages=messages)
-        if not tools:
-            return await self._fitted(call, question, 0)
+        if not self._tools:
+            return await self._fitted(call, question)
         no_more = ToolChoice(mode=ToolChoiceMode.NONE)
-        call = replace(call, tools=native_tools(tools), tool_choice=no_more, parallel_tool_calls=None)
-        return await self._fitted(call, question, self._transcript.head)
+        call = replace(call, tools=self._tools, tool_choice=no_more, parallel_tool_calls=None)
+        return await self._fitted(call, question)
 
-    async def _fitted(self, call: ModelCall, question: Message, head: int) -> ModelCall:
+    def _output_tokens(self, most_tokens: int | None) -> int:
+        """Of a plan that may have so many tokens at most, and of the model's own reasoning."""
+        tokens = self._step_tokens if most_tokens is None else min(self._step_tokens, most_tokens)
+        return min(self._reasoning_tokens + tokens, self._most_output_tokens)
+
+    async def _fitted(self, call: ModelCall, question: Message | None, head: int = 0) -> ModelCall:
         """The call without what does not fit: of the conversation first, then of the steps."""
         if not self._fits:
             return call
         return await self._windows.fit(
             call, ContextPolicy.TRUNCATE_OLDEST, reserve_tokens=_FORM_TOKENS, head=head, question=question
         )
-
-
-def native_tools(tools: tuple[ToolInfo, ...]) -> tuple[Tool, ...]:
-    """The tools as a model call sends them."""
-    return tuple(Tool(tool.name, tool.description, tool.parameters_schema) for tool in tools)
 
 
 def _reasoning_tokens(asked: ReasoningOptions, info: ModelInfo) -> int:

@@ -1,11 +1,10 @@
 """Asking a model for its next plan: in JSON, or by the provider's own tool calls."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reasoning_grpc.agent.calls import native_tools
 from reasoning_grpc.agent.plan import Plan, plan_schema
 from reasoning_grpc.errors import UpstreamTimeout
 from reasoning_grpc.events import (
@@ -34,6 +33,8 @@ from reasoning_grpc.types import (
     ToolInfo,
 )
 
+Repair = Callable[[ModelCall], ModelCall | None]
+"""The call that asks for a mended plan as it may be made; None: it may not."""
 _STEP: Final = ModelCallPurpose.STEP
 _BREAKS_OFF: Final = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
 """Whose answer ends so has not said that it is ready."""
@@ -63,14 +64,15 @@ async def planned_events(
     context: CallContext,
     *,
     native: bool,
+    repair: Repair,
     ends: float,
 ) -> AsyncGenerator[Event | Planned | Unplanned, None]:
     """The events of the model calls of one plan, and last what came of them.
 
-    What the model answers is not among them as deltas, its own reasoning is. At the time `ends` it is given up.
-    Raises UpstreamError.
+    What the model answers is not among them as deltas, its own reasoning is. With `native` the call has the tools; else
+    they are put into its schema. At the time `ends` it is given up. Raises UpstreamError.
     """
-    source = _native(model, call, tools, context) if native else _in_json(model, call, tools, step, context)
+    source = _native(model, call, context) if native else _in_json(model, call, tools, step, context, repair)
     under_way = CallUnderWay()
     async with aclosing(until(source, ends)) as events:
         while True:
@@ -89,10 +91,11 @@ async def planned_events(
 
 
 async def _in_json(
-    model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], step: int, context: CallContext
+    model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], step: int, context: CallContext, repair: Repair
 ) -> AsyncGenerator[Event | Planned | Unplanned, None]:
     answer = AnswerParts()
-    async with aclosing(structured_events(model, call, plan_schema(tools, step), _STEP, context)) as events:
+    asked = structured_events(model, call, plan_schema(tools, step), _STEP, context, repair=repair)
+    async with aclosing(asked) as events:
         async for event in events:
             match event:
                 case Answered(value=plan):
@@ -113,10 +116,9 @@ async def _in_json(
 
 
 async def _native(
-    model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], context: CallContext
+    model: LanguageModel, call: ModelCall, context: CallContext
 ) -> AsyncGenerator[Event | Planned | Unplanned, None]:
     answer, broken_off = AnswerParts(), False
-    call = replace(call, tools=native_tools(tools))
     async with aclosing(events_of_call(model, call, _STEP, context)) as events:
         async for event in events:
             answer.add(event)
@@ -132,9 +134,19 @@ async def _native(
                     pass
             yield event
     message = answer.message()
+    message = replace(message, content=tuple(map(_with_arguments, message.content)))
     declined = broken_off or any(isinstance(part.content, Refusal) for part in message.content)
     plan = _plan_of(message)
     yield Planned(plan, message) if plan.tool_calls or not declined else Unplanned()
+
+
+def _with_arguments(part: Part) -> Part:
+    """A part of an answer; a call without arguments, for which some servers say nothing, has an object of none."""
+    match part.content:
+        case ToolCall(arguments=arguments) as call if not arguments.strip():
+            return replace(part, content=replace(call, arguments="{}"))
+        case _:
+            return part
 
 
 def _plan_of(answer: Message) -> Plan:

@@ -77,19 +77,22 @@ class AgentRun:
         self._account = account
         limits = means.limits.within(request.agent)
         info = means.model.describe(direct.model)
-        self._native = info.native_tools
+        models = map(means.model.describe, (direct.model, *direct.fallback_models))
+        self._native = all(model.native_tools for model in models)  # a plan in JSON every model can write
         offered = means.toolbox.offered(context.caller, request.agent.allowed_tools)
         self._tools = offered if limits.max_tool_calls else ()
         self._transcript = Transcript(
             direct.messages,
             means.prompts.for_steps(self._tools, limits.max_steps, native=self._native),
             native=self._native,
+            system_prompt=info.system_prompt,
             examples=means.prompts.examples_for(info, self._tools),
             most_characters=None if info.context_window_tokens is None else info.context_window_tokens // 2,
         )
         # Sent whole, as without the agent, where nobody says how much is too much.
         fits = request.context_policy is not None or info.context_window_tokens is not None
-        self._calls = AgentCalls(direct, info, self._transcript, means.windows, fits=fits)
+        tools = self._tools if self._native else ()
+        self._calls = AgentCalls(direct, info, self._transcript, means.windows, tools=tools, fits=fits)
         self._time = ThinkingTime(
             means.speeds,
             direct.model,
@@ -123,13 +126,12 @@ class AgentRun:
             self._account.cost(),
             self._time.elapsed_seconds(),
         )
-        ours = self._tools if self._native else ()
-        call = await self._calls.for_answer(self._means.prompts.answer, ours)
+        call = await self._calls.for_answer(self._means.prompts.answer)
         answer = events_of_call(self._means.model, call, ModelCallPurpose.SYNTHESIS, self._context)
         async with aclosing(answer) as events:
             async for event in events:
                 self._time.hear(event)
-                yield _without_calls(event) if ours else event
+                yield _without_calls(event) if call.tools else event
 
     def _limit_reached(self) -> ReasoningEnd | None:
         return self._budget.reached(self._calls.step_tokens())
@@ -160,6 +162,7 @@ class AgentRun:
             self._budget.steps,
             replace(context, deadline=ends),
             native=self._native,
+            repair=lambda call: self._repair(step, call),
             ends=ends,
         )
         async with aclosing(events):
@@ -169,11 +172,19 @@ class AgentRun:
                         step.planned = with_own_ids(event, self._budget.steps, self._call_ids)
                     case Unplanned(too_late=True):
                         step.end = ReasoningEnd.STEP_TIMEOUT if ends < thinking_ends else ReasoningEnd.DEADLINE
-                    case Unplanned():
+                    case Unplanned() if step.end is None:
                         step.end, step.outcome = ReasoningEnd.STEP_FAILED, StepOutcome.INVALID_PLAN
+                    case Unplanned():
+                        pass  # a budget ended it before its plan was mended
                     case _:
                         self._time.hear(event)
                         yield event
+
+    def _repair(self, step: _Step, call: ModelCall) -> ModelCall | None:
+        """The call for a mended plan as the budgets have it; None: they have nothing left, and that is the end."""
+        tokens = self._calls.tokens_of(call)
+        step.end = self._budget.spent(tokens)
+        return None if step.end else self._calls.for_repair(call, self._budget.tokens_left(tokens))
 
     async def _done(self, step: _Step, planned: Planned, context: CallContext) -> AsyncGenerator[Event, None]:
         """Does what the model planned."""
@@ -192,6 +203,7 @@ class AgentRun:
                     if isinstance(event, ToolFinished):
                         executions.append(event.execution)
                     yield event
+            self._budget.note(executions)
         self._transcript.add(plan, planned.answer, executions)
 
 

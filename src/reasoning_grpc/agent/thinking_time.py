@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reasoning_grpc.events import (
+    AttemptSwitched,
     ContentDelta,
     Event,
     ModelCallFinished,
@@ -24,6 +25,8 @@ _ANSWER_TOKENS: Final = 300
 """Of an answer, before one was measured."""
 _NEW: Final = 0.3
 """How much a measurement moves what is remembered."""
+_SHORTER: Final = 0.5
+"""The same of an answer that is shorter than expected; a longer one counts at once, for it might have been cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,13 @@ class Speeds:
         """Takes in the speed of one call; its tokens only if it was an answer."""
         old = self._known.get(model)
         if old is None:
-            self._known[model] = speed if answer else replace(speed, answer_tokens=_ANSWER_TOKENS)
+            tokens = _expected(_ANSWER_TOKENS, speed.answer_tokens) if answer else _ANSWER_TOKENS
+            self._known[model] = replace(speed, answer_tokens=tokens)
             return
         self._known[model] = Speed(
-            _moved(old.first_token_seconds, speed.first_token_seconds),
-            _moved(old.seconds_per_token, speed.seconds_per_token),
-            _moved(old.answer_tokens, speed.answer_tokens) if answer else old.answer_tokens,
+            _moved(old.first_token_seconds, speed.first_token_seconds, _NEW),
+            _moved(old.seconds_per_token, speed.seconds_per_token, _NEW),
+            _expected(old.answer_tokens, speed.answer_tokens) if answer else old.answer_tokens,
         )
 
 
@@ -79,6 +83,8 @@ class ThinkingTime:
         self._most_answer_tokens = most_answer_tokens
         self._slowest = speeds.of(model)
         self._called = self._began
+        self._delay = 0.0
+        """How long the next attempt waits before it begins; that is no sign of a slow model."""
         self._first: float | None = None
 
     def now(self) -> float:
@@ -102,8 +108,10 @@ class ThinkingTime:
     def hear(self, event: Event) -> None:
         """Takes an event of a model call, when it happens."""
         match event:
+            case AttemptSwitched(delay_seconds=delay):
+                self._delay = delay
             case ModelCallStarted():
-                self._called, self._first = self._clock(), None
+                self._called, self._first, self._delay = self._clock() + self._delay, None, 0.0
             case ModelCallFinished():
                 self._measure(event)
             case UnshownDelta() | ContentDelta() | ReasoningDelta() | ToolCallDelta() if self._first is None:
@@ -121,7 +129,7 @@ class ThinkingTime:
         now = self._clock()
         first = now if self._first is None else self._first
         tokens = max(1, event.usage.output_tokens)
-        speed = Speed(first - self._called, (now - first) / tokens, tokens)
+        speed = Speed(max(0.0, first - self._called), (now - first) / tokens, tokens)
         answer = event.purpose is ModelCallPurpose.SYNTHESIS
         self._speeds.measured(event.model, speed, answer=answer)
         if event.model == self._model and not answer:
@@ -139,5 +147,10 @@ def _slower(one: Speed | None, other: Speed) -> Speed:
     )
 
 
-def _moved(old: float, new: float) -> float:
-    return old + _NEW * (new - old)
+def _expected(old: float, new: float) -> float:
+    """So many tokens the next answer may have."""
+    return max(new, _moved(old, new, _SHORTER))
+
+
+def _moved(old: float, new: float, share: float) -> float:
+    return old + share * (new - old)

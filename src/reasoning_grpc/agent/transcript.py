@@ -1,9 +1,14 @@
 """`Transcript`: the conversation and what the agent did since, as the model is shown it."""
 
+import json
 from collections.abc import Iterator, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
 
 from reasoning_grpc.agent.plan import Plan
+from reasoning_grpc.agent.result_lines import result_lines
 from reasoning_grpc.tools.results import cut
 from reasoning_grpc.types import (
     Message,
@@ -16,8 +21,10 @@ from reasoning_grpc.types import (
     ToolResult,
 )
 
-_GO_ON: Final = "Go on with the next step."
+_GO_ON: Final = "Go on."
+_NEXT_STEP: Final = "Go on with the next step."
 _NOTES: Final = "Your notes on this:"
+_ANY: Final = 2**63
 _EARLIER: Final = "[earlier notes are left out]"
 _NOT_RUN: Final = "It was not run."
 
@@ -31,28 +38,33 @@ class Transcript:
         instructions: str,
         *,
         native: bool,
+        system_prompt: str = "",
         examples: Sequence[Message] = (),
         most_characters: int | None = None,
     ) -> None:
         """`instructions` go to the end of the system's words, `examples` before the conversation.
 
+        `system_prompt` is what the model is sent first where a conversation has no system message, with or without us.
         `native` tells of tool calls by the provider's own parts. `most_characters` is what the notes of all steps may
         have, and twice what the results of one step may; what is over is cut, visibly. None: any number.
         """
         self._system = [message for message in conversation if message.role is Role.SYSTEM]
         self._conversation = [_in_words(message) for message in conversation if message.role is not Role.SYSTEM]
-        if not self._conversation or self._conversation[-1].role is Role.ASSISTANT:
-            self._conversation.append(_user(_GO_ON))
-        self._instructed = _instructed(self._system, instructions)
+        asks = self._conversation and self._conversation[-1].role is not Role.ASSISTANT
+        self._opening: tuple[Message, ...] = () if asks else (_user(_GO_ON),)
+        """What the steps begin with where nobody asks anything."""
+        said_first = [_system(system_prompt)] if system_prompt and not self._system else self._system
+        self._instructed = _instructed(said_first, instructions)
         self._native = native
         self._most_characters = most_characters
-        self._examples = tuple(examples)
+        self._examples = () if native else tuple(examples)
         self._steps: list[Message] = []
-        self._notes: list[str] = []
+        self._notes: list[tuple[str, str]] = []
+        """Of each step in JSON its thought, and what came of its tools."""
 
     def messages(self) -> tuple[Message, ...]:
         """What the model is shown for the next step."""
-        return (self._instructed, *self._examples, *self._conversation, *self._steps)
+        return (self._instructed, *self._examples, *self._conversation, *self._opening, *self._steps)
 
     @property
     def head(self) -> int:
@@ -62,43 +74,58 @@ class Transcript:
     @property
     def question(self) -> Message:
         """The message that is to be answered."""
-        return self._conversation[-1]
+        return (*self._conversation, *self._opening)[-1]
 
-    def for_answer(self, request: str) -> tuple[tuple[Message, ...], Message]:
+    def for_answer(self, request: str) -> tuple[tuple[Message, ...], Message | None]:
         """What the model is shown when it is asked for the answer in these words; and which message it answers.
 
-        Steps in JSON are told as notes: after them it would go on in JSON.
+        Steps in JSON are told as notes: after them it would go on in JSON. Without steps it is shown what it would be
+        without the agent, and may have no message to answer.
         """
+        if not self._steps:
+            return (*self._system, *self._conversation), None if self._opening else self.question
         if self._native:
             return (*self.messages(), _user(request)), self.question
-        words = "\n\n".join((_NOTES, *self._latest_notes(), request)) if self._notes else ""
-        question = self.question.with_words(words) if words else self.question
-        return (*self._system, *self._conversation[:-1], question), question
+        words = "\n\n".join((_NOTES, *self._latest_notes(), request))
+        if self._opening:
+            said, question = self._conversation, _user(words)
+        else:
+            said, question = self._conversation[:-1], self.question.with_words(words)
+        return (*self._system, *said, question), question
 
     def add(self, plan: Plan, answer: Message, executions: Sequence[ToolExecution]) -> None:
         """A step: what the model said, and what came of its tools."""
-        results = list(_results(plan.tool_calls, executions, self._most_characters))
+        results = list(_results(plan.tool_calls, executions))
+        most = None if self._most_characters is None else self._most_characters // 2 // max(1, len(results))
         if self._native:
-            self._steps.append(answer)
-            parts = tuple(Part(result) for _, result in results)
-            self._steps += [Message(Role.TOOL, parts)] if parts else []
+            parts = tuple(Part(_within(result, most)) for _, result in results)
+            said = replace(answer, content=tuple(map(_with_object, answer.content)))
+            self._steps += [said, Message(Role.TOOL, parts)] if parts else [said]
             return
-        told = [f"{call.name}({call.arguments}): {result.content}" for call, result in results]
-        self._notes.append("\n".join((plan.thought, *told)))
-        self._steps += [Message(Role.ASSISTANT, tuple(_kept(answer))), _user("\n\n".join(told) or _GO_ON)]
+        told = result_lines(results, most) if results else ""
+        self._notes.append((plan.thought, told))
+        self._steps += [Message(Role.ASSISTANT, tuple(_kept(answer))), _user(told or _NEXT_STEP)]
 
-    def _latest_notes(self) -> list[str]:
-        """As many of the notes, the latest, as may be told; of the last one what has room."""
-        left = self._most_characters
-        if left is None:
-            return self._notes
-        kept: list[str] = []
-        for note in reversed(self._notes):
-            if kept and len(note) > left:
-                return [_EARLIER, *kept[::-1]]
-            kept.append(cut(note, left)[0])
-            left -= len(note)
-        return kept[::-1]
+    def _latest_notes(self) -> Iterator[str]:
+        """As many of the notes, the latest, as may be told; of the last one's thought what has room."""
+        left = _ANY if self._most_characters is None else self._most_characters
+        kept = 0
+        for thought, told in reversed(self._notes):
+            left -= len(thought) + len(told)
+            if left < 0:
+                break
+            kept += 1
+        if kept < len(self._notes):
+            yield _EARLIER
+        if kept:
+            yield from map(_note, self._notes[-kept:])
+            return
+        thought, told = self._notes[-1]
+        yield _note((cut(thought, max(0, left + len(thought)))[0], told))
+
+
+def _note(note: tuple[str, str]) -> str:
+    return "\n".join(filter(None, note))
 
 
 def _instructed(system: Sequence[Message], instructions: str) -> Message:
@@ -137,19 +164,35 @@ def _kept(answer: Message) -> Iterator[Part]:
     )
 
 
-def _results(
-    calls: Sequence[ToolCall], executions: Sequence[ToolExecution], most_characters: int | None
-) -> Iterator[tuple[ToolCall, ToolResult]]:
+def _with_object(part: Part) -> Part:
+    """A part as every server takes it back: some refuse a call whose arguments are no JSON object."""
+    if not isinstance(part.content, ToolCall):
+        return part
+    try:
+        msgspec.json.decode(part.content.arguments, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        arguments = json.dumps({"malformed_arguments": part.content.arguments}, ensure_ascii=False)
+        return replace(part, content=replace(part.content, arguments=arguments))
+    return part
+
+
+def _results(calls: Sequence[ToolCall], executions: Sequence[ToolExecution]) -> Iterator[tuple[ToolCall, ToolResult]]:
     """Each call and its result; one that was not run says so."""
-    share = None if most_characters is None else most_characters // 2 // max(1, len(calls))
     ended = {execution.call_id: execution for execution in executions}
     for call in calls:
         execution = ended.get(call.id)
         if execution is None:
             yield call, ToolResult(call.id, _NOT_RUN, is_error=True)
         else:
-            text = execution.text_for_model
-            yield call, ToolResult(call.id, text if share is None else cut(text, share)[0], bool(execution.error))
+            yield call, ToolResult(call.id, execution.text_for_model, bool(execution.error))
+
+
+def _within(result: ToolResult, most_characters: int | None) -> ToolResult:
+    return result if most_characters is None else replace(result, content=cut(result.content, most_characters)[0])
+
+
+def _system(text: str) -> Message:
+    return Message(Role.SYSTEM, (Part(Text(text)),))
 
 
 def _user(text: str) -> Message:

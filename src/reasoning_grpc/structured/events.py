@@ -1,7 +1,7 @@
 """Asking a model for an answer of a schema, as events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, TypeVar
 
@@ -43,14 +43,14 @@ async def structured_events(
     purpose: ModelCallPurpose,
     context: CallContext,
     *,
-    repair: bool = True,
+    repair: Callable[[ModelCall], ModelCall | None] | None = lambda call: call,
     max_characters: int = _CHARACTERS,
 ) -> AsyncGenerator[Event | Answered[T] | Unanswered, None]:
     """Asks for an answer of a schema: the events of one or two model calls, and last `Answered` or `Unanswered`.
 
     What the model answers is among the events as `UnshownDelta`s. The second call, for REPAIR, shows the model its
-    answer and what is wrong with it. An answer is read up to `max_characters`; a limit of its tokens, and of the time,
-    is for the caller to bring.
+    answer and what is wrong with it. It is made as `repair` gives it back; None: not at all. An answer is read up to
+    `max_characters`; a limit of its tokens, and of the time, is for the caller to bring.
 
     Raises:
         UpstreamError: a model call failed.
@@ -58,7 +58,7 @@ async def structured_events(
     """
     call = asking(call, schema, [model.describe(name) for name in (call.model, *call.fallback_models)])
     outcome: Answered[T] | Unanswered
-    for turn in (purpose, ModelCallPurpose.REPAIR) if repair else (purpose,):
+    for turn in (purpose, ModelCallPurpose.REPAIR):
         answer = Answer(max_characters)
         async with aclosing(_events_of_answer(model, call, turn, context, answer)) as events:
             async for event in events:
@@ -66,7 +66,12 @@ async def structured_events(
         outcome = answer.outcome(schema)
         if isinstance(outcome, Answered) or outcome.flaw not in _MENDABLE or not answer.text.strip():
             break
-        call = asking_again(call, schema, answer.text, outcome.problem)
+        if turn is not purpose or repair is None:
+            break
+        again = repair(asking_again(call, schema, answer.text, outcome.problem))
+        if again is None:
+            break
+        call = again
     yield outcome
 
 

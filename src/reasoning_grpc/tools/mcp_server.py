@@ -11,27 +11,18 @@ from typing import Any, Final
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.session import IncomingMessage
-from mcp_types import (
-    CONNECTION_CLOSED,
-    INVALID_PARAMS,
-    CallToolRequest,
-    CallToolRequestParams,
-    CallToolResult,
-    Implementation,
-    Tool,
-    ToolListChangedNotification,
-)
+from mcp_types import CONNECTION_CLOSED, Implementation, ToolListChangedNotification
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from opentelemetry.context import Context, attach, detach
 from pydantic import ValidationError
 
 from reasoning_grpc.config import McpServerEntry, ToolEntry
-from reasoning_grpc.tools.errors import NoResult, ToolError, ToolUnavailable
-from reasoning_grpc.tools.foreign_schema import ForeignSchema, UnusableSchema
-from reasoning_grpc.tools.mcp_tool import McpTool, described, public_name
+from reasoning_grpc.tools.errors import ToolUnavailable
+from reasoning_grpc.tools.mcp_call import failure_of_call, output_of_call
+from reasoning_grpc.tools.mcp_listing import McpListing
+from reasoning_grpc.tools.mcp_tool import McpTool
 from reasoning_grpc.tools.mcp_transport import transport
-from reasoning_grpc.tools.results import ToolOutput, text_of_content
-from reasoning_grpc.types import CallContext, McpServerInfo, McpServerState, ToolInfo, ToolSource, ToolState
+from reasoning_grpc.tools.results import ToolOutput
+from reasoning_grpc.types import CallContext, McpServerInfo, McpServerState, ToolInfo, ToolState
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 30.0
@@ -40,8 +31,6 @@ _GOOD_RUN_SECONDS: Final = 30.0
 _CHECK_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.1
 """Between two readings of the list, however often the server says that it has changed."""
-_MOST_TOOLS: Final = 1000
-_MOST_PAGES: Final = 100
 _CLOSE_SECONDS: Final = 10.0
 """The SDK takes up to 7 s for a process that does not want to end."""
 
@@ -59,9 +48,8 @@ class McpServer:
         `check_seconds` is how often the list is read although nothing says that it has changed.
         """
         self._entry = entry
-        self._tool_entries = tool_entries
+        self._listing = McpListing(entry, tool_entries, self._call)
         self._check_seconds = check_seconds
-        self._tools: dict[str, McpTool] = {}
         self._client: Client | None = None
         self._state = McpServerState.CONNECTING
         self._problem = ""
@@ -84,7 +72,7 @@ class McpServer:
     @property
     def tools(self) -> Mapping[str, McpTool]:
         """Its tools, by the names under which they are offered; while it is down, those that it had."""
-        return self._tools
+        return self._listing.tools
 
     def tool_info(self, tool: McpTool) -> ToolInfo:
         """What is known of one of them now."""
@@ -94,7 +82,7 @@ class McpServer:
 
     def info(self) -> McpServerInfo:
         """What is known of it now."""
-        offered = sum(tool.info.state is not ToolState.OFF for tool in self._tools.values())
+        offered = sum(tool.info.state is not ToolState.OFF for tool in self.tools.values())
         return McpServerInfo(name=self._entry.name, state=self._state, tools=offered, problem=self._problem)
 
     async def aclose(self) -> None:
@@ -149,7 +137,7 @@ class McpServer:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._entry.connect_timeout_seconds):
                 await stack.enter_async_context(client)
-                await self._take(await self._listed(client))
+                await self._listing.read(client)
             self._up(client)
             try:
                 await self._follow(client)
@@ -167,7 +155,7 @@ class McpServer:
                 self._look.clear()
                 if not self._ended:
                     async with asyncio.timeout(self._entry.connect_timeout_seconds):
-                        await self._take(await self._listed(client))
+                        await self._listing.read(client)
                     await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             listening.cancel()
@@ -182,93 +170,24 @@ class McpServer:
                 async for _ in changes:
                     self._look.set()
 
-    async def _listed(self, client: Client) -> list[Tool]:
-        """Its tools, all pages."""
-        tools: list[Tool] = []
-        cursor: str | None = None
-        if client.server_capabilities.tools is None:
-            return tools
-        for _ in range(_MOST_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            tools += page.tools
-            cursor = page.next_cursor
-            if not cursor or len(tools) >= _MOST_TOOLS:
-                break
-        return tools[:_MOST_TOOLS]
-
-    async def _take(self, listed: list[Tool]) -> None:
-        """Offers what was listed, but for what the configuration leaves out, and what cannot be used."""
-        taken: dict[str, McpTool] = {}
-        for tool in listed:
-            if self._entry.tools is not None and tool.name not in self._entry.tools:
-                continue
-            name = public_name(self._entry.prefix, tool.name)
-            try:
-                if name in taken:
-                    raise UnusableSchema("another has its name")
-                taken[name] = self._known(name, tool)
-                await asyncio.sleep(0)  # a list may be long
-            except UnusableSchema as exc:
-                facts = {"mcp_server": self._entry.name, "tool": name, "problem": str(exc)}
-                _logger.warning("tool of an mcp server is left out", extra=facts)
-        self._tools = taken
-
-    def _known(self, name: str, tool: Tool) -> McpTool:
-        """One tool, checked once for as long as it stays the same. Raises UnusableSchema."""
-        known = self._tools.get(name)
-        if known is not None and known.definition == tool:
-            return known
-        entry = self._tool_entries.get(name) or ToolEntry(name=name)
-        schema = ForeignSchema(tool.input_schema)
-        info = ToolInfo(
-            name=name,
-            description=entry.description or described(tool.description or tool.title or ""),
-            parameters_schema=schema.text,
-            source=ToolSource.MCP,
-            mcp_server=self._entry.name,
-            state=ToolState.AVAILABLE if entry.enabled else ToolState.OFF,
-        )
-        return McpTool(tool, info, entry.limits(self._entry.limits), schema, self._call)
-
     async def _call(self, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
-        """Calls a tool. Raises ToolUnavailable, ToolError and NoResult.
-
-        Not by the SDK's `call_tool`, which checks results against the server's own schema: that checks the server by
-        its own word, and could take for ever.
-        """
+        """Calls a tool. Raises ToolUnavailable, ToolError and NoResult."""
         client = self._client
         if client is None:
             raise ToolUnavailable
-        request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=dict(arguments)))
-        # The SDK sends from a task of its own, in the context that is current here.
-        token = attach(context.trace or Context())
         try:
-            result = await client.session.send_request(request, CallToolResult)
+            return await output_of_call(client, name, arguments, context)
         except MCPError as exc:
             self._look.set()
-            raise self._failure_of(exc, context) from None
-        except (ValidationError, RuntimeError) as exc:
-            raise NoResult("The tool's server gave an answer that cannot be read.") from exc
-        finally:
-            detach(token)
-        blocks = [block.model_dump(mode="json", by_alias=True) for block in result.content]
-        return ToolOutput(text_of_content(blocks, result.structured_content), is_error=result.is_error)
-
-    def _failure_of(self, error: MCPError, context: CallContext) -> Exception:
-        """What a refusal means; its text is the model's to read only where it is about the arguments."""
-        facts = {"mcp_server": self._entry.name, "code": error.code, "request_id": context.request_id}
-        _logger.warning("mcp server refused a call", extra=facts)
-        if error.code == INVALID_PARAMS:
-            return ToolError(error.message)
-        if error.code == CONNECTION_CLOSED:
-            return NoResult("The connection to the tool's server was lost.")
-        return NoResult("The tool's server refused the call.")
+            facts = {"mcp_server": self._entry.name, "code": exc.code, "request_id": context.request_id}
+            _logger.warning("mcp server refused a call", extra=facts)
+            raise failure_of_call(exc) from None
 
     def _up(self, client: Client) -> None:
         self._client = client
         self._state, self._problem = McpServerState.CONNECTED, ""
         self._attempted.set()
-        _logger.info("mcp server connected", extra={"mcp_server": self._entry.name, "tools": len(self._tools)})
+        _logger.info("mcp server connected", extra={"mcp_server": self._entry.name, "tools": len(self.tools)})
 
     def _down(self, problem: str, next_try_seconds: float) -> None:
         self._state, self._problem = McpServerState.DOWN, problem
@@ -300,6 +219,8 @@ class McpServer:
                 return f"it answers HTTP {self._http_status}"
             case MCPError(code=code):
                 return "the connection was lost" if code == CONNECTION_CLOSED else f"it refuses, code {code}"
+            case ValidationError():
+                return "it does not keep to the protocol"
             case OSError(strerror=reason):
                 return f"its command cannot be started: {reason}"
             case _:

@@ -22,11 +22,28 @@ McpCall = Callable[[str, Mapping[str, Any], CallContext], Awaitable[ToolOutput]]
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """A tool as its server lists it: as much of that as is used."""
+
+    name: str
+    """The server's own."""
+    description: str
+    input_schema: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, tool: Tool) -> "Definition":
+        """What is used of an entry in the list; descriptions as far as models are told them."""
+        text = tool.description or tool.title or ""
+        if len(text) > _LONGEST_DESCRIPTION:
+            text = f"{text[:_LONGEST_DESCRIPTION]}..."
+        return cls(tool.name, text, tool.input_schema)
+
+
+@dataclass(frozen=True, slots=True)
 class McpTool:
     """Known from the server's list; called over the connection to it."""
 
-    definition: Tool
-    """As the server lists it."""
+    definition: Definition
     info: ToolInfo
     limits: ToolLimits
     schema: ForeignSchema
@@ -52,8 +69,3 @@ def public_name(prefix: str, own_name: str) -> str:
         return name
     digest = hashlib.sha256(own_name.encode(errors="replace")).hexdigest()[:_DIGEST_CHARACTERS]
     return f"{name[: _LONGEST_NAME - _DIGEST_CHARACTERS - 1]}_{digest}"
-
-
-def described(text: str) -> str:
-    """A description as far as models are told it."""
-    return text if len(text) <= _LONGEST_DESCRIPTION else f"{text[:_LONGEST_DESCRIPTION]}..."

@@ -61,6 +61,7 @@ async def _http(entry: McpServerEntry, on_status: Callable[[int], None]) -> Asyn
     async def bounded(response: httpx2.Response) -> None:
         if response.request.method == "POST":
             on_status(response.status_code)
+        response.headers.pop("Content-Encoding", None)  # not asked for, and no bound holds for what it unpacks to
         if "text/event-stream" not in response.headers.get("content-type", ""):  # the SDK bounds their events
             response.stream = _BoundedStream(response.stream)
 

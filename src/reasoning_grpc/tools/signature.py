@@ -13,13 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticUndefined
+from pydantic_core import ErrorDetails, PydanticUndefined
 
 from reasoning_grpc.tools.docstrings import documentation
 from reasoning_grpc.tools.errors import ArgumentsProblem
 
 _TOLD_PROBLEMS: Final = 5
 _LONGEST_PROBLEM: Final = 200
+_OWN_CHECKS: Final = dict.fromkeys(("value_error", "assertion_error"), "it is not accepted")
+"""Instead of what pydantic makes of an exception in a check of a type."""
 
 
 class UnusableFunction(Exception):
@@ -41,7 +43,10 @@ class Signature:
         self.parameters_schema: Final = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
     def arguments(self, text: str) -> dict[str, Any]:
-        """The arguments that a JSON text holds, by name. Raises ArgumentsProblem."""
+        """The arguments that a JSON text holds, by name.
+
+        Raises ArgumentsProblem; and what a check in one of the types raises, but for ValueError and AssertionError.
+        """
         try:
             values = self._model.model_validate_json(text or "{}", strict=True, by_alias=True)
         except ValidationError as exc:
@@ -101,10 +106,11 @@ def _field(annotation: Any, parameter: inspect.Parameter, descriptions: Mapping[
 
 
 def _problems(error: ValidationError) -> str:
-    """Where the arguments do not fit, and how; nothing of their values."""
+    """Where the arguments do not fit, and how; nothing of their values, nor the text of an exception."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [
-        f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}"[:_LONGEST_PROBLEM]
-        for problem in problems[:_TOLD_PROBLEMS]
-    ]
-    return "; ".join(told)
+    return "; ".join(_told(problem)[:_LONGEST_PROBLEM] for problem in problems[:_TOLD_PROBLEMS])
+
+
+def _told(problem: ErrorDetails) -> str:
+    place = ".".join(map(str, problem["loc"])) or "the whole"
+    return f"{place}: {_OWN_CHECKS.get(problem['type'], problem['msg'])}"

@@ -22,7 +22,7 @@ class RunnableTool(Protocol):
         ...
 
     def arguments(self, text: str) -> Mapping[str, Any]:
-        """The arguments that a JSON text holds. Raises ArgumentsProblem."""
+        """The arguments that a JSON text holds. Raises ArgumentsProblem, and ToolError for the tool's own words."""
         ...
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:

@@ -1,15 +1,14 @@
-"""`Toolbox`: all tools that the agent may call, as one, and the running of them."""
+"""`Toolbox`: all tools that the agent may call, as one."""
 
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from reasoning_grpc.config import Config, ConfigError, McpServerEntry, ToolEntry
-from reasoning_grpc.tools.errors import ArgumentsProblem, NoResult, ToolError, ToolUnavailable
 from reasoning_grpc.tools.functions import FoundFunctions
-from reasoning_grpc.tools.results import ToolOutput, cut
+from reasoning_grpc.tools.results import cut
+from reasoning_grpc.tools.runner import NOT_AVAILABLE, STOP_SECONDS, ToolRunner
 from reasoning_grpc.tools.tool import RunnableTool
 from reasoning_grpc.types import (
     CallContext,
@@ -19,13 +18,10 @@ from reasoning_grpc.types import (
     ToolExecution,
     ToolInfo,
     ToolState,
-    ToolStatus,
 )
 
 if TYPE_CHECKING:  # the SDK takes most of a second to import: only where there are MCP servers
     from reasoning_grpc.tools.mcp_server import McpServer
-
-_STOP_SECONDS: Final = 5.0
 
 _logger = logging.getLogger("reasoning_grpc.tools")
 
@@ -44,21 +40,6 @@ def tool_problems(config: Config) -> list[str]:
     return found.problems + strangers
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """How a call has ended."""
-
-    status: ToolStatus
-    text: str = ""
-    error: str = ""
-
-
-_NOT_AVAILABLE: Final = _Outcome(ToolStatus.NOT_AVAILABLE, error="There is no such tool, or it may not be used here.")
-_UNREACHABLE: Final = _Outcome(ToolStatus.NOT_AVAILABLE, error="The tool cannot be reached now.")
-_TIMED_OUT: Final = _Outcome(ToolStatus.TIMED_OUT, error="The tool took too long and was stopped.")
-_CANCELLED: Final = _Outcome(ToolStatus.CANCELLED, error="The server stopped the tool.")
-
-
 class Toolbox:
     """The tools by name. Wants a running event loop; `start` it before, and `aclose` it after use."""
 
@@ -67,9 +48,9 @@ class Toolbox:
         entries: Mapping[str, ToolEntry],
         servers: Mapping[str, McpServerEntry],
         *,
-        stop_seconds: float = _STOP_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
-        """`stop_seconds` is how long a cancelled tool may take to stop; then it is left.
+        """`stop_seconds` is how long a tool may take to stop that is cancelled; then it is left.
 
         Raises ConfigError for functions that cannot be loaded.
         """
@@ -79,9 +60,7 @@ class Toolbox:
         self._functions: Final = found.tools
         self._off: Final = found.off
         self._servers: Final = _mcp_servers(entries, servers)
-        self._turns: Final[dict[str, asyncio.Semaphore]] = {}
-        self._running: Final[set[asyncio.Task[_Outcome]]] = set()
-        self._stop_seconds: Final = stop_seconds
+        self._runner: Final = ToolRunner(stop_seconds)
         self._closed = False
 
     async def start(self) -> None:
@@ -122,14 +101,17 @@ class Toolbox:
     ) -> ToolExecution:
         """Runs a call to its end, whatever that is: a failure is an execution with that status.
 
-        `timeout_seconds` shortens the tool's own limit. Cancelled, it cancels the tool, waits until that has stopped,
-        or for five seconds, and lets the cancellation pass. A function in a thread goes on to its end unwatched.
+        `timeout_seconds` shortens the tool's own limit. A tool that has not ended by then is cancelled, and waited for
+        for a moment more. Cancelled, it cancels the tool, waits until that has stopped, or for five seconds, and lets
+        the cancellation pass. A tool that does not stop keeps its turn until it does; a thread goes on to its end.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         tool = self._usable(call.name, context.caller, allowed)
         most_characters = 0 if tool is None else tool.limits.max_result_characters
-        outcome = _NOT_AVAILABLE if tool is None else await self._outcome(tool, call, context, timeout_seconds)
+        outcome = NOT_AVAILABLE
+        if tool is not None:
+            outcome = await self._runner.outcome(tool, call.arguments, context, timeout_seconds)
         text, truncated = cut(outcome.text, most_characters) if outcome.text else ("", False)
         return ToolExecution(
             call_id=call.id,
@@ -145,10 +127,7 @@ class Toolbox:
     async def aclose(self) -> None:
         """Stops the tools that run, and closes every connection."""
         self._closed = True
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running, timeout=self._stop_seconds)
+        await self._runner.aclose()
         await asyncio.gather(*(server.aclose() for server in self._servers))
         if threads := sum(tool.threads_running for tool in self._functions.values()):
             _logger.warning("tools run on in threads", extra={"threads": threads})
@@ -159,84 +138,6 @@ class Toolbox:
         found = (server.tools[name] for server in self._servers if name in server.tools)
         tool: RunnableTool | None = self._functions.get(name) or next(found, None)
         return None if tool is None or tool.info.state is ToolState.OFF else tool
-
-    async def _outcome(
-        self, tool: RunnableTool, call: ToolCall, context: CallContext, timeout_seconds: float | None
-    ) -> _Outcome:
-        try:
-            arguments = tool.arguments(call.arguments)
-        except ArgumentsProblem as exc:
-            return _Outcome(ToolStatus.INVALID_ARGUMENTS, error=f"The arguments do not fit the tool's schema: {exc}.")
-        except Exception as exc:  # a check of the function's own, in one of its types
-            return _broken(exc, tool, context)
-        own_limit = tool.limits.timeout_seconds
-        limit_seconds = own_limit if timeout_seconds is None else min(own_limit, timeout_seconds)
-        return await self._in_turn(tool, arguments, context, limit_seconds) if limit_seconds > 0 else _TIMED_OUT
-
-    async def _in_turn(
-        self, tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext, limit_seconds: float
-    ) -> _Outcome:
-        """Waits for a place, runs the tool in a task of its own, and gives the place back when that has ended."""
-        ends = asyncio.get_running_loop().time() + limit_seconds
-        turns = self._turns.setdefault(tool.info.name, asyncio.Semaphore(tool.limits.concurrency))
-        try:
-            async with asyncio.timeout_at(ends):
-                await turns.acquire()
-        except TimeoutError:
-            return _TIMED_OUT
-        work = asyncio.create_task(_work(tool, arguments, context), name=f"tool {tool.info.name}")
-        self._running.add(work)
-        work.add_done_callback(self._running.discard)
-        work.add_done_callback(lambda _: turns.release())
-        return await self._ended(work, ends, tool.info.name)
-
-    async def _ended(self, work: asyncio.Task[_Outcome], ends: float, name: str) -> _Outcome:
-        """How the work ends, which it does by this time."""
-        stopped = True
-        try:
-            await asyncio.wait({work}, timeout=ends - asyncio.get_running_loop().time())
-        finally:
-            in_time = work.done()
-            if not in_time:
-                work.cancel()
-                stopped = bool((await asyncio.wait({work}, timeout=self._stop_seconds))[0])
-            if not stopped:
-                _logger.warning("tool does not stop", extra={"tool": name})
-        if not in_time:
-            return _TIMED_OUT
-        return _CANCELLED if work.cancelled() else work.result()
-
-
-async def _work(tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext) -> _Outcome:
-    """Runs the tool. Whatever it raises is how it ended, but for a cancellation that was meant."""
-    try:
-        return _given(await tool.call(arguments, context))
-    except ToolError as exc:
-        return _given(ToolOutput(str(exc), is_error=True))
-    except ToolUnavailable:
-        return _UNREACHABLE
-    except NoResult as exc:
-        return _Outcome(ToolStatus.FAILED, error=str(exc))
-    except GeneratorExit:
-        raise
-    except BaseException as exc:  # SystemExit too: it is the tool that ends, not the server
-        task = asyncio.current_task()
-        if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise
-        return _broken(exc, tool, context)
-
-
-def _broken(failure: BaseException, tool: RunnableTool, context: CallContext) -> _Outcome:
-    """The outcome of a failure that the tool did not mean to be told; the log has it."""
-    facts = {"tool": tool.info.name, "request_id": context.request_id}
-    _logger.error("tool failed", exc_info=failure, extra=facts)
-    return _Outcome(ToolStatus.FAILED, error="The tool failed unexpectedly.")
-
-
-def _given(output: ToolOutput) -> _Outcome:
-    if output.is_error:
-        return _Outcome(ToolStatus.FAILED, output.text, "The tool reported an error.")
-    return _Outcome(ToolStatus.OK, output.text)
 
 
 def _may_run(name: str, caller: Caller, allowed: Collection[str] | None) -> bool:

@@ -1,0 +1,267 @@
+"""`ask` as a person runs it: what it prints and where, what it sends, and how it fails."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.commands import PATIENCE_SECONDS, process_of, run
+from tests.support.served_process import (
+    REFUSED_KEY,
+    ROUTE_LINE,
+    TOKEN,
+    Place,
+    Served,
+)
+from tests.support.upstream import refusing_api_base
+
+# One event loop for all tests here: they share a server process and the upstream behind it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DONE_LINE: Final = re.compile(
+    r"done: stop, 11 \+ 7 tokens, \$0\.000095, first token \d+ ms, total \d+ ms, overhead \d+\.\d ms\n"
+)
+
+
+async def test_ask_prints_the_answer_alone(served: Served) -> None:
+    """The answer goes to standard output, and the route and a summary to standard error."""
+    finished = await served.ask("ask", "hi")
+
+    assert finished.code == 0
+    assert finished.out == "Hello world\n"
+    assert finished.err.startswith(ROUTE_LINE)
+    assert DONE_LINE.fullmatch(finished.err.removeprefix(ROUTE_LINE))
+
+
+async def test_ask_prints_json(served: Served) -> None:
+    """With --json each event is an object on a line of standard output, and nothing is on the other."""
+    finished = await served.ask("ask", "hi", "--json")
+
+    events = [json.loads(line) for line in finished.out.splitlines()]
+    assert finished.code == 0
+    assert finished.err == ""
+    assert [int(event.get("sequence", 0)) for event in events] == list(range(len(events)))
+    assert events[0]["started"]["route"]["source"] == "ROUTE_SOURCE_DEFAULT"
+    assert "".join(event["content_delta"]["text"] for event in events[1:-1]) == "Hello world"
+    assert events[-1]["completed"]["finish_reason"] == "FINISH_REASON_STOP"
+
+
+async def test_ask_sends_what_its_flags_say(place: Place, served: Served) -> None:
+    """A prompt from standard input, and each flag, reach the upstream."""
+    flags = ("--system", "Be brief.", "--temperature", "0", "--max-output-tokens", "5", "--effort", "low")
+
+    finished = await served.ask("ask", "-", *flags, "--model", "other", typed="Hi there")
+
+    body = place.upstream.requests[-1].body
+    assert finished.code == 0
+    assert {name: body[name] for name in ("model", "messages", "temperature", "reasoning_effort")} == {
+        "model": "other-upstream",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi there"}],
+        "temperature": 0,
+        "reasoning_effort": "low",
+    }
+    assert 5 in (body.get("max_tokens"), body.get("max_completion_tokens"))
+
+
+async def test_ask_shows_reasoning_aside(place: Place, served: Served) -> None:
+    """The model's own reasoning comes on request, and stays out of what is piped."""
+    place.upstream.reply("Forty-two.", reasoning=("Hm", "m."))
+
+    finished = await served.ask("ask", "hi", "--show-reasoning")
+
+    assert finished.code == 0
+    assert finished.out == "Forty-two.\n"
+    assert finished.err.startswith(f"{ROUTE_LINE}Hmm.\ndone: stop, ")
+
+
+async def test_a_failure_is_told(place: Place, served: Served) -> None:
+    """Exit code 1, the reason and the request id on standard error, nothing on the other."""
+    place.upstream.fail(401)
+
+    finished = await served.ask("ask", "hi")
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith(f"{ROUTE_LINE}reasoning-grpc: UPSTREAM_CREDENTIALS_REJECTED: {REFUSED_KEY}\n")
+    assert re.fullmatch(r"  request id req_[0-9a-f]{32}\n", "".join(finished.err.splitlines(keepends=True)[2:]))
+
+
+async def test_a_failure_is_told_in_json(place: Place, served: Served) -> None:
+    """With --json the last object is the error, with all that a program needs."""
+    place.upstream.fail(401)
+
+    finished = await served.ask("ask", "hi", "--json")
+
+    started, failed = (json.loads(line) for line in finished.out.splitlines())
+    error = failed["error"]
+    assert (finished.code, finished.err) == (1, "")
+    assert "started" in started
+    assert error["interruption"]["model_calls"] == 1
+    assert re.fullmatch("req_[0-9a-f]{32}", error["request_id"])
+    assert {name: value for name, value in error.items() if name not in ("interruption", "request_id")} == {
+        "code": "INTERNAL",
+        "reason": "UPSTREAM_CREDENTIALS_REJECTED",
+        "message": REFUSED_KEY,
+        "metadata": {"model": "fake", "http_status": "401"},
+        "violations": [],
+        "retry_after_seconds": None,
+    }
+
+
+async def test_an_answer_that_breaks_off_is_told(place: Place, served: Served) -> None:
+    """What came is on standard output with a line's end, and the failure on the other."""
+    place.upstream.cut_after(2, "end")
+
+    finished = await served.ask("ask", "hi")
+
+    assert (finished.code, finished.out) == (1, "word0 word1 \n")
+    assert "\nreasoning-grpc: UPSTREAM_STREAM_TRUNCATED: " in finished.err
+
+
+async def test_each_bad_field_is_told(served: Served) -> None:
+    """Every violation has a line of its own."""
+    finished = await served.ask("ask", "", "--temperature", "9")
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.splitlines()[:-1] == [
+        "reasoning-grpc: INVALID_FIELD: The request has invalid fields; see the field violations.",
+        "  messages[0].content[0].text: It must not be empty.",
+        "  sampling.temperature: It must be from 0 to 2.",
+    ]
+
+
+async def test_tokens_of_a_client(served: Served, tmp_path: Path) -> None:
+    """A token comes from a file or the environment; without one the server says what is wanted."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    target = ("--target", served.address)
+
+    from_file, without, no_file = await asyncio.gather(
+        run("models", *target, "--token-file", str(tmp_path / "token")),
+        run("models", variables={"REASONING_TARGET": served.address}),
+        run("models", *target, "--token-file", str(tmp_path / "none")),
+    )
+
+    assert (from_file.code, from_file.err) == (0, "")
+    assert (without.code, without.out) == (1, "")
+    assert without.err.startswith(
+        "reasoning-grpc: CREDENTIALS_MISSING: A token is required: send the metadata"
+        ' "authorization: Bearer TOKEN".\n  request id req_'
+    )
+    assert (no_file.code, no_file.out) == (1, "")
+    assert no_file.err == f"reasoning-grpc: {tmp_path / 'none'}: No such file or directory\n"
+
+
+async def test_a_server_that_is_not_there_is_told() -> None:
+    """One line, and no traceback."""
+    with refusing_api_base() as base:
+        finished = await run("ask", "hi", "--target", base.removeprefix("http://").removesuffix("/v1"))
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith("reasoning-grpc: UNAVAILABLE: ")
+    assert len(finished.err.splitlines()) == 1
+
+
+async def test_a_client_waits_no_longer_than_it_is_told(place: Place, served: Served) -> None:
+    """--timeout-seconds is the deadline of the call, and reaches the upstream."""
+    place.upstream.hang()
+    before = place.upstream.disconnects
+
+    finished = await served.ask("ask", "hi", "--timeout-seconds", "1")
+
+    *_, last = finished.err.splitlines()
+    assert finished.code == 1
+    assert last.startswith("reasoning-grpc: DEADLINE_EXCEEDED: ")  # the rest is grpc's own
+    await place.upstream.disconnect(before + 1)
+
+
+async def test_ctrl_c_ends_ask(place: Place, served: Served) -> None:
+    """SIGINT cancels the call up to the upstream, and leaves no traceback."""
+    place.upstream.hang_after(1)
+    before = place.upstream.disconnects
+    arguments = ("ask", "hi", "--target", served.address)
+    async with process_of(
+        *arguments, variables={"REASONING_TOKEN": TOKEN}, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert await process.stdout.readexactly(6) == b"word0 "
+
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+
+        assert process.returncode == 130
+        assert out == b""
+        assert err.decode() == ROUTE_LINE
+    await place.upstream.disconnect(before + 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(("ask", "hi"), ROUTE_LINE, id="ask"),
+        pytest.param(("ask", "hi", "--json"), "", id="ask --json"),
+        pytest.param(("models",), "", id="models"),
+    ],
+)
+async def test_a_reader_that_leaves_is_no_error_worth_words(
+    served: Served, arguments: tuple[str, ...], words: str
+) -> None:
+    """A closed pipe ends a command in silence: `ask ... | head -1` is usual."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    async with process_of(
+        *(*arguments, "--target", served.address),
+        variables={"REASONING_TOKEN": TOKEN},
+        stdin=DEVNULL,
+        stdout=writer,
+        stderr=PIPE,
+    ) as process:
+        os.close(writer)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            _, err = await process.communicate()
+
+        assert process.returncode == 141
+        assert err.decode() == words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "complaint"),
+    [
+        pytest.param(
+            ["--tls-key", "key.pem"],
+            {},
+            2,
+            "--tls-certificate and --tls-key go together",
+            id="a key without certificate",
+        ),
+        pytest.param(
+            ["--tls-certificate", "c.pem"],
+            {},
+            2,
+            "--tls-certificate and --tls-key go together",
+            id="the other way round",
+        ),
+        pytest.param([], {"REASONING_TOKEN": "a\nb"}, 2, "the token is not one line of ASCII text", id="two lines"),
+        pytest.param([], {"REASONING_TOKEN": "töken"}, 2, "the token is not one line of ASCII text", id="not ASCII"),
+    ],
+)
+async def test_flags_that_cannot_be_used(
+    arguments: list[str], variables: dict[str, str], code: int, complaint: str
+) -> None:
+    """One line says why, before anything is sent; a key alone does not mean plain text."""
+    done = await run("ask", "--target", "127.0.0.1:1", *arguments, "hi", variables=variables)
+
+    assert (done.code, done.out, done.err) == (code, "", f"reasoning-grpc: {complaint}\n")
+
+
+async def test_a_number_that_has_no_room() -> None:
+    """It is told in one line, without a traceback."""
+    done = await run("ask", "--target", "127.0.0.1:1", "--max-output-tokens", "99999999999", "hi")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("reasoning-grpc: the request cannot be sent: ")
+    assert done.err.count("\n") == 1

@@ -1,0 +1,146 @@
+"""`check-config` as a person runs it."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.commands import run
+from tests.support.served_process import (
+    KEY,
+    Place,
+)
+from tests.support.upstream import FakeUpstream
+
+# One event loop for all tests here: they share an upstream.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_check_config_shows_what_is_made(place: Place) -> None:
+    """A sound configuration is summed up, as text and as JSON, with flags and variables taken in."""
+    base = place.upstream.api_base
+    variables = {"FAKE_KEY": KEY, "REASONING_LISTEN": "127.0.0.1:6000"}
+
+    as_text, as_json = await asyncio.gather(
+        run("check-config", "--config", place.config, variables=variables),
+        run("check-config", "--config", place.config, "--json", "--listen", "127.0.0.1:7000", variables=variables),
+    )
+
+    assert (as_text.code, as_text.err) == (0, "")
+    assert as_text.out == (
+        "The configuration is sound.\n"
+        "listen   127.0.0.1:6000\n"
+        "callers  alice\n"
+        f"model    fake: openai/fake-upstream, {base}, with a key\n"
+        "         wire: our own wire; litellm takes our client for openai\n"
+        "         prices: of its entry\n"
+        f"model    other: openai/other-upstream, {base}, without a key: api_key_env names none\n"
+        "         wire: our own wire; litellm takes our client for openai\n"
+        "         prices: of litellm's map\n"
+    )
+    assert (as_json.code, as_json.err) == (0, "")
+    assert json.loads(as_json.out) == {
+        "listen": "127.0.0.1:7000",
+        "tls": False,
+        "callers": ["alice"],
+        "models": [
+            {
+                "name": "fake",
+                "litellm_model": "openai/fake-upstream",
+                "api_base": base,
+                "key": True,
+                "wire": "own_wire",
+                "wire_reason": "litellm takes our client for openai",
+                "prices": "entry",
+            },
+            {
+                "name": "other",
+                "litellm_model": "openai/other-upstream",
+                "api_base": base,
+                "key": False,
+                "wire": "own_wire",
+                "wire_reason": "litellm takes our client for openai",
+                "prices": "litellm",
+            },
+        ],
+        "proxy": None,
+        "traces": {"exporters": [], "endpoint": ""},
+        "metrics": {"exporters": [], "endpoint": ""},
+        "captures_content": False,
+    }
+
+
+WAYS: Final = {
+    "gpt": ("openai/gpt-4o", "own_wire", "litellm takes our client for openai"),
+    "claude": ("anthropic/claude-sonnet-4-5", "plain", "anthropic has a protocol of its own"),
+    "vllm": (
+        "hosted_vllm/qwen",
+        "plain",
+        "litellm reads the answers of hosted_vllm itself; openai/NAME with its address would not",
+    ),
+    "azure": ("azure/deployed", "foreign", "without a key, litellm gets a token for azure by itself"),
+    "command": ("cohere/command-a", "foreign", "litellm takes no client of ours for cohere"),
+    "pro": ("openai/o3-pro", "foreign", "litellm asks for this model by another protocol, the Responses API"),
+}
+
+
+async def test_check_config_says_which_way_each_model_goes(tmp_path: Path) -> None:
+    """Over our own wire, or not, and why."""
+    (tmp_path / "reasoning.toml").write_text(
+        'default_model = "gpt"\n'
+        + "".join(
+            f'[models.{name}]\nlitellm_model = "{model}"\napi_base = "http://127.0.0.1:9/v1"\n'
+            for name, (model, _, _) in WAYS.items()
+        )
+    )
+
+    done = await run("check-config", "--json", folder=tmp_path)
+
+    assert (done.code, done.err) == (0, "")
+    models = json.loads(done.out)["models"]
+    assert {model["name"]: (model["litellm_model"], model["wire"], model["wire_reason"]) for model in models} == WAYS
+
+
+async def test_check_config_online_says_what_answers(tmp_path: Path) -> None:
+    """Each model is asked once, each with its verdict; one that fails makes the exit code 1."""
+    async with FakeUpstream() as upstream, FakeUpstream() as refusing:
+        upstream.model_info.lists("one", "two")
+        refusing.always.fail(401)
+        (tmp_path / "reasoning.toml").write_text(
+            'default_model = "good"\n'
+            f'[models.good]\nlitellm_model = "anthropic/m"\napi_base = "{upstream.api_base_for("anthropic")}"\n'
+            f'[models.bad]\nlitellm_model = "openai/m"\napi_base = "{refusing.api_base}"\n'
+        )
+        variables = {"LITELLM_BASE_URL": f"http://127.0.0.1:{upstream.port}"}
+
+        as_text, as_json = await asyncio.gather(
+            run("check-config", "--online", folder=tmp_path, variables=variables),
+            run("check-config", "--online", "--json", folder=tmp_path),
+        )
+
+    assert (as_text.code, as_json.code) == (1, 1)
+    assert re.search(r"^model    good: .*\n.*\n.*\n         answers: in \d+\.\d\d s$", as_text.out, re.MULTILINE)
+    assert "         does not answer: UPSTREAM_CREDENTIALS_REJECTED (HTTP 401)\n" in as_text.out
+    assert as_text.out.endswith("without a key; lists 2 models\n")
+    answers = {model["name"]: model["answer"] for model in json.loads(as_json.out)["models"]}
+    assert answers["good"].keys() == {"seconds"}
+    assert (answers["bad"]["failure"], answers["bad"]["http_status"]) == ("UPSTREAM_CREDENTIALS_REJECTED", 401)
+    assert [request.body["max_tokens"] for request in upstream.requests if request.method == "POST"] == [16, 16]
+
+
+async def test_check_config_tells_every_problem(tmp_path: Path) -> None:
+    """One line a problem on standard error, a JSON object on the other if asked, exit code 1."""
+    (tmp_path / "reasoning.toml").write_text('color = "red"\nembedded = "off"\n')
+    expected = ["color: is not a known key", "--max-tools: must be at least 1"]
+
+    as_text, as_json = await asyncio.gather(
+        run("check-config", "--max-tools", "0", folder=tmp_path),
+        run("check-config", "--max-tools", "0", "--json", folder=tmp_path),
+    )
+
+    assert (as_text.code, as_text.out) == (as_json.code, "") == (1, "")
+    assert as_text.err.splitlines() == [f"reasoning-grpc: {problem}" for problem in expected]
+    assert json.loads(as_json.out) == {"problems": expected}

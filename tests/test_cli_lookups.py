@@ -1,0 +1,75 @@
+"""`models` and `classify` as a person runs them: what a server has, and what it would do."""
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from tests.support.served_process import (
+    Place,
+    Served,
+)
+
+# One event loop for all tests here: they share a server process and the upstream behind it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_models(served: Served) -> None:
+    """One line a model: what it is, and what it can do."""
+    as_text, as_json = await asyncio.gather(served.ask("models"), served.ask("models", "--json"))
+
+    assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
+    assert as_text.out == (
+        "fake  (openai, available, default, 8192 tokens, $1 in and $12 out, tools, json schema)  Not a model at all.\n"
+        "other  (openai, available, 1048576 tokens, $1.25 in and $10 out or more, tools, json object, json schema,"
+        " image input, audio input, document input, reasoning)\n"
+    )
+    assert [json.loads(line)["name"] for line in as_json.out.splitlines()] == ["fake", "other"]
+
+
+async def test_classify(place: Place, served: Served) -> None:
+    """The decision alone, by the same words as in `ask`; and who would be asked where one would."""
+    before = len(place.upstream.requests)
+
+    as_text, as_json, by_rules, refused = await asyncio.gather(
+        served.ask("classify", "hi", "--mode", "passthrough", "--rules-only"),
+        served.ask("classify", "hi", "--json"),
+        served.ask("classify", "hi", "--mode", "auto", "--rules-only"),
+        served.ask("classify", "hi", "--mode", "orchestration"),
+    )
+
+    assert (as_text.code, as_text.err) == (0, "")
+    assert as_text.out == "passthrough with fake (request: The request asks for this mode.)\n"
+    assert (as_json.code, as_json.err) == (0, "")
+    assert json.loads(as_json.out) == {
+        "route": "passthrough",
+        "mode": "ROUTING_MODE_PASSTHROUGH",
+        "model": "fake",
+        "source": "ROUTE_SOURCE_DEFAULT",
+        "reason": "Nothing else decided; this is the default.",
+    }
+    assert (by_rules.code, by_rules.err) == (0, "")
+    assert by_rules.out == (
+        "auto (request: The request asks for this mode.)\nclassifier: would ask fake for one of passthrough reasoning\n"
+    )
+    assert (refused.code, refused.out) == (1, "")
+    assert re.fullmatch(
+        r'reasoning-grpc: ROUTE_NOT_IMPLEMENTED: This build does not serve the route "orchestration"\.\n'
+        r"  request id req_[0-9a-f]{32}\n",
+        refused.err,
+    )
+    assert len(place.upstream.requests) == before
+
+
+async def test_classify_asks_the_classifier(place: Place, served: Served) -> None:
+    """Who was asked, how long it took, what it used, and why its answer was of no use."""
+    place.upstream.reply('{"route": "reasoning"}')
+    asked = await served.ask("classify", "Plan my week.", "--mode", "auto")
+    place.upstream.reply("", finish_reason="stop")
+    failed = await served.ask("classify", "Plan my day.", "--mode", "auto")
+
+    work = r"classifier: fake for one of passthrough reasoning, \d+ ms, 11 \+ 7 tokens, \$0\.\d{6}"
+    assert re.fullmatch(rf"reasoning with fake \(classifier: The classifier chose it\.\)\n{work}\n", asked.out)
+    fallback = r"passthrough with fake \(classifier fallback: The classifier failed; this is the default\.\)"
+    assert re.fullmatch(rf"{fallback}\n{work}, its answer is EMPTY: It is empty\.\n", failed.out)

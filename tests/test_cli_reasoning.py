@@ -1,0 +1,247 @@
+"""`ask --reason` as a person runs it: steps, thoughts and tools beside the answer."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+from asyncio.subprocess import DEVNULL, PIPE
+from typing import Final
+
+import pytest
+
+from tests.support.commands import PATIENCE_SECONDS, Finished, process_of
+from tests.support.served_process import (
+    REFUSED_KEY,
+    TOKEN,
+    Place,
+    Served,
+    ended,
+)
+from tests.support.upstream import FakeUpstream
+
+# One event loop for all tests here: they share a server process and the upstream behind it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUESTION: Final = "What is 23 times 19?"
+REASONING_ROUTE: Final = "route: reasoning with fake (request: The request asks for this mode.)"
+
+
+def plan(thought: str, action: str, *expressions: str) -> str:
+    """A step as the model answers it, with calls of the calculator."""
+    calls = [{"name": "calculator", "arguments": json.dumps({"expression": text})} for text in expressions]
+    return json.dumps({"thought": thought, "next_action": action, "tool_calls": calls, "concurrent": True})
+
+
+def will_reason(upstream: FakeUpstream) -> None:
+    """Two steps, one of them with two calls, and the answer."""
+    upstream.reply(plan("I multiply.", "use_tools", "23 * 19", "23 / 0"))
+    upstream.reply(plan("It is 437.", "finish"))
+    upstream.reply("It is ", "437.")
+
+
+def told(finished: Finished) -> list[str]:
+    """What `ask` told beside the answer, without what differs from run to run."""
+    return re.sub(r"\b\d+(\.\d)? m?s\b", "TIME", finished.err).splitlines()
+
+
+async def test_ask_shows_how_it_was_reasoned(place: Place, served: Served) -> None:
+    """Steps, thoughts, tools and the end of the thinking stand beside the answer, which alone is piped."""
+    will_reason(place.upstream)
+
+    finished = await served.ask("ask", QUESTION, "--reason")
+
+    first, *lines, summary = told(finished)
+    assert (finished.code, finished.out) == (0, "It is 437.\n")
+    assert first == REASONING_ROUTE
+    assert lines[0] == "step 1 of 8: I multiply."
+    assert sorted(lines[1:5]) == [
+        '  tool 1: calculator {"expression": "23 * 19"}',
+        '  tool 1: ok in TIME: {"result":"437","exact":true}',
+        '  tool 2: calculator {"expression": "23 / 0"}',
+        "  tool 2: failed in TIME: The tool reported an error. It divides by zero.",
+    ]
+    assert lines[5:] == [
+        "step 2 of 8: It is 437.",
+        "thought for TIME, 2 steps, 2 tool calls: ready to answer",
+    ]
+    assert summary.startswith("done: stop, 33 + 21 tokens, $0.000285, ")
+
+
+async def test_ask_shows_a_thought_as_soon_as_it_is_there(place: Place, served: Served) -> None:
+    """The first step is told while the second has not begun to be answered."""
+    place.upstream.reply(plan("First.", "continue"))
+    gate = place.upstream.gated(plan("Second.", "finish"))
+    place.upstream.reply("Done.")
+    async with process_of(
+        *("ask", "hi", "--reason", "--target", served.address),
+        variables={"REASONING_TOKEN": TOKEN},
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    ) as process:
+        assert process.stderr is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert (await process.stderr.readline()).decode() == f"{REASONING_ROUTE}\n"
+            assert await process.stderr.readline() == b"step 1 of 8: First.\n"
+            assert gate.steps_sent == 0
+            gate.open_all()
+            out, err = await process.communicate()
+
+    assert (process.returncode, out) == (0, b"Done.\n")
+    assert err.startswith(b"step 2 of 8: Second.\n")
+
+
+async def test_ask_in_json_has_every_event_of_the_agent(place: Place, served: Served) -> None:
+    """With thoughts and results, since --reason asks for them."""
+    will_reason(place.upstream)
+
+    finished = await served.ask("ask", QUESTION, "--reason", "--json")
+
+    events = [json.loads(line) for line in finished.out.splitlines()]
+    kinds = [next(name for name, value in event.items() if isinstance(value, dict)) for event in events]
+    assert (finished.code, finished.err) == (0, "")
+    assert kinds[:3] == ["started", "step_started", "step_planned"]
+    assert sorted(kinds[3:7]) == ["tool_finished"] * 2 + ["tool_started"] * 2
+    assert kinds[7:12] == ["step_finished", "step_started", "step_planned", "step_finished", "reasoning_finished"]
+    assert events[2]["step_planned"]["thought"] == "I multiply."
+    results = {event["tool_finished"]["execution"].get("result") for event in events if "tool_finished" in event}
+    assert results == {'{"result":"437","exact":true}', "It divides by zero."}
+
+
+async def test_thoughts_are_told_only_to_those_who_asked(place: Place, served: Served) -> None:
+    """The mode alone shows what was done, without thoughts and results."""
+    will_reason(place.upstream)
+
+    finished = await served.ask("ask", QUESTION, "--mode", "reasoning")
+
+    lines = told(finished)
+    assert finished.out == "It is 437.\n"
+    assert lines[1] == "step 1 of 8: uses tools"
+    assert "  tool 1: ok in TIME" in lines
+    assert lines[6] == "step 2 of 8: is ready to answer"
+    assert "437" not in finished.err.replace("23 * 19", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "tools"),
+    [
+        pytest.param((), ["calculator", "current_time"], id="all"),
+        pytest.param(("--tool", "calculator"), ["calculator"], id="one"),
+        pytest.param(("--tool", "calculator", "--tool", "current_time"), ["calculator", "current_time"], id="two"),
+        pytest.param(("--no-tools",), [], id="none"),
+    ],
+)
+async def test_ask_narrows_the_tools(place: Place, served: Served, flags: tuple[str, ...], tools: list[str]) -> None:
+    """The model hears of those that the flags leave, and of the most steps."""
+    place.upstream.reply(
+        json.dumps(
+            {"thought": "", "next_action": "continue"} | ({"tool_calls": [], "concurrent": False} if tools else {})
+        )
+    )
+    place.upstream.reply("Done.")
+
+    finished = await served.ask("ask", "hi", "--reason", "--max-steps", "1", *flags)
+
+    prompt = place.upstream.requests[-2].body["messages"][0]["content"]
+    assert finished.code == 0
+    assert re.findall(r"^- (\w+):", prompt.partition("The tools:")[2], re.MULTILINE) == tools
+    assert told(finished)[1:3] == [
+        "step 1 of 1: thinks on",
+        "thought for TIME, 1 step, 0 tool calls: no more steps are allowed",
+    ]
+
+
+async def test_the_models_own_reasoning_stands_in_its_step(place: Place, served: Served) -> None:
+    """On a line of its own, before the plan that it led to, and before the answer."""
+    place.upstream.reply(plan("Ready.", "finish"), reasoning=("Hm", "m."))
+    place.upstream.reply("437.", reasoning=("Now ", "I write."))
+
+    finished = await served.ask("ask", QUESTION, "--reason", "--show-reasoning")
+
+    assert (finished.code, finished.out) == (0, "437.\n")
+    assert told(finished)[1:5] == [
+        "Hmm.",
+        "step 1 of 8: Ready.",
+        "thought for TIME, 1 step, 0 tool calls: ready to answer",
+        "Now I write.",
+    ]
+
+
+async def test_a_failure_while_reasoning_is_told(place: Place, served: Served) -> None:
+    """What was done until then stands there, then the failure as on any path."""
+    place.upstream.reply(plan("First.", "continue"))
+    place.upstream.fail(401)
+
+    finished = await served.ask("ask", QUESTION, "--reason")
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith(
+        f"{REASONING_ROUTE}\nstep 1 of 8: First.\nreasoning-grpc: UPSTREAM_CREDENTIALS_REJECTED: {REFUSED_KEY}\n"
+    )
+
+
+async def test_limits_of_the_server_are_told(place: Place, served: Served) -> None:
+    """More steps than it allows are cut down, and it is said."""
+    will_reason(place.upstream)
+
+    finished = await served.ask("ask", QUESTION, "--reason", "--max-steps", "99")
+
+    assert told(finished)[1:3] == [
+        "agent.max_steps: 8 instead of 99 (The server allows no more.)",
+        "step 1 of 8: I multiply.",
+    ]
+
+
+async def test_bad_limits_of_the_agent_are_told(served: Served) -> None:
+    """Each field by its name; what no server could run is not sent."""
+    no_steps, stranger, both_modes, both_tools = await asyncio.gather(
+        served.ask("ask", "hi", "--reason", "--max-steps", "0"),
+        served.ask("ask", "hi", "--reason", "--tool", "rocket"),
+        served.ask("ask", "hi", "--reason", "--mode", "passthrough"),
+        served.ask("ask", "hi", "--tool", "calculator", "--no-tools"),
+    )
+
+    assert (no_steps.code, stranger.code, both_modes.code, both_tools.code) == (1, 1, 2, 2)
+    assert no_steps.err.splitlines()[1] == "  agent.max_steps: It must be at least 1."
+    assert stranger.err.splitlines()[1] == (
+        "  agent.allowed_tools: There is no such tool, or you may not use it: rocket."
+    )
+    assert both_modes.err.endswith("argument --mode: not allowed with argument --reason\n")
+    assert both_tools.err.endswith("argument --no-tools: not allowed with argument --tool\n")
+
+
+async def test_a_terminal_is_left_as_it_was(place: Place, served: Served) -> None:
+    """Interrupted while the agent thinks, `ask` leaves the cursor on, and no traceback."""
+    place.upstream.hang()
+    before = place.upstream.disconnects
+    ours, theirs = os.openpty()
+    try:
+        async with process_of(
+            *("ask", "hi", "--reason", "--target", served.address),
+            variables={"REASONING_TOKEN": TOKEN, "TERM": "xterm"},
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            shown = await _shown_until(ours, "step 1 of 8")
+
+            process.send_signal(signal.SIGINT)
+            shown += await _shown_until(ours, "\x1b[?25h")
+
+            assert await ended(process) == 130
+        assert "\x1b[?25l" in shown
+        assert "Traceback" not in shown
+    finally:
+        os.close(ours)
+    await place.upstream.disconnect(before + 1)
+
+
+async def _shown_until(terminal: int, words: str) -> str:
+    """What a terminal shows up to these words; raises OSError when nobody writes to it any more."""
+    shown = ""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while words not in shown:
+            shown += (await asyncio.to_thread(os.read, terminal, 4096)).decode()
+    return shown
