@@ -56,7 +56,7 @@ async def test_steps_then_an_answer(upstream: FakeUpstream) -> None:
     assert [event.step for event in events] == [0, *[1] * 7, *[2] * 5, *[0] * 6]
     assert [planned.thought for planned in of_kind(events, "step_planned")] == ["I look it up.", "It rains."]
     assert [each.execution.result for each in of_kind(events, "tool_finished")] == ["Paris: rain for 1 days"]
-    assert (end(finished(events)), finished(events).steps, finished(events).tool_calls) == ("FINISHED", 2, 1)
+    assert (end(finished(events)), finished(events).step_count, finished(events).tool_call_count) == ("FINISHED", 2, 1)
     assert text(events) == "Take an umbrella."
     assert purposes(events[-1].completed.usage) == ["STEP", "STEP", "SYNTHESIS"]
 
@@ -70,8 +70,8 @@ async def test_a_whole_answer_has_the_steps(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream)) as running:
         answer = await running.client().complete(reasoning_request())
 
-    usage = {"inputTokens": "11", "cachedInputTokens": "3", "outputTokens": "7", "reasoningTokens": "2"}
-    usage |= {"totalTokens": "18", "source": "USAGE_SOURCE_PROVIDER"}
+    usage = {"inputTokens": 11, "cachedInputTokens": 3, "outputTokens": 7, "reasoningTokens": 2}
+    usage |= {"totalTokens": 18, "source": "USAGE_SOURCE_PROVIDER"}
     execution = {"callId": "call_1_1", "name": "weather", "arguments": '{"city": "Paris"}'}
     execution |= {"status": "TOOL_STATUS_OK", "result": "Paris: rain for 1 days"}
     assert [told(step) for step in answer.steps] == [
@@ -92,7 +92,7 @@ async def test_a_whole_answer_has_the_steps(upstream: FakeUpstream) -> None:
         },
     ]
     assert [part.text for part in answer.message.content] == ["Take an umbrella."]
-    assert (end(answer.reasoning_finished), answer.reasoning_finished.steps) == ("FINISHED", 2)
+    assert (end(answer.reasoning_finished), answer.reasoning_finished.step_count) == ("FINISHED", 2)
     assert answer.reasoning_finished.usage.total_tokens == 2 * DEFAULT_TOKENS
 
 

@@ -71,7 +71,7 @@ async def test_budgets(
             events = await stream(running, request)
             finish, said, usage = finished(events), text(events), events[-1].completed.usage
 
-    assert (end(finish), finish.steps, said) == (reason, steps, "The answer.")
+    assert (end(finish), finish.step_count, said) == (reason, steps, "The answer.")
     assert purposes(usage) == ["STEP"] * steps + ["SYNTHESIS"]
     assert finish.usage.total_tokens == steps * 18
     assert finish.cost.total_nano_usd == steps * STEP_COST
@@ -85,7 +85,7 @@ async def test_tokens_left_bound_the_next_step(upstream: FakeUpstream) -> None:
         events = await stream(running, reasoning_request(agent={"max_tokens": 5000}))
 
     first, second, _ = (asked.body for asked in upstream.requests)
-    assert (end(finished(events)), finished(events).steps) == ("TOKEN_BUDGET", 2)
+    assert (end(finished(events)), finished(events).step_count) == ("TOKEN_BUDGET", 2)
     assert first["max_tokens"] == 1024
     assert 1 <= second["max_tokens"] < 1024
     assert finished(events).usage.total_tokens == 2 * 3500
@@ -142,7 +142,7 @@ async def test_tool_calls(upstream: FakeUpstream, most: int, first: int, second:
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request(agent={"max_tool_calls": most}))
 
-    assert (end(finished(events)), finished(events).tool_calls) == ("MAX_TOOL_CALLS", ran)
+    assert (end(finished(events)), finished(events).tool_call_count) == ("MAX_TOOL_CALLS", ran)
     assert len(executions(events)) == kinds(events).count("tool_started") == ran
     assert outcomes(events)[-1] == "STOPPED"
     assert sum(len(planned.tool_calls) for planned in of_kind(events, "step_planned")) == first + second
@@ -160,7 +160,7 @@ async def test_tool_calls_used_up_and_not_missed(upstream: FakeUpstream) -> None
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request(agent={"max_tool_calls": 1}))
 
-    assert (end(finished(events)), finished(events).tool_calls) == ("FINISHED", 1)
+    assert (end(finished(events)), finished(events).tool_call_count) == ("FINISHED", 1)
 
 
 async def test_no_tool_calls_at_all(upstream: FakeUpstream) -> None:
@@ -183,7 +183,7 @@ async def test_a_loop_is_noticed(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).steps, finished(events).tool_calls) == ("LOOP", 3, 4)
+    assert (end(finished(events)), finished(events).step_count, finished(events).tool_call_count) == ("LOOP", 3, 4)
     assert outcomes(events) == ["DONE", "DONE", "STOPPED"]
     assert text(events) == "The answer."
 
@@ -205,7 +205,7 @@ async def test_a_loop_in_other_words(upstream: FakeUpstream, between: str | None
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).tool_calls, text(events)) == ("LOOP", 4, "The answer.")
+    assert (end(finished(events)), finished(events).tool_call_count, text(events)) == ("LOOP", 4, "The answer.")
 
 
 async def test_what_gives_something_new_is_no_loop(upstream: FakeUpstream) -> None:
@@ -233,7 +233,7 @@ async def test_other_arguments_are_no_loop(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).tool_calls) == ("FINISHED", 5)
+    assert (end(finished(events)), finished(events).tool_call_count) == ("FINISHED", 5)
 
 
 async def test_a_step_that_takes_too_long(upstream: FakeUpstream) -> None:

@@ -121,7 +121,7 @@ async def test_cancelled_during_tools(
     call = begun(running, rpc, heartbeat=heartbeat)
     if rpc == "StreamComplete":
         async for event in call:
-            if event.WhichOneof("event") == "tool_started" and event.tool_started.call_id == "call_1_2":
+            if event.WhichOneof("kind") == "tool_started" and event.tool_started.call_id == "call_1_2":
                 break
     await bench.begin("one", "two")
 
@@ -176,7 +176,7 @@ async def test_left_during_a_step(
     async with aclosing(running.client().stream(reasoning_request())) as stream:
         async for event in stream:
             events.append(event)
-            if event.WhichOneof("event") == "tool_started":
+            if event.WhichOneof("kind") == "tool_started":
                 break
 
     check_grammar(events, ended_well=False)
@@ -197,7 +197,7 @@ async def test_cancelled_during_a_native_step(
         call = begun(running, rpc)
         if rpc == "StreamComplete":
             async for event in call:
-                if event.WhichOneof("event") == "tool_started" and event.tool_started.call_id == "two":
+                if event.WhichOneof("kind") == "tool_started" and event.tool_started.call_id == "two":
                     break
         await bench.begin("one", "two")
         call.cancel()

@@ -77,7 +77,7 @@ async def test_a_budget_of_tokens_counts_what_is_sent(upstream: FakeUpstream) ->
         request = completion_pb2.CompleteRequest(messages=long_conversation(), routing=REASONING, agent=agent)
         answer = await running.client().complete(request)
 
-    assert answer.reasoning_finished.end == agent_pb2.REASONING_END_FINISHED
+    assert answer.reasoning_finished.reason == agent_pb2.REASONING_END_FINISHED
 
 
 async def test_an_unknown_window_is_left_alone(upstream: FakeUpstream) -> None:

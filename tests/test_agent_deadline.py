@@ -117,7 +117,7 @@ async def test_the_whole_answer_comes_in_time_too(upstream: FakeUpstream, runnin
 
     assert end(answer.reasoning_finished) == "DEADLINE"
     assert answer.message.content[0].text == ANSWER
-    assert 1 <= len(answer.steps) == answer.reasoning_finished.steps
+    assert 1 <= len(answer.steps) == answer.reasoning_finished.step_count
 
 
 async def test_the_reserve_follows_the_speed_of_the_model(upstream: FakeUpstream) -> None:
@@ -156,7 +156,7 @@ async def test_the_reserve_follows_the_length_of_the_answers(upstream: FakeUpstr
         events = await stream(running, asking(), timeout_seconds=2)
         check_in_time(events, 2)
         assert end(finished(events)) == "DEADLINE"
-        steps.append(finished(events).steps)
+        steps.append(finished(events).step_count)
 
     assert steps[0] <= 2
     assert steps[-1] > 2 * steps[0]
@@ -170,7 +170,7 @@ async def test_no_time_for_any_step(upstream: FakeUpstream, running: RunningServ
     events = await stream(running, brief(), timeout_seconds=1.5)
 
     check_in_time(events, 1.5)
-    assert (end(finished(events)), finished(events).steps) == ("DEADLINE", 0)
+    assert (end(finished(events)), finished(events).step_count) == ("DEADLINE", 0)
     assert not finished(events).HasField("usage")
 
 

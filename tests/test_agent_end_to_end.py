@@ -56,7 +56,7 @@ async def test_on_the_embedded_model() -> None:
     assert completed.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
     assert completed.cost.total_nano_usd == 0
     assert end(finished(events)) in {"FINISHED", "MAX_STEPS", "STEP_FAILED"}
-    assert 1 <= finished(events).steps <= 2
+    assert 1 <= finished(events).step_count <= 2
     assert completed.usage.model_calls[-1].output_tokens >= 1
 
 

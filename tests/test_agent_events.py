@@ -158,7 +158,7 @@ async def test_every_run_keeps_the_grammar(upstream: FakeUpstream, running: Runn
         assert again.value.interruption is not None
         assert failure.interruption is not None
         assert again.value.interruption.usage == failure.interruption.usage
-        assert again.value.interruption.model_calls == failure.interruption.model_calls
+        assert again.value.interruption.model_call_count == failure.interruption.model_call_count
     else:
         check_fold(events, await running.client().complete(request))
 
@@ -190,7 +190,7 @@ def check_fold(events: list[events_pb2.StreamCompleteResponse], answer: completi
     completed, started = events[-1].completed, events[0].started
     steps: list[dict[str, Any]] = []
     for event in events:
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "step_started":
                 steps.append({"number": event.step})
                 executions: dict[str, Any] = {}
@@ -272,7 +272,7 @@ async def test_tools_side_by_side(upstream: FakeUpstream, running: RunningServer
 
     async for event in running.client().stream(reasoning_request()):
         events.append(event)
-        kind = event.WhichOneof("event")
+        kind = event.WhichOneof("kind")
         if kind == "tool_started" and kinds(events).count(kind) == 3:
             await bench.begin(*names)
             bench.release("two")
@@ -314,7 +314,7 @@ async def test_heartbeats_during_a_step_and_a_tool(
 
     async for event in running.client().stream(reasoning_request(), heartbeat_seconds=0.1):
         events.append(event)
-        if event.WhichOneof("event") == "heartbeat":
+        if event.WhichOneof("kind") == "heartbeat":
             if bench.began:
                 bench.release("one")
             else:

@@ -75,7 +75,7 @@ async def test_a_step_that_stays_bad_ends_the_thinking(upstream: FakeUpstream) -
         events = await stream(running, reasoning_request())
 
     assert outcomes(events) == ["DONE", "INVALID_PLAN"]
-    assert (end(finished(events)), finished(events).steps) == ("STEP_FAILED", 2)
+    assert (end(finished(events)), finished(events).step_count) == ("STEP_FAILED", 2)
     assert [planned.thought for planned in of_kind(events, "step_planned")] == ["I think."]
     (words,) = shown(upstream.requests[3].body["messages"])
     assert "Paris: rain for 1 days" in words
@@ -127,7 +127,7 @@ async def test_a_failing_upstream_is_a_status(
     assert failure is not None
     assert (failure.reason, failure.retry_after_seconds) == (reason, None)
     assert failure.interruption is not None
-    assert failure.interruption.model_calls == steps_before + 1
+    assert failure.interruption.model_call_count == steps_before + 1
     assert failure.interruption.last_sequence == len(events) - 1
     assert failure.interruption.usage.total_tokens >= steps_before * DEFAULT_TOKENS
     assert kinds(events).count("step_started") == steps_before + 1
@@ -168,7 +168,7 @@ async def test_a_failing_answer_is_a_status(upstream: FakeUpstream) -> None:
     assert failure is not None
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_STREAM_TRUNCATED")
     assert failure.interruption is not None
-    assert failure.interruption.model_calls == 2
+    assert failure.interruption.model_call_count == 2
     assert failure.interruption.content_characters == len(text(events)) > 0
     assert failure.interruption.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
     assert kinds(events)[-1] == "content_delta"
@@ -183,7 +183,7 @@ async def test_a_step_is_tried_again(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request())
 
-    (switch,) = [event for event in events if event.WhichOneof("event") == "attempt_switched"]
+    (switch,) = [event for event in events if event.WhichOneof("kind") == "attempt_switched"]
     assert (switch.step, switch.call, switch.attempt_switched.http_status) == (1, 1, 503)
     assert [(attempt.call, attempt.number) for attempt in events[-1].completed.attempts] == [(1, 1), (1, 2), (2, 1)]
     assert outcomes(events) == ["DONE"]

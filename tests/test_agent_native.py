@@ -58,7 +58,7 @@ async def test_steps_by_tool_calls(upstream: FakeUpstream, provider: str) -> Non
     assert sorted(execution.result for execution in executions(events)) == [
         *("Paris: rain for 1 days", "Rome: rain for 1 days")
     ]
-    assert (end(finished(events)), finished(events).tool_calls, text(events)) == ("FINISHED", 2, "It rains.")
+    assert (end(finished(events)), finished(events).tool_call_count, text(events)) == ("FINISHED", 2, "It rains.")
     assert purposes(events[-1].completed.usage) == ["STEP", "STEP", "SYNTHESIS"]
     assert "tool_call_delta" not in kinds(events)
 
@@ -223,7 +223,7 @@ async def test_an_answer_that_calls_a_tool_all_the_same(upstream: FakeUpstream) 
     assert "tool_call_delta" not in kinds(events)
     completed = events[-1].completed
     assert (completed.finish_reason, completed.provider_finish_reason) == (usage_pb2.FINISH_REASON_OTHER, "tool_calls")
-    assert [part.WhichOneof("content") for part in answer.message.content] == ["text"]
+    assert [part.WhichOneof("kind") for part in answer.message.content] == ["text"]
     assert answer.finish_reason == usage_pb2.FINISH_REASON_OTHER
 
 
@@ -250,7 +250,7 @@ async def test_a_native_loop(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
         events = await stream(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).tool_calls, text(events)) == ("LOOP", 2, "It rains.")
+    assert (end(finished(events)), finished(events).tool_call_count, text(events)) == ("LOOP", 2, "It rains.")
 
 
 @NATIVE
@@ -331,7 +331,7 @@ async def test_a_budget_of_tokens_counts_what_may_be_thought(upstream: FakeUpstr
     async with serving(agent_config(upstream, entry=thinking_entry(upstream))) as running:
         events = await stream(running, request)
 
-    assert (end(finished(events)), finished(events).steps) == ("TOKEN_BUDGET", 0)
+    assert (end(finished(events)), finished(events).step_count) == ("TOKEN_BUDGET", 0)
 
 
 async def test_a_budget_of_tokens_counts_the_tools(upstream: FakeUpstream) -> None:
@@ -402,7 +402,7 @@ def thinking_entry(upstream: FakeUpstream) -> Any:
 
 def check_reasoning(events: Any, steps: list[str], answer: str) -> None:
     """The model's reasoning is told as it came: that of steps in its step, that of the answer outside."""
-    deltas = [event for event in events if event.WhichOneof("event") == "reasoning_delta"]
+    deltas = [event for event in events if event.WhichOneof("kind") == "reasoning_delta"]
     for number, said in enumerate(steps, 1):
         assert "".join(delta.reasoning_delta.text for delta in deltas if delta.step == number) == said
     assert "".join(delta.reasoning_delta.text for delta in deltas if not delta.step) == answer

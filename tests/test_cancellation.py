@@ -71,7 +71,7 @@ def call_log(caplog: pytest.LogCaptureFixture) -> Iterator[CallLog]:
 
 async def kinds(call: AsyncIterator[events_pb2.StreamCompleteResponse]) -> list[str | None]:
     """The kinds of all events of a stream."""
-    return [event.WhichOneof("event") async for event in call]
+    return [event.WhichOneof("kind") async for event in call]
 
 
 HANGS: Final = pytest.mark.parametrize(
@@ -278,7 +278,7 @@ async def test_cancel_cuts_the_delay_of_a_retry(
     upstream.always.fail(503, headers={"Retry-After": "5"})
     call: Any = running_server.stub.StreamComplete(a_stream_request())
     async for event in call:
-        if event.WhichOneof("event") == "attempt_switched":
+        if event.WhichOneof("kind") == "attempt_switched":
             assert event.attempt_switched.delay.ToMilliseconds() == 5000
             break
 

@@ -111,7 +111,7 @@ async def streamed(running: RunningServer, **fields: Any) -> list[events_pb2.Str
 
 def kinds(events: list[events_pb2.StreamCompleteResponse]) -> list[str]:
     """What happened, in order."""
-    return [str(event.WhichOneof("event")) for event in events]
+    return [str(event.WhichOneof("kind")) for event in events]
 
 
 def prompt_of(request: CapturedRequest) -> tuple[str, list[dict[str, str]]]:

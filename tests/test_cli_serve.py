@@ -87,13 +87,13 @@ async def test_a_signal_lets_a_stream_end(place: Place, stoppable: Stoppable) ->
     async with server.client() as client, watched(server.address) as watch:
         assert await next_status(watch) == SERVING
         events = client.stream(a_wire_request())
-        assert [(await anext(events)).WhichOneof("event") for _ in range(2)] == ["started", "content_delta"]
+        assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
 
         server.process.send_signal(signal.SIGTERM)
         assert await next_status(watch) == NOT_SERVING
         gate.open_all()
 
-        assert [event.WhichOneof("event") async for event in events] == ["content_delta", "completed"]
+        assert [event.WhichOneof("kind") async for event in events] == ["content_delta", "completed"]
         assert await ended(server.process) == 0
     assert stopped_lines(server) == [("info", 0)]
 
@@ -106,7 +106,7 @@ async def test_a_second_signal_ends_the_server_at_once(place: Place, stoppable: 
     async with server.client() as client, watched(server.address) as watch:
         assert await next_status(watch) == SERVING
         events = client.stream(a_wire_request())
-        assert [(await anext(events)).WhichOneof("event") for _ in range(2)] == ["started", "content_delta"]
+        assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
         server.process.send_signal(signal.SIGTERM)
         assert await next_status(watch) == NOT_SERVING
         assert server.process.returncode is None

@@ -45,7 +45,7 @@ def test_every_kind_of_event_is_expected_somewhere() -> None:
     if any(scenario.expect.heartbeats for scenario in ALL):
         expected.add("heartbeat")
 
-    kinds = {field.name for field in events_pb2.StreamCompleteResponse.DESCRIPTOR.oneofs_by_name["event"].fields}
+    kinds = {field.name for field in events_pb2.StreamCompleteResponse.DESCRIPTOR.oneofs_by_name["kind"].fields}
 
     assert expected == kinds
 

@@ -22,17 +22,17 @@ Change = Callable[[dict[str, Any]], object]
 
 def events_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
     """Events of one stream, numbered."""
-    return [{"responseId": "r", "sequence": str(index), **event} for index, event in enumerate(events)]
+    return [{"responseId": "r", "sequence": index, **event} for index, event in enumerate(events)]
 
 
 def streamed() -> dict[str, Any]:
     """A result that conforms to the scenario `stream-text`."""
     usage = {
-        "inputTokens": "11",
-        "cachedInputTokens": "3",
-        "outputTokens": "7",
-        "reasoningTokens": "2",
-        "totalTokens": "18",
+        "inputTokens": 11,
+        "cachedInputTokens": 3,
+        "outputTokens": 7,
+        "reasoningTokens": 2,
+        "totalTokens": 18,
         "source": "USAGE_SOURCE_PROVIDER",
     }
     route = {"route": "passthrough", "mode": "ROUTING_MODE_PASSTHROUGH", "source": "ROUTE_SOURCE_DEFAULT"}
@@ -81,7 +81,7 @@ STREAM_CHANGES: dict[str, Change] = {
     "a text that differs": lambda result: result["events"][1]["contentDelta"].update(text="Hal"),
     "an event too many": lambda result: result["events"].insert(1, {**result["events"][1], "heartbeat": {}}),
     "an event missing": lambda result: result["events"].pop(1),
-    "a gap in the sequence": lambda result: result["events"][3].update(sequence="4"),
+    "a gap in the sequence": lambda result: result["events"][3].update(sequence=4),
     "another response id": lambda result: result["events"][3].update(responseId="s"),
     "no completed event": lambda result: result["events"].pop(),
     "another finish reason": lambda result: result["events"][3]["completed"].update(finishReason=2),
@@ -115,7 +115,7 @@ ERROR_CHANGES: dict[str, dict[str, Any]] = {
     "no request id": {"request_id": ""},
     "no violations": {"violations": []},
     "another field": {"violations": [{"field": "model", "description": "x"}]},
-    "an interruption": {"interruption": {"modelCalls": 1}},
+    "an interruption": {"interruption": {"modelCallCount": 1}},
     "an interruption that is none": {"interruption": {"nothing": 1}},
     "a key too many": {"details": []},
 }

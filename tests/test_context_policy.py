@@ -65,7 +65,7 @@ async def events_of(
     running: RunningServer, request: completion_pb2.CompleteRequest
 ) -> dict[str, events_pb2.StreamCompleteResponse]:
     """The events of a stream, the last of each kind."""
-    return {str(event.WhichOneof("event")): event async for event in running.client().stream(request)}
+    return {str(event.WhichOneof("kind")): event async for event in running.client().stream(request)}
 
 
 async def refused(running: RunningServer, request: completion_pb2.CompleteRequest, *, streamed: bool) -> CallFailed:

@@ -144,7 +144,7 @@ async def test_a_model_of_the_proxy_is_told_whole(upstream: FakeUpstream) -> Non
         ),
     ]
     (source,) = page.sources
-    assert (source.kind, source.models, source.stale, source.failure) == (PROXY, 2, False, 0)
+    assert (source.kind, source.model_count, source.stale, source.failure) == (PROXY, 2, False, 0)
     assert before <= source.updated_at.ToDatetime(UTC) <= datetime.now(UTC)
     (request,) = upstream.requests
     assert (request.method, request.path, request.raw) == (*INFO, b"")
@@ -205,7 +205,7 @@ async def test_the_configuration_wins_over_the_proxy(upstream: FakeUpstream) -> 
         ("both", models_pb2.MODEL_SOURCE_KIND_CONFIGURATION, "Ours."),
         ("proxied", PROXY, ""),
     ]
-    assert [(source.kind, source.models) for source in page.sources] == [
+    assert [(source.kind, source.model_count) for source in page.sources] == [
         (models_pb2.MODEL_SOURCE_KIND_CONFIGURATION, 1),
         (PROXY, 2),
     ]
@@ -353,7 +353,7 @@ async def test_a_last_good_list_is_kept(upstream: FakeUpstream, script: Script, 
     assert told(unknown) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", 'There is no model "x".')
     assert route.model == "b"
     assert [model.name for model in after.models] == ["b", "c"]
-    assert (after.sources[0].models, after.sources[0].failure) == (2, 0)
+    assert (after.sources[0].model_count, after.sources[0].failure) == (2, 0)
 
 
 @EVERY_FAILURE
@@ -411,7 +411,7 @@ async def test_a_proxy_without_models(upstream: FakeUpstream) -> None:
         unnamed = await failure(running.stub.Complete(a_wire_request()))
 
     assert (len(page.models), page.next_page_token) == (0, "")
-    assert (page.sources[0].models, page.sources[0].stale) == (0, False)
+    assert (page.sources[0].model_count, page.sources[0].stale) == (0, False)
     assert page.sources[0].HasField("updated_at")
     assert told(unknown) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", 'There is no model "gpt".')
     assert unnamed.violations == (FieldViolation("model", "It is required: the server has no default model."),)
@@ -760,7 +760,7 @@ async def test_a_fault_of_our_own_does_not_end_the_reading(caplog: pytest.LogCap
     status = models.status()
     await models.aclose()
 
-    assert (status.kind, status.models, status.updated_at) == (ModelSourceKind.PROXY, 0, None)
+    assert (status.kind, status.model_count, status.updated_at) == (ModelSourceKind.PROXY, 0, None)
     assert (status.stale, status.failure) == (True, "INTERNAL")
     assert listing.closed
     assert caplog.records[0].exc_info is not None

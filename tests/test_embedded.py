@@ -30,7 +30,7 @@ async def test_it_answers_when_nothing_is_configured(embedded_server: RunningSer
 
     events = [event async for event in embedded_server.client().stream(request)]
 
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("kind") for event in events]
     completed = events[-1].completed
     assert kinds[0] == "started"
     assert set(kinds[1:-1]) == {"content_delta"}
@@ -134,7 +134,7 @@ async def test_a_cancelled_stream_frees_its_slot(embedded_server: RunningServer)
     for _ in range(5):
         async with aclosing(client.stream(request)) as events:
             async for event in events:
-                if event.WhichOneof("event") == "content_delta":
+                if event.WhichOneof("kind") == "content_delta":
                     break
 
     short = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=2))

@@ -137,7 +137,7 @@ async def test_a_stream_that_fails(
 
     async def read() -> None:
         async for event in server.client().stream(a_wire_request()):
-            texts.extend([event.content_delta.text] if event.WhichOneof("event") == "content_delta" else [])
+            texts.extend([event.content_delta.text] if event.WhichOneof("kind") == "content_delta" else [])
             gate.open()
 
     with pytest.raises(CallFailed) as failed:
@@ -160,7 +160,7 @@ async def test_leaving(upstream: FakeUpstream, server: RunningServer) -> None:
     gate.open()
     stream: Any = server.stub.StreamComplete(a_stream_request())
     async for event in stream:
-        if event.WhichOneof("event") == "content_delta":
+        if event.WhichOneof("kind") == "content_delta":
             stream.cancel()
             break
     await upstream.disconnect(2)

@@ -203,7 +203,7 @@ async def test_a_stream_comes_as_it_is_made(upstream: FakeUpstream, running: Run
     async with asyncio.timeout(PATIENCE_SECONDS):
         gate.open()
         async for event in running.client().stream(a_wire_request()):
-            if event.WhichOneof("event") == "content_delta":
+            if event.WhichOneof("kind") == "content_delta":
                 pieces.append(event.content_delta.text)
                 assert gate.steps_sent == len(pieces)
                 gate.open()
@@ -260,7 +260,7 @@ async def test_a_cancel_reaches_the_upstream(upstream: FakeUpstream, running: Ru
     stream: Any = running.stub.StreamComplete(a_stream_request())
 
     gate.open()
-    while (await stream.read()).WhichOneof("event") != "content_delta":
+    while (await stream.read()).WhichOneof("kind") != "content_delta":
         pass
     stream.cancel()
 

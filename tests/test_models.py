@@ -176,7 +176,7 @@ async def test_sources_say_how_much_and_how_fresh() -> None:
 
     (source,) = page.sources
     assert source.kind == models_pb2.MODEL_SOURCE_KIND_CONFIGURATION
-    assert source.models == 5
+    assert source.model_count == 5
     assert not source.stale
     assert source.failure == 0
     assert before <= source.updated_at.ToDatetime(UTC) <= after
@@ -405,7 +405,7 @@ async def test_a_table_of_several_sources() -> None:
     page = await table.page(ModelFilter(states=frozenset({ModelState.UNAVAILABLE})), 10, "", ANONYMOUS)
 
     assert [info.name for info in page.models] == ["c"]
-    assert [(source.kind, source.models) for source in page.sources] == [
+    assert [(source.kind, source.model_count) for source in page.sources] == [
         (ModelSourceKind.CONFIGURATION, 2),
         (ModelSourceKind.EMBEDDED, 1),
     ]
@@ -429,4 +429,4 @@ async def test_the_first_source_wins() -> None:
         ("b", ModelSourceKind.PROXY),
         ("c", ModelSourceKind.CONFIGURATION),
     ]
-    assert [source.models for source in page.sources] == [1, 2, 3]
+    assert [source.model_count for source in page.sources] == [1, 2, 3]

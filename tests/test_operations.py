@@ -91,7 +91,7 @@ async def failure(call: Any) -> CallFailed:
 
 async def has_begun(stream: Any) -> None:
     """Reads a stream up to its first piece of answer."""
-    assert [(await stream.read()).WhichOneof("event") for _ in range(2)] == ["started", "content_delta"]
+    assert [(await stream.read()).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
 
 
 @pytest.mark.parametrize("name", ["", SERVICE, READINESS, LIVENESS], ids=["server", "service", "readiness", "liveness"])
@@ -227,7 +227,7 @@ async def test_stopping_lets_a_stream_end_and_refuses_new_calls(
     gate.open_all()
     rest = await to_the_end(stream)
 
-    assert [event.WhichOneof("event") for event in rest] == ["content_delta", "completed"]
+    assert [event.WhichOneof("kind") for event in rest] == ["content_delta", "completed"]
     assert await stopping == 0
     assert len(refusals) == 4
     for refusal in refusals:

@@ -379,7 +379,7 @@ async def test_an_error_in_mid_stream(
     assert (answer.error, answer.http_status) == (reason, http_status)
     assert (answer.text, answer.finish) == ("Half an", "")
     assert answer.interruption is not None
-    assert (answer.interruption.content_characters, answer.interruption.attempts) == (7, 1)
+    assert (answer.interruption.content_characters, answer.interruption.attempt_count) == (7, 1)
     assert len(upstream.requests) == 1
 
 
@@ -451,15 +451,14 @@ async def test_an_answer_that_was_all_thoughts(upstream: FakeUpstream, server: R
     answer = await heard(upstream, server, ended)
 
     assert answer.summary() == {"ended": "LENGTH MAX_TOKENS", "tokens": [8, 12]}
-    assert answer.usage["reasoningTokens"] == "12"
+    assert answer.usage["reasoningTokens"] == 12
 
 
 def usage(source: str, input_tokens: int, output_tokens: int, **parts: int) -> Json:
     """What a caller is told."""
     counts = {"inputTokens": input_tokens, "outputTokens": output_tokens, "totalTokens": input_tokens + output_tokens}
-    told = {name: str(count) for name, count in (counts | parts).items()}
     source = f"USAGE_SOURCE_{source}"
-    return {"call": 1, "purpose": "MODEL_CALL_PURPOSE_ANSWER", "source": source} | told
+    return {"call": 1, "purpose": "MODEL_CALL_PURPOSE_ANSWER", "source": source, **counts, **parts}
 
 
 HELLO: Final = tuple(text_block(0, "Hello"))

@@ -240,7 +240,7 @@ def folded(events: list[StreamCompleteResponse]) -> Message:
     """The deltas of a stream put together as their comments say."""
     parts: list[Part] = []
     for event in events:
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "reasoning_delta" if event.reasoning_delta.WhichOneof("form") == "redacted":
                 parts.append(Part(reasoning=Reasoning(redacted=event.reasoning_delta.redacted)))
             case "reasoning_delta":
@@ -262,7 +262,7 @@ def folded(events: list[StreamCompleteResponse]) -> Message:
 def _goes_on(parts: list[Part], kind: str) -> bool:
     """Whether the next piece of this kind goes on with the last part."""
     last = parts[-1] if parts else Part()
-    return last.WhichOneof("content") == kind and not (last.signature or last.reasoning.redacted)
+    return last.WhichOneof("kind") == kind and not (last.signature or last.reasoning.redacted)
 
 
 @pytest.mark.parametrize("rpc", ["Complete", "StreamComplete"])

@@ -53,7 +53,7 @@ async def failure_of(
 
 def switches(events: list[events_pb2.StreamCompleteResponse]) -> list[tuple[str, str, int, int, int]]:
     """From, to, attempt, failure and HTTP status of each switch."""
-    switched = [event.attempt_switched for event in events if event.WhichOneof("event") == "attempt_switched"]
+    switched = [event.attempt_switched for event in events if event.WhichOneof("kind") == "attempt_switched"]
     return [
         (switch.from_model, switch.to_model, switch.attempt, switch.failure, switch.http_status) for switch in switched
     ]
@@ -88,7 +88,7 @@ async def test_retry_that_succeeds(
 
     events = await events_of(running_server)
 
-    kinds = [event.WhichOneof("event") for event in events if event.WhichOneof("event") != "content_delta"]
+    kinds = [event.WhichOneof("kind") for event in events if event.WhichOneof("kind") != "content_delta"]
     assert kinds == ["started", "attempt_switched", "completed"]
     assert switches(events) == [("fake", "fake", 2, failure, http_status)]
     assert attempts(events[-1].completed) == [(1, "fake", failure, http_status), (2, "fake", SUCCEEDED, 0)]
@@ -117,7 +117,7 @@ async def test_times_of_attempts(upstream: FakeUpstream, running_server: Running
 
     events = await events_of(running_server)
 
-    (delay,) = [event.attempt_switched.delay for event in events if event.WhichOneof("event") == "attempt_switched"]
+    (delay,) = [event.attempt_switched.delay for event in events if event.WhichOneof("kind") == "attempt_switched"]
     first, second = events[-1].completed.attempts
     timings = events[-1].completed.timings
     ended = first.started.ToNanoseconds() + first.duration.ToNanoseconds()
@@ -138,7 +138,7 @@ async def test_number_of_retries_is_configured(upstream: FakeUpstream, max_retri
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_ERROR")
     assert failure.interruption is not None
-    assert failure.interruption.attempts == max_retries + 1
+    assert failure.interruption.attempt_count == max_retries + 1
     assert len(upstream.requests) == max_retries + 1
 
 
@@ -161,7 +161,7 @@ async def test_no_retry_after_the_first_delta(upstream: FakeUpstream, backup: Fa
 
     async def read(running: RunningServer) -> None:
         async for event in running.client().stream(a_wire_request(fallback_models=["backup"])):
-            kinds.append(event.WhichOneof("event"))
+            kinds.append(event.WhichOneof("kind"))
             gate.open()
 
     async with serving(config_for(*entries)) as running:
@@ -181,9 +181,9 @@ async def test_retry_after_within_the_limits_is_waited_for(
 
     events = await events_of(running_server, timeout_seconds=30)
 
-    (switch,) = [event.attempt_switched for event in events if event.WhichOneof("event") == "attempt_switched"]
+    (switch,) = [event.attempt_switched for event in events if event.WhichOneof("kind") == "attempt_switched"]
     assert switch.delay.ToMilliseconds() == 300
-    assert events[-1].WhichOneof("event") == "completed"
+    assert events[-1].WhichOneof("kind") == "completed"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ async def test_error_of_the_last_model(upstream: FakeUpstream, backup: FakeUpstr
     assert failure.metadata == {"model": "backup", "http_status": "429"}
     assert failure.retry_after_seconds == 7.0
     assert failure.interruption is not None
-    assert (failure.interruption.attempts, failure.interruption.model_calls) == (4, 1)
+    assert (failure.interruption.attempt_count, failure.interruption.model_call_count) == (4, 1)
 
 
 async def test_fallback_on_timeout(upstream: FakeUpstream, backup: FakeUpstream) -> None:

@@ -88,7 +88,7 @@ class Folded:
 
     def add(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Takes one event."""
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "content_delta" if event.content_delta.refusal:
                 self._open("refusal").refusal += event.content_delta.text
             case "content_delta":
@@ -99,7 +99,7 @@ class Folded:
                 self._add_tool_call(event.tool_call_delta)
 
     def _open(self, kind: str) -> messages_pb2.Part:
-        if self.closed or self.parts[-1].WhichOneof("content") != kind:
+        if self.closed or self.parts[-1].WhichOneof("kind") != kind:
             part = messages_pb2.Part()
             if kind == "reasoning":
                 part.reasoning.text = ""
@@ -145,7 +145,7 @@ async def outcome_of_stream(
 
 def check_order(events: Sequence[events_pb2.StreamCompleteResponse], failure: CallFailed | None) -> None:
     """What holds for the events of every stream."""
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("kind") for event in events]
     elapsed = [event.elapsed.ToNanoseconds() for event in events]
     assert [event.sequence for event in events] == list(range(len(events)))
     assert len({event.response_id for event in events}) == 1
@@ -210,8 +210,8 @@ def comparable_failure(failure: CallFailed) -> Any:
         failure.retry_after_seconds,
         progress.usage,
         progress.cost,
-        progress.attempts,
-        progress.model_calls,
+        progress.attempt_count,
+        progress.model_call_count,
         progress.content_characters,
     )
 
@@ -289,7 +289,7 @@ async def test_pieces_of_one_network_read_leave_as_one_message(
 
     events = [event async for event in running_server.client().stream(request)]
 
-    shown = [(event.WhichOneof("event"), event.reasoning_delta.text + event.content_delta.text) for event in events]
+    shown = [(event.WhichOneof("kind"), event.reasoning_delta.text + event.content_delta.text) for event in events]
     assert shown == [("started", ""), ("reasoning_delta", "xy"), ("content_delta", "abc"), ("completed", "")]
 
 
@@ -299,7 +299,7 @@ async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, running
     seen = []
 
     async for event in running_server.client().stream(a_wire_request()):
-        seen.append((event.WhichOneof("event"), event.content_delta.text, gate.steps_sent))
+        seen.append((event.WhichOneof("kind"), event.content_delta.text, gate.steps_sent))
         gate.open()
 
     assert seen[:4] == [
@@ -319,12 +319,12 @@ async def test_heartbeats(upstream: FakeUpstream, running_server: RunningServer)
 
     async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
         events.append(event)
-        beats = beats + 1 if event.WhichOneof("event") == "heartbeat" else 0
+        beats = beats + 1 if event.WhichOneof("kind") == "heartbeat" else 0
         if beats == 2:
             gate.open()
 
     check_order(events, None)
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("kind") for event in events]
     first, second = (index for index, kind in enumerate(kinds) if kind == "content_delta")
     assert kinds[1:3] == ["heartbeat", "heartbeat"]
     assert set(kinds[1:first]) == set(kinds[first + 1 : second]) == {"heartbeat"}
@@ -336,8 +336,8 @@ async def test_no_heartbeats_unless_asked_for(upstream: FakeUpstream, running_se
     upstream.always.reply("one", together=True)
     client = running_server.client()
 
-    plain = [event.WhichOneof("event") async for event in client.stream(a_wire_request())]
-    rare = [event.WhichOneof("event") async for event in client.stream(a_wire_request(), heartbeat_seconds=3600)]
+    plain = [event.WhichOneof("kind") async for event in client.stream(a_wire_request())]
+    rare = [event.WhichOneof("kind") async for event in client.stream(a_wire_request(), heartbeat_seconds=3600)]
 
     assert plain == rare == ["started", "content_delta", "completed"]
 
@@ -351,7 +351,7 @@ async def test_heartbeats_end_with_a_failure(upstream: FakeUpstream, running_ser
     async def read() -> None:
         async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
             events.append(event)
-            if event.WhichOneof("event") == "heartbeat":
+            if event.WhichOneof("kind") == "heartbeat":
                 gate.open_all()
 
     with pytest.raises(CallFailed) as failed:
@@ -372,7 +372,7 @@ async def test_model_calls_if_included(upstream: FakeUpstream, running_server: R
     events = [event async for event in running_server.client().stream(request)]
 
     check_order(events, None)
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("kind") for event in events]
     assert kinds == [
         "started",
         "model_call_started",
@@ -411,7 +411,7 @@ async def test_sequence_is_gapless_without_what_is_not_included(
 
     events = [event async for event in running_server.client().stream(a_wire_request())]
 
-    assert [(event.sequence, event.WhichOneof("event")) for event in events] == [
+    assert [(event.sequence, event.WhichOneof("kind")) for event in events] == [
         (0, "started"),
         (1, "content_delta"),
         (2, "completed"),
@@ -430,7 +430,7 @@ async def test_ids_of_tool_calls_are_stable(
 
     async for event in running_server.client().stream(a_wire_request()):
         gate.open()
-        if event.WhichOneof("event") == "tool_call_delta":
+        if event.WhichOneof("kind") == "tool_call_delta":
             deltas.append(event.tool_call_delta)
 
     (call_id,) = {delta.call_id for delta in deltas}
@@ -517,7 +517,7 @@ async def test_waiting_for_the_upstream_is_no_overhead(upstream: FakeUpstream, r
 
     async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
         events.append(event)
-        if event.WhichOneof("event") == "heartbeat":
+        if event.WhichOneof("kind") == "heartbeat":
             gate.open()
 
     check_timings(events[-1].completed.timings)

@@ -62,7 +62,7 @@ def test_every_enum_value_converts_both_ways(pair: enums.EnumPair[Any], ours: ty
 
 def test_every_event_converts() -> None:
     """Each class of event that callers are shown has a field of the oneof to itself, and a converter."""
-    fields = {field.name for field in events_pb2.StreamCompleteResponse.DESCRIPTOR.oneofs_by_name["event"].fields}
+    fields = {field.name for field in events_pb2.StreamCompleteResponse.DESCRIPTOR.oneofs_by_name["kind"].fields}
     classes = {argument for union in get_args(events.Event) for argument in (get_args(union) or (union,))}
 
     names = [name for name, _ in responses._EVENTS.values()]

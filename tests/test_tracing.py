@@ -532,7 +532,7 @@ async def _cancelled_in_mid_stream(running: RunningServer, upstream: FakeUpstrea
     upstream.hang_after(3)
     async with aclosing(running.client().stream(a_wire_request())) as events:
         async for event in events:
-            if event.WhichOneof("event") == "content_delta":
+            if event.WhichOneof("kind") == "content_delta":
                 break
     return STREAM_COMPLETE
 
@@ -542,7 +542,7 @@ async def _cancelled_with_heartbeats(running: RunningServer, upstream: FakeUpstr
     request = a_stream_request()
     request.stream_options.heartbeat_interval.FromMilliseconds(100)
     call: Any = running.stub.StreamComplete(request)
-    while (await call.read()).WhichOneof("event") != "heartbeat":
+    while (await call.read()).WhichOneof("kind") != "heartbeat":
         pass
     call.cancel()
     return STREAM_COMPLETE

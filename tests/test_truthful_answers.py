@@ -91,7 +91,7 @@ async def test_heartbeats_fill_reasoning_that_is_not_shown(
     kinds = []
 
     async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
-        kinds.append(event.WhichOneof("event"))
+        kinds.append(event.WhichOneof("kind"))
         if kinds[-1] == "heartbeat":
             if kinds.count("heartbeat") <= 3:
                 gate.open()

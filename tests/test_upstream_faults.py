@@ -73,7 +73,7 @@ class Failure:
     @property
     def kinds(self) -> list[str | None]:
         """The kinds of the events."""
-        return [event.WhichOneof("event") for event in self.events]
+        return [event.WhichOneof("kind") for event in self.events]
 
     @property
     def interruption(self) -> interruption_pb2.Interruption:
@@ -196,7 +196,7 @@ def progress(failure: Failure, **fields: Any) -> interruption_pb2.Interruption:
     """The interruption that this failure must carry; of its response id only that it is the stream's own."""
     response_id = failure.events[0].response_id if failure.events else failure.interruption.response_id
     assert response_id.startswith("rsp_")
-    return interruption_pb2.Interruption(response_id=response_id, model_calls=1, **fields)
+    return interruption_pb2.Interruption(response_id=response_id, model_call_count=1, **fields)
 
 
 def estimated(input_tokens: int, output_tokens: int) -> usage_pb2.Usage:
@@ -216,7 +216,7 @@ def numbered_chunk(number: int) -> dict[str, Any]:
 
 def texts(events: Iterable[events_pb2.StreamCompleteResponse]) -> list[str]:
     """The pieces of content among the events."""
-    return [event.content_delta.text for event in events if event.WhichOneof("event") == "content_delta"]
+    return [event.content_delta.text for event in events if event.WhichOneof("kind") == "content_delta"]
 
 
 @EVERY_PROTOCOL
@@ -442,7 +442,7 @@ async def test_closed_on_accept(upstream: FakeUpstream, front: Front, rpc: str) 
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.forbids_retries
-    assert failure.interruption.attempts == 3
+    assert failure.interruption.attempt_count == 3
     assert upstream.connections == 3
     assert upstream.requests == []
 
@@ -758,7 +758,7 @@ async def test_error_object_first_in_a_stream(
     assert failure.verdict == (code, reason, metadata)
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
-    assert failure.interruption.attempts == requests
+    assert failure.interruption.attempt_count == requests
     assert len(upstream.requests) == requests
 
 
@@ -916,7 +916,7 @@ async def test_slow_upstream(
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
-    assert failure.interruption.attempts == 1
+    assert failure.interruption.attempt_count == 1
     assert failure.interruption.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
     assert failure.interruption.usage.input_tokens == PROMPT_TOKENS
     assert len(upstream.requests) == 1
@@ -1015,7 +1015,7 @@ async def test_reasoning_included(upstream: FakeUpstream, front: Front, wire_fie
     await _collect(front.running.client(), request, events, gate=gate)
 
     kinds = ["started", "reasoning_delta", "reasoning_delta", "content_delta", "content_delta", "completed"]
-    assert [event.WhichOneof("event") for event in events] == kinds
+    assert [event.WhichOneof("kind") for event in events] == kinds
     assert [event.reasoning_delta.text for event in events[1:3]] == ["let me ", "see"]
     assert texts(events) == ["4", "2"]
 
@@ -1029,7 +1029,7 @@ async def test_reasoning_not_included(upstream: FakeUpstream, front: Front, rpc:
     answer = await front.answer(rpc)
 
     assert answer.text == "42"
-    assert {event.WhichOneof("event") for event in answer.events} <= {"started", "content_delta", "completed"}
+    assert {event.WhichOneof("kind") for event in answer.events} <= {"started", "content_delta", "completed"}
     assert answer.end.usage.reasoning_tokens == 2
 
 
@@ -1063,7 +1063,7 @@ async def test_tool_calls(upstream: FakeUpstream, front: Front, rpc: str, indexe
         _, *parts = answer.end.message.content
         calls = [(part.tool_call.id, part.tool_call.name, part.tool_call.arguments) for part in parts]
     else:
-        deltas = [event.tool_call_delta for event in answer.events if event.WhichOneof("event") == "tool_call_delta"]
+        deltas = [event.tool_call_delta for event in answer.events if event.WhichOneof("kind") == "tool_call_delta"]
         ids = dict.fromkeys(delta.call_id for delta in deltas)
         calls = [
             (

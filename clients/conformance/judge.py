@@ -77,7 +77,7 @@ def _of_response(scenario: Scenario, result: Json) -> Iterator[str]:
 def _of_stream(expected: Expected, result: Json) -> Iterator[str]:
     events = _parsed(result.get("events", ()))
     yield from _broken_rules(events, ended_well="error" not in result)
-    shown = [event for event in events if event.WhichOneof("event") != "heartbeat"]
+    shown = [event for event in events if event.WhichOneof("kind") != "heartbeat"]
     if expected.heartbeats and len(shown) == len(events):
         yield "there is no heartbeat"
     if expected.events is not None:
@@ -114,7 +114,7 @@ def _of_folded(expected: Json | None, events: Sequence[Event], result: Json) -> 
 
 
 def _of_events(expected: Sequence[Json], events: Sequence[Event]) -> Iterator[str]:
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("kind") for event in events]
     wanted = [next(iter(each), None) for each in expected]
     if kinds != wanted:
         yield f"events: expected {wanted}, are {kinds}"
@@ -151,7 +151,7 @@ def _broken_rules(events: Sequence[Event], *, ended_well: bool) -> Iterator[str]
         yield f"sequences: {[event.sequence for event in events]}"
     if len({event.response_id for event in events}) > 1:
         yield "the response id changes"
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("kind") for event in events]
     if kinds and kinds.index("started") != 0:
         yield "`started` is not the first event"
     if ended_well and kinds[-1:] != ["completed"]:
@@ -174,9 +174,9 @@ def joined(events: Iterable[Event]) -> list[Event]:
 
 
 def _joins(last: Event, event: Event) -> bool:
-    if (last.step, last.call, last.WhichOneof("event")) != (event.step, event.call, event.WhichOneof("event")):
+    if (last.step, last.call, last.WhichOneof("kind")) != (event.step, event.call, event.WhichOneof("kind")):
         return False
-    match event.WhichOneof("event"):
+    match event.WhichOneof("kind"):
         case "content_delta":
             return last.content_delta.refusal == event.content_delta.refusal and not last.content_delta.signature
         case "reasoning_delta":
@@ -188,7 +188,7 @@ def _joins(last: Event, event: Event) -> bool:
 
 
 def _join(last: Event, event: Event) -> None:
-    match event.WhichOneof("event"):
+    match event.WhichOneof("kind"):
         case "content_delta":
             last.content_delta.text += event.content_delta.text
             last.content_delta.logprobs.extend(event.content_delta.logprobs)

@@ -27,7 +27,7 @@ async def ask(target: str, question: str) -> None:
 
 def show(event: events_pb2.StreamCompleteResponse) -> None:
     """Prints what an event tells a person."""
-    match event.WhichOneof("event"):
+    match event.WhichOneof("kind"):
         case "step_planned":
             print(f"step {event.step}: {event.step_planned.thought}")
         case "tool_started":
@@ -37,7 +37,7 @@ def show(event: events_pb2.StreamCompleteResponse) -> None:
             status = agent_pb2.ToolStatus.Name(done.status).removeprefix("TOOL_STATUS_")
             print(f"  {status} in {done.duration.ToMilliseconds()} ms: {done.error or done.result}")
         case "reasoning_finished":
-            end = agent_pb2.ReasoningEnd.Name(event.reasoning_finished.end).removeprefix("REASONING_END_")
+            end = agent_pb2.ReasoningEnd.Name(event.reasoning_finished.reason).removeprefix("REASONING_END_")
             print(f"stopped thinking: {end}\n")
         case "content_delta":
             print(event.content_delta.text, end="", flush=True)

@@ -100,7 +100,7 @@ async def _streamed(call: Any, cancel_after: int | None) -> dict[str, Any]:
         error = await _status(call)
     told = {
         "events": [MessageToDict(event) for event in seen],
-        "unknown_events": sum(event.WhichOneof("event") is None for event in seen),
+        "unknown_events": sum(event.WhichOneof("kind") is None for event in seen),
     }
     if error is not None:
         return {**told, "error": _error(CallFailed(error))}

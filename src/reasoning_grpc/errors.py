@@ -53,8 +53,8 @@ class Progress:
     response_id: str
     usage: Usage
     cost: Cost | None
-    model_calls: int
-    attempts: int
+    model_call_count: int
+    attempt_count: int
     last_sequence: int
     content_characters: int
     anything_sent: bool

@@ -41,7 +41,7 @@ class AlternativeToken:
 
     token: str
     logprob: float
-    token_bytes: bytes = b""
+    raw_bytes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class TokenLogprob:
 
     token: str
     logprob: float
-    token_bytes: bytes = b""
+    raw_bytes: bytes = b""
     alternatives: tuple[AlternativeToken, ...] = ()
 
 
@@ -215,9 +215,9 @@ class StepFinished:
 class ReasoningFinished:
     """The agent stopped thinking; the answer follows."""
 
-    end: ReasoningEnd
-    steps: int
-    tool_calls: int
+    reason: ReasoningEnd
+    step_count: int
+    tool_call_count: int
     usage: Usage | None
     """Of all model calls so far."""
     cost: Cost | None

@@ -154,5 +154,5 @@ def _of_the_end(logprobs: tuple[TokenLogprob, ...], text: str) -> tuple[TokenLog
     missing, first = text_bytes(text), len(logprobs)
     while missing > 0 and first > 0:
         first -= 1
-        missing -= len(logprobs[first].token_bytes) or text_bytes(logprobs[first].token)
+        missing -= len(logprobs[first].raw_bytes) or text_bytes(logprobs[first].token)
     return logprobs[first:]

@@ -132,12 +132,12 @@ async def outcome(
 
 def kinds(events: Events, *without: str) -> list[str]:
     """The kinds of events, in order, but for some."""
-    return [str(kind) for event in events if (kind := event.WhichOneof("event")) not in without]
+    return [str(kind) for event in events if (kind := event.WhichOneof("kind")) not in without]
 
 
 def of_kind(events: Events, kind: str) -> list[Any]:
     """What the events of one kind carry."""
-    return [getattr(event, kind) for event in events if event.WhichOneof("event") == kind]
+    return [getattr(event, kind) for event in events if event.WhichOneof("kind") == kind]
 
 
 def text(events: Events) -> str:
@@ -154,7 +154,7 @@ def finished(events: Events) -> agent_pb2.ReasoningFinished:
 
 def end(finish: agent_pb2.ReasoningFinished) -> str:
     """Why the thinking ended, without the prefix."""
-    return agent_pb2.ReasoningEnd.Name(finish.end).removeprefix("REASONING_END_")
+    return agent_pb2.ReasoningEnd.Name(finish.reason).removeprefix("REASONING_END_")
 
 
 def outcomes(events: Events) -> list[str]:

@@ -12,7 +12,7 @@ _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 def check_grammar(events: Sequence[events_pb2.StreamCompleteResponse], *, ended_well: bool) -> None:
     """What holds for the events of every run that shows its model calls; one that was cut short is a beginning."""
-    kinds = [event.WhichOneof("event") for event in events]
+    kinds = [event.WhichOneof("kind") for event in events]
     elapsed = [event.elapsed.ToNanoseconds() for event in events]
     assert None not in kinds
     assert [event.sequence for event in events] == list(range(len(events)))
@@ -57,7 +57,7 @@ class Grammar:
 
     def take(self, event: events_pb2.StreamCompleteResponse) -> None:
         """The next event."""
-        kind = event.WhichOneof("event") or ""
+        kind = event.WhichOneof("kind") or ""
         if kind == "step_started":
             self._step_started(event)
         if self.again is not None:
@@ -184,9 +184,9 @@ class Grammar:
         assert self.finished is None
         assert self.step == 0
         self.finished = event.reasoning_finished
-        assert (self.finished.steps, self.finished.tool_calls) == (self.steps, self.tool_calls)
+        assert (self.finished.step_count, self.finished.tool_call_count) == (self.steps, self.tool_calls)
         last = agent_pb2.NEXT_ACTION_UNSPECIFIED if self.plan is None else self.plan.next_action
-        if self.finished.end == agent_pb2.REASONING_END_FINISHED:
+        if self.finished.reason == agent_pb2.REASONING_END_FINISHED:
             assert last == agent_pb2.NEXT_ACTION_FINISH
         self.step_calls = []
 

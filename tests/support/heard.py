@@ -39,7 +39,7 @@ class Heard:
 
     def add(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Takes one event."""
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "content_delta":
                 self._add_content(event.content_delta)
             case "reasoning_delta":

@@ -42,7 +42,7 @@ class AnswerView:
 
     def show(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Prints one event."""
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "started":
                 for line in _started_lines(event.started):
                     self._line(line)
@@ -75,7 +75,7 @@ class AnswerView:
 
     def _show_reasoning(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Tells what the agent has done, and shows what it does now."""
-        kind, line = event.WhichOneof("event"), self._reasoning.line(event)
+        kind, line = event.WhichOneof("kind"), self._reasoning.line(event)
         if line is not None:
             self._line(line.text, line.style)
         if kind in _UNDER_WAY:

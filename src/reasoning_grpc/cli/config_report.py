@@ -35,7 +35,7 @@ def summary(config: Config, plan: TelemetryPlan, trials: Trials | None) -> dict[
         tried = {trial.model: _answer(trial) for trial in trials.models}
         models = [model | {"answer": tried[model["name"]]} for model in models]
         if proxy is not None and trials.proxy is not None:
-            proxy |= {"models": trials.proxy.models, "failure": trials.proxy.failure}
+            proxy |= {"models": trials.proxy.model_count, "failure": trials.proxy.failure}
     return {
         "listen": settings.listen,
         "tls": settings.tls_certificate is not None,

@@ -57,7 +57,7 @@ class ReasoningLines:
 
     def line(self, event: events_pb2.StreamCompleteResponse) -> Line | None:
         """What is to be told of an event; to be asked for every one."""
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "step_started":
                 self._step = f"step {event.step} of {event.step_started.max_steps}"
                 self._planned = False
@@ -100,8 +100,8 @@ class ReasoningLines:
 
 
 def _end(finished: agent_pb2.ReasoningFinished) -> str:
-    steps, calls = _count(finished.steps, "step"), _count(finished.tool_calls, "tool call")
-    why = _ENDS.get(finished.end, "stopped")
+    steps, calls = _count(finished.step_count, "step"), _count(finished.tool_call_count, "tool call")
+    why = _ENDS.get(finished.reason, "stopped")
     return f"thought for {_time(finished.duration)}, {steps}, {calls}: {why}"
 
 

@@ -43,7 +43,7 @@ class Folder:
     def add(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Takes the next event; kinds that it does not know change nothing."""
         self._response_id = event.response_id
-        match event.WhichOneof("event"):
+        match event.WhichOneof("kind"):
             case "started":
                 self._started = event.started
             case "completed":

@@ -64,7 +64,7 @@ def _message(message: messages_pb2.Message, path: str, checks: Checks) -> Messag
 
 
 def _part(part: messages_pb2.Part, path: str, role: Role | None, checks: Checks) -> Part | None:
-    kind = part.WhichOneof("content")
+    kind = part.WhichOneof("kind")
     if kind is None:
         checks.invalid(path, "It must hold a content.")
         return None

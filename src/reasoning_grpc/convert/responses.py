@@ -41,6 +41,7 @@ from reasoning_grpc.v1 import (
 )
 
 _NANO: Final = 1_000_000_000
+_MOST_TOKENS: Final = 2**31 - 1
 
 
 def complete_response(completion: Completion) -> completion_pb2.CompleteResponse:
@@ -118,8 +119,8 @@ def interruption(progress: Progress) -> interruption_pb2.Interruption:
         response_id=progress.response_id,
         usage=_usage(progress.usage, ()),
         cost=None if progress.cost is None else _cost(progress.cost),
-        model_calls=progress.model_calls,
-        attempts=progress.attempts,
+        model_call_count=progress.model_call_count,
+        attempt_count=progress.attempt_count,
         last_sequence=progress.last_sequence,
         content_characters=progress.content_characters,
     )
@@ -167,7 +168,7 @@ def _model_call_finished(event: events.ModelCallFinished) -> events_pb2.ModelCal
         provider_finish_reason=event.provider_finish_reason,
         usage=_usage(event.usage, ()),
         omitted_messages=event.omitted_messages,
-        omitted_tokens=event.omitted_tokens,
+        omitted_tokens=_tokens(event.omitted_tokens),
     )
 
 
@@ -200,9 +201,9 @@ def _token_logprob(logprob: events.TokenLogprob) -> events_pb2.TokenLogprob:
     return events_pb2.TokenLogprob(
         token=logprob.token,
         logprob=logprob.logprob,
-        token_bytes=logprob.token_bytes,
+        raw_bytes=logprob.raw_bytes,
         alternatives=[
-            events_pb2.AlternativeToken(token=other.token, logprob=other.logprob, token_bytes=other.token_bytes)
+            events_pb2.AlternativeToken(token=other.token, logprob=other.logprob, raw_bytes=other.raw_bytes)
             for other in logprob.alternatives
         ],
     )
@@ -259,9 +260,9 @@ def _step_finished(event: events.StepFinished) -> events_pb2.StepFinished:
 
 def _reasoning_finished(event: events.ReasoningFinished) -> agent_pb2.ReasoningFinished:
     return agent_pb2.ReasoningFinished(
-        end=enums.REASONING_END.to_proto[event.end],
-        steps=event.steps,
-        tool_calls=event.tool_calls,
+        reason=enums.REASONING_END.to_proto[event.reason],
+        step_count=event.step_count,
+        tool_call_count=event.tool_call_count,
         usage=_optional_usage(event.usage),
         cost=None if event.cost is None else _cost(event.cost),
         duration=_duration(event.duration_seconds),
@@ -352,15 +353,20 @@ def _usage(usage: Usage, model_calls: tuple[ModelCallUsage, ...]) -> usage_pb2.U
 def _counts(usage: Usage) -> dict[str, Any]:
     """The fields that `Usage` and `ModelCallUsage` share; None leaves one unset."""
     return {
-        "input_tokens": usage.input_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "audio_input_tokens": usage.audio_input_tokens,
-        "total_tokens": usage.total_tokens,
+        "input_tokens": _tokens(usage.input_tokens),
+        "cached_input_tokens": _tokens(usage.cached_input_tokens),
+        "cache_write_tokens": _tokens(usage.cache_write_tokens),
+        "output_tokens": _tokens(usage.output_tokens),
+        "reasoning_tokens": _tokens(usage.reasoning_tokens),
+        "audio_input_tokens": _tokens(usage.audio_input_tokens),
+        "total_tokens": _tokens(usage.total_tokens),
         "source": enums.USAGE_SOURCE.to_proto[usage.source],
     }
+
+
+def _tokens(count: int | None) -> Any:
+    """A number of tokens, as far as an int32 goes: what is over it, only a broken upstream reports."""
+    return None if count is None else min(count, _MOST_TOKENS)
 
 
 def _cost(cost: Cost) -> usage_pb2.Cost:
@@ -370,7 +376,7 @@ def _cost(cost: Cost) -> usage_pb2.Cost:
             usage_pb2.CostItem(
                 model=item.model,
                 kind=enums.TOKEN_KIND.to_proto[item.kind],
-                tokens=item.tokens,
+                tokens=_tokens(item.tokens),
                 nano_usd=item.nano_usd,
             )
             for item in cost.items
@@ -417,7 +423,7 @@ def _model(info: ModelInfo) -> models_pb2.Model:
         state=enums.MODEL_STATE.to_proto[info.state],
         capabilities=sorted(enums.MODEL_CAPABILITY.to_proto[capability] for capability in info.capabilities),
         limits=models_pb2.ModelLimits(
-            context_window_tokens=info.context_window_tokens, max_output_tokens=info.max_output_tokens
+            context_window_tokens=_tokens(info.context_window_tokens), max_output_tokens=_tokens(info.max_output_tokens)
         ),
         prices=_prices(info.prices),
         fallback_models=info.fallback_models,
@@ -429,7 +435,7 @@ def _prices(prices: Prices) -> models_pb2.ModelPrices | None:
     if prices == Prices():
         return None
     tiers = [
-        models_pb2.ModelPriceTier(above_input_tokens=tier.above_input_tokens, **_token_prices(tier))
+        models_pb2.ModelPriceTier(above_input_tokens=_tokens(tier.above_input_tokens), **_token_prices(tier))
         for tier in prices.tiers
     ]
     return models_pb2.ModelPrices(**_token_prices(prices), tiers=tiers)
@@ -453,7 +459,7 @@ def _source(source: ModelSource) -> models_pb2.ModelSource:
         updated_at=None if source.updated_at is None else _timestamp(source.updated_at),
         stale=source.stale,
         failure=enums.error_reason(source.failure),
-        models=source.models,
+        model_count=source.model_count,
     )
 
 

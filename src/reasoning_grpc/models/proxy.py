@@ -60,7 +60,7 @@ class ProxyModels:
         """See `ModelSourceReader.status`."""
         return ModelSource(
             kind=ModelSourceKind.PROXY,
-            models=len(self._models),
+            model_count=len(self._models),
             updated_at=self._updated_at,
             stale=bool(self._failure),
             failure=self._failure,

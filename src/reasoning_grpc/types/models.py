@@ -103,7 +103,7 @@ class ModelSource:
     """Where models come from, and how fresh that is."""
 
     kind: ModelSourceKind
-    models: int
+    model_count: int
     updated_at: datetime | None
     stale: bool = False
     failure: str = ""

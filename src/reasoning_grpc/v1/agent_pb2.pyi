@@ -374,17 +374,17 @@ class ReasoningFinished(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    END_FIELD_NUMBER: _builtins.int
-    STEPS_FIELD_NUMBER: _builtins.int
-    TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_COUNT_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
-    end: Global___ReasoningEnd.ValueType
+    reason: Global___ReasoningEnd.ValueType
     """Why."""
-    steps: _builtins.int
+    step_count: _builtins.int
     """Steps taken."""
-    tool_calls: _builtins.int
+    tool_call_count: _builtins.int
     """Tool calls made."""
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
@@ -401,16 +401,16 @@ class ReasoningFinished(_message.Message):
     def __init__(
         self,
         *,
-        end: Global___ReasoningEnd.ValueType = ...,
-        steps: _builtins.int = ...,
-        tool_calls: _builtins.int = ...,
+        reason: Global___ReasoningEnd.ValueType = ...,
+        step_count: _builtins.int = ...,
+        tool_call_count: _builtins.int = ...,
         usage: _usage_pb2.Usage | None = ...,
         cost: _usage_pb2.Cost | None = ...,
         duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "duration", b"duration", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "duration", b"duration", "end", b"end", "steps", b"steps", "tool_calls", b"tool_calls", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "duration", b"duration", "reason", b"reason", "step_count", b"step_count", "tool_call_count", b"tool_call_count", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,14 +26,14 @@ from reasoning_grpc.v1 import completion_pb2 as reasoning__grpc_dot_v1_dot_compl
 from reasoning_grpc.v1 import routing_pb2 as reasoning__grpc_dot_v1_dot_routing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&reasoning_grpc/v1/classification.proto\x12\x11reasoning_grpc.v1\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1freasoning_grpc/v1/routing.proto\"Z\n\x0f\x43lassifyRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".reasoning_grpc.v1.CompleteRequest\x12\x12\n\nrules_only\x18\x02 \x01(\x08\"C\n\x10\x43lassifyResponse\x12/\n\x05route\x18\x01 \x01(\x0b\x32 .reasoning_grpc.v1.RouteDecisionBk\n\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&reasoning_grpc/v1/classification.proto\x12\x11reasoning_grpc.v1\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1freasoning_grpc/v1/routing.proto\"Z\n\x0f\x43lassifyRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".reasoning_grpc.v1.CompleteRequest\x12\x12\n\nrules_only\x18\x02 \x01(\x08\"C\n\x10\x43lassifyResponse\x12/\n\x05route\x18\x01 \x01(\x0b\x32 .reasoning_grpc.v1.RouteDecisionB\x80\x01\n\x1aio.github.reasoninggrpc.v1B\x13\x43lassificationProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.classification_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1P\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\023ClassificationProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
   _globals['_CLASSIFYREQUEST']._serialized_start=130
   _globals['_CLASSIFYREQUEST']._serialized_end=220
   _globals['_CLASSIFYRESPONSE']._serialized_start=222

@@ -225,13 +225,13 @@ class StreamCompleteResponse(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         completed: Global___Completed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "event", b"event", "heartbeat", b"heartbeat", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "event", b"event", "heartbeat", b"heartbeat", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "model_call_started", "model_call_finished", "model_call_failed", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "reasoning_delta", "content_delta", "tool_call_delta", "attempt_switched", "heartbeat", "completed"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "model_call_started", "model_call_finished", "model_call_failed", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "reasoning_delta", "content_delta", "tool_call_delta", "attempt_switched", "heartbeat", "completed"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___StreamCompleteResponse: _TypeAlias = StreamCompleteResponse  # noqa: Y015
 
@@ -650,13 +650,13 @@ class TokenLogprob(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     LOGPROB_FIELD_NUMBER: _builtins.int
-    TOKEN_BYTES_FIELD_NUMBER: _builtins.int
+    RAW_BYTES_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """The token."""
     logprob: _builtins.float
     """The natural logarithm of its probability."""
-    token_bytes: _builtins.bytes
+    raw_bytes: _builtins.bytes
     """The token's bytes; empty when not reported. A character may be spread over
     several tokens.
     """
@@ -669,12 +669,12 @@ class TokenLogprob(_message.Message):
         *,
         token: _builtins.str = ...,
         logprob: _builtins.float = ...,
-        token_bytes: _builtins.bytes = ...,
+        raw_bytes: _builtins.bytes = ...,
         alternatives: _abc.Iterable[Global___AlternativeToken] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "logprob", b"logprob", "token", b"token", "token_bytes", b"token_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "logprob", b"logprob", "raw_bytes", b"raw_bytes", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -688,23 +688,23 @@ class AlternativeToken(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     LOGPROB_FIELD_NUMBER: _builtins.int
-    TOKEN_BYTES_FIELD_NUMBER: _builtins.int
+    RAW_BYTES_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """The token."""
     logprob: _builtins.float
     """The natural logarithm of its probability."""
-    token_bytes: _builtins.bytes
+    raw_bytes: _builtins.bytes
     """The token's bytes; empty when not reported."""
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
         logprob: _builtins.float = ...,
-        token_bytes: _builtins.bytes = ...,
+        raw_bytes: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["logprob", b"logprob", "token", b"token", "token_bytes", b"token_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logprob", b"logprob", "raw_bytes", b"raw_bytes", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

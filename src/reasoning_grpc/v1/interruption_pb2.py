@@ -25,14 +25,14 @@ _sym_db = _symbol_database.Default()
 from reasoning_grpc.v1 import usage_pb2 as reasoning__grpc_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$reasoning_grpc/v1/interruption.proto\x12\x11reasoning_grpc.v1\x1a\x1dreasoning_grpc/v1/usage.proto\"\xcd\x01\n\x0cInterruption\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\'\n\x05usage\x18\x02 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12%\n\x04\x63ost\x18\x03 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12\x13\n\x0bmodel_calls\x18\x04 \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x05 \x01(\x05\x12\x15\n\rlast_sequence\x18\x06 \x01(\x03\x12\x1a\n\x12\x63ontent_characters\x18\x07 \x01(\x03\x42k\n\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$reasoning_grpc/v1/interruption.proto\x12\x11reasoning_grpc.v1\x1a\x1dreasoning_grpc/v1/usage.proto\"\xd7\x01\n\x0cInterruption\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\'\n\x05usage\x18\x02 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12%\n\x04\x63ost\x18\x03 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12\x18\n\x10model_call_count\x18\x04 \x01(\x05\x12\x15\n\rattempt_count\x18\x05 \x01(\x05\x12\x15\n\rlast_sequence\x18\x06 \x01(\x05\x12\x1a\n\x12\x63ontent_characters\x18\x07 \x01(\x05\x42~\n\x1aio.github.reasoninggrpc.v1B\x11InterruptionProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.interruption_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1P\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\021InterruptionProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
   _globals['_INTERRUPTION']._serialized_start=91
-  _globals['_INTERRUPTION']._serialized_end=296
+  _globals['_INTERRUPTION']._serialized_end=306
 # @@protoc_insertion_point(module_scope)

@@ -29,15 +29,15 @@ class Interruption(_message.Message):
     RESPONSE_ID_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
-    MODEL_CALLS_FIELD_NUMBER: _builtins.int
-    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    MODEL_CALL_COUNT_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     CONTENT_CHARACTERS_FIELD_NUMBER: _builtins.int
     response_id: _builtins.str
     """Id of the answer that was cut."""
-    model_calls: _builtins.int
+    model_call_count: _builtins.int
     """Model calls begun."""
-    attempts: _builtins.int
+    attempt_count: _builtins.int
     """Attempts made, all model calls together."""
     last_sequence: _builtins.int
     """Sequence of the last event of the stream; -1 when none was sent. For a unary
@@ -61,14 +61,14 @@ class Interruption(_message.Message):
         response_id: _builtins.str = ...,
         usage: _usage_pb2.Usage | None = ...,
         cost: _usage_pb2.Cost | None = ...,
-        model_calls: _builtins.int = ...,
-        attempts: _builtins.int = ...,
+        model_call_count: _builtins.int = ...,
+        attempt_count: _builtins.int = ...,
         last_sequence: _builtins.int = ...,
         content_characters: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "content_characters", b"content_characters", "cost", b"cost", "last_sequence", b"last_sequence", "model_calls", b"model_calls", "response_id", b"response_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "content_characters", b"content_characters", "cost", b"cost", "last_sequence", b"last_sequence", "model_call_count", b"model_call_count", "response_id", b"response_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -482,14 +482,14 @@ class ModelSource(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
-    MODELS_FIELD_NUMBER: _builtins.int
+    MODEL_COUNT_FIELD_NUMBER: _builtins.int
     kind: Global___ModelSourceKind.ValueType
     """The kind of source."""
     stale: _builtins.bool
     """Whether it failed since, so that what is listed may be out of date."""
     failure: _errors_pb2.ErrorReason.ValueType
     """Why it failed last. Unspecified when it did not."""
-    models: _builtins.int
+    model_count: _builtins.int
     """How many models it lists, before filter and permissions."""
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -502,11 +502,11 @@ class ModelSource(_message.Message):
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         stale: _builtins.bool = ...,
         failure: _errors_pb2.ErrorReason.ValueType = ...,
-        models: _builtins.int = ...,
+        model_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "kind", b"kind", "models", b"models", "stale", b"stale", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "kind", b"kind", "model_count", b"model_count", "stale", b"stale", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
