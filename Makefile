@@ -9,6 +9,8 @@ ARGS ?=
 
 GRPCURL_VERSION := v1.9.4
 GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
+GHZ_VERSION := v0.121.0
+GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
@@ -71,8 +73,12 @@ proto-lint: $(READY) ## Lint the protos
 grpcurl: $(READY) $(GRPCURL) ## Call a running server with grpcurl, as a stranger would; needs Go
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_grpcurl
 
+.PHONY: command-lines
+command-lines: $(READY) $(GRPCURL) $(GHZ) ## Run the README's commands of grpcurl, buf and ghz; needs Go
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_command_lines
+
 .PHONY: check
-check: format-check lint types proto-lint check-generated test grpcurl ## Everything that CI checks
+check: format-check lint types proto-lint check-generated test grpcurl command-lines ## Everything that CI checks
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
@@ -104,4 +110,9 @@ $(READY): $(LOCKED) pyproject.toml
 $(GRPCURL):
 	@command -v go > /dev/null || { echo "grpcurl is built with Go, which is not installed" >&2; exit 1; }
 	GOBIN="$(CURDIR)/.tools/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+	@touch $@
+
+$(GHZ):
+	@command -v go > /dev/null || { echo "ghz is built with Go, which is not installed" >&2; exit 1; }
+	GOBIN="$(CURDIR)/.tools/bin" go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
 	@touch $@
