@@ -11,6 +11,8 @@ CLIENTS ?=
 
 GRPCURL_VERSION := v1.9.4
 GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
+GHZ_VERSION := v0.121.0
+GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
@@ -73,6 +75,10 @@ proto-lint: $(READY) ## Lint the protos
 grpcurl: $(READY) $(GRPCURL) ## Call a running server with grpcurl, as a stranger would; needs Go
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_grpcurl
 
+.PHONY: command-lines
+command-lines: $(READY) $(GRPCURL) $(GHZ) ## Run the README's commands of grpcurl, buf and ghz; needs Go
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_command_lines
+
 .PHONY: clients
 clients: $(READY) ## Build and test the clients whose toolchains are here; CLIENTS=--all wants them all
 	$(BIN)/python -m tools.check_clients $(CLIENTS)
@@ -82,7 +88,7 @@ conformance: $(READY) ## Hold the clients that are built to the scenarios, and p
 	$(BIN)/python -m clients.conformance $(ARGS)
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated test grpcurl clients ## Everything that CI checks
+check: format-check lint types proto-lint check-generated test grpcurl command-lines clients ## Everything that CI checks
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
@@ -115,4 +121,9 @@ $(READY): $(LOCKED) pyproject.toml
 $(GRPCURL):
 	@command -v go > /dev/null || { echo "grpcurl is built with Go, which is not installed" >&2; exit 1; }
 	GOBIN="$(CURDIR)/.tools/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+	@touch $@
+
+$(GHZ):
+	@command -v go > /dev/null || { echo "ghz is built with Go, which is not installed" >&2; exit 1; }
+	GOBIN="$(CURDIR)/.tools/bin" go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
 	@touch $@

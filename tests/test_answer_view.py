@@ -67,7 +67,9 @@ def _step_finished(outcome: Any = agent_pb2.STEP_OUTCOME_DONE) -> Event:
 
 
 def _reasoning_finished(end: Any = agent_pb2.REASONING_END_FINISHED) -> Event:
-    finished = agent_pb2.ReasoningFinished(reason=end, step_count=2, tool_call_count=1, duration=Duration(seconds=1, nanos=340_000))
+    finished = agent_pb2.ReasoningFinished(
+        reason=end, step_count=2, tool_call_count=1, duration=Duration(seconds=1, nanos=340_000)
+    )
     return Event(reasoning_finished=finished)
 
 

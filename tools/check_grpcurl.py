@@ -63,9 +63,7 @@ CASES = (
         "Complete",
         f"{SERVICE}/Complete",
         QUESTION,
-        lambda answers: (
-            bool(answers[0]["message"]["content"][0]["text"]) and answers[0]["usage"]["total_tokens"] > 0
-        ),
+        lambda answers: bool(answers[0]["message"]["content"][0]["text"]) and answers[0]["usage"]["total_tokens"] > 0,
     ),
     Case(
         "StreamComplete",
@@ -79,7 +77,8 @@ CASES = (
         {**REASONING, "agent": {"maxSteps": 2}},
         lambda answers: (
             answers[0]["route"]["mode"] == "ROUTING_MODE_REASONING"
-            and [step["number"] for step in answers[0]["steps"]] == [1, 2][: answers[0]["reasoning_finished"]["step_count"]]
+            and [step["number"] for step in answers[0]["steps"]]
+            == [1, 2][: answers[0]["reasoning_finished"]["step_count"]]
             and bool(answers[0]["message"]["content"][0]["text"])
         ),
     ),

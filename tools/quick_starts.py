@@ -5,54 +5,34 @@ checkout, as `reasoning-grpc`.
 """
 
 import argparse
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clients.conformance.clients import CLIENTS, Client
+from tools.readme import Block, blocks, section
 from tools.served import served
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "127.0.0.1:50051"
-_SECTION = re.compile(r"^## Quick start\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_BLOCK = re.compile(
-    r"(?:^`(?P<file>[^`\n]+)`:\n\n?)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
-)
 
 
 class QuickStartFailed(Exception):
     """What a README says does not work; the message says what."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block of a quick start: commands, or a file."""
-
-    text: str
-    file: str = ""
-    """Its name; empty: it is commands for sh."""
-
-
-def blocks(readme: str) -> list[Block]:
-    """The blocks of a README's quick start, in their order. Raises QuickStartFailed."""
-    section = _SECTION.search(readme)
-    if section is None:
+def quick_start(readme: str) -> list[Block]:
+    """The blocks of a README's quick start, in their order: commands for sh, and files. Raises QuickStartFailed."""
+    text = section(readme, "Quick start")
+    if text is None:
         raise QuickStartFailed("there is no section Quick start")
-    return list(_blocks(section[1]))
-
-
-def _blocks(section: str) -> Iterator[Block]:
-    for found in _BLOCK.finditer(section):
-        if found["language"] == "sh":
-            yield Block(found["text"])
-        elif found["file"]:
-            yield Block(found["text"], found["file"])
-        else:
-            raise QuickStartFailed(f"a block of {found['language']} has no file's name before it")
+    found = [block for block in blocks(text) if block.language]
+    for block in found:
+        if block.language != "sh" and not block.file:
+            raise QuickStartFailed(f"a block of {block.language} has no file's name before it")
+    return found
 
 
 def follow(client: Client) -> str:
@@ -63,8 +43,8 @@ def follow(client: Client) -> str:
         Path(directory, "reasoning-grpc").symlink_to(ROOT)
         project = Path(directory, "hello")
         project.mkdir()
-        for block in blocks(readme):
-            if block.file:
+        for block in quick_start(readme):
+            if block.language != "sh":
                 path = project / block.file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.text, "utf-8")

@@ -95,7 +95,7 @@ func cancelled(ctx context.Context, client reasoningv1.ReasoningServiceClient) (
 }
 
 func shown(event *reasoningv1.StreamCompleteResponse) {
-	switch kind := event.GetEvent().(type) {
+	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
 		fmt.Println("route:", kind.Started.GetRoute().GetRoute())
 	case *reasoningv1.StreamCompleteResponse_StepPlanned:

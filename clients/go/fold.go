@@ -50,7 +50,7 @@ type Folder struct {
 // afterwards.
 func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 	f.responseID = event.GetResponseId()
-	switch kind := event.GetEvent().(type) {
+	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
 		f.started = kind.Started
 	case *reasoningv1.StreamCompleteResponse_ReasoningFinished:

@@ -34,7 +34,7 @@ type messageParts struct {
 }
 
 func (p *messageParts) add(event *reasoningv1.StreamCompleteResponse) {
-	switch kind := event.GetEvent().(type) {
+	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_ContentDelta:
 		p.addContent(kind.ContentDelta)
 	case *reasoningv1.StreamCompleteResponse_ReasoningDelta:
@@ -127,19 +127,19 @@ func (p *openPart) part() *reasoningv1.Part {
 	text := p.text.String()
 	switch p.kind {
 	case textPart:
-		part.Content = &reasoningv1.Part_Text{Text: text}
+		part.Kind = &reasoningv1.Part_Text{Text: text}
 	case refusalPart:
-		part.Content = &reasoningv1.Part_Refusal{Refusal: text}
+		part.Kind = &reasoningv1.Part_Refusal{Refusal: text}
 	case reasoningPart:
-		part.Content = &reasoningv1.Part_Reasoning{
+		part.Kind = &reasoningv1.Part_Reasoning{
 			Reasoning: &reasoningv1.Reasoning{Form: &reasoningv1.Reasoning_Text{Text: text}},
 		}
 	case redactedPart:
-		part.Content = &reasoningv1.Part_Reasoning{
+		part.Kind = &reasoningv1.Part_Reasoning{
 			Reasoning: &reasoningv1.Reasoning{Form: &reasoningv1.Reasoning_Redacted{Redacted: p.redacted}},
 		}
 	case toolCallPart:
-		part.Content = &reasoningv1.Part_ToolCall{
+		part.Kind = &reasoningv1.Part_ToolCall{
 			ToolCall: &reasoningv1.ToolCall{Id: p.callID, Name: p.name, Arguments: text},
 		}
 	}

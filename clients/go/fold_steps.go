@@ -11,7 +11,7 @@ type stepParts struct {
 }
 
 func (p *stepParts) add(event *reasoningv1.StreamCompleteResponse) {
-	switch kind := event.GetEvent().(type) {
+	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_StepStarted:
 		p.number, p.plan, p.executions = event.GetStep(), nil, map[string]*reasoningv1.ToolExecution{}
 	case *reasoningv1.StreamCompleteResponse_StepPlanned:

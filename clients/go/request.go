@@ -6,6 +6,6 @@ import "github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 func TextRequest(text string) *reasoningv1.CompleteRequest {
 	return &reasoningv1.CompleteRequest{Messages: []*reasoningv1.Message{{
 		Role:    reasoningv1.Role_ROLE_USER,
-		Content: []*reasoningv1.Part{{Content: &reasoningv1.Part_Text{Text: text}}},
+		Content: []*reasoningv1.Part{{Kind: &reasoningv1.Part_Text{Text: text}}},
 	}}}
 }

@@ -181,7 +181,7 @@ func stream(
 		}
 		folder.Add(event)
 		events = append(events, protoJSON{event})
-		if event.GetEvent() == nil {
+		if event.GetKind() == nil {
 			unknown++
 		}
 		if scenario.CancelAfterEvents != nil && len(events) == *scenario.CancelAfterEvents {

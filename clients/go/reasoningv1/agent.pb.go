@@ -296,7 +296,7 @@ type AgentOptions struct {
 	// Most tool calls in all, at least 0.
 	MaxToolCalls *int32 `protobuf:"varint,2,opt,name=max_tool_calls,json=maxToolCalls,proto3,oneof" json:"max_tool_calls,omitempty"`
 	// Most tokens in all model calls before the synthesis, at least 1.
-	MaxTokens *int64 `protobuf:"varint,3,opt,name=max_tokens,json=maxTokens,proto3,oneof" json:"max_tokens,omitempty"`
+	MaxTokens *int32 `protobuf:"varint,3,opt,name=max_tokens,json=maxTokens,proto3,oneof" json:"max_tokens,omitempty"`
 	// Most money in all model calls before the synthesis, in nano-dollars (one
 	// billionth of a US dollar), at least 1.
 	MaxCostNanoUsd *int64 `protobuf:"varint,4,opt,name=max_cost_nano_usd,json=maxCostNanoUsd,proto3,oneof" json:"max_cost_nano_usd,omitempty"`
@@ -355,7 +355,7 @@ func (x *AgentOptions) GetMaxToolCalls() int32 {
 	return 0
 }
 
-func (x *AgentOptions) GetMaxTokens() int64 {
+func (x *AgentOptions) GetMaxTokens() int32 {
 	if x != nil && x.MaxTokens != nil {
 		return *x.MaxTokens
 	}
@@ -640,11 +640,11 @@ func (x *ToolExecution) GetDuration() *durationpb.Duration {
 type ReasoningFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
-	End ReasoningEnd `protobuf:"varint,1,opt,name=end,proto3,enum=reasoning_grpc.v1.ReasoningEnd" json:"end,omitempty"`
+	Reason ReasoningEnd `protobuf:"varint,1,opt,name=reason,proto3,enum=reasoning_grpc.v1.ReasoningEnd" json:"reason,omitempty"`
 	// Steps taken.
-	Steps int32 `protobuf:"varint,2,opt,name=steps,proto3" json:"steps,omitempty"`
+	StepCount int32 `protobuf:"varint,2,opt,name=step_count,json=stepCount,proto3" json:"step_count,omitempty"`
 	// Tool calls made.
-	ToolCalls int32 `protobuf:"varint,3,opt,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
+	ToolCallCount int32 `protobuf:"varint,3,opt,name=tool_call_count,json=toolCallCount,proto3" json:"tool_call_count,omitempty"`
 	// Tokens of all model calls so far.
 	Usage *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
 	// Money of all model calls so far. Unset when a price is not known.
@@ -685,23 +685,23 @@ func (*ReasoningFinished) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_agent_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *ReasoningFinished) GetEnd() ReasoningEnd {
+func (x *ReasoningFinished) GetReason() ReasoningEnd {
 	if x != nil {
-		return x.End
+		return x.Reason
 	}
 	return ReasoningEnd_REASONING_END_UNSPECIFIED
 }
 
-func (x *ReasoningFinished) GetSteps() int32 {
+func (x *ReasoningFinished) GetStepCount() int32 {
 	if x != nil {
-		return x.Steps
+		return x.StepCount
 	}
 	return 0
 }
 
-func (x *ReasoningFinished) GetToolCalls() int32 {
+func (x *ReasoningFinished) GetToolCallCount() int32 {
 	if x != nil {
-		return x.ToolCalls
+		return x.ToolCallCount
 	}
 	return 0
 }
@@ -736,7 +736,7 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\tmax_steps\x18\x01 \x01(\x05H\x00R\bmaxSteps\x88\x01\x01\x12)\n" +
 	"\x0emax_tool_calls\x18\x02 \x01(\x05H\x01R\fmaxToolCalls\x88\x01\x01\x12\"\n" +
 	"\n" +
-	"max_tokens\x18\x03 \x01(\x03H\x02R\tmaxTokens\x88\x01\x01\x12.\n" +
+	"max_tokens\x18\x03 \x01(\x05H\x02R\tmaxTokens\x88\x01\x01\x12.\n" +
 	"\x11max_cost_nano_usd\x18\x04 \x01(\x03H\x03R\x0emaxCostNanoUsd\x88\x01\x01\x12E\n" +
 	"\rallowed_tools\x18\x05 \x01(\v2 .reasoning_grpc.v1.ToolSelectionR\fallowedTools\x12<\n" +
 	"\fstep_timeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\vstepTimeout\x12<\n" +
@@ -764,12 +764,12 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x06result\x18\x05 \x01(\tR\x06result\x12)\n" +
 	"\x10result_truncated\x18\x06 \x01(\bR\x0fresultTruncated\x12\x14\n" +
 	"\x05error\x18\a \x01(\tR\x05error\x125\n" +
-	"\bduration\x18\b \x01(\v2\x19.google.protobuf.DurationR\bduration\"\x8f\x02\n" +
-	"\x11ReasoningFinished\x121\n" +
-	"\x03end\x18\x01 \x01(\x0e2\x1f.reasoning_grpc.v1.ReasoningEndR\x03end\x12\x14\n" +
-	"\x05steps\x18\x02 \x01(\x05R\x05steps\x12\x1d\n" +
+	"\bduration\x18\b \x01(\v2\x19.google.protobuf.DurationR\bduration\"\xa7\x02\n" +
+	"\x11ReasoningFinished\x127\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x1f.reasoning_grpc.v1.ReasoningEndR\x06reason\x12\x1d\n" +
 	"\n" +
-	"tool_calls\x18\x03 \x01(\x05R\ttoolCalls\x12.\n" +
+	"step_count\x18\x02 \x01(\x05R\tstepCount\x12&\n" +
+	"\x0ftool_call_count\x18\x03 \x01(\x05R\rtoolCallCount\x12.\n" +
 	"\x05usage\x18\x04 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12+\n" +
 	"\x04cost\x18\x05 \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x125\n" +
 	"\bduration\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bduration*v\n" +
@@ -803,8 +803,9 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x16REASONING_END_DEADLINE\x10\x06\x12\x16\n" +
 	"\x12REASONING_END_LOOP\x10\a\x12\x1d\n" +
 	"\x19REASONING_END_STEP_FAILED\x10\b\x12\x1e\n" +
-	"\x1aREASONING_END_STEP_TIMEOUT\x10\tBk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x1aREASONING_END_STEP_TIMEOUT\x10\tBw\n" +
+	"\x1aio.github.reasoninggrpc.v1B\n" +
+	"AgentProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_agent_proto_rawDescOnce sync.Once
@@ -844,7 +845,7 @@ var file_reasoning_grpc_v1_agent_proto_depIdxs = []int32{
 	10, // 6: reasoning_grpc.v1.Step.usage:type_name -> reasoning_grpc.v1.Usage
 	2,  // 7: reasoning_grpc.v1.ToolExecution.status:type_name -> reasoning_grpc.v1.ToolStatus
 	9,  // 8: reasoning_grpc.v1.ToolExecution.duration:type_name -> google.protobuf.Duration
-	3,  // 9: reasoning_grpc.v1.ReasoningFinished.end:type_name -> reasoning_grpc.v1.ReasoningEnd
+	3,  // 9: reasoning_grpc.v1.ReasoningFinished.reason:type_name -> reasoning_grpc.v1.ReasoningEnd
 	10, // 10: reasoning_grpc.v1.ReasoningFinished.usage:type_name -> reasoning_grpc.v1.Usage
 	11, // 11: reasoning_grpc.v1.ReasoningFinished.cost:type_name -> reasoning_grpc.v1.Cost
 	9,  // 12: reasoning_grpc.v1.ReasoningFinished.duration:type_name -> google.protobuf.Duration

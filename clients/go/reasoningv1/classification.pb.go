@@ -133,8 +133,8 @@ const file_reasoning_grpc_v1_classification_proto_rawDesc = "" +
 	"\n" +
 	"rules_only\x18\x02 \x01(\bR\trulesOnly\"J\n" +
 	"\x10ClassifyResponse\x126\n" +
-	"\x05route\x18\x01 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\x05routeBk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x05route\x18\x01 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\x05routeB\x80\x01\n" +
+	"\x1aio.github.reasoninggrpc.v1B\x13ClassificationProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_classification_proto_rawDescOnce sync.Once

@@ -1494,8 +1494,8 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\rContextPolicy\x12\x1e\n" +
 	"\x1aCONTEXT_POLICY_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCONTEXT_POLICY_TRUNCATE_OLDEST\x10\x01\x12\x18\n" +
-	"\x14CONTEXT_POLICY_ERROR\x10\x02Bk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x14CONTEXT_POLICY_ERROR\x10\x02B|\n" +
+	"\x1aio.github.reasoninggrpc.v1B\x0fCompletionProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_completion_proto_rawDescOnce sync.Once

@@ -308,8 +308,8 @@ const file_reasoning_grpc_v1_errors_proto_rawDesc = "" +
 	"\x17ANSWER_FLAW_WRONG_SHAPE\x10\x03\x12\x19\n" +
 	"\x15ANSWER_FLAW_TRUNCATED\x10\x04\x12\x17\n" +
 	"\x13ANSWER_FLAW_REFUSED\x10\x05\x12\x18\n" +
-	"\x14ANSWER_FLAW_FILTERED\x10\x06Bk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x14ANSWER_FLAW_FILTERED\x10\x06Bx\n" +
+	"\x1aio.github.reasoninggrpc.v1B\vErrorsProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_errors_proto_rawDescOnce sync.Once

@@ -140,7 +140,7 @@ type StreamCompleteResponse struct {
 	// Id of this answer, made by the server; the same in every event.
 	ResponseId string `protobuf:"bytes,1,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
 	// Position of this event in the stream: 0, 1, 2, ... without a gap.
-	Sequence int64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence int32 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Time from the arrival of the request to this event.
 	Elapsed *durationpb.Duration `protobuf:"bytes,3,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
 	// Step of the agent during which it happened: 1, 2, ...; 0 outside of steps.
@@ -150,7 +150,7 @@ type StreamCompleteResponse struct {
 	Call int32 `protobuf:"varint,5,opt,name=call,proto3" json:"call,omitempty"`
 	// What happened.
 	//
-	// Types that are valid to be assigned to Event:
+	// Types that are valid to be assigned to Kind:
 	//
 	//	*StreamCompleteResponse_Started
 	//	*StreamCompleteResponse_ModelCallStarted
@@ -168,7 +168,7 @@ type StreamCompleteResponse struct {
 	//	*StreamCompleteResponse_AttemptSwitched
 	//	*StreamCompleteResponse_Heartbeat
 	//	*StreamCompleteResponse_Completed
-	Event         isStreamCompleteResponse_Event `protobuf_oneof:"event"`
+	Kind          isStreamCompleteResponse_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -210,7 +210,7 @@ func (x *StreamCompleteResponse) GetResponseId() string {
 	return ""
 }
 
-func (x *StreamCompleteResponse) GetSequence() int64 {
+func (x *StreamCompleteResponse) GetSequence() int32 {
 	if x != nil {
 		return x.Sequence
 	}
@@ -238,16 +238,16 @@ func (x *StreamCompleteResponse) GetCall() int32 {
 	return 0
 }
 
-func (x *StreamCompleteResponse) GetEvent() isStreamCompleteResponse_Event {
+func (x *StreamCompleteResponse) GetKind() isStreamCompleteResponse_Kind {
 	if x != nil {
-		return x.Event
+		return x.Kind
 	}
 	return nil
 }
 
 func (x *StreamCompleteResponse) GetStarted() *Started {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_Started); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_Started); ok {
 			return x.Started
 		}
 	}
@@ -256,7 +256,7 @@ func (x *StreamCompleteResponse) GetStarted() *Started {
 
 func (x *StreamCompleteResponse) GetModelCallStarted() *ModelCallStarted {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ModelCallStarted); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ModelCallStarted); ok {
 			return x.ModelCallStarted
 		}
 	}
@@ -265,7 +265,7 @@ func (x *StreamCompleteResponse) GetModelCallStarted() *ModelCallStarted {
 
 func (x *StreamCompleteResponse) GetModelCallFinished() *ModelCallFinished {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ModelCallFinished); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ModelCallFinished); ok {
 			return x.ModelCallFinished
 		}
 	}
@@ -274,7 +274,7 @@ func (x *StreamCompleteResponse) GetModelCallFinished() *ModelCallFinished {
 
 func (x *StreamCompleteResponse) GetModelCallFailed() *ModelCallFailed {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ModelCallFailed); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ModelCallFailed); ok {
 			return x.ModelCallFailed
 		}
 	}
@@ -283,7 +283,7 @@ func (x *StreamCompleteResponse) GetModelCallFailed() *ModelCallFailed {
 
 func (x *StreamCompleteResponse) GetStepStarted() *StepStarted {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_StepStarted); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_StepStarted); ok {
 			return x.StepStarted
 		}
 	}
@@ -292,7 +292,7 @@ func (x *StreamCompleteResponse) GetStepStarted() *StepStarted {
 
 func (x *StreamCompleteResponse) GetStepPlanned() *StepPlanned {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_StepPlanned); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_StepPlanned); ok {
 			return x.StepPlanned
 		}
 	}
@@ -301,7 +301,7 @@ func (x *StreamCompleteResponse) GetStepPlanned() *StepPlanned {
 
 func (x *StreamCompleteResponse) GetToolStarted() *ToolStarted {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ToolStarted); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ToolStarted); ok {
 			return x.ToolStarted
 		}
 	}
@@ -310,7 +310,7 @@ func (x *StreamCompleteResponse) GetToolStarted() *ToolStarted {
 
 func (x *StreamCompleteResponse) GetToolFinished() *ToolFinished {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ToolFinished); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ToolFinished); ok {
 			return x.ToolFinished
 		}
 	}
@@ -319,7 +319,7 @@ func (x *StreamCompleteResponse) GetToolFinished() *ToolFinished {
 
 func (x *StreamCompleteResponse) GetStepFinished() *StepFinished {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_StepFinished); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_StepFinished); ok {
 			return x.StepFinished
 		}
 	}
@@ -328,7 +328,7 @@ func (x *StreamCompleteResponse) GetStepFinished() *StepFinished {
 
 func (x *StreamCompleteResponse) GetReasoningFinished() *ReasoningFinished {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ReasoningFinished); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ReasoningFinished); ok {
 			return x.ReasoningFinished
 		}
 	}
@@ -337,7 +337,7 @@ func (x *StreamCompleteResponse) GetReasoningFinished() *ReasoningFinished {
 
 func (x *StreamCompleteResponse) GetReasoningDelta() *ReasoningDelta {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ReasoningDelta); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ReasoningDelta); ok {
 			return x.ReasoningDelta
 		}
 	}
@@ -346,7 +346,7 @@ func (x *StreamCompleteResponse) GetReasoningDelta() *ReasoningDelta {
 
 func (x *StreamCompleteResponse) GetContentDelta() *ContentDelta {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ContentDelta); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ContentDelta); ok {
 			return x.ContentDelta
 		}
 	}
@@ -355,7 +355,7 @@ func (x *StreamCompleteResponse) GetContentDelta() *ContentDelta {
 
 func (x *StreamCompleteResponse) GetToolCallDelta() *ToolCallDelta {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_ToolCallDelta); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ToolCallDelta); ok {
 			return x.ToolCallDelta
 		}
 	}
@@ -364,7 +364,7 @@ func (x *StreamCompleteResponse) GetToolCallDelta() *ToolCallDelta {
 
 func (x *StreamCompleteResponse) GetAttemptSwitched() *AttemptSwitched {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_AttemptSwitched); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_AttemptSwitched); ok {
 			return x.AttemptSwitched
 		}
 	}
@@ -373,7 +373,7 @@ func (x *StreamCompleteResponse) GetAttemptSwitched() *AttemptSwitched {
 
 func (x *StreamCompleteResponse) GetHeartbeat() *Heartbeat {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_Heartbeat); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_Heartbeat); ok {
 			return x.Heartbeat
 		}
 	}
@@ -382,15 +382,15 @@ func (x *StreamCompleteResponse) GetHeartbeat() *Heartbeat {
 
 func (x *StreamCompleteResponse) GetCompleted() *Completed {
 	if x != nil {
-		if x, ok := x.Event.(*StreamCompleteResponse_Completed); ok {
+		if x, ok := x.Kind.(*StreamCompleteResponse_Completed); ok {
 			return x.Completed
 		}
 	}
 	return nil
 }
 
-type isStreamCompleteResponse_Event interface {
-	isStreamCompleteResponse_Event()
+type isStreamCompleteResponse_Kind interface {
+	isStreamCompleteResponse_Kind()
 }
 
 type StreamCompleteResponse_Started struct {
@@ -475,37 +475,37 @@ type StreamCompleteResponse_Completed struct {
 	Completed *Completed `protobuf:"bytes,25,opt,name=completed,proto3,oneof"`
 }
 
-func (*StreamCompleteResponse_Started) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_Started) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ModelCallStarted) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ModelCallStarted) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ModelCallFinished) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ModelCallFinished) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ModelCallFailed) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ModelCallFailed) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_StepStarted) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_StepStarted) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_StepPlanned) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_StepPlanned) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ToolStarted) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ToolStarted) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ToolFinished) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ToolFinished) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_StepFinished) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_StepFinished) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ReasoningFinished) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ReasoningFinished) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ReasoningDelta) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ReasoningDelta) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ContentDelta) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ContentDelta) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ToolCallDelta) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_ToolCallDelta) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_AttemptSwitched) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_AttemptSwitched) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_Heartbeat) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_Heartbeat) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_Completed) isStreamCompleteResponse_Event() {}
+func (*StreamCompleteResponse_Completed) isStreamCompleteResponse_Kind() {}
 
 // The route is decided.
 type Started struct {
@@ -664,7 +664,7 @@ type ModelCallFinished struct {
 	// Messages that context management left out of this call.
 	OmittedMessages int32 `protobuf:"varint,7,opt,name=omitted_messages,json=omittedMessages,proto3" json:"omitted_messages,omitempty"`
 	// Estimated tokens of those messages.
-	OmittedTokens int64 `protobuf:"varint,8,opt,name=omitted_tokens,json=omittedTokens,proto3" json:"omitted_tokens,omitempty"`
+	OmittedTokens int32 `protobuf:"varint,8,opt,name=omitted_tokens,json=omittedTokens,proto3" json:"omitted_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -748,7 +748,7 @@ func (x *ModelCallFinished) GetOmittedMessages() int32 {
 	return 0
 }
 
-func (x *ModelCallFinished) GetOmittedTokens() int64 {
+func (x *ModelCallFinished) GetOmittedTokens() int32 {
 	if x != nil {
 		return x.OmittedTokens
 	}
@@ -1366,7 +1366,7 @@ type TokenLogprob struct {
 	Logprob float64 `protobuf:"fixed64,2,opt,name=logprob,proto3" json:"logprob,omitempty"`
 	// The token's bytes; empty when not reported. A character may be spread over
 	// several tokens.
-	TokenBytes []byte `protobuf:"bytes,3,opt,name=token_bytes,json=tokenBytes,proto3" json:"token_bytes,omitempty"`
+	RawBytes []byte `protobuf:"bytes,3,opt,name=raw_bytes,json=rawBytes,proto3" json:"raw_bytes,omitempty"`
 	// The likeliest tokens in its place.
 	Alternatives  []*AlternativeToken `protobuf:"bytes,4,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1417,9 +1417,9 @@ func (x *TokenLogprob) GetLogprob() float64 {
 	return 0
 }
 
-func (x *TokenLogprob) GetTokenBytes() []byte {
+func (x *TokenLogprob) GetRawBytes() []byte {
 	if x != nil {
-		return x.TokenBytes
+		return x.RawBytes
 	}
 	return nil
 }
@@ -1439,7 +1439,7 @@ type AlternativeToken struct {
 	// The natural logarithm of its probability.
 	Logprob float64 `protobuf:"fixed64,2,opt,name=logprob,proto3" json:"logprob,omitempty"`
 	// The token's bytes; empty when not reported.
-	TokenBytes    []byte `protobuf:"bytes,3,opt,name=token_bytes,json=tokenBytes,proto3" json:"token_bytes,omitempty"`
+	RawBytes      []byte `protobuf:"bytes,3,opt,name=raw_bytes,json=rawBytes,proto3" json:"raw_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1488,9 +1488,9 @@ func (x *AlternativeToken) GetLogprob() float64 {
 	return 0
 }
 
-func (x *AlternativeToken) GetTokenBytes() []byte {
+func (x *AlternativeToken) GetRawBytes() []byte {
 	if x != nil {
-		return x.TokenBytes
+		return x.RawBytes
 	}
 	return nil
 }
@@ -1815,12 +1815,12 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\v2\".reasoning_grpc.v1.CompleteRequestR\arequest\x12G\n" +
 	"\x0estream_options\x18\x02 \x01(\v2 .reasoning_grpc.v1.StreamOptionsR\rstreamOptions\"Y\n" +
 	"\rStreamOptions\x12H\n" +
-	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xd7\n" +
+	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xd6\n" +
 	"\n" +
 	"\x16StreamCompleteResponse\x12\x1f\n" +
 	"\vresponse_id\x18\x01 \x01(\tR\n" +
 	"responseId\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x03R\bsequence\x123\n" +
+	"\bsequence\x18\x02 \x01(\x05R\bsequence\x123\n" +
 	"\aelapsed\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12\x12\n" +
 	"\x04step\x18\x04 \x01(\x05R\x04step\x12\x12\n" +
 	"\x04call\x18\x05 \x01(\x05R\x04call\x126\n" +
@@ -1840,8 +1840,8 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\x0ftool_call_delta\x18\x16 \x01(\v2 .reasoning_grpc.v1.ToolCallDeltaH\x00R\rtoolCallDelta\x12O\n" +
 	"\x10attempt_switched\x18\x17 \x01(\v2\".reasoning_grpc.v1.AttemptSwitchedH\x00R\x0fattemptSwitched\x12<\n" +
 	"\theartbeat\x18\x18 \x01(\v2\x1c.reasoning_grpc.v1.HeartbeatH\x00R\theartbeat\x12<\n" +
-	"\tcompleted\x18\x19 \x01(\v2\x1c.reasoning_grpc.v1.CompletedH\x00R\tcompletedB\a\n" +
-	"\x05event\"\xc6\x01\n" +
+	"\tcompleted\x18\x19 \x01(\v2\x1c.reasoning_grpc.v1.CompletedH\x00R\tcompletedB\x06\n" +
+	"\x04kind\"\xc6\x01\n" +
 	"\aStarted\x126\n" +
 	"\x05route\x18\x01 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\x05route\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x19\n" +
@@ -1859,7 +1859,7 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\x16provider_finish_reason\x18\x05 \x01(\tR\x14providerFinishReason\x12.\n" +
 	"\x05usage\x18\x06 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12)\n" +
 	"\x10omitted_messages\x18\a \x01(\x05R\x0fomittedMessages\x12%\n" +
-	"\x0eomitted_tokens\x18\b \x01(\x03R\romittedTokens\"\xdb\x01\n" +
+	"\x0eomitted_tokens\x18\b \x01(\x05R\romittedTokens\"\xdb\x01\n" +
 	"\x0fModelCallFailed\x12=\n" +
 	"\apurpose\x18\x01 \x01(\x0e2#.reasoning_grpc.v1.ModelCallPurposeR\apurpose\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x18\n" +
@@ -1900,18 +1900,16 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12;\n" +
 	"\blogprobs\x18\x02 \x03(\v2\x1f.reasoning_grpc.v1.TokenLogprobR\blogprobs\x12\x18\n" +
 	"\arefusal\x18\x03 \x01(\bR\arefusal\x12\x1c\n" +
-	"\tsignature\x18\x04 \x01(\tR\tsignature\"\xa8\x01\n" +
+	"\tsignature\x18\x04 \x01(\tR\tsignature\"\xa4\x01\n" +
 	"\fTokenLogprob\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x18\n" +
-	"\alogprob\x18\x02 \x01(\x01R\alogprob\x12\x1f\n" +
-	"\vtoken_bytes\x18\x03 \x01(\fR\n" +
-	"tokenBytes\x12G\n" +
-	"\falternatives\x18\x04 \x03(\v2#.reasoning_grpc.v1.AlternativeTokenR\falternatives\"c\n" +
+	"\alogprob\x18\x02 \x01(\x01R\alogprob\x12\x1b\n" +
+	"\traw_bytes\x18\x03 \x01(\fR\brawBytes\x12G\n" +
+	"\falternatives\x18\x04 \x03(\v2#.reasoning_grpc.v1.AlternativeTokenR\falternatives\"_\n" +
 	"\x10AlternativeToken\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x18\n" +
-	"\alogprob\x18\x02 \x01(\x01R\alogprob\x12\x1f\n" +
-	"\vtoken_bytes\x18\x03 \x01(\fR\n" +
-	"tokenBytes\"\x8e\x01\n" +
+	"\alogprob\x18\x02 \x01(\x01R\alogprob\x12\x1b\n" +
+	"\traw_bytes\x18\x03 \x01(\fR\brawBytes\"\x8e\x01\n" +
 	"\rToolCallDelta\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x05R\x05index\x12\x12\n" +
@@ -1935,8 +1933,8 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\x05usage\x18\x04 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12+\n" +
 	"\x04cost\x18\x05 \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x124\n" +
 	"\atimings\x18\x06 \x01(\v2\x1a.reasoning_grpc.v1.TimingsR\atimings\x126\n" +
-	"\battempts\x18\a \x03(\v2\x1a.reasoning_grpc.v1.AttemptR\battemptsBk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\battempts\x18\a \x03(\v2\x1a.reasoning_grpc.v1.AttemptR\battemptsBx\n" +
+	"\x1aio.github.reasoninggrpc.v1B\vEventsProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_events_proto_rawDescOnce sync.Once

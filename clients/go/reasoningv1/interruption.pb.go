@@ -34,14 +34,14 @@ type Interruption struct {
 	// Money spent so far. Unset when a price is not known.
 	Cost *Cost `protobuf:"bytes,3,opt,name=cost,proto3" json:"cost,omitempty"`
 	// Model calls begun.
-	ModelCalls int32 `protobuf:"varint,4,opt,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
+	ModelCallCount int32 `protobuf:"varint,4,opt,name=model_call_count,json=modelCallCount,proto3" json:"model_call_count,omitempty"`
 	// Attempts made, all model calls together.
-	Attempts int32 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	AttemptCount int32 `protobuf:"varint,5,opt,name=attempt_count,json=attemptCount,proto3" json:"attempt_count,omitempty"`
 	// Sequence of the last event of the stream; -1 when none was sent. For a unary
 	// call, of the stream that it folds.
-	LastSequence int64 `protobuf:"varint,6,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
+	LastSequence int32 `protobuf:"varint,6,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
 	// Characters of the answer sent, reasoning not counted.
-	ContentCharacters int64 `protobuf:"varint,7,opt,name=content_characters,json=contentCharacters,proto3" json:"content_characters,omitempty"`
+	ContentCharacters int32 `protobuf:"varint,7,opt,name=content_characters,json=contentCharacters,proto3" json:"content_characters,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -97,28 +97,28 @@ func (x *Interruption) GetCost() *Cost {
 	return nil
 }
 
-func (x *Interruption) GetModelCalls() int32 {
+func (x *Interruption) GetModelCallCount() int32 {
 	if x != nil {
-		return x.ModelCalls
+		return x.ModelCallCount
 	}
 	return 0
 }
 
-func (x *Interruption) GetAttempts() int32 {
+func (x *Interruption) GetAttemptCount() int32 {
 	if x != nil {
-		return x.Attempts
+		return x.AttemptCount
 	}
 	return 0
 }
 
-func (x *Interruption) GetLastSequence() int64 {
+func (x *Interruption) GetLastSequence() int32 {
 	if x != nil {
 		return x.LastSequence
 	}
 	return 0
 }
 
-func (x *Interruption) GetContentCharacters() int64 {
+func (x *Interruption) GetContentCharacters() int32 {
 	if x != nil {
 		return x.ContentCharacters
 	}
@@ -129,18 +129,17 @@ var File_reasoning_grpc_v1_interruption_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_interruption_proto_rawDesc = "" +
 	"\n" +
-	"$reasoning_grpc/v1/interruption.proto\x12\x11reasoning_grpc.v1\x1a\x1dreasoning_grpc/v1/usage.proto\"\x9d\x02\n" +
+	"$reasoning_grpc/v1/interruption.proto\x12\x11reasoning_grpc.v1\x1a\x1dreasoning_grpc/v1/usage.proto\"\xaf\x02\n" +
 	"\fInterruption\x12\x1f\n" +
 	"\vresponse_id\x18\x01 \x01(\tR\n" +
 	"responseId\x12.\n" +
 	"\x05usage\x18\x02 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12+\n" +
-	"\x04cost\x18\x03 \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x12\x1f\n" +
-	"\vmodel_calls\x18\x04 \x01(\x05R\n" +
-	"modelCalls\x12\x1a\n" +
-	"\battempts\x18\x05 \x01(\x05R\battempts\x12#\n" +
-	"\rlast_sequence\x18\x06 \x01(\x03R\flastSequence\x12-\n" +
-	"\x12content_characters\x18\a \x01(\x03R\x11contentCharactersBk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x04cost\x18\x03 \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x12(\n" +
+	"\x10model_call_count\x18\x04 \x01(\x05R\x0emodelCallCount\x12#\n" +
+	"\rattempt_count\x18\x05 \x01(\x05R\fattemptCount\x12#\n" +
+	"\rlast_sequence\x18\x06 \x01(\x05R\flastSequence\x12-\n" +
+	"\x12content_characters\x18\a \x01(\x05R\x11contentCharactersB~\n" +
+	"\x1aio.github.reasoninggrpc.v1B\x11InterruptionProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_interruption_proto_rawDescOnce sync.Once

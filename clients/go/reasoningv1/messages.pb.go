@@ -155,7 +155,7 @@ type Part struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the part is. Required.
 	//
-	// Types that are valid to be assigned to Content:
+	// Types that are valid to be assigned to Kind:
 	//
 	//	*Part_Text
 	//	*Part_Media
@@ -163,7 +163,7 @@ type Part struct {
 	//	*Part_ToolCall
 	//	*Part_ToolResult
 	//	*Part_Refusal
-	Content isPart_Content `protobuf_oneof:"content"`
+	Kind isPart_Kind `protobuf_oneof:"kind"`
 	// The provider's opaque signature of this part. Send it back unchanged with the
 	// part: some providers refuse a reasoning part or tool call without it.
 	Signature string `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`
@@ -204,16 +204,16 @@ func (*Part) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_messages_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *Part) GetContent() isPart_Content {
+func (x *Part) GetKind() isPart_Kind {
 	if x != nil {
-		return x.Content
+		return x.Kind
 	}
 	return nil
 }
 
 func (x *Part) GetText() string {
 	if x != nil {
-		if x, ok := x.Content.(*Part_Text); ok {
+		if x, ok := x.Kind.(*Part_Text); ok {
 			return x.Text
 		}
 	}
@@ -222,7 +222,7 @@ func (x *Part) GetText() string {
 
 func (x *Part) GetMedia() *Media {
 	if x != nil {
-		if x, ok := x.Content.(*Part_Media); ok {
+		if x, ok := x.Kind.(*Part_Media); ok {
 			return x.Media
 		}
 	}
@@ -231,7 +231,7 @@ func (x *Part) GetMedia() *Media {
 
 func (x *Part) GetReasoning() *Reasoning {
 	if x != nil {
-		if x, ok := x.Content.(*Part_Reasoning); ok {
+		if x, ok := x.Kind.(*Part_Reasoning); ok {
 			return x.Reasoning
 		}
 	}
@@ -240,7 +240,7 @@ func (x *Part) GetReasoning() *Reasoning {
 
 func (x *Part) GetToolCall() *ToolCall {
 	if x != nil {
-		if x, ok := x.Content.(*Part_ToolCall); ok {
+		if x, ok := x.Kind.(*Part_ToolCall); ok {
 			return x.ToolCall
 		}
 	}
@@ -249,7 +249,7 @@ func (x *Part) GetToolCall() *ToolCall {
 
 func (x *Part) GetToolResult() *ToolResult {
 	if x != nil {
-		if x, ok := x.Content.(*Part_ToolResult); ok {
+		if x, ok := x.Kind.(*Part_ToolResult); ok {
 			return x.ToolResult
 		}
 	}
@@ -258,7 +258,7 @@ func (x *Part) GetToolResult() *ToolResult {
 
 func (x *Part) GetRefusal() string {
 	if x != nil {
-		if x, ok := x.Content.(*Part_Refusal); ok {
+		if x, ok := x.Kind.(*Part_Refusal); ok {
 			return x.Refusal
 		}
 	}
@@ -279,8 +279,8 @@ func (x *Part) GetCache() bool {
 	return false
 }
 
-type isPart_Content interface {
-	isPart_Content()
+type isPart_Kind interface {
+	isPart_Kind()
 }
 
 type Part_Text struct {
@@ -313,17 +313,17 @@ type Part_Refusal struct {
 	Refusal string `protobuf:"bytes,6,opt,name=refusal,proto3,oneof"`
 }
 
-func (*Part_Text) isPart_Content() {}
+func (*Part_Text) isPart_Kind() {}
 
-func (*Part_Media) isPart_Content() {}
+func (*Part_Media) isPart_Kind() {}
 
-func (*Part_Reasoning) isPart_Content() {}
+func (*Part_Reasoning) isPart_Kind() {}
 
-func (*Part_ToolCall) isPart_Content() {}
+func (*Part_ToolCall) isPart_Kind() {}
 
-func (*Part_ToolResult) isPart_Content() {}
+func (*Part_ToolResult) isPart_Kind() {}
 
-func (*Part_Refusal) isPart_Content() {}
+func (*Part_Refusal) isPart_Kind() {}
 
 // An image, sound or document.
 type Media struct {
@@ -656,7 +656,7 @@ const file_reasoning_grpc_v1_messages_proto_rawDesc = "" +
 	"\aMessage\x12+\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x17.reasoning_grpc.v1.RoleR\x04role\x121\n" +
 	"\acontent\x18\x02 \x03(\v2\x17.reasoning_grpc.v1.PartR\acontent\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\xe5\x02\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\xe2\x02\n" +
 	"\x04Part\x12\x14\n" +
 	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x120\n" +
 	"\x05media\x18\x02 \x01(\v2\x18.reasoning_grpc.v1.MediaH\x00R\x05media\x12<\n" +
@@ -666,8 +666,8 @@ const file_reasoning_grpc_v1_messages_proto_rawDesc = "" +
 	"toolResult\x12\x1a\n" +
 	"\arefusal\x18\x06 \x01(\tH\x00R\arefusal\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\tR\tsignature\x12\x14\n" +
-	"\x05cache\x18\b \x01(\bR\x05cacheB\t\n" +
-	"\acontent\"t\n" +
+	"\x05cache\x18\b \x01(\bR\x05cacheB\x06\n" +
+	"\x04kind\"t\n" +
 	"\x05Media\x12\x1b\n" +
 	"\tmime_type\x18\x01 \x01(\tR\bmimeType\x12\x12\n" +
 	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x12\x14\n" +
@@ -692,8 +692,8 @@ const file_reasoning_grpc_v1_messages_proto_rawDesc = "" +
 	"\vROLE_SYSTEM\x10\x01\x12\r\n" +
 	"\tROLE_USER\x10\x02\x12\x12\n" +
 	"\x0eROLE_ASSISTANT\x10\x03\x12\r\n" +
-	"\tROLE_TOOL\x10\x04Bk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\tROLE_TOOL\x10\x04Bz\n" +
+	"\x1aio.github.reasoninggrpc.v1B\rMessagesProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_messages_proto_rawDescOnce sync.Once

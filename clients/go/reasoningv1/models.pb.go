@@ -542,9 +542,9 @@ func (x *Model) GetProviderOptions() []string {
 type ModelLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Most tokens of prompt and answer together. Unset when not known.
-	ContextWindowTokens *int64 `protobuf:"varint,1,opt,name=context_window_tokens,json=contextWindowTokens,proto3,oneof" json:"context_window_tokens,omitempty"`
+	ContextWindowTokens *int32 `protobuf:"varint,1,opt,name=context_window_tokens,json=contextWindowTokens,proto3,oneof" json:"context_window_tokens,omitempty"`
 	// Most tokens of an answer. Unset when not known.
-	MaxOutputTokens *int64 `protobuf:"varint,2,opt,name=max_output_tokens,json=maxOutputTokens,proto3,oneof" json:"max_output_tokens,omitempty"`
+	MaxOutputTokens *int32 `protobuf:"varint,2,opt,name=max_output_tokens,json=maxOutputTokens,proto3,oneof" json:"max_output_tokens,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -579,14 +579,14 @@ func (*ModelLimits) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *ModelLimits) GetContextWindowTokens() int64 {
+func (x *ModelLimits) GetContextWindowTokens() int32 {
 	if x != nil && x.ContextWindowTokens != nil {
 		return *x.ContextWindowTokens
 	}
 	return 0
 }
 
-func (x *ModelLimits) GetMaxOutputTokens() int64 {
+func (x *ModelLimits) GetMaxOutputTokens() int32 {
 	if x != nil && x.MaxOutputTokens != nil {
 		return *x.MaxOutputTokens
 	}
@@ -699,7 +699,7 @@ func (x *ModelPrices) GetTiers() []*ModelPriceTier {
 type ModelPriceTier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tier is for prompts of more than so many tokens, cached ones included.
-	AboveInputTokens int64 `protobuf:"varint,1,opt,name=above_input_tokens,json=aboveInputTokens,proto3" json:"above_input_tokens,omitempty"`
+	AboveInputTokens int32 `protobuf:"varint,1,opt,name=above_input_tokens,json=aboveInputTokens,proto3" json:"above_input_tokens,omitempty"`
 	// Prompt. Unset when not known.
 	InputNanoUsdPerMillion *int64 `protobuf:"varint,2,opt,name=input_nano_usd_per_million,json=inputNanoUsdPerMillion,proto3,oneof" json:"input_nano_usd_per_million,omitempty"`
 	// Prompt read from the provider's cache. Unset means the price of `input`.
@@ -746,7 +746,7 @@ func (*ModelPriceTier) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *ModelPriceTier) GetAboveInputTokens() int64 {
+func (x *ModelPriceTier) GetAboveInputTokens() int32 {
 	if x != nil {
 		return x.AboveInputTokens
 	}
@@ -807,7 +807,7 @@ type ModelSource struct {
 	// Why it failed last. Unspecified when it did not.
 	Failure ErrorReason `protobuf:"varint,4,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`
 	// How many models it lists, before filter and permissions.
-	Models        int32 `protobuf:"varint,5,opt,name=models,proto3" json:"models,omitempty"`
+	ModelCount    int32 `protobuf:"varint,5,opt,name=model_count,json=modelCount,proto3" json:"model_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -870,9 +870,9 @@ func (x *ModelSource) GetFailure() ErrorReason {
 	return ErrorReason_ERROR_REASON_UNSPECIFIED
 }
 
-func (x *ModelSource) GetModels() int32 {
+func (x *ModelSource) GetModelCount() int32 {
 	if x != nil {
-		return x.Models
+		return x.ModelCount
 	}
 	return 0
 }
@@ -910,8 +910,8 @@ const file_reasoning_grpc_v1_models_proto_rawDesc = "" +
 	" \x03(\tR\x0efallbackModels\x12)\n" +
 	"\x10provider_options\x18\v \x03(\tR\x0fproviderOptions\"\xa7\x01\n" +
 	"\vModelLimits\x127\n" +
-	"\x15context_window_tokens\x18\x01 \x01(\x03H\x00R\x13contextWindowTokens\x88\x01\x01\x12/\n" +
-	"\x11max_output_tokens\x18\x02 \x01(\x03H\x01R\x0fmaxOutputTokens\x88\x01\x01B\x18\n" +
+	"\x15context_window_tokens\x18\x01 \x01(\x05H\x00R\x13contextWindowTokens\x88\x01\x01\x12/\n" +
+	"\x11max_output_tokens\x18\x02 \x01(\x05H\x01R\x0fmaxOutputTokens\x88\x01\x01B\x18\n" +
 	"\x16_context_window_tokensB\x14\n" +
 	"\x12_max_output_tokens\"\xcb\x05\n" +
 	"\vModelPrices\x12?\n" +
@@ -929,7 +929,7 @@ const file_reasoning_grpc_v1_models_proto_rawDesc = "" +
 	"\x1f_reasoning_nano_usd_per_millionB#\n" +
 	"!_audio_input_nano_usd_per_million\"\xc3\x05\n" +
 	"\x0eModelPriceTier\x12,\n" +
-	"\x12above_input_tokens\x18\x01 \x01(\x03R\x10aboveInputTokens\x12?\n" +
+	"\x12above_input_tokens\x18\x01 \x01(\x05R\x10aboveInputTokens\x12?\n" +
 	"\x1ainput_nano_usd_per_million\x18\x02 \x01(\x03H\x00R\x16inputNanoUsdPerMillion\x88\x01\x01\x12L\n" +
 	"!cached_input_nano_usd_per_million\x18\x03 \x01(\x03H\x01R\x1ccachedInputNanoUsdPerMillion\x88\x01\x01\x12J\n" +
 	" cache_write_nano_usd_per_million\x18\x04 \x01(\x03H\x02R\x1bcacheWriteNanoUsdPerMillion\x88\x01\x01\x12A\n" +
@@ -941,14 +941,15 @@ const file_reasoning_grpc_v1_models_proto_rawDesc = "" +
 	"!_cache_write_nano_usd_per_millionB\x1e\n" +
 	"\x1c_output_nano_usd_per_millionB!\n" +
 	"\x1f_reasoning_nano_usd_per_millionB#\n" +
-	"!_audio_input_nano_usd_per_million\"\xe8\x01\n" +
+	"!_audio_input_nano_usd_per_million\"\xf1\x01\n" +
 	"\vModelSource\x126\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\".reasoning_grpc.v1.ModelSourceKindR\x04kind\x129\n" +
 	"\n" +
 	"updated_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x14\n" +
 	"\x05stale\x18\x03 \x01(\bR\x05stale\x128\n" +
-	"\afailure\x18\x04 \x01(\x0e2\x1e.reasoning_grpc.v1.ErrorReasonR\afailure\x12\x16\n" +
-	"\x06models\x18\x05 \x01(\x05R\x06models*\x96\x01\n" +
+	"\afailure\x18\x04 \x01(\x0e2\x1e.reasoning_grpc.v1.ErrorReasonR\afailure\x12\x1f\n" +
+	"\vmodel_count\x18\x05 \x01(\x05R\n" +
+	"modelCount*\x96\x01\n" +
 	"\x0fModelSourceKind\x12!\n" +
 	"\x1dMODEL_SOURCE_KIND_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fMODEL_SOURCE_KIND_CONFIGURATION\x10\x01\x12\x1b\n" +
@@ -968,8 +969,8 @@ const file_reasoning_grpc_v1_models_proto_rawDesc = "" +
 	"\x1cMODEL_CAPABILITY_AUDIO_INPUT\x10\x05\x12#\n" +
 	"\x1fMODEL_CAPABILITY_DOCUMENT_INPUT\x10\x06\x12\x1e\n" +
 	"\x1aMODEL_CAPABILITY_REASONING\x10\a\x12\x1d\n" +
-	"\x19MODEL_CAPABILITY_LOGPROBS\x10\bBk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x19MODEL_CAPABILITY_LOGPROBS\x10\bBx\n" +
+	"\x1aio.github.reasoninggrpc.v1B\vModelsProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_models_proto_rawDescOnce sync.Once

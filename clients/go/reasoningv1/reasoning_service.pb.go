@@ -30,8 +30,8 @@ const file_reasoning_grpc_v1_reasoning_service_proto_rawDesc = "" +
 	"\x0eStreamComplete\x12(.reasoning_grpc.v1.StreamCompleteRequest\x1a).reasoning_grpc.v1.StreamCompleteResponse0\x01\x12S\n" +
 	"\bClassify\x12\".reasoning_grpc.v1.ClassifyRequest\x1a#.reasoning_grpc.v1.ClassifyResponse\x12Y\n" +
 	"\n" +
-	"ListModels\x12$.reasoning_grpc.v1.ListModelsRequest\x1a%.reasoning_grpc.v1.ListModelsResponseBk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"ListModels\x12$.reasoning_grpc.v1.ListModelsRequest\x1a%.reasoning_grpc.v1.ListModelsResponseB\x82\x01\n" +
+	"\x1aio.github.reasoninggrpc.v1B\x15ReasoningServiceProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var file_reasoning_grpc_v1_reasoning_service_proto_goTypes = []any{
 	(*CompleteRequest)(nil),        // 0: reasoning_grpc.v1.CompleteRequest

@@ -651,8 +651,8 @@ const file_reasoning_grpc_v1_routing_proto_rawDesc = "" +
 	"\x17ROUTE_SOURCE_CLASSIFIER\x10\x04\x12$\n" +
 	" ROUTE_SOURCE_CLASSIFIER_FALLBACK\x10\x05\x12\x16\n" +
 	"\x12ROUTE_SOURCE_CACHE\x10\x06\x12\x18\n" +
-	"\x14ROUTE_SOURCE_DEFAULT\x10\aBk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x14ROUTE_SOURCE_DEFAULT\x10\aBy\n" +
+	"\x1aio.github.reasoninggrpc.v1B\fRoutingProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_routing_proto_rawDescOnce sync.Once

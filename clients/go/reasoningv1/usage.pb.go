@@ -279,26 +279,26 @@ func (FinishReason) EnumDescriptor() ([]byte, []int) {
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tokens of the prompt, those below included.
-	InputTokens int64 `protobuf:"varint,1,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
+	InputTokens int32 `protobuf:"varint,1,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
 	// Of the input tokens, those read from the provider's cache. Unset when not
 	// reported.
-	CachedInputTokens *int64 `protobuf:"varint,2,opt,name=cached_input_tokens,json=cachedInputTokens,proto3,oneof" json:"cached_input_tokens,omitempty"`
+	CachedInputTokens *int32 `protobuf:"varint,2,opt,name=cached_input_tokens,json=cachedInputTokens,proto3,oneof" json:"cached_input_tokens,omitempty"`
 	// Of the input tokens, those written to the provider's cache. Unset when not
 	// reported.
-	CacheWriteTokens *int64 `protobuf:"varint,3,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
+	CacheWriteTokens *int32 `protobuf:"varint,3,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
 	// Tokens of the answer, those below included.
-	OutputTokens int64 `protobuf:"varint,4,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
+	OutputTokens int32 `protobuf:"varint,4,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
 	// Of the output tokens, those of the model's own reasoning. Unset when not
 	// reported.
-	ReasoningTokens *int64 `protobuf:"varint,5,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
+	ReasoningTokens *int32 `protobuf:"varint,5,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
 	// Input and output tokens together.
-	TotalTokens int64 `protobuf:"varint,6,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
+	TotalTokens int32 `protobuf:"varint,6,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
 	// Who counted. ESTIMATED when any number in it is an estimate.
 	Source UsageSource `protobuf:"varint,7,opt,name=source,proto3,enum=reasoning_grpc.v1.UsageSource" json:"source,omitempty"`
 	// The same for each model call, in order.
 	ModelCalls []*ModelCallUsage `protobuf:"bytes,8,rep,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
 	// Of the input tokens, those of sound. Unset when not reported.
-	AudioInputTokens *int64 `protobuf:"varint,9,opt,name=audio_input_tokens,json=audioInputTokens,proto3,oneof" json:"audio_input_tokens,omitempty"`
+	AudioInputTokens *int32 `protobuf:"varint,9,opt,name=audio_input_tokens,json=audioInputTokens,proto3,oneof" json:"audio_input_tokens,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -333,42 +333,42 @@ func (*Usage) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_usage_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *Usage) GetInputTokens() int64 {
+func (x *Usage) GetInputTokens() int32 {
 	if x != nil {
 		return x.InputTokens
 	}
 	return 0
 }
 
-func (x *Usage) GetCachedInputTokens() int64 {
+func (x *Usage) GetCachedInputTokens() int32 {
 	if x != nil && x.CachedInputTokens != nil {
 		return *x.CachedInputTokens
 	}
 	return 0
 }
 
-func (x *Usage) GetCacheWriteTokens() int64 {
+func (x *Usage) GetCacheWriteTokens() int32 {
 	if x != nil && x.CacheWriteTokens != nil {
 		return *x.CacheWriteTokens
 	}
 	return 0
 }
 
-func (x *Usage) GetOutputTokens() int64 {
+func (x *Usage) GetOutputTokens() int32 {
 	if x != nil {
 		return x.OutputTokens
 	}
 	return 0
 }
 
-func (x *Usage) GetReasoningTokens() int64 {
+func (x *Usage) GetReasoningTokens() int32 {
 	if x != nil && x.ReasoningTokens != nil {
 		return *x.ReasoningTokens
 	}
 	return 0
 }
 
-func (x *Usage) GetTotalTokens() int64 {
+func (x *Usage) GetTotalTokens() int32 {
 	if x != nil {
 		return x.TotalTokens
 	}
@@ -389,7 +389,7 @@ func (x *Usage) GetModelCalls() []*ModelCallUsage {
 	return nil
 }
 
-func (x *Usage) GetAudioInputTokens() int64 {
+func (x *Usage) GetAudioInputTokens() int32 {
 	if x != nil && x.AudioInputTokens != nil {
 		return *x.AudioInputTokens
 	}
@@ -406,24 +406,24 @@ type ModelCallUsage struct {
 	// Name of the model that answered it, or was last tried.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
 	// Tokens of the prompt.
-	InputTokens int64 `protobuf:"varint,4,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
+	InputTokens int32 `protobuf:"varint,4,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
 	// Of the input tokens, those read from the provider's cache. Unset when not
 	// reported.
-	CachedInputTokens *int64 `protobuf:"varint,5,opt,name=cached_input_tokens,json=cachedInputTokens,proto3,oneof" json:"cached_input_tokens,omitempty"`
+	CachedInputTokens *int32 `protobuf:"varint,5,opt,name=cached_input_tokens,json=cachedInputTokens,proto3,oneof" json:"cached_input_tokens,omitempty"`
 	// Of the input tokens, those written to the provider's cache. Unset when not
 	// reported.
-	CacheWriteTokens *int64 `protobuf:"varint,6,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
+	CacheWriteTokens *int32 `protobuf:"varint,6,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
 	// Tokens of the answer.
-	OutputTokens int64 `protobuf:"varint,7,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
+	OutputTokens int32 `protobuf:"varint,7,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
 	// Of the output tokens, those of the model's own reasoning. Unset when not
 	// reported.
-	ReasoningTokens *int64 `protobuf:"varint,8,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
+	ReasoningTokens *int32 `protobuf:"varint,8,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
 	// Input and output tokens together.
-	TotalTokens int64 `protobuf:"varint,9,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
+	TotalTokens int32 `protobuf:"varint,9,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
 	// Who counted.
 	Source UsageSource `protobuf:"varint,10,opt,name=source,proto3,enum=reasoning_grpc.v1.UsageSource" json:"source,omitempty"`
 	// Of the input tokens, those of sound. Unset when not reported.
-	AudioInputTokens *int64 `protobuf:"varint,11,opt,name=audio_input_tokens,json=audioInputTokens,proto3,oneof" json:"audio_input_tokens,omitempty"`
+	AudioInputTokens *int32 `protobuf:"varint,11,opt,name=audio_input_tokens,json=audioInputTokens,proto3,oneof" json:"audio_input_tokens,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -479,42 +479,42 @@ func (x *ModelCallUsage) GetModel() string {
 	return ""
 }
 
-func (x *ModelCallUsage) GetInputTokens() int64 {
+func (x *ModelCallUsage) GetInputTokens() int32 {
 	if x != nil {
 		return x.InputTokens
 	}
 	return 0
 }
 
-func (x *ModelCallUsage) GetCachedInputTokens() int64 {
+func (x *ModelCallUsage) GetCachedInputTokens() int32 {
 	if x != nil && x.CachedInputTokens != nil {
 		return *x.CachedInputTokens
 	}
 	return 0
 }
 
-func (x *ModelCallUsage) GetCacheWriteTokens() int64 {
+func (x *ModelCallUsage) GetCacheWriteTokens() int32 {
 	if x != nil && x.CacheWriteTokens != nil {
 		return *x.CacheWriteTokens
 	}
 	return 0
 }
 
-func (x *ModelCallUsage) GetOutputTokens() int64 {
+func (x *ModelCallUsage) GetOutputTokens() int32 {
 	if x != nil {
 		return x.OutputTokens
 	}
 	return 0
 }
 
-func (x *ModelCallUsage) GetReasoningTokens() int64 {
+func (x *ModelCallUsage) GetReasoningTokens() int32 {
 	if x != nil && x.ReasoningTokens != nil {
 		return *x.ReasoningTokens
 	}
 	return 0
 }
 
-func (x *ModelCallUsage) GetTotalTokens() int64 {
+func (x *ModelCallUsage) GetTotalTokens() int32 {
 	if x != nil {
 		return x.TotalTokens
 	}
@@ -528,7 +528,7 @@ func (x *ModelCallUsage) GetSource() UsageSource {
 	return UsageSource_USAGE_SOURCE_UNSPECIFIED
 }
 
-func (x *ModelCallUsage) GetAudioInputTokens() int64 {
+func (x *ModelCallUsage) GetAudioInputTokens() int32 {
 	if x != nil && x.AudioInputTokens != nil {
 		return *x.AudioInputTokens
 	}
@@ -600,7 +600,7 @@ type CostItem struct {
 	// The kind of token.
 	Kind TokenKind `protobuf:"varint,2,opt,name=kind,proto3,enum=reasoning_grpc.v1.TokenKind" json:"kind,omitempty"`
 	// How many.
-	Tokens int64 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	Tokens int32 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	// What they cost.
 	NanoUsd       int64 `protobuf:"varint,4,opt,name=nano_usd,json=nanoUsd,proto3" json:"nano_usd,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -651,7 +651,7 @@ func (x *CostItem) GetKind() TokenKind {
 	return TokenKind_TOKEN_KIND_UNSPECIFIED
 }
 
-func (x *CostItem) GetTokens() int64 {
+func (x *CostItem) GetTokens() int32 {
 	if x != nil {
 		return x.Tokens
 	}
@@ -855,16 +855,16 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\n" +
 	"\x1dreasoning_grpc/v1/usage.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\"\x94\x04\n" +
 	"\x05Usage\x12!\n" +
-	"\finput_tokens\x18\x01 \x01(\x03R\vinputTokens\x123\n" +
-	"\x13cached_input_tokens\x18\x02 \x01(\x03H\x00R\x11cachedInputTokens\x88\x01\x01\x121\n" +
-	"\x12cache_write_tokens\x18\x03 \x01(\x03H\x01R\x10cacheWriteTokens\x88\x01\x01\x12#\n" +
-	"\routput_tokens\x18\x04 \x01(\x03R\foutputTokens\x12.\n" +
-	"\x10reasoning_tokens\x18\x05 \x01(\x03H\x02R\x0freasoningTokens\x88\x01\x01\x12!\n" +
-	"\ftotal_tokens\x18\x06 \x01(\x03R\vtotalTokens\x126\n" +
+	"\finput_tokens\x18\x01 \x01(\x05R\vinputTokens\x123\n" +
+	"\x13cached_input_tokens\x18\x02 \x01(\x05H\x00R\x11cachedInputTokens\x88\x01\x01\x121\n" +
+	"\x12cache_write_tokens\x18\x03 \x01(\x05H\x01R\x10cacheWriteTokens\x88\x01\x01\x12#\n" +
+	"\routput_tokens\x18\x04 \x01(\x05R\foutputTokens\x12.\n" +
+	"\x10reasoning_tokens\x18\x05 \x01(\x05H\x02R\x0freasoningTokens\x88\x01\x01\x12!\n" +
+	"\ftotal_tokens\x18\x06 \x01(\x05R\vtotalTokens\x126\n" +
 	"\x06source\x18\a \x01(\x0e2\x1e.reasoning_grpc.v1.UsageSourceR\x06source\x12B\n" +
 	"\vmodel_calls\x18\b \x03(\v2!.reasoning_grpc.v1.ModelCallUsageR\n" +
 	"modelCalls\x121\n" +
-	"\x12audio_input_tokens\x18\t \x01(\x03H\x03R\x10audioInputTokens\x88\x01\x01B\x16\n" +
+	"\x12audio_input_tokens\x18\t \x01(\x05H\x03R\x10audioInputTokens\x88\x01\x01B\x16\n" +
 	"\x14_cached_input_tokensB\x15\n" +
 	"\x13_cache_write_tokensB\x13\n" +
 	"\x11_reasoning_tokensB\x15\n" +
@@ -873,15 +873,15 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\x04call\x18\x01 \x01(\x05R\x04call\x12=\n" +
 	"\apurpose\x18\x02 \x01(\x0e2#.reasoning_grpc.v1.ModelCallPurposeR\apurpose\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x12!\n" +
-	"\finput_tokens\x18\x04 \x01(\x03R\vinputTokens\x123\n" +
-	"\x13cached_input_tokens\x18\x05 \x01(\x03H\x00R\x11cachedInputTokens\x88\x01\x01\x121\n" +
-	"\x12cache_write_tokens\x18\x06 \x01(\x03H\x01R\x10cacheWriteTokens\x88\x01\x01\x12#\n" +
-	"\routput_tokens\x18\a \x01(\x03R\foutputTokens\x12.\n" +
-	"\x10reasoning_tokens\x18\b \x01(\x03H\x02R\x0freasoningTokens\x88\x01\x01\x12!\n" +
-	"\ftotal_tokens\x18\t \x01(\x03R\vtotalTokens\x126\n" +
+	"\finput_tokens\x18\x04 \x01(\x05R\vinputTokens\x123\n" +
+	"\x13cached_input_tokens\x18\x05 \x01(\x05H\x00R\x11cachedInputTokens\x88\x01\x01\x121\n" +
+	"\x12cache_write_tokens\x18\x06 \x01(\x05H\x01R\x10cacheWriteTokens\x88\x01\x01\x12#\n" +
+	"\routput_tokens\x18\a \x01(\x05R\foutputTokens\x12.\n" +
+	"\x10reasoning_tokens\x18\b \x01(\x05H\x02R\x0freasoningTokens\x88\x01\x01\x12!\n" +
+	"\ftotal_tokens\x18\t \x01(\x05R\vtotalTokens\x126\n" +
 	"\x06source\x18\n" +
 	" \x01(\x0e2\x1e.reasoning_grpc.v1.UsageSourceR\x06source\x121\n" +
-	"\x12audio_input_tokens\x18\v \x01(\x03H\x03R\x10audioInputTokens\x88\x01\x01B\x16\n" +
+	"\x12audio_input_tokens\x18\v \x01(\x05H\x03R\x10audioInputTokens\x88\x01\x01B\x16\n" +
 	"\x14_cached_input_tokensB\x15\n" +
 	"\x13_cache_write_tokensB\x13\n" +
 	"\x11_reasoning_tokensB\x15\n" +
@@ -892,7 +892,7 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\bCostItem\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.reasoning_grpc.v1.TokenKindR\x04kind\x12\x16\n" +
-	"\x06tokens\x18\x03 \x01(\x03R\x06tokens\x12\x19\n" +
+	"\x06tokens\x18\x03 \x01(\x05R\x06tokens\x12\x19\n" +
 	"\bnano_usd\x18\x04 \x01(\x03R\ananoUsd\"\x93\x02\n" +
 	"\aTimings\x12/\n" +
 	"\x05queue\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05queue\x123\n" +
@@ -935,8 +935,9 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1c\n" +
 	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12 \n" +
 	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x04\x12\x17\n" +
-	"\x13FINISH_REASON_OTHER\x10\x05Bk\n" +
-	"\x1aio.github.reasoninggrpc.v1P\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
+	"\x13FINISH_REASON_OTHER\x10\x05Bw\n" +
+	"\x1aio.github.reasoninggrpc.v1B\n" +
+	"UsageProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
 	file_reasoning_grpc_v1_usage_proto_rawDescOnce sync.Once

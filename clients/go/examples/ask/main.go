@@ -72,7 +72,7 @@ func ask(ctx context.Context, target, question string) error {
 
 // show prints an event; those that it does not know, it ignores.
 func show(event *reasoningv1.StreamCompleteResponse) {
-	switch kind := event.GetEvent().(type) {
+	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
 		route := kind.Started.GetRoute()
 		note("route: %s with %s (%s)", route.GetRoute(), route.GetModel(), route.GetReason())
@@ -88,7 +88,7 @@ func show(event *reasoningv1.StreamCompleteResponse) {
 	case *reasoningv1.StreamCompleteResponse_ReasoningFinished:
 		reasoned := kind.ReasoningFinished
 		note("thought for %.1f s, %d steps, %d tool calls: %s", reasoned.GetDuration().AsDuration().Seconds(),
-			reasoned.GetSteps(), reasoned.GetToolCalls(), word(reasoned.GetEnd(), "REASONING_END_"))
+			reasoned.GetStepCount(), reasoned.GetToolCallCount(), word(reasoned.GetReason(), "REASONING_END_"))
 	case *reasoningv1.StreamCompleteResponse_ContentDelta:
 		fmt.Print(kind.ContentDelta.GetText())
 	case *reasoningv1.StreamCompleteResponse_Completed:
