@@ -70,7 +70,7 @@ async def test_a_whole_answer_has_the_steps(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream)) as running:
         answer = await running.client().complete(reasoning_request())
 
-    usage = {"inputTokens": 11, "cachedInputTokens": 3, "outputTokens": 7, "reasoningTokens": 2}
+    usage: dict[str, Any] = {"inputTokens": 11, "cachedInputTokens": 3, "outputTokens": 7, "reasoningTokens": 2}
     usage |= {"totalTokens": 18, "source": "USAGE_SOURCE_PROVIDER"}
     execution = {"callId": "call_1_1", "name": "weather", "arguments": '{"city": "Paris"}'}
     execution |= {"status": "TOOL_STATUS_OK", "result": "Paris: rain for 1 days"}
