@@ -22,6 +22,7 @@ from reasoning_grpc.client import (
     ReasoningClient,
     connect,
     fold,
+    text_of,
     text_request,
 )
 from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2
@@ -229,6 +230,19 @@ async def test_half_a_stream_is_not_folded(events: list[events_pb2.StreamComplet
     """What lacks its beginning or its end is no answer."""
     with pytest.raises(IncompleteStream):
         await fold(events)
+
+
+def test_the_text_of_an_answer_is_its_text_alone() -> None:
+    """Whatever stands before it and between."""
+    parts = [
+        messages_pb2.Part(reasoning=messages_pb2.Reasoning(text="hm")),
+        messages_pb2.Part(text="One"),
+        messages_pb2.Part(refusal="no"),
+        messages_pb2.Part(tool_call=messages_pb2.ToolCall(name="x")),
+        messages_pb2.Part(text=" two"),
+    ]
+
+    assert text_of(messages_pb2.Message(content=parts)) == "One two"
 
 
 def test_a_folder_shows_the_answer_so_far() -> None:

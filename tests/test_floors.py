@@ -28,7 +28,7 @@ FLOORS: Final = (
     ("router", "passthrough", "agent"),
     ("ledger", "engine"),
     ("convert", "status", "callers", "call_tracker", "call_end", "interceptors", "server_spans", "service"),
-    ("telemetry", "metrics", "trial", "server"),
+    ("telemetry", "metrics", "trial", "reflection_pool", "server"),
     ("cli",),
 )
 """The rooms of each floor, lowest first, in the order in which they may know each other."""

@@ -178,12 +178,20 @@ async def test_reflection_tells_the_services(running_server: RunningServer) -> N
     ]
 
 
-async def test_reflection_describes_our_service(running_server: RunningServer) -> None:
-    """The file of a symbol comes with the symbol in it."""
-    response = await reflected(running_server.channel, file_containing_symbol=SERVICE)
+@pytest.mark.parametrize("symbol", [SERVICE, f"{SERVICE}.Complete"])
+async def test_reflection_describes_our_service(running_server: RunningServer, symbol: str) -> None:
+    """The file of a symbol comes with the symbol in it; of a method too, which ghz asks for."""
+    response = await reflected(running_server.channel, file_containing_symbol=symbol)
 
     files = response.file_descriptor_response.file_descriptor_proto
     assert "reasoning_grpc/v1/reasoning_service.proto" in [FileDescriptorProto.FromString(file).name for file in files]
+
+
+async def test_reflection_knows_no_stranger(running_server: RunningServer) -> None:
+    """A symbol that is none is not found, and nothing breaks."""
+    response = await reflected(running_server.channel, file_containing_symbol=f"{SERVICE}.Nowhere")
+
+    assert response.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 async def test_reflection_can_be_turned_off(upstream: FakeUpstream) -> None:

@@ -5,7 +5,7 @@ import gc
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -40,6 +40,7 @@ from reasoning_grpc.models.proxy_listing import ProxyListing
 from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.models.traced_listing import TracedListing
+from reasoning_grpc.reflection_pool import ReflectionPool
 from reasoning_grpc.resilience import ResilientModel, RetryPolicy
 from reasoning_grpc.router import (
     ROUTES_PLACE,
@@ -353,7 +354,8 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if settings.reflection:
             names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
+            pool: Any = ReflectionPool()
+            reflection.enable_server_reflection(names, server, pool=pool)
         self.address = _bound(server, self._config)
         return server
 

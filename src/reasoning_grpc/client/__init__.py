@@ -2,6 +2,7 @@
 
 async with ReasoningClient("127.0.0.1:50051") as client:
     answer = await client.complete(text_request("What is gRPC?"))
+    print(text_of(answer.message))
     async for event in client.stream(text_request("And HTTP/2?")):
         print(event.content_delta.text, end="")
 
@@ -11,7 +12,7 @@ folding.py      `Folder`, `fold`: the answer that a stream told
 client.py       `ReasoningClient`: the four calls
 """
 
-from reasoning_grpc.client.client import ReasoningClient, text_request
+from reasoning_grpc.client.client import ReasoningClient, text_of, text_request
 from reasoning_grpc.client.connection import CHANNEL_OPTIONS, SERVICE_CONFIG, connect
 from reasoning_grpc.client.failure import CallFailed, FieldViolation
 from reasoning_grpc.client.folding import Folder, IncompleteStream, fold
@@ -26,5 +27,6 @@ __all__ = [
     "ReasoningClient",
     "connect",
     "fold",
+    "text_of",
     "text_request",
 ]

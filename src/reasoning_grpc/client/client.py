@@ -139,6 +139,11 @@ class ReasoningClient:
             request.page_token = page.next_page_token
 
 
+def text_of(message: messages_pb2.Message) -> str:
+    """The text of a message: its parts of text, joined; reasoning, refusals and tool calls are none."""
+    return "".join(part.text for part in message.content)
+
+
 def text_request(text: str, *, system: str = "", model: str = "") -> completion_pb2.CompleteRequest:
     """A request of one user message, after a system message if one is given."""
     messages = [_text_message(messages_pb2.ROLE_SYSTEM, system)] if system else []
