@@ -20,7 +20,8 @@ type Details struct {
 	// Message is a sentence for people; it may change. Branch on Reason instead.
 	Message string
 	// Reason is a value of reasoningv1.ErrorReason without its prefix, such as
-	// "MODEL_NOT_FOUND". Treat one that you do not know like its Code.
+	// "MODEL_NOT_FOUND"; see [Details.Is]. Treat one that you do not know like its
+	// Code.
 	Reason string
 	// Domain is who gives the reason: "reasoning-grpc".
 	Domain string
@@ -71,6 +72,12 @@ func ErrorDetails(err error) Details {
 		}
 	}
 	return details
+}
+
+// Is says whether this is the reason. Where there is none, or one of a newer server
+// that this client does not know, it is ERROR_REASON_UNSPECIFIED.
+func (d Details) Is(reason reasoningv1.ErrorReason) bool {
+	return reasoningv1.ErrorReason_value["ERROR_REASON_"+d.Reason] == int32(reason)
 }
 
 // statusOf is the status as it was sent: without the words that errors around it

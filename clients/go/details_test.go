@@ -87,6 +87,23 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// A reason is compared with the enum; none, and one that only newer servers know, are unspecified.
+func TestIs(t *testing.T) {
+	for reason, expected := range map[string]reasoningv1.ErrorReason{
+		"MODEL_NOT_FOUND": reasoningv1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND,
+		"INTERNAL":        reasoningv1.ErrorReason_ERROR_REASON_INTERNAL,
+		"":                reasoningv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
+		"FUTURE":          reasoningv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
+	} {
+		for number := range reasoningv1.ErrorReason_name {
+			each := reasoningv1.ErrorReason(number)
+			if is := (reasoninggrpc.Details{Reason: reason}).Is(each); is != (each == expected) {
+				t.Errorf("that %q is %s: %t", reason, each, is)
+			}
+		}
+	}
+}
+
 // A detail of a kind that this client does not know does not hide the others.
 func TestUnknownDetail(t *testing.T) {
 	known, err := status.New(codes.Internal, "").WithDetails(&errdetails.ErrorInfo{Reason: "INTERNAL"})

@@ -134,6 +134,29 @@ func TestNoRetryAfterHeaders(t *testing.T) {
 	}
 }
 
+// A request that is larger than what gRPC keeps for it is sent once, unless the caller has it keep more.
+func TestNoRetryOfLargeRequests(t *testing.T) {
+	const kept = 256 << 10
+	request := reasoninggrpc.TextRequest(strings.Repeat("x", kept))
+	for expected, options := range map[int][]grpc.CallOption{
+		1: nil,
+		4: {grpc.MaxRetryRPCBufferSize(2 * kept)},
+	} {
+		service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
+			return nil, unavailable(ctx, "1")
+		}}
+
+		_, err := dial(t, serve(t, service)).Complete(t.Context(), request, options...)
+
+		if code := status.Code(err); code != codes.Unavailable {
+			t.Errorf("the code is %s", code)
+		}
+		if calls := len(service.calls()); calls != expected {
+			t.Errorf("%d attempts, not %d", calls, expected)
+		}
+	}
+}
+
 // Answers may be larger than gRPC's default of 4 MB.
 func TestLargeAnswers(t *testing.T) {
 	const size = 5 << 20

@@ -30,7 +30,7 @@ func ExampleDial() {
 		fmt.Println(reasoninggrpc.ErrorDetails(err).Reason)
 		return
 	}
-	fmt.Println(response.GetMessage().GetContent()[0].GetText())
+	fmt.Println(reasoninggrpc.Text(response.GetMessage()))
 }
 
 func ExampleDial_tls() {
@@ -71,7 +71,7 @@ func ExampleErrorDetails() {
 	err := context.DeadlineExceeded // the error of a call
 
 	switch details := reasoninggrpc.ErrorDetails(err); {
-	case details.Reason == "INVALID_FIELD":
+	case details.Is(reasoningv1.ErrorReason_ERROR_REASON_INVALID_FIELD):
 		for _, violation := range details.Violations {
 			fmt.Println(violation.Field, violation.Description)
 		}
@@ -87,11 +87,14 @@ func ExampleErrorDetails() {
 
 // These two are pieces of the README alone.
 
-func cancelled(ctx context.Context, client reasoningv1.ReasoningServiceClient) (*reasoningv1.CompleteResponse, error) {
+func cancelled(ctx context.Context, client reasoningv1.ReasoningServiceClient) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	response, err := client.Complete(ctx, reasoninggrpc.TextRequest("What is gRPC?"))
-	return response, err
+	if err != nil {
+		return "", err
+	}
+	return reasoninggrpc.Text(response.GetMessage()), nil
 }
 
 func shown(event *reasoningv1.StreamCompleteResponse) {

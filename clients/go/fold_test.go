@@ -103,7 +103,7 @@ func TestFoldAnswer(t *testing.T) {
 		`response_id: "r" step: 1 step_finished { outcome: STEP_OUTCOME_DONE usage { total_tokens: 3 } }`,
 		`response_id: "r" step: 2 step_started { max_steps: 2 }`,
 		`response_id: "r" step: 2 step_finished { outcome: STEP_OUTCOME_INVALID_PLAN }`,
-		`response_id: "r" reasoning_finished { end: REASONING_END_STEP_FAILED steps: 2 }`,
+		`response_id: "r" reasoning_finished { reason: REASONING_END_STEP_FAILED step_count: 2 }`,
 		`response_id: "r" content_delta { text: "42" }`,
 		`response_id: "r" completed {
 			finish_reason: FINISH_REASON_STOP provider_finish_reason: "stop" model: "answered" usage { total_tokens: 9 }
@@ -123,7 +123,7 @@ func TestFoldAnswer(t *testing.T) {
 			tool_executions { call_id: "a" result: "1" } tool_executions { call_id: "b" result: "2" }
 		}
 		steps { number: 2 outcome: STEP_OUTCOME_INVALID_PLAN }
-		reasoning_finished { end: REASONING_END_STEP_FAILED steps: 2 }
+		reasoning_finished { reason: REASONING_END_STEP_FAILED step_count: 2 }
 		finish_reason: FINISH_REASON_STOP provider_finish_reason: "stop" usage { total_tokens: 9 }
 		cost { total_nano_usd: 5 } timings { total { seconds: 1 } } attempts { call: 1 } effective_settings { field: "f" }
 	`, expected)
@@ -180,7 +180,7 @@ func TestFoldStub(t *testing.T) {
 
 	response, err := reasoninggrpc.Fold(stream)
 
-	if err != nil || response.GetMessage().GetContent()[0].GetText() != "a" {
+	if err != nil || reasoninggrpc.Text(response.GetMessage()) != "a" {
 		t.Errorf("got %v, %v", response, err)
 	}
 }

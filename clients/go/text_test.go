@@ -1,0 +1,49 @@
+package reasoninggrpc_test
+
+import (
+	"testing"
+
+	reasoninggrpc "github.com/reasoning-grpc/reasoning-grpc/clients/go"
+	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
+)
+
+// The text of a message is what its parts of text say, and nothing else.
+func TestText(t *testing.T) {
+	for name, test := range map[string]struct{ message, expected string }{
+		"nothing":  {},
+		"one part": {`content { text: "Hello" }`, "Hello"},
+		"parts around others": {
+			`content { reasoning { text: "Hm." } } content { text: "4" signature: "s" } content { tool_call { id: "1" name: "f" } }
+				content { tool_result { call_id: "1" content: "3" } } content { text: "2" }`,
+			"42",
+		},
+		"a refusal": {`content { refusal: "No." }`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			message := &reasoningv1.Message{}
+			read(t, test.message, message)
+
+			if text := reasoninggrpc.Text(message); text != test.expected {
+				t.Errorf("the text is %q", text)
+			}
+		})
+	}
+}
+
+// What has no message has no text.
+func TestTextOfNothing(t *testing.T) {
+	var response *reasoningv1.CompleteResponse
+
+	if text := reasoninggrpc.Text(response.GetMessage()); text != "" {
+		t.Errorf("the text is %q", text)
+	}
+}
+
+// The text of a request's message is what the request was made of.
+func TestTextRequest(t *testing.T) {
+	request := reasoninggrpc.TextRequest("hi")
+
+	if messages := request.GetMessages(); len(messages) != 1 || reasoninggrpc.Text(messages[0]) != "hi" {
+		t.Errorf("got %v", request)
+	}
+}
