@@ -6,6 +6,7 @@ import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.RequestInfo;
 import com.google.rpc.RetryInfo;
+import io.github.reasoninggrpc.v1.ErrorReason;
 import io.github.reasoninggrpc.v1.Interruption;
 import io.github.reasoninggrpc.v1.RouteDecision;
 import io.grpc.Status;
@@ -20,8 +21,8 @@ import java.util.Optional;
  *
  * @param code the status code
  * @param message an English sentence for a person; its wording may change
- * @param reason a reason of {@link io.github.reasoninggrpc.v1.ErrorReason} without its prefix, such
- *     as {@code MODEL_NOT_FOUND}: what to branch on. Empty when gRPC itself ended the call
+ * @param reason a reason of {@link ErrorReason} without its prefix, such as {@code
+ *     MODEL_NOT_FOUND}: what to branch on, by {@link #is}. Empty when gRPC itself ended the call
  * @param domain who gave the reason: {@code reasoning-grpc}, or empty
  * @param metadata every value that stands in the message
  * @param requestId the id of the request in the server's log; empty when gRPC itself ended the call
@@ -42,6 +43,8 @@ public record ErrorDetails(
     List<FieldViolation> violations,
     Optional<Interruption> interruption,
     Optional<RouteDecision> route) {
+  private static final String DOMAIN = "reasoning-grpc";
+  private static final String REASON_PREFIX = "ERROR_REASON_";
 
   /**
    * A field of the request, and what is wrong with it.
@@ -74,6 +77,17 @@ public record ErrorDetails(
         find(details, BadRequest.class).map(ErrorDetails::violations).orElse(List.of()),
         find(details, Interruption.class),
         find(details, RouteDecision.class));
+  }
+
+  /**
+   * Compares the reason with one of the enum.
+   *
+   * @param expected the reason to compare with
+   * @return whether it is that one; a reason that is newer than this client, or of another domain,
+   *     is none of them
+   */
+  public boolean is(ErrorReason expected) {
+    return domain.equals(DOMAIN) && expected.name().equals(REASON_PREFIX + reason);
   }
 
   private static List<Any> details(Throwable thrown) {

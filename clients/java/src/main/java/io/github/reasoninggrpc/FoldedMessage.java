@@ -22,7 +22,7 @@ final class FoldedMessage {
 
   /** Takes one event; those that are no piece of the answer change nothing. */
   void add(StreamCompleteResponse event) {
-    switch (event.getEventCase()) {
+    switch (event.getKindCase()) {
       case CONTENT_DELTA -> add(event.getContentDelta());
       case REASONING_DELTA -> add(event.getReasoningDelta());
       case TOOL_CALL_DELTA -> add(event.getToolCallDelta());
@@ -39,7 +39,7 @@ final class FoldedMessage {
 
   private void add(ContentDelta delta) {
     if (!delta.getText().isEmpty()) {
-      open(delta.getRefusal() ? Part.ContentCase.REFUSAL : Part.ContentCase.TEXT)
+      open(delta.getRefusal() ? Part.KindCase.REFUSAL : Part.KindCase.TEXT)
           .add(delta.getText(), delta.getSignature());
     } else if (!delta.getSignature().isEmpty()) {
       lastText().add("", delta.getSignature());
@@ -48,9 +48,9 @@ final class FoldedMessage {
 
   private void add(ReasoningDelta delta) {
     if (delta.getRedacted().isEmpty()) {
-      open(Part.ContentCase.REASONING).add(delta.getText(), delta.getSignature());
+      open(Part.KindCase.REASONING).add(delta.getText(), delta.getSignature());
     } else {
-      OpenPart part = begin(Part.ContentCase.REASONING);
+      OpenPart part = begin(Part.KindCase.REASONING);
       part.redacted = delta.getRedacted();
       part.signature = delta.getSignature();
     }
@@ -58,20 +58,20 @@ final class FoldedMessage {
 
   private void add(ToolCallDelta delta) {
     OpenPart call =
-        toolCalls.computeIfAbsent(delta.getCallId(), id -> begin(Part.ContentCase.TOOL_CALL));
+        toolCalls.computeIfAbsent(delta.getCallId(), id -> begin(Part.KindCase.TOOL_CALL));
     call.callId = delta.getCallId();
     call.name = call.name.isEmpty() ? delta.getName() : call.name;
     call.add(delta.getArguments(), delta.getSignature());
   }
 
-  private OpenPart begin(Part.ContentCase kind) {
+  private OpenPart begin(Part.KindCase kind) {
     OpenPart part = new OpenPart(kind);
     parts.add(part);
     return part;
   }
 
   /** The last part, if a piece of this kind goes on with it; else a new one. */
-  private OpenPart open(Part.ContentCase kind) {
+  private OpenPart open(Part.KindCase kind) {
     OpenPart last = parts.isEmpty() ? null : parts.get(parts.size() - 1);
     return last != null && last.kind == kind && last.isOpen() ? last : begin(kind);
   }
@@ -79,23 +79,23 @@ final class FoldedMessage {
   /** The last part of text, wherever it stands; an empty one if there is none. */
   private OpenPart lastText() {
     for (int index = parts.size() - 1; index >= 0; index--) {
-      if (parts.get(index).kind == Part.ContentCase.TEXT) {
+      if (parts.get(index).kind == Part.KindCase.TEXT) {
         return parts.get(index);
       }
     }
-    return begin(Part.ContentCase.TEXT);
+    return begin(Part.KindCase.TEXT);
   }
 
   /** A part as far as it is known. */
   private static final class OpenPart {
-    final Part.ContentCase kind;
+    final Part.KindCase kind;
     final StringBuilder text = new StringBuilder();
     ByteString redacted = ByteString.EMPTY;
     String signature = "";
     String callId = "";
     String name = "";
 
-    OpenPart(Part.ContentCase kind) {
+    OpenPart(Part.KindCase kind) {
       this.kind = kind;
     }
 

@@ -20,7 +20,7 @@ final class FoldedSteps {
 
   /** Takes one event of a step. */
   void add(StreamCompleteResponse event) {
-    switch (event.getEventCase()) {
+    switch (event.getKindCase()) {
       case STEP_STARTED -> begin(event.getStep());
       case STEP_PLANNED -> plan = event.getStepPlanned();
       case TOOL_FINISHED -> {

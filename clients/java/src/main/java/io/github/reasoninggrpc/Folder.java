@@ -43,7 +43,7 @@ public final class Folder {
    */
   public void add(StreamCompleteResponse event) {
     responseId = event.getResponseId();
-    switch (event.getEventCase()) {
+    switch (event.getKindCase()) {
       case STARTED -> started = event.getStarted();
       case COMPLETED -> completed = event.getCompleted();
       case REASONING_FINISHED -> reasoningFinished = event.getReasoningFinished();

@@ -15,6 +15,7 @@ import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
+import io.grpc.stub.StreamObserver;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -49,7 +50,7 @@ class ChannelsTest {
   /** After four attempts the error is the caller's. */
   @Test
   void givesUpAfterFourAttempts() throws Exception {
-    try (RunningServer server = RunningServer.of(failing(9, "0"))) {
+    try (RunningServer server = RunningServer.of(failing(9, "1"))) {
       assertThrows(
           StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
 
@@ -81,14 +82,14 @@ class ChannelsTest {
     }
   }
 
-  /** A time to wait is heeded whatever the code, as README.md says of grpc-java. */
+  /** What the server has begun is not sent again. */
   @Test
-  void pushbackIsHeededWithAnyCode() throws Exception {
-    Status limited = Status.newBuilder().setCode(Code.RESOURCE_EXHAUSTED_VALUE).build();
-    try (RunningServer server = RunningServer.of(failing(1, limited, "10"))) {
-      complete(Channels.connect(server.address()));
+  void sendsNothingAgainThatHasBegun() throws Exception {
+    try (RunningServer server = RunningServer.of(new BeginningService())) {
+      assertThrows(
+          StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
 
-      assertEquals(2, server.calls());
+      assertEquals(1, server.calls());
     }
   }
 
@@ -124,15 +125,11 @@ class ChannelsTest {
   }
 
   private static FailingService failing(int failures, String pushback) {
-    return failing(failures, OVERLOADED, pushback);
-  }
-
-  private static FailingService failing(int failures, Status status, String pushback) {
     Metadata trailers = new Metadata();
     if (!pushback.isEmpty()) {
       trailers.put(PUSHBACK, pushback);
     }
-    return new FailingService(failures, status, trailers);
+    return new FailingService(failures, OVERLOADED, trailers);
   }
 
   private static CompleteResponse complete(ManagedChannel channel) {
@@ -142,6 +139,16 @@ class ChannelsTest {
           .complete(CompleteRequest.getDefaultInstance());
     } finally {
       channel.shutdownNow();
+    }
+  }
+
+  /** A service that begins every answer, and then fails. */
+  private static final class BeginningService
+      extends ReasoningServiceGrpc.ReasoningServiceImplBase {
+    @Override
+    public void complete(CompleteRequest request, StreamObserver<CompleteResponse> response) {
+      response.onNext(CompleteResponse.getDefaultInstance());
+      response.onError(io.grpc.Status.UNAVAILABLE.asException());
     }
   }
 }

@@ -14,6 +14,7 @@ import com.google.rpc.RequestInfo;
 import com.google.rpc.RetryInfo;
 import io.github.reasoninggrpc.v1.CompleteRequest;
 import io.github.reasoninggrpc.v1.CompleteResponse;
+import io.github.reasoninggrpc.v1.ErrorReason;
 import io.github.reasoninggrpc.v1.Interruption;
 import io.github.reasoninggrpc.v1.ReasoningServiceGrpc;
 import io.github.reasoninggrpc.v1.RouteDecision;
@@ -22,19 +23,23 @@ import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.StatusException;
 import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** What {@link ErrorDetails} reads. */
 class ErrorDetailsTest {
   private static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
   private static final Interruption INTERRUPTION =
-      Interruption.newBuilder().setModelCalls(2).build();
+      Interruption.newBuilder().setModelCallCount(2).build();
   private static final RouteDecision ROUTE =
       RouteDecision.newBuilder().setRoute("orchestration").build();
 
@@ -103,6 +108,34 @@ class ErrorDetailsTest {
 
     assertTrue(details.retryAfter().isEmpty());
     assertEquals("req_1", details.requestId());
+  }
+
+  /** A reason is one value of the enum, and no other. */
+  @Test
+  void isTheReasonOfTheEnum() {
+    assertEquals(
+        List.of(ErrorReason.ERROR_REASON_MODEL_NOT_FOUND),
+        reasons("MODEL_NOT_FOUND", "reasoning-grpc"));
+  }
+
+  /** No reason, one of a newer server, and one of somebody else are none of the enum's. */
+  @ParameterizedTest
+  @CsvSource({
+    "'',''",
+    "A_NEWER_ONE,reasoning-grpc",
+    "UNRECOGNIZED,reasoning-grpc",
+    "INTERNAL,else"
+  })
+  void isNoReasonOfTheEnum(String reason, String domain) {
+    assertEquals(List.of(), reasons(reason, domain));
+  }
+
+  /** The values of the enum that a reason is said to be. */
+  private static List<ErrorReason> reasons(String reason, String domain) {
+    ErrorInfo info = ErrorInfo.newBuilder().setReason(reason).setDomain(domain).build();
+    ErrorDetails details =
+        ErrorDetails.of(StatusProto.toStatusException(status(List.of(Any.pack(info)))));
+    return Arrays.stream(ErrorReason.values()).filter(details::is).toList();
   }
 
   private static ErrorDetails bare(Status.Code code, String message) {

@@ -28,7 +28,8 @@ class FolderTest {
             {responseId: "rsp_1", started: {traceId: "t", model: "asked", route: {route: "reasoning"},
               effectiveSettings: [{field: "agent.max_steps"}]}}\
             """,
-            "{responseId: \"rsp_1\", reasoningFinished: {end: REASONING_END_FINISHED, steps: 2}}",
+            "{responseId: \"rsp_1\", reasoningFinished: {reason: REASONING_END_FINISHED, stepCount:"
+                + " 2}}",
             """
             {responseId: "rsp_1", completed: {model: "answered", finishReason: FINISH_REASON_STOP,
               providerFinishReason: "stop", usage: {totalTokens: 3}, cost: {totalNanoUsd: 4}, timings: {total: "1s"},
@@ -39,7 +40,7 @@ class FolderTest {
         response(
             """
             {responseId: "rsp_1", traceId: "t", route: {route: "reasoning"}, model: "answered",
-              message: {role: ROLE_ASSISTANT}, reasoningFinished: {end: REASONING_END_FINISHED, steps: 2},
+              message: {role: ROLE_ASSISTANT}, reasoningFinished: {reason: REASONING_END_FINISHED, stepCount: 2},
               finishReason: FINISH_REASON_STOP, providerFinishReason: "stop", usage: {totalTokens: 3},
               cost: {totalNanoUsd: 4}, timings: {total: "1s"}, attempts: [{call: 1, number: 1}],
               effectiveSettings: [{field: "agent.max_steps"}]}\

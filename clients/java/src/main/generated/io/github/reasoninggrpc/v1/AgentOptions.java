@@ -100,13 +100,13 @@ private static final long serialVersionUID = 0L;
   }
 
   public static final int MAX_TOKENS_FIELD_NUMBER = 3;
-  private long maxTokens_ = 0L;
+  private int maxTokens_ = 0;
   /**
    * <pre>
    * Most tokens in all model calls before the synthesis, at least 1.
    * </pre>
    *
-   * <code>optional int64 max_tokens = 3;</code>
+   * <code>optional int32 max_tokens = 3;</code>
    * @return Whether the maxTokens field is set.
    */
   @java.lang.Override
@@ -118,11 +118,11 @@ private static final long serialVersionUID = 0L;
    * Most tokens in all model calls before the synthesis, at least 1.
    * </pre>
    *
-   * <code>optional int64 max_tokens = 3;</code>
+   * <code>optional int32 max_tokens = 3;</code>
    * @return The maxTokens.
    */
   @java.lang.Override
-  public long getMaxTokens() {
+  public int getMaxTokens() {
     return maxTokens_;
   }
 
@@ -293,7 +293,7 @@ private static final long serialVersionUID = 0L;
       output.writeInt32(2, maxToolCalls_);
     }
     if (((bitField0_ & 0x00000004) != 0)) {
-      output.writeInt64(3, maxTokens_);
+      output.writeInt32(3, maxTokens_);
     }
     if (((bitField0_ & 0x00000008) != 0)) {
       output.writeInt64(4, maxCostNanoUsd_);
@@ -326,7 +326,7 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000004) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(3, maxTokens_);
+        .computeInt32Size(3, maxTokens_);
     }
     if (((bitField0_ & 0x00000008) != 0)) {
       size += com.google.protobuf.CodedOutputStream
@@ -415,8 +415,7 @@ private static final long serialVersionUID = 0L;
     }
     if (hasMaxTokens()) {
       hash = (37 * hash) + MAX_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getMaxTokens());
+      hash = (53 * hash) + getMaxTokens();
     }
     if (hasMaxCostNanoUsd()) {
       hash = (37 * hash) + MAX_COST_NANO_USD_FIELD_NUMBER;
@@ -581,7 +580,7 @@ private static final long serialVersionUID = 0L;
       bitField0_ = 0;
       maxSteps_ = 0;
       maxToolCalls_ = 0;
-      maxTokens_ = 0L;
+      maxTokens_ = 0;
       maxCostNanoUsd_ = 0L;
       allowedTools_ = null;
       if (allowedToolsBuilder_ != null) {
@@ -771,7 +770,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 16
             case 24: {
-              maxTokens_ = input.readInt64();
+              maxTokens_ = input.readInt32();
               bitField0_ |= 0x00000004;
               break;
             } // case 24
@@ -930,13 +929,13 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private long maxTokens_ ;
+    private int maxTokens_ ;
     /**
      * <pre>
      * Most tokens in all model calls before the synthesis, at least 1.
      * </pre>
      *
-     * <code>optional int64 max_tokens = 3;</code>
+     * <code>optional int32 max_tokens = 3;</code>
      * @return Whether the maxTokens field is set.
      */
     @java.lang.Override
@@ -948,11 +947,11 @@ private static final long serialVersionUID = 0L;
      * Most tokens in all model calls before the synthesis, at least 1.
      * </pre>
      *
-     * <code>optional int64 max_tokens = 3;</code>
+     * <code>optional int32 max_tokens = 3;</code>
      * @return The maxTokens.
      */
     @java.lang.Override
-    public long getMaxTokens() {
+    public int getMaxTokens() {
       return maxTokens_;
     }
     /**
@@ -960,11 +959,11 @@ private static final long serialVersionUID = 0L;
      * Most tokens in all model calls before the synthesis, at least 1.
      * </pre>
      *
-     * <code>optional int64 max_tokens = 3;</code>
+     * <code>optional int32 max_tokens = 3;</code>
      * @param value The maxTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setMaxTokens(long value) {
+    public Builder setMaxTokens(int value) {
 
       maxTokens_ = value;
       bitField0_ |= 0x00000004;
@@ -976,12 +975,12 @@ private static final long serialVersionUID = 0L;
      * Most tokens in all model calls before the synthesis, at least 1.
      * </pre>
      *
-     * <code>optional int64 max_tokens = 3;</code>
+     * <code>optional int32 max_tokens = 3;</code>
      * @return This builder for chaining.
      */
     public Builder clearMaxTokens() {
       bitField0_ = (bitField0_ & ~0x00000004);
-      maxTokens_ = 0L;
+      maxTokens_ = 0;
       onChanged();
       return this;
     }

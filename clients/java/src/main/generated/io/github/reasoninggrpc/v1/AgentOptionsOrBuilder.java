@@ -51,7 +51,7 @@ public interface AgentOptionsOrBuilder extends
    * Most tokens in all model calls before the synthesis, at least 1.
    * </pre>
    *
-   * <code>optional int64 max_tokens = 3;</code>
+   * <code>optional int32 max_tokens = 3;</code>
    * @return Whether the maxTokens field is set.
    */
   boolean hasMaxTokens();
@@ -60,10 +60,10 @@ public interface AgentOptionsOrBuilder extends
    * Most tokens in all model calls before the synthesis, at least 1.
    * </pre>
    *
-   * <code>optional int64 max_tokens = 3;</code>
+   * <code>optional int32 max_tokens = 3;</code>
    * @return The maxTokens.
    */
-  long getMaxTokens();
+  int getMaxTokens();
 
   /**
    * <pre>

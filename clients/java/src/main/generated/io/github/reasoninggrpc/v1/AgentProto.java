@@ -54,7 +54,7 @@ public final class AgentProto {
       "to\032\035reasoning_grpc/v1/usage.proto\"\335\002\n\014Ag" +
       "entOptions\022\026\n\tmax_steps\030\001 \001(\005H\000\210\001\001\022\033\n\016ma" +
       "x_tool_calls\030\002 \001(\005H\001\210\001\001\022\027\n\nmax_tokens\030\003 " +
-      "\001(\003H\002\210\001\001\022\036\n\021max_cost_nano_usd\030\004 \001(\003H\003\210\001\001" +
+      "\001(\005H\002\210\001\001\022\036\n\021max_cost_nano_usd\030\004 \001(\003H\003\210\001\001" +
       "\0227\n\rallowed_tools\030\005 \001(\0132 .reasoning_grpc" +
       ".v1.ToolSelection\022/\n\014step_timeout\030\006 \001(\0132" +
       "\031.google.protobuf.Duration\022/\n\014tool_timeo" +
@@ -72,36 +72,36 @@ public final class AgentProto {
       "ts\030\003 \001(\t\022-\n\006status\030\004 \001(\0162\035.reasoning_grp" +
       "c.v1.ToolStatus\022\016\n\006result\030\005 \001(\t\022\030\n\020resul" +
       "t_truncated\030\006 \001(\010\022\r\n\005error\030\007 \001(\t\022+\n\010dura" +
-      "tion\030\010 \001(\0132\031.google.protobuf.Duration\"\341\001" +
-      "\n\021ReasoningFinished\022,\n\003end\030\001 \001(\0162\037.reaso" +
-      "ning_grpc.v1.ReasoningEnd\022\r\n\005steps\030\002 \001(\005" +
-      "\022\022\n\ntool_calls\030\003 \001(\005\022\'\n\005usage\030\004 \001(\0132\030.re" +
-      "asoning_grpc.v1.Usage\022%\n\004cost\030\005 \001(\0132\027.re" +
-      "asoning_grpc.v1.Cost\022+\n\010duration\030\006 \001(\0132\031" +
-      ".google.protobuf.Duration*v\n\nNextAction\022" +
-      "\033\n\027NEXT_ACTION_UNSPECIFIED\020\000\022\030\n\024NEXT_ACT" +
-      "ION_CONTINUE\020\001\022\031\n\025NEXT_ACTION_USE_TOOLS\020" +
-      "\002\022\026\n\022NEXT_ACTION_FINISH\020\003*{\n\013StepOutcome" +
-      "\022\034\n\030STEP_OUTCOME_UNSPECIFIED\020\000\022\025\n\021STEP_O" +
-      "UTCOME_DONE\020\001\022\035\n\031STEP_OUTCOME_INVALID_PL" +
-      "AN\020\002\022\030\n\024STEP_OUTCOME_STOPPED\020\003*\315\001\n\nToolS" +
-      "tatus\022\033\n\027TOOL_STATUS_UNSPECIFIED\020\000\022\022\n\016TO" +
-      "OL_STATUS_OK\020\001\022\026\n\022TOOL_STATUS_FAILED\020\002\022\031" +
-      "\n\025TOOL_STATUS_TIMED_OUT\020\003\022!\n\035TOOL_STATUS" +
-      "_INVALID_ARGUMENTS\020\004\022\035\n\031TOOL_STATUS_NOT_" +
-      "AVAILABLE\020\005\022\031\n\025TOOL_STATUS_CANCELLED\020\006*\272" +
-      "\002\n\014ReasoningEnd\022\035\n\031REASONING_END_UNSPECI" +
-      "FIED\020\000\022\032\n\026REASONING_END_FINISHED\020\001\022\033\n\027RE" +
-      "ASONING_END_MAX_STEPS\020\002\022 \n\034REASONING_END" +
-      "_MAX_TOOL_CALLS\020\003\022\036\n\032REASONING_END_TOKEN" +
-      "_BUDGET\020\004\022\035\n\031REASONING_END_COST_BUDGET\020\005" +
-      "\022\032\n\026REASONING_END_DEADLINE\020\006\022\026\n\022REASONIN" +
-      "G_END_LOOP\020\007\022\035\n\031REASONING_END_STEP_FAILE" +
-      "D\020\010\022\036\n\032REASONING_END_STEP_TIMEOUT\020\tBw\n\032i" +
-      "o.github.reasoninggrpc.v1B\nAgentProtoP\001Z" +
-      "Kgithub.com/reasoning-grpc/reasoning-grp" +
-      "c/clients/go/reasoningv1;reasoningv1b\006pr" +
-      "oto3"
+      "tion\030\010 \001(\0132\031.google.protobuf.Duration\"\356\001" +
+      "\n\021ReasoningFinished\022/\n\006reason\030\001 \001(\0162\037.re" +
+      "asoning_grpc.v1.ReasoningEnd\022\022\n\nstep_cou" +
+      "nt\030\002 \001(\005\022\027\n\017tool_call_count\030\003 \001(\005\022\'\n\005usa" +
+      "ge\030\004 \001(\0132\030.reasoning_grpc.v1.Usage\022%\n\004co" +
+      "st\030\005 \001(\0132\027.reasoning_grpc.v1.Cost\022+\n\010dur" +
+      "ation\030\006 \001(\0132\031.google.protobuf.Duration*v" +
+      "\n\nNextAction\022\033\n\027NEXT_ACTION_UNSPECIFIED\020" +
+      "\000\022\030\n\024NEXT_ACTION_CONTINUE\020\001\022\031\n\025NEXT_ACTI" +
+      "ON_USE_TOOLS\020\002\022\026\n\022NEXT_ACTION_FINISH\020\003*{" +
+      "\n\013StepOutcome\022\034\n\030STEP_OUTCOME_UNSPECIFIE" +
+      "D\020\000\022\025\n\021STEP_OUTCOME_DONE\020\001\022\035\n\031STEP_OUTCO" +
+      "ME_INVALID_PLAN\020\002\022\030\n\024STEP_OUTCOME_STOPPE" +
+      "D\020\003*\315\001\n\nToolStatus\022\033\n\027TOOL_STATUS_UNSPEC" +
+      "IFIED\020\000\022\022\n\016TOOL_STATUS_OK\020\001\022\026\n\022TOOL_STAT" +
+      "US_FAILED\020\002\022\031\n\025TOOL_STATUS_TIMED_OUT\020\003\022!" +
+      "\n\035TOOL_STATUS_INVALID_ARGUMENTS\020\004\022\035\n\031TOO" +
+      "L_STATUS_NOT_AVAILABLE\020\005\022\031\n\025TOOL_STATUS_" +
+      "CANCELLED\020\006*\272\002\n\014ReasoningEnd\022\035\n\031REASONIN" +
+      "G_END_UNSPECIFIED\020\000\022\032\n\026REASONING_END_FIN" +
+      "ISHED\020\001\022\033\n\027REASONING_END_MAX_STEPS\020\002\022 \n\034" +
+      "REASONING_END_MAX_TOOL_CALLS\020\003\022\036\n\032REASON" +
+      "ING_END_TOKEN_BUDGET\020\004\022\035\n\031REASONING_END_" +
+      "COST_BUDGET\020\005\022\032\n\026REASONING_END_DEADLINE\020" +
+      "\006\022\026\n\022REASONING_END_LOOP\020\007\022\035\n\031REASONING_E" +
+      "ND_STEP_FAILED\020\010\022\036\n\032REASONING_END_STEP_T" +
+      "IMEOUT\020\tBw\n\032io.github.reasoninggrpc.v1B\n" +
+      "AgentProtoP\001ZKgithub.com/reasoning-grpc/" +
+      "reasoning-grpc/clients/go/reasoningv1;re" +
+      "asoningv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -138,7 +138,7 @@ public final class AgentProto {
     internal_static_reasoning_grpc_v1_ReasoningFinished_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_reasoning_grpc_v1_ReasoningFinished_descriptor,
-        new java.lang.String[] { "End", "Steps", "ToolCalls", "Usage", "Cost", "Duration", });
+        new java.lang.String[] { "Reason", "StepCount", "ToolCallCount", "Usage", "Cost", "Duration", });
     com.google.protobuf.DurationProto.getDescriptor();
     io.github.reasoninggrpc.v1.UsageProto.getDescriptor();
   }

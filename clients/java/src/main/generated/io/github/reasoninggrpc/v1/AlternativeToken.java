@@ -114,7 +114,7 @@ private static final long serialVersionUID = 0L;
    * The token's bytes; empty when not reported.
    * </pre>
    *
-   * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+   * <code>bytes raw_bytes = 3;</code>
    * @return The rawBytes.
    */
   @java.lang.Override
@@ -642,7 +642,7 @@ private static final long serialVersionUID = 0L;
      * The token's bytes; empty when not reported.
      * </pre>
      *
-     * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+     * <code>bytes raw_bytes = 3;</code>
      * @return The rawBytes.
      */
     @java.lang.Override
@@ -654,7 +654,7 @@ private static final long serialVersionUID = 0L;
      * The token's bytes; empty when not reported.
      * </pre>
      *
-     * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+     * <code>bytes raw_bytes = 3;</code>
      * @param value The rawBytes to set.
      * @return This builder for chaining.
      */
@@ -670,7 +670,7 @@ private static final long serialVersionUID = 0L;
      * The token's bytes; empty when not reported.
      * </pre>
      *
-     * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+     * <code>bytes raw_bytes = 3;</code>
      * @return This builder for chaining.
      */
     public Builder clearRawBytes() {

@@ -43,7 +43,7 @@ public interface AlternativeTokenOrBuilder extends
    * The token's bytes; empty when not reported.
    * </pre>
    *
-   * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+   * <code>bytes raw_bytes = 3;</code>
    * @return The rawBytes.
    */
   com.google.protobuf.ByteString getRawBytes();

@@ -119,17 +119,17 @@ private static final long serialVersionUID = 0L;
   }
 
   public static final int TOKENS_FIELD_NUMBER = 3;
-  private long tokens_ = 0L;
+  private int tokens_ = 0;
   /**
    * <pre>
    * How many.
    * </pre>
    *
-   * <code>int64 tokens = 3;</code>
+   * <code>int32 tokens = 3;</code>
    * @return The tokens.
    */
   @java.lang.Override
-  public long getTokens() {
+  public int getTokens() {
     return tokens_;
   }
 
@@ -168,8 +168,8 @@ private static final long serialVersionUID = 0L;
     if (kind_ != io.github.reasoninggrpc.v1.TokenKind.TOKEN_KIND_UNSPECIFIED.getNumber()) {
       output.writeEnum(2, kind_);
     }
-    if (tokens_ != 0L) {
-      output.writeInt64(3, tokens_);
+    if (tokens_ != 0) {
+      output.writeInt32(3, tokens_);
     }
     if (nanoUsd_ != 0L) {
       output.writeInt64(4, nanoUsd_);
@@ -190,9 +190,9 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeEnumSize(2, kind_);
     }
-    if (tokens_ != 0L) {
+    if (tokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(3, tokens_);
+        .computeInt32Size(3, tokens_);
     }
     if (nanoUsd_ != 0L) {
       size += com.google.protobuf.CodedOutputStream
@@ -236,8 +236,7 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + KIND_FIELD_NUMBER;
     hash = (53 * hash) + kind_;
     hash = (37 * hash) + TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getTokens());
+    hash = (53 * hash) + getTokens();
     hash = (37 * hash) + NANO_USD_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
         getNanoUsd());
@@ -378,7 +377,7 @@ private static final long serialVersionUID = 0L;
       bitField0_ = 0;
       model_ = "";
       kind_ = 0;
-      tokens_ = 0L;
+      tokens_ = 0;
       nanoUsd_ = 0L;
       return this;
     }
@@ -479,7 +478,7 @@ private static final long serialVersionUID = 0L;
       if (other.kind_ != 0) {
         setKindValue(other.getKindValue());
       }
-      if (other.getTokens() != 0L) {
+      if (other.getTokens() != 0) {
         setTokens(other.getTokens());
       }
       if (other.getNanoUsd() != 0L) {
@@ -522,7 +521,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 16
             case 24: {
-              tokens_ = input.readInt64();
+              tokens_ = input.readInt32();
               bitField0_ |= 0x00000004;
               break;
             } // case 24
@@ -713,17 +712,17 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private long tokens_ ;
+    private int tokens_ ;
     /**
      * <pre>
      * How many.
      * </pre>
      *
-     * <code>int64 tokens = 3;</code>
+     * <code>int32 tokens = 3;</code>
      * @return The tokens.
      */
     @java.lang.Override
-    public long getTokens() {
+    public int getTokens() {
       return tokens_;
     }
     /**
@@ -731,11 +730,11 @@ private static final long serialVersionUID = 0L;
      * How many.
      * </pre>
      *
-     * <code>int64 tokens = 3;</code>
+     * <code>int32 tokens = 3;</code>
      * @param value The tokens to set.
      * @return This builder for chaining.
      */
-    public Builder setTokens(long value) {
+    public Builder setTokens(int value) {
 
       tokens_ = value;
       bitField0_ |= 0x00000004;
@@ -747,12 +746,12 @@ private static final long serialVersionUID = 0L;
      * How many.
      * </pre>
      *
-     * <code>int64 tokens = 3;</code>
+     * <code>int32 tokens = 3;</code>
      * @return This builder for chaining.
      */
     public Builder clearTokens() {
       bitField0_ = (bitField0_ & ~0x00000004);
-      tokens_ = 0L;
+      tokens_ = 0;
       onChanged();
       return this;
     }

@@ -52,10 +52,10 @@ public interface CostItemOrBuilder extends
    * How many.
    * </pre>
    *
-   * <code>int64 tokens = 3;</code>
+   * <code>int32 tokens = 3;</code>
    * @return The tokens.
    */
-  long getTokens();
+  int getTokens();
 
   /**
    * <pre>

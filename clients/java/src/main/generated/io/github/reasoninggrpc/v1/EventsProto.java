@@ -140,9 +140,9 @@ public final class EventsProto {
       "quest\0228\n\016stream_options\030\002 \001(\0132 .reasonin" +
       "g_grpc.v1.StreamOptions\"F\n\rStreamOptions" +
       "\0225\n\022heartbeat_interval\030\001 \001(\0132\031.google.pr" +
-      "otobuf.Duration\"\303\010\n\026StreamCompleteRespon" +
+      "otobuf.Duration\"\302\010\n\026StreamCompleteRespon" +
       "se\022\023\n\013response_id\030\001 \001(\t\022\020\n\010sequence\030\002 \001(" +
-      "\003\022*\n\007elapsed\030\003 \001(\0132\031.google.protobuf.Dur" +
+      "\005\022*\n\007elapsed\030\003 \001(\0132\031.google.protobuf.Dur" +
       "ation\022\014\n\004step\030\004 \001(\005\022\014\n\004call\030\005 \001(\005\022-\n\007sta" +
       "rted\030\n \001(\0132\032.reasoning_grpc.v1.StartedH\000" +
       "\022A\n\022model_call_started\030\013 \001(\0132#.reasoning" +
@@ -167,67 +167,66 @@ public final class EventsProto {
       "2\".reasoning_grpc.v1.AttemptSwitchedH\000\0221" +
       "\n\theartbeat\030\030 \001(\0132\034.reasoning_grpc.v1.He" +
       "artbeatH\000\0221\n\tcompleted\030\031 \001(\0132\034.reasoning" +
-      "_grpc.v1.CompletedH\000B\007\n\005event\"\234\001\n\007Starte" +
-      "d\022/\n\005route\030\001 \001(\0132 .reasoning_grpc.v1.Rou" +
-      "teDecision\022\r\n\005model\030\002 \001(\t\022\020\n\010trace_id\030\003 " +
-      "\001(\t\022?\n\022effective_settings\030\004 \003(\0132#.reason" +
-      "ing_grpc.v1.EffectiveSetting\"h\n\020ModelCal" +
-      "lStarted\0224\n\007purpose\030\001 \001(\0162#.reasoning_gr" +
-      "pc.v1.ModelCallPurpose\022\r\n\005model\030\002 \001(\t\022\017\n" +
-      "\007attempt\030\003 \001(\005\"\234\002\n\021ModelCallFinished\0224\n\007" +
-      "purpose\030\001 \001(\0162#.reasoning_grpc.v1.ModelC" +
-      "allPurpose\022\r\n\005model\030\002 \001(\t\022\017\n\007attempt\030\003 \001" +
-      "(\005\0226\n\rfinish_reason\030\004 \001(\0162\037.reasoning_gr" +
-      "pc.v1.FinishReason\022\036\n\026provider_finish_re" +
-      "ason\030\005 \001(\t\022\'\n\005usage\030\006 \001(\0132\030.reasoning_gr" +
-      "pc.v1.Usage\022\030\n\020omitted_messages\030\007 \001(\005\022\026\n" +
-      "\016omitted_tokens\030\010 \001(\003\"\255\001\n\017ModelCallFaile" +
-      "d\0224\n\007purpose\030\001 \001(\0162#.reasoning_grpc.v1.M" +
-      "odelCallPurpose\022\r\n\005model\030\002 \001(\t\022\017\n\007attemp" +
+      "_grpc.v1.CompletedH\000B\006\n\004kind\"\234\001\n\007Started" +
+      "\022/\n\005route\030\001 \001(\0132 .reasoning_grpc.v1.Rout" +
+      "eDecision\022\r\n\005model\030\002 \001(\t\022\020\n\010trace_id\030\003 \001" +
+      "(\t\022?\n\022effective_settings\030\004 \003(\0132#.reasoni" +
+      "ng_grpc.v1.EffectiveSetting\"h\n\020ModelCall" +
+      "Started\0224\n\007purpose\030\001 \001(\0162#.reasoning_grp" +
+      "c.v1.ModelCallPurpose\022\r\n\005model\030\002 \001(\t\022\017\n\007" +
+      "attempt\030\003 \001(\005\"\234\002\n\021ModelCallFinished\0224\n\007p" +
+      "urpose\030\001 \001(\0162#.reasoning_grpc.v1.ModelCa" +
+      "llPurpose\022\r\n\005model\030\002 \001(\t\022\017\n\007attempt\030\003 \001(" +
+      "\005\0226\n\rfinish_reason\030\004 \001(\0162\037.reasoning_grp" +
+      "c.v1.FinishReason\022\036\n\026provider_finish_rea" +
+      "son\030\005 \001(\t\022\'\n\005usage\030\006 \001(\0132\030.reasoning_grp" +
+      "c.v1.Usage\022\030\n\020omitted_messages\030\007 \001(\005\022\026\n\016" +
+      "omitted_tokens\030\010 \001(\005\"\255\001\n\017ModelCallFailed" +
+      "\0224\n\007purpose\030\001 \001(\0162#.reasoning_grpc.v1.Mo" +
+      "delCallPurpose\022\r\n\005model\030\002 \001(\t\022\017\n\007attempt" +
+      "\030\003 \001(\005\022/\n\007failure\030\004 \001(\0162\036.reasoning_grpc" +
+      ".v1.ErrorReason\022\023\n\013http_status\030\005 \001(\005\" \n\013" +
+      "StepStarted\022\021\n\tmax_steps\030\001 \001(\005\"\304\001\n\013StepP" +
+      "lanned\022\017\n\007thought\030\001 \001(\t\0222\n\013next_action\030\002" +
+      " \001(\0162\035.reasoning_grpc.v1.NextAction\0223\n\nt" +
+      "ool_calls\030\003 \003(\0132\037.reasoning_grpc.v1.Tool" +
+      "CallPlan\022\022\n\nconcurrent\030\004 \001(\010\022\'\n\005usage\030\005 " +
+      "\001(\0132\030.reasoning_grpc.v1.Usage\"-\n\014ToolCal" +
+      "lPlan\022\017\n\007call_id\030\001 \001(\t\022\014\n\004name\030\002 \001(\t\"?\n\013" +
+      "ToolStarted\022\017\n\007call_id\030\001 \001(\t\022\014\n\004name\030\002 \001" +
+      "(\t\022\021\n\targuments\030\003 \001(\t\"C\n\014ToolFinished\0223\n" +
+      "\texecution\030\001 \001(\0132 .reasoning_grpc.v1.Too" +
+      "lExecution\"h\n\014StepFinished\022/\n\007outcome\030\001 " +
+      "\001(\0162\036.reasoning_grpc.v1.StepOutcome\022\'\n\005u" +
+      "sage\030\002 \001(\0132\030.reasoning_grpc.v1.Usage\"O\n\016" +
+      "ReasoningDelta\022\016\n\004text\030\001 \001(\tH\000\022\022\n\010redact" +
+      "ed\030\002 \001(\014H\000\022\021\n\tsignature\030\003 \001(\tB\006\n\004form\"s\n" +
+      "\014ContentDelta\022\014\n\004text\030\001 \001(\t\0221\n\010logprobs\030" +
+      "\002 \003(\0132\037.reasoning_grpc.v1.TokenLogprob\022\017" +
+      "\n\007refusal\030\003 \001(\010\022\021\n\tsignature\030\004 \001(\t\"|\n\014To" +
+      "kenLogprob\022\r\n\005token\030\001 \001(\t\022\017\n\007logprob\030\002 \001" +
+      "(\001\022\021\n\traw_bytes\030\003 \001(\014\0229\n\014alternatives\030\004 " +
+      "\003(\0132#.reasoning_grpc.v1.AlternativeToken" +
+      "\"E\n\020AlternativeToken\022\r\n\005token\030\001 \001(\t\022\017\n\007l" +
+      "ogprob\030\002 \001(\001\022\021\n\traw_bytes\030\003 \001(\014\"c\n\rToolC" +
+      "allDelta\022\017\n\007call_id\030\001 \001(\t\022\r\n\005index\030\002 \001(\005" +
+      "\022\014\n\004name\030\003 \001(\t\022\021\n\targuments\030\004 \001(\t\022\021\n\tsig" +
+      "nature\030\005 \001(\t\"\270\001\n\017AttemptSwitched\022\022\n\nfrom" +
+      "_model\030\001 \001(\t\022\020\n\010to_model\030\002 \001(\t\022\017\n\007attemp" +
       "t\030\003 \001(\005\022/\n\007failure\030\004 \001(\0162\036.reasoning_grp" +
-      "c.v1.ErrorReason\022\023\n\013http_status\030\005 \001(\005\" \n" +
-      "\013StepStarted\022\021\n\tmax_steps\030\001 \001(\005\"\304\001\n\013Step" +
-      "Planned\022\017\n\007thought\030\001 \001(\t\0222\n\013next_action\030" +
-      "\002 \001(\0162\035.reasoning_grpc.v1.NextAction\0223\n\n" +
-      "tool_calls\030\003 \003(\0132\037.reasoning_grpc.v1.Too" +
-      "lCallPlan\022\022\n\nconcurrent\030\004 \001(\010\022\'\n\005usage\030\005" +
-      " \001(\0132\030.reasoning_grpc.v1.Usage\"-\n\014ToolCa" +
-      "llPlan\022\017\n\007call_id\030\001 \001(\t\022\014\n\004name\030\002 \001(\t\"?\n" +
-      "\013ToolStarted\022\017\n\007call_id\030\001 \001(\t\022\014\n\004name\030\002 " +
-      "\001(\t\022\021\n\targuments\030\003 \001(\t\"C\n\014ToolFinished\0223" +
-      "\n\texecution\030\001 \001(\0132 .reasoning_grpc.v1.To" +
-      "olExecution\"h\n\014StepFinished\022/\n\007outcome\030\001" +
-      " \001(\0162\036.reasoning_grpc.v1.StepOutcome\022\'\n\005" +
-      "usage\030\002 \001(\0132\030.reasoning_grpc.v1.Usage\"O\n" +
-      "\016ReasoningDelta\022\016\n\004text\030\001 \001(\tH\000\022\022\n\010redac" +
-      "ted\030\002 \001(\014H\000\022\021\n\tsignature\030\003 \001(\tB\006\n\004form\"s" +
-      "\n\014ContentDelta\022\014\n\004text\030\001 \001(\t\0221\n\010logprobs" +
-      "\030\002 \003(\0132\037.reasoning_grpc.v1.TokenLogprob\022" +
-      "\017\n\007refusal\030\003 \001(\010\022\021\n\tsignature\030\004 \001(\t\"\210\001\n\014" +
-      "TokenLogprob\022\r\n\005token\030\001 \001(\t\022\017\n\007logprob\030\002" +
-      " \001(\001\022\035\n\traw_bytes\030\003 \001(\014R\ntokenBytes\0229\n\014a" +
-      "lternatives\030\004 \003(\0132#.reasoning_grpc.v1.Al" +
-      "ternativeToken\"Q\n\020AlternativeToken\022\r\n\005to" +
-      "ken\030\001 \001(\t\022\017\n\007logprob\030\002 \001(\001\022\035\n\traw_bytes\030" +
-      "\003 \001(\014R\ntokenBytes\"c\n\rToolCallDelta\022\017\n\007ca" +
-      "ll_id\030\001 \001(\t\022\r\n\005index\030\002 \001(\005\022\014\n\004name\030\003 \001(\t" +
-      "\022\021\n\targuments\030\004 \001(\t\022\021\n\tsignature\030\005 \001(\t\"\270" +
-      "\001\n\017AttemptSwitched\022\022\n\nfrom_model\030\001 \001(\t\022\020" +
-      "\n\010to_model\030\002 \001(\t\022\017\n\007attempt\030\003 \001(\005\022/\n\007fai" +
-      "lure\030\004 \001(\0162\036.reasoning_grpc.v1.ErrorReas" +
-      "on\022\023\n\013http_status\030\005 \001(\005\022(\n\005delay\030\006 \001(\0132\031" +
-      ".google.protobuf.Duration\"\013\n\tHeartbeat\"\235" +
-      "\002\n\tCompleted\0226\n\rfinish_reason\030\001 \001(\0162\037.re" +
-      "asoning_grpc.v1.FinishReason\022\036\n\026provider" +
-      "_finish_reason\030\002 \001(\t\022\r\n\005model\030\003 \001(\t\022\'\n\005u" +
-      "sage\030\004 \001(\0132\030.reasoning_grpc.v1.Usage\022%\n\004" +
-      "cost\030\005 \001(\0132\027.reasoning_grpc.v1.Cost\022+\n\007t" +
-      "imings\030\006 \001(\0132\032.reasoning_grpc.v1.Timings" +
-      "\022,\n\010attempts\030\007 \003(\0132\032.reasoning_grpc.v1.A" +
-      "ttemptBx\n\032io.github.reasoninggrpc.v1B\013Ev" +
-      "entsProtoP\001ZKgithub.com/reasoning-grpc/r" +
-      "easoning-grpc/clients/go/reasoningv1;rea" +
-      "soningv1b\006proto3"
+      "c.v1.ErrorReason\022\023\n\013http_status\030\005 \001(\005\022(\n" +
+      "\005delay\030\006 \001(\0132\031.google.protobuf.Duration\"" +
+      "\013\n\tHeartbeat\"\235\002\n\tCompleted\0226\n\rfinish_rea" +
+      "son\030\001 \001(\0162\037.reasoning_grpc.v1.FinishReas" +
+      "on\022\036\n\026provider_finish_reason\030\002 \001(\t\022\r\n\005mo" +
+      "del\030\003 \001(\t\022\'\n\005usage\030\004 \001(\0132\030.reasoning_grp" +
+      "c.v1.Usage\022%\n\004cost\030\005 \001(\0132\027.reasoning_grp" +
+      "c.v1.Cost\022+\n\007timings\030\006 \001(\0132\032.reasoning_g" +
+      "rpc.v1.Timings\022,\n\010attempts\030\007 \003(\0132\032.reaso" +
+      "ning_grpc.v1.AttemptBx\n\032io.github.reason" +
+      "inggrpc.v1B\013EventsProtoP\001ZKgithub.com/re" +
+      "asoning-grpc/reasoning-grpc/clients/go/r" +
+      "easoningv1;reasoningv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -256,7 +255,7 @@ public final class EventsProto {
     internal_static_reasoning_grpc_v1_StreamCompleteResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_reasoning_grpc_v1_StreamCompleteResponse_descriptor,
-        new java.lang.String[] { "ResponseId", "Sequence", "Elapsed", "Step", "Call", "Started", "ModelCallStarted", "ModelCallFinished", "ModelCallFailed", "StepStarted", "StepPlanned", "ToolStarted", "ToolFinished", "StepFinished", "ReasoningFinished", "ReasoningDelta", "ContentDelta", "ToolCallDelta", "AttemptSwitched", "Heartbeat", "Completed", "Event", });
+        new java.lang.String[] { "ResponseId", "Sequence", "Elapsed", "Step", "Call", "Started", "ModelCallStarted", "ModelCallFinished", "ModelCallFailed", "StepStarted", "StepPlanned", "ToolStarted", "ToolFinished", "StepFinished", "ReasoningFinished", "ReasoningDelta", "ContentDelta", "ToolCallDelta", "AttemptSwitched", "Heartbeat", "Completed", "Kind", });
     internal_static_reasoning_grpc_v1_Started_descriptor =
       getDescriptor().getMessageTypes().get(3);
     internal_static_reasoning_grpc_v1_Started_fieldAccessorTable = new

@@ -173,64 +173,64 @@ private static final long serialVersionUID = 0L;
     return cost_ == null ? io.github.reasoninggrpc.v1.Cost.getDefaultInstance() : cost_;
   }
 
-  public static final int MODEL_CALLS_FIELD_NUMBER = 4;
-  private int modelCalls_ = 0;
+  public static final int MODEL_CALL_COUNT_FIELD_NUMBER = 4;
+  private int modelCallCount_ = 0;
   /**
    * <pre>
    * Model calls begun.
    * </pre>
    *
-   * <code>int32 model_calls = 4;</code>
-   * @return The modelCalls.
+   * <code>int32 model_call_count = 4;</code>
+   * @return The modelCallCount.
    */
   @java.lang.Override
-  public int getModelCalls() {
-    return modelCalls_;
+  public int getModelCallCount() {
+    return modelCallCount_;
   }
 
-  public static final int ATTEMPTS_FIELD_NUMBER = 5;
-  private int attempts_ = 0;
+  public static final int ATTEMPT_COUNT_FIELD_NUMBER = 5;
+  private int attemptCount_ = 0;
   /**
    * <pre>
    * Attempts made, all model calls together.
    * </pre>
    *
-   * <code>int32 attempts = 5;</code>
-   * @return The attempts.
+   * <code>int32 attempt_count = 5;</code>
+   * @return The attemptCount.
    */
   @java.lang.Override
-  public int getAttempts() {
-    return attempts_;
+  public int getAttemptCount() {
+    return attemptCount_;
   }
 
   public static final int LAST_SEQUENCE_FIELD_NUMBER = 6;
-  private long lastSequence_ = 0L;
+  private int lastSequence_ = 0;
   /**
    * <pre>
    * Sequence of the last event of the stream; -1 when none was sent. For a unary
    * call, of the stream that it folds.
    * </pre>
    *
-   * <code>int64 last_sequence = 6;</code>
+   * <code>int32 last_sequence = 6;</code>
    * @return The lastSequence.
    */
   @java.lang.Override
-  public long getLastSequence() {
+  public int getLastSequence() {
     return lastSequence_;
   }
 
   public static final int CONTENT_CHARACTERS_FIELD_NUMBER = 7;
-  private long contentCharacters_ = 0L;
+  private int contentCharacters_ = 0;
   /**
    * <pre>
    * Characters of the answer sent, reasoning not counted.
    * </pre>
    *
-   * <code>int64 content_characters = 7;</code>
+   * <code>int32 content_characters = 7;</code>
    * @return The contentCharacters.
    */
   @java.lang.Override
-  public long getContentCharacters() {
+  public int getContentCharacters() {
     return contentCharacters_;
   }
 
@@ -257,17 +257,17 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       output.writeMessage(3, getCost());
     }
-    if (modelCalls_ != 0) {
-      output.writeInt32(4, modelCalls_);
+    if (modelCallCount_ != 0) {
+      output.writeInt32(4, modelCallCount_);
     }
-    if (attempts_ != 0) {
-      output.writeInt32(5, attempts_);
+    if (attemptCount_ != 0) {
+      output.writeInt32(5, attemptCount_);
     }
-    if (lastSequence_ != 0L) {
-      output.writeInt64(6, lastSequence_);
+    if (lastSequence_ != 0) {
+      output.writeInt32(6, lastSequence_);
     }
-    if (contentCharacters_ != 0L) {
-      output.writeInt64(7, contentCharacters_);
+    if (contentCharacters_ != 0) {
+      output.writeInt32(7, contentCharacters_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -289,21 +289,21 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(3, getCost());
     }
-    if (modelCalls_ != 0) {
+    if (modelCallCount_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(4, modelCalls_);
+        .computeInt32Size(4, modelCallCount_);
     }
-    if (attempts_ != 0) {
+    if (attemptCount_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(5, attempts_);
+        .computeInt32Size(5, attemptCount_);
     }
-    if (lastSequence_ != 0L) {
+    if (lastSequence_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(6, lastSequence_);
+        .computeInt32Size(6, lastSequence_);
     }
-    if (contentCharacters_ != 0L) {
+    if (contentCharacters_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(7, contentCharacters_);
+        .computeInt32Size(7, contentCharacters_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -332,10 +332,10 @@ private static final long serialVersionUID = 0L;
       if (!getCost()
           .equals(other.getCost())) return false;
     }
-    if (getModelCalls()
-        != other.getModelCalls()) return false;
-    if (getAttempts()
-        != other.getAttempts()) return false;
+    if (getModelCallCount()
+        != other.getModelCallCount()) return false;
+    if (getAttemptCount()
+        != other.getAttemptCount()) return false;
     if (getLastSequence()
         != other.getLastSequence()) return false;
     if (getContentCharacters()
@@ -361,16 +361,14 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + COST_FIELD_NUMBER;
       hash = (53 * hash) + getCost().hashCode();
     }
-    hash = (37 * hash) + MODEL_CALLS_FIELD_NUMBER;
-    hash = (53 * hash) + getModelCalls();
-    hash = (37 * hash) + ATTEMPTS_FIELD_NUMBER;
-    hash = (53 * hash) + getAttempts();
+    hash = (37 * hash) + MODEL_CALL_COUNT_FIELD_NUMBER;
+    hash = (53 * hash) + getModelCallCount();
+    hash = (37 * hash) + ATTEMPT_COUNT_FIELD_NUMBER;
+    hash = (53 * hash) + getAttemptCount();
     hash = (37 * hash) + LAST_SEQUENCE_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getLastSequence());
+    hash = (53 * hash) + getLastSequence();
     hash = (37 * hash) + CONTENT_CHARACTERS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getContentCharacters());
+    hash = (53 * hash) + getContentCharacters();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -526,10 +524,10 @@ private static final long serialVersionUID = 0L;
         costBuilder_.dispose();
         costBuilder_ = null;
       }
-      modelCalls_ = 0;
-      attempts_ = 0;
-      lastSequence_ = 0L;
-      contentCharacters_ = 0L;
+      modelCallCount_ = 0;
+      attemptCount_ = 0;
+      lastSequence_ = 0;
+      contentCharacters_ = 0;
       return this;
     }
 
@@ -580,10 +578,10 @@ private static final long serialVersionUID = 0L;
         to_bitField0_ |= 0x00000002;
       }
       if (((from_bitField0_ & 0x00000008) != 0)) {
-        result.modelCalls_ = modelCalls_;
+        result.modelCallCount_ = modelCallCount_;
       }
       if (((from_bitField0_ & 0x00000010) != 0)) {
-        result.attempts_ = attempts_;
+        result.attemptCount_ = attemptCount_;
       }
       if (((from_bitField0_ & 0x00000020) != 0)) {
         result.lastSequence_ = lastSequence_;
@@ -649,16 +647,16 @@ private static final long serialVersionUID = 0L;
       if (other.hasCost()) {
         mergeCost(other.getCost());
       }
-      if (other.getModelCalls() != 0) {
-        setModelCalls(other.getModelCalls());
+      if (other.getModelCallCount() != 0) {
+        setModelCallCount(other.getModelCallCount());
       }
-      if (other.getAttempts() != 0) {
-        setAttempts(other.getAttempts());
+      if (other.getAttemptCount() != 0) {
+        setAttemptCount(other.getAttemptCount());
       }
-      if (other.getLastSequence() != 0L) {
+      if (other.getLastSequence() != 0) {
         setLastSequence(other.getLastSequence());
       }
-      if (other.getContentCharacters() != 0L) {
+      if (other.getContentCharacters() != 0) {
         setContentCharacters(other.getContentCharacters());
       }
       this.mergeUnknownFields(other.getUnknownFields());
@@ -707,22 +705,22 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 26
             case 32: {
-              modelCalls_ = input.readInt32();
+              modelCallCount_ = input.readInt32();
               bitField0_ |= 0x00000008;
               break;
             } // case 32
             case 40: {
-              attempts_ = input.readInt32();
+              attemptCount_ = input.readInt32();
               bitField0_ |= 0x00000010;
               break;
             } // case 40
             case 48: {
-              lastSequence_ = input.readInt64();
+              lastSequence_ = input.readInt32();
               bitField0_ |= 0x00000020;
               break;
             } // case 48
             case 56: {
-              contentCharacters_ = input.readInt64();
+              contentCharacters_ = input.readInt32();
               bitField0_ |= 0x00000040;
               break;
             } // case 56
@@ -1158,31 +1156,31 @@ private static final long serialVersionUID = 0L;
       return costBuilder_;
     }
 
-    private int modelCalls_ ;
+    private int modelCallCount_ ;
     /**
      * <pre>
      * Model calls begun.
      * </pre>
      *
-     * <code>int32 model_calls = 4;</code>
-     * @return The modelCalls.
+     * <code>int32 model_call_count = 4;</code>
+     * @return The modelCallCount.
      */
     @java.lang.Override
-    public int getModelCalls() {
-      return modelCalls_;
+    public int getModelCallCount() {
+      return modelCallCount_;
     }
     /**
      * <pre>
      * Model calls begun.
      * </pre>
      *
-     * <code>int32 model_calls = 4;</code>
-     * @param value The modelCalls to set.
+     * <code>int32 model_call_count = 4;</code>
+     * @param value The modelCallCount to set.
      * @return This builder for chaining.
      */
-    public Builder setModelCalls(int value) {
+    public Builder setModelCallCount(int value) {
 
-      modelCalls_ = value;
+      modelCallCount_ = value;
       bitField0_ |= 0x00000008;
       onChanged();
       return this;
@@ -1192,41 +1190,41 @@ private static final long serialVersionUID = 0L;
      * Model calls begun.
      * </pre>
      *
-     * <code>int32 model_calls = 4;</code>
+     * <code>int32 model_call_count = 4;</code>
      * @return This builder for chaining.
      */
-    public Builder clearModelCalls() {
+    public Builder clearModelCallCount() {
       bitField0_ = (bitField0_ & ~0x00000008);
-      modelCalls_ = 0;
+      modelCallCount_ = 0;
       onChanged();
       return this;
     }
 
-    private int attempts_ ;
+    private int attemptCount_ ;
     /**
      * <pre>
      * Attempts made, all model calls together.
      * </pre>
      *
-     * <code>int32 attempts = 5;</code>
-     * @return The attempts.
+     * <code>int32 attempt_count = 5;</code>
+     * @return The attemptCount.
      */
     @java.lang.Override
-    public int getAttempts() {
-      return attempts_;
+    public int getAttemptCount() {
+      return attemptCount_;
     }
     /**
      * <pre>
      * Attempts made, all model calls together.
      * </pre>
      *
-     * <code>int32 attempts = 5;</code>
-     * @param value The attempts to set.
+     * <code>int32 attempt_count = 5;</code>
+     * @param value The attemptCount to set.
      * @return This builder for chaining.
      */
-    public Builder setAttempts(int value) {
+    public Builder setAttemptCount(int value) {
 
-      attempts_ = value;
+      attemptCount_ = value;
       bitField0_ |= 0x00000010;
       onChanged();
       return this;
@@ -1236,28 +1234,28 @@ private static final long serialVersionUID = 0L;
      * Attempts made, all model calls together.
      * </pre>
      *
-     * <code>int32 attempts = 5;</code>
+     * <code>int32 attempt_count = 5;</code>
      * @return This builder for chaining.
      */
-    public Builder clearAttempts() {
+    public Builder clearAttemptCount() {
       bitField0_ = (bitField0_ & ~0x00000010);
-      attempts_ = 0;
+      attemptCount_ = 0;
       onChanged();
       return this;
     }
 
-    private long lastSequence_ ;
+    private int lastSequence_ ;
     /**
      * <pre>
      * Sequence of the last event of the stream; -1 when none was sent. For a unary
      * call, of the stream that it folds.
      * </pre>
      *
-     * <code>int64 last_sequence = 6;</code>
+     * <code>int32 last_sequence = 6;</code>
      * @return The lastSequence.
      */
     @java.lang.Override
-    public long getLastSequence() {
+    public int getLastSequence() {
       return lastSequence_;
     }
     /**
@@ -1266,11 +1264,11 @@ private static final long serialVersionUID = 0L;
      * call, of the stream that it folds.
      * </pre>
      *
-     * <code>int64 last_sequence = 6;</code>
+     * <code>int32 last_sequence = 6;</code>
      * @param value The lastSequence to set.
      * @return This builder for chaining.
      */
-    public Builder setLastSequence(long value) {
+    public Builder setLastSequence(int value) {
 
       lastSequence_ = value;
       bitField0_ |= 0x00000020;
@@ -1283,27 +1281,27 @@ private static final long serialVersionUID = 0L;
      * call, of the stream that it folds.
      * </pre>
      *
-     * <code>int64 last_sequence = 6;</code>
+     * <code>int32 last_sequence = 6;</code>
      * @return This builder for chaining.
      */
     public Builder clearLastSequence() {
       bitField0_ = (bitField0_ & ~0x00000020);
-      lastSequence_ = 0L;
+      lastSequence_ = 0;
       onChanged();
       return this;
     }
 
-    private long contentCharacters_ ;
+    private int contentCharacters_ ;
     /**
      * <pre>
      * Characters of the answer sent, reasoning not counted.
      * </pre>
      *
-     * <code>int64 content_characters = 7;</code>
+     * <code>int32 content_characters = 7;</code>
      * @return The contentCharacters.
      */
     @java.lang.Override
-    public long getContentCharacters() {
+    public int getContentCharacters() {
       return contentCharacters_;
     }
     /**
@@ -1311,11 +1309,11 @@ private static final long serialVersionUID = 0L;
      * Characters of the answer sent, reasoning not counted.
      * </pre>
      *
-     * <code>int64 content_characters = 7;</code>
+     * <code>int32 content_characters = 7;</code>
      * @param value The contentCharacters to set.
      * @return This builder for chaining.
      */
-    public Builder setContentCharacters(long value) {
+    public Builder setContentCharacters(int value) {
 
       contentCharacters_ = value;
       bitField0_ |= 0x00000040;
@@ -1327,12 +1325,12 @@ private static final long serialVersionUID = 0L;
      * Characters of the answer sent, reasoning not counted.
      * </pre>
      *
-     * <code>int64 content_characters = 7;</code>
+     * <code>int32 content_characters = 7;</code>
      * @return This builder for chaining.
      */
     public Builder clearContentCharacters() {
       bitField0_ = (bitField0_ & ~0x00000040);
-      contentCharacters_ = 0L;
+      contentCharacters_ = 0;
       onChanged();
       return this;
     }

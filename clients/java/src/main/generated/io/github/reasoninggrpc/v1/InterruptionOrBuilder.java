@@ -90,20 +90,20 @@ public interface InterruptionOrBuilder extends
    * Model calls begun.
    * </pre>
    *
-   * <code>int32 model_calls = 4;</code>
-   * @return The modelCalls.
+   * <code>int32 model_call_count = 4;</code>
+   * @return The modelCallCount.
    */
-  int getModelCalls();
+  int getModelCallCount();
 
   /**
    * <pre>
    * Attempts made, all model calls together.
    * </pre>
    *
-   * <code>int32 attempts = 5;</code>
-   * @return The attempts.
+   * <code>int32 attempt_count = 5;</code>
+   * @return The attemptCount.
    */
-  int getAttempts();
+  int getAttemptCount();
 
   /**
    * <pre>
@@ -111,18 +111,18 @@ public interface InterruptionOrBuilder extends
    * call, of the stream that it folds.
    * </pre>
    *
-   * <code>int64 last_sequence = 6;</code>
+   * <code>int32 last_sequence = 6;</code>
    * @return The lastSequence.
    */
-  long getLastSequence();
+  int getLastSequence();
 
   /**
    * <pre>
    * Characters of the answer sent, reasoning not counted.
    * </pre>
    *
-   * <code>int64 content_characters = 7;</code>
+   * <code>int32 content_characters = 7;</code>
    * @return The contentCharacters.
    */
-  long getContentCharacters();
+  int getContentCharacters();
 }

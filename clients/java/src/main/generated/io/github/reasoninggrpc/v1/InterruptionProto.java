@@ -31,15 +31,16 @@ public final class InterruptionProto {
     java.lang.String[] descriptorData = {
       "\n$reasoning_grpc/v1/interruption.proto\022\021" +
       "reasoning_grpc.v1\032\035reasoning_grpc/v1/usa" +
-      "ge.proto\"\315\001\n\014Interruption\022\023\n\013response_id" +
+      "ge.proto\"\327\001\n\014Interruption\022\023\n\013response_id" +
       "\030\001 \001(\t\022\'\n\005usage\030\002 \001(\0132\030.reasoning_grpc.v" +
       "1.Usage\022%\n\004cost\030\003 \001(\0132\027.reasoning_grpc.v" +
-      "1.Cost\022\023\n\013model_calls\030\004 \001(\005\022\020\n\010attempts\030" +
-      "\005 \001(\005\022\025\n\rlast_sequence\030\006 \001(\003\022\032\n\022content_" +
-      "characters\030\007 \001(\003B~\n\032io.github.reasoningg" +
-      "rpc.v1B\021InterruptionProtoP\001ZKgithub.com/" +
-      "reasoning-grpc/reasoning-grpc/clients/go" +
-      "/reasoningv1;reasoningv1b\006proto3"
+      "1.Cost\022\030\n\020model_call_count\030\004 \001(\005\022\025\n\ratte" +
+      "mpt_count\030\005 \001(\005\022\025\n\rlast_sequence\030\006 \001(\005\022\032" +
+      "\n\022content_characters\030\007 \001(\005B~\n\032io.github." +
+      "reasoninggrpc.v1B\021InterruptionProtoP\001ZKg" +
+      "ithub.com/reasoning-grpc/reasoning-grpc/" +
+      "clients/go/reasoningv1;reasoningv1b\006prot" +
+      "o3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -51,7 +52,7 @@ public final class InterruptionProto {
     internal_static_reasoning_grpc_v1_Interruption_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_reasoning_grpc_v1_Interruption_descriptor,
-        new java.lang.String[] { "ResponseId", "Usage", "Cost", "ModelCalls", "Attempts", "LastSequence", "ContentCharacters", });
+        new java.lang.String[] { "ResponseId", "Usage", "Cost", "ModelCallCount", "AttemptCount", "LastSequence", "ContentCharacters", });
     io.github.reasoninggrpc.v1.UsageProto.getDescriptor();
   }
 

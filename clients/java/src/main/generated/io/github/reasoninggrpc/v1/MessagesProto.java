@@ -58,26 +58,26 @@ public final class MessagesProto {
       "oning_grpc.v1\"h\n\007Message\022%\n\004role\030\001 \001(\0162\027" +
       ".reasoning_grpc.v1.Role\022(\n\007content\030\002 \003(\013" +
       "2\027.reasoning_grpc.v1.Part\022\014\n\004name\030\003 \001(\t\"" +
-      "\234\002\n\004Part\022\016\n\004text\030\001 \001(\tH\000\022)\n\005media\030\002 \001(\0132" +
+      "\231\002\n\004Part\022\016\n\004text\030\001 \001(\tH\000\022)\n\005media\030\002 \001(\0132" +
       "\030.reasoning_grpc.v1.MediaH\000\0221\n\treasoning" +
       "\030\003 \001(\0132\034.reasoning_grpc.v1.ReasoningH\000\0220" +
       "\n\ttool_call\030\004 \001(\0132\033.reasoning_grpc.v1.To" +
       "olCallH\000\0224\n\013tool_result\030\005 \001(\0132\035.reasonin" +
       "g_grpc.v1.ToolResultH\000\022\021\n\007refusal\030\006 \001(\tH" +
-      "\000\022\021\n\tsignature\030\007 \001(\t\022\r\n\005cache\030\010 \001(\010B\t\n\007c" +
-      "ontent\"U\n\005Media\022\021\n\tmime_type\030\001 \001(\t\022\r\n\003ur" +
-      "i\030\002 \001(\tH\000\022\016\n\004data\030\003 \001(\014H\000\022\020\n\010filename\030\004 " +
-      "\001(\tB\010\n\006source\"7\n\tReasoning\022\016\n\004text\030\001 \001(\t" +
-      "H\000\022\022\n\010redacted\030\002 \001(\014H\000B\006\n\004form\"7\n\010ToolCa" +
-      "ll\022\n\n\002id\030\001 \001(\t\022\014\n\004name\030\002 \001(\t\022\021\n\targument" +
-      "s\030\003 \001(\t\"@\n\nToolResult\022\017\n\007call_id\030\001 \001(\t\022\017" +
-      "\n\007content\030\002 \001(\t\022\020\n\010is_error\030\003 \001(\010*_\n\004Rol" +
-      "e\022\024\n\020ROLE_UNSPECIFIED\020\000\022\017\n\013ROLE_SYSTEM\020\001" +
-      "\022\r\n\tROLE_USER\020\002\022\022\n\016ROLE_ASSISTANT\020\003\022\r\n\tR" +
-      "OLE_TOOL\020\004Bz\n\032io.github.reasoninggrpc.v1" +
-      "B\rMessagesProtoP\001ZKgithub.com/reasoning-" +
-      "grpc/reasoning-grpc/clients/go/reasoning" +
-      "v1;reasoningv1b\006proto3"
+      "\000\022\021\n\tsignature\030\007 \001(\t\022\r\n\005cache\030\010 \001(\010B\006\n\004k" +
+      "ind\"U\n\005Media\022\021\n\tmime_type\030\001 \001(\t\022\r\n\003uri\030\002" +
+      " \001(\tH\000\022\016\n\004data\030\003 \001(\014H\000\022\020\n\010filename\030\004 \001(\t" +
+      "B\010\n\006source\"7\n\tReasoning\022\016\n\004text\030\001 \001(\tH\000\022" +
+      "\022\n\010redacted\030\002 \001(\014H\000B\006\n\004form\"7\n\010ToolCall\022" +
+      "\n\n\002id\030\001 \001(\t\022\014\n\004name\030\002 \001(\t\022\021\n\targuments\030\003" +
+      " \001(\t\"@\n\nToolResult\022\017\n\007call_id\030\001 \001(\t\022\017\n\007c" +
+      "ontent\030\002 \001(\t\022\020\n\010is_error\030\003 \001(\010*_\n\004Role\022\024" +
+      "\n\020ROLE_UNSPECIFIED\020\000\022\017\n\013ROLE_SYSTEM\020\001\022\r\n" +
+      "\tROLE_USER\020\002\022\022\n\016ROLE_ASSISTANT\020\003\022\r\n\tROLE" +
+      "_TOOL\020\004Bz\n\032io.github.reasoninggrpc.v1B\rM" +
+      "essagesProtoP\001ZKgithub.com/reasoning-grp" +
+      "c/reasoning-grpc/clients/go/reasoningv1;" +
+      "reasoningv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -94,7 +94,7 @@ public final class MessagesProto {
     internal_static_reasoning_grpc_v1_Part_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_reasoning_grpc_v1_Part_descriptor,
-        new java.lang.String[] { "Text", "Media", "Reasoning", "ToolCall", "ToolResult", "Refusal", "Signature", "Cache", "Content", });
+        new java.lang.String[] { "Text", "Media", "Reasoning", "ToolCall", "ToolResult", "Refusal", "Signature", "Cache", "Kind", });
     internal_static_reasoning_grpc_v1_Media_descriptor =
       getDescriptor().getMessageTypes().get(2);
     internal_static_reasoning_grpc_v1_Media_fieldAccessorTable = new

@@ -263,17 +263,17 @@ private static final long serialVersionUID = 0L;
   }
 
   public static final int OMITTED_TOKENS_FIELD_NUMBER = 8;
-  private long omittedTokens_ = 0L;
+  private int omittedTokens_ = 0;
   /**
    * <pre>
    * Estimated tokens of those messages.
    * </pre>
    *
-   * <code>int64 omitted_tokens = 8;</code>
+   * <code>int32 omitted_tokens = 8;</code>
    * @return The omittedTokens.
    */
   @java.lang.Override
-  public long getOmittedTokens() {
+  public int getOmittedTokens() {
     return omittedTokens_;
   }
 
@@ -312,8 +312,8 @@ private static final long serialVersionUID = 0L;
     if (omittedMessages_ != 0) {
       output.writeInt32(7, omittedMessages_);
     }
-    if (omittedTokens_ != 0L) {
-      output.writeInt64(8, omittedTokens_);
+    if (omittedTokens_ != 0) {
+      output.writeInt32(8, omittedTokens_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -350,9 +350,9 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeInt32Size(7, omittedMessages_);
     }
-    if (omittedTokens_ != 0L) {
+    if (omittedTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(8, omittedTokens_);
+        .computeInt32Size(8, omittedTokens_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -414,8 +414,7 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + OMITTED_MESSAGES_FIELD_NUMBER;
     hash = (53 * hash) + getOmittedMessages();
     hash = (37 * hash) + OMITTED_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getOmittedTokens());
+    hash = (53 * hash) + getOmittedTokens();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -568,7 +567,7 @@ private static final long serialVersionUID = 0L;
         usageBuilder_ = null;
       }
       omittedMessages_ = 0;
-      omittedTokens_ = 0L;
+      omittedTokens_ = 0;
       return this;
     }
 
@@ -702,7 +701,7 @@ private static final long serialVersionUID = 0L;
       if (other.getOmittedMessages() != 0) {
         setOmittedMessages(other.getOmittedMessages());
       }
-      if (other.getOmittedTokens() != 0L) {
+      if (other.getOmittedTokens() != 0) {
         setOmittedTokens(other.getOmittedTokens());
       }
       this.mergeUnknownFields(other.getUnknownFields());
@@ -769,7 +768,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 56
             case 64: {
-              omittedTokens_ = input.readInt64();
+              omittedTokens_ = input.readInt32();
               bitField0_ |= 0x00000080;
               break;
             } // case 64
@@ -1365,17 +1364,17 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private long omittedTokens_ ;
+    private int omittedTokens_ ;
     /**
      * <pre>
      * Estimated tokens of those messages.
      * </pre>
      *
-     * <code>int64 omitted_tokens = 8;</code>
+     * <code>int32 omitted_tokens = 8;</code>
      * @return The omittedTokens.
      */
     @java.lang.Override
-    public long getOmittedTokens() {
+    public int getOmittedTokens() {
       return omittedTokens_;
     }
     /**
@@ -1383,11 +1382,11 @@ private static final long serialVersionUID = 0L;
      * Estimated tokens of those messages.
      * </pre>
      *
-     * <code>int64 omitted_tokens = 8;</code>
+     * <code>int32 omitted_tokens = 8;</code>
      * @param value The omittedTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setOmittedTokens(long value) {
+    public Builder setOmittedTokens(int value) {
 
       omittedTokens_ = value;
       bitField0_ |= 0x00000080;
@@ -1399,12 +1398,12 @@ private static final long serialVersionUID = 0L;
      * Estimated tokens of those messages.
      * </pre>
      *
-     * <code>int64 omitted_tokens = 8;</code>
+     * <code>int32 omitted_tokens = 8;</code>
      * @return This builder for chaining.
      */
     public Builder clearOmittedTokens() {
       bitField0_ = (bitField0_ & ~0x00000080);
-      omittedTokens_ = 0L;
+      omittedTokens_ = 0;
       onChanged();
       return this;
     }

@@ -138,8 +138,8 @@ public interface ModelCallFinishedOrBuilder extends
    * Estimated tokens of those messages.
    * </pre>
    *
-   * <code>int64 omitted_tokens = 8;</code>
+   * <code>int32 omitted_tokens = 8;</code>
    * @return The omittedTokens.
    */
-  long getOmittedTokens();
+  int getOmittedTokens();
 }

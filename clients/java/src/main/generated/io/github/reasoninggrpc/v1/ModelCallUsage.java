@@ -136,29 +136,29 @@ private static final long serialVersionUID = 0L;
   }
 
   public static final int INPUT_TOKENS_FIELD_NUMBER = 4;
-  private long inputTokens_ = 0L;
+  private int inputTokens_ = 0;
   /**
    * <pre>
    * Tokens of the prompt.
    * </pre>
    *
-   * <code>int64 input_tokens = 4;</code>
+   * <code>int32 input_tokens = 4;</code>
    * @return The inputTokens.
    */
   @java.lang.Override
-  public long getInputTokens() {
+  public int getInputTokens() {
     return inputTokens_;
   }
 
   public static final int CACHED_INPUT_TOKENS_FIELD_NUMBER = 5;
-  private long cachedInputTokens_ = 0L;
+  private int cachedInputTokens_ = 0;
   /**
    * <pre>
    * Of the input tokens, those read from the provider's cache. Unset when not
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 5;</code>
+   * <code>optional int32 cached_input_tokens = 5;</code>
    * @return Whether the cachedInputTokens field is set.
    */
   @java.lang.Override
@@ -171,23 +171,23 @@ private static final long serialVersionUID = 0L;
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 5;</code>
+   * <code>optional int32 cached_input_tokens = 5;</code>
    * @return The cachedInputTokens.
    */
   @java.lang.Override
-  public long getCachedInputTokens() {
+  public int getCachedInputTokens() {
     return cachedInputTokens_;
   }
 
   public static final int CACHE_WRITE_TOKENS_FIELD_NUMBER = 6;
-  private long cacheWriteTokens_ = 0L;
+  private int cacheWriteTokens_ = 0;
   /**
    * <pre>
    * Of the input tokens, those written to the provider's cache. Unset when not
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 6;</code>
+   * <code>optional int32 cache_write_tokens = 6;</code>
    * @return Whether the cacheWriteTokens field is set.
    */
   @java.lang.Override
@@ -200,38 +200,38 @@ private static final long serialVersionUID = 0L;
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 6;</code>
+   * <code>optional int32 cache_write_tokens = 6;</code>
    * @return The cacheWriteTokens.
    */
   @java.lang.Override
-  public long getCacheWriteTokens() {
+  public int getCacheWriteTokens() {
     return cacheWriteTokens_;
   }
 
   public static final int OUTPUT_TOKENS_FIELD_NUMBER = 7;
-  private long outputTokens_ = 0L;
+  private int outputTokens_ = 0;
   /**
    * <pre>
    * Tokens of the answer.
    * </pre>
    *
-   * <code>int64 output_tokens = 7;</code>
+   * <code>int32 output_tokens = 7;</code>
    * @return The outputTokens.
    */
   @java.lang.Override
-  public long getOutputTokens() {
+  public int getOutputTokens() {
     return outputTokens_;
   }
 
   public static final int REASONING_TOKENS_FIELD_NUMBER = 8;
-  private long reasoningTokens_ = 0L;
+  private int reasoningTokens_ = 0;
   /**
    * <pre>
    * Of the output tokens, those of the model's own reasoning. Unset when not
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 8;</code>
+   * <code>optional int32 reasoning_tokens = 8;</code>
    * @return Whether the reasoningTokens field is set.
    */
   @java.lang.Override
@@ -244,26 +244,26 @@ private static final long serialVersionUID = 0L;
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 8;</code>
+   * <code>optional int32 reasoning_tokens = 8;</code>
    * @return The reasoningTokens.
    */
   @java.lang.Override
-  public long getReasoningTokens() {
+  public int getReasoningTokens() {
     return reasoningTokens_;
   }
 
   public static final int TOTAL_TOKENS_FIELD_NUMBER = 9;
-  private long totalTokens_ = 0L;
+  private int totalTokens_ = 0;
   /**
    * <pre>
    * Input and output tokens together.
    * </pre>
    *
-   * <code>int64 total_tokens = 9;</code>
+   * <code>int32 total_tokens = 9;</code>
    * @return The totalTokens.
    */
   @java.lang.Override
-  public long getTotalTokens() {
+  public int getTotalTokens() {
     return totalTokens_;
   }
 
@@ -294,13 +294,13 @@ private static final long serialVersionUID = 0L;
   }
 
   public static final int AUDIO_INPUT_TOKENS_FIELD_NUMBER = 11;
-  private long audioInputTokens_ = 0L;
+  private int audioInputTokens_ = 0;
   /**
    * <pre>
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 11;</code>
+   * <code>optional int32 audio_input_tokens = 11;</code>
    * @return Whether the audioInputTokens field is set.
    */
   @java.lang.Override
@@ -312,11 +312,11 @@ private static final long serialVersionUID = 0L;
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 11;</code>
+   * <code>optional int32 audio_input_tokens = 11;</code>
    * @return The audioInputTokens.
    */
   @java.lang.Override
-  public long getAudioInputTokens() {
+  public int getAudioInputTokens() {
     return audioInputTokens_;
   }
 
@@ -343,29 +343,29 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(model_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 3, model_);
     }
-    if (inputTokens_ != 0L) {
-      output.writeInt64(4, inputTokens_);
+    if (inputTokens_ != 0) {
+      output.writeInt32(4, inputTokens_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
-      output.writeInt64(5, cachedInputTokens_);
+      output.writeInt32(5, cachedInputTokens_);
     }
     if (((bitField0_ & 0x00000002) != 0)) {
-      output.writeInt64(6, cacheWriteTokens_);
+      output.writeInt32(6, cacheWriteTokens_);
     }
-    if (outputTokens_ != 0L) {
-      output.writeInt64(7, outputTokens_);
+    if (outputTokens_ != 0) {
+      output.writeInt32(7, outputTokens_);
     }
     if (((bitField0_ & 0x00000004) != 0)) {
-      output.writeInt64(8, reasoningTokens_);
+      output.writeInt32(8, reasoningTokens_);
     }
-    if (totalTokens_ != 0L) {
-      output.writeInt64(9, totalTokens_);
+    if (totalTokens_ != 0) {
+      output.writeInt32(9, totalTokens_);
     }
     if (source_ != io.github.reasoninggrpc.v1.UsageSource.USAGE_SOURCE_UNSPECIFIED.getNumber()) {
       output.writeEnum(10, source_);
     }
     if (((bitField0_ & 0x00000008) != 0)) {
-      output.writeInt64(11, audioInputTokens_);
+      output.writeInt32(11, audioInputTokens_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -387,29 +387,29 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(model_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(3, model_);
     }
-    if (inputTokens_ != 0L) {
+    if (inputTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(4, inputTokens_);
+        .computeInt32Size(4, inputTokens_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(5, cachedInputTokens_);
+        .computeInt32Size(5, cachedInputTokens_);
     }
     if (((bitField0_ & 0x00000002) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(6, cacheWriteTokens_);
+        .computeInt32Size(6, cacheWriteTokens_);
     }
-    if (outputTokens_ != 0L) {
+    if (outputTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(7, outputTokens_);
+        .computeInt32Size(7, outputTokens_);
     }
     if (((bitField0_ & 0x00000004) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(8, reasoningTokens_);
+        .computeInt32Size(8, reasoningTokens_);
     }
-    if (totalTokens_ != 0L) {
+    if (totalTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(9, totalTokens_);
+        .computeInt32Size(9, totalTokens_);
     }
     if (source_ != io.github.reasoninggrpc.v1.UsageSource.USAGE_SOURCE_UNSPECIFIED.getNumber()) {
       size += com.google.protobuf.CodedOutputStream
@@ -417,7 +417,7 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000008) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(11, audioInputTokens_);
+        .computeInt32Size(11, audioInputTokens_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -484,35 +484,28 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + MODEL_FIELD_NUMBER;
     hash = (53 * hash) + getModel().hashCode();
     hash = (37 * hash) + INPUT_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getInputTokens());
+    hash = (53 * hash) + getInputTokens();
     if (hasCachedInputTokens()) {
       hash = (37 * hash) + CACHED_INPUT_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getCachedInputTokens());
+      hash = (53 * hash) + getCachedInputTokens();
     }
     if (hasCacheWriteTokens()) {
       hash = (37 * hash) + CACHE_WRITE_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getCacheWriteTokens());
+      hash = (53 * hash) + getCacheWriteTokens();
     }
     hash = (37 * hash) + OUTPUT_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getOutputTokens());
+    hash = (53 * hash) + getOutputTokens();
     if (hasReasoningTokens()) {
       hash = (37 * hash) + REASONING_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getReasoningTokens());
+      hash = (53 * hash) + getReasoningTokens();
     }
     hash = (37 * hash) + TOTAL_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getTotalTokens());
+    hash = (53 * hash) + getTotalTokens();
     hash = (37 * hash) + SOURCE_FIELD_NUMBER;
     hash = (53 * hash) + source_;
     if (hasAudioInputTokens()) {
       hash = (37 * hash) + AUDIO_INPUT_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getAudioInputTokens());
+      hash = (53 * hash) + getAudioInputTokens();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -652,14 +645,14 @@ private static final long serialVersionUID = 0L;
       call_ = 0;
       purpose_ = 0;
       model_ = "";
-      inputTokens_ = 0L;
-      cachedInputTokens_ = 0L;
-      cacheWriteTokens_ = 0L;
-      outputTokens_ = 0L;
-      reasoningTokens_ = 0L;
-      totalTokens_ = 0L;
+      inputTokens_ = 0;
+      cachedInputTokens_ = 0;
+      cacheWriteTokens_ = 0;
+      outputTokens_ = 0;
+      reasoningTokens_ = 0;
+      totalTokens_ = 0;
       source_ = 0;
-      audioInputTokens_ = 0L;
+      audioInputTokens_ = 0;
       return this;
     }
 
@@ -789,7 +782,7 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000004;
         onChanged();
       }
-      if (other.getInputTokens() != 0L) {
+      if (other.getInputTokens() != 0) {
         setInputTokens(other.getInputTokens());
       }
       if (other.hasCachedInputTokens()) {
@@ -798,13 +791,13 @@ private static final long serialVersionUID = 0L;
       if (other.hasCacheWriteTokens()) {
         setCacheWriteTokens(other.getCacheWriteTokens());
       }
-      if (other.getOutputTokens() != 0L) {
+      if (other.getOutputTokens() != 0) {
         setOutputTokens(other.getOutputTokens());
       }
       if (other.hasReasoningTokens()) {
         setReasoningTokens(other.getReasoningTokens());
       }
-      if (other.getTotalTokens() != 0L) {
+      if (other.getTotalTokens() != 0) {
         setTotalTokens(other.getTotalTokens());
       }
       if (other.source_ != 0) {
@@ -855,32 +848,32 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 26
             case 32: {
-              inputTokens_ = input.readInt64();
+              inputTokens_ = input.readInt32();
               bitField0_ |= 0x00000008;
               break;
             } // case 32
             case 40: {
-              cachedInputTokens_ = input.readInt64();
+              cachedInputTokens_ = input.readInt32();
               bitField0_ |= 0x00000010;
               break;
             } // case 40
             case 48: {
-              cacheWriteTokens_ = input.readInt64();
+              cacheWriteTokens_ = input.readInt32();
               bitField0_ |= 0x00000020;
               break;
             } // case 48
             case 56: {
-              outputTokens_ = input.readInt64();
+              outputTokens_ = input.readInt32();
               bitField0_ |= 0x00000040;
               break;
             } // case 56
             case 64: {
-              reasoningTokens_ = input.readInt64();
+              reasoningTokens_ = input.readInt32();
               bitField0_ |= 0x00000080;
               break;
             } // case 64
             case 72: {
-              totalTokens_ = input.readInt64();
+              totalTokens_ = input.readInt32();
               bitField0_ |= 0x00000100;
               break;
             } // case 72
@@ -890,7 +883,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 80
             case 88: {
-              audioInputTokens_ = input.readInt64();
+              audioInputTokens_ = input.readInt32();
               bitField0_ |= 0x00000400;
               break;
             } // case 88
@@ -1120,17 +1113,17 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private long inputTokens_ ;
+    private int inputTokens_ ;
     /**
      * <pre>
      * Tokens of the prompt.
      * </pre>
      *
-     * <code>int64 input_tokens = 4;</code>
+     * <code>int32 input_tokens = 4;</code>
      * @return The inputTokens.
      */
     @java.lang.Override
-    public long getInputTokens() {
+    public int getInputTokens() {
       return inputTokens_;
     }
     /**
@@ -1138,11 +1131,11 @@ private static final long serialVersionUID = 0L;
      * Tokens of the prompt.
      * </pre>
      *
-     * <code>int64 input_tokens = 4;</code>
+     * <code>int32 input_tokens = 4;</code>
      * @param value The inputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setInputTokens(long value) {
+    public Builder setInputTokens(int value) {
 
       inputTokens_ = value;
       bitField0_ |= 0x00000008;
@@ -1154,24 +1147,24 @@ private static final long serialVersionUID = 0L;
      * Tokens of the prompt.
      * </pre>
      *
-     * <code>int64 input_tokens = 4;</code>
+     * <code>int32 input_tokens = 4;</code>
      * @return This builder for chaining.
      */
     public Builder clearInputTokens() {
       bitField0_ = (bitField0_ & ~0x00000008);
-      inputTokens_ = 0L;
+      inputTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long cachedInputTokens_ ;
+    private int cachedInputTokens_ ;
     /**
      * <pre>
      * Of the input tokens, those read from the provider's cache. Unset when not
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 5;</code>
+     * <code>optional int32 cached_input_tokens = 5;</code>
      * @return Whether the cachedInputTokens field is set.
      */
     @java.lang.Override
@@ -1184,11 +1177,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 5;</code>
+     * <code>optional int32 cached_input_tokens = 5;</code>
      * @return The cachedInputTokens.
      */
     @java.lang.Override
-    public long getCachedInputTokens() {
+    public int getCachedInputTokens() {
       return cachedInputTokens_;
     }
     /**
@@ -1197,11 +1190,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 5;</code>
+     * <code>optional int32 cached_input_tokens = 5;</code>
      * @param value The cachedInputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setCachedInputTokens(long value) {
+    public Builder setCachedInputTokens(int value) {
 
       cachedInputTokens_ = value;
       bitField0_ |= 0x00000010;
@@ -1214,24 +1207,24 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 5;</code>
+     * <code>optional int32 cached_input_tokens = 5;</code>
      * @return This builder for chaining.
      */
     public Builder clearCachedInputTokens() {
       bitField0_ = (bitField0_ & ~0x00000010);
-      cachedInputTokens_ = 0L;
+      cachedInputTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long cacheWriteTokens_ ;
+    private int cacheWriteTokens_ ;
     /**
      * <pre>
      * Of the input tokens, those written to the provider's cache. Unset when not
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 6;</code>
+     * <code>optional int32 cache_write_tokens = 6;</code>
      * @return Whether the cacheWriteTokens field is set.
      */
     @java.lang.Override
@@ -1244,11 +1237,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 6;</code>
+     * <code>optional int32 cache_write_tokens = 6;</code>
      * @return The cacheWriteTokens.
      */
     @java.lang.Override
-    public long getCacheWriteTokens() {
+    public int getCacheWriteTokens() {
       return cacheWriteTokens_;
     }
     /**
@@ -1257,11 +1250,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 6;</code>
+     * <code>optional int32 cache_write_tokens = 6;</code>
      * @param value The cacheWriteTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setCacheWriteTokens(long value) {
+    public Builder setCacheWriteTokens(int value) {
 
       cacheWriteTokens_ = value;
       bitField0_ |= 0x00000020;
@@ -1274,27 +1267,27 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 6;</code>
+     * <code>optional int32 cache_write_tokens = 6;</code>
      * @return This builder for chaining.
      */
     public Builder clearCacheWriteTokens() {
       bitField0_ = (bitField0_ & ~0x00000020);
-      cacheWriteTokens_ = 0L;
+      cacheWriteTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long outputTokens_ ;
+    private int outputTokens_ ;
     /**
      * <pre>
      * Tokens of the answer.
      * </pre>
      *
-     * <code>int64 output_tokens = 7;</code>
+     * <code>int32 output_tokens = 7;</code>
      * @return The outputTokens.
      */
     @java.lang.Override
-    public long getOutputTokens() {
+    public int getOutputTokens() {
       return outputTokens_;
     }
     /**
@@ -1302,11 +1295,11 @@ private static final long serialVersionUID = 0L;
      * Tokens of the answer.
      * </pre>
      *
-     * <code>int64 output_tokens = 7;</code>
+     * <code>int32 output_tokens = 7;</code>
      * @param value The outputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setOutputTokens(long value) {
+    public Builder setOutputTokens(int value) {
 
       outputTokens_ = value;
       bitField0_ |= 0x00000040;
@@ -1318,24 +1311,24 @@ private static final long serialVersionUID = 0L;
      * Tokens of the answer.
      * </pre>
      *
-     * <code>int64 output_tokens = 7;</code>
+     * <code>int32 output_tokens = 7;</code>
      * @return This builder for chaining.
      */
     public Builder clearOutputTokens() {
       bitField0_ = (bitField0_ & ~0x00000040);
-      outputTokens_ = 0L;
+      outputTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long reasoningTokens_ ;
+    private int reasoningTokens_ ;
     /**
      * <pre>
      * Of the output tokens, those of the model's own reasoning. Unset when not
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 8;</code>
+     * <code>optional int32 reasoning_tokens = 8;</code>
      * @return Whether the reasoningTokens field is set.
      */
     @java.lang.Override
@@ -1348,11 +1341,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 8;</code>
+     * <code>optional int32 reasoning_tokens = 8;</code>
      * @return The reasoningTokens.
      */
     @java.lang.Override
-    public long getReasoningTokens() {
+    public int getReasoningTokens() {
       return reasoningTokens_;
     }
     /**
@@ -1361,11 +1354,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 8;</code>
+     * <code>optional int32 reasoning_tokens = 8;</code>
      * @param value The reasoningTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setReasoningTokens(long value) {
+    public Builder setReasoningTokens(int value) {
 
       reasoningTokens_ = value;
       bitField0_ |= 0x00000080;
@@ -1378,27 +1371,27 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 8;</code>
+     * <code>optional int32 reasoning_tokens = 8;</code>
      * @return This builder for chaining.
      */
     public Builder clearReasoningTokens() {
       bitField0_ = (bitField0_ & ~0x00000080);
-      reasoningTokens_ = 0L;
+      reasoningTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long totalTokens_ ;
+    private int totalTokens_ ;
     /**
      * <pre>
      * Input and output tokens together.
      * </pre>
      *
-     * <code>int64 total_tokens = 9;</code>
+     * <code>int32 total_tokens = 9;</code>
      * @return The totalTokens.
      */
     @java.lang.Override
-    public long getTotalTokens() {
+    public int getTotalTokens() {
       return totalTokens_;
     }
     /**
@@ -1406,11 +1399,11 @@ private static final long serialVersionUID = 0L;
      * Input and output tokens together.
      * </pre>
      *
-     * <code>int64 total_tokens = 9;</code>
+     * <code>int32 total_tokens = 9;</code>
      * @param value The totalTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setTotalTokens(long value) {
+    public Builder setTotalTokens(int value) {
 
       totalTokens_ = value;
       bitField0_ |= 0x00000100;
@@ -1422,12 +1415,12 @@ private static final long serialVersionUID = 0L;
      * Input and output tokens together.
      * </pre>
      *
-     * <code>int64 total_tokens = 9;</code>
+     * <code>int32 total_tokens = 9;</code>
      * @return This builder for chaining.
      */
     public Builder clearTotalTokens() {
       bitField0_ = (bitField0_ & ~0x00000100);
-      totalTokens_ = 0L;
+      totalTokens_ = 0;
       onChanged();
       return this;
     }
@@ -1505,13 +1498,13 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private long audioInputTokens_ ;
+    private int audioInputTokens_ ;
     /**
      * <pre>
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 11;</code>
+     * <code>optional int32 audio_input_tokens = 11;</code>
      * @return Whether the audioInputTokens field is set.
      */
     @java.lang.Override
@@ -1523,11 +1516,11 @@ private static final long serialVersionUID = 0L;
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 11;</code>
+     * <code>optional int32 audio_input_tokens = 11;</code>
      * @return The audioInputTokens.
      */
     @java.lang.Override
-    public long getAudioInputTokens() {
+    public int getAudioInputTokens() {
       return audioInputTokens_;
     }
     /**
@@ -1535,11 +1528,11 @@ private static final long serialVersionUID = 0L;
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 11;</code>
+     * <code>optional int32 audio_input_tokens = 11;</code>
      * @param value The audioInputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setAudioInputTokens(long value) {
+    public Builder setAudioInputTokens(int value) {
 
       audioInputTokens_ = value;
       bitField0_ |= 0x00000400;
@@ -1551,12 +1544,12 @@ private static final long serialVersionUID = 0L;
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 11;</code>
+     * <code>optional int32 audio_input_tokens = 11;</code>
      * @return This builder for chaining.
      */
     public Builder clearAudioInputTokens() {
       bitField0_ = (bitField0_ & ~0x00000400);
-      audioInputTokens_ = 0L;
+      audioInputTokens_ = 0;
       onChanged();
       return this;
     }

@@ -62,10 +62,10 @@ public interface ModelCallUsageOrBuilder extends
    * Tokens of the prompt.
    * </pre>
    *
-   * <code>int64 input_tokens = 4;</code>
+   * <code>int32 input_tokens = 4;</code>
    * @return The inputTokens.
    */
-  long getInputTokens();
+  int getInputTokens();
 
   /**
    * <pre>
@@ -73,7 +73,7 @@ public interface ModelCallUsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 5;</code>
+   * <code>optional int32 cached_input_tokens = 5;</code>
    * @return Whether the cachedInputTokens field is set.
    */
   boolean hasCachedInputTokens();
@@ -83,10 +83,10 @@ public interface ModelCallUsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 5;</code>
+   * <code>optional int32 cached_input_tokens = 5;</code>
    * @return The cachedInputTokens.
    */
-  long getCachedInputTokens();
+  int getCachedInputTokens();
 
   /**
    * <pre>
@@ -94,7 +94,7 @@ public interface ModelCallUsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 6;</code>
+   * <code>optional int32 cache_write_tokens = 6;</code>
    * @return Whether the cacheWriteTokens field is set.
    */
   boolean hasCacheWriteTokens();
@@ -104,20 +104,20 @@ public interface ModelCallUsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 6;</code>
+   * <code>optional int32 cache_write_tokens = 6;</code>
    * @return The cacheWriteTokens.
    */
-  long getCacheWriteTokens();
+  int getCacheWriteTokens();
 
   /**
    * <pre>
    * Tokens of the answer.
    * </pre>
    *
-   * <code>int64 output_tokens = 7;</code>
+   * <code>int32 output_tokens = 7;</code>
    * @return The outputTokens.
    */
-  long getOutputTokens();
+  int getOutputTokens();
 
   /**
    * <pre>
@@ -125,7 +125,7 @@ public interface ModelCallUsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 8;</code>
+   * <code>optional int32 reasoning_tokens = 8;</code>
    * @return Whether the reasoningTokens field is set.
    */
   boolean hasReasoningTokens();
@@ -135,20 +135,20 @@ public interface ModelCallUsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 8;</code>
+   * <code>optional int32 reasoning_tokens = 8;</code>
    * @return The reasoningTokens.
    */
-  long getReasoningTokens();
+  int getReasoningTokens();
 
   /**
    * <pre>
    * Input and output tokens together.
    * </pre>
    *
-   * <code>int64 total_tokens = 9;</code>
+   * <code>int32 total_tokens = 9;</code>
    * @return The totalTokens.
    */
-  long getTotalTokens();
+  int getTotalTokens();
 
   /**
    * <pre>
@@ -174,7 +174,7 @@ public interface ModelCallUsageOrBuilder extends
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 11;</code>
+   * <code>optional int32 audio_input_tokens = 11;</code>
    * @return Whether the audioInputTokens field is set.
    */
   boolean hasAudioInputTokens();
@@ -183,8 +183,8 @@ public interface ModelCallUsageOrBuilder extends
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 11;</code>
+   * <code>optional int32 audio_input_tokens = 11;</code>
    * @return The audioInputTokens.
    */
-  long getAudioInputTokens();
+  int getAudioInputTokens();
 }

@@ -45,13 +45,13 @@ private static final long serialVersionUID = 0L;
 
   private int bitField0_;
   public static final int CONTEXT_WINDOW_TOKENS_FIELD_NUMBER = 1;
-  private long contextWindowTokens_ = 0L;
+  private int contextWindowTokens_ = 0;
   /**
    * <pre>
    * Most tokens of prompt and answer together. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 context_window_tokens = 1;</code>
+   * <code>optional int32 context_window_tokens = 1;</code>
    * @return Whether the contextWindowTokens field is set.
    */
   @java.lang.Override
@@ -63,22 +63,22 @@ private static final long serialVersionUID = 0L;
    * Most tokens of prompt and answer together. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 context_window_tokens = 1;</code>
+   * <code>optional int32 context_window_tokens = 1;</code>
    * @return The contextWindowTokens.
    */
   @java.lang.Override
-  public long getContextWindowTokens() {
+  public int getContextWindowTokens() {
     return contextWindowTokens_;
   }
 
   public static final int MAX_OUTPUT_TOKENS_FIELD_NUMBER = 2;
-  private long maxOutputTokens_ = 0L;
+  private int maxOutputTokens_ = 0;
   /**
    * <pre>
    * Most tokens of an answer. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 max_output_tokens = 2;</code>
+   * <code>optional int32 max_output_tokens = 2;</code>
    * @return Whether the maxOutputTokens field is set.
    */
   @java.lang.Override
@@ -90,11 +90,11 @@ private static final long serialVersionUID = 0L;
    * Most tokens of an answer. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 max_output_tokens = 2;</code>
+   * <code>optional int32 max_output_tokens = 2;</code>
    * @return The maxOutputTokens.
    */
   @java.lang.Override
-  public long getMaxOutputTokens() {
+  public int getMaxOutputTokens() {
     return maxOutputTokens_;
   }
 
@@ -113,10 +113,10 @@ private static final long serialVersionUID = 0L;
   public void writeTo(com.google.protobuf.CodedOutputStream output)
                       throws java.io.IOException {
     if (((bitField0_ & 0x00000001) != 0)) {
-      output.writeInt64(1, contextWindowTokens_);
+      output.writeInt32(1, contextWindowTokens_);
     }
     if (((bitField0_ & 0x00000002) != 0)) {
-      output.writeInt64(2, maxOutputTokens_);
+      output.writeInt32(2, maxOutputTokens_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -129,11 +129,11 @@ private static final long serialVersionUID = 0L;
     size = 0;
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(1, contextWindowTokens_);
+        .computeInt32Size(1, contextWindowTokens_);
     }
     if (((bitField0_ & 0x00000002) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(2, maxOutputTokens_);
+        .computeInt32Size(2, maxOutputTokens_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -173,13 +173,11 @@ private static final long serialVersionUID = 0L;
     hash = (19 * hash) + getDescriptor().hashCode();
     if (hasContextWindowTokens()) {
       hash = (37 * hash) + CONTEXT_WINDOW_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getContextWindowTokens());
+      hash = (53 * hash) + getContextWindowTokens();
     }
     if (hasMaxOutputTokens()) {
       hash = (37 * hash) + MAX_OUTPUT_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getMaxOutputTokens());
+      hash = (53 * hash) + getMaxOutputTokens();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -316,8 +314,8 @@ private static final long serialVersionUID = 0L;
     public Builder clear() {
       super.clear();
       bitField0_ = 0;
-      contextWindowTokens_ = 0L;
-      maxOutputTokens_ = 0L;
+      contextWindowTokens_ = 0;
+      maxOutputTokens_ = 0;
       return this;
     }
 
@@ -440,12 +438,12 @@ private static final long serialVersionUID = 0L;
               done = true;
               break;
             case 8: {
-              contextWindowTokens_ = input.readInt64();
+              contextWindowTokens_ = input.readInt32();
               bitField0_ |= 0x00000001;
               break;
             } // case 8
             case 16: {
-              maxOutputTokens_ = input.readInt64();
+              maxOutputTokens_ = input.readInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
@@ -466,13 +464,13 @@ private static final long serialVersionUID = 0L;
     }
     private int bitField0_;
 
-    private long contextWindowTokens_ ;
+    private int contextWindowTokens_ ;
     /**
      * <pre>
      * Most tokens of prompt and answer together. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 context_window_tokens = 1;</code>
+     * <code>optional int32 context_window_tokens = 1;</code>
      * @return Whether the contextWindowTokens field is set.
      */
     @java.lang.Override
@@ -484,11 +482,11 @@ private static final long serialVersionUID = 0L;
      * Most tokens of prompt and answer together. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 context_window_tokens = 1;</code>
+     * <code>optional int32 context_window_tokens = 1;</code>
      * @return The contextWindowTokens.
      */
     @java.lang.Override
-    public long getContextWindowTokens() {
+    public int getContextWindowTokens() {
       return contextWindowTokens_;
     }
     /**
@@ -496,11 +494,11 @@ private static final long serialVersionUID = 0L;
      * Most tokens of prompt and answer together. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 context_window_tokens = 1;</code>
+     * <code>optional int32 context_window_tokens = 1;</code>
      * @param value The contextWindowTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setContextWindowTokens(long value) {
+    public Builder setContextWindowTokens(int value) {
 
       contextWindowTokens_ = value;
       bitField0_ |= 0x00000001;
@@ -512,23 +510,23 @@ private static final long serialVersionUID = 0L;
      * Most tokens of prompt and answer together. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 context_window_tokens = 1;</code>
+     * <code>optional int32 context_window_tokens = 1;</code>
      * @return This builder for chaining.
      */
     public Builder clearContextWindowTokens() {
       bitField0_ = (bitField0_ & ~0x00000001);
-      contextWindowTokens_ = 0L;
+      contextWindowTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long maxOutputTokens_ ;
+    private int maxOutputTokens_ ;
     /**
      * <pre>
      * Most tokens of an answer. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 max_output_tokens = 2;</code>
+     * <code>optional int32 max_output_tokens = 2;</code>
      * @return Whether the maxOutputTokens field is set.
      */
     @java.lang.Override
@@ -540,11 +538,11 @@ private static final long serialVersionUID = 0L;
      * Most tokens of an answer. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 max_output_tokens = 2;</code>
+     * <code>optional int32 max_output_tokens = 2;</code>
      * @return The maxOutputTokens.
      */
     @java.lang.Override
-    public long getMaxOutputTokens() {
+    public int getMaxOutputTokens() {
       return maxOutputTokens_;
     }
     /**
@@ -552,11 +550,11 @@ private static final long serialVersionUID = 0L;
      * Most tokens of an answer. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 max_output_tokens = 2;</code>
+     * <code>optional int32 max_output_tokens = 2;</code>
      * @param value The maxOutputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setMaxOutputTokens(long value) {
+    public Builder setMaxOutputTokens(int value) {
 
       maxOutputTokens_ = value;
       bitField0_ |= 0x00000002;
@@ -568,12 +566,12 @@ private static final long serialVersionUID = 0L;
      * Most tokens of an answer. Unset when not known.
      * </pre>
      *
-     * <code>optional int64 max_output_tokens = 2;</code>
+     * <code>optional int32 max_output_tokens = 2;</code>
      * @return This builder for chaining.
      */
     public Builder clearMaxOutputTokens() {
       bitField0_ = (bitField0_ & ~0x00000002);
-      maxOutputTokens_ = 0L;
+      maxOutputTokens_ = 0;
       onChanged();
       return this;
     }

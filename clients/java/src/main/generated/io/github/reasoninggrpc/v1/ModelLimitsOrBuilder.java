@@ -13,7 +13,7 @@ public interface ModelLimitsOrBuilder extends
    * Most tokens of prompt and answer together. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 context_window_tokens = 1;</code>
+   * <code>optional int32 context_window_tokens = 1;</code>
    * @return Whether the contextWindowTokens field is set.
    */
   boolean hasContextWindowTokens();
@@ -22,17 +22,17 @@ public interface ModelLimitsOrBuilder extends
    * Most tokens of prompt and answer together. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 context_window_tokens = 1;</code>
+   * <code>optional int32 context_window_tokens = 1;</code>
    * @return The contextWindowTokens.
    */
-  long getContextWindowTokens();
+  int getContextWindowTokens();
 
   /**
    * <pre>
    * Most tokens of an answer. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 max_output_tokens = 2;</code>
+   * <code>optional int32 max_output_tokens = 2;</code>
    * @return Whether the maxOutputTokens field is set.
    */
   boolean hasMaxOutputTokens();
@@ -41,8 +41,8 @@ public interface ModelLimitsOrBuilder extends
    * Most tokens of an answer. Unset when not known.
    * </pre>
    *
-   * <code>optional int64 max_output_tokens = 2;</code>
+   * <code>optional int32 max_output_tokens = 2;</code>
    * @return The maxOutputTokens.
    */
-  long getMaxOutputTokens();
+  int getMaxOutputTokens();
 }

@@ -46,17 +46,17 @@ private static final long serialVersionUID = 0L;
 
   private int bitField0_;
   public static final int ABOVE_INPUT_TOKENS_FIELD_NUMBER = 1;
-  private long aboveInputTokens_ = 0L;
+  private int aboveInputTokens_ = 0;
   /**
    * <pre>
    * The tier is for prompts of more than so many tokens, cached ones included.
    * </pre>
    *
-   * <code>int64 above_input_tokens = 1;</code>
+   * <code>int32 above_input_tokens = 1;</code>
    * @return The aboveInputTokens.
    */
   @java.lang.Override
-  public long getAboveInputTokens() {
+  public int getAboveInputTokens() {
     return aboveInputTokens_;
   }
 
@@ -236,8 +236,8 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public void writeTo(com.google.protobuf.CodedOutputStream output)
                       throws java.io.IOException {
-    if (aboveInputTokens_ != 0L) {
-      output.writeInt64(1, aboveInputTokens_);
+    if (aboveInputTokens_ != 0) {
+      output.writeInt32(1, aboveInputTokens_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeInt64(2, inputNanoUsdPerMillion_);
@@ -266,9 +266,9 @@ private static final long serialVersionUID = 0L;
     if (size != -1) return size;
 
     size = 0;
-    if (aboveInputTokens_ != 0L) {
+    if (aboveInputTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(1, aboveInputTokens_);
+        .computeInt32Size(1, aboveInputTokens_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
@@ -353,8 +353,7 @@ private static final long serialVersionUID = 0L;
     int hash = 41;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + ABOVE_INPUT_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getAboveInputTokens());
+    hash = (53 * hash) + getAboveInputTokens();
     if (hasInputNanoUsdPerMillion()) {
       hash = (37 * hash) + INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER;
       hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
@@ -521,7 +520,7 @@ private static final long serialVersionUID = 0L;
     public Builder clear() {
       super.clear();
       bitField0_ = 0;
-      aboveInputTokens_ = 0L;
+      aboveInputTokens_ = 0;
       inputNanoUsdPerMillion_ = 0L;
       cachedInputNanoUsdPerMillion_ = 0L;
       cacheWriteNanoUsdPerMillion_ = 0L;
@@ -636,7 +635,7 @@ private static final long serialVersionUID = 0L;
 
     public Builder mergeFrom(io.github.reasoninggrpc.v1.ModelPriceTier other) {
       if (other == io.github.reasoninggrpc.v1.ModelPriceTier.getDefaultInstance()) return this;
-      if (other.getAboveInputTokens() != 0L) {
+      if (other.getAboveInputTokens() != 0) {
         setAboveInputTokens(other.getAboveInputTokens());
       }
       if (other.hasInputNanoUsdPerMillion()) {
@@ -684,7 +683,7 @@ private static final long serialVersionUID = 0L;
               done = true;
               break;
             case 8: {
-              aboveInputTokens_ = input.readInt64();
+              aboveInputTokens_ = input.readInt32();
               bitField0_ |= 0x00000001;
               break;
             } // case 8
@@ -735,17 +734,17 @@ private static final long serialVersionUID = 0L;
     }
     private int bitField0_;
 
-    private long aboveInputTokens_ ;
+    private int aboveInputTokens_ ;
     /**
      * <pre>
      * The tier is for prompts of more than so many tokens, cached ones included.
      * </pre>
      *
-     * <code>int64 above_input_tokens = 1;</code>
+     * <code>int32 above_input_tokens = 1;</code>
      * @return The aboveInputTokens.
      */
     @java.lang.Override
-    public long getAboveInputTokens() {
+    public int getAboveInputTokens() {
       return aboveInputTokens_;
     }
     /**
@@ -753,11 +752,11 @@ private static final long serialVersionUID = 0L;
      * The tier is for prompts of more than so many tokens, cached ones included.
      * </pre>
      *
-     * <code>int64 above_input_tokens = 1;</code>
+     * <code>int32 above_input_tokens = 1;</code>
      * @param value The aboveInputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setAboveInputTokens(long value) {
+    public Builder setAboveInputTokens(int value) {
 
       aboveInputTokens_ = value;
       bitField0_ |= 0x00000001;
@@ -769,12 +768,12 @@ private static final long serialVersionUID = 0L;
      * The tier is for prompts of more than so many tokens, cached ones included.
      * </pre>
      *
-     * <code>int64 above_input_tokens = 1;</code>
+     * <code>int32 above_input_tokens = 1;</code>
      * @return This builder for chaining.
      */
     public Builder clearAboveInputTokens() {
       bitField0_ = (bitField0_ & ~0x00000001);
-      aboveInputTokens_ = 0L;
+      aboveInputTokens_ = 0;
       onChanged();
       return this;
     }

@@ -13,10 +13,10 @@ public interface ModelPriceTierOrBuilder extends
    * The tier is for prompts of more than so many tokens, cached ones included.
    * </pre>
    *
-   * <code>int64 above_input_tokens = 1;</code>
+   * <code>int32 above_input_tokens = 1;</code>
    * @return The aboveInputTokens.
    */
-  long getAboveInputTokens();
+  int getAboveInputTokens();
 
   /**
    * <pre>

@@ -151,19 +151,19 @@ private static final long serialVersionUID = 0L;
     return result == null ? io.github.reasoninggrpc.v1.ErrorReason.UNRECOGNIZED : result;
   }
 
-  public static final int MODELS_FIELD_NUMBER = 5;
-  private int models_ = 0;
+  public static final int MODEL_COUNT_FIELD_NUMBER = 5;
+  private int modelCount_ = 0;
   /**
    * <pre>
    * How many models it lists, before filter and permissions.
    * </pre>
    *
-   * <code>int32 models = 5;</code>
-   * @return The models.
+   * <code>int32 model_count = 5;</code>
+   * @return The modelCount.
    */
   @java.lang.Override
-  public int getModels() {
-    return models_;
+  public int getModelCount() {
+    return modelCount_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -192,8 +192,8 @@ private static final long serialVersionUID = 0L;
     if (failure_ != io.github.reasoninggrpc.v1.ErrorReason.ERROR_REASON_UNSPECIFIED.getNumber()) {
       output.writeEnum(4, failure_);
     }
-    if (models_ != 0) {
-      output.writeInt32(5, models_);
+    if (modelCount_ != 0) {
+      output.writeInt32(5, modelCount_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -220,9 +220,9 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeEnumSize(4, failure_);
     }
-    if (models_ != 0) {
+    if (modelCount_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(5, models_);
+        .computeInt32Size(5, modelCount_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -248,8 +248,8 @@ private static final long serialVersionUID = 0L;
     if (getStale()
         != other.getStale()) return false;
     if (failure_ != other.failure_) return false;
-    if (getModels()
-        != other.getModels()) return false;
+    if (getModelCount()
+        != other.getModelCount()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -272,8 +272,8 @@ private static final long serialVersionUID = 0L;
         getStale());
     hash = (37 * hash) + FAILURE_FIELD_NUMBER;
     hash = (53 * hash) + failure_;
-    hash = (37 * hash) + MODELS_FIELD_NUMBER;
-    hash = (53 * hash) + getModels();
+    hash = (37 * hash) + MODEL_COUNT_FIELD_NUMBER;
+    hash = (53 * hash) + getModelCount();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -423,7 +423,7 @@ private static final long serialVersionUID = 0L;
       }
       stale_ = false;
       failure_ = 0;
-      models_ = 0;
+      modelCount_ = 0;
       return this;
     }
 
@@ -474,7 +474,7 @@ private static final long serialVersionUID = 0L;
         result.failure_ = failure_;
       }
       if (((from_bitField0_ & 0x00000010) != 0)) {
-        result.models_ = models_;
+        result.modelCount_ = modelCount_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -535,8 +535,8 @@ private static final long serialVersionUID = 0L;
       if (other.failure_ != 0) {
         setFailureValue(other.getFailureValue());
       }
-      if (other.getModels() != 0) {
-        setModels(other.getModels());
+      if (other.getModelCount() != 0) {
+        setModelCount(other.getModelCount());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -587,7 +587,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 32
             case 40: {
-              models_ = input.readInt32();
+              modelCount_ = input.readInt32();
               bitField0_ |= 0x00000010;
               break;
             } // case 40
@@ -955,31 +955,31 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private int models_ ;
+    private int modelCount_ ;
     /**
      * <pre>
      * How many models it lists, before filter and permissions.
      * </pre>
      *
-     * <code>int32 models = 5;</code>
-     * @return The models.
+     * <code>int32 model_count = 5;</code>
+     * @return The modelCount.
      */
     @java.lang.Override
-    public int getModels() {
-      return models_;
+    public int getModelCount() {
+      return modelCount_;
     }
     /**
      * <pre>
      * How many models it lists, before filter and permissions.
      * </pre>
      *
-     * <code>int32 models = 5;</code>
-     * @param value The models to set.
+     * <code>int32 model_count = 5;</code>
+     * @param value The modelCount to set.
      * @return This builder for chaining.
      */
-    public Builder setModels(int value) {
+    public Builder setModelCount(int value) {
 
-      models_ = value;
+      modelCount_ = value;
       bitField0_ |= 0x00000010;
       onChanged();
       return this;
@@ -989,12 +989,12 @@ private static final long serialVersionUID = 0L;
      * How many models it lists, before filter and permissions.
      * </pre>
      *
-     * <code>int32 models = 5;</code>
+     * <code>int32 model_count = 5;</code>
      * @return This builder for chaining.
      */
-    public Builder clearModels() {
+    public Builder clearModelCount() {
       bitField0_ = (bitField0_ & ~0x00000010);
-      models_ = 0;
+      modelCount_ = 0;
       onChanged();
       return this;
     }

@@ -88,8 +88,8 @@ public interface ModelSourceOrBuilder extends
    * How many models it lists, before filter and permissions.
    * </pre>
    *
-   * <code>int32 models = 5;</code>
-   * @return The models.
+   * <code>int32 model_count = 5;</code>
+   * @return The modelCount.
    */
-  int getModels();
+  int getModelCount();
 }

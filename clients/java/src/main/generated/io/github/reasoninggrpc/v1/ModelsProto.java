@@ -87,8 +87,8 @@ public final class ModelsProto {
       "ices\030\t \001(\0132\036.reasoning_grpc.v1.ModelPric" +
       "es\022\027\n\017fallback_models\030\n \003(\t\022\030\n\020provider_" +
       "options\030\013 \003(\t\"\201\001\n\013ModelLimits\022\"\n\025context" +
-      "_window_tokens\030\001 \001(\003H\000\210\001\001\022\036\n\021max_output_" +
-      "tokens\030\002 \001(\003H\001\210\001\001B\030\n\026_context_window_tok" +
+      "_window_tokens\030\001 \001(\005H\000\210\001\001\022\036\n\021max_output_" +
+      "tokens\030\002 \001(\005H\001\210\001\001B\030\n\026_context_window_tok" +
       "ensB\024\n\022_max_output_tokens\"\237\004\n\013ModelPrice" +
       "s\022\'\n\032input_nano_usd_per_million\030\001 \001(\003H\000\210" +
       "\001\001\022.\n!cached_input_nano_usd_per_million\030" +
@@ -104,7 +104,7 @@ public final class ModelsProto {
       "ano_usd_per_millionB!\n\037_reasoning_nano_u" +
       "sd_per_millionB#\n!_audio_input_nano_usd_" +
       "per_million\"\214\004\n\016ModelPriceTier\022\032\n\022above_" +
-      "input_tokens\030\001 \001(\003\022\'\n\032input_nano_usd_per" +
+      "input_tokens\030\001 \001(\005\022\'\n\032input_nano_usd_per" +
       "_million\030\002 \001(\003H\000\210\001\001\022.\n!cached_input_nano" +
       "_usd_per_million\030\003 \001(\003H\001\210\001\001\022-\n cache_wri" +
       "te_nano_usd_per_million\030\004 \001(\003H\002\210\001\001\022(\n\033ou" +
@@ -116,29 +116,29 @@ public final class ModelsProto {
       "!_cache_write_nano_usd_per_millionB\036\n\034_o" +
       "utput_nano_usd_per_millionB!\n\037_reasoning" +
       "_nano_usd_per_millionB#\n!_audio_input_na" +
-      "no_usd_per_million\"\277\001\n\013ModelSource\0220\n\004ki" +
+      "no_usd_per_million\"\304\001\n\013ModelSource\0220\n\004ki" +
       "nd\030\001 \001(\0162\".reasoning_grpc.v1.ModelSource" +
       "Kind\022.\n\nupdated_at\030\002 \001(\0132\032.google.protob" +
       "uf.Timestamp\022\r\n\005stale\030\003 \001(\010\022/\n\007failure\030\004" +
-      " \001(\0162\036.reasoning_grpc.v1.ErrorReason\022\016\n\006" +
-      "models\030\005 \001(\005*\226\001\n\017ModelSourceKind\022!\n\035MODE" +
-      "L_SOURCE_KIND_UNSPECIFIED\020\000\022#\n\037MODEL_SOU" +
-      "RCE_KIND_CONFIGURATION\020\001\022\033\n\027MODEL_SOURCE" +
-      "_KIND_PROXY\020\002\022\036\n\032MODEL_SOURCE_KIND_EMBED" +
-      "DED\020\003*a\n\nModelState\022\033\n\027MODEL_STATE_UNSPE" +
-      "CIFIED\020\000\022\031\n\025MODEL_STATE_AVAILABLE\020\001\022\033\n\027M" +
-      "ODEL_STATE_UNAVAILABLE\020\002*\273\002\n\017ModelCapabi" +
-      "lity\022 \n\034MODEL_CAPABILITY_UNSPECIFIED\020\000\022\032" +
-      "\n\026MODEL_CAPABILITY_TOOLS\020\001\022 \n\034MODEL_CAPA" +
-      "BILITY_JSON_OBJECT\020\002\022 \n\034MODEL_CAPABILITY" +
-      "_JSON_SCHEMA\020\003\022 \n\034MODEL_CAPABILITY_IMAGE" +
-      "_INPUT\020\004\022 \n\034MODEL_CAPABILITY_AUDIO_INPUT" +
-      "\020\005\022#\n\037MODEL_CAPABILITY_DOCUMENT_INPUT\020\006\022" +
-      "\036\n\032MODEL_CAPABILITY_REASONING\020\007\022\035\n\031MODEL" +
-      "_CAPABILITY_LOGPROBS\020\010Bx\n\032io.github.reas" +
-      "oninggrpc.v1B\013ModelsProtoP\001ZKgithub.com/" +
-      "reasoning-grpc/reasoning-grpc/clients/go" +
-      "/reasoningv1;reasoningv1b\006proto3"
+      " \001(\0162\036.reasoning_grpc.v1.ErrorReason\022\023\n\013" +
+      "model_count\030\005 \001(\005*\226\001\n\017ModelSourceKind\022!\n" +
+      "\035MODEL_SOURCE_KIND_UNSPECIFIED\020\000\022#\n\037MODE" +
+      "L_SOURCE_KIND_CONFIGURATION\020\001\022\033\n\027MODEL_S" +
+      "OURCE_KIND_PROXY\020\002\022\036\n\032MODEL_SOURCE_KIND_" +
+      "EMBEDDED\020\003*a\n\nModelState\022\033\n\027MODEL_STATE_" +
+      "UNSPECIFIED\020\000\022\031\n\025MODEL_STATE_AVAILABLE\020\001" +
+      "\022\033\n\027MODEL_STATE_UNAVAILABLE\020\002*\273\002\n\017ModelC" +
+      "apability\022 \n\034MODEL_CAPABILITY_UNSPECIFIE" +
+      "D\020\000\022\032\n\026MODEL_CAPABILITY_TOOLS\020\001\022 \n\034MODEL" +
+      "_CAPABILITY_JSON_OBJECT\020\002\022 \n\034MODEL_CAPAB" +
+      "ILITY_JSON_SCHEMA\020\003\022 \n\034MODEL_CAPABILITY_" +
+      "IMAGE_INPUT\020\004\022 \n\034MODEL_CAPABILITY_AUDIO_" +
+      "INPUT\020\005\022#\n\037MODEL_CAPABILITY_DOCUMENT_INP" +
+      "UT\020\006\022\036\n\032MODEL_CAPABILITY_REASONING\020\007\022\035\n\031" +
+      "MODEL_CAPABILITY_LOGPROBS\020\010Bx\n\032io.github" +
+      ".reasoninggrpc.v1B\013ModelsProtoP\001ZKgithub" +
+      ".com/reasoning-grpc/reasoning-grpc/clien" +
+      "ts/go/reasoningv1;reasoningv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -193,7 +193,7 @@ public final class ModelsProto {
     internal_static_reasoning_grpc_v1_ModelSource_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_reasoning_grpc_v1_ModelSource_descriptor,
-        new java.lang.String[] { "Kind", "UpdatedAt", "Stale", "Failure", "Models", });
+        new java.lang.String[] { "Kind", "UpdatedAt", "Stale", "Failure", "ModelCount", });
     com.google.protobuf.TimestampProto.getDescriptor();
     io.github.reasoninggrpc.v1.ErrorsProto.getDescriptor();
   }

@@ -44,10 +44,10 @@ private static final long serialVersionUID = 0L;
             io.github.reasoninggrpc.v1.Part.class, io.github.reasoninggrpc.v1.Part.Builder.class);
   }
 
-  private int contentCase_ = 0;
+  private int kindCase_ = 0;
   @SuppressWarnings("serial")
-  private java.lang.Object content_;
-  public enum ContentCase
+  private java.lang.Object kind_;
+  public enum KindCase
       implements com.google.protobuf.Internal.EnumLite,
           com.google.protobuf.AbstractMessage.InternalOneOfEnum {
     TEXT(1),
@@ -56,9 +56,9 @@ private static final long serialVersionUID = 0L;
     TOOL_CALL(4),
     TOOL_RESULT(5),
     REFUSAL(6),
-    CONTENT_NOT_SET(0);
+    KIND_NOT_SET(0);
     private final int value;
-    private ContentCase(int value) {
+    private KindCase(int value) {
       this.value = value;
     }
     /**
@@ -67,11 +67,11 @@ private static final long serialVersionUID = 0L;
      * @deprecated Use {@link #forNumber(int)} instead.
      */
     @java.lang.Deprecated
-    public static ContentCase valueOf(int value) {
+    public static KindCase valueOf(int value) {
       return forNumber(value);
     }
 
-    public static ContentCase forNumber(int value) {
+    public static KindCase forNumber(int value) {
       switch (value) {
         case 1: return TEXT;
         case 2: return MEDIA;
@@ -79,7 +79,7 @@ private static final long serialVersionUID = 0L;
         case 4: return TOOL_CALL;
         case 5: return TOOL_RESULT;
         case 6: return REFUSAL;
-        case 0: return CONTENT_NOT_SET;
+        case 0: return KIND_NOT_SET;
         default: return null;
       }
     }
@@ -88,10 +88,10 @@ private static final long serialVersionUID = 0L;
     }
   };
 
-  public ContentCase
-  getContentCase() {
-    return ContentCase.forNumber(
-        contentCase_);
+  public KindCase
+  getKindCase() {
+    return KindCase.forNumber(
+        kindCase_);
   }
 
   public static final int TEXT_FIELD_NUMBER = 1;
@@ -104,7 +104,7 @@ private static final long serialVersionUID = 0L;
    * @return Whether the text field is set.
    */
   public boolean hasText() {
-    return contentCase_ == 1;
+    return kindCase_ == 1;
   }
   /**
    * <pre>
@@ -116,8 +116,8 @@ private static final long serialVersionUID = 0L;
    */
   public java.lang.String getText() {
     java.lang.Object ref = "";
-    if (contentCase_ == 1) {
-      ref = content_;
+    if (kindCase_ == 1) {
+      ref = kind_;
     }
     if (ref instanceof java.lang.String) {
       return (java.lang.String) ref;
@@ -125,8 +125,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.ByteString bs = 
           (com.google.protobuf.ByteString) ref;
       java.lang.String s = bs.toStringUtf8();
-      if (contentCase_ == 1) {
-        content_ = s;
+      if (kindCase_ == 1) {
+        kind_ = s;
       }
       return s;
     }
@@ -142,15 +142,15 @@ private static final long serialVersionUID = 0L;
   public com.google.protobuf.ByteString
       getTextBytes() {
     java.lang.Object ref = "";
-    if (contentCase_ == 1) {
-      ref = content_;
+    if (kindCase_ == 1) {
+      ref = kind_;
     }
     if (ref instanceof java.lang.String) {
       com.google.protobuf.ByteString b = 
           com.google.protobuf.ByteString.copyFromUtf8(
               (java.lang.String) ref);
-      if (contentCase_ == 1) {
-        content_ = b;
+      if (kindCase_ == 1) {
+        kind_ = b;
       }
       return b;
     } else {
@@ -169,7 +169,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasMedia() {
-    return contentCase_ == 2;
+    return kindCase_ == 2;
   }
   /**
    * <pre>
@@ -181,8 +181,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.Media getMedia() {
-    if (contentCase_ == 2) {
-       return (io.github.reasoninggrpc.v1.Media) content_;
+    if (kindCase_ == 2) {
+       return (io.github.reasoninggrpc.v1.Media) kind_;
     }
     return io.github.reasoninggrpc.v1.Media.getDefaultInstance();
   }
@@ -195,8 +195,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.MediaOrBuilder getMediaOrBuilder() {
-    if (contentCase_ == 2) {
-       return (io.github.reasoninggrpc.v1.Media) content_;
+    if (kindCase_ == 2) {
+       return (io.github.reasoninggrpc.v1.Media) kind_;
     }
     return io.github.reasoninggrpc.v1.Media.getDefaultInstance();
   }
@@ -212,7 +212,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasReasoning() {
-    return contentCase_ == 3;
+    return kindCase_ == 3;
   }
   /**
    * <pre>
@@ -224,8 +224,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.Reasoning getReasoning() {
-    if (contentCase_ == 3) {
-       return (io.github.reasoninggrpc.v1.Reasoning) content_;
+    if (kindCase_ == 3) {
+       return (io.github.reasoninggrpc.v1.Reasoning) kind_;
     }
     return io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance();
   }
@@ -238,8 +238,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ReasoningOrBuilder getReasoningOrBuilder() {
-    if (contentCase_ == 3) {
-       return (io.github.reasoninggrpc.v1.Reasoning) content_;
+    if (kindCase_ == 3) {
+       return (io.github.reasoninggrpc.v1.Reasoning) kind_;
     }
     return io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance();
   }
@@ -255,7 +255,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasToolCall() {
-    return contentCase_ == 4;
+    return kindCase_ == 4;
   }
   /**
    * <pre>
@@ -267,8 +267,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolCall getToolCall() {
-    if (contentCase_ == 4) {
-       return (io.github.reasoninggrpc.v1.ToolCall) content_;
+    if (kindCase_ == 4) {
+       return (io.github.reasoninggrpc.v1.ToolCall) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance();
   }
@@ -281,8 +281,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolCallOrBuilder getToolCallOrBuilder() {
-    if (contentCase_ == 4) {
-       return (io.github.reasoninggrpc.v1.ToolCall) content_;
+    if (kindCase_ == 4) {
+       return (io.github.reasoninggrpc.v1.ToolCall) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance();
   }
@@ -298,7 +298,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasToolResult() {
-    return contentCase_ == 5;
+    return kindCase_ == 5;
   }
   /**
    * <pre>
@@ -310,8 +310,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolResult getToolResult() {
-    if (contentCase_ == 5) {
-       return (io.github.reasoninggrpc.v1.ToolResult) content_;
+    if (kindCase_ == 5) {
+       return (io.github.reasoninggrpc.v1.ToolResult) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance();
   }
@@ -324,8 +324,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolResultOrBuilder getToolResultOrBuilder() {
-    if (contentCase_ == 5) {
-       return (io.github.reasoninggrpc.v1.ToolResult) content_;
+    if (kindCase_ == 5) {
+       return (io.github.reasoninggrpc.v1.ToolResult) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance();
   }
@@ -340,7 +340,7 @@ private static final long serialVersionUID = 0L;
    * @return Whether the refusal field is set.
    */
   public boolean hasRefusal() {
-    return contentCase_ == 6;
+    return kindCase_ == 6;
   }
   /**
    * <pre>
@@ -352,8 +352,8 @@ private static final long serialVersionUID = 0L;
    */
   public java.lang.String getRefusal() {
     java.lang.Object ref = "";
-    if (contentCase_ == 6) {
-      ref = content_;
+    if (kindCase_ == 6) {
+      ref = kind_;
     }
     if (ref instanceof java.lang.String) {
       return (java.lang.String) ref;
@@ -361,8 +361,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.ByteString bs = 
           (com.google.protobuf.ByteString) ref;
       java.lang.String s = bs.toStringUtf8();
-      if (contentCase_ == 6) {
-        content_ = s;
+      if (kindCase_ == 6) {
+        kind_ = s;
       }
       return s;
     }
@@ -378,15 +378,15 @@ private static final long serialVersionUID = 0L;
   public com.google.protobuf.ByteString
       getRefusalBytes() {
     java.lang.Object ref = "";
-    if (contentCase_ == 6) {
-      ref = content_;
+    if (kindCase_ == 6) {
+      ref = kind_;
     }
     if (ref instanceof java.lang.String) {
       com.google.protobuf.ByteString b = 
           com.google.protobuf.ByteString.copyFromUtf8(
               (java.lang.String) ref);
-      if (contentCase_ == 6) {
-        content_ = b;
+      if (kindCase_ == 6) {
+        kind_ = b;
       }
       return b;
     } else {
@@ -473,23 +473,23 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public void writeTo(com.google.protobuf.CodedOutputStream output)
                       throws java.io.IOException {
-    if (contentCase_ == 1) {
-      com.google.protobuf.GeneratedMessageV3.writeString(output, 1, content_);
+    if (kindCase_ == 1) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 1, kind_);
     }
-    if (contentCase_ == 2) {
-      output.writeMessage(2, (io.github.reasoninggrpc.v1.Media) content_);
+    if (kindCase_ == 2) {
+      output.writeMessage(2, (io.github.reasoninggrpc.v1.Media) kind_);
     }
-    if (contentCase_ == 3) {
-      output.writeMessage(3, (io.github.reasoninggrpc.v1.Reasoning) content_);
+    if (kindCase_ == 3) {
+      output.writeMessage(3, (io.github.reasoninggrpc.v1.Reasoning) kind_);
     }
-    if (contentCase_ == 4) {
-      output.writeMessage(4, (io.github.reasoninggrpc.v1.ToolCall) content_);
+    if (kindCase_ == 4) {
+      output.writeMessage(4, (io.github.reasoninggrpc.v1.ToolCall) kind_);
     }
-    if (contentCase_ == 5) {
-      output.writeMessage(5, (io.github.reasoninggrpc.v1.ToolResult) content_);
+    if (kindCase_ == 5) {
+      output.writeMessage(5, (io.github.reasoninggrpc.v1.ToolResult) kind_);
     }
-    if (contentCase_ == 6) {
-      com.google.protobuf.GeneratedMessageV3.writeString(output, 6, content_);
+    if (kindCase_ == 6) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 6, kind_);
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(signature_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 7, signature_);
@@ -506,27 +506,27 @@ private static final long serialVersionUID = 0L;
     if (size != -1) return size;
 
     size = 0;
-    if (contentCase_ == 1) {
-      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, content_);
+    if (kindCase_ == 1) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, kind_);
     }
-    if (contentCase_ == 2) {
+    if (kindCase_ == 2) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(2, (io.github.reasoninggrpc.v1.Media) content_);
+        .computeMessageSize(2, (io.github.reasoninggrpc.v1.Media) kind_);
     }
-    if (contentCase_ == 3) {
+    if (kindCase_ == 3) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(3, (io.github.reasoninggrpc.v1.Reasoning) content_);
+        .computeMessageSize(3, (io.github.reasoninggrpc.v1.Reasoning) kind_);
     }
-    if (contentCase_ == 4) {
+    if (kindCase_ == 4) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(4, (io.github.reasoninggrpc.v1.ToolCall) content_);
+        .computeMessageSize(4, (io.github.reasoninggrpc.v1.ToolCall) kind_);
     }
-    if (contentCase_ == 5) {
+    if (kindCase_ == 5) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(5, (io.github.reasoninggrpc.v1.ToolResult) content_);
+        .computeMessageSize(5, (io.github.reasoninggrpc.v1.ToolResult) kind_);
     }
-    if (contentCase_ == 6) {
-      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(6, content_);
+    if (kindCase_ == 6) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(6, kind_);
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(signature_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(7, signature_);
@@ -554,8 +554,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getSignature())) return false;
     if (getCache()
         != other.getCache()) return false;
-    if (!getContentCase().equals(other.getContentCase())) return false;
-    switch (contentCase_) {
+    if (!getKindCase().equals(other.getKindCase())) return false;
+    switch (kindCase_) {
       case 1:
         if (!getText()
             .equals(other.getText())) return false;
@@ -599,7 +599,7 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + CACHE_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
         getCache());
-    switch (contentCase_) {
+    switch (kindCase_) {
       case 1:
         hash = (37 * hash) + TEXT_FIELD_NUMBER;
         hash = (53 * hash) + getText().hashCode();
@@ -776,8 +776,8 @@ private static final long serialVersionUID = 0L;
       }
       signature_ = "";
       cache_ = false;
-      contentCase_ = 0;
-      content_ = null;
+      kindCase_ = 0;
+      kind_ = null;
       return this;
     }
 
@@ -821,23 +821,23 @@ private static final long serialVersionUID = 0L;
     }
 
     private void buildPartialOneofs(io.github.reasoninggrpc.v1.Part result) {
-      result.contentCase_ = contentCase_;
-      result.content_ = this.content_;
-      if (contentCase_ == 2 &&
+      result.kindCase_ = kindCase_;
+      result.kind_ = this.kind_;
+      if (kindCase_ == 2 &&
           mediaBuilder_ != null) {
-        result.content_ = mediaBuilder_.build();
+        result.kind_ = mediaBuilder_.build();
       }
-      if (contentCase_ == 3 &&
+      if (kindCase_ == 3 &&
           reasoningBuilder_ != null) {
-        result.content_ = reasoningBuilder_.build();
+        result.kind_ = reasoningBuilder_.build();
       }
-      if (contentCase_ == 4 &&
+      if (kindCase_ == 4 &&
           toolCallBuilder_ != null) {
-        result.content_ = toolCallBuilder_.build();
+        result.kind_ = toolCallBuilder_.build();
       }
-      if (contentCase_ == 5 &&
+      if (kindCase_ == 5 &&
           toolResultBuilder_ != null) {
-        result.content_ = toolResultBuilder_.build();
+        result.kind_ = toolResultBuilder_.build();
       }
     }
 
@@ -893,10 +893,10 @@ private static final long serialVersionUID = 0L;
       if (other.getCache() != false) {
         setCache(other.getCache());
       }
-      switch (other.getContentCase()) {
+      switch (other.getKindCase()) {
         case TEXT: {
-          contentCase_ = 1;
-          content_ = other.content_;
+          kindCase_ = 1;
+          kind_ = other.kind_;
           onChanged();
           break;
         }
@@ -917,12 +917,12 @@ private static final long serialVersionUID = 0L;
           break;
         }
         case REFUSAL: {
-          contentCase_ = 6;
-          content_ = other.content_;
+          kindCase_ = 6;
+          kind_ = other.kind_;
           onChanged();
           break;
         }
-        case CONTENT_NOT_SET: {
+        case KIND_NOT_SET: {
           break;
         }
       }
@@ -954,42 +954,42 @@ private static final long serialVersionUID = 0L;
               break;
             case 10: {
               java.lang.String s = input.readStringRequireUtf8();
-              contentCase_ = 1;
-              content_ = s;
+              kindCase_ = 1;
+              kind_ = s;
               break;
             } // case 10
             case 18: {
               input.readMessage(
                   getMediaFieldBuilder().getBuilder(),
                   extensionRegistry);
-              contentCase_ = 2;
+              kindCase_ = 2;
               break;
             } // case 18
             case 26: {
               input.readMessage(
                   getReasoningFieldBuilder().getBuilder(),
                   extensionRegistry);
-              contentCase_ = 3;
+              kindCase_ = 3;
               break;
             } // case 26
             case 34: {
               input.readMessage(
                   getToolCallFieldBuilder().getBuilder(),
                   extensionRegistry);
-              contentCase_ = 4;
+              kindCase_ = 4;
               break;
             } // case 34
             case 42: {
               input.readMessage(
                   getToolResultFieldBuilder().getBuilder(),
                   extensionRegistry);
-              contentCase_ = 5;
+              kindCase_ = 5;
               break;
             } // case 42
             case 50: {
               java.lang.String s = input.readStringRequireUtf8();
-              contentCase_ = 6;
-              content_ = s;
+              kindCase_ = 6;
+              kind_ = s;
               break;
             } // case 50
             case 58: {
@@ -1017,17 +1017,17 @@ private static final long serialVersionUID = 0L;
       } // finally
       return this;
     }
-    private int contentCase_ = 0;
-    private java.lang.Object content_;
-    public ContentCase
-        getContentCase() {
-      return ContentCase.forNumber(
-          contentCase_);
+    private int kindCase_ = 0;
+    private java.lang.Object kind_;
+    public KindCase
+        getKindCase() {
+      return KindCase.forNumber(
+          kindCase_);
     }
 
-    public Builder clearContent() {
-      contentCase_ = 0;
-      content_ = null;
+    public Builder clearKind() {
+      kindCase_ = 0;
+      kind_ = null;
       onChanged();
       return this;
     }
@@ -1044,7 +1044,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasText() {
-      return contentCase_ == 1;
+      return kindCase_ == 1;
     }
     /**
      * <pre>
@@ -1057,15 +1057,15 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public java.lang.String getText() {
       java.lang.Object ref = "";
-      if (contentCase_ == 1) {
-        ref = content_;
+      if (kindCase_ == 1) {
+        ref = kind_;
       }
       if (!(ref instanceof java.lang.String)) {
         com.google.protobuf.ByteString bs =
             (com.google.protobuf.ByteString) ref;
         java.lang.String s = bs.toStringUtf8();
-        if (contentCase_ == 1) {
-          content_ = s;
+        if (kindCase_ == 1) {
+          kind_ = s;
         }
         return s;
       } else {
@@ -1084,15 +1084,15 @@ private static final long serialVersionUID = 0L;
     public com.google.protobuf.ByteString
         getTextBytes() {
       java.lang.Object ref = "";
-      if (contentCase_ == 1) {
-        ref = content_;
+      if (kindCase_ == 1) {
+        ref = kind_;
       }
       if (ref instanceof String) {
         com.google.protobuf.ByteString b = 
             com.google.protobuf.ByteString.copyFromUtf8(
                 (java.lang.String) ref);
-        if (contentCase_ == 1) {
-          content_ = b;
+        if (kindCase_ == 1) {
+          kind_ = b;
         }
         return b;
       } else {
@@ -1111,8 +1111,8 @@ private static final long serialVersionUID = 0L;
     public Builder setText(
         java.lang.String value) {
       if (value == null) { throw new NullPointerException(); }
-      contentCase_ = 1;
-      content_ = value;
+      kindCase_ = 1;
+      kind_ = value;
       onChanged();
       return this;
     }
@@ -1125,9 +1125,9 @@ private static final long serialVersionUID = 0L;
      * @return This builder for chaining.
      */
     public Builder clearText() {
-      if (contentCase_ == 1) {
-        contentCase_ = 0;
-        content_ = null;
+      if (kindCase_ == 1) {
+        kindCase_ = 0;
+        kind_ = null;
         onChanged();
       }
       return this;
@@ -1145,8 +1145,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.ByteString value) {
       if (value == null) { throw new NullPointerException(); }
       checkByteStringIsUtf8(value);
-      contentCase_ = 1;
-      content_ = value;
+      kindCase_ = 1;
+      kind_ = value;
       onChanged();
       return this;
     }
@@ -1163,7 +1163,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasMedia() {
-      return contentCase_ == 2;
+      return kindCase_ == 2;
     }
     /**
      * <pre>
@@ -1176,12 +1176,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.Media getMedia() {
       if (mediaBuilder_ == null) {
-        if (contentCase_ == 2) {
-          return (io.github.reasoninggrpc.v1.Media) content_;
+        if (kindCase_ == 2) {
+          return (io.github.reasoninggrpc.v1.Media) kind_;
         }
         return io.github.reasoninggrpc.v1.Media.getDefaultInstance();
       } else {
-        if (contentCase_ == 2) {
+        if (kindCase_ == 2) {
           return mediaBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.Media.getDefaultInstance();
@@ -1199,12 +1199,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        content_ = value;
+        kind_ = value;
         onChanged();
       } else {
         mediaBuilder_.setMessage(value);
       }
-      contentCase_ = 2;
+      kindCase_ = 2;
       return this;
     }
     /**
@@ -1217,12 +1217,12 @@ private static final long serialVersionUID = 0L;
     public Builder setMedia(
         io.github.reasoninggrpc.v1.Media.Builder builderForValue) {
       if (mediaBuilder_ == null) {
-        content_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         mediaBuilder_.setMessage(builderForValue.build());
       }
-      contentCase_ = 2;
+      kindCase_ = 2;
       return this;
     }
     /**
@@ -1234,22 +1234,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeMedia(io.github.reasoninggrpc.v1.Media value) {
       if (mediaBuilder_ == null) {
-        if (contentCase_ == 2 &&
-            content_ != io.github.reasoninggrpc.v1.Media.getDefaultInstance()) {
-          content_ = io.github.reasoninggrpc.v1.Media.newBuilder((io.github.reasoninggrpc.v1.Media) content_)
+        if (kindCase_ == 2 &&
+            kind_ != io.github.reasoninggrpc.v1.Media.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.Media.newBuilder((io.github.reasoninggrpc.v1.Media) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          content_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (contentCase_ == 2) {
+        if (kindCase_ == 2) {
           mediaBuilder_.mergeFrom(value);
         } else {
           mediaBuilder_.setMessage(value);
         }
       }
-      contentCase_ = 2;
+      kindCase_ = 2;
       return this;
     }
     /**
@@ -1261,15 +1261,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearMedia() {
       if (mediaBuilder_ == null) {
-        if (contentCase_ == 2) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 2) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (contentCase_ == 2) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 2) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         mediaBuilder_.clear();
       }
@@ -1294,11 +1294,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.MediaOrBuilder getMediaOrBuilder() {
-      if ((contentCase_ == 2) && (mediaBuilder_ != null)) {
+      if ((kindCase_ == 2) && (mediaBuilder_ != null)) {
         return mediaBuilder_.getMessageOrBuilder();
       } else {
-        if (contentCase_ == 2) {
-          return (io.github.reasoninggrpc.v1.Media) content_;
+        if (kindCase_ == 2) {
+          return (io.github.reasoninggrpc.v1.Media) kind_;
         }
         return io.github.reasoninggrpc.v1.Media.getDefaultInstance();
       }
@@ -1314,17 +1314,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.Media, io.github.reasoninggrpc.v1.Media.Builder, io.github.reasoninggrpc.v1.MediaOrBuilder> 
         getMediaFieldBuilder() {
       if (mediaBuilder_ == null) {
-        if (!(contentCase_ == 2)) {
-          content_ = io.github.reasoninggrpc.v1.Media.getDefaultInstance();
+        if (!(kindCase_ == 2)) {
+          kind_ = io.github.reasoninggrpc.v1.Media.getDefaultInstance();
         }
         mediaBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.Media, io.github.reasoninggrpc.v1.Media.Builder, io.github.reasoninggrpc.v1.MediaOrBuilder>(
-                (io.github.reasoninggrpc.v1.Media) content_,
+                (io.github.reasoninggrpc.v1.Media) kind_,
                 getParentForChildren(),
                 isClean());
-        content_ = null;
+        kind_ = null;
       }
-      contentCase_ = 2;
+      kindCase_ = 2;
       onChanged();
       return mediaBuilder_;
     }
@@ -1341,7 +1341,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasReasoning() {
-      return contentCase_ == 3;
+      return kindCase_ == 3;
     }
     /**
      * <pre>
@@ -1354,12 +1354,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.Reasoning getReasoning() {
       if (reasoningBuilder_ == null) {
-        if (contentCase_ == 3) {
-          return (io.github.reasoninggrpc.v1.Reasoning) content_;
+        if (kindCase_ == 3) {
+          return (io.github.reasoninggrpc.v1.Reasoning) kind_;
         }
         return io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance();
       } else {
-        if (contentCase_ == 3) {
+        if (kindCase_ == 3) {
           return reasoningBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance();
@@ -1377,12 +1377,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        content_ = value;
+        kind_ = value;
         onChanged();
       } else {
         reasoningBuilder_.setMessage(value);
       }
-      contentCase_ = 3;
+      kindCase_ = 3;
       return this;
     }
     /**
@@ -1395,12 +1395,12 @@ private static final long serialVersionUID = 0L;
     public Builder setReasoning(
         io.github.reasoninggrpc.v1.Reasoning.Builder builderForValue) {
       if (reasoningBuilder_ == null) {
-        content_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         reasoningBuilder_.setMessage(builderForValue.build());
       }
-      contentCase_ = 3;
+      kindCase_ = 3;
       return this;
     }
     /**
@@ -1412,22 +1412,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeReasoning(io.github.reasoninggrpc.v1.Reasoning value) {
       if (reasoningBuilder_ == null) {
-        if (contentCase_ == 3 &&
-            content_ != io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance()) {
-          content_ = io.github.reasoninggrpc.v1.Reasoning.newBuilder((io.github.reasoninggrpc.v1.Reasoning) content_)
+        if (kindCase_ == 3 &&
+            kind_ != io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.Reasoning.newBuilder((io.github.reasoninggrpc.v1.Reasoning) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          content_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (contentCase_ == 3) {
+        if (kindCase_ == 3) {
           reasoningBuilder_.mergeFrom(value);
         } else {
           reasoningBuilder_.setMessage(value);
         }
       }
-      contentCase_ = 3;
+      kindCase_ = 3;
       return this;
     }
     /**
@@ -1439,15 +1439,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearReasoning() {
       if (reasoningBuilder_ == null) {
-        if (contentCase_ == 3) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 3) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (contentCase_ == 3) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 3) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         reasoningBuilder_.clear();
       }
@@ -1472,11 +1472,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ReasoningOrBuilder getReasoningOrBuilder() {
-      if ((contentCase_ == 3) && (reasoningBuilder_ != null)) {
+      if ((kindCase_ == 3) && (reasoningBuilder_ != null)) {
         return reasoningBuilder_.getMessageOrBuilder();
       } else {
-        if (contentCase_ == 3) {
-          return (io.github.reasoninggrpc.v1.Reasoning) content_;
+        if (kindCase_ == 3) {
+          return (io.github.reasoninggrpc.v1.Reasoning) kind_;
         }
         return io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance();
       }
@@ -1492,17 +1492,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.Reasoning, io.github.reasoninggrpc.v1.Reasoning.Builder, io.github.reasoninggrpc.v1.ReasoningOrBuilder> 
         getReasoningFieldBuilder() {
       if (reasoningBuilder_ == null) {
-        if (!(contentCase_ == 3)) {
-          content_ = io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance();
+        if (!(kindCase_ == 3)) {
+          kind_ = io.github.reasoninggrpc.v1.Reasoning.getDefaultInstance();
         }
         reasoningBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.Reasoning, io.github.reasoninggrpc.v1.Reasoning.Builder, io.github.reasoninggrpc.v1.ReasoningOrBuilder>(
-                (io.github.reasoninggrpc.v1.Reasoning) content_,
+                (io.github.reasoninggrpc.v1.Reasoning) kind_,
                 getParentForChildren(),
                 isClean());
-        content_ = null;
+        kind_ = null;
       }
-      contentCase_ = 3;
+      kindCase_ = 3;
       onChanged();
       return reasoningBuilder_;
     }
@@ -1519,7 +1519,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasToolCall() {
-      return contentCase_ == 4;
+      return kindCase_ == 4;
     }
     /**
      * <pre>
@@ -1532,12 +1532,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolCall getToolCall() {
       if (toolCallBuilder_ == null) {
-        if (contentCase_ == 4) {
-          return (io.github.reasoninggrpc.v1.ToolCall) content_;
+        if (kindCase_ == 4) {
+          return (io.github.reasoninggrpc.v1.ToolCall) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance();
       } else {
-        if (contentCase_ == 4) {
+        if (kindCase_ == 4) {
           return toolCallBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance();
@@ -1555,12 +1555,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        content_ = value;
+        kind_ = value;
         onChanged();
       } else {
         toolCallBuilder_.setMessage(value);
       }
-      contentCase_ = 4;
+      kindCase_ = 4;
       return this;
     }
     /**
@@ -1573,12 +1573,12 @@ private static final long serialVersionUID = 0L;
     public Builder setToolCall(
         io.github.reasoninggrpc.v1.ToolCall.Builder builderForValue) {
       if (toolCallBuilder_ == null) {
-        content_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         toolCallBuilder_.setMessage(builderForValue.build());
       }
-      contentCase_ = 4;
+      kindCase_ = 4;
       return this;
     }
     /**
@@ -1590,22 +1590,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeToolCall(io.github.reasoninggrpc.v1.ToolCall value) {
       if (toolCallBuilder_ == null) {
-        if (contentCase_ == 4 &&
-            content_ != io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance()) {
-          content_ = io.github.reasoninggrpc.v1.ToolCall.newBuilder((io.github.reasoninggrpc.v1.ToolCall) content_)
+        if (kindCase_ == 4 &&
+            kind_ != io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ToolCall.newBuilder((io.github.reasoninggrpc.v1.ToolCall) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          content_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (contentCase_ == 4) {
+        if (kindCase_ == 4) {
           toolCallBuilder_.mergeFrom(value);
         } else {
           toolCallBuilder_.setMessage(value);
         }
       }
-      contentCase_ = 4;
+      kindCase_ = 4;
       return this;
     }
     /**
@@ -1617,15 +1617,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearToolCall() {
       if (toolCallBuilder_ == null) {
-        if (contentCase_ == 4) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 4) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (contentCase_ == 4) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 4) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         toolCallBuilder_.clear();
       }
@@ -1650,11 +1650,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolCallOrBuilder getToolCallOrBuilder() {
-      if ((contentCase_ == 4) && (toolCallBuilder_ != null)) {
+      if ((kindCase_ == 4) && (toolCallBuilder_ != null)) {
         return toolCallBuilder_.getMessageOrBuilder();
       } else {
-        if (contentCase_ == 4) {
-          return (io.github.reasoninggrpc.v1.ToolCall) content_;
+        if (kindCase_ == 4) {
+          return (io.github.reasoninggrpc.v1.ToolCall) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance();
       }
@@ -1670,17 +1670,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ToolCall, io.github.reasoninggrpc.v1.ToolCall.Builder, io.github.reasoninggrpc.v1.ToolCallOrBuilder> 
         getToolCallFieldBuilder() {
       if (toolCallBuilder_ == null) {
-        if (!(contentCase_ == 4)) {
-          content_ = io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance();
+        if (!(kindCase_ == 4)) {
+          kind_ = io.github.reasoninggrpc.v1.ToolCall.getDefaultInstance();
         }
         toolCallBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ToolCall, io.github.reasoninggrpc.v1.ToolCall.Builder, io.github.reasoninggrpc.v1.ToolCallOrBuilder>(
-                (io.github.reasoninggrpc.v1.ToolCall) content_,
+                (io.github.reasoninggrpc.v1.ToolCall) kind_,
                 getParentForChildren(),
                 isClean());
-        content_ = null;
+        kind_ = null;
       }
-      contentCase_ = 4;
+      kindCase_ = 4;
       onChanged();
       return toolCallBuilder_;
     }
@@ -1697,7 +1697,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasToolResult() {
-      return contentCase_ == 5;
+      return kindCase_ == 5;
     }
     /**
      * <pre>
@@ -1710,12 +1710,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolResult getToolResult() {
       if (toolResultBuilder_ == null) {
-        if (contentCase_ == 5) {
-          return (io.github.reasoninggrpc.v1.ToolResult) content_;
+        if (kindCase_ == 5) {
+          return (io.github.reasoninggrpc.v1.ToolResult) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance();
       } else {
-        if (contentCase_ == 5) {
+        if (kindCase_ == 5) {
           return toolResultBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance();
@@ -1733,12 +1733,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        content_ = value;
+        kind_ = value;
         onChanged();
       } else {
         toolResultBuilder_.setMessage(value);
       }
-      contentCase_ = 5;
+      kindCase_ = 5;
       return this;
     }
     /**
@@ -1751,12 +1751,12 @@ private static final long serialVersionUID = 0L;
     public Builder setToolResult(
         io.github.reasoninggrpc.v1.ToolResult.Builder builderForValue) {
       if (toolResultBuilder_ == null) {
-        content_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         toolResultBuilder_.setMessage(builderForValue.build());
       }
-      contentCase_ = 5;
+      kindCase_ = 5;
       return this;
     }
     /**
@@ -1768,22 +1768,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeToolResult(io.github.reasoninggrpc.v1.ToolResult value) {
       if (toolResultBuilder_ == null) {
-        if (contentCase_ == 5 &&
-            content_ != io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance()) {
-          content_ = io.github.reasoninggrpc.v1.ToolResult.newBuilder((io.github.reasoninggrpc.v1.ToolResult) content_)
+        if (kindCase_ == 5 &&
+            kind_ != io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ToolResult.newBuilder((io.github.reasoninggrpc.v1.ToolResult) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          content_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (contentCase_ == 5) {
+        if (kindCase_ == 5) {
           toolResultBuilder_.mergeFrom(value);
         } else {
           toolResultBuilder_.setMessage(value);
         }
       }
-      contentCase_ = 5;
+      kindCase_ = 5;
       return this;
     }
     /**
@@ -1795,15 +1795,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearToolResult() {
       if (toolResultBuilder_ == null) {
-        if (contentCase_ == 5) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 5) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (contentCase_ == 5) {
-          contentCase_ = 0;
-          content_ = null;
+        if (kindCase_ == 5) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         toolResultBuilder_.clear();
       }
@@ -1828,11 +1828,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolResultOrBuilder getToolResultOrBuilder() {
-      if ((contentCase_ == 5) && (toolResultBuilder_ != null)) {
+      if ((kindCase_ == 5) && (toolResultBuilder_ != null)) {
         return toolResultBuilder_.getMessageOrBuilder();
       } else {
-        if (contentCase_ == 5) {
-          return (io.github.reasoninggrpc.v1.ToolResult) content_;
+        if (kindCase_ == 5) {
+          return (io.github.reasoninggrpc.v1.ToolResult) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance();
       }
@@ -1848,17 +1848,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ToolResult, io.github.reasoninggrpc.v1.ToolResult.Builder, io.github.reasoninggrpc.v1.ToolResultOrBuilder> 
         getToolResultFieldBuilder() {
       if (toolResultBuilder_ == null) {
-        if (!(contentCase_ == 5)) {
-          content_ = io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance();
+        if (!(kindCase_ == 5)) {
+          kind_ = io.github.reasoninggrpc.v1.ToolResult.getDefaultInstance();
         }
         toolResultBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ToolResult, io.github.reasoninggrpc.v1.ToolResult.Builder, io.github.reasoninggrpc.v1.ToolResultOrBuilder>(
-                (io.github.reasoninggrpc.v1.ToolResult) content_,
+                (io.github.reasoninggrpc.v1.ToolResult) kind_,
                 getParentForChildren(),
                 isClean());
-        content_ = null;
+        kind_ = null;
       }
-      contentCase_ = 5;
+      kindCase_ = 5;
       onChanged();
       return toolResultBuilder_;
     }
@@ -1873,7 +1873,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasRefusal() {
-      return contentCase_ == 6;
+      return kindCase_ == 6;
     }
     /**
      * <pre>
@@ -1886,15 +1886,15 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public java.lang.String getRefusal() {
       java.lang.Object ref = "";
-      if (contentCase_ == 6) {
-        ref = content_;
+      if (kindCase_ == 6) {
+        ref = kind_;
       }
       if (!(ref instanceof java.lang.String)) {
         com.google.protobuf.ByteString bs =
             (com.google.protobuf.ByteString) ref;
         java.lang.String s = bs.toStringUtf8();
-        if (contentCase_ == 6) {
-          content_ = s;
+        if (kindCase_ == 6) {
+          kind_ = s;
         }
         return s;
       } else {
@@ -1913,15 +1913,15 @@ private static final long serialVersionUID = 0L;
     public com.google.protobuf.ByteString
         getRefusalBytes() {
       java.lang.Object ref = "";
-      if (contentCase_ == 6) {
-        ref = content_;
+      if (kindCase_ == 6) {
+        ref = kind_;
       }
       if (ref instanceof String) {
         com.google.protobuf.ByteString b = 
             com.google.protobuf.ByteString.copyFromUtf8(
                 (java.lang.String) ref);
-        if (contentCase_ == 6) {
-          content_ = b;
+        if (kindCase_ == 6) {
+          kind_ = b;
         }
         return b;
       } else {
@@ -1940,8 +1940,8 @@ private static final long serialVersionUID = 0L;
     public Builder setRefusal(
         java.lang.String value) {
       if (value == null) { throw new NullPointerException(); }
-      contentCase_ = 6;
-      content_ = value;
+      kindCase_ = 6;
+      kind_ = value;
       onChanged();
       return this;
     }
@@ -1954,9 +1954,9 @@ private static final long serialVersionUID = 0L;
      * @return This builder for chaining.
      */
     public Builder clearRefusal() {
-      if (contentCase_ == 6) {
-        contentCase_ = 0;
-        content_ = null;
+      if (kindCase_ == 6) {
+        kindCase_ = 0;
+        kind_ = null;
         onChanged();
       }
       return this;
@@ -1974,8 +1974,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.ByteString value) {
       if (value == null) { throw new NullPointerException(); }
       checkByteStringIsUtf8(value);
-      contentCase_ = 6;
-      content_ = value;
+      kindCase_ = 6;
+      kind_ = value;
       onChanged();
       return this;
     }

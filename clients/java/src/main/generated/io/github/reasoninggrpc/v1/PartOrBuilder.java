@@ -207,5 +207,5 @@ public interface PartOrBuilder extends
    */
   boolean getCache();
 
-  io.github.reasoninggrpc.v1.Part.ContentCase getContentCase();
+  io.github.reasoninggrpc.v1.Part.KindCase getKindCase();
 }

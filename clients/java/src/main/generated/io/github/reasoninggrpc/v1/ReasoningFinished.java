@@ -21,7 +21,7 @@ private static final long serialVersionUID = 0L;
     super(builder);
   }
   private ReasoningFinished() {
-    end_ = 0;
+    reason_ = 0;
   }
 
   @java.lang.Override
@@ -45,60 +45,60 @@ private static final long serialVersionUID = 0L;
   }
 
   private int bitField0_;
-  public static final int END_FIELD_NUMBER = 1;
-  private int end_ = 0;
+  public static final int REASON_FIELD_NUMBER = 1;
+  private int reason_ = 0;
   /**
    * <pre>
    * Why.
    * </pre>
    *
-   * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-   * @return The enum numeric value on the wire for end.
+   * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+   * @return The enum numeric value on the wire for reason.
    */
-  @java.lang.Override public int getEndValue() {
-    return end_;
+  @java.lang.Override public int getReasonValue() {
+    return reason_;
   }
   /**
    * <pre>
    * Why.
    * </pre>
    *
-   * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-   * @return The end.
+   * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+   * @return The reason.
    */
-  @java.lang.Override public io.github.reasoninggrpc.v1.ReasoningEnd getEnd() {
-    io.github.reasoninggrpc.v1.ReasoningEnd result = io.github.reasoninggrpc.v1.ReasoningEnd.forNumber(end_);
+  @java.lang.Override public io.github.reasoninggrpc.v1.ReasoningEnd getReason() {
+    io.github.reasoninggrpc.v1.ReasoningEnd result = io.github.reasoninggrpc.v1.ReasoningEnd.forNumber(reason_);
     return result == null ? io.github.reasoninggrpc.v1.ReasoningEnd.UNRECOGNIZED : result;
   }
 
-  public static final int STEPS_FIELD_NUMBER = 2;
-  private int steps_ = 0;
+  public static final int STEP_COUNT_FIELD_NUMBER = 2;
+  private int stepCount_ = 0;
   /**
    * <pre>
    * Steps taken.
    * </pre>
    *
-   * <code>int32 steps = 2;</code>
-   * @return The steps.
+   * <code>int32 step_count = 2;</code>
+   * @return The stepCount.
    */
   @java.lang.Override
-  public int getSteps() {
-    return steps_;
+  public int getStepCount() {
+    return stepCount_;
   }
 
-  public static final int TOOL_CALLS_FIELD_NUMBER = 3;
-  private int toolCalls_ = 0;
+  public static final int TOOL_CALL_COUNT_FIELD_NUMBER = 3;
+  private int toolCallCount_ = 0;
   /**
    * <pre>
    * Tool calls made.
    * </pre>
    *
-   * <code>int32 tool_calls = 3;</code>
-   * @return The toolCalls.
+   * <code>int32 tool_call_count = 3;</code>
+   * @return The toolCallCount.
    */
   @java.lang.Override
-  public int getToolCalls() {
-    return toolCalls_;
+  public int getToolCallCount() {
+    return toolCallCount_;
   }
 
   public static final int USAGE_FIELD_NUMBER = 4;
@@ -229,14 +229,14 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public void writeTo(com.google.protobuf.CodedOutputStream output)
                       throws java.io.IOException {
-    if (end_ != io.github.reasoninggrpc.v1.ReasoningEnd.REASONING_END_UNSPECIFIED.getNumber()) {
-      output.writeEnum(1, end_);
+    if (reason_ != io.github.reasoninggrpc.v1.ReasoningEnd.REASONING_END_UNSPECIFIED.getNumber()) {
+      output.writeEnum(1, reason_);
     }
-    if (steps_ != 0) {
-      output.writeInt32(2, steps_);
+    if (stepCount_ != 0) {
+      output.writeInt32(2, stepCount_);
     }
-    if (toolCalls_ != 0) {
-      output.writeInt32(3, toolCalls_);
+    if (toolCallCount_ != 0) {
+      output.writeInt32(3, toolCallCount_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(4, getUsage());
@@ -256,17 +256,17 @@ private static final long serialVersionUID = 0L;
     if (size != -1) return size;
 
     size = 0;
-    if (end_ != io.github.reasoninggrpc.v1.ReasoningEnd.REASONING_END_UNSPECIFIED.getNumber()) {
+    if (reason_ != io.github.reasoninggrpc.v1.ReasoningEnd.REASONING_END_UNSPECIFIED.getNumber()) {
       size += com.google.protobuf.CodedOutputStream
-        .computeEnumSize(1, end_);
+        .computeEnumSize(1, reason_);
     }
-    if (steps_ != 0) {
+    if (stepCount_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(2, steps_);
+        .computeInt32Size(2, stepCount_);
     }
-    if (toolCalls_ != 0) {
+    if (toolCallCount_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(3, toolCalls_);
+        .computeInt32Size(3, toolCallCount_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
@@ -295,11 +295,11 @@ private static final long serialVersionUID = 0L;
     }
     io.github.reasoninggrpc.v1.ReasoningFinished other = (io.github.reasoninggrpc.v1.ReasoningFinished) obj;
 
-    if (end_ != other.end_) return false;
-    if (getSteps()
-        != other.getSteps()) return false;
-    if (getToolCalls()
-        != other.getToolCalls()) return false;
+    if (reason_ != other.reason_) return false;
+    if (getStepCount()
+        != other.getStepCount()) return false;
+    if (getToolCallCount()
+        != other.getToolCallCount()) return false;
     if (hasUsage() != other.hasUsage()) return false;
     if (hasUsage()) {
       if (!getUsage()
@@ -326,12 +326,12 @@ private static final long serialVersionUID = 0L;
     }
     int hash = 41;
     hash = (19 * hash) + getDescriptor().hashCode();
-    hash = (37 * hash) + END_FIELD_NUMBER;
-    hash = (53 * hash) + end_;
-    hash = (37 * hash) + STEPS_FIELD_NUMBER;
-    hash = (53 * hash) + getSteps();
-    hash = (37 * hash) + TOOL_CALLS_FIELD_NUMBER;
-    hash = (53 * hash) + getToolCalls();
+    hash = (37 * hash) + REASON_FIELD_NUMBER;
+    hash = (53 * hash) + reason_;
+    hash = (37 * hash) + STEP_COUNT_FIELD_NUMBER;
+    hash = (53 * hash) + getStepCount();
+    hash = (37 * hash) + TOOL_CALL_COUNT_FIELD_NUMBER;
+    hash = (53 * hash) + getToolCallCount();
     if (hasUsage()) {
       hash = (37 * hash) + USAGE_FIELD_NUMBER;
       hash = (53 * hash) + getUsage().hashCode();
@@ -487,9 +487,9 @@ private static final long serialVersionUID = 0L;
     public Builder clear() {
       super.clear();
       bitField0_ = 0;
-      end_ = 0;
-      steps_ = 0;
-      toolCalls_ = 0;
+      reason_ = 0;
+      stepCount_ = 0;
+      toolCallCount_ = 0;
       usage_ = null;
       if (usageBuilder_ != null) {
         usageBuilder_.dispose();
@@ -539,13 +539,13 @@ private static final long serialVersionUID = 0L;
     private void buildPartial0(io.github.reasoninggrpc.v1.ReasoningFinished result) {
       int from_bitField0_ = bitField0_;
       if (((from_bitField0_ & 0x00000001) != 0)) {
-        result.end_ = end_;
+        result.reason_ = reason_;
       }
       if (((from_bitField0_ & 0x00000002) != 0)) {
-        result.steps_ = steps_;
+        result.stepCount_ = stepCount_;
       }
       if (((from_bitField0_ & 0x00000004) != 0)) {
-        result.toolCalls_ = toolCalls_;
+        result.toolCallCount_ = toolCallCount_;
       }
       int to_bitField0_ = 0;
       if (((from_bitField0_ & 0x00000008) != 0)) {
@@ -613,14 +613,14 @@ private static final long serialVersionUID = 0L;
 
     public Builder mergeFrom(io.github.reasoninggrpc.v1.ReasoningFinished other) {
       if (other == io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance()) return this;
-      if (other.end_ != 0) {
-        setEndValue(other.getEndValue());
+      if (other.reason_ != 0) {
+        setReasonValue(other.getReasonValue());
       }
-      if (other.getSteps() != 0) {
-        setSteps(other.getSteps());
+      if (other.getStepCount() != 0) {
+        setStepCount(other.getStepCount());
       }
-      if (other.getToolCalls() != 0) {
-        setToolCalls(other.getToolCalls());
+      if (other.getToolCallCount() != 0) {
+        setToolCallCount(other.getToolCallCount());
       }
       if (other.hasUsage()) {
         mergeUsage(other.getUsage());
@@ -658,17 +658,17 @@ private static final long serialVersionUID = 0L;
               done = true;
               break;
             case 8: {
-              end_ = input.readEnum();
+              reason_ = input.readEnum();
               bitField0_ |= 0x00000001;
               break;
             } // case 8
             case 16: {
-              steps_ = input.readInt32();
+              stepCount_ = input.readInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
             case 24: {
-              toolCalls_ = input.readInt32();
+              toolCallCount_ = input.readInt32();
               bitField0_ |= 0x00000004;
               break;
             } // case 24
@@ -710,29 +710,29 @@ private static final long serialVersionUID = 0L;
     }
     private int bitField0_;
 
-    private int end_ = 0;
+    private int reason_ = 0;
     /**
      * <pre>
      * Why.
      * </pre>
      *
-     * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-     * @return The enum numeric value on the wire for end.
+     * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+     * @return The enum numeric value on the wire for reason.
      */
-    @java.lang.Override public int getEndValue() {
-      return end_;
+    @java.lang.Override public int getReasonValue() {
+      return reason_;
     }
     /**
      * <pre>
      * Why.
      * </pre>
      *
-     * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-     * @param value The enum numeric value on the wire for end to set.
+     * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+     * @param value The enum numeric value on the wire for reason to set.
      * @return This builder for chaining.
      */
-    public Builder setEndValue(int value) {
-      end_ = value;
+    public Builder setReasonValue(int value) {
+      reason_ = value;
       bitField0_ |= 0x00000001;
       onChanged();
       return this;
@@ -742,12 +742,12 @@ private static final long serialVersionUID = 0L;
      * Why.
      * </pre>
      *
-     * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-     * @return The end.
+     * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+     * @return The reason.
      */
     @java.lang.Override
-    public io.github.reasoninggrpc.v1.ReasoningEnd getEnd() {
-      io.github.reasoninggrpc.v1.ReasoningEnd result = io.github.reasoninggrpc.v1.ReasoningEnd.forNumber(end_);
+    public io.github.reasoninggrpc.v1.ReasoningEnd getReason() {
+      io.github.reasoninggrpc.v1.ReasoningEnd result = io.github.reasoninggrpc.v1.ReasoningEnd.forNumber(reason_);
       return result == null ? io.github.reasoninggrpc.v1.ReasoningEnd.UNRECOGNIZED : result;
     }
     /**
@@ -755,16 +755,16 @@ private static final long serialVersionUID = 0L;
      * Why.
      * </pre>
      *
-     * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-     * @param value The end to set.
+     * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+     * @param value The reason to set.
      * @return This builder for chaining.
      */
-    public Builder setEnd(io.github.reasoninggrpc.v1.ReasoningEnd value) {
+    public Builder setReason(io.github.reasoninggrpc.v1.ReasoningEnd value) {
       if (value == null) {
         throw new NullPointerException();
       }
       bitField0_ |= 0x00000001;
-      end_ = value.getNumber();
+      reason_ = value.getNumber();
       onChanged();
       return this;
     }
@@ -773,41 +773,41 @@ private static final long serialVersionUID = 0L;
      * Why.
      * </pre>
      *
-     * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
+     * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
      * @return This builder for chaining.
      */
-    public Builder clearEnd() {
+    public Builder clearReason() {
       bitField0_ = (bitField0_ & ~0x00000001);
-      end_ = 0;
+      reason_ = 0;
       onChanged();
       return this;
     }
 
-    private int steps_ ;
+    private int stepCount_ ;
     /**
      * <pre>
      * Steps taken.
      * </pre>
      *
-     * <code>int32 steps = 2;</code>
-     * @return The steps.
+     * <code>int32 step_count = 2;</code>
+     * @return The stepCount.
      */
     @java.lang.Override
-    public int getSteps() {
-      return steps_;
+    public int getStepCount() {
+      return stepCount_;
     }
     /**
      * <pre>
      * Steps taken.
      * </pre>
      *
-     * <code>int32 steps = 2;</code>
-     * @param value The steps to set.
+     * <code>int32 step_count = 2;</code>
+     * @param value The stepCount to set.
      * @return This builder for chaining.
      */
-    public Builder setSteps(int value) {
+    public Builder setStepCount(int value) {
 
-      steps_ = value;
+      stepCount_ = value;
       bitField0_ |= 0x00000002;
       onChanged();
       return this;
@@ -817,41 +817,41 @@ private static final long serialVersionUID = 0L;
      * Steps taken.
      * </pre>
      *
-     * <code>int32 steps = 2;</code>
+     * <code>int32 step_count = 2;</code>
      * @return This builder for chaining.
      */
-    public Builder clearSteps() {
+    public Builder clearStepCount() {
       bitField0_ = (bitField0_ & ~0x00000002);
-      steps_ = 0;
+      stepCount_ = 0;
       onChanged();
       return this;
     }
 
-    private int toolCalls_ ;
+    private int toolCallCount_ ;
     /**
      * <pre>
      * Tool calls made.
      * </pre>
      *
-     * <code>int32 tool_calls = 3;</code>
-     * @return The toolCalls.
+     * <code>int32 tool_call_count = 3;</code>
+     * @return The toolCallCount.
      */
     @java.lang.Override
-    public int getToolCalls() {
-      return toolCalls_;
+    public int getToolCallCount() {
+      return toolCallCount_;
     }
     /**
      * <pre>
      * Tool calls made.
      * </pre>
      *
-     * <code>int32 tool_calls = 3;</code>
-     * @param value The toolCalls to set.
+     * <code>int32 tool_call_count = 3;</code>
+     * @param value The toolCallCount to set.
      * @return This builder for chaining.
      */
-    public Builder setToolCalls(int value) {
+    public Builder setToolCallCount(int value) {
 
-      toolCalls_ = value;
+      toolCallCount_ = value;
       bitField0_ |= 0x00000004;
       onChanged();
       return this;
@@ -861,12 +861,12 @@ private static final long serialVersionUID = 0L;
      * Tool calls made.
      * </pre>
      *
-     * <code>int32 tool_calls = 3;</code>
+     * <code>int32 tool_call_count = 3;</code>
      * @return This builder for chaining.
      */
-    public Builder clearToolCalls() {
+    public Builder clearToolCallCount() {
       bitField0_ = (bitField0_ & ~0x00000004);
-      toolCalls_ = 0;
+      toolCallCount_ = 0;
       onChanged();
       return this;
     }

@@ -13,39 +13,39 @@ public interface ReasoningFinishedOrBuilder extends
    * Why.
    * </pre>
    *
-   * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-   * @return The enum numeric value on the wire for end.
+   * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+   * @return The enum numeric value on the wire for reason.
    */
-  int getEndValue();
+  int getReasonValue();
   /**
    * <pre>
    * Why.
    * </pre>
    *
-   * <code>.reasoning_grpc.v1.ReasoningEnd end = 1;</code>
-   * @return The end.
+   * <code>.reasoning_grpc.v1.ReasoningEnd reason = 1;</code>
+   * @return The reason.
    */
-  io.github.reasoninggrpc.v1.ReasoningEnd getEnd();
+  io.github.reasoninggrpc.v1.ReasoningEnd getReason();
 
   /**
    * <pre>
    * Steps taken.
    * </pre>
    *
-   * <code>int32 steps = 2;</code>
-   * @return The steps.
+   * <code>int32 step_count = 2;</code>
+   * @return The stepCount.
    */
-  int getSteps();
+  int getStepCount();
 
   /**
    * <pre>
    * Tool calls made.
    * </pre>
    *
-   * <code>int32 tool_calls = 3;</code>
-   * @return The toolCalls.
+   * <code>int32 tool_call_count = 3;</code>
+   * @return The toolCallCount.
    */
-  int getToolCalls();
+  int getToolCallCount();
 
   /**
    * <pre>

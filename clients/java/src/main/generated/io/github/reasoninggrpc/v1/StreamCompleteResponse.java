@@ -55,10 +55,10 @@ private static final long serialVersionUID = 0L;
   }
 
   private int bitField0_;
-  private int eventCase_ = 0;
+  private int kindCase_ = 0;
   @SuppressWarnings("serial")
-  private java.lang.Object event_;
-  public enum EventCase
+  private java.lang.Object kind_;
+  public enum KindCase
       implements com.google.protobuf.Internal.EnumLite,
           com.google.protobuf.AbstractMessage.InternalOneOfEnum {
     STARTED(10),
@@ -77,9 +77,9 @@ private static final long serialVersionUID = 0L;
     ATTEMPT_SWITCHED(23),
     HEARTBEAT(24),
     COMPLETED(25),
-    EVENT_NOT_SET(0);
+    KIND_NOT_SET(0);
     private final int value;
-    private EventCase(int value) {
+    private KindCase(int value) {
       this.value = value;
     }
     /**
@@ -88,11 +88,11 @@ private static final long serialVersionUID = 0L;
      * @deprecated Use {@link #forNumber(int)} instead.
      */
     @java.lang.Deprecated
-    public static EventCase valueOf(int value) {
+    public static KindCase valueOf(int value) {
       return forNumber(value);
     }
 
-    public static EventCase forNumber(int value) {
+    public static KindCase forNumber(int value) {
       switch (value) {
         case 10: return STARTED;
         case 11: return MODEL_CALL_STARTED;
@@ -110,7 +110,7 @@ private static final long serialVersionUID = 0L;
         case 23: return ATTEMPT_SWITCHED;
         case 24: return HEARTBEAT;
         case 25: return COMPLETED;
-        case 0: return EVENT_NOT_SET;
+        case 0: return KIND_NOT_SET;
         default: return null;
       }
     }
@@ -119,10 +119,10 @@ private static final long serialVersionUID = 0L;
     }
   };
 
-  public EventCase
-  getEventCase() {
-    return EventCase.forNumber(
-        eventCase_);
+  public KindCase
+  getKindCase() {
+    return KindCase.forNumber(
+        kindCase_);
   }
 
   public static final int RESPONSE_ID_FIELD_NUMBER = 1;
@@ -173,17 +173,17 @@ private static final long serialVersionUID = 0L;
   }
 
   public static final int SEQUENCE_FIELD_NUMBER = 2;
-  private long sequence_ = 0L;
+  private int sequence_ = 0;
   /**
    * <pre>
    * Position of this event in the stream: 0, 1, 2, ... without a gap.
    * </pre>
    *
-   * <code>int64 sequence = 2;</code>
+   * <code>int32 sequence = 2;</code>
    * @return The sequence.
    */
   @java.lang.Override
-  public long getSequence() {
+  public int getSequence() {
     return sequence_;
   }
 
@@ -267,7 +267,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasStarted() {
-    return eventCase_ == 10;
+    return kindCase_ == 10;
   }
   /**
    * <pre>
@@ -279,8 +279,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.Started getStarted() {
-    if (eventCase_ == 10) {
-       return (io.github.reasoninggrpc.v1.Started) event_;
+    if (kindCase_ == 10) {
+       return (io.github.reasoninggrpc.v1.Started) kind_;
     }
     return io.github.reasoninggrpc.v1.Started.getDefaultInstance();
   }
@@ -293,8 +293,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.StartedOrBuilder getStartedOrBuilder() {
-    if (eventCase_ == 10) {
-       return (io.github.reasoninggrpc.v1.Started) event_;
+    if (kindCase_ == 10) {
+       return (io.github.reasoninggrpc.v1.Started) kind_;
     }
     return io.github.reasoninggrpc.v1.Started.getDefaultInstance();
   }
@@ -310,7 +310,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasModelCallStarted() {
-    return eventCase_ == 11;
+    return kindCase_ == 11;
   }
   /**
    * <pre>
@@ -322,8 +322,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ModelCallStarted getModelCallStarted() {
-    if (eventCase_ == 11) {
-       return (io.github.reasoninggrpc.v1.ModelCallStarted) event_;
+    if (kindCase_ == 11) {
+       return (io.github.reasoninggrpc.v1.ModelCallStarted) kind_;
     }
     return io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance();
   }
@@ -336,8 +336,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ModelCallStartedOrBuilder getModelCallStartedOrBuilder() {
-    if (eventCase_ == 11) {
-       return (io.github.reasoninggrpc.v1.ModelCallStarted) event_;
+    if (kindCase_ == 11) {
+       return (io.github.reasoninggrpc.v1.ModelCallStarted) kind_;
     }
     return io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance();
   }
@@ -353,7 +353,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasModelCallFinished() {
-    return eventCase_ == 12;
+    return kindCase_ == 12;
   }
   /**
    * <pre>
@@ -365,8 +365,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ModelCallFinished getModelCallFinished() {
-    if (eventCase_ == 12) {
-       return (io.github.reasoninggrpc.v1.ModelCallFinished) event_;
+    if (kindCase_ == 12) {
+       return (io.github.reasoninggrpc.v1.ModelCallFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance();
   }
@@ -379,8 +379,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ModelCallFinishedOrBuilder getModelCallFinishedOrBuilder() {
-    if (eventCase_ == 12) {
-       return (io.github.reasoninggrpc.v1.ModelCallFinished) event_;
+    if (kindCase_ == 12) {
+       return (io.github.reasoninggrpc.v1.ModelCallFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance();
   }
@@ -397,7 +397,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasModelCallFailed() {
-    return eventCase_ == 13;
+    return kindCase_ == 13;
   }
   /**
    * <pre>
@@ -410,8 +410,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ModelCallFailed getModelCallFailed() {
-    if (eventCase_ == 13) {
-       return (io.github.reasoninggrpc.v1.ModelCallFailed) event_;
+    if (kindCase_ == 13) {
+       return (io.github.reasoninggrpc.v1.ModelCallFailed) kind_;
     }
     return io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance();
   }
@@ -425,8 +425,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ModelCallFailedOrBuilder getModelCallFailedOrBuilder() {
-    if (eventCase_ == 13) {
-       return (io.github.reasoninggrpc.v1.ModelCallFailed) event_;
+    if (kindCase_ == 13) {
+       return (io.github.reasoninggrpc.v1.ModelCallFailed) kind_;
     }
     return io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance();
   }
@@ -442,7 +442,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasStepStarted() {
-    return eventCase_ == 14;
+    return kindCase_ == 14;
   }
   /**
    * <pre>
@@ -454,8 +454,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.StepStarted getStepStarted() {
-    if (eventCase_ == 14) {
-       return (io.github.reasoninggrpc.v1.StepStarted) event_;
+    if (kindCase_ == 14) {
+       return (io.github.reasoninggrpc.v1.StepStarted) kind_;
     }
     return io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance();
   }
@@ -468,8 +468,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.StepStartedOrBuilder getStepStartedOrBuilder() {
-    if (eventCase_ == 14) {
-       return (io.github.reasoninggrpc.v1.StepStarted) event_;
+    if (kindCase_ == 14) {
+       return (io.github.reasoninggrpc.v1.StepStarted) kind_;
     }
     return io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance();
   }
@@ -485,7 +485,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasStepPlanned() {
-    return eventCase_ == 15;
+    return kindCase_ == 15;
   }
   /**
    * <pre>
@@ -497,8 +497,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.StepPlanned getStepPlanned() {
-    if (eventCase_ == 15) {
-       return (io.github.reasoninggrpc.v1.StepPlanned) event_;
+    if (kindCase_ == 15) {
+       return (io.github.reasoninggrpc.v1.StepPlanned) kind_;
     }
     return io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance();
   }
@@ -511,8 +511,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.StepPlannedOrBuilder getStepPlannedOrBuilder() {
-    if (eventCase_ == 15) {
-       return (io.github.reasoninggrpc.v1.StepPlanned) event_;
+    if (kindCase_ == 15) {
+       return (io.github.reasoninggrpc.v1.StepPlanned) kind_;
     }
     return io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance();
   }
@@ -528,7 +528,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasToolStarted() {
-    return eventCase_ == 16;
+    return kindCase_ == 16;
   }
   /**
    * <pre>
@@ -540,8 +540,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolStarted getToolStarted() {
-    if (eventCase_ == 16) {
-       return (io.github.reasoninggrpc.v1.ToolStarted) event_;
+    if (kindCase_ == 16) {
+       return (io.github.reasoninggrpc.v1.ToolStarted) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance();
   }
@@ -554,8 +554,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolStartedOrBuilder getToolStartedOrBuilder() {
-    if (eventCase_ == 16) {
-       return (io.github.reasoninggrpc.v1.ToolStarted) event_;
+    if (kindCase_ == 16) {
+       return (io.github.reasoninggrpc.v1.ToolStarted) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance();
   }
@@ -571,7 +571,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasToolFinished() {
-    return eventCase_ == 17;
+    return kindCase_ == 17;
   }
   /**
    * <pre>
@@ -583,8 +583,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolFinished getToolFinished() {
-    if (eventCase_ == 17) {
-       return (io.github.reasoninggrpc.v1.ToolFinished) event_;
+    if (kindCase_ == 17) {
+       return (io.github.reasoninggrpc.v1.ToolFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance();
   }
@@ -597,8 +597,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolFinishedOrBuilder getToolFinishedOrBuilder() {
-    if (eventCase_ == 17) {
-       return (io.github.reasoninggrpc.v1.ToolFinished) event_;
+    if (kindCase_ == 17) {
+       return (io.github.reasoninggrpc.v1.ToolFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance();
   }
@@ -614,7 +614,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasStepFinished() {
-    return eventCase_ == 18;
+    return kindCase_ == 18;
   }
   /**
    * <pre>
@@ -626,8 +626,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.StepFinished getStepFinished() {
-    if (eventCase_ == 18) {
-       return (io.github.reasoninggrpc.v1.StepFinished) event_;
+    if (kindCase_ == 18) {
+       return (io.github.reasoninggrpc.v1.StepFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance();
   }
@@ -640,8 +640,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.StepFinishedOrBuilder getStepFinishedOrBuilder() {
-    if (eventCase_ == 18) {
-       return (io.github.reasoninggrpc.v1.StepFinished) event_;
+    if (kindCase_ == 18) {
+       return (io.github.reasoninggrpc.v1.StepFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance();
   }
@@ -657,7 +657,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasReasoningFinished() {
-    return eventCase_ == 19;
+    return kindCase_ == 19;
   }
   /**
    * <pre>
@@ -669,8 +669,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ReasoningFinished getReasoningFinished() {
-    if (eventCase_ == 19) {
-       return (io.github.reasoninggrpc.v1.ReasoningFinished) event_;
+    if (kindCase_ == 19) {
+       return (io.github.reasoninggrpc.v1.ReasoningFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance();
   }
@@ -683,8 +683,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ReasoningFinishedOrBuilder getReasoningFinishedOrBuilder() {
-    if (eventCase_ == 19) {
-       return (io.github.reasoninggrpc.v1.ReasoningFinished) event_;
+    if (kindCase_ == 19) {
+       return (io.github.reasoninggrpc.v1.ReasoningFinished) kind_;
     }
     return io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance();
   }
@@ -701,7 +701,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasReasoningDelta() {
-    return eventCase_ == 20;
+    return kindCase_ == 20;
   }
   /**
    * <pre>
@@ -714,8 +714,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ReasoningDelta getReasoningDelta() {
-    if (eventCase_ == 20) {
-       return (io.github.reasoninggrpc.v1.ReasoningDelta) event_;
+    if (kindCase_ == 20) {
+       return (io.github.reasoninggrpc.v1.ReasoningDelta) kind_;
     }
     return io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance();
   }
@@ -729,8 +729,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ReasoningDeltaOrBuilder getReasoningDeltaOrBuilder() {
-    if (eventCase_ == 20) {
-       return (io.github.reasoninggrpc.v1.ReasoningDelta) event_;
+    if (kindCase_ == 20) {
+       return (io.github.reasoninggrpc.v1.ReasoningDelta) kind_;
     }
     return io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance();
   }
@@ -746,7 +746,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasContentDelta() {
-    return eventCase_ == 21;
+    return kindCase_ == 21;
   }
   /**
    * <pre>
@@ -758,8 +758,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ContentDelta getContentDelta() {
-    if (eventCase_ == 21) {
-       return (io.github.reasoninggrpc.v1.ContentDelta) event_;
+    if (kindCase_ == 21) {
+       return (io.github.reasoninggrpc.v1.ContentDelta) kind_;
     }
     return io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance();
   }
@@ -772,8 +772,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ContentDeltaOrBuilder getContentDeltaOrBuilder() {
-    if (eventCase_ == 21) {
-       return (io.github.reasoninggrpc.v1.ContentDelta) event_;
+    if (kindCase_ == 21) {
+       return (io.github.reasoninggrpc.v1.ContentDelta) kind_;
     }
     return io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance();
   }
@@ -789,7 +789,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasToolCallDelta() {
-    return eventCase_ == 22;
+    return kindCase_ == 22;
   }
   /**
    * <pre>
@@ -801,8 +801,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolCallDelta getToolCallDelta() {
-    if (eventCase_ == 22) {
-       return (io.github.reasoninggrpc.v1.ToolCallDelta) event_;
+    if (kindCase_ == 22) {
+       return (io.github.reasoninggrpc.v1.ToolCallDelta) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance();
   }
@@ -815,8 +815,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.ToolCallDeltaOrBuilder getToolCallDeltaOrBuilder() {
-    if (eventCase_ == 22) {
-       return (io.github.reasoninggrpc.v1.ToolCallDelta) event_;
+    if (kindCase_ == 22) {
+       return (io.github.reasoninggrpc.v1.ToolCallDelta) kind_;
     }
     return io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance();
   }
@@ -832,7 +832,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasAttemptSwitched() {
-    return eventCase_ == 23;
+    return kindCase_ == 23;
   }
   /**
    * <pre>
@@ -844,8 +844,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.AttemptSwitched getAttemptSwitched() {
-    if (eventCase_ == 23) {
-       return (io.github.reasoninggrpc.v1.AttemptSwitched) event_;
+    if (kindCase_ == 23) {
+       return (io.github.reasoninggrpc.v1.AttemptSwitched) kind_;
     }
     return io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance();
   }
@@ -858,8 +858,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.AttemptSwitchedOrBuilder getAttemptSwitchedOrBuilder() {
-    if (eventCase_ == 23) {
-       return (io.github.reasoninggrpc.v1.AttemptSwitched) event_;
+    if (kindCase_ == 23) {
+       return (io.github.reasoninggrpc.v1.AttemptSwitched) kind_;
     }
     return io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance();
   }
@@ -875,7 +875,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasHeartbeat() {
-    return eventCase_ == 24;
+    return kindCase_ == 24;
   }
   /**
    * <pre>
@@ -887,8 +887,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.Heartbeat getHeartbeat() {
-    if (eventCase_ == 24) {
-       return (io.github.reasoninggrpc.v1.Heartbeat) event_;
+    if (kindCase_ == 24) {
+       return (io.github.reasoninggrpc.v1.Heartbeat) kind_;
     }
     return io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance();
   }
@@ -901,8 +901,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.HeartbeatOrBuilder getHeartbeatOrBuilder() {
-    if (eventCase_ == 24) {
-       return (io.github.reasoninggrpc.v1.Heartbeat) event_;
+    if (kindCase_ == 24) {
+       return (io.github.reasoninggrpc.v1.Heartbeat) kind_;
     }
     return io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance();
   }
@@ -918,7 +918,7 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public boolean hasCompleted() {
-    return eventCase_ == 25;
+    return kindCase_ == 25;
   }
   /**
    * <pre>
@@ -930,8 +930,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.Completed getCompleted() {
-    if (eventCase_ == 25) {
-       return (io.github.reasoninggrpc.v1.Completed) event_;
+    if (kindCase_ == 25) {
+       return (io.github.reasoninggrpc.v1.Completed) kind_;
     }
     return io.github.reasoninggrpc.v1.Completed.getDefaultInstance();
   }
@@ -944,8 +944,8 @@ private static final long serialVersionUID = 0L;
    */
   @java.lang.Override
   public io.github.reasoninggrpc.v1.CompletedOrBuilder getCompletedOrBuilder() {
-    if (eventCase_ == 25) {
-       return (io.github.reasoninggrpc.v1.Completed) event_;
+    if (kindCase_ == 25) {
+       return (io.github.reasoninggrpc.v1.Completed) kind_;
     }
     return io.github.reasoninggrpc.v1.Completed.getDefaultInstance();
   }
@@ -967,8 +967,8 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(responseId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 1, responseId_);
     }
-    if (sequence_ != 0L) {
-      output.writeInt64(2, sequence_);
+    if (sequence_ != 0) {
+      output.writeInt32(2, sequence_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(3, getElapsed());
@@ -979,53 +979,53 @@ private static final long serialVersionUID = 0L;
     if (call_ != 0) {
       output.writeInt32(5, call_);
     }
-    if (eventCase_ == 10) {
-      output.writeMessage(10, (io.github.reasoninggrpc.v1.Started) event_);
+    if (kindCase_ == 10) {
+      output.writeMessage(10, (io.github.reasoninggrpc.v1.Started) kind_);
     }
-    if (eventCase_ == 11) {
-      output.writeMessage(11, (io.github.reasoninggrpc.v1.ModelCallStarted) event_);
+    if (kindCase_ == 11) {
+      output.writeMessage(11, (io.github.reasoninggrpc.v1.ModelCallStarted) kind_);
     }
-    if (eventCase_ == 12) {
-      output.writeMessage(12, (io.github.reasoninggrpc.v1.ModelCallFinished) event_);
+    if (kindCase_ == 12) {
+      output.writeMessage(12, (io.github.reasoninggrpc.v1.ModelCallFinished) kind_);
     }
-    if (eventCase_ == 13) {
-      output.writeMessage(13, (io.github.reasoninggrpc.v1.ModelCallFailed) event_);
+    if (kindCase_ == 13) {
+      output.writeMessage(13, (io.github.reasoninggrpc.v1.ModelCallFailed) kind_);
     }
-    if (eventCase_ == 14) {
-      output.writeMessage(14, (io.github.reasoninggrpc.v1.StepStarted) event_);
+    if (kindCase_ == 14) {
+      output.writeMessage(14, (io.github.reasoninggrpc.v1.StepStarted) kind_);
     }
-    if (eventCase_ == 15) {
-      output.writeMessage(15, (io.github.reasoninggrpc.v1.StepPlanned) event_);
+    if (kindCase_ == 15) {
+      output.writeMessage(15, (io.github.reasoninggrpc.v1.StepPlanned) kind_);
     }
-    if (eventCase_ == 16) {
-      output.writeMessage(16, (io.github.reasoninggrpc.v1.ToolStarted) event_);
+    if (kindCase_ == 16) {
+      output.writeMessage(16, (io.github.reasoninggrpc.v1.ToolStarted) kind_);
     }
-    if (eventCase_ == 17) {
-      output.writeMessage(17, (io.github.reasoninggrpc.v1.ToolFinished) event_);
+    if (kindCase_ == 17) {
+      output.writeMessage(17, (io.github.reasoninggrpc.v1.ToolFinished) kind_);
     }
-    if (eventCase_ == 18) {
-      output.writeMessage(18, (io.github.reasoninggrpc.v1.StepFinished) event_);
+    if (kindCase_ == 18) {
+      output.writeMessage(18, (io.github.reasoninggrpc.v1.StepFinished) kind_);
     }
-    if (eventCase_ == 19) {
-      output.writeMessage(19, (io.github.reasoninggrpc.v1.ReasoningFinished) event_);
+    if (kindCase_ == 19) {
+      output.writeMessage(19, (io.github.reasoninggrpc.v1.ReasoningFinished) kind_);
     }
-    if (eventCase_ == 20) {
-      output.writeMessage(20, (io.github.reasoninggrpc.v1.ReasoningDelta) event_);
+    if (kindCase_ == 20) {
+      output.writeMessage(20, (io.github.reasoninggrpc.v1.ReasoningDelta) kind_);
     }
-    if (eventCase_ == 21) {
-      output.writeMessage(21, (io.github.reasoninggrpc.v1.ContentDelta) event_);
+    if (kindCase_ == 21) {
+      output.writeMessage(21, (io.github.reasoninggrpc.v1.ContentDelta) kind_);
     }
-    if (eventCase_ == 22) {
-      output.writeMessage(22, (io.github.reasoninggrpc.v1.ToolCallDelta) event_);
+    if (kindCase_ == 22) {
+      output.writeMessage(22, (io.github.reasoninggrpc.v1.ToolCallDelta) kind_);
     }
-    if (eventCase_ == 23) {
-      output.writeMessage(23, (io.github.reasoninggrpc.v1.AttemptSwitched) event_);
+    if (kindCase_ == 23) {
+      output.writeMessage(23, (io.github.reasoninggrpc.v1.AttemptSwitched) kind_);
     }
-    if (eventCase_ == 24) {
-      output.writeMessage(24, (io.github.reasoninggrpc.v1.Heartbeat) event_);
+    if (kindCase_ == 24) {
+      output.writeMessage(24, (io.github.reasoninggrpc.v1.Heartbeat) kind_);
     }
-    if (eventCase_ == 25) {
-      output.writeMessage(25, (io.github.reasoninggrpc.v1.Completed) event_);
+    if (kindCase_ == 25) {
+      output.writeMessage(25, (io.github.reasoninggrpc.v1.Completed) kind_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -1039,9 +1039,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(responseId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, responseId_);
     }
-    if (sequence_ != 0L) {
+    if (sequence_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(2, sequence_);
+        .computeInt32Size(2, sequence_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
@@ -1055,69 +1055,69 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeInt32Size(5, call_);
     }
-    if (eventCase_ == 10) {
+    if (kindCase_ == 10) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(10, (io.github.reasoninggrpc.v1.Started) event_);
+        .computeMessageSize(10, (io.github.reasoninggrpc.v1.Started) kind_);
     }
-    if (eventCase_ == 11) {
+    if (kindCase_ == 11) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(11, (io.github.reasoninggrpc.v1.ModelCallStarted) event_);
+        .computeMessageSize(11, (io.github.reasoninggrpc.v1.ModelCallStarted) kind_);
     }
-    if (eventCase_ == 12) {
+    if (kindCase_ == 12) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(12, (io.github.reasoninggrpc.v1.ModelCallFinished) event_);
+        .computeMessageSize(12, (io.github.reasoninggrpc.v1.ModelCallFinished) kind_);
     }
-    if (eventCase_ == 13) {
+    if (kindCase_ == 13) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(13, (io.github.reasoninggrpc.v1.ModelCallFailed) event_);
+        .computeMessageSize(13, (io.github.reasoninggrpc.v1.ModelCallFailed) kind_);
     }
-    if (eventCase_ == 14) {
+    if (kindCase_ == 14) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(14, (io.github.reasoninggrpc.v1.StepStarted) event_);
+        .computeMessageSize(14, (io.github.reasoninggrpc.v1.StepStarted) kind_);
     }
-    if (eventCase_ == 15) {
+    if (kindCase_ == 15) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(15, (io.github.reasoninggrpc.v1.StepPlanned) event_);
+        .computeMessageSize(15, (io.github.reasoninggrpc.v1.StepPlanned) kind_);
     }
-    if (eventCase_ == 16) {
+    if (kindCase_ == 16) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(16, (io.github.reasoninggrpc.v1.ToolStarted) event_);
+        .computeMessageSize(16, (io.github.reasoninggrpc.v1.ToolStarted) kind_);
     }
-    if (eventCase_ == 17) {
+    if (kindCase_ == 17) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(17, (io.github.reasoninggrpc.v1.ToolFinished) event_);
+        .computeMessageSize(17, (io.github.reasoninggrpc.v1.ToolFinished) kind_);
     }
-    if (eventCase_ == 18) {
+    if (kindCase_ == 18) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(18, (io.github.reasoninggrpc.v1.StepFinished) event_);
+        .computeMessageSize(18, (io.github.reasoninggrpc.v1.StepFinished) kind_);
     }
-    if (eventCase_ == 19) {
+    if (kindCase_ == 19) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(19, (io.github.reasoninggrpc.v1.ReasoningFinished) event_);
+        .computeMessageSize(19, (io.github.reasoninggrpc.v1.ReasoningFinished) kind_);
     }
-    if (eventCase_ == 20) {
+    if (kindCase_ == 20) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(20, (io.github.reasoninggrpc.v1.ReasoningDelta) event_);
+        .computeMessageSize(20, (io.github.reasoninggrpc.v1.ReasoningDelta) kind_);
     }
-    if (eventCase_ == 21) {
+    if (kindCase_ == 21) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(21, (io.github.reasoninggrpc.v1.ContentDelta) event_);
+        .computeMessageSize(21, (io.github.reasoninggrpc.v1.ContentDelta) kind_);
     }
-    if (eventCase_ == 22) {
+    if (kindCase_ == 22) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(22, (io.github.reasoninggrpc.v1.ToolCallDelta) event_);
+        .computeMessageSize(22, (io.github.reasoninggrpc.v1.ToolCallDelta) kind_);
     }
-    if (eventCase_ == 23) {
+    if (kindCase_ == 23) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(23, (io.github.reasoninggrpc.v1.AttemptSwitched) event_);
+        .computeMessageSize(23, (io.github.reasoninggrpc.v1.AttemptSwitched) kind_);
     }
-    if (eventCase_ == 24) {
+    if (kindCase_ == 24) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(24, (io.github.reasoninggrpc.v1.Heartbeat) event_);
+        .computeMessageSize(24, (io.github.reasoninggrpc.v1.Heartbeat) kind_);
     }
-    if (eventCase_ == 25) {
+    if (kindCase_ == 25) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(25, (io.github.reasoninggrpc.v1.Completed) event_);
+        .computeMessageSize(25, (io.github.reasoninggrpc.v1.Completed) kind_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -1147,8 +1147,8 @@ private static final long serialVersionUID = 0L;
         != other.getStep()) return false;
     if (getCall()
         != other.getCall()) return false;
-    if (!getEventCase().equals(other.getEventCase())) return false;
-    switch (eventCase_) {
+    if (!getKindCase().equals(other.getKindCase())) return false;
+    switch (kindCase_) {
       case 10:
         if (!getStarted()
             .equals(other.getStarted())) return false;
@@ -1230,8 +1230,7 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + RESPONSE_ID_FIELD_NUMBER;
     hash = (53 * hash) + getResponseId().hashCode();
     hash = (37 * hash) + SEQUENCE_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getSequence());
+    hash = (53 * hash) + getSequence();
     if (hasElapsed()) {
       hash = (37 * hash) + ELAPSED_FIELD_NUMBER;
       hash = (53 * hash) + getElapsed().hashCode();
@@ -1240,7 +1239,7 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getStep();
     hash = (37 * hash) + CALL_FIELD_NUMBER;
     hash = (53 * hash) + getCall();
-    switch (eventCase_) {
+    switch (kindCase_) {
       case 10:
         hash = (37 * hash) + STARTED_FIELD_NUMBER;
         hash = (53 * hash) + getStarted().hashCode();
@@ -1460,7 +1459,7 @@ private static final long serialVersionUID = 0L;
       super.clear();
       bitField0_ = 0;
       responseId_ = "";
-      sequence_ = 0L;
+      sequence_ = 0;
       elapsed_ = null;
       if (elapsedBuilder_ != null) {
         elapsedBuilder_.dispose();
@@ -1516,8 +1515,8 @@ private static final long serialVersionUID = 0L;
       if (completedBuilder_ != null) {
         completedBuilder_.clear();
       }
-      eventCase_ = 0;
-      event_ = null;
+      kindCase_ = 0;
+      kind_ = null;
       return this;
     }
 
@@ -1575,71 +1574,71 @@ private static final long serialVersionUID = 0L;
     }
 
     private void buildPartialOneofs(io.github.reasoninggrpc.v1.StreamCompleteResponse result) {
-      result.eventCase_ = eventCase_;
-      result.event_ = this.event_;
-      if (eventCase_ == 10 &&
+      result.kindCase_ = kindCase_;
+      result.kind_ = this.kind_;
+      if (kindCase_ == 10 &&
           startedBuilder_ != null) {
-        result.event_ = startedBuilder_.build();
+        result.kind_ = startedBuilder_.build();
       }
-      if (eventCase_ == 11 &&
+      if (kindCase_ == 11 &&
           modelCallStartedBuilder_ != null) {
-        result.event_ = modelCallStartedBuilder_.build();
+        result.kind_ = modelCallStartedBuilder_.build();
       }
-      if (eventCase_ == 12 &&
+      if (kindCase_ == 12 &&
           modelCallFinishedBuilder_ != null) {
-        result.event_ = modelCallFinishedBuilder_.build();
+        result.kind_ = modelCallFinishedBuilder_.build();
       }
-      if (eventCase_ == 13 &&
+      if (kindCase_ == 13 &&
           modelCallFailedBuilder_ != null) {
-        result.event_ = modelCallFailedBuilder_.build();
+        result.kind_ = modelCallFailedBuilder_.build();
       }
-      if (eventCase_ == 14 &&
+      if (kindCase_ == 14 &&
           stepStartedBuilder_ != null) {
-        result.event_ = stepStartedBuilder_.build();
+        result.kind_ = stepStartedBuilder_.build();
       }
-      if (eventCase_ == 15 &&
+      if (kindCase_ == 15 &&
           stepPlannedBuilder_ != null) {
-        result.event_ = stepPlannedBuilder_.build();
+        result.kind_ = stepPlannedBuilder_.build();
       }
-      if (eventCase_ == 16 &&
+      if (kindCase_ == 16 &&
           toolStartedBuilder_ != null) {
-        result.event_ = toolStartedBuilder_.build();
+        result.kind_ = toolStartedBuilder_.build();
       }
-      if (eventCase_ == 17 &&
+      if (kindCase_ == 17 &&
           toolFinishedBuilder_ != null) {
-        result.event_ = toolFinishedBuilder_.build();
+        result.kind_ = toolFinishedBuilder_.build();
       }
-      if (eventCase_ == 18 &&
+      if (kindCase_ == 18 &&
           stepFinishedBuilder_ != null) {
-        result.event_ = stepFinishedBuilder_.build();
+        result.kind_ = stepFinishedBuilder_.build();
       }
-      if (eventCase_ == 19 &&
+      if (kindCase_ == 19 &&
           reasoningFinishedBuilder_ != null) {
-        result.event_ = reasoningFinishedBuilder_.build();
+        result.kind_ = reasoningFinishedBuilder_.build();
       }
-      if (eventCase_ == 20 &&
+      if (kindCase_ == 20 &&
           reasoningDeltaBuilder_ != null) {
-        result.event_ = reasoningDeltaBuilder_.build();
+        result.kind_ = reasoningDeltaBuilder_.build();
       }
-      if (eventCase_ == 21 &&
+      if (kindCase_ == 21 &&
           contentDeltaBuilder_ != null) {
-        result.event_ = contentDeltaBuilder_.build();
+        result.kind_ = contentDeltaBuilder_.build();
       }
-      if (eventCase_ == 22 &&
+      if (kindCase_ == 22 &&
           toolCallDeltaBuilder_ != null) {
-        result.event_ = toolCallDeltaBuilder_.build();
+        result.kind_ = toolCallDeltaBuilder_.build();
       }
-      if (eventCase_ == 23 &&
+      if (kindCase_ == 23 &&
           attemptSwitchedBuilder_ != null) {
-        result.event_ = attemptSwitchedBuilder_.build();
+        result.kind_ = attemptSwitchedBuilder_.build();
       }
-      if (eventCase_ == 24 &&
+      if (kindCase_ == 24 &&
           heartbeatBuilder_ != null) {
-        result.event_ = heartbeatBuilder_.build();
+        result.kind_ = heartbeatBuilder_.build();
       }
-      if (eventCase_ == 25 &&
+      if (kindCase_ == 25 &&
           completedBuilder_ != null) {
-        result.event_ = completedBuilder_.build();
+        result.kind_ = completedBuilder_.build();
       }
     }
 
@@ -1692,7 +1691,7 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000001;
         onChanged();
       }
-      if (other.getSequence() != 0L) {
+      if (other.getSequence() != 0) {
         setSequence(other.getSequence());
       }
       if (other.hasElapsed()) {
@@ -1704,7 +1703,7 @@ private static final long serialVersionUID = 0L;
       if (other.getCall() != 0) {
         setCall(other.getCall());
       }
-      switch (other.getEventCase()) {
+      switch (other.getKindCase()) {
         case STARTED: {
           mergeStarted(other.getStarted());
           break;
@@ -1769,7 +1768,7 @@ private static final long serialVersionUID = 0L;
           mergeCompleted(other.getCompleted());
           break;
         }
-        case EVENT_NOT_SET: {
+        case KIND_NOT_SET: {
           break;
         }
       }
@@ -1805,7 +1804,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 10
             case 16: {
-              sequence_ = input.readInt64();
+              sequence_ = input.readInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
@@ -1830,112 +1829,112 @@ private static final long serialVersionUID = 0L;
               input.readMessage(
                   getStartedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 10;
+              kindCase_ = 10;
               break;
             } // case 82
             case 90: {
               input.readMessage(
                   getModelCallStartedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 11;
+              kindCase_ = 11;
               break;
             } // case 90
             case 98: {
               input.readMessage(
                   getModelCallFinishedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 12;
+              kindCase_ = 12;
               break;
             } // case 98
             case 106: {
               input.readMessage(
                   getModelCallFailedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 13;
+              kindCase_ = 13;
               break;
             } // case 106
             case 114: {
               input.readMessage(
                   getStepStartedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 14;
+              kindCase_ = 14;
               break;
             } // case 114
             case 122: {
               input.readMessage(
                   getStepPlannedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 15;
+              kindCase_ = 15;
               break;
             } // case 122
             case 130: {
               input.readMessage(
                   getToolStartedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 16;
+              kindCase_ = 16;
               break;
             } // case 130
             case 138: {
               input.readMessage(
                   getToolFinishedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 17;
+              kindCase_ = 17;
               break;
             } // case 138
             case 146: {
               input.readMessage(
                   getStepFinishedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 18;
+              kindCase_ = 18;
               break;
             } // case 146
             case 154: {
               input.readMessage(
                   getReasoningFinishedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 19;
+              kindCase_ = 19;
               break;
             } // case 154
             case 162: {
               input.readMessage(
                   getReasoningDeltaFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 20;
+              kindCase_ = 20;
               break;
             } // case 162
             case 170: {
               input.readMessage(
                   getContentDeltaFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 21;
+              kindCase_ = 21;
               break;
             } // case 170
             case 178: {
               input.readMessage(
                   getToolCallDeltaFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 22;
+              kindCase_ = 22;
               break;
             } // case 178
             case 186: {
               input.readMessage(
                   getAttemptSwitchedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 23;
+              kindCase_ = 23;
               break;
             } // case 186
             case 194: {
               input.readMessage(
                   getHeartbeatFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 24;
+              kindCase_ = 24;
               break;
             } // case 194
             case 202: {
               input.readMessage(
                   getCompletedFieldBuilder().getBuilder(),
                   extensionRegistry);
-              eventCase_ = 25;
+              kindCase_ = 25;
               break;
             } // case 202
             default: {
@@ -1953,17 +1952,17 @@ private static final long serialVersionUID = 0L;
       } // finally
       return this;
     }
-    private int eventCase_ = 0;
-    private java.lang.Object event_;
-    public EventCase
-        getEventCase() {
-      return EventCase.forNumber(
-          eventCase_);
+    private int kindCase_ = 0;
+    private java.lang.Object kind_;
+    public KindCase
+        getKindCase() {
+      return KindCase.forNumber(
+          kindCase_);
     }
 
-    public Builder clearEvent() {
-      eventCase_ = 0;
-      event_ = null;
+    public Builder clearKind() {
+      kindCase_ = 0;
+      kind_ = null;
       onChanged();
       return this;
     }
@@ -2062,17 +2061,17 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private long sequence_ ;
+    private int sequence_ ;
     /**
      * <pre>
      * Position of this event in the stream: 0, 1, 2, ... without a gap.
      * </pre>
      *
-     * <code>int64 sequence = 2;</code>
+     * <code>int32 sequence = 2;</code>
      * @return The sequence.
      */
     @java.lang.Override
-    public long getSequence() {
+    public int getSequence() {
       return sequence_;
     }
     /**
@@ -2080,11 +2079,11 @@ private static final long serialVersionUID = 0L;
      * Position of this event in the stream: 0, 1, 2, ... without a gap.
      * </pre>
      *
-     * <code>int64 sequence = 2;</code>
+     * <code>int32 sequence = 2;</code>
      * @param value The sequence to set.
      * @return This builder for chaining.
      */
-    public Builder setSequence(long value) {
+    public Builder setSequence(int value) {
 
       sequence_ = value;
       bitField0_ |= 0x00000002;
@@ -2096,12 +2095,12 @@ private static final long serialVersionUID = 0L;
      * Position of this event in the stream: 0, 1, 2, ... without a gap.
      * </pre>
      *
-     * <code>int64 sequence = 2;</code>
+     * <code>int32 sequence = 2;</code>
      * @return This builder for chaining.
      */
     public Builder clearSequence() {
       bitField0_ = (bitField0_ & ~0x00000002);
-      sequence_ = 0L;
+      sequence_ = 0;
       onChanged();
       return this;
     }
@@ -2366,7 +2365,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasStarted() {
-      return eventCase_ == 10;
+      return kindCase_ == 10;
     }
     /**
      * <pre>
@@ -2379,12 +2378,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.Started getStarted() {
       if (startedBuilder_ == null) {
-        if (eventCase_ == 10) {
-          return (io.github.reasoninggrpc.v1.Started) event_;
+        if (kindCase_ == 10) {
+          return (io.github.reasoninggrpc.v1.Started) kind_;
         }
         return io.github.reasoninggrpc.v1.Started.getDefaultInstance();
       } else {
-        if (eventCase_ == 10) {
+        if (kindCase_ == 10) {
           return startedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.Started.getDefaultInstance();
@@ -2402,12 +2401,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         startedBuilder_.setMessage(value);
       }
-      eventCase_ = 10;
+      kindCase_ = 10;
       return this;
     }
     /**
@@ -2420,12 +2419,12 @@ private static final long serialVersionUID = 0L;
     public Builder setStarted(
         io.github.reasoninggrpc.v1.Started.Builder builderForValue) {
       if (startedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         startedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 10;
+      kindCase_ = 10;
       return this;
     }
     /**
@@ -2437,22 +2436,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeStarted(io.github.reasoninggrpc.v1.Started value) {
       if (startedBuilder_ == null) {
-        if (eventCase_ == 10 &&
-            event_ != io.github.reasoninggrpc.v1.Started.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.Started.newBuilder((io.github.reasoninggrpc.v1.Started) event_)
+        if (kindCase_ == 10 &&
+            kind_ != io.github.reasoninggrpc.v1.Started.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.Started.newBuilder((io.github.reasoninggrpc.v1.Started) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 10) {
+        if (kindCase_ == 10) {
           startedBuilder_.mergeFrom(value);
         } else {
           startedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 10;
+      kindCase_ = 10;
       return this;
     }
     /**
@@ -2464,15 +2463,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearStarted() {
       if (startedBuilder_ == null) {
-        if (eventCase_ == 10) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 10) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 10) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 10) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         startedBuilder_.clear();
       }
@@ -2497,11 +2496,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.StartedOrBuilder getStartedOrBuilder() {
-      if ((eventCase_ == 10) && (startedBuilder_ != null)) {
+      if ((kindCase_ == 10) && (startedBuilder_ != null)) {
         return startedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 10) {
-          return (io.github.reasoninggrpc.v1.Started) event_;
+        if (kindCase_ == 10) {
+          return (io.github.reasoninggrpc.v1.Started) kind_;
         }
         return io.github.reasoninggrpc.v1.Started.getDefaultInstance();
       }
@@ -2517,17 +2516,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.Started, io.github.reasoninggrpc.v1.Started.Builder, io.github.reasoninggrpc.v1.StartedOrBuilder> 
         getStartedFieldBuilder() {
       if (startedBuilder_ == null) {
-        if (!(eventCase_ == 10)) {
-          event_ = io.github.reasoninggrpc.v1.Started.getDefaultInstance();
+        if (!(kindCase_ == 10)) {
+          kind_ = io.github.reasoninggrpc.v1.Started.getDefaultInstance();
         }
         startedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.Started, io.github.reasoninggrpc.v1.Started.Builder, io.github.reasoninggrpc.v1.StartedOrBuilder>(
-                (io.github.reasoninggrpc.v1.Started) event_,
+                (io.github.reasoninggrpc.v1.Started) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 10;
+      kindCase_ = 10;
       onChanged();
       return startedBuilder_;
     }
@@ -2544,7 +2543,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasModelCallStarted() {
-      return eventCase_ == 11;
+      return kindCase_ == 11;
     }
     /**
      * <pre>
@@ -2557,12 +2556,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ModelCallStarted getModelCallStarted() {
       if (modelCallStartedBuilder_ == null) {
-        if (eventCase_ == 11) {
-          return (io.github.reasoninggrpc.v1.ModelCallStarted) event_;
+        if (kindCase_ == 11) {
+          return (io.github.reasoninggrpc.v1.ModelCallStarted) kind_;
         }
         return io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance();
       } else {
-        if (eventCase_ == 11) {
+        if (kindCase_ == 11) {
           return modelCallStartedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance();
@@ -2580,12 +2579,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         modelCallStartedBuilder_.setMessage(value);
       }
-      eventCase_ = 11;
+      kindCase_ = 11;
       return this;
     }
     /**
@@ -2598,12 +2597,12 @@ private static final long serialVersionUID = 0L;
     public Builder setModelCallStarted(
         io.github.reasoninggrpc.v1.ModelCallStarted.Builder builderForValue) {
       if (modelCallStartedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         modelCallStartedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 11;
+      kindCase_ = 11;
       return this;
     }
     /**
@@ -2615,22 +2614,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeModelCallStarted(io.github.reasoninggrpc.v1.ModelCallStarted value) {
       if (modelCallStartedBuilder_ == null) {
-        if (eventCase_ == 11 &&
-            event_ != io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ModelCallStarted.newBuilder((io.github.reasoninggrpc.v1.ModelCallStarted) event_)
+        if (kindCase_ == 11 &&
+            kind_ != io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ModelCallStarted.newBuilder((io.github.reasoninggrpc.v1.ModelCallStarted) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 11) {
+        if (kindCase_ == 11) {
           modelCallStartedBuilder_.mergeFrom(value);
         } else {
           modelCallStartedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 11;
+      kindCase_ = 11;
       return this;
     }
     /**
@@ -2642,15 +2641,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearModelCallStarted() {
       if (modelCallStartedBuilder_ == null) {
-        if (eventCase_ == 11) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 11) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 11) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 11) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         modelCallStartedBuilder_.clear();
       }
@@ -2675,11 +2674,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ModelCallStartedOrBuilder getModelCallStartedOrBuilder() {
-      if ((eventCase_ == 11) && (modelCallStartedBuilder_ != null)) {
+      if ((kindCase_ == 11) && (modelCallStartedBuilder_ != null)) {
         return modelCallStartedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 11) {
-          return (io.github.reasoninggrpc.v1.ModelCallStarted) event_;
+        if (kindCase_ == 11) {
+          return (io.github.reasoninggrpc.v1.ModelCallStarted) kind_;
         }
         return io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance();
       }
@@ -2695,17 +2694,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ModelCallStarted, io.github.reasoninggrpc.v1.ModelCallStarted.Builder, io.github.reasoninggrpc.v1.ModelCallStartedOrBuilder> 
         getModelCallStartedFieldBuilder() {
       if (modelCallStartedBuilder_ == null) {
-        if (!(eventCase_ == 11)) {
-          event_ = io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance();
+        if (!(kindCase_ == 11)) {
+          kind_ = io.github.reasoninggrpc.v1.ModelCallStarted.getDefaultInstance();
         }
         modelCallStartedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ModelCallStarted, io.github.reasoninggrpc.v1.ModelCallStarted.Builder, io.github.reasoninggrpc.v1.ModelCallStartedOrBuilder>(
-                (io.github.reasoninggrpc.v1.ModelCallStarted) event_,
+                (io.github.reasoninggrpc.v1.ModelCallStarted) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 11;
+      kindCase_ = 11;
       onChanged();
       return modelCallStartedBuilder_;
     }
@@ -2722,7 +2721,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasModelCallFinished() {
-      return eventCase_ == 12;
+      return kindCase_ == 12;
     }
     /**
      * <pre>
@@ -2735,12 +2734,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ModelCallFinished getModelCallFinished() {
       if (modelCallFinishedBuilder_ == null) {
-        if (eventCase_ == 12) {
-          return (io.github.reasoninggrpc.v1.ModelCallFinished) event_;
+        if (kindCase_ == 12) {
+          return (io.github.reasoninggrpc.v1.ModelCallFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance();
       } else {
-        if (eventCase_ == 12) {
+        if (kindCase_ == 12) {
           return modelCallFinishedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance();
@@ -2758,12 +2757,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         modelCallFinishedBuilder_.setMessage(value);
       }
-      eventCase_ = 12;
+      kindCase_ = 12;
       return this;
     }
     /**
@@ -2776,12 +2775,12 @@ private static final long serialVersionUID = 0L;
     public Builder setModelCallFinished(
         io.github.reasoninggrpc.v1.ModelCallFinished.Builder builderForValue) {
       if (modelCallFinishedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         modelCallFinishedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 12;
+      kindCase_ = 12;
       return this;
     }
     /**
@@ -2793,22 +2792,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeModelCallFinished(io.github.reasoninggrpc.v1.ModelCallFinished value) {
       if (modelCallFinishedBuilder_ == null) {
-        if (eventCase_ == 12 &&
-            event_ != io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ModelCallFinished.newBuilder((io.github.reasoninggrpc.v1.ModelCallFinished) event_)
+        if (kindCase_ == 12 &&
+            kind_ != io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ModelCallFinished.newBuilder((io.github.reasoninggrpc.v1.ModelCallFinished) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 12) {
+        if (kindCase_ == 12) {
           modelCallFinishedBuilder_.mergeFrom(value);
         } else {
           modelCallFinishedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 12;
+      kindCase_ = 12;
       return this;
     }
     /**
@@ -2820,15 +2819,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearModelCallFinished() {
       if (modelCallFinishedBuilder_ == null) {
-        if (eventCase_ == 12) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 12) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 12) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 12) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         modelCallFinishedBuilder_.clear();
       }
@@ -2853,11 +2852,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ModelCallFinishedOrBuilder getModelCallFinishedOrBuilder() {
-      if ((eventCase_ == 12) && (modelCallFinishedBuilder_ != null)) {
+      if ((kindCase_ == 12) && (modelCallFinishedBuilder_ != null)) {
         return modelCallFinishedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 12) {
-          return (io.github.reasoninggrpc.v1.ModelCallFinished) event_;
+        if (kindCase_ == 12) {
+          return (io.github.reasoninggrpc.v1.ModelCallFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance();
       }
@@ -2873,17 +2872,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ModelCallFinished, io.github.reasoninggrpc.v1.ModelCallFinished.Builder, io.github.reasoninggrpc.v1.ModelCallFinishedOrBuilder> 
         getModelCallFinishedFieldBuilder() {
       if (modelCallFinishedBuilder_ == null) {
-        if (!(eventCase_ == 12)) {
-          event_ = io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance();
+        if (!(kindCase_ == 12)) {
+          kind_ = io.github.reasoninggrpc.v1.ModelCallFinished.getDefaultInstance();
         }
         modelCallFinishedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ModelCallFinished, io.github.reasoninggrpc.v1.ModelCallFinished.Builder, io.github.reasoninggrpc.v1.ModelCallFinishedOrBuilder>(
-                (io.github.reasoninggrpc.v1.ModelCallFinished) event_,
+                (io.github.reasoninggrpc.v1.ModelCallFinished) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 12;
+      kindCase_ = 12;
       onChanged();
       return modelCallFinishedBuilder_;
     }
@@ -2901,7 +2900,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasModelCallFailed() {
-      return eventCase_ == 13;
+      return kindCase_ == 13;
     }
     /**
      * <pre>
@@ -2915,12 +2914,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ModelCallFailed getModelCallFailed() {
       if (modelCallFailedBuilder_ == null) {
-        if (eventCase_ == 13) {
-          return (io.github.reasoninggrpc.v1.ModelCallFailed) event_;
+        if (kindCase_ == 13) {
+          return (io.github.reasoninggrpc.v1.ModelCallFailed) kind_;
         }
         return io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance();
       } else {
-        if (eventCase_ == 13) {
+        if (kindCase_ == 13) {
           return modelCallFailedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance();
@@ -2939,12 +2938,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         modelCallFailedBuilder_.setMessage(value);
       }
-      eventCase_ = 13;
+      kindCase_ = 13;
       return this;
     }
     /**
@@ -2958,12 +2957,12 @@ private static final long serialVersionUID = 0L;
     public Builder setModelCallFailed(
         io.github.reasoninggrpc.v1.ModelCallFailed.Builder builderForValue) {
       if (modelCallFailedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         modelCallFailedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 13;
+      kindCase_ = 13;
       return this;
     }
     /**
@@ -2976,22 +2975,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeModelCallFailed(io.github.reasoninggrpc.v1.ModelCallFailed value) {
       if (modelCallFailedBuilder_ == null) {
-        if (eventCase_ == 13 &&
-            event_ != io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ModelCallFailed.newBuilder((io.github.reasoninggrpc.v1.ModelCallFailed) event_)
+        if (kindCase_ == 13 &&
+            kind_ != io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ModelCallFailed.newBuilder((io.github.reasoninggrpc.v1.ModelCallFailed) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 13) {
+        if (kindCase_ == 13) {
           modelCallFailedBuilder_.mergeFrom(value);
         } else {
           modelCallFailedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 13;
+      kindCase_ = 13;
       return this;
     }
     /**
@@ -3004,15 +3003,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearModelCallFailed() {
       if (modelCallFailedBuilder_ == null) {
-        if (eventCase_ == 13) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 13) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 13) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 13) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         modelCallFailedBuilder_.clear();
       }
@@ -3039,11 +3038,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ModelCallFailedOrBuilder getModelCallFailedOrBuilder() {
-      if ((eventCase_ == 13) && (modelCallFailedBuilder_ != null)) {
+      if ((kindCase_ == 13) && (modelCallFailedBuilder_ != null)) {
         return modelCallFailedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 13) {
-          return (io.github.reasoninggrpc.v1.ModelCallFailed) event_;
+        if (kindCase_ == 13) {
+          return (io.github.reasoninggrpc.v1.ModelCallFailed) kind_;
         }
         return io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance();
       }
@@ -3060,17 +3059,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ModelCallFailed, io.github.reasoninggrpc.v1.ModelCallFailed.Builder, io.github.reasoninggrpc.v1.ModelCallFailedOrBuilder> 
         getModelCallFailedFieldBuilder() {
       if (modelCallFailedBuilder_ == null) {
-        if (!(eventCase_ == 13)) {
-          event_ = io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance();
+        if (!(kindCase_ == 13)) {
+          kind_ = io.github.reasoninggrpc.v1.ModelCallFailed.getDefaultInstance();
         }
         modelCallFailedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ModelCallFailed, io.github.reasoninggrpc.v1.ModelCallFailed.Builder, io.github.reasoninggrpc.v1.ModelCallFailedOrBuilder>(
-                (io.github.reasoninggrpc.v1.ModelCallFailed) event_,
+                (io.github.reasoninggrpc.v1.ModelCallFailed) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 13;
+      kindCase_ = 13;
       onChanged();
       return modelCallFailedBuilder_;
     }
@@ -3087,7 +3086,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasStepStarted() {
-      return eventCase_ == 14;
+      return kindCase_ == 14;
     }
     /**
      * <pre>
@@ -3100,12 +3099,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.StepStarted getStepStarted() {
       if (stepStartedBuilder_ == null) {
-        if (eventCase_ == 14) {
-          return (io.github.reasoninggrpc.v1.StepStarted) event_;
+        if (kindCase_ == 14) {
+          return (io.github.reasoninggrpc.v1.StepStarted) kind_;
         }
         return io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance();
       } else {
-        if (eventCase_ == 14) {
+        if (kindCase_ == 14) {
           return stepStartedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance();
@@ -3123,12 +3122,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         stepStartedBuilder_.setMessage(value);
       }
-      eventCase_ = 14;
+      kindCase_ = 14;
       return this;
     }
     /**
@@ -3141,12 +3140,12 @@ private static final long serialVersionUID = 0L;
     public Builder setStepStarted(
         io.github.reasoninggrpc.v1.StepStarted.Builder builderForValue) {
       if (stepStartedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         stepStartedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 14;
+      kindCase_ = 14;
       return this;
     }
     /**
@@ -3158,22 +3157,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeStepStarted(io.github.reasoninggrpc.v1.StepStarted value) {
       if (stepStartedBuilder_ == null) {
-        if (eventCase_ == 14 &&
-            event_ != io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.StepStarted.newBuilder((io.github.reasoninggrpc.v1.StepStarted) event_)
+        if (kindCase_ == 14 &&
+            kind_ != io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.StepStarted.newBuilder((io.github.reasoninggrpc.v1.StepStarted) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 14) {
+        if (kindCase_ == 14) {
           stepStartedBuilder_.mergeFrom(value);
         } else {
           stepStartedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 14;
+      kindCase_ = 14;
       return this;
     }
     /**
@@ -3185,15 +3184,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearStepStarted() {
       if (stepStartedBuilder_ == null) {
-        if (eventCase_ == 14) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 14) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 14) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 14) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         stepStartedBuilder_.clear();
       }
@@ -3218,11 +3217,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.StepStartedOrBuilder getStepStartedOrBuilder() {
-      if ((eventCase_ == 14) && (stepStartedBuilder_ != null)) {
+      if ((kindCase_ == 14) && (stepStartedBuilder_ != null)) {
         return stepStartedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 14) {
-          return (io.github.reasoninggrpc.v1.StepStarted) event_;
+        if (kindCase_ == 14) {
+          return (io.github.reasoninggrpc.v1.StepStarted) kind_;
         }
         return io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance();
       }
@@ -3238,17 +3237,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.StepStarted, io.github.reasoninggrpc.v1.StepStarted.Builder, io.github.reasoninggrpc.v1.StepStartedOrBuilder> 
         getStepStartedFieldBuilder() {
       if (stepStartedBuilder_ == null) {
-        if (!(eventCase_ == 14)) {
-          event_ = io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance();
+        if (!(kindCase_ == 14)) {
+          kind_ = io.github.reasoninggrpc.v1.StepStarted.getDefaultInstance();
         }
         stepStartedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.StepStarted, io.github.reasoninggrpc.v1.StepStarted.Builder, io.github.reasoninggrpc.v1.StepStartedOrBuilder>(
-                (io.github.reasoninggrpc.v1.StepStarted) event_,
+                (io.github.reasoninggrpc.v1.StepStarted) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 14;
+      kindCase_ = 14;
       onChanged();
       return stepStartedBuilder_;
     }
@@ -3265,7 +3264,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasStepPlanned() {
-      return eventCase_ == 15;
+      return kindCase_ == 15;
     }
     /**
      * <pre>
@@ -3278,12 +3277,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.StepPlanned getStepPlanned() {
       if (stepPlannedBuilder_ == null) {
-        if (eventCase_ == 15) {
-          return (io.github.reasoninggrpc.v1.StepPlanned) event_;
+        if (kindCase_ == 15) {
+          return (io.github.reasoninggrpc.v1.StepPlanned) kind_;
         }
         return io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance();
       } else {
-        if (eventCase_ == 15) {
+        if (kindCase_ == 15) {
           return stepPlannedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance();
@@ -3301,12 +3300,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         stepPlannedBuilder_.setMessage(value);
       }
-      eventCase_ = 15;
+      kindCase_ = 15;
       return this;
     }
     /**
@@ -3319,12 +3318,12 @@ private static final long serialVersionUID = 0L;
     public Builder setStepPlanned(
         io.github.reasoninggrpc.v1.StepPlanned.Builder builderForValue) {
       if (stepPlannedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         stepPlannedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 15;
+      kindCase_ = 15;
       return this;
     }
     /**
@@ -3336,22 +3335,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeStepPlanned(io.github.reasoninggrpc.v1.StepPlanned value) {
       if (stepPlannedBuilder_ == null) {
-        if (eventCase_ == 15 &&
-            event_ != io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.StepPlanned.newBuilder((io.github.reasoninggrpc.v1.StepPlanned) event_)
+        if (kindCase_ == 15 &&
+            kind_ != io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.StepPlanned.newBuilder((io.github.reasoninggrpc.v1.StepPlanned) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 15) {
+        if (kindCase_ == 15) {
           stepPlannedBuilder_.mergeFrom(value);
         } else {
           stepPlannedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 15;
+      kindCase_ = 15;
       return this;
     }
     /**
@@ -3363,15 +3362,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearStepPlanned() {
       if (stepPlannedBuilder_ == null) {
-        if (eventCase_ == 15) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 15) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 15) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 15) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         stepPlannedBuilder_.clear();
       }
@@ -3396,11 +3395,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.StepPlannedOrBuilder getStepPlannedOrBuilder() {
-      if ((eventCase_ == 15) && (stepPlannedBuilder_ != null)) {
+      if ((kindCase_ == 15) && (stepPlannedBuilder_ != null)) {
         return stepPlannedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 15) {
-          return (io.github.reasoninggrpc.v1.StepPlanned) event_;
+        if (kindCase_ == 15) {
+          return (io.github.reasoninggrpc.v1.StepPlanned) kind_;
         }
         return io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance();
       }
@@ -3416,17 +3415,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.StepPlanned, io.github.reasoninggrpc.v1.StepPlanned.Builder, io.github.reasoninggrpc.v1.StepPlannedOrBuilder> 
         getStepPlannedFieldBuilder() {
       if (stepPlannedBuilder_ == null) {
-        if (!(eventCase_ == 15)) {
-          event_ = io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance();
+        if (!(kindCase_ == 15)) {
+          kind_ = io.github.reasoninggrpc.v1.StepPlanned.getDefaultInstance();
         }
         stepPlannedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.StepPlanned, io.github.reasoninggrpc.v1.StepPlanned.Builder, io.github.reasoninggrpc.v1.StepPlannedOrBuilder>(
-                (io.github.reasoninggrpc.v1.StepPlanned) event_,
+                (io.github.reasoninggrpc.v1.StepPlanned) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 15;
+      kindCase_ = 15;
       onChanged();
       return stepPlannedBuilder_;
     }
@@ -3443,7 +3442,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasToolStarted() {
-      return eventCase_ == 16;
+      return kindCase_ == 16;
     }
     /**
      * <pre>
@@ -3456,12 +3455,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolStarted getToolStarted() {
       if (toolStartedBuilder_ == null) {
-        if (eventCase_ == 16) {
-          return (io.github.reasoninggrpc.v1.ToolStarted) event_;
+        if (kindCase_ == 16) {
+          return (io.github.reasoninggrpc.v1.ToolStarted) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance();
       } else {
-        if (eventCase_ == 16) {
+        if (kindCase_ == 16) {
           return toolStartedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance();
@@ -3479,12 +3478,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         toolStartedBuilder_.setMessage(value);
       }
-      eventCase_ = 16;
+      kindCase_ = 16;
       return this;
     }
     /**
@@ -3497,12 +3496,12 @@ private static final long serialVersionUID = 0L;
     public Builder setToolStarted(
         io.github.reasoninggrpc.v1.ToolStarted.Builder builderForValue) {
       if (toolStartedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         toolStartedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 16;
+      kindCase_ = 16;
       return this;
     }
     /**
@@ -3514,22 +3513,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeToolStarted(io.github.reasoninggrpc.v1.ToolStarted value) {
       if (toolStartedBuilder_ == null) {
-        if (eventCase_ == 16 &&
-            event_ != io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ToolStarted.newBuilder((io.github.reasoninggrpc.v1.ToolStarted) event_)
+        if (kindCase_ == 16 &&
+            kind_ != io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ToolStarted.newBuilder((io.github.reasoninggrpc.v1.ToolStarted) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 16) {
+        if (kindCase_ == 16) {
           toolStartedBuilder_.mergeFrom(value);
         } else {
           toolStartedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 16;
+      kindCase_ = 16;
       return this;
     }
     /**
@@ -3541,15 +3540,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearToolStarted() {
       if (toolStartedBuilder_ == null) {
-        if (eventCase_ == 16) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 16) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 16) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 16) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         toolStartedBuilder_.clear();
       }
@@ -3574,11 +3573,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolStartedOrBuilder getToolStartedOrBuilder() {
-      if ((eventCase_ == 16) && (toolStartedBuilder_ != null)) {
+      if ((kindCase_ == 16) && (toolStartedBuilder_ != null)) {
         return toolStartedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 16) {
-          return (io.github.reasoninggrpc.v1.ToolStarted) event_;
+        if (kindCase_ == 16) {
+          return (io.github.reasoninggrpc.v1.ToolStarted) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance();
       }
@@ -3594,17 +3593,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ToolStarted, io.github.reasoninggrpc.v1.ToolStarted.Builder, io.github.reasoninggrpc.v1.ToolStartedOrBuilder> 
         getToolStartedFieldBuilder() {
       if (toolStartedBuilder_ == null) {
-        if (!(eventCase_ == 16)) {
-          event_ = io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance();
+        if (!(kindCase_ == 16)) {
+          kind_ = io.github.reasoninggrpc.v1.ToolStarted.getDefaultInstance();
         }
         toolStartedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ToolStarted, io.github.reasoninggrpc.v1.ToolStarted.Builder, io.github.reasoninggrpc.v1.ToolStartedOrBuilder>(
-                (io.github.reasoninggrpc.v1.ToolStarted) event_,
+                (io.github.reasoninggrpc.v1.ToolStarted) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 16;
+      kindCase_ = 16;
       onChanged();
       return toolStartedBuilder_;
     }
@@ -3621,7 +3620,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasToolFinished() {
-      return eventCase_ == 17;
+      return kindCase_ == 17;
     }
     /**
      * <pre>
@@ -3634,12 +3633,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolFinished getToolFinished() {
       if (toolFinishedBuilder_ == null) {
-        if (eventCase_ == 17) {
-          return (io.github.reasoninggrpc.v1.ToolFinished) event_;
+        if (kindCase_ == 17) {
+          return (io.github.reasoninggrpc.v1.ToolFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance();
       } else {
-        if (eventCase_ == 17) {
+        if (kindCase_ == 17) {
           return toolFinishedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance();
@@ -3657,12 +3656,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         toolFinishedBuilder_.setMessage(value);
       }
-      eventCase_ = 17;
+      kindCase_ = 17;
       return this;
     }
     /**
@@ -3675,12 +3674,12 @@ private static final long serialVersionUID = 0L;
     public Builder setToolFinished(
         io.github.reasoninggrpc.v1.ToolFinished.Builder builderForValue) {
       if (toolFinishedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         toolFinishedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 17;
+      kindCase_ = 17;
       return this;
     }
     /**
@@ -3692,22 +3691,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeToolFinished(io.github.reasoninggrpc.v1.ToolFinished value) {
       if (toolFinishedBuilder_ == null) {
-        if (eventCase_ == 17 &&
-            event_ != io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ToolFinished.newBuilder((io.github.reasoninggrpc.v1.ToolFinished) event_)
+        if (kindCase_ == 17 &&
+            kind_ != io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ToolFinished.newBuilder((io.github.reasoninggrpc.v1.ToolFinished) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 17) {
+        if (kindCase_ == 17) {
           toolFinishedBuilder_.mergeFrom(value);
         } else {
           toolFinishedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 17;
+      kindCase_ = 17;
       return this;
     }
     /**
@@ -3719,15 +3718,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearToolFinished() {
       if (toolFinishedBuilder_ == null) {
-        if (eventCase_ == 17) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 17) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 17) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 17) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         toolFinishedBuilder_.clear();
       }
@@ -3752,11 +3751,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolFinishedOrBuilder getToolFinishedOrBuilder() {
-      if ((eventCase_ == 17) && (toolFinishedBuilder_ != null)) {
+      if ((kindCase_ == 17) && (toolFinishedBuilder_ != null)) {
         return toolFinishedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 17) {
-          return (io.github.reasoninggrpc.v1.ToolFinished) event_;
+        if (kindCase_ == 17) {
+          return (io.github.reasoninggrpc.v1.ToolFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance();
       }
@@ -3772,17 +3771,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ToolFinished, io.github.reasoninggrpc.v1.ToolFinished.Builder, io.github.reasoninggrpc.v1.ToolFinishedOrBuilder> 
         getToolFinishedFieldBuilder() {
       if (toolFinishedBuilder_ == null) {
-        if (!(eventCase_ == 17)) {
-          event_ = io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance();
+        if (!(kindCase_ == 17)) {
+          kind_ = io.github.reasoninggrpc.v1.ToolFinished.getDefaultInstance();
         }
         toolFinishedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ToolFinished, io.github.reasoninggrpc.v1.ToolFinished.Builder, io.github.reasoninggrpc.v1.ToolFinishedOrBuilder>(
-                (io.github.reasoninggrpc.v1.ToolFinished) event_,
+                (io.github.reasoninggrpc.v1.ToolFinished) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 17;
+      kindCase_ = 17;
       onChanged();
       return toolFinishedBuilder_;
     }
@@ -3799,7 +3798,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasStepFinished() {
-      return eventCase_ == 18;
+      return kindCase_ == 18;
     }
     /**
      * <pre>
@@ -3812,12 +3811,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.StepFinished getStepFinished() {
       if (stepFinishedBuilder_ == null) {
-        if (eventCase_ == 18) {
-          return (io.github.reasoninggrpc.v1.StepFinished) event_;
+        if (kindCase_ == 18) {
+          return (io.github.reasoninggrpc.v1.StepFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance();
       } else {
-        if (eventCase_ == 18) {
+        if (kindCase_ == 18) {
           return stepFinishedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance();
@@ -3835,12 +3834,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         stepFinishedBuilder_.setMessage(value);
       }
-      eventCase_ = 18;
+      kindCase_ = 18;
       return this;
     }
     /**
@@ -3853,12 +3852,12 @@ private static final long serialVersionUID = 0L;
     public Builder setStepFinished(
         io.github.reasoninggrpc.v1.StepFinished.Builder builderForValue) {
       if (stepFinishedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         stepFinishedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 18;
+      kindCase_ = 18;
       return this;
     }
     /**
@@ -3870,22 +3869,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeStepFinished(io.github.reasoninggrpc.v1.StepFinished value) {
       if (stepFinishedBuilder_ == null) {
-        if (eventCase_ == 18 &&
-            event_ != io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.StepFinished.newBuilder((io.github.reasoninggrpc.v1.StepFinished) event_)
+        if (kindCase_ == 18 &&
+            kind_ != io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.StepFinished.newBuilder((io.github.reasoninggrpc.v1.StepFinished) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 18) {
+        if (kindCase_ == 18) {
           stepFinishedBuilder_.mergeFrom(value);
         } else {
           stepFinishedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 18;
+      kindCase_ = 18;
       return this;
     }
     /**
@@ -3897,15 +3896,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearStepFinished() {
       if (stepFinishedBuilder_ == null) {
-        if (eventCase_ == 18) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 18) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 18) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 18) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         stepFinishedBuilder_.clear();
       }
@@ -3930,11 +3929,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.StepFinishedOrBuilder getStepFinishedOrBuilder() {
-      if ((eventCase_ == 18) && (stepFinishedBuilder_ != null)) {
+      if ((kindCase_ == 18) && (stepFinishedBuilder_ != null)) {
         return stepFinishedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 18) {
-          return (io.github.reasoninggrpc.v1.StepFinished) event_;
+        if (kindCase_ == 18) {
+          return (io.github.reasoninggrpc.v1.StepFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance();
       }
@@ -3950,17 +3949,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.StepFinished, io.github.reasoninggrpc.v1.StepFinished.Builder, io.github.reasoninggrpc.v1.StepFinishedOrBuilder> 
         getStepFinishedFieldBuilder() {
       if (stepFinishedBuilder_ == null) {
-        if (!(eventCase_ == 18)) {
-          event_ = io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance();
+        if (!(kindCase_ == 18)) {
+          kind_ = io.github.reasoninggrpc.v1.StepFinished.getDefaultInstance();
         }
         stepFinishedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.StepFinished, io.github.reasoninggrpc.v1.StepFinished.Builder, io.github.reasoninggrpc.v1.StepFinishedOrBuilder>(
-                (io.github.reasoninggrpc.v1.StepFinished) event_,
+                (io.github.reasoninggrpc.v1.StepFinished) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 18;
+      kindCase_ = 18;
       onChanged();
       return stepFinishedBuilder_;
     }
@@ -3977,7 +3976,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasReasoningFinished() {
-      return eventCase_ == 19;
+      return kindCase_ == 19;
     }
     /**
      * <pre>
@@ -3990,12 +3989,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ReasoningFinished getReasoningFinished() {
       if (reasoningFinishedBuilder_ == null) {
-        if (eventCase_ == 19) {
-          return (io.github.reasoninggrpc.v1.ReasoningFinished) event_;
+        if (kindCase_ == 19) {
+          return (io.github.reasoninggrpc.v1.ReasoningFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance();
       } else {
-        if (eventCase_ == 19) {
+        if (kindCase_ == 19) {
           return reasoningFinishedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance();
@@ -4013,12 +4012,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         reasoningFinishedBuilder_.setMessage(value);
       }
-      eventCase_ = 19;
+      kindCase_ = 19;
       return this;
     }
     /**
@@ -4031,12 +4030,12 @@ private static final long serialVersionUID = 0L;
     public Builder setReasoningFinished(
         io.github.reasoninggrpc.v1.ReasoningFinished.Builder builderForValue) {
       if (reasoningFinishedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         reasoningFinishedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 19;
+      kindCase_ = 19;
       return this;
     }
     /**
@@ -4048,22 +4047,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeReasoningFinished(io.github.reasoninggrpc.v1.ReasoningFinished value) {
       if (reasoningFinishedBuilder_ == null) {
-        if (eventCase_ == 19 &&
-            event_ != io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ReasoningFinished.newBuilder((io.github.reasoninggrpc.v1.ReasoningFinished) event_)
+        if (kindCase_ == 19 &&
+            kind_ != io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ReasoningFinished.newBuilder((io.github.reasoninggrpc.v1.ReasoningFinished) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 19) {
+        if (kindCase_ == 19) {
           reasoningFinishedBuilder_.mergeFrom(value);
         } else {
           reasoningFinishedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 19;
+      kindCase_ = 19;
       return this;
     }
     /**
@@ -4075,15 +4074,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearReasoningFinished() {
       if (reasoningFinishedBuilder_ == null) {
-        if (eventCase_ == 19) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 19) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 19) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 19) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         reasoningFinishedBuilder_.clear();
       }
@@ -4108,11 +4107,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ReasoningFinishedOrBuilder getReasoningFinishedOrBuilder() {
-      if ((eventCase_ == 19) && (reasoningFinishedBuilder_ != null)) {
+      if ((kindCase_ == 19) && (reasoningFinishedBuilder_ != null)) {
         return reasoningFinishedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 19) {
-          return (io.github.reasoninggrpc.v1.ReasoningFinished) event_;
+        if (kindCase_ == 19) {
+          return (io.github.reasoninggrpc.v1.ReasoningFinished) kind_;
         }
         return io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance();
       }
@@ -4128,17 +4127,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ReasoningFinished, io.github.reasoninggrpc.v1.ReasoningFinished.Builder, io.github.reasoninggrpc.v1.ReasoningFinishedOrBuilder> 
         getReasoningFinishedFieldBuilder() {
       if (reasoningFinishedBuilder_ == null) {
-        if (!(eventCase_ == 19)) {
-          event_ = io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance();
+        if (!(kindCase_ == 19)) {
+          kind_ = io.github.reasoninggrpc.v1.ReasoningFinished.getDefaultInstance();
         }
         reasoningFinishedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ReasoningFinished, io.github.reasoninggrpc.v1.ReasoningFinished.Builder, io.github.reasoninggrpc.v1.ReasoningFinishedOrBuilder>(
-                (io.github.reasoninggrpc.v1.ReasoningFinished) event_,
+                (io.github.reasoninggrpc.v1.ReasoningFinished) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 19;
+      kindCase_ = 19;
       onChanged();
       return reasoningFinishedBuilder_;
     }
@@ -4156,7 +4155,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasReasoningDelta() {
-      return eventCase_ == 20;
+      return kindCase_ == 20;
     }
     /**
      * <pre>
@@ -4170,12 +4169,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ReasoningDelta getReasoningDelta() {
       if (reasoningDeltaBuilder_ == null) {
-        if (eventCase_ == 20) {
-          return (io.github.reasoninggrpc.v1.ReasoningDelta) event_;
+        if (kindCase_ == 20) {
+          return (io.github.reasoninggrpc.v1.ReasoningDelta) kind_;
         }
         return io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance();
       } else {
-        if (eventCase_ == 20) {
+        if (kindCase_ == 20) {
           return reasoningDeltaBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance();
@@ -4194,12 +4193,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         reasoningDeltaBuilder_.setMessage(value);
       }
-      eventCase_ = 20;
+      kindCase_ = 20;
       return this;
     }
     /**
@@ -4213,12 +4212,12 @@ private static final long serialVersionUID = 0L;
     public Builder setReasoningDelta(
         io.github.reasoninggrpc.v1.ReasoningDelta.Builder builderForValue) {
       if (reasoningDeltaBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         reasoningDeltaBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 20;
+      kindCase_ = 20;
       return this;
     }
     /**
@@ -4231,22 +4230,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeReasoningDelta(io.github.reasoninggrpc.v1.ReasoningDelta value) {
       if (reasoningDeltaBuilder_ == null) {
-        if (eventCase_ == 20 &&
-            event_ != io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ReasoningDelta.newBuilder((io.github.reasoninggrpc.v1.ReasoningDelta) event_)
+        if (kindCase_ == 20 &&
+            kind_ != io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ReasoningDelta.newBuilder((io.github.reasoninggrpc.v1.ReasoningDelta) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 20) {
+        if (kindCase_ == 20) {
           reasoningDeltaBuilder_.mergeFrom(value);
         } else {
           reasoningDeltaBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 20;
+      kindCase_ = 20;
       return this;
     }
     /**
@@ -4259,15 +4258,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearReasoningDelta() {
       if (reasoningDeltaBuilder_ == null) {
-        if (eventCase_ == 20) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 20) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 20) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 20) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         reasoningDeltaBuilder_.clear();
       }
@@ -4294,11 +4293,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ReasoningDeltaOrBuilder getReasoningDeltaOrBuilder() {
-      if ((eventCase_ == 20) && (reasoningDeltaBuilder_ != null)) {
+      if ((kindCase_ == 20) && (reasoningDeltaBuilder_ != null)) {
         return reasoningDeltaBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 20) {
-          return (io.github.reasoninggrpc.v1.ReasoningDelta) event_;
+        if (kindCase_ == 20) {
+          return (io.github.reasoninggrpc.v1.ReasoningDelta) kind_;
         }
         return io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance();
       }
@@ -4315,17 +4314,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ReasoningDelta, io.github.reasoninggrpc.v1.ReasoningDelta.Builder, io.github.reasoninggrpc.v1.ReasoningDeltaOrBuilder> 
         getReasoningDeltaFieldBuilder() {
       if (reasoningDeltaBuilder_ == null) {
-        if (!(eventCase_ == 20)) {
-          event_ = io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance();
+        if (!(kindCase_ == 20)) {
+          kind_ = io.github.reasoninggrpc.v1.ReasoningDelta.getDefaultInstance();
         }
         reasoningDeltaBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ReasoningDelta, io.github.reasoninggrpc.v1.ReasoningDelta.Builder, io.github.reasoninggrpc.v1.ReasoningDeltaOrBuilder>(
-                (io.github.reasoninggrpc.v1.ReasoningDelta) event_,
+                (io.github.reasoninggrpc.v1.ReasoningDelta) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 20;
+      kindCase_ = 20;
       onChanged();
       return reasoningDeltaBuilder_;
     }
@@ -4342,7 +4341,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasContentDelta() {
-      return eventCase_ == 21;
+      return kindCase_ == 21;
     }
     /**
      * <pre>
@@ -4355,12 +4354,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ContentDelta getContentDelta() {
       if (contentDeltaBuilder_ == null) {
-        if (eventCase_ == 21) {
-          return (io.github.reasoninggrpc.v1.ContentDelta) event_;
+        if (kindCase_ == 21) {
+          return (io.github.reasoninggrpc.v1.ContentDelta) kind_;
         }
         return io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance();
       } else {
-        if (eventCase_ == 21) {
+        if (kindCase_ == 21) {
           return contentDeltaBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance();
@@ -4378,12 +4377,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         contentDeltaBuilder_.setMessage(value);
       }
-      eventCase_ = 21;
+      kindCase_ = 21;
       return this;
     }
     /**
@@ -4396,12 +4395,12 @@ private static final long serialVersionUID = 0L;
     public Builder setContentDelta(
         io.github.reasoninggrpc.v1.ContentDelta.Builder builderForValue) {
       if (contentDeltaBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         contentDeltaBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 21;
+      kindCase_ = 21;
       return this;
     }
     /**
@@ -4413,22 +4412,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeContentDelta(io.github.reasoninggrpc.v1.ContentDelta value) {
       if (contentDeltaBuilder_ == null) {
-        if (eventCase_ == 21 &&
-            event_ != io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ContentDelta.newBuilder((io.github.reasoninggrpc.v1.ContentDelta) event_)
+        if (kindCase_ == 21 &&
+            kind_ != io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ContentDelta.newBuilder((io.github.reasoninggrpc.v1.ContentDelta) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 21) {
+        if (kindCase_ == 21) {
           contentDeltaBuilder_.mergeFrom(value);
         } else {
           contentDeltaBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 21;
+      kindCase_ = 21;
       return this;
     }
     /**
@@ -4440,15 +4439,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearContentDelta() {
       if (contentDeltaBuilder_ == null) {
-        if (eventCase_ == 21) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 21) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 21) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 21) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         contentDeltaBuilder_.clear();
       }
@@ -4473,11 +4472,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ContentDeltaOrBuilder getContentDeltaOrBuilder() {
-      if ((eventCase_ == 21) && (contentDeltaBuilder_ != null)) {
+      if ((kindCase_ == 21) && (contentDeltaBuilder_ != null)) {
         return contentDeltaBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 21) {
-          return (io.github.reasoninggrpc.v1.ContentDelta) event_;
+        if (kindCase_ == 21) {
+          return (io.github.reasoninggrpc.v1.ContentDelta) kind_;
         }
         return io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance();
       }
@@ -4493,17 +4492,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ContentDelta, io.github.reasoninggrpc.v1.ContentDelta.Builder, io.github.reasoninggrpc.v1.ContentDeltaOrBuilder> 
         getContentDeltaFieldBuilder() {
       if (contentDeltaBuilder_ == null) {
-        if (!(eventCase_ == 21)) {
-          event_ = io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance();
+        if (!(kindCase_ == 21)) {
+          kind_ = io.github.reasoninggrpc.v1.ContentDelta.getDefaultInstance();
         }
         contentDeltaBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ContentDelta, io.github.reasoninggrpc.v1.ContentDelta.Builder, io.github.reasoninggrpc.v1.ContentDeltaOrBuilder>(
-                (io.github.reasoninggrpc.v1.ContentDelta) event_,
+                (io.github.reasoninggrpc.v1.ContentDelta) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 21;
+      kindCase_ = 21;
       onChanged();
       return contentDeltaBuilder_;
     }
@@ -4520,7 +4519,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasToolCallDelta() {
-      return eventCase_ == 22;
+      return kindCase_ == 22;
     }
     /**
      * <pre>
@@ -4533,12 +4532,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolCallDelta getToolCallDelta() {
       if (toolCallDeltaBuilder_ == null) {
-        if (eventCase_ == 22) {
-          return (io.github.reasoninggrpc.v1.ToolCallDelta) event_;
+        if (kindCase_ == 22) {
+          return (io.github.reasoninggrpc.v1.ToolCallDelta) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance();
       } else {
-        if (eventCase_ == 22) {
+        if (kindCase_ == 22) {
           return toolCallDeltaBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance();
@@ -4556,12 +4555,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         toolCallDeltaBuilder_.setMessage(value);
       }
-      eventCase_ = 22;
+      kindCase_ = 22;
       return this;
     }
     /**
@@ -4574,12 +4573,12 @@ private static final long serialVersionUID = 0L;
     public Builder setToolCallDelta(
         io.github.reasoninggrpc.v1.ToolCallDelta.Builder builderForValue) {
       if (toolCallDeltaBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         toolCallDeltaBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 22;
+      kindCase_ = 22;
       return this;
     }
     /**
@@ -4591,22 +4590,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeToolCallDelta(io.github.reasoninggrpc.v1.ToolCallDelta value) {
       if (toolCallDeltaBuilder_ == null) {
-        if (eventCase_ == 22 &&
-            event_ != io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.ToolCallDelta.newBuilder((io.github.reasoninggrpc.v1.ToolCallDelta) event_)
+        if (kindCase_ == 22 &&
+            kind_ != io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.ToolCallDelta.newBuilder((io.github.reasoninggrpc.v1.ToolCallDelta) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 22) {
+        if (kindCase_ == 22) {
           toolCallDeltaBuilder_.mergeFrom(value);
         } else {
           toolCallDeltaBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 22;
+      kindCase_ = 22;
       return this;
     }
     /**
@@ -4618,15 +4617,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearToolCallDelta() {
       if (toolCallDeltaBuilder_ == null) {
-        if (eventCase_ == 22) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 22) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 22) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 22) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         toolCallDeltaBuilder_.clear();
       }
@@ -4651,11 +4650,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.ToolCallDeltaOrBuilder getToolCallDeltaOrBuilder() {
-      if ((eventCase_ == 22) && (toolCallDeltaBuilder_ != null)) {
+      if ((kindCase_ == 22) && (toolCallDeltaBuilder_ != null)) {
         return toolCallDeltaBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 22) {
-          return (io.github.reasoninggrpc.v1.ToolCallDelta) event_;
+        if (kindCase_ == 22) {
+          return (io.github.reasoninggrpc.v1.ToolCallDelta) kind_;
         }
         return io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance();
       }
@@ -4671,17 +4670,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.ToolCallDelta, io.github.reasoninggrpc.v1.ToolCallDelta.Builder, io.github.reasoninggrpc.v1.ToolCallDeltaOrBuilder> 
         getToolCallDeltaFieldBuilder() {
       if (toolCallDeltaBuilder_ == null) {
-        if (!(eventCase_ == 22)) {
-          event_ = io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance();
+        if (!(kindCase_ == 22)) {
+          kind_ = io.github.reasoninggrpc.v1.ToolCallDelta.getDefaultInstance();
         }
         toolCallDeltaBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.ToolCallDelta, io.github.reasoninggrpc.v1.ToolCallDelta.Builder, io.github.reasoninggrpc.v1.ToolCallDeltaOrBuilder>(
-                (io.github.reasoninggrpc.v1.ToolCallDelta) event_,
+                (io.github.reasoninggrpc.v1.ToolCallDelta) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 22;
+      kindCase_ = 22;
       onChanged();
       return toolCallDeltaBuilder_;
     }
@@ -4698,7 +4697,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasAttemptSwitched() {
-      return eventCase_ == 23;
+      return kindCase_ == 23;
     }
     /**
      * <pre>
@@ -4711,12 +4710,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.AttemptSwitched getAttemptSwitched() {
       if (attemptSwitchedBuilder_ == null) {
-        if (eventCase_ == 23) {
-          return (io.github.reasoninggrpc.v1.AttemptSwitched) event_;
+        if (kindCase_ == 23) {
+          return (io.github.reasoninggrpc.v1.AttemptSwitched) kind_;
         }
         return io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance();
       } else {
-        if (eventCase_ == 23) {
+        if (kindCase_ == 23) {
           return attemptSwitchedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance();
@@ -4734,12 +4733,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         attemptSwitchedBuilder_.setMessage(value);
       }
-      eventCase_ = 23;
+      kindCase_ = 23;
       return this;
     }
     /**
@@ -4752,12 +4751,12 @@ private static final long serialVersionUID = 0L;
     public Builder setAttemptSwitched(
         io.github.reasoninggrpc.v1.AttemptSwitched.Builder builderForValue) {
       if (attemptSwitchedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         attemptSwitchedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 23;
+      kindCase_ = 23;
       return this;
     }
     /**
@@ -4769,22 +4768,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeAttemptSwitched(io.github.reasoninggrpc.v1.AttemptSwitched value) {
       if (attemptSwitchedBuilder_ == null) {
-        if (eventCase_ == 23 &&
-            event_ != io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.AttemptSwitched.newBuilder((io.github.reasoninggrpc.v1.AttemptSwitched) event_)
+        if (kindCase_ == 23 &&
+            kind_ != io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.AttemptSwitched.newBuilder((io.github.reasoninggrpc.v1.AttemptSwitched) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 23) {
+        if (kindCase_ == 23) {
           attemptSwitchedBuilder_.mergeFrom(value);
         } else {
           attemptSwitchedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 23;
+      kindCase_ = 23;
       return this;
     }
     /**
@@ -4796,15 +4795,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearAttemptSwitched() {
       if (attemptSwitchedBuilder_ == null) {
-        if (eventCase_ == 23) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 23) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 23) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 23) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         attemptSwitchedBuilder_.clear();
       }
@@ -4829,11 +4828,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.AttemptSwitchedOrBuilder getAttemptSwitchedOrBuilder() {
-      if ((eventCase_ == 23) && (attemptSwitchedBuilder_ != null)) {
+      if ((kindCase_ == 23) && (attemptSwitchedBuilder_ != null)) {
         return attemptSwitchedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 23) {
-          return (io.github.reasoninggrpc.v1.AttemptSwitched) event_;
+        if (kindCase_ == 23) {
+          return (io.github.reasoninggrpc.v1.AttemptSwitched) kind_;
         }
         return io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance();
       }
@@ -4849,17 +4848,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.AttemptSwitched, io.github.reasoninggrpc.v1.AttemptSwitched.Builder, io.github.reasoninggrpc.v1.AttemptSwitchedOrBuilder> 
         getAttemptSwitchedFieldBuilder() {
       if (attemptSwitchedBuilder_ == null) {
-        if (!(eventCase_ == 23)) {
-          event_ = io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance();
+        if (!(kindCase_ == 23)) {
+          kind_ = io.github.reasoninggrpc.v1.AttemptSwitched.getDefaultInstance();
         }
         attemptSwitchedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.AttemptSwitched, io.github.reasoninggrpc.v1.AttemptSwitched.Builder, io.github.reasoninggrpc.v1.AttemptSwitchedOrBuilder>(
-                (io.github.reasoninggrpc.v1.AttemptSwitched) event_,
+                (io.github.reasoninggrpc.v1.AttemptSwitched) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 23;
+      kindCase_ = 23;
       onChanged();
       return attemptSwitchedBuilder_;
     }
@@ -4876,7 +4875,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasHeartbeat() {
-      return eventCase_ == 24;
+      return kindCase_ == 24;
     }
     /**
      * <pre>
@@ -4889,12 +4888,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.Heartbeat getHeartbeat() {
       if (heartbeatBuilder_ == null) {
-        if (eventCase_ == 24) {
-          return (io.github.reasoninggrpc.v1.Heartbeat) event_;
+        if (kindCase_ == 24) {
+          return (io.github.reasoninggrpc.v1.Heartbeat) kind_;
         }
         return io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance();
       } else {
-        if (eventCase_ == 24) {
+        if (kindCase_ == 24) {
           return heartbeatBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance();
@@ -4912,12 +4911,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         heartbeatBuilder_.setMessage(value);
       }
-      eventCase_ = 24;
+      kindCase_ = 24;
       return this;
     }
     /**
@@ -4930,12 +4929,12 @@ private static final long serialVersionUID = 0L;
     public Builder setHeartbeat(
         io.github.reasoninggrpc.v1.Heartbeat.Builder builderForValue) {
       if (heartbeatBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         heartbeatBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 24;
+      kindCase_ = 24;
       return this;
     }
     /**
@@ -4947,22 +4946,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeHeartbeat(io.github.reasoninggrpc.v1.Heartbeat value) {
       if (heartbeatBuilder_ == null) {
-        if (eventCase_ == 24 &&
-            event_ != io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.Heartbeat.newBuilder((io.github.reasoninggrpc.v1.Heartbeat) event_)
+        if (kindCase_ == 24 &&
+            kind_ != io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.Heartbeat.newBuilder((io.github.reasoninggrpc.v1.Heartbeat) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 24) {
+        if (kindCase_ == 24) {
           heartbeatBuilder_.mergeFrom(value);
         } else {
           heartbeatBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 24;
+      kindCase_ = 24;
       return this;
     }
     /**
@@ -4974,15 +4973,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearHeartbeat() {
       if (heartbeatBuilder_ == null) {
-        if (eventCase_ == 24) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 24) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 24) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 24) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         heartbeatBuilder_.clear();
       }
@@ -5007,11 +5006,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.HeartbeatOrBuilder getHeartbeatOrBuilder() {
-      if ((eventCase_ == 24) && (heartbeatBuilder_ != null)) {
+      if ((kindCase_ == 24) && (heartbeatBuilder_ != null)) {
         return heartbeatBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 24) {
-          return (io.github.reasoninggrpc.v1.Heartbeat) event_;
+        if (kindCase_ == 24) {
+          return (io.github.reasoninggrpc.v1.Heartbeat) kind_;
         }
         return io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance();
       }
@@ -5027,17 +5026,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.Heartbeat, io.github.reasoninggrpc.v1.Heartbeat.Builder, io.github.reasoninggrpc.v1.HeartbeatOrBuilder> 
         getHeartbeatFieldBuilder() {
       if (heartbeatBuilder_ == null) {
-        if (!(eventCase_ == 24)) {
-          event_ = io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance();
+        if (!(kindCase_ == 24)) {
+          kind_ = io.github.reasoninggrpc.v1.Heartbeat.getDefaultInstance();
         }
         heartbeatBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.Heartbeat, io.github.reasoninggrpc.v1.Heartbeat.Builder, io.github.reasoninggrpc.v1.HeartbeatOrBuilder>(
-                (io.github.reasoninggrpc.v1.Heartbeat) event_,
+                (io.github.reasoninggrpc.v1.Heartbeat) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 24;
+      kindCase_ = 24;
       onChanged();
       return heartbeatBuilder_;
     }
@@ -5054,7 +5053,7 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public boolean hasCompleted() {
-      return eventCase_ == 25;
+      return kindCase_ == 25;
     }
     /**
      * <pre>
@@ -5067,12 +5066,12 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.reasoninggrpc.v1.Completed getCompleted() {
       if (completedBuilder_ == null) {
-        if (eventCase_ == 25) {
-          return (io.github.reasoninggrpc.v1.Completed) event_;
+        if (kindCase_ == 25) {
+          return (io.github.reasoninggrpc.v1.Completed) kind_;
         }
         return io.github.reasoninggrpc.v1.Completed.getDefaultInstance();
       } else {
-        if (eventCase_ == 25) {
+        if (kindCase_ == 25) {
           return completedBuilder_.getMessage();
         }
         return io.github.reasoninggrpc.v1.Completed.getDefaultInstance();
@@ -5090,12 +5089,12 @@ private static final long serialVersionUID = 0L;
         if (value == null) {
           throw new NullPointerException();
         }
-        event_ = value;
+        kind_ = value;
         onChanged();
       } else {
         completedBuilder_.setMessage(value);
       }
-      eventCase_ = 25;
+      kindCase_ = 25;
       return this;
     }
     /**
@@ -5108,12 +5107,12 @@ private static final long serialVersionUID = 0L;
     public Builder setCompleted(
         io.github.reasoninggrpc.v1.Completed.Builder builderForValue) {
       if (completedBuilder_ == null) {
-        event_ = builderForValue.build();
+        kind_ = builderForValue.build();
         onChanged();
       } else {
         completedBuilder_.setMessage(builderForValue.build());
       }
-      eventCase_ = 25;
+      kindCase_ = 25;
       return this;
     }
     /**
@@ -5125,22 +5124,22 @@ private static final long serialVersionUID = 0L;
      */
     public Builder mergeCompleted(io.github.reasoninggrpc.v1.Completed value) {
       if (completedBuilder_ == null) {
-        if (eventCase_ == 25 &&
-            event_ != io.github.reasoninggrpc.v1.Completed.getDefaultInstance()) {
-          event_ = io.github.reasoninggrpc.v1.Completed.newBuilder((io.github.reasoninggrpc.v1.Completed) event_)
+        if (kindCase_ == 25 &&
+            kind_ != io.github.reasoninggrpc.v1.Completed.getDefaultInstance()) {
+          kind_ = io.github.reasoninggrpc.v1.Completed.newBuilder((io.github.reasoninggrpc.v1.Completed) kind_)
               .mergeFrom(value).buildPartial();
         } else {
-          event_ = value;
+          kind_ = value;
         }
         onChanged();
       } else {
-        if (eventCase_ == 25) {
+        if (kindCase_ == 25) {
           completedBuilder_.mergeFrom(value);
         } else {
           completedBuilder_.setMessage(value);
         }
       }
-      eventCase_ = 25;
+      kindCase_ = 25;
       return this;
     }
     /**
@@ -5152,15 +5151,15 @@ private static final long serialVersionUID = 0L;
      */
     public Builder clearCompleted() {
       if (completedBuilder_ == null) {
-        if (eventCase_ == 25) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 25) {
+          kindCase_ = 0;
+          kind_ = null;
           onChanged();
         }
       } else {
-        if (eventCase_ == 25) {
-          eventCase_ = 0;
-          event_ = null;
+        if (kindCase_ == 25) {
+          kindCase_ = 0;
+          kind_ = null;
         }
         completedBuilder_.clear();
       }
@@ -5185,11 +5184,11 @@ private static final long serialVersionUID = 0L;
      */
     @java.lang.Override
     public io.github.reasoninggrpc.v1.CompletedOrBuilder getCompletedOrBuilder() {
-      if ((eventCase_ == 25) && (completedBuilder_ != null)) {
+      if ((kindCase_ == 25) && (completedBuilder_ != null)) {
         return completedBuilder_.getMessageOrBuilder();
       } else {
-        if (eventCase_ == 25) {
-          return (io.github.reasoninggrpc.v1.Completed) event_;
+        if (kindCase_ == 25) {
+          return (io.github.reasoninggrpc.v1.Completed) kind_;
         }
         return io.github.reasoninggrpc.v1.Completed.getDefaultInstance();
       }
@@ -5205,17 +5204,17 @@ private static final long serialVersionUID = 0L;
         io.github.reasoninggrpc.v1.Completed, io.github.reasoninggrpc.v1.Completed.Builder, io.github.reasoninggrpc.v1.CompletedOrBuilder> 
         getCompletedFieldBuilder() {
       if (completedBuilder_ == null) {
-        if (!(eventCase_ == 25)) {
-          event_ = io.github.reasoninggrpc.v1.Completed.getDefaultInstance();
+        if (!(kindCase_ == 25)) {
+          kind_ = io.github.reasoninggrpc.v1.Completed.getDefaultInstance();
         }
         completedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             io.github.reasoninggrpc.v1.Completed, io.github.reasoninggrpc.v1.Completed.Builder, io.github.reasoninggrpc.v1.CompletedOrBuilder>(
-                (io.github.reasoninggrpc.v1.Completed) event_,
+                (io.github.reasoninggrpc.v1.Completed) kind_,
                 getParentForChildren(),
                 isClean());
-        event_ = null;
+        kind_ = null;
       }
-      eventCase_ = 25;
+      kindCase_ = 25;
       onChanged();
       return completedBuilder_;
     }

@@ -33,10 +33,10 @@ public interface StreamCompleteResponseOrBuilder extends
    * Position of this event in the stream: 0, 1, 2, ... without a gap.
    * </pre>
    *
-   * <code>int64 sequence = 2;</code>
+   * <code>int32 sequence = 2;</code>
    * @return The sequence.
    */
-  long getSequence();
+  int getSequence();
 
   /**
    * <pre>
@@ -524,5 +524,5 @@ public interface StreamCompleteResponseOrBuilder extends
    */
   io.github.reasoninggrpc.v1.CompletedOrBuilder getCompletedOrBuilder();
 
-  io.github.reasoninggrpc.v1.StreamCompleteResponse.EventCase getEventCase();
+  io.github.reasoninggrpc.v1.StreamCompleteResponse.KindCase getKindCase();
 }

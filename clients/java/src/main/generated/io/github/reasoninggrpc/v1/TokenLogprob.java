@@ -116,7 +116,7 @@ private static final long serialVersionUID = 0L;
    * several tokens.
    * </pre>
    *
-   * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+   * <code>bytes raw_bytes = 3;</code>
    * @return The rawBytes.
    */
   @java.lang.Override
@@ -778,7 +778,7 @@ private static final long serialVersionUID = 0L;
      * several tokens.
      * </pre>
      *
-     * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+     * <code>bytes raw_bytes = 3;</code>
      * @return The rawBytes.
      */
     @java.lang.Override
@@ -791,7 +791,7 @@ private static final long serialVersionUID = 0L;
      * several tokens.
      * </pre>
      *
-     * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+     * <code>bytes raw_bytes = 3;</code>
      * @param value The rawBytes to set.
      * @return This builder for chaining.
      */
@@ -808,7 +808,7 @@ private static final long serialVersionUID = 0L;
      * several tokens.
      * </pre>
      *
-     * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+     * <code>bytes raw_bytes = 3;</code>
      * @return This builder for chaining.
      */
     public Builder clearRawBytes() {

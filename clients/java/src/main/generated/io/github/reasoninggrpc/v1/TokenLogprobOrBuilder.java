@@ -44,7 +44,7 @@ public interface TokenLogprobOrBuilder extends
    * several tokens.
    * </pre>
    *
-   * <code>bytes raw_bytes = 3 [json_name = "tokenBytes"];</code>
+   * <code>bytes raw_bytes = 3;</code>
    * @return The rawBytes.
    */
   com.google.protobuf.ByteString getRawBytes();

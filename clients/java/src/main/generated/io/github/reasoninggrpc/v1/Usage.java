@@ -47,29 +47,29 @@ private static final long serialVersionUID = 0L;
 
   private int bitField0_;
   public static final int INPUT_TOKENS_FIELD_NUMBER = 1;
-  private long inputTokens_ = 0L;
+  private int inputTokens_ = 0;
   /**
    * <pre>
    * Tokens of the prompt, those below included.
    * </pre>
    *
-   * <code>int64 input_tokens = 1;</code>
+   * <code>int32 input_tokens = 1;</code>
    * @return The inputTokens.
    */
   @java.lang.Override
-  public long getInputTokens() {
+  public int getInputTokens() {
     return inputTokens_;
   }
 
   public static final int CACHED_INPUT_TOKENS_FIELD_NUMBER = 2;
-  private long cachedInputTokens_ = 0L;
+  private int cachedInputTokens_ = 0;
   /**
    * <pre>
    * Of the input tokens, those read from the provider's cache. Unset when not
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 2;</code>
+   * <code>optional int32 cached_input_tokens = 2;</code>
    * @return Whether the cachedInputTokens field is set.
    */
   @java.lang.Override
@@ -82,23 +82,23 @@ private static final long serialVersionUID = 0L;
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 2;</code>
+   * <code>optional int32 cached_input_tokens = 2;</code>
    * @return The cachedInputTokens.
    */
   @java.lang.Override
-  public long getCachedInputTokens() {
+  public int getCachedInputTokens() {
     return cachedInputTokens_;
   }
 
   public static final int CACHE_WRITE_TOKENS_FIELD_NUMBER = 3;
-  private long cacheWriteTokens_ = 0L;
+  private int cacheWriteTokens_ = 0;
   /**
    * <pre>
    * Of the input tokens, those written to the provider's cache. Unset when not
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 3;</code>
+   * <code>optional int32 cache_write_tokens = 3;</code>
    * @return Whether the cacheWriteTokens field is set.
    */
   @java.lang.Override
@@ -111,38 +111,38 @@ private static final long serialVersionUID = 0L;
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 3;</code>
+   * <code>optional int32 cache_write_tokens = 3;</code>
    * @return The cacheWriteTokens.
    */
   @java.lang.Override
-  public long getCacheWriteTokens() {
+  public int getCacheWriteTokens() {
     return cacheWriteTokens_;
   }
 
   public static final int OUTPUT_TOKENS_FIELD_NUMBER = 4;
-  private long outputTokens_ = 0L;
+  private int outputTokens_ = 0;
   /**
    * <pre>
    * Tokens of the answer, those below included.
    * </pre>
    *
-   * <code>int64 output_tokens = 4;</code>
+   * <code>int32 output_tokens = 4;</code>
    * @return The outputTokens.
    */
   @java.lang.Override
-  public long getOutputTokens() {
+  public int getOutputTokens() {
     return outputTokens_;
   }
 
   public static final int REASONING_TOKENS_FIELD_NUMBER = 5;
-  private long reasoningTokens_ = 0L;
+  private int reasoningTokens_ = 0;
   /**
    * <pre>
    * Of the output tokens, those of the model's own reasoning. Unset when not
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 5;</code>
+   * <code>optional int32 reasoning_tokens = 5;</code>
    * @return Whether the reasoningTokens field is set.
    */
   @java.lang.Override
@@ -155,26 +155,26 @@ private static final long serialVersionUID = 0L;
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 5;</code>
+   * <code>optional int32 reasoning_tokens = 5;</code>
    * @return The reasoningTokens.
    */
   @java.lang.Override
-  public long getReasoningTokens() {
+  public int getReasoningTokens() {
     return reasoningTokens_;
   }
 
   public static final int TOTAL_TOKENS_FIELD_NUMBER = 6;
-  private long totalTokens_ = 0L;
+  private int totalTokens_ = 0;
   /**
    * <pre>
    * Input and output tokens together.
    * </pre>
    *
-   * <code>int64 total_tokens = 6;</code>
+   * <code>int32 total_tokens = 6;</code>
    * @return The totalTokens.
    */
   @java.lang.Override
-  public long getTotalTokens() {
+  public int getTotalTokens() {
     return totalTokens_;
   }
 
@@ -266,13 +266,13 @@ private static final long serialVersionUID = 0L;
   }
 
   public static final int AUDIO_INPUT_TOKENS_FIELD_NUMBER = 9;
-  private long audioInputTokens_ = 0L;
+  private int audioInputTokens_ = 0;
   /**
    * <pre>
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 9;</code>
+   * <code>optional int32 audio_input_tokens = 9;</code>
    * @return Whether the audioInputTokens field is set.
    */
   @java.lang.Override
@@ -284,11 +284,11 @@ private static final long serialVersionUID = 0L;
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 9;</code>
+   * <code>optional int32 audio_input_tokens = 9;</code>
    * @return The audioInputTokens.
    */
   @java.lang.Override
-  public long getAudioInputTokens() {
+  public int getAudioInputTokens() {
     return audioInputTokens_;
   }
 
@@ -306,23 +306,23 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public void writeTo(com.google.protobuf.CodedOutputStream output)
                       throws java.io.IOException {
-    if (inputTokens_ != 0L) {
-      output.writeInt64(1, inputTokens_);
+    if (inputTokens_ != 0) {
+      output.writeInt32(1, inputTokens_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
-      output.writeInt64(2, cachedInputTokens_);
+      output.writeInt32(2, cachedInputTokens_);
     }
     if (((bitField0_ & 0x00000002) != 0)) {
-      output.writeInt64(3, cacheWriteTokens_);
+      output.writeInt32(3, cacheWriteTokens_);
     }
-    if (outputTokens_ != 0L) {
-      output.writeInt64(4, outputTokens_);
+    if (outputTokens_ != 0) {
+      output.writeInt32(4, outputTokens_);
     }
     if (((bitField0_ & 0x00000004) != 0)) {
-      output.writeInt64(5, reasoningTokens_);
+      output.writeInt32(5, reasoningTokens_);
     }
-    if (totalTokens_ != 0L) {
-      output.writeInt64(6, totalTokens_);
+    if (totalTokens_ != 0) {
+      output.writeInt32(6, totalTokens_);
     }
     if (source_ != io.github.reasoninggrpc.v1.UsageSource.USAGE_SOURCE_UNSPECIFIED.getNumber()) {
       output.writeEnum(7, source_);
@@ -331,7 +331,7 @@ private static final long serialVersionUID = 0L;
       output.writeMessage(8, modelCalls_.get(i));
     }
     if (((bitField0_ & 0x00000008) != 0)) {
-      output.writeInt64(9, audioInputTokens_);
+      output.writeInt32(9, audioInputTokens_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -342,29 +342,29 @@ private static final long serialVersionUID = 0L;
     if (size != -1) return size;
 
     size = 0;
-    if (inputTokens_ != 0L) {
+    if (inputTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(1, inputTokens_);
+        .computeInt32Size(1, inputTokens_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(2, cachedInputTokens_);
+        .computeInt32Size(2, cachedInputTokens_);
     }
     if (((bitField0_ & 0x00000002) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(3, cacheWriteTokens_);
+        .computeInt32Size(3, cacheWriteTokens_);
     }
-    if (outputTokens_ != 0L) {
+    if (outputTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(4, outputTokens_);
+        .computeInt32Size(4, outputTokens_);
     }
     if (((bitField0_ & 0x00000004) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(5, reasoningTokens_);
+        .computeInt32Size(5, reasoningTokens_);
     }
-    if (totalTokens_ != 0L) {
+    if (totalTokens_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(6, totalTokens_);
+        .computeInt32Size(6, totalTokens_);
     }
     if (source_ != io.github.reasoninggrpc.v1.UsageSource.USAGE_SOURCE_UNSPECIFIED.getNumber()) {
       size += com.google.protobuf.CodedOutputStream
@@ -376,7 +376,7 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000008) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(9, audioInputTokens_);
+        .computeInt32Size(9, audioInputTokens_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -434,29 +434,23 @@ private static final long serialVersionUID = 0L;
     int hash = 41;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + INPUT_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getInputTokens());
+    hash = (53 * hash) + getInputTokens();
     if (hasCachedInputTokens()) {
       hash = (37 * hash) + CACHED_INPUT_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getCachedInputTokens());
+      hash = (53 * hash) + getCachedInputTokens();
     }
     if (hasCacheWriteTokens()) {
       hash = (37 * hash) + CACHE_WRITE_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getCacheWriteTokens());
+      hash = (53 * hash) + getCacheWriteTokens();
     }
     hash = (37 * hash) + OUTPUT_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getOutputTokens());
+    hash = (53 * hash) + getOutputTokens();
     if (hasReasoningTokens()) {
       hash = (37 * hash) + REASONING_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getReasoningTokens());
+      hash = (53 * hash) + getReasoningTokens();
     }
     hash = (37 * hash) + TOTAL_TOKENS_FIELD_NUMBER;
-    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getTotalTokens());
+    hash = (53 * hash) + getTotalTokens();
     hash = (37 * hash) + SOURCE_FIELD_NUMBER;
     hash = (53 * hash) + source_;
     if (getModelCallsCount() > 0) {
@@ -465,8 +459,7 @@ private static final long serialVersionUID = 0L;
     }
     if (hasAudioInputTokens()) {
       hash = (37 * hash) + AUDIO_INPUT_TOKENS_FIELD_NUMBER;
-      hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-          getAudioInputTokens());
+      hash = (53 * hash) + getAudioInputTokens();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -603,12 +596,12 @@ private static final long serialVersionUID = 0L;
     public Builder clear() {
       super.clear();
       bitField0_ = 0;
-      inputTokens_ = 0L;
-      cachedInputTokens_ = 0L;
-      cacheWriteTokens_ = 0L;
-      outputTokens_ = 0L;
-      reasoningTokens_ = 0L;
-      totalTokens_ = 0L;
+      inputTokens_ = 0;
+      cachedInputTokens_ = 0;
+      cacheWriteTokens_ = 0;
+      outputTokens_ = 0;
+      reasoningTokens_ = 0;
+      totalTokens_ = 0;
       source_ = 0;
       if (modelCallsBuilder_ == null) {
         modelCalls_ = java.util.Collections.emptyList();
@@ -617,7 +610,7 @@ private static final long serialVersionUID = 0L;
         modelCallsBuilder_.clear();
       }
       bitField0_ = (bitField0_ & ~0x00000080);
-      audioInputTokens_ = 0L;
+      audioInputTokens_ = 0;
       return this;
     }
 
@@ -740,7 +733,7 @@ private static final long serialVersionUID = 0L;
 
     public Builder mergeFrom(io.github.reasoninggrpc.v1.Usage other) {
       if (other == io.github.reasoninggrpc.v1.Usage.getDefaultInstance()) return this;
-      if (other.getInputTokens() != 0L) {
+      if (other.getInputTokens() != 0) {
         setInputTokens(other.getInputTokens());
       }
       if (other.hasCachedInputTokens()) {
@@ -749,13 +742,13 @@ private static final long serialVersionUID = 0L;
       if (other.hasCacheWriteTokens()) {
         setCacheWriteTokens(other.getCacheWriteTokens());
       }
-      if (other.getOutputTokens() != 0L) {
+      if (other.getOutputTokens() != 0) {
         setOutputTokens(other.getOutputTokens());
       }
       if (other.hasReasoningTokens()) {
         setReasoningTokens(other.getReasoningTokens());
       }
-      if (other.getTotalTokens() != 0L) {
+      if (other.getTotalTokens() != 0) {
         setTotalTokens(other.getTotalTokens());
       }
       if (other.source_ != 0) {
@@ -817,32 +810,32 @@ private static final long serialVersionUID = 0L;
               done = true;
               break;
             case 8: {
-              inputTokens_ = input.readInt64();
+              inputTokens_ = input.readInt32();
               bitField0_ |= 0x00000001;
               break;
             } // case 8
             case 16: {
-              cachedInputTokens_ = input.readInt64();
+              cachedInputTokens_ = input.readInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
             case 24: {
-              cacheWriteTokens_ = input.readInt64();
+              cacheWriteTokens_ = input.readInt32();
               bitField0_ |= 0x00000004;
               break;
             } // case 24
             case 32: {
-              outputTokens_ = input.readInt64();
+              outputTokens_ = input.readInt32();
               bitField0_ |= 0x00000008;
               break;
             } // case 32
             case 40: {
-              reasoningTokens_ = input.readInt64();
+              reasoningTokens_ = input.readInt32();
               bitField0_ |= 0x00000010;
               break;
             } // case 40
             case 48: {
-              totalTokens_ = input.readInt64();
+              totalTokens_ = input.readInt32();
               bitField0_ |= 0x00000020;
               break;
             } // case 48
@@ -865,7 +858,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 66
             case 72: {
-              audioInputTokens_ = input.readInt64();
+              audioInputTokens_ = input.readInt32();
               bitField0_ |= 0x00000100;
               break;
             } // case 72
@@ -886,17 +879,17 @@ private static final long serialVersionUID = 0L;
     }
     private int bitField0_;
 
-    private long inputTokens_ ;
+    private int inputTokens_ ;
     /**
      * <pre>
      * Tokens of the prompt, those below included.
      * </pre>
      *
-     * <code>int64 input_tokens = 1;</code>
+     * <code>int32 input_tokens = 1;</code>
      * @return The inputTokens.
      */
     @java.lang.Override
-    public long getInputTokens() {
+    public int getInputTokens() {
       return inputTokens_;
     }
     /**
@@ -904,11 +897,11 @@ private static final long serialVersionUID = 0L;
      * Tokens of the prompt, those below included.
      * </pre>
      *
-     * <code>int64 input_tokens = 1;</code>
+     * <code>int32 input_tokens = 1;</code>
      * @param value The inputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setInputTokens(long value) {
+    public Builder setInputTokens(int value) {
 
       inputTokens_ = value;
       bitField0_ |= 0x00000001;
@@ -920,24 +913,24 @@ private static final long serialVersionUID = 0L;
      * Tokens of the prompt, those below included.
      * </pre>
      *
-     * <code>int64 input_tokens = 1;</code>
+     * <code>int32 input_tokens = 1;</code>
      * @return This builder for chaining.
      */
     public Builder clearInputTokens() {
       bitField0_ = (bitField0_ & ~0x00000001);
-      inputTokens_ = 0L;
+      inputTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long cachedInputTokens_ ;
+    private int cachedInputTokens_ ;
     /**
      * <pre>
      * Of the input tokens, those read from the provider's cache. Unset when not
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 2;</code>
+     * <code>optional int32 cached_input_tokens = 2;</code>
      * @return Whether the cachedInputTokens field is set.
      */
     @java.lang.Override
@@ -950,11 +943,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 2;</code>
+     * <code>optional int32 cached_input_tokens = 2;</code>
      * @return The cachedInputTokens.
      */
     @java.lang.Override
-    public long getCachedInputTokens() {
+    public int getCachedInputTokens() {
       return cachedInputTokens_;
     }
     /**
@@ -963,11 +956,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 2;</code>
+     * <code>optional int32 cached_input_tokens = 2;</code>
      * @param value The cachedInputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setCachedInputTokens(long value) {
+    public Builder setCachedInputTokens(int value) {
 
       cachedInputTokens_ = value;
       bitField0_ |= 0x00000002;
@@ -980,24 +973,24 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cached_input_tokens = 2;</code>
+     * <code>optional int32 cached_input_tokens = 2;</code>
      * @return This builder for chaining.
      */
     public Builder clearCachedInputTokens() {
       bitField0_ = (bitField0_ & ~0x00000002);
-      cachedInputTokens_ = 0L;
+      cachedInputTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long cacheWriteTokens_ ;
+    private int cacheWriteTokens_ ;
     /**
      * <pre>
      * Of the input tokens, those written to the provider's cache. Unset when not
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 3;</code>
+     * <code>optional int32 cache_write_tokens = 3;</code>
      * @return Whether the cacheWriteTokens field is set.
      */
     @java.lang.Override
@@ -1010,11 +1003,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 3;</code>
+     * <code>optional int32 cache_write_tokens = 3;</code>
      * @return The cacheWriteTokens.
      */
     @java.lang.Override
-    public long getCacheWriteTokens() {
+    public int getCacheWriteTokens() {
       return cacheWriteTokens_;
     }
     /**
@@ -1023,11 +1016,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 3;</code>
+     * <code>optional int32 cache_write_tokens = 3;</code>
      * @param value The cacheWriteTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setCacheWriteTokens(long value) {
+    public Builder setCacheWriteTokens(int value) {
 
       cacheWriteTokens_ = value;
       bitField0_ |= 0x00000004;
@@ -1040,27 +1033,27 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 cache_write_tokens = 3;</code>
+     * <code>optional int32 cache_write_tokens = 3;</code>
      * @return This builder for chaining.
      */
     public Builder clearCacheWriteTokens() {
       bitField0_ = (bitField0_ & ~0x00000004);
-      cacheWriteTokens_ = 0L;
+      cacheWriteTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long outputTokens_ ;
+    private int outputTokens_ ;
     /**
      * <pre>
      * Tokens of the answer, those below included.
      * </pre>
      *
-     * <code>int64 output_tokens = 4;</code>
+     * <code>int32 output_tokens = 4;</code>
      * @return The outputTokens.
      */
     @java.lang.Override
-    public long getOutputTokens() {
+    public int getOutputTokens() {
       return outputTokens_;
     }
     /**
@@ -1068,11 +1061,11 @@ private static final long serialVersionUID = 0L;
      * Tokens of the answer, those below included.
      * </pre>
      *
-     * <code>int64 output_tokens = 4;</code>
+     * <code>int32 output_tokens = 4;</code>
      * @param value The outputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setOutputTokens(long value) {
+    public Builder setOutputTokens(int value) {
 
       outputTokens_ = value;
       bitField0_ |= 0x00000008;
@@ -1084,24 +1077,24 @@ private static final long serialVersionUID = 0L;
      * Tokens of the answer, those below included.
      * </pre>
      *
-     * <code>int64 output_tokens = 4;</code>
+     * <code>int32 output_tokens = 4;</code>
      * @return This builder for chaining.
      */
     public Builder clearOutputTokens() {
       bitField0_ = (bitField0_ & ~0x00000008);
-      outputTokens_ = 0L;
+      outputTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long reasoningTokens_ ;
+    private int reasoningTokens_ ;
     /**
      * <pre>
      * Of the output tokens, those of the model's own reasoning. Unset when not
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 5;</code>
+     * <code>optional int32 reasoning_tokens = 5;</code>
      * @return Whether the reasoningTokens field is set.
      */
     @java.lang.Override
@@ -1114,11 +1107,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 5;</code>
+     * <code>optional int32 reasoning_tokens = 5;</code>
      * @return The reasoningTokens.
      */
     @java.lang.Override
-    public long getReasoningTokens() {
+    public int getReasoningTokens() {
       return reasoningTokens_;
     }
     /**
@@ -1127,11 +1120,11 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 5;</code>
+     * <code>optional int32 reasoning_tokens = 5;</code>
      * @param value The reasoningTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setReasoningTokens(long value) {
+    public Builder setReasoningTokens(int value) {
 
       reasoningTokens_ = value;
       bitField0_ |= 0x00000010;
@@ -1144,27 +1137,27 @@ private static final long serialVersionUID = 0L;
      * reported.
      * </pre>
      *
-     * <code>optional int64 reasoning_tokens = 5;</code>
+     * <code>optional int32 reasoning_tokens = 5;</code>
      * @return This builder for chaining.
      */
     public Builder clearReasoningTokens() {
       bitField0_ = (bitField0_ & ~0x00000010);
-      reasoningTokens_ = 0L;
+      reasoningTokens_ = 0;
       onChanged();
       return this;
     }
 
-    private long totalTokens_ ;
+    private int totalTokens_ ;
     /**
      * <pre>
      * Input and output tokens together.
      * </pre>
      *
-     * <code>int64 total_tokens = 6;</code>
+     * <code>int32 total_tokens = 6;</code>
      * @return The totalTokens.
      */
     @java.lang.Override
-    public long getTotalTokens() {
+    public int getTotalTokens() {
       return totalTokens_;
     }
     /**
@@ -1172,11 +1165,11 @@ private static final long serialVersionUID = 0L;
      * Input and output tokens together.
      * </pre>
      *
-     * <code>int64 total_tokens = 6;</code>
+     * <code>int32 total_tokens = 6;</code>
      * @param value The totalTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setTotalTokens(long value) {
+    public Builder setTotalTokens(int value) {
 
       totalTokens_ = value;
       bitField0_ |= 0x00000020;
@@ -1188,12 +1181,12 @@ private static final long serialVersionUID = 0L;
      * Input and output tokens together.
      * </pre>
      *
-     * <code>int64 total_tokens = 6;</code>
+     * <code>int32 total_tokens = 6;</code>
      * @return This builder for chaining.
      */
     public Builder clearTotalTokens() {
       bitField0_ = (bitField0_ & ~0x00000020);
-      totalTokens_ = 0L;
+      totalTokens_ = 0;
       onChanged();
       return this;
     }
@@ -1583,13 +1576,13 @@ private static final long serialVersionUID = 0L;
       return modelCallsBuilder_;
     }
 
-    private long audioInputTokens_ ;
+    private int audioInputTokens_ ;
     /**
      * <pre>
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 9;</code>
+     * <code>optional int32 audio_input_tokens = 9;</code>
      * @return Whether the audioInputTokens field is set.
      */
     @java.lang.Override
@@ -1601,11 +1594,11 @@ private static final long serialVersionUID = 0L;
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 9;</code>
+     * <code>optional int32 audio_input_tokens = 9;</code>
      * @return The audioInputTokens.
      */
     @java.lang.Override
-    public long getAudioInputTokens() {
+    public int getAudioInputTokens() {
       return audioInputTokens_;
     }
     /**
@@ -1613,11 +1606,11 @@ private static final long serialVersionUID = 0L;
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 9;</code>
+     * <code>optional int32 audio_input_tokens = 9;</code>
      * @param value The audioInputTokens to set.
      * @return This builder for chaining.
      */
-    public Builder setAudioInputTokens(long value) {
+    public Builder setAudioInputTokens(int value) {
 
       audioInputTokens_ = value;
       bitField0_ |= 0x00000100;
@@ -1629,12 +1622,12 @@ private static final long serialVersionUID = 0L;
      * Of the input tokens, those of sound. Unset when not reported.
      * </pre>
      *
-     * <code>optional int64 audio_input_tokens = 9;</code>
+     * <code>optional int32 audio_input_tokens = 9;</code>
      * @return This builder for chaining.
      */
     public Builder clearAudioInputTokens() {
       bitField0_ = (bitField0_ & ~0x00000100);
-      audioInputTokens_ = 0L;
+      audioInputTokens_ = 0;
       onChanged();
       return this;
     }

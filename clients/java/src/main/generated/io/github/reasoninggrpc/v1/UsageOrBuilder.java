@@ -13,10 +13,10 @@ public interface UsageOrBuilder extends
    * Tokens of the prompt, those below included.
    * </pre>
    *
-   * <code>int64 input_tokens = 1;</code>
+   * <code>int32 input_tokens = 1;</code>
    * @return The inputTokens.
    */
-  long getInputTokens();
+  int getInputTokens();
 
   /**
    * <pre>
@@ -24,7 +24,7 @@ public interface UsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 2;</code>
+   * <code>optional int32 cached_input_tokens = 2;</code>
    * @return Whether the cachedInputTokens field is set.
    */
   boolean hasCachedInputTokens();
@@ -34,10 +34,10 @@ public interface UsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cached_input_tokens = 2;</code>
+   * <code>optional int32 cached_input_tokens = 2;</code>
    * @return The cachedInputTokens.
    */
-  long getCachedInputTokens();
+  int getCachedInputTokens();
 
   /**
    * <pre>
@@ -45,7 +45,7 @@ public interface UsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 3;</code>
+   * <code>optional int32 cache_write_tokens = 3;</code>
    * @return Whether the cacheWriteTokens field is set.
    */
   boolean hasCacheWriteTokens();
@@ -55,20 +55,20 @@ public interface UsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 cache_write_tokens = 3;</code>
+   * <code>optional int32 cache_write_tokens = 3;</code>
    * @return The cacheWriteTokens.
    */
-  long getCacheWriteTokens();
+  int getCacheWriteTokens();
 
   /**
    * <pre>
    * Tokens of the answer, those below included.
    * </pre>
    *
-   * <code>int64 output_tokens = 4;</code>
+   * <code>int32 output_tokens = 4;</code>
    * @return The outputTokens.
    */
-  long getOutputTokens();
+  int getOutputTokens();
 
   /**
    * <pre>
@@ -76,7 +76,7 @@ public interface UsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 5;</code>
+   * <code>optional int32 reasoning_tokens = 5;</code>
    * @return Whether the reasoningTokens field is set.
    */
   boolean hasReasoningTokens();
@@ -86,20 +86,20 @@ public interface UsageOrBuilder extends
    * reported.
    * </pre>
    *
-   * <code>optional int64 reasoning_tokens = 5;</code>
+   * <code>optional int32 reasoning_tokens = 5;</code>
    * @return The reasoningTokens.
    */
-  long getReasoningTokens();
+  int getReasoningTokens();
 
   /**
    * <pre>
    * Input and output tokens together.
    * </pre>
    *
-   * <code>int64 total_tokens = 6;</code>
+   * <code>int32 total_tokens = 6;</code>
    * @return The totalTokens.
    */
-  long getTotalTokens();
+  int getTotalTokens();
 
   /**
    * <pre>
@@ -169,7 +169,7 @@ public interface UsageOrBuilder extends
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 9;</code>
+   * <code>optional int32 audio_input_tokens = 9;</code>
    * @return Whether the audioInputTokens field is set.
    */
   boolean hasAudioInputTokens();
@@ -178,8 +178,8 @@ public interface UsageOrBuilder extends
    * Of the input tokens, those of sound. Unset when not reported.
    * </pre>
    *
-   * <code>optional int64 audio_input_tokens = 9;</code>
+   * <code>optional int32 audio_input_tokens = 9;</code>
    * @return The audioInputTokens.
    */
-  long getAudioInputTokens();
+  int getAudioInputTokens();
 }

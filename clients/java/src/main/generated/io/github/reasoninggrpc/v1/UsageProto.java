@@ -57,31 +57,31 @@ public final class UsageProto {
       "\n\035reasoning_grpc/v1/usage.proto\022\021reasoni" +
       "ng_grpc.v1\032\036google/protobuf/duration.pro" +
       "to\032\036reasoning_grpc/v1/errors.proto\"\220\003\n\005U" +
-      "sage\022\024\n\014input_tokens\030\001 \001(\003\022 \n\023cached_inp" +
-      "ut_tokens\030\002 \001(\003H\000\210\001\001\022\037\n\022cache_write_toke" +
-      "ns\030\003 \001(\003H\001\210\001\001\022\025\n\routput_tokens\030\004 \001(\003\022\035\n\020" +
-      "reasoning_tokens\030\005 \001(\003H\002\210\001\001\022\024\n\014total_tok" +
-      "ens\030\006 \001(\003\022.\n\006source\030\007 \001(\0162\036.reasoning_gr" +
+      "sage\022\024\n\014input_tokens\030\001 \001(\005\022 \n\023cached_inp" +
+      "ut_tokens\030\002 \001(\005H\000\210\001\001\022\037\n\022cache_write_toke" +
+      "ns\030\003 \001(\005H\001\210\001\001\022\025\n\routput_tokens\030\004 \001(\005\022\035\n\020" +
+      "reasoning_tokens\030\005 \001(\005H\002\210\001\001\022\024\n\014total_tok" +
+      "ens\030\006 \001(\005\022.\n\006source\030\007 \001(\0162\036.reasoning_gr" +
       "pc.v1.UsageSource\0226\n\013model_calls\030\010 \003(\0132!" +
       ".reasoning_grpc.v1.ModelCallUsage\022\037\n\022aud" +
-      "io_input_tokens\030\t \001(\003H\003\210\001\001B\026\n\024_cached_in" +
+      "io_input_tokens\030\t \001(\005H\003\210\001\001B\026\n\024_cached_in" +
       "put_tokensB\025\n\023_cache_write_tokensB\023\n\021_re" +
       "asoning_tokensB\025\n\023_audio_input_tokens\"\264\003" +
       "\n\016ModelCallUsage\022\014\n\004call\030\001 \001(\005\0224\n\007purpos" +
       "e\030\002 \001(\0162#.reasoning_grpc.v1.ModelCallPur" +
       "pose\022\r\n\005model\030\003 \001(\t\022\024\n\014input_tokens\030\004 \001(" +
-      "\003\022 \n\023cached_input_tokens\030\005 \001(\003H\000\210\001\001\022\037\n\022c" +
-      "ache_write_tokens\030\006 \001(\003H\001\210\001\001\022\025\n\routput_t" +
-      "okens\030\007 \001(\003\022\035\n\020reasoning_tokens\030\010 \001(\003H\002\210" +
-      "\001\001\022\024\n\014total_tokens\030\t \001(\003\022.\n\006source\030\n \001(\016" +
+      "\005\022 \n\023cached_input_tokens\030\005 \001(\005H\000\210\001\001\022\037\n\022c" +
+      "ache_write_tokens\030\006 \001(\005H\001\210\001\001\022\025\n\routput_t" +
+      "okens\030\007 \001(\005\022\035\n\020reasoning_tokens\030\010 \001(\005H\002\210" +
+      "\001\001\022\024\n\014total_tokens\030\t \001(\005\022.\n\006source\030\n \001(\016" +
       "2\036.reasoning_grpc.v1.UsageSource\022\037\n\022audi" +
-      "o_input_tokens\030\013 \001(\003H\003\210\001\001B\026\n\024_cached_inp" +
+      "o_input_tokens\030\013 \001(\005H\003\210\001\001B\026\n\024_cached_inp" +
       "ut_tokensB\025\n\023_cache_write_tokensB\023\n\021_rea" +
       "soning_tokensB\025\n\023_audio_input_tokens\"J\n\004" +
       "Cost\022\026\n\016total_nano_usd\030\001 \001(\003\022*\n\005items\030\002 " +
       "\003(\0132\033.reasoning_grpc.v1.CostItem\"g\n\010Cost" +
       "Item\022\r\n\005model\030\001 \001(\t\022*\n\004kind\030\002 \001(\0162\034.reas" +
-      "oning_grpc.v1.TokenKind\022\016\n\006tokens\030\003 \001(\003\022" +
+      "oning_grpc.v1.TokenKind\022\016\n\006tokens\030\003 \001(\005\022" +
       "\020\n\010nano_usd\030\004 \001(\003\"\346\001\n\007Timings\022(\n\005queue\030\001" +
       " \001(\0132\031.google.protobuf.Duration\022*\n\007routi" +
       "ng\030\002 \001(\0132\031.google.protobuf.Duration\022.\n\013f" +

@@ -39,7 +39,7 @@ final class Results {
     int unknown = 0;
     for (StreamCompleteResponse event : events) {
       array.add(json(event));
-      unknown += event.getEventCase() == StreamCompleteResponse.EventCase.EVENT_NOT_SET ? 1 : 0;
+      unknown += event.getKindCase() == StreamCompleteResponse.KindCase.KIND_NOT_SET ? 1 : 0;
     }
     result.add("events", array);
     result.addProperty("unknown_events", unknown);

@@ -15,7 +15,7 @@ final class EventPrinter {
    * Prints one event. Kinds that are not named here, and those of a newer server, are passed over.
    */
   void print(StreamCompleteResponse event) {
-    switch (event.getEventCase()) {
+    switch (event.getKindCase()) {
       case STARTED ->
           aside(
               "route: %s with %s",
@@ -55,9 +55,9 @@ final class EventPrinter {
     aside(
         "thought for %d ms, %d steps, %d tool calls: %s",
         milliseconds(end.getDuration()),
-        end.getSteps(),
-        end.getToolCalls(),
-        words(end.getEnd(), "REASONING_END_"));
+        end.getStepCount(),
+        end.getToolCallCount(),
+        words(end.getReason(), "REASONING_END_"));
   }
 
   private void print(Completed completed) {
