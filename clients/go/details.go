@@ -11,6 +11,9 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
+// domain is whose reasons ErrorReason lists.
+const domain = "reasoning-grpc"
+
 // Details is what a failed call says of itself. What the server did not say is
 // zero; of a call that gRPC itself ended, such as one whose deadline passed, that
 // is all but Code and Message.
@@ -74,10 +77,10 @@ func ErrorDetails(err error) Details {
 	return details
 }
 
-// Is says whether this is the reason. Where there is none, or one of a newer server
-// that this client does not know, it is ERROR_REASON_UNSPECIFIED.
+// Is says whether this is the reason. One of a newer server that this client does
+// not know, or of another domain, is none of the enum's.
 func (d Details) Is(reason reasoningv1.ErrorReason) bool {
-	return reasoningv1.ErrorReason_value["ERROR_REASON_"+d.Reason] == int32(reason)
+	return d.Domain == domain && "ERROR_REASON_"+d.Reason == reason.String()
 }
 
 // statusOf is the status as it was sent: without the words that errors around it

@@ -87,18 +87,25 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// A reason is compared with the enum; none, and one that only newer servers know, are unspecified.
+// A reason is compared with the enum; none, one that only newer servers know, and one of another domain match nothing.
 func TestIs(t *testing.T) {
-	for reason, expected := range map[string]reasoningv1.ErrorReason{
-		"MODEL_NOT_FOUND": reasoningv1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND,
-		"INTERNAL":        reasoningv1.ErrorReason_ERROR_REASON_INTERNAL,
-		"":                reasoningv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
-		"FUTURE":          reasoningv1.ErrorReason_ERROR_REASON_UNSPECIFIED,
+	const ours = "reasoning-grpc"
+	unspecified := reasoningv1.ErrorReason_ERROR_REASON_UNSPECIFIED
+	for _, test := range []struct {
+		domain, reason string
+		expected       reasoningv1.ErrorReason
+	}{
+		{ours, "MODEL_NOT_FOUND", reasoningv1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND},
+		{ours, "INTERNAL", reasoningv1.ErrorReason_ERROR_REASON_INTERNAL},
+		{ours, "", unspecified},
+		{ours, "FUTURE", unspecified},
+		{"elsewhere", "INTERNAL", unspecified},
 	} {
+		details := reasoninggrpc.Details{Domain: test.domain, Reason: test.reason}
 		for number := range reasoningv1.ErrorReason_name {
 			each := reasoningv1.ErrorReason(number)
-			if is := (reasoninggrpc.Details{Reason: reason}).Is(each); is != (each == expected) {
-				t.Errorf("that %q is %s: %t", reason, each, is)
+			if is := details.Is(each); is != (each == test.expected && each != unspecified) {
+				t.Errorf("that %q of %q is %s: %t", test.reason, test.domain, each, is)
 			}
 		}
 	}
