@@ -11,5 +11,5 @@ export function textRequest(text: string, { system = "" } = {}) {
 
 /** A message of one part of text. */
 export function textMessage(role: Role, text: string) {
-  return { role, content: [{ content: { case: "text" as const, value: text } }] };
+  return { role, content: [{ kind: { case: "text" as const, value: text } }] };
 }
