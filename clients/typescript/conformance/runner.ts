@@ -121,7 +121,7 @@ async function streamed(scenario: Scenario, call: ReturnType<typeof connect>["st
   const events: StreamCompleteResponse[] = [];
   const seen = () => ({
     events: events.map((event) => toJson(StreamCompleteResponseSchema, event)),
-    unknown_events: events.filter(({ event }) => event.case === undefined).length,
+    unknown_events: events.filter(({ kind }) => kind.case === undefined).length,
   });
   try {
     const stream = call(request, callOptions(scenario, abort.signal));

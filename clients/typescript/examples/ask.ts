@@ -50,32 +50,32 @@ try {
 }
 
 /** Prints one event: the answer to standard output, all else to standard error. Kinds it does not know it passes over. */
-function show({ step, event }: StreamCompleteResponse): void {
-  switch (event.case) {
+function show({ step, kind }: StreamCompleteResponse): void {
+  switch (kind.case) {
     case "started":
-      console.error(`route: ${event.value.route?.route}, model: ${event.value.model}`);
+      console.error(`route: ${kind.value.route?.route}, model: ${kind.value.model}`);
       break;
     case "stepStarted":
-      console.error(`step ${step} of ${event.value.maxSteps}`);
+      console.error(`step ${step} of ${kind.value.maxSteps}`);
       break;
     case "stepPlanned":
-      if (event.value.thought) console.error(`  ${event.value.thought.trim()}`);
+      if (kind.value.thought) console.error(`  ${kind.value.thought.trim()}`);
       break;
     case "toolStarted":
-      console.error(`  ${event.value.name} ${event.value.arguments}`);
+      console.error(`  ${kind.value.name} ${kind.value.arguments}`);
       break;
     case "toolFinished":
-      if (event.value.execution) console.error(`  ${toolLine(event.value.execution)}`);
+      if (kind.value.execution) console.error(`  ${toolLine(kind.value.execution)}`);
       break;
     case "reasoningFinished":
-      console.error(thoughtLine(event.value));
+      console.error(thoughtLine(kind.value));
       break;
     case "contentDelta":
-      process.stdout.write(event.value.text);
+      process.stdout.write(kind.value.text);
       break;
     case "completed":
       process.stdout.write("\n");
-      console.error(summaryLine(event.value));
+      console.error(summaryLine(kind.value));
       break;
   }
 }
@@ -84,8 +84,8 @@ function toolLine({ name, status, error, result }: ToolExecution): string {
   return `${name}: ${words(ToolStatus[status])}: ${error || result}`;
 }
 
-function thoughtLine({ steps, toolCalls, end }: ReasoningFinished): string {
-  return `thought in ${steps} steps with ${toolCalls} tool calls: ${words(ReasoningEnd[end])}`;
+function thoughtLine({ stepCount, toolCallCount, reason }: ReasoningFinished): string {
+  return `thought in ${stepCount} steps with ${toolCallCount} tool calls: ${words(ReasoningEnd[reason])}`;
 }
 
 function summaryLine({ finishReason, usage, cost, timings }: Completed): string {

@@ -20,7 +20,7 @@ import {
   ToolCallSchema,
 } from "./gen/reasoning_grpc/v1/messages_pb.js";
 
-type Event = StreamCompleteResponse["event"];
+type Kind = StreamCompleteResponse["kind"];
 
 /** The answer that a whole stream of events tells: what `complete` would have given. Throws when it is not whole. */
 export function fold(events: Iterable<StreamCompleteResponse>): CompleteResponse {
@@ -39,13 +39,13 @@ export class Fold {
   readonly #answer = new Answer();
 
   /** Takes one event. */
-  add({ responseId, step, event }: StreamCompleteResponse): void {
+  add({ responseId, step, kind }: StreamCompleteResponse): void {
     this.#responseId = responseId;
-    if (event.case === "started") this.#started = event.value;
-    else if (event.case === "completed") this.#completed = event.value;
-    else if (event.case === "reasoningFinished") this.#reasoningFinished = event.value;
-    else if (step > 0) this.#steps.add(step, event);
-    else this.#answer.add(event);
+    if (kind.case === "started") this.#started = kind.value;
+    else if (kind.case === "completed") this.#completed = kind.value;
+    else if (kind.case === "reasoningFinished") this.#reasoningFinished = kind.value;
+    else if (step > 0) this.#steps.add(step, kind);
+    else this.#answer.add(kind);
   }
 
   /** The answer. Throws when `started` or `completed` was not among the events. */
@@ -78,23 +78,23 @@ class Steps {
   #planned: ToolCallPlan[] = [];
   #executions = new Map<string, ToolExecution | undefined>();
 
-  add(number: number, event: Event): void {
-    switch (event.case) {
+  add(number: number, kind: Kind): void {
+    switch (kind.case) {
       case "stepStarted":
         this.#step = create(StepSchema, { number });
         this.#planned = [];
         this.#executions.clear();
         break;
       case "stepPlanned":
-        this.#step.thought = event.value.thought;
-        this.#step.nextAction = event.value.nextAction;
-        this.#planned = event.value.toolCalls;
+        this.#step.thought = kind.value.thought;
+        this.#step.nextAction = kind.value.nextAction;
+        this.#planned = kind.value.toolCalls;
         break;
       case "toolFinished":
-        this.#executions.set(event.value.execution?.callId ?? "", event.value.execution);
+        this.#executions.set(kind.value.execution?.callId ?? "", kind.value.execution);
         break;
       case "stepFinished":
-        this.ended.push(this.#end(event.value));
+        this.ended.push(this.#end(kind.value));
         break;
     }
   }
@@ -111,16 +111,16 @@ class Answer {
   readonly parts: Part[] = [];
   readonly #calls = new Map<string, Part>();
 
-  add(event: Event): void {
-    switch (event.case) {
+  add(kind: Kind): void {
+    switch (kind.case) {
       case "contentDelta":
-        this.#addContent(event.value);
+        this.#addContent(kind.value);
         break;
       case "reasoningDelta":
-        this.#addReasoning(event.value);
+        this.#addReasoning(kind.value);
         break;
       case "toolCallDelta":
-        this.#addToolCall(event.value);
+        this.#addToolCall(kind.value);
         break;
     }
   }
@@ -142,37 +142,37 @@ class Answer {
     const part =
       this.#calls.get(callId) ?? this.#begin({ case: "toolCall", value: create(ToolCallSchema, { id: callId }) });
     this.#calls.set(callId, part);
-    if (part.content.case === "toolCall") part.content.value.name ||= name;
+    if (part.kind.case === "toolCall") part.kind.value.name ||= name;
     append(part, text, signature);
   }
 
   #lastText(): Part | undefined {
-    return this.parts.findLast(({ content }) => content.case === "text");
+    return this.parts.findLast(({ kind }) => kind.case === "text");
   }
 
   /** The last part, if it is of this kind and goes on; else a new one. */
-  #open(kind: "text" | "refusal" | "reasoning"): Part {
+  #open(wanted: "text" | "refusal" | "reasoning"): Part {
     const last = this.parts.at(-1);
-    if (last?.content.case === kind && !last.signature && !isRedacted(last)) return last;
-    if (kind !== "reasoning") return this.#begin({ case: kind, value: "" });
-    return this.#begin({ case: kind, value: create(ReasoningSchema, { form: { case: "text", value: "" } }) });
+    if (last?.kind.case === wanted && !last.signature && !isRedacted(last)) return last;
+    if (wanted !== "reasoning") return this.#begin({ case: wanted, value: "" });
+    return this.#begin({ case: wanted, value: create(ReasoningSchema, { form: { case: "text", value: "" } }) });
   }
 
-  #begin(content: Part["content"]): Part {
-    const part = create(PartSchema, { content });
+  #begin(kind: Part["kind"]): Part {
+    const part = create(PartSchema, { kind });
     this.parts.push(part);
     return part;
   }
 }
 
-function isRedacted({ content }: Part): boolean {
-  return content.case === "reasoning" && content.value.form.case === "redacted";
+function isRedacted({ kind }: Part): boolean {
+  return kind.case === "reasoning" && kind.value.form.case === "redacted";
 }
 
 function append(part: Part, text: string, signature: string): void {
-  const { content } = part;
-  if (content.case === "text" || content.case === "refusal") content.value += text;
-  else if (content.case === "toolCall") content.value.arguments += text;
-  else if (content.case === "reasoning" && content.value.form.case === "text") content.value.form.value += text;
+  const { kind } = part;
+  if (kind.case === "text" || kind.case === "refusal") kind.value += text;
+  else if (kind.case === "toolCall") kind.value.arguments += text;
+  else if (kind.case === "reasoning" && kind.value.form.case === "text") kind.value.form.value += text;
   if (signature) part.signature = signature;
 }

@@ -22,7 +22,7 @@ test("a failure is read with all its details", () => {
       detail(RequestInfoSchema, { requestId: "req_1" }),
       detail(RetryInfoSchema, { retryDelay: { seconds: 1n, nanos: 500_000_000 } }),
       detail(BadRequestSchema, { fieldViolations: [{ field: "messages", description: "Too many." }] }),
-      detail(InterruptionSchema, { responseId: "rsp_1", lastSequence: -1n }),
+      detail(InterruptionSchema, { responseId: "rsp_1", lastSequence: -1 }),
       detail(RouteDecisionSchema, { route: "orchestration", mode: RoutingMode.ORCHESTRATION }),
       detail(QuotaFailureSchema, { violations: [{ subject: "caller:billing" }] }),
     ]),
@@ -38,7 +38,7 @@ test("a failure is read with all its details", () => {
   assert.equal(failed.requestId, "req_1");
   assert.equal(failed.retryAfterSeconds, 1.5);
   assert.deepEqual(failed.violations, [{ field: "messages", description: "Too many." }]);
-  assert.equal(failed.interruption?.lastSequence, -1n);
+  assert.equal(failed.interruption?.lastSequence, -1);
   assert.equal(failed.route?.mode, RoutingMode.ORCHESTRATION);
   assert.equal(failed.detail(QuotaFailureSchema)?.violations[0]?.subject, "caller:billing");
   assert.equal((failed.cause as Error).message, "from grpc-js");

@@ -19,9 +19,9 @@ import { type Handlers, TestServer, detail, event, failure } from "./server.js";
 type ServerStream = ServerWritableStream<StreamCompleteRequest, StreamCompleteResponse>;
 
 const ASKED = { request: textRequest("hi") };
-const STARTED = event({ event: { case: "started", value: {} } });
-const DELTA = event({ event: { case: "contentDelta", value: { text: "Hello" } } });
-const COMPLETED = event({ event: { case: "completed", value: { model: "fast" } } });
+const STARTED = event({ kind: { case: "started", value: {} } });
+const DELTA = event({ kind: { case: "contentDelta", value: { text: "Hello" } } });
+const COMPLETED = event({ kind: { case: "completed", value: { model: "fast" } } });
 const CANCELLED = { name: "CallFailed", code: status.CANCELLED };
 
 async function connected(t: TestContext, handlers: Handlers): Promise<ReasoningClient> {
@@ -67,7 +67,7 @@ test("a stream gives its events and ends", async (t) => {
   for await (const received of client.streamComplete(ASKED)) events.push(received);
 
   assert.deepEqual(
-    events.map(({ event }) => event.case),
+    events.map(({ kind }) => kind.case),
     ["started", "contentDelta", "completed"],
   );
   assert.equal(fold(events).model, "fast");
@@ -79,7 +79,7 @@ test("a stream that fails gives what came before, then throws", async (t) => {
       [STARTED, DELTA].forEach((sent) => call.write(sent));
       const details = [
         detail(ErrorInfoSchema, { reason: "UPSTREAM_STREAM_TRUNCATED" }),
-        detail(InterruptionSchema, { contentCharacters: 5n }),
+        detail(InterruptionSchema, { contentCharacters: 5 }),
       ];
       call.emit("error", failure(status.UNAVAILABLE, "cut", details, { "grpc-retry-pushback-ms": "-1" }));
     },
@@ -98,7 +98,7 @@ test("leaving the loop cancels the call", async (t) => {
   const { client, cancelled } = await stalled(t, STARTED);
 
   for await (const received of client.streamComplete(ASKED)) {
-    assert.equal(received.event.case, "started");
+    assert.equal(received.kind.case, "started");
     break;
   }
 

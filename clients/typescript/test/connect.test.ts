@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { type ServiceError, makeClientConstructor, status } from "@grpc/grpc-js";
+import { Metadata, type ServiceError, makeClientConstructor, status } from "@grpc/grpc-js";
 import {
   type CompleteResponse,
   CompleteRequestSchema,
@@ -100,6 +100,23 @@ test("what is UNAVAILABLE is not tried again when the server says that it is of 
     complete: (_, reply) => {
       attempts += 1;
       reply(failure(status.UNAVAILABLE, "cut", [], { "grpc-retry-pushback-ms": "-1" }));
+    },
+  });
+  t.after(() => server.stop());
+  const client = connect(server.address);
+  t.after(() => client.close());
+
+  await assert.rejects(client.complete(textRequest("hi")), { name: "CallFailed", code: status.UNAVAILABLE });
+  assert.equal(attempts, 1);
+});
+
+test("a call that the server has begun is not sent again", async (t) => {
+  let attempts = 0;
+  const server = await TestServer.start({
+    complete: (call, reply) => {
+      attempts += 1;
+      call.sendMetadata(new Metadata());
+      reply(failure(status.UNAVAILABLE, "cut", []));
     },
   });
   t.after(() => server.stop());

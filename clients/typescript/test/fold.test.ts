@@ -78,10 +78,10 @@ test("steps hold the planned tools in their planned order, and none of the answe
     execution("b"),
     execution("a"),
     execution("unplanned"),
-    { step: 1, stepFinished: { outcome: 1, usage: { totalTokens: "7" } } },
+    { step: 1, stepFinished: { outcome: 1, usage: { totalTokens: 7 } } },
     { step: 2, stepStarted: { maxSteps: 8 } },
     { step: 2, stepFinished: { outcome: 2 } },
-    { reasoningFinished: { steps: 2 } },
+    { reasoningFinished: { stepCount: 2 } },
     text("Done."),
     { completed: {} },
   );
@@ -98,11 +98,11 @@ test("steps hold the planned tools in their planned order, and none of the answe
           { callId: "b", name: "t" },
         ],
         outcome: "STEP_OUTCOME_DONE",
-        usage: { totalTokens: "7" },
+        usage: { totalTokens: 7 },
       },
       { number: 2, outcome: "STEP_OUTCOME_INVALID_PLAN" },
     ],
-    reasoningFinished: { steps: 2 },
+    reasoningFinished: { stepCount: 2 },
   });
 });
 
@@ -111,7 +111,7 @@ test("the rest comes from the first and the last event", () => {
     model: "fast",
     finishReason: "FINISH_REASON_STOP",
     providerFinishReason: "stop",
-    usage: { totalTokens: "3" },
+    usage: { totalTokens: 3 },
     cost: { totalNanoUsd: "5" },
     timings: { total: "1s" },
     attempts: [{ call: 1 }],

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/interruption.proto.
  */
 export const file_reasoning_grpc_v1_interruption: GenFile = /*@__PURE__*/
-  fileDesc("CiRyZWFzb25pbmdfZ3JwYy92MS9pbnRlcnJ1cHRpb24ucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxIs0BCgxJbnRlcnJ1cHRpb24SEwoLcmVzcG9uc2VfaWQYASABKAkSJwoFdXNhZ2UYAiABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIlCgRjb3N0GAMgASgLMhcucmVhc29uaW5nX2dycGMudjEuQ29zdBITCgttb2RlbF9jYWxscxgEIAEoBRIQCghhdHRlbXB0cxgFIAEoBRIVCg1sYXN0X3NlcXVlbmNlGAYgASgDEhoKEmNvbnRlbnRfY2hhcmFjdGVycxgHIAEoA0JrChppby5naXRodWIucmVhc29uaW5nZ3JwYy52MVABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_reasoning_grpc_v1_usage]);
+  fileDesc("CiRyZWFzb25pbmdfZ3JwYy92MS9pbnRlcnJ1cHRpb24ucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxItcBCgxJbnRlcnJ1cHRpb24SEwoLcmVzcG9uc2VfaWQYASABKAkSJwoFdXNhZ2UYAiABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIlCgRjb3N0GAMgASgLMhcucmVhc29uaW5nX2dycGMudjEuQ29zdBIYChBtb2RlbF9jYWxsX2NvdW50GAQgASgFEhUKDWF0dGVtcHRfY291bnQYBSABKAUSFQoNbGFzdF9zZXF1ZW5jZRgGIAEoBRIaChJjb250ZW50X2NoYXJhY3RlcnMYByABKAVCfgoaaW8uZ2l0aHViLnJlYXNvbmluZ2dycGMudjFCEUludGVycnVwdGlvblByb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_reasoning_grpc_v1_usage]);
 
 /**
  * How far a failed call had come. It is in the details of every failure status
@@ -47,31 +47,31 @@ export type Interruption = Message<"reasoning_grpc.v1.Interruption"> & {
   /**
    * Model calls begun.
    *
-   * @generated from field: int32 model_calls = 4;
+   * @generated from field: int32 model_call_count = 4;
    */
-  modelCalls: number;
+  modelCallCount: number;
 
   /**
    * Attempts made, all model calls together.
    *
-   * @generated from field: int32 attempts = 5;
+   * @generated from field: int32 attempt_count = 5;
    */
-  attempts: number;
+  attemptCount: number;
 
   /**
    * Sequence of the last event of the stream; -1 when none was sent. For a unary
    * call, of the stream that it folds.
    *
-   * @generated from field: int64 last_sequence = 6;
+   * @generated from field: int32 last_sequence = 6;
    */
-  lastSequence: bigint;
+  lastSequence: number;
 
   /**
    * Characters of the answer sent, reasoning not counted.
    *
-   * @generated from field: int64 content_characters = 7;
+   * @generated from field: int32 content_characters = 7;
    */
-  contentCharacters: bigint;
+  contentCharacters: number;
 };
 
 /**

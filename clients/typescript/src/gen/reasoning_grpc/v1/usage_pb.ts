@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/usage.proto.
  */
 export const file_reasoning_grpc_v1_usage: GenFile = /*@__PURE__*/
-  fileDesc("Ch1yZWFzb25pbmdfZ3JwYy92MS91c2FnZS5wcm90bxIRcmVhc29uaW5nX2dycGMudjEikAMKBVVzYWdlEhQKDGlucHV0X3Rva2VucxgBIAEoAxIgChNjYWNoZWRfaW5wdXRfdG9rZW5zGAIgASgDSACIAQESHwoSY2FjaGVfd3JpdGVfdG9rZW5zGAMgASgDSAGIAQESFQoNb3V0cHV0X3Rva2VucxgEIAEoAxIdChByZWFzb25pbmdfdG9rZW5zGAUgASgDSAKIAQESFAoMdG90YWxfdG9rZW5zGAYgASgDEi4KBnNvdXJjZRgHIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlU291cmNlEjYKC21vZGVsX2NhbGxzGAggAygLMiEucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsVXNhZ2USHwoSYXVkaW9faW5wdXRfdG9rZW5zGAkgASgDSAOIAQFCFgoUX2NhY2hlZF9pbnB1dF90b2tlbnNCFQoTX2NhY2hlX3dyaXRlX3Rva2Vuc0ITChFfcmVhc29uaW5nX3Rva2Vuc0IVChNfYXVkaW9faW5wdXRfdG9rZW5zIrQDCg5Nb2RlbENhbGxVc2FnZRIMCgRjYWxsGAEgASgFEjQKB3B1cnBvc2UYAiABKA4yIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxQdXJwb3NlEg0KBW1vZGVsGAMgASgJEhQKDGlucHV0X3Rva2VucxgEIAEoAxIgChNjYWNoZWRfaW5wdXRfdG9rZW5zGAUgASgDSACIAQESHwoSY2FjaGVfd3JpdGVfdG9rZW5zGAYgASgDSAGIAQESFQoNb3V0cHV0X3Rva2VucxgHIAEoAxIdChByZWFzb25pbmdfdG9rZW5zGAggASgDSAKIAQESFAoMdG90YWxfdG9rZW5zGAkgASgDEi4KBnNvdXJjZRgKIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlU291cmNlEh8KEmF1ZGlvX2lucHV0X3Rva2VucxgLIAEoA0gDiAEBQhYKFF9jYWNoZWRfaW5wdXRfdG9rZW5zQhUKE19jYWNoZV93cml0ZV90b2tlbnNCEwoRX3JlYXNvbmluZ190b2tlbnNCFQoTX2F1ZGlvX2lucHV0X3Rva2VucyJKCgRDb3N0EhYKDnRvdGFsX25hbm9fdXNkGAEgASgDEioKBWl0ZW1zGAIgAygLMhsucmVhc29uaW5nX2dycGMudjEuQ29zdEl0ZW0iZwoIQ29zdEl0ZW0SDQoFbW9kZWwYASABKAkSKgoEa2luZBgCIAEoDjIcLnJlYXNvbmluZ19ncnBjLnYxLlRva2VuS2luZBIOCgZ0b2tlbnMYAyABKAMSEAoIbmFub191c2QYBCABKAMi5gEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHcm91dGluZxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgtmaXJzdF90b2tlbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgV0b3RhbBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghvdmVyaGVhZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLVAQoHQXR0ZW1wdBIMCgRjYWxsGAEgASgFEg4KBm51bWJlchgCIAEoBRINCgVtb2RlbBgDIAEoCRIqCgdzdGFydGVkGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGR1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KB2ZhaWx1cmUYBiABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhITCgtodHRwX3N0YXR1cxgHIAEoBSpiCgtVc2FnZVNvdXJjZRIcChhVU0FHRV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIZChVVU0FHRV9TT1VSQ0VfUFJPVklERVIQARIaChZVU0FHRV9TT1VSQ0VfRVNUSU1BVEVEEAIq0wEKEE1vZGVsQ2FsbFB1cnBvc2USIgoeTU9ERUxfQ0FMTF9QVVJQT1NFX1VOU1BFQ0lGSUVEEAASHgoaTU9ERUxfQ0FMTF9QVVJQT1NFX1JPVVRJTkcQARIbChdNT0RFTF9DQUxMX1BVUlBPU0VfU1RFUBACEh0KGU1PREVMX0NBTExfUFVSUE9TRV9SRVBBSVIQAxIgChxNT0RFTF9DQUxMX1BVUlBPU0VfU1lOVEhFU0lTEAQSHQoZTU9ERUxfQ0FMTF9QVVJQT1NFX0FOU1dFUhAFKsMBCglUb2tlbktpbmQSGgoWVE9LRU5fS0lORF9VTlNQRUNJRklFRBAAEhQKEFRPS0VOX0tJTkRfSU5QVVQQARIbChdUT0tFTl9LSU5EX0NBQ0hFRF9JTlBVVBACEhoKFlRPS0VOX0tJTkRfQ0FDSEVfV1JJVEUQAxIVChFUT0tFTl9LSU5EX09VVFBVVBAEEhgKFFRPS0VOX0tJTkRfUkVBU09OSU5HEAUSGgoWVE9LRU5fS0lORF9BVURJT19JTlBVVBAGKrgBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAEEhcKE0ZJTklTSF9SRUFTT05fT1RIRVIQBUJrChppby5naXRodWIucmVhc29uaW5nZ3JwYy52MVABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors]);
+  fileDesc("Ch1yZWFzb25pbmdfZ3JwYy92MS91c2FnZS5wcm90bxIRcmVhc29uaW5nX2dycGMudjEikAMKBVVzYWdlEhQKDGlucHV0X3Rva2VucxgBIAEoBRIgChNjYWNoZWRfaW5wdXRfdG9rZW5zGAIgASgFSACIAQESHwoSY2FjaGVfd3JpdGVfdG9rZW5zGAMgASgFSAGIAQESFQoNb3V0cHV0X3Rva2VucxgEIAEoBRIdChByZWFzb25pbmdfdG9rZW5zGAUgASgFSAKIAQESFAoMdG90YWxfdG9rZW5zGAYgASgFEi4KBnNvdXJjZRgHIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlU291cmNlEjYKC21vZGVsX2NhbGxzGAggAygLMiEucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsVXNhZ2USHwoSYXVkaW9faW5wdXRfdG9rZW5zGAkgASgFSAOIAQFCFgoUX2NhY2hlZF9pbnB1dF90b2tlbnNCFQoTX2NhY2hlX3dyaXRlX3Rva2Vuc0ITChFfcmVhc29uaW5nX3Rva2Vuc0IVChNfYXVkaW9faW5wdXRfdG9rZW5zIrQDCg5Nb2RlbENhbGxVc2FnZRIMCgRjYWxsGAEgASgFEjQKB3B1cnBvc2UYAiABKA4yIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxQdXJwb3NlEg0KBW1vZGVsGAMgASgJEhQKDGlucHV0X3Rva2VucxgEIAEoBRIgChNjYWNoZWRfaW5wdXRfdG9rZW5zGAUgASgFSACIAQESHwoSY2FjaGVfd3JpdGVfdG9rZW5zGAYgASgFSAGIAQESFQoNb3V0cHV0X3Rva2VucxgHIAEoBRIdChByZWFzb25pbmdfdG9rZW5zGAggASgFSAKIAQESFAoMdG90YWxfdG9rZW5zGAkgASgFEi4KBnNvdXJjZRgKIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlU291cmNlEh8KEmF1ZGlvX2lucHV0X3Rva2VucxgLIAEoBUgDiAEBQhYKFF9jYWNoZWRfaW5wdXRfdG9rZW5zQhUKE19jYWNoZV93cml0ZV90b2tlbnNCEwoRX3JlYXNvbmluZ190b2tlbnNCFQoTX2F1ZGlvX2lucHV0X3Rva2VucyJKCgRDb3N0EhYKDnRvdGFsX25hbm9fdXNkGAEgASgDEioKBWl0ZW1zGAIgAygLMhsucmVhc29uaW5nX2dycGMudjEuQ29zdEl0ZW0iZwoIQ29zdEl0ZW0SDQoFbW9kZWwYASABKAkSKgoEa2luZBgCIAEoDjIcLnJlYXNvbmluZ19ncnBjLnYxLlRva2VuS2luZBIOCgZ0b2tlbnMYAyABKAUSEAoIbmFub191c2QYBCABKAMi5gEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHcm91dGluZxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgtmaXJzdF90b2tlbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgV0b3RhbBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghvdmVyaGVhZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLVAQoHQXR0ZW1wdBIMCgRjYWxsGAEgASgFEg4KBm51bWJlchgCIAEoBRINCgVtb2RlbBgDIAEoCRIqCgdzdGFydGVkGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGR1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KB2ZhaWx1cmUYBiABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhITCgtodHRwX3N0YXR1cxgHIAEoBSpiCgtVc2FnZVNvdXJjZRIcChhVU0FHRV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIZChVVU0FHRV9TT1VSQ0VfUFJPVklERVIQARIaChZVU0FHRV9TT1VSQ0VfRVNUSU1BVEVEEAIq0wEKEE1vZGVsQ2FsbFB1cnBvc2USIgoeTU9ERUxfQ0FMTF9QVVJQT1NFX1VOU1BFQ0lGSUVEEAASHgoaTU9ERUxfQ0FMTF9QVVJQT1NFX1JPVVRJTkcQARIbChdNT0RFTF9DQUxMX1BVUlBPU0VfU1RFUBACEh0KGU1PREVMX0NBTExfUFVSUE9TRV9SRVBBSVIQAxIgChxNT0RFTF9DQUxMX1BVUlBPU0VfU1lOVEhFU0lTEAQSHQoZTU9ERUxfQ0FMTF9QVVJQT1NFX0FOU1dFUhAFKsMBCglUb2tlbktpbmQSGgoWVE9LRU5fS0lORF9VTlNQRUNJRklFRBAAEhQKEFRPS0VOX0tJTkRfSU5QVVQQARIbChdUT0tFTl9LSU5EX0NBQ0hFRF9JTlBVVBACEhoKFlRPS0VOX0tJTkRfQ0FDSEVfV1JJVEUQAxIVChFUT0tFTl9LSU5EX09VVFBVVBAEEhgKFFRPS0VOX0tJTkRfUkVBU09OSU5HEAUSGgoWVE9LRU5fS0lORF9BVURJT19JTlBVVBAGKrgBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAEEhcKE0ZJTklTSF9SRUFTT05fT1RIRVIQBUJ3Chppby5naXRodWIucmVhc29uaW5nZ3JwYy52MUIKVXNhZ2VQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors]);
 
 /**
  * Tokens used.
@@ -25,47 +25,47 @@ export type Usage = Message<"reasoning_grpc.v1.Usage"> & {
   /**
    * Tokens of the prompt, those below included.
    *
-   * @generated from field: int64 input_tokens = 1;
+   * @generated from field: int32 input_tokens = 1;
    */
-  inputTokens: bigint;
+  inputTokens: number;
 
   /**
    * Of the input tokens, those read from the provider's cache. Unset when not
    * reported.
    *
-   * @generated from field: optional int64 cached_input_tokens = 2;
+   * @generated from field: optional int32 cached_input_tokens = 2;
    */
-  cachedInputTokens?: bigint | undefined;
+  cachedInputTokens?: number | undefined;
 
   /**
    * Of the input tokens, those written to the provider's cache. Unset when not
    * reported.
    *
-   * @generated from field: optional int64 cache_write_tokens = 3;
+   * @generated from field: optional int32 cache_write_tokens = 3;
    */
-  cacheWriteTokens?: bigint | undefined;
+  cacheWriteTokens?: number | undefined;
 
   /**
    * Tokens of the answer, those below included.
    *
-   * @generated from field: int64 output_tokens = 4;
+   * @generated from field: int32 output_tokens = 4;
    */
-  outputTokens: bigint;
+  outputTokens: number;
 
   /**
    * Of the output tokens, those of the model's own reasoning. Unset when not
    * reported.
    *
-   * @generated from field: optional int64 reasoning_tokens = 5;
+   * @generated from field: optional int32 reasoning_tokens = 5;
    */
-  reasoningTokens?: bigint | undefined;
+  reasoningTokens?: number | undefined;
 
   /**
    * Input and output tokens together.
    *
-   * @generated from field: int64 total_tokens = 6;
+   * @generated from field: int32 total_tokens = 6;
    */
-  totalTokens: bigint;
+  totalTokens: number;
 
   /**
    * Who counted. ESTIMATED when any number in it is an estimate.
@@ -84,9 +84,9 @@ export type Usage = Message<"reasoning_grpc.v1.Usage"> & {
   /**
    * Of the input tokens, those of sound. Unset when not reported.
    *
-   * @generated from field: optional int64 audio_input_tokens = 9;
+   * @generated from field: optional int32 audio_input_tokens = 9;
    */
-  audioInputTokens?: bigint | undefined;
+  audioInputTokens?: number | undefined;
 };
 
 /**
@@ -126,47 +126,47 @@ export type ModelCallUsage = Message<"reasoning_grpc.v1.ModelCallUsage"> & {
   /**
    * Tokens of the prompt.
    *
-   * @generated from field: int64 input_tokens = 4;
+   * @generated from field: int32 input_tokens = 4;
    */
-  inputTokens: bigint;
+  inputTokens: number;
 
   /**
    * Of the input tokens, those read from the provider's cache. Unset when not
    * reported.
    *
-   * @generated from field: optional int64 cached_input_tokens = 5;
+   * @generated from field: optional int32 cached_input_tokens = 5;
    */
-  cachedInputTokens?: bigint | undefined;
+  cachedInputTokens?: number | undefined;
 
   /**
    * Of the input tokens, those written to the provider's cache. Unset when not
    * reported.
    *
-   * @generated from field: optional int64 cache_write_tokens = 6;
+   * @generated from field: optional int32 cache_write_tokens = 6;
    */
-  cacheWriteTokens?: bigint | undefined;
+  cacheWriteTokens?: number | undefined;
 
   /**
    * Tokens of the answer.
    *
-   * @generated from field: int64 output_tokens = 7;
+   * @generated from field: int32 output_tokens = 7;
    */
-  outputTokens: bigint;
+  outputTokens: number;
 
   /**
    * Of the output tokens, those of the model's own reasoning. Unset when not
    * reported.
    *
-   * @generated from field: optional int64 reasoning_tokens = 8;
+   * @generated from field: optional int32 reasoning_tokens = 8;
    */
-  reasoningTokens?: bigint | undefined;
+  reasoningTokens?: number | undefined;
 
   /**
    * Input and output tokens together.
    *
-   * @generated from field: int64 total_tokens = 9;
+   * @generated from field: int32 total_tokens = 9;
    */
-  totalTokens: bigint;
+  totalTokens: number;
 
   /**
    * Who counted.
@@ -178,9 +178,9 @@ export type ModelCallUsage = Message<"reasoning_grpc.v1.ModelCallUsage"> & {
   /**
    * Of the input tokens, those of sound. Unset when not reported.
    *
-   * @generated from field: optional int64 audio_input_tokens = 11;
+   * @generated from field: optional int32 audio_input_tokens = 11;
    */
-  audioInputTokens?: bigint | undefined;
+  audioInputTokens?: number | undefined;
 };
 
 /**
@@ -243,9 +243,9 @@ export type CostItem = Message<"reasoning_grpc.v1.CostItem"> & {
   /**
    * How many.
    *
-   * @generated from field: int64 tokens = 3;
+   * @generated from field: int32 tokens = 3;
    */
-  tokens: bigint;
+  tokens: number;
 
   /**
    * What they cost.

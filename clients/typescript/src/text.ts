@@ -1,4 +1,4 @@
-import { Role } from "./gen/reasoning_grpc/v1/messages_pb.js";
+import { type Message, Role } from "./gen/reasoning_grpc/v1/messages_pb.js";
 
 /**
  * A `CompleteRequest` of one user message, after a system message if one is given. Further fields go beside it:
@@ -11,5 +11,10 @@ export function textRequest(text: string, { system = "" } = {}) {
 
 /** A message of one part of text. */
 export function textMessage(role: Role, text: string) {
-  return { role, content: [{ content: { case: "text" as const, value: text } }] };
+  return { role, content: [{ kind: { case: "text" as const, value: text } }] };
+}
+
+/** The text of a message: its parts of text, joined. Refusals and reasoning are none; of no message it is empty. */
+export function textOf(message: Message | undefined): string {
+  return (message?.content ?? []).map(({ kind }) => (kind.case === "text" ? kind.value : "")).join("");
 }
