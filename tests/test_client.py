@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,18 @@ async def test_a_call_that_must_not_be_sent_again_is_not(listen: Any) -> None:
             await client.complete(text_request("hi"), timeout_seconds=60)
 
     assert (failed.value.code, servicer.calls) == (grpc.StatusCode.UNAVAILABLE, 1)
+
+
+@pytest.mark.parametrize(("characters", "calls"), [(1_000_000, 2), (1_100_000, 1)])
+async def test_large_requests_are_sent_once(listen: Any, characters: int, calls: int) -> None:
+    """What is over 1 MiB the library does not keep."""
+    servicer = Unavailable(times=1)
+
+    async with ReasoningClient(f"127.0.0.1:{await listen(servicer)}") as client:
+        with suppress(CallFailed):
+            await client.complete(text_request("x" * characters), timeout_seconds=60)
+
+    assert servicer.calls == calls
 
 
 async def test_a_unary_call_has_begun_once_its_route_is_decided(

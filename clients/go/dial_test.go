@@ -136,7 +136,7 @@ func TestNoRetryAfterHeaders(t *testing.T) {
 
 // A request that is larger than what gRPC keeps for it is sent once, unless the caller has it keep more.
 func TestNoRetryOfLargeRequests(t *testing.T) {
-	const kept = 256 << 10
+	const kept = 1 << 20
 	request := reasoninggrpc.TextRequest(strings.Repeat("x", kept))
 	for expected, options := range map[int][]grpc.CallOption{
 		1: nil,

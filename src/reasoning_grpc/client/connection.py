@@ -15,6 +15,7 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", -1),
+    ("grpc.per_rpc_retry_buffer_size", 1024 * 1024),  # larger requests are sent once
 )
 """What `connect` gives a channel, unless told otherwise."""
 
