@@ -27,6 +27,7 @@ def judged() -> Complaints:
 
 async def _judged() -> Complaints:
     async with hosting(ALL) as host:
+        await host.prepare()
         plan = json.loads(json.dumps(host.plan()))
         seen = {result["name"]: result for result in (await results(plan))["results"]}
         return {each.name: complaints(each, seen.get(each.name)) + await host.complaints(each) for each in ALL}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from clients.conformance.clients import CLIENTS, Client, RunnerFailed, run
-from clients.conformance.host import hosting
+from clients.conformance.host import Host, hosting
 from clients.conformance.judge import complaints
 from clients.conformance.scenario import Scenario, scenarios
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for client in left_out:
         print(f"left out: {client.name}, for want of {' and '.join(client.lacks)}")
     here = [client for client in clients if client not in left_out]
-    found = {client.name: asyncio.run(_judged(client, wanted)) for client in here}
+    found = asyncio.run(_judged(here, wanted))
     _print_matrix(wanted, found)
     failed = any(any(each.values()) for each in found.values())
     return int(failed or bool(left_out and (options.all or options.client)))
@@ -46,14 +46,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def _judged(client: Client, wanted: Sequence[Scenario]) -> Complaints:
-    """What is wrong with a client, by scenario. It has servers of its own, whose upstreams begin anew."""
+async def _judged(clients: Sequence[Client], wanted: Sequence[Scenario]) -> dict[str, Complaints]:
+    """What is wrong with each client; they run one after the other, against the same servers."""
     async with hosting(wanted) as host:
-        try:
-            results = await run(client, host.plan())
-        except RunnerFailed as exc:
-            return {scenario.name: [f"the runner {exc}"] for scenario in wanted}
-        return {each.name: complaints(each, results.get(each.name)) + await host.complaints(each) for each in wanted}
+        return {client.name: await _complaints(client, host) for client in clients}
+
+
+async def _complaints(client: Client, host: Host) -> Complaints:
+    await host.prepare()
+    try:
+        results = await run(client, host.plan())
+    except RunnerFailed as exc:
+        return {each.name: [f"the runner {exc}"] for each in host.scenarios}
+    return {
+        each.name: complaints(each, results.get(each.name)) + await host.complaints(each) for each in host.scenarios
+    }
 
 
 def _print_matrix(wanted: Sequence[Scenario], found: Mapping[str, Complaints]) -> None:

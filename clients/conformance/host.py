@@ -43,21 +43,31 @@ OWN_KEY_TOKEN: Final = "own-key-token"
 """Its calls use a key of the caller's own upstream."""
 DEFAULT_MODEL: Final = "default"
 CLASSIFIER_MODEL: Final = "classifier"
-_HELD: Final = "held"
+HELD_MODEL: Final = "held"
 """The model whose call keeps the draining server from stopping."""
+_PROXY: Final = "proxy"
 _UPSTREAM_KEYS: Final = {"UPSTREAM_KEY": "sk-conformance"}
 _DRAIN_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Servers that wait for one runner. Their upstreams have their answers ready, once."""
+    """Servers that wait for runners, one after the other; before each they are prepared."""
 
     scenarios: Sequence[Scenario]
     addresses: Mapping[str, str]
     certificate_authority: str
     upstreams: Mapping[str, FakeUpstream]
     """By the name of the model."""
+
+    async def prepare(self) -> None:
+        """Gives the upstreams their answers, for one runner, and has them forget the last one."""
+        for upstream in {*self.upstreams.values()} - {self.upstreams[HELD_MODEL]}:
+            await upstream.idle()
+            upstream.forget()
+        for name, told in _scripted(self.scenarios).items():
+            for each in told:
+                play(self.upstreams[name], each.answers)
 
     def plan(self) -> dict[str, Any]:
         """What the runner is to read."""
@@ -96,13 +106,9 @@ async def hosting(scenarios: Sequence[Scenario]) -> AsyncIterator[Host]:
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory()))
         upstreams: dict[str, FakeUpstream] = {}
-        for model in {DEFAULT_MODEL, _HELD, CLASSIFIER_MODEL, "proxy", *_scripted(scenarios)}:
+        for model in {DEFAULT_MODEL, HELD_MODEL, CLASSIFIER_MODEL, _PROXY, *_scripted(scenarios)}:
             upstreams[model] = await stack.enter_async_context(FakeUpstream())
-        upstreams[DEFAULT_MODEL].always.reply("Hello", " world")
-        upstreams[_HELD].always.hang()
-        for name, told in _scripted(scenarios).items():
-            for each in told:
-                play(upstreams["proxy" if each.proxied else name], each.answers)
+        upstreams[HELD_MODEL].always.hang()
         refusing = stack.enter_context(refusing_api_base())
         config = _config(scenarios, upstreams, refusing)
         authority = trustme.CA()
@@ -111,7 +117,7 @@ async def hosting(scenarios: Sequence[Scenario]) -> AsyncIterator[Host]:
         authority.cert_pem.write_to_path(str(ca))
         for name, told in _scripted(scenarios).items():
             if any(each.proxied for each in told):
-                upstreams[name] = upstreams["proxy"]
+                upstreams[name] = upstreams[_PROXY]
         yield Host(scenarios, addresses, str(ca), upstreams)
 
 
@@ -142,7 +148,7 @@ def _with_model(call: Call, request: dict[str, Any], model: str) -> Json:
 def _config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpstream], refusing: str) -> Config:
     problems: list[str] = []
     scripted = _scripted(scenarios)
-    entries = [_entry(name, {}, upstreams[name].api_base, problems) for name in (DEFAULT_MODEL, _HELD)]
+    entries = [_entry(name, {}, upstreams[name].api_base, problems) for name in (DEFAULT_MODEL, HELD_MODEL)]
     if CLASSIFIER_MODEL not in scripted:
         entries.append(_entry(CLASSIFIER_MODEL, {}, upstreams[CLASSIFIER_MODEL].api_base, problems))
     for name, (first, *_) in scripted.items():
@@ -153,7 +159,7 @@ def _config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpstream]
     if problems:
         raise ConfigError(problems)
     proxied = [name for name, (first, *_) in scripted.items() if first.proxied]
-    upstreams["proxy"].model_info.lists(*proxied)
+    upstreams[_PROXY].model_info.lists(*proxied)
     return Config(
         settings=Settings(
             listen="127.0.0.1:0",
@@ -164,7 +170,7 @@ def _config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpstream]
         ),
         models={entry.name: entry for entry in entries},
         callers=_callers(),
-        proxy=ProxyEntry(base_url=f"http://127.0.0.1:{upstreams['proxy'].port}", api_key=Secret("sk-proxy")),
+        proxy=ProxyEntry(base_url=f"http://127.0.0.1:{upstreams[_PROXY].port}", api_key=Secret("sk-proxy")),
         classifier=ClassifierEntry(model=CLASSIFIER_MODEL, cache_entries=0),
         tools={"fail": ToolEntry(name="fail", function="clients.conformance.tools:fail")},
     )
@@ -227,7 +233,7 @@ async def _draining(stack: AsyncExitStack, config: Config) -> str:
     server = Server(config)
     await server.start()
     client = await stack.enter_async_context(ReasoningClient(server.address, token=DEFAULT_TOKEN))
-    held = client.stream(text_request("hold", model=_HELD))
+    held = client.stream(text_request("hold", model=HELD_MODEL))
     await anext(held)
     stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # it is declared in the stubs' types alone
 UNKNOWN_FINISH_REASON: Final[Any] = 99
 UNKNOWN_REASON: Final = "NEWER_REASON"
 _STATUS_METADATA: Final = "grpc-status-details-bin"
+_ATTEMPTS_METADATA: Final = "grpc-previous-rpc-attempts"
+"""Sent by a library that sends a call again: how often it has sent it before."""
 
 
 def _unknown_field(number: int, data: bytes) -> bytes:
@@ -83,15 +85,10 @@ class NewerServer(ReasoningServiceServicer):
 
 
 class CrowdedServer(NewerServer):
-    """Has no room for the first calls of `Complete`, as a server of ours may have none, and then for all."""
-
-    def __init__(self, today: "ReasoningServiceAsyncStub", refusals: int = 2) -> None:
-        super().__init__(today)
-        self._refusals = refusals
+    """Has no room for the first two attempts at a call of `Complete`, as a server of ours may have none."""
 
     async def Complete(self, request: Any, context: Any) -> Any:
-        if self._refusals:
-            self._refusals -= 1
+        if int(dict(context.invocation_metadata()).get(_ATTEMPTS_METADATA, 0)) < 2:
             full = call_status(ServerOverloaded(retry_after_seconds=0.05), "req_crowded")
             await context.abort(full.code, full.message, full.trailing_metadata)
         return await self._today.Complete(request, metadata=_forwarded(context))

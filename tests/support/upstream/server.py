@@ -157,6 +157,12 @@ class FakeUpstream(Scripting):
         await self._until(lambda: self.disconnects >= n, f"disconnect {n}")
         return self._disconnected[n - 1]
 
+    def forget(self) -> None:
+        """Drop the answers that are left, and every request and disconnect so far."""
+        self._scripts.clear()
+        self.requests.clear()
+        self._disconnected.clear()
+
     async def idle(self) -> None:
         """Wait until no request is being answered."""
         await self._until(lambda: not self._busy, "no active request")
