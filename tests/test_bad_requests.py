@@ -520,7 +520,7 @@ async def test_a_choice_of_nothing_is_invalid(refusal: Refusal, fields: dict[str
 
 
 UNSET_ONEOFS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
-    "messages.content.content": (of_user(cache=True), "messages[0].content[0]", "It must hold a content."),
+    "messages.content.kind": (of_user(cache=True), "messages[0].content[0]", "It must hold a content."),
     "messages.content.media.source": (
         with_media(mime_type="image/png"),
         "messages[0].content[0].media",

@@ -101,7 +101,7 @@ async def test_a_failure_is_told_in_json(place: Place, served: Served) -> None:
     error = failed["error"]
     assert (finished.code, finished.err) == (1, "")
     assert "started" in started
-    assert error["interruption"]["model_calls"] == 1
+    assert error["interruption"]["model_call_count"] == 1
     assert re.fullmatch("req_[0-9a-f]{32}", error["request_id"])
     assert {name: value for name, value in error.items() if name not in ("interruption", "request_id")} == {
         "code": "INTERNAL",

@@ -531,7 +531,7 @@ async def test_a_caller_sees_and_uses_its_models_alone(upstream: FakeUpstream) -
         answer = await stub.Complete(a_wire_request(model="gpt-small"), metadata=metadata)
 
     assert [model.name for model in page.models] == ["gpt-small"]
-    assert page.sources[0].models == 2
+    assert page.sources[0].model_count == 2
     assert (refused.code, refused.reason) == (grpc.StatusCode.PERMISSION_DENIED, "MODEL_NOT_ALLOWED")
     assert (unknown.reason, unknown.metadata) == ("MODEL_NOT_FOUND", {"model": "gpt-larg", "nearest": "gpt-small"})
     assert answer.model == "gpt-small"

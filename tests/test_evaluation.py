@@ -10,7 +10,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.evaluation.cases import Case
-from reasoning_grpc.evaluation.routing import Outcome, route_cases
+from reasoning_grpc.evaluation.routing import ONE_ATTEMPT, Outcome, route_cases
 from reasoning_grpc.evaluation.routing_report import Latency, RoutingReport, Share, Tokens, routing_report
 from reasoning_grpc.evaluation.statistics import wilson_interval
 from reasoning_grpc.v1 import errors_pb2, routing_pb2, usage_pb2
@@ -33,7 +33,7 @@ def cases_of(*labels: str, tags: tuple[str, ...] = ()) -> list[Case]:
 
 async def outcomes_of(script: Script, cases: Sequence[Case], concurrency: int = 3) -> list[Outcome]:
     """What a scripted server does with the cases."""
-    async with routing_by(script) as router, ReasoningClient(router.address) as client:
+    async with routing_by(script) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
         return await route_cases(client, cases, concurrency=concurrency)
 
 
@@ -59,7 +59,7 @@ async def test_what_is_asked() -> None:
 
     async with (
         routing_by(lambda request: classified(label_of(request))) as router,
-        ReasoningClient(router.address) as client,
+        ReasoningClient(router.address, options=ONE_ATTEMPT) as client,
     ):
         outcomes = await route_cases(
             client, cases, mode=routing_pb2.ROUTING_MODE_AUTO, model="m", on_outcome=lambda: counted.append(None)
@@ -221,7 +221,7 @@ async def test_nobody_answers() -> None:
 
 async def test_no_prompt_is_answered() -> None:
     """A server that refuses every prompt gives no figures, but its reason."""
-    async with routing_by(lambda _: None) as router, ReasoningClient(router.address) as client:
+    async with routing_by(lambda _: None) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
         with pytest.raises(CallFailed) as told:
             await route_cases(client, cases_of(P, R, P))
 

@@ -165,7 +165,7 @@ async def test_its_models_are_listed(running: RunningServer) -> None:
             ),
         ),
     ]
-    assert (page.sources[0].models, page.sources[0].stale) == (3, False)
+    assert (page.sources[0].model_count, page.sources[0].stale) == (3, False)
 
 
 async def test_a_completion(upstream: FakeUpstream, running: RunningServer) -> None:

@@ -363,7 +363,7 @@ async def test_pages_hold_what_the_caller_may_use() -> None:
 
     assert [[model.name for model in page.models] for page in (first, second)] == [names[:4:2], [names[4]]]
     assert second.next_page_token == ""
-    assert second.sources[0].models == 6
+    assert second.sources[0].model_count == 6
 
 
 async def test_listing_asks_no_upstream(upstream: FakeUpstream, running_server: RunningServer) -> None:

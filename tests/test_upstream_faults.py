@@ -259,7 +259,9 @@ async def test_http_statuses(
     assert failure.verdict == (code, reason, {"model": "fake", "http_status": str(status)})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
-    assert failure.interruption == progress(failure, usage=NOTHING_USED, attempts=requests, last_sequence=requests - 1)
+    assert failure.interruption == progress(
+        failure, usage=NOTHING_USED, attempt_count=requests, last_sequence=requests - 1
+    )
     assert len(upstream.requests) == requests
     if rpc == "StreamComplete":
         assert failure.kinds == ["started"] + ["attempt_switched"] * (requests - 1)
@@ -468,7 +470,9 @@ async def test_broken_connection(upstream: FakeUpstream, front: Front, rpc: str,
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
-    assert failure.interruption == progress(failure, usage=estimated(3 * PROMPT_TOKENS, 0), attempts=3, last_sequence=2)
+    assert failure.interruption == progress(
+        failure, usage=estimated(3 * PROMPT_TOKENS, 0), attempt_count=3, last_sequence=2
+    )
     assert len(upstream.requests) == 3
 
 
@@ -518,7 +522,9 @@ async def test_success_without_an_answer(
     assert failure.verdict == (INTERNAL, reason, {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
-    assert failure.interruption == progress(failure, usage=estimated(2 * PROMPT_TOKENS, 0), attempts=2, last_sequence=1)
+    assert failure.interruption == progress(
+        failure, usage=estimated(2 * PROMPT_TOKENS, 0), attempt_count=2, last_sequence=1
+    )
     assert len(upstream.requests) == 2
 
 
@@ -604,7 +610,7 @@ async def test_stream_cut_after_three_chunks(upstream: FakeUpstream, front: Fron
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
     assert failure.interruption == progress(
-        failure, usage=estimated(PROMPT_TOKENS, 5), attempts=1, last_sequence=3, content_characters=18
+        failure, usage=estimated(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
     assert len(upstream.requests) == 1
 
@@ -782,7 +788,7 @@ async def test_error_object_after_three_deltas(
     assert failure.forbids_retries
     assert texts(failure.events) == THREE_DELTAS
     assert failure.interruption == progress(
-        failure, usage=estimated(PROMPT_TOKENS, 5), attempts=1, last_sequence=3, content_characters=18
+        failure, usage=estimated(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
     assert len(upstream.requests) == min(requests, 1)
 
@@ -945,7 +951,7 @@ async def test_stall_after_three_deltas(
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_STALLED", {"model": "fake"})
     assert failure.forbids_retries
     assert failure.interruption == progress(
-        failure, usage=estimated(PROMPT_TOKENS, 5), attempts=1, last_sequence=3, content_characters=18
+        failure, usage=estimated(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
 
 

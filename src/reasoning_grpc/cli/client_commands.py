@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,11 @@ def _set_agent(request: completion_pb2.CompleteRequest, parsed: argparse.Namespa
         request.agent.allowed_tools.names.extend(parsed.tool)
 
 
-def make_client(parsed: argparse.Namespace) -> ReasoningClient:
-    """The client that the flags describe. Raises OSError for a file that cannot be read, and FlagError."""
+def make_client(parsed: argparse.Namespace, options: Sequence[tuple[str, Any]] = ()) -> ReasoningClient:
+    """The client that the flags describe, with these options of gRPC's.
+
+    Raises OSError for a file that cannot be read, and FlagError.
+    """
     if bool(parsed.tls_certificate) != bool(parsed.tls_key):
         raise FlagError("--tls-certificate and --tls-key go together")
     token_file: Path | None = parsed.token_file
@@ -121,7 +125,7 @@ def make_client(parsed: argparse.Namespace) -> ReasoningClient:
             private_key=_bytes(parsed.tls_key),
             certificate_chain=_bytes(parsed.tls_certificate),
         )
-    return ReasoningClient(parsed.target, token=token, credentials=credentials)
+    return ReasoningClient(parsed.target, token=token, credentials=credentials, options=options)
 
 
 def _bytes(file: Path | None) -> bytes | None:

@@ -16,7 +16,7 @@ from reasoning_grpc.cli.console import PipedConsole
 from reasoning_grpc.cli.eval_view import show_routing_report
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.evaluation.cases import BadCases, Case, read_cases, shipped_cases
-from reasoning_grpc.evaluation.routing import Outcome, route_cases
+from reasoning_grpc.evaluation.routing import ONE_ATTEMPT, Outcome, route_cases
 from reasoning_grpc.evaluation.routing_report import routing_report
 from reasoning_grpc.v1 import routing_pb2
 
@@ -51,7 +51,7 @@ def _sample(cases: Sequence[Case], limit: int | None, seed: int) -> Sequence[Cas
 async def _outcomes(cases: Sequence[Case], parsed: argparse.Namespace) -> list[Outcome]:
     console = PipedConsole(stderr=True, quiet=not sys.stderr.isatty())  # rich ends even a disabled bar with a line
     columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with make_client(parsed) as client:
+    async with make_client(parsed, ONE_ATTEMPT) as client:
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("", total=len(cases))
             return await route_cases(

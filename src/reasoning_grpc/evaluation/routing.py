@@ -4,12 +4,16 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.evaluation.cases import Case
 from reasoning_grpc.v1 import completion_pb2, routing_pb2
+
+ONE_ATTEMPT: Final = (("grpc.enable_retries", 0),)
+"""Options of a client whose calls are measured: gRPC sends none of them again."""
 
 
 @dataclass(frozen=True, slots=True)
