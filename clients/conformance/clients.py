@@ -69,7 +69,10 @@ async def _ended(client: Client, plan: Path, results: Path) -> int:
 
 def _by_name(results: Path) -> dict[str, Any]:
     try:
-        told = json.loads(results.read_text("utf-8"))
-    except (OSError, ValueError) as exc:
+        told = json.loads(results.read_text("utf-8"))["results"]
+        found = {result["name"]: result for result in told}
+    except (OSError, ValueError, TypeError, KeyError) as exc:
         raise RunnerFailed("wrote no results") from exc
-    return {result["name"]: result for result in told["results"]}
+    if len(found) < len(told):
+        raise RunnerFailed("wrote several results of one scenario")
+    return found
