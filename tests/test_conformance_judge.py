@@ -63,13 +63,13 @@ def failed(**changes: Any) -> dict[str, Any]:
     """A result that conforms to the scenario `empty-request`."""
     error: dict[str, Any] = {
         "code": "INVALID_ARGUMENT",
-        "message": "1 field is invalid",
+        "message": "The request has invalid fields; see the field violations.",
         "reason": "INVALID_FIELD",
         "domain": "reasoning-grpc",
         "metadata": {},
         "request_id": "req_1",
         "retry_after_seconds": None,
-        "violations": [{"field": "messages", "description": "must not be empty"}],
+        "violations": [{"field": "messages", "description": "At least one message is required."}],
         "interruption": None,
         "route": None,
     }

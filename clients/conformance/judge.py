@@ -142,7 +142,7 @@ def _of_error(expected: Json, error: Json) -> Iterator[str]:
 
 
 def _read(told: Json | None, message: Message) -> Json | None:
-    return None if told is None else as_json(ParseDict(told, message))
+    return None if told is None else as_json(ParseDict(dict(told), message))
 
 
 def _broken_rules(events: Sequence[Event], *, ended_well: bool) -> Iterator[str]:

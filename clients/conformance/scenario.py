@@ -43,6 +43,8 @@ class ScriptedUpstream:
     """One for each request, in their order: a one-line script of the fake upstream, with its arguments."""
     calls: int | None = None
     """Requests that must have come; as many as there are answers, unless told."""
+    requests: tuple[Json, ...] = ()
+    """What each of them must have been, in their order: `headers`, in lower case, and `body`; left out: anything."""
     disconnects: int = 0
     """Of them, how many the server must have given up."""
     protocol: str = "openai"
@@ -66,10 +68,12 @@ class Expected:
     """Every event but heartbeats, in order, neighbouring deltas of a kind joined: {kind: fields}, or {} if unknown."""
     unknown_events: int = 0
     heartbeats: bool = False
-    """Whether there must be at least one; otherwise there may be none."""
+    """Whether there must be at least one; otherwise there must be none."""
     response: Json | None = None
     folded: Json | None = None
     error: Json | None = None
+    most_sent_bytes: int | None = None
+    """What the client may have sent at the most, what its connection itself sends included; at "measured" alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,9 @@ def _scenario(raw: Any) -> Scenario:
 
 def _read(raw: dict[str, Any]) -> Scenario:
     upstreams = {
-        name: _made(ScriptedUpstream, {**told, "answers": tuple(told.get("answers", ()))})
+        name: _made(
+            ScriptedUpstream, {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+        )
         for name, told in raw.pop("upstreams", {}).items()
     }
     call = dict(raw.pop("call"))
@@ -145,12 +151,21 @@ def _with_twin(scenario: Scenario) -> Iterator[Scenario]:
         name=scenario.name + UNARY,
         call=replace(scenario.call, rpc="Complete", request=_renamed(request, renamed)),
         upstreams={
-            renamed[name]: replace(upstream, entry=_renamed(upstream.entry, renamed))
+            renamed[name]: replace(
+                upstream, entry=_renamed(upstream.entry, renamed), requests=_renamed(upstream.requests, renamed)
+            )
             for name, upstream in scenario.upstreams.items()
         },
-        expect=Expected(response=_renamed(scenario.expect.folded or {}, renamed), error=scenario.expect.error),
+        expect=_unary(scenario.expect, renamed),
         complete_too=False,
     )
+
+
+def _unary(expected: Expected, renamed: Mapping[str, str]) -> Expected:
+    """What must come of the same request by `Complete`."""
+    response = None if expected.error is not None else _renamed(expected.folded or {}, renamed)
+    error = _renamed(expected.error, renamed)
+    return Expected(response=response, error=error, most_sent_bytes=expected.most_sent_bytes)
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
