@@ -29,6 +29,11 @@ class Client:
         """The commands that it needs and that are not here."""
         return [command for command in self.needs if shutil.which(command) is None]
 
+    @property
+    def left_out(self) -> str:
+        """What is said of one that lacks something."""
+        return f"left out: {self.name}, for want of {' and '.join(self.lacks)}"
+
 
 CLIENTS: Final = (
     Client("python", (), (sys.executable, "-m", "clients.python.conformance")),

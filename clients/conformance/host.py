@@ -15,7 +15,7 @@ from clients.conformance.matching import differences
 from clients.conformance.scenario import Call, Json, Scenario, ScriptedUpstream
 from clients.conformance.script import play
 from clients.conformance.servers import Servers, serve
-from tests.support.upstream import FakeUpstream, refusing_api_base
+from tests.support.upstream import CapturedRequest, FakeUpstream, refusing_api_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,14 @@ async def _seen_otherwise(name: str, upstream: FakeUpstream, told: Sequence[Scri
     calls = sum(each.expected_calls for each in told)
     if len(came) != calls:
         yield f"the upstream of {name} expected {calls} requests, {len(came)} came"
-    wanted = [request for each in told for request in each.requests]
-    seen = [
-        {"headers": {key.lower(): value for key, value in each.headers.items()}, "body": each.body} for each in came
-    ]
-    if wanted:
-        for line in differences(wanted, seen, f"requests of {name}"):
+    if wanted := [request for each in told for request in each.requests]:
+        for line in differences(wanted, [_as_told(request) for request in came], f"requests of {name}"):
             yield line
+
+
+def _as_told(request: CapturedRequest) -> Json:
+    """A request in the words of scenarios."""
+    return {"headers": {key.lower(): value for key, value in request.headers.items()}, "body": request.body}
 
 
 def _planned(scenario: Scenario) -> dict[str, Any]:

@@ -114,48 +114,40 @@ def _scenario(raw: Any) -> Scenario:
         raise BadScenario(f"scenario {name}: {exc}") from exc
 
 
-def _read(raw: dict[str, Any]) -> Scenario:
-    upstreams = {
-        name: _made(
-            ScriptedUpstream, {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
-        )
-        for name, told in raw.pop("upstreams", {}).items()
-    }
-    call = dict(raw.pop("call"))
-    if "events" in call:
-        call["events"] = tuple(call["events"])
-    expect = dict(raw.pop("expect"))
-    if "events" in expect:
-        expect["events"] = tuple(expect["events"])
-    return _made(
-        Scenario, {**raw, "call": _made(Call, call), "upstreams": upstreams, "expect": _made(Expected, expect)}
-    )
+def _read(raw: Json) -> Scenario:
+    upstreams = {name: _made(ScriptedUpstream, told) for name, told in raw.get("upstreams", {}).items()}
+    parts = {"call": _made(Call, raw["call"]), "expect": _made(Expected, raw["expect"]), "upstreams": upstreams}
+    return _made(Scenario, {**raw, **parts})
 
 
-def _made(kind: type[T], values: dict[str, Any]) -> T:
+def _made(kind: type[T], values: Json) -> T:
+    """One of these dataclasses; lists become tuples."""
     known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
     if strange := values.keys() - known:
         raise ValueError(f"{kind.__name__} has no {sorted(strange)}")
-    return kind(**values)
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def _with_twin(scenario: Scenario) -> Iterator[Scenario]:
-    """The scenario, and the same request by `Complete`, with models of its own, if that is wanted."""
+    """The scenario, and the same request by `Complete`, if that is wanted."""
     yield scenario
-    if not scenario.complete_too:
-        return
-    request = (scenario.call.request or {}).get("request", {})
+    if scenario.complete_too:
+        yield _twin(scenario)
+
+
+def _twin(scenario: Scenario) -> Scenario:
+    """The same request by `Complete`, with models of its own."""
     renamed = {name: f"{name}-unary" for name in scenario.upstreams}
-    yield replace(
+    request = _renamed((scenario.call.request or {}).get("request", {}), renamed)
+    upstreams = {
+        renamed[name]: replace(told, entry=_renamed(told.entry, renamed), requests=_renamed(told.requests, renamed))
+        for name, told in scenario.upstreams.items()
+    }
+    return replace(
         scenario,
         name=scenario.name + UNARY,
-        call=replace(scenario.call, rpc="Complete", request=_renamed(request, renamed)),
-        upstreams={
-            renamed[name]: replace(
-                upstream, entry=_renamed(upstream.entry, renamed), requests=_renamed(upstream.requests, renamed)
-            )
-            for name, upstream in scenario.upstreams.items()
-        },
+        call=replace(scenario.call, rpc="Complete", request=request),
+        upstreams=upstreams,
         expect=_unary(scenario.expect, renamed),
         complete_too=False,
     )
