@@ -102,6 +102,7 @@ def test_what_is_expected_is_in_the_protos(scenario: Scenario) -> None:
         for kind, fields in event.items()
     ]
     assert expect.events is not None or expect.response or expect.folded or expect.error
+    assert (expect.most_sent_bytes is not None) is (scenario.call.address == "measured")
     assert list(strangers(expect.folded or {}, completion_pb2.CompleteResponse.DESCRIPTOR)) == []
     assert list(strangers(expect.response or {}, RESPONSES.get(scenario.call.rpc))) == []
     assert list(strangers(events, events_pb2.StreamCompleteResponse.DESCRIPTOR)) == []
