@@ -22,7 +22,12 @@ Change = Callable[[dict[str, Any]], object]
 
 def events_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
     """Events of one stream, numbered."""
-    return [{"responseId": "r", "sequence": index, **event} for index, event in enumerate(events)]
+    return [{"responseId": "r", **event, "sequence": index} for index, event in enumerate(events)]
+
+
+def with_heartbeat(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same stream, with a heartbeat after its first event."""
+    return events_of(events[0], {"heartbeat": {}}, *events[1:])
 
 
 def streamed() -> dict[str, Any]:
@@ -58,13 +63,13 @@ def failed(**changes: Any) -> dict[str, Any]:
     """A result that conforms to the scenario `empty-request`."""
     error: dict[str, Any] = {
         "code": "INVALID_ARGUMENT",
-        "message": "1 field is invalid",
+        "message": "The request has invalid fields; see the field violations.",
         "reason": "INVALID_FIELD",
         "domain": "reasoning-grpc",
         "metadata": {},
         "request_id": "req_1",
         "retry_after_seconds": None,
-        "violations": [{"field": "messages", "description": "must not be empty"}],
+        "violations": [{"field": "messages", "description": "At least one message is required."}],
         "interruption": None,
         "route": None,
     }
@@ -79,11 +84,15 @@ def test_what_conforms_is_not_complained_about() -> None:
 
 STREAM_CHANGES: dict[str, Change] = {
     "a text that differs": lambda result: result["events"][1]["contentDelta"].update(text="Hal"),
-    "an event too many": lambda result: result["events"].insert(1, {**result["events"][1], "heartbeat": {}}),
+    "two kinds in one event": lambda result: result["events"][1].update(heartbeat={}),
+    "a heartbeat that nobody asked for": lambda result: result.update(events=with_heartbeat(result["events"])),
     "an event missing": lambda result: result["events"].pop(1),
     "a gap in the sequence": lambda result: result["events"][3].update(sequence=4),
+    "no response id": lambda result: [event.pop("responseId") for event in result["events"]],
     "another response id": lambda result: result["events"][3].update(responseId="s"),
+    "no started event": lambda result: result["events"].pop(0),
     "no completed event": lambda result: result["events"].pop(),
+    "an event of no kind that is not counted": lambda result: result["events"][1].pop("contentDelta"),
     "another finish reason": lambda result: result["events"][3]["completed"].update(finishReason=2),
     "a field that the proto has not": lambda result: result["events"][1].update(newField=1),
     "unknown events that are none": lambda result: result.update(unknown_events=1),
@@ -95,6 +104,10 @@ STREAM_CHANGES: dict[str, Change] = {
     "an error beside it": lambda result: result.update(error=failed()["error"]),
     "a failure": lambda result: result.update(failure="no such method"),
     "a key of its own": lambda result: result.update(more=1),
+    "a response beside it": lambda result: result.update(response={}),
+    "a text instead of events": lambda result: result.update(events="nonsense"),
+    "a number instead of events": lambda result: result.update(events=1),
+    "a list instead of an answer": lambda result: result.update(folded=[]),
 }
 
 
@@ -118,6 +131,8 @@ ERROR_CHANGES: dict[str, dict[str, Any]] = {
     "an interruption": {"interruption": {"modelCallCount": 1}},
     "an interruption that is none": {"interruption": {"nothing": 1}},
     "a key too many": {"details": []},
+    "a text instead of violations": {"violations": "messages"},
+    "nonsense for details": {"route": "nonsense"},
 }
 
 
@@ -125,6 +140,35 @@ ERROR_CHANGES: dict[str, dict[str, Any]] = {
 def test_an_error_that_differs_is_complained_about(changes: dict[str, Any]) -> None:
     """Each thing that a client may get wrong in an error."""
     assert complaints(BY_NAME["empty-request"], failed(**changes)) != []
+
+
+GRPCS_OWN = {"code": "CANCELLED", "message": "m", "retry_after_seconds": None, "interruption": None, "route": None}
+
+
+@pytest.mark.parametrize(
+    ("read", "conforms"),
+    [
+        ({}, True),
+        ({"domain": "reasoning-grpc"}, False),
+        ({"request_id": "req_1"}, False),
+        ({"metadata": {"a": "b"}}, False),
+    ],
+)
+def test_what_grpc_ended_has_no_details(read: dict[str, Any], conforms: bool) -> None:
+    """Cancelled by the client itself: whatever its helper reads then, it made up."""
+    nothing = {"reason": "", "domain": "", "metadata": {}, "request_id": "", "violations": []}
+    error = {**GRPCS_OWN, **nothing, **read}
+
+    assert (complaints(BY_NAME["cancel-at-once"], {"name": "cancel-at-once", "error": error}) == []) is conforms
+
+
+def test_what_timed_out_upstream_says_so_itself() -> None:
+    """Its code is that of the client's own deadline; its reason tells that the details are the server's."""
+    error = {**failed()["error"], "code": "DEADLINE_EXCEEDED", "reason": "UPSTREAM_TIMEOUT", "request_id": ""}
+
+    found = complaints(BY_NAME["upstream-timeout"], {"name": "upstream-timeout", "error": error})
+
+    assert "error: domain 'reasoning-grpc', request id ''" in found
 
 
 def test_an_answer_where_an_error_was_expected_is_complained_about() -> None:
@@ -199,8 +243,21 @@ def test_scenarios_are_read_strictly(text: str, tmp_path: Path) -> None:
         scenarios(tmp_path)
 
 
-@pytest.mark.parametrize("code", ["raise SystemExit(3)", "pass"])
-def test_a_runner_that_writes_nothing_has_failed(code: str) -> None:
+WRITES = "import sys, pathlib; pathlib.Path(sys.argv[2]).write_text({!r})"
+BROKEN_RUNNERS = {
+    "fails": "raise SystemExit(3)",
+    "writes nothing": "pass",
+    "writes no JSON": WRITES.format("nonsense"),
+    "writes a list": WRITES.format("[]"),
+    "writes no results": WRITES.format("{}"),
+    "writes results without names": WRITES.format('{"results": [{}]}'),
+    "writes results that are none": WRITES.format('{"results": [1]}'),
+    "writes a result twice": WRITES.format('{"results": [{"name": "x"}, {"name": "x"}]}'),
+}
+
+
+@pytest.mark.parametrize("code", BROKEN_RUNNERS.values(), ids=BROKEN_RUNNERS)
+def test_a_runner_that_writes_no_results_has_failed(code: str) -> None:
     """Whatever it says of itself."""
     client = Client("broken", (), (sys.executable, "-c", code))
 

@@ -169,6 +169,19 @@ async def listed_services(channel: grpc.aio.Channel) -> list[str]:
     return [service.name for service in response.list_services_response.service]
 
 
+async def test_a_client_that_pings_too_often_loses_its_connection(
+    running_server: RunningServer, upstream: FakeUpstream
+) -> None:
+    """A silent call may be pinged every ten seconds; every second is too much."""
+    upstream.hang()
+
+    async with ReasoningClient(running_server.address, options=[("grpc.keepalive_time_ms", 1000)]) as client:
+        with pytest.raises(CallFailed) as failed:
+            await client.complete(a_wire_request(), timeout_seconds=60)
+
+    assert (failed.value.code, failed.value.message) == (grpc.StatusCode.UNAVAILABLE, "Too many pings")
+
+
 async def test_reflection_tells_the_services(running_server: RunningServer) -> None:
     """grpcurl finds our service, health, and reflection itself."""
     assert await listed_services(running_server.channel) == [

@@ -247,9 +247,9 @@ async def test_what_is_told_and_when(tags: ThinkTags, events: list[Delta], expec
     assert told == [*expected[:-1], [*expected[-1], script[-1]]]
 
 
-def token(text: str, token_bytes: bytes = b"") -> TokenLogprob:
+def token(text: str, raw_bytes: bytes = b"") -> TokenLogprob:
     """A token of this text."""
-    return TokenLogprob(text, -0.5, token_bytes)
+    return TokenLogprob(text, -0.5, raw_bytes)
 
 
 def tokens(*texts: str) -> ContentDelta:

@@ -23,15 +23,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="fail when a toolchain is missing")
     options = parser.parse_args(arguments)
     left_out = [client for client in CLIENTS if client.lacks]
-    for client in left_out:
-        print(f"left out: {client.name}, for want of {' and '.join(client.lacks)}", flush=True)
+    _tell(left_out)
     if left_out and options.all:
         return 1
-    here = [client for client in CLIENTS if client not in left_out]
-    broken = [client for client in here if not _built(client)]
+    code = _checked([client for client in CLIENTS if client not in left_out])
+    _tell(left_out)  # again: much was printed since
+    return code
+
+
+def _tell(left_out: Sequence[Client]) -> None:
+    for client in left_out:
+        print(client.left_out, flush=True)
+
+
+def _checked(clients: Sequence[Client]) -> int:
+    """Builds, tests and compares these; 1 when something fails."""
+    broken = [client for client in clients if not _built(client)]
     if broken:
         return 1
-    chosen = [argument for client in here for argument in ("--client", client.name)]
+    chosen = [argument for client in clients for argument in ("--client", client.name)]
     return conformance(chosen) or quick_starts(chosen)
 
 

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with served("--listen", ADDRESS):
         for client in wanted:
             if client.lacks:
-                print(f"left out: {client.name}, for want of {' and '.join(client.lacks)}")
+                print(client.left_out)
                 failed |= options.all or bool(options.client)
                 continue
             failed |= not _worked(client)

@@ -28,11 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     clients = [each for each in CLIENTS if not options.client or each.name in options.client]
     left_out = [each for each in clients if each.lacks]
-    for client in left_out:
-        print(f"left out: {client.name}, for want of {' and '.join(client.lacks)}")
-    here = [client for client in clients if client not in left_out]
-    found = asyncio.run(_judged(here, wanted))
+    found = asyncio.run(_judged([each for each in clients if each not in left_out], wanted))
     _print_matrix(wanted, found)
+    for client in left_out:
+        print(client.left_out)
     failed = any(any(each.values()) for each in found.values())
     return int(failed or bool(left_out and (options.all or options.client)))
 

@@ -29,6 +29,11 @@ class Client:
         """The commands that it needs and that are not here."""
         return [command for command in self.needs if shutil.which(command) is None]
 
+    @property
+    def left_out(self) -> str:
+        """What is said of one that lacks something."""
+        return f"left out: {self.name}, for want of {' and '.join(self.lacks)}"
+
 
 CLIENTS: Final = (
     Client("python", (), (sys.executable, "-m", "clients.python.conformance")),
@@ -69,7 +74,10 @@ async def _ended(client: Client, plan: Path, results: Path) -> int:
 
 def _by_name(results: Path) -> dict[str, Any]:
     try:
-        told = json.loads(results.read_text("utf-8"))
-    except (OSError, ValueError) as exc:
+        told = json.loads(results.read_text("utf-8"))["results"]
+        found = {result["name"]: result for result in told}
+    except (OSError, ValueError, TypeError, KeyError) as exc:
         raise RunnerFailed("wrote no results") from exc
-    return {result["name"]: result for result in told["results"]}
+    if len(found) < len(told):
+        raise RunnerFailed("wrote several results of one scenario")
+    return found

@@ -18,21 +18,18 @@ _RESPONSES: Final[Mapping[str, type[Message]]] = {
     "Classify": classification_pb2.ClassifyResponse,
     "ListModels": models_pb2.ListModelsResponse,
 }
-_RESULT_KEYS: Final = frozenset({"name", "response", "events", "unknown_events", "folded", "error", "failure"})
-_ERROR_KEYS: Final = frozenset(
-    {
-        "code",
-        "message",
-        "reason",
-        "domain",
-        "metadata",
-        "request_id",
-        "retry_after_seconds",
-        "violations",
-        "interruption",
-        "route",
-    }
-)
+_NOTHING_READ: Final[Json] = {
+    "reason": "",
+    "domain": "",
+    "metadata": {},
+    "request_id": "",
+    "retry_after_seconds": None,
+    "violations": [],
+    "interruption": None,
+    "route": None,
+}
+"""What an error says of itself when gRPC alone ended the call."""
+_ERROR_KEYS: Final = frozenset({"code", "message", *_NOTHING_READ})
 _ONES_OWN: Final = frozenset({"CANCELLED", "DEADLINE_EXCEEDED"})
 """Codes of what the client itself may have done: they need no reason."""
 
@@ -43,12 +40,25 @@ def complaints(scenario: Scenario, result: Json | None) -> list[str]:
         return ["there is no result"]
     if "failure" in result:
         return [f"the runner failed: {result['failure']}"]
-    if strange := result.keys() - _RESULT_KEYS:
-        return [f"the result has unknown keys: {sorted(strange)}"]
+    if (keys := result.keys() - {"name"}) != (expected := _keys(scenario)):
+        return [f"the result has {sorted(keys)}, expected {sorted(expected)}; its error: {result.get('error')}"]
     try:
         return list(_complaints(scenario, result))
     except ParseError as exc:
         return [f"what was written is not ProtoJSON: {exc}"]
+    except (TypeError, AttributeError, ValueError) as exc:
+        return [f"what was written is no result: {exc}"]
+
+
+def _keys(scenario: Scenario) -> set[str]:
+    """What the result of a scenario has, beside its name."""
+    failed = scenario.expect.error is not None
+    match scenario.call.rpc:
+        case "StreamComplete":
+            return {"events", "unknown_events", "error" if failed else "folded"}
+        case "Fold":
+            return {"folded"}
+    return {"error" if failed else "response"}
 
 
 def _complaints(scenario: Scenario, result: Json) -> Iterator[str]:
@@ -57,38 +67,30 @@ def _complaints(scenario: Scenario, result: Json) -> Iterator[str]:
         yield from _of_stream(expected, result)
     elif scenario.call.rpc == "Fold":
         yield from _of_fold(scenario, result)
-    else:
+    elif expected.error is None:
         yield from _of_response(scenario, result)
-    yield from _of_error(expected.error, result.get("error"))
+    if expected.error is not None:
+        yield from _of_error(expected.error, result["error"])
 
 
 def _of_response(scenario: Scenario, result: Json) -> Iterator[str]:
-    if scenario.expect.error is not None:
-        if "response" in result:
-            yield "there is a response beside the error"
-        return
-    if "response" not in result:
-        yield "there is no response"
-        return
     response = ParseDict(result["response"], _RESPONSES[scenario.call.rpc]())
     yield from differences(scenario.expect.response or {}, as_json(response), "response")
 
 
 def _of_stream(expected: Expected, result: Json) -> Iterator[str]:
-    events = _parsed(result.get("events", ()))
-    yield from _broken_rules(events, ended_well="error" not in result)
+    events = _parsed(result["events"])
+    yield from _broken_rules(events, ended_well=expected.error is None)
     shown = [event for event in events if event.WhichOneof("kind") != "heartbeat"]
-    if expected.heartbeats and len(shown) == len(events):
-        yield "there is no heartbeat"
+    if expected.heartbeats is (len(shown) == len(events)):
+        yield f"heartbeats: expected {'some' if expected.heartbeats else 'none'}, are {len(events) - len(shown)}"
     if expected.events is not None:
         yield from _of_events(expected.events, joined(shown))
-    if result.get("unknown_events") != expected.unknown_events:
-        yield f"unknown_events: expected {expected.unknown_events}, is {result.get('unknown_events')}"
-    if "error" in result:
-        if "folded" in result:
-            yield "a stream that ended with an error was folded"
-        return
-    yield from _of_folded(expected.folded, events, result)
+    counts = (result["unknown_events"], sum(event.WhichOneof("kind") is None for event in events))
+    if counts != (expected.unknown_events, expected.unknown_events):
+        yield f"unknown_events: expected {expected.unknown_events}, is {counts[0]}; {counts[1]} are without a kind"
+    if expected.error is None:
+        yield from _of_folded(expected.folded, events, result)
 
 
 def _of_fold(scenario: Scenario, result: Json) -> Iterator[str]:
@@ -102,9 +104,6 @@ def _of_folded(expected: Json | None, events: Sequence[Event], result: Json) -> 
         ours = _folded(events)
     except IncompleteStream as exc:
         yield str(exc)
-        return
-    if "folded" not in result:
-        yield "nothing was folded"
         return
     theirs = ParseDict(result["folded"], completion_pb2.CompleteResponse())
     if theirs != ours:
@@ -127,22 +126,23 @@ def _of_events(expected: Sequence[Json], events: Sequence[Event]) -> Iterator[st
             yield from differences({**around, kind: told}, found, f"events[{index}]")
 
 
-def _of_error(expected: Json | None, error: Json | None) -> Iterator[str]:
-    if error is None or expected is None:
-        if error is not expected:
-            yield f"error: expected {expected}, is {error}"
-        return
+def _of_error(expected: Json, error: Json) -> Iterator[str]:
     if error.keys() != _ERROR_KEYS:
         yield f"error: its keys are {sorted(error)}, expected {sorted(_ERROR_KEYS)}"
         return
-    if error["code"] not in _ONES_OWN and (error["domain"], bool(error["request_id"])) != ("reasoning-grpc", True):
+    if not error["reason"] and error["code"] in _ONES_OWN:
+        yield from (f"error: has {key} without a reason" for key, none in _NOTHING_READ.items() if error[key] != none)
+    elif error["domain"] != "reasoning-grpc" or not error["request_id"]:
         yield f"error: domain {error['domain']!r}, request id {error['request_id']!r}"
-    read = {**error, "interruption": None, "route": None}
-    if error["interruption"] is not None:
-        read["interruption"] = as_json(ParseDict(error["interruption"], interruption_pb2.Interruption()))
-    if error["route"] is not None:
-        read["route"] = as_json(ParseDict(error["route"], routing_pb2.RouteDecision()))
-    yield from differences(expected, read, "error")
+    messages = {
+        "interruption": _read(error["interruption"], interruption_pb2.Interruption()),
+        "route": _read(error["route"], routing_pb2.RouteDecision()),
+    }
+    yield from differences(expected, {**error, **messages}, "error")
+
+
+def _read(told: Json | None, message: Message) -> Json | None:
+    return None if told is None else as_json(ParseDict(dict(told), message))
 
 
 def _broken_rules(events: Sequence[Event], *, ended_well: bool) -> Iterator[str]:
@@ -151,8 +151,10 @@ def _broken_rules(events: Sequence[Event], *, ended_well: bool) -> Iterator[str]
         yield f"sequences: {[event.sequence for event in events]}"
     if len({event.response_id for event in events}) > 1:
         yield "the response id changes"
+    if any(not event.response_id for event in events):
+        yield "an event has no response id"
     kinds = [event.WhichOneof("kind") for event in events]
-    if kinds and kinds.index("started") != 0:
+    if kinds and kinds[0] != "started":
         yield "`started` is not the first event"
     if ended_well and kinds[-1:] != ["completed"]:
         yield "`completed` is not the last event"

@@ -41,6 +41,8 @@ def _unknown_field(number: int, data: bytes) -> bytes:
 NEWER_EVENT: Final = _unknown_field(900, b"\x0a\x05newer")
 """The field of an event, of a kind that today's clients do not know."""
 NEWER_FIELD: Final = _unknown_field(901, b"more")
+_BROKEN_DETAIL: Final = AnyMessage(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\xff\xff")
+"""Of a type that clients know, in bytes that they cannot read."""
 
 
 class NewerServer(ReasoningServiceServicer):
@@ -134,7 +136,7 @@ async def _fail(context: Any, error: grpc.aio.AioRpcError) -> NoReturn:
         if packed.Unpack(info):
             info.reason = UNKNOWN_REASON
             packed.Pack(info)
-    status.details.append(_strange_detail())
+    status.details.extend((_strange_detail(), _BROKEN_DETAIL))
     trailers[_STATUS_METADATA] = status.SerializeToString()
     await context.abort(error.code(), error.details(), tuple(trailers.items()))
     raise AssertionError("an abort raises")

@@ -43,6 +43,8 @@ class ScriptedUpstream:
     """One for each request, in their order: a one-line script of the fake upstream, with its arguments."""
     calls: int | None = None
     """Requests that must have come; as many as there are answers, unless told."""
+    requests: tuple[Json, ...] = ()
+    """What each of them must have been, in their order: `headers`, in lower case, and `body`; left out: anything."""
     disconnects: int = 0
     """Of them, how many the server must have given up."""
     protocol: str = "openai"
@@ -66,10 +68,12 @@ class Expected:
     """Every event but heartbeats, in order, neighbouring deltas of a kind joined: {kind: fields}, or {} if unknown."""
     unknown_events: int = 0
     heartbeats: bool = False
-    """Whether there must be at least one; otherwise there may be none."""
+    """Whether there must be at least one; otherwise there must be none."""
     response: Json | None = None
     folded: Json | None = None
     error: Json | None = None
+    most_sent_bytes: int | None = None
+    """What the client may have sent at the most, what its connection itself sends included; at "measured" alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,47 +114,50 @@ def _scenario(raw: Any) -> Scenario:
         raise BadScenario(f"scenario {name}: {exc}") from exc
 
 
-def _read(raw: dict[str, Any]) -> Scenario:
-    upstreams = {
-        name: _made(ScriptedUpstream, {**told, "answers": tuple(told.get("answers", ()))})
-        for name, told in raw.pop("upstreams", {}).items()
-    }
-    call = dict(raw.pop("call"))
-    if "events" in call:
-        call["events"] = tuple(call["events"])
-    expect = dict(raw.pop("expect"))
-    if "events" in expect:
-        expect["events"] = tuple(expect["events"])
-    return _made(
-        Scenario, {**raw, "call": _made(Call, call), "upstreams": upstreams, "expect": _made(Expected, expect)}
-    )
+def _read(raw: Json) -> Scenario:
+    upstreams = {name: _made(ScriptedUpstream, told) for name, told in raw.get("upstreams", {}).items()}
+    parts = {"call": _made(Call, raw["call"]), "expect": _made(Expected, raw["expect"]), "upstreams": upstreams}
+    return _made(Scenario, {**raw, **parts})
 
 
-def _made(kind: type[T], values: dict[str, Any]) -> T:
+def _made(kind: type[T], values: Json) -> T:
+    """One of these dataclasses; lists become tuples."""
     known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
     if strange := values.keys() - known:
         raise ValueError(f"{kind.__name__} has no {sorted(strange)}")
-    return kind(**values)
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def _with_twin(scenario: Scenario) -> Iterator[Scenario]:
-    """The scenario, and the same request by `Complete`, with models of its own, if that is wanted."""
+    """The scenario, and the same request by `Complete`, if that is wanted."""
     yield scenario
-    if not scenario.complete_too:
-        return
-    request = (scenario.call.request or {}).get("request", {})
+    if scenario.complete_too:
+        yield _twin(scenario)
+
+
+def _twin(scenario: Scenario) -> Scenario:
+    """The same request by `Complete`, with models of its own."""
     renamed = {name: f"{name}-unary" for name in scenario.upstreams}
-    yield replace(
+    request = _renamed((scenario.call.request or {}).get("request", {}), renamed)
+    upstreams = {
+        renamed[name]: replace(told, entry=_renamed(told.entry, renamed), requests=_renamed(told.requests, renamed))
+        for name, told in scenario.upstreams.items()
+    }
+    return replace(
         scenario,
         name=scenario.name + UNARY,
-        call=replace(scenario.call, rpc="Complete", request=_renamed(request, renamed)),
-        upstreams={
-            renamed[name]: replace(upstream, entry=_renamed(upstream.entry, renamed))
-            for name, upstream in scenario.upstreams.items()
-        },
-        expect=Expected(response=_renamed(scenario.expect.folded or {}, renamed), error=scenario.expect.error),
+        call=replace(scenario.call, rpc="Complete", request=request),
+        upstreams=upstreams,
+        expect=_unary(scenario.expect, renamed),
         complete_too=False,
     )
+
+
+def _unary(expected: Expected, renamed: Mapping[str, str]) -> Expected:
+    """What must come of the same request by `Complete`."""
+    response = None if expected.error is not None else _renamed(expected.folded or {}, renamed)
+    error = _renamed(expected.error, renamed)
+    return Expected(response=response, error=error, most_sent_bytes=expected.most_sent_bytes)
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:

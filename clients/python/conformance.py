@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 
-from reasoning_grpc.client import CallFailed, Folder, ReasoningClient, fold
+from reasoning_grpc.client import CallFailed, ReasoningClient, fold
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, models_pb2
 
 _SERVICE = "reasoning_grpc.v1.ReasoningService"
@@ -84,27 +84,32 @@ async def _answered(call: Any) -> dict[str, Any]:
 
 async def _streamed(call: Any, cancel_after: int | None) -> dict[str, Any]:
     seen: list[events_pb2.StreamCompleteResponse] = []
-    folder = Folder()
-    error: grpc.aio.AioRpcError | None = None
-    if cancel_after == 0:
-        call.cancel()
-    try:
-        async for event in call:
-            seen.append(event)
-            folder.add(event)
-            if len(seen) == cancel_after:
-                call.cancel()
-    except grpc.aio.AioRpcError as exc:
-        error = exc
-    except asyncio.CancelledError:
-        error = await _status(call)
+    error = await _read(call, seen, cancel_after)
     told = {
         "events": [MessageToDict(event) for event in seen],
         "unknown_events": sum(event.WhichOneof("kind") is None for event in seen),
     }
     if error is not None:
         return {**told, "error": _error(CallFailed(error))}
-    return {**told, "folded": MessageToDict(folder.response())}
+    return {**told, "folded": MessageToDict(await fold(seen))}
+
+
+async def _read(
+    call: Any, seen: list[events_pb2.StreamCompleteResponse], cancel_after: int | None
+) -> grpc.aio.AioRpcError | None:
+    """Reads a stream to its end, or until it is to be cancelled; the error with which it ended."""
+    if cancel_after == 0:
+        call.cancel()
+    try:
+        async for event in call:
+            seen.append(event)
+            if len(seen) == cancel_after:
+                call.cancel()
+    except grpc.aio.AioRpcError as error:
+        return error
+    except asyncio.CancelledError:
+        return await _status(call)
+    return None
 
 
 async def _status(call: Any) -> grpc.aio.AioRpcError:

@@ -69,8 +69,8 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
 async def _announced(events: AsyncIterator[StreamEvent], context: Context) -> AsyncIterator[StreamEvent]:
     """The same events; with the first one go the headers.
 
-    So the client's library does not send the call again when the connection breaks, and nobody pays twice: as in a
-    stream, whose first event says the same.
+    So the client's library does not send the call again when the connection breaks, and no answer is paid twice: as in
+    a stream, whose first event says the same.
     """
     begun = False
     async for event in events:

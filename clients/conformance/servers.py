@@ -1,0 +1,100 @@
+"""The servers that runners call, by the names that scenarios have for their addresses."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import grpc
+import trustme
+
+from clients.conformance.configuration import HELD_MODEL
+from clients.conformance.newer import CrowdedServer, FaultyEngine, NewerServer, add_faulty_service
+from clients.conformance.relay import Relay
+from clients.conformance.scenario import DEFAULT_TOKEN
+from reasoning_grpc.client import ReasoningClient, text_request
+from reasoning_grpc.config import Config
+from reasoning_grpc.server import Server
+from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
+    ReasoningServiceStub,
+    add_ReasoningServiceServicer_to_server,
+)
+
+_DRAIN_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What listens, and where."""
+
+    addresses: Mapping[str, str]
+    measured: Relay
+    """What clients of the address "measured" go through."""
+
+
+async def serve(stack: AsyncExitStack, config: Config, authority: trustme.CA, directory: Path) -> Servers:
+    """Starts every server; the stack stops them."""
+    server = await _started(stack, config)
+    secure = await _started(stack, _under_tls(config, authority, directory))
+    relay = await stack.enter_async_context(Relay(server))
+    addresses = {
+        "server": server,
+        "measured": relay.address,
+        "tls": f"localhost:{secure.rpartition(':')[2]}",
+        "draining": await _draining(stack, config),
+        "newer": await _before(stack, server, NewerServer),
+        "crowded": await _before(stack, server, CrowdedServer),
+        "faulty": await _listening(stack, add_faulty_service(FaultyEngine())),
+    }
+    return Servers(addresses, relay)
+
+
+async def _started(stack: AsyncExitStack, config: Config) -> str:
+    server = Server(config)
+    await server.start()
+    stack.push_async_callback(server.stop, grace_seconds=1)
+    return server.address
+
+
+def _under_tls(config: Config, authority: trustme.CA, directory: Path) -> Config:
+    certificate, key = directory / "server.pem", directory / "server.key"
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    issued.private_key_pem.write_to_path(str(key))
+    return replace(config, settings=replace(config.settings, tls_certificate=certificate, tls_key=key))
+
+
+async def _draining(stack: AsyncExitStack, config: Config) -> str:
+    """A server that would like to stop, and still has a call under way."""
+    server = Server(config)
+    await server.start()
+    client = await stack.enter_async_context(ReasoningClient(server.address, token=DEFAULT_TOKEN))
+    held = client.stream(text_request("hold", model=HELD_MODEL))
+    await anext(held)
+    stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))
+
+    async def end() -> None:
+        await held.aclose()
+        with suppress(asyncio.CancelledError):
+            await stopping
+
+    stack.push_async_callback(end)
+    return server.address
+
+
+async def _before(stack: AsyncExitStack, address: str, kind: type[NewerServer]) -> str:
+    """A server of this kind, which hands calls on to the address."""
+    options = [("grpc.max_receive_message_length", -1)]
+    channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options))
+    server = grpc.aio.server(options=options)
+    add_ReasoningServiceServicer_to_server(kind(ReasoningServiceStub(channel)), server)
+    return await _listening(stack, server)
+
+
+async def _listening(stack: AsyncExitStack, server: grpc.aio.Server) -> str:
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    stack.push_async_callback(server.stop, None)
+    return f"127.0.0.1:{port}"
