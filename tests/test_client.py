@@ -10,6 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as Packed
+from google.rpc.error_details_pb2 import RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +105,31 @@ async def test_a_call_that_must_not_be_sent_again_is_not(listen: Any) -> None:
             await client.complete(text_request("hi"), timeout_seconds=60)
 
     assert (failed.value.code, servicer.calls) == (grpc.StatusCode.UNAVAILABLE, 1)
+
+
+def failed_with(details: bytes) -> CallFailed:
+    """A failure whose status has these details, as they came over the wire."""
+    trailers = grpc.aio.Metadata(("grpc-status-details-bin", details))
+    return CallFailed(grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), trailers, "broken"))
+
+
+def test_details_that_cannot_be_read_do_not_hide_the_status() -> None:
+    """Such as what a proxy between has cut."""
+    failed = failed_with(b"\xff\xff")
+
+    assert (failed.code, failed.message, failed.reason) == (grpc.StatusCode.INTERNAL, "broken", "")
+
+
+def test_a_detail_that_cannot_be_read_hides_no_other() -> None:
+    """Each is read by itself."""
+    broken, request = Packed(), Packed()
+    broken.Pack(RetryInfo())
+    broken.value = b"\xff\xff"
+    request.Pack(RequestInfo(request_id="req_1"))
+
+    failed = failed_with(Status(details=[broken, request]).SerializeToString())
+
+    assert (failed.retry_after_seconds, failed.request_id) == (None, "req_1")
 
 
 @pytest.mark.parametrize(("characters", "calls"), [(1_000_000, 2), (1_100_000, 1)])

@@ -1,10 +1,11 @@
 """`CallFailed`: what a status says."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
@@ -54,16 +55,17 @@ class CallFailed(Exception):
 
 
 def _rich_status(error: grpc.aio.AioRpcError) -> Status:
-    status = Status()
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            status.ParseFromString(value)
-    return status
+            with suppress(DecodeError):  # details that cannot be read must not hide the status
+                return Status.FromString(value)
+    return Status()
 
 
 def _detail(status: Status, kind: type[M]) -> M | None:
     for packed in status.details:
         detail = kind()
-        if packed.Unpack(detail):
-            return detail
+        with suppress(DecodeError):
+            if packed.Unpack(detail):
+                return detail
     return None
