@@ -59,12 +59,12 @@ export class CallFailed extends Error {
     this.statusMessage = error.details;
     this.details = detailsOf(error);
     const info = this.detail(ErrorInfoSchema);
-    const delay = this.detail(RetryInfoSchema)?.retryDelay;
+    const retry = this.detail(RetryInfoSchema);
     this.reason = info?.reason ?? "";
     this.domain = info?.domain ?? "";
     this.metadata = info?.metadata ?? {};
     this.requestId = this.detail(RequestInfoSchema)?.requestId ?? "";
-    this.retryAfterSeconds = delay && durationMs(delay) / 1000;
+    this.retryAfterSeconds = retry && (retry.retryDelay ? durationMs(retry.retryDelay) / 1000 : 0);
     this.violations = (this.detail(BadRequestSchema)?.fieldViolations ?? []).map(({ field, description }) => ({
       field,
       description,
@@ -73,13 +73,21 @@ export class CallFailed extends Error {
     this.route = this.detail(RouteDecisionSchema);
   }
 
-  /** The detail of a kind, if the status has one. */
+  /** The detail of a kind, if the status has one that can be read. */
   detail<M extends DescMessage>(kind: M): MessageShape<M> | undefined {
     for (const packed of this.details) {
-      const detail = anyUnpack(packed, kind);
+      const detail = unpacked(packed, kind);
       if (detail) return detail;
     }
     return undefined;
+  }
+}
+
+function unpacked<M extends DescMessage>(packed: Any, kind: M): MessageShape<M> | undefined {
+  try {
+    return anyUnpack(packed, kind);
+  } catch {
+    return undefined; // one that cannot be read must hide neither the status nor the others
   }
 }
 

@@ -61,3 +61,17 @@ test("details that cannot be read do not hide the status", () => {
 
   assert.equal(read({ code: status.INTERNAL, details: "broken", metadata }).message, "INTERNAL: broken");
 });
+
+test("a detail that cannot be read hides no other", () => {
+  const broken = { ...detail(RetryInfoSchema, {}), value: new Uint8Array([255, 255]) };
+  const failed = read(failure(status.INTERNAL, "broken", [broken, detail(RequestInfoSchema, { requestId: "req_1" })]));
+
+  assert.equal(failed.retryAfterSeconds, undefined);
+  assert.equal(failed.requestId, "req_1");
+});
+
+test("a retry without a delay may be at once", () => {
+  const failed = read(failure(status.UNAVAILABLE, "full", [detail(RetryInfoSchema, {})]));
+
+  assert.equal(failed.retryAfterSeconds, 0);
+});
