@@ -1,10 +1,12 @@
 """The Python client's helpers: connecting, folding, reading errors."""
 
+import asyncio
 import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,40 @@ async def test_options_of_ones_own_override_the_defaults(listen: Any) -> None:
             await ReasoningServiceStub(channel).Complete(text_request("hi"), timeout=60)
 
     assert servicer.calls == 1
+
+
+async def test_a_silent_call_is_pinged_for_as_long_as_it_lasts() -> None:
+    """By default gRPC stops after two pings, and a server that is gone would never be noticed."""
+    pings: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    listening = await asyncio.start_server(partial(answer_pings, pings), "127.0.0.1", 0)
+    target = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+    async with listening, connect(target, options=[("grpc.keepalive_time_ms", 1000)]) as channel:
+        call = ReasoningServiceStub(channel).Complete(text_request("hi"), timeout=60)
+        for _ in range(4):
+            connection = await pings.get()
+        call.cancel()
+
+    connection.close()
+    await connection.wait_closed()
+
+
+async def answer_pings(
+    pings: "asyncio.Queue[asyncio.StreamWriter]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Speaks as much HTTP/2 as keeps a connection alive, settings and the answers to pings; tells each ping."""
+    settings, ping, ack = 4, 6, 1
+    await reader.readexactly(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+    writer.write(bytes([0, 0, 0, settings, 0, 0, 0, 0, 0]))
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            header = await reader.readexactly(9)
+            payload = await reader.readexactly(int.from_bytes(header[:3]))
+            if header[3] == settings and not header[4]:
+                writer.write(bytes([0, 0, 0, settings, ack, 0, 0, 0, 0]))
+            elif header[3] == ping and not header[4]:
+                writer.write(bytes([0, 0, 8, ping, ack, 0, 0, 0, 0]) + payload)
+                pings.put_nowait(writer)
 
 
 async def test_closing_the_stream_stops_the_upstream(running_server: RunningServer, upstream: FakeUpstream) -> None:

@@ -14,6 +14,7 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.service_config", SERVICE_CONFIG),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),  # no limit; gRPC's own ends them after two, in the midst of a silent call
     ("grpc.max_receive_message_length", -1),
     ("grpc.per_rpc_retry_buffer_size", 1024 * 1024),  # larger requests are sent once
 )
