@@ -228,6 +228,15 @@ async def answer_pings(
                 pings.put_nowait(writer)
 
 
+@pytest.mark.parametrize("token", ["two words", "a-line\n", "caf\u00e9"])
+def test_what_cannot_stand_in_a_header_is_no_token(token: str) -> None:
+    """It is refused at once, and not repeated."""
+    with pytest.raises(ValueError, match="visible ASCII") as refused:
+        ReasoningClient("127.0.0.1:1", token=token)
+
+    assert token not in str(refused.value)
+
+
 async def test_closing_the_stream_stops_the_upstream(running_server: RunningServer, upstream: FakeUpstream) -> None:
     """Leaving the loop and closing the generator cancels the call."""
     upstream.hang_after(1)
