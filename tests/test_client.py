@@ -27,6 +27,7 @@ from reasoning_grpc.client import (
     ReasoningClient,
     connect,
     fold,
+    text_message,
     text_of,
     text_request,
 )
@@ -328,6 +329,19 @@ def test_the_text_of_an_answer_is_its_text_alone() -> None:
     ]
 
     assert text_of(messages_pb2.Message(content=parts)) == "One two"
+
+
+def test_a_request_of_text_is_its_messages() -> None:
+    """What the system says stands first."""
+    request = text_request("hi", system="Be brief.", model="m")
+
+    assert request == completion_pb2.CompleteRequest(
+        model="m",
+        messages=[
+            text_message(messages_pb2.ROLE_SYSTEM, "Be brief."),
+            messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[messages_pb2.Part(text="hi")]),
+        ],
+    )
 
 
 def test_a_folder_shows_the_answer_so_far() -> None:

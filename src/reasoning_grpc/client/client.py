@@ -150,10 +150,11 @@ def text_of(message: messages_pb2.Message) -> str:
 
 def text_request(text: str, *, system: str = "", model: str = "") -> completion_pb2.CompleteRequest:
     """A request of one user message, after a system message if one is given."""
-    messages = [_text_message(messages_pb2.ROLE_SYSTEM, system)] if system else []
-    messages.append(_text_message(messages_pb2.ROLE_USER, text))
+    messages = [text_message(messages_pb2.ROLE_SYSTEM, system)] if system else []
+    messages.append(text_message(messages_pb2.ROLE_USER, text))
     return completion_pb2.CompleteRequest(model=model, messages=messages)
 
 
-def _text_message(role: messages_pb2.Role.ValueType, text: str) -> messages_pb2.Message:
+def text_message(role: messages_pb2.Role.ValueType, text: str) -> messages_pb2.Message:
+    """A message of one part of text."""
     return messages_pb2.Message(role=role, content=[messages_pb2.Part(text=text)])
