@@ -116,6 +116,24 @@ test("what is UNAVAILABLE is not tried again when the server says that it is of 
   assert.equal(attempts, 1);
 });
 
+test("what is over 1 MiB is sent once", async (t) => {
+  let attempts = 0;
+  const server = await TestServer.start({
+    complete: (_, reply) => {
+      attempts += 1;
+      reply(failure(status.UNAVAILABLE, "full", [], { "grpc-retry-pushback-ms": "1" }));
+    },
+  });
+  t.after(() => server.stop());
+  const client = connect(server.address);
+  t.after(() => client.close());
+
+  await assert.rejects(client.complete(textRequest("x".repeat(1_000_000))), { code: status.UNAVAILABLE });
+  assert.equal(attempts, 4);
+  await assert.rejects(client.complete(textRequest("x".repeat(1_100_000))), { code: status.UNAVAILABLE });
+  assert.equal(attempts, 5);
+});
+
 test("a call that the server has begun is not sent again", async (t) => {
   let attempts = 0;
   const server = await TestServer.start({
