@@ -245,8 +245,12 @@ async def test_a_reader_that_leaves_is_no_error_worth_words(
             "--tls-certificate and --tls-key go together",
             id="the other way round",
         ),
-        pytest.param([], {"REASONING_TOKEN": "a\nb"}, 2, "the token is not one line of ASCII text", id="two lines"),
-        pytest.param([], {"REASONING_TOKEN": "töken"}, 2, "the token is not one line of ASCII text", id="not ASCII"),
+        pytest.param(
+            [], {"REASONING_TOKEN": "a\nb"}, 2, "a token consists of visible ASCII characters", id="two lines"
+        ),
+        pytest.param(
+            [], {"REASONING_TOKEN": "töken"}, 2, "a token consists of visible ASCII characters", id="not ASCII"
+        ),
     ],
 )
 async def test_flags_that_cannot_be_used(

@@ -1,15 +1,20 @@
 """The Python client's helpers: connecting, folding, reading errors."""
 
+import asyncio
 import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as Packed
+from google.rpc.error_details_pb2 import RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +27,7 @@ from reasoning_grpc.client import (
     ReasoningClient,
     connect,
     fold,
+    text_message,
     text_of,
     text_request,
 )
@@ -104,6 +110,31 @@ async def test_a_call_that_must_not_be_sent_again_is_not(listen: Any) -> None:
     assert (failed.value.code, servicer.calls) == (grpc.StatusCode.UNAVAILABLE, 1)
 
 
+def failed_with(details: bytes) -> CallFailed:
+    """A failure whose status has these details, as they came over the wire."""
+    trailers = grpc.aio.Metadata(("grpc-status-details-bin", details))
+    return CallFailed(grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), trailers, "broken"))
+
+
+def test_details_that_cannot_be_read_do_not_hide_the_status() -> None:
+    """Such as what a proxy between has cut."""
+    failed = failed_with(b"\xff\xff")
+
+    assert (failed.code, failed.message, failed.reason) == (grpc.StatusCode.INTERNAL, "broken", "")
+
+
+def test_a_detail_that_cannot_be_read_hides_no_other() -> None:
+    """Each is read by itself."""
+    broken, request = Packed(), Packed()
+    broken.Pack(RetryInfo())
+    broken.value = b"\xff\xff"
+    request.Pack(RequestInfo(request_id="req_1"))
+
+    failed = failed_with(Status(details=[broken, request]).SerializeToString())
+
+    assert (failed.retry_after_seconds, failed.request_id) == (None, "req_1")
+
+
 @pytest.mark.parametrize(("characters", "calls"), [(1_000_000, 2), (1_100_000, 1)])
 async def test_large_requests_are_sent_once(listen: Any, characters: int, calls: int) -> None:
     """What is over 1 MiB the library does not keep."""
@@ -162,6 +193,49 @@ async def test_options_of_ones_own_override_the_defaults(listen: Any) -> None:
             await ReasoningServiceStub(channel).Complete(text_request("hi"), timeout=60)
 
     assert servicer.calls == 1
+
+
+async def test_a_silent_call_is_pinged_for_as_long_as_it_lasts() -> None:
+    """By default gRPC stops after two pings, and a server that is gone would never be noticed."""
+    pings: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    listening = await asyncio.start_server(partial(answer_pings, pings), "127.0.0.1", 0)
+    target = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+    async with listening, connect(target, options=[("grpc.keepalive_time_ms", 1000)]) as channel:
+        call = ReasoningServiceStub(channel).Complete(text_request("hi"), timeout=60)
+        for _ in range(4):
+            connection = await pings.get()
+        call.cancel()
+
+    connection.close()
+    await connection.wait_closed()
+
+
+async def answer_pings(
+    pings: "asyncio.Queue[asyncio.StreamWriter]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Speaks as much HTTP/2 as keeps a connection alive, settings and the answers to pings; tells each ping."""
+    settings, ping, ack = 4, 6, 1
+    await reader.readexactly(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+    writer.write(bytes([0, 0, 0, settings, 0, 0, 0, 0, 0]))
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            header = await reader.readexactly(9)
+            payload = await reader.readexactly(int.from_bytes(header[:3]))
+            if header[3] == settings and not header[4]:
+                writer.write(bytes([0, 0, 0, settings, ack, 0, 0, 0, 0]))
+            elif header[3] == ping and not header[4]:
+                writer.write(bytes([0, 0, 8, ping, ack, 0, 0, 0, 0]) + payload)
+                pings.put_nowait(writer)
+
+
+@pytest.mark.parametrize("token", ["two words", "a-line\n", "caf\u00e9"])
+def test_what_cannot_stand_in_a_header_is_no_token(token: str) -> None:
+    """It is refused at once, and not repeated."""
+    with pytest.raises(ValueError, match="visible ASCII") as refused:
+        ReasoningClient("127.0.0.1:1", token=token)
+
+    assert token not in str(refused.value)
 
 
 async def test_closing_the_stream_stops_the_upstream(running_server: RunningServer, upstream: FakeUpstream) -> None:
@@ -255,6 +329,19 @@ def test_the_text_of_an_answer_is_its_text_alone() -> None:
     ]
 
     assert text_of(messages_pb2.Message(content=parts)) == "One two"
+
+
+def test_a_request_of_text_is_its_messages() -> None:
+    """What the system says stands first."""
+    request = text_request("hi", system="Be brief.", model="m")
+
+    assert request == completion_pb2.CompleteRequest(
+        model="m",
+        messages=[
+            text_message(messages_pb2.ROLE_SYSTEM, "Be brief."),
+            messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[messages_pb2.Part(text="hi")]),
+        ],
+    )
 
 
 def test_a_folder_shows_the_answer_so_far() -> None:

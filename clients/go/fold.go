@@ -43,7 +43,7 @@ type Folder struct {
 	reasoned   *reasoningv1.ReasoningFinished
 	completed  *reasoningv1.Completed
 	steps      stepParts
-	message    messageParts
+	answer     messageParts
 }
 
 // Add takes the next event. It keeps parts of the event, which must not be changed
@@ -61,9 +61,14 @@ func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 		if event.GetStep() > 0 {
 			f.steps.add(event)
 		} else {
-			f.message.add(event)
+			f.answer.add(event)
 		}
 	}
+}
+
+// Message returns the answer so far: also what a stream that failed had said.
+func (f *Folder) Message() *reasoningv1.Message {
+	return f.answer.message()
 }
 
 // Response returns the whole answer, or [ErrIncomplete] when the stream has not
@@ -77,7 +82,7 @@ func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 		TraceId:              f.started.GetTraceId(),
 		Route:                f.started.GetRoute(),
 		Model:                f.completed.GetModel(),
-		Message:              f.message.message(),
+		Message:              f.Message(),
 		Steps:                f.steps.ended,
 		ReasoningFinished:    f.reasoned,
 		FinishReason:         f.completed.GetFinishReason(),

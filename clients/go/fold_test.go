@@ -160,6 +160,19 @@ func TestFoldIncomplete(t *testing.T) {
 	}
 }
 
+// The answer so far is had before the end, and is not changed by what follows.
+func TestMessageSoFar(t *testing.T) {
+	var folder reasoninggrpc.Folder
+	events := played(t, []string{`content_delta { text: "Hel" }`, `content_delta { text: "lo" }`}).events
+	folder.Add(events[0])
+	before := folder.Message()
+	folder.Add(events[1])
+
+	if first, then := reasoninggrpc.Text(before), reasoninggrpc.Text(folder.Message()); first != "Hel" || then != "Hello" {
+		t.Errorf("got %q and then %q", first, then)
+	}
+}
+
 // The error of a stream is returned as it is.
 func TestFoldFailedStream(t *testing.T) {
 	events := played(t, []string{`started {}`, `content_delta { text: "a" }`})

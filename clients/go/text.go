@@ -8,10 +8,18 @@ import (
 
 // TextRequest makes a request of one message of the user.
 func TextRequest(text string) *reasoningv1.CompleteRequest {
-	return &reasoningv1.CompleteRequest{Messages: []*reasoningv1.Message{{
-		Role:    reasoningv1.Role_ROLE_USER,
+	return &reasoningv1.CompleteRequest{
+		Messages: []*reasoningv1.Message{TextMessage(reasoningv1.Role_ROLE_USER, text)},
+	}
+}
+
+// TextMessage makes a message of one part of text, such as what the system says
+// before the user does, or the user after an answer.
+func TextMessage(role reasoningv1.Role, text string) *reasoningv1.Message {
+	return &reasoningv1.Message{
+		Role:    role,
 		Content: []*reasoningv1.Part{{Kind: &reasoningv1.Part_Text{Text: text}}},
-	}}}
+	}
 }
 
 // Text returns the text of a message: all its parts of text, joined. Refusals and

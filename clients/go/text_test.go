@@ -39,11 +39,21 @@ func TestTextOfNothing(t *testing.T) {
 	}
 }
 
+// A message has the role and the text that it was made of.
+func TestTextMessage(t *testing.T) {
+	message := reasoninggrpc.TextMessage(reasoningv1.Role_ROLE_SYSTEM, "Be brief.")
+
+	if message.GetRole() != reasoningv1.Role_ROLE_SYSTEM || reasoninggrpc.Text(message) != "Be brief." {
+		t.Errorf("got %v", message)
+	}
+}
+
 // The text of a request's message is what the request was made of.
 func TestTextRequest(t *testing.T) {
 	request := reasoninggrpc.TextRequest("hi")
 
-	if messages := request.GetMessages(); len(messages) != 1 || reasoninggrpc.Text(messages[0]) != "hi" {
+	if messages := request.GetMessages(); len(messages) != 1 || messages[0].GetRole() != reasoningv1.Role_ROLE_USER ||
+		reasoninggrpc.Text(messages[0]) != "hi" {
 		t.Errorf("got %v", request)
 	}
 }

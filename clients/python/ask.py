@@ -1,10 +1,14 @@
-"""Asks a question that is reasoned about, and prints the steps, the tools and the answer as they come.
+"""Has the reasoning agent answer a question, and shows how it does.
 
-python ask.py [--target HOST:PORT] QUESTION
+The answer goes to standard output, all else to standard error. REASONING_TARGET and REASONING_TOKEN give the server,
+else 127.0.0.1:50051, and the token.
+
+python ask.py [--target HOST:PORT] "What is 23 times 19?"
 """
 
 import argparse
 import asyncio
+import os
 import sys
 from contextlib import aclosing
 
@@ -12,35 +16,44 @@ from reasoning_grpc.client import CallFailed, Folder, ReasoningClient, text_requ
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2
 
 
-async def ask(target: str, question: str) -> None:
+async def ask(target: str, token: str, question: str) -> None:
     """Asks, and prints what happens. Raises CallFailed."""
     request = text_request(question)
     request.routing.mode = routing_pb2.ROUTING_MODE_REASONING
     request.include.thoughts = request.include.tool_results = True
     folder = Folder()
-    async with ReasoningClient(target) as client, aclosing(client.stream(request, timeout_seconds=120)) as events:
+    async with (
+        ReasoningClient(target, token=token) as client,
+        aclosing(client.stream(request, timeout_seconds=120)) as events,
+    ):
         async for event in events:
             folder.add(event)
             show(event)
-    print("\n" + totals(folder.response()))
+    print()
+    note(totals(folder.response()))
 
 
 def show(event: events_pb2.StreamCompleteResponse) -> None:
     """Prints what an event tells a person."""
     match event.WhichOneof("kind"):
         case "step_planned":
-            print(f"step {event.step}: {event.step_planned.thought}")
+            note(f"step {event.step}: {event.step_planned.thought}")
         case "tool_started":
-            print(f"  {event.tool_started.name} {event.tool_started.arguments}")
+            note(f"  {event.tool_started.name} {event.tool_started.arguments}")
         case "tool_finished":
             done = event.tool_finished.execution
             status = agent_pb2.ToolStatus.Name(done.status).removeprefix("TOOL_STATUS_")
-            print(f"  {status} in {done.duration.ToMilliseconds()} ms: {done.error or done.result}")
+            note(f"  {status} in {done.duration.ToMilliseconds()} ms: {done.error or done.result}")
         case "reasoning_finished":
             end = agent_pb2.ReasoningEnd.Name(event.reasoning_finished.reason).removeprefix("REASONING_END_")
-            print(f"stopped thinking: {end}\n")
+            note(f"stopped thinking: {end}")
         case "content_delta":
             print(event.content_delta.text, end="", flush=True)
+
+
+def note(line: str) -> None:
+    """Prints a line that is not the answer."""
+    print(line, file=sys.stderr)
 
 
 def totals(answer: completion_pb2.CompleteResponse) -> str:
@@ -53,14 +66,17 @@ def totals(answer: completion_pb2.CompleteResponse) -> str:
 
 def main() -> int:
     """Runs the example; 1 when the call fails."""
-    parser = argparse.ArgumentParser(description="Ask a question that is reasoned about.")
-    parser.add_argument("--target", default="127.0.0.1:50051")
-    parser.add_argument("question", nargs="?", default="What is 23 times 19?")
+    parser = argparse.ArgumentParser(description="Have the reasoning agent answer a question.")
+    target = os.environ.get("REASONING_TARGET") or "127.0.0.1:50051"
+    parser.add_argument("--target", default=target, help="the server, HOST:PORT; else REASONING_TARGET")
+    parser.add_argument("question")
     options = parser.parse_args()
     try:
-        asyncio.run(ask(options.target, options.question))
+        asyncio.run(ask(options.target, os.environ.get("REASONING_TOKEN", ""), options.question))
     except CallFailed as failed:
-        print(f"\n{failed.code.name} {failed.reason}: {failed.message}", file=sys.stderr)
+        note(f"\n{failed.code.name} {failed.reason}: {failed.message}")
+        for violation in failed.violations:
+            note(f"  {violation.field}: {violation.description}")
         return 1
     return 0
 

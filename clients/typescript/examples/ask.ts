@@ -1,8 +1,7 @@
-// Asks a question, lets the server's agent reason about it, and prints what happens as it happens.
+// Has the reasoning agent answer a question, and shows how it does: the answer goes to standard output, all else to
+// standard error. REASONING_TARGET and REASONING_TOKEN give the server, else 127.0.0.1:50051, and the token.
 //
-//   node build/examples/ask.js [--address HOST:PORT] "What is 23 times 19?"
-//
-// REASONING_TARGET and REASONING_TOKEN give the address and the token, as for `reasoning-grpc ask`.
+//   node build/examples/ask.js [--target HOST:PORT] "What is 23 times 19?"
 import { parseArgs } from "node:util";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
@@ -22,15 +21,15 @@ import {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { address: { type: "string", default: process.env["REASONING_TARGET"] || "127.0.0.1:50051" } },
+  options: { target: { type: "string", default: process.env["REASONING_TARGET"] || "127.0.0.1:50051" } },
 });
 const question = positionals.join(" ");
 if (!question) {
-  console.error("usage: ask [--address HOST:PORT] QUESTION");
+  console.error("usage: ask [--target HOST:PORT] QUESTION");
   process.exit(2);
 }
 
-const client = connect(values.address ?? "", { token: process.env["REASONING_TOKEN"] });
+const client = connect(values.target ?? "", { token: process.env["REASONING_TOKEN"] });
 const interrupted = new AbortController();
 process.once("SIGINT", () => interrupted.abort());
 try {
@@ -39,7 +38,8 @@ try {
     routing: { mode: RoutingMode.REASONING },
     include: { thoughts: true, toolResults: true },
   };
-  for await (const event of client.streamComplete({ request }, { signal: interrupted.signal })) show(event);
+  const options = { signal: interrupted.signal, timeoutSeconds: 120 };
+  for await (const event of client.streamComplete({ request }, options)) show(event);
 } catch (error) {
   if (!(error instanceof CallFailed)) throw error;
   console.error(`\n${error.reason || error.codeName}: ${error.statusMessage}`);

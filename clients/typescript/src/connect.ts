@@ -6,7 +6,7 @@ import { defaultServiceConfig } from "./service_config.js";
 
 /** How to connect. */
 export interface ConnectOptions {
-  /** The caller's token; each call sends it as metadata `authorization: Bearer TOKEN`. Empty means none. */
+  /** The caller's token, of visible ASCII; each call sends it as metadata `authorization: Bearer TOKEN`. Empty means none. */
   token?: string | undefined;
   /** TLS: `true` trusts the roots that Node.js trusts, an object says more. Without it the connection is in plaintext. */
   tls?: boolean | TlsOptions | undefined;
@@ -53,7 +53,7 @@ export function channelCredentials({ tls, credentials }: ConnectOptions = {}): g
 /** The options of a client of grpc-js that {@link connect} uses, for a client of one's own. */
 export function clientOptions({ token, metadata, grpcOptions = {} }: ConnectOptions = {}): grpc.ClientOptions {
   const defaults = asMetadata(metadata).clone();
-  if (token) defaults.set("authorization", `Bearer ${token}`);
+  if (token) defaults.set("authorization", bearer(token));
   const transformed = grpcOptions.callInvocationTransformer ?? ((call) => call);
   return {
     "grpc.service_config": JSON.stringify(defaultServiceConfig),
@@ -65,6 +65,12 @@ export function clientOptions({ token, metadata, grpcOptions = {} }: ConnectOpti
     // Not an interceptor: those of a call would take its place.
     callInvocationTransformer: (call) => transformed({ ...call, metadata: withDefaults(call.metadata, defaults) }),
   };
+}
+
+/** Throws by itself where grpc-js would, whose message repeats the token. */
+function bearer(token: string): string {
+  if (!/^[!-~]+$/.test(token)) throw new TypeError("a token consists of visible ASCII characters");
+  return `Bearer ${token}`;
 }
 
 function pem(text: string | Uint8Array | undefined): Buffer | null {

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { clone, create } from "@bufbuild/protobuf";
 import { type ReasoningFinished, type Step, StepSchema, type ToolExecution } from "./gen/reasoning_grpc/v1/agent_pb.js";
 import { type CompleteResponse, CompleteResponseSchema } from "./gen/reasoning_grpc/v1/completion_pb.js";
 import type {
@@ -12,6 +12,7 @@ import type {
   ToolCallPlan,
 } from "./gen/reasoning_grpc/v1/events_pb.js";
 import {
+  type Message,
   MessageSchema,
   type Part,
   PartSchema,
@@ -24,13 +25,13 @@ type Kind = StreamCompleteResponse["kind"];
 
 /** The answer that a whole stream of events tells: what `complete` would have given. Throws when it is not whole. */
 export function fold(events: Iterable<StreamCompleteResponse>): CompleteResponse {
-  const folding = new Fold();
-  for (const event of events) folding.add(event);
-  return folding.response();
+  const folder = new Folder();
+  for (const event of events) folder.add(event);
+  return folder.response();
 }
 
 /** Folds a stream while it is read: each event is added as it comes, and the answer is had at the end. */
-export class Fold {
+export class Folder {
   #responseId = "";
   #started: Started | undefined;
   #completed: Completed | undefined;
@@ -48,7 +49,12 @@ export class Fold {
     else this.#answer.add(kind);
   }
 
-  /** The answer. Throws when `started` or `completed` was not among the events. */
+  /** The answer so far: also what a stream that failed had said. */
+  message(): Message {
+    return create(MessageSchema, { role: Role.ASSISTANT, content: this.#answer.parts.map(cloned) });
+  }
+
+  /** The whole answer. Throws when `started` or `completed` was not among the events. */
   response(): CompleteResponse {
     const [started, completed] = [this.#started, this.#completed];
     if (!started || !completed) throw new Error("a stream without `started` or `completed` cannot be folded");
@@ -57,7 +63,7 @@ export class Fold {
       traceId: started.traceId,
       route: started.route,
       effectiveSettings: started.effectiveSettings,
-      message: create(MessageSchema, { role: Role.ASSISTANT, content: this.#answer.parts }),
+      message: this.message(),
       steps: this.#steps.ended,
       reasoningFinished: this.#reasoningFinished,
       model: completed.model,
@@ -163,6 +169,11 @@ class Answer {
     this.parts.push(part);
     return part;
   }
+}
+
+/** The part as it is, whatever is added to it later. */
+function cloned(part: Part): Part {
+  return clone(PartSchema, part);
 }
 
 function isRedacted({ kind }: Part): boolean {

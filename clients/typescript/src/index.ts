@@ -8,7 +8,7 @@ export {
   clientOptions,
   connect,
 } from "./connect.js";
-export { Fold, fold } from "./fold.js";
+export { Folder, fold } from "./fold.js";
 export type { MetadataInit } from "./metadata.js";
 export { defaultServiceConfig } from "./service_config.js";
 export { type GrpcServiceDefinition, grpcServiceDefinition, reasoningServiceDefinition } from "./service_definition.js";

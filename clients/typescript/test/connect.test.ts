@@ -44,6 +44,12 @@ test("the token and metadata go with every call, and a call's own metadata goes 
   ]);
 });
 
+test("what cannot stand in a header is no token, and is not repeated", () => {
+  for (const token of ["two words", "a-line\n", "caf\u00e9"]) {
+    assert.throws(() => connect("127.0.0.1:1", { token }), { message: "a token consists of visible ASCII characters" });
+  }
+});
+
 test("the plain stub of grpc-js works with the same options", async (t) => {
   const server = await TestServer.start({
     complete: (call, reply) =>
@@ -108,6 +114,24 @@ test("what is UNAVAILABLE is not tried again when the server says that it is of 
 
   await assert.rejects(client.complete(textRequest("hi")), { name: "CallFailed", code: status.UNAVAILABLE });
   assert.equal(attempts, 1);
+});
+
+test("what is over 1 MiB is sent once", async (t) => {
+  let attempts = 0;
+  const server = await TestServer.start({
+    complete: (_, reply) => {
+      attempts += 1;
+      reply(failure(status.UNAVAILABLE, "full", [], { "grpc-retry-pushback-ms": "1" }));
+    },
+  });
+  t.after(() => server.stop());
+  const client = connect(server.address);
+  t.after(() => client.close());
+
+  await assert.rejects(client.complete(textRequest("x".repeat(1_000_000))), { code: status.UNAVAILABLE });
+  assert.equal(attempts, 4);
+  await assert.rejects(client.complete(textRequest("x".repeat(1_100_000))), { code: status.UNAVAILABLE });
+  assert.equal(attempts, 5);
 });
 
 test("a call that the server has begun is not sent again", async (t) => {

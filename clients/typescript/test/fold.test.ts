@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type JsonObject, type JsonValue, fromJson, toJson } from "@bufbuild/protobuf";
-import { CompleteResponseSchema, MessageSchema, StreamCompleteResponseSchema, fold } from "@reasoning-grpc/client";
+import {
+  CompleteResponseSchema,
+  MessageSchema,
+  StreamCompleteResponseSchema,
+  Folder,
+  fold,
+  textOf,
+} from "@reasoning-grpc/client";
 
 function folded(...events: JsonValue[]) {
   return fold(events.map((event) => fromJson(StreamCompleteResponseSchema, event)));
@@ -131,6 +138,15 @@ test("the rest comes from the first and the last event", () => {
     message: { role: "ROLE_ASSISTANT" },
     ...end,
   });
+});
+
+test("the answer so far is had before the end, and is not changed by what follows", () => {
+  const folder = new Folder();
+  folder.add(fromJson(StreamCompleteResponseSchema, text("Hel")));
+  const before = folder.message();
+  folder.add(fromJson(StreamCompleteResponseSchema, text("lo")));
+
+  assert.deepEqual([textOf(before), textOf(folder.message())], ["Hel", "Hello"]);
 });
 
 test("a stream without its first or last event cannot be folded", () => {

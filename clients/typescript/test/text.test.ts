@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type MessageInitShape, create } from "@bufbuild/protobuf";
-import { MessageSchema, type PartSchema, textOf } from "@reasoning-grpc/client";
+import { MessageSchema, type PartSchema, Role, textMessage, textOf, textRequest } from "@reasoning-grpc/client";
 
 test("the text of a message is all of its parts of text, and of no message it is empty", () => {
   const content: MessageInitShape<typeof PartSchema>[] = [
@@ -16,4 +16,13 @@ test("the text of a message is all of its parts of text, and of no message it is
   assert.equal(textOf(create(MessageSchema, { content })), "Hello");
   assert.equal(textOf(create(MessageSchema)), "");
   assert.equal(textOf(undefined), "");
+});
+
+test("a request of text is its messages, the system's first", () => {
+  assert.deepEqual(textRequest("hi", { system: "Be brief." }), {
+    messages: [textMessage(Role.SYSTEM, "Be brief."), textMessage(Role.USER, "hi")],
+  });
+  assert.deepEqual(textRequest("hi").messages, [
+    { role: Role.USER, content: [{ kind: { case: "text", value: "hi" } }] },
+  ]);
 });

@@ -116,8 +116,6 @@ def make_client(parsed: argparse.Namespace, options: Sequence[tuple[str, Any]] =
         raise FlagError("--tls-certificate and --tls-key go together")
     token_file: Path | None = parsed.token_file
     token = token_file.read_text().strip() if token_file else os.environ.get("REASONING_TOKEN", "")
-    if not token.isascii() or not token.isprintable():
-        raise FlagError("the token is not one line of ASCII text")
     credentials = None
     if parsed.tls or parsed.tls_ca or parsed.tls_certificate:
         credentials = grpc.ssl_channel_credentials(
@@ -125,7 +123,10 @@ def make_client(parsed: argparse.Namespace, options: Sequence[tuple[str, Any]] =
             private_key=_bytes(parsed.tls_key),
             certificate_chain=_bytes(parsed.tls_certificate),
         )
-    return ReasoningClient(parsed.target, token=token, credentials=credentials, options=options)
+    try:
+        return ReasoningClient(parsed.target, token=token, credentials=credentials, options=options)
+    except ValueError as exc:
+        raise FlagError(str(exc)) from exc
 
 
 def _bytes(file: Path | None) -> bytes | None:

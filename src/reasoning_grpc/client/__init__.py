@@ -12,7 +12,7 @@ folding.py      `Folder`, `fold`: the answer that a stream told
 client.py       `ReasoningClient`: the four calls
 """
 
-from reasoning_grpc.client.client import ReasoningClient, text_of, text_request
+from reasoning_grpc.client.client import ReasoningClient, text_message, text_of, text_request
 from reasoning_grpc.client.connection import CHANNEL_OPTIONS, SERVICE_CONFIG, connect
 from reasoning_grpc.client.failure import CallFailed, FieldViolation
 from reasoning_grpc.client.folding import Folder, IncompleteStream, fold
@@ -27,6 +27,7 @@ __all__ = [
     "ReasoningClient",
     "connect",
     "fold",
+    "text_message",
     "text_of",
     "text_request",
 ]

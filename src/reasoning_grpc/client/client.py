@@ -1,5 +1,6 @@
 """`ReasoningClient`: the four calls, with everything else of gRPC within reach."""
 
+import re
 from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -35,10 +36,13 @@ class ReasoningClient:
         channel: grpc.aio.Channel | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        """`credentials` and `options` are those of `connect`.
+        """Make it where its calls are made: a channel belongs to the event loop that runs then.
 
-        `token` is the caller's. It goes in plaintext without TLS: then only on a network that is trusted.
+        `credentials` and `options` are those of `connect`. `token` is the caller's. It goes in plaintext without TLS:
+        then only on a network that is trusted. Raises ValueError when it cannot stand in a header.
         """
+        if token and not re.fullmatch("[!-~]+", token):
+            raise ValueError("a token consists of visible ASCII characters")
         self._owns_channel = channel is None
         self._channel = channel or connect(target, credentials=credentials, options=options)
         self._stub = reasoning_service_pb2_grpc.ReasoningServiceStub(self._channel)
@@ -146,10 +150,11 @@ def text_of(message: messages_pb2.Message) -> str:
 
 def text_request(text: str, *, system: str = "", model: str = "") -> completion_pb2.CompleteRequest:
     """A request of one user message, after a system message if one is given."""
-    messages = [_text_message(messages_pb2.ROLE_SYSTEM, system)] if system else []
-    messages.append(_text_message(messages_pb2.ROLE_USER, text))
+    messages = [text_message(messages_pb2.ROLE_SYSTEM, system)] if system else []
+    messages.append(text_message(messages_pb2.ROLE_USER, text))
     return completion_pb2.CompleteRequest(model=model, messages=messages)
 
 
-def _text_message(role: messages_pb2.Role.ValueType, text: str) -> messages_pb2.Message:
+def text_message(role: messages_pb2.Role.ValueType, text: str) -> messages_pb2.Message:
+    """A message of one part of text."""
     return messages_pb2.Message(role=role, content=[messages_pb2.Part(text=text)])

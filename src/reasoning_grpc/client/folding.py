@@ -56,7 +56,7 @@ class Folder:
                 self._answer.add(kind, event)
 
     def message(self) -> messages_pb2.Message:
-        """The answer so far."""
+        """The answer so far: also what a stream that failed had said."""
         message = messages_pb2.Message(role=messages_pb2.ROLE_ASSISTANT)
         message.content.extend(self._answer.parts())
         return message

@@ -1,5 +1,6 @@
 // Command ask has the reasoning agent answer a question, and shows how it does:
-// the answer goes to standard output, all else to standard error.
+// the answer goes to standard output, all else to standard error. REASONING_TARGET
+// and REASONING_TOKEN give the server, else 127.0.0.1:50051, and the token.
 //
 //	go run ./examples/ask "What is 23 times 19?"
 package main
@@ -13,13 +14,14 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 
 	reasoninggrpc "github.com/reasoning-grpc/reasoning-grpc/clients/go"
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
 func main() {
-	target := flag.String("target", targetDefault(), "address of the server; else REASONING_TARGET")
+	target := flag.String("target", targetDefault(), "the server, HOST:PORT; else REASONING_TARGET")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: ask [-target HOST:PORT] QUESTION")
@@ -47,7 +49,7 @@ func ask(ctx context.Context, target, question string) error {
 	}
 	defer connection.Close()
 
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel() // ends the call, should we leave before its end
 	request := reasoninggrpc.TextRequest(question)
 	request.Routing = &reasoningv1.RoutingOptions{Mode: reasoningv1.RoutingMode_ROUTING_MODE_REASONING}

@@ -74,14 +74,16 @@ public final class Channels {
    * @param target what to connect to
    * @param credentials {@link io.grpc.TlsChannelCredentials} for TLS, {@link
    *     InsecureChannelCredentials} for plaintext, which shows the token to everyone on the way
-   * @param token the token, without {@code Bearer}
+   * @param token the token, without {@code Bearer}; empty means none
    * @return the channel, to be shut down by the caller
+   * @throws IllegalArgumentException if the token has other than visible ASCII characters
    */
   public static ManagedChannel connect(
       String target, ChannelCredentials credentials, String token) {
-    return newBuilder(
-            target, CompositeChannelCredentials.create(credentials, new BearerToken(token)))
-        .build();
+    return token.isEmpty()
+        ? connect(target, credentials)
+        : connect(
+            target, CompositeChannelCredentials.create(credentials, new BearerToken(token)));
   }
 
   /**

@@ -2,6 +2,7 @@ package io.github.reasoninggrpc;
 
 import io.github.reasoninggrpc.v1.CompleteResponse;
 import io.github.reasoninggrpc.v1.Completed;
+import io.github.reasoninggrpc.v1.Message;
 import io.github.reasoninggrpc.v1.ReasoningFinished;
 import io.github.reasoninggrpc.v1.Started;
 import io.github.reasoninggrpc.v1.StreamCompleteResponse;
@@ -58,7 +59,16 @@ public final class Folder {
   }
 
   /**
-   * The answer, when the stream has ended.
+   * The answer so far: also what a stream that failed had said.
+   *
+   * @return the message, which later events do not change
+   */
+  public Message message() {
+    return message.message();
+  }
+
+  /**
+   * The whole answer, when the stream has ended.
    *
    * @return the answer
    * @throws IllegalStateException if {@code started} or {@code completed} is missing
@@ -73,7 +83,7 @@ public final class Folder {
             .setResponseId(responseId)
             .setTraceId(started.getTraceId())
             .addAllEffectiveSettings(started.getEffectiveSettingsList())
-            .setMessage(message.message())
+            .setMessage(message())
             .addAllSteps(steps.finished())
             .setModel(completed.getModel())
             .setFinishReasonValue(completed.getFinishReasonValue())

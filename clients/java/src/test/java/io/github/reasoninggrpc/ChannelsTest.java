@@ -21,6 +21,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** What the channels of {@link Channels} do. */
 class ChannelsTest {
@@ -103,13 +105,41 @@ class ChannelsTest {
     }
   }
 
-  /** Without a token none is sent. */
+  /** Without a token, and with an empty one, none is sent. */
   @Test
   void sendsNoTokenWithoutOne() throws Exception {
     try (RunningServer server = RunningServer.of(failing(0, ""))) {
       complete(Channels.connect(server.address()));
-
       assertNull(server.authorization());
+
+      complete(Channels.connect(server.address(), InsecureChannelCredentials.create(), ""));
+      assertNull(server.authorization());
+      assertEquals(2, server.calls());
+    }
+  }
+
+  /** Answers may be of any size. */
+  @Test
+  void takesLargeAnswers() throws Exception {
+    CompleteResponse large = CompleteResponse.newBuilder().setModel("x".repeat(8_000_000)).build();
+    try (RunningServer server = RunningServer.of(new AnsweringService(large))) {
+      assertEquals(large, complete(Channels.connect(server.address())));
+    }
+  }
+
+  /** What is over 1 MiB gRPC does not keep, and so sends once. */
+  @ParameterizedTest
+  @CsvSource({"1000000,2", "1100000,1"})
+  void sendsLargeRequestsOnce(int characters, int calls) throws Exception {
+    CompleteRequest request = Requests.text("x".repeat(characters)).build();
+    try (RunningServer server = RunningServer.of(failing(1, "1"))) {
+      try {
+        complete(Channels.connect(server.address()), request);
+      } catch (StatusRuntimeException sentOnce) {
+        assertEquals(io.grpc.Status.Code.UNAVAILABLE, sentOnce.getStatus().getCode());
+      }
+
+      assertEquals(calls, server.calls());
     }
   }
 
@@ -133,12 +163,32 @@ class ChannelsTest {
   }
 
   private static CompleteResponse complete(ManagedChannel channel) {
+    return complete(channel, CompleteRequest.getDefaultInstance());
+  }
+
+  private static CompleteResponse complete(ManagedChannel channel, CompleteRequest request) {
     try {
       return ReasoningServiceGrpc.newBlockingStub(channel)
           .withDeadlineAfter(Duration.ofMinutes(1))
-          .complete(CompleteRequest.getDefaultInstance());
+          .complete(request);
     } finally {
       channel.shutdownNow();
+    }
+  }
+
+  /** A service that always gives the same answer. */
+  private static final class AnsweringService
+      extends ReasoningServiceGrpc.ReasoningServiceImplBase {
+    private final CompleteResponse answer;
+
+    AnsweringService(CompleteResponse answer) {
+      this.answer = answer;
+    }
+
+    @Override
+    public void complete(CompleteRequest request, StreamObserver<CompleteResponse> response) {
+      response.onNext(answer);
+      response.onCompleted();
     }
   }
 

@@ -155,6 +155,18 @@ class FolderTest {
     assertEquals(response("{message: {role: ROLE_ASSISTANT}}"), folded);
   }
 
+  /** The answer so far is had before the end, and is not changed by what follows. */
+  @Test
+  void tellsTheAnswerSoFar() throws Exception {
+    Folder folder = new Folder();
+    folder.add(event("{contentDelta: {text: \"Hel\"}}"));
+    io.github.reasoninggrpc.v1.Message before = folder.message();
+    folder.add(event("{contentDelta: {text: \"lo\"}}"));
+
+    assertEquals("Hel", Messages.text(before));
+    assertEquals("Hello", Messages.text(folder.message()));
+  }
+
   /** Half a stream is no answer. */
   @ParameterizedTest
   @ValueSource(strings = {STARTED, COMPLETED})

@@ -16,14 +16,14 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * Has a question thought about, and prints what happens: the answer to standard output, all else to
- * standard error.
+ * Has the reasoning agent answer a question, and shows how it does: the answer goes to standard
+ * output, all else to standard error.
  *
- * <p>The server is that of {@code REASONING_TARGET}, else 127.0.0.1:50051; the token, if any, that
- * of {@code REASONING_TOKEN}.
+ * <p>{@code REASONING_TARGET} and {@code REASONING_TOKEN} give the server, else 127.0.0.1:50051,
+ * and the token.
  */
-public final class Reason {
-  private Reason() {}
+public final class Ask {
+  private Ask() {}
 
   /**
    * Asks.
@@ -32,7 +32,7 @@ public final class Reason {
    */
   public static void main(String[] arguments) {
     if (arguments.length == 0) {
-      System.err.println("usage: Reason QUESTION");
+      System.err.println("usage: Ask QUESTION");
       System.exit(2);
     }
     ManagedChannel channel = connect(System.getenv());
@@ -51,11 +51,11 @@ public final class Reason {
   }
 
   private static ManagedChannel connect(Map<String, String> environment) {
-    String target = environment.getOrDefault("REASONING_TARGET", "127.0.0.1:50051");
-    String token = environment.get("REASONING_TOKEN");
-    return token == null
-        ? Channels.connect(target)
-        : Channels.connect(target, InsecureChannelCredentials.create(), token);
+    String target = environment.getOrDefault("REASONING_TARGET", "");
+    return Channels.connect(
+        target.isEmpty() ? "127.0.0.1:50051" : target,
+        InsecureChannelCredentials.create(),
+        environment.getOrDefault("REASONING_TOKEN", ""));
   }
 
   private static void ask(ManagedChannel channel, String question) {
@@ -65,7 +65,7 @@ public final class Reason {
             .setInclude(IncludeOptions.newBuilder().setThoughts(true).setToolResults(true));
     EventPrinter printer = new EventPrinter();
     ReasoningServiceGrpc.newBlockingStub(channel)
-        .withDeadlineAfter(Duration.ofMinutes(5))
+        .withDeadlineAfter(Duration.ofMinutes(2))
         .streamComplete(StreamCompleteRequest.newBuilder().setRequest(request).build())
         .forEachRemaining(printer::print);
   }
