@@ -259,7 +259,7 @@ BROKEN_RUNNERS = {
 @pytest.mark.parametrize("code", BROKEN_RUNNERS.values(), ids=BROKEN_RUNNERS)
 def test_a_runner_that_writes_no_results_has_failed(code: str) -> None:
     """Whatever it says of itself."""
-    client = Client("broken", (), (sys.executable, "-c", code))
+    client = Client("broken", needs=(), command=(sys.executable, "-c", code), example=())
 
     with pytest.raises(RunnerFailed):
         asyncio.run(run(client, {}))

@@ -1,4 +1,6 @@
-"""`make clients`: builds and tests every client whose toolchain is here, then holds them all to the scenarios.
+"""`make clients`: builds and tests every client whose toolchain is here, and holds them all to the scenarios.
+
+Then their quick starts are followed, and their examples run.
 
 Says plainly which ones it left out; with `--all` that is a failure.
 """
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from clients.conformance.__main__ import main as conformance
 from clients.conformance.clients import CLIENTS, Client
+from tools.client_examples import main as examples
 from tools.quick_starts import main as quick_starts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +45,7 @@ def _checked(clients: Sequence[Client]) -> int:
     if broken:
         return 1
     chosen = [argument for client in clients for argument in ("--client", client.name)]
-    return conformance(chosen) or quick_starts(chosen)
+    return conformance(chosen) or quick_starts(chosen) or examples(clients)
 
 
 def _built(client: Client) -> bool:

@@ -23,6 +23,8 @@ class Client:
     """Commands without which it cannot be run."""
     command: tuple[str, ...]
     """The runner, from the root of the repository."""
+    example: tuple[str, ...]
+    """The example program, with a question; it finds the server by REASONING_TARGET."""
 
     @property
     def lacks(self) -> list[str]:
@@ -35,11 +37,32 @@ class Client:
         return f"left out: {self.name}, for want of {' and '.join(self.lacks)}"
 
 
+_QUESTION: Final = "What is 23 times 19?"
 CLIENTS: Final = (
-    Client("python", (), (sys.executable, "-m", "clients.python.conformance")),
-    Client("go", ("go",), ("clients/go/conformance.sh",)),
-    Client("typescript", ("node", "npm"), ("clients/typescript/conformance.sh",)),
-    Client("java", ("java", "mvn"), ("clients/java/conformance.sh",)),
+    Client(
+        "python",
+        needs=(),
+        command=(sys.executable, "-m", "clients.python.conformance"),
+        example=(sys.executable, "clients/python/ask.py", _QUESTION),
+    ),
+    Client(
+        "go",
+        needs=("go",),
+        command=("clients/go/conformance.sh",),
+        example=("go", "-C", "clients/go", "run", "./examples/ask", _QUESTION),
+    ),
+    Client(
+        "typescript",
+        needs=("node", "npm"),
+        command=("clients/typescript/conformance.sh",),
+        example=("node", "clients/typescript/build/examples/ask.js", _QUESTION),
+    ),
+    Client(
+        "java",
+        needs=("java", "mvn"),
+        command=("clients/java/conformance.sh",),
+        example=("mvn", "-q", "-B", "-f", "clients/java/example", "compile", "exec:java", f"-Dexec.args='{_QUESTION}'"),
+    ),
 )
 
 

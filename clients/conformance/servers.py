@@ -67,8 +67,11 @@ def _under_tls(config: Config, authority: trustme.CA, directory: Path) -> Config
 
 
 async def _draining(stack: AsyncExitStack, config: Config) -> str:
-    """A server that would like to stop, and still has a call under way."""
-    server = Server(config)
+    """A server that would like to stop, and has a call under way that lasts as long as the runners may take."""
+    patient = replace(
+        config.settings, first_token_timeout_seconds=_DRAIN_SECONDS, model_call_timeout_seconds=_DRAIN_SECONDS
+    )
+    server = Server(replace(config, settings=patient))
     await server.start()
     client = await stack.enter_async_context(ReasoningClient(server.address, token=DEFAULT_TOKEN))
     held = client.stream(text_request("hold", model=HELD_MODEL))
