@@ -1,4 +1,4 @@
-"""`make quick-starts`: does what the quick start of each client's README says, word for word, in an empty folder.
+"""Part of `make clients`: does what each client's quick start says, word for word, in an empty folder.
 
 A server on the embedded model listens on 127.0.0.1:50051, as the READMEs assume, and beside the folder stands the
 checkout, as `reasoning-grpc`.

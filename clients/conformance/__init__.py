@@ -2,9 +2,10 @@
 
 scenario.py        reads the scenarios
 script.py          what the fake upstreams answer
-newer.py           a server of a later release, one that is full, and one with a fault
+other_servers.py   a server of a later release, one that is full, and one with a fault
 relay.py           counts what clients send
 configuration.py   what the servers are configured with
+tools.py           the tool of the agent that scenarios call
 servers.py         starts them all
 matching.py        whether a message is as it was expected
 host.py            everything that a runner calls, the plan for it, and what must have been sent

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import yaml
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Json = Mapping[str, Any]
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 DEFAULT_TOKEN: Final = "conformance-token"
@@ -122,7 +125,7 @@ def _read(raw: Json) -> Scenario:
 
 def _made(kind: type[T], values: Json) -> T:
     """One of these dataclasses; lists become tuples."""
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    known = {each.name for each in fields(kind)}
     if strange := values.keys() - known:
         raise ValueError(f"{kind.__name__} has no {sorted(strange)}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

@@ -11,7 +11,7 @@ import grpc
 import trustme
 
 from clients.conformance.configuration import HELD_MODEL
-from clients.conformance.newer import CrowdedServer, FaultyEngine, NewerServer, add_faulty_service
+from clients.conformance.other_servers import CrowdedServer, FrontServer, NewerServer, faulty_server
 from clients.conformance.relay import Relay
 from clients.conformance.scenario import DEFAULT_TOKEN
 from reasoning_grpc.client import ReasoningClient, text_request
@@ -46,7 +46,7 @@ async def serve(stack: AsyncExitStack, config: Config, authority: trustme.CA, di
         "draining": await _draining(stack, config),
         "newer": await _before(stack, server, NewerServer),
         "crowded": await _before(stack, server, CrowdedServer),
-        "faulty": await _listening(stack, add_faulty_service(FaultyEngine())),
+        "faulty": await _listening(stack, faulty_server()),
     }
     return Servers(addresses, relay)
 
@@ -87,7 +87,7 @@ async def _draining(stack: AsyncExitStack, config: Config) -> str:
     return server.address
 
 
-async def _before(stack: AsyncExitStack, address: str, kind: type[NewerServer]) -> str:
+async def _before(stack: AsyncExitStack, address: str, kind: type[FrontServer]) -> str:
     """A server of this kind, which hands calls on to the address."""
     options = [("grpc.max_receive_message_length", -1)]
     channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options))

@@ -6,7 +6,7 @@ async with ReasoningClient("127.0.0.1:50051") as client:
     async for event in client.stream(text_request("And HTTP/2?")):
         print(event.content_delta.text, end="")
 
-connection.py   `connect`: a channel with retries, keepalive and a token
+connection.py   `connect`: a channel with retries and keepalive
 failure.py      `CallFailed`: what a status says
 folding.py      `Folder`, `fold`: the answer that a stream told
 client.py       `ReasoningClient`: the four calls

@@ -45,25 +45,36 @@ _BROKEN_DETAIL: Final = AnyMessage(type_url="type.googleapis.com/google.rpc.Retr
 """Of a type that clients know, in bytes that they cannot read."""
 
 
-class NewerServer(ReasoningServiceServicer):
-    """Hands every call on to a server of today, and adds to its answers what a later release may add.
+class FrontServer(ReasoningServiceServicer):
+    """Hands every call on to a server of ours, and its answers back."""
+
+    def __init__(self, ours: "ReasoningServiceAsyncStub") -> None:
+        self._ours = ours
+
+    async def Complete(self, request: Any, context: Any) -> Any:
+        return await self._ours.Complete(request, metadata=_forwarded(context))
+
+    async def StreamComplete(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        async for event in self._ours.StreamComplete(request, metadata=_forwarded(context)):
+            yield event
+
+    async def Classify(self, request: Any, context: Any) -> Any:
+        return await self._ours.Classify(request, metadata=_forwarded(context))
+
+    async def ListModels(self, request: Any, context: Any) -> Any:
+        return await self._ours.ListModels(request, metadata=_forwarded(context))
+
+
+class NewerServer(FrontServer):
+    """Adds to the answers what a later release may add.
 
     An event of an unknown kind after the first one, unknown fields in messages, an unknown finish reason, and an
     unknown reason of errors.
     """
 
-    def __init__(self, today: "ReasoningServiceAsyncStub") -> None:
-        self._today = today
-
-    async def Classify(self, request: Any, context: Any) -> Any:
-        return await self._today.Classify(request, metadata=_forwarded(context))
-
-    async def ListModels(self, request: Any, context: Any) -> Any:
-        return await self._today.ListModels(request, metadata=_forwarded(context))
-
     async def Complete(self, request: Any, context: Any) -> Any:
         try:
-            response = await self._today.Complete(request, metadata=_forwarded(context))
+            response = await super().Complete(request, context)
         except grpc.aio.AioRpcError as error:
             await _fail(context, error)
         response.MergeFromString(NEWER_FIELD)
@@ -73,7 +84,7 @@ class NewerServer(ReasoningServiceServicer):
     async def StreamComplete(self, request: Any, context: Any) -> AsyncIterator[Any]:
         added = 0
         try:
-            async for event in self._today.StreamComplete(request, metadata=_forwarded(context)):
+            async for event in super().StreamComplete(request, context):
                 event.sequence += added
                 event.MergeFromString(NEWER_FIELD)
                 if event.HasField("completed"):
@@ -86,14 +97,14 @@ class NewerServer(ReasoningServiceServicer):
             await _fail(context, error)
 
 
-class CrowdedServer(NewerServer):
+class CrowdedServer(FrontServer):
     """Has no room for the first two attempts at a call of `Complete`, as a server of ours may have none."""
 
     async def Complete(self, request: Any, context: Any) -> Any:
         if int(dict(context.invocation_metadata()).get(_ATTEMPTS_METADATA, 0)) < 2:
             full = call_status(ServerOverloaded(retry_after_seconds=0.05), "req_crowded")
             await context.abort(full.code, full.message, full.trailing_metadata)
-        return await self._today.Complete(request, metadata=_forwarded(context))
+        return await super().Complete(request, context)
 
 
 class FaultyEngine:
@@ -103,13 +114,13 @@ class FaultyEngine:
         raise RuntimeError("a fault of the server")
 
 
-def add_faulty_service(engine: FaultyEngine) -> grpc.aio.Server:
+def faulty_server() -> grpc.aio.Server:
     """A server of the real service and interceptor, with an engine that breaks."""
     interceptor = CallInterceptor(
         service=SERVICE, callers=Callers(()), tracker=CallTracker(), max_request_bytes=1_000_000
     )
     server = grpc.aio.server(interceptors=[interceptor])
-    broken: Any = engine
+    broken: Any = FaultyEngine()
     add_ReasoningServiceServicer_to_server(ReasoningService(broken, Caps()), server)
     return server
 
