@@ -17,7 +17,7 @@ GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
-SOURCES := src tests tools clients
+SOURCES := src tests scripts clients
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clients.conformance.__main__ import main as conformance
-from tools.check_clients import main
+from scripts.check_clients import main
 
 
 @pytest.fixture(autouse=True)

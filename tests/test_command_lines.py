@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from tools.check_command_lines import SERVERS, CommandLineFailed, address_of, command_lines, expectation_of, judge
-from tools.readme import Block, blocks, commands, section
+from scripts.check_command_lines import SERVERS, CommandLineFailed, address_of, command_lines, expectation_of, judge
+from scripts.readme import Block, blocks, commands, section
 
 README: Final = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS: Final = command_lines(README)

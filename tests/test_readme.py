@@ -10,13 +10,13 @@ from reasoning_grpc.config import read_config
 from reasoning_grpc.server import config_problems
 from reasoning_grpc.status import CODES
 from reasoning_grpc.types import ReasoningEnd
-from tools.options_table import with_table
+from scripts.options_table import with_table
 
 README: Final = (Path(__file__).parent.parent / "README.md").read_text()
 
 
 def test_the_options_are_those_of_the_code() -> None:
-    """The table is the one that tools/options_table.py writes."""
+    """The table is the one that scripts/options_table.py writes."""
     assert with_table(README) == README
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from clients.conformance.clients import Client
-from tools.served import served
+from scripts.served import served
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _LONGEST_SECONDS: Final = 300

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clients.conformance.clients import CLIENTS, Client
-from tools.readme import Block, blocks, section
-from tools.served import served
+from scripts.readme import Block, blocks, section
+from scripts.served import served
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "127.0.0.1:50051"

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tools.served import COMMAND, served
+from scripts.served import COMMAND, served
 
 QUESTION = "In one sentence: what is the capital of France?"
 PROBLEM = "What is 23 times 19?"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tools.served import served
+from scripts.served import served
 
 SERVICE = "reasoning_grpc.v1.ReasoningService"
 QUESTION = {"messages": [{"role": "ROLE_USER", "content": [{"text": "Say hi."}]}], "sampling": {"maxOutputTokens": 16}}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from clients.conformance.__main__ import main as conformance
 from clients.conformance.clients import CLIENTS, Client
-from tools.client_examples import main as examples
-from tools.quick_starts import main as quick_starts
+from scripts.client_examples import main as examples
+from scripts.quick_starts import main as quick_starts
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = ("check-generated", "build", "test", "runner")

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 import trustme
 
-from tools.readme import blocks, commands, section
-from tools.served import COMMAND, served
+from scripts.readme import blocks, commands, section
+from scripts.served import COMMAND, served
 
 ROOT = Path(__file__).resolve().parent.parent
 TITLE = "From the command line"
