@@ -25,6 +25,8 @@ class Client:
     """The runner, from the root of the repository."""
     example: tuple[str, ...]
     """The example program, with a question; it finds the server by REASONING_TARGET."""
+    targets: tuple[str, ...] = ()
+    """The make targets in the client's folder that build and test it; the Python client is tested by `make test`."""
 
     @property
     def lacks(self) -> list[str]:
@@ -50,18 +52,21 @@ CLIENTS: Final = (
         needs=("go",),
         command=("clients/go/conformance.sh",),
         example=("go", "-C", "clients/go", "run", "./examples/ask", _QUESTION),
+        targets=("check-generated", "build", "test", "runner"),
     ),
     Client(
         "typescript",
         needs=("node", "npm"),
         command=("clients/typescript/conformance.sh",),
         example=("node", "clients/typescript/build/examples/ask.js", _QUESTION),
+        targets=("check-generated", "build", "test", "runner"),
     ),
     Client(
         "java",
         needs=("java", "mvn"),
         command=("clients/java/conformance.sh",),
         example=("mvn", "-q", "-B", "-f", "clients/java/example", "compile", "exec:java", f"-Dexec.args='{_QUESTION}'"),
+        targets=("build", "test", "runner"),
     ),
 )
 
