@@ -32,7 +32,7 @@ setup: $(READY) ## Make .venv and install the locked dependencies and the projec
 
 .PHONY: demo
 demo: $(READY) ## Serve on the embedded model, ask it something over gRPC, and stop
-	$(BIN)/python -m tools.demo $(ARGS)
+	$(BIN)/python -m scripts.demo $(ARGS)
 
 .PHONY: run
 run: $(READY) ## Serve until interrupted
@@ -44,11 +44,11 @@ test: $(READY) ## Run the tests; needs nothing but Python
 
 .PHONY: generate
 generate: $(READY) ## Regenerate the Python stubs from the protos
-	$(BIN)/python -m tools.generate
+	$(BIN)/python -m scripts.generate
 
 .PHONY: check-generated
 check-generated: $(READY) ## Fail when the committed stubs are not what the protos give
-	$(BIN)/python -m tools.generate --check
+	$(BIN)/python -m scripts.generate --check
 
 .PHONY: format
 format: $(READY) ## Sort the imports and format the code
@@ -73,15 +73,15 @@ proto-lint: $(READY) ## Lint the protos
 
 .PHONY: grpcurl
 grpcurl: $(READY) $(GRPCURL) ## Call a running server with grpcurl, as a stranger would; needs Go
-	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_grpcurl
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m scripts.check_grpcurl
 
 .PHONY: command-lines
 command-lines: $(READY) $(GRPCURL) $(GHZ) ## Run the README's commands of grpcurl, buf and ghz; needs Go
-	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m tools.check_command_lines
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m scripts.check_command_lines
 
 .PHONY: clients
 clients: $(READY) ## Build and test the clients whose toolchains are here; CLIENTS=--all wants them all
-	$(BIN)/python -m tools.check_clients $(CLIENTS)
+	$(BIN)/python -m scripts.check_clients $(CLIENTS)
 
 .PHONY: conformance
 conformance: $(READY) ## Hold the clients that are built to the scenarios, and print the matrix
