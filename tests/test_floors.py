@@ -1,91 +1,87 @@
-"""Each floor knows only those below it; within a floor, only what is listed earlier."""
+"""The imports of the package follow the order of floors that its docstring lists."""
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 import reasoning_grpc
 
 ROOT: Final = Path(reasoning_grpc.__file__).parent
-FLOORS: Final = (
-    ("v1",),
-    ("types", "events", "errors", "config", "streams"),
-    (
-        "tracing",
-        "connections",
-        "model",
-        "prompt_tokens",
-        "genai",
-        "litellm_model",
-        "timers",
-        "think_tags",
-        "traced_model",
-        "resilience",
-    ),
-    ("model_calls", "context_window", "structured", "models", "tools"),
-    ("router", "passthrough", "agent"),
-    ("ledger", "engine"),
-    ("convert", "status", "callers", "call_tracker", "call_end", "interceptors", "server_spans", "service"),
-    ("telemetry", "metrics", "trial", "reflection_pool", "server"),
-    ("cli",),
-)
-"""The rooms of each floor, lowest first, in the order in which they may know each other."""
-BESIDE: Final = {"client": {"v1"}, "evaluation": {"v1", "client"}}
-"""Rooms of no floor, and all that they may know."""
-ORDER: Final = {room: (height, place) for height, floor in enumerate(FLOORS) for place, room in enumerate(floor)}
-STUBS: Final = 0
-OUR_TYPES: Final = 1
-CONVERSION: Final = 6
-"""The floor where stubs and our own types meet."""
+FLOORS: Final = tuple(re.findall(r"^    (\w+)/? {2,}\S", reasoning_grpc.__doc__ or "", re.MULTILINE))
+"""The folders of the package as its docstring lists them, the highest first."""
+STUBS: Final = "v1"
+LIGHT: Final = {"client": {STUBS}, "evaluation": {STUBS, "client"}}
+"""Floors that must not need the server's dependencies, and all that they may import."""
+ABOVE_THE_STUBS: Final = FLOORS[: FLOORS.index("convert") + 1]
+"""The floors that may use the generated stubs, beside the light ones: everything below speaks our own types."""
 
 
-def _room(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+def _floor(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def _known_rooms(path: Path) -> set[str]:
-    """The rooms of our package that a file imports."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    parts = [name.split(".") for name in names]
-    return {part[1] for part in parts if part[0] == "reasoning_grpc" and len(part) > 1}
+def _imported_names(file: Path) -> Iterator[str]:
+    """Yields the full names of everything that a file imports, at its top or within a function."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{file}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _imports_litellm(path: Path) -> bool:
-    text = path.read_text()
-    return "import litellm" in text or "from litellm" in text or 'import_module("litellm' in text
+def _graph() -> dict[str, set[str]]:
+    """Returns, for each floor, the other floors that its files import."""
+    graph = dict[str, set[str]]()
+    for file in ROOT.rglob("*.py"):
+        floor = _floor(file)
+        if floor in {STUBS, "__init__"}:
+            continue
+        parts = (name.split(".") for name in _imported_names(file))
+        imported = {part[1] for part in parts if part[0] == "reasoning_grpc" and len(part) > 1}
+        graph.setdefault(floor, set()).update(imported - {floor})
+    return graph
 
 
-FILES: Final = sorted(
-    path for path in ROOT.rglob("*.py") if _room(path) not in {"__init__", "v1"} and "__pycache__" not in path.parts
-)
+def test_every_folder_is_a_floor() -> None:
+    """The docstring of the package lists each of its folders and modules once."""
+    names = {path.stem for path in ROOT.iterdir() if path.is_dir() or path.suffix == ".py"}
+
+    assert sorted(FLOORS) == sorted(names - {"__pycache__", "__init__"})
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down(path: Path) -> None:
-    """A file imports only its own room, lower floors, and earlier rooms of its floor."""
-    room = _room(path)
-    known = _known_rooms(path) - {room}
+def test_imports_point_down() -> None:
+    """A floor imports only floors that stand below it in the list, so there is no circle either."""
+    height = {floor: place for place, floor in enumerate(FLOORS)}
 
-    if room in BESIDE:
-        assert known <= BESIDE[room]
-        return
-    allowed = {other for other, order in ORDER.items() if order < ORDER[room]}
-    if room == "cli":
-        allowed |= BESIDE.keys()
-    if ORDER[room][0] < CONVERSION:
-        allowed -= {"v1"}
+    upward = [(floor, other) for floor, others in _graph().items() for other in others if height[other] < height[floor]]
 
-    assert known <= allowed
+    assert upward == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_the_adapter_imports_litellm(path: Path) -> None:
-    """Nothing but `litellm_model` imports litellm."""
-    assert _room(path) == "litellm_model" or not _imports_litellm(path)
+def test_light_floors_need_no_server() -> None:
+    """The client and the evaluation, which are installed without the server, import the stubs and the client alone."""
+    graph = _graph()
+
+    assert {floor: graph[floor] - allowed for floor, allowed in LIGHT.items()} == {"client": set(), "evaluation": set()}
+
+
+def test_the_stubs_stop_at_the_rpc_floor() -> None:
+    """Below the floor that converts them, nothing knows the wire's types."""
+    allowed = {*ABOVE_THE_STUBS, *LIGHT}
+
+    assert {floor for floor, others in _graph().items() if STUBS in others} <= allowed
+
+
+def test_only_the_adapter_imports_litellm() -> None:
+    """Nothing but `litellm_model` imports litellm, whether by a statement or by name."""
+    by_name = re.compile(r"""import_module\(["']litellm\b""")
+    users = {
+        _floor(file)
+        for file in ROOT.rglob("*.py")
+        if by_name.search(file.read_text()) or any(name.split(".")[0] == "litellm" for name in _imported_names(file))
+    }
+
+    assert users == {"litellm_model"}

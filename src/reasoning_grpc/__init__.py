@@ -1,1 +1,49 @@
-"""One typed endpoint for language models over gRPC."""
+"""A gRPC endpoint for language models: it routes a request, reasons where that pays, and streams every step and token.
+
+A request goes down through the floors below, and its events come up through the same floors as one async generator.
+A module imports only from its own floor and from floors that stand lower in this list, so each can be read and tested
+with nothing above it. `tests/test_floors.py` reads this list.
+
+    cli               the command line
+    server            builds, starts and stops the server; the only place that wires objects
+    reflection_pool   the descriptors that reflection tells, methods included
+    trial             one short call of each model, to see whether it answers
+    metrics           what is measured
+    telemetry         the OpenTelemetry SDK: what is exported, and how it ends
+    service           the four RPC methods
+    server_spans      a span around every call, by the gRPC instrumentation
+    interceptors      what every call goes through: caller, request id, parsing, statuses
+    call_end          what is said of a call when it ends: one log line, and its span
+    call_tracker      calls in flight
+    callers           who calls, by token
+    status            our errors -> google.rpc.Status, one table
+    convert           proto <-> our types, validation on the way in
+    engine            route, then run the path
+    ledger            what a request has used so far
+    agent             the reasoning loop: steps, tools, then the answer; yields events
+    passthrough       the model call that answers directly
+    router            rules, classifier, decision: which path and model serve a request
+    tools             what the agent may call: Python functions, MCP servers
+    models            the model table and its sources
+    structured        a typed answer from a model: schema out, strict parse, one repair
+    context_window    what is left out of a call that does not fit its models' windows
+    model_calls       one model call as events
+    resilience        a LanguageModel around another: retries, fallback
+    traced_model      a LanguageModel around another: a span a call
+    think_tags        a LanguageModel around another: reasoning out of <think> in the text
+    timers            a LanguageModel around another: limits on its time
+    litellm_model     the adapter: the one package that imports litellm
+    genai             a model call in the words of the semantic conventions
+    prompt_tokens     tokens of a prompt, by whatever counts those of a text
+    model             LanguageModel, the protocol the rest of the code talks to
+    connections       the TCP connections to upstreams: pooled, bounded, counted
+    tracing           the seam to OpenTelemetry's API: parents, headers, how a span fails
+    streams           fold, heartbeats
+    config            the settings, typed, read once at start
+    errors            what can go wrong, in our words
+    events            what a stream yields, one small dataclass a kind
+    types             our own vocabulary
+    evaluation        measures of quality against a running server: the client alone
+    client            the typed async client: stubs only
+    v1                generated stubs
+"""
