@@ -14,7 +14,7 @@ FLOORS: Final = tuple(re.findall(r"^    (\w+)/? {2,}\S", reasoning_grpc.__doc__ 
 STUBS: Final = "v1"
 LIGHT: Final = {"client": {STUBS}, "evaluation": {STUBS, "client"}}
 """Floors that must not need the server's dependencies, and all that they may import."""
-ABOVE_THE_STUBS: Final = FLOORS[: FLOORS.index("convert") + 1]
+ABOVE_THE_STUBS: Final = FLOORS[: FLOORS.index("rpc") + 1]
 """The floors that may use the generated stubs, beside the light ones: everything below speaks our own types."""
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from reasoning_grpc.callers import Callers
 from reasoning_grpc.config import Config, McpServerEntry, ToolEntry, ToolLimits, token_hash
+from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.tools import tool_problems
 from tests.support.configuration import problems_of, read
 

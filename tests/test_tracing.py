@@ -17,16 +17,16 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from reasoning_grpc import genai
-from reasoning_grpc.call_tracker import CallTracker
-from reasoning_grpc.callers import Callers
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, token_hash
-from reasoning_grpc.convert import Caps
 from reasoning_grpc.events import Started, StreamEvent
-from reasoning_grpc.interceptors import CallInterceptor
+from reasoning_grpc.rpc.authentication import Callers
+from reasoning_grpc.rpc.calls_in_flight import CallTracker
+from reasoning_grpc.rpc.convert import Caps
+from reasoning_grpc.rpc.interceptor import CallInterceptor
+from reasoning_grpc.rpc.server_spans import ServerSpans
+from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.server import SERVICE as SERVICE_NAME
-from reasoning_grpc.server_spans import ServerSpans
-from reasoning_grpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry, telemetry_plan
 from reasoning_grpc.types import RouteDecision, RouteSource, RoutingMode, ThinkTags
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, models_pb2, routing_pb2

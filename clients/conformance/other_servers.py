@@ -8,14 +8,14 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from reasoning_grpc.call_tracker import CallTracker
-from reasoning_grpc.callers import Callers
-from reasoning_grpc.convert import Caps
 from reasoning_grpc.errors import ServerOverloaded
-from reasoning_grpc.interceptors import CallInterceptor
+from reasoning_grpc.rpc.authentication import Callers
+from reasoning_grpc.rpc.calls_in_flight import CallTracker
+from reasoning_grpc.rpc.convert import Caps
+from reasoning_grpc.rpc.interceptor import CallInterceptor
+from reasoning_grpc.rpc.service import ReasoningService
+from reasoning_grpc.rpc.status import call_status
 from reasoning_grpc.server import SERVICE
-from reasoning_grpc.service import ReasoningService
-from reasoning_grpc.status import call_status
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceServicer,

@@ -10,14 +10,7 @@ with nothing above it. `tests/test_floors.py` reads this list.
     trial             one short call of each model, to see whether it answers
     metrics           what is measured
     telemetry         the OpenTelemetry SDK: what is exported, and how it ends
-    service           the four RPC methods
-    server_spans      a span around every call, by the gRPC instrumentation
-    interceptors      what every call goes through: caller, request id, parsing, statuses
-    call_end          what is said of a call when it ends: one log line, and its span
-    call_tracker      calls in flight
-    callers           who calls, by token
-    status            our errors -> google.rpc.Status, one table
-    convert           proto <-> our types, validation on the way in
+    rpc               the gRPC face: service, interceptor, statuses, authentication, conversion
     engine            route, then run the path
     ledger            what a request has used so far
     agent             the reasoning loop: steps, tools, then the answer; yields events

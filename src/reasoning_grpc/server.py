@@ -21,14 +21,10 @@ from reasoning_grpc.agent import (
     packaged_examples,
     packaged_prompt,
 )
-from reasoning_grpc.call_tracker import CallTracker
-from reasoning_grpc.callers import Callers
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.context_window import ContextWindows
-from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
-from reasoning_grpc.interceptors import CallInterceptor
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
 from reasoning_grpc.metrics import observe_connections
 from reasoning_grpc.model import LanguageModel
@@ -53,7 +49,11 @@ from reasoning_grpc.router import (
     configured_rule,
     shipped_prompt,
 )
-from reasoning_grpc.service import ReasoningService
+from reasoning_grpc.rpc.authentication import Callers
+from reasoning_grpc.rpc.calls_in_flight import CallTracker
+from reasoning_grpc.rpc.convert import Caps
+from reasoning_grpc.rpc.interceptor import CallInterceptor
+from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.think_tags import UntaggedModel
 from reasoning_grpc.timers import ModelTimeouts, TimedModel
@@ -369,7 +369,7 @@ class Server:
         )
         if self._telemetry.tracer_provider is None:
             return [calls]
-        from reasoning_grpc.server_spans import ServerSpans  # which imports the instrumentation
+        from reasoning_grpc.rpc.server_spans import ServerSpans  # which imports the instrumentation
 
         return [ServerSpans(SERVICE, self._telemetry.tracer_provider), calls]
 

@@ -14,10 +14,6 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
 
-from reasoning_grpc.call_end import note_end
-from reasoning_grpc.call_tracker import CallTracker
-from reasoning_grpc.callers import Callers
-from reasoning_grpc.convert.requests import REQUEST_ID
 from reasoning_grpc.errors import (
     FieldViolation,
     MalformedRequest,
@@ -25,7 +21,11 @@ from reasoning_grpc.errors import (
     RequestTooLarge,
     UpstreamError,
 )
-from reasoning_grpc.status import call_status, internal_status
+from reasoning_grpc.rpc.authentication import Callers
+from reasoning_grpc.rpc.call_log import note_end
+from reasoning_grpc.rpc.calls_in_flight import CallTracker
+from reasoning_grpc.rpc.convert.requests import REQUEST_ID
+from reasoning_grpc.rpc.status import call_status, internal_status
 from reasoning_grpc.tracing import incoming, trace_id
 from reasoning_grpc.types import ANONYMOUS, CallContext
 

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
-from reasoning_grpc.convert import enums
-from reasoning_grpc.convert.checks import Checks
-from reasoning_grpc.convert.conversation import conversation
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.checks import Checks
+from reasoning_grpc.rpc.convert.conversation import conversation
 from reasoning_grpc.types import (
     AgentOptions,
     CompletionRequest,

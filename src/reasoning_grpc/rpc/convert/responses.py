@@ -8,9 +8,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from reasoning_grpc import events
-from reasoning_grpc.convert import enums
-from reasoning_grpc.convert.conversation import message_proto
 from reasoning_grpc.errors import Progress
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.conversation import message_proto
 from reasoning_grpc.streams import Completion
 from reasoning_grpc.types import (
     Attempt,

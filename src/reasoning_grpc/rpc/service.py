@@ -6,11 +6,11 @@ from typing import Any
 
 import grpc
 
-from reasoning_grpc import convert
-from reasoning_grpc.convert import Caps
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.events import StreamEvent
-from reasoning_grpc.interceptors import call_context
+from reasoning_grpc.rpc import convert
+from reasoning_grpc.rpc.convert import Caps
+from reasoning_grpc.rpc.interceptor import call_context
 from reasoning_grpc.streams import fold
 from reasoning_grpc.v1 import (
     classification_pb2,

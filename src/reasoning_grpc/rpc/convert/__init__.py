@@ -1,13 +1,13 @@
 """proto <-> our types: pure functions, validation on the way in."""
 
-from reasoning_grpc.convert.requests import (
+from reasoning_grpc.rpc.convert.requests import (
     Caps,
     classify_request,
     completion_request,
     list_models_request,
     stream_request,
 )
-from reasoning_grpc.convert.responses import (
+from reasoning_grpc.rpc.convert.responses import (
     classify_response,
     complete_response,
     interruption,

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from reasoning_grpc.convert import enums
-from reasoning_grpc.convert.checks import Checks
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.checks import Checks
 from reasoning_grpc.types import (
     Media,
     Message,

@@ -1,0 +1,1 @@
+"""The gRPC face of the service: conversion, authentication, statuses, and what is recorded of each call."""
