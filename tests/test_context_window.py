@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_grpc.context_window import ContextWindows, fitted
 from reasoning_grpc.errors import ContextWindowExceeded
-from reasoning_grpc.model import ModelCall
-from reasoning_grpc.prompt_tokens import estimated_text_tokens, prompt_tokens
+from reasoning_grpc.llm.context_window import ContextWindows, fitted
+from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm.token_estimates import estimated_text_tokens, prompt_tokens
 from reasoning_grpc.types import (
     ContextPolicy,
     Media,

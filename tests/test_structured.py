@@ -23,8 +23,8 @@ from reasoning_grpc.events import (
     UnshownDelta,
 )
 from reasoning_grpc.ledger import Ledger
-from reasoning_grpc.model import LanguageModel, ModelCall
-from reasoning_grpc.structured import (
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.structured import (
     BOOLEAN,
     STRING,
     Answered,

@@ -12,9 +12,7 @@ import pytest_asyncio
 from reasoning_grpc.errors import UpstreamParameterUnsupported
 from reasoning_grpc.events import Event, ModelCallFinished, ModelCallStarted, UnshownDelta
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
-from reasoning_grpc.models.embedded import EmbeddedModel
-from reasoning_grpc.models.embedded_entry import EmbeddedEntry
-from reasoning_grpc.structured import (
+from reasoning_grpc.llm.structured import (
     BOOLEAN,
     STRING,
     Answered,
@@ -24,6 +22,8 @@ from reasoning_grpc.structured import (
     one_of,
     structured_events,
 )
+from reasoning_grpc.models.embedded import EmbeddedModel
+from reasoning_grpc.models.embedded_entry import EmbeddedEntry
 from reasoning_grpc.types import (
     AnswerFlaw,
     Caller,

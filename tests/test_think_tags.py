@@ -21,7 +21,7 @@ from reasoning_grpc.events import (
     TokenLogprob,
     ToolCallDelta,
 )
-from reasoning_grpc.think_tags import CLOSING, OPENING, UntaggedModel
+from reasoning_grpc.llm.think_tags import CLOSING, OPENING, UntaggedModel
 from reasoning_grpc.types import ResponseFormat, ResponseFormatKind, ThinkTags
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, usage_pb2
 from tests.support.factories import a_call, a_context, a_wire_request

@@ -16,10 +16,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
-from reasoning_grpc import genai
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, token_hash
 from reasoning_grpc.events import Started, StreamEvent
+from reasoning_grpc.llm import genai
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps

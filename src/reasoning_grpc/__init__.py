@@ -18,17 +18,8 @@ with nothing above it. `tests/test_floors.py` reads this list.
     router            rules, classifier, decision: which path and model serve a request
     tools             what the agent may call: Python functions, MCP servers
     models            the model table and its sources
-    structured        a typed answer from a model: schema out, strict parse, one repair
-    context_window    what is left out of a call that does not fit its models' windows
-    model_calls       one model call as events
-    resilience        a LanguageModel around another: retries, fallback
-    traced_model      a LanguageModel around another: a span a call
-    think_tags        a LanguageModel around another: reasoning out of <think> in the text
-    timers            a LanguageModel around another: limits on its time
     litellm_model     the adapter: the one package that imports litellm
-    genai             a model call in the words of the semantic conventions
-    prompt_tokens     tokens of a prompt, by whatever counts those of a text
-    model             LanguageModel, the protocol the rest of the code talks to
+    llm               a model call: the port, its wrappers, the context window, structured answers
     connections       the TCP connections to upstreams: pooled, bounded, counted
     tracing           the seam to OpenTelemetry's API: parents, headers, how a span fails
     streams           fold, heartbeats

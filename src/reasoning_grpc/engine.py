@@ -7,7 +7,6 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from reasoning_grpc.agent import Agent
-from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.events import (
     Completed,
@@ -24,8 +23,9 @@ from reasoning_grpc.events import (
     UnshownDelta,
 )
 from reasoning_grpc.ledger import Entry, Ledger
-from reasoning_grpc.model import LanguageModel, ModelCall
-from reasoning_grpc.model_calls import events_of_call
+from reasoning_grpc.llm.call_events import events_of_call
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.passthrough import answering_call
 from reasoning_grpc.router import Listener, Router

@@ -1,6 +1,6 @@
 """The passthrough path: one model call answers."""
 
-from reasoning_grpc.model import ModelCall
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.types import CompletionRequest
 
 

@@ -23,11 +23,15 @@ from reasoning_grpc.agent import (
 )
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
-from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.port import LanguageModel
+from reasoning_grpc.llm.retries import ResilientModel, RetryPolicy
+from reasoning_grpc.llm.think_tags import UntaggedModel
+from reasoning_grpc.llm.timeouts import ModelTimeouts, TimedModel
+from reasoning_grpc.llm.traced import TracedModel
 from reasoning_grpc.metrics import observe_connections
-from reasoning_grpc.model import LanguageModel
 from reasoning_grpc.models.configured import ConfiguredModel, entry_problem, provider_problem
 from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
@@ -37,7 +41,6 @@ from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
 from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.models.traced_listing import TracedListing
 from reasoning_grpc.reflection_pool import ReflectionPool
-from reasoning_grpc.resilience import ResilientModel, RetryPolicy
 from reasoning_grpc.router import (
     ROUTES_PLACE,
     Classifier,
@@ -55,10 +58,7 @@ from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.telemetry import Telemetry
-from reasoning_grpc.think_tags import UntaggedModel
-from reasoning_grpc.timers import ModelTimeouts, TimedModel
 from reasoning_grpc.tools import Toolbox, tool_problems
-from reasoning_grpc.traced_model import TracedModel
 from reasoning_grpc.trial import Trials, try_models
 from reasoning_grpc.types import ModelSourceKind
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reasoning_grpc.errors import ReasoningError, UpstreamError
-from reasoning_grpc.model import LanguageModel, ModelCall
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.types import ANONYMOUS, CallContext, Message, ModelSource, Part, Role, Sampling, Text
 
 _TOKENS: Final = 16

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from reasoning_grpc.model import ModelCall
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.types import (
     ANONYMOUS,
     CallContext,

@@ -8,7 +8,7 @@ from typing import Any
 
 from reasoning_grpc.errors import ModelNotFound
 from reasoning_grpc.events import ContentDelta, Delta, ModelEvent, ModelFinished
-from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
 from reasoning_grpc.types import CallContext, FinishReason, ModelInfo, ModelSourceKind, Usage, UsageSource
 
 Script = Iterable[ModelEvent | Exception | asyncio.Event]

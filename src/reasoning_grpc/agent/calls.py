@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from reasoning_grpc.agent.transcript import Transcript
-from reasoning_grpc.context_window import ContextWindows
-from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
 from reasoning_grpc.types import (
     Capability,
     ContextPolicy,

@@ -16,10 +16,10 @@ from reasoning_grpc.events import (
     ToolCallDelta,
     UnshownDelta,
 )
-from reasoning_grpc.model import LanguageModel, ModelCall
-from reasoning_grpc.model_calls import CallUnderWay, events_of_call
+from reasoning_grpc.llm.call_events import CallUnderWay, events_of_call
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.structured import Answered, Unanswered, structured_events
 from reasoning_grpc.streams import AnswerParts, until
-from reasoning_grpc.structured import Answered, Unanswered, structured_events
 from reasoning_grpc.types import (
     CallContext,
     FinishReason,

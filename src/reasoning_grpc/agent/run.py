@@ -13,7 +13,6 @@ from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds, ThinkingTime
 from reasoning_grpc.agent.tool_run import ToolRun
 from reasoning_grpc.agent.transcript import Transcript
-from reasoning_grpc.context_window import ContextWindows
 from reasoning_grpc.events import (
     Event,
     ModelCallFinished,
@@ -25,8 +24,9 @@ from reasoning_grpc.events import (
     ToolFinished,
     UnshownDelta,
 )
-from reasoning_grpc.model import LanguageModel, ModelCall
-from reasoning_grpc.model_calls import events_of_call
+from reasoning_grpc.llm.call_events import events_of_call
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.types import (
     CallContext,

@@ -15,7 +15,7 @@ from reasoning_grpc.litellm_model.call import LiteLLMCall, call_headers
 from reasoning_grpc.litellm_model.encodings import counted_prompt_tokens
 from reasoning_grpc.litellm_model.providers import Way
 from reasoning_grpc.litellm_model.wire import Wire, WireLimits
-from reasoning_grpc.model import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
 from reasoning_grpc.types import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Secret, Text
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]

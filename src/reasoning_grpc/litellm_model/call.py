@@ -18,7 +18,7 @@ from reasoning_grpc.litellm_model.refusals import refused_fields
 from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
 from reasoning_grpc.litellm_model.wire import Exchange
 from reasoning_grpc.litellm_model.witness import Witness
-from reasoning_grpc.model import ModelCall
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.tracing import trace_headers
 from reasoning_grpc.types import CallContext, Deployment
 

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Final
 
 from reasoning_grpc.litellm_model import library
-from reasoning_grpc.model import ModelCall
-from reasoning_grpc.prompt_tokens import cautious_text_tokens, prompt_tokens
+from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm.token_estimates import cautious_text_tokens, prompt_tokens
 
 _PROVIDERS: Final = frozenset({"azure", "openai"})
 _ENCODINGS: Final = (

@@ -10,7 +10,7 @@ from typing import Final
 
 from reasoning_grpc.errors import FieldViolation
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
-from reasoning_grpc.model import ModelCall
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.types import Deployment, Media, ResponseFormatKind
 
 _NOT_TAKEN: Final = "The model does not take it."

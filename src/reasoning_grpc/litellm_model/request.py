@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from reasoning_grpc.litellm_model import providers
 from reasoning_grpc.litellm_model.providers import OWN_WIRE, SIGNS_REQUESTS, SPEAKS_OPENAI, Way
-from reasoning_grpc.model import ModelCall
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.types import (
     Deployment,
     Media,

@@ -6,7 +6,7 @@ from typing import Final
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Tracer
 
-from reasoning_grpc.genai import address_attributes
+from reasoning_grpc.llm.genai import address_attributes
 from reasoning_grpc.models.proxy import ModelListing
 from reasoning_grpc.models.sources import ServedModel
 from reasoning_grpc.tracing import PREFIX, mark_error

@@ -4,7 +4,7 @@ import string
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from reasoning_grpc.model import ModelCall
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.types import (
     Media,
     Message,

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from reasoning_grpc.events import ContentDelta, Delta, ModelEvent, ReasoningDelta, TokenLogprob
-from reasoning_grpc.model import ModelCall, WrappedModel
+from reasoning_grpc.llm.port import ModelCall, WrappedModel
 from reasoning_grpc.types import CallContext, ResponseFormatKind, ThinkTags, text_bytes
 
 OPENING: Final = "<think>"

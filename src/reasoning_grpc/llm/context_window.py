@@ -8,8 +8,8 @@ from functools import cache, partial
 from typing import Final
 
 from reasoning_grpc.errors import ContextWindowExceeded
-from reasoning_grpc.model import LanguageModel, ModelCall, estimated_prompt_tokens
-from reasoning_grpc.prompt_tokens import estimated_text_tokens, prompt_tokens
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.token_estimates import estimated_text_tokens, prompt_tokens
 from reasoning_grpc.types import (
     ContextPolicy,
     Media,

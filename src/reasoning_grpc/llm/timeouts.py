@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reasoning_grpc.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
 from reasoning_grpc.events import ModelEvent, ModelFinished
-from reasoning_grpc.model import LanguageModel, ModelCall, WrappedModel
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 from reasoning_grpc.types import CallContext
 
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 
-from reasoning_grpc import genai
 from reasoning_grpc.errors import UpstreamError
 from reasoning_grpc.events import ModelEvent, ModelFinished
-from reasoning_grpc.model import LanguageModel, ModelCall, WrappedModel
+from reasoning_grpc.llm import genai
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 from reasoning_grpc.streams import AnswerParts
 from reasoning_grpc.tracing import mark_error
 from reasoning_grpc.types import CallContext, Caller, Deployment

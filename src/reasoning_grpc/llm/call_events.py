@@ -13,7 +13,7 @@ from reasoning_grpc.events import (
     ModelCallStarted,
     ModelFinished,
 )
-from reasoning_grpc.model import LanguageModel, ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
 from reasoning_grpc.types import CallContext, ModelCallPurpose
 
 

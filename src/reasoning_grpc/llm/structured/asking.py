@@ -5,8 +5,8 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import Any, Final
 
-from reasoning_grpc.model import ModelCall
-from reasoning_grpc.structured.schema import Schema
+from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm.structured.schema import Schema
 from reasoning_grpc.types import (
     Capability,
     Message,

@@ -13,11 +13,11 @@ from reasoning_grpc.events import (
     ToolCallDelta,
     UnshownDelta,
 )
-from reasoning_grpc.model import LanguageModel, ModelCall
-from reasoning_grpc.model_calls import events_of_call
-from reasoning_grpc.structured.answer import Answer, Answered, Unanswered
-from reasoning_grpc.structured.asking import asking, asking_again
-from reasoning_grpc.structured.schema import Schema
+from reasoning_grpc.llm.call_events import events_of_call
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.structured.answer import Answer, Answered, Unanswered
+from reasoning_grpc.llm.structured.asking import asking, asking_again
+from reasoning_grpc.llm.structured.schema import Schema
 from reasoning_grpc.types import (
     AnswerFlaw,
     CallContext,

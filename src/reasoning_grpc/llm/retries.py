@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from reasoning_grpc.errors import Retry, UpstreamError
 from reasoning_grpc.events import AttemptSwitched, ModelEvent
-from reasoning_grpc.model import LanguageModel, ModelCall, WrappedModel
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 from reasoning_grpc.types import CallContext
 
 
