@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_grpc.engine.ledger import Ledger
 from reasoning_grpc.errors import ModelNotFound, UpstreamFailed
 from reasoning_grpc.events import (
     AttemptSwitched,
@@ -22,7 +23,6 @@ from reasoning_grpc.events import (
     ToolCallDelta,
     UnshownDelta,
 )
-from reasoning_grpc.ledger import Ledger
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.structured import (
     BOOLEAN,

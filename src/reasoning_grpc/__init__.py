@@ -11,10 +11,8 @@ with nothing above it. `tests/test_floors.py` reads this list.
     metrics           what is measured
     telemetry         the OpenTelemetry SDK: what is exported, and how it ends
     rpc               the gRPC face: service, interceptor, statuses, authentication, conversion
-    engine            route, then run the path
-    ledger            what a request has used so far
+    engine            one request: route it, run its path, keep its ledger
     agent             the reasoning loop: steps, tools, then the answer; yields events
-    passthrough       the model call that answers directly
     router            rules, classifier, decision: which path and model serve a request
     tools             what the agent may call: Python functions, MCP servers
     models            the model table and its sources

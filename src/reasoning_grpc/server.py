@@ -23,7 +23,7 @@ from reasoning_grpc.agent import (
 )
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
-from reasoning_grpc.engine import Engine
+from reasoning_grpc.engine.engine import Engine
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from reasoning_grpc.engine import Engine
+from reasoning_grpc.engine.engine import Engine
 from reasoning_grpc.events import StreamEvent
 from reasoning_grpc.rpc import convert
 from reasoning_grpc.rpc.convert import Caps

@@ -7,6 +7,8 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from reasoning_grpc.agent import Agent
+from reasoning_grpc.engine.ledger import Entry, Ledger
+from reasoning_grpc.engine.passthrough import answering_call
 from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.events import (
     Completed,
@@ -22,12 +24,10 @@ from reasoning_grpc.events import (
     ToolFinished,
     UnshownDelta,
 )
-from reasoning_grpc.ledger import Entry, Ledger
 from reasoning_grpc.llm.call_events import events_of_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.models.table import ModelTable
-from reasoning_grpc.passthrough import answering_call
 from reasoning_grpc.router import Listener, Router
 from reasoning_grpc.streams import with_heartbeats
 from reasoning_grpc.types import (

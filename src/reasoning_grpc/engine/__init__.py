@@ -1,0 +1,1 @@
+"""One request: the route it takes, the path that serves it, and the ledger of what it uses."""
