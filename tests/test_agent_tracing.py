@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.config import Config
-from reasoning_grpc.telemetry import Telemetry, telemetry_plan
+from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
 from tests.support import agent_tools
 from tests.support import tools as shared_tools
 from tests.support.agent import agent_config, outcome, plan, reasoning_request, stream, using

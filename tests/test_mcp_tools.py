@@ -14,10 +14,10 @@ import pytest
 
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import LogFormat, McpServerEntry, ToolEntry, ToolLimits
+from reasoning_grpc.telemetry.tracing import incoming
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.tools.mcp_server import McpServer
 from reasoning_grpc.tools.mcp_tool import public_name
-from reasoning_grpc.tracing import incoming
 from reasoning_grpc.types import (
     ANONYMOUS,
     McpServerState,

@@ -19,7 +19,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import ConfigError
-from reasoning_grpc.telemetry import Export, Telemetry, TelemetryPlan, telemetry_plan
+from reasoning_grpc.telemetry.export import Export, Telemetry, TelemetryPlan, telemetry_plan
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.factories import a_wire_request
 from tests.support.otlp import OtlpReceiver

@@ -9,7 +9,6 @@ with nothing above it. `tests/test_floors.py` reads this list.
     reflection_pool   the descriptors that reflection tells, methods included
     trial             one short call of each model, to see whether it answers
     metrics           what is measured
-    telemetry         the OpenTelemetry SDK: what is exported, and how it ends
     rpc               the gRPC face: service, interceptor, statuses, authentication, conversion
     engine            one request: route it, run its path, keep its ledger
     agent             the reasoning loop: steps, tools, then the answer; yields events
@@ -19,7 +18,7 @@ with nothing above it. `tests/test_floors.py` reads this list.
     litellm_model     the adapter: the one package that imports litellm
     llm               a model call: the port, its wrappers, the context window, structured answers
     connections       the TCP connections to upstreams: pooled, bounded, counted
-    tracing           the seam to OpenTelemetry's API: parents, headers, how a span fails
+    telemetry         OpenTelemetry: the seam that our code uses, and the export
     streams           fold, heartbeats
     config            the settings, typed, read once at start
     errors            what can go wrong, in our words

@@ -57,7 +57,7 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.service import ReasoningService
-from reasoning_grpc.telemetry import Telemetry
+from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.tools import Toolbox, tool_problems
 from reasoning_grpc.trial import Trials, try_models
 from reasoning_grpc.types import ModelSourceKind

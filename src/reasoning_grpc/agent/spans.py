@@ -7,7 +7,7 @@ from typing import Final
 
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Tracer, set_span_in_context
 
-from reasoning_grpc.tracing import PREFIX, mark_error, mark_failed
+from reasoning_grpc.telemetry.tracing import PREFIX, mark_error, mark_failed
 from reasoning_grpc.types import CallContext, StepOutcome, ToolCall, ToolExecution, ToolStatus
 
 _OPERATION: Final = "gen_ai.operation.name"

@@ -19,7 +19,7 @@ from reasoning_grpc.litellm_model.request import completion_arguments, merged_op
 from reasoning_grpc.litellm_model.wire import Exchange
 from reasoning_grpc.litellm_model.witness import Witness
 from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.tracing import trace_headers
+from reasoning_grpc.telemetry.tracing import trace_headers
 from reasoning_grpc.types import CallContext, Deployment
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"

@@ -9,7 +9,7 @@ from opentelemetry.util.types import AttributeValue
 
 from reasoning_grpc.events import ModelFinished
 from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.tracing import PREFIX, SERVER_ADDRESS, SERVER_PORT
+from reasoning_grpc.telemetry.tracing import PREFIX, SERVER_ADDRESS, SERVER_PORT
 from reasoning_grpc.types import (
     Deployment,
     Media,

@@ -16,7 +16,7 @@ from reasoning_grpc.events import ModelEvent, ModelFinished
 from reasoning_grpc.llm import genai
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 from reasoning_grpc.streams import AnswerParts
-from reasoning_grpc.tracing import mark_error
+from reasoning_grpc.telemetry.tracing import mark_error
 from reasoning_grpc.types import CallContext, Caller, Deployment
 
 

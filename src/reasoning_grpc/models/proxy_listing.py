@@ -15,7 +15,7 @@ from reasoning_grpc.litellm_model.failures import upstream_error
 from reasoning_grpc.litellm_model.wire import HttpFailure
 from reasoning_grpc.models.proxy_facts import models_of_info, models_of_list
 from reasoning_grpc.models.sources import ServedModel
-from reasoning_grpc.tracing import trace_headers
+from reasoning_grpc.telemetry.tracing import trace_headers
 from reasoning_grpc.types import Deployment, ModelInfo
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}

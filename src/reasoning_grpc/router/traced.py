@@ -7,7 +7,7 @@ from opentelemetry.trace import Span, Tracer, set_span_in_context
 
 from reasoning_grpc.router.classifier import Classifying, Listener, Verdict
 from reasoning_grpc.router.routes import Route
-from reasoning_grpc.tracing import PREFIX, mark_error
+from reasoning_grpc.telemetry.tracing import PREFIX, mark_error
 from reasoning_grpc.types import CallContext, CompletionRequest
 
 

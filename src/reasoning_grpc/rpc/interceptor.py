@@ -26,7 +26,7 @@ from reasoning_grpc.rpc.call_log import note_end
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.status import call_status, internal_status
-from reasoning_grpc.tracing import incoming, trace_id
+from reasoning_grpc.telemetry.tracing import incoming, trace_id
 from reasoning_grpc.types import ANONYMOUS, CallContext
 
 REQUEST_ID_METADATA: Final = "x-request-id"

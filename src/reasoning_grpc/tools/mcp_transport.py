@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from opentelemetry.context import get_current
 
 from reasoning_grpc.config import McpServerEntry
-from reasoning_grpc.tracing import trace_headers
+from reasoning_grpc.telemetry.tracing import trace_headers
 
 _MOST_BYTES: Final = 32 * 1024 * 1024
 """Of one answer over HTTP."""

@@ -15,7 +15,7 @@ from opentelemetry.metrics import Meter, NoOpMeterProvider
 from opentelemetry.trace import Tracer, TracerProvider
 
 from reasoning_grpc.config import ConfigError
-from reasoning_grpc.tracing import propagator
+from reasoning_grpc.telemetry.tracing import propagator
 
 if TYPE_CHECKING:  # costs half a second, and is needed only when something is exported
     from opentelemetry.sdk.metrics.export import MetricExporter
