@@ -20,7 +20,7 @@ from reasoning_grpc.config import (
     token_hash,
 )
 from reasoning_grpc.config.settings import EmbeddedUse
-from reasoning_grpc.models.embedded import MODEL_NAME
+from reasoning_grpc.embedded.process import MODEL_NAME
 from reasoning_grpc.server import Server, config_problems
 from reasoning_grpc.types import Capability, Prices, RoutingMode, Sampling, ThinkTags
 from tests.support.serving import config_for, model_entry

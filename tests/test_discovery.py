@@ -11,10 +11,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from reasoning_grpc.catalog.proxy import ProxyModels
+from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.config import CallerEntry, ProxyEntry, token_hash
-from reasoning_grpc.models.proxy import ProxyModels
-from reasoning_grpc.models.sources import ServedModel
 from reasoning_grpc.server import Server
 from reasoning_grpc.types import ModelSourceKind, Secret
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, errors_pb2, models_pb2

@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
+from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, models_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, serving

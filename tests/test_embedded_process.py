@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from reasoning_grpc.models import embedded
-from reasoning_grpc.models.embedded import (
+from reasoning_grpc.embedded import process as embedded
+from reasoning_grpc.embedded.process import (
     DEFAULT_SYSTEM_PROMPT,
     DEFAULT_TEMPERATURE,
     MODEL_NAME,
@@ -205,7 +205,7 @@ async def test_a_missing_installation_says_what_to_install(tmp_path: Path) -> No
 
 PARENT = """
 import asyncio, json
-from reasoning_grpc.models.embedded import EmbeddedModel
+from reasoning_grpc.embedded.process import EmbeddedModel
 
 async def main():
     model = EmbeddedModel(slots=1, context_tokens=8192)
@@ -298,7 +298,7 @@ async def problem_with_packages(folder: Path) -> str:
     """What `embedded_problem` says in a Python that sees the packages of one folder only."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-S", "-c", "from reasoning_grpc.models.embedded import embedded_problem; print(embedded_problem())"),
+        *("-S", "-c", "from reasoning_grpc.embedded.process import embedded_problem; print(embedded_problem())"),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), str(folder)])},
     )

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 
+from reasoning_grpc.catalog.configured import ConfiguredModel
 from reasoning_grpc.config import ConfigError, ModelEntry
 from reasoning_grpc.litellm_model import installed_price_map
-from reasoning_grpc.models.configured import ConfiguredModel
 from reasoning_grpc.server import Server
 from reasoning_grpc.types import Capability, ModelInfo, Prices
 from reasoning_grpc.v1 import models_pb2, usage_pb2

@@ -7,10 +7,10 @@ from typing import Any, Final
 import grpc
 import pytest
 
+from reasoning_grpc.catalog.sources import KnownModels
+from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.config import CallerEntry, ModelEntry, token_hash
-from reasoning_grpc.models.sources import KnownModels
-from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.types import (
     ANONYMOUS,
     Capability,

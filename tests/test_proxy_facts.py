@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
+from reasoning_grpc.catalog.proxy_facts import models_of_info, models_of_list
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
-from reasoning_grpc.models.proxy_facts import models_of_info, models_of_list
 from reasoning_grpc.types import Capability, ModelInfo, ModelSourceKind, Prices
 
 GPT: Final = {

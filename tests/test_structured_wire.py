@@ -9,6 +9,8 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from reasoning_grpc.catalog.embedded_entry import EmbeddedEntry
+from reasoning_grpc.embedded.process import EmbeddedModel
 from reasoning_grpc.errors import UpstreamParameterUnsupported
 from reasoning_grpc.events import Event, ModelCallFinished, ModelCallStarted, UnshownDelta
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
@@ -22,8 +24,6 @@ from reasoning_grpc.llm.structured import (
     one_of,
     structured_events,
 )
-from reasoning_grpc.models.embedded import EmbeddedModel
-from reasoning_grpc.models.embedded_entry import EmbeddedEntry
 from reasoning_grpc.types import (
     AnswerFlaw,
     Caller,

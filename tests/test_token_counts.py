@@ -8,10 +8,10 @@ from typing import Final
 import pytest
 import tiktoken
 
+from reasoning_grpc.catalog.configured import ConfiguredModel
+from reasoning_grpc.catalog.proxy_facts import models_of_info
 from reasoning_grpc.litellm_model import installed_price_map
 from reasoning_grpc.litellm_model.encodings import encoding_of
-from reasoning_grpc.models.configured import ConfiguredModel
-from reasoning_grpc.models.proxy_facts import models_of_info
 from tests.support.serving import model_entry
 
 TEXTS: Final = ["Hello world", "汉字处理", "naïve café", "<|endoftext|>", "x9Qz7Lk2", "    return 1\n", "😀😀", ""]

@@ -14,8 +14,9 @@ with nothing above it. `tests/test_floors.py` reads this list.
     agent             the reasoning loop: steps, tools, then the answer; yields events
     router            rules, classifier, decision: which path and model serve a request
     tools             what the agent may call: Python functions, MCP servers
-    models            the model table and its sources
+    catalog           the models that requests can name, and where they come from
     litellm_model     the adapter: the one package that imports litellm
+    embedded          the child process of the small model
     llm               a model call: the port, its wrappers, the context window, structured answers
     connections       the TCP connections to upstreams: pooled, bounded, counted
     telemetry         OpenTelemetry: the seam that our code uses, and the export

@@ -21,8 +21,16 @@ from reasoning_grpc.agent import (
     packaged_examples,
     packaged_prompt,
 )
+from reasoning_grpc.catalog.configured import ConfiguredModel, entry_problem, provider_problem
+from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
+from reasoning_grpc.catalog.proxy import ModelListing, ProxyModels
+from reasoning_grpc.catalog.proxy_listing import ProxyListing
+from reasoning_grpc.catalog.sources import KnownModels, ModelSourceReader
+from reasoning_grpc.catalog.table import ModelTable
+from reasoning_grpc.catalog.traced_listing import TracedListing
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.embedded.process import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.engine.engine import Engine
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
 from reasoning_grpc.llm.context_window import ContextWindows
@@ -32,14 +40,6 @@ from reasoning_grpc.llm.think_tags import UntaggedModel
 from reasoning_grpc.llm.timeouts import ModelTimeouts, TimedModel
 from reasoning_grpc.llm.traced import TracedModel
 from reasoning_grpc.metrics import observe_connections
-from reasoning_grpc.models.configured import ConfiguredModel, entry_problem, provider_problem
-from reasoning_grpc.models.embedded import EmbeddedModel, EmbeddedStartError
-from reasoning_grpc.models.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
-from reasoning_grpc.models.proxy import ModelListing, ProxyModels
-from reasoning_grpc.models.proxy_listing import ProxyListing
-from reasoning_grpc.models.sources import KnownModels, ModelSourceReader
-from reasoning_grpc.models.table import ModelTable
-from reasoning_grpc.models.traced_listing import TracedListing
 from reasoning_grpc.reflection_pool import ReflectionPool
 from reasoning_grpc.router import (
     ROUTES_PLACE,

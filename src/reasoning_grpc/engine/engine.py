@@ -7,6 +7,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from reasoning_grpc.agent import Agent
+from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import answering_call
 from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
@@ -27,7 +28,6 @@ from reasoning_grpc.events import (
 from reasoning_grpc.llm.call_events import events_of_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
-from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.router import Listener, Router
 from reasoning_grpc.streams import with_heartbeats
 from reasoning_grpc.types import (

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.errors import RouteNotAllowed
-from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.router.classifier import Classifying, Listener, Verdict
 from reasoning_grpc.router.routes import Route, Routes
 from reasoning_grpc.types import (

@@ -9,13 +9,13 @@ from typing import Final, Protocol
 
 from cachetools import TTLCache
 
+from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.config import ClassifierEntry
 from reasoning_grpc.errors import ContextWindowExceeded, ModelNotFound, ReasoningError, UpstreamError, UpstreamTimeout
 from reasoning_grpc.events import Event, ReasoningDelta, UnshownDelta
 from reasoning_grpc.llm.call_events import CallUnderWay
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
 from reasoning_grpc.llm.structured import Answered, Schema, Unanswered, object_of, one_of, structured_events
-from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.router.prompt import ClassifierPrompt, shown
 from reasoning_grpc.router.routes import Route
 from reasoning_grpc.router.window import conversation_window

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.errors import FieldViolation, InvalidRequest, RouteNotAllowed
-from reasoning_grpc.models.table import ModelTable
 from reasoning_grpc.router.automatic import AutomaticMode
 from reasoning_grpc.router.classifier import Classifying, Listener
 from reasoning_grpc.router.routes import Routes

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from reasoning_grpc.models import embedded_child
-from reasoning_grpc.models.embedded_child import Settings
+from reasoning_grpc.embedded import child as embedded_child
+from reasoning_grpc.embedded.child import Settings
 
 MODEL_NAME: Final = "smollm2-135m-instruct"
 """What the child calls its model. It answers to any other name as well."""

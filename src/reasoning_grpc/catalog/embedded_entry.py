@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
 from reasoning_grpc.errors import UpstreamRestarting
-from reasoning_grpc.models.embedded import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
 from reasoning_grpc.types import (
     Capability,
     Deployment,

@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.errors import UpstreamError
-from reasoning_grpc.models.sources import ServedModel
 from reasoning_grpc.types import ModelSource, ModelSourceKind
 
 _FIRST_DELAY_SECONDS: Final = 1.0

@@ -6,9 +6,9 @@ from typing import Final
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Tracer
 
+from reasoning_grpc.catalog.proxy import ModelListing
+from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.llm.genai import address_attributes
-from reasoning_grpc.models.proxy import ModelListing
-from reasoning_grpc.models.sources import ServedModel
 from reasoning_grpc.telemetry.tracing import PREFIX, mark_error
 
 SPAN_NAME: Final = "discover models"

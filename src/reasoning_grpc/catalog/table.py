@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from reasoning_grpc.catalog.sources import ModelSourceReader, ServedModel
 from reasoning_grpc.config import PROXY_PREFIX
 from reasoning_grpc.errors import (
     FieldViolation,
@@ -17,7 +18,6 @@ from reasoning_grpc.errors import (
     ReasoningError,
     UnsupportedParameter,
 )
-from reasoning_grpc.models.sources import ModelSourceReader, ServedModel
 from reasoning_grpc.types import (
     ANONYMOUS,
     Caller,

@@ -1,0 +1,1 @@
+"""The small model that the server runs in a child process of its own."""
