@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import ModelEntry
-from reasoning_grpc.types import Capability
+from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, routing_pb2, usage_pb2
 from tests.support.agent import (
     DEFAULT_TOKENS,

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.types import Prices
+from reasoning_grpc.domain import Prices
 from tests.support import agent_tools
 from tests.support.agent import (
     Call,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.types import Capability
+from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, plan, using
 from tests.support.serving import model_entry, serving

@@ -10,7 +10,7 @@ import pytest
 
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.config import Config, ToolEntry
-from reasoning_grpc.types import Capability, Secret
+from reasoning_grpc.domain import Capability, Secret
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2, usage_pb2
 from tests.support.agent import (
     PRICES,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.types import Capability
+from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.agent import (
     PRICES,

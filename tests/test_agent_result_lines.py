@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_grpc.agent.result_lines import result_lines
-from reasoning_grpc.types import ToolCall, ToolResult
+from reasoning_grpc.domain import ToolCall, ToolResult
 from tests.support.agent import agent_config, plan, reasoning_request, shown, stream, using
 from tests.support.serving import serving
 from tests.support.upstream import FakeUpstream

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import FinishReason, Usage, UsageSource
+from reasoning_grpc.domain.events import (
     AlternativeToken,
     ContentDelta,
     Delta,
@@ -28,7 +29,6 @@ from reasoning_grpc.litellm_model.answers import (
     joined,
 )
 from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder, MalformedStream
-from reasoning_grpc.types import FinishReason, Usage, UsageSource
 from tests.support.upstream import chunk, usage_chunk
 
 Json = dict[str, Any]

@@ -9,9 +9,9 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, token_hash
-from reasoning_grpc.errors import CredentialsInvalid
+from reasoning_grpc.domain import ANONYMOUS, Caller
+from reasoning_grpc.domain.errors import CredentialsInvalid
 from reasoning_grpc.rpc.authentication import Callers
-from reasoning_grpc.types import ANONYMOUS, Caller
 from reasoning_grpc.v1 import classification_pb2, models_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving

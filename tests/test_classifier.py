@@ -22,7 +22,7 @@ from reasoning_grpc.config import (
     RuleEntry,
     token_hash,
 )
-from reasoning_grpc.types import Capability, RoutingMode
+from reasoning_grpc.domain import Capability, RoutingMode
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,

@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_grpc.domain import (
+    Media,
+    Message,
+    Part,
+    PartContent,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from reasoning_grpc.router.window import conversation_window
-from reasoning_grpc.types import Media, Message, Part, PartContent, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 from tests.support.factories import a_message
 
 

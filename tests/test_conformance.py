@@ -14,7 +14,7 @@ from clients.conformance.host import hosting
 from clients.conformance.judge import complaints
 from clients.conformance.scenario import Scenario, scenarios
 from clients.python.conformance import results
-from reasoning_grpc import errors
+from reasoning_grpc.domain import errors
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,

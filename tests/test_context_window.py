@@ -11,11 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_grpc.errors import ContextWindowExceeded
-from reasoning_grpc.llm.context_window import ContextWindows, fitted
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.llm.token_estimates import estimated_text_tokens, prompt_tokens
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ContextPolicy,
     Media,
     Message,
@@ -32,6 +28,10 @@ from reasoning_grpc.types import (
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.domain.errors import ContextWindowExceeded
+from reasoning_grpc.llm.context_window import ContextWindows, fitted
+from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm.token_estimates import estimated_text_tokens, prompt_tokens
 from tests.support.factories import a_call, a_message
 from tests.support.models import ScriptedModel, a_model
 

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from reasoning_grpc import errors
-from reasoning_grpc.errors import FieldViolation, ReasoningError, UpstreamError
+from reasoning_grpc.domain import Deployment, Secret, errors
+from reasoning_grpc.domain.errors import FieldViolation, ReasoningError, UpstreamError
 from reasoning_grpc.litellm_model import failures, library
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.sse import MalformedStream
 from reasoning_grpc.litellm_model.wire import AnswerTooLarge, HttpFailure
-from reasoning_grpc.types import Deployment, Secret
 from tests.support.factories import a_deployment
 
 Json = dict[str, Any]

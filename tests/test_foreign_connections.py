@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.types import Secret
+from reasoning_grpc.domain import Secret
 from reasoning_grpc.v1 import events_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving

@@ -11,7 +11,7 @@ import pytest
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, RouteEntry, token_hash
-from reasoning_grpc.types import RoutingMode
+from reasoning_grpc.domain import RoutingMode
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, routing_pb2
 from tests.support.injections import CANARY, FORGED, INJECTIONS, SECRET_ROUTE, Injection
 from tests.support.serving import config_for, judging_config, serving

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import pytest
 
+from reasoning_grpc.domain import TokenKind, Usage, UsageSource
 from reasoning_grpc.litellm_model import installed_price_map, library
-from reasoning_grpc.types import TokenKind, Usage, UsageSource
 
 INPUT_KINDS: Final = frozenset({TokenKind.INPUT, TokenKind.CACHED_INPUT, TokenKind.CACHE_WRITE, TokenKind.AUDIO_INPUT})
 MODELS: Final = (

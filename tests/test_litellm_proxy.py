@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, ProxyEntry, token_hash
+from reasoning_grpc.domain import Capability, Secret
 from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
-from reasoning_grpc.types import Capability, Secret
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.litellm_proxy import FORBIDDEN_KEY, SERVER_KEY, UPSTREAM_KEY, VIRTUAL_KEY, LiteLLMProxy

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from reasoning_grpc.config import McpServerEntry
+from reasoning_grpc.domain import ANONYMOUS, McpServerState, ToolCall, ToolStatus
 from reasoning_grpc.tools import Toolbox
-from reasoning_grpc.types import ANONYMOUS, McpServerState, ToolCall, ToolStatus
 from tests.support.factories import a_context
 
 Answer = Callable[[dict[str, Any]], web.Response]

@@ -14,11 +14,7 @@ import pytest
 
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import LogFormat, McpServerEntry, ToolEntry, ToolLimits
-from reasoning_grpc.telemetry.tracing import incoming
-from reasoning_grpc.tools import Toolbox
-from reasoning_grpc.tools.mcp_server import McpServer
-from reasoning_grpc.tools.mcp_tool import public_name
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ANONYMOUS,
     McpServerState,
     Secret,
@@ -28,6 +24,10 @@ from reasoning_grpc.types import (
     ToolState,
     ToolStatus,
 )
+from reasoning_grpc.telemetry.tracing import incoming
+from reasoning_grpc.tools import Toolbox
+from reasoning_grpc.tools.mcp_server import McpServer
+from reasoning_grpc.tools.mcp_tool import public_name
 from tests.support.factories import a_context
 from tests.support.mcp_server import SECRET, Reports, command, http_server, reports
 

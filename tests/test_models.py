@@ -11,7 +11,7 @@ from reasoning_grpc.catalog.sources import KnownModels
 from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.config import CallerEntry, ModelEntry, token_hash
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ANONYMOUS,
     Capability,
     Deployment,

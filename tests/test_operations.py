@@ -20,14 +20,14 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.config import CallerEntry, Config, token_hash
-from reasoning_grpc.events import ContentDelta, Started, StreamEvent
+from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode
+from reasoning_grpc.domain.events import ContentDelta, Started, StreamEvent
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.server import LIVENESS, READINESS, SERVICE, Server, StartError
-from reasoning_grpc.types import RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.v1 import classification_pb2, models_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,

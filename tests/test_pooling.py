@@ -9,8 +9,8 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.domain import Secret
 from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
-from reasoning_grpc.types import Secret
 from reasoning_grpc.v1 import models_pb2
 from tests.support.factories import a_wire_request
 from tests.support.otlp import OtlpReceiver

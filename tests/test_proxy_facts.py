@@ -6,8 +6,8 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.catalog.proxy_facts import models_of_info, models_of_list
+from reasoning_grpc.domain import Capability, ModelInfo, ModelSourceKind, Prices
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
-from reasoning_grpc.types import Capability, ModelInfo, ModelSourceKind, Prices
 
 GPT: Final = {
     "id": "8950f9fe57d963f18f00d4e02e11b721812ee83bd840661d2b062df6b520303e",

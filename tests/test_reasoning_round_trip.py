@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.types import ThinkTags
+from reasoning_grpc.domain import ThinkTags
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest, ReasoningOptions, Tool
 from reasoning_grpc.v1.events_pb2 import StreamCompleteResponse
 from reasoning_grpc.v1.messages_pb2 import (

@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, token_hash
-from reasoning_grpc.types import Prices
+from reasoning_grpc.domain import Prices
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving

@@ -9,7 +9,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.config import CallerEntry, PartKind, RouteEntry, RuleCondition, RuleEntry, token_hash
-from reasoning_grpc.types import RoutingMode, RoutingPreference
+from reasoning_grpc.domain import RoutingMode, RoutingPreference
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, messages_pb2, routing_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving, serving_upstream

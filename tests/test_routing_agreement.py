@@ -22,7 +22,7 @@ from reasoning_grpc.config import (
     RuleEntry,
     token_hash,
 )
-from reasoning_grpc.types import RoutingMode, RoutingPreference
+from reasoning_grpc.domain import RoutingMode, RoutingPreference
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
 from tests.support.serving import RunningServer, judging_config, model_entry, serving
 from tests.support.upstream import FakeUpstream

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.types import Prices
+from reasoning_grpc.domain import Prices
 from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import Part, Reasoning, Refusal, Role, Text, ToolCall
+from reasoning_grpc.domain.events import (
     ContentDelta,
     Event,
     Heartbeat,
@@ -13,8 +14,7 @@ from reasoning_grpc.events import (
     StreamEvent,
     ToolCallDelta,
 )
-from reasoning_grpc.streams import AnswerParts, fold, with_heartbeats
-from reasoning_grpc.types import Part, Reasoning, Refusal, Role, Text, ToolCall
+from reasoning_grpc.domain.streams import AnswerParts, fold, with_heartbeats
 
 TABLE: list[tuple[str, list[Event], list[Part]]] = [
     ("text", [ContentDelta("a"), ContentDelta("b")], [Part(Text("ab"))]),

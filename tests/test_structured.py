@@ -10,32 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_grpc.engine.ledger import Ledger
-from reasoning_grpc.errors import ModelNotFound, UpstreamFailed
-from reasoning_grpc.events import (
-    AttemptSwitched,
-    ContentDelta,
-    Delta,
-    Event,
-    ModelCallFinished,
-    ModelCallStarted,
-    ReasoningDelta,
-    ToolCallDelta,
-    UnshownDelta,
-)
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
-from reasoning_grpc.llm.structured import (
-    BOOLEAN,
-    STRING,
-    Answered,
-    Schema,
-    Unanswered,
-    array_of,
-    object_of,
-    one_of,
-    structured_events,
-)
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     AnswerFlaw,
     Capability,
     FinishReason,
@@ -49,6 +24,31 @@ from reasoning_grpc.types import (
     Sampling,
     Text,
     UsageSource,
+)
+from reasoning_grpc.domain.errors import ModelNotFound, UpstreamFailed
+from reasoning_grpc.domain.events import (
+    AttemptSwitched,
+    ContentDelta,
+    Delta,
+    Event,
+    ModelCallFinished,
+    ModelCallStarted,
+    ReasoningDelta,
+    ToolCallDelta,
+    UnshownDelta,
+)
+from reasoning_grpc.engine.ledger import Ledger
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.structured import (
+    BOOLEAN,
+    STRING,
+    Answered,
+    Schema,
+    Unanswered,
+    array_of,
+    object_of,
+    one_of,
+    structured_events,
 )
 from tests.support.factories import a_call, a_context, a_message
 from tests.support.models import USAGE, Script, ScriptedModel, a_model, answering

@@ -10,21 +10,7 @@ import pytest
 import pytest_asyncio
 
 from reasoning_grpc.catalog.embedded_entry import EmbeddedEntry
-from reasoning_grpc.embedded.process import EmbeddedModel
-from reasoning_grpc.errors import UpstreamParameterUnsupported
-from reasoning_grpc.events import Event, ModelCallFinished, ModelCallStarted, UnshownDelta
-from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
-from reasoning_grpc.llm.structured import (
-    BOOLEAN,
-    STRING,
-    Answered,
-    Schema,
-    array_of,
-    object_of,
-    one_of,
-    structured_events,
-)
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     AnswerFlaw,
     Caller,
     Capability,
@@ -37,6 +23,20 @@ from reasoning_grpc.types import (
     Secret,
     Usage,
     UsageSource,
+)
+from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
+from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, UnshownDelta
+from reasoning_grpc.embedded.process import EmbeddedModel
+from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
+from reasoning_grpc.llm.structured import (
+    BOOLEAN,
+    STRING,
+    Answered,
+    Schema,
+    array_of,
+    object_of,
+    one_of,
+    structured_events,
 )
 from tests.support.factories import a_call, a_context, a_deployment, a_message
 from tests.support.litellm_proxy import SERVER_KEY, LiteLLMProxy

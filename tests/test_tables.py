@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from reasoning_grpc import errors, events, types
+from reasoning_grpc import domain as types
+from reasoning_grpc.domain import errors, events
 from reasoning_grpc.rpc.convert import enums, responses
 from reasoning_grpc.rpc.status import CODES, call_status
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, messages_pb2, models_pb2, routing_pb2, usage_pb2

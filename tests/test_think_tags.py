@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoning_grpc.config import ModelEntry
-from reasoning_grpc.errors import UpstreamStalled
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import ResponseFormat, ResponseFormatKind, ThinkTags
+from reasoning_grpc.domain.errors import UpstreamStalled
+from reasoning_grpc.domain.events import (
     ContentDelta,
     Delta,
     ModelEvent,
@@ -22,7 +23,6 @@ from reasoning_grpc.events import (
     ToolCallDelta,
 )
 from reasoning_grpc.llm.think_tags import CLOSING, OPENING, UntaggedModel
-from reasoning_grpc.types import ResponseFormat, ResponseFormatKind, ThinkTags
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, usage_pb2
 from tests.support.factories import a_call, a_context, a_wire_request
 from tests.support.heard import hear

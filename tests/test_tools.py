@@ -13,8 +13,7 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.config import Config, ConfigError, ToolEntry
-from reasoning_grpc.tools import Toolbox, tool_problems
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ANONYMOUS,
     ToolCall,
     ToolExecution,
@@ -22,6 +21,7 @@ from reasoning_grpc.types import (
     ToolState,
     ToolStatus,
 )
+from reasoning_grpc.tools import Toolbox, tool_problems
 from tests.support import tools
 from tests.support.factories import a_context
 

@@ -18,7 +18,8 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, token_hash
-from reasoning_grpc.events import Started, StreamEvent
+from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode, ThinkTags
+from reasoning_grpc.domain.events import Started, StreamEvent
 from reasoning_grpc.llm import genai
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
@@ -28,7 +29,6 @@ from reasoning_grpc.rpc.server_spans import ServerSpans
 from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.server import SERVICE as SERVICE_NAME
 from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
-from reasoning_grpc.types import RouteDecision, RouteSource, RoutingMode, ThinkTags
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, models_pb2, routing_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from reasoning_grpc.types import Cost, CostItem, Prices, PriceTier, TokenKind, Usage, UsageSource
+from reasoning_grpc.domain import Cost, CostItem, Prices, PriceTier, TokenKind, Usage, UsageSource
 
 
 def _usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:

@@ -10,8 +10,8 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message as AnyMessage
 
 from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.types import Sampling as Defaults
-from reasoning_grpc.types import Secret
+from reasoning_grpc.domain import Sampling as Defaults
+from reasoning_grpc.domain import Secret
 from reasoning_grpc.v1.completion_pb2 import (
     CONTEXT_POLICY_TRUNCATE_OLDEST,
     REASONING_EFFORT_HIGH,

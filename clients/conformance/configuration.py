@@ -19,7 +19,7 @@ from reasoning_grpc.config import (
     token_hash,
 )
 from reasoning_grpc.config.entries import model_entry
-from reasoning_grpc.types import Secret
+from reasoning_grpc.domain import Secret
 from tests.support.upstream import FakeUpstream
 
 RESTRICTED_TOKEN: Final = "restricted-token"

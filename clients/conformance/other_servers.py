@@ -8,7 +8,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from reasoning_grpc.errors import ServerOverloaded
+from reasoning_grpc.domain.errors import ServerOverloaded
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps

@@ -20,11 +20,8 @@ with nothing above it. `tests/test_floors.py` reads this list.
     llm               a model call: the port, its wrappers, the context window, structured answers
     connections       the TCP connections to upstreams: pooled, bounded, counted
     telemetry         OpenTelemetry: the seam that our code uses, and the export
-    streams           fold, heartbeats
     config            the settings, typed, read once at start
-    errors            what can go wrong, in our words
-    events            what a stream yields, one small dataclass a kind
-    types             our own vocabulary
+    domain            our own words: requests, conversation, events, errors, usage, the fold
     evaluation        measures of quality against a running server: the client alone
     client            the typed async client: stubs only
     v1                generated stubs

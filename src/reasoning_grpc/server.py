@@ -30,6 +30,7 @@ from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.catalog.traced_listing import TracedListing
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.embedded.process import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.engine.engine import Engine
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
@@ -60,7 +61,6 @@ from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.tools import Toolbox, tool_problems
 from reasoning_grpc.trial import Trials, try_models
-from reasoning_grpc.types import ModelSourceKind
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from reasoning_grpc.errors import ReasoningError, UpstreamError
+from reasoning_grpc.domain import ANONYMOUS, CallContext, Message, ModelSource, Part, Role, Sampling, Text
+from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
-from reasoning_grpc.types import ANONYMOUS, CallContext, Message, ModelSource, Part, Role, Sampling, Text
 
 _TOKENS: Final = 16
 """As few as every provider takes."""

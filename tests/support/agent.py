@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, Config, ModelEntry, ToolEntry
-from reasoning_grpc.types import Prices
+from reasoning_grpc.domain import Prices
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry

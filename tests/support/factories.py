@@ -4,8 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ANONYMOUS,
     CallContext,
     CompletionRequest,
@@ -16,6 +15,7 @@ from reasoning_grpc.types import (
     Secret,
     Text,
 )
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2
 
 

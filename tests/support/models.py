@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from reasoning_grpc.errors import ModelNotFound
-from reasoning_grpc.events import ContentDelta, Delta, ModelEvent, ModelFinished
+from reasoning_grpc.domain import CallContext, FinishReason, ModelInfo, ModelSourceKind, Usage, UsageSource
+from reasoning_grpc.domain.errors import ModelNotFound
+from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ModelFinished
 from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
-from reasoning_grpc.types import CallContext, FinishReason, ModelInfo, ModelSourceKind, Usage, UsageSource
 
 Script = Iterable[ModelEvent | Exception | asyncio.Event]
 """What one call yields, raises, or waits for, in this order."""

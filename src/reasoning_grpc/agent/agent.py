@@ -6,11 +6,11 @@ from reasoning_grpc.agent.prompts import AgentPrompts
 from reasoning_grpc.agent.run import AgentRun, Means
 from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds
-from reasoning_grpc.errors import FieldViolation, InvalidRequest, UnsupportedParameter
+from reasoning_grpc.domain import CallContext, CompletionRequest
+from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, UnsupportedParameter
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.tools import Toolbox
-from reasoning_grpc.types import CallContext, CompletionRequest
 
 _STRANGER = "There is no such tool, or you may not use it: {}."
 _NO_PRICES = "The prices of {} are not known."

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.thinking_time import ThinkingTime
-from reasoning_grpc.types import Cost, ReasoningEnd, ToolCall, ToolExecution, ToolStatus, Usage
+from reasoning_grpc.domain import Cost, ReasoningEnd, ToolCall, ToolExecution, ToolStatus, Usage
 
 _SAME_CALLS: Final = 3
 """So many steps with the same tool calls are a loop when the last one to run gave nothing new; the last is not run.

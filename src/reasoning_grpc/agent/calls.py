@@ -4,9 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from reasoning_grpc.agent.transcript import Transcript
-from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Capability,
     ContextPolicy,
     Message,
@@ -19,6 +17,8 @@ from reasoning_grpc.types import (
     ToolChoiceMode,
     ToolInfo,
 )
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
 
 _STEP_TOKENS: Final = 1024
 """Of one plan, at most; the model's own reasoning comes on top."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from reasoning_grpc.types import AgentOptions, EffectiveSetting
+from reasoning_grpc.domain import AgentOptions, EffectiveSetting
 
 N = TypeVar("N", int, float)
 _REASON: Final = "The server allows no more."

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reasoning_grpc.domain import NextAction, ToolCall, ToolInfo
 from reasoning_grpc.llm.structured import BOOLEAN, STRING, Schema, array_of, object_of, one_of
-from reasoning_grpc.types import NextAction, ToolCall, ToolInfo
 
 _ACTIONS: Final = {action.value.lower(): action for action in NextAction}
 

@@ -6,21 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reasoning_grpc.agent.plan import Plan, plan_schema
-from reasoning_grpc.errors import UpstreamTimeout
-from reasoning_grpc.events import (
-    ContentDelta,
-    Event,
-    ModelCallFinished,
-    ModelCallStarted,
-    ReasoningDelta,
-    ToolCallDelta,
-    UnshownDelta,
-)
-from reasoning_grpc.llm.call_events import CallUnderWay, events_of_call
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
-from reasoning_grpc.llm.structured import Answered, Unanswered, structured_events
-from reasoning_grpc.streams import AnswerParts, until
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     CallContext,
     FinishReason,
     Message,
@@ -32,6 +18,20 @@ from reasoning_grpc.types import (
     ToolCall,
     ToolInfo,
 )
+from reasoning_grpc.domain.errors import UpstreamTimeout
+from reasoning_grpc.domain.events import (
+    ContentDelta,
+    Event,
+    ModelCallFinished,
+    ModelCallStarted,
+    ReasoningDelta,
+    ToolCallDelta,
+    UnshownDelta,
+)
+from reasoning_grpc.domain.streams import AnswerParts, until
+from reasoning_grpc.llm.call_events import CallUnderWay, events_of_call
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.structured import Answered, Unanswered, structured_events
 
 Repair = Callable[[ModelCall], ModelCall | None]
 """The call that asks for a mended plan as it may be made; None: it may not."""

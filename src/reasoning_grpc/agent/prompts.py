@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from reasoning_grpc.types import Message, ModelInfo, ModelSourceKind, Part, Role, Text, ToolInfo
+from reasoning_grpc.domain import Message, ModelInfo, ModelSourceKind, Part, Role, Text, ToolInfo
 
 TOOLS_PLACE: Final = "{tools}"
 """Where the tools and their arguments stand in the prompt of a step."""

@@ -13,7 +13,18 @@ from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds, ThinkingTime
 from reasoning_grpc.agent.tool_run import ToolRun
 from reasoning_grpc.agent.transcript import Transcript
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import (
+    CallContext,
+    CompletionRequest,
+    EffectiveSetting,
+    FinishReason,
+    ModelCallPurpose,
+    NextAction,
+    ReasoningEnd,
+    StepOutcome,
+    ToolExecution,
+)
+from reasoning_grpc.domain.events import (
     Event,
     ModelCallFinished,
     ReasoningFinished,
@@ -28,17 +39,6 @@ from reasoning_grpc.llm.call_events import events_of_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.tools import Toolbox
-from reasoning_grpc.types import (
-    CallContext,
-    CompletionRequest,
-    EffectiveSetting,
-    FinishReason,
-    ModelCallPurpose,
-    NextAction,
-    ReasoningEnd,
-    StepOutcome,
-    ToolExecution,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

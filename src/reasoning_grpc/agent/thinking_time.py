@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import CallContext, ModelCallPurpose
+from reasoning_grpc.domain.events import (
     AttemptSwitched,
     ContentDelta,
     Event,
@@ -14,7 +15,6 @@ from reasoning_grpc.events import (
     ToolCallDelta,
     UnshownDelta,
 )
-from reasoning_grpc.types import CallContext, ModelCallPurpose
 
 _UNKNOWN_SHARE: Final = 1 / 3
 """Of the time there is, kept for the answer of a model that was never measured."""

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from reasoning_grpc.agent.spans import AgentSpans
-from reasoning_grpc.events import ToolFinished, ToolStarted
-from reasoning_grpc.streams import merge
+from reasoning_grpc.domain import CallContext, ToolCall, ToolExecution
+from reasoning_grpc.domain.events import ToolFinished, ToolStarted
+from reasoning_grpc.domain.streams import merge
 from reasoning_grpc.tools import Toolbox
-from reasoning_grpc.types import CallContext, ToolCall, ToolExecution
 
 ToolEvent = ToolStarted | ToolFinished
 

@@ -9,8 +9,7 @@ import msgspec
 
 from reasoning_grpc.agent.plan import Plan
 from reasoning_grpc.agent.result_lines import result_lines
-from reasoning_grpc.tools.results import cut
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Message,
     Part,
     Reasoning,
@@ -20,6 +19,7 @@ from reasoning_grpc.types import (
     ToolExecution,
     ToolResult,
 )
+from reasoning_grpc.tools.results import cut
 
 _GO_ON: Final = "Go on."
 _NEXT_STEP: Final = "Go on with the next step."

@@ -2,9 +2,7 @@
 
 from typing import Final
 
-from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
-from reasoning_grpc.errors import UpstreamRestarting
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Capability,
     Deployment,
     ModelInfo,
@@ -14,6 +12,8 @@ from reasoning_grpc.types import (
     Sampling,
     Secret,
 )
+from reasoning_grpc.domain.errors import UpstreamRestarting
+from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
 
 EMBEDDED_NAME: Final = MODEL_NAME
 _CAPABILITIES: Final = frozenset({Capability.JSON_OBJECT, Capability.JSON_SCHEMA, Capability.LOGPROBS})

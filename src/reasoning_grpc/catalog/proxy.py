@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from reasoning_grpc.catalog.sources import ServedModel
-from reasoning_grpc.errors import UpstreamError
-from reasoning_grpc.types import ModelSource, ModelSourceKind
+from reasoning_grpc.domain import ModelSource, ModelSourceKind
+from reasoning_grpc.domain.errors import UpstreamError
 
 _FIRST_DELAY_SECONDS: Final = 1.0
 """Before the first retry of a failed reading, at most; it doubles with each failure, up to the time to live."""

@@ -11,12 +11,12 @@ from reasoning_grpc.catalog.proxy_facts import models_of_info, models_of_list
 from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.connections import ConnectionPool
-from reasoning_grpc.errors import UpstreamTimeout
+from reasoning_grpc.domain import Deployment, ModelInfo
+from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
 from reasoning_grpc.litellm_model.failures import upstream_error
 from reasoning_grpc.litellm_model.wire import HttpFailure
 from reasoning_grpc.telemetry.tracing import trace_headers
-from reasoning_grpc.types import Deployment, ModelInfo
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}
 _MOST_BYTES: Final = 64 * 1024 * 1024

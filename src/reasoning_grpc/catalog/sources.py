@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from reasoning_grpc.types import Deployment, ModelInfo, ModelSource, ModelSourceKind
+from reasoning_grpc.domain import Deployment, ModelInfo, ModelSource, ModelSourceKind
 
 
 class ServedModel(Protocol):

@@ -9,16 +9,7 @@ from typing import Final
 
 from reasoning_grpc.catalog.sources import ModelSourceReader, ServedModel
 from reasoning_grpc.config import PROXY_PREFIX
-from reasoning_grpc.errors import (
-    FieldViolation,
-    InvalidRequest,
-    ModelNotAllowed,
-    ModelNotFound,
-    ModelsNotListed,
-    ReasoningError,
-    UnsupportedParameter,
-)
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ANONYMOUS,
     Caller,
     Capability,
@@ -28,6 +19,15 @@ from reasoning_grpc.types import (
     ModelFilter,
     ModelInfo,
     ModelPage,
+)
+from reasoning_grpc.domain.errors import (
+    FieldViolation,
+    InvalidRequest,
+    ModelNotAllowed,
+    ModelNotFound,
+    ModelsNotListed,
+    ReasoningError,
+    UnsupportedParameter,
 )
 
 _NEAREST: Final = 3

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from reasoning_grpc.catalog.configured import entry_way, listed_facts
 from reasoning_grpc.config import Config, ModelEntry, ProxyEntry
+from reasoning_grpc.domain import Prices
 from reasoning_grpc.embedded.process import MODEL_NAME
 from reasoning_grpc.litellm_model import installed_price_map
 from reasoning_grpc.litellm_model.providers import Way
 from reasoning_grpc.telemetry.export import Export, TelemetryPlan
 from reasoning_grpc.trial import Trial, Trials
-from reasoning_grpc.types import Prices
 
 _WIRES: Final = {
     Way.OWN_WIRE: "our own wire",

@@ -10,8 +10,8 @@ from typing import Any, Final
 from reasoning_grpc.cli.console import harmless
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import ConfigError, read_config
+from reasoning_grpc.domain import McpServerInfo, McpServerState, ToolInfo, ToolSource
 from reasoning_grpc.tools import Toolbox, tool_problems
-from reasoning_grpc.types import McpServerInfo, McpServerState, ToolInfo, ToolSource
 
 _SOURCES: Final = {
     ToolSource.BUILT_IN: "built in",

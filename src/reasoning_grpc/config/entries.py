@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
-from reasoning_grpc.types import Capability, Prices, Sampling, Secret, ThinkTags, TokenPrices
+from reasoning_grpc.domain import Capability, Prices, Sampling, Secret, ThinkTags, TokenPrices
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 TOKEN_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")

@@ -23,7 +23,7 @@ from reasoning_grpc.config.entries import (
 from reasoning_grpc.config.routing import classifier_entry, route_entry, rule_entries
 from reasoning_grpc.config.settings import ENVIRONMENT_PREFIX, Config, Option, Settings, options
 from reasoning_grpc.config.tools import mcp_server_entry, tool_entry
-from reasoning_grpc.types import RoutingMode
+from reasoning_grpc.domain import RoutingMode
 
 CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
 DEFAULT_FILE: Final = Path("reasoning.toml")

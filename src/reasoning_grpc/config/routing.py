@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from reasoning_grpc.config.entries import TableReader
-from reasoning_grpc.types import RoutingMode, RoutingPreference
+from reasoning_grpc.domain import RoutingMode, RoutingPreference
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from reasoning_grpc.config.entries import CallerEntry, ModelEntry, ProxyEntry
 from reasoning_grpc.config.routing import ClassifierEntry, RouteEntry, RuleEntry
 from reasoning_grpc.config.tools import McpServerEntry, ToolEntry
-from reasoning_grpc.types import RoutingMode
+from reasoning_grpc.domain import RoutingMode
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
 

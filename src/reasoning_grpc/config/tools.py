@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from reasoning_grpc.config.entries import TableReader, secret_in, url_problem
-from reasoning_grpc.types import Secret
+from reasoning_grpc.domain import Secret
 
 TOOL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """What every provider takes as the name of a tool; Gemini alone wants no digit first."""

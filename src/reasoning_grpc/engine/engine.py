@@ -8,10 +8,19 @@ from dataclasses import replace
 
 from reasoning_grpc.agent import Agent
 from reasoning_grpc.catalog.table import ModelTable
-from reasoning_grpc.engine.ledger import Entry, Ledger
-from reasoning_grpc.engine.passthrough import answering_call
-from reasoning_grpc.errors import ReasoningError, RouteNotImplemented
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import (
+    CallContext,
+    CompletionRequest,
+    EffectiveSetting,
+    IncludeOptions,
+    ModelCallPurpose,
+    ModelFilter,
+    ModelPage,
+    RouteDecision,
+    RoutingMode,
+)
+from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
+from reasoning_grpc.domain.events import (
     Completed,
     Event,
     Heartbeat,
@@ -25,22 +34,13 @@ from reasoning_grpc.events import (
     ToolFinished,
     UnshownDelta,
 )
+from reasoning_grpc.domain.streams import with_heartbeats
+from reasoning_grpc.engine.ledger import Entry, Ledger
+from reasoning_grpc.engine.passthrough import answering_call
 from reasoning_grpc.llm.call_events import events_of_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.router import Listener, Router
-from reasoning_grpc.streams import with_heartbeats
-from reasoning_grpc.types import (
-    CallContext,
-    CompletionRequest,
-    EffectiveSetting,
-    IncludeOptions,
-    ModelCallPurpose,
-    ModelFilter,
-    ModelPage,
-    RouteDecision,
-    RoutingMode,
-)
 
 SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 """The modes that this build serves."""

@@ -5,8 +5,20 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
-from reasoning_grpc.errors import Progress, ReasoningError, UpstreamError
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import (
+    Attempt,
+    Cost,
+    ModelCallPurpose,
+    ModelCallUsage,
+    Prices,
+    Timings,
+    Usage,
+    UsageSource,
+    estimated_tokens,
+    text_bytes,
+)
+from reasoning_grpc.domain.errors import Progress, ReasoningError, UpstreamError
+from reasoning_grpc.domain.events import (
     AttemptSwitched,
     Completed,
     ContentDelta,
@@ -22,18 +34,6 @@ from reasoning_grpc.events import (
     ToolFinished,
     ToolStarted,
     UnshownDelta,
-)
-from reasoning_grpc.types import (
-    Attempt,
-    Cost,
-    ModelCallPurpose,
-    ModelCallUsage,
-    Prices,
-    Timings,
-    Usage,
-    UsageSource,
-    estimated_tokens,
-    text_bytes,
 )
 
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import FinishReason, Usage, UsageSource, estimated_tokens, text_bytes
+from reasoning_grpc.domain.events import (
     AlternativeToken,
     ContentDelta,
     Delta,
@@ -21,7 +22,6 @@ from reasoning_grpc.events import (
     TokenLogprob,
     ToolCallDelta,
 )
-from reasoning_grpc.types import FinishReason, Usage, UsageSource, estimated_tokens, text_bytes
 
 FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
     "stop": FinishReason.STOP,

@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from reasoning_grpc.errors import UpstreamParameterUnsupported
-from reasoning_grpc.events import Delta
+from reasoning_grpc.domain import CallContext, Deployment
+from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
+from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library, providers
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
@@ -20,7 +21,6 @@ from reasoning_grpc.litellm_model.wire import Exchange
 from reasoning_grpc.litellm_model.witness import Witness
 from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.telemetry.tracing import trace_headers
-from reasoning_grpc.types import CallContext, Deployment
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 

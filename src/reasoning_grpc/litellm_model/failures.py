@@ -18,7 +18,8 @@ import aiohttp
 import httpx
 import msgspec
 
-from reasoning_grpc.errors import (
+from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain.errors import (
     ContentPolicyViolated,
     ContextWindowExceeded,
     FieldViolation,
@@ -43,7 +44,6 @@ from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.request import FIELD_OF_PARAMETER
 from reasoning_grpc.litellm_model.sse import MalformedStream
 from reasoning_grpc.litellm_model.wire import AnswerTooLarge, HttpFailure
-from reasoning_grpc.types import Deployment
 
 MAX_RETRY_AFTER_SECONDS: Final = 300.0
 """A longer Retry-After is passed on as this."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from reasoning_grpc.domain import Capability, Prices
 from reasoning_grpc.litellm_model.encodings import encoding_of
 from reasoning_grpc.litellm_model.token_prices import number_in, prices_in
-from reasoning_grpc.types import Capability, Prices
 
 _CAPABILITIES: Final[Mapping[str, Capability]] = {
     "supports_function_calling": Capability.TOOLS,

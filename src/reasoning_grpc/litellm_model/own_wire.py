@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from reasoning_grpc.events import Delta
+from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, joined
 from reasoning_grpc.litellm_model.relay import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.sse import EventStreamDecoder

@@ -10,10 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
-from reasoning_grpc.litellm_model import providers
-from reasoning_grpc.litellm_model.providers import OWN_WIRE, SIGNS_REQUESTS, SPEAKS_OPENAI, Way
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Deployment,
     Media,
     Message,
@@ -31,6 +28,9 @@ from reasoning_grpc.types import (
     ToolChoice,
     ToolResult,
 )
+from reasoning_grpc.litellm_model import providers
+from reasoning_grpc.litellm_model.providers import OWN_WIRE, SIGNS_REQUESTS, SPEAKS_OPENAI, Way
+from reasoning_grpc.llm.port import ModelCall
 
 FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
     "messages": "messages",

@@ -10,7 +10,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any, Final
 
-from reasoning_grpc.types import Prices, TokenPrices
+from reasoning_grpc.domain import Prices, TokenPrices
 
 _MEMBERS: Final[Mapping[str, str]] = {
     "input": "input_cost_per_token",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from reasoning_grpc.events import ContentDelta, ReasoningDelta
+from reasoning_grpc.domain.events import ContentDelta, ReasoningDelta
 from reasoning_grpc.litellm_model.answers import (
     FAILED_FINISH_REASONS,
     ErrorInAnswer,

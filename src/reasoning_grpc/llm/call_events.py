@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from reasoning_grpc.errors import ReasoningError, UpstreamError
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import CallContext, ModelCallPurpose
+from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
+from reasoning_grpc.domain.events import (
     AttemptSwitched,
     Event,
     ModelCallFailed,
@@ -14,7 +15,6 @@ from reasoning_grpc.events import (
     ModelFinished,
 )
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
-from reasoning_grpc.types import CallContext, ModelCallPurpose
 
 
 async def events_of_call(

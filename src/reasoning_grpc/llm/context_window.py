@@ -7,10 +7,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Final
 
-from reasoning_grpc.errors import ContextWindowExceeded
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
-from reasoning_grpc.llm.token_estimates import estimated_text_tokens, prompt_tokens
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ContextPolicy,
     Media,
     Message,
@@ -22,6 +19,9 @@ from reasoning_grpc.types import (
     ToolResult,
     text_bytes,
 )
+from reasoning_grpc.domain.errors import ContextWindowExceeded
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.token_estimates import estimated_text_tokens, prompt_tokens
 
 _OUTPUT_TOKENS: Final = 1024
 """Room that is left for the answer where nothing says how long it may be; a quarter of a small window."""

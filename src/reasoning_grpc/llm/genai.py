@@ -7,10 +7,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.util.types import AttributeValue
 
-from reasoning_grpc.events import ModelFinished
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.telemetry.tracing import PREFIX, SERVER_ADDRESS, SERVER_PORT
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Deployment,
     Media,
     Message,
@@ -24,6 +21,9 @@ from reasoning_grpc.types import (
     ToolResult,
     Usage,
 )
+from reasoning_grpc.domain.events import ModelFinished
+from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.telemetry.tracing import PREFIX, SERVER_ADDRESS, SERVER_PORT
 
 OPERATION: Final = "chat"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"

@@ -4,8 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from reasoning_grpc.events import ModelEvent
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     CallContext,
     Media,
     Message,
@@ -20,6 +19,7 @@ from reasoning_grpc.types import (
     estimated_tokens,
     text_bytes,
 )
+from reasoning_grpc.domain.events import ModelEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

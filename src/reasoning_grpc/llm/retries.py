@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from reasoning_grpc.errors import Retry, UpstreamError
-from reasoning_grpc.events import AttemptSwitched, ModelEvent
+from reasoning_grpc.domain import CallContext
+from reasoning_grpc.domain.errors import Retry, UpstreamError
+from reasoning_grpc.domain.events import AttemptSwitched, ModelEvent
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
-from reasoning_grpc.types import CallContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from reasoning_grpc.events import ContentDelta, Delta, ModelEvent, ReasoningDelta, TokenLogprob
+from reasoning_grpc.domain import CallContext, ResponseFormatKind, ThinkTags, text_bytes
+from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ReasoningDelta, TokenLogprob
 from reasoning_grpc.llm.port import ModelCall, WrappedModel
-from reasoning_grpc.types import CallContext, ResponseFormatKind, ThinkTags, text_bytes
 
 OPENING: Final = "<think>"
 CLOSING: Final = "</think>"

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from reasoning_grpc.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
-from reasoning_grpc.events import ModelEvent, ModelFinished
+from reasoning_grpc.domain import CallContext
+from reasoning_grpc.domain.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
+from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
-from reasoning_grpc.types import CallContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ import string
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Media,
     Message,
     Part,
@@ -16,6 +15,7 @@ from reasoning_grpc.types import (
     estimated_tokens,
     text_bytes,
 )
+from reasoning_grpc.llm.port import ModelCall
 
 _AROUND_MESSAGE: Final = 6
 """Role and delimiters, and a share of what opens the answer: as many as most models have, or more."""

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 
-from reasoning_grpc.errors import UpstreamError
-from reasoning_grpc.events import ModelEvent, ModelFinished
+from reasoning_grpc.domain import CallContext, Caller, Deployment
+from reasoning_grpc.domain.errors import UpstreamError
+from reasoning_grpc.domain.events import ModelEvent, ModelFinished
+from reasoning_grpc.domain.streams import AnswerParts
 from reasoning_grpc.llm import genai
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
-from reasoning_grpc.streams import AnswerParts
 from reasoning_grpc.telemetry.tracing import mark_error
-from reasoning_grpc.types import CallContext, Caller, Deployment
 
 
 class TracedModel(WrappedModel):

@@ -5,10 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from reasoning_grpc.catalog.table import ModelTable
-from reasoning_grpc.errors import RouteNotAllowed
-from reasoning_grpc.router.classifier import Classifying, Listener, Verdict
-from reasoning_grpc.router.routes import Route, Routes
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     CallContext,
     Caller,
     CompletionRequest,
@@ -18,6 +15,9 @@ from reasoning_grpc.types import (
     RoutingMode,
     RoutingPreference,
 )
+from reasoning_grpc.domain.errors import RouteNotAllowed
+from reasoning_grpc.router.classifier import Classifying, Listener, Verdict
+from reasoning_grpc.router.routes import Route, Routes
 
 _SERVED: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 """No build serves ORCHESTRATION, and AUTO is a question."""

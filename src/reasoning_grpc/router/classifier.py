@@ -11,15 +11,7 @@ from cachetools import TTLCache
 
 from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.config import ClassifierEntry
-from reasoning_grpc.errors import ContextWindowExceeded, ModelNotFound, ReasoningError, UpstreamError, UpstreamTimeout
-from reasoning_grpc.events import Event, ReasoningDelta, UnshownDelta
-from reasoning_grpc.llm.call_events import CallUnderWay
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
-from reasoning_grpc.llm.structured import Answered, Schema, Unanswered, object_of, one_of, structured_events
-from reasoning_grpc.router.prompt import ClassifierPrompt, shown
-from reasoning_grpc.router.routes import Route
-from reasoning_grpc.router.window import conversation_window
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     ANONYMOUS,
     CallContext,
     Classification,
@@ -28,6 +20,20 @@ from reasoning_grpc.types import (
     ModelInfo,
     ModelSourceKind,
 )
+from reasoning_grpc.domain.errors import (
+    ContextWindowExceeded,
+    ModelNotFound,
+    ReasoningError,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from reasoning_grpc.domain.events import Event, ReasoningDelta, UnshownDelta
+from reasoning_grpc.llm.call_events import CallUnderWay
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.structured import Answered, Schema, Unanswered, object_of, one_of, structured_events
+from reasoning_grpc.router.prompt import ClassifierPrompt, shown
+from reasoning_grpc.router.routes import Route
+from reasoning_grpc.router.window import conversation_window
 
 Listener = Callable[[Event], object]
 """Hears the events of model calls when they happen."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
+from reasoning_grpc.domain import Message, ModelInfo, ModelSourceKind, Part, Role, Text
 from reasoning_grpc.router.routes import Route
-from reasoning_grpc.types import Message, ModelInfo, ModelSourceKind, Part, Role, Text
 
 ROUTES_PLACE: Final = "{routes}"
 """Where the names and descriptions of the routes stand in a prompt."""

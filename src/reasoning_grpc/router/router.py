@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reasoning_grpc.catalog.table import ModelTable
-from reasoning_grpc.errors import FieldViolation, InvalidRequest, RouteNotAllowed
+from reasoning_grpc.domain import CallContext, CompletionRequest, RouteDecision, RouteSource, RoutingMode
+from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RouteNotAllowed
 from reasoning_grpc.router.automatic import AutomaticMode
 from reasoning_grpc.router.classifier import Classifying, Listener
 from reasoning_grpc.router.routes import Routes
 from reasoning_grpc.router.rules import SHIPPED_RULES, Rule
-from reasoning_grpc.types import CallContext, CompletionRequest, RouteDecision, RouteSource, RoutingMode
 
 MODE_METADATA: Final = "x-routing-mode"
 

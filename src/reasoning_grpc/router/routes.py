@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reasoning_grpc.config import RouteEntry
-from reasoning_grpc.types import RouteDecision, RoutingMode, RoutingPreference
+from reasoning_grpc.domain import RouteDecision, RoutingMode, RoutingPreference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

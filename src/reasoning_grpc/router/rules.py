@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from reasoning_grpc.config import PartKind, RuleCondition, RuleEntry
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     CallContext,
     CompletionRequest,
     Media,

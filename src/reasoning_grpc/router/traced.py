@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from opentelemetry.trace import Span, Tracer, set_span_in_context
 
+from reasoning_grpc.domain import CallContext, CompletionRequest
 from reasoning_grpc.router.classifier import Classifying, Listener, Verdict
 from reasoning_grpc.router.routes import Route
 from reasoning_grpc.telemetry.tracing import PREFIX, mark_error
-from reasoning_grpc.types import CallContext, CompletionRequest
 
 
 class TracedClassifier:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reasoning_grpc.types import Media, Message, Part, Refusal, Role, Text, ToolCall, ToolResult, text_bytes
+from reasoning_grpc.domain import Media, Message, Part, Refusal, Role, Text, ToolCall, ToolResult, text_bytes
 
 _SHARE: Final = 0.75
 """Of the room that is left, what one message may take: the longest last message leaves some for those before it."""

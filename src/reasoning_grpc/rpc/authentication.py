@@ -4,8 +4,8 @@ import hmac
 from collections.abc import Iterable, Sequence
 
 from reasoning_grpc.config import CallerEntry, token_hash
-from reasoning_grpc.errors import CredentialsInvalid, CredentialsMissing
-from reasoning_grpc.types import ANONYMOUS, Caller
+from reasoning_grpc.domain import ANONYMOUS, Caller
+from reasoning_grpc.domain.errors import CredentialsInvalid, CredentialsMissing
 
 AUTHORIZATION = "authorization"
 _SCHEME = "bearer "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from reasoning_grpc.errors import ServerShuttingDown
+from reasoning_grpc.domain.errors import ServerShuttingDown
 
 _RETRY_SECONDS: Final = 1.0
 """When a refused client may try again: by then the balancer knows that this server stops."""

@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
 
-from reasoning_grpc.errors import (
+from reasoning_grpc.domain import ANONYMOUS, CallContext
+from reasoning_grpc.domain.errors import (
     FieldViolation,
     MalformedRequest,
     ReasoningError,
@@ -27,7 +28,6 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.status import call_status, internal_status
 from reasoning_grpc.telemetry.tracing import incoming, trace_id
-from reasoning_grpc.types import ANONYMOUS, CallContext
 
 REQUEST_ID_METADATA: Final = "x-request-id"
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import grpc
 
+from reasoning_grpc.domain.events import StreamEvent
+from reasoning_grpc.domain.streams import fold
 from reasoning_grpc.engine.engine import Engine
-from reasoning_grpc.events import StreamEvent
 from reasoning_grpc.rpc import convert
 from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import call_context
-from reasoning_grpc.streams import fold
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,

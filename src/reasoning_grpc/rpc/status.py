@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from reasoning_grpc import errors
+from reasoning_grpc.domain import errors
 from reasoning_grpc.rpc import convert
 
 DOMAIN: Final = "reasoning-grpc"

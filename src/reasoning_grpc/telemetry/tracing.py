@@ -15,7 +15,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Span, StatusCode, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from reasoning_grpc.errors import ReasoningError, UpstreamError
+from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
 
 PREFIX: Final = "reasoning_grpc."
 """Of attributes that no convention has; what follows is the name that the log line uses."""

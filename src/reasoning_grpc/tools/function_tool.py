@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from reasoning_grpc.config import ToolLimits
+from reasoning_grpc.domain import CallContext, ToolInfo, ToolSource
 from reasoning_grpc.tools.results import ToolOutput, text_of
 from reasoning_grpc.tools.signature import Signature
-from reasoning_grpc.types import CallContext, ToolInfo, ToolSource
 
 
 class FunctionTool:

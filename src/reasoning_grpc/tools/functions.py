@@ -7,11 +7,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from reasoning_grpc.config import McpServerEntry, ToolEntry, ToolLimits
+from reasoning_grpc.domain import ToolInfo, ToolSource, ToolState
 from reasoning_grpc.tools.calculator import calculator
 from reasoning_grpc.tools.clock import current_time
 from reasoning_grpc.tools.function_tool import FunctionTool
 from reasoning_grpc.tools.signature import UnusableFunction
-from reasoning_grpc.types import ToolInfo, ToolSource, ToolState
 
 ENTRY_POINTS: Final = "reasoning_grpc.tools"
 """The group in which packages offer functions; each is off until the configuration has an entry of its name."""

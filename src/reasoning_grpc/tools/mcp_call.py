@@ -8,9 +8,9 @@ from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, CallToolRequest, CallTo
 from opentelemetry.context import Context, attach, detach
 from pydantic import ValidationError
 
+from reasoning_grpc.domain import CallContext
 from reasoning_grpc.tools.errors import NoResult, ToolError
 from reasoning_grpc.tools.results import ToolOutput, text_of_content
-from reasoning_grpc.types import CallContext
 
 
 async def output_of_call(client: Client, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:

@@ -10,9 +10,9 @@ from mcp import Client
 from mcp_types import Tool
 
 from reasoning_grpc.config import McpServerEntry, ToolEntry
+from reasoning_grpc.domain import ToolInfo, ToolSource, ToolState
 from reasoning_grpc.tools.foreign_schema import ForeignSchema, UnusableSchema
 from reasoning_grpc.tools.mcp_tool import Definition, McpCall, McpTool, public_name
-from reasoning_grpc.types import ToolInfo, ToolSource, ToolState
 
 _MOST_TOOLS: Final = 1000
 _MOST_PAGES: Final = 100

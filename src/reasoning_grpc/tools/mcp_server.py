@@ -16,13 +16,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from reasoning_grpc.config import McpServerEntry, ToolEntry
+from reasoning_grpc.domain import CallContext, McpServerInfo, McpServerState, ToolInfo, ToolState
 from reasoning_grpc.tools.errors import ToolUnavailable
 from reasoning_grpc.tools.mcp_call import failure_of_call, output_of_call
 from reasoning_grpc.tools.mcp_listing import McpListing
 from reasoning_grpc.tools.mcp_tool import McpTool
 from reasoning_grpc.tools.mcp_transport import transport
 from reasoning_grpc.tools.results import ToolOutput
-from reasoning_grpc.types import CallContext, McpServerInfo, McpServerState, ToolInfo, ToolState
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 30.0

@@ -9,9 +9,9 @@ from typing import Any, Final
 from mcp_types import Tool
 
 from reasoning_grpc.config import TOOL_NAME, ToolLimits
+from reasoning_grpc.domain import CallContext, ToolInfo
 from reasoning_grpc.tools.foreign_schema import ForeignSchema
 from reasoning_grpc.tools.results import ToolOutput
-from reasoning_grpc.types import CallContext, ToolInfo
 
 _LONGEST_NAME: Final = 64
 _DIGEST_CHARACTERS: Final = 8

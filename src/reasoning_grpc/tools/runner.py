@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reasoning_grpc.domain import CallContext, ToolStatus
 from reasoning_grpc.tools.errors import ArgumentsProblem, NoResult, ToolError, ToolUnavailable
 from reasoning_grpc.tools.results import ToolOutput
 from reasoning_grpc.tools.tool import RunnableTool
-from reasoning_grpc.types import CallContext, ToolStatus
 
 STOP_SECONDS: Final = 5.0
 """How long a tool may take to stop that is cancelled."""

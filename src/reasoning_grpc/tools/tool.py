@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from reasoning_grpc.config import ToolLimits
+from reasoning_grpc.domain import CallContext, ToolInfo
 from reasoning_grpc.tools.results import ToolOutput
-from reasoning_grpc.types import CallContext, ToolInfo
 
 
 class RunnableTool(Protocol):

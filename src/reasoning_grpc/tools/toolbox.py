@@ -6,11 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from reasoning_grpc.config import Config, ConfigError, McpServerEntry, ToolEntry
-from reasoning_grpc.tools.functions import FoundFunctions
-from reasoning_grpc.tools.results import cut
-from reasoning_grpc.tools.runner import NOT_AVAILABLE, STOP_SECONDS, ToolRunner
-from reasoning_grpc.tools.tool import RunnableTool
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     CallContext,
     Caller,
     McpServerInfo,
@@ -19,6 +15,10 @@ from reasoning_grpc.types import (
     ToolInfo,
     ToolState,
 )
+from reasoning_grpc.tools.functions import FoundFunctions
+from reasoning_grpc.tools.results import cut
+from reasoning_grpc.tools.runner import NOT_AVAILABLE, STOP_SECONDS, ToolRunner
+from reasoning_grpc.tools.tool import RunnableTool
 
 if TYPE_CHECKING:  # the SDK takes most of a second to import: only where there are MCP servers
     from reasoning_grpc.tools.mcp_server import McpServer

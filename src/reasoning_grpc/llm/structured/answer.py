@@ -5,9 +5,9 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from reasoning_grpc.events import ContentDelta, Event, ModelCallFinished, ToolCallDelta
+from reasoning_grpc.domain import AnswerFlaw, FinishReason
+from reasoning_grpc.domain.events import ContentDelta, Event, ModelCallFinished, ToolCallDelta
 from reasoning_grpc.llm.structured.schema import Schema, problem_with
-from reasoning_grpc.types import AnswerFlaw, FinishReason
 
 T = TypeVar("T")
 

@@ -5,9 +5,7 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import Any, Final
 
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.llm.structured.schema import Schema
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Capability,
     Message,
     ModelInfo,
@@ -17,6 +15,8 @@ from reasoning_grpc.types import (
     Role,
     Text,
 )
+from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm.structured.schema import Schema
 
 _IN_PROMPT: Final = "Answer with one JSON object of this JSON schema, and nothing else: {schema}"
 _IN_REPAIR: Final = (

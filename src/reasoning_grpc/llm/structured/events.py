@@ -5,7 +5,17 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, TypeVar
 
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import (
+    AnswerFlaw,
+    CallContext,
+    FinishReason,
+    ModelCallPurpose,
+    Usage,
+    UsageSource,
+    estimated_tokens,
+    text_bytes,
+)
+from reasoning_grpc.domain.events import (
     ContentDelta,
     Event,
     ModelCallFinished,
@@ -18,16 +28,6 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.structured.answer import Answer, Answered, Unanswered
 from reasoning_grpc.llm.structured.asking import asking, asking_again
 from reasoning_grpc.llm.structured.schema import Schema
-from reasoning_grpc.types import (
-    AnswerFlaw,
-    CallContext,
-    FinishReason,
-    ModelCallPurpose,
-    Usage,
-    UsageSource,
-    estimated_tokens,
-    text_bytes,
-)
 
 T = TypeVar("T")
 _MENDABLE: Final = frozenset({AnswerFlaw.NOT_JSON, AnswerFlaw.WRONG_SHAPE, AnswerFlaw.TRUNCATED})

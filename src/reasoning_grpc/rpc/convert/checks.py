@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from reasoning_grpc.errors import FieldViolation, InvalidRequest, RequestTooLarge, UnsupportedParameter
+from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge, UnsupportedParameter
 
 MAX_JSON_DEPTH: Final = 64
 _MOST_VIOLATIONS: Final = 20

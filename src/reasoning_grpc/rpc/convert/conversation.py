@@ -4,9 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from reasoning_grpc.rpc.convert import enums
-from reasoning_grpc.rpc.convert.checks import Checks
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Media,
     Message,
     Part,
@@ -18,6 +16,8 @@ from reasoning_grpc.types import (
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.checks import Checks
 from reasoning_grpc.v1 import messages_pb2
 
 _PARTS_OF_ROLE: Final[Mapping[Role, frozenset[str]]] = {

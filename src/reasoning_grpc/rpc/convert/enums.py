@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
-from reasoning_grpc import types
+from reasoning_grpc import domain as types
 from reasoning_grpc.v1 import (
     agent_pb2,
     completion_pb2,

@@ -11,10 +11,7 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
-from reasoning_grpc.rpc.convert import enums
-from reasoning_grpc.rpc.convert.checks import Checks
-from reasoning_grpc.rpc.convert.conversation import conversation
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     AgentOptions,
     CompletionRequest,
     ContextPolicy,
@@ -28,6 +25,9 @@ from reasoning_grpc.types import (
     Tool,
     ToolChoice,
 )
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.checks import Checks
+from reasoning_grpc.rpc.convert.conversation import conversation
 from reasoning_grpc.v1 import (
     agent_pb2,
     classification_pb2,

@@ -7,12 +7,7 @@ from typing import Any, Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from reasoning_grpc import events
-from reasoning_grpc.errors import Progress
-from reasoning_grpc.rpc.convert import enums
-from reasoning_grpc.rpc.convert.conversation import message_proto
-from reasoning_grpc.streams import Completion
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Attempt,
     Classification,
     Cost,
@@ -28,7 +23,12 @@ from reasoning_grpc.types import (
     TokenPrices,
     ToolExecution,
     Usage,
+    events,
 )
+from reasoning_grpc.domain.errors import Progress
+from reasoning_grpc.domain.streams import Completion
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.conversation import message_proto
 from reasoning_grpc.v1 import (
     agent_pb2,
     classification_pb2,

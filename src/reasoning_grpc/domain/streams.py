@@ -6,7 +6,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from reasoning_grpc.events import (
+from reasoning_grpc.domain import (
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Step,
+    Text,
+    ToolCall,
+    ToolExecution,
+)
+from reasoning_grpc.domain.events import (
     Completed,
     ContentDelta,
     Event,
@@ -19,17 +30,6 @@ from reasoning_grpc.events import (
     StreamEvent,
     ToolCallDelta,
     ToolFinished,
-)
-from reasoning_grpc.types import (
-    Message,
-    Part,
-    Reasoning,
-    Refusal,
-    Role,
-    Step,
-    Text,
-    ToolCall,
-    ToolExecution,
 )
 
 T = TypeVar("T")

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from reasoning_grpc.types import Cost, RouteDecision, Usage
+from reasoning_grpc.domain import Cost, RouteDecision, Usage
 
 _LONGEST_VALUE = 128
 

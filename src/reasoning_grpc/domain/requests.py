@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reasoning_grpc.types.agent import AgentOptions
-from reasoning_grpc.types.conversation import Message
-from reasoning_grpc.types.routing import RoutingMode, RoutingPreference
+from reasoning_grpc.domain.agent import AgentOptions
+from reasoning_grpc.domain.conversation import Message
+from reasoning_grpc.domain.routing import RoutingMode, RoutingPreference
 
 
 class ToolChoiceMode(StrEnum):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reasoning_grpc.types.tools import ToolExecution
-from reasoning_grpc.types.usage import Usage
+from reasoning_grpc.domain.tools import ToolExecution
+from reasoning_grpc.domain.usage import Usage
 
 
 class NextAction(StrEnum):

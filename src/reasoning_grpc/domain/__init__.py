@@ -1,9 +1,9 @@
 """Our own small vocabulary: what the floors between the wire and litellm speak."""
 
-from reasoning_grpc.types.agent import AgentOptions, NextAction, ReasoningEnd, Step, StepOutcome
-from reasoning_grpc.types.answers import AnswerFlaw, FinishReason
-from reasoning_grpc.types.calls import ANONYMOUS, CallContext, Caller, CallReport
-from reasoning_grpc.types.conversation import (
+from reasoning_grpc.domain.agent import AgentOptions, NextAction, ReasoningEnd, Step, StepOutcome
+from reasoning_grpc.domain.answers import AnswerFlaw, FinishReason
+from reasoning_grpc.domain.calls import ANONYMOUS, CallContext, Caller, CallReport
+from reasoning_grpc.domain.conversation import (
     Media,
     Message,
     Part,
@@ -15,7 +15,7 @@ from reasoning_grpc.types.conversation import (
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.types.models import (
+from reasoning_grpc.domain.models import (
     Capability,
     Deployment,
     ModelFilter,
@@ -27,8 +27,8 @@ from reasoning_grpc.types.models import (
     Secret,
     ThinkTags,
 )
-from reasoning_grpc.types.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
-from reasoning_grpc.types.requests import (
+from reasoning_grpc.domain.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
+from reasoning_grpc.domain.requests import (
     CompletionRequest,
     ContextPolicy,
     EffectiveSetting,
@@ -43,7 +43,7 @@ from reasoning_grpc.types.requests import (
     ToolChoice,
     ToolChoiceMode,
 )
-from reasoning_grpc.types.routing import (
+from reasoning_grpc.domain.routing import (
     Classification,
     RejectedRoute,
     RouteDecision,
@@ -51,7 +51,7 @@ from reasoning_grpc.types.routing import (
     RoutingMode,
     RoutingPreference,
 )
-from reasoning_grpc.types.tools import (
+from reasoning_grpc.domain.tools import (
     McpServerInfo,
     McpServerState,
     ToolExecution,
@@ -60,7 +60,7 @@ from reasoning_grpc.types.tools import (
     ToolState,
     ToolStatus,
 )
-from reasoning_grpc.types.usage import (
+from reasoning_grpc.domain.usage import (
     Attempt,
     ModelCallPurpose,
     ModelCallUsage,

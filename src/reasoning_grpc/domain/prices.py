@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from reasoning_grpc.types.usage import Usage
+from reasoning_grpc.domain.usage import Usage
 
 _TOKENS_PER_PRICE: Final = 1_000_000
 

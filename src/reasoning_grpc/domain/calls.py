@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from reasoning_grpc.types.answers import FinishReason
-from reasoning_grpc.types.models import Secret
-from reasoning_grpc.types.prices import Cost
-from reasoning_grpc.types.routing import RouteDecision
-from reasoning_grpc.types.usage import Attempt, Usage
+from reasoning_grpc.domain.answers import FinishReason
+from reasoning_grpc.domain.models import Secret
+from reasoning_grpc.domain.prices import Cost
+from reasoning_grpc.domain.routing import RouteDecision
+from reasoning_grpc.domain.usage import Attempt, Usage
 
 if TYPE_CHECKING:  # the client's commands read these types without the server's dependencies
     from opentelemetry.context import Context

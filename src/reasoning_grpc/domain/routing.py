@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reasoning_grpc.types.answers import AnswerFlaw
-from reasoning_grpc.types.prices import Cost
-from reasoning_grpc.types.usage import Usage
+from reasoning_grpc.domain.answers import AnswerFlaw
+from reasoning_grpc.domain.prices import Cost
+from reasoning_grpc.domain.usage import Usage
 
 
 class RoutingMode(StrEnum):

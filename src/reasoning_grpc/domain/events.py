@@ -8,7 +8,7 @@ upstream gave a finish reason. The engine yields `StreamEvent`s, each around an
 
 from dataclasses import dataclass, field
 
-from reasoning_grpc.types import (
+from reasoning_grpc.domain import (
     Attempt,
     Cost,
     EffectiveSetting,
@@ -23,7 +23,7 @@ from reasoning_grpc.types import (
     ToolExecution,
     Usage,
 )
-from reasoning_grpc.types.usage import ModelCallUsage
+from reasoning_grpc.domain.usage import ModelCallUsage
 
 
 @dataclass(frozen=True, slots=True)

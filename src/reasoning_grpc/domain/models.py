@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from reasoning_grpc.types.prices import Prices
-from reasoning_grpc.types.requests import Sampling
+from reasoning_grpc.domain.prices import Prices
+from reasoning_grpc.domain.requests import Sampling
 
 
 class Secret:
