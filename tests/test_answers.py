@@ -28,7 +28,7 @@ from reasoning_grpc.litellm_model.answers import (
     MalformedAnswer,
     joined,
 )
-from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder, MalformedStream
+from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder, MalformedStream
 from tests.support.upstream import chunk, usage_chunk
 
 Json = dict[str, Any]

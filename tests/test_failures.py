@@ -16,8 +16,8 @@ from reasoning_grpc.domain import Deployment, Secret, errors
 from reasoning_grpc.domain.errors import FieldViolation, ReasoningError, UpstreamError
 from reasoning_grpc.litellm_model import failures, library
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
-from reasoning_grpc.litellm_model.sse import MalformedStream
-from reasoning_grpc.litellm_model.wire import AnswerTooLarge, HttpFailure
+from reasoning_grpc.litellm_model.transport.exchange import AnswerTooLarge, HttpFailure
+from reasoning_grpc.litellm_model.transport.sse import MalformedStream
 from tests.support.factories import a_deployment
 
 Json = dict[str, Any]

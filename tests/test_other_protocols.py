@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer
 from reasoning_grpc.litellm_model.plain import PlainAnswer
-from reasoning_grpc.litellm_model.witness import OpenAIWitness
+from reasoning_grpc.litellm_model.protocols.observer import OpenAIWitness
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.heard import Heard, hear
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving

@@ -12,7 +12,7 @@ import pytest
 
 from reasoning_grpc.domain import Capability, Prices, PriceTier
 from reasoning_grpc.litellm_model import PriceMap, installed_price_map, library, listed_name
-from reasoning_grpc.litellm_model.model_facts import ModelFacts, facts_in
+from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, facts_in
 
 GPT: Final = {
     "litellm_provider": "openai",

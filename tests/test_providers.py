@@ -7,11 +7,11 @@ from typing import Any, Final
 import pytest
 from yarl import URL
 
-from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.litellm_model import library, providers
-from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.providers import Way, way, way_and_reason
-from reasoning_grpc.litellm_model.wire import Exchange, WireLimits
+from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.exchange import Exchange, WireLimits
 
 MODELS: Final = {"bedrock": "anthropic.claude-3-5-sonnet-20240620-v1:0"}
 """Where litellm wants the name of a model that it knows."""

@@ -18,7 +18,6 @@ with nothing above it. `tests/test_floors.py` reads this list.
     litellm_model     the adapter: the one package that imports litellm
     embedded          the child process of the small model
     llm               a model call: the port, its wrappers, the context window, structured answers
-    connections       the TCP connections to upstreams: pooled, bounded, counted
     telemetry         OpenTelemetry: the seam that our code uses, and the export
     config            the settings, typed, read once at start
     domain            our own words: requests, conversation, events, errors, usage, the fold

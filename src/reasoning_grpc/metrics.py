@@ -5,7 +5,7 @@ from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 
 OPEN_CONNECTIONS: Final = "http.client.open_connections"
 """Name and states are those of the semantic conventions; the pool is ours to name."""

@@ -29,11 +29,11 @@ from reasoning_grpc.catalog.sources import KnownModels, ModelSourceReader
 from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.catalog.traced_listing import TracedListing
 from reasoning_grpc.config import Config, ConfigError
-from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.embedded.process import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.engine.engine import Engine
 from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel
 from reasoning_grpc.llm.retries import ResilientModel, RetryPolicy

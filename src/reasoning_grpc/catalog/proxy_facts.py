@@ -9,7 +9,7 @@ import msgspec
 from reasoning_grpc.config import MODEL_NAME
 from reasoning_grpc.domain import ModelInfo, ModelSourceKind, Prices
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
-from reasoning_grpc.litellm_model.model_facts import facts_in, may_chat
+from reasoning_grpc.litellm_model.prices.model_facts import facts_in, may_chat
 
 R = TypeVar("R")
 

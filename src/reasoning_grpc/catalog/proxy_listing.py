@@ -10,12 +10,12 @@ from opentelemetry.context import get_current
 from reasoning_grpc.catalog.proxy_facts import models_of_info, models_of_list
 from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
-from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.domain import Deployment, ModelInfo
 from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
 from reasoning_grpc.litellm_model.failures import upstream_error
-from reasoning_grpc.litellm_model.wire import HttpFailure
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.exchange import HttpFailure
 from reasoning_grpc.telemetry.tracing import trace_headers
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}

@@ -20,9 +20,9 @@ adapter.py     LiteLLMModel: calls with their ends
 """
 
 from reasoning_grpc.litellm_model.adapter import LiteLLMModel
-from reasoning_grpc.litellm_model.model_facts import ModelFacts
-from reasoning_grpc.litellm_model.price_map import PriceMap, installed_price_map, listed_name
-from reasoning_grpc.litellm_model.wire import WireLimits
+from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts
+from reasoning_grpc.litellm_model.prices.price_map import PriceMap, installed_price_map, listed_name
+from reasoning_grpc.litellm_model.transport.exchange import WireLimits
 
 __all__ = [
     "LiteLLMModel",

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Protocol
 
-from reasoning_grpc.connections import ConnectionPool
 from reasoning_grpc.domain import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Secret, Text
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
@@ -15,7 +14,8 @@ from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.call import LiteLLMCall, call_headers
 from reasoning_grpc.litellm_model.encodings import counted_prompt_tokens
 from reasoning_grpc.litellm_model.providers import Way
-from reasoning_grpc.litellm_model.wire import Wire, WireLimits
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.exchange import Wire, WireLimits
 from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]

@@ -11,14 +11,14 @@ from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library, providers
 from reasoning_grpc.litellm_model.answers import AnswerReader
-from reasoning_grpc.litellm_model.clients import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
+from reasoning_grpc.litellm_model.protocols.observer import Witness
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way
 from reasoning_grpc.litellm_model.refusals import refused_fields
 from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
-from reasoning_grpc.litellm_model.wire import Exchange
-from reasoning_grpc.litellm_model.witness import Witness
+from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
+from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.telemetry.tracing import trace_headers
 

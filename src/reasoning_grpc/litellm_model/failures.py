@@ -42,8 +42,8 @@ from reasoning_grpc.domain.errors import (
 )
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.request import FIELD_OF_PARAMETER
-from reasoning_grpc.litellm_model.sse import MalformedStream
-from reasoning_grpc.litellm_model.wire import AnswerTooLarge, HttpFailure
+from reasoning_grpc.litellm_model.transport.exchange import AnswerTooLarge, HttpFailure
+from reasoning_grpc.litellm_model.transport.sse import MalformedStream
 
 MAX_RETRY_AFTER_SECONDS: Final = 300.0
 """A longer Retry-After is passed on as this."""

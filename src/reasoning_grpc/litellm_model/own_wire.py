@@ -7,9 +7,9 @@ import msgspec
 
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, joined
-from reasoning_grpc.litellm_model.relay import EVENT_STREAM_TYPES, event_batches
-from reasoning_grpc.litellm_model.sse import EventStreamDecoder
-from reasoning_grpc.litellm_model.wire import Exchange
+from reasoning_grpc.litellm_model.transport.exchange import Exchange
+from reasoning_grpc.litellm_model.transport.relay import EVENT_STREAM_TYPES, event_batches
+from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 
 
 async def own_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator[Delta, None]:

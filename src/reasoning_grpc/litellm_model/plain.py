@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from reasoning_grpc.domain import FinishReason
 from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
 from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer, joined
-from reasoning_grpc.litellm_model.witness import OpenAIWitness, Witness
+from reasoning_grpc.litellm_model.protocols.observer import OpenAIWitness, Witness
 
 _SIGNED_ID: Final = "__thought__"
 """Between the id of a Gemini call and its signature, which litellm appends to it and gives beside it too."""

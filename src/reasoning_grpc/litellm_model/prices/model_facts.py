@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import Capability, Prices
 from reasoning_grpc.litellm_model.encodings import encoding_of
-from reasoning_grpc.litellm_model.token_prices import number_in, prices_in
+from reasoning_grpc.litellm_model.prices.token_prices import number_in, prices_in
 
 _CAPABILITIES: Final[Mapping[str, Capability]] = {
     "supports_function_calling": Capability.TOOLS,

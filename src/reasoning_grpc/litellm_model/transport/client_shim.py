@@ -16,9 +16,9 @@ import httpx
 import msgspec
 from yarl import URL
 
-from reasoning_grpc.litellm_model.relay import relayed
-from reasoning_grpc.litellm_model.wire import Exchange
-from reasoning_grpc.litellm_model.witness import Witness, witness_of
+from reasoning_grpc.litellm_model.protocols.observer import Witness, witness_of
+from reasoning_grpc.litellm_model.transport.exchange import Exchange
+from reasoning_grpc.litellm_model.transport.relay import relayed
 
 
 class Shape(StrEnum):

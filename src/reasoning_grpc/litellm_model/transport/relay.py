@@ -7,9 +7,9 @@ from typing import Final
 
 from reasoning_grpc.litellm_model import failures
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
-from reasoning_grpc.litellm_model.sse import DONE, EventStreamDecoder, LineDecoder
-from reasoning_grpc.litellm_model.wire import Exchange
-from reasoning_grpc.litellm_model.witness import Witness
+from reasoning_grpc.litellm_model.protocols.observer import Witness
+from reasoning_grpc.litellm_model.transport.exchange import Exchange
+from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder, LineDecoder
 
 EVENT_STREAM_TYPES: Final = frozenset({"", "text/event-stream", "text/plain", "application/octet-stream"})
 _LINE_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})

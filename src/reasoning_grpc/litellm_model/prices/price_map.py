@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from reasoning_grpc.litellm_model.model_facts import ModelFacts, facts_in, may_chat
+from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, facts_in, may_chat
 
 _FILE: Final = "model_prices_and_context_window_backup.json"
 _FAMILIES: Final = frozenset({"bedrock", "fireworks_ai", "vertex_ai"})

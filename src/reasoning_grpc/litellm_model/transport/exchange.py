@@ -16,7 +16,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from reasoning_grpc.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "application/json",

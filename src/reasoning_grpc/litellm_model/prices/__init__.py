@@ -1,0 +1,1 @@
+"""What litellm knows of models without a call: limits, capabilities and prices."""

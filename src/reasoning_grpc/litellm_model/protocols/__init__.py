@@ -1,0 +1,1 @@
+"""The protocols of providers, as an observer reads them beside litellm."""
