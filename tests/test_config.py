@@ -22,7 +22,7 @@ from reasoning_grpc.config import (
 from reasoning_grpc.config.settings import EmbeddedUse
 from reasoning_grpc.domain import Capability, Prices, RoutingMode, Sampling, ThinkTags
 from reasoning_grpc.embedded.process import MODEL_NAME
-from reasoning_grpc.server import Server, config_problems
+from reasoning_grpc.server.server import Server, config_problems
 from tests.support.serving import config_for, model_entry
 
 HASH: Final = token_hash("rgt_alice")

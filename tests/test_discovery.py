@@ -16,7 +16,7 @@ from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.config import CallerEntry, ProxyEntry, token_hash
 from reasoning_grpc.domain import ModelSourceKind, Secret
-from reasoning_grpc.server import Server
+from reasoning_grpc.server.server import Server
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, errors_pb2, models_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, proxy_entry, serving

@@ -46,10 +46,12 @@ def _graph() -> dict[str, set[str]]:
 
 
 def test_every_folder_is_a_floor() -> None:
-    """The docstring of the package lists each of its folders and modules once."""
-    names = {path.stem for path in ROOT.iterdir() if path.is_dir() or path.suffix == ".py"}
+    """The docstring of the package lists each of its folders once, and no module lies loose beside them."""
+    folders = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    loose = [path.name for path in ROOT.glob("*.py")]
 
-    assert sorted(FLOORS) == sorted(names - {"__pycache__", "__init__"})
+    assert sorted(FLOORS) == sorted(folders)
+    assert loose == ["__init__.py"]
 
 
 def test_imports_point_down() -> None:

@@ -8,7 +8,7 @@ from reasoning_grpc.catalog.configured import ConfiguredModel
 from reasoning_grpc.config import ConfigError, ModelEntry
 from reasoning_grpc.domain import Capability, ModelInfo, Prices
 from reasoning_grpc.litellm_model import installed_price_map
-from reasoning_grpc.server import Server
+from reasoning_grpc.server.server import Server
 from reasoning_grpc.v1 import models_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import config_for, model_entry, serving

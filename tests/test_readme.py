@@ -9,7 +9,7 @@ import pytest
 from reasoning_grpc.config import read_config
 from reasoning_grpc.domain import ReasoningEnd
 from reasoning_grpc.rpc.status import CODES
-from reasoning_grpc.server import config_problems
+from reasoning_grpc.server.server import config_problems
 from scripts.options_table import with_table
 
 README: Final = (Path(__file__).parent.parent / "README.md").read_text()

@@ -13,7 +13,7 @@ from reasoning_grpc.config import (
     RuleEntry,
 )
 from reasoning_grpc.domain import RoutingMode, RoutingPreference
-from reasoning_grpc.server import config_problems
+from reasoning_grpc.server.server import config_problems
 from tests.support.configuration import problems_of, read
 
 CALLER: Final = f'[callers.billing]\ntoken_hash = "sha256:{"0" * 64}"\n'

@@ -6,9 +6,6 @@ with nothing above it. `tests/test_floors.py` reads this list.
 
     cli               the command line
     server            builds, starts and stops the server; the only place that wires objects
-    reflection_pool   the descriptors that reflection tells, methods included
-    trial             one short call of each model, to see whether it answers
-    metrics           what is measured
     rpc               the gRPC face: service, interceptor, statuses, authentication, conversion
     engine            one request: route it, run its path, keep its ledger
     agent             the reasoning loop: steps, tools, then the answer; yields events

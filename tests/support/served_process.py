@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reasoning_grpc.client import ReasoningClient
-from reasoning_grpc.server import READINESS
+from reasoning_grpc.server.server import READINESS
 from tests.support.commands import PATIENCE_SECONDS, Finished, process_of, run
 from tests.support.upstream import FakeUpstream
 

@@ -10,7 +10,7 @@ import grpc
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, ModelEntry, ProxyEntry, Settings
 from reasoning_grpc.domain import Capability, Prices, Secret
-from reasoning_grpc.server import Server
+from reasoning_grpc.server.server import Server
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.upstream import FakeUpstream

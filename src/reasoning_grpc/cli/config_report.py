@@ -9,8 +9,8 @@ from reasoning_grpc.domain import Prices
 from reasoning_grpc.embedded.process import MODEL_NAME
 from reasoning_grpc.litellm_model import installed_price_map
 from reasoning_grpc.litellm_model.providers import Way
+from reasoning_grpc.server.model_trial import Trial, Trials
 from reasoning_grpc.telemetry.export import Export, TelemetryPlan
-from reasoning_grpc.trial import Trial, Trials
 
 _WIRES: Final = {
     Way.OWN_WIRE: "our own wire",

@@ -13,9 +13,9 @@ from reasoning_grpc.cli.config_report import summary, summary_text
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import Config, ConfigError, read_config
 from reasoning_grpc.embedded.process import embedded_problem
-from reasoning_grpc.server import Server, StartError, config_problems, unknown_providers
+from reasoning_grpc.server.model_trial import Trials
+from reasoning_grpc.server.server import Server, StartError, config_problems, unknown_providers
 from reasoning_grpc.telemetry.export import Telemetry, TelemetryPlan, telemetry_plan
-from reasoning_grpc.trial import Trials
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:

@@ -40,8 +40,6 @@ from reasoning_grpc.llm.retries import ResilientModel, RetryPolicy
 from reasoning_grpc.llm.think_tags import UntaggedModel
 from reasoning_grpc.llm.timeouts import ModelTimeouts, TimedModel
 from reasoning_grpc.llm.traced import TracedModel
-from reasoning_grpc.metrics import observe_connections
-from reasoning_grpc.reflection_pool import ReflectionPool
 from reasoning_grpc.router import (
     ROUTES_PLACE,
     Classifier,
@@ -58,9 +56,11 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.service import ReasoningService
+from reasoning_grpc.server.metrics import observe_connections
+from reasoning_grpc.server.model_trial import Trials, try_models
+from reasoning_grpc.server.reflection import ReflectionPool
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.tools import Toolbox, tool_problems
-from reasoning_grpc.trial import Trials, try_models
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name

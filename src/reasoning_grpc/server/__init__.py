@@ -1,0 +1,1 @@
+"""Builds, starts and stops the server; the only floor that wires objects."""
