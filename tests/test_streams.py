@@ -14,7 +14,8 @@ from reasoning_grpc.domain.events import (
     StreamEvent,
     ToolCallDelta,
 )
-from reasoning_grpc.domain.streams import AnswerParts, fold, with_heartbeats
+from reasoning_grpc.domain.fold import AnswerParts, fold
+from reasoning_grpc.domain.streams import with_heartbeats
 
 TABLE: list[tuple[str, list[Event], list[Part]]] = [
     ("text", [ContentDelta("a"), ContentDelta("b")], [Part(Text("ab"))]),

@@ -28,7 +28,8 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
     UnshownDelta,
 )
-from reasoning_grpc.domain.streams import AnswerParts, until
+from reasoning_grpc.domain.fold import AnswerParts
+from reasoning_grpc.domain.streams import until
 from reasoning_grpc.llm.call_events import CallUnderWay, events_of_call
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.structured import Answered, Unanswered, structured_events

@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 from reasoning_grpc.domain import CallContext, Caller, Deployment
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
-from reasoning_grpc.domain.streams import AnswerParts
+from reasoning_grpc.domain.fold import AnswerParts
 from reasoning_grpc.llm import genai
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 from reasoning_grpc.telemetry.tracing import mark_error

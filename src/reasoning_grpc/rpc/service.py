@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from reasoning_grpc.domain.events import StreamEvent
-from reasoning_grpc.domain.streams import fold
+from reasoning_grpc.domain.fold import fold
 from reasoning_grpc.engine.engine import Engine
 from reasoning_grpc.rpc import convert
 from reasoning_grpc.rpc.convert import Caps

@@ -26,7 +26,7 @@ from reasoning_grpc.domain import (
     events,
 )
 from reasoning_grpc.domain.errors import Progress
-from reasoning_grpc.domain.streams import Completion
+from reasoning_grpc.domain.fold import Completion
 from reasoning_grpc.rpc.convert import enums
 from reasoning_grpc.rpc.convert.conversation import message_proto
 from reasoning_grpc.v1 import (
