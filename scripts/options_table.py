@@ -1,4 +1,4 @@
-"""Writes the README's table of options from `config/settings.py`; `tests/test_readme.py` checks it."""
+"""Writes the README's table of options from `config/settings.py`; `tests/docs/test_readme.py` checks it."""
 
 import re
 import sys

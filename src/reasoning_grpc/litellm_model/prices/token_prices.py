@@ -1,6 +1,6 @@
 """What litellm says that tokens cost -> our Prices; any member may be missing, null or of another type.
 
-Measured on litellm 1.106.2, with whose calculator `tests/test_litellm_costs.py` compares. Batch, flex and priority
+Measured on litellm 1.106.2, with whose calculator `tests/litellm_model/test_litellm_costs.py` compares. Batch, flex and priority
 prices are for requests that we do not send.
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.support.commands import run
 from tests.support.mcp_server import command, reports
 
-ROOT = str(Path(__file__).parent.parent)
+ROOT = str(Path(__file__).parents[2])
 
 
 def configuration(folder: Path, text: str) -> str:

@@ -10,13 +10,13 @@ import grpc
 import pytest
 
 from reasoning_grpc.v1 import events_pb2
+from tests.rpc.test_cancellation import CallLog
 from tests.support import agent_tools
 from tests.support.agent import agent_config, kinds, native_entry, plan, reasoning_request, tokens, using
 from tests.support.agent_grammar import check_grammar
 from tests.support.agent_tools import Bench
 from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, Gate, Standing
-from tests.test_cancellation import CallLog
 
 WAITING: Final = plan(using("wait", name="one"), using("wait", name="two"), concurrent=True)
 RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])

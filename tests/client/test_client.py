@@ -40,7 +40,7 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
 from tests.support.serving import RunningServer
 from tests.support.upstream import FakeUpstream
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PUSHBACK = "grpc-retry-pushback-ms"
 
 

@@ -22,7 +22,7 @@ READ_BY_LITELLM: Final = (
     *("hosted_vllm", "deepseek", "groq", "mistral", "together_ai", "openrouter", "xai", "fireworks_ai"),
     "databricks",
 )
-RECORDED: Final = {path.stem: path for path in sorted((Path(__file__).parent / "support" / "recorded").iterdir())}
+RECORDED: Final = {path.stem: path for path in sorted((Path(__file__).parents[1] / "support" / "recorded").iterdir())}
 
 EMPTY_ARGUMENTS: Final = "litellm's reader of Databricks empties the arguments {} of a call that comes whole"
 NO_BLOCKS: Final = "litellm's reader of Databricks leaves out signatures and withheld reasoning"

@@ -12,7 +12,7 @@ from reasoning_grpc.rpc.status import CODES
 from reasoning_grpc.server.server import config_problems
 from scripts.options_table import with_table
 
-README: Final = (Path(__file__).parent.parent / "README.md").read_text()
+README: Final = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def test_the_options_are_those_of_the_code() -> None:

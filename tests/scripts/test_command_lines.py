@@ -10,7 +10,7 @@ import pytest
 from scripts.check_command_lines import SERVERS, CommandLineFailed, address_of, command_lines, expectation_of, judge
 from scripts.readme import Block, blocks, commands, section
 
-README: Final = (Path(__file__).parent.parent / "README.md").read_text()
+README: Final = (Path(__file__).parents[2] / "README.md").read_text()
 COMMANDS: Final = command_lines(README)
 GHZ: Final = "ghz --insecure -n 20 -c 2 --call reasoning_grpc.v1.ReasoningService/Complete 127.0.0.1:50051\n"
 DISTRIBUTION: Final = "Status code distribution:\n  [OK]   20 responses   \n\n\n"

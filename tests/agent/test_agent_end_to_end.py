@@ -182,7 +182,7 @@ async def test_the_line_in_the_log(upstream: FakeUpstream, caplog: pytest.LogCap
 
 def test_every_end_has_a_test() -> None:
     """Each reason for which the agent may stop thinking is asserted somewhere in these tests."""
-    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_agent*.py"))
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     for name in agent_pb2.ReasoningEnd.DESCRIPTOR.values_by_name:
         reason = name.removeprefix("REASONING_END_")
         assert reason == "UNSPECIFIED" or f'"{reason}"' in tests
