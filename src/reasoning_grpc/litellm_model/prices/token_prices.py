@@ -1,7 +1,7 @@
 """What litellm says that tokens cost -> our Prices; any member may be missing, null or of another type.
 
-Measured on litellm 1.106.2, with whose calculator `tests/litellm_model/test_litellm_costs.py` compares. Batch, flex and priority
-prices are for requests that we do not send.
+Measured on litellm 1.106.2; `tests/litellm_model/test_litellm_costs.py` compares our costs with those of litellm's
+calculator. Batch, flex and priority prices are left out, because we send no such requests.
 """
 
 import re
