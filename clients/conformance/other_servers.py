@@ -15,7 +15,7 @@ from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.rpc.status import call_status
-from reasoning_grpc.server.server import SERVICE
+from reasoning_grpc.server.listener import SERVICE
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceServicer,

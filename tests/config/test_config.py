@@ -22,7 +22,8 @@ from reasoning_grpc.config import (
 from reasoning_grpc.config.settings import EmbeddedUse
 from reasoning_grpc.domain import Capability, Prices, RoutingMode, Sampling, ThinkTags
 from reasoning_grpc.embedded.process import MODEL_NAME
-from reasoning_grpc.server.server import Server, config_problems
+from reasoning_grpc.server.config_check import find_config_problems
+from reasoning_grpc.server.server import Server
 from tests.support.serving import config_for, model_entry
 
 HASH: Final = token_hash("rgt_alice")
@@ -434,7 +435,7 @@ def test_a_model_entry_whole() -> None:
     )
     assert config.models["m"].api_key.reveal() == ""
     assert not config.runs_embedded
-    assert config_problems(config) == []
+    assert find_config_problems(config) == []
 
 
 BASE: Final = 'must be an http or https URL, such as "http://127.0.0.1:8000/v1"'
@@ -678,7 +679,7 @@ def test_a_proxy_is_named_by_the_environment(url: str) -> None:
     assert config.proxy.api_key.reveal() == "sk-1"
     assert "sk-1" not in repr(config)
     assert not config.runs_embedded
-    assert config_problems(config) == []
+    assert find_config_problems(config) == []
 
 
 def test_a_proxy_may_be_anywhere() -> None:
@@ -935,7 +936,7 @@ WIRING = [
 @pytest.mark.parametrize(("config", "expected"), WIRING)
 def test_what_only_the_wiring_can_know(config: Config, expected: list[str]) -> None:
     """What this build cannot serve is told before anything starts, and stops the server from being made."""
-    assert config_problems(config) == expected
+    assert find_config_problems(config) == expected
     if expected:
         with pytest.raises(ConfigError) as failed:
             Server(config)

@@ -13,7 +13,7 @@ from reasoning_grpc.config import (
     RuleEntry,
 )
 from reasoning_grpc.domain import RoutingMode, RoutingPreference
-from reasoning_grpc.server.server import config_problems
+from reasoning_grpc.server.config_check import find_config_problems
 from tests.support.configuration import problems_of, read
 
 CALLER: Final = f'[callers.billing]\ntoken_hash = "sha256:{"0" * 64}"\n'
@@ -206,7 +206,7 @@ def test_a_prompt_file_that_cannot_be_used(name: str, tmp_path: Path) -> None:
 
     config = read(tmp_path, f"[classifier]\nprompt_file = '{file}'")
 
-    assert config_problems(config) == [f"classifier.prompt_file: '{file}' {problem}"]
+    assert find_config_problems(config) == [f"classifier.prompt_file: '{file}' {problem}"]
 
 
 def test_models_of_routes_and_rules_must_be_there(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_models_of_routes_and_rules_must_be_there(tmp_path: Path) -> None:
     )
     rule = RULE.replace('route = "passthrough"', 'route = "passthrough", model = "z"')
 
-    assert config_problems(read(tmp_path, text + rule)) == [
+    assert find_config_problems(read(tmp_path, text + rule)) == [
         "classifier.model: 'w' is not a model",
         "routes.r.model: 'x' is not a model",
         "routes.r.models.cost: 'y' is not a model",

@@ -9,7 +9,7 @@ import pytest
 from reasoning_grpc.config import read_config
 from reasoning_grpc.domain import ReasoningEnd
 from reasoning_grpc.rpc.status import CODES
-from reasoning_grpc.server.server import config_problems
+from reasoning_grpc.server.config_check import find_config_problems
 from scripts.options_table import with_table
 
 README: Final = (Path(__file__).parents[2] / "README.md").read_text()
@@ -53,7 +53,7 @@ def test_the_other_examples_are_sound(example: str, tmp_path: Path) -> None:
     config = read_config(flags={"default_model": example[8 : example.index("]")]}, environment=keys, file=file)
 
     assert config.models
-    assert config_problems(config) == []
+    assert find_config_problems(config) == []
 
 
 def test_the_example_of_tools_is_sound(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_example_of_the_agent_is_sound(tmp_path: Path) -> None:
 
     assert (config.settings.agent_max_steps, config.settings.agent_max_cost_usd) == (12, 0.05)
     assert config.settings.agent_answer_prompt == tmp_path / "answer.txt"
-    assert config_problems(config) == []
+    assert find_config_problems(config) == []
 
 
 def test_every_end_of_the_thinking_is_explained() -> None:

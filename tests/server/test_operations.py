@@ -27,7 +27,8 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.service import ReasoningService
-from reasoning_grpc.server.server import LIVENESS, READINESS, SERVICE, Server, StartError
+from reasoning_grpc.server.listener import SERVICE
+from reasoning_grpc.server.server import LIVENESS, READINESS, Server, StartError
 from reasoning_grpc.v1 import classification_pb2, models_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,

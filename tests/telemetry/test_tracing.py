@@ -27,7 +27,7 @@ from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.server_spans import ServerSpans
 from reasoning_grpc.rpc.service import ReasoningService
-from reasoning_grpc.server.server import SERVICE as SERVICE_NAME
+from reasoning_grpc.server.listener import SERVICE as SERVICE_NAME
 from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, models_pb2, routing_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (

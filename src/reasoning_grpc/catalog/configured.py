@@ -78,7 +78,7 @@ def entry_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
     return way_and_reason(provider, has_key=bool(entry.api_key), by_responses_api=by_responses_api)
 
 
-def entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
+def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
     """Why this build cannot serve an entry; empty when it can."""
     provider = entry.litellm_model.partition("/")[0]
     if provider in providers.TEXT_COMPLETION:
@@ -90,7 +90,7 @@ def entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
     return ""
 
 
-def provider_problem(entry: ModelEntry) -> str:
+def find_provider_problem(entry: ModelEntry) -> str:
     """Why litellm cannot reach an entry's provider; empty when it can. May load litellm, which takes seconds."""
     provider = entry.litellm_model.partition("/")[0]
     if way(provider) is not Way.FOREIGN or library.has_provider(provider):

@@ -13,8 +13,9 @@ from reasoning_grpc.cli.config_report import summary, summary_text
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import Config, ConfigError, read_config
 from reasoning_grpc.embedded.process import embedded_problem
+from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.model_trial import Trials
-from reasoning_grpc.server.server import Server, StartError, config_problems, unknown_providers
+from reasoning_grpc.server.server import Server, StartError
 from reasoning_grpc.telemetry.export import Telemetry, TelemetryPlan, telemetry_plan
 
 
@@ -61,7 +62,7 @@ async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: 
     """Says what the configuration makes, or everything that is wrong with it; online, also which models answer."""
     try:
         config, plan = _read(flags, file)
-        problems = config_problems(config) + unknown_providers(config)
+        problems = find_config_problems(config) + find_unknown_providers(config)
         if config.runs_embedded and (problem := embedded_problem(config.settings.embedded_weights)):
             problems.append(f"embedded: {problem}")
     except ConfigError as exc:

@@ -1,0 +1,87 @@
+"""Checks that this build can serve what a configuration describes: models, providers, prompt files, tools."""
+
+from collections.abc import Iterator
+
+from reasoning_grpc.agent import TOOLS_PLACE
+from reasoning_grpc.catalog.configured import find_entry_problem, find_provider_problem
+from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
+from reasoning_grpc.config import Config
+from reasoning_grpc.litellm_model import installed_price_map
+from reasoning_grpc.router import ROUTES_PLACE
+from reasoning_grpc.tools import tool_problems
+
+
+def find_config_problems(config: Config) -> list[str]:
+    """Returns a sentence for each part of the configuration that this build cannot serve.
+
+    Reading the configuration cannot find these problems, because they depend on the other floors.
+    """
+    price_map = installed_price_map()
+    problems = [problem for entry in config.models.values() if (problem := find_entry_problem(entry, price_map))]
+    problems += _find_prompt_problems(config)
+    problems += tool_problems(config)
+    if config.runs_embedded and EMBEDDED_NAME in config.models:
+        problems.append(f"models.{EMBEDDED_NAME}: the embedded model has this name")
+    if config.proxy is None:  # a proxy decides which other models exist, and its list may change
+        problems += _find_unknown_models(config)
+    return problems
+
+
+def find_unknown_providers(config: Config) -> list[str]:
+    """Returns a sentence for each model whose provider neither we nor litellm know.
+
+    Imports litellm, which takes seconds, when a provider is not one that we call ourselves.
+    """
+    return [problem for entry in config.models.values() if (problem := find_provider_problem(entry))]
+
+
+def _find_prompt_problems(config: Config) -> Iterator[str]:
+    settings = config.settings
+    for key, file, place in (
+        ("classifier.prompt_file", config.classifier.prompt_file, ROUTES_PLACE),
+        ("agent_plan_prompt", settings.agent_plan_prompt, TOOLS_PLACE),
+        ("agent_native_prompt", settings.agent_native_prompt, ""),
+        ("agent_answer_prompt", settings.agent_answer_prompt, ""),
+    ):
+        if file is None:
+            continue
+        try:
+            prompt = file.read_text("utf-8")
+        except (OSError, UnicodeError):
+            yield f"{key}: {str(file)!r} is not a readable file of UTF-8 text"
+            continue
+        if place not in prompt:
+            yield f"{key}: {str(file)!r} has no {place}, where the {place.strip('{}')} are put in"
+
+
+def _find_unknown_models(config: Config) -> Iterator[str]:
+    """Yields a sentence for each place that needs a model which the configuration does not have."""
+    names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
+    default = config.settings.default_model
+    if default and default not in names:
+        yield f"default_model: {default!r} is not a model of this configuration"
+    if not default and not config.runs_embedded and len(names) > 1:
+        yield "default_model: is missing; there are several models"
+    for entry in config.models.values():
+        unknown = [name for name in entry.fallback_models if name not in names]
+        yield from (f"models.{entry.name}.fallback_models: {name!r} is not another model" for name in unknown)
+    for caller in config.callers.values():
+        unknown = sorted((caller.allowed_models or frozenset()) - names)
+        yield from (f"callers.{caller.name}.allowed_models: {name!r} is not a model" for name in unknown)
+    for key, name in _models_of_routing(config):
+        if name not in names:
+            yield f"{key}: {name!r} is not a model"
+
+
+def _models_of_routing(config: Config) -> Iterator[tuple[str, str]]:
+    """Yields each configuration key of classifier, routes and rules that names a model, and that model's name."""
+    if config.classifier.model:
+        yield "classifier.model", config.classifier.model
+    for route in config.routes.values():
+        if route.model:
+            yield f"routes.{route.name}.model", route.model
+        for preference, model in route.preferred_models.items():
+            yield f"routes.{route.name}.models.{preference.value.lower()}", model
+    for rule in config.rules:
+        if rule.model:
+            yield f"rules.{rule.id}.then.model", rule.model

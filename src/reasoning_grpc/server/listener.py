@@ -1,0 +1,91 @@
+"""Builds the gRPC server and binds it to its address, with TLS where the settings have it."""
+
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from reasoning_grpc.config import Config, Settings
+from reasoning_grpc.rpc.authentication import Callers
+from reasoning_grpc.rpc.calls_in_flight import CallTracker
+from reasoning_grpc.rpc.interceptor import CallInterceptor
+from reasoning_grpc.rpc.service import ReasoningService
+from reasoning_grpc.server.reflection import ReflectionPool
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
+
+SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name
+_OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+    ("grpc.max_send_message_length", -1),
+    # Clients ping a silent call; gRPC's own limit, one ping in five minutes, would end their calls.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+class BindError(Exception):
+    """The server cannot listen on its address, or a TLS file cannot be used; the message says which."""
+
+
+def build_grpc_server(
+    service: ReasoningService,
+    health: health_aio.HealthServicer,
+    interceptors: list[grpc.aio.ServerInterceptor],
+    settings: Settings,
+) -> grpc.aio.Server:
+    """Builds a server of our service and of health, and of reflection unless it is turned off."""
+    # Twice our own limit, so that our interceptor refuses a long request, with its reason, before gRPC does.
+    receive_limit = ("grpc.max_receive_message_length", 2 * settings.max_request_bytes)
+    server = grpc.aio.server(interceptors=interceptors, options=[*_OPTIONS, receive_limit])
+    reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(service, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if settings.reflection:
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        pool: Any = ReflectionPool()
+        reflection.enable_server_reflection(names, server, pool=pool)
+    return server
+
+
+def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
+    """Builds the interceptors of each call, the outermost first."""
+    calls = CallInterceptor(
+        service=SERVICE,
+        callers=Callers(config.callers.values()),
+        tracker=tracker,
+        max_request_bytes=config.settings.max_request_bytes,
+    )
+    if telemetry.tracer_provider is None:
+        return [calls]
+    from reasoning_grpc.rpc.server_spans import ServerSpans  # imports OpenTelemetry's instrumentation of gRPC
+
+    return [ServerSpans(SERVICE, telemetry.tracer_provider), calls]
+
+
+def bind(server: grpc.aio.Server, settings: Settings) -> str:
+    """Binds the server to `settings.listen`; returns the address as HOST:PORT. Raises BindError."""
+    try:
+        credentials = _read_credentials(settings)
+        if credentials is None:
+            port = server.add_insecure_port(settings.listen)
+        else:
+            port = server.add_secure_port(settings.listen, credentials)
+    except OSError as exc:
+        raise BindError(f"{exc.filename}: cannot be read: {exc.strerror}") from exc
+    except RuntimeError as exc:
+        hint = ", or the TLS files are not valid" if settings.tls_certificate else ""
+        raise BindError(f"{settings.listen} cannot be listened on: it is in use or not ours{hint}") from exc
+    return f"{settings.listen.rpartition(':')[0]}:{port}"
+
+
+def _read_credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """Reads the TLS files of the settings; returns None when the settings have no TLS. Raises OSError."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    client_ca = settings.tls_client_ca
+    return grpc.ssl_server_credentials(
+        [(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())],
+        root_certificates=None if client_ca is None else client_ca.read_bytes(),
+        require_client_auth=client_ca is not None,
+    )

@@ -1,0 +1,187 @@
+"""`build_parts`: builds everything that a configuration describes; the only module that wires objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from opentelemetry.trace import Tracer
+
+from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, packaged_examples, packaged_prompt
+from reasoning_grpc.catalog.configured import ConfiguredModel
+from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
+from reasoning_grpc.catalog.proxy import ProxyModels
+from reasoning_grpc.catalog.proxy_listing import ProxyListing
+from reasoning_grpc.catalog.sources import KnownModels, ModelSourceReader
+from reasoning_grpc.catalog.table import ModelTable
+from reasoning_grpc.catalog.traced_listing import TracedListing
+from reasoning_grpc.config import ClassifierEntry, Config, ProxyEntry, Settings
+from reasoning_grpc.domain import ModelSourceKind
+from reasoning_grpc.embedded.process import EmbeddedModel
+from reasoning_grpc.engine.engine import Engine
+from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.port import LanguageModel
+from reasoning_grpc.llm.retries import RetryPolicy
+from reasoning_grpc.llm.stack import wrap_model
+from reasoning_grpc.llm.timeouts import ModelTimeouts
+from reasoning_grpc.router import (
+    Classifier,
+    ClassifierPrompt,
+    Classifying,
+    Router,
+    Routes,
+    TracedClassifier,
+    configured_rule,
+    shipped_prompt,
+)
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.tools import Toolbox
+
+_NANO: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServerParts:
+    """The parts of one server that are started and closed with it. Nothing runs yet when they are built."""
+
+    engine: Engine
+    model: LanguageModel
+    """Calls every model, with retries, timeouts and spans; owns the connections to the upstreams."""
+    table: ModelTable
+    """Lists the models; closing it closes the proxy's list."""
+    toolbox: Toolbox
+    proxy: ProxyModels | None
+    """None: the configuration has no proxy."""
+    embedded: EmbeddedModel | None
+    """None: this server runs no model itself."""
+    pools: Mapping[str, ConnectionPool]
+    """The connection pools by the names that the metrics use."""
+
+
+def build_parts(config: Config, telemetry: Telemetry) -> ServerParts:
+    """Builds all parts of a server; `find_config_problems` must have found nothing in the configuration."""
+    settings, tracer = config.settings, telemetry.tracer
+    pools = dict[str, ConnectionPool]()
+    embedded = _build_embedded_model(settings) if config.runs_embedded else None
+    proxy = None if config.proxy is None else _build_proxy_models(config.proxy, settings, tracer, pools)
+    default_model = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
+    table = ModelTable(_build_sources(config, proxy, embedded), default_model)
+    model = _build_model(config, table, telemetry, pools)
+    windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
+    toolbox = Toolbox(config.tools, config.mcp_servers)
+    router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
+    agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), AgentSpans(tracer))
+    engine = Engine(table, router, model, windows, agent)
+    return ServerParts(engine, model, table, toolbox, proxy, embedded, pools)
+
+
+def _build_embedded_model(settings: Settings) -> EmbeddedModel:
+    return EmbeddedModel(
+        slots=settings.embedded_slots,
+        context_tokens=settings.embedded_context_tokens,
+        weights=settings.embedded_weights,
+    )
+
+
+def _build_proxy_models(
+    proxy: ProxyEntry, settings: Settings, tracer: Tracer | None, pools: dict[str, ConnectionPool]
+) -> ProxyModels:
+    """Builds the source of the proxy's models, and adds its connection pool to `pools`."""
+    listing = ProxyListing(proxy, timeout_seconds=settings.discovery_timeout_seconds)
+    pools["discovery"] = listing.pool
+    return ProxyModels(
+        listing if tracer is None else TracedListing(listing, tracer, proxy.api_base),
+        ttl_seconds=settings.discovery_ttl_seconds,
+    )
+
+
+def _build_sources(
+    config: Config, proxy: ProxyModels | None, embedded: EmbeddedModel | None
+) -> list[ModelSourceReader]:
+    """Builds the list of model sources; where two of them have a name, the earlier one serves it."""
+    sources = list[ModelSourceReader]()
+    if config.models:
+        configured = {name: ConfiguredModel(entry, installed_price_map()) for name, entry in config.models.items()}
+        sources.append(KnownModels(ModelSourceKind.CONFIGURATION, configured))
+    if proxy is not None:
+        sources.append(proxy)
+    if embedded is not None:
+        entry = EmbeddedEntry(embedded, context_tokens=config.settings.embedded_context_tokens)
+        sources.append(KnownModels(ModelSourceKind.EMBEDDED, {EMBEDDED_NAME: entry}))
+    return sources
+
+
+def _build_model(
+    config: Config, table: ModelTable, telemetry: Telemetry, pools: dict[str, ConnectionPool]
+) -> LanguageModel:
+    """Builds the adapter and its wrappers, and adds the adapter's connection pool to `pools`."""
+    settings = config.settings
+    adapter = LiteLLMModel(
+        table,
+        WireLimits(
+            connections=settings.max_upstream_connections,
+            connect_timeout_seconds=settings.connect_timeout_seconds,
+        ),
+        warm_up_models=[entry.litellm_model for entry in config.models.values()],
+    )
+    pools["model_calls"] = adapter.pool
+    return wrap_model(
+        adapter,
+        timeouts=ModelTimeouts(
+            first_token_seconds=settings.first_token_timeout_seconds,
+            stall_seconds=settings.stall_timeout_seconds,
+            total_seconds=settings.model_call_timeout_seconds,
+        ),
+        retries=RetryPolicy(max_retries=settings.max_retries),
+        deployment=table.deployment,
+        tracer=telemetry.tracer,
+        captures_content=telemetry.captures_content,
+    )
+
+
+def _build_router(config: Config, table: ModelTable, classifier: Classifying) -> Router:
+    return Router(
+        table,
+        classifier,
+        default_mode=config.settings.default_mode,
+        routes=Routes(config.routes.values()),
+        rules=[configured_rule(rule) for rule in config.rules],
+    )
+
+
+def _build_classifier(
+    entry: ClassifierEntry, model: LanguageModel, table: ModelTable, tracer: Tracer | None
+) -> Classifying:
+    file = entry.prompt_file
+    prompt = shipped_prompt() if file is None else ClassifierPrompt(file.read_text("utf-8"))
+    classifier = Classifier(model, table, entry, prompt)
+    return classifier if tracer is None else TracedClassifier(classifier, tracer)
+
+
+def _build_limits(settings: Settings) -> AgentLimits:
+    return AgentLimits(
+        max_steps=settings.agent_max_steps,
+        max_tool_calls=settings.agent_max_tool_calls,
+        max_tokens=settings.agent_max_tokens or None,
+        max_cost_nano_usd=round(settings.agent_max_cost_usd * _NANO) or None,
+        timeout_seconds=settings.agent_timeout_seconds,
+        step_timeout_seconds=settings.agent_step_timeout_seconds,
+        tool_timeout_seconds=settings.agent_tool_timeout_seconds,
+    )
+
+
+def _read_prompts(settings: Settings) -> AgentPrompts:
+    """Reads the agent's prompts. The bundled examples go only with the bundled plan prompt."""
+    return AgentPrompts(
+        plan=_read_prompt(settings.agent_plan_prompt, "plan"),
+        native=_read_prompt(settings.agent_native_prompt, "native"),
+        answer=_read_prompt(settings.agent_answer_prompt, "answer"),
+        examples=packaged_examples() if settings.agent_plan_prompt is None else (),
+    )
+
+
+def _read_prompt(file: Path | None, name: str) -> str:
+    """Reads the operator's file, or the bundled prompt of this name when there is no file."""
+    return packaged_prompt(name) if file is None else file.read_text("utf-8").strip()
