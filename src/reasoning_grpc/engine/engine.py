@@ -40,7 +40,7 @@ from reasoning_grpc.engine.passthrough import answering_call
 from reasoning_grpc.llm.call_events import events_of_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
-from reasoning_grpc.router import Listener, Router
+from reasoning_grpc.router import EventCallback, Router
 
 SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 """The modes that this build serves."""
@@ -109,12 +109,12 @@ class Engine:
         request: CompletionRequest,
         context: CallContext,
         ledger: Ledger,
-        hear: Listener,
+        on_event: EventCallback,
         *,
         rules_only: bool = False,
     ) -> tuple[RouteDecision, tuple[str, ...]]:
         """The decision, and the models to fall back on."""
-        decision = await self._router.decide(request, context, hear, rules_only=rules_only)
+        decision = await self._router.decide(request, context, on_event, rules_only=rules_only)
         if decision.classification is not None:
             classification = replace(decision.classification, usage=ledger.usage(), cost=ledger.cost())
             decision = replace(decision, classification=classification)
@@ -131,9 +131,9 @@ class Engine:
         self, request: CompletionRequest, context: CallContext, ledger: Ledger
     ) -> AsyncGenerator[Entry, None]:
         """Every event, wanted or not, entered into the ledger when it happened."""
-        heard: list[Entry] = []
+        entries_of_routing: list[Entry] = []
         decision, fallbacks = await self._decided(
-            request, context, ledger, lambda event: heard.append(ledger.enter(event))
+            request, context, ledger, lambda event: entries_of_routing.append(ledger.enter(event))
         )
         self._table.check_taken(request, decision.model)
         taking = self._table.taking(request, fallbacks)
@@ -146,7 +146,7 @@ class Engine:
         else:
             path = events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)
         yield ledger.enter(Started(decision, decision.model, context.trace_id, changed))
-        for entry in heard:
+        for entry in entries_of_routing:
             yield entry
         async with aclosing(path) as events:
             async for event in events:

@@ -1,21 +1,21 @@
-"""Which path and model serve a request, and why."""
+"""The router: decides which path and model serve a request, and says why."""
 
-from reasoning_grpc.router.classifier import Classifier, Classifying, Listener
-from reasoning_grpc.router.prompt import ROUTES_PLACE, ClassifierPrompt, shipped_prompt
+from reasoning_grpc.router.classifier import Classifier, EventCallback, ModelClassifier
+from reasoning_grpc.router.prompt import ROUTES_PLACEHOLDER, ClassifierPrompt, load_bundled_prompt
 from reasoning_grpc.router.router import Router
 from reasoning_grpc.router.routes import Routes
-from reasoning_grpc.router.rules import configured_rule
+from reasoning_grpc.router.rules import build_rule
 from reasoning_grpc.router.traced import TracedClassifier
 
 __all__ = [
-    "ROUTES_PLACE",
+    "ROUTES_PLACEHOLDER",
     "Classifier",
     "ClassifierPrompt",
-    "Classifying",
-    "Listener",
+    "EventCallback",
+    "ModelClassifier",
     "Router",
     "Routes",
     "TracedClassifier",
-    "configured_rule",
-    "shipped_prompt",
+    "build_rule",
+    "load_bundled_prompt",
 ]

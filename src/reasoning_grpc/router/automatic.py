@@ -1,4 +1,4 @@
-"""`AutomaticMode`: what mode AUTO comes to: the classifier's route, or another one where it cannot say."""
+"""`AutomaticMode`: which route mode AUTO takes: the classifier's, or the default where the classifier fails."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,14 +16,14 @@ from reasoning_grpc.domain import (
     RoutingPreference,
 )
 from reasoning_grpc.domain.errors import RouteNotAllowed
-from reasoning_grpc.router.classifier import Classifying, Listener, Verdict
+from reasoning_grpc.router.classifier import Classifier, EventCallback, Verdict
 from reasoning_grpc.router.routes import Route, Routes
 
 _SERVED: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
-"""No build serves ORCHESTRATION, and AUTO is a question."""
+"""The modes that the classifier may choose. No build serves ORCHESTRATION yet, and AUTO is what it decides."""
 _ONLY_ONE: Final = "It is the only route that this request may take."
 _CHOSEN: Final = "The classifier chose it."
-_REMEMBERED: Final = "The classifier chose it before, for the same conversation."
+_CACHED: Final = "The classifier chose it before, for the same conversation."
 _DEFAULT: Final = "The classifier failed; this is the default."
 _NOT_DEFAULT: Final = "The classifier failed; this is the first route that the caller may take."
 _NOT_CHOSEN: Final = "The classifier chose another."
@@ -33,11 +33,11 @@ _CANNOT_RUN_TOOLS: Final = "The reasoning agent cannot run the caller's own tool
 class AutomaticMode:
     """Finds the route of requests that leave it to the server."""
 
-    def __init__(self, table: ModelTable, classifier: Classifying, routes: Routes, default_mode: RoutingMode) -> None:
+    def __init__(self, table: ModelTable, classifier: Classifier, routes: Routes, default_mode: RoutingMode) -> None:
         self._table = table
         self._classifier = classifier
         self._routes = routes
-        self._fallback = routes.of(RoutingMode.PASSTHROUGH if default_mode is RoutingMode.AUTO else default_mode)
+        self._fallback = routes.for_mode(RoutingMode.PASSTHROUGH if default_mode is RoutingMode.AUTO else default_mode)
 
     async def decide(
         self,
@@ -45,51 +45,52 @@ class AutomaticMode:
         preference: RoutingPreference | None,
         request: CompletionRequest,
         context: CallContext,
-        hear: Listener,
+        on_event: EventCallback,
         *,
         rules_only: bool,
     ) -> RouteDecision:
-        """The draft, decided; as it is where `rules_only` leaves nobody to ask.
+        """Returns the draft with its route; with `rules_only`, the draft as it is where a model would be called.
 
-        Raises RouteNotAllowed when no route is left, and what is wrong with the models that are asked for: nobody is
-        asked about a request that cannot be answered.
+        The requested models are checked first, so that the classifier is not called for a request that nobody can
+        answer. Raises RouteNotAllowed when no route is left, and whatever is wrong with the requested models.
         """
         for model in filter(None, (draft.model, *request.fallback_models)):
             await self._table.chosen(model, context.caller)
-        able, unable = self._candidates(request, context.caller)
+        able, unable = self._split_by_ability(request, context.caller)
         if not able:
             raise RouteNotAllowed({"route": draft.route})
-        routes = [route for route in able if self._may_use_model(route.taken(draft, preference), context.caller)]
-        routes = routes or able[:1]  # its model's refusal is then the answer
+        routes = [route for route in able if self._may_use_model(route.decide(draft, preference), context.caller)]
+        routes = routes or able[:1]  # the refusal of its model then becomes the call's error
         draft = replace(draft, rejected_routes=tuple(RejectedRoute(each.name, _CANNOT_RUN_TOOLS) for each in unable))
         if len(routes) == 1:
-            return routes[0].taken(replace(draft, reason=_ONLY_ONE), preference)
-        verdict = await self._classifier.verdict(request, routes, context, hear, rules_only=rules_only)
+            return routes[0].decide(replace(draft, reason=_ONLY_ONE), preference)
+        verdict = await self._classifier.classify(request, routes, context, on_event, rules_only=rules_only)
         draft = replace(draft, classification=verdict.classification)
         if verdict.classification is not None and verdict.classification.skipped:
             return draft
-        return self._decided(draft, verdict, routes, preference)
+        return self._apply(verdict, draft, routes, preference)
 
-    def _decided(
-        self, draft: RouteDecision, verdict: Verdict, routes: Sequence[Route], preference: RoutingPreference | None
+    def _apply(
+        self, verdict: Verdict, draft: RouteDecision, routes: Sequence[Route], preference: RoutingPreference | None
     ) -> RouteDecision:
+        """Returns the draft with the route of the verdict, or with the default where the verdict has none."""
         chosen = next((route for route in routes if route.name == verdict.route), None)
         if chosen is None:
             route = self._fallback if self._fallback in routes else routes[0]
             reason = _DEFAULT if route is self._fallback else _NOT_DEFAULT
-            return route.taken(replace(draft, source=RouteSource.CLASSIFIER_FALLBACK, reason=reason), preference)
+            return route.decide(replace(draft, source=RouteSource.CLASSIFIER_FALLBACK, reason=reason), preference)
         others = tuple(RejectedRoute(route.name, _NOT_CHOSEN) for route in routes if route is not chosen)
-        remembered = verdict.classification is None
+        is_cached = verdict.classification is None
         draft = replace(
             draft,
-            source=RouteSource.CACHE if remembered else RouteSource.CLASSIFIER,
-            reason=_REMEMBERED if remembered else _CHOSEN,
+            source=RouteSource.CACHE if is_cached else RouteSource.CLASSIFIER,
+            reason=_CACHED if is_cached else _CHOSEN,
             rejected_routes=(*draft.rejected_routes, *others),
         )
-        return chosen.taken(draft, preference)
+        return chosen.decide(draft, preference)
 
-    def _candidates(self, request: CompletionRequest, caller: Caller) -> tuple[list[Route], list[Route]]:
-        """The routes that the caller may take: those that can serve the request, and those that cannot."""
+    def _split_by_ability(self, request: CompletionRequest, caller: Caller) -> tuple[list[Route], list[Route]]:
+        """Splits the routes that the caller may take into those that can serve the request and those that cannot."""
         routes = [each for each in self._routes if each.mode in _SERVED and caller.may_take(each.name)]
         unable = [each for each in routes if request.tools and each.mode is RoutingMode.REASONING]
         return [each for each in routes if each not in unable], unable

@@ -1,4 +1,4 @@
-"""`ClassifierPrompt`: how a model is asked for the route of a conversation."""
+"""`ClassifierPrompt`: the messages that ask a model for the route of a conversation."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,50 +9,51 @@ from typing import Any, Final
 from reasoning_grpc.domain import Message, ModelInfo, ModelSourceKind, Part, Role, Text
 from reasoning_grpc.router.routes import Route
 
-ROUTES_PLACE: Final = "{routes}"
-"""Where the names and descriptions of the routes stand in a prompt."""
+ROUTES_PLACEHOLDER: Final = "{routes}"
+"""The place in a prompt where the names and descriptions of the routes are inserted."""
 _PACKAGE: Final = "reasoning_grpc.router"
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierPrompt:
-    """What the classifier's model is told before it sees the conversation."""
+    """The instructions of the classifier's model, and examples for small models."""
 
     text: str
-    """With the routes put in at `ROUTES_PLACE`."""
+    """The system message, with `ROUTES_PLACEHOLDER` in it."""
     examples: tuple[tuple[str, str], ...] = ()
-    """Conversations, and their routes: for the embedded model, which without them nearly always answers the same."""
+    """Pairs of a conversation and its route. Only the embedded model gets them: without them it nearly always gives the
+    same answer."""
 
     def messages(self, routes: Sequence[Route], model: ModelInfo) -> Iterator[Message]:
-        """The messages that go before the conversation."""
+        """Yields the messages that precede the conversation."""
         listed = "\n".join(f"- {route.name}: {route.description}" for route in routes)
-        yield _message(Role.SYSTEM, self.text.replace(ROUTES_PLACE, listed))
-        # Of other routes they tell nothing, and larger models need none.
+        yield _message(Role.SYSTEM, self.text.replace(ROUTES_PLACEHOLDER, listed))
+        # The examples say nothing about other routes, and larger models need none.
         if model.source is ModelSourceKind.EMBEDDED and {name for _, name in self.examples} == {
             route.name for route in routes
         }:
             for window, name in self.examples:
-                yield shown(window)
+                yield conversation_message(window)
                 yield _message(Role.ASSISTANT, json.dumps({"route": name}))
 
 
-def shown(window: str) -> Message:
-    """The conversation as the model is shown it."""
+def conversation_message(window: str) -> Message:
+    """Returns the message that shows the model a conversation, as data between tags."""
     return _message(Role.USER, f"<conversation>\n{window}\n</conversation>")
 
 
-def shipped_prompt() -> ClassifierPrompt:
-    """The prompt in the package."""
-    examples = map(json.loads, _packaged("classifier_examples.jsonl").splitlines())
-    return ClassifierPrompt(_packaged("classifier_prompt.txt"), tuple(map(_example, examples)))
+def load_bundled_prompt() -> ClassifierPrompt:
+    """Reads the prompt and the examples that the package contains."""
+    examples = map(json.loads, _read_file("classifier_examples.jsonl").splitlines())
+    return ClassifierPrompt(_read_file("classifier_prompt.txt"), tuple(map(_parse_example, examples)))
 
 
-def _example(entry: dict[str, Any]) -> tuple[str, str]:
+def _parse_example(entry: dict[str, Any]) -> tuple[str, str]:
     lines = (json.dumps(message, ensure_ascii=False) for message in entry["messages"])
     return "\n".join(lines), entry["route"]
 
 
-def _packaged(name: str) -> str:
+def _read_file(name: str) -> str:
     return files(_PACKAGE).joinpath(name).read_text("utf-8").strip()
 
 

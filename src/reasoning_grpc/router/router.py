@@ -1,4 +1,4 @@
-"""`Router`: rules, then the request, then metadata, then the default; the first that matches decides."""
+"""`Router`: the first of these that matches decides a route: rules, the request, its metadata, the default."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,21 +8,22 @@ from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.domain import CallContext, CompletionRequest, RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RouteNotAllowed
 from reasoning_grpc.router.automatic import AutomaticMode
-from reasoning_grpc.router.classifier import Classifying, Listener
+from reasoning_grpc.router.classifier import Classifier, EventCallback
 from reasoning_grpc.router.routes import Routes
-from reasoning_grpc.router.rules import SHIPPED_RULES, Rule
+from reasoning_grpc.router.rules import BUILT_IN_RULES, Rule
 
 MODE_METADATA: Final = "x-routing-mode"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a call asks for: a mode or a route in the request, and a mode in the metadata."""
+class _Requested:
+    """What a call requests: a mode or a route in its message, and a mode in its metadata."""
 
     mode: RoutingMode | None
-    """Of the request: that of the route that it names, too."""
+    """The mode in the message; for a message that names a route, the mode of that route."""
     route: str
-    in_metadata: RoutingMode | None
+    """Empty when the message names no route."""
+    metadata_mode: RoutingMode | None
 
 
 class Router:
@@ -31,76 +32,79 @@ class Router:
     def __init__(
         self,
         table: ModelTable,
-        classifier: Classifying,
+        classifier: Classifier,
         *,
         default_mode: RoutingMode = RoutingMode.PASSTHROUGH,
         routes: Routes | None = None,
         rules: Iterable[Rule] = (),
     ) -> None:
-        """`rules` go before the shipped ones."""
+        """`rules` are tried before the built-in ones."""
         self._table = table
         self._routes = routes or Routes()
-        self._rules = (*rules, *SHIPPED_RULES)
+        self._rules = (*rules, *BUILT_IN_RULES)
         self._default_mode = default_mode
         self._automatic = AutomaticMode(table, classifier, self._routes, default_mode)
 
     async def decide(
-        self, request: CompletionRequest, context: CallContext, hear: Listener, *, rules_only: bool = False
+        self, request: CompletionRequest, context: CallContext, on_event: EventCallback, *, rules_only: bool = False
     ) -> RouteDecision:
-        """The decision. With `rules_only` no model is asked: where one would have been, the mode is AUTO.
+        """Decides how the request is served.
 
-        `hear` gets the events of the classifier's model calls.
+        With `rules_only` no model is called: where one would be, the decision has the mode AUTO. `on_event` receives
+        the events of the classifier's model calls.
 
         Raises:
-            InvalidRequest: the request contradicts itself, or names a route or mode that is none.
+            InvalidRequest: the request contradicts itself, or names a route or mode that does not exist.
             RouteNotAllowed, ModelNotAllowed: the caller may not take the route or use the model.
-            ModelNotFound, ModelsNotListed: there is no such model, or it is not known whether there is.
+            ModelNotFound, ModelsNotListed: there is no such model, or no source of models could be read yet.
         """
-        asked = self._asked(request, context)
-        rule = self._matching_rule(request, asked, context)
-        name, draft = _by_rule(rule, request, asked) if rule is not None else self._as_asked(request, asked)
+        requested = self._read_requested(request, context)
+        rule = self._find_rule(request, requested, context)
+        name, draft = _apply_rule(rule, request, requested) if rule else self._apply_request(request, requested)
         preference = (rule and rule.preference) or request.routing.preference
-        route = self._routes.named(name)
-        if route is None:  # "auto" is a question, and no route
-            decision = await self._automatic.decide(draft, preference, request, context, hear, rules_only=rules_only)
+        route = self._routes.find(name)
+        if route is None:  # "auto" names no route: the classifier finds one
+            decision = await self._automatic.decide(
+                draft, preference, request, context, on_event, rules_only=rules_only
+            )
         else:
-            decision = route.taken(draft, preference)
-        if decision.mode is RoutingMode.AUTO:  # only rules were asked
+            decision = route.decide(draft, preference)
+        if decision.mode is RoutingMode.AUTO:  # `rules_only`, and no rule decided
             return decision
         if not context.caller.may_take(decision.route):
             raise RouteNotAllowed({"route": decision.route})
         model = await self._table.chosen(decision.model, context.caller, request.fallback_models)
         return replace(decision, model=model.name)
 
-    def _asked(self, request: CompletionRequest, context: CallContext) -> _Asked:
+    def _read_requested(self, request: CompletionRequest, context: CallContext) -> _Requested:
         name = request.routing.route
         if not name:
-            return _Asked(request.routing.mode, "", _metadata_mode(context))
-        route = self._routes.named(name)
+            return _Requested(request.routing.mode, "", _read_metadata_mode(context))
+        route = self._routes.find(name)
         if route is None:
             violation = FieldViolation("routing.route", "There is no such route.")
             raise InvalidRequest(violations=(violation,))
-        return _Asked(route.mode, name, _metadata_mode(context))
+        return _Requested(route.mode, name, _read_metadata_mode(context))
 
-    def _matching_rule(self, request: CompletionRequest, asked: _Asked, context: CallContext) -> Rule | None:
+    def _find_rule(self, request: CompletionRequest, requested: _Requested, context: CallContext) -> Rule | None:
         for rule in self._rules:
             if not rule.applies(request, context):
                 continue
-            if asked.mode in rule.contradicts:
-                field = "routing.route" if asked.route else "routing.mode"
+            if requested.mode in rule.contradicts:
+                field = "routing.route" if requested.route else "routing.mode"
                 raise InvalidRequest(violations=(FieldViolation(field, rule.contradiction),))
-            if asked.mode not in rule.yields_to:
+            if requested.mode not in rule.yields_to:
                 return rule
         return None
 
-    def _as_asked(self, request: CompletionRequest, asked: _Asked) -> tuple[str, RouteDecision]:
-        """The name of the route that is asked for, by whomever, and the decision but for the route."""
-        if asked.route:
+    def _apply_request(self, request: CompletionRequest, requested: _Requested) -> tuple[str, RouteDecision]:
+        """Returns the name of the route that request, metadata or default choose, and the decision without it."""
+        if requested.route:
             reason = "The request asks for this route."
-            return asked.route, _draft(request.model, RouteSource.REQUEST, reason)
+            return requested.route, _draft(request.model, RouteSource.REQUEST, reason)
         for mode, source, reason in (
-            (asked.mode, RouteSource.REQUEST, "The request asks for this mode."),
-            (asked.in_metadata, RouteSource.METADATA, "The call's metadata asks for this mode."),
+            (requested.mode, RouteSource.REQUEST, "The request asks for this mode."),
+            (requested.metadata_mode, RouteSource.METADATA, "The call's metadata asks for this mode."),
             (self._default_mode, RouteSource.DEFAULT, "Nothing else decided; this is the default."),
         ):
             if mode is not None:
@@ -108,19 +112,19 @@ class Router:
         raise AssertionError("there is always a default mode")
 
 
-def _by_rule(rule: Rule, request: CompletionRequest, asked: _Asked) -> tuple[str, RouteDecision]:
-    """The name of the rule's route, and the decision but for the route."""
+def _apply_rule(rule: Rule, request: CompletionRequest, requested: _Requested) -> tuple[str, RouteDecision]:
+    """Returns the name of the route of the rule, and the decision without it."""
     draft = _draft(rule.model or request.model, RouteSource.RULE, rule.reason)
-    wanted = asked.mode or asked.in_metadata
+    wanted = requested.mode or requested.metadata_mode
     overridden = None if wanted is not None and wanted.value.lower() == rule.route else wanted
-    return rule.route, replace(draft, rule_id=rule.id, asked_mode=overridden, asked_route=asked.route)
+    return rule.route, replace(draft, rule_id=rule.id, asked_mode=overridden, asked_route=requested.route)
 
 
 def _draft(model: str, source: RouteSource, reason: str) -> RouteDecision:
     return RouteDecision(mode=RoutingMode.AUTO, model=model, source=source, reason=reason)
 
 
-def _metadata_mode(context: CallContext) -> RoutingMode | None:
+def _read_metadata_mode(context: CallContext) -> RoutingMode | None:
     value = context.metadata.get(MODE_METADATA)
     if not value:
         return None

@@ -1,4 +1,4 @@
-"""`Routes`: the paths that requests can take, by name: one for each mode, and those of the configuration."""
+"""`Routes`: the paths that requests can take: one built-in route for each mode, and the configured ones."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,22 +10,25 @@ from reasoning_grpc.domain import RouteDecision, RoutingMode, RoutingPreference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A path, and who answers on it."""
+    """A path, and the model that answers on it."""
 
     name: str
     mode: RoutingMode
     description: str
-    """Which requests it is for, for people and for the classifier."""
+    """Which requests it serves; read by people and by the classifier."""
     model: str = ""
-    """Who answers requests that name no model; empty: the server's default."""
+    """The model for requests that name none. Empty means the server's default."""
     preferred_models: Mapping[RoutingPreference, str] = field(default_factory=dict)
 
     def model_for(self, preference: RoutingPreference | None) -> str:
-        """Who answers a request that names no model and prefers this; empty: the server's default."""
+        """Returns the model for a request that names none and has this preference; empty for the server's default."""
         return self.model if preference is None else self.preferred_models.get(preference, self.model)
 
-    def taken(self, draft: RouteDecision, preference: RoutingPreference | None) -> RouteDecision:
-        """The draft of a decision, decided for this route; what was asked is left out where it is this one."""
+    def decide(self, draft: RouteDecision, preference: RoutingPreference | None) -> RouteDecision:
+        """Completes the draft of a decision with this route.
+
+        `asked_mode` and `asked_route` are cleared where they name this route: they report only what was not granted.
+        """
         return replace(
             draft,
             mode=self.mode,
@@ -53,14 +56,14 @@ BUILT_IN: Final = (
         description="Work for several agents at once.",
     ),
 )
-"""One for each mode, named after it."""
+"""One route for each mode, named after it."""
 
 
 class Routes:
-    """Every route by its name."""
+    """All routes, by name."""
 
     def __init__(self, entries: Iterable[RouteEntry] = ()) -> None:
-        """An entry with the name of a built-in route says more of it."""
+        """An entry with the name of a built-in route replaces its model, and its description where it gives one."""
         self._routes = {route.name: route for route in BUILT_IN}
         for entry in entries:
             built_in = self._routes.get(entry.name)
@@ -72,14 +75,14 @@ class Routes:
                 preferred_models=entry.preferred_models,
             )
 
-    def named(self, name: str) -> Route | None:
-        """The route of this name; None when there is none."""
+    def find(self, name: str) -> Route | None:
+        """Returns the route of this name; None when there is none."""
         return self._routes.get(name)
 
     def __iter__(self) -> Iterator[Route]:
-        """All of them, the built-in ones first."""
+        """Yields all routes, the built-in ones first."""
         return iter(self._routes.values())
 
-    def of(self, mode: RoutingMode) -> Route:
-        """The route of a mode that asks for no route of its own. Not for AUTO, which is none."""
+    def for_mode(self, mode: RoutingMode) -> Route:
+        """Returns the built-in route of a mode. AUTO has none: passing it raises KeyError."""
         return self._routes[mode.value.lower()]

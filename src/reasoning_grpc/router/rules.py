@@ -1,4 +1,4 @@
-"""Rules: what a request shows decides its route, before anybody is asked."""
+"""Rules: conditions on a request that decide its route before a classifier is asked."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,22 +28,22 @@ class Rule:
     id: str
     applies: Callable[[CompletionRequest, CallContext], bool]
     route: str
-    """The name of a route, or "auto": the classifier is asked."""
+    """The name of a route, or "auto", which leaves the route to the classifier."""
     reason: str
     model: str = ""
-    """Who answers, whatever model is asked for; empty: as asked."""
+    """The model that answers, whatever model the request names. Empty means the model of the request."""
     preference: RoutingPreference | None = None
-    """Taken for the request's own."""
+    """Replaces the preference of the request."""
     yields_to: frozenset[RoutingMode] = frozenset()
-    """Modes that a request may ask for in spite of the rule."""
+    """Modes that a request may choose in spite of the rule."""
     contradicts: frozenset[RoutingMode] = frozenset()
-    """Modes that a request that meets the condition must not ask for."""
+    """Modes that a request which meets the condition must not choose."""
     contradiction: str = ""
-    """Why not, for the field violation."""
+    """The sentence of the field violation for such a request."""
 
 
-def configured_rule(entry: RuleEntry) -> Rule:
-    """An operator's own rule: it goes before what requests ask for."""
+def build_rule(entry: RuleEntry) -> Rule:
+    """Returns the rule of a configuration entry. It yields to no mode: it overrides what requests choose."""
     return Rule(
         id=entry.id,
         applies=lambda request, context: _meets(entry.when, request, context),
@@ -55,12 +55,12 @@ def configured_rule(entry: RuleEntry) -> Rule:
 
 
 def has_response_format(request: CompletionRequest) -> bool:
-    """Whether the answer must have a form."""
+    """Returns whether the answer must be JSON."""
     response_format = request.response_format
     return response_format is not None and response_format.kind is not ResponseFormatKind.TEXT
 
 
-SHIPPED_RULES: Final = (
+BUILT_IN_RULES: Final = (
     Rule(
         id="caller-tools",
         applies=lambda request, _context: bool(request.tools),
@@ -78,7 +78,7 @@ SHIPPED_RULES: Final = (
         yields_to=frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION}),
     ),
 )
-"""Tried after the operator's own."""
+"""The built-in rules, which are tried after those of the configuration."""
 
 
 def _meets(when: RuleCondition, request: CompletionRequest, context: CallContext) -> bool:

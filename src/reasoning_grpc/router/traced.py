@@ -1,4 +1,4 @@
-"""`TracedClassifier`: a classifier around another that makes a span of each verdict."""
+"""`TracedClassifier`: wraps a classifier and records a span for each classification."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,35 +6,35 @@ from dataclasses import replace
 from opentelemetry.trace import Span, Tracer, set_span_in_context
 
 from reasoning_grpc.domain import CallContext, CompletionRequest
-from reasoning_grpc.router.classifier import Classifying, Listener, Verdict
+from reasoning_grpc.router.classifier import Classifier, EventCallback, Verdict
 from reasoning_grpc.router.routes import Route
 from reasoning_grpc.telemetry.tracing import PREFIX, mark_error
 
 
 class TracedClassifier:
-    """Says what the inner one says; the spans of its model calls are children of its own.
+    """Returns the verdict of the inner classifier; the spans of its model calls are children of its own span.
 
-    What rules decide has no span: it takes no time, and stands on the span of the call.
+    A route that a rule decides has no span: that takes no time, and the span of the call has the route.
     """
 
-    def __init__(self, inner: Classifying, tracer: Tracer) -> None:
+    def __init__(self, inner: Classifier, tracer: Tracer) -> None:
         self._inner = inner
         self._tracer = tracer
 
-    async def verdict(
+    async def classify(
         self,
         request: CompletionRequest,
         routes: Sequence[Route],
         context: CallContext,
-        hear: Listener,
+        on_event: EventCallback,
         *,
         rules_only: bool = False,
     ) -> Verdict:
-        """See `Classifying.verdict`."""
+        """See `Classifier.classify`."""
         span = self._tracer.start_span("classify", context.trace)
         inner = replace(context, trace=set_span_in_context(span, context.trace))
         try:
-            verdict = await self._inner.verdict(request, routes, inner, hear, rules_only=rules_only)
+            verdict = await self._inner.classify(request, routes, inner, on_event, rules_only=rules_only)
             _describe(span, verdict)
             return verdict
         except BaseException as error:
@@ -45,7 +45,7 @@ class TracedClassifier:
 
 
 def _describe(span: Span, verdict: Verdict) -> None:
-    """A verdict that failed is no error of the call, so the status stays as it is."""
+    """Sets the attributes of the span. A failed classification is no error of the call, so the status stays unset."""
     facts = {"route": verdict.route}
     if (classification := verdict.classification) is not None:
         facts["classifier_model"] = classification.model

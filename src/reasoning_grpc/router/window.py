@@ -1,4 +1,4 @@
-"""The end of a conversation as data: what a classifier is shown of a request."""
+"""The conversation window: the end of a conversation, written as data for the classifier's model."""
 
 import json
 import re
@@ -8,59 +8,60 @@ from typing import Final
 from reasoning_grpc.domain import Media, Message, Part, Refusal, Role, Text, ToolCall, ToolResult, text_bytes
 
 _SHARE: Final = 0.75
-"""Of the room that is left, what one message may take: the longest last message leaves some for those before it."""
-_LEAST_CHARACTERS: Final = 40
-"""Less of a message says nothing."""
+"""The part of the remaining room that one message may take: a long last message leaves room for earlier ones."""
+_MIN_CHARACTERS: Final = 40
+"""Fewer characters of a message say nothing."""
 _CUT: Final = " [...] "
-_LEAST_KEPT: Final = 12
-"""Of fewer characters of a text that is cut, only the first are shown."""
+_MIN_BOTH_ENDS: Final = 12
+"""Below this many characters a cut text keeps its beginning alone, not both ends."""
 _SCANNED: Final = 4
-"""So many times the room for a message are looked at for what is worth showing."""
+"""A text is read up to this many times its room on each side, so that a huge text costs little."""
 _WORDS: Final = re.compile("[A-Za-z ]")
 _UNFORGEABLE: Final = str.maketrans(dict.fromkeys("<\uff1c\ufe64", "\u2039") | dict.fromkeys(">\uff1e\ufe65", "\u203a"))
-"""Whoever writes the closing tag of the window into a message writes another; the wide forms become these in some
-tokenizers."""
+"""Replaces angle brackets, so that no message can contain the closing tag of the window. The wide forms are replaced
+too, because some tokenizers turn them into plain ones."""
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Characters that take no ink, or none of their own, and that Python calls printable all the same."""
+"""Invisible characters that `str.isprintable` accepts."""
 
 
 def conversation_window(
     messages: Iterable[Message], *, max_messages: int, max_characters: int, max_tokens: int | None = None
 ) -> str:
-    """The end of the conversation, one JSON object a line, the oldest first.
+    """Returns the end of the conversation, one JSON object a line, the oldest message first.
 
-    What cannot be seen is left out of the texts, and long ones are cut in their middle. `max_characters` is of the
-    texts; `max_tokens`, which are guessed and rather too many than too few, of all. System messages say who answers,
-    not what is asked: they are shown only if there is nothing else.
+    Invisible characters are removed, and long texts are cut in the middle. `max_characters` limits the texts alone;
+    `max_tokens` limits the whole window, by an estimate that is rather too high. System messages describe the
+    assistant, not the request: they are included only when there are no other messages.
     """
     spoken = [message for message in messages if message.role is not Role.SYSTEM] or list(messages)
-    said = [(message.role, " ".join(_texts(message.content))) for message in spoken[-max_messages:]]
+    texts = [(message.role, " ".join(_texts(message.content))) for message in spoken[-max_messages:]]
     room = max_characters
     while True:
-        lines = "\n".join(_lines(said, room))
-        tokens = _most_tokens(lines)
-        if max_tokens is None or tokens <= max_tokens or room < _LEAST_CHARACTERS:
+        lines = "\n".join(_lines(texts, room))
+        tokens = _max_tokens(lines)
+        if max_tokens is None or tokens <= max_tokens or room < _MIN_CHARACTERS:
             return lines
         room = max(0, min(room * 9 // 10, room * max_tokens // tokens))
 
 
-def _most_tokens(text: str) -> int:
-    """As many tokens as a text can have with most tokenizers: one for two letters of words, one for any other byte."""
+def _max_tokens(text: str) -> int:
+    """Estimates the most tokens a text has in common tokenizers: one for two letters, one for any other byte."""
     in_words = len(_WORDS.findall(text))
     return text_bytes(text) - in_words // 2
 
 
-def _lines(said: list[tuple[Role, str]], room: int) -> list[str]:
+def _lines(texts: list[tuple[Role, str]], room: int) -> list[str]:
+    """Returns the lines of the latest messages whose texts fit into `room` characters, the oldest first."""
     lines: list[str] = []
-    for role, text in reversed(said):
+    for role, text in reversed(texts):
         characters = int(room * _SHARE)
-        if lines and characters < _LEAST_CHARACTERS:
+        if lines and characters < _MIN_CHARACTERS:
             break
-        shown = _shown(text, characters)
-        room -= len(shown)
-        lines.append(json.dumps({"role": role.value.lower(), "text": shown}, ensure_ascii=False))
+        visible = _visible_text(text, characters)
+        room -= len(visible)
+        lines.append(json.dumps({"role": role.value.lower(), "text": visible}, ensure_ascii=False))
     return lines[::-1]
 
 
@@ -79,8 +80,8 @@ def _texts(content: Iterable[Part]) -> Iterator[str]:
                 pass
 
 
-def _shown(text: str, characters: int) -> str:
-    """What can be seen of a text, cut in its middle to so many characters."""
+def _visible_text(text: str, characters: int) -> str:
+    """Returns the visible characters of a text, cut in the middle to at most this many."""
     scanned = _SCANNED * characters
     if len(text) > 2 * scanned:
         text = text[:scanned] + text[len(text) - scanned :]
@@ -89,4 +90,4 @@ def _shown(text: str, characters: int) -> str:
     if len(words) <= characters:
         return words
     kept = characters - len(_CUT)
-    return words[: kept - kept // 3] + _CUT + words[-(kept // 3) :] if kept >= _LEAST_KEPT else words[:characters]
+    return words[: kept - kept // 3] + _CUT + words[-(kept // 3) :] if kept >= _MIN_BOTH_ENDS else words[:characters]

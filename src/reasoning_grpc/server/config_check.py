@@ -7,7 +7,7 @@ from reasoning_grpc.catalog.configured import find_entry_problem, find_provider_
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.config import Config
 from reasoning_grpc.litellm_model import installed_price_map
-from reasoning_grpc.router import ROUTES_PLACE
+from reasoning_grpc.router import ROUTES_PLACEHOLDER
 from reasoning_grpc.tools import tool_problems
 
 
@@ -38,7 +38,7 @@ def find_unknown_providers(config: Config) -> list[str]:
 def _find_prompt_problems(config: Config) -> Iterator[str]:
     settings = config.settings
     for key, file, place in (
-        ("classifier.prompt_file", config.classifier.prompt_file, ROUTES_PLACE),
+        ("classifier.prompt_file", config.classifier.prompt_file, ROUTES_PLACEHOLDER),
         ("agent_plan_prompt", settings.agent_plan_prompt, TOOLS_PLACE),
         ("agent_native_prompt", settings.agent_native_prompt, ""),
         ("agent_answer_prompt", settings.agent_answer_prompt, ""),

@@ -29,12 +29,12 @@ from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.router import (
     Classifier,
     ClassifierPrompt,
-    Classifying,
+    ModelClassifier,
     Router,
     Routes,
     TracedClassifier,
-    configured_rule,
-    shipped_prompt,
+    build_rule,
+    load_bundled_prompt,
 )
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.tools import Toolbox
@@ -141,22 +141,22 @@ def _build_model(
     )
 
 
-def _build_router(config: Config, table: ModelTable, classifier: Classifying) -> Router:
+def _build_router(config: Config, table: ModelTable, classifier: Classifier) -> Router:
     return Router(
         table,
         classifier,
         default_mode=config.settings.default_mode,
         routes=Routes(config.routes.values()),
-        rules=[configured_rule(rule) for rule in config.rules],
+        rules=[build_rule(rule) for rule in config.rules],
     )
 
 
 def _build_classifier(
     entry: ClassifierEntry, model: LanguageModel, table: ModelTable, tracer: Tracer | None
-) -> Classifying:
+) -> Classifier:
     file = entry.prompt_file
-    prompt = shipped_prompt() if file is None else ClassifierPrompt(file.read_text("utf-8"))
-    classifier = Classifier(model, table, entry, prompt)
+    prompt = load_bundled_prompt() if file is None else ClassifierPrompt(file.read_text("utf-8"))
+    classifier = ModelClassifier(model, table, entry, prompt)
     return classifier if tracer is None else TracedClassifier(classifier, tracer)
 
 
