@@ -21,13 +21,12 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
 )
 from reasoning_grpc.litellm_model.answers import (
-    FAILED_FINISH_REASONS,
-    FINISH_REASONS,
     AnswerReader,
     ErrorInAnswer,
     MalformedAnswer,
-    joined,
+    join_deltas,
 )
+from reasoning_grpc.litellm_model.answers.finish_reasons import FAILED_FINISH_REASONS, FINISH_REASONS
 from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder, MalformedStream
 from tests.support.upstream import chunk, usage_chunk
 
@@ -163,7 +162,7 @@ def test_a_delta(holder: str, delta: Json, expected: list[Delta]) -> None:
     deltas = _read(reader, {"choices": [{"index": 0, holder: delta}]})
 
     assert deltas == expected
-    assert reader.saw_anything == bool(expected)
+    assert reader.has_answer == bool(expected)
 
 
 NO_TEXTS: Final[tuple[Any, ...]] = (None, 7, 0.5, True, [], ["x"], {}, {"a": 1})
@@ -219,7 +218,7 @@ def test_an_event_of_nothing(event: Json) -> None:
     reader = AnswerReader()
 
     assert _read(reader, event) == []
-    assert not reader.saw_anything
+    assert not reader.has_answer
 
 
 @pytest.mark.parametrize(
@@ -698,7 +697,7 @@ JOINED: Final[dict[str, tuple[list[Delta], list[Delta]]]] = {
 @pytest.mark.parametrize(("deltas", "expected"), JOINED.values(), ids=JOINED.keys())
 def test_neighbours_are_joined(deltas: list[Delta], expected: list[Delta]) -> None:
     """Neighbours of the same kind become one, in order; parts of the answer stay apart."""
-    assert joined(deltas) == expected
+    assert join_deltas(deltas) == expected
 
 
 def _decoded(feeds: list[bytes], max_event_bytes: int = 1000) -> list[bytes]:
@@ -844,7 +843,7 @@ def test_any_json_is_read_or_refused(events: list[Any]) -> None:
         except (MalformedAnswer, ErrorInAnswer):
             break
 
-    for text in _texts([*deltas, *joined(deltas), reader.provider_finish_reason]):
+    for text in _texts([*deltas, *join_deltas(deltas), reader.provider_finish_reason]):
         text.encode()
     usage = reader.usage(1)
     assert min(usage.input_tokens, usage.output_tokens, usage.total_tokens) >= 0

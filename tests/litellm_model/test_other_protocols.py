@@ -1,4 +1,4 @@
-"""The protocols that litellm reads while a witness watches: what callers see of Anthropic, Google, Ollama."""
+"""The protocols that litellm reads while a observer watches: what callers see of Anthropic, Google, Ollama."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer
 from reasoning_grpc.litellm_model.plain import PlainAnswer
-from reasoning_grpc.litellm_model.protocols.observer import OpenAIWitness
+from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.heard import Heard, hear
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
@@ -820,11 +820,11 @@ class Forgetful:
 
 async def test_lost_text_is_not_an_answer() -> None:
     """Whatever litellm loses in a way that we do not know yet, the answer is not called complete."""
-    witness, reader = OpenAIWitness(), AnswerReader()
-    witness.passed(b'{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}')
+    observer, reader = OpenAIObserver(), AnswerReader()
+    observer.observe_event(b'{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}')
 
     with pytest.raises(MalformedAnswer):
-        async for _ in PlainAnswer(Forgetful(), lambda: witness).deltas(reader):
+        async for _ in PlainAnswer(Forgetful(), lambda: observer).deltas(reader):
             pass
 
     assert reader.finish_reason is None

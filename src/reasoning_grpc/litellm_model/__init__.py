@@ -6,7 +6,7 @@ wire.py        the HTTP of our calls: one pool of connections, one exchange a ca
 sse.py         bytes of an event stream -> the JSON text of its events
 answers.py     that JSON, whatever its shape -> our deltas
 failures.py    whatever went wrong -> our errors: the table
-witness.py     what the upstream itself says in an answer that litellm reads
+observer.py     what the upstream itself says in an answer that litellm reads
 relay.py       the events of an exchange, for our reader and for litellm's
 clients.py     what litellm takes for its HTTP client
 own_wire.py    the answer as we read it

@@ -67,7 +67,7 @@ class LiteLLMModel:
             await answer.aclose()
         reader = answer.reader
         if reader.finish_reason is None:
-            cut = failures.truncated_stream if reader.saw_anything else failures.empty_response
+            cut = failures.truncated_stream if reader.has_answer else failures.empty_response
             raise _with_usage(cut(deployment), reader, call)
         yield ModelFinished(
             model=call.model,

@@ -13,7 +13,7 @@ from reasoning_grpc.litellm_model import library, providers
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
-from reasoning_grpc.litellm_model.protocols.observer import Witness
+from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way
 from reasoning_grpc.litellm_model.refusals import refused_fields
 from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
@@ -55,7 +55,7 @@ class LiteLLMCall:
         self._opening_seconds = asyncio.get_running_loop().time() - started
         if self._used_as is not Shape.OPENAI:
             client = self._client
-            self._plain = PlainAnswer(stream, lambda: Witness() if client is None else client.witness)
+            self._plain = PlainAnswer(stream, lambda: Observer() if client is None else client.observer)
 
     def deltas(self) -> AsyncGenerator[Delta, None]:
         """The answer's deltas; the reader knows finish reason and usage when they end."""

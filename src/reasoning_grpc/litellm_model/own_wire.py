@@ -6,7 +6,7 @@ from contextlib import aclosing
 import msgspec
 
 from reasoning_grpc.domain.events import Delta
-from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, joined
+from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, join_deltas
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.relay import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
@@ -20,7 +20,7 @@ async def own_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator
     if exchange.content_type == "application/json":
         # Nothing at all is an empty answer, not a malformed one.
         body = await exchange.read_whole() or msgspec.json.encode({"choices": []})
-        for delta in joined(reader.read(body)):
+        for delta in join_deltas(reader.read(body)):
             yield delta
         return
     if exchange.content_type not in EVENT_STREAM_TYPES:
@@ -30,7 +30,7 @@ async def own_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator
     async with aclosing(batches):
         async for batch in batches:
             deltas, failure = _read_batch(batch, reader)
-            for delta in joined(deltas):
+            for delta in join_deltas(deltas):
                 yield delta
             if failure is not None:
                 raise failure

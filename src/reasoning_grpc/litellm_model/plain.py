@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 
 from reasoning_grpc.domain import FinishReason
 from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
-from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer, joined
-from reasoning_grpc.litellm_model.protocols.observer import OpenAIWitness, Witness
+from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer, join_deltas
+from reasoning_grpc.litellm_model.protocols.observer import Observer
+from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
 
 _SIGNED_ID: Final = "__thought__"
 """Between the id of a Gemini call and its signature, which litellm appends to it and gives beside it too."""
@@ -41,10 +42,10 @@ class Stream(Protocol):
 class PlainAnswer:
     """One answer that litellm reads."""
 
-    def __init__(self, stream: Stream, witness: Callable[[], Witness]) -> None:
-        """`witness` gives the one of the answer, once litellm has read of it: some requests go out as late as that."""
+    def __init__(self, stream: Stream, observer: Callable[[], Observer]) -> None:
+        """`observer` gives the one of the answer, once litellm has read of it: some requests go out as late as that."""
         self._stream = stream
-        self._witness = witness
+        self._observer = observer
         self._usage: object = None
         self._text_length = 0
         self._has_calls = False
@@ -58,12 +59,12 @@ class PlainAnswer:
         """
         try:
             while (chunk := await self._next_chunk()) is not None:
-                for delta in joined(reader.read_answer(self._without_inventions(chunk.model_dump()))):
+                for delta in join_deltas(reader.read_answer(self._without_inventions(chunk.model_dump()))):
                     self._text_length += len(delta.text) if isinstance(delta, ContentDelta) else 0
                     self._has_calls = self._has_calls or isinstance(delta, ToolCallDelta)
                     yield delta
         finally:
-            reader.read_answer({"usage": self._witness().usage})  # also of an answer that was cut
+            reader.read_answer({"usage": self._observer().usage})  # also of an answer that was cut
         self._finish(reader)
 
     async def aclose(self) -> None:
@@ -71,12 +72,12 @@ class PlainAnswer:
         await self._stream.aclose()
 
     def _finish(self, reader: AnswerReader) -> None:
-        witness = self._witness()
-        word: str | None = witness.finish_word
-        if not (witness.knows_protocol and witness.saw_anything):
+        observer = self._observer()
+        word: str | None = observer.provider_finish_reason
+        if not (observer.knows_protocol and observer.has_events):
             word = self._stream.received_finish_reason
             reader.read_answer({"usage": self._usage if self._was_counted() else None})
-        if self._text_length < witness.text_length:
+        if self._text_length < observer.text_length:
             raise MalformedAnswer("litellm lost some of the text")
         reader.read_answer({"choices": [{"finish_reason": word}]})
         if reader.finish_reason is FinishReason.TOOL_CALLS and not self._has_calls:
@@ -90,13 +91,13 @@ class PlainAnswer:
     def _without_inventions(self, answer: dict[str, Any]) -> dict[str, Any]:
         """litellm's chunk without what the upstream never sent."""
         self._usage = answer.pop("usage", None) or self._usage
-        witness = self._witness()
+        observer = self._observer()
         for choice in answer.get("choices") or ():
             choice.pop("finish_reason", None)
             for call in choice.get("delta", {}).get("tool_calls") or ():
-                if not isinstance(witness, OpenAIWitness):
+                if not isinstance(observer, OpenAIObserver):
                     call["id"] = (call.get("id") or "").partition(_SIGNED_ID)[0]
-                elif not witness.calls_have_index:
+                elif not observer.calls_have_index:
                     del call["index"]
         return answer
 
@@ -106,8 +107,8 @@ class PlainAnswer:
         try:
             return await anext(self._stream, None)
         except Exception as exc:
-            witness = self._witness()
-            if witness.knows_protocol and witness.saw_anything and not witness.failed:
+            observer = self._observer()
+            if observer.knows_protocol and observer.has_events and not observer.has_failed:
                 raise MalformedAnswer("litellm cannot read it") from exc
             raise
         finally:

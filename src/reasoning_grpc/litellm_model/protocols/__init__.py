@@ -1,1 +1,1 @@
-"""The protocols of providers, as an observer reads them beside litellm."""
+"""The protocols of providers: observers that read an answer beside litellm, and rewrite what litellm would misread."""

@@ -16,7 +16,8 @@ import httpx
 import msgspec
 from yarl import URL
 
-from reasoning_grpc.litellm_model.protocols.observer import Witness, witness_of
+from reasoning_grpc.litellm_model.protocols.by_path import choose_observer
+from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.relay import relayed
 
@@ -48,7 +49,7 @@ class ExchangeClient:
         self._exchange = exchange
         self._address = address
         self._options = options
-        self.witness = Witness()
+        self.observer = Observer()
         """Of the answer, in the second shape."""
         self.used_as: Shape | None = None
         """None until litellm used it; it never does where it has to use a client of its own."""
@@ -114,11 +115,13 @@ class ExchangeClient:
         body = _merged(await request.aread(), self._options)
         # The URL goes as it stands: a second encoding would break its signature, where it has one.
         await self._exchange.send(URL(str(request.url), encoded=True), body, _end_to_end(request.headers))
-        self.witness = witness_of(request.url.path)
+        self.observer = choose_observer(request.url.path)
         response = httpx.Response(
             self._exchange.status,
             headers=_end_to_end(self._exchange.headers),
-            stream=_Relayed(relayed(self._exchange, self.witness) if stream else _whole(self._exchange, self.witness)),
+            stream=_Relayed(
+                relayed(self._exchange, self.observer) if stream else _whole(self._exchange, self.observer)
+            ),
             request=request,
         )
         if not stream:
@@ -162,11 +165,11 @@ def _merged(body: bytes, options: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(body, type=dict[str, Any]) | dict(options)) if options else body
 
 
-async def _whole(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes, None]:
+async def _whole(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:
     """An answer that litellm wants whole, and only pretends to stream."""
     body = await exchange.read_whole()
-    if witness.knows_protocol:
-        witness.whole(body)
+    if observer.knows_protocol:
+        observer.observe_whole(body)
     yield body
 
 

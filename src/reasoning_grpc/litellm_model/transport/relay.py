@@ -7,7 +7,7 @@ from typing import Final
 
 from reasoning_grpc.litellm_model import failures
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
-from reasoning_grpc.litellm_model.protocols.observer import Witness
+from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder, LineDecoder
 
@@ -44,21 +44,21 @@ async def event_batches(
             return
 
 
-async def relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes, None]:
-    """The bytes of a streamed answer for litellm to read: what is whole and well formed, seen by the witness first.
+async def relayed(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:
+    """The bytes of a streamed answer for litellm to read: what is whole and well formed, seen by the observer first.
 
-    Raises what `Exchange.read` does, MalformedAnswer, MalformedStream and ErrorInAnswer; the witness is told.
+    Raises what `Exchange.read` does, MalformedAnswer, MalformedStream and ErrorInAnswer; the observer is told.
     """
     try:
-        async with aclosing(_relayed(exchange, witness)) as pieces:
+        async with aclosing(_relayed(exchange, observer)) as pieces:
             async for piece in pieces:
                 yield piece
     except Exception:
-        witness.failed = True
+        observer.has_failed = True
         raise
 
 
-async def _relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes, None]:
+async def _relayed(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:
     kind = exchange.content_type
     if kind in _BINARY_TYPES:
         while data := await exchange.read():
@@ -66,28 +66,28 @@ async def _relayed(exchange: Exchange, witness: Witness) -> AsyncGenerator[bytes
         return
     if kind == "application/json":
         if body := await exchange.read_whole():
-            for event in witness.whole(body):
+            for event in observer.observe_whole(body):
                 yield b"data: " + event + b"\n\n"
         return
     if kind not in EVENT_STREAM_TYPES | _LINE_TYPES:
         raise MalformedAnswer("the answer is neither a stream of events nor JSON")
     is_lines = kind in _LINE_TYPES
     decoder = (LineDecoder if is_lines else EventStreamDecoder)(max_event_bytes=exchange.limits.max_event_bytes)
-    batches = event_batches(exchange, decoder, lambda: bool(witness.finish_word))
+    batches = event_batches(exchange, decoder, lambda: bool(observer.provider_finish_reason))
     async with aclosing(batches):
         async for batch in batches:
-            passed, failure = _passed(batch, witness)
+            passed, failure = _passed(batch, observer)
             for event in passed:
                 yield event + b"\n" if is_lines else b"data: " + event + b"\n\n"
             if failure is not None:
                 raise failure
 
 
-def _passed(batch: list[bytes], witness: Witness) -> tuple[list[bytes], Exception | None]:
+def _passed(batch: list[bytes], observer: Observer) -> tuple[list[bytes], Exception | None]:
     """The events up to one that cannot be read; what came before it is not lost."""
     passed: list[bytes] = []
     try:
-        passed.extend(witness.passed(event) for event in batch)
+        passed.extend(observer.observe_event(event) for event in batch)
     except (MalformedAnswer, ErrorInAnswer) as exc:
         return passed, exc
     return passed, None

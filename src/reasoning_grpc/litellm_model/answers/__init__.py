@@ -1,0 +1,27 @@
+"""Converts the JSON of an answer, whatever its shape, to our deltas, finish reason and usage.
+
+Every optional field may be missing, null or of another type. Such a field counts as absent, with one exception:
+where text of the answer would be lost, the answer is malformed. Chunks with a `delta` are read, and so is a whole
+`message`.
+"""
+
+from reasoning_grpc.litellm_model.answers.content import read_parts
+from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
+from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word
+from reasoning_grpc.litellm_model.answers.joining import join_deltas
+from reasoning_grpc.litellm_model.answers.json_events import decode_event
+from reasoning_grpc.litellm_model.answers.reader import AnswerReader
+from reasoning_grpc.litellm_model.answers.tool_calls import find_calls
+from reasoning_grpc.litellm_model.answers.usage import find_usage
+
+__all__ = [
+    "AnswerReader",
+    "ErrorInAnswer",
+    "MalformedAnswer",
+    "check_finish_word",
+    "decode_event",
+    "find_calls",
+    "find_usage",
+    "join_deltas",
+    "read_parts",
+]

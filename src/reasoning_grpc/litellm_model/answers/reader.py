@@ -1,0 +1,111 @@
+"""`AnswerReader`: reads the JSON events of one answer of the OpenAI protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from reasoning_grpc.domain import FinishReason, Usage, text_bytes
+from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
+from reasoning_grpc.litellm_model.answers.content import (
+    find_signature,
+    read_content,
+    read_logprobs,
+    read_reasoning,
+    sign_last,
+)
+from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
+from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
+from reasoning_grpc.litellm_model.answers.json_events import decode_event
+from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
+from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage
+
+_REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
+_CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
+
+
+@dataclass(slots=True)
+class AnswerReader:
+    """Reads the JSON events of one answer, in order."""
+
+    finish_reason: FinishReason | None = None
+    """None until the upstream has sent one."""
+    provider_finish_reason: str = ""
+    """The finish reason in the provider's own word."""
+    has_answer: bool = False
+    """Whether any delta or finish reason came, so that the answer is more than nothing."""
+    _usage: Mapping[str, Any] = field(default_factory=dict)
+    _calls: ToolCallReader = field(default_factory=ToolCallReader)
+    _output_bytes: int = 0
+
+    def read(self, event: bytes) -> list[Delta]:
+        """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
+        return self.read_answer(decode_event(event))
+
+    def read_answer(self, answer: object) -> list[Delta]:
+        """Returns the deltas of one event whose JSON is decoded. Raises MalformedAnswer and ErrorInAnswer."""
+        if not isinstance(answer, dict):
+            raise MalformedAnswer("an event is no object")
+        if answer.get("error"):
+            raise ErrorInAnswer(answer["error"])
+        choices = answer.get("choices")
+        if choices is None and not answer.keys() & {"choices", "usage"}:
+            raise MalformedAnswer("an event has no choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if usage := find_usage(answer, choice):
+            self._usage = {**self._usage, **usage}
+        if not isinstance(choice, dict):
+            return []
+        delta = choice.get("delta")
+        if not delta and not self.has_answer:
+            delta = choice.get("message")  # in later events, some servers repeat the answer so far in it
+        deltas = self._read_delta(delta, choice) if isinstance(delta, dict) else []
+        if word := choice.get("finish_reason"):
+            self._record_finish(word)
+        if deltas or self.finish_reason is not None:
+            self.has_answer = True
+        return deltas
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether there is anything to count: a delta of the answer, or the upstream's own numbers."""
+        return self.has_answer or bool(self._usage)
+
+    def usage(self, estimated_prompt_tokens: int) -> Usage:
+        """Returns the upstream's counts, with estimates for those that it left out."""
+        return convert_usage(
+            self._usage, estimated_input_tokens=estimated_prompt_tokens, output_bytes=self._output_bytes
+        )
+
+    def _record_finish(self, word: object) -> None:
+        if not isinstance(word, str):
+            return
+        if self._calls.has_unnamed_call:
+            raise MalformedAnswer("a tool call has no name")
+        check_finish_word(word)
+        self.provider_finish_reason = word
+        self.finish_reason = convert_finish_word(word)
+        if self.finish_reason is FinishReason.STOP and self._calls.has_calls:
+            # Some servers send STOP where the caller named the tool that must be called.
+            self.finish_reason = FinishReason.TOOL_CALLS
+
+    def _read_delta(self, delta: Mapping[str, Any], choice: Mapping[str, Any]) -> list[Delta]:
+        # Most events bring only text, and bursts have thousands of them: absent fields must cost nothing.
+        deltas = [] if _REASONING_FIELDS.isdisjoint(delta) else read_reasoning(delta)
+        logprobs = choice.get("logprobs")
+        deltas += read_content(delta.get("content"), read_logprobs(logprobs) if logprobs else ())
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            deltas.append(ContentDelta(refusal, refusal=True))
+        if not _CALL_FIELDS.isdisjoint(delta):
+            deltas += [self._calls.read_call(call) for call in find_calls(delta)]
+        if "provider_specific_fields" in delta:
+            deltas = sign_last(deltas, find_signature(delta))
+        self._output_bytes += sum(map(_count_bytes, deltas))
+        return deltas
+
+
+def _count_bytes(delta: Delta) -> int:
+    """Returns the length of what a model generated for this delta."""
+    if isinstance(delta, ToolCallDelta):
+        return text_bytes(delta.name) + text_bytes(delta.arguments)
+    return text_bytes(delta.text)

@@ -1,0 +1,87 @@
+"""`GeminiObserver`: observes answers of Google's Gemini API that litellm reads."""
+
+import json
+from dataclasses import dataclass
+
+from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_event
+from reasoning_grpc.litellm_model.lenient import (
+    Json,
+    add_known,
+    read_first_object,
+    read_integer,
+    read_list,
+    read_object,
+    read_objects,
+)
+from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer
+
+
+@dataclass(slots=True)
+class GeminiObserver(Observer):
+    """Observes answers to POST ...:streamGenerateContent: responses with candidates, or with a reason for none."""
+
+    knows_protocol = True
+
+    def observe_whole(self, body: bytes) -> list[bytes]:
+        """See `Observer.observe_whole`: the body is a response, or a list of them."""
+        responses = decode_event(body)
+        if not isinstance(responses, list):
+            return [self.observe_event(body)]
+        return [self.observe_event(json.dumps(response).encode()) for response in responses]
+
+    def _observe(self, answer: Json) -> Json:
+        block_reason = read_object(answer.get("promptFeedback")).get("blockReason")
+        if not block_reason and not answer.keys() & {"candidates", "usageMetadata"}:
+            raise MalformedAnswer("an event has no candidates")
+        candidate = read_first_object(answer.get("candidates"))
+        if "content" in candidate:
+            content = candidate["content"] = read_object(candidate["content"])
+            content["parts"] = [self._rewrite_part(part) for part in read_list(content.get("parts"))]
+        self._record_finish(block_reason or candidate.get("finishReason"))
+        if candidate.get("finishReason"):
+            candidate["finishReason"] = "STOP"  # litellm warns of words that it does not know
+        self._record_usage(read_object(answer.pop("usageMetadata", None)))
+        if self.provider_finish_reason:
+            answer["usageMetadata"] = {
+                "promptTokenCount": PLACEHOLDER_TOKENS,
+                "candidatesTokenCount": PLACEHOLDER_TOKENS,
+                "totalTokenCount": 2 * PLACEHOLDER_TOKENS,
+            }
+        return answer
+
+    def _rewrite_part(self, part: object) -> Json:
+        """Returns the part without nulls, on which litellm breaks. Raises MalformedAnswer."""
+        if not isinstance(part, dict):
+            raise MalformedAnswer("a part is no object")
+        part = {name: value for name, value in part.items() if value is not None}
+        if not part.get("thought"):
+            self._record_text(part.get("text"))
+        if isinstance(call := part.get("functionCall"), dict):
+            call["args"] = read_object(call.get("args"))
+        return part
+
+    def _record_usage(self, usage: Json) -> None:
+        """Records the counts of one event: each has those of the prompt, later ones also those of the output."""
+        if not usage:
+            return
+        prompt, by_tools = (
+            read_integer(usage.get("promptTokenCount")),
+            read_integer(usage.get("toolUsePromptTokenCount")),
+        )
+        text, thoughts = read_integer(usage.get("candidatesTokenCount")), read_integer(usage.get("thoughtsTokenCount"))
+        self.usage = {
+            "prompt_tokens": add_known(prompt, by_tools),
+            "prompt_tokens_details": {
+                "cached_tokens": usage.get("cachedContentTokenCount"),
+                "audio_tokens": _find_modality(usage.get("promptTokensDetails"), "AUDIO"),
+            },
+            "completion_tokens": add_known(text, thoughts),  # Gemini counts thoughts apart from the text
+            "completion_tokens_details": {"reasoning_tokens": thoughts},
+            # Before the end, the total is that of the prompt alone.
+            "total_tokens": usage.get("totalTokenCount") if self.provider_finish_reason else None,
+        }
+
+
+def _find_modality(details: object, modality: str) -> object:
+    """Returns the number of tokens of one kind of input, such as "AUDIO"; None where there is no such entry."""
+    return next((entry.get("tokenCount") for entry in read_objects(details) if entry.get("modality") == modality), None)
