@@ -1,4 +1,4 @@
-"""The server needs no network but loopback: not to start, not to answer."""
+"""The server needs only the loopback network, to start as well as to answer."""
 
 import asyncio
 import sys
@@ -13,12 +13,12 @@ from tests.support.upstream import FakeUpstream
 FORMAT: Final = completion_pb2.ResponseFormat(
     json_schema=completion_pb2.JsonSchemaFormat(name="n", schema='{"type":"object","properties":{}}')
 )
-"""For Anthropic, litellm looks up a list that it would fetch."""
+"""For this format litellm looks up a list of Anthropic's, which it would fetch from the network."""
 GUARDED_SERVER: Final = """
 import sys
 
 def guard(event, arguments):
-    # No name is looked up, and no address connected to, but those of this machine.
+    # Only names and addresses of this machine are looked up and connected to.
     if event == "socket.getaddrinfo":
         local = arguments[0] in {"127.0.0.1", "::1", "localhost", None, b"127.0.0.1"}
     elif event == "socket.connect":
@@ -37,8 +37,8 @@ sys.exit(main())
 """
 
 
-async def test_nothing_but_loopback_is_ever_asked(upstream: FakeUpstream, tmp_path: Path) -> None:
-    """With the network blocked a server starts and answers; it has not even tried to reach out."""
+async def test_the_server_connects_only_to_loopback(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """With the network blocked a server starts and answers, and does not try to connect anywhere else."""
     file = tmp_path / "reasoning.toml"
     models = {"openai": "gpt-4o", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-pro"}
     file.write_text(

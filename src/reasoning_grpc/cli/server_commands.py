@@ -79,7 +79,7 @@ async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: 
         return _complain(problems)
     told = summary(config, plan, trials)
     print(json.dumps(told) if as_json else summary_text(told))
-    return 0 if trials is None or trials.all_well else 1
+    return 0 if trials is None or trials.has_succeeded else 1
 
 
 def _read(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, TelemetryPlan]:

@@ -1,4 +1,4 @@
-"""The metrics of the server, over OpenTelemetry."""
+"""The metrics that the server exports over OpenTelemetry."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -8,13 +8,13 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 
 OPEN_CONNECTIONS: Final = "http.client.open_connections"
-"""Name and states are those of the semantic conventions; the pool is ours to name."""
+"""OpenTelemetry's semantic conventions name the metric and its states; the attribute for the pool is our own."""
 _STATE: Final = "http.connection.state"
 _POOL: Final = "reasoning_grpc.pool"
 
 
 def observe_connections(meter: Meter, pools: Mapping[str, ConnectionPool]) -> None:
-    """Has the connections to upstreams counted, by pool and state, whenever metrics are read."""
+    """Registers a gauge that counts the connections to upstreams, by pool and state, at each read of the metrics."""
 
     def observations(_options: CallbackOptions) -> Iterable[Observation]:
         for name, pool in pools.items():

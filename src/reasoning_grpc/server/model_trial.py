@@ -1,4 +1,4 @@
-"""A trial of every model: one short call each, to see whether it answers."""
+"""Tries models: calls each of them once, briefly, to see whether it answers."""
 
 import asyncio
 import uuid
@@ -12,36 +12,37 @@ from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 
 _TOKENS: Final = 16
-"""As few as every provider takes."""
+"""Some providers refuse a lower limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How a model's call went."""
+    """The outcome of one model's call."""
 
     model: str
     seconds: float
     failure: str = ""
-    """The reason of its failure; empty when it answered."""
+    """The error reason; empty when the model answered."""
     http_status: int = 0
+    """The status of the upstream's error; 0 when there was none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """How all of a server's upstreams did."""
+    """The outcomes for all upstreams of a server."""
 
     models: tuple[Trial, ...]
     proxy: ModelSource | None
-    """What the proxy's list is like; None: there is no proxy."""
+    """The state of the proxy's model list; None: there is no proxy."""
 
     @property
-    def all_well(self) -> bool:
-        """Whether nothing failed."""
+    def has_succeeded(self) -> bool:
+        """Whether every model answered, and the proxy's list, if there is one, could be read."""
         return not any(trial.failure for trial in self.models) and not (self.proxy and self.proxy.failure)
 
 
 async def try_models(model: LanguageModel, names: Iterable[str]) -> tuple[Trial, ...]:
-    """Calls each model of these names, all at the same time."""
+    """Calls the models with these names, all at the same time, and returns the outcomes in the same order."""
     return tuple(await asyncio.gather(*(_try_model(model, name) for name in names)))
 
 

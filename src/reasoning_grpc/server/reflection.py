@@ -1,4 +1,4 @@
-"""`ReflectionPool`: the descriptors that reflection tells, methods included."""
+"""`ReflectionPool`: the descriptors that the reflection service reads, methods included."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from google.protobuf.descriptor import FileDescriptor
 
 
 class ReflectionPool:
-    """The default pool, for grpc's reflection: it finds methods by their full names too.
+    """Protobuf's default pool, in which grpc's reflection service finds methods by their full names too.
 
-    protobuf's own `FindFileContainingSymbol` does not, though reflection's protocol wants it to: `grpcurl describe` of
-    a method, and ghz, fail without it.
+    The protocol of reflection requires that, but protobuf's own `FindFileContainingSymbol` does not find methods.
+    Without it `grpcurl describe` of a method fails, and so does ghz.
     """
 
     def __init__(self) -> None:
         self._pool = descriptor_pool.Default()
 
     def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:
-        """The file of a message, an enum, a service, a method. Raises KeyError."""
+        """Returns the file that declares a message, enum, service or method. Raises KeyError."""
         try:
             return self._pool.FindFileContainingSymbol(symbol)
         except KeyError:

@@ -1,0 +1,110 @@
+"""A server that stops lets calls end within the grace, refuses new ones, and cuts the rest."""
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc
+import pytest
+
+from reasoning_grpc.server.server import LIVENESS, READINESS
+from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.health import NOT_SERVING, SERVING, check_health, next_status, watch_health
+from tests.support.serving import RunningServer
+from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
+from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end, start_every_call
+
+
+async def test_stopping_lets_a_stream_end_and_refuses_new_calls(
+    upstream: FakeUpstream, running_server: RunningServer
+) -> None:
+    """During the grace a stream ends well, new calls are refused with a delay, and health is NOT_SERVING."""
+    server, channel = running_server.server, running_server.channel
+    gate = upstream.gated("Hel", "lo")
+    gate.open()
+    stub: Any = running_server.stub
+    stream = stub.StreamComplete(a_stream_request())
+    await read_first_delta(stream)
+    watch = watch_health(channel, READINESS)
+    assert await next_status(watch) == SERVING
+
+    stopping = asyncio.create_task(server.stop(grace_seconds=60))
+    assert await next_status(watch) == NOT_SERVING
+    refusals = [await expect_failure(call) for _, call in start_every_call(channel)]
+    assert await check_health(channel, LIVENESS) == SERVING
+    assert not stopping.done()
+    gate.open_all()
+    rest = await read_to_end(stream)
+
+    assert [event.WhichOneof("kind") for event in rest] == ["content_delta", "completed"]
+    assert await stopping == 0
+    assert len(refusals) == 4
+    for refusal in refusals:
+        assert refusal.code == grpc.StatusCode.UNAVAILABLE
+        assert refusal.reason == "SERVER_SHUTTING_DOWN"
+        assert refusal.message == "The server is shutting down."
+        assert refusal.metadata == {}
+        assert refusal.retry_after_seconds == 1.0
+    assert len(upstream.requests) == 1
+
+
+async def test_a_refusal_delays_the_retry_of_grpc(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """The trailer for grpc's own retries has the same delay as RetryInfo."""
+    gate = upstream.gated("a")
+    gate.open()
+    stub: Any = running_server.stub
+    stream = stub.StreamComplete(a_stream_request())
+    await read_first_delta(stream)
+    watch = watch_health(running_server.channel, READINESS)
+    assert await next_status(watch) == SERVING
+    stopping = asyncio.create_task(running_server.server.stop(grace_seconds=60))
+    assert await next_status(watch) == NOT_SERVING
+
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await stub.Complete(a_wire_request())
+
+    assert dict(failed.value.trailing_metadata() or ())["grpc-retry-pushback-ms"] == "1000"
+    gate.open_all()
+    await read_to_end(stream)
+    await stopping
+
+
+async def test_calls_beyond_the_grace_are_cut_and_counted(
+    upstream: FakeUpstream, running_server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the end of the grace calls are cut: the client gets UNAVAILABLE, the upstream sees the disconnect."""
+    caplog.set_level(logging.INFO, "reasoning_grpc.server")
+    stub: Any = running_server.stub
+    upstream.hang_after(1)
+    upstream.hang()
+    stream = stub.StreamComplete(a_stream_request())
+    await read_first_delta(stream)
+    unary = stub.Complete(a_wire_request())
+    await upstream.request(2)
+
+    cut = await running_server.server.stop(grace_seconds=0)
+
+    assert cut == 2
+    assert [record.__dict__["calls_cut"] for record in caplog.records if record.getMessage() == "stopped"] == [2]
+    for call in (read_to_end(stream), unary):
+        assert (await expect_failure(call)).code == grpc.StatusCode.UNAVAILABLE
+    await upstream.disconnect(2)
+    assert running_server.server.calls_in_flight == 0
+
+
+async def test_an_open_watch_does_not_delay_the_stop(running_server: RunningServer) -> None:
+    """A client that watches health without end does not use up the grace."""
+    watch = watch_health(running_server.channel)
+    assert await next_status(watch) == SERVING
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        cut = await running_server.server.stop(grace_seconds=100)
+
+    assert cut == 0
+    assert await next_status(watch) == NOT_SERVING
+
+
+async def test_a_server_may_be_stopped_twice(running_server: RunningServer) -> None:
+    """A second stop of a server cuts no call and does not fail."""
+    assert await running_server.server.stop(grace_seconds=1) == 0
+    assert await running_server.server.stop(grace_seconds=1) == 0
