@@ -14,8 +14,11 @@ from multidict import CIMultiDict
 
 from reasoning_grpc.domain import Deployment, Secret, errors
 from reasoning_grpc.domain.errors import FieldViolation, ReasoningError, UpstreamError
-from reasoning_grpc.litellm_model import failures, library
+from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
+from reasoning_grpc.litellm_model.failures import convert_failure
+from reasoning_grpc.litellm_model.failures.litellm_errors import BY_LITELLM_CLASS
+from reasoning_grpc.litellm_model.failures.retry_after import MAX_RETRY_AFTER_SECONDS, read_retry_after
 from reasoning_grpc.litellm_model.transport.exchange import AnswerTooLarge, HttpFailure
 from reasoning_grpc.litellm_model.transport.sse import MalformedStream
 from tests.support.factories import a_deployment
@@ -31,7 +34,7 @@ NO_HEADERS: Final[Mapping[str, str]] = {}
 
 def _error(exc: BaseException, deployment: Deployment = SERVERS_KEY, *, reached: bool = True) -> UpstreamError:
     """The error of ours for an exception, checked to say nothing but what it may."""
-    error = failures.upstream_error(exc, deployment, reached=reached)
+    error = convert_failure(exc, deployment, reached=reached)
     assert isinstance(error, UpstreamError)
     status = {"http_status": str(error.http_status)} if error.http_status else {}
     assert error.metadata == {"model": "fake"} | status
@@ -386,15 +389,15 @@ RETRY_AFTER: Final[dict[str, tuple[dict[str, str], float | None]]] = {
 @pytest.mark.parametrize(("headers", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER.keys())
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     """A time that can be used is taken, at most five minutes; any other is ignored."""
-    assert failures.retry_after_seconds(headers, NOW) == seconds
+    assert read_retry_after(headers, NOW) == seconds
 
 
 @given(st.text() | st.from_regex(r"(Sun, )?\d+ Nov \d+ \d+:\d+(:\d+)? ([+-]\d+|GMT|[A-Z]{3})", fullmatch=True))
 def test_any_retry_after(text: str) -> None:
     """No header raises, or asks for a time outside of the limits."""
-    seconds = failures.retry_after_seconds({"retry-after": text}, NOW)
+    seconds = read_retry_after({"retry-after": text}, NOW)
 
-    assert seconds is None or 0 <= seconds <= failures.MAX_RETRY_AFTER_SECONDS
+    assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
 
 
 @pytest.mark.parametrize("status", STATUSES, ids=str)
@@ -511,7 +514,7 @@ def test_every_exception_of_litellm_has_a_row() -> None:
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == exceptions.__name__
     }
 
-    assert own == failures.BY_LITELLM_CLASS.keys()
+    assert own == BY_LITELLM_CLASS.keys()
 
 
 ODD_ATTRIBUTES: Final[dict[str, Json]] = {
@@ -532,19 +535,19 @@ ODD_ATTRIBUTES: Final[dict[str, Json]] = {
 
 
 @pytest.mark.parametrize("attributes", ODD_ATTRIBUTES.values(), ids=ODD_ATTRIBUTES.keys())
-@pytest.mark.parametrize("name", failures.BY_LITELLM_CLASS)
+@pytest.mark.parametrize("name", BY_LITELLM_CLASS)
 def test_any_exception_of_litellm(name: str, attributes: Json) -> None:
     """Its class decides, whatever its attributes; one that says nothing is a failure of the upstream."""
     error = _error(_raw(name, **attributes), reached=False)
 
-    assert type(error) is (failures.BY_LITELLM_CLASS[name] or errors.UpstreamFailed)
+    assert type(error) is (BY_LITELLM_CLASS[name] or errors.UpstreamFailed)
     assert not error.reached
     assert error.violations == ()
 
 
 @pytest.mark.parametrize("as_text", [False, True], ids=["number", "text"])
 @pytest.mark.parametrize("status", [status for status in STATUSES if status >= 400], ids=str)
-@pytest.mark.parametrize("name", [name for name, row in failures.BY_LITELLM_CLASS.items() if row is None])
+@pytest.mark.parametrize("name", [name for name, row in BY_LITELLM_CLASS.items() if row is None])
 def test_a_class_that_says_nothing_goes_by_its_status(name: str, status: int, as_text: bool) -> None:
     """402, 403, 409 and others come as a plain APIError: the status decides."""
     error = _error(_raw(name, status_code=str(status) if as_text else status, message=SECRET))
@@ -601,14 +604,14 @@ def test_a_bug_is_no_error_of_the_upstream(bug: BaseException, wrapped: bool) ->
     """What nobody foresaw is not dressed up: it goes on as it is, to leave as INTERNAL and be logged."""
     exc = _caused(_raw("InternalServerError", status_code=500, message=SECRET), bug) if wrapped else bug
 
-    assert failures.upstream_error(exc, SERVERS_KEY, reached=True) is None
+    assert convert_failure(exc, SERVERS_KEY, reached=True) is None
 
 
 def test_an_error_of_ours_stays_itself() -> None:
     """What is already ours is handed on, from wherever in the chain it is."""
     ours: ReasoningError = errors.ModelNotFound({"model": "x"})
 
-    assert failures.upstream_error(_caused(_raw("APIError"), ours), SERVERS_KEY, reached=False) is ours
+    assert convert_failure(_caused(_raw("APIError"), ours), SERVERS_KEY, reached=False) is ours
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.domain import Deployment, ModelInfo
 from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
-from reasoning_grpc.litellm_model.failures import upstream_error
+from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import HttpFailure
 from reasoning_grpc.telemetry.tracing import trace_headers
@@ -63,7 +63,7 @@ class ProxyListing:
             raise UpstreamTimeout(model="") from exc
         except (HttpFailure, MalformedAnswer, aiohttp.ClientError, ConnectionError) as exc:
             nobody = Deployment(name="", litellm_model=PROXY_PREFIX, api_base=self._proxy.api_base)
-            error = upstream_error(exc, nobody, reached=True)
+            error = convert_failure(exc, nobody, reached=True)
             if error is None:
                 raise
             raise error from exc

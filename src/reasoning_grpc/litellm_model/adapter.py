@@ -7,12 +7,13 @@ from contextlib import aclosing
 from typing import Protocol
 
 from reasoning_grpc.domain import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Secret, Text
-from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
+from reasoning_grpc.domain.errors import ReasoningError, UpstreamEmptyResponse, UpstreamError, UpstreamStreamTruncated
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
-from reasoning_grpc.litellm_model import failures, library, providers
+from reasoning_grpc.litellm_model import library, providers
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.call import LiteLLMCall, call_headers
 from reasoning_grpc.litellm_model.encodings import counted_prompt_tokens
+from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.providers import Way
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import Wire, WireLimits
@@ -58,7 +59,7 @@ class LiteLLMModel:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:
-            error = failures.upstream_error(exc, deployment, reached=answer.reached)
+            error = convert_failure(exc, deployment, reached=answer.reached)
             if error is None:
                 raise
             raise _with_usage(error, answer.reader, call) from exc
@@ -67,8 +68,8 @@ class LiteLLMModel:
             await answer.aclose()
         reader = answer.reader
         if reader.finish_reason is None:
-            cut = failures.truncated_stream if reader.has_answer else failures.empty_response
-            raise _with_usage(cut(deployment), reader, call)
+            error_class = UpstreamStreamTruncated if reader.has_answer else UpstreamEmptyResponse
+            raise _with_usage(error_class(model=deployment.name), reader, call)
         yield ModelFinished(
             model=call.model,
             finish_reason=reader.finish_reason,

@@ -26,6 +26,8 @@ _HEADERS: Final[Mapping[str, str]] = {
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
 _INFLATE_BYTES: Final = 1024 * 1024
+READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
+"""What a read raises when the connection breaks."""
 _WHOLE_BYTES: Final = 1024 * 1024
 """Up to here a body goes out in one write; aiohttp warns of larger ones."""
 
@@ -186,7 +188,7 @@ class Exchange:
             async with asyncio.timeout(_ERROR_BODY_SECONDS):
                 while len(body) < _ERROR_BODY_BYTES and (data := await self.read()):
                     body += data
-        except (TimeoutError, aiohttp.ClientError, ConnectionError, AnswerTooLarge):
+        except (TimeoutError, *READ_ERRORS, AnswerTooLarge):
             pass  # the status alone says enough
         return body[:_ERROR_BODY_BYTES]
 

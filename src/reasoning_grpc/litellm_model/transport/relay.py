@@ -5,10 +5,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
-from reasoning_grpc.litellm_model import failures
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.protocols.observer import Observer
-from reasoning_grpc.litellm_model.transport.exchange import Exchange
+from reasoning_grpc.litellm_model.transport.exchange import READ_ERRORS, Exchange
 from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder, LineDecoder
 
 EVENT_STREAM_TYPES: Final = frozenset({"", "text/event-stream", "text/plain", "application/octet-stream"})
@@ -97,5 +96,5 @@ async def _read_trailer(exchange: Exchange, wait_until: float) -> bytes:
     try:
         async with asyncio.timeout_at(wait_until):
             return await exchange.read()
-    except (TimeoutError, *failures.BROKEN_READS):
+    except (TimeoutError, *READ_ERRORS):
         return b""

@@ -1,0 +1,118 @@
+"""`convert_failure`: finds in a chain of exceptions what is most certainly known of a failed model call.
+
+An exception is read along its whole chain: first for an error of ours, then for what the upstream answered, then for
+what the network raised, and last for litellm's class. litellm's class alone misleads, since litellm wraps
+everything that our client raises as `InternalServerError` or `APIError`.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Final
+
+import aiohttp
+import httpx
+
+from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain.errors import (
+    ReasoningError,
+    UpstreamError,
+    UpstreamMalformedResponse,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
+from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
+from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error
+from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error
+from reasoning_grpc.litellm_model.transport.exchange import AnswerTooLarge, HttpFailure
+from reasoning_grpc.litellm_model.transport.sse import MalformedStream
+
+BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
+    (MalformedStream, UpstreamMalformedResponse),
+    (MalformedAnswer, UpstreamMalformedResponse),
+    (AnswerTooLarge, UpstreamMalformedResponse),
+    (aiohttp.ClientPayloadError, UpstreamUnreachable),
+    (aiohttp.ClientConnectionError, UpstreamUnreachable),
+    (aiohttp.InvalidURL, UpstreamUnreachable),
+    (aiohttp.ClientError, UpstreamMalformedResponse),
+    (ConnectionError, UpstreamUnreachable),
+    (httpx.ConnectTimeout, UpstreamUnreachable),
+    (httpx.TimeoutException, UpstreamTimeout),
+    (httpx.TransportError, UpstreamUnreachable),
+    (httpx.RequestError, UpstreamMalformedResponse),
+)
+"""The errors of what our connections raise, and of what litellm's own connections raise; most specific first."""
+
+_NOT_CONNECTED: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+)
+"""Exceptions after which the upstream cannot have received the request."""
+
+
+def convert_failure(exc: BaseException, deployment: Deployment, *, reached: bool) -> ReasoningError | None:
+    """Converts an exception in a call of this deployment to the error of ours that says what happened.
+
+    `reached` says whether the upstream has received the request, as far as our connection knows. Returns None for an
+    exception that nobody expects.
+    """
+    chain = list(_walk_chain(exc))
+    error = _find_answered_error(chain, deployment)
+    if error is not None:
+        return error
+    for link in chain:
+        for exception_class, error_class in BY_EXCEPTION:
+            if isinstance(link, exception_class):
+                return error_class(model=deployment.name, reached=reached or not isinstance(link, _NOT_CONNECTED))
+    if reached and any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError) for link in chain):
+        return UpstreamMalformedResponse(model=deployment.name)  # raised by litellm's reader
+    return convert_litellm_error(chain, deployment, reached=reached)
+
+
+def _find_answered_error(chain: list[BaseException], deployment: Deployment) -> ReasoningError | None:
+    """Returns the first error of ours in the chain, or the first that the upstream itself answered."""
+    for link in chain:
+        if isinstance(link, ReasoningError):
+            return link
+        if isinstance(link, HttpFailure):
+            return convert_http_error(link.status, link.headers, ErrorBody.parse(link.body), deployment)
+        if isinstance(link, ErrorInAnswer):
+            body = ErrorBody.read(link.error)
+            return convert_http_error(body.status, {}, body, deployment)
+        if (response := _find_response(link)) is not None:
+            body = _read_response_body(link, response)
+            return convert_http_error(response.status_code, response.headers, body, deployment)
+    return None
+
+
+def _find_response(exc: BaseException) -> httpx.Response | None:
+    """Returns the upstream's answer in an exception of litellm's connections.
+
+    Only exceptions of the OpenAI SDK and of httpx hold a real answer; those of litellm hold an invented one.
+    """
+    is_sdks = type(exc).__module__.partition(".")[0] == "openai"
+    response = getattr(exc, "response", None) if is_sdks or isinstance(exc, httpx.HTTPStatusError) else None
+    return response if isinstance(response, httpx.Response) and response.status_code >= 300 else None
+
+
+def _read_response_body(exc: BaseException, response: httpx.Response) -> ErrorBody:
+    """Reads the body of such an answer; the SDK has read it already, and keeps the error in the exception."""
+    if error := getattr(exc, "body", None):
+        return ErrorBody.read(error)
+    return ErrorBody.parse(response.content) if response.is_closed or response.is_stream_consumed else ErrorBody()
+
+
+def _walk_chain(exc: BaseException) -> Iterator[BaseException]:
+    """Yields the exception and everything that it came from, each once."""
+    seen: set[int] = set()
+    pending: list[object] = [exc]
+    while pending:
+        link = pending.pop(0)
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        pending += [getattr(link, "original_exception", None), link.__cause__, link.__context__]

@@ -1,0 +1,165 @@
+"""Converts an HTTP status with a body to an error of ours: first by what the body says, then by the status."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain.errors import (
+    ContentPolicyViolated,
+    ContextWindowExceeded,
+    FieldViolation,
+    UpstreamCredentialsRejected,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamKeyRejected,
+    UpstreamMalformedResponse,
+    UpstreamModelMissing,
+    UpstreamOverloaded,
+    UpstreamParameterUnsupported,
+    UpstreamQuotaExhausted,
+    UpstreamRateLimited,
+    UpstreamRejectedRequest,
+    UpstreamTimeout,
+)
+from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
+from reasoning_grpc.litellm_model.failures.retry_after import read_retry_after
+from reasoning_grpc.litellm_model.request import FIELD_OF_PARAMETER
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRule:
+    """One way in which upstreams report a failure in a body: any code or phrase, with any of the statuses."""
+
+    error: type[UpstreamError]
+    codes: frozenset[str] = frozenset()
+    """Codes of `ErrorBody.codes`."""
+    phrases: re.Pattern[str] | None = None
+    """Words in the body's message."""
+    statuses: frozenset[int] | None = None
+    """None: any status."""
+
+    def matches(self, status: int, body: ErrorBody) -> bool:
+        """Whether this rule describes the failure; the status is 0 where the upstream named none."""
+        if status and self.statuses is not None and status not in self.statuses:
+            return False
+        return bool(self.codes & body.codes) or bool(self.phrases and self.phrases.search(body.message))
+
+
+BODY_RULES: Final = (
+    BodyRule(
+        UpstreamQuotaExhausted,
+        frozenset(
+            {"insufficient_quota", "budget_exceeded", "billing_hard_limit_reached", "billing_not_active"}
+            | {"insufficient_balance", "credit_balance_too_low", "billing_disabled"}
+        ),
+        re.compile(
+            r"budget has been exceeded|exceededbudget|credit balance is too low"
+            r"|reached your specified api usage limits",
+            re.IGNORECASE,
+        ),
+    ),
+    BodyRule(
+        UpstreamCredentialsRejected, frozenset({"no_db_connection", "api_key_invalid"}), statuses=frozenset({400})
+    ),
+    BodyRule(
+        ContextWindowExceeded,
+        frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}),
+        re.compile(
+            r"maximum context length|context[ _]window|context[ _]length|context size|context limit|prompt is too long"
+            r"|input token count|input (is )?too long|maximum model length"
+            r"|exceeds? the (maximum|available) (number of tokens|context)",
+            re.IGNORECASE,
+        ),
+        frozenset({400, 413, 422}),
+    ),
+    BodyRule(
+        ContentPolicyViolated,
+        frozenset({"content_policy_violation", "content_filter", "responsibleaipolicyviolation"})
+        | {"guardrail_violation", "guardrail_intervened"},
+        re.compile(r"content management policy|content policy|content filter|guardrail", re.IGNORECASE),
+        frozenset({400, 403, 422}),
+    ),
+    BodyRule(
+        UpstreamModelMissing,
+        frozenset({"model_not_found", "model_not_found_error", "deploymentnotfound"}),
+        re.compile(r"invalid model name|model .{0,80}does not exist", re.IGNORECASE),
+        frozenset({400, 404}),
+    ),
+    BodyRule(
+        UpstreamParameterUnsupported,
+        frozenset({"unsupported_parameter", "unknown_parameter", "unsupported_value", "unsupported_params_error"}),
+        re.compile(
+            r"unsupported parameter|unrecognized request argument|does not support parameters"
+            r"|extra inputs are not permitted|invalid json payload received. unknown name",
+            re.IGNORECASE,
+        ),
+        frozenset({400, 422}),
+    ),
+)
+"""The rules for bodies; the first one that matches decides, before the status."""
+
+BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
+    400: UpstreamRejectedRequest,
+    401: UpstreamCredentialsRejected,
+    402: UpstreamQuotaExhausted,
+    403: UpstreamCredentialsRejected,
+    404: UpstreamModelMissing,
+    408: UpstreamTimeout,
+    409: UpstreamFailed,
+    413: ContextWindowExceeded,
+    422: UpstreamRejectedRequest,
+    424: UpstreamFailed,
+    429: UpstreamRateLimited,
+    500: UpstreamFailed,
+    502: UpstreamFailed,
+    503: UpstreamOverloaded,
+    504: UpstreamTimeout,
+    529: UpstreamOverloaded,
+}
+"""The error of each status. Any other 4xx is a rejected request, any other 5xx a failure; the rest is malformed."""
+
+_DELAYED: Final = frozenset({UpstreamRateLimited, UpstreamFailed, UpstreamOverloaded})
+"""Errors that report the delay for which the upstream asks."""
+
+
+def convert_http_error(
+    status: int, headers: Mapping[str, str], body: ErrorBody, deployment: Deployment
+) -> UpstreamError:
+    """Converts an error that the upstream answered; the status is 0 where the upstream named none."""
+    error_class = next((rule.error for rule in BODY_RULES if rule.matches(status, body)), None)
+    error_class = error_class or classify_status(status)
+    if error_class is UpstreamCredentialsRejected and deployment.key_is_callers:
+        error_class = UpstreamKeyRejected
+    return error_class(
+        model=deployment.name,
+        http_status=status,
+        retry_after_seconds=_read_delay(headers, body) if error_class in _DELAYED else None,
+        violations=find_violations(error_class, [body.parameter]),
+    )
+
+
+def classify_status(status: int) -> type[UpstreamError]:
+    """Returns the class of error for a status; 0 is a failure without a status."""
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    if 400 <= status < 500:
+        return UpstreamRejectedRequest
+    return UpstreamFailed if status == 0 or 500 <= status < 600 else UpstreamMalformedResponse
+
+
+def find_violations(error_class: type[UpstreamError], parameters: Iterable[str]) -> tuple[FieldViolation, ...]:
+    """Returns a violation for each request field that comes from one of these parameters, if that is the error."""
+    if error_class is not UpstreamParameterUnsupported:
+        return ()
+    names = [re.split(r"[.\[]", parameter)[0] for parameter in parameters]  # also of "tools[0].function.strict"
+    fields = dict.fromkeys(FIELD_OF_PARAMETER[name] for name in names if name in FIELD_OF_PARAMETER)
+    return tuple(FieldViolation(field, "The model does not take it.") for field in fields)
+
+
+def _read_delay(headers: Mapping[str, str], body: ErrorBody) -> float | None:
+    now = datetime.now(UTC)
+    in_headers = read_retry_after(headers, now)
+    return read_retry_after({"retry-after": body.retry_delay}, now) if in_headers is None else in_headers
