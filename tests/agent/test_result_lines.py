@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_grpc.agent.result_lines import result_lines
+from reasoning_grpc.agent.result_lines import format_results
 from reasoning_grpc.domain import ToolCall, ToolResult
 from tests.support.agent import agent_config, plan, reasoning_request, shown, stream, using
 from tests.support.serving import serving
@@ -32,7 +32,7 @@ def lines(*given: tuple[str, str], most_characters: int | None = None) -> list[d
         (ToolCall(f"c{number}", "note", arguments), ToolResult(f"c{number}", content))
         for number, (arguments, content) in enumerate(given)
     ]
-    told = result_lines(results, most_characters)
+    told = format_results(results, most_characters)
     assert told.startswith(OPENED)
     assert told.endswith(CLOSED)
     inside = told.removeprefix(OPENED).removesuffix(CLOSED)

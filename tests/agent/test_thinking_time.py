@@ -11,8 +11,8 @@ GUESS: Final = Speed(0.1, 0.01).answer_tokens
 def answered(speeds: Speeds, *tokens: int) -> float:
     """How many tokens an answer is expected to have, after answers of so many."""
     for each in tokens:
-        speeds.measured("fake", Speed(0.1, 0.01, each), answer=True)
-    speed = speeds.of("fake")
+        speeds.record("fake", Speed(0.1, 0.01, each), answer=True)
+    speed = speeds.get("fake")
     assert speed is not None
     return speed.answer_tokens
 
@@ -22,7 +22,7 @@ def test_the_guess_gives_way_to_short_answers() -> None:
     for steps in (0, 1):
         speeds = Speeds()
         for _ in range(steps):
-            speeds.measured("fake", STEP, answer=False)
+            speeds.record("fake", STEP, answer=False)
 
         assert answered(speeds, 10) < 0.6 * GUESS
         assert answered(speeds, 10, 10, 10) < 0.2 * GUESS

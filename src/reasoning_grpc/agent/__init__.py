@@ -1,16 +1,16 @@
-"""The reasoning agent: steps with tools, then an answer."""
+"""The reasoning agent: it thinks in steps with tools, then writes the answer."""
 
 from reasoning_grpc.agent.agent import Agent
 from reasoning_grpc.agent.limits import AgentLimits
-from reasoning_grpc.agent.prompts import TOOLS_PLACE, AgentPrompts, packaged_examples, packaged_prompt
+from reasoning_grpc.agent.prompts import TOOLS_PLACEHOLDER, AgentPrompts, load_agent_examples, load_agent_prompt
 from reasoning_grpc.agent.spans import AgentSpans
 
 __all__ = [
-    "TOOLS_PLACE",
+    "TOOLS_PLACEHOLDER",
     "Agent",
     "AgentLimits",
     "AgentPrompts",
     "AgentSpans",
-    "packaged_examples",
-    "packaged_prompt",
+    "load_agent_examples",
+    "load_agent_prompt",
 ]

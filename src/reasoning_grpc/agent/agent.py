@@ -1,9 +1,9 @@
-"""`Agent`: thinks in steps with tools, then has the answer written."""
+"""`Agent`: checks a request for the reasoning path and creates its run."""
 
 from reasoning_grpc.agent.budget import Account
 from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.prompts import AgentPrompts
-from reasoning_grpc.agent.run import AgentRun, Means
+from reasoning_grpc.agent.run import AgentRun, Dependencies
 from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds
 from reasoning_grpc.domain import CallContext, CompletionRequest
@@ -12,12 +12,12 @@ from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.tools import Toolbox
 
-_STRANGER = "There is no such tool, or you may not use it: {}."
+_UNKNOWN_TOOL = "There is no such tool, or you may not use it: {}."
 _NO_PRICES = "The prices of {} are not known."
 
 
 class Agent:
-    """Makes the runs of requests; it remembers nothing of them but how fast the models were."""
+    """Creates the runs of requests. Between runs it keeps nothing but the measured speed of the models."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Agent:
         prompts: AgentPrompts,
         spans: AgentSpans,
     ) -> None:
-        self._means = Means(
+        self._dependencies = Dependencies(
             model=model,
             windows=windows,
             toolbox=toolbox,
@@ -38,27 +38,29 @@ class Agent:
             speeds=Speeds(),
         )
 
-    def run(self, request: CompletionRequest, direct: ModelCall, context: CallContext, account: Account) -> AgentRun:
-        """A run that is ready to begin. `direct` is the call that would answer without the agent.
+    def create_run(
+        self, request: CompletionRequest, direct: ModelCall, context: CallContext, account: Account
+    ) -> AgentRun:
+        """Returns a run that has not begun. `direct` is the call that would answer without the agent.
 
-        Raises InvalidRequest for tools that the caller does not have, and UnsupportedParameter for a budget of money
-        where a price is not known.
+        Raises InvalidRequest for tools that the caller may not use, and UnsupportedParameter for a cost limit where a
+        price is not known.
         """
         self._check_tools(request, context)
         self._check_prices(request, (direct.model, *direct.fallback_models))
-        return AgentRun(self._means, request, direct, context, account)
+        return AgentRun(self._dependencies, request, direct, context, account)
 
     def _check_tools(self, request: CompletionRequest, context: CallContext) -> None:
-        known = {info.name for info in self._means.toolbox.listed() if context.caller.may_run(info.name)}
-        if strangers := sorted((request.agent.allowed_tools or frozenset()) - known):
-            violations = (FieldViolation("agent.allowed_tools", _STRANGER.format(name)) for name in strangers)
+        known = {info.name for info in self._dependencies.toolbox.listed() if context.caller.may_run(info.name)}
+        if unknown := sorted((request.agent.allowed_tools or frozenset()) - known):
+            violations = (FieldViolation("agent.allowed_tools", _UNKNOWN_TOOL.format(name)) for name in unknown)
             raise InvalidRequest(violations=tuple(violations))
 
     def _check_prices(self, request: CompletionRequest, models: tuple[str, ...]) -> None:
         if request.agent.max_cost_nano_usd is None:
             return
         for name in models:
-            prices = self._means.model.describe(name).prices
+            prices = self._dependencies.model.describe(name).prices
             if prices.input is None or prices.output is None:
                 violation = FieldViolation("agent.max_cost_nano_usd", _NO_PRICES.format(name))
                 raise UnsupportedParameter(violations=(violation,))

@@ -1,4 +1,4 @@
-"""`Budget`: what a run may still spend: steps, tool calls, tokens, money and time."""
+"""`Budget`: the limits of a run: steps, tool calls, tokens, cost and time."""
 
 import json
 from collections.abc import Sequence
@@ -8,67 +8,66 @@ from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.thinking_time import ThinkingTime
 from reasoning_grpc.domain import Cost, ReasoningEnd, ToolCall, ToolExecution, ToolStatus, Usage
 
-_SAME_CALLS: Final = 3
-"""So many steps with the same tool calls are a loop when the last one to run gave nothing new; the last is not run.
+_LOOP_STEPS: Final = 3
+"""This many steps with equal tool calls and unchanged results are a loop; the calls of the last one are not run.
 
-Steps without tools may lie between them: what a model only thinks is nothing new. Calls are the same whatever their
-order, and however their arguments are written down. A tool that gives something else each time, such as the state of
-a job, may be asked again.
+Steps without tools may lie between them. Calls are equal whatever their order and the spelling of their arguments. A
+tool that gives another result each time, such as the state of a job, may be called again and again.
 """
 _Call = tuple[str, str]
 
 
 class Account(Protocol):
-    """What a request has used so far."""
+    """The tokens and the cost of a request so far."""
 
     def usage(self) -> Usage | None:
-        """All its tokens."""
+        """Returns the tokens of all its model calls; None when none was counted."""
         ...
 
     def step_usage(self) -> Usage | None:
-        """Those of the step under way, or of the last one."""
+        """Returns the tokens of the step in progress, or else of the last step."""
         ...
 
     def cost(self) -> Cost | None:
-        """Its money; None: not known."""
+        """Returns the cost of all its model calls; None when a price is not known."""
         ...
 
 
 class Budget:
-    """The limits of one run, and how far it has come."""
+    """The limits of one run, and what it has used of them."""
 
     def __init__(self, limits: AgentLimits, account: Account, time: ThinkingTime) -> None:
         self.limits: Final = limits
         self._account = account
         self._time = time
         self.steps = 0
-        """Begun so far."""
+        """Steps begun so far."""
         self.tool_calls = 0
-        """Made so far."""
+        """Tool calls made so far."""
         self._last_calls: frozenset[_Call] = frozenset()
-        self._last_found: frozenset[tuple[_Call, ToolStatus, str]] = frozenset()
-        self._times_in_a_row = 0
-        """So often were the last calls made, and gave the same."""
+        self._last_results: frozenset[tuple[_Call, ToolStatus, str]] = frozenset()
+        self._repetitions = 0
+        """The number of times in a row that the last calls were made and gave the same results."""
 
-    def reached(self, prompt_tokens: int) -> ReasoningEnd | None:
-        """The limit that keeps another step, whose prompt has so many tokens, from beginning."""
+    def find_reached_limit(self, prompt_tokens: int) -> ReasoningEnd | None:
+        """Returns the limit that forbids another step with a prompt of this many tokens; None when none does."""
         if self.steps >= self.limits.max_steps:
             return ReasoningEnd.MAX_STEPS
-        if not self._time.left_seconds():
+        if not self._time.remaining_seconds():
             return ReasoningEnd.DEADLINE
-        return self.spent(prompt_tokens)
+        return self.find_spent_budget(prompt_tokens)
 
-    def spent(self, prompt_tokens: int) -> ReasoningEnd | None:
-        """The budget that has nothing left for another model call, whose prompt has so many tokens."""
+    def find_spent_budget(self, prompt_tokens: int) -> ReasoningEnd | None:
+        """Returns the budget that has too little left for a model call with a prompt of this many tokens, or None."""
         if self.tokens_left(prompt_tokens) == 0:
             return ReasoningEnd.TOKEN_BUDGET
-        cost, most = self._account.cost(), self.limits.max_cost_nano_usd
-        if most is not None and cost is not None and cost.total_nano_usd >= most:
+        cost, limit = self._account.cost(), self.limits.max_cost_nano_usd
+        if limit is not None and cost is not None and cost.total_nano_usd >= limit:
             return ReasoningEnd.COST_BUDGET
         return None
 
     def tokens_left(self, prompt_tokens: int) -> int | None:
-        """What a model call with so many in its prompt may answer; None: any number."""
+        """Returns how many tokens a model call with this prompt may answer; None means any number."""
         if self.limits.max_tokens is None:
             return None
         usage = self._account.usage()
@@ -76,29 +75,29 @@ class Budget:
         return max(0, self.limits.max_tokens - used - prompt_tokens)
 
     def tool_seconds(self) -> float:
-        """How long a tool call may take that begins now."""
-        return min(self.limits.tool_timeout_seconds, self._time.left_seconds())
+        """Returns how long a tool call that begins now may take."""
+        return min(self.limits.tool_timeout_seconds, self._time.remaining_seconds())
 
-    def granted(self, planned: tuple[ToolCall, ...]) -> tuple[tuple[ToolCall, ...], ReasoningEnd | None]:
-        """Those of a step's tool calls that are made, and what keeps the others from it."""
-        calls = frozenset(_same(call) for call in planned)
+    def grant(self, planned: tuple[ToolCall, ...]) -> tuple[tuple[ToolCall, ...], ReasoningEnd | None]:
+        """Returns the tool calls within budget, and the limit that rejected the rest."""
+        calls = frozenset(_normalize(call) for call in planned)
         if calls != self._last_calls:
-            self._last_calls, self._last_found, self._times_in_a_row = calls, frozenset(), 0
-        if self._times_in_a_row >= _SAME_CALLS - 1:
+            self._last_calls, self._last_results, self._repetitions = calls, frozenset(), 0
+        if self._repetitions >= _LOOP_STEPS - 1:
             return (), ReasoningEnd.LOOP
-        made = planned[: self.limits.max_tool_calls - self.tool_calls]
-        self.tool_calls += len(made)
-        return made, ReasoningEnd.MAX_TOOL_CALLS if len(made) < len(planned) else None
+        granted = planned[: self.limits.max_tool_calls - self.tool_calls]
+        self.tool_calls += len(granted)
+        return granted, ReasoningEnd.MAX_TOOL_CALLS if len(granted) < len(planned) else None
 
-    def note(self, executions: Sequence[ToolExecution]) -> None:
-        """Takes what came of the tool calls that were granted last."""
-        found = frozenset((_same(each), each.status, each.result) for each in executions)
-        self._times_in_a_row = self._times_in_a_row + 1 if found == self._last_found else 1
-        self._last_found = found
+    def record_results(self, executions: Sequence[ToolExecution]) -> None:
+        """Records the results of the tool calls that were granted last."""
+        results = frozenset((_normalize(each), each.status, each.result) for each in executions)
+        self._repetitions = self._repetitions + 1 if results == self._last_results else 1
+        self._last_results = results
 
 
-def _same(call: ToolCall | ToolExecution) -> _Call:
-    """What is equal for calls of a tool with equal arguments, whatever the order of their members and the space."""
+def _normalize(call: ToolCall | ToolExecution) -> _Call:
+    """Returns the call in a form that is equal for equal arguments, whatever their order of members and white space."""
     try:
         return call.name, json.dumps(json.loads(call.arguments), sort_keys=True)
     except (ValueError, RecursionError):

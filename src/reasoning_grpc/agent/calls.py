@@ -1,4 +1,4 @@
-"""`AgentCalls`: the model calls of a run: for a step, and for the answer."""
+"""`AgentCalls`: builds the model calls of a run: for a step, for a repair, and for the answer."""
 
 from dataclasses import replace
 from typing import Final
@@ -21,18 +21,18 @@ from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
 
 _STEP_TOKENS: Final = 1024
-"""Of one plan, at most; the model's own reasoning comes on top."""
+"""The most tokens of one plan. The model's own reasoning is added to them."""
 _REASONING_TOKENS: Final = 4096
-"""Of that, where nobody says how many: the most that an effort is made into for models that want a number."""
-_STEPS_IN_WINDOW: Final = 16
-"""A plan may take such a part of the model's context window."""
+"""The reasoning tokens of a plan where the request gives no number: no effort is translated to a larger budget."""
+_PART_OF_WINDOW: Final = 16
+"""A plan may fill one part in this many of the model's context window."""
 _FORM_TOKENS: Final = 256
-"""What is added to a call that was made to fit: the form of a plan, and what is wrong with one."""
+"""Tokens kept free for what a fitted call gets later: the schema of a plan, or the problem of a rejected plan."""
 _LARGE: Final = 1_000_000
 
 
 class AgentCalls:
-    """Makes the model calls of one run, from what would answer directly and from what was said since."""
+    """Builds the model calls of one run from the direct call and the transcript."""
 
     def __init__(
         self,
@@ -44,31 +44,35 @@ class AgentCalls:
         tools: tuple[ToolInfo, ...],
         fits: bool,
     ) -> None:
-        """`tools` are those that go with the calls; none where they are told in the prompt.
+        """`direct` is the call that would answer without the agent.
 
-        `fits`: calls are kept within the models' context windows; else they are sent whole.
+        `tools` are sent as tools of the calls; it is empty where the prompt lists them instead. With `fits`, calls are
+        cut to the models' context windows; without it they are sent whole.
         """
         self._direct = direct
         self._tools = tuple(Tool(tool.name, tool.description, tool.parameters_schema) for tool in tools)
         self._transcript = transcript
         self._windows = windows
         self._fits = fits
-        self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _STEPS_IN_WINDOW)
+        self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _PART_OF_WINDOW)
         self._reasoning_tokens = _reasoning_tokens(direct.reasoning, info)
-        self._most_output_tokens = info.max_output_tokens or _LARGE
-        self._most_prompt_tokens = (info.context_window_tokens if fits else None) or _LARGE
+        self._model_output_tokens = info.max_output_tokens or _LARGE
+        self._max_prompt_tokens = (info.context_window_tokens if fits else None) or _LARGE
 
-    def step_tokens(self) -> int:
-        """About so many tokens has the next step's call, but for its plan."""
-        return self.tokens_of(replace(self._direct, messages=self._transcript.messages(), tools=self._tools))
+    def estimate_step_tokens(self) -> int:
+        """Estimates the tokens of the next step's call, its reasoning included and its plan not."""
+        return self.estimate_tokens(replace(self._direct, messages=self._transcript.messages(), tools=self._tools))
 
-    def tokens_of(self, call: ModelCall) -> int:
-        """About so many tokens has the call of a plan, but for the plan; what is over the window is not sent."""
-        return min(estimated_prompt_tokens(call), self._most_prompt_tokens) + self._reasoning_tokens
+    def estimate_tokens(self, call: ModelCall) -> int:
+        """Estimates the tokens of a call for a plan, its reasoning included and the plan not.
 
-    async def for_step(self, most_tokens: int | None) -> ModelCall:
-        """The call for a plan of so many tokens at most; None: of as many as a plan may have."""
-        sampling = Sampling(max_output_tokens=self._output_tokens(most_tokens), seed=self._direct.sampling.seed)
+        What exceeds the context window is not counted, because it is not sent.
+        """
+        return min(estimated_prompt_tokens(call), self._max_prompt_tokens) + self._reasoning_tokens
+
+    async def build_step_call(self, max_tokens: int | None) -> ModelCall:
+        """Builds the call for a plan of at most this many tokens; None means the usual limit of a plan."""
+        sampling = Sampling(max_output_tokens=self._max_output_tokens(max_tokens), seed=self._direct.sampling.seed)
         call = replace(
             self._direct,
             messages=self._transcript.messages(),
@@ -78,32 +82,32 @@ class AgentCalls:
             tool_choice=None,
             parallel_tool_calls=None,
         )
-        return await self._fitted(call, self._transcript.question, self._transcript.head)
+        return await self._fit(call, self._transcript.question, self._transcript.head)
 
-    def for_repair(self, call: ModelCall, most_tokens: int | None) -> ModelCall:
-        """The call for a mended plan, of so many tokens at most."""
-        return replace(call, sampling=replace(call.sampling, max_output_tokens=self._output_tokens(most_tokens)))
+    def build_repair_call(self, call: ModelCall, max_tokens: int | None) -> ModelCall:
+        """Limits the call that asks for a repaired plan to this many tokens of plan."""
+        return replace(call, sampling=replace(call.sampling, max_output_tokens=self._max_output_tokens(max_tokens)))
 
-    async def for_answer(self, request: str) -> ModelCall:
-        """The call that writes the answer, which is asked for in these words.
+    async def build_answer_call(self, instruction: str) -> ModelCall:
+        """Builds the call that writes the answer; `instruction` asks the model for it.
 
-        It has the tools too: where calls of them are among the messages as parts, providers want to know them.
+        The call lists the tools as well: providers require that where the messages contain calls of them as parts.
         """
-        messages, question = self._transcript.for_answer(request)
+        messages, question = self._transcript.build_answer_messages(instruction)
         call = replace(self._direct, messages=messages)
         if not self._tools:
-            return await self._fitted(call, question)
+            return await self._fit(call, question)
         no_more = ToolChoice(mode=ToolChoiceMode.NONE)
         call = replace(call, tools=self._tools, tool_choice=no_more, parallel_tool_calls=None)
-        return await self._fitted(call, question)
+        return await self._fit(call, question)
 
-    def _output_tokens(self, most_tokens: int | None) -> int:
-        """Of a plan that may have so many tokens at most, and of the model's own reasoning."""
-        tokens = self._step_tokens if most_tokens is None else min(self._step_tokens, most_tokens)
-        return min(self._reasoning_tokens + tokens, self._most_output_tokens)
+    def _max_output_tokens(self, plan_tokens: int | None) -> int:
+        """Returns the output limit for a plan of at most this many tokens together with the model's own reasoning."""
+        tokens = self._step_tokens if plan_tokens is None else min(self._step_tokens, plan_tokens)
+        return min(self._reasoning_tokens + tokens, self._model_output_tokens)
 
-    async def _fitted(self, call: ModelCall, question: Message | None, head: int = 0) -> ModelCall:
-        """The call without what does not fit: of the conversation first, then of the steps."""
+    async def _fit(self, call: ModelCall, question: Message | None, head: int = 0) -> ModelCall:
+        """Leaves out of the call what does not fit: messages of the conversation first, then steps."""
         if not self._fits:
             return call
         return await self._windows.fit(
@@ -111,10 +115,13 @@ class AgentCalls:
         )
 
 
-def _reasoning_tokens(asked: ReasoningOptions, info: ModelInfo) -> int:
-    """How much of a plan's output may be the model's own reasoning; providers refuse what does not fit into it."""
-    if asked.budget_tokens is not None:
-        return asked.budget_tokens
-    if asked.effort is ReasoningEffort.NONE:
+def _reasoning_tokens(options: ReasoningOptions, info: ModelInfo) -> int:
+    """Returns the tokens of a plan's output that the model's own reasoning may take.
+
+    Providers refuse an output limit that is smaller than the reasoning budget.
+    """
+    if options.budget_tokens is not None:
+        return options.budget_tokens
+    if options.effort is ReasoningEffort.NONE:
         return 0
-    return _REASONING_TOKENS if asked.effort or Capability.REASONING in info.capabilities else 0
+    return _REASONING_TOKENS if options.effort or Capability.REASONING in info.capabilities else 0

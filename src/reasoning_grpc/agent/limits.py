@@ -1,4 +1,4 @@
-"""`AgentLimits`: how far the agent may go, by the server's word and the request's, the smaller of each."""
+"""`AgentLimits`: the limits of a run: of each, the smaller of the server's and the request's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,54 +12,54 @@ _REASON: Final = "The server allows no more."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentLimits:
-    """The limits of one run, or the server's own."""
+    """The limits of one run, or those of the server."""
 
     max_steps: int = 8
     max_tool_calls: int = 16
     max_tokens: int | None = None
-    """In all model calls before the synthesis; None: any."""
+    """Tokens of all model calls before the synthesis. None means any number."""
     max_cost_nano_usd: int | None = None
-    """The same in money; None: any."""
+    """Cost of all model calls before the synthesis. None means any cost."""
     timeout_seconds: float = 120.0
-    """Of thinking, whatever the caller's deadline."""
+    """Time for thinking, whatever the caller's deadline is."""
     step_timeout_seconds: float = 60.0
     tool_timeout_seconds: float = 30.0
 
-    def within(self, asked: AgentOptions) -> "AgentLimits":
-        """The limits of a request that asks for these."""
+    def restrict(self, requested: AgentOptions) -> "AgentLimits":
+        """Returns the limits of a run whose request has these options."""
         return AgentLimits(
-            max_steps=_least(self.max_steps, asked.max_steps),
-            max_tool_calls=_least(self.max_tool_calls, asked.max_tool_calls),
-            max_tokens=_least_known(self.max_tokens, asked.max_tokens),
-            max_cost_nano_usd=_least_known(self.max_cost_nano_usd, asked.max_cost_nano_usd),
+            max_steps=_smaller(self.max_steps, requested.max_steps),
+            max_tool_calls=_smaller(self.max_tool_calls, requested.max_tool_calls),
+            max_tokens=_smaller_known(self.max_tokens, requested.max_tokens),
+            max_cost_nano_usd=_smaller_known(self.max_cost_nano_usd, requested.max_cost_nano_usd),
             timeout_seconds=self.timeout_seconds,
-            step_timeout_seconds=_least(self.step_timeout_seconds, asked.step_timeout_seconds),
-            tool_timeout_seconds=_least(self.tool_timeout_seconds, asked.tool_timeout_seconds),
+            step_timeout_seconds=_smaller(self.step_timeout_seconds, requested.step_timeout_seconds),
+            tool_timeout_seconds=_smaller(self.tool_timeout_seconds, requested.tool_timeout_seconds),
         )
 
-    def changed(self, asked: AgentOptions) -> Iterator[EffectiveSetting]:
-        """What of the request's options these limits, which are `within` them, did not grant."""
+    def list_changes(self, requested: AgentOptions) -> Iterator[EffectiveSetting]:
+        """Yields a setting for each requested option that is above these limits, which are already restricted to it."""
         for field, wish, granted in (
-            ("max_steps", asked.max_steps, self.max_steps),
-            ("max_tool_calls", asked.max_tool_calls, self.max_tool_calls),
-            ("max_tokens", asked.max_tokens, self.max_tokens),
-            ("max_cost_nano_usd", asked.max_cost_nano_usd, self.max_cost_nano_usd),
-            ("step_timeout", asked.step_timeout_seconds, self.step_timeout_seconds),
-            ("tool_timeout", asked.tool_timeout_seconds, self.tool_timeout_seconds),
+            ("max_steps", requested.max_steps, self.max_steps),
+            ("max_tool_calls", requested.max_tool_calls, self.max_tool_calls),
+            ("max_tokens", requested.max_tokens, self.max_tokens),
+            ("max_cost_nano_usd", requested.max_cost_nano_usd, self.max_cost_nano_usd),
+            ("step_timeout", requested.step_timeout_seconds, self.step_timeout_seconds),
+            ("tool_timeout", requested.tool_timeout_seconds, self.tool_timeout_seconds),
         ):
             if wish is not None and wish != granted:
-                yield EffectiveSetting(f"agent.{field}", _shown(wish), _shown(granted), _REASON)
+                yield EffectiveSetting(f"agent.{field}", _format(wish), _format(granted), _REASON)
 
 
-def _shown(limit: float | None) -> str:
-    """A count in full, or seconds."""
+def _format(limit: float | None) -> str:
+    """Writes a count as an integer, and a time in seconds."""
     return f"{limit:g}s" if isinstance(limit, float) else str(limit)
 
 
-def _least(own: N, asked: N | None) -> N:
-    return own if asked is None else min(own, asked)
+def _smaller(own: N, requested: N | None) -> N:
+    return own if requested is None else min(own, requested)
 
 
-def _least_known(own: int | None, asked: int | None) -> int | None:
-    known = [limit for limit in (own, asked) if limit is not None]
+def _smaller_known(own: int | None, requested: int | None) -> int | None:
+    known = [limit for limit in (own, requested) if limit is not None]
     return min(known) if known else None

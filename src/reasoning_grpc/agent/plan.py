@@ -1,4 +1,4 @@
-"""`Plan`: what the model wants to do next, as it is asked for in JSON."""
+"""`Plan`: what the model wants to do next, and the JSON schema in which it says so."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,33 +13,35 @@ _ACTIONS: Final = {action.value.lower(): action for action in NextAction}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A thought, and what follows from it."""
+    """One step as the model plans it."""
 
     thought: str
     next_action: NextAction
     tool_calls: tuple[ToolCall, ...] = ()
-    """None unless the action is USE_TOOLS."""
+    """Empty unless the action is USE_TOOLS."""
     concurrent: bool = False
 
 
 def plan_schema(tools: Sequence[ToolInfo], step: int) -> Schema[Plan]:
-    """What a plan must look like when these tools are there; the step's number goes into the ids of its calls."""
+    """Returns the schema of a plan that may use these tools. `step` becomes part of the ids of its calls."""
     if not tools:
-        return Schema("plan", object_of(thought=STRING, next_action=one_of(("continue", "finish"))), _plain)
+        return Schema(
+            "plan", object_of(thought=STRING, next_action=one_of(("continue", "finish"))), _parse_without_tools
+        )
     call = object_of(name=one_of(tool.name for tool in tools), arguments=STRING)
     shape = object_of(thought=STRING, next_action=one_of(_ACTIONS), tool_calls=array_of(call), concurrent=BOOLEAN)
     schemas = {tool.name: tool.parameters_schema for tool in tools}
-    return Schema("plan", shape, lambda value: _with_tools(value, schemas, step))
+    return Schema("plan", shape, lambda value: _parse_with_tools(value, schemas, step))
 
 
-def _plain(value: Mapping[str, Any]) -> Plan:
+def _parse_without_tools(value: Mapping[str, Any]) -> Plan:
     return Plan(value["thought"], _ACTIONS[value["next_action"]])
 
 
-def _with_tools(value: Mapping[str, Any], schemas: Mapping[str, str], step: int) -> Plan:
+def _parse_with_tools(value: Mapping[str, Any], schemas: Mapping[str, str], step: int) -> Plan:
     action = _ACTIONS[value["next_action"]]
     calls = tuple(
-        ToolCall(f"call_{step}_{number}", call["name"], _arguments(call["arguments"], schemas[call["name"]]))
+        ToolCall(f"call_{step}_{number}", call["name"], _complete_arguments(call["arguments"], schemas[call["name"]]))
         for number, call in enumerate(value["tool_calls"], 1)
     )
     if action is NextAction.FINISH or not calls:
@@ -47,10 +49,11 @@ def _with_tools(value: Mapping[str, Any], schemas: Mapping[str, str], step: int)
     return Plan(value["thought"], NextAction.USE_TOOLS, calls, value["concurrent"])
 
 
-def _arguments(text: str, schema: str) -> str:
-    """The arguments as the model wrote them; what is no JSON is the value of a tool's only argument, if that is a text.
+def _complete_arguments(text: str, schema: str) -> str:
+    """Returns the arguments as the model wrote them, with one exception.
 
-    Small models write the value itself where an object with the one member was asked for.
+    Small models write the bare value where the schema wants an object with one member. If the tool has a single
+    argument of type string, text that is not JSON becomes its value.
     """
     try:
         json.loads(text)

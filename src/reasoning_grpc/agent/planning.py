@@ -1,4 +1,4 @@
-"""Asking a model for its next plan: in JSON, or by the provider's own tool calls."""
+"""Planning: asks a model for its next plan, in JSON or through the provider's own tool calls."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -35,29 +35,30 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.structured import Answered, Unanswered, structured_events
 
 Repair = Callable[[ModelCall], ModelCall | None]
-"""The call that asks for a mended plan as it may be made; None: it may not."""
+"""Adapts the call that asks for a repaired plan to the budgets; returns None when they forbid it."""
 _STEP: Final = ModelCallPurpose.STEP
-_BREAKS_OFF: Final = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
-"""Whose answer ends so has not said that it is ready."""
+_CUT_SHORT: Final = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER})
+"""An answer with such an end does not say that the model is ready."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """The model has a plan."""
+class ModelPlan:
+    """The outcome of planning when the model has a plan."""
 
     plan: Plan
     answer: Message
-    """As the model gave it."""
+    """The model's answer, as it came."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unplanned:
-    """It has none: what it answered could not be read, it broke off or declined, or it was too slow."""
+class NoPlan:
+    """The outcome of planning when there is no plan: it was unreadable, cut short, declined or too slow."""
 
-    too_late: bool = False
+    is_late: bool = False
+    """Whether the time was up."""
 
 
-async def planned_events(
+async def plan_events(
     model: LanguageModel,
     call: ModelCall,
     tools: tuple[ToolInfo, ...],
@@ -67,43 +68,46 @@ async def planned_events(
     native: bool,
     repair: Repair,
     ends: float,
-) -> AsyncGenerator[Event | Planned | Unplanned, None]:
-    """The events of the model calls of one plan, and last what came of them.
+) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
+    """Yields the events of the model calls for one plan, and last the outcome.
 
-    What the model answers is not among them as deltas, its own reasoning is. With `native` the call has the tools; else
-    they are put into its schema. At the time `ends` it is given up. Raises UpstreamError.
+    The model's own reasoning is among the events; the text of its answer is not. With `native` the call has the tools;
+    otherwise the schema of the plan names them. Planning stops at `ends`, a time of the event loop's clock. Raises
+    UpstreamError.
     """
-    source = _native(model, call, context) if native else _in_json(model, call, tools, step, context, repair)
-    under_way = CallUnderWay()
+    source = (
+        _plan_natively(model, call, context) if native else _plan_in_json(model, call, tools, step, context, repair)
+    )
+    attempt = CallUnderWay()
     async with aclosing(until(source, ends)) as events:
         while True:
             try:
                 event = await anext(events, None)
             except TimeoutError:
-                failed = under_way.failed(UpstreamTimeout(model=call.model))
+                failed = attempt.failed(UpstreamTimeout(model=call.model))
                 break
             if event is None:
                 return
-            under_way.note(event)
+            attempt.note(event)
             yield event
     if failed is not None:
         yield failed
-    yield Unplanned(too_late=True)
+    yield NoPlan(is_late=True)
 
 
-async def _in_json(
+async def _plan_in_json(
     model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], step: int, context: CallContext, repair: Repair
-) -> AsyncGenerator[Event | Planned | Unplanned, None]:
+) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
     answer = AnswerParts()
-    asked = structured_events(model, call, plan_schema(tools, step), _STEP, context, repair=repair)
-    async with aclosing(asked) as events:
+    source = structured_events(model, call, plan_schema(tools, step), _STEP, context, repair=repair)
+    async with aclosing(source) as events:
         async for event in events:
             match event:
                 case Answered(value=plan):
-                    yield Planned(plan, answer.message())
+                    yield ModelPlan(plan, answer.message())
                     return
                 case Unanswered():
-                    yield Unplanned()
+                    yield NoPlan()
                     return
                 case ModelCallStarted():
                     answer = AnswerParts()
@@ -116,10 +120,10 @@ async def _in_json(
             yield event
 
 
-async def _native(
+async def _plan_natively(
     model: LanguageModel, call: ModelCall, context: CallContext
-) -> AsyncGenerator[Event | Planned | Unplanned, None]:
-    answer, broken_off = AnswerParts(), False
+) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
+    answer, is_cut_short = AnswerParts(), False
     async with aclosing(events_of_call(model, call, _STEP, context)) as events:
         async for event in events:
             answer.add(event)
@@ -130,19 +134,19 @@ async def _native(
                 case ModelCallStarted():
                     answer = AnswerParts()
                 case ModelCallFinished(finish_reason=finish_reason):
-                    broken_off = finish_reason in _BREAKS_OFF
+                    is_cut_short = finish_reason in _CUT_SHORT
                 case _:
                     pass
             yield event
     message = answer.message()
     message = replace(message, content=tuple(map(_with_arguments, message.content)))
-    declined = broken_off or any(isinstance(part.content, Refusal) for part in message.content)
-    plan = _plan_of(message)
-    yield Planned(plan, message) if plan.tool_calls or not declined else Unplanned()
+    has_no_plan = is_cut_short or any(isinstance(part.content, Refusal) for part in message.content)
+    plan = _read_plan(message)
+    yield ModelPlan(plan, message) if plan.tool_calls or not has_no_plan else NoPlan()
 
 
 def _with_arguments(part: Part) -> Part:
-    """A part of an answer; a call without arguments, for which some servers say nothing, has an object of none."""
+    """Gives a tool call without arguments an empty JSON object, because some servers send nothing at all."""
     match part.content:
         case ToolCall(arguments=arguments) as call if not arguments.strip():
             return replace(part, content=replace(call, arguments="{}"))
@@ -150,25 +154,28 @@ def _with_arguments(part: Part) -> Part:
             return part
 
 
-def _plan_of(answer: Message) -> Plan:
-    """Without a tool call the model is ready; several at once do not depend on each other."""
+def _read_plan(answer: Message) -> Plan:
+    """Reads a plan from tool calls: without any the model is ready, and several do not depend on each other."""
     thought = "".join(part.content.text for part in answer.content if isinstance(part.content, Text))
     calls = tuple(part.content for part in answer.content if isinstance(part.content, ToolCall))
     return Plan(thought, NextAction.USE_TOOLS if calls else NextAction.FINISH, calls, concurrent=len(calls) > 1)
 
 
-def with_own_ids(planned: Planned, step: int, taken: set[str]) -> Planned:
-    """The same with ids that no other call of this answer has: some servers number from zero each time."""
+def assign_unique_ids(planned: ModelPlan, step: int, taken: set[str]) -> ModelPlan:
+    """Replaces ids that another call of this answer already has, and adds the new ids to `taken`.
+
+    Some servers count their ids from zero in each answer.
+    """
     names: dict[str, str] = {}
     for number, call in enumerate(planned.plan.tool_calls, 1):
         names[call.id] = call.id if call.id and call.id not in taken else f"call_{step}_{number}"
         taken.add(names[call.id])
     calls = tuple(replace(call, id=names[call.id]) for call in planned.plan.tool_calls)
-    parts = tuple(_renamed(part, names) for part in planned.answer.content)
-    return Planned(replace(planned.plan, tool_calls=calls), replace(planned.answer, content=parts))
+    parts = tuple(_rename(part, names) for part in planned.answer.content)
+    return ModelPlan(replace(planned.plan, tool_calls=calls), replace(planned.answer, content=parts))
 
 
-def _renamed(part: Part, names: dict[str, str]) -> Part:
+def _rename(part: Part, names: dict[str, str]) -> Part:
     if not isinstance(part.content, ToolCall):
         return part
     return replace(part, content=replace(part.content, id=names.get(part.content.id, part.content.id)))

@@ -1,4 +1,4 @@
-"""Tool results as data: how a model reads them that has no part of its provider's for them."""
+"""Tool results as lines of JSON, for steps in which the provider's own tool calls are not used."""
 
 import json
 from collections.abc import Iterable
@@ -9,39 +9,39 @@ from reasoning_grpc.tools.results import cut
 
 _TAG: Final = "tool_results"
 _ESCAPED: Final = {"</": "<\\/", "\uff1c": "\\uff1c", "\ufe64": "\\ufe64"}
-"""Nobody writes the closing tag into a result: the same text, as JSON may spell it. Some tokenizers take the wide forms
-for the narrow one."""
+"""Escapes, valid in JSON, that keep a result from containing the closing tag. The wide forms are escaped too, because
+some tokenizers turn them into the plain one."""
 
 
-def result_lines(results: Iterable[tuple[ToolCall, ToolResult]], most_characters: int | None) -> str:
-    """What came of these calls, one JSON object a line, between tags that nothing in them can write.
+def format_results(results: Iterable[tuple[ToolCall, ToolResult]], max_characters: int | None) -> str:
+    """Writes each call with its result as one JSON object a line, between tags that no result can contain.
 
-    Of each result there are about so many characters at most; what is over is cut, visibly. None: any number.
+    A result longer than about `max_characters` is cut, and says so. None means no limit.
     """
-    lines = (_line(call, result, most_characters) for call, result in results)
+    lines = (_format_line(call, result, max_characters) for call, result in results)
     return "\n".join((f"<{_TAG}>", *lines, f"</{_TAG}>"))
 
 
-def _line(call: ToolCall, result: ToolResult, most_characters: int | None) -> str:
-    shown = _as_json(result.content)
-    if most_characters is not None and len(shown) > most_characters:
-        room = most_characters * len(result.content) // len(shown)  # as JSON it grows
-        shown = _quoted(cut(result.content, room)[0])
+def _format_line(call: ToolCall, result: ToolResult, max_characters: int | None) -> str:
+    text = _as_json(result.content)
+    if max_characters is not None and len(text) > max_characters:
+        room = max_characters * len(result.content) // len(text)  # JSON quoting makes it longer
+        text = _quote(cut(result.content, room)[0])
     kind = "error" if result.is_error else "result"
-    line = f'{{"tool": {_quoted(call.name)}, "arguments": {_as_json(call.arguments)}, "{kind}": {shown}}}'
+    line = f'{{"tool": {_quote(call.name)}, "arguments": {_as_json(call.arguments)}, "{kind}": {text}}}'
     for written, escaped in _ESCAPED.items():
         line = line.replace(written, escaped)
     return line
 
 
 def _as_json(text: str) -> str:
-    """A text that is JSON as it is, on one line; any other one quoted."""
+    """Returns JSON text on one line, and any other text as a JSON string."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        return _quoted(text)
+        return _quote(text)
     return text.replace("\r", " ").replace("\n", " ")
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""`AgentSpans`: a span a step and a tool; without a tracer there are none. No words of anybody are on them."""
+"""`AgentSpans`: records a span for each step and each tool call. Spans carry no prompt, argument or result."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +21,11 @@ class StepSpan:
     """The span of a step."""
 
     context: CallContext
-    """For what happens in it."""
+    """The context for what happens within the step."""
     _span: Span
 
-    def ended(self, outcome: StepOutcome, tool_calls: int) -> None:
-        """Says how the step ended; a step that was no use is no error of the call."""
+    def record_outcome(self, outcome: StepOutcome, tool_calls: int) -> None:
+        """Records how the step ended. A step without use is no error of the call, so the status stays unset."""
         self._span.set_attributes({PREFIX + "step_outcome": outcome.value, PREFIX + "tool_calls": tool_calls})
 
 
@@ -36,28 +36,28 @@ class ToolSpan:
     context: CallContext
     _span: Span
 
-    def ended(self, execution: ToolExecution) -> None:
-        """Says how the call ended."""
+    def record_execution(self, execution: ToolExecution) -> None:
+        """Records how the call ended."""
         self._span.set_attribute(PREFIX + "tool_status", execution.status.value)
         if execution.status is not ToolStatus.OK:
             mark_failed(self._span, execution.status.value)
 
 
 class AgentSpans:
-    """Makes the spans of one agent."""
+    """Starts and ends the spans of runs. Without a tracer it does nothing."""
 
     def __init__(self, tracer: Tracer | None) -> None:
         self._tracer = tracer
 
     @contextmanager
     def step(self, number: int, context: CallContext) -> Iterator[StepSpan]:
-        """The span of a step, ended with this block."""
+        """Starts the span of a step, which ends with the block."""
         with self._span(f"step {number}", context, {PREFIX + "step": number}) as (span, inner):
             yield StepSpan(inner, span)
 
     @contextmanager
     def tool(self, call: ToolCall, context: CallContext) -> Iterator[ToolSpan]:
-        """The span of a tool call, ended with this block."""
+        """Starts the span of a tool call, which ends with the block."""
         facts = {_OPERATION: _EXECUTE, _TOOL_NAME: call.name, _TOOL_CALL_ID: call.id}
         with self._span(f"{_EXECUTE} {call.name}", context, facts) as (span, inner):
             yield ToolSpan(inner, span)
@@ -69,7 +69,7 @@ class AgentSpans:
         if self._tracer is None:
             yield INVALID_SPAN, context
             return
-        # Not made current: around a `yield` of a generator that would leak into whoever reads it.
+        # The span is not made current: around the `yield` of a generator it would leak into the code that reads it.
         span = self._tracer.start_span(name, context.trace, SpanKind.INTERNAL, facts)
         try:
             yield span, replace(context, trace=set_span_in_context(span, context.trace))

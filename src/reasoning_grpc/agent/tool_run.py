@@ -1,4 +1,4 @@
-"""Runs the tools of a step, as events: one pair a call, as each one happens."""
+"""`ToolRun`: runs the tools of a step and yields a pair of events for each call."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -18,7 +18,7 @@ class ToolRun:
     def __init__(
         self, toolbox: Toolbox, allowed: frozenset[str], spans: AgentSpans, timeout_seconds: Callable[[], float]
     ) -> None:
-        """`timeout_seconds` is asked when a call begins."""
+        """`timeout_seconds` is called when a tool call begins."""
         self._toolbox = toolbox
         self._allowed = allowed
         self._spans = spans
@@ -27,8 +27,8 @@ class ToolRun:
     async def events(
         self, calls: Sequence[ToolCall], context: CallContext, *, concurrent: bool
     ) -> AsyncGenerator[ToolEvent, None]:
-        """The events of the calls: one after the other, or side by side. Closing it stops the tools."""
-        sources = [self._one(call, context) for call in calls]
+        """Runs the calls, one after the other or concurrently, and yields their events. Closing it stops the tools."""
+        sources = [self._events_of_call(call, context) for call in calls]
         if concurrent:
             async with aclosing(merge(sources)) as events:
                 async for event in events:
@@ -39,7 +39,7 @@ class ToolRun:
                 async for event in events:
                     yield event
 
-    async def _one(self, call: ToolCall, context: CallContext) -> AsyncGenerator[ToolEvent, None]:
+    async def _events_of_call(self, call: ToolCall, context: CallContext) -> AsyncGenerator[ToolEvent, None]:
         yield ToolStarted(call)
         yield ToolFinished(await self._run(call, context))
 
@@ -48,5 +48,5 @@ class ToolRun:
             execution = await self._toolbox.run(
                 call, span.context, allowed=self._allowed, timeout_seconds=self._timeout_seconds()
             )
-            span.ended(execution)
+            span.record_execution(execution)
             return execution

@@ -1,4 +1,4 @@
-"""`Transcript`: the conversation and what the agent did since, as the model is shown it."""
+"""`Transcript`: the conversation and the steps of a run, as messages for the model."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from reasoning_grpc.agent.plan import Plan
-from reasoning_grpc.agent.result_lines import result_lines
+from reasoning_grpc.agent.result_lines import format_results
 from reasoning_grpc.domain import (
     Message,
     Part,
@@ -24,13 +24,13 @@ from reasoning_grpc.tools.results import cut
 _GO_ON: Final = "Go on."
 _NEXT_STEP: Final = "Go on with the next step."
 _NOTES: Final = "Your notes on this:"
-_ANY: Final = 2**63
+_UNLIMITED: Final = 2**63
 _EARLIER: Final = "[earlier notes are left out]"
 _NOT_RUN: Final = "It was not run."
 
 
 class Transcript:
-    """Messages, oldest first; each step adds to them. It belongs to one run."""
+    """The messages of one run, oldest first. Each step adds to them."""
 
     def __init__(
         self,
@@ -40,78 +40,79 @@ class Transcript:
         native: bool,
         system_prompt: str = "",
         examples: Sequence[Message] = (),
-        most_characters: int | None = None,
+        max_characters: int | None = None,
     ) -> None:
-        """`instructions` go to the end of the system's words, `examples` before the conversation.
+        """`instructions` are appended to the system message; `examples` precede the conversation.
 
-        `system_prompt` is what the model is sent first where a conversation has no system message, with or without us.
-        `native` tells of tool calls by the provider's own parts. `most_characters` is what the notes of all steps may
-        have, and twice what the results of one step may; what is over is cut, visibly. None: any number.
+        `system_prompt` is the model's own, for conversations without a system message. With `native`, tool calls and
+        results are written as the provider's own parts. `max_characters` limits the notes of all steps together, and
+        half of it the results of one step; what is longer is cut, and says so. None means no limit.
         """
         self._system = [message for message in conversation if message.role is Role.SYSTEM]
-        self._conversation = [_in_words(message) for message in conversation if message.role is not Role.SYSTEM]
-        asks = self._conversation and self._conversation[-1].role is not Role.ASSISTANT
-        self._opening: tuple[Message, ...] = () if asks else (_user(_GO_ON),)
-        """What the steps begin with where nobody asks anything."""
-        said_first = [_system(system_prompt)] if system_prompt and not self._system else self._system
-        self._instructed = _instructed(said_first, instructions)
+        self._conversation = [_write_out(message) for message in conversation if message.role is not Role.SYSTEM]
+        has_question = self._conversation and self._conversation[-1].role is not Role.ASSISTANT
+        self._opening: tuple[Message, ...] = () if has_question else (_user(_GO_ON),)
+        """The message that opens the steps when the conversation ends with the assistant."""
+        system = [_system(system_prompt)] if system_prompt and not self._system else self._system
+        self._instructed = _append_instructions(system, instructions)
         self._native = native
-        self._most_characters = most_characters
+        self._max_characters = max_characters
         self._examples = () if native else tuple(examples)
         self._steps: list[Message] = []
         self._notes: list[tuple[str, str]] = []
-        """Of each step in JSON its thought, and what came of its tools."""
+        """For each step in JSON its thought, and the lines of its tool results."""
 
     def messages(self) -> tuple[Message, ...]:
-        """What the model is shown for the next step."""
+        """Returns the messages of the call for the next step."""
         return (self._instructed, *self._examples, *self._conversation, *self._opening, *self._steps)
 
     @property
     def head(self) -> int:
-        """How many of the messages come before the conversation."""
+        """The number of messages that precede the conversation."""
         return 1 + len(self._examples)
 
     @property
     def question(self) -> Message:
-        """The message that is to be answered."""
+        """The message that the run answers."""
         return (*self._conversation, *self._opening)[-1]
 
-    def for_answer(self, request: str) -> tuple[tuple[Message, ...], Message | None]:
-        """What the model is shown when it is asked for the answer in these words; and which message it answers.
+    def build_answer_messages(self, instruction: str) -> tuple[tuple[Message, ...], Message | None]:
+        """Returns the messages of the call for the answer, and the message that it answers.
 
-        Steps in JSON are told as notes: after them it would go on in JSON. Without steps it is shown what it would be
-        without the agent, and may have no message to answer.
+        `instruction` asks the model for the answer. Steps in JSON are written as notes, because after messages in JSON
+        a model goes on in JSON. Without steps the messages are those of a call without the agent, and then there may be
+        no message to answer.
         """
         if not self._steps:
             return (*self._system, *self._conversation), None if self._opening else self.question
         if self._native:
-            return (*self.messages(), _user(request)), self.question
-        words = "\n\n".join((_NOTES, *self._latest_notes(), request))
+            return (*self.messages(), _user(instruction)), self.question
+        text = "\n\n".join((_NOTES, *self._latest_notes(), instruction))
         if self._opening:
-            said, question = self._conversation, _user(words)
+            earlier, question = self._conversation, _user(text)
         else:
-            said, question = self._conversation[:-1], self.question.with_words(words)
-        return (*self._system, *said, question), question
+            earlier, question = self._conversation[:-1], self.question.with_words(text)
+        return (*self._system, *earlier, question), question
 
-    def add(self, plan: Plan, answer: Message, executions: Sequence[ToolExecution]) -> None:
-        """A step: what the model said, and what came of its tools."""
+    def record_step(self, plan: Plan, answer: Message, executions: Sequence[ToolExecution]) -> None:
+        """Records a step: the model's answer, and the results of its tools."""
         results = list(_results(plan.tool_calls, executions))
-        most = None if self._most_characters is None else self._most_characters // 2 // max(1, len(results))
+        limit = None if self._max_characters is None else self._max_characters // 2 // max(1, len(results))
         if self._native:
-            parts = tuple(Part(_within(result, most)) for _, result in results)
-            said = replace(answer, content=tuple(map(_with_object, answer.content)))
-            self._steps += [said, Message(Role.TOOL, parts)] if parts else [said]
+            parts = tuple(Part(_cut(result, limit)) for _, result in results)
+            assistant = replace(answer, content=tuple(map(_with_valid_arguments, answer.content)))
+            self._steps += [assistant, Message(Role.TOOL, parts)] if parts else [assistant]
             return
-        told = result_lines(results, most) if results else ""
-        self._notes.append((plan.thought, told))
-        self._steps += [Message(Role.ASSISTANT, tuple(_kept(answer))), _user(told or _NEXT_STEP)]
+        lines = format_results(results, limit) if results else ""
+        self._notes.append((plan.thought, lines))
+        self._steps += [Message(Role.ASSISTANT, tuple(_parts_to_keep(answer))), _user(lines or _NEXT_STEP)]
 
     def _latest_notes(self) -> Iterator[str]:
-        """As many of the notes, the latest, as may be told; of the last one's thought what has room."""
-        left = _ANY if self._most_characters is None else self._most_characters
+        """Yields the latest notes that fit the limit, but at least the results of the last step."""
+        left = _UNLIMITED if self._max_characters is None else self._max_characters
         kept = 0
-        for thought, told in reversed(self._notes):
-            left -= len(thought) + len(told)
+        for thought, lines in reversed(self._notes):
+            left -= len(thought) + len(lines)
             if left < 0:
                 break
             kept += 1
@@ -120,32 +121,33 @@ class Transcript:
         if kept:
             yield from map(_note, self._notes[-kept:])
             return
-        thought, told = self._notes[-1]
-        yield _note((cut(thought, max(0, left + len(thought)))[0], told))
+        thought, lines = self._notes[-1]
+        yield _note((cut(thought, max(0, left + len(thought)))[0], lines))
 
 
 def _note(note: tuple[str, str]) -> str:
     return "\n".join(filter(None, note))
 
 
-def _instructed(system: Sequence[Message], instructions: str) -> Message:
-    """One message of all that the system says: many servers take no second one."""
+def _append_instructions(system: Sequence[Message], instructions: str) -> Message:
+    """Joins all system messages and the instructions into one message: many servers take only one."""
     parts = tuple(part for message in system for part in message.content)
     return Message(Role.SYSTEM, parts).with_words(instructions)
 
 
-def _in_words(message: Message) -> Message:
-    """A message of the conversation, with its tool calls and results in words.
+def _write_out(message: Message) -> Message:
+    """Writes the tool calls and results in a message of the conversation as text.
 
-    They are of tools of the caller's own, which this call does not have, so that providers refuse them as parts.
+    They belong to the caller's own tools. The agent's calls do not have these tools, and providers refuse parts of
+    tools that a call does not have.
     """
     if not any(isinstance(part.content, ToolCall | ToolResult) for part in message.content):
         return message
-    parts = tuple(map(_part_in_words, message.content))
+    parts = tuple(map(_write_out_part, message.content))
     return Message(Role.USER if message.role is Role.TOOL else message.role, parts, message.name)
 
 
-def _part_in_words(part: Part) -> Part:
+def _write_out_part(part: Part) -> Part:
     match part.content:
         case ToolCall(name=name, arguments=arguments):
             return Part(Text(f"[called the tool {name}: {arguments}]"), cache=part.cache)
@@ -155,8 +157,11 @@ def _part_in_words(part: Part) -> Part:
             return part
 
 
-def _kept(answer: Message) -> Iterator[Part]:
-    """What goes back of an answer in JSON: of the model's own reasoning only what its provider wants to see again."""
+def _parts_to_keep(answer: Message) -> Iterator[Part]:
+    """Yields the parts of an answer in JSON that go back to the model.
+
+    The model's own reasoning is left out, unless its provider wants it back: then it is signed or encrypted.
+    """
     return (
         part
         for part in answer.content
@@ -164,8 +169,8 @@ def _kept(answer: Message) -> Iterator[Part]:
     )
 
 
-def _with_object(part: Part) -> Part:
-    """A part as every server takes it back: some refuse a call whose arguments are no JSON object."""
+def _with_valid_arguments(part: Part) -> Part:
+    """Wraps arguments that are not a JSON object, because some servers refuse to take such a call back."""
     if not isinstance(part.content, ToolCall):
         return part
     try:
@@ -177,18 +182,18 @@ def _with_object(part: Part) -> Part:
 
 
 def _results(calls: Sequence[ToolCall], executions: Sequence[ToolExecution]) -> Iterator[tuple[ToolCall, ToolResult]]:
-    """Each call and its result; one that was not run says so."""
-    ended = {execution.call_id: execution for execution in executions}
+    """Yields each call with its result. The result of a call that was not run says so."""
+    by_id = {execution.call_id: execution for execution in executions}
     for call in calls:
-        execution = ended.get(call.id)
+        execution = by_id.get(call.id)
         if execution is None:
             yield call, ToolResult(call.id, _NOT_RUN, is_error=True)
         else:
             yield call, ToolResult(call.id, execution.text_for_model, bool(execution.error))
 
 
-def _within(result: ToolResult, most_characters: int | None) -> ToolResult:
-    return result if most_characters is None else replace(result, content=cut(result.content, most_characters)[0])
+def _cut(result: ToolResult, max_characters: int | None) -> ToolResult:
+    return result if max_characters is None else replace(result, content=cut(result.content, max_characters)[0])
 
 
 def _system(text: str) -> Message:

@@ -141,8 +141,8 @@ class Engine:
         changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, call))
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
-            run = self._agent.run(request, call, context, ledger)
-            changed, path = (*changed, *run.changed()), run.events()
+            run = self._agent.create_run(request, call, context, ledger)
+            changed, path = (*changed, *run.list_effective_settings()), run.events()
         else:
             path = events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)
         yield ledger.enter(Started(decision, decision.model, context.trace_id, changed))

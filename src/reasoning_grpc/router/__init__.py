@@ -1,7 +1,7 @@
 """The router: decides which path and model serve a request, and says why."""
 
 from reasoning_grpc.router.classifier import Classifier, EventCallback, ModelClassifier
-from reasoning_grpc.router.prompt import ROUTES_PLACEHOLDER, ClassifierPrompt, load_bundled_prompt
+from reasoning_grpc.router.prompt import ROUTES_PLACEHOLDER, ClassifierPrompt, load_classifier_prompt
 from reasoning_grpc.router.router import Router
 from reasoning_grpc.router.routes import Routes
 from reasoning_grpc.router.rules import build_rule
@@ -17,5 +17,5 @@ __all__ = [
     "Routes",
     "TracedClassifier",
     "build_rule",
-    "load_bundled_prompt",
+    "load_classifier_prompt",
 ]

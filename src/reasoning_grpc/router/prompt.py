@@ -42,7 +42,7 @@ def conversation_message(window: str) -> Message:
     return _message(Role.USER, f"<conversation>\n{window}\n</conversation>")
 
 
-def load_bundled_prompt() -> ClassifierPrompt:
+def load_classifier_prompt() -> ClassifierPrompt:
     """Reads the prompt and the examples that the package contains."""
     examples = map(json.loads, _read_file("classifier_examples.jsonl").splitlines())
     return ClassifierPrompt(_read_file("classifier_prompt.txt"), tuple(map(_parse_example, examples)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from reasoning_grpc.agent import TOOLS_PLACE
+from reasoning_grpc.agent import TOOLS_PLACEHOLDER
 from reasoning_grpc.catalog.configured import find_entry_problem, find_provider_problem
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.config import Config
@@ -39,7 +39,7 @@ def _find_prompt_problems(config: Config) -> Iterator[str]:
     settings = config.settings
     for key, file, place in (
         ("classifier.prompt_file", config.classifier.prompt_file, ROUTES_PLACEHOLDER),
-        ("agent_plan_prompt", settings.agent_plan_prompt, TOOLS_PLACE),
+        ("agent_plan_prompt", settings.agent_plan_prompt, TOOLS_PLACEHOLDER),
         ("agent_native_prompt", settings.agent_native_prompt, ""),
         ("agent_answer_prompt", settings.agent_answer_prompt, ""),
     ):

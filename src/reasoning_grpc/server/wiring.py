@@ -7,7 +7,7 @@ from typing import Final
 
 from opentelemetry.trace import Tracer
 
-from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, packaged_examples, packaged_prompt
+from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, load_agent_examples, load_agent_prompt
 from reasoning_grpc.catalog.configured import ConfiguredModel
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
 from reasoning_grpc.catalog.proxy import ProxyModels
@@ -34,7 +34,7 @@ from reasoning_grpc.router import (
     Routes,
     TracedClassifier,
     build_rule,
-    load_bundled_prompt,
+    load_classifier_prompt,
 )
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.tools import Toolbox
@@ -155,7 +155,7 @@ def _build_classifier(
     entry: ClassifierEntry, model: LanguageModel, table: ModelTable, tracer: Tracer | None
 ) -> Classifier:
     file = entry.prompt_file
-    prompt = load_bundled_prompt() if file is None else ClassifierPrompt(file.read_text("utf-8"))
+    prompt = load_classifier_prompt() if file is None else ClassifierPrompt(file.read_text("utf-8"))
     classifier = ModelClassifier(model, table, entry, prompt)
     return classifier if tracer is None else TracedClassifier(classifier, tracer)
 
@@ -178,10 +178,10 @@ def _read_prompts(settings: Settings) -> AgentPrompts:
         plan=_read_prompt(settings.agent_plan_prompt, "plan"),
         native=_read_prompt(settings.agent_native_prompt, "native"),
         answer=_read_prompt(settings.agent_answer_prompt, "answer"),
-        examples=packaged_examples() if settings.agent_plan_prompt is None else (),
+        examples=load_agent_examples() if settings.agent_plan_prompt is None else (),
     )
 
 
 def _read_prompt(file: Path | None, name: str) -> str:
     """Reads the operator's file, or the bundled prompt of this name when there is no file."""
-    return packaged_prompt(name) if file is None else file.read_text("utf-8").strip()
+    return load_agent_prompt(name) if file is None else file.read_text("utf-8").strip()
