@@ -6,7 +6,7 @@ from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.domain import Capability, Deployment, ModelInfo, ModelSourceKind, Prices
 from reasoning_grpc.litellm_model import ModelFacts, PriceMap, library, listed_name, providers
 from reasoning_grpc.litellm_model.providers import Way, way, way_and_reason
-from reasoning_grpc.litellm_model.refusals import takes_json_object
+from reasoning_grpc.litellm_model.request import takes_json_object
 
 
 class ConfiguredModel:

@@ -15,8 +15,7 @@ from reasoning_grpc.litellm_model.own_wire import own_deltas
 from reasoning_grpc.litellm_model.plain import PlainAnswer
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way
-from reasoning_grpc.litellm_model.refusals import refused_fields
-from reasoning_grpc.litellm_model.request import completion_arguments, merged_options
+from reasoning_grpc.litellm_model.request import build_arguments, find_refused_fields, select_merged_options
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm.port import ModelCall
@@ -42,9 +41,9 @@ class LiteLLMCall:
     async def open(self) -> None:
         """Sends the request; returns when the answer begins. Raises litellm's exceptions, and ours in their chain."""
         deployment = self._deployment
-        if violations := refused_fields(self._call, deployment):
+        if violations := find_refused_fields(self._call, deployment):
             raise UpstreamParameterUnsupported(model=deployment.name, reached=False, violations=violations)
-        arguments = completion_arguments(self._call, deployment) | _address(deployment)
+        arguments = build_arguments(self._call, deployment) | _address(deployment)
         if deployment.provider != "azure" or deployment.api_key:
             self._client = self._new_client()
             arguments["client"] = self._client
@@ -87,7 +86,7 @@ class LiteLLMCall:
             ExchangeClient, for_azure=self._deployment.provider == "azure"
         )
         address = partial(_openai_address, self._deployment)
-        return make(self._exchange, address, merged_options(self._call, self._deployment))
+        return make(self._exchange, address, select_merged_options(self._call, self._deployment))
 
 
 def call_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:

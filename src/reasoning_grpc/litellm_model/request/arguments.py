@@ -1,0 +1,155 @@
+"""`build_arguments`: the arguments of `litellm.acompletion` for one call."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reasoning_grpc.domain import (
+    Deployment,
+    ReasoningOptions,
+    ResponseFormat,
+    ResponseFormatKind,
+    Sampling,
+    Tool,
+    ToolChoice,
+)
+from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, way
+from reasoning_grpc.litellm_model.request.messages import convert_messages
+from reasoning_grpc.llm.port import ModelCall
+
+FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
+    "messages": "messages",
+    "temperature": "sampling.temperature",
+    "top_p": "sampling.top_p",
+    "top_k": "sampling.top_k",
+    "max_tokens": "sampling.max_output_tokens",
+    "max_completion_tokens": "sampling.max_output_tokens",
+    "stop": "sampling.stop",
+    "seed": "sampling.seed",
+    "presence_penalty": "sampling.presence_penalty",
+    "frequency_penalty": "sampling.frequency_penalty",
+    "logit_bias": "sampling.logit_bias",
+    "logprobs": "sampling.logprobs",
+    "top_logprobs": "sampling.top_logprobs",
+    "tools": "tools",
+    "tool_choice": "tool_choice",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "response_format": "response_format",
+    "reasoning_effort": "reasoning.effort",
+    "thinking": "reasoning.budget_tokens",
+    "user": "end_user",
+}
+"""The request field from which a parameter of the OpenAI dialect comes."""
+
+_NO_ARGUMENTS: Final = {"type": "object", "properties": {}}
+
+
+def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
+    """Returns the arguments that say what is requested: model, messages and parameters."""
+    provider = deployment.provider
+    arguments: dict[str, Any] = {
+        "model": deployment.litellm_model,
+        "messages": convert_messages(call.messages, provider, system_prompt=deployment.system_prompt),
+        **_convert_sampling(call.sampling, deployment.sampling),
+        **_convert_tools(call),
+        **_convert_reasoning(call.reasoning),
+    }
+    if call.response_format is not None:
+        arguments["response_format"] = _convert_response_format(call.response_format)
+    if call.end_user:
+        arguments["user"] = call.end_user
+    if forced := _list_forced_parameters(provider) & arguments.keys():
+        arguments["allowed_openai_params"] = sorted(forced)
+    if provider in SIGNS_REQUESTS:
+        arguments |= _decode_options(call)
+    elif call.provider_options and not select_merged_options(call, deployment):
+        arguments["extra_body"] = _decode_options(call)
+    return arguments
+
+
+def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
+    """Returns the options that we merge into the body after litellm has built it; empty where litellm takes them.
+
+    Some of litellm's conversions send `extra_body` as a member of that name.
+    """
+    is_converted = way(deployment.provider) is Way.PLAIN and deployment.provider not in SIGNS_REQUESTS
+    return _decode_options(call) if is_converted else {}
+
+
+def _decode_options(call: ModelCall) -> dict[str, Any]:
+    return {name: json.loads(value) for name, value in call.provider_options.items()}
+
+
+def _convert_sampling(requested: Sampling, defaults: Sampling) -> dict[str, Any]:
+    def choose(name: str) -> Any:
+        value = getattr(requested, name)
+        return getattr(defaults, name) if value is None else value
+
+    values = {
+        "temperature": choose("temperature"),
+        "top_p": choose("top_p"),
+        "top_k": choose("top_k"),
+        "max_tokens": choose("max_output_tokens"),
+        "stop": list(requested.stop or defaults.stop) or None,
+        "seed": choose("seed"),
+        "presence_penalty": choose("presence_penalty"),
+        "frequency_penalty": choose("frequency_penalty"),
+        "logit_bias": {str(token): bias for token, bias in requested.logit_bias.items()} or None,
+        "logprobs": requested.logprobs,
+        "top_logprobs": requested.top_logprobs,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _convert_tools(call: ModelCall) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if call.tools:
+        arguments["tools"] = [_convert_tool(tool) for tool in call.tools]
+    if call.tool_choice is not None:
+        arguments["tool_choice"] = _convert_tool_choice(call.tool_choice)
+    if call.parallel_tool_calls is not None:
+        arguments["parallel_tool_calls"] = call.parallel_tool_calls
+    return arguments
+
+
+def _list_forced_parameters(provider: str) -> frozenset[str]:
+    """Returns the parameters that litellm would drop or refuse because it does not know the model."""
+    if provider not in SPEAKS_OPENAI:
+        return frozenset()
+    return frozenset({"user", "reasoning_effort"} if provider == "custom_openai" else {"user"})
+
+
+def _convert_reasoning(reasoning: ReasoningOptions) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if reasoning.effort is not None:
+        arguments["reasoning_effort"] = reasoning.effort.value.lower()
+    if reasoning.budget_tokens is not None:
+        arguments["thinking"] = {"type": "enabled", "budget_tokens": reasoning.budget_tokens}
+    return arguments
+
+
+def _convert_tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = json.loads(tool.parameters_schema) if tool.parameters_schema else _NO_ARGUMENTS
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _convert_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    if choice.mode is not None:
+        return choice.mode.value.lower()
+    return {"type": "function", "function": {"name": choice.tool}}
+
+
+def _convert_response_format(response_format: ResponseFormat) -> dict[str, Any]:
+    if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
+        return {"type": response_format.kind.value.lower()}
+    schema: dict[str, Any] = {"name": response_format.name, "schema": json.loads(response_format.schema)}
+    if response_format.description:
+        schema["description"] = response_format.description
+    if response_format.strict is not None:
+        schema["strict"] = response_format.strict
+    return {"type": "json_schema", "json_schema": schema}

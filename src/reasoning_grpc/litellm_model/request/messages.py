@@ -1,0 +1,137 @@
+"""Converts a conversation to messages of the OpenAI dialect, for one provider."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Final
+
+from reasoning_grpc.domain import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
+from reasoning_grpc.litellm_model.providers import OWN_WIRE, SPEAKS_OPENAI
+from reasoning_grpc.litellm_model.request.content import convert_content, convert_part, mark_for_cache, simplify_content
+
+_TAKE_TEXT_SIGNATURES: Final = frozenset({"gemini", "litellm_proxy", "vertex_ai", "vertex_ai_beta"})
+"""Providers for which litellm has a place for the signature of a text."""
+_JOIN_MESSAGES: Final = frozenset({"anthropic"})
+"""Providers for which litellm joins successive messages of the assistant, and keeps the reasoning of each in place."""
+
+
+def convert_messages(messages: Iterable[Message], provider: str, *, system_prompt: str) -> list[dict[str, Any]]:
+    """Converts the messages; `system_prompt` comes first where they have no system message of their own."""
+    messages = tuple(messages)
+    converted: list[dict[str, Any]] = []
+    if system_prompt and not any(message.role is Role.SYSTEM for message in messages):
+        converted.append({"role": "system", "content": system_prompt})
+    for message in messages:
+        match message.role:
+            case Role.TOOL:
+                converted += [_convert_tool_result(part, provider) for part in message.content]
+            case Role.ASSISTANT:
+                sections = _split_at_reasoning(message) if provider in _JOIN_MESSAGES else (message,)
+                converted += [_convert_assistant(section, provider) | _convert_name(section) for section in sections]
+            case role:
+                content = convert_content(message, provider)
+                converted.append({"role": role.value.lower(), "content": content} | _convert_name(message))
+    return converted
+
+
+def _convert_name(message: Message) -> dict[str, Any]:
+    return {"name": message.name} if message.name else {}
+
+
+def _convert_tool_result(part: Part, provider: str) -> dict[str, Any]:
+    result = part.content
+    assert isinstance(result, ToolResult)  # `rpc.convert` allows nothing else in a TOOL message
+    text = f"Error: {result.content}" if result.is_error else result.content
+    return {"role": "tool", "tool_call_id": result.call_id, "content": text} | mark_for_cache(part, provider)
+
+
+def _convert_assistant(message: Message, provider: str) -> dict[str, Any]:
+    converted: dict[str, Any] = {"role": "assistant"}
+    nonempty = (part for part in message.content if isinstance(part.content, Text) and part.content.text)
+    texts = [convert_part(part, provider) for part in nonempty]
+    refusals = [part.content.text for part in message.content if isinstance(part.content, Refusal)]
+    calls = [_convert_tool_call(part, provider) for part in message.content if isinstance(part.content, ToolCall)]
+    reasoning = [part for part in message.content if isinstance(part.content, Reasoning)]
+    if refusals and provider not in SPEAKS_OPENAI:
+        texts += [{"type": "text", "text": text} for text in refusals]  # other protocols have no field for a refusal
+    elif refusals:
+        converted["refusal"] = "".join(refusals)
+    if texts:
+        converted["content"] = simplify_content(texts)
+    elif not calls:
+        converted["content"] = ""  # servers require it, also beside nothing but a refusal or reasoning
+    if calls:
+        converted["tool_calls"] = calls
+    return converted | _convert_reasoning(reasoning) | _convert_text_signature(message, provider)
+
+
+def _split_at_reasoning(message: Message) -> Iterator[Message]:
+    """Yields the message in sections, each of which begins where reasoning begins again; litellm joins them in order.
+
+    In a single message, litellm would put all reasoning first. But a signature is valid only for the place at
+    which the model wrote it.
+    """
+    parts = message.content
+    starts = (at for at in range(1, len(parts)) if _is_reasoning(parts[at]) and not _is_reasoning(parts[at - 1]))
+    for start, end in pairwise((0, *starts, len(parts))):
+        yield replace(message, content=parts[start:end])
+
+
+def _is_reasoning(part: Part) -> bool:
+    return isinstance(part.content, Reasoning)
+
+
+def _convert_text_signature(message: Message, provider: str) -> dict[str, Any]:
+    """Converts the first signature of a text, because litellm's dialect has a place for one in each message."""
+    signatures = [part.signature for part in message.content if isinstance(part.content, Text) and part.signature]
+    if not signatures or provider not in _TAKE_TEXT_SIGNATURES:
+        return {}
+    return {"provider_specific_fields": {"thought_signatures": signatures[:1]}}
+
+
+def _convert_reasoning(parts: list[Part]) -> dict[str, Any]:
+    """Converts the model's own reasoning to text, and to signed blocks where it was signed or withheld."""
+    converted: dict[str, Any] = {}
+    blocks: list[dict[str, Any]] = []
+    texts: list[str] = []
+    for part in parts:
+        assert isinstance(part.content, Reasoning)
+        if part.content.redacted:
+            blocks.append({"type": "redacted_thinking", "data": part.content.redacted.decode()})
+            continue
+        texts.append(part.content.text)
+        if part.signature:
+            blocks.append({"type": "thinking", "thinking": part.content.text, "signature": part.signature})
+    if texts:
+        converted["reasoning_content"] = "".join(texts)
+    if blocks:
+        converted["thinking_blocks"] = blocks
+    return converted
+
+
+def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
+    call = part.content
+    assert isinstance(call, ToolCall)
+    arguments = call.arguments if provider in SPEAKS_OPENAI else _ensure_object(call.arguments)
+    converted: dict[str, Any] = {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
+    if part.signature:
+        # The places for Gemini's signature of a call, in Google's OpenAI dialect and in litellm's.
+        if provider in OWN_WIRE - {"litellm_proxy"}:
+            converted["extra_content"] = {"google": {"thought_signature": part.signature}}
+        else:
+            converted["provider_specific_fields"] = {"thought_signature": part.signature}
+    return converted
+
+
+def _ensure_object(arguments: str) -> str:
+    """Returns the arguments as a JSON object, because other protocols have no place for malformed text in a call."""
+    try:
+        is_object = isinstance(json.loads(arguments), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    return arguments if is_object else json.dumps({"malformed_arguments": arguments})
