@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from reasoning_grpc.config import token_hash
+from reasoning_grpc.config import hash_token
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.served_process import TOKEN, Place, Served, is_ended_while_idle
 from tests.support.serving import RunningServer, serving_upstream
@@ -58,7 +58,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
             default_model = "fake"
             grace_seconds = 600
             [callers.alice]
-            token_hash = "{token_hash(TOKEN)}"
+            token_hash = "{hash_token(TOKEN)}"
             [models.fake]
             litellm_model = "openai/fake-upstream"
             api_base = "{upstream.api_base}"

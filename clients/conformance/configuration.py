@@ -16,9 +16,9 @@ from reasoning_grpc.config import (
     RuleEntry,
     Settings,
     ToolEntry,
-    token_hash,
+    hash_token,
 )
-from reasoning_grpc.config.entries import model_entry
+from reasoning_grpc.config.model_entry import read_model_entry
 from reasoning_grpc.domain import Secret
 from tests.support.upstream import FakeUpstream
 
@@ -85,7 +85,7 @@ def _entries(
 
 def _entry(name: str, table: Json, api_base: str, problems: list[str]) -> ModelEntry:
     whole = {"litellm_model": f"openai/{name}", "api_base": api_base, "api_key_env": "UPSTREAM_KEY", **table}
-    return model_entry(name, whole, _UPSTREAM_KEYS, problems)
+    return read_model_entry(name, whole, _UPSTREAM_KEYS, problems)
 
 
 def _as_in_toml(table: Json) -> dict[str, Any]:
@@ -94,11 +94,11 @@ def _as_in_toml(table: Json) -> dict[str, Any]:
 
 
 def _callers() -> Iterator[CallerEntry]:
-    yield CallerEntry(name="conformance", token_hash=token_hash(DEFAULT_TOKEN))
+    yield CallerEntry(name="conformance", token_hash=hash_token(DEFAULT_TOKEN))
     yield CallerEntry(
         name="restricted",
-        token_hash=token_hash(RESTRICTED_TOKEN),
+        token_hash=hash_token(RESTRICTED_TOKEN),
         allowed_models=frozenset({DEFAULT_MODEL}),
         allowed_routes=frozenset({"passthrough"}),
     )
-    yield CallerEntry(name="own-key", token_hash=token_hash(OWN_KEY_TOKEN), upstream_key=Secret("sk-own"))
+    yield CallerEntry(name="own-key", token_hash=hash_token(OWN_KEY_TOKEN), upstream_key=Secret("sk-own"))

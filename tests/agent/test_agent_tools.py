@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
-from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.config import CallerEntry, hash_token
 from tests.support import tools as shared_tools
 from tests.support.agent import (
     TOOLS,
@@ -191,7 +191,7 @@ async def test_a_caller_may_be_forbidden_tools(
     """A caller's tools are all that is offered; to ask for others is as if they did not exist."""
     upstream.reply(plan() if offered else '{"thought": "", "next_action": "finish"}')
     upstream.reply("The answer.")
-    caller = CallerEntry(name="alice", token_hash=token_hash(TOKEN), allowed_tools=frozenset(allowed))
+    caller = CallerEntry(name="alice", token_hash=hash_token(TOKEN), allowed_tools=frozenset(allowed))
     options: Mapping[str, Any] = {} if asked is None else {"allowed_tools": asked}
 
     async with serving(agent_config(upstream, callers={"alice": caller})) as running:

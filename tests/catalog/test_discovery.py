@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from reasoning_grpc.catalog.proxy import ProxyModels
 from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.config import CallerEntry, ProxyEntry, token_hash
+from reasoning_grpc.config import CallerEntry, ProxyEntry, hash_token
 from reasoning_grpc.domain import ModelSourceKind, Secret
 from reasoning_grpc.server.server import Server
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, errors_pb2, models_pb2
@@ -520,7 +520,7 @@ async def test_models_of_the_proxy_are_filtered(upstream: FakeUpstream) -> None:
 async def test_a_caller_sees_and_uses_its_models_alone(upstream: FakeUpstream) -> None:
     """`allowed_models` may name models of the proxy; of the others not even a name is hinted at."""
     upstream.model_info.lists("gpt-large", "gpt-small")
-    callers = {"bob": CallerEntry(name="bob", token_hash=token_hash("t"), allowed_models=frozenset({"gpt-small"}))}
+    callers = {"bob": CallerEntry(name="bob", token_hash=hash_token("t"), allowed_models=frozenset({"gpt-small"}))}
 
     async with behind(upstream, callers=callers) as running:
         stub: Any = running.stub
@@ -642,7 +642,7 @@ BOB: Final = "sk-virtual-bob"
 def virtual_callers() -> dict[str, CallerEntry]:
     """Alice and Bob, whose calls use keys of their own, and Eve, whose calls use the server's."""
     keys = {"alice": Secret(ALICE), "bob": Secret(BOB), "eve": None}
-    return {name: CallerEntry(name=name, token_hash=token_hash(name), upstream_key=key) for name, key in keys.items()}
+    return {name: CallerEntry(name=name, token_hash=hash_token(name), upstream_key=key) for name, key in keys.items()}
 
 
 def bearer(name: str) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ import pytest
 from reasoning_grpc.catalog.sources import KnownModels
 from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.config import CallerEntry, ModelEntry, token_hash
+from reasoning_grpc.config import CallerEntry, ModelEntry, hash_token
 from reasoning_grpc.domain import (
     ANONYMOUS,
     Capability,
@@ -352,7 +352,7 @@ async def test_pages_hold_what_the_caller_may_use() -> None:
     """Models of others do not shorten a page; the source still counts all."""
     names = numbered_names(6)
     allowed = frozenset(names[::2])
-    callers = {"bob": CallerEntry(name="bob", token_hash=token_hash("t"), allowed_models=allowed)}
+    callers = {"bob": CallerEntry(name="bob", token_hash=hash_token("t"), allowed_models=allowed)}
     metadata = (("authorization", "Bearer t"),)
 
     async with serving(config_for(*entries(names), callers=callers)) as running:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 
-from reasoning_grpc.config import options, token_hash
+from reasoning_grpc.config import hash_token, options
 from tests.support.commands import run
 
 
@@ -20,8 +20,8 @@ async def test_token_new_makes_a_token_and_its_hash() -> None:
     made = json.loads(as_json.out)
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
     assert printed is not None
-    assert printed[2] == token_hash(printed[1])
-    assert made == {"token": made["token"], "token_hash": token_hash(made["token"])}
+    assert printed[2] == hash_token(printed[1])
+    assert made == {"token": made["token"], "token_hash": hash_token(made["token"])}
     assert printed[1] != made["token"]
 
 

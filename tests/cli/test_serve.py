@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from reasoning_grpc.config import token_hash
+from reasoning_grpc.config import hash_token
 from tests.support.commands import run
 from tests.support.factories import a_wire_request
 from tests.support.served_process import (
@@ -49,7 +49,7 @@ async def test_the_log_holds_no_secret(served: Served) -> None:
         "finish_reason": "STOP",
     }
     log = served.log.read_text()
-    for secret in ("a-confidential-prompt", TOKEN, token_hash(TOKEN), KEY, UPSTREAM_SECRET, "Traceback"):
+    for secret in ("a-confidential-prompt", TOKEN, hash_token(TOKEN), KEY, UPSTREAM_SECRET, "Traceback"):
         assert secret not in log
 
 

@@ -15,9 +15,9 @@ from reasoning_grpc.config import (
     ModelEntry,
     ProxyEntry,
     Settings,
+    hash_token,
     options,
     read_config,
-    token_hash,
 )
 from reasoning_grpc.config.settings import EmbeddedUse
 from reasoning_grpc.domain import Capability, Prices, RoutingMode, Sampling, ThinkTags
@@ -26,7 +26,7 @@ from reasoning_grpc.server.config_check import find_config_problems
 from reasoning_grpc.server.server import Server
 from tests.support.serving import config_for, model_entry
 
-HASH: Final = token_hash("rgt_alice")
+HASH: Final = hash_token("rgt_alice")
 A_MODEL: Final = '[models.m]\nlitellm_model = "openai/m"\napi_base = "http://127.0.0.1:9/v1"\n'
 
 
@@ -604,7 +604,7 @@ def test_a_bad_table_is_told(text: str, expected: list[str]) -> None:
 
 def test_a_caller_entry_whole() -> None:
     """Without `allowed_models` all are allowed; an empty list allows none."""
-    other = token_hash("rgt_bob")
+    other = hash_token("rgt_bob")
     text = f'[callers.a]\ntoken_hash = "{HASH}"\n[callers.b]\ntoken_hash = "{other}"\nallowed_models = []\n'
 
     callers = read(text).callers
@@ -640,7 +640,7 @@ CONTRADICTIONS = [
     pytest.param(
         f'[callers.a]\ntoken_hash = "{HASH}"\n[callers.b]\ntoken_hash = "{HASH}"',
         {},
-        ["callers: two have the same token_hash"],
+        ["callers: two callers have the same token_hash"],
         id="one token for two",
     ),
     *(
@@ -808,7 +808,7 @@ def test_an_open_address_needs_a_word(host: str, text: str, missing: str) -> Non
     """Beyond loopback without tokens or TLS it is refused, unless `allow_insecure` says that this is meant."""
     text = f'listen = "{host}:50051"\n{text}'
 
-    assert problems(text) == [f"listen: {host} is not loopback, which wants {missing}; see allow_insecure"]
+    assert problems(text) == [f"listen: {host} is not loopback, so {missing} must be configured; see allow_insecure"]
     assert read(text, flags={"allow_insecure": True}).settings.listen == f"{host}:50051"
 
 

@@ -124,7 +124,7 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
     ),
     "a built-in route of another mode": (
         '[routes.reasoning]\nmode = "passthrough"',
-        ["routes.reasoning.mode: the route of this name is that of the mode reasoning"],
+        ["routes.reasoning.mode: must be reasoning, which the route is named after"],
     ),
     "a route named auto": ("[routes.auto]", ["routes.auto: is the name of a mode that no route can have"]),
     "a preference that is none": (
@@ -141,7 +141,7 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
             "rules.0.color: is not a known key",
         ],
     ),
-    "two rules of one id": (RULE + RULE, ["rules: 'r' is there twice"]),
+    "two rules of one id": (RULE + RULE, ["rules: two rules have the id 'r'"]),
     "a rule's conditions": (
         '[[rules]]\nid = "r"\nthen = { route = "passthrough", preference = "best" }\n'
         'when = { has_tools = 1, parts = ["video"], labels = { a = 1 }, min_messages = 3, max_messages = 2, age = 1 }',
@@ -167,7 +167,7 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
     ),
     "a caller without routes": (
         CALLER + "allowed_routes = []",
-        ["callers.billing.allowed_routes: is empty; leave it out for all"],
+        ["callers.billing.allowed_routes: is empty; leave it out to allow all routes"],
     ),
     "the classifier": (
         '[classifier]\ntimeout_seconds = 0\nwindow_messages = 0\ncache_entries = -1\nmodels = "m"',

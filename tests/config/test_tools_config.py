@@ -5,13 +5,13 @@ from typing import Final
 
 import pytest
 
-from reasoning_grpc.config import Config, McpServerEntry, ToolEntry, ToolLimits, token_hash
+from reasoning_grpc.config import Config, McpServerEntry, ToolEntry, ToolLimits, hash_token
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.tools import tool_problems
 from tests.support.configuration import problems_of, read
 
 VARIABLES: Final = {"GIT_TOKEN": "secret-token", "GIT_KEY": "secret-key", "EMPTY": ""}
-CALLER: Final = f'[callers.billing]\ntoken_hash = "{token_hash("token")}"\n'
+CALLER: Final = f'[callers.billing]\ntoken_hash = "{hash_token("token")}"\n'
 
 
 def test_everything_is_read(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_limits_come_from_the_entry_first() -> None:
     """What an entry does not say is the standard."""
     entry = ToolEntry(name="weather", concurrency=2)
 
-    limits = entry.limits(ToolLimits(timeout_seconds=5, concurrency=9))
+    limits = entry.limits_over(ToolLimits(timeout_seconds=5, concurrency=9))
 
     assert limits == ToolLimits(timeout_seconds=5, concurrency=2)
 
@@ -139,15 +139,15 @@ def test_a_caller_is_told_its_tools(tmp_path: Path) -> None:
         ),
         (
             "[mcp_servers.a]\nurl = 'http://x'\nheaders = { Authorization = 'b' }",
-            "mcp_servers.a.headers: 'Authorization' is not to be set here; use bearer_token_env",
+            "mcp_servers.a.headers: 'Authorization' cannot be set here; use bearer_token_env",
         ),
         (
             "[mcp_servers.a]\nurl = 'http://x'\nheaders_env = { Mcp-Session-Id = 'GIT_KEY' }",
-            "mcp_servers.a.headers_env: 'Mcp-Session-Id' is not to be set here",
+            "mcp_servers.a.headers_env: 'Mcp-Session-Id' cannot be set here",
         ),
         (
             "[mcp_servers.a]\nurl = 'http://x'\nheaders = { 'X A' = 'b' }",
-            "mcp_servers.a.headers: 'X A' is no name of a header",
+            "mcp_servers.a.headers: 'X A' is not the name of a header",
         ),
         (
             "[mcp_servers.a]\nurl = 'http://x'\nheaders = { X-A = \"b\\r\\nX-B: c\" }",

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.config import CallerEntry, ClassifierEntry, ProxyEntry, token_hash
+from reasoning_grpc.config import CallerEntry, ClassifierEntry, ProxyEntry, hash_token
 from reasoning_grpc.domain import Capability, Secret
 from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, routing_pb2, usage_pb2
@@ -388,7 +388,7 @@ async def test_callers_with_keys_of_their_own(proxy: LiteLLMProxy, upstream: Fak
     """A right one is served; one that the proxy refuses is the caller's failure."""
     keys = {"alice": VIRTUAL_KEY, "bob": "sk-virtual-key-that-was-revoked", "eve": FORBIDDEN_KEY}
     callers = {
-        name: CallerEntry(name=name, token_hash=token_hash(name), upstream_key=Secret(key))
+        name: CallerEntry(name=name, token_hash=hash_token(name), upstream_key=Secret(key))
         for name, key in keys.items()
     }
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.domain import Secret
 from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
 from reasoning_grpc.v1 import models_pb2
@@ -106,7 +106,7 @@ async def test_callers_keys_share_the_connection(upstream: FakeUpstream) -> None
     upstream.model_info.lists("fake")
     tokens = {f"caller{number}": f"token-{number}" for number in range(CALLS)}
     callers = {
-        name: CallerEntry(name=name, token_hash=token_hash(token), upstream_key=Secret(f"sk-{name}"))
+        name: CallerEntry(name=name, token_hash=hash_token(token), upstream_key=Secret(f"sk-{name}"))
         for name, token in tokens.items()
     }
 

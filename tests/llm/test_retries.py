@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, usage_pb2
 from tests.support.factories import a_wire_request
@@ -380,7 +380,7 @@ async def test_usage_of_a_retried_attempt(upstream: FakeUpstream, running_server
 async def test_a_fallback_that_the_caller_may_not_use(upstream: FakeUpstream, backup: FakeUpstream) -> None:
     """A request that names a forbidden fallback is refused before any upstream is asked."""
     entries = (model_entry(upstream.api_base, fallback_models=("backup",)), model_entry(backup.api_base, "backup"))
-    caller = CallerEntry(name="ada", token_hash=token_hash("t0ken"), allowed_models=frozenset({"fake"}))
+    caller = CallerEntry(name="ada", token_hash=hash_token("t0ken"), allowed_models=frozenset({"fake"}))
 
     async with serving(config_for(*entries, callers={"ada": caller})) as running:
         failure = await failure_of(running, "t0ken", fallback_models=["backup"])
@@ -397,7 +397,7 @@ async def test_a_fallback_of_the_entry_that_the_caller_may_not_use(
     """The entry's own fallbacks are passed over where the caller may not use them."""
     upstream.always.fail(503)
     entries = (model_entry(upstream.api_base, fallback_models=("backup",)), model_entry(backup.api_base, "backup"))
-    caller = CallerEntry(name="ada", token_hash=token_hash("t0ken"), allowed_models=frozenset({"fake"}))
+    caller = CallerEntry(name="ada", token_hash=hash_token("t0ken"), allowed_models=frozenset({"fake"}))
 
     async with serving(config_for(*entries, callers={"ada": caller}, max_retries=0)) as running:
         failure = await failure_of(running, "t0ken")

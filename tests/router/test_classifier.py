@@ -20,7 +20,7 @@ from reasoning_grpc.config import (
     RouteEntry,
     RuleCondition,
     RuleEntry,
-    token_hash,
+    hash_token,
 )
 from reasoning_grpc.domain import Capability, RoutingMode
 from reasoning_grpc.v1 import (
@@ -58,7 +58,7 @@ ROUTES: Final = {
     "research": RouteEntry(name="research", mode=RoutingMode.REASONING, description="Many sources."),
 }
 CALLERS: Final = {
-    name: CallerEntry(name=name, token_hash=token_hash(name), allowed_routes=routes)
+    name: CallerEntry(name=name, token_hash=hash_token(name), allowed_routes=routes)
     for name, routes in {
         "all": None,
         "plain": frozenset({"passthrough"}),
@@ -415,7 +415,7 @@ async def test_where_there_is_one_route_nobody_is_asked(upstream: FakeUpstream, 
 
 async def test_a_route_whose_model_is_not_the_callers(upstream: FakeUpstream, judge: FakeUpstream) -> None:
     """It is not offered; where there is no other, the refusal names the model, and nobody was asked."""
-    token = {name: token_hash(name) for name in ("one", "none")}
+    token = {name: hash_token(name) for name in ("one", "none")}
     callers = {
         "one": CallerEntry(name="one", token_hash=token["one"], allowed_models=frozenset({"fake"})),
         "none": CallerEntry(name="none", token_hash=token["none"], allowed_models=frozenset({"judge"})),

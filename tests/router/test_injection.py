@@ -10,7 +10,7 @@ import pytest
 
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.client import ReasoningClient
-from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, RouteEntry, token_hash
+from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, RouteEntry, hash_token
 from reasoning_grpc.domain import RoutingMode
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, routing_pb2
 from tests.support.injections import CANARY, FORGED, INJECTIONS, SECRET_ROUTE, Injection
@@ -81,7 +81,7 @@ def guarded(config: Config) -> Config:
     """The configuration with routes of its own, callers who may take some of them, and the mode AUTO."""
     callers = {
         name: CallerEntry(
-            name=name, token_hash=token_hash(name), allowed_routes=None if allowed == frozenset(MODES) else allowed
+            name=name, token_hash=hash_token(name), allowed_routes=None if allowed == frozenset(MODES) else allowed
         )
         for name, allowed in CALLERS.items()
     }

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.config import CallerEntry, PartKind, RouteEntry, RuleCondition, RuleEntry, token_hash
+from reasoning_grpc.config import CallerEntry, PartKind, RouteEntry, RuleCondition, RuleEntry, hash_token
 from reasoning_grpc.domain import RoutingMode, RoutingPreference
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, messages_pb2, routing_pb2
 from tests.support.factories import a_stream_request, a_wire_request
@@ -343,9 +343,9 @@ ROUTES: Final = {
     "passthrough": RouteEntry(name="passthrough", mode=RoutingMode.PASSTHROUGH, description=""),
 }
 NARROW: Final = CallerEntry(
-    name="narrow", token_hash=token_hash("narrow"), allowed_routes=frozenset({"passthrough", "careful"})
+    name="narrow", token_hash=hash_token("narrow"), allowed_routes=frozenset({"passthrough", "careful"})
 )
-BILLING: Final = CallerEntry(name="billing", token_hash=token_hash("billing"))
+BILLING: Final = CallerEntry(name="billing", token_hash=hash_token("billing"))
 PICTURE: Final = messages_pb2.Part(media=messages_pb2.Media(mime_type="image/png", data=b"x"))
 COST: Final = routing_pb2.ROUTING_PREFERENCE_COST
 QUALITY: Final = routing_pb2.ROUTING_PREFERENCE_QUALITY

@@ -20,7 +20,7 @@ from reasoning_grpc.config import (
     RouteEntry,
     RuleCondition,
     RuleEntry,
-    token_hash,
+    hash_token,
 )
 from reasoning_grpc.domain import RoutingMode, RoutingPreference
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
@@ -60,7 +60,7 @@ RULES: Final = (
 )
 ANSWERED: Final = frozenset({"passthrough", "careful"})
 CALLERS: Final = {
-    name: CallerEntry(name=name, token_hash=token_hash(name), allowed_routes=routes, allowed_models=models)
+    name: CallerEntry(name=name, token_hash=hash_token(name), allowed_routes=routes, allowed_models=models)
     for name, routes, models in (
         ("billing", None, None),
         ("narrow", ANSWERED, None),

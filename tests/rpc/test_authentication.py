@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.domain import ANONYMOUS, Caller
 from reasoning_grpc.domain.errors import CredentialsInvalid
 from reasoning_grpc.rpc.authentication import Callers
@@ -38,8 +38,8 @@ def bearer(token: str) -> Metadata:
 async def guarded(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server that knows alice, who may use both models, and bob, who may use "small" alone."""
     callers = {
-        "alice": CallerEntry(name="alice", token_hash=token_hash(ALL_TOKEN)),
-        "bob": CallerEntry(name="bob", token_hash=token_hash(SOME_TOKEN), allowed_models=frozenset({"small"})),
+        "alice": CallerEntry(name="alice", token_hash=hash_token(ALL_TOKEN)),
+        "bob": CallerEntry(name="bob", token_hash=hash_token(SOME_TOKEN), allowed_models=frozenset({"small"})),
     }
     models = (model_entry(upstream.api_base, "large"), model_entry(upstream.api_base, "small"))
     async with serving(config_for(*models, callers=callers)) as running:
@@ -82,7 +82,7 @@ REFUSED = [
     pytest.param((("authorization", ""),), WRONG, id="empty header"),
     pytest.param(bearer(ALL_TOKEN[:-1]), WRONG, id="all but one character"),
     pytest.param(bearer(ALL_TOKEN.upper()), WRONG, id="other case"),
-    pytest.param(bearer(token_hash(ALL_TOKEN)), WRONG, id="the hash itself"),
+    pytest.param(bearer(hash_token(ALL_TOKEN)), WRONG, id="the hash itself"),
     pytest.param(bearer("x" * 7000), WRONG, id="7 KB"),
     pytest.param((("authorization", ALL_TOKEN),), WRONG, id="no scheme"),
     pytest.param((("authorization", f"Basic {ALL_TOKEN}"),), WRONG, id="another scheme"),
@@ -176,7 +176,7 @@ async def test_a_caller_may_fall_back_on_its_models_alone(upstream: FakeUpstream
 async def test_configured_fallbacks_are_left_out_for_who_may_not_use_them(upstream: FakeUpstream) -> None:
     """The entry's own fallbacks are no way around `allowed_models`; the failure is the caller's answer."""
     callers = {
-        "bob": CallerEntry(name="bob", token_hash=token_hash(SOME_TOKEN), allowed_models=frozenset({"small"})),
+        "bob": CallerEntry(name="bob", token_hash=hash_token(SOME_TOKEN), allowed_models=frozenset({"small"})),
     }
     models = (
         model_entry(upstream.api_base, "small", fallback_models=("large",)),
@@ -205,7 +205,7 @@ async def test_a_caller_sees_its_models_alone(guarded: RunningServer) -> None:
 
 async def test_an_empty_list_of_models_allows_none(upstream: FakeUpstream) -> None:
     """An empty `allowed_models` is not the same as none given."""
-    callers = {"eve": CallerEntry(name="eve", token_hash=token_hash(SOME_TOKEN), allowed_models=frozenset())}
+    callers = {"eve": CallerEntry(name="eve", token_hash=hash_token(SOME_TOKEN), allowed_models=frozenset())}
 
     async with serving(config_for(model_entry(upstream.api_base), callers=callers)) as running:
         listed = await list_models(running, bearer(SOME_TOKEN))
@@ -262,7 +262,7 @@ async def test_no_token_is_in_a_log_a_status_or_on_the_wire(
     logged = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
     sent = "\n".join(f"{request.headers} {request.raw!r}" for request in upstream.requests)
     for token in (ALL_TOKEN, "rgt_wrong"):
-        for secret in (token, token_hash(token)):
+        for secret in (token, hash_token(token)):
             assert secret not in logged
             assert secret not in "\n".join(statuses)
             assert secret not in sent
@@ -270,7 +270,7 @@ async def test_no_token_is_in_a_log_a_status_or_on_the_wire(
 
 def test_a_token_is_found_among_many() -> None:
     """Each of many callers is known by its own token, without an entry being in the way of another."""
-    entries = [CallerEntry(name=f"c{number}", token_hash=token_hash(f"t{number}")) for number in range(50)]
+    entries = [CallerEntry(name=f"c{number}", token_hash=hash_token(f"t{number}")) for number in range(50)]
     callers = Callers(entries)
 
     assert [callers.authenticate(bearer(f"t{number}")).name for number in range(50)] == [f"c{n}" for n in range(50)]
@@ -280,7 +280,7 @@ def test_a_token_is_found_among_many() -> None:
 
 def test_a_header_of_bytes_is_no_token() -> None:
     """What grpc could not decode is refused, not compared."""
-    callers = Callers([CallerEntry(name="alice", token_hash=token_hash(ALL_TOKEN))])
+    callers = Callers([CallerEntry(name="alice", token_hash=hash_token(ALL_TOKEN))])
 
     with pytest.raises(CredentialsInvalid):
         callers.authenticate((("authorization", f"Bearer {ALL_TOKEN}".encode()),))
@@ -295,4 +295,4 @@ def test_who_may_use_what() -> None:
 
 def test_a_hash_is_what_the_configuration_takes() -> None:
     """The hash of a token is SHA-256 in hex, under its name."""
-    assert token_hash("abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert hash_token("abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.server.listener import SERVICE
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, config_for, model_entry, serving, serving_upstream
@@ -65,7 +65,7 @@ async def test_reflection_can_be_turned_off(upstream: FakeUpstream) -> None:
 
 async def test_health_and_reflection_need_no_token(upstream: FakeUpstream) -> None:
     """Health and reflection answer without a token, while every method of our own refuses the call."""
-    callers = {"alice": CallerEntry(name="alice", token_hash=token_hash(TOKEN))}
+    callers = {"alice": CallerEntry(name="alice", token_hash=hash_token(TOKEN))}
 
     async with serving(config_for(model_entry(upstream.api_base), callers=callers)) as running:
         assert await check_health(running.channel, SERVICE) == SERVING

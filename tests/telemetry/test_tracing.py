@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, token_hash
+from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, hash_token
 from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode, ThinkTags
 from reasoning_grpc.domain.events import Started, StreamEvent
 from reasoning_grpc.llm import genai
@@ -334,7 +334,7 @@ async def test_a_callers_mistake_is_no_error_of_the_server(
 
 async def test_who_calls_is_on_the_span(tracing: Tracing, receiver: OtlpReceiver, upstream: FakeUpstream) -> None:
     """By the caller's name, never by the token; those without a name are seen as well."""
-    caller = CallerEntry(name="alice", token_hash=token_hash("rgt_secret"))
+    caller = CallerEntry(name="alice", token_hash=hash_token("rgt_secret"))
     async with tracing(config_for(model_entry(upstream.api_base), callers={"alice": caller})) as running:
         with pytest.raises(CallFailed):
             await running.client(token="rgt_wrong").complete(a_wire_request())

@@ -1,9 +1,11 @@
-"""The settings: typed, checked as a whole, read once at start."""
+"""The configuration: typed, read once at start, and checked as a whole."""
 
-from reasoning_grpc.config.entries import MODEL_NAME, PROXY_PREFIX, CallerEntry, ModelEntry, ProxyEntry
+from reasoning_grpc.config.caller_entry import CallerEntry, hash_token
+from reasoning_grpc.config.model_entry import MODEL_NAME, ModelEntry
+from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.config.reading import ConfigError, read_config
 from reasoning_grpc.config.routing import ClassifierEntry, PartKind, RouteEntry, RuleCondition, RuleEntry
-from reasoning_grpc.config.settings import Config, LogFormat, Option, Settings, options, token_hash
+from reasoning_grpc.config.settings import Config, LogFormat, Option, Settings, options
 from reasoning_grpc.config.tools import MCP_SEPARATOR, TOOL_NAME, McpServerEntry, ToolEntry, ToolLimits
 
 __all__ = [
@@ -27,7 +29,7 @@ __all__ = [
     "Settings",
     "ToolEntry",
     "ToolLimits",
+    "hash_token",
     "options",
     "read_config",
-    "token_hash",
 ]

@@ -1,17 +1,18 @@
-"""Every option of the server, once: its type, default and explanation.
+"""Declares every option of the server once, with its type, default, range and explanation.
 
-From this one list come the flags of the command line, the `REASONING_*` variables,
-the keys of `reasoning.toml` and the table in the README.
+The flags of the command line, the `REASONING_*` variables, the keys of `reasoning.toml` and the table in the
+documentation are all made from this list.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from reasoning_grpc.config.entries import CallerEntry, ModelEntry, ProxyEntry
+from reasoning_grpc.config.caller_entry import CallerEntry
+from reasoning_grpc.config.model_entry import ModelEntry
+from reasoning_grpc.config.proxy_entry import ProxyEntry
 from reasoning_grpc.config.routing import ClassifierEntry, RouteEntry, RuleEntry
 from reasoning_grpc.config.tools import McpServerEntry, ToolEntry
 from reasoning_grpc.domain import RoutingMode
@@ -20,10 +21,10 @@ ENVIRONMENT_PREFIX: Final = "REASONING_"
 
 
 class LogFormat(StrEnum):
-    """How log lines look."""
+    """The format of log lines."""
 
     AUTO = "auto"
-    """Text on a terminal, JSON elsewhere."""
+    """Writes text to a terminal, and JSON elsewhere."""
     JSON = "json"
     TEXT = "text"
 
@@ -32,7 +33,7 @@ class EmbeddedUse(StrEnum):
     """Whether the embedded model runs."""
 
     AUTO = "auto"
-    """When neither another model nor a proxy is configured."""
+    """Runs it when neither another model nor a proxy is configured."""
     ON = "on"
     OFF = "off"
 
@@ -47,37 +48,39 @@ class Settings:
 
     listen: str = _option("127.0.0.1:50051", "Address to listen on, HOST:PORT; port 0 picks a free one.")
     allow_insecure: bool = _option(
-        False, "Allow an address other than loopback without callers' tokens or without TLS."
+        False, "Allow an address that is not loopback without callers' tokens or without TLS."
     )
     tls_certificate: Path | None = _option(None, "PEM file with the server's certificate chain; turns TLS on.")
     tls_key: Path | None = _option(None, "PEM file with the certificate's private key.")
-    tls_client_ca: Path | None = _option(None, "PEM file of authorities; clients must show a certificate of theirs.")
+    tls_client_ca: Path | None = _option(
+        None, "PEM file of authorities; clients must show a certificate that one of them issued."
+    )
     reflection: bool = _option(True, "Serve gRPC reflection, which grpcurl uses.")
-    log_level: str = _option("info", "Least level that is logged: debug, info, warning or error.")
-    log_format: LogFormat = _option(LogFormat.AUTO, "How log lines look: text, json, or auto (text on a terminal).")
-    default_model: str = _option("", "Model for requests that name none; empty: the only or the embedded one.")
-    default_mode: RoutingMode = _option(RoutingMode.PASSTHROUGH, "Mode for requests that ask for none.")
+    log_level: str = _option("info", "Lowest level that is logged: debug, info, warning or error.")
+    log_format: LogFormat = _option(LogFormat.AUTO, "Format of log lines: text, json, or auto (text on a terminal).")
+    default_model: str = _option("", "Model for requests that name none; empty: the embedded model, or the only one.")
+    default_mode: RoutingMode = _option(RoutingMode.PASSTHROUGH, "Mode for requests that name none.")
     embedded: EmbeddedUse = _option(
         EmbeddedUse.AUTO, "Run the embedded model: on, off, or auto (when no other model and no proxy is configured)."
     )
-    embedded_weights: Path | None = _option(None, "GGUF file for the embedded model instead of the packaged one.")
-    embedded_slots: int = _option(2, "Calls that the embedded model serves at once.", minimum=1, maximum=64)
+    embedded_weights: Path | None = _option(None, "GGUF file for the embedded model instead of the bundled one.")
+    embedded_slots: int = _option(2, "Calls that the embedded model serves at the same time.", minimum=1, maximum=64)
     embedded_context_tokens: int = _option(
-        4096, "Context window of the embedded model, in tokens a slot.", minimum=256, maximum=8192
+        4096, "Context window of the embedded model, in tokens per slot.", minimum=256, maximum=8192
     )
     first_token_timeout_seconds: float = _option(
-        60.0, "Longest wait for the first piece of an answer, per attempt.", minimum=0.001
+        60.0, "Longest wait for the first delta of an answer, per attempt.", minimum=0.001
     )
-    stall_timeout_seconds: float = _option(60.0, "Longest silence between two pieces of an answer.", minimum=0.001)
+    stall_timeout_seconds: float = _option(60.0, "Longest silence between two deltas of an answer.", minimum=0.001)
     model_call_timeout_seconds: float = _option(600.0, "Longest time for one attempt at a model call.", minimum=0.001)
     connect_timeout_seconds: float = _option(5.0, "Longest time to connect to an upstream.", minimum=0.001)
     max_retries: int = _option(2, "Most retries of a failed model call with the same model.", minimum=0, maximum=10)
     max_upstream_connections: int = _option(1024, "Most connections to all upstreams together.", minimum=1)
     discovery_ttl_seconds: float = _option(
-        60.0, "How long the models that a LiteLLM proxy lists are good for, until they are read again.", minimum=1.0
+        60.0, "Time after which the list of a LiteLLM proxy's models is read again.", minimum=1.0
     )
     discovery_timeout_seconds: float = _option(
-        5.0, "Longest time to read the models that a LiteLLM proxy lists.", minimum=0.001
+        5.0, "Longest time to read the list of a LiteLLM proxy's models.", minimum=0.001
     )
     max_request_bytes: int = _option(
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
@@ -85,46 +88,46 @@ class Settings:
     max_messages: int = _option(1000, "Most messages in a request.", minimum=1)
     unknown_context_window_tokens: int = _option(
         8192,
-        "Context window of models of which it is not known, for requests whose messages are to fit.",
+        "Context window that is assumed for models with an unknown one, when a request asks to fit its messages.",
         minimum=256,
     )
     max_tools: int = _option(128, "Most tools in a request.", minimum=1)
     agent_max_steps: int = _option(8, "Most steps of the reasoning agent.", minimum=1, maximum=1000)
     agent_max_tool_calls: int = _option(16, "Most tool calls of the agent for one request.", minimum=0, maximum=10_000)
     agent_max_tokens: int = _option(
-        0, "Most tokens of the agent's model calls for one request, before the answer; 0: any.", minimum=0
+        0, "Most tokens of the agent's model calls for one request, before the answer; 0: no limit.", minimum=0
     )
     agent_max_cost_usd: float = _option(
-        0.0, "Most US dollars for the same, where prices are known; 0: any.", minimum=0.0
+        0.0, "Most US dollars for those model calls, where prices are known; 0: no limit.", minimum=0.0
     )
     agent_timeout_seconds: float = _option(
-        120.0, "Longest time the agent thinks, whatever the caller's deadline.", minimum=0.001
+        120.0, "Longest time that the agent thinks, whatever the caller's deadline.", minimum=0.001
     )
-    agent_step_timeout_seconds: float = _option(60.0, "Longest time the model plans one step.", minimum=0.001)
+    agent_step_timeout_seconds: float = _option(60.0, "Longest time that the model plans one step.", minimum=0.001)
     agent_tool_timeout_seconds: float = _option(
-        30.0, "Longest time of one tool call, where the tool's own limit is not shorter.", minimum=0.001
+        30.0, "Longest time of one tool call; a tool's own limit may be shorter.", minimum=0.001
     )
     agent_plan_prompt: Path | None = _option(None, "File with the agent's instructions for steps in JSON.")
     agent_native_prompt: Path | None = _option(None, "File with the agent's instructions for steps by tool calls.")
-    agent_answer_prompt: Path | None = _option(None, "File with the words that ask for the answer after thinking.")
-    grace_seconds: float = _option(30.0, "How long calls may go on after a signal to stop.", minimum=0.0)
+    agent_answer_prompt: Path | None = _option(None, "File with the instructions for the answer after thinking.")
+    grace_seconds: float = _option(30.0, "How long calls may continue after a signal to stop.", minimum=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All that the server is told at start."""
+    """The whole configuration of a server, as read at start."""
 
     settings: Settings = field(default_factory=Settings)
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     callers: Mapping[str, CallerEntry] = field(default_factory=dict)
     routes: Mapping[str, RouteEntry] = field(default_factory=dict)
     rules: tuple[RuleEntry, ...] = ()
-    """In the order in which they are tried."""
+    """The rules, in the order in which they are tried."""
     classifier: ClassifierEntry = field(default_factory=ClassifierEntry)
     tools: Mapping[str, ToolEntry] = field(default_factory=dict)
     mcp_servers: Mapping[str, McpServerEntry] = field(default_factory=dict)
     proxy: ProxyEntry | None = None
-    """The LiteLLM proxy whose models are served as well; None: none."""
+    """The LiteLLM proxy whose models are also served; None: there is no proxy."""
 
     @property
     def runs_embedded(self) -> bool:
@@ -135,10 +138,10 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option, under its three names."""
+    """One option, with its names in the file, on the command line and in the environment."""
 
     name: str
-    """Key in the file."""
+    """The key in the file."""
     type: Any
     default: Any
     help: str
@@ -147,33 +150,25 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """On the command line."""
+        """The flag on the command line."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def variable(self) -> str:
-        """In the environment."""
+        """The variable in the environment."""
         return ENVIRONMENT_PREFIX + self.name.upper()
 
 
 def options() -> Iterator[Option]:
-    """Every option, in the order in which they are explained."""
+    """Yields every option, in the order of the documentation."""
     settings_field: Field[Any]
     for settings_field in fields(Settings):
-        known = settings_field.metadata
+        metadata = settings_field.metadata
         yield Option(
             settings_field.name,
             settings_field.type,
             settings_field.default,
-            known["help"],
-            known["minimum"],
-            known["maximum"],
+            metadata["help"],
+            metadata["minimum"],
+            metadata["maximum"],
         )
-
-
-def token_hash(token: str) -> str:
-    """How a caller's token stands in the configuration.
-
-    Tokens are 256 random bits, so a plain SHA-256 cannot be searched.
-    """
-    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Iterable, Sequence
 
-from reasoning_grpc.config import CallerEntry, token_hash
+from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.domain import ANONYMOUS, Caller
 from reasoning_grpc.domain.errors import CredentialsInvalid, CredentialsMissing
 
@@ -43,7 +43,7 @@ class Callers:
         value = values[0]
         if len(values) > 1 or not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
             raise CredentialsInvalid
-        presented = token_hash(value[len(_SCHEME) :].strip())
+        presented = hash_token(value[len(_SCHEME) :].strip())
         found = [caller for known, caller in self._callers if hmac.compare_digest(known, presented)]
         if not found:
             raise CredentialsInvalid

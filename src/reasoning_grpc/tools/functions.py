@@ -56,7 +56,7 @@ class FoundFunctions:
             return
         try:
             self.tools[name] = FunctionTool(
-                name, load(), source=source, limits=entry.limits(ToolLimits()), description=entry.description
+                name, load(), source=source, limits=entry.limits_over(ToolLimits()), description=entry.description
             )
         except UnusableFunction as exc:
             self.problems.append(f"tools.{name}: the function can be no tool: {exc}")

@@ -1,0 +1,88 @@
+"""Finds the contradictions in a configuration: values that are valid alone, but not together."""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Final
+
+from reasoning_grpc.config.proxy_entry import PROXY_PREFIX
+from reasoning_grpc.config.settings import Config
+from reasoning_grpc.domain import RoutingMode
+
+_DEFAULT_MODES: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING, RoutingMode.AUTO})
+_BUILT_IN_ROUTES: Final = frozenset(mode.value.lower() for mode in (RoutingMode.PASSTHROUGH, RoutingMode.REASONING))
+
+
+def find_contradictions(config: Config) -> list[str]:
+    """Returns a sentence for each set of values that do not go together."""
+    return [
+        *_find_tls_problems(config),
+        *_find_model_problems(config),
+        *_find_routing_problems(config),
+        *_find_caller_problems(config),
+        *_find_listen_problems(config),
+    ]
+
+
+def _find_model_problems(config: Config) -> Iterator[str]:
+    for entry in config.models.values():
+        if entry.name in entry.fallback_models:
+            yield f"models.{entry.name}.fallback_models: {entry.name!r} is not another model"
+    if not config.models and config.proxy is None and not config.runs_embedded:
+        yield "there is no model: configure one, or set embedded to on"
+
+
+def _find_tls_problems(config: Config) -> Iterator[str]:
+    settings = config.settings
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        yield "tls_certificate and tls_key: give both or neither"
+    if settings.tls_client_ca and not settings.tls_certificate:
+        yield "tls_client_ca: needs tls_certificate and tls_key"
+
+
+def _find_routing_problems(config: Config) -> Iterator[str]:
+    """Yields unknown names of routes and callers; only the server's wiring can find unknown names of models."""
+    if config.settings.default_mode not in _DEFAULT_MODES:
+        yield "default_mode: no build serves orchestration yet"
+    known = _BUILT_IN_ROUTES | config.routes.keys()
+    for rule in config.rules:
+        if rule.route not in known | {RoutingMode.AUTO.value.lower()}:
+            yield f"rules.{rule.id}.then.route: {rule.route!r} is not a route"
+    for rule in config.rules:
+        for name in sorted(rule.when.callers - config.callers.keys()):
+            yield f"rules.{rule.id}.when.callers: {name!r} is not a caller"
+    for caller in config.callers.values():
+        if caller.allowed_routes is None:
+            continue
+        if not caller.allowed_routes:
+            yield f"callers.{caller.name}.allowed_routes: is empty; leave it out to allow all routes"
+        for name in sorted(caller.allowed_routes - known):
+            yield f"callers.{caller.name}.allowed_routes: {name!r} is not a route"
+
+
+def _find_caller_problems(config: Config) -> Iterator[str]:
+    reaches_proxy = any(model.litellm_model.startswith(PROXY_PREFIX) for model in config.models.values())
+    if config.proxy is None and not reaches_proxy:
+        for caller in config.callers.values():
+            if caller.upstream_key is not None:
+                yield f"callers.{caller.name}.upstream_key_env: no model is reached through a LiteLLM proxy"
+    hashes = [entry.token_hash for entry in config.callers.values()]
+    if len(set(hashes)) < len(hashes):
+        yield "callers: two callers have the same token_hash"
+
+
+def _find_listen_problems(config: Config) -> Iterator[str]:
+    settings = config.settings
+    host, _, port = settings.listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        yield "listen: must be HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"
+        return
+    missing = [what for what, have in (("callers", config.callers), ("TLS", settings.tls_certificate)) if not have]
+    if missing and not _is_loopback(host) and not settings.allow_insecure:
+        yield f"listen: {host} is not loopback, so {' and '.join(missing)} must be configured; see allow_insecure"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
