@@ -1,4 +1,4 @@
-"""Tools and MCP servers in the configuration: what is read, and what is wrong with it."""
+"""The tables `[tools.NAME]` and `[mcp_servers.NAME]` become entries, or are refused with a clear sentence."""
 
 from pathlib import Path
 from typing import Final
@@ -8,14 +8,14 @@ import pytest
 from reasoning_grpc.config import Config, McpServerEntry, ToolEntry, ToolLimits, hash_token
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.tools import tool_problems
-from tests.support.configuration import problems_of, read
+from tests.support.configuration import expect_problems, read_toml
 
 VARIABLES: Final = {"GIT_TOKEN": "secret-token", "GIT_KEY": "secret-key", "EMPTY": ""}
 CALLER: Final = f'[callers.billing]\ntoken_hash = "{hash_token("token")}"\n'
 
 
-def test_everything_is_read(tmp_path: Path) -> None:
-    """Every key of every entry arrives."""
+def test_every_key_of_every_entry_is_read() -> None:
+    """Every key of a tool's and of an MCP server's table is read into its entry."""
     text = """
     [tools.weather]
     function = "company.weather:forecast"
@@ -42,7 +42,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     connect_timeout_seconds = 5
     """
 
-    config = read(tmp_path, text, VARIABLES)
+    config = read_toml(text, environment=VARIABLES)
 
     assert config.tools == {
         "weather": ToolEntry(
@@ -68,16 +68,16 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert "secret-" not in repr(config)
 
 
-def test_without_entries_there_are_none(tmp_path: Path) -> None:
-    """Nothing that touches the outside is there unless it is configured."""
-    config = read(tmp_path, "", VARIABLES)
+def test_without_entries_there_are_none() -> None:
+    """Without entries there are no tools and no MCP servers, which could reach the network."""
+    config = read_toml("", environment=VARIABLES)
 
     assert config.tools == {}
     assert config.mcp_servers == {}
 
 
 def test_limits_come_from_the_entry_first() -> None:
-    """What an entry does not say is the standard."""
+    """A bound that the entry does not have comes from the defaults."""
     entry = ToolEntry(name="weather", concurrency=2)
 
     limits = entry.limits_over(ToolLimits(timeout_seconds=5, concurrency=9))
@@ -85,10 +85,10 @@ def test_limits_come_from_the_entry_first() -> None:
     assert limits == ToolLimits(timeout_seconds=5, concurrency=2)
 
 
-def test_a_caller_is_told_its_tools(tmp_path: Path) -> None:
-    """`allowed_tools` reaches the caller; left out it is all, empty it is none."""
+def test_allowed_tools_reach_the_caller() -> None:
+    """Without `allowed_tools` a caller may use every tool; an empty list allows none."""
     callers = [
-        Callers(read(tmp_path, CALLER + line, VARIABLES).callers.values()).authenticate(
+        Callers(read_toml(CALLER + line, environment=VARIABLES).callers.values()).authenticate(
             [("authorization", "Bearer token")]
         )
         for line in ("", "allowed_tools = []", 'allowed_tools = ["calculator"]')
@@ -164,20 +164,20 @@ def test_a_caller_is_told_its_tools(tmp_path: Path) -> None:
         ("[mcp_servers.a]\nurl = 'http://x'\nretries = 3", "mcp_servers.a.retries: is not a known key"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, problem: str) -> None:
-    """Each mistake is one line, by its key."""
-    assert problems_of(tmp_path, text, VARIABLES) == [problem]
+def test_a_wrong_table_is_refused(text: str, problem: str) -> None:
+    """Each mistake in a table is reported in one line that begins with its key."""
+    assert expect_problems(text, environment=VARIABLES) == [problem]
 
 
-def test_all_problems_come_together(tmp_path: Path) -> None:
-    """Mistakes in several entries are told at once."""
+def test_problems_of_several_entries_are_reported_together() -> None:
+    """Mistakes in several entries are reported at the same time."""
     text = "[tools.a]\nfunction = 'b'\n[mcp_servers.c]\n[models.d]\n"
 
-    assert len(problems_of(tmp_path, text, VARIABLES)) == 3
+    assert len(expect_problems(text, environment=VARIABLES)) == 3
 
 
-def test_what_only_the_tools_themselves_can_know() -> None:
-    """Functions that cannot be loaded, names of no tool, and functions under a name of an MCP server."""
+def test_tools_that_cannot_be_loaded_are_refused() -> None:
+    """A function that cannot be loaded is refused, and so is a function under the name of an MCP server's tool."""
     server = McpServerEntry(name="git", command="true")
     config = Config(
         tools={
@@ -194,8 +194,10 @@ def test_what_only_the_tools_themselves_can_know() -> None:
     ]
 
 
-def test_allowed_tools_must_be_tools(tmp_path: Path) -> None:
-    """A caller's tools are known, or may be those of a server that is configured."""
+def test_allowed_tools_must_be_tools() -> None:
+    """A name in `allowed_tools` must be a known tool, or may be a tool of a configured MCP server."""
     text = CALLER + 'allowed_tools = ["calculator", "git__any", "nothing"]\n[mcp_servers.git]\ncommand = "true"\n'
 
-    assert tool_problems(read(tmp_path, text, VARIABLES)) == ["callers.billing.allowed_tools: 'nothing' is not a tool"]
+    assert tool_problems(read_toml(text, environment=VARIABLES)) == [
+        "callers.billing.allowed_tools: 'nothing' is not a tool"
+    ]

@@ -1,4 +1,4 @@
-"""Routes, rules and the classifier in the configuration: what is read, and what is wrong with it."""
+"""The tables `[routes.NAME]`, `[[rules]]` and `[classifier]` become entries, or are refused with a clear sentence."""
 
 from pathlib import Path
 from typing import Final
@@ -14,13 +14,13 @@ from reasoning_grpc.config import (
 )
 from reasoning_grpc.domain import RoutingMode, RoutingPreference
 from reasoning_grpc.server.config_check import find_config_problems
-from tests.support.configuration import problems_of, read
+from tests.support.configuration import expect_problems, read_toml
 
 CALLER: Final = f'[callers.billing]\ntoken_hash = "sha256:{"0" * 64}"\n'
 
 
-def test_everything_is_read(tmp_path: Path) -> None:
-    """Every key of every entry arrives, rules in their order."""
+def test_every_key_of_every_entry_is_read() -> None:
+    """Every key of routes, rules and classifier is read into its entry, and rules keep their order."""
     text = """
     [routes.research]
     mode = "reasoning"
@@ -55,7 +55,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     cache_ttl_seconds = 0
     """
 
-    config = read(tmp_path, text + CALLER + 'allowed_routes = ["research", "passthrough"]\n')
+    config = read_toml(text + CALLER + 'allowed_routes = ["research", "passthrough"]\n')
 
     assert config.routes == {
         "research": RouteEntry(
@@ -103,9 +103,9 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert config.callers["billing"].allowed_routes == frozenset({"research", "passthrough"})
 
 
-def test_nothing_is_the_default(tmp_path: Path) -> None:
-    """Without entries there are no routes and rules of one's own, and callers may take all."""
-    config = read(tmp_path, CALLER)
+def test_without_entries_the_defaults_hold() -> None:
+    """Without entries there are only the built-in routes and no rules, and a caller may use every route."""
+    config = read_toml(CALLER)
 
     assert (config.routes, config.rules, config.classifier) == ({}, (), ClassifierEntry())
     assert config.callers["billing"].allowed_routes is None
@@ -182,11 +182,11 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_named(name: str, tmp_path: Path) -> None:
-    """Each problem names its entry and its key, all of them together."""
+def test_a_wrong_table_is_refused(name: str) -> None:
+    """Each mistake in a table is reported with its entry and its key, all at the same time."""
     text, expected = WRONG[name]
 
-    assert sorted(problems_of(tmp_path, text)) == sorted(expected)
+    assert sorted(expect_problems(text)) == sorted(expected)
 
 
 PROMPTS: Final = {
@@ -198,26 +198,26 @@ PROMPTS: Final = {
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_prompt_file_that_cannot_be_used(name: str, tmp_path: Path) -> None:
-    """What is wrong with it is told at start."""
+    """A prompt file that is missing, not text, or without the place for the routes is refused."""
     content, problem = PROMPTS[name]
     file = tmp_path / "prompt.txt"
     if content is not None:
         file.write_bytes(content)
 
-    config = read(tmp_path, f"[classifier]\nprompt_file = '{file}'")
+    config = read_toml(f"[classifier]\nprompt_file = '{file}'")
 
     assert find_config_problems(config) == [f"classifier.prompt_file: '{file}' {problem}"]
 
 
-def test_models_of_routes_and_rules_must_be_there(tmp_path: Path) -> None:
-    """Each name that is no model is told with its place."""
+def test_models_of_routes_and_rules_must_exist() -> None:
+    """Each name that is not a model is reported with the key that names it."""
     text = (
         'embedded = "off"\n[models.m]\nlitellm_model = "openai/m"\n[classifier]\nmodel = "w"\n'
         '[routes.r]\nmode = "reasoning"\ndescription = "d"\nmodel = "x"\nmodels = { cost = "y", quality = "m" }\n'
     )
     rule = RULE.replace('route = "passthrough"', 'route = "passthrough", model = "z"')
 
-    assert find_config_problems(read(tmp_path, text + rule)) == [
+    assert find_config_problems(read_toml(text + rule)) == [
         "classifier.model: 'w' is not a model",
         "routes.r.model: 'x' is not a model",
         "routes.r.models.cost: 'y' is not a model",
