@@ -21,4 +21,7 @@ with nothing above it. `tests/test_floors.py` reads this list.
     evaluation        measures of quality against a running server: the client alone
     client            the typed async client: stubs only
     v1                generated stubs
+
+Public, and stable from version 1 on, are `reasoning_grpc.v1`, `reasoning_grpc.client` and the command `reasoning-grpc`,
+and `reasoning_grpc.tools.ToolError` for functions that the agent calls. Everything else is private.
 """
