@@ -71,12 +71,25 @@ types: $(READY) ## Check the types
 proto-lint: $(READY) ## Lint the protos
 	$(BIN)/buf lint
 
+.PHONY: docs
+docs: $(READY) ## Build the site of docs/ into build/site; broken links and anchors fail
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m scripts.check_site
+
+.PHONY: docs-serve
+docs-serve: $(READY) ## Show the site on 127.0.0.1:8000, and rebuild it when a page changes
+	$(BIN)/zensical serve --dev-addr 127.0.0.1:8000 $(ARGS)
+
+.PHONY: floors
+floors: $(READY) ## Draw the floors of the package for docs/architecture.md
+	$(BIN)/python -m scripts.draw_floors
+
 .PHONY: grpcurl
 grpcurl: $(READY) $(GRPCURL) ## Call a running server with grpcurl, as a stranger would; needs Go
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m scripts.check_grpcurl
 
 .PHONY: command-lines
-command-lines: $(READY) $(GRPCURL) $(GHZ) ## Run the README's commands of grpcurl, buf and ghz; needs Go
+command-lines: $(READY) $(GRPCURL) $(GHZ) ## Run the documentation's commands that call a server; needs Go
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m scripts.check_command_lines
 
 .PHONY: clients
@@ -93,7 +106,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated test grpcurl command-lines clients ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines clients ## Everything that CI checks
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
@@ -104,7 +117,7 @@ lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--up
 
 .PHONY: clean
 clean: ## Remove what the other targets made, .venv included
-	rm -rf $(VENV) .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	for client in clients/*/Makefile; do $(MAKE) --no-print-directory -C $$(dirname $$client) clean; done
 	find $(wildcard $(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,6 +1,7 @@
-"""`make command-lines`: runs the README's commands of grpcurl, `buf curl` and ghz, word for word.
+"""`make command-lines`: runs the documentation's commands that call a server, word for word.
 
-The servers are those that the README names, on the embedded model, one at a time. grpcurl and ghz must be on the PATH.
+They stand in the `sh` blocks of the README and of docs/: grpcurl, `buf curl`, ghz and `reasoning-grpc`. The servers are
+those that the commands name, on the embedded model, one at a time. grpcurl and ghz must be on the PATH.
 """
 
 import base64
@@ -15,43 +16,49 @@ from tempfile import TemporaryDirectory
 
 import trustme
 
-from scripts.readme import blocks, commands, section
+from scripts.pages import ROOT, find_blocks, read_pages, split_commands
 from scripts.served import COMMAND, served
 
-ROOT = Path(__file__).resolve().parent.parent
-TITLE = "From the command line"
 _HASH = "sha256:<what `reasoning-grpc token new` printed>"
 _LONGEST_SECONDS = 600
 _NOT_FOUND = 5
 _REASON_IN_BASE64 = re.escape(base64.b64encode(b"\n\x0fMODEL_NOT_FOUND\x12").decode())
-"""The beginning of an ErrorInfo with this reason: 18 bytes, so that nothing after them shows in it."""
+"""The beginning of an ErrorInfo with this reason: 18 bytes, so that nothing after them changes these characters."""
 
+DEFAULT_ADDRESS = "127.0.0.1:50051"
 _TOKENS = {"--config": "guarded.toml"}
 _TLS = {"--tls-certificate": "server.pem", "--tls-key": "server.key"}
 SERVERS: Mapping[str, Mapping[str, str]] = {
-    "127.0.0.1:50051": {},
+    DEFAULT_ADDRESS: {},
     "127.0.0.1:50052": _TOKENS,
     "127.0.0.1:50053": _TOKENS | _TLS,
 }
-"""The addresses that the README names, each with the flags of its server, which all name files."""
+"""The addresses that the commands name, each with the flags of its server, which all name files."""
+OWN_COMMAND = ".venv/bin/reasoning-grpc "
+"""What begins a command of ours; it calls the default address."""
 
 
 class CommandLineFailed(Exception):
-    """What the README says does not work; the message says what."""
+    """What the documentation says does not work; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What must come of the commands in which a pattern is found."""
+    """The result that a command must have, for the commands in which a pattern is found."""
 
     command: str
     output: str
-    """A pattern that is found in what they print."""
+    """A pattern that must be found in the output."""
     code: int = 0
-    """What they exit with."""
+    """The exit code."""
 
 
 EXPECTATIONS = (
+    Expectation(r"^\S+/reasoning-grpc ask .*--json", r'(?s)"started".*"content_delta".*"completed"'),
+    Expectation(r"^\S+/reasoning-grpc ask .*--reason", r"(?s)reasoning with smollm2.*step 1.*tokens"),
+    Expectation(r"^\S+/reasoning-grpc ask ", r"(?s)passthrough with smollm2.*tokens"),
+    Expectation(r"^\S+/reasoning-grpc classify ", r"^passthrough with smollm2"),
+    Expectation(r"^\S+/reasoning-grpc models", r"smollm2-135m-instruct"),
     Expectation(r"(?s)^ghz .* -n 20 ", r"Status code distribution:\s+\[OK\]\s+20 responses\s*\Z"),
     Expectation(r"(?s)^grpcurl .*no-such-model", r'"reason": "MODEL_NOT_FOUND"', code=64 + _NOT_FOUND),
     Expectation(r"(?s)^\S+/buf curl .*no-such-model", _REASON_IN_BASE64, code=8 * _NOT_FOUND),
@@ -59,64 +66,71 @@ EXPECTATIONS = (
     Expectation(r" describe \S+Service$", r"rpc StreamComplete "),
     Expectation(r" describe \S+Request$", r"Message messages = "),
     Expectation(r"(?s)_REASONING\b.*/StreamComplete$", r'(?s)"step_started".*"reasoning_finished".*"completed"'),
+    Expectation(r"(?s)_REASONING\b.*/Complete$", r'(?s)"steps".*"reasoning_finished"'),
     Expectation(r"/StreamComplete$", r'(?s)"started".*"content_?[dD]elta".*"completed"'),
     Expectation(r"/Complete$", r'(?s)"response_?[iI]d": "rsp_.*"finish_?[rR]eason"'),
     Expectation(r"/Classify$", r'"source": "ROUTE_SOURCE_DEFAULT"'),
     Expectation(r"/ListModels$", r'"name": "smollm2-135m-instruct"'),
     Expectation(r"/Check$", r'"status": "SERVING"'),
 )
-"""The first whose pattern is found in a command counts."""
+"""The first one whose pattern is found in a command counts."""
 
 
-def command_lines(readme: str) -> list[str]:
-    """The commands of the section, in their order. Raises CommandLineFailed when there are none."""
-    text = section(readme, TITLE) or ""
-    found = [command for block in blocks(text) if block.language == "sh" for command in commands(block.text)]
+def find_command_lines(pages: Mapping[str, str]) -> list[str]:
+    """Returns the commands of all pages, each one once. Raises CommandLineFailed when there are none."""
+    found = [
+        command
+        for page in pages.values()
+        for block in find_blocks(page, "sh")
+        for command in split_commands(block.text)
+    ]
     if not found:
-        raise CommandLineFailed(f"the README has no commands under {TITLE}")
-    return found
+        raise CommandLineFailed("the documentation has no commands")
+    return list(dict.fromkeys(found))
 
 
-def address_of(command: str) -> str:
-    """The server that a command calls. Raises CommandLineFailed."""
+def find_address(command: str) -> str:
+    """Returns the address of the server that a command calls. Raises CommandLineFailed."""
     for address in SERVERS:
         if address in command:
             return address
+    if command.startswith(OWN_COMMAND):
+        return DEFAULT_ADDRESS
     raise CommandLineFailed(f"it names no address of a server: {command}")
 
 
-def expectation_of(command: str) -> Expectation:
-    """What must come of a command. Raises CommandLineFailed."""
+def find_expectation(command: str) -> Expectation:
+    """Returns the result that a command must have. Raises CommandLineFailed."""
     for expectation in EXPECTATIONS:
         if re.search(expectation.command, command.strip()):
             return expectation
-    raise CommandLineFailed("nobody has said what must come of it")
+    raise CommandLineFailed("no expectation is written down for it")
 
 
 def judge(command: str, code: int, output: str) -> None:
-    """Raises CommandLineFailed when this is not what must come of the command."""
-    expected = expectation_of(command)
+    """Raises CommandLineFailed when this is not the result that the command must have."""
+    expected = find_expectation(command)
     if code != expected.code:
         raise CommandLineFailed(f"it exited with {code}, not {expected.code}:\n{output}")
     if not re.search(expected.output, output):
-        raise CommandLineFailed(f"{expected.output} is not in what it printed:\n{output}")
+        raise CommandLineFailed(f"{expected.output} is not in its output:\n{output}")
 
 
 def main() -> int:
-    """Runs every command; 1 when one of them did not do what it must."""
-    readme = ROOT.joinpath("README.md").read_text("utf-8")
+    """Runs every command; returns 1 when one of them did not do what it must."""
+    pages = read_pages()
     with TemporaryDirectory() as directory:
         folder = Path(directory)
         try:
-            environment = os.environ | {"TOKEN": _furnish(folder, readme)}
-            failed = [command for command in _served(readme, folder) if not _works(command, folder, environment)]
+            environment = os.environ | {"TOKEN": _furnish(folder, pages)}
+            failed = [command for command in _serve(pages, folder) if not _works(command, folder, environment)]
         except (CommandLineFailed, RuntimeError) as exc:
             print(f"command lines: FAILED: {exc}", file=sys.stderr)
             return 1
     return int(bool(failed))
 
 
-def _furnish(folder: Path, readme: str) -> str:
+def _furnish(folder: Path, pages: Mapping[str, str]) -> str:
     """Puts into the folder what the commands and the servers need; returns the token."""
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "protos").symlink_to(ROOT / "protos")
@@ -125,31 +139,32 @@ def _furnish(folder: Path, readme: str) -> str:
     authority.cert_pem.write_to_path(folder / "ca.pem")
     issued.private_key_pem.write_to_path(folder / "server.key")
     (folder / "server.pem").write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
-    printed = subprocess.run([COMMAND, "token", "new"], check=True, capture_output=True, text=True).stdout
-    told: dict[str, str] = dict(re.findall(r"^(token|token_hash): *(\S+)$", printed, re.MULTILINE))
-    (folder / "guarded.toml").write_text(guarded(readme).replace(_HASH, told["token_hash"]), "utf-8")
-    return told["token"]
+    output = subprocess.run([COMMAND, "token", "new"], check=True, capture_output=True, text=True).stdout
+    printed: dict[str, str] = dict(re.findall(r"^(token|token_hash): *(\S+)$", output, re.MULTILINE))
+    configuration = find_guarded_configuration(pages["docs/command-line.md"])
+    (folder / "guarded.toml").write_text(configuration.replace(_HASH, printed["token_hash"]), "utf-8")
+    return printed["token"]
 
 
-def guarded(readme: str) -> str:
-    """The configuration with a token that the section shows. Raises CommandLineFailed."""
-    for block in blocks(section(readme, TITLE) or ""):
-        if block.language == "toml" and _HASH in block.text:
+def find_guarded_configuration(page: str) -> str:
+    """Returns the configuration with a token that a page shows. Raises CommandLineFailed."""
+    for block in find_blocks(page, "toml"):
+        if _HASH in block.text:
             return block.text
-    raise CommandLineFailed(f"the README shows no configuration with a token under {TITLE}")
+    raise CommandLineFailed("the page shows no configuration with a token")
 
 
-def _served(readme: str, folder: Path) -> Iterator[str]:
-    """The commands, each while the server that it calls is running."""
-    called = [(address_of(command), command) for command in command_lines(readme)]
+def _serve(pages: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Yields the commands, each while the server that it calls is running."""
+    calls = [(find_address(command), command) for command in find_command_lines(pages)]
     for address, flags in SERVERS.items():
         files = [part for flag, name in flags.items() for part in (flag, str(folder / name))]
         with served("--listen", address, *files):
-            yield from (command for of, command in called if of == address)
+            yield from (command for called, command in calls if called == address)
 
 
 def _works(command: str, folder: Path, environment: Mapping[str, str]) -> bool:
-    """Runs a command, and tells whether it did what it must."""
+    """Runs a command, prints the outcome, and returns whether it did what it must."""
     try:
         judge(command, *_run(command, folder, environment))
     except CommandLineFailed as exc:
@@ -160,7 +175,7 @@ def _works(command: str, folder: Path, environment: Mapping[str, str]) -> bool:
 
 
 def _run(command: str, folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
-    """The exit code of a command, and what it printed. Raises CommandLineFailed."""
+    """Returns the exit code of a command and its output. Raises CommandLineFailed."""
     try:
         done = subprocess.run(
             ["sh", "-c", command],

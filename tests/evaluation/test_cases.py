@@ -145,9 +145,11 @@ def test_every_problem_is_told() -> None:
     )
 
 
-def test_the_examples_of_the_readme() -> None:
+def test_the_examples_of_the_documentation() -> None:
     """They are taken as they are."""
-    example = re.search(r"```json\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
+    example = re.search(
+        r"```json\n(.*?)```", (Path(__file__).parent.parent.parent / "docs" / "routing.md").read_text(), re.DOTALL
+    )
 
     assert example is not None
     assert [case.id for case in parse_cases(example[1].encode())] == ["trip", "time"]
