@@ -7,7 +7,7 @@ import pytest
 
 from reasoning_grpc.config import Config, McpServerEntry, ToolEntry, ToolLimits, hash_token
 from reasoning_grpc.rpc.authentication import Callers
-from reasoning_grpc.tools import tool_problems
+from reasoning_grpc.tools import find_tool_problems
 from tests.support.configuration import expect_problems, read_toml
 
 VARIABLES: Final = {"GIT_TOKEN": "secret-token", "GIT_KEY": "secret-key", "EMPTY": ""}
@@ -188,7 +188,7 @@ def test_tools_that_cannot_be_loaded_are_refused() -> None:
         mcp_servers={"git": server},
     )
 
-    assert tool_problems(config) == [
+    assert find_tool_problems(config) == [
         "tools.git__search.function: the name is one of an MCP server's tools",
         "tools.wrong: the function cannot be loaded: No module named 'no'",
     ]
@@ -198,6 +198,6 @@ def test_allowed_tools_must_be_tools() -> None:
     """A name in `allowed_tools` must be a known tool, or may be a tool of a configured MCP server."""
     text = CALLER + 'allowed_tools = ["calculator", "git__any", "nothing"]\n[mcp_servers.git]\ncommand = "true"\n'
 
-    assert tool_problems(read_toml(text, environment=VARIABLES)) == [
+    assert find_tool_problems(read_toml(text, environment=VARIABLES)) == [
         "callers.billing.allowed_tools: 'nothing' is not a tool"
     ]

@@ -16,7 +16,7 @@ DRAFT_7: Final = "http://json-schema.org/draft-07/schema#"
 def problem_of(schema: dict[str, Any], arguments: str) -> str:
     """What does not fit; empty when all does."""
     try:
-        ForeignSchema(schema).arguments(arguments)
+        ForeignSchema(schema).parse_arguments(arguments)
     except ArgumentsProblem as problem:
         return str(problem)
     return ""
@@ -50,9 +50,9 @@ def of(**properties: Any) -> dict[str, Any]:
             '{"a": 1}',
             "a: it does not",
         ),
-        (of(), "[]", "they are no JSON object"),
-        (of(), '{"a": NaN}', "they are no JSON"),
-        (of(), "{", "they are no JSON"),
+        (of(), "[]", "they are not a JSON object"),
+        (of(), '{"a": NaN}', "they are not JSON"),
+        (of(), "{", "they are not JSON"),
         (of(), '{"a": "' + "x" * 200_000 + '"}', "they are longer than 200000 characters"),
     ],
 )

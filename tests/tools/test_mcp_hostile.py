@@ -67,7 +67,7 @@ async def hostile(**answers: Answer) -> AsyncIterator[Toolbox]:
     box = Toolbox({}, {"test": McpServerEntry(name="test", url=f"http://127.0.0.1:{port}/mcp")})
     await box.start()
     try:
-        await box.first_attempts()
+        await box.wait_for_first_attempts()
         yield box
     finally:
         await box.aclose()
@@ -76,7 +76,7 @@ async def hostile(**answers: Answer) -> AsyncIterator[Toolbox]:
 
 def offered(box: Toolbox) -> list[str]:
     """The names of its tools that are offered."""
-    return [info.name for info in box.offered(ANONYMOUS) if info.mcp_server]
+    return [info.name for info in box.list_usable(ANONYMOUS) if info.mcp_server]
 
 
 async def test_a_server_may_answer_as_it_likes() -> None:
@@ -170,6 +170,6 @@ async def test_a_list_against_the_protocol() -> None:
         return result(message, tools=[a_tool("secret", inputSchema={"type": "array"})])
 
     async with hostile(tools_list=no_object) as box:
-        (info,) = box.servers()
+        (info,) = box.list_servers()
 
     assert (info.state, info.problem) == (McpServerState.DOWN, "it does not keep to the protocol")

@@ -27,7 +27,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.telemetry.tracing import incoming
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.tools.mcp_server import McpServer
-from reasoning_grpc.tools.mcp_tool import public_name
+from reasoning_grpc.tools.mcp_tool import build_public_name
 from tests.support.factories import a_context
 from tests.support.mcp_server import SECRET, Reports, command, http_server, reports
 
@@ -59,11 +59,11 @@ class Served:
 
     def has(self, name: str) -> bool:
         """Whether a tool is offered now."""
-        return f"test__{name}" in [info.name for info in self.box.offered(ANONYMOUS)]
+        return f"test__{name}" in [info.name for info in self.box.list_usable(ANONYMOUS)]
 
     def is_in(self, state: McpServerState) -> bool:
         """Whether the server is in this state."""
-        return self.box.servers()[0].state is state
+        return self.box.list_servers()[0].state is state
 
 
 def stdio_entry(heard: Reports, *options: str, **settings: Any) -> McpServerEntry:
@@ -81,7 +81,7 @@ async def toolbox(
     await box.start()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await box.first_attempts()
+            await box.wait_for_first_attempts()
         yield Served(box, heard)
     finally:
         await box.aclose()
@@ -109,14 +109,14 @@ async def served(request: pytest.FixtureRequest, heard: Reports) -> AsyncIterato
 
 async def test_tools_are_listed_and_called(served: Served) -> None:
     """Every kind of result arrives as text, and every kind of failure as an outcome."""
-    infos = {info.name: info for info in served.box.offered(ANONYMOUS)}
+    infos = {info.name: info for info in served.box.list_usable(ANONYMOUS)}
     plain = await served.call("echo", text="hällo")
     structured = await served.call("add", a=1, b=2)
     bad = await served.call("add", a="1", b=2)
     media = await served.call("media")
     big = await served.call("big", characters=10_000_000)
     failed = await served.call("fail")
-    odd = await served.call(public_name("", "odd.name/of a tool"))
+    odd = await served.call(build_public_name("", "odd.name/of a tool"))
 
     assert infos["test__echo"].source is ToolSource.MCP
     assert infos["test__echo"].mcp_server == "test"
@@ -175,7 +175,7 @@ async def test_a_process_that_is_killed_is_started_again(heard: Reports, options
         failed = await call
         await until(lambda: not served.has("echo"))
         meanwhile = await served.call("echo", text="hi")
-        states = {info.name: info.state for info in served.box.listed()}
+        states = {info.name: info.state for info in served.box.list_all()}
         restarted = int(await heard.next("pid"))
         await until(lambda: served.is_in(McpServerState.CONNECTED))
         again = await served.call("echo", text="hi")
@@ -210,7 +210,7 @@ async def test_an_http_server_that_comes_back(heard: Reports, options: tuple[str
             process.send_signal(signal.SIGKILL)
             await process.wait()
             failed = await served.call("echo", text="hi")
-            await until(lambda: served.box.servers()[0].problem == "it cannot be reached")
+            await until(lambda: served.box.list_servers()[0].problem == "it cannot be reached")
             async with http_server(heard, *options, "--port", port) as (second, _):
                 await until(lambda: served.has("echo"))
                 back = await served.call("echo", text="hi")
@@ -238,7 +238,7 @@ async def test_an_http_server_that_comes_back(heard: Reports, options: tuple[str
 async def test_a_server_that_is_down_harms_nobody(heard: Reports, settings: dict[str, Any], problem: str) -> None:
     """The toolbox starts without it, says why, and has its other tools."""
     async with toolbox(heard, McpServerEntry(name="test", **settings)) as served:
-        (info,) = served.box.servers()
+        (info,) = served.box.list_servers()
         other = await served.box.run(ToolCall("c", "calculator", '{"expression": "1"}'), a_context())
 
     assert (info.state, info.problem, info.tools) == (McpServerState.DOWN, problem, 0)
@@ -249,7 +249,7 @@ async def test_a_server_that_does_not_answer(heard: Reports) -> None:
     """It is given up after its time, and its process is ended."""
     async with toolbox(heard, stdio_entry(heard, "--deaf", connect_timeout_seconds=2.0)) as served:
         process_id = int(await heard.next("pid"))
-        problem = served.box.servers()[0].problem
+        problem = served.box.list_servers()[0].problem
 
     assert problem == "it does not answer in time"
     with pytest.raises(ProcessLookupError):
@@ -261,7 +261,7 @@ async def test_closing_while_it_connects(heard: Reports) -> None:
     box = Toolbox({}, {"test": stdio_entry(heard, "--deaf")})
     await box.start()
     process_id = int(await heard.next("pid"))
-    offered = [info.name for info in box.offered(ANONYMOUS)]
+    offered = [info.name for info in box.list_usable(ANONYMOUS)]
     await box.aclose()
 
     assert offered == ["calculator", "current_time"]
@@ -285,7 +285,7 @@ async def test_tokens_and_headers_go_out(heard: Reports, caplog: pytest.LogCaptu
             seen = json.loads((await served.call("seen", context=context)).result)
             without = json.loads((await served.call("seen")).result)
         async with toolbox(heard, replace(entry, bearer_token=Secret("wrong-token"))) as refused:
-            (info,) = refused.box.servers()
+            (info,) = refused.box.list_servers()
 
     assert seen["headers"]["authorization"] == "Bearer right-token"
     assert (seen["headers"]["x-team"], seen["headers"]["x-key"]) == ("blue", "secret-key")
@@ -325,12 +325,12 @@ async def test_the_configuration_narrows_and_bounds(heard: Reports) -> None:
     }
     narrow = replace(ANONYMOUS, allowed_tools=frozenset({"test__big"}))
     async with toolbox(heard, entry, entries) as served:
-        offered = {info.name: info for info in served.box.offered(ANONYMOUS) if info.mcp_server}
+        offered = {info.name: info for info in served.box.list_usable(ANONYMOUS) if info.mcp_server}
         echo = await served.call("echo", text="y" * 100)
         big = await served.call("big", characters=100)
         off = await served.call("add", a=1, b=2)
         left_out = await served.call("fail")
-        for_narrow = [info.name for info in served.box.offered(narrow)]
+        for_narrow = [info.name for info in served.box.list_usable(narrow)]
         forbidden = await served.call("echo", context=replace(a_context(), caller=narrow), text="hi")
 
     assert list(offered) == ["test__big", "test__echo"]
@@ -385,7 +385,7 @@ async def test_closing_meets_a_reading_of_the_list(heard: Reports, caplog: pytes
         for _ in range(5):
             server = McpServer(McpServerEntry(name="test", url=url), {}, check_seconds=0.001)
             server.start()
-            await server.first_attempt()
+            await server.wait_for_first_attempt()
             assert server.info().state is McpServerState.CONNECTED
             await server.aclose()
 
@@ -407,7 +407,7 @@ async def test_closing_meets_a_reading_of_the_list(heard: Reports, caplog: pytes
 )
 def test_names_fit(own_name: str, name: str) -> None:
     """A name has what models take, and a digest where something of it is lost."""
-    public = public_name("git__", own_name)
+    public = build_public_name("git__", own_name)
 
     assert public.startswith(name)
     assert len(public) <= 64
@@ -416,7 +416,7 @@ def test_names_fit(own_name: str, name: str) -> None:
 
 def test_names_do_not_meet() -> None:
     """Names that would look alike differ."""
-    assert len({public_name("git__", name) for name in ("a.b", "a/b", "a_b", "x" * 60, "x" * 61)}) == 5
+    assert len({build_public_name("git__", name) for name in ("a.b", "a/b", "a_b", "x" * 60, "x" * 61)}) == 5
 
 
 def test_the_sdk_logs_nothing_of_calls() -> None:

@@ -77,7 +77,7 @@ def test_arguments_arrive_in_their_types() -> None:
         }
     )
 
-    assert Signature(everything).arguments(text) == {
+    assert Signature(everything).parse_arguments(text) == {
         "text": "hi",
         "place": Place("Rome"),
         "schema": 2,
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], problem: str) -> Non
     fitting = {"text": "hi", "place": {"name": "Rome"}, "schema": 2}
 
     with pytest.raises(ArgumentsProblem) as failed:
-        Signature(everything).arguments(json.dumps(fitting | change))
+        Signature(everything).parse_arguments(json.dumps(fitting | change))
 
     assert problem in str(failed.value)
 
@@ -132,7 +132,7 @@ def asserting_check(city: Annotated[str, AfterValidator(_nothing)]) -> None:
 def test_the_words_of_an_exception_are_not_told(function: Callable[..., Any]) -> None:
     """Those of a check that fails may hold anything; that it failed is told."""
     with pytest.raises(ArgumentsProblem) as failed:
-        Signature(function).arguments('{"city": "Rome"}')
+        Signature(function).parse_arguments('{"city": "Rome"}')
 
     assert str(failed.value) == "city: it is not accepted"
 
@@ -208,7 +208,7 @@ def test_what_else_can_be_called(function: Callable[..., Any]) -> None:
     signature = Signature(function)
 
     assert signature.description.startswith("Tell the weather.")
-    assert signature.arguments('{"city": "Rome"}') == {"city": "Rome"}
+    assert signature.parse_arguments('{"city": "Rome"}') == {"city": "Rome"}
 
 
 def no_annotation(city) -> None:

@@ -21,7 +21,7 @@ from reasoning_grpc.domain import (
     ToolState,
     ToolStatus,
 )
-from reasoning_grpc.tools import Toolbox, tool_problems
+from reasoning_grpc.tools import Toolbox, find_tool_problems
 from tests.support import tools
 from tests.support.factories import a_context
 
@@ -93,7 +93,7 @@ async def test_an_async_function_gives_json() -> None:
 async def test_what_is_offered_is_described() -> None:
     """Description and schema come from signature and docstring."""
     async with toolbox(entry("weather"), entry("weather_later", description="Ask this one.")) as box:
-        offered = {info.name: info for info in box.offered(ANONYMOUS)}
+        offered = {info.name: info for info in box.list_usable(ANONYMOUS)}
 
     assert list(offered) == ["calculator", "current_time", "weather", "weather_later"]
     assert offered["weather"].description == "Tell the weather."
@@ -171,9 +171,9 @@ async def test_unknown_and_forbidden_look_alike() -> None:
             await box.run(call, a_context(), allowed=["calculator"]),
             await box.run(a_tool_call("current_time"), a_context()),
         ]
-        offered = [info.name for info in box.offered(forbidden)]
-        narrowed = [info.name for info in box.offered(ANONYMOUS, ["weather", "nothing"])]
-        states = {info.name: info.state for info in box.listed()}
+        offered = [info.name for info in box.list_usable(forbidden)]
+        narrowed = [info.name for info in box.list_usable(ANONYMOUS, ["weather", "nothing"])]
+        states = {info.name: info.state for info in box.list_all()}
 
     assert {execution.status for execution in executions} == {ToolStatus.NOT_AVAILABLE}
     assert len({execution.error for execution in executions}) == 1
@@ -462,7 +462,7 @@ async def test_a_function_that_is_no_tool(settings: dict[str, Any], problem: str
         Toolbox(entries, {})
 
     assert problem in str(failed.value)
-    assert tool_problems(Config(tools=entries)) == failed.value.problems
+    assert find_tool_problems(Config(tools=entries)) == failed.value.problems
 
 
 class Installed:
@@ -491,11 +491,11 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_entry_points_are_off_until_named() -> None:
     """What packages offer is listed, not imported; an entry of its name switches one on."""
     async with toolbox() as box:
-        off = {info.name: info for info in box.listed()}
+        off = {info.name: info for info in box.list_all()}
         before = await box.run(a_tool_call("shout", text="hi"), a_context())
     async with toolbox(ToolEntry(name="shout")) as box:
         after = await box.run(a_tool_call("shout", text="hi"), a_context())
-        sources = {info.name: info.source for info in box.offered(ANONYMOUS)}
+        sources = {info.name: info.source for info in box.list_usable(ANONYMOUS)}
 
     assert (off["shout"].state, off["shout"].source) == (ToolState.OFF, ToolSource.ENTRY_POINT)
     assert off["exploding"].state is ToolState.OFF

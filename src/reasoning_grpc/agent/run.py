@@ -84,7 +84,7 @@ class AgentRun:
         info = dependencies.model.describe(direct.model)
         models = map(dependencies.model.describe, (direct.model, *direct.fallback_models))
         self._native = all(model.native_tools for model in models)  # every model can write a plan in JSON
-        offered = dependencies.toolbox.offered(context.caller, request.agent.allowed_tools)
+        offered = dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
         self._tools = offered if limits.max_tool_calls else ()
         self._transcript = Transcript(
             direct.messages,

@@ -11,7 +11,7 @@ from reasoning_grpc.cli.console import harmless
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import ConfigError, read_config
 from reasoning_grpc.domain import McpServerInfo, McpServerState, ToolInfo, ToolSource
-from reasoning_grpc.tools import Toolbox, tool_problems
+from reasoning_grpc.tools import Toolbox, find_tool_problems
 
 _SOURCES: Final = {
     ToolSource.BUILT_IN: "built in",
@@ -25,7 +25,7 @@ async def tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -
     """Connects to the MCP servers, without serving, and lists every tool; 1 when a server is down."""
     try:
         config = read_config(flags=flags, environment=os.environ, file=file)
-        problems = tool_problems(config)
+        problems = find_tool_problems(config)
     except ConfigError as exc:
         problems = exc.problems
     if problems:
@@ -38,8 +38,8 @@ async def tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -
     toolbox = Toolbox(config.tools, config.mcp_servers)
     try:
         await toolbox.start()
-        await toolbox.first_attempts()
-        infos, servers = toolbox.listed(), toolbox.servers()
+        await toolbox.wait_for_first_attempts()
+        infos, servers = toolbox.list_all(), toolbox.list_servers()
     finally:
         await toolbox.aclose()
     print(_as_json(infos, servers) if as_json else _as_text(infos, servers))

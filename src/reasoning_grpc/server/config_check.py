@@ -8,7 +8,7 @@ from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.config import Config
 from reasoning_grpc.litellm_model import installed_price_map
 from reasoning_grpc.router import ROUTES_PLACEHOLDER
-from reasoning_grpc.tools import tool_problems
+from reasoning_grpc.tools import find_tool_problems
 
 
 def find_config_problems(config: Config) -> list[str]:
@@ -19,7 +19,7 @@ def find_config_problems(config: Config) -> list[str]:
     price_map = installed_price_map()
     problems = [problem for entry in config.models.values() if (problem := find_entry_problem(entry, price_map))]
     problems += _find_prompt_problems(config)
-    problems += tool_problems(config)
+    problems += find_tool_problems(config)
     if config.runs_embedded and EMBEDDED_NAME in config.models:
         problems.append(f"models.{EMBEDDED_NAME}: the embedded model has this name")
     if config.proxy is None:  # a proxy decides which other models exist, and its list may change

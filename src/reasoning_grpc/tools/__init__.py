@@ -1,6 +1,6 @@
-"""What the agent may call: Python functions and the tools of MCP servers, listed and run as one."""
+"""The tools that the agent may call: Python functions and the tools of MCP servers, listed and run alike."""
 
 from reasoning_grpc.tools.errors import ToolError
-from reasoning_grpc.tools.toolbox import Toolbox, tool_problems
+from reasoning_grpc.tools.toolbox import Toolbox, find_tool_problems
 
-__all__ = ["ToolError", "Toolbox", "tool_problems"]
+__all__ = ["ToolError", "Toolbox", "find_tool_problems"]

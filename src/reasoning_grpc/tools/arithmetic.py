@@ -1,7 +1,7 @@
-"""Arithmetic on bounded numbers: fractions while a value is exact, floats from where it is not.
+"""Arithmetic on bounded numbers: fractions while a value is exact, floats after that.
 
-Nothing here takes long or much memory: each operation is refused with OverflowError when its result would be longer
-than `MOST_BITS`, mostly before it is computed. What has no value raises ValueError or ZeroDivisionError.
+No operation takes long or much memory: it raises OverflowError when its result would be longer than `MAX_BITS`, in most
+cases before it computes the result. An operation without a value raises ValueError or ZeroDivisionError.
 """
 
 import math
@@ -13,27 +13,27 @@ from typing import Any, Final
 
 Number = Fraction | float
 
-MOST_BITS: Final = 10_000
-"""Of a numerator or denominator: some 3000 digits."""
-_MOST_FACTORIAL: Final = 1000
-_MOST_ARGUMENTS: Final = 1000
+MAX_BITS: Final = 10_000
+"""The most bits of a numerator or denominator, about 3000 decimal digits."""
+_MAX_FACTORIAL: Final = 1000
+_MAX_ARGUMENTS: Final = 1000
 
 
 def _bits(value: Fraction) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
-def exact(value: Fraction) -> Fraction:
-    """The value, if it is not too long."""
-    if _bits(value) > MOST_BITS:
+def check_length(value: Fraction) -> Fraction:
+    """Returns the value. Raises OverflowError if it is longer than `MAX_BITS`."""
+    if _bits(value) > MAX_BITS:
         raise OverflowError
     return value
 
 
-def _checked(value: Number) -> Number:
-    """The value, if it can be told. Raises OverflowError, and ValueError for what is no number."""
+def _check(value: Number) -> Number:
+    """Returns the value. Raises OverflowError if it is too large, and ValueError if it is not a number."""
     if isinstance(value, Fraction):
-        return exact(value)
+        return check_length(value)
     if math.isnan(value):
         raise ValueError
     if math.isinf(value):
@@ -41,20 +41,20 @@ def _checked(value: Number) -> Number:
     return value
 
 
-def as_exact_as(operands: Iterable[Number], value: Number) -> Number:
-    """The value, if it can be told; a float when one of the operands is, so that it is not taken for exact."""
-    return _checked(float(value) if any(isinstance(operand, float) for operand in operands) else value)
+def match_exactness(operands: Iterable[Number], value: Number) -> Number:
+    """Checks and returns the value; as a float if an operand is one, so that it does not look exact."""
+    return _check(float(value) if any(isinstance(operand, float) for operand in operands) else value)
 
 
 def power(base: Number, exponent: Number) -> Number:
-    """The base to the power of the exponent."""
+    """Returns the base to the power of the exponent."""
     if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1:
         return _whole_power(base, exponent.numerator)
     if base < 0 and not (isinstance(exponent, float) and exponent.is_integer()):
         raise ValueError  # a complex number
     if isinstance(base, Fraction) and exponent == Fraction(1, 2):
         return _root(base)
-    return _checked(float(base) ** float(exponent))
+    return _check(float(base) ** float(exponent))
 
 
 def _whole_power(base: Fraction, exponent: int) -> Fraction:
@@ -62,9 +62,9 @@ def _whole_power(base: Fraction, exponent: int) -> Fraction:
         if base == 0 and exponent < 0:
             raise ZeroDivisionError
         return Fraction(exponent == 0 or (base if exponent % 2 else abs(base)))
-    if (_bits(base) - 1) * abs(exponent) > MOST_BITS:  # the least that the result can have
+    if (_bits(base) - 1) * abs(exponent) > MAX_BITS:  # the least that the result can have
         raise OverflowError
-    return exact(base**exponent)
+    return check_length(base**exponent)
 
 
 def _root(value: Number) -> Number:
@@ -77,7 +77,7 @@ def _root(value: Number) -> Number:
 
 
 def _integer(value: Number, most: int) -> int:
-    """The value as a whole number from 0 to `most`. Raises ValueError and OverflowError."""
+    """Returns the value as an integer from 0 to `most`. Raises ValueError and OverflowError."""
     if value < 0 or value != int(value):
         raise ValueError
     if value > most:
@@ -92,18 +92,18 @@ def _whole(value: Number) -> int:
 
 
 def factorial(value: Number) -> Fraction:
-    """The product of the whole numbers up to a value."""
-    return exact(Fraction(math.factorial(_integer(value, _MOST_FACTORIAL))))
+    """Returns the product of the integers from 1 to the value."""
+    return check_length(Fraction(math.factorial(_integer(value, _MAX_FACTORIAL))))
 
 
 def _combinations(compute: Callable[[int, int], int]) -> Callable[[Number, Number], Number]:
-    return lambda n, k: Fraction(compute(_integer(n, _MOST_FACTORIAL), _integer(k, _MOST_FACTORIAL)))
+    return lambda n, k: Fraction(compute(_integer(n, _MAX_FACTORIAL), _integer(k, _MAX_FACTORIAL)))
 
 
 def _rounded_to(value: Number, digits: Number = Fraction(0)) -> Number:
-    """Half to even, as Python's round."""
+    """Rounds half to even, as Python's `round` does."""
     places = _whole(digits)
-    if abs(places) > MOST_BITS:
+    if abs(places) > MAX_BITS:
         raise OverflowError
     return Fraction(round(value, places)) if isinstance(value, Fraction) else round(value, places)
 
@@ -116,7 +116,7 @@ def _log(value: Number, base: Number | None = None) -> Number:
 
 
 def _log_of(log: Callable[[float], float], value: Number) -> float:
-    """The logarithm, also of numbers that are too large for a float."""
+    """Returns the logarithm, also of numbers that are too large for a float."""
     if isinstance(value, Fraction) and value > 0 and not 1e-300 < value < 1e300:
         return log(value.numerator) - log(value.denominator)  # math's take whole numbers of any size
     return log(float(value))
@@ -127,8 +127,8 @@ def _of_whole(compute: Callable[..., int]) -> Callable[..., Number]:
 
 
 def _least_common_multiple(*values: Number) -> Number:
-    """In steps, each of which is bounded."""
-    return reduce(lambda one, other: exact(Fraction(math.lcm(_whole(one), _whole(other)))), values, Fraction(1))
+    """Returns the least common multiple, computed in steps that are each bounded."""
+    return reduce(lambda one, other: check_length(Fraction(math.lcm(_whole(one), _whole(other)))), values, Fraction(1))
 
 
 def _to_whole(compute: Callable[[Any], int]) -> Callable[[Number], Number]:
@@ -138,7 +138,7 @@ def _to_whole(compute: Callable[[Any], int]) -> Callable[[Number], Number]:
 def _total(*values: Number) -> Number:
     total: Number = Fraction(0)
     for value in values:
-        total = _checked(total + value)
+        total = _check(total + value)
     return total
 
 
@@ -147,19 +147,19 @@ def _float(compute: Callable[..., float]) -> Callable[..., Number]:
 
 
 OPERATIONS: Final[dict[str, Callable[[Any, Any], Number]]] = {
-    "+": lambda one, other: _checked(one + other),
-    "-": lambda one, other: _checked(one - other),
-    "*": lambda one, other: _checked(one * other),
-    "/": lambda one, other: _checked(one / other),
-    "//": lambda one, other: as_exact_as((one, other), Fraction(math.floor(_checked(one / other)))),
-    "%": lambda one, other: _checked(one % other),
+    "+": lambda one, other: _check(one + other),
+    "-": lambda one, other: _check(one - other),
+    "*": lambda one, other: _check(one * other),
+    "/": lambda one, other: _check(one / other),
+    "//": lambda one, other: match_exactness((one, other), Fraction(math.floor(_check(one / other)))),
+    "%": lambda one, other: _check(one % other),
 }
 CONSTANTS: Final[dict[str, Number]] = {"pi": math.pi, "e": math.e, "tau": math.tau}
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function, and how many arguments it takes."""
+    """A function, and the number of its arguments."""
 
     compute: Callable[..., Number]
     fewest: int = 1
@@ -184,13 +184,13 @@ FUNCTIONS: Final[dict[str, Function]] = {
         for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "degrees", "radians")
     },
     "atan2": Function(_float(math.atan2), 2, 2),
-    "hypot": Function(_float(math.hypot), 1, _MOST_ARGUMENTS),
-    "min": Function(lambda *values: min(values), 1, _MOST_ARGUMENTS),
-    "max": Function(lambda *values: max(values), 1, _MOST_ARGUMENTS),
-    "sum": Function(_total, 1, _MOST_ARGUMENTS),
-    "mean": Function(lambda *values: _total(*values) / len(values), 1, _MOST_ARGUMENTS),
-    "gcd": Function(_of_whole(math.gcd), 1, _MOST_ARGUMENTS),
-    "lcm": Function(_least_common_multiple, 1, _MOST_ARGUMENTS),
+    "hypot": Function(_float(math.hypot), 1, _MAX_ARGUMENTS),
+    "min": Function(lambda *values: min(values), 1, _MAX_ARGUMENTS),
+    "max": Function(lambda *values: max(values), 1, _MAX_ARGUMENTS),
+    "sum": Function(_total, 1, _MAX_ARGUMENTS),
+    "mean": Function(lambda *values: _total(*values) / len(values), 1, _MAX_ARGUMENTS),
+    "gcd": Function(_of_whole(math.gcd), 1, _MAX_ARGUMENTS),
+    "lcm": Function(_least_common_multiple, 1, _MAX_ARGUMENTS),
     "factorial": Function(factorial),
     "comb": Function(_combinations(math.comb), 2, 2),
     "perm": Function(_combinations(math.perm), 2, 2),

@@ -1,7 +1,7 @@
-"""`calculator`: the value of an expression, by a parser of its own; nothing is evaluated as Python.
+"""`calculator`: a tool that computes an expression with a parser of its own; nothing is evaluated as Python.
 
-Numbers are fractions, so that 0.1 + 0.2 is 0.3. What has no exact value, such as sqrt(2), is a float from there on,
-and the answer says so.
+Numbers are fractions, so 0.1 + 0.2 is 0.3. A value that is not exact, such as sqrt(2), becomes a float, and the answer
+says that it is rounded.
 """
 
 import re
@@ -18,21 +18,21 @@ from reasoning_grpc.tools.arithmetic import (
     FUNCTIONS,
     OPERATIONS,
     Number,
-    as_exact_as,
-    exact,
+    check_length,
     factorial,
+    match_exactness,
     power,
 )
 from reasoning_grpc.tools.errors import ToolError
 
-_LONGEST_EXPRESSION: Final = 2000
-_DEEPEST: Final = 60
-_MOST_DIGITS: Final = 3000
-"""Of a number that is written out, its exponent included."""
-_LONGEST_DECIMAL: Final = 50
-"""Digits after the point of a fraction that is still told exactly."""
-_SHOWN_DIGITS: Final = 30
-"""Significant ones, of a fraction that has no end."""
+_MAX_EXPRESSION_CHARACTERS: Final = 2000
+_MAX_DEPTH: Final = 60
+_MAX_DIGITS: Final = 3000
+"""The most digits of a number in the expression, and the largest exponent."""
+_MAX_DECIMAL_PLACES: Final = 50
+"""A fraction with more decimal places than this is rounded in the answer."""
+_ROUNDED_DIGITS: Final = 30
+"""The number of significant digits of a rounded fraction."""
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<number>(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<operator>\*\*|//|[-+*/%^(),!]))"
@@ -41,11 +41,11 @@ _OTHER_SIGNS: Final = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"
 
 
 class Calculation(TypedDict):
-    """What `calculator` answers."""
+    """The answer of `calculator`."""
 
     result: str
     exact: bool
-    """Whether the result is the exact value, and not rounded."""
+    """Whether the result is exact, not rounded."""
 
 
 def calculator(
@@ -59,41 +59,41 @@ def calculator(
     Angles are radians. Numbers have a decimal point and no thousands separators. Integers and decimals are
     calculated exactly.
     """
-    return told(value_of(expression))
+    return format_value(evaluate(expression))
 
 
-def told(value: Number) -> Calculation:
-    """The answer that tells a value."""
+def format_value(value: Number) -> Calculation:
+    """Returns the answer for a value."""
     if isinstance(value, float):
         return Calculation(result=f"{value:.15g}", exact=False)
     if value.denominator == 1:
         return Calculation(result=str(value.numerator), exact=True)
     places = _decimal_places(value.denominator)
     if places is None:
-        return Calculation(result=_rounded(value), exact=False)
+        return Calculation(result=_round(value), exact=False)
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
     sign = "-" if value < 0 else ""
     return Calculation(result=f"{sign}{digits[:-places]}.{digits[-places:]}", exact=True)
 
 
-def value_of(expression: str) -> Number:
-    """The value. Raises ToolError with what is wrong."""
-    if len(expression) > _LONGEST_EXPRESSION:
-        raise ToolError(f"The expression is longer than {_LONGEST_EXPRESSION} characters.")
+def evaluate(expression: str) -> Number:
+    """Returns the value of an expression. Raises ToolError, which says what is wrong with it."""
+    if len(expression) > _MAX_EXPRESSION_CHARACTERS:
+        raise ToolError(f"The expression is longer than {_MAX_EXPRESSION_CHARACTERS} characters.")
     try:
-        return _Parser(expression.translate(_OTHER_SIGNS)).value()
+        return _Parser(expression.translate(_OTHER_SIGNS)).parse()
     except ZeroDivisionError:
         raise ToolError("It divides by zero.") from None
     except OverflowError:
         raise ToolError("A number gets too large.") from None
-    except ValueError:  # what `math` raises
+    except ValueError:  # raised by `math`
         raise ToolError("A function has no value there, such as the square root of -1.") from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
     kind: str
-    """"number", "name", "operator" or "end"."""
+    """One of "number", "name", "operator" and "end"."""
     text: str
     place: int
 
@@ -110,15 +110,15 @@ def _tokens(expression: str) -> Iterator[_Token]:
 
 
 class _Parser:
-    """Reads an expression by recursive descent, and computes it meanwhile. Precedence is that of Python."""
+    """Parses an expression by recursive descent and computes it on the way, with the precedence of Python."""
 
     def __init__(self, expression: str) -> None:
         self._tokens = _tokens(expression)
         self._token = next(self._tokens)
         self._depth = 0
 
-    def value(self) -> Number:
-        """Of the whole expression."""
+    def parse(self) -> Number:
+        """Returns the value of the whole expression."""
         value = self._sum()
         if self._token.kind != "end":
             raise self._unexpected()
@@ -126,35 +126,35 @@ class _Parser:
 
     def _sum(self) -> Number:
         value = self._product()
-        while operator := self._taken("+", "-"):
+        while operator := self._take("+", "-"):
             value = OPERATIONS[operator](value, self._product())
         return value
 
     def _product(self) -> Number:
         value = self._signed()
-        while operator := self._taken("*", "//", "/", "%"):
+        while operator := self._take("*", "//", "/", "%"):
             value = OPERATIONS[operator](value, self._signed())
         return value
 
     def _signed(self) -> Number:
         with_minus = False
-        while sign := self._taken("-", "+"):
+        while sign := self._take("-", "+"):
             with_minus ^= sign == "-"
         value = self.power()
         return -value if with_minus else value
 
     def power(self) -> Number:
         value = self._postfix()
-        if not self._taken("**", "^"):
+        if not self._take("**", "^"):
             return value
-        self._deeper()
+        self._enter()
         exponent = self._signed()  # binds to the right, and lets its exponent have a sign
         self._depth -= 1
         return power(value, exponent)
 
     def _postfix(self) -> Number:
         value = self._atom()
-        while self._taken("!"):
+        while self._take("!"):
             value = factorial(value)
         return value
 
@@ -166,8 +166,8 @@ class _Parser:
         if token.kind == "name":
             self._advance()
             return self._named(token)
-        if self._taken("("):
-            self._deeper()
+        if self._take("("):
+            self._enter()
             value = self._sum()
             self._expect(")")
             self._depth -= 1
@@ -176,36 +176,36 @@ class _Parser:
 
     def _named(self, token: _Token) -> Number:
         name = token.text.lower()
-        if not self._taken("("):
+        if not self._take("("):
             if name in CONSTANTS:
                 return CONSTANTS[name]
             raise ToolError(f"{token.text[:40]!r} is no constant that is known.")
         function = FUNCTIONS.get(name)
         if function is None:
-            raise ToolError(f"{token.text[:40]!r} is no function that is known.")
+            raise ToolError(f"{token.text[:40]!r} is not a known function.")
         arguments = self._arguments()
         if not function.fewest <= len(arguments) <= function.most:
             raise ToolError(f"{name} does not take {len(arguments)} arguments.")
-        return as_exact_as(arguments, function.compute(*arguments))
+        return match_exactness(arguments, function.compute(*arguments))
 
     def _arguments(self) -> list[Number]:
-        """Those of a function, to the closing parenthesis."""
-        self._deeper()
+        """Parses the arguments of a function, up to the closing parenthesis."""
+        self._enter()
         arguments: list[Number] = []
-        while not self._taken(")"):
+        while not self._take(")"):
             if arguments:
                 self._expect(",")
             arguments.append(self._sum())
         self._depth -= 1
         return arguments
 
-    def _deeper(self) -> None:
+    def _enter(self) -> None:
         self._depth += 1
-        if self._depth > _DEEPEST:
-            raise ToolError(f"It is nested more than {_DEEPEST} deep.")
+        if self._depth > _MAX_DEPTH:
+            raise ToolError(f"It is nested more than {_MAX_DEPTH} deep.")
 
-    def _taken(self, *operators: str) -> str:
-        """The operator that comes now, when it is one of these; then the next token comes. Else empty."""
+    def _take(self, *operators: str) -> str:
+        """Returns the current operator and advances, if it is one of these; returns an empty string if not."""
         token = self._token
         if token.kind != "operator" or token.text not in operators:
             return ""
@@ -213,7 +213,7 @@ class _Parser:
         return token.text
 
     def _expect(self, operator: str) -> None:
-        if not self._taken(operator):
+        if not self._take(operator):
             raise self._unexpected()
 
     def _advance(self) -> None:
@@ -227,22 +227,22 @@ class _Parser:
 
 def _number(text: str) -> Fraction:
     mantissa, _, exponent = text.replace("_", "").lower().partition("e")
-    if len(mantissa) > _MOST_DIGITS or len(exponent) > len(str(_MOST_DIGITS)) + 1:
+    if len(mantissa) > _MAX_DIGITS or len(exponent) > len(str(_MAX_DIGITS)) + 1:
         raise OverflowError
-    if exponent and abs(int(exponent)) > _MOST_DIGITS:
+    if exponent and abs(int(exponent)) > _MAX_DIGITS:
         raise OverflowError
-    return exact(Fraction(f"{mantissa}e{exponent or 0}"))
+    return check_length(Fraction(f"{mantissa}e{exponent or 0}"))
 
 
 def _decimal_places(denominator: int) -> int | None:
-    """How many digits after the point a fraction has with this denominator; None: no end, or too many."""
-    for places in range(1, _LONGEST_DECIMAL + 1):
+    """Returns the decimal places of a fraction with this denominator; None when they have no end, or are too many."""
+    for places in range(1, _MAX_DECIMAL_PLACES + 1):
         if 10**places % denominator == 0:
             return places
     return None
 
 
-def _rounded(value: Fraction) -> str:
-    """The fraction to so many digits that rounding hardly matters."""
-    context = Context(prec=_SHOWN_DIGITS, Emin=-99_999, Emax=99_999)
+def _round(value: Fraction) -> str:
+    """Writes the fraction with `_ROUNDED_DIGITS` significant digits."""
+    context = Context(prec=_ROUNDED_DIGITS, Emin=-99_999, Emax=99_999)
     return f"{context.divide(context.create_decimal(value.numerator), value.denominator)}"

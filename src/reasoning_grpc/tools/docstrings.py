@@ -1,4 +1,4 @@
-"""What a docstring says of a function and of its parameters, in Google's, numpy's and Sphinx's style."""
+"""Docstrings of functions and their parameters, in the styles of Google, numpy and Sphinx."""
 
 import inspect
 import re
@@ -18,19 +18,19 @@ _SPHINX_PARAMETERS: Final = frozenset({"param", "parameter", "arg", "argument"})
 
 @dataclass(frozen=True, slots=True)
 class Documentation:
-    """What a docstring says."""
+    """The content of a docstring."""
 
     description: str
-    """All that stands before the first section."""
+    """The text before the first section."""
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-def documentation(docstring: str | None) -> Documentation:
-    """What a docstring says; what is in no known style is part of the description."""
+def parse_docstring(docstring: str | None) -> Documentation:
+    """Parses a docstring. Text in no known style becomes part of the description."""
     lines = inspect.cleandoc(docstring or "").splitlines()
     first = next((row for row in range(len(lines)) if _begins_section(lines, row)), len(lines))
     description = "\n".join(lines[:first]).strip()
-    return Documentation(description, _sphinx(lines[first:]) | _sections(lines[first:]))
+    return Documentation(description, _parse_sphinx_fields(lines[first:]) | _parse_sections(lines[first:]))
 
 
 def _begins_section(lines: list[str], row: int) -> bool:
@@ -42,8 +42,8 @@ def _is_numpy(lines: list[str], row: int) -> bool:
     return bool(underline and not underline.strip("-") and _NUMPY_SECTION.fullmatch(lines[row]))
 
 
-def _sections(lines: list[str]) -> dict[str, str]:
-    """The parameters in the sections of Google's and numpy's style."""
+def _parse_sections(lines: list[str]) -> dict[str, str]:
+    """Returns the parameters in sections of Google's and numpy's style, each with its description."""
     parameters: dict[str, str] = {}
     for row, line in enumerate(lines):
         if not _PARAMETERS.fullmatch(line):
@@ -51,17 +51,17 @@ def _sections(lines: list[str]) -> dict[str, str]:
         numpy = _is_numpy(lines, row)
         start = row + 2 if numpy else row + 1
         end = next((other for other in range(start, len(lines)) if _begins_section(lines, other)), len(lines))
-        parameters |= _described(lines[start:end], _NUMPY_PARAMETER if numpy else _GOOGLE_PARAMETER)
+        parameters |= _parse_parameters(lines[start:end], _NUMPY_PARAMETER if numpy else _GOOGLE_PARAMETER)
     return parameters
 
 
-def _described(lines: list[str], pattern: re.Pattern[str]) -> dict[str, str]:
-    """The parameters of a section: each begins on a line that is indented least."""
+def _parse_parameters(lines: list[str], pattern: re.Pattern[str]) -> dict[str, str]:
+    """Returns the parameters of a section. Each begins on a line with the smallest indentation."""
     indents = [len(line) - len(line.lstrip()) for line in lines if line.strip()]
-    least, name = min(indents, default=0), ""
+    smallest, name = min(indents, default=0), ""
     parameters: dict[str, list[str]] = {}
     for line in lines:
-        found = pattern.fullmatch(line.strip()) if len(line) - len(line.lstrip()) == least else None
+        found = pattern.fullmatch(line.strip()) if len(line) - len(line.lstrip()) == smallest else None
         if found is not None:
             name = found[1]
             parameters[name] = [found[2]] if pattern is _GOOGLE_PARAMETER else []
@@ -70,7 +70,7 @@ def _described(lines: list[str], pattern: re.Pattern[str]) -> dict[str, str]:
     return {name: " ".join(filter(None, words)) for name, words in parameters.items()}
 
 
-def _sphinx(lines: list[str]) -> dict[str, str]:
+def _parse_sphinx_fields(lines: list[str]) -> dict[str, str]:
     parameters: dict[str, list[str]] = {}
     name = ""
     for line in lines:

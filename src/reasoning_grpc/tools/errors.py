@@ -1,20 +1,20 @@
-"""How a tool says what went wrong."""
+"""The errors of tools."""
 
-_LONGEST = 2000
+_MAX_CHARACTERS = 2000
 
 
 class ToolError(Exception):
-    """A tool could not do what it was asked for; its text is for the model to read, and shown to callers who ask.
+    """A tool could not do what was requested. The model reads the text, and callers get it if they ask for results.
 
-    The text of every other exception that a tool raises may hold anything, and stays in the log.
+    The text of every other exception that a tool raises may contain anything, so it stays in the log.
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__(text[:_LONGEST])
+        super().__init__(text[:_MAX_CHARACTERS])
 
 
 class ArgumentsProblem(Exception):
-    """The arguments do not fit the tool's schema; the message says where, in a few words for the model."""
+    """The arguments do not fit the tool's schema. The message tells the model where, in a few words."""
 
 
 class ToolUnavailable(Exception):
@@ -22,4 +22,4 @@ class ToolUnavailable(Exception):
 
 
 class NoResult(Exception):
-    """The tool gave no result that can be told, or could not be asked; the message is a sentence of ours."""
+    """The tool could not be called, or its result cannot be read. The message is one of our own sentences."""

@@ -1,7 +1,7 @@
-"""`ForeignSchema`: the JSON Schema of a tool that is not ours, and the check of arguments against it.
+"""`ForeignSchema`: the JSON Schema of an MCP server's tool, and the check of arguments against it.
 
-It comes from elsewhere, so the check neither fetches anything nor takes long, whatever the schema says: references
-stay within it, the work is counted, and what can be made to take for ever is left to the MCP server to check.
+The schema is not trusted, so the check fetches nothing and takes a bounded time, whatever the schema says: references
+stay within the schema, the work is counted, and keywords whose check may never end are left to the MCP server.
 """
 
 import json
@@ -17,112 +17,115 @@ from referencing import Registry
 
 from reasoning_grpc.tools.errors import ArgumentsProblem
 
-_LONGEST_SCHEMA: Final = 100_000
-_LONGEST_ARGUMENTS: Final = 200_000
-_MOST_WORK: Final = 10_000_000
-"""Of one check: the characters of schema and arguments, once for each keyword that is looked at."""
-_MOST_OF_A_LIST: Final = 100
-"""As many members of each list in a schema are checked to be sound; jsonschema compares each with all others."""
+_MAX_SCHEMA_CHARACTERS: Final = 100_000
+_MAX_ARGUMENTS_CHARACTERS: Final = 200_000
+_MAX_WORK: Final = 10_000_000
+"""The limit of one check: the characters of schema and arguments, multiplied by the number of keywords checked."""
+_MAX_LIST_MEMBERS: Final = 100
+"""The number of members of each list in a schema that are checked: jsonschema compares each member with all others."""
 _ENDLESS: Final = frozenset(
     {"pattern", "patternProperties", "uniqueItems", "unevaluatedProperties", "unevaluatedItems"}
 )
-"""Keywords for which Python's `re`, or jsonschema, can take for ever."""
+"""Keywords whose check, by Python's `re` or by jsonschema, may never end."""
 _LEADING_AWAY: Final = frozenset({"$schema", "$id", "id"})
-"""Keywords that take a check to other rules, or references out of the schema."""
+"""Keywords that select other rules, or make references lead out of the schema."""
 _NAMED: Final = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
-"""Keywords whose members have names of their own, not keywords."""
+"""Keywords whose member names are chosen by the schema's author and are no keywords."""
 _DATA: Final = frozenset({"enum", "const", "default", "examples", "required"})
 _REFERENCES: Final = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
-_TOLD_PROBLEMS: Final = 5
-_LONGEST_PLACE: Final = 100
-_LONGEST_RULE: Final = 100
+_MAX_PROBLEMS: Final = 5
+_MAX_PLACE_CHARACTERS: Final = 100
+_MAX_RULE_CHARACTERS: Final = 100
 
 
 class UnusableSchema(Exception):
-    """A schema that arguments cannot be checked against."""
+    """The schema cannot be used to check arguments; the message says why."""
 
 
 class ForeignSchema:
-    """The schema of an object."""
+    """The schema of a tool's arguments, which are a JSON object."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Takes up to a second for a long one. Raises UnusableSchema."""
+        """Takes up to a second for a long schema. Raises UnusableSchema."""
         try:
-            self.text: Final = _text_of(schema)
-            checked = _without_endless(schema)
+            self.text: Final = _serialize(schema)
+            checked = _drop_unsafe(schema)
             kind = validator_for(schema, default=Draft202012Validator)
-            kind.check_schema(_with_short_lists(checked))
+            kind.check_schema(_shorten_lists(checked))
         except UnusableSchema:
             raise
-        except Exception as exc:  # what a schema can do to jsonschema has no end
+        except Exception as exc:  # a bad schema makes jsonschema raise errors of many kinds
             raise UnusableSchema("it is no JSON Schema") from exc
         self._left = 0
-        """Keywords that may still be looked at in this check."""
-        counted = {keyword: self._counted(check) for keyword, check in kind.VALIDATORS.items()}
+        """The number of keywords that this check may still look at."""
+        counted = {keyword: self._count(check) for keyword, check in kind.VALIDATORS.items()}
         counting = extend(kind, counted)  # type: ignore[no-untyped-call]
         self._validator: Final[Validator] = counting(checked, registry=Registry())
 
-    def arguments(self, text: str) -> dict[str, Any]:
-        """The arguments that a JSON text holds. Raises ArgumentsProblem."""
-        if len(text) > _LONGEST_ARGUMENTS:
-            raise ArgumentsProblem(f"they are longer than {_LONGEST_ARGUMENTS} characters")
+    def parse_arguments(self, text: str) -> dict[str, Any]:
+        """Parses and checks the JSON text of arguments. Raises ArgumentsProblem."""
+        if len(text) > _MAX_ARGUMENTS_CHARACTERS:
+            raise ArgumentsProblem(f"they are longer than {_MAX_ARGUMENTS_CHARACTERS} characters")
         try:
             arguments = from_json(text or "{}", allow_inf_nan=False)
         except ValueError as exc:
-            raise ArgumentsProblem(f"they are no JSON: {exc}") from None
+            raise ArgumentsProblem(f"they are not JSON: {exc}") from None
         if not isinstance(arguments, dict):
-            raise ArgumentsProblem("they are no JSON object")
-        self._left = _MOST_WORK // (len(self.text) + len(text))
-        if problem := self._problem(arguments):
+            raise ArgumentsProblem("they are not a JSON object")
+        self._left = _MAX_WORK // (len(self.text) + len(text))
+        if problem := self._find_problem(arguments):
             raise ArgumentsProblem(problem)
         return arguments
 
-    def _problem(self, arguments: dict[str, Any]) -> str:
-        """What does not fit; empty when all does."""
+    def _find_problem(self, arguments: dict[str, Any]) -> str:
+        """Says what does not fit; returns an empty string when everything fits."""
         try:
-            return "; ".join(map(_told, islice(self._validator.iter_errors(arguments), _TOLD_PROBLEMS)))
-        except Exception:  # a reference that leads away or in circles, a number that has no room
-            return ""  # the MCP server is the one that knows its schema
+            return "; ".join(map(_describe, islice(self._validator.iter_errors(arguments), _MAX_PROBLEMS)))
+        except Exception:  # a reference that leads nowhere or in a circle, or a number that is too large
+            return ""  # then the MCP server checks its own schema
 
-    def _counted(self, check: Callable[..., Iterator[ValidationError] | None]) -> Callable[..., Any]:
-        def counted(*arguments: Any) -> Iterator[ValidationError] | None:
+    def _count(self, check: Callable[..., Iterator[ValidationError] | None]) -> Callable[..., Any]:
+        def counting_check(*arguments: Any) -> Iterator[ValidationError] | None:
             self._left -= 1
             if self._left < 0:
                 raise _TooMuchWork
             return check(*arguments)
 
-        return counted
+        return counting_check
 
 
 class _TooMuchWork(Exception):
-    """A schema cannot be checked against within bounds."""
+    """The check would exceed the limit of its work."""
 
 
-def _text_of(schema: Mapping[str, Any]) -> str:
-    """The schema as it is offered. Raises ValueError for infinite numbers, with which providers refuse a whole call."""
+def _serialize(schema: Mapping[str, Any]) -> str:
+    """Writes the schema as models see it.
+
+    Raises ValueError for infinite numbers, because providers refuse a call that contains one; and UnusableSchema.
+    """
     text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if len(text) > _LONGEST_SCHEMA:
-        raise UnusableSchema(f"it is longer than {_LONGEST_SCHEMA} characters")
+    if len(text) > _MAX_SCHEMA_CHARACTERS:
+        raise UnusableSchema(f"it is longer than {_MAX_SCHEMA_CHARACTERS} characters")
     return text
 
 
-def _without_endless(schema: Any) -> Any:
-    """The schema without the keywords that can take for ever, or lead out of it."""
+def _drop_unsafe(schema: Any) -> Any:
+    """Returns the schema without the keywords whose check may never end or may leave the schema."""
     if isinstance(schema, list):
-        return [_without_endless(each) for each in schema]
+        return [_drop_unsafe(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     dropped = _ENDLESS | _LEADING_AWAY
     if "patternProperties" in schema:
-        dropped |= {"additionalProperties"}  # which says nothing sound without them
+        dropped |= {"additionalProperties"}  # its meaning depends on `patternProperties`
     kept: dict[str, Any] = {}
     for keyword, value in schema.items():
         if keyword in _DATA:
             kept[keyword] = value
         elif keyword in _NAMED and isinstance(value, dict):
-            kept[keyword] = {name: _without_endless(each) for name, each in value.items()}
+            kept[keyword] = {name: _drop_unsafe(each) for name, each in value.items()}
         elif keyword not in dropped and not (keyword in _REFERENCES and _leads_away(value)):
-            kept[keyword] = _without_endless(value)
+            kept[keyword] = _drop_unsafe(value)
     return kept
 
 
@@ -130,18 +133,19 @@ def _leads_away(reference: Any) -> bool:
     return not (isinstance(reference, str) and reference.startswith("#"))
 
 
-def _with_short_lists(schema: Any) -> Any:
+def _shorten_lists(schema: Any) -> Any:
+    """Returns the schema with at most `_MAX_LIST_MEMBERS` members in each list."""
     if isinstance(schema, list):
-        return [_with_short_lists(each) for each in schema[:_MOST_OF_A_LIST]]
+        return [_shorten_lists(each) for each in schema[:_MAX_LIST_MEMBERS]]
     if isinstance(schema, dict):
-        return {keyword: _with_short_lists(value) for keyword, value in schema.items()}
+        return {keyword: _shorten_lists(value) for keyword, value in schema.items()}
     return schema
 
 
-def _told(error: ValidationError) -> str:
-    """Where an argument does not fit, and how; nothing of its value."""
+def _describe(error: ValidationError) -> str:
+    """Says where an argument does not fit and which rule it breaks, without its value."""
     place = ".".join(map(str, error.absolute_path)) or "the whole"
-    return f"{place[:_LONGEST_PLACE]}: {_rule(error)[:_LONGEST_RULE]}"
+    return f"{place[:_MAX_PLACE_CHARACTERS]}: {_rule(error)[:_MAX_RULE_CHARACTERS]}"
 
 
 def _rule(error: ValidationError) -> str:

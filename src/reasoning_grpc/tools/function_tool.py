@@ -9,15 +9,16 @@ from typing import Any, Final
 
 from reasoning_grpc.config import ToolLimits
 from reasoning_grpc.domain import CallContext, ToolInfo, ToolSource
-from reasoning_grpc.tools.results import ToolOutput, text_of
+from reasoning_grpc.tools.results import ToolOutput, convert_result
 from reasoning_grpc.tools.signature import Signature
 
 
 class FunctionTool:
-    """Calls the function: an `async def` on the event loop, any other in a thread of its own.
+    """Calls a Python function: an `async def` on the event loop, any other in a thread of its own.
 
-    A thread cannot be stopped. One whose call was given up goes on to its end, and takes one of the `concurrency`
-    places of its tool until then; so there are never more threads than that, and the process does not wait for them.
+    A thread cannot be stopped. The thread of a call that timed out runs to its end, and occupies one of the
+    `concurrency` places of its tool until then. So there are never more threads than places, and the process does not
+    wait for them when it ends.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class FunctionTool:
         limits: ToolLimits,
         description: str = "",
     ) -> None:
-        """`description` stands for the docstring's. Raises UnusableFunction."""
+        """A `description` replaces that of the docstring. Raises UnusableFunction."""
         self._function: Final = function
         self._signature: Final = Signature(function)
         self.limits: Final = limits
@@ -44,56 +45,56 @@ class FunctionTool:
         )
         self._places: Final = asyncio.Semaphore(limits.concurrency)
         self.threads_running = 0
-        """Threads that have not ended, those of calls that were given up among them."""
+        """The number of threads that have not ended, including those of calls that timed out."""
 
-    def arguments(self, text: str) -> Mapping[str, Any]:
-        """See `RunnableTool.arguments`."""
-        return self._signature.arguments(text)
+    def parse_arguments(self, text: str) -> Mapping[str, Any]:
+        """See `RunnableTool.parse_arguments`."""
+        return self._signature.parse_arguments(text)
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:  # noqa: ARG002
         """See `RunnableTool.call`."""
         if self._is_async:
-            return ToolOutput(text_of(await self._function(**arguments)))
+            return ToolOutput(convert_result(await self._function(**arguments)))
         await self._places.acquire()
-        return ToolOutput(await self._in_thread(lambda: text_of(self._function(**arguments))))
+        return ToolOutput(await self._run_in_thread(lambda: convert_result(self._function(**arguments))))
 
-    async def _in_thread(self, work: Callable[[], str]) -> str:
-        """Gives back one place among the threads when the thread ends, whether or not anybody still waits for it."""
+    async def _run_in_thread(self, work: Callable[[], str]) -> str:
+        """Runs the work in a new thread, whose place is free when the thread ends, even if the call was cancelled."""
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[_Ended] = loop.create_future()
+        end: asyncio.Future[_Outcome] = loop.create_future()
         variables = contextvars.copy_context()
 
-        def tell(outcome: _Ended) -> None:
-            self._give_back()
-            if not ended.done():
-                ended.set_result(outcome)
+        def finish(outcome: _Outcome) -> None:
+            self._release_place()
+            if not end.done():
+                end.set_result(outcome)
 
-        def thread() -> None:
-            outcome = variables.run(_outcome, work)
+        def run() -> None:
+            outcome = variables.run(_run_to_outcome, work)
             if not loop.is_closed():
-                loop.call_soon_threadsafe(tell, outcome)
+                loop.call_soon_threadsafe(finish, outcome)
 
         self.threads_running += 1
         try:
-            threading.Thread(target=thread, name=f"tool {self.info.name}", daemon=True).start()
+            threading.Thread(target=run, name=f"tool {self.info.name}", daemon=True).start()
         except RuntimeError:  # the system has no more threads
-            self._give_back()
+            self._release_place()
             raise
-        return (await ended)()
+        return (await end)()
 
-    def _give_back(self) -> None:
+    def _release_place(self) -> None:
         self.threads_running -= 1
         self._places.release()
 
 
-_Ended = Callable[[], str]
-"""Gives what the work in a thread gave, or raises what it raised."""
+_Outcome = Callable[[], str]
+"""Returns the result of the work in a thread, or raises its error."""
 
 
-def _outcome(work: Callable[[], str]) -> _Ended:
+def _run_to_outcome(work: Callable[[], str]) -> _Outcome:
     try:
         text = work()
-    except BaseException as exc:  # SystemExit too: it is the tool that ends, not the server
+    except BaseException as exc:  # SystemExit as well: it ends the tool, not the server
         failure = exc
 
         def fail() -> str:

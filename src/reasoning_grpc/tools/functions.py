@@ -1,4 +1,4 @@
-"""Where Python functions come from: built in, named by the configuration, offered by installed packages."""
+"""Python functions as tools: built in, named in the configuration, or offered by installed packages."""
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
@@ -14,20 +14,20 @@ from reasoning_grpc.tools.function_tool import FunctionTool
 from reasoning_grpc.tools.signature import UnusableFunction
 
 ENTRY_POINTS: Final = "reasoning_grpc.tools"
-"""The group in which packages offer functions; each is off until the configuration has an entry of its name."""
+"""The entry point group in which packages offer functions. Each is off until the configuration has an entry for it."""
 BUILT_IN: Final[Mapping[str, Callable[..., Any]]] = {"calculator": calculator, "current_time": current_time}
-"""On unless the configuration says otherwise: they touch nothing outside."""
+"""The functions that are on unless the configuration says otherwise, because they have no effect outside."""
 
 
-class FoundFunctions:
-    """The functions that are tools, those that are off, and what is wrong with the configuration of them."""
+class FunctionTools:
+    """The functions that are tools, those that are switched off, and the problems of their configuration."""
 
     def __init__(self, entries: Mapping[str, ToolEntry], servers: Iterable[McpServerEntry]) -> None:
-        """Imports what is switched on, and nothing else. Tools of MCP servers are passed over."""
+        """Imports the functions that are switched on and no others. It ignores entries for tools of MCP servers."""
         self.tools: Final[dict[str, FunctionTool]] = {}
         self.off: Final[dict[str, ToolInfo]] = {}
         prefixes = tuple(server.prefix for server in servers)
-        offered = _offered()
+        offered = _find_entry_points()
         own = {name: entry for name, entry in entries.items() if not name.startswith(prefixes)}
         self.problems: Final = [
             f"tools.{name}.function: the name is one of an MCP server's tools"
@@ -35,17 +35,17 @@ class FoundFunctions:
             if name not in own and entry.function
         ]
         for name in dict.fromkeys([*BUILT_IN, *own, *offered]):
-            self._find(name, own.get(name), offered.get(name))
+            self._load(name, own.get(name), offered.get(name))
 
-    def _find(self, name: str, entry: ToolEntry | None, offered: EntryPoint | None) -> None:
-        """Loads one, or notes that it is off, or what is wrong."""
+    def _load(self, name: str, entry: ToolEntry | None, offered: EntryPoint | None) -> None:
+        """Loads one function, or records that it is off or what is wrong with it."""
         if entry is not None and entry.function:
-            source, load = ToolSource.FUNCTION, partial(_imported, entry.function)
+            source, load = ToolSource.FUNCTION, partial(_import_function, entry.function)
         elif name in BUILT_IN:
             source, load = ToolSource.BUILT_IN, partial(BUILT_IN.__getitem__, name)
             entry = entry or ToolEntry(name=name)
         elif offered is not None:
-            source, load = ToolSource.ENTRY_POINT, partial(_imported, f"{offered.module}:{offered.attr}")
+            source, load = ToolSource.ENTRY_POINT, partial(_import_function, f"{offered.module}:{offered.attr}")
         else:
             self.problems.append(f"tools.{name}: is neither built in nor an entry point; it needs a function")
             return
@@ -59,20 +59,20 @@ class FoundFunctions:
                 name, load(), source=source, limits=entry.limits_over(ToolLimits()), description=entry.description
             )
         except UnusableFunction as exc:
-            self.problems.append(f"tools.{name}: the function can be no tool: {exc}")
-        except (Exception, SystemExit) as exc:  # whatever its module does when it is imported
-            self.problems.append(f"tools.{name}: the function cannot be loaded: {_why(exc)}")
+            self.problems.append(f"tools.{name}: the function cannot be a tool: {exc}")
+        except (Exception, SystemExit) as exc:  # whatever its module raises at import
+            self.problems.append(f"tools.{name}: the function cannot be loaded: {_describe(exc)}")
 
 
-def _offered() -> dict[str, EntryPoint]:
-    """What installed packages offer, by name; of two with one name, that which is found first."""
+def _find_entry_points() -> dict[str, EntryPoint]:
+    """Returns the functions that installed packages offer, by name. Of two with one name it keeps the first."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENTRY_POINTS):
         found.setdefault(point.name, point)
     return found
 
 
-def _imported(function: str) -> Callable[..., Any]:
+def _import_function(function: str) -> Callable[..., Any]:
     module, _, path = function.partition(":")
     found: Any = importlib.import_module(module)
     for name in path.split("."):
@@ -82,8 +82,8 @@ def _imported(function: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _why(exc: BaseException) -> str:
-    """What is said of a failed import: the text of other exceptions may hold anything."""
+def _describe(exc: BaseException) -> str:
+    """Says why an import failed. The text of most exceptions is left out, because it may contain anything."""
     if isinstance(exc, ImportError | AttributeError):
         return str(exc).splitlines()[0]
     return type(exc).__name__

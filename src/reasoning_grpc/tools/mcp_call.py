@@ -1,4 +1,4 @@
-"""One call of a tool of an MCP server: how it is sent, and what its end means."""
+"""One call of an MCP server's tool: how it is sent, and what its failures mean."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,17 +10,17 @@ from pydantic import ValidationError
 
 from reasoning_grpc.domain import CallContext
 from reasoning_grpc.tools.errors import NoResult, ToolError
-from reasoning_grpc.tools.results import ToolOutput, text_of_content
+from reasoning_grpc.tools.results import ToolOutput, convert_content
 
 
-async def output_of_call(client: Client, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
+async def call_tool(client: Client, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
     """Calls a tool. Raises MCPError where the server refuses, and NoResult.
 
-    Not by the SDK's `call_tool`, which checks results against the server's own schema: that checks the server by its
-    own word, and could take for ever.
+    It does not use the SDK's `call_tool`, because that checks results against a schema of the server's, which is not
+    trusted and may make the check endless.
     """
     request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=dict(arguments)))
-    # The SDK sends from a task of its own, in the context that is current here.
+    # The SDK sends from a task of its own, which inherits the context that is current here.
     token = attach(context.trace or Context())
     try:
         result = await client.session.send_request(request, CallToolResult)
@@ -29,11 +29,11 @@ async def output_of_call(client: Client, name: str, arguments: Mapping[str, Any]
     finally:
         detach(token)
     blocks = [block.model_dump(mode="json", by_alias=True) for block in result.content]
-    return ToolOutput(text_of_content(blocks, result.structured_content), is_error=result.is_error)
+    return ToolOutput(convert_content(blocks, result.structured_content), is_error=result.is_error)
 
 
-def failure_of_call(error: MCPError) -> Exception:
-    """What a refusal means; its text is the model's to read only where it is about the arguments."""
+def convert_refusal(error: MCPError) -> Exception:
+    """Converts a refusal to one of our errors. The model reads its text only where it is about the arguments."""
     if error.code == INVALID_PARAMS:
         return ToolError(error.message)
     if error.code == CONNECTION_CLOSED:

@@ -1,4 +1,4 @@
-"""`McpServer`: the connection to one MCP server, made again whenever it is lost, and the tools it has."""
+"""`McpServer`: the connection to one MCP server, which is renewed whenever it is lost, and the server's tools."""
 
 import asyncio
 import logging
@@ -18,34 +18,34 @@ from pydantic import ValidationError
 from reasoning_grpc.config import McpServerEntry, ToolEntry
 from reasoning_grpc.domain import CallContext, McpServerInfo, McpServerState, ToolInfo, ToolState
 from reasoning_grpc.tools.errors import ToolUnavailable
-from reasoning_grpc.tools.mcp_call import failure_of_call, output_of_call
+from reasoning_grpc.tools.mcp_call import call_tool, convert_refusal
 from reasoning_grpc.tools.mcp_listing import McpListing
 from reasoning_grpc.tools.mcp_tool import McpTool
-from reasoning_grpc.tools.mcp_transport import transport
+from reasoning_grpc.tools.mcp_transport import open_transport
 from reasoning_grpc.tools.results import ToolOutput
 
 _FIRST_DELAY_SECONDS: Final = 0.1
-_LONGEST_DELAY_SECONDS: Final = 30.0
+_MAX_DELAY_SECONDS: Final = 30.0
 _GOOD_RUN_SECONDS: Final = 30.0
-"""After a connection of this length the next one is made without delay."""
+"""After a connection that lasted this long, the delay starts from its first value again."""
 _CHECK_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.1
-"""Between two readings of the list, however often the server says that it has changed."""
+"""The pause between two readings of the list, however often the server says that it has changed."""
 _CLOSE_SECONDS: Final = 10.0
-"""The SDK takes up to 7 s for a process that does not want to end."""
+"""The time that closing may take: the SDK needs up to 7 s for a process that does not end by itself."""
 
 _logger = logging.getLogger("reasoning_grpc.tools")
 
 
 class McpServer:
-    """One MCP server. Its trouble is its own: nothing here fails but calls of its tools."""
+    """One MCP server. When it fails, only the calls of its tools fail."""
 
     def __init__(
         self, entry: McpServerEntry, tool_entries: Mapping[str, ToolEntry], *, check_seconds: float = _CHECK_SECONDS
     ) -> None:
-        """`tool_entries` are the configuration's, by the names under which tools are offered.
+        """`tool_entries` are the entries of the configuration, by the public names of tools.
 
-        `check_seconds` is how often the list is read although nothing says that it has changed.
+        `check_seconds` is the interval after which the list is read again even if nobody reported a change.
         """
         self._entry = entry
         self._listing = McpListing(entry, tool_entries, self._call)
@@ -56,37 +56,37 @@ class McpServer:
         self._http_status = 0
         self._ended = False
         self._closing = False
-        self._look = asyncio.Event()
+        self._check_due = asyncio.Event()
         """Set when the list may have changed, or the connection may be lost."""
         self._attempted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to connect, and goes on for ever."""
+        """Starts to connect, and keeps connected until `aclose`."""
         self._keeper = asyncio.create_task(self._keep_connected(), name=f"mcp server {self._entry.name}")
 
-    async def first_attempt(self) -> None:
-        """Returns when it was connected for the first time, or could not be, or was closed."""
+    async def wait_for_first_attempt(self) -> None:
+        """Waits until the first attempt to connect has succeeded or failed, or the server was closed."""
         await self._attempted.wait()
 
     @property
     def tools(self) -> Mapping[str, McpTool]:
-        """Its tools, by the names under which they are offered; while it is down, those that it had."""
+        """The tools by their public names; while the server is down, the tools that it had before."""
         return self._listing.tools
 
     def tool_info(self, tool: McpTool) -> ToolInfo:
-        """What is known of one of them now."""
+        """Returns the description of one of the tools, with its state now."""
         if tool.info.state is ToolState.OFF or self._client is not None:
             return tool.info
         return replace(tool.info, state=ToolState.UNAVAILABLE)
 
     def info(self) -> McpServerInfo:
-        """What is known of it now."""
-        offered = sum(tool.info.state is not ToolState.OFF for tool in self.tools.values())
-        return McpServerInfo(name=self._entry.name, state=self._state, tools=offered, problem=self._problem)
+        """Returns the state of the server now."""
+        count = sum(tool.info.state is not ToolState.OFF for tool in self.tools.values())
+        return McpServerInfo(name=self._entry.name, state=self._state, tools=count, problem=self._problem)
 
     async def aclose(self) -> None:
-        """Ends the connection, and the process if there is one."""
+        """Closes the connection, and ends the process if there is one."""
         self._closing = True
         self._attempted.set()
         if self._keeper is None:
@@ -99,24 +99,24 @@ class McpServer:
             await asyncio.wait({self._keeper}, timeout=_CLOSE_SECONDS)
 
     async def _keep_connected(self) -> None:
-        """The task that enters the SDK's contexts, and so the one that leaves them."""
+        """Connects again and again, in one task: the SDK wants its contexts left by the task that entered them."""
         loop, delay_seconds = asyncio.get_running_loop(), _FIRST_DELAY_SECONDS
         while True:
             began = loop.time()
-            problem = await self._problem_of_connection()
-            if self._is_to_end():
+            problem = await self._connect()
+            if self._should_end():
                 return
             if loop.time() - began >= _GOOD_RUN_SECONDS:
                 delay_seconds = _FIRST_DELAY_SECONDS
-            self._down(problem, delay_seconds)
+            self._record_down(problem, delay_seconds)
             await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))
-            delay_seconds = min(2 * delay_seconds, _LONGEST_DELAY_SECONDS)
+            delay_seconds = min(2 * delay_seconds, _MAX_DELAY_SECONDS)
 
-    async def _problem_of_connection(self) -> str:
-        """Connects, and stays connected; why that has ended."""
+    async def _connect(self) -> str:
+        """Connects, stays connected, and returns why the connection ended."""
         self._http_status, self._ended = 0, False
-        self._look.clear()
-        streams = transport(self._entry, on_end=self._on_end, on_status=self._on_status)
+        self._check_due.clear()
+        streams = open_transport(self._entry, on_end=self._on_end, on_status=self._on_status)
         client = Client(
             streams,
             client_info=Implementation(name="reasoning-grpc", version="1"),
@@ -124,51 +124,51 @@ class McpServer:
             cache=None,
         )
         try:
-            await self._connected(client)
+            await self._stay_connected(client)
         except asyncio.CancelledError:
-            if self._is_to_end():
+            if self._should_end():
                 raise
         except (Exception, BaseExceptionGroup) as exc:
-            return self._words_for(exc)
+            return self._describe(exc)
         return "the connection was lost"
 
-    async def _connected(self, client: Client) -> None:
-        """Returns when the server has ended the connection. Its end may also arrive as the SDK's cancellation."""
+    async def _stay_connected(self, client: Client) -> None:
+        """Returns when the server ends the connection. The SDK may also report that by a cancellation of this task."""
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._entry.connect_timeout_seconds):
                 await stack.enter_async_context(client)
                 await self._listing.read(client)
-            self._up(client)
+            self._record_up(client)
             try:
-                await self._follow(client)
+                await self._follow_changes(client)
             finally:
                 self._client = None
 
-    async def _follow(self, client: Client) -> None:
-        """Reads the list again whenever there is reason to."""
-        listening = asyncio.create_task(self._listen(client), name=f"mcp changes {self._entry.name}")
+    async def _follow_changes(self, client: Client) -> None:
+        """Reads the list again whenever it may have changed."""
+        receiver = asyncio.create_task(self._receive_changes(client), name=f"mcp changes {self._entry.name}")
         try:
             while not self._ended:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._check_seconds):
-                        await self._look.wait()
-                self._look.clear()
+                        await self._check_due.wait()
+                self._check_due.clear()
                 if not self._ended:
                     async with asyncio.timeout(self._entry.connect_timeout_seconds):
                         await self._listing.read(client)
                     await asyncio.sleep(_PAUSE_SECONDS)
         finally:
-            listening.cancel()
-            await asyncio.wait({listening})
+            receiver.cancel()
+            await asyncio.wait({receiver})
 
-    async def _listen(self, client: Client) -> None:
-        """Hears of changes where the protocol wants a request for that; elsewhere `_on_message` does."""
+    async def _receive_changes(self, client: Client) -> None:
+        """Receives changes of the list where the protocol wants a request for them; elsewhere `_on_message` does."""
         if client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return
-        with suppress(Exception):  # then the list is read every minute
+        with suppress(Exception):  # then the list is still read every `check_seconds`
             async with client.listen(tools_list_changed=True) as changes:
                 async for _ in changes:
-                    self._look.set()
+                    self._check_due.set()
 
     async def _call(self, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
         """Calls a tool. Raises ToolUnavailable, ToolError and NoResult."""
@@ -176,20 +176,20 @@ class McpServer:
         if client is None:
             raise ToolUnavailable
         try:
-            return await output_of_call(client, name, arguments, context)
+            return await call_tool(client, name, arguments, context)
         except MCPError as exc:
-            self._look.set()
+            self._check_due.set()
             facts = {"mcp_server": self._entry.name, "code": exc.code, "request_id": context.request_id}
             _logger.warning("mcp server refused a call", extra=facts)
-            raise failure_of_call(exc) from None
+            raise convert_refusal(exc) from None
 
-    def _up(self, client: Client) -> None:
+    def _record_up(self, client: Client) -> None:
         self._client = client
         self._state, self._problem = McpServerState.CONNECTED, ""
         self._attempted.set()
         _logger.info("mcp server connected", extra={"mcp_server": self._entry.name, "tools": len(self.tools)})
 
-    def _down(self, problem: str, next_try_seconds: float) -> None:
+    def _record_down(self, problem: str, next_try_seconds: float) -> None:
         self._state, self._problem = McpServerState.DOWN, problem
         self._attempted.set()
         facts = {"mcp_server": self._entry.name, "problem": problem, "next_try_seconds": next_try_seconds}
@@ -197,20 +197,20 @@ class McpServer:
 
     def _on_end(self) -> None:
         self._ended = True
-        self._look.set()
+        self._check_due.set()
 
     def _on_status(self, status: int) -> None:
         self._http_status = status
 
     async def _on_message(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
-            self._look.set()
+            self._check_due.set()
 
-    def _words_for(self, failure: BaseException) -> str:
-        """Why the connection could not be made, or was lost; nothing of what the server says."""
+    def _describe(self, failure: BaseException) -> str:
+        """Says why the connection failed or was lost, without any text of the server."""
         match failure:
             case BaseExceptionGroup(exceptions=(first, *_)):
-                return self._words_for(first)
+                return self._describe(first)
             case TimeoutError():
                 return "it does not answer in time"
             case httpx2.TransportError():
@@ -226,10 +226,10 @@ class McpServer:
             case _:
                 return f"the connection failed: {type(failure).__name__}"
 
-    def _is_to_end(self) -> bool:
-        """Whether this task is to end, and not only what the SDK does in it.
+    def _should_end(self) -> bool:
+        """Returns whether this task was cancelled, and not only a scope of the SDK within it.
 
-        The SDK's cancel scopes can swallow a cancellation that comes together with one of theirs, and its count.
+        A cancel scope of the SDK can swallow a cancellation that arrives together with one of its own.
         """
         task = asyncio.current_task()
         return self._closing or (task is not None and task.cancelling() > 0)

@@ -13,35 +13,35 @@ from reasoning_grpc.domain import CallContext, ToolInfo
 from reasoning_grpc.tools.foreign_schema import ForeignSchema
 from reasoning_grpc.tools.results import ToolOutput
 
-_LONGEST_NAME: Final = 64
+_MAX_NAME_CHARACTERS: Final = 64
 _DIGEST_CHARACTERS: Final = 8
-_LONGEST_DESCRIPTION: Final = 4000
+_MAX_DESCRIPTION_CHARACTERS: Final = 4000
 
 McpCall = Callable[[str, Mapping[str, Any], CallContext], Awaitable[ToolOutput]]
-"""Calls a tool by the server's own name for it."""
+"""Calls a tool by its name on the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A tool as its server lists it: as much of that as is used."""
+    """The parts of a listed tool that are used."""
 
     name: str
-    """The server's own."""
+    """The name on the server."""
     description: str
     input_schema: Mapping[str, Any]
 
     @classmethod
-    def of(cls, tool: Tool) -> "Definition":
-        """What is used of an entry in the list; descriptions as far as models are told them."""
+    def from_listed(cls, tool: Tool) -> "Definition":
+        """Reads an entry of the list, and cuts a description that is too long for a prompt."""
         text = tool.description or tool.title or ""
-        if len(text) > _LONGEST_DESCRIPTION:
-            text = f"{text[:_LONGEST_DESCRIPTION]}..."
+        if len(text) > _MAX_DESCRIPTION_CHARACTERS:
+            text = f"{text[:_MAX_DESCRIPTION_CHARACTERS]}..."
         return cls(tool.name, text, tool.input_schema)
 
 
 @dataclass(frozen=True, slots=True)
 class McpTool:
-    """Known from the server's list; called over the connection to it."""
+    """A tool that a server lists, and that is called over the connection to the server."""
 
     definition: Definition
     info: ToolInfo
@@ -49,23 +49,23 @@ class McpTool:
     schema: ForeignSchema
     run: McpCall
 
-    def arguments(self, text: str) -> Mapping[str, Any]:
-        """See `RunnableTool.arguments`."""
-        return self.schema.arguments(text)
+    def parse_arguments(self, text: str) -> Mapping[str, Any]:
+        """See `RunnableTool.parse_arguments`."""
+        return self.schema.parse_arguments(text)
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
         """See `RunnableTool.call`."""
         return await self.run(self.definition.name, arguments, context)
 
 
-def public_name(prefix: str, own_name: str) -> str:
-    """The name under which a tool of a server is offered: always the same, and no other server's.
+def build_public_name(prefix: str, own_name: str) -> str:
+    """Returns the public name of a server's tool, which is stable and unique across servers.
 
-    Names with other characters, and those that are too long, end in a digest of the whole.
+    A name that is too long or has characters that tool names may not have ends in a digest of the whole name.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", own_name)
     name = prefix + plain
     if plain == own_name and TOOL_NAME.fullmatch(name):
         return name
     digest = hashlib.sha256(own_name.encode(errors="replace")).hexdigest()[:_DIGEST_CHARACTERS]
-    return f"{name[: _LONGEST_NAME - _DIGEST_CHARACTERS - 1]}_{digest}"
+    return f"{name[: _MAX_NAME_CHARACTERS - _DIGEST_CHARACTERS - 1]}_{digest}"

@@ -1,4 +1,4 @@
-"""The two ways to an MCP server: the pipes of a process, and streamable HTTP."""
+"""The two transports to an MCP server: the pipes of a process, and streamable HTTP."""
 
 import logging
 import os
@@ -16,28 +16,28 @@ from opentelemetry.context import get_current
 from reasoning_grpc.config import McpServerEntry
 from reasoning_grpc.telemetry.tracing import trace_headers
 
-_MOST_BYTES: Final = 32 * 1024 * 1024
-"""Of one answer over HTTP."""
+_MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+"""The limit of one answer over HTTP."""
 
 _logger = logging.getLogger("reasoning_grpc.tools")
 
 
 @asynccontextmanager
-async def transport(
+async def open_transport(
     entry: McpServerEntry, *, on_end: Callable[[], None], on_status: Callable[[int], None]
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """The streams to an MCP server, for the SDK's client.
+    """Opens the streams to an MCP server, for the SDK's client.
 
-    `on_end` is called when the server has closed its end, which the SDK tells to nobody; `on_status` gets the status
-    of each HTTP answer to a message.
+    `on_end` is called when the server has closed its end, which the SDK does not report. `on_status` receives the
+    status of each HTTP answer to a message.
     """
-    async with _process(entry) if entry.command else _http(entry, on_status) as (reading, writing):
+    async with _start_process(entry) if entry.command else _open_http(entry, on_status) as (reading, writing):
         yield _WatchedStream(reading, on_end), writing
 
 
 @asynccontextmanager
-async def _process(entry: McpServerEntry) -> AsyncIterator[tuple[Any, Any]]:
-    """A process that is started now, and ended at the end. What it writes to its standard error may hold anything."""
+async def _start_process(entry: McpServerEntry) -> AsyncIterator[tuple[Any, Any]]:
+    """Starts a process, and ends it with the block. Its standard error may contain anything, so it is not logged."""
     parameters = StdioServerParameters(
         command=entry.command,
         args=list(entry.args),
@@ -45,24 +45,26 @@ async def _process(entry: McpServerEntry) -> AsyncIterator[tuple[Any, Any]]:
         cwd=entry.cwd,
     )
     with ExitStack() as stack:
-        shown = _logger.isEnabledFor(logging.DEBUG)
-        errors = sys.stderr if shown else stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: ASYNC230
+        is_debugging = _logger.isEnabledFor(logging.DEBUG)
+        errors = sys.stderr if is_debugging else stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: ASYNC230
         async with stdio_client(parameters, errlog=errors) as streams:
             yield streams
 
 
 @asynccontextmanager
-async def _http(entry: McpServerEntry, on_status: Callable[[int], None]) -> AsyncIterator[tuple[Any, Any]]:
-    """Requests to its address. The SDK follows redirects only where they stay within the server."""
+async def _open_http(entry: McpServerEntry, on_status: Callable[[int], None]) -> AsyncIterator[tuple[Any, Any]]:
+    """Sends requests to the server's address. The SDK follows redirects only where they stay within the server."""
 
-    async def with_trace(request: httpx2.Request) -> None:
+    async def add_trace(request: httpx2.Request) -> None:
         request.headers.update(trace_headers(get_current()))
 
-    async def bounded(response: httpx2.Response) -> None:
+    async def limit_answer(response: httpx2.Response) -> None:
         if response.request.method == "POST":
             on_status(response.status_code)
-        response.headers.pop("Content-Encoding", None)  # not asked for, and no bound holds for what it unpacks to
-        if "text/event-stream" not in response.headers.get("content-type", ""):  # the SDK bounds their events
+        response.headers.pop(
+            "Content-Encoding", None
+        )  # we did not ask for it, and unpacked bytes would escape the limit
+        if "text/event-stream" not in response.headers.get("content-type", ""):  # the SDK limits their events
             response.stream = _BoundedStream(response.stream)
 
     headers = {"User-Agent": "reasoning-grpc", "Accept-Encoding": "identity", **entry.headers}
@@ -75,26 +77,26 @@ async def _http(entry: McpServerEntry, on_status: Callable[[int], None]) -> Asyn
             timeout=httpx2.Timeout(None, connect=entry.connect_timeout_seconds),
             trust_env=False,
             verify=ssl.create_default_context(),
-            event_hooks={"request": [with_trace], "response": [bounded]},
+            event_hooks={"request": [add_trace], "response": [limit_answer]},
         ) as client,
-        streamable_http_client(entry.url, http_client=client, max_sse_event_size=_MOST_BYTES) as streams,
+        streamable_http_client(entry.url, http_client=client, max_sse_event_size=_MAX_ANSWER_BYTES) as streams,
     ):
         yield streams
 
 
 class _BoundedStream(httpx2.AsyncByteStream):
-    """The body of an answer, which fails where it gets too long."""
+    """The body of an answer; reading it fails when it gets too long."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        async for piece in self._inner:
-            size += len(piece)
-            if size > _MOST_BYTES:
+        async for chunk in self._inner:
+            size += len(chunk)
+            if size > _MAX_ANSWER_BYTES:
                 raise httpx2.StreamError("the answer is too long")
-            yield piece
+            yield chunk
 
     async def aclose(self) -> None:
         """See httpx2."""
@@ -102,7 +104,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
 
 
 class _WatchedStream:
-    """A stream of messages that says when it has ended."""
+    """A stream of messages that calls `on_end` when it has ended."""
 
     def __init__(self, inner: Any, on_end: Callable[[], None]) -> None:
         self._inner = inner

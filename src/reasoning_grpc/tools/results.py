@@ -1,4 +1,4 @@
-"""What a tool gave, as text."""
+"""Results of tools, as text."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -12,21 +12,21 @@ from reasoning_grpc.tools.errors import NoResult
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a tool that ran has given."""
+    """The result of a tool that ran."""
 
     text: str
     is_error: bool = False
-    """Whether the tool says of itself that it failed; the text then says how."""
+    """Whether the tool reports that it failed; the text then says how."""
 
 
-def text_of(value: object) -> str:
-    """A result of a Python function: text as it is, all else as compact JSON. Raises NoResult."""
+def convert_result(value: object) -> str:
+    """Converts the result of a Python function: text stays as it is, all else becomes compact JSON. Raises NoResult."""
     match value:
         case str():
             return value
         case bytes() | bytearray() | memoryview():
             return f"[binary, {memoryview(value).nbytes} bytes]"
-        case Iterator() | AsyncIterator() | Awaitable():  # may have no end, or be for another event loop
+        case Iterator() | AsyncIterator() | Awaitable():  # it may never end, or belong to another event loop
             raise NoResult("The tool gave a result that is neither text nor JSON.")
     try:
         return to_json(value, bytes_mode="base64", inf_nan_mode="strings").decode()
@@ -34,43 +34,43 @@ def text_of(value: object) -> str:
         raise NoResult("The tool gave a result that is neither text nor JSON.") from exc
 
 
-def cut(text: str, most_characters: int) -> tuple[str, bool]:
-    """The text as a message may hold it, cut where it is too long; and whether it was."""
-    if len(text) <= most_characters:
-        return _sendable(text), False
-    return f"{_sendable(text[:most_characters])}... [cut: {len(text):,} characters in all]", True
+def cut(text: str, max_characters: int) -> tuple[str, bool]:
+    """Returns the text, valid as UTF-8 and cut if it is longer than the limit, and whether it was cut."""
+    if len(text) <= max_characters:
+        return _replace_surrogates(text), False
+    return f"{_replace_surrogates(text[:max_characters])}... [cut: {len(text):,} characters in all]", True
 
 
-def text_of_content(blocks: list[dict[str, Any]], structured: object) -> str:
-    """The content of an MCP result: texts joined, the structured content where there is none."""
+def convert_content(blocks: list[dict[str, Any]], structured: object) -> str:
+    """Converts the content of an MCP result: joins its blocks, or writes the structured content if no block is text."""
     texts = [block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)]
     if not texts and structured is not None:
         return json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
-    return "\n".join(_block_text(block) for block in blocks)
+    return "\n".join(_convert_block(block) for block in blocks)
 
 
-def _block_text(block: dict[str, Any]) -> str:
-    """One block: what is no text is named, with its size."""
+def _convert_block(block: dict[str, Any]) -> str:
+    """Returns the text of a block, or the type and size of a block that is not text."""
     match block:
         case {"type": "text", "text": str(text)}:
             return text
         case {"type": "image" | "audio", "data": str(data)}:
-            return f"[{block.get('mimeType') or block['type']}, {_base64_bytes(data)} bytes]"
+            return f"[{block.get('mimeType') or block['type']}, {_count_base64_bytes(data)} bytes]"
         case {"type": "resource", "resource": {"text": str(text)}}:
             return text
         case {"type": "resource", "resource": {"blob": str(blob), **resource}}:
-            return f"[{resource.get('mimeType') or 'binary'}, {_base64_bytes(blob)} bytes]"
+            return f"[{resource.get('mimeType') or 'binary'}, {_count_base64_bytes(blob)} bytes]"
         case {"type": "resource_link", "uri": str(uri)}:
             return f"[{block.get('mimeType') or 'resource'}, {uri}]"
         case _:
             return f"[{block.get('type', 'something')}]"
 
 
-def _base64_bytes(text: str) -> int:
-    """How many bytes a text in Base64 stands for."""
+def _count_base64_bytes(text: str) -> int:
+    """Returns how many bytes a Base64 text encodes."""
     return len(text.rstrip("=")) * 3 // 4
 
 
-def _sendable(text: str) -> str:
-    """The text without halves of characters, which UTF-8 cannot hold."""
+def _replace_surrogates(text: str) -> str:
+    """Replaces lone surrogates, which UTF-8 cannot encode, by question marks."""
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""`ToolRunner`: runs tools, each within its bounds, and makes an outcome of whatever they do."""
+"""`ToolRunner`: runs tools within their limits, and converts whatever they do to an outcome."""
 
 import asyncio
 import logging
@@ -12,16 +12,16 @@ from reasoning_grpc.tools.results import ToolOutput
 from reasoning_grpc.tools.tool import RunnableTool
 
 STOP_SECONDS: Final = 5.0
-"""How long a tool may take to stop that is cancelled."""
+"""The time that a cancelled tool has to stop."""
 _LATE_STOP_SECONDS: Final = 0.25
-"""The same after a timeout, when whoever waits has no time left, and goes on without it."""
+"""The time that a tool has to stop after its timeout. It is short because the caller of the tool has no time left."""
 
 _logger = logging.getLogger("reasoning_grpc.tools")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call has ended."""
+    """The end of a call."""
 
     status: ToolStatus
     text: str = ""
@@ -35,36 +35,36 @@ _CANCELLED: Final = Outcome(ToolStatus.CANCELLED, error="The server stopped the 
 
 
 class ToolRunner:
-    """Runs tools in tasks of its own. Wants `aclose`."""
+    """Runs each tool in a task of its own. It must be closed."""
 
     def __init__(self, stop_seconds: float) -> None:
-        """`stop_seconds` is how long a tool may take to stop that is cancelled; then it is left."""
+        """`stop_seconds` is the time that a cancelled tool has to stop; after it, the runner no longer waits for it."""
         self._stop_seconds: Final = stop_seconds
         self._turns: Final[dict[str, asyncio.Semaphore]] = {}
         self._running: Final[dict[asyncio.Task[Outcome], str]] = {}
-        """With the name of its tool."""
+        """The tasks that run, each with the name of its tool."""
         self._closed = False
 
-    async def outcome(
+    async def run(
         self, tool: RunnableTool, arguments_text: str, context: CallContext, timeout_seconds: float | None
     ) -> Outcome:
-        """Runs a tool to its end, whatever that is; None: no limit but its own. See `Toolbox.run`."""
+        """Runs a tool and returns how it ended. `timeout_seconds` shortens the tool's own limit; see `Toolbox.run`."""
         try:
-            arguments = tool.arguments(arguments_text)
+            arguments = tool.parse_arguments(arguments_text)
         except ArgumentsProblem as exc:
             return Outcome(ToolStatus.INVALID_ARGUMENTS, error=f"The arguments do not fit the tool's schema: {exc}.")
         except ToolError as exc:
             return Outcome(ToolStatus.INVALID_ARGUMENTS, str(exc), "The tool does not take the arguments.")
-        except Exception as exc:  # a check of the function's own, in one of its types
-            return _broken(exc, tool, context)
+        except Exception as exc:  # a check in one of the function's own types
+            return _report_failure(exc, tool, context)
         own_limit = tool.limits.timeout_seconds
         limit_seconds = own_limit if timeout_seconds is None else min(own_limit, timeout_seconds)
-        return await self._in_turn(tool, arguments, context, limit_seconds) if limit_seconds > 0 else _TIMED_OUT
+        return await self._run_in_turn(tool, arguments, context, limit_seconds) if limit_seconds > 0 else _TIMED_OUT
 
-    async def _in_turn(
+    async def _run_in_turn(
         self, tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext, limit_seconds: float
     ) -> Outcome:
-        """Waits for a place, runs the tool in a task of its own, and gives the place back when that has ended."""
+        """Waits for a place, runs the tool in a task of its own, and frees the place when the task has ended."""
         ends = asyncio.get_running_loop().time() + limit_seconds
         turns = self._turns.setdefault(tool.info.name, asyncio.Semaphore(tool.limits.concurrency))
         try:
@@ -75,14 +75,14 @@ class ToolRunner:
         if self._closed:
             turns.release()
             return _CANCELLED
-        work = asyncio.create_task(_work(tool, arguments, context), name=f"tool {tool.info.name}")
+        work = asyncio.create_task(_call_tool(tool, arguments, context), name=f"tool {tool.info.name}")
         self._running[work] = tool.info.name
         work.add_done_callback(self._running.pop)
         work.add_done_callback(lambda _: turns.release())
-        return await self._ended(work, ends)
+        return await self._wait_for_end(work, ends)
 
-    async def _ended(self, work: asyncio.Task[Outcome], ends: float) -> Outcome:
-        """How the work ends, which it does by this time."""
+    async def _wait_for_end(self, work: asyncio.Task[Outcome], ends: float) -> Outcome:
+        """Waits for the task until the time `ends`, stops it then, and returns its outcome."""
         try:
             await asyncio.wait({work}, timeout=ends - asyncio.get_running_loop().time())
             if not work.done():
@@ -94,7 +94,7 @@ class ToolRunner:
         return _CANCELLED if work.cancelled() else work.result()
 
     async def _stop(self, work: asyncio.Task[Outcome], seconds: float) -> None:
-        """Cancels the work, and waits so long for its end; one that comes later is logged."""
+        """Cancels the task and waits for its end for this many seconds; a later end is logged."""
         facts = {"tool": self._running.get(work, "")}
         work.cancel()
         await asyncio.wait({work}, timeout=seconds)
@@ -103,7 +103,7 @@ class ToolRunner:
             work.add_done_callback(lambda _: _logger.info("tool has stopped", extra=facts))
 
     async def aclose(self) -> None:
-        """Stops what runs, and what waits for its turn."""
+        """Stops the tools that run and those that wait for a place."""
         self._closed = True
         for work in self._running:
             work.cancel()
@@ -113,35 +113,35 @@ class ToolRunner:
             _logger.warning("tool does not stop", extra={"tool": name})
 
 
-async def _work(tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext) -> Outcome:
-    """Runs the tool. Whatever it raises is how it ended, but for a cancellation that was meant."""
+async def _call_tool(tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext) -> Outcome:
+    """Calls the tool, and converts its result or its exception to an outcome. A cancellation of this task passes."""
     try:
-        return _given(await tool.call(arguments, context))
+        return _convert_output(await tool.call(arguments, context))
     except ToolError as exc:
-        return _given(ToolOutput(str(exc), is_error=True))
+        return _convert_output(ToolOutput(str(exc), is_error=True))
     except ToolUnavailable:
         return _UNREACHABLE
     except NoResult as exc:
         return Outcome(ToolStatus.FAILED, error=str(exc))
-    except BaseException as exc:  # SystemExit and GeneratorExit too: it is the tool that ends, not the server
-        if isinstance(exc, asyncio.CancelledError) and _is_to_end():
+    except BaseException as exc:  # SystemExit and GeneratorExit as well: they end the tool, not the server
+        if isinstance(exc, asyncio.CancelledError) and _is_cancelled():
             raise
-        return _broken(exc, tool, context)
+        return _report_failure(exc, tool, context)
 
 
-def _is_to_end() -> bool:
+def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def _broken(failure: BaseException, tool: RunnableTool, context: CallContext) -> Outcome:
-    """The outcome of a failure that the tool did not mean to be told; the log has it."""
+def _report_failure(failure: BaseException, tool: RunnableTool, context: CallContext) -> Outcome:
+    """Logs an unexpected exception of a tool, and returns an outcome without its text."""
     facts = {"tool": tool.info.name, "request_id": context.request_id}
     _logger.error("tool failed", exc_info=failure, extra=facts)
     return Outcome(ToolStatus.FAILED, error="The tool failed unexpectedly.")
 
 
-def _given(output: ToolOutput) -> Outcome:
+def _convert_output(output: ToolOutput) -> Outcome:
     if output.is_error:
         return Outcome(ToolStatus.FAILED, output.text, "The tool reported an error.")
     return Outcome(ToolStatus.OK, output.text)

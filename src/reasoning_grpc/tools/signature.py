@@ -1,7 +1,7 @@
 """`Signature`: the arguments that a Python function takes, as a JSON Schema and as a check.
 
-Both come from one pydantic model, which is made from the function's annotations. The check is strict: what the schema
-does not allow is refused, not converted.
+Both come from one pydantic model, which is built from the annotations of the function. The check is strict: a value
+that the schema does not allow is refused, not converted.
 """
 
 import inspect
@@ -15,42 +15,43 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from reasoning_grpc.tools.docstrings import documentation
+from reasoning_grpc.tools.docstrings import parse_docstring
 from reasoning_grpc.tools.errors import ArgumentsProblem
 
-_TOLD_PROBLEMS: Final = 5
-_LONGEST_PROBLEM: Final = 200
+_MAX_PROBLEMS: Final = 5
+_MAX_PROBLEM_CHARACTERS: Final = 200
 _OWN_CHECKS: Final = dict.fromkeys(("value_error", "assertion_error"), "it is not accepted")
-"""Instead of what pydantic makes of an exception in a check of a type."""
+"""The sentences that replace pydantic's text for an exception in a type's own check, which could contain anything."""
 
 
 class UnusableFunction(Exception):
-    """A function that can be no tool; the message says why, and is the operator's to read."""
+    """The function cannot be a tool; the message tells the operator why."""
 
 
 class Signature:
-    """What a function takes."""
+    """The arguments of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         """Raises UnusableFunction."""
-        documented = documentation(inspect.getdoc(_annotated(function)))
-        self.description: Final = documented.description
+        documentation = parse_docstring(inspect.getdoc(_find_annotated(function)))
+        self.description: Final = documentation.description
         try:
-            self._model: Final = _model(function, documented.parameters)
+            self._model: Final = _build_model(function, documentation.parameters)
             schema = self._model.model_json_schema(by_alias=True, schema_generator=_Schema)
         except (TypeError, ValueError, NameError, PydanticUserError) as exc:
             raise UnusableFunction(str(exc).splitlines()[0]) from exc
         self.parameters_schema: Final = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
-    def arguments(self, text: str) -> dict[str, Any]:
-        """The arguments that a JSON text holds, by name.
+    def parse_arguments(self, text: str) -> dict[str, Any]:
+        """Parses and checks the JSON text of arguments; returns them by name.
 
-        Raises ArgumentsProblem; and what a check in one of the types raises, but for ValueError and AssertionError.
+        Raises ArgumentsProblem. Errors that a type's own check raises pass through, except ValueError and
+        AssertionError, which become ArgumentsProblem.
         """
         try:
             values = self._model.model_validate_json(text or "{}", strict=True, by_alias=True)
         except ValidationError as exc:
-            raise ArgumentsProblem(_problems(exc)) from None
+            raise ArgumentsProblem(_describe_all(exc)) from None
         return {
             info.alias or name: getattr(values, name)
             for name, info in type(values).model_fields.items()
@@ -59,7 +60,7 @@ class Signature:
 
 
 class _Schema(GenerateJsonSchema):
-    """Without the titles that pydantic makes of names."""
+    """Leaves out the titles that pydantic derives from names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         """See pydantic."""
@@ -67,14 +68,17 @@ class _Schema(GenerateJsonSchema):
 
     def generate(self, schema: Any, mode: Any = "validation") -> dict[str, Any]:
         """See pydantic."""
-        made = super().generate(schema, mode)
-        made.pop("title", None)
-        return made
+        schema_ = super().generate(schema, mode)
+        schema_.pop("title", None)
+        return schema_
 
 
-def _model(function: Callable[..., Any], descriptions: Mapping[str, str]) -> type[BaseModel]:
-    """A field for each parameter. They have names of ours, for pydantic forbids some that parameters may have."""
-    hints = get_type_hints(_annotated(function), include_extras=True)
+def _build_model(function: Callable[..., Any], descriptions: Mapping[str, str]) -> type[BaseModel]:
+    """Builds a model with a field for each parameter.
+
+    The fields have names of our own, because pydantic forbids some names that parameters may have.
+    """
+    hints = get_type_hints(_find_annotated(function), include_extras=True)
     fields: dict[str, Any] = {}
     for row, parameter in enumerate(inspect.signature(function).parameters.values()):
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -84,33 +88,33 @@ def _model(function: Callable[..., Any], descriptions: Mapping[str, str]) -> typ
         if isinstance(parameter.default, FieldInfo):
             raise TypeError(f"the Field of its parameter {parameter.name} belongs into Annotated")
         annotation = hints[parameter.name]
-        fields[f"parameter_{row}"] = (annotation, _field(annotation, parameter, descriptions))
+        fields[f"parameter_{row}"] = (annotation, _build_field(annotation, parameter, descriptions))
     return create_model("Arguments", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
 
 
-def _annotated(function: Callable[..., Any]) -> Any:
-    """What has the annotations of a callable: an object that can be called has them on its `__call__`."""
+def _find_annotated(function: Callable[..., Any]) -> Any:
+    """Returns the object that has the annotations of a callable; for a callable object that is its `__call__`."""
     unwrapped = inspect.unwrap(function)
     while hasattr(unwrapped, "func"):  # functools.partial
         unwrapped = unwrapped.func
     return unwrapped if inspect.isroutine(unwrapped) else type(unwrapped).__call__
 
 
-def _field(annotation: Any, parameter: inspect.Parameter, descriptions: Mapping[str, str]) -> Any:
-    """The field of a parameter, described by its annotation, or else by the docstring."""
+def _build_field(annotation: Any, parameter: inspect.Parameter, descriptions: Mapping[str, str]) -> Any:
+    """Builds the field of a parameter. Its description comes from the annotation, or else from the docstring."""
     metadata = getattr(annotation, "__metadata__", ())
     default = PydanticUndefined if parameter.default is parameter.empty else parameter.default
-    said = (each.description if isinstance(each, FieldInfo) else each for each in metadata)
-    text = next((each for each in said if each and isinstance(each, str)), descriptions.get(parameter.name))
+    texts = (each.description if isinstance(each, FieldInfo) else each for each in metadata)
+    text = next((each for each in texts if each and isinstance(each, str)), descriptions.get(parameter.name))
     return Field(default, alias=parameter.name, description=text or None)
 
 
-def _problems(error: ValidationError) -> str:
-    """Where the arguments do not fit, and how; nothing of their values, nor the text of an exception."""
+def _describe_all(error: ValidationError) -> str:
+    """Says where the arguments do not fit and how, without their values and without the text of exceptions."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(_told(problem)[:_LONGEST_PROBLEM] for problem in problems[:_TOLD_PROBLEMS])
+    return "; ".join(_describe(problem)[:_MAX_PROBLEM_CHARACTERS] for problem in problems[:_MAX_PROBLEMS])
 
 
-def _told(problem: ErrorDetails) -> str:
+def _describe(problem: ErrorDetails) -> str:
     place = ".".join(map(str, problem["loc"])) or "the whole"
     return f"{place}: {_OWN_CHECKS.get(problem['type'], problem['msg'])}"

@@ -1,4 +1,4 @@
-"""`RunnableTool`: what the toolbox runs, wherever it comes from."""
+"""`RunnableTool`: the interface of a tool, whatever its source."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -9,25 +9,28 @@ from reasoning_grpc.tools.results import ToolOutput
 
 
 class RunnableTool(Protocol):
-    """A tool. The toolbox bounds it, and makes a status of what it raises."""
+    """A tool. The toolbox limits it, and converts what it raises to a status."""
 
     @property
     def info(self) -> ToolInfo:
-        """What is known of it now."""
+        """The description of the tool, with its state now."""
         ...
 
     @property
     def limits(self) -> ToolLimits:
-        """Its bounds."""
+        """The limits of its calls."""
         ...
 
-    def arguments(self, text: str) -> Mapping[str, Any]:
-        """The arguments that a JSON text holds. Raises ArgumentsProblem, and ToolError for the tool's own words."""
+    def parse_arguments(self, text: str) -> Mapping[str, Any]:
+        """Parses and checks the JSON text of arguments.
+
+        Raises ArgumentsProblem, and ToolError where the tool itself words the problem.
+        """
         ...
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
-        """Runs it, once. Cancelled, it stops.
+        """Runs the tool once. A cancellation stops it.
 
-        Raises ToolError, ToolUnavailable, NoResult; and whatever the tool raises.
+        Raises ToolError, ToolUnavailable, NoResult, and whatever the tool raises.
         """
         ...
