@@ -7,7 +7,7 @@ import pytest
 from reasoning_grpc.catalog.configured import ConfiguredModel
 from reasoning_grpc.config import ConfigError, ModelEntry
 from reasoning_grpc.domain import Capability, ModelInfo, Prices
-from reasoning_grpc.litellm_model import installed_price_map
+from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.server.server import Server
 from reasoning_grpc.v1 import models_pb2, usage_pb2
 from tests.support.factories import a_wire_request
@@ -30,7 +30,7 @@ ELSEWHERE: Final = "http://127.0.0.1:9/v1"
 
 def told(**entry: Any) -> ModelInfo:
     """What callers see of an entry's model."""
-    return ConfiguredModel(ModelEntry(**{"name": "m", "litellm_model": MINI, **entry}), installed_price_map()).info()
+    return ConfiguredModel(ModelEntry(**{"name": "m", "litellm_model": MINI, **entry}), find_price_map()).info()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_of_an_unknown_model_nothing_is_told(entry: dict[str, Any]) -> None:
 def test_what_the_map_denies_is_not_refused() -> None:
     """A flag that is wrong must not keep a request from a model that takes it, as it would with this one."""
     model = "perplexity/openai/gpt-5-mini"
-    facts = installed_price_map().facts(model)
+    facts = find_price_map().find_facts(model)
 
     assert facts is not None
     assert facts.lacks == {Capability.REASONING}

@@ -75,7 +75,7 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 async def ask(upstream: FakeUpstream, provider: str, **options: Any) -> Any:
     """A call through litellm."""
-    return await library.litellm().acompletion(
+    return await library.import_litellm().acompletion(
         model=f"{provider}/some-model",
         api_base=upstream.api_base_for(provider),
         api_key="some-key",

@@ -27,7 +27,8 @@ from reasoning_grpc.litellm_model.answers import (
     join_deltas,
 )
 from reasoning_grpc.litellm_model.answers.finish_reasons import FAILED_FINISH_REASONS, FINISH_REASONS
-from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder, MalformedStream
+from reasoning_grpc.litellm_model.transport.errors import MalformedStream
+from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder
 from tests.support.upstream import chunk, usage_chunk
 
 Json = dict[str, Any]

@@ -19,8 +19,7 @@ from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.failures.litellm_errors import BY_LITELLM_CLASS
 from reasoning_grpc.litellm_model.failures.retry_after import MAX_RETRY_AFTER_SECONDS, read_retry_after
-from reasoning_grpc.litellm_model.transport.exchange import AnswerTooLarge, HttpFailure
-from reasoning_grpc.litellm_model.transport.sse import MalformedStream
+from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure, MalformedStream
 from tests.support.factories import a_deployment
 
 Json = dict[str, Any]
@@ -493,7 +492,7 @@ def test_an_exception_of_the_wire(
 
 def _raw(name: str, **attributes: object) -> BaseException:
     """An exception of litellm as it would be if its constructor had never run, with these attributes alone."""
-    exception_class = getattr(library.litellm().exceptions, name)
+    exception_class = getattr(library.import_litellm().exceptions, name)
     exc: BaseException = exception_class.__new__(exception_class)
     for attribute, value in attributes.items():
         setattr(exc, attribute, value)
@@ -507,7 +506,7 @@ def _caused(exc: BaseException, cause: BaseException) -> BaseException:
 
 def test_every_exception_of_litellm_has_a_row() -> None:
     """The table has each class of the installed litellm, and no row for what is not there any more."""
-    exceptions = library.litellm().exceptions
+    exceptions = library.import_litellm().exceptions
     own = {
         name
         for name, value in vars(exceptions).items()

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.domain import TokenKind, Usage, UsageSource
-from reasoning_grpc.litellm_model import installed_price_map, library
+from reasoning_grpc.litellm_model import find_price_map, library
 
 INPUT_KINDS: Final = frozenset({TokenKind.INPUT, TokenKind.CACHED_INPUT, TokenKind.CACHE_WRITE, TokenKind.AUDIO_INPUT})
 MODELS: Final = (
@@ -72,7 +72,7 @@ NOT_PRICED: Final = {
 
 def litellms_costs(model: str, usage: Usage) -> tuple[int, int]:
     """What litellm makes of input and output, in nano-dollars."""
-    litellm = library.litellm()  # first: it keeps litellm from fetching its map
+    litellm = library.import_litellm()  # first: it keeps litellm from fetching its map
     from litellm.types.utils import CompletionTokensDetailsWrapper, PromptTokensDetailsWrapper
 
     prefix, _, name = model.partition("/")
@@ -93,7 +93,7 @@ def litellms_costs(model: str, usage: Usage) -> tuple[int, int]:
 
 def our_costs(model: str, usage: Usage) -> tuple[int, int] | None:
     """What we make of input and output, in nano-dollars; None when a price is not known."""
-    facts = installed_price_map().facts(model)
+    facts = find_price_map().find_facts(model)
     assert facts is not None
     cost = facts.prices.cost("m", [usage])
     if cost is None:
@@ -118,7 +118,7 @@ def test_costs_of_every_model() -> None:
     """Whatever the map prices costs the same, but for the rounding of three items; most of what chats is priced."""
     listed = [
         f"{entry['litellm_provider']}/{key.removeprefix(entry['litellm_provider'] + '/')}"
-        for key, entry in library.litellm().model_cost.items()
+        for key, entry in library.import_litellm().model_cost.items()
         # litellm does not find all that it lists for Vertex.
         if entry.get("mode") == "chat" and not entry["litellm_provider"].startswith("vertex_ai")
     ]

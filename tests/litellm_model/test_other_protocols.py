@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer
-from reasoning_grpc.litellm_model.plain import PlainAnswer
+from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
 from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.heard import Heard, hear
@@ -824,7 +824,7 @@ async def test_lost_text_is_not_an_answer() -> None:
     observer.observe_event(b'{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}')
 
     with pytest.raises(MalformedAnswer):
-        async for _ in PlainAnswer(Forgetful(), lambda: observer).deltas(reader):
+        async for _ in LiteLLMAnswer(Forgetful(), lambda: observer).deltas(reader):
             pass
 
     assert reader.finish_reason is None

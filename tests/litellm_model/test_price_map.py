@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.domain import Capability, Prices, PriceTier
-from reasoning_grpc.litellm_model import PriceMap, installed_price_map, library, listed_name
-from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, facts_in
+from reasoning_grpc.litellm_model import PriceMap, find_listed_name, find_price_map, library
+from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, read_facts
 
 GPT: Final = {
     "litellm_provider": "openai",
@@ -41,7 +41,7 @@ def a_map(tmp_path: Path, **entries: Any) -> PriceMap:
 
 def test_an_entry_is_read() -> None:
     """Limits, prices and flags; batch and priority prices are not ours."""
-    assert facts_in(GPT) == ModelFacts(
+    assert read_facts(GPT) == ModelFacts(
         provider="openai",
         capabilities=frozenset({Capability.TOOLS, Capability.IMAGE_INPUT}),
         lacks=frozenset({Capability.REASONING}),
@@ -174,7 +174,7 @@ PRICED: Final[dict[str, tuple[dict[str, Any], Prices]]] = {
 @pytest.mark.parametrize(("members", "prices"), PRICED.values(), ids=PRICED)
 def test_prices(members: dict[str, Any], prices: Prices) -> None:
     """Tiers and other ways to charge; what is not made of tokens alone, or is not understood, is not known."""
-    assert facts_in({**BASE, **members}).prices == prices
+    assert read_facts({**BASE, **members}).prices == prices
 
 
 ODD: Final[tuple[Any, ...]] = (None, True, -1, "x", "", [], {}, [[]], 1e300, 0.5)
@@ -189,10 +189,11 @@ MEMBERS: Final = sorted(
 def test_a_member_may_be_anything(member: str, tmp_path: Path) -> None:
     """The file of a newer litellm is read as far as it is understood."""
     for value in ODD:
-        facts = a_map(tmp_path, **{"gpt-4o": GPT | {member: value}}).facts("openai/gpt-4o")
+        facts = a_map(tmp_path, **{"gpt-4o": GPT | {member: value}}).find_facts("openai/gpt-4o")
         assert facts is None or isinstance(facts, ModelFacts)
     without = {name: value for name, value in GPT.items() if name != member}
-    assert (a_map(tmp_path, **{"gpt-4o": without}).facts("openai/gpt-4o") is None) == (member == "litellm_provider")
+    facts = a_map(tmp_path, **{"gpt-4o": without}).find_facts("openai/gpt-4o")
+    assert (facts is None) == (member == "litellm_provider")
 
 
 @pytest.mark.parametrize("entry", [None, 1, "x", [], [{}], {}, {"litellm_provider": None}, {"litellm_provider": 1}])
@@ -200,8 +201,8 @@ def test_an_entry_may_be_anything(entry: Any, tmp_path: Path) -> None:
     """What is no entry is not listed, and the others still are."""
     listed = a_map(tmp_path, **{"gpt-4o": entry, "gpt-5": GPT})
 
-    assert listed.facts("openai/gpt-4o") is None
-    assert listed.facts("openai/gpt-5") == replace(facts_in(GPT), encoding="o200k_base")
+    assert listed.find_facts("openai/gpt-4o") is None
+    assert listed.find_facts("openai/gpt-5") == replace(read_facts(GPT), encoding="o200k_base")
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "null", "5", '{"a": ', "[" * 100_000])
@@ -215,7 +216,7 @@ def test_a_file_that_is_no_map_lists_nothing(
     nothing = PriceMap(file)
 
     with caplog.at_level(logging.WARNING, "reasoning_grpc.prices"):
-        found = [nothing.facts(model) for model in ("openai/gpt-4o", "openai/gpt-5")]
+        found = [nothing.find_facts(model) for model in ("openai/gpt-4o", "openai/gpt-5")]
 
     assert found == [None, None]
     assert not nothing.is_known
@@ -224,7 +225,7 @@ def test_a_file_that_is_no_map_lists_nothing(
 
 def test_without_the_package_nothing_is_listed() -> None:
     """There may be no file at all."""
-    assert PriceMap(None).facts("openai/gpt-4o") is None
+    assert PriceMap(None).find_facts("openai/gpt-4o") is None
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_without_the_package_nothing_is_listed() -> None:
 )
 def test_a_listed_price_of_zero_is_not_known(costs: dict[str, Any], prices: Prices, tmp_path: Path) -> None:
     """The map writes 0 also for what is paid by the hour or by a licence; only what is cached may be free."""
-    facts = a_map(tmp_path, **{"gpt-4o": GPT | costs}).facts("openai/gpt-4o")
+    facts = a_map(tmp_path, **{"gpt-4o": GPT | costs}).find_facts("openai/gpt-4o")
 
     assert facts is not None
     assert facts.prices == prices
@@ -289,7 +290,7 @@ def litellms_info(model: str) -> dict[str, Any] | None:
     """What litellm finds of a model by its name; None when it finds nothing."""
     prefix, _, name = model.partition("/")
     try:
-        info: dict[str, Any] = library.litellm().get_model_info(name, custom_llm_provider=prefix)
+        info: dict[str, Any] = library.import_litellm().get_model_info(name, custom_llm_provider=prefix)
     except Exception as exc:
         if "isn't mapped yet" not in str(exc):
             raise
@@ -300,13 +301,13 @@ def litellms_info(model: str) -> dict[str, Any] | None:
 @pytest.mark.parametrize("model", SAME_AS_LITELLM)
 def test_a_name_has_the_entry_that_litellm_gives_it(model: str) -> None:
     """The same limits and prices, or none in both."""
-    info, facts = litellms_info(model), installed_price_map().facts(model)
+    info, facts = litellms_info(model), find_price_map().find_facts(model)
 
     if info is None:
         assert facts is None
         return
     assert facts is not None
-    expected = facts_in(info)
+    expected = read_facts(info)
     assert (facts.provider, facts.prices) == (expected.provider, expected.prices)
     assert facts.prices.input is not None
     assert (facts.context_window_tokens, facts.max_output_tokens) == (
@@ -319,7 +320,7 @@ def test_a_name_has_the_entry_that_litellm_gives_it(model: str) -> None:
 def test_a_name_that_litellm_guesses_is_not_listed(model: str) -> None:
     """litellm takes the entry of another name; we take none."""
     assert litellms_info(model) is not None
-    assert installed_price_map().facts(model) is None
+    assert find_price_map().find_facts(model) is None
 
 
 @pytest.mark.parametrize(
@@ -345,15 +346,15 @@ def test_a_name_that_litellm_guesses_is_not_listed(model: str) -> None:
 )
 def test_only_the_providers_own_server_has_its_prices(litellm_model: str, api_base: str, listed: bool) -> None:
     """Another server may call its model the same, and a deployment may have any name."""
-    assert listed_name(litellm_model, api_base) == (litellm_model if listed else "")
+    assert find_listed_name(litellm_model, api_base) == (litellm_model if listed else "")
 
 
 def test_litellm_is_not_imported() -> None:
     """Its import takes seconds: `check-config` and the table of models do without."""
     program = (
         "import sys\n"
-        "from reasoning_grpc.litellm_model import installed_price_map\n"
-        "assert installed_price_map().facts('openai/gpt-4o').prices.input\n"
+        "from reasoning_grpc.litellm_model import find_price_map\n"
+        "assert find_price_map().find_facts('openai/gpt-4o').prices.input\n"
         "assert not [name for name in sys.modules if name.partition('.')[0] == 'litellm']\n"
     )
 

@@ -8,10 +8,10 @@ import pytest
 from yarl import URL
 
 from reasoning_grpc.litellm_model import library, providers
-from reasoning_grpc.litellm_model.providers import Way, way, way_and_reason
+from reasoning_grpc.litellm_model.providers import Way, choose_way, explain_way
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
-from reasoning_grpc.litellm_model.transport.exchange import Exchange, WireLimits
+from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportLimits
 
 MODELS: Final = {"bedrock": "anthropic.claude-3-5-sonnet-20240620-v1:0"}
 """Where litellm wants the name of a model that it knows."""
@@ -42,9 +42,9 @@ def _clouds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _shape_used(provider: str) -> Shape | None:
     """How litellm uses our client for a provider."""
-    exchange = UnsentExchange(ConnectionPool(limit=1), WireLimits(), {})
+    exchange = UnsentExchange(ConnectionPool(limit=1), TransportLimits(), {})
     await library.load()
-    make: Any = library.client_class(ExchangeClient, for_azure=provider == "azure")
+    make: Any = library.make_client_class(ExchangeClient, for_azure=provider == "azure")
     client: ExchangeClient = make(exchange, lambda _query: ("http://127.0.0.1:9/v1", {}), {})
     with suppress(Exception):  # whatever litellm makes of it
         await _read_all(provider, client)
@@ -69,7 +69,7 @@ async def _read_all(provider: str, client: ExchangeClient) -> None:
 @pytest.mark.parametrize("provider", sorted(providers.OWN_WIRE | providers.PLAIN))
 async def test_litellm_takes_our_client(provider: str) -> None:
     """In the shape that the tables say, so that the connection is ours."""
-    assert await _shape_used(provider) is SHAPES[way(provider)]
+    assert await _shape_used(provider) is SHAPES[choose_way(provider)]
 
 
 def test_the_tables_name_what_there_is() -> None:
@@ -97,7 +97,7 @@ def test_the_tables_name_what_there_is() -> None:
 )
 def test_the_way_of_a_model(provider: str, has_key: bool, by_responses_api: bool, expected: Way) -> None:
     """What a model's calls take, and a sentence that says why."""
-    found, reason = way_and_reason(provider, has_key=has_key, by_responses_api=by_responses_api)
+    found, reason = explain_way(provider, has_key=has_key, by_responses_api=by_responses_api)
 
     assert found is expected
     assert provider in reason or "Responses API" in reason

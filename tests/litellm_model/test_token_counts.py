@@ -10,8 +10,8 @@ import tiktoken
 
 from reasoning_grpc.catalog.configured import ConfiguredModel
 from reasoning_grpc.catalog.proxy_facts import models_of_info
-from reasoning_grpc.litellm_model import installed_price_map
-from reasoning_grpc.litellm_model.encodings import encoding_of
+from reasoning_grpc.litellm_model import find_price_map
+from reasoning_grpc.litellm_model.encodings import find_encoding
 from tests.support.serving import model_entry
 
 TEXTS: Final = ["Hello world", "汉字处理", "naïve café", "<|endoftext|>", "x9Qz7Lk2", "    return 1\n", "😀😀", ""]
@@ -31,13 +31,13 @@ def guard(event, arguments):
 
 sys.addaudithook(guard)
 
-from reasoning_grpc.litellm_model.encodings import counted_prompt_tokens
+from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
 from tests.support.factories import a_call, a_message
 
-empty = counted_prompt_tokens(a_call(messages=(a_message(""),)), "")
+empty = count_prompt_tokens(a_call(messages=(a_message(""),)), "")
 texts, encodings = json.loads(sys.argv[1])
 calls = [a_call(messages=(a_message(text),)) for text in texts]
-print(json.dumps({each: [counted_prompt_tokens(call, each) - empty for call in calls] for each in encodings}))
+print(json.dumps({each: [count_prompt_tokens(call, each) - empty for call in calls] for each in encodings}))
 """
 
 
@@ -70,7 +70,7 @@ ENTRIES: Final = [
 @pytest.mark.parametrize(("entry", "encoding"), ENTRIES)
 def test_which_models_tokenizer_is_known(entry: dict[str, str], encoding: str) -> None:
     """OpenAI's, where an entry says that its model is one of them; nobody else's is in litellm's package."""
-    model = ConfiguredModel(model_entry(**{"api_base": "http://127.0.0.1:9/v1", **entry}), installed_price_map())
+    model = ConfiguredModel(model_entry(**{"api_base": "http://127.0.0.1:9/v1", **entry}), find_price_map())
 
     assert model.info().encoding == encoding
 
@@ -102,7 +102,7 @@ def test_what_a_proxy_says_of_a_tokenizer() -> None:
 
 def test_tiktoken_agrees() -> None:
     """Of each of OpenAI's models that it knows, tiktoken has the same encoding; harmony differs in marks alone."""
-    ours = {name: encoding_of("openai", name) for name in (*_LISTED, *tiktoken.model.MODEL_TO_ENCODING)}
+    ours = {name: find_encoding("openai", name) for name in (*_LISTED, *tiktoken.model.MODEL_TO_ENCODING)}
     known = {name: encoding for name, encoding in ours.items() if encoding}
 
     theirs = {name: tiktoken.encoding_name_for_model(name) for name in known}

@@ -27,7 +27,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
 from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, UnshownDelta
 from reasoning_grpc.embedded.process import EmbeddedModel
-from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits
+from reasoning_grpc.litellm_model import LiteLLMModel, TransportLimits
 from reasoning_grpc.llm.structured import (
     BOOLEAN,
     STRING,
@@ -116,7 +116,7 @@ class OneModel:
 @asynccontextmanager
 async def reaching(reached: Deployment, **info: Any) -> AsyncIterator[LiteLLMModel]:
     """The adapter, with this deployment of a model of which this is known."""
-    model = LiteLLMModel(OneModel(a_model(**info), reached), WireLimits())
+    model = LiteLLMModel(OneModel(a_model(**info), reached), TransportLimits())
     try:
         yield model
     finally:
@@ -444,7 +444,7 @@ async def embedded() -> AsyncIterator[LiteLLMModel]:
     process = EmbeddedModel()
     await process.start()
     entry = EmbeddedEntry(process, context_tokens=4096)
-    model = LiteLLMModel(OneModel(entry.info(), entry.deployment()), WireLimits())
+    model = LiteLLMModel(OneModel(entry.info(), entry.deployment()), TransportLimits())
     try:
         yield model
     finally:

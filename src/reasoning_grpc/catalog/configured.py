@@ -4,8 +4,8 @@ from typing import Final
 
 from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.domain import Capability, Deployment, ModelInfo, ModelSourceKind, Prices
-from reasoning_grpc.litellm_model import ModelFacts, PriceMap, library, listed_name, providers
-from reasoning_grpc.litellm_model.providers import Way, way, way_and_reason
+from reasoning_grpc.litellm_model import ModelFacts, PriceMap, find_listed_name, library, providers
+from reasoning_grpc.litellm_model.providers import Way, choose_way, explain_way
 from reasoning_grpc.litellm_model.request import takes_json_object
 
 
@@ -66,16 +66,16 @@ def _lacks(entry: ModelEntry) -> frozenset[Capability]:
 
 def listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | None:
     """What litellm's price map says of an entry's model; None when it is not listed, or nobody says which it is."""
-    name = entry.base_model or listed_name(entry.litellm_model, entry.api_base)
-    return price_map.facts(name) if name else None
+    name = entry.base_model or find_listed_name(entry.litellm_model, entry.api_base)
+    return price_map.find_facts(name) if name else None
 
 
 def entry_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
     """Which way the calls of an entry's model go, and why, for people."""
-    facts = price_map.facts(entry.litellm_model)
+    facts = price_map.find_facts(entry.litellm_model)
     provider = entry.litellm_model.partition("/")[0]
     by_responses_api = facts is not None and facts.by_responses_api
-    return way_and_reason(provider, has_key=bool(entry.api_key), by_responses_api=by_responses_api)
+    return explain_way(provider, has_key=bool(entry.api_key), by_responses_api=by_responses_api)
 
 
 def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
@@ -85,7 +85,7 @@ def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
         return f"models.{entry.name}.litellm_model: {provider} completes texts; only chat is served"
     if not entry.api_base and provider in providers.WITHOUT_ADDRESS:
         return f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
-    if entry.base_model and price_map.is_known and price_map.facts(entry.base_model) is None:
+    if entry.base_model and price_map.is_known and price_map.find_facts(entry.base_model) is None:
         return f"models.{entry.name}.base_model: {entry.base_model!r} is no model that litellm knows"
     return ""
 
@@ -93,6 +93,6 @@ def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
 def find_provider_problem(entry: ModelEntry) -> str:
     """Why litellm cannot reach an entry's provider; empty when it can. May load litellm, which takes seconds."""
     provider = entry.litellm_model.partition("/")[0]
-    if way(provider) is not Way.FOREIGN or library.has_provider(provider):
+    if choose_way(provider) is not Way.FOREIGN or library.has_provider(provider):
         return ""
     return f"models.{entry.name}.litellm_model: litellm has no provider {provider!r}"

@@ -9,7 +9,7 @@ import msgspec
 from reasoning_grpc.config import MODEL_NAME
 from reasoning_grpc.domain import ModelInfo, ModelSourceKind, Prices
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
-from reasoning_grpc.litellm_model.prices.model_facts import facts_in, may_chat
+from reasoning_grpc.litellm_model.prices.model_facts import can_chat, read_facts
 
 R = TypeVar("R")
 
@@ -63,7 +63,7 @@ def _by_name(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, ModelIn
     """One model a name; names that requests cannot have, wildcards among them, and models that do not chat are out."""
     infos: dict[str, ModelInfo] = {}
     for name, members in rows:
-        if not MODEL_NAME.fullmatch(name) or not may_chat(members):
+        if not MODEL_NAME.fullmatch(name) or not can_chat(members):
             continue
         info = _model_info(name, members)
         infos[name] = _merged(infos[name], info) if name in infos else info
@@ -71,7 +71,7 @@ def _by_name(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, ModelIn
 
 
 def _model_info(name: str, members: Mapping[str, Any]) -> ModelInfo:
-    facts = facts_in(members)
+    facts = read_facts(members)
     return ModelInfo(
         name=name,
         source=ModelSourceKind.PROXY,

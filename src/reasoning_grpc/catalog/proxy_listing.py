@@ -15,7 +15,7 @@ from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
 from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
-from reasoning_grpc.litellm_model.transport.exchange import HttpFailure
+from reasoning_grpc.litellm_model.transport.errors import HttpFailure
 from reasoning_grpc.telemetry.tracing import trace_headers
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}

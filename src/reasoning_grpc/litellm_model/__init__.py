@@ -1,34 +1,31 @@
-"""The adapter: a `LanguageModel` through litellm. The one package that imports litellm.
+"""The adapter: a `LanguageModel` that calls models through litellm. It is the one package that imports litellm.
 
-request.py     our ModelCall -> the arguments of `litellm.acompletion`
-library.py     litellm itself: imported late, quiet, without its own retries and callbacks
-wire.py        the HTTP of our calls: one pool of connections, one exchange a call
-sse.py         bytes of an event stream -> the JSON text of its events
-answers.py     that JSON, whatever its shape -> our deltas
-failures.py    whatever went wrong -> our errors: the table
-observer.py     what the upstream itself says in an answer that litellm reads
-relay.py       the events of an exchange, for our reader and for litellm's
-clients.py     what litellm takes for its HTTP client
-own_wire.py    the answer as we read it
-plain.py       the answer as litellm reads it
-providers.py   litellm's providers, and which way their calls go
-token_prices.py, model_facts.py  what litellm says of a model -> our prices and facts
-price_map.py   PriceMap: the list of models in litellm's package
-refusals.py    what litellm would leave out of a request, or fetch: refused
-call.py        LiteLLMCall: one call, sent, and read by us or by litellm
-adapter.py     LiteLLMModel: calls with their ends
+adapter.py         LiteLLMModel: opens, reads and ends each call
+call.py            LiteLLMCall: one call, which either we read or litellm reads
+request/           converts our ModelCall to the arguments of `litellm.acompletion`, and refuses what litellm would drop
+library.py         litellm itself: imported late, silenced, without its own retries and callbacks
+providers.py       litellm's providers, and the way that their calls go
+transport/         the HTTP of our calls: connections, exchange, events of a stream, what litellm takes for its client
+own_reader.py      reads an answer of the OpenAI protocol without litellm
+litellm_reader.py  reads an answer as litellm reads it, without what litellm invents
+protocols/         observers of an answer that litellm reads, one a protocol
+answers/           converts the JSON of an answer to our deltas, finish reason and usage
+lenient.py         readers of JSON values whose type nobody guarantees
+failures/          converts whatever goes wrong to our errors
+encodings.py       the tokenizers of OpenAI's models
+prices/            what litellm lists of a model: limits, capabilities, prices
 """
 
 from reasoning_grpc.litellm_model.adapter import LiteLLMModel
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts
-from reasoning_grpc.litellm_model.prices.price_map import PriceMap, installed_price_map, listed_name
-from reasoning_grpc.litellm_model.transport.exchange import WireLimits
+from reasoning_grpc.litellm_model.prices.price_map import PriceMap, find_listed_name, find_price_map
+from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 
 __all__ = [
     "LiteLLMModel",
     "ModelFacts",
     "PriceMap",
-    "WireLimits",
-    "installed_price_map",
-    "listed_name",
+    "TransportLimits",
+    "find_listed_name",
+    "find_price_map",
 ]

@@ -1,4 +1,4 @@
-"""`LiteLLMModel`: a `LanguageModel` through `litellm.acompletion`, whichever way it goes."""
+"""`LiteLLMModel`: a `LanguageModel` that calls models through `litellm.acompletion`."""
 
 import asyncio
 import logging
@@ -9,14 +9,15 @@ from typing import Protocol
 from reasoning_grpc.domain import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Secret, Text
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamEmptyResponse, UpstreamError, UpstreamStreamTruncated
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
-from reasoning_grpc.litellm_model import library, providers
+from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import AnswerReader
-from reasoning_grpc.litellm_model.call import LiteLLMCall, call_headers
-from reasoning_grpc.litellm_model.encodings import counted_prompt_tokens
+from reasoning_grpc.litellm_model.call import LiteLLMCall, build_headers
+from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
 from reasoning_grpc.litellm_model.failures import convert_failure
-from reasoning_grpc.litellm_model.providers import Way
+from reasoning_grpc.litellm_model.providers import Way, choose_way
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
-from reasoning_grpc.litellm_model.transport.exchange import Wire, WireLimits
+from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
+from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
 from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
@@ -25,31 +26,34 @@ logger = logging.getLogger("reasoning_grpc.litellm")
 
 
 class ModelDirectory(Protocol):
-    """What the adapter needs of the model table."""
+    """The part of the model table that the adapter uses."""
 
     def deployment(self, model: str, caller: Caller) -> Deployment:
-        """How to reach a model now, for this caller. Raises ModelNotFound, ModelsNotListed, UpstreamRestarting."""
+        """Returns how to reach a model now, for this caller.
+
+        Raises ModelNotFound, ModelsNotListed and UpstreamRestarting.
+        """
         ...
 
     def describe(self, model: str) -> ModelInfo:
-        """What is known of a model. Raises ModelNotFound."""
+        """Returns what is known of a model. Raises ModelNotFound."""
         ...
 
 
 class LiteLLMModel:
-    """Calls models through litellm: it maps the request, our own connections carry it where it lets us."""
+    """Calls models through litellm: litellm maps the request, and our own connections carry it where litellm allows."""
 
-    def __init__(self, directory: ModelDirectory, limits: WireLimits, warm_up_models: Iterable[str] = ()) -> None:
-        """`warm_up_models` are litellm's names of models, of which one of each provider is warmed up."""
+    def __init__(self, directory: ModelDirectory, limits: TransportLimits, warm_up_models: Iterable[str] = ()) -> None:
+        """`warm_up_models` are litellm's names of models; one model of each provider is warmed up."""
         self._directory = directory
-        self._warm_up_models = _one_of_each_provider(warm_up_models)
-        self._wire = Wire(limits)
+        self._warm_up_models = _choose_warm_up_models(warm_up_models)
+        self._transport = HttpTransport(limits)
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """See `LanguageModel.stream`. One attempt, without timers of ours but the connect timeout."""
+        """See `LanguageModel.stream`. Makes one attempt, with no limit of ours on its time but the connect timeout."""
         deployment = self._directory.deployment(call.model, context.caller)
-        headers = call_headers(deployment, context)
-        exchange = self._wire.exchange(headers)
+        headers = build_headers(deployment, context)
+        exchange = self._transport.open_exchange(headers)
         answer = LiteLLMCall(call, deployment, exchange, headers)
         try:
             await answer.open()
@@ -59,7 +63,7 @@ class LiteLLMModel:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:
-            error = convert_failure(exc, deployment, reached=answer.reached)
+            error = convert_failure(exc, deployment, reached=answer.is_reached)
             if error is None:
                 raise
             raise _with_usage(error, answer.reader, call) from exc
@@ -80,29 +84,30 @@ class LiteLLMModel:
 
     @property
     def pool(self) -> ConnectionPool:
-        """Our connections to upstreams; litellm's own, where it has to use them, are not among them."""
-        return self._wire.pool
+        """Our connections to upstreams, without those that are litellm's own."""
+        return self._transport.pool
 
     def describe(self, model: str) -> ModelInfo:
         """See `LanguageModel.describe`."""
         return self._directory.describe(model)
 
     def count_tokens(self, call: ModelCall) -> int:
-        """See `LanguageModel.count_tokens`. The tokenizers of OpenAI's own models are known, no others."""
-        return counted_prompt_tokens(call, self._directory.describe(call.model).encoding)
+        """See `LanguageModel.count_tokens`. Only the tokenizers of OpenAI's own models are known."""
+        return count_prompt_tokens(call, self._directory.describe(call.model).encoding)
 
     async def warm_up(self) -> None:
-        """Imports litellm, and runs a call of each provider dry: its first one blocks the loop for up to half a second.
+        """Imports litellm, and makes a call of each provider that sends nothing.
 
-        A provider that litellm cannot call, because a package is missing, say, is left to fail when it is called.
+        The first call of a provider blocks the event loop for up to half a second. A provider that litellm cannot
+        call, for example because a package is missing, fails when it is called.
         """
         await library.load()
         for model in dict.fromkeys(("openai/warm-up", *self._warm_up_models)):
-            nowhere = Deployment(
+            deployment = Deployment(
                 name="warm-up", litellm_model=model, api_base="http://127.0.0.1:0/v1", api_key=Secret("none")
             )
-            call = ModelCall(model=nowhere.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-            answer = LiteLLMCall(call, nowhere, self._wire.dry_exchange(), {})
+            call = ModelCall(model=deployment.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
+            answer = LiteLLMCall(call, deployment, self._transport.open_dry_exchange(), {})
             try:
                 await answer.open()
                 async for _ in answer.deltas():
@@ -114,18 +119,18 @@ class LiteLLMModel:
 
     async def aclose(self) -> None:
         """See `LanguageModel.aclose`."""
-        await self._wire.aclose()
+        await self._transport.aclose()
         await library.close_clients()
 
 
-def _one_of_each_provider(models: Iterable[str]) -> list[str]:
-    """Of those whose calls go over our connections, so that they can be run dry."""
+def _choose_warm_up_models(models: Iterable[str]) -> list[str]:
+    """Returns one model of each provider whose calls use our connections, so that nothing needs to be sent."""
     by_provider = {model.partition("/")[0]: model for model in models}
-    return [model for provider, model in by_provider.items() if providers.way(provider) is not Way.FOREIGN]
+    return [model for provider, model in by_provider.items() if choose_way(provider) is not Way.FOREIGN]
 
 
 def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
-    """The same error; it says what the attempt used, where that is known."""
+    """Returns the error, which now says what the attempt used, where that is known."""
     if isinstance(error, UpstreamError) and reader.has_usage:
         error.usage = reader.usage(estimated_prompt_tokens(call))
     return error

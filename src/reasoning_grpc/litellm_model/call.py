@@ -1,4 +1,4 @@
-"""`LiteLLMCall`: one call of `litellm.acompletion`, whichever way it goes, and where it goes."""
+"""`LiteLLMCall`: one call of `litellm.acompletion`, in whichever way it goes to its provider."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -9,12 +9,12 @@ from urllib.parse import quote, urlencode
 from reasoning_grpc.domain import CallContext, Deployment
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
 from reasoning_grpc.domain.events import Delta
-from reasoning_grpc.litellm_model import library, providers
+from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import AnswerReader
-from reasoning_grpc.litellm_model.own_wire import own_deltas
-from reasoning_grpc.litellm_model.plain import PlainAnswer
+from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
+from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.protocols.observer import Observer
-from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way
+from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way, choose_way
 from reasoning_grpc.litellm_model.request import build_arguments, find_refused_fields, select_merged_options
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
@@ -25,95 +25,101 @@ _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 
 
 class LiteLLMCall:
-    """One call and its answer, read by us or by litellm."""
+    """One call and its answer, which either we read or litellm reads."""
 
     def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]) -> None:
-        """`headers` are those of the exchange, for litellm's own connections too."""
+        """`headers` are those of the exchange; litellm's own connections send them too."""
         self._call = call
         self._headers = headers
         self._deployment = deployment
         self._exchange = exchange
         self._client: ExchangeClient | None = None
-        self._plain: PlainAnswer | None = None
+        self._litellm_answer: LiteLLMAnswer | None = None
+        """None while nothing was sent, and where we read the answer ourselves."""
         self._opening_seconds = 0.0
         self.reader = AnswerReader()
 
     async def open(self) -> None:
-        """Sends the request; returns when the answer begins. Raises litellm's exceptions, and ours in their chain."""
+        """Sends the request, and returns when the answer begins.
+
+        Raises litellm's exceptions; those of our client are in their chain.
+        """
         deployment = self._deployment
         if violations := find_refused_fields(self._call, deployment):
             raise UpstreamParameterUnsupported(model=deployment.name, reached=False, violations=violations)
-        arguments = build_arguments(self._call, deployment) | _address(deployment)
+        arguments = build_arguments(self._call, deployment) | _build_address(deployment)
         if deployment.provider != "azure" or deployment.api_key:
-            self._client = self._new_client()
+            self._client = self._create_client()
             arguments["client"] = self._client
-        if providers.way(deployment.provider) is not Way.PLAIN:
+        if choose_way(deployment.provider) is not Way.PLAIN:
             arguments["extra_headers"] = dict(self._headers)
         started = asyncio.get_running_loop().time()
         stream = await library.acompletion(**arguments, stream=True, stream_options={"include_usage": True})
         self._opening_seconds = asyncio.get_running_loop().time() - started
         if self._used_as is not Shape.OPENAI:
             client = self._client
-            self._plain = PlainAnswer(stream, lambda: Observer() if client is None else client.observer)
+            self._litellm_answer = LiteLLMAnswer(stream, lambda: Observer() if client is None else client.observer)
 
     def deltas(self) -> AsyncGenerator[Delta, None]:
-        """The answer's deltas; the reader knows finish reason and usage when they end."""
-        return own_deltas(self._exchange, self.reader) if self._plain is None else self._plain.deltas(self.reader)
+        """Returns the deltas of the answer; `reader` knows finish reason and usage when they end."""
+        if self._litellm_answer is None:
+            return read_deltas(self._exchange, self.reader)
+        return self._litellm_answer.deltas(self.reader)
 
     @property
-    def reached(self) -> bool:
-        """Whether the upstream may have got the request."""
-        return self._exchange.sent or (self._used_as is None and self._plain is not None)
+    def is_reached(self) -> bool:
+        """Whether the upstream may have received the request."""
+        return self._exchange.is_sent or (self._used_as is None and self._litellm_answer is not None)
 
     @property
     def waited_seconds(self) -> float:
-        """Time spent waiting for the upstream; for litellm too, where the connection is its own."""
-        if self._used_as is not None or self._plain is None:
+        """Time spent waiting for the upstream, and for litellm too, where the connection is litellm's."""
+        if self._used_as is not None or self._litellm_answer is None:
             return self._exchange.waited_seconds
-        return self._opening_seconds + self._plain.waited_seconds
+        return self._opening_seconds + self._litellm_answer.waited_seconds
 
     async def aclose(self) -> None:
         """Stops litellm's reading, if it reads."""
-        if self._plain is not None:
-            await self._plain.aclose()
+        if self._litellm_answer is not None:
+            await self._litellm_answer.aclose()
 
     @property
     def _used_as(self) -> Shape | None:
         return None if self._client is None else self._client.used_as
 
-    def _new_client(self) -> ExchangeClient:
-        make: type[ExchangeClient] = library.client_class(
+    def _create_client(self) -> ExchangeClient:
+        client_class: type[ExchangeClient] = library.make_client_class(
             ExchangeClient, for_azure=self._deployment.provider == "azure"
         )
-        address = partial(_openai_address, self._deployment)
-        return make(self._exchange, address, select_merged_options(self._call, self._deployment))
+        build_address = partial(_build_openai_address, self._deployment)
+        return client_class(self._exchange, build_address, select_merged_options(self._call, self._deployment))
 
 
-def call_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
-    """Headers of every request to an upstream: whose it is, and in which trace."""
+def build_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
+    """Returns the headers of every request to an upstream: whose request it is, and in which trace."""
     return {
-        "X-Client-Request-Id": context.request_id,  # what OpenAI calls the client's own id; others ignore it
+        "X-Client-Request-Id": context.request_id,  # OpenAI's name for the client's own id; others ignore it
         **trace_headers(context.trace),
         **deployment.headers,
     }
 
 
-def _address(deployment: Deployment) -> dict[str, Any]:
-    """Where litellm sends a call, and the key that goes there."""
+def _build_address(deployment: Deployment) -> dict[str, Any]:
+    """Returns the arguments that tell litellm where to send a call, and with which key."""
     address: dict[str, Any] = dict(deployment.litellm_params)
     if deployment.api_base:
         address["api_base"] = deployment.api_base
     if deployment.api_key:
         address["api_key"] = deployment.api_key.reveal()
     elif deployment.provider not in OWN_CREDENTIALS:
-        address["api_key"] = "not-here"  # without one, litellm would take one that nobody named from the environment
+        address["api_key"] = "not-here"  # without a key, litellm would take any that it finds in the environment
     return address
 
 
-def _openai_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The URL and the headers of a call in the OpenAI protocol; the query is what litellm wants in it."""
+def _build_openai_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Returns the URL and the headers of a call in the OpenAI protocol, with the query that litellm wants."""
     api_base, key = deployment.api_base, deployment.api_key.reveal()
-    api_base = (api_base or library.default_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
+    api_base = (api_base or library.find_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
     if deployment.provider == "azure" and not api_base.endswith("/v1"):
         api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
         return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}

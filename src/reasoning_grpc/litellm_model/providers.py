@@ -1,7 +1,7 @@
-"""litellm's providers, and which way their calls go.
+"""litellm's providers, and the way that their calls go.
 
-Measured on litellm 1.106.2 by asking it, provider by provider, with a client that only
-notes how it is used; a test asks again. A provider is the prefix of a model's name.
+Measured on litellm 1.106.2, provider by provider, with a client that only records how litellm uses it; a test
+repeats this. A provider is the prefix of a model's name.
 """
 
 from enum import StrEnum
@@ -9,14 +9,14 @@ from typing import Final
 
 
 class Way(StrEnum):
-    """How the answers of a provider are reached and read."""
+    """Whose connections carry the calls of a provider, and who reads its answers."""
 
     OWN_WIRE = "OWN_WIRE"
-    """Over our connections, by our reader: exact in every respect, and the cheapest."""
+    """Our connections and our own reader: exact in every respect, and the cheapest."""
     PLAIN = "PLAIN"
-    """Over our connections, by litellm's reader; what it makes up is seen through."""
+    """Our connections and litellm's reader; an observer finds out what litellm invents."""
     FOREIGN = "FOREIGN"
-    """Over litellm's own connections, by litellm's reader; errors and ends are as exact as litellm tells them."""
+    """litellm's own connections and reader; errors and ends are as exact as litellm reports them."""
 
 
 OWN_WIRE: Final = frozenset(
@@ -31,7 +31,7 @@ OWN_WIRE: Final = frozenset(
 )
 """Providers of the OpenAI protocol for which litellm takes a client in the shape of the OpenAI SDK's.
 
-Azure among them if it has a key; a token of Entra ID is got, and renewed, by litellm's own client alone."""
+Azure is among them if it has a key: only litellm's own client gets and renews tokens of Entra ID."""
 
 PLAIN: Final = frozenset(
     {"a2a", "anthropic", "azure_ai", "bedrock", "bedrock_mantle", "cometapi", "compactifai", "databricks"}
@@ -53,42 +53,42 @@ SPEAKS_OPENAI: Final = (
         "xai",
     }
 )
-"""Providers whose requests litellm leaves in the OpenAI protocol, so that nothing of them is translated."""
+"""Providers whose requests litellm leaves in the OpenAI protocol, without converting anything."""
 
 SIGNS_REQUESTS: Final = frozenset({"bedrock", "bedrock_mantle", "sagemaker_chat", "sagemaker_nova"})
-"""Providers whose requests are signed, and must not be changed after litellm made them."""
+"""Providers whose requests are signed, and must not be changed after litellm has built them."""
 
 TEXT_COMPLETION: Final = frozenset(
     {"azure_text", "text-completion-codestral", "text-completion-inception", "text-completion-openai"}
 )
-"""Providers of the older protocol that completes a text, and knows no conversation."""
+"""Providers of the older protocol, which completes a text and has no conversations."""
 
 WITHOUT_ADDRESS: Final = frozenset(
     {"azure", "custom_openai", "hosted_vllm", "litellm_proxy", "llamafile", "xinference"}
 )
-"""Providers that are nowhere unless an address is given."""
+"""Providers without an address of their own: the configuration must have one."""
 
 OWN_CREDENTIALS: Final = frozenset(
     {"azure", "bedrock", "bedrock_mantle", "gdc", "oci", "sagemaker", "sagemaker_chat", "sagemaker_nova", "sap"}
     | {"vertex_ai", "vertex_ai_beta"}
 )
-"""Providers whose cloud may know us without a key: what its own variables, files or machine say."""
+"""Providers that need no key where the variables, files or machine of their cloud have credentials."""
 
 
-def way(provider: str) -> Way:
-    """Which way the calls of a provider go; a few of its models may go another, and each call finds out by itself."""
+def choose_way(provider: str) -> Way:
+    """Returns the way of a provider's calls. A few of its models may go another way, which each call finds out."""
     if provider in OWN_WIRE:
         return Way.OWN_WIRE
     return Way.PLAIN if provider in PLAIN else Way.FOREIGN
 
 
-def way_and_reason(provider: str, *, has_key: bool, by_responses_api: bool) -> tuple[Way, str]:
-    """Which way the calls of one model go, and why, for people."""
+def explain_way(provider: str, *, has_key: bool, by_responses_api: bool) -> tuple[Way, str]:
+    """Returns the way of one model's calls, and a sentence for people that says why."""
     if by_responses_api and provider == "openai":
         return Way.FOREIGN, "litellm asks for this model by another protocol, the Responses API"
     if provider == "azure" and not has_key:
         return Way.FOREIGN, "without a key, litellm gets a token for azure by itself"
-    match way(provider):
+    match choose_way(provider):
         case Way.OWN_WIRE:
             return Way.OWN_WIRE, f"litellm takes our client for {provider}"
         case Way.PLAIN if provider in SPEAKS_OPENAI:

@@ -6,7 +6,7 @@ from reasoning_grpc.agent import TOOLS_PLACEHOLDER
 from reasoning_grpc.catalog.configured import find_entry_problem, find_provider_problem
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.config import Config
-from reasoning_grpc.litellm_model import installed_price_map
+from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.router import ROUTES_PLACEHOLDER
 from reasoning_grpc.tools import find_tool_problems
 
@@ -16,7 +16,7 @@ def find_config_problems(config: Config) -> list[str]:
 
     Reading the configuration cannot find these problems, because they depend on the other floors.
     """
-    price_map = installed_price_map()
+    price_map = find_price_map()
     problems = [problem for entry in config.models.values() if (problem := find_entry_problem(entry, price_map))]
     problems += _find_prompt_problems(config)
     problems += find_tool_problems(config)

@@ -19,7 +19,7 @@ from reasoning_grpc.config import ClassifierEntry, Config, ProxyEntry, Settings
 from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.embedded.process import EmbeddedModel
 from reasoning_grpc.engine.engine import Engine
-from reasoning_grpc.litellm_model import LiteLLMModel, WireLimits, installed_price_map
+from reasoning_grpc.litellm_model import LiteLLMModel, TransportLimits, find_price_map
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel
@@ -103,7 +103,7 @@ def _build_sources(
     """Builds the list of model sources; where two of them have a name, the earlier one serves it."""
     sources = list[ModelSourceReader]()
     if config.models:
-        configured = {name: ConfiguredModel(entry, installed_price_map()) for name, entry in config.models.items()}
+        configured = {name: ConfiguredModel(entry, find_price_map()) for name, entry in config.models.items()}
         sources.append(KnownModels(ModelSourceKind.CONFIGURATION, configured))
     if proxy is not None:
         sources.append(proxy)
@@ -120,7 +120,7 @@ def _build_model(
     settings = config.settings
     adapter = LiteLLMModel(
         table,
-        WireLimits(
+        TransportLimits(
             connections=settings.max_upstream_connections,
             connect_timeout_seconds=settings.connect_timeout_seconds,
         ),

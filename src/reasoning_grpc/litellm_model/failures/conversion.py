@@ -24,8 +24,7 @@ from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
 from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error
 from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error
-from reasoning_grpc.litellm_model.transport.exchange import AnswerTooLarge, HttpFailure
-from reasoning_grpc.litellm_model.transport.sse import MalformedStream
+from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure, MalformedStream
 
 BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
     (MalformedStream, UpstreamMalformedResponse),

@@ -1,4 +1,4 @@
-"""What litellm says of a model -> our ModelFacts; any member may be missing, null or of another type.
+"""Converts what litellm lists of a model to our `ModelFacts`; any member may be missing, null or of another type.
 
 litellm's price map and the `model_info` of a LiteLLM proxy have the same members.
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reasoning_grpc.domain import Capability, Prices
-from reasoning_grpc.litellm_model.encodings import encoding_of
-from reasoning_grpc.litellm_model.prices.token_prices import number_in, prices_in
+from reasoning_grpc.litellm_model.encodings import find_encoding
+from reasoning_grpc.litellm_model.prices.token_prices import read_number, read_prices
 
 _CAPABILITIES: Final[Mapping[str, Capability]] = {
     "supports_function_calling": Capability.TOOLS,
@@ -29,47 +29,48 @@ _MOST_TOKENS: Final = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What is known of a model, whatever the name it is served under."""
+    """What is known of a model, under whichever name it is served."""
 
     provider: str = ""
     by_responses_api: bool = False
-    """Whether litellm asks for it by OpenAI's Responses API."""
+    """Whether litellm calls it through OpenAI's Responses API."""
     capabilities: frozenset[Capability] = frozenset()
     lacks: frozenset[Capability] = frozenset()
+    """What it is known not to do; a capability in neither set is unknown."""
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     encoding: str = ""
-    """Its tokenizer, as tiktoken names it; empty: not known."""
+    """Its tokenizer, as tiktoken names it; empty when it is not known."""
     prices: Prices = field(default_factory=Prices)
 
 
-def facts_in(members: Mapping[str, Any]) -> ModelFacts:
-    """The facts that are what they should be; others are not known."""
+def read_facts(members: Mapping[str, Any]) -> ModelFacts:
+    """Returns the facts of a model; a member with a value that makes no sense counts as unknown."""
     provider, key = members.get("litellm_provider"), members.get("key")
     return ModelFacts(
         provider=provider if isinstance(provider, str) and _PROVIDER.fullmatch(provider) else "",
         by_responses_api=members.get("mode") == "responses",
-        capabilities=_flagged(members, True),
-        lacks=_flagged(members, False),
-        context_window_tokens=_tokens(members.get("max_input_tokens")),
-        max_output_tokens=_tokens(members.get("max_output_tokens")),
-        encoding=encoding_of(provider, key) if isinstance(provider, str) and isinstance(key, str) else "",
-        prices=prices_in(members),
+        capabilities=_read_flags(members, value=True),
+        lacks=_read_flags(members, value=False),
+        context_window_tokens=_read_limit(members.get("max_input_tokens")),
+        max_output_tokens=_read_limit(members.get("max_output_tokens")),
+        encoding=find_encoding(provider, key) if isinstance(provider, str) and isinstance(key, str) else "",
+        prices=read_prices(members),
     )
 
 
-def may_chat(members: Mapping[str, Any]) -> bool:
-    """Whether requests can be served: not with a model for embeddings; one without a mode may be anything."""
+def can_chat(members: Mapping[str, Any]) -> bool:
+    """Whether a model may serve requests: not if it is one for embeddings, say. Without a mode it may."""
     mode = members.get("mode")
     return not isinstance(mode, str) or mode in _CHAT_MODES
 
 
-def _flagged(members: Mapping[str, Any], value: bool) -> frozenset[Capability]:
+def _read_flags(members: Mapping[str, Any], *, value: bool) -> frozenset[Capability]:
     flagged = {capability for flag, capability in _CAPABILITIES.items() if members.get(flag) is value}
-    # litellm has no flag for it; what takes a schema takes this too.
+    # litellm has no flag for JSON objects; a model that takes a schema takes them too.
     return frozenset(flagged | {Capability.JSON_OBJECT} if value and Capability.JSON_SCHEMA in flagged else flagged)
 
 
-def _tokens(value: object) -> int | None:
-    number = number_in(value)
+def _read_limit(value: object) -> int | None:
+    number = read_number(value)
     return int(number) if number is not None and 1 <= number <= _MOST_TOKENS else None

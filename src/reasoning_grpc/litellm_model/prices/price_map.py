@@ -1,6 +1,6 @@
 """`PriceMap`: limits, prices and capabilities of the models that litellm knows, from the file in its package.
 
-The file is read without importing litellm, which takes seconds; it is never fetched.
+The file is read without importing litellm, which would take seconds. It is never fetched.
 """
 
 import logging
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, facts_in, may_chat
+from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat, read_facts
 
 _FILE: Final = "model_prices_and_context_window_backup.json"
 _FAMILIES: Final = frozenset({"bedrock", "fireworks_ai", "vertex_ai"})
@@ -33,9 +33,9 @@ _OWN_HOSTS: Final[Mapping[str, str]] = {
     "perplexity": "api.perplexity.ai",
     "xai": "api.x.ai",
 }
-"""The server whose prices are listed, by litellm's prefix; OpenAI's regional ones charge more."""
+"""The server whose prices are listed, by litellm's prefix; OpenAI's regional servers charge more."""
 _NAMED_BY_OPERATORS: Final = frozenset({"azure", "azure_ai"})
-"""Prefixes after which there is the name of a deployment: it does not say which model that is."""
+"""Prefixes before the name of a deployment, which does not say which model that is."""
 
 logger = logging.getLogger("reasoning_grpc.prices")
 
@@ -44,29 +44,29 @@ class PriceMap:
     """litellm's list of models. A file that is missing or malformed lists none."""
 
     def __init__(self, file: Path | None) -> None:
-        """The file is read when a model is first looked up; None: there is none."""
+        """The file is read when a model is first looked up; None when there is no file."""
         self._file = file
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a list at all."""
+        """Whether there is a list that can be read."""
         return bool(self._entries)
 
-    def facts(self, model: str) -> ModelFacts | None:
-        """What is known of the model that litellm calls "PROVIDER/NAME"; None when it is not listed as one that chats.
+    def find_facts(self, model: str) -> ModelFacts | None:
+        """Returns what is known of a model by litellm's name, "PROVIDER/NAME"; None when no chat model has that name.
 
-        litellm itself goes further: it takes the price of `gpt-4o` for a `gpt-4o-2099-01-01`, that of OpenAI for
-        models of other providers, and that of another region for one that is not listed. We do not guess.
+        litellm itself guesses: it takes the price of `gpt-4o` for `gpt-4o-2099-01-01`, the price of OpenAI for
+        models of other providers, and the price of another region where one is not listed. We do not guess.
         """
         prefix, _, name = model.partition("/")
-        for key in self._keys(prefix, name):
-            entry = _decoded(self._entries[key])
-            if _is_of(prefix, entry.get("litellm_provider")) and may_chat(entry):
-                return _without_zeros(facts_in(entry | {"key": key}))
+        for key in self._find_keys(prefix, name):
+            entry = _decode_entry(self._entries[key])
+            if _has_provider(prefix, entry.get("litellm_provider")) and can_chat(entry):
+                return _remove_zero_prices(read_facts(entry | {"key": key}))
         return None
 
-    def _keys(self, prefix: str, name: str) -> Iterator[str]:
-        """The keys that may be those of a model, best first, whatever their case."""
+    def _find_keys(self, prefix: str, name: str) -> Iterator[str]:
+        """Yields the keys that a model may have in the map, in whatever case, the best one first."""
         names = [name]
         if found := _FINE_TUNED.fullmatch(name):
             names.append(found[1])
@@ -83,7 +83,7 @@ class PriceMap:
             data = b"" if self._file is None else self._file.read_bytes()
             return msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         except (OSError, ValueError, RecursionError):
-            logger.warning("litellm's price map cannot be read: no price is known but those of the configuration")
+            logger.warning("litellm's price map cannot be read: only prices in the configuration are known")
             return {}
 
     @cached_property
@@ -91,10 +91,10 @@ class PriceMap:
         return {key.lower(): key for key in self._entries}
 
 
-def listed_name(litellm_model: str, api_base: str) -> str:
-    """The name in the map of a model at an address; empty where that is not the provider's own: a name says nothing.
+def find_listed_name(litellm_model: str, api_base: str) -> str:
+    """Returns the name that a model at this address has in the map; empty if the address is not the provider's own.
 
-    A server of one's own may call its model `gpt-4o` too.
+    Any other server may call any model `gpt-4o`, so there the name says nothing.
     """
     prefix = litellm_model.partition("/")[0]
     if prefix in _NAMED_BY_OPERATORS or (api_base and urlsplit(api_base).hostname != _OWN_HOSTS.get(prefix, "")):
@@ -103,26 +103,26 @@ def listed_name(litellm_model: str, api_base: str) -> str:
 
 
 @cache
-def installed_price_map() -> PriceMap:
-    """The map in litellm's package."""
-    package = find_spec("litellm")  # finds it without running it
+def find_price_map() -> PriceMap:
+    """Returns the map in litellm's package."""
+    package = find_spec("litellm")  # finds the package without importing it
     folders = package.submodule_search_locations if package is not None else None
     return PriceMap(Path(folders[0]) / _FILE if folders else None)
 
 
-def _decoded(entry: msgspec.Raw) -> dict[str, Any]:
+def _decode_entry(entry: msgspec.Raw) -> dict[str, Any]:
     try:
         return msgspec.json.decode(entry, type=dict[str, Any])
     except (ValueError, RecursionError):
         return {}
 
 
-def _is_of(prefix: str, provider: object) -> bool:
-    """Whether a model that is listed for a provider is what litellm reaches by a prefix."""
+def _has_provider(prefix: str, provider: object) -> bool:
+    """Whether litellm reaches a model that is listed for this provider by this prefix."""
     return isinstance(provider, str) and (provider == prefix or (prefix in _FAMILIES and provider.startswith(prefix)))
 
 
-def _without_zeros(facts: ModelFacts) -> ModelFacts:
-    """The same, with prices of zero not known: in the map they also mean that a model is paid in another way."""
+def _remove_zero_prices(facts: ModelFacts) -> ModelFacts:
+    """Returns the facts with prices of zero as unknown: in the map, zero may mean that another unit is charged."""
     prices = facts.prices
     return replace(facts, prices=replace(prices, input=prices.input or None, output=prices.output or None))

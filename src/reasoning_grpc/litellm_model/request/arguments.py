@@ -13,7 +13,7 @@ from reasoning_grpc.domain import (
     Tool,
     ToolChoice,
 )
-from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, way
+from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
 from reasoning_grpc.litellm_model.request.messages import convert_messages
 from reasoning_grpc.llm.port import ModelCall
 
@@ -72,7 +72,7 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
 
     Some of litellm's conversions send `extra_body` as a member of that name.
     """
-    is_converted = way(deployment.provider) is Way.PLAIN and deployment.provider not in SIGNS_REQUESTS
+    is_converted = choose_way(deployment.provider) is Way.PLAIN and deployment.provider not in SIGNS_REQUESTS
     return _decode_options(call) if is_converted else {}
 
 

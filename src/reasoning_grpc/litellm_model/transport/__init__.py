@@ -1,1 +1,1 @@
-"""The way to an upstream: pooled connections, one HTTP exchange, server-sent events."""
+"""The HTTP of our model calls: pooled connections, one exchange a call, the events of a stream, and litellm's view."""

@@ -1,11 +1,11 @@
-"""What litellm takes for its HTTP client, so that the connection of a call is ours.
+"""`ExchangeClient`: what litellm takes for its HTTP client, so that the connection of a call is ours.
 
 litellm knows two shapes of client. For the providers that speak the OpenAI protocol
 it calls `client.chat.completions.with_raw_response.create(**body)`, and we read the
-answer ourselves: our own wire. For most others it maps the request to the provider's
-protocol, calls `client.post(url, ...)` and reads the answer through the response that
-it gets: the plain path, over our connections. One object has both shapes, and knows
-afterwards which one litellm used. Measured on litellm 1.106.2; `providers` has the list.
+answer ourselves. For most others it maps the request to the provider's protocol, calls
+`client.post(url, ...)` and reads the answer through the response that it gets. One
+object has both shapes, and knows afterwards which one litellm used. Measured on
+litellm 1.106.2; `providers` has the list.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -19,7 +19,7 @@ from yarl import URL
 from reasoning_grpc.litellm_model.protocols.by_path import choose_observer
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
-from reasoning_grpc.litellm_model.transport.relay import relayed
+from reasoning_grpc.litellm_model.transport.relay import relay_stream, relay_whole
 
 
 class Shape(StrEnum):
@@ -31,30 +31,31 @@ class Shape(StrEnum):
     """litellm's own `AsyncHTTPHandler`."""
 
 
-Address = Callable[[Mapping[str, str]], tuple[str, Mapping[str, str]]]
-"""Gives the URL and the headers of a call, when told what litellm wants in the query."""
+BuildAddress = Callable[[Mapping[str, str]], tuple[str, Mapping[str, str]]]
+"""Returns the URL and the headers of a call, from the query that litellm wants."""
 
 
 class ExchangeClient:
-    """A client for one call, whichever shape litellm asks for.
+    """A client for one call, in whichever shape litellm uses it.
 
-    litellm checks the class: `library.client_class` derives from this one and from what litellm wants.
+    litellm checks the class: `library.make_client_class` derives one from this class and from the class that
+    litellm wants.
     """
 
-    def __init__(self, exchange: Exchange, address: Address, options: Mapping[str, Any]) -> None:
-        """`address` is for the first shape; in the second litellm brings its own.
+    def __init__(self, exchange: Exchange, build_address: BuildAddress, options: Mapping[str, Any]) -> None:
+        """`build_address` is for the first shape; in the second one, litellm brings the address.
 
-        `options` are merged into the body of the second shape; the first gets them from litellm.
+        `options` are merged into the body of the second shape; in the first one, litellm puts them there.
         """
         self._exchange = exchange
-        self._address = address
+        self._build_address = build_address
         self._options = options
         self.observer = Observer()
-        """Of the answer, in the second shape."""
+        """The observer of the answer, in the second shape."""
         self.used_as: Shape | None = None
-        """None until litellm used it; it never does where it has to use a client of its own."""
+        """None until litellm has used it; litellm never does where it has to use a client of its own."""
         self._custom_query = _Query()
-        self.api_key = "not-here"  # litellm looks, and logs; the real one goes into our own header alone
+        self.api_key = "not-here"  # litellm looks for a key and logs it; the real one is only in our own header
 
     @property
     def chat(self) -> Self:
@@ -74,20 +75,20 @@ class ExchangeClient:
     async def create(
         self,
         *,
-        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our timers are in `resilience`
+        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our own are in `llm.timeouts`
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **body: Any,
-    ) -> "_Unread":
-        """Sends a request of the OpenAI protocol; returns when the answer's headers are here.
+    ) -> "_UnreadAnswer":
+        """Sends a request of the OpenAI protocol, and returns when the headers of the answer have arrived.
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
         self.used_as = Shape.OPENAI
-        url, headers = self._address(self._custom_query)
-        payload = msgspec.json.encode(body | dict(extra_body or {}))
-        await self._exchange.send(url, payload, dict(headers) | dict(extra_headers or {}))
-        return _Unread(self._exchange.headers)
+        url, headers = self._build_address(self._custom_query)
+        encoded = msgspec.json.encode(body | dict(extra_body or {}))
+        await self._exchange.send(url, encoded, dict(headers) | dict(extra_headers or {}))
+        return _UnreadAnswer(self._exchange.headers)
 
     async def post(
         self,
@@ -96,13 +97,13 @@ class ExchangeClient:
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our timers are in `resilience`
+        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our own are in `llm.timeouts`
         stream: bool = False,
         logging_obj: object = None,  # noqa: ARG002 - litellm's
         files: Any = None,
         content: Any = None,
     ) -> httpx.Response:
-        """Sends a request as litellm mapped it, once; returns when the answer's headers are here.
+        """Sends a request as litellm mapped it, once, and returns when the headers of the answer have arrived.
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
@@ -112,16 +113,15 @@ class ExchangeClient:
         request = httpx.Request(
             "POST", url, data=data, json=json, params=params, headers=headers, files=files, content=content
         )
-        body = _merged(await request.aread(), self._options)
-        # The URL goes as it stands: a second encoding would break its signature, where it has one.
-        await self._exchange.send(URL(str(request.url), encoded=True), body, _end_to_end(request.headers))
+        body = _merge_options(await request.aread(), self._options)
+        # The URL is sent as it is: a second encoding would break its signature, where it has one.
+        await self._exchange.send(URL(str(request.url), encoded=True), body, _select_end_to_end(request.headers))
         self.observer = choose_observer(request.url.path)
+        relay = relay_stream if stream else relay_whole
         response = httpx.Response(
             self._exchange.status,
-            headers=_end_to_end(self._exchange.headers),
-            stream=_Relayed(
-                relayed(self._exchange, self.observer) if stream else _whole(self._exchange, self.observer)
-            ),
+            headers=_select_end_to_end(self._exchange.headers),
+            stream=_RelayedAnswer(relay(self._exchange, self.observer)),
             request=request,
         )
         if not stream:
@@ -130,50 +130,42 @@ class ExchangeClient:
 
 
 class _Query(dict[str, str]):
-    """Where litellm puts Azure's api-version, after it has looked whether another one is there."""
+    """The query into which litellm puts Azure's api-version, after it has looked whether another one is there."""
 
     def __missing__(self, name: str) -> str:
         return ""
 
 
-class _Unread:
-    """The answer as litellm sees it in the first shape: nothing, since we read it ourselves."""
+class _UnreadAnswer:
+    """The answer as litellm sees it in the first shape: without content, since we read it ourselves."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self.headers = headers
 
     def parse(self) -> Self:
-        """What litellm hands on as its stream."""
+        """Returns what litellm takes for its stream."""
         return self
 
 
-class _Relayed(httpx.AsyncByteStream):
+class _RelayedAnswer(httpx.AsyncByteStream):
     """The answer as litellm reads it in the second shape."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
-        self._pieces = pieces
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        self._chunks = chunks
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
+        return self._chunks
 
     async def aclose(self) -> None:
         """Stops reading."""
-        await self._pieces.aclose()
+        await self._chunks.aclose()
 
 
-def _merged(body: bytes, options: Mapping[str, Any]) -> bytes:
+def _merge_options(body: bytes, options: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(body, type=dict[str, Any]) | dict(options)) if options else body
 
 
-async def _whole(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:
-    """An answer that litellm wants whole, and only pretends to stream."""
-    body = await exchange.read_whole()
-    if observer.knows_protocol:
-        observer.observe_whole(body)
-    yield body
-
-
-def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those headers that are about the message, not about the connection that carries it, or its encoding."""
+def _select_end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
+    """Returns the headers that describe the message, without those of the connection that carries it."""
     ours = {"host", "connection", "content-length", "transfer-encoding", "content-encoding", "accept-encoding"}
     return {name: value for name, value in headers.items() if name.lower() not in ours}

@@ -1,4 +1,4 @@
-"""`ConnectionPool`: the TCP connections to upstreams, kept for the next request, bounded, and counted."""
+"""`ConnectionPool`: the TCP connections to upstreams, kept for the next request, bounded and counted."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,11 @@ from typing import Any, Final
 import aiohttp
 
 _KEEP_SECONDS: Final = 60.0
-"""How long a connection that nobody uses is kept."""
+"""How long an idle connection is kept."""
 
 
 class ConnectionPool:
-    """One pooled HTTP session, made when it is first needed. Whatever differs between requests does not divide it."""
+    """One pooled HTTP session, created when it is first needed; requests with different keys share its connections."""
 
     def __init__(
         self, *, limit: int, connect_timeout_seconds: float | None = None, headers: Mapping[str, str] | None = None
@@ -25,18 +25,18 @@ class ConnectionPool:
         self.opened = 0
         """Connections opened so far."""
         self.open = 0
-        """Those of them that are not closed."""
+        """Connections that are open now."""
         self.active = 0
-        """Requests that have a connection, or wait for one."""
+        """Requests in progress: each has a connection or waits for one."""
 
     @property
     def idle(self) -> int:
-        """Open connections that wait for a request."""
+        """Open connections without a request."""
         return max(0, self.open - self.active)
 
     @contextmanager
     def use(self) -> Iterator[aiohttp.ClientSession]:
-        """The session, for one request from its sending to the end of its answer."""
+        """Yields the session, for one request from its sending to the end of its answer."""
         self.active += 1
         try:
             yield self._open_session()
@@ -69,7 +69,7 @@ class ConnectionPool:
 
 
 class _CountedSocket(socket.socket):
-    """A socket that its pool knows of until it is closed."""
+    """A socket that its pool counts until it is closed."""
 
     def __init__(self, pool: ConnectionPool, family: int, kind: int, protocol: int) -> None:
         super().__init__(family, kind, protocol)

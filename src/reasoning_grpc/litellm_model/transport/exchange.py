@@ -1,12 +1,11 @@
-"""The HTTP of our model calls: one pool of connections for all of them, one exchange a call.
+"""`Exchange`: one HTTP request to an upstream, and its answer.
 
-Statuses are exact, nothing is retried or redirected behind our back, answers are
-bounded, and closing an exchange closes its connection at once.
+Statuses are exact, nothing is retried or redirected without our knowledge, answers are bounded, and closing an
+exchange closes its connection at once.
 """
 
 import asyncio
 import io
-import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure
+from reasoning_grpc.litellm_model.transport.inflater import Inflater
 
+READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
+"""What a read raises when the connection breaks."""
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "application/json",
     "Accept": "text/event-stream, application/json",
@@ -25,16 +28,13 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
-_INFLATE_BYTES: Final = 1024 * 1024
-READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
-"""What a read raises when the connection breaks."""
-_WHOLE_BYTES: Final = 1024 * 1024
-"""Up to here a body goes out in one write; aiohttp warns of larger ones."""
+_SINGLE_WRITE_BYTES: Final = 1024 * 1024
+"""The largest body that is sent in one write; aiohttp warns of larger ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WireLimits:
-    """Bounds of the wire."""
+class TransportLimits:
+    """Bounds of the connections to upstreams, and of each answer."""
 
     connections: int = 1024
     """Most connections to all upstreams together; further calls wait for one."""
@@ -43,134 +43,103 @@ class WireLimits:
     max_answer_bytes: int = 256 * 1024 * 1024
     """Most bytes of one answer, after decompression."""
     trailer_seconds: float = 2.0
-    """How long usage is waited for after the finish reason, and the end of the stream after `[DONE]`."""
-
-
-class HttpFailure(Exception):
-    """The upstream answered with a status that is no success; never shown, only read by `failures`."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        super().__init__(status)
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-
-class AnswerTooLarge(ValueError):
-    """An answer went over `max_answer_bytes`, or its compression is broken or unknown."""
-
-
-class Wire:
-    """The HTTP of all upstreams, callers and keys: one pool."""
-
-    def __init__(self, limits: WireLimits) -> None:
-        self.limits = limits
-        self.pool = ConnectionPool(limit=limits.connections, connect_timeout_seconds=limits.connect_timeout_seconds)
-
-    def exchange(self, headers: Mapping[str, str]) -> "Exchange":
-        """One exchange, whose request will carry these headers too."""
-        return Exchange(self.pool, self.limits, {**headers, "Accept-Encoding": "identity"})
-
-    def dry_exchange(self) -> "Exchange":
-        """An exchange that sends nothing, and whose answer is empty."""
-        return _DryExchange(self.pool, self.limits, {})
-
-    async def aclose(self) -> None:
-        """Closes every connection."""
-        await self.pool.aclose()
+    """How long we wait for usage after the finish reason, and for the end of the stream after `[DONE]`."""
 
 
 class Exchange:
-    """One POST over the pool, and its answer. Closing it stops the upstream."""
+    """One POST through the pool, and its answer. Closing it stops the upstream."""
 
-    def __init__(self, pool: ConnectionPool, limits: WireLimits, headers: Mapping[str, str]) -> None:
-        """`headers` go with every request, over those that the sender gives."""
+    def __init__(self, pool: ConnectionPool, limits: TransportLimits, headers: Mapping[str, str]) -> None:
+        """`headers` go with the request; they win over those that `send` gets."""
         self._pool = pool
-        self._held = ExitStack()
+        self._session = ExitStack()
         self._headers = headers
         self.limits = limits
         self._response: aiohttp.ClientResponse | None = None
-        self._inflate: _Inflater | None = None
+        self._inflater: Inflater | None = None
         self._read_bytes = 0
         self.waited_seconds = 0.0
         """Time spent waiting for the upstream so far."""
-        self.sent = False
-        """Whether the request may have reached the upstream."""
+        self.is_sent = False
+        """Whether the upstream may have received the request."""
 
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
-        """Sends the request and returns when the answer's headers are here.
+        """Sends the request, and returns when the headers of the answer have arrived.
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
         started = asyncio.get_running_loop().time()
         try:
-            session = self._held.enter_context(self._pool.use())
+            session = self._session.enter_context(self._pool.use())
             self._response = await session.post(
-                url, data=_payload(body), headers=_merged(_HEADERS, headers, self._headers), allow_redirects=False
+                url,
+                data=_convert_body(body),
+                headers=_merge_headers(_HEADERS, headers, self._headers),
+                allow_redirects=False,
             )
         finally:
             self.waited_seconds += asyncio.get_running_loop().time() - started
-        self.sent = True
+        self.is_sent = True
         encoding = self._response.headers.get("Content-Encoding", "identity").lower()
         if encoding != "identity":
-            self._inflate = _Inflater(encoding)
+            self._inflater = Inflater(encoding)
         if not 200 <= self._response.status < 300:
-            raise HttpFailure(self._response.status, self._response.headers, await self._error_body())
+            raise HttpFailure(self._response.status, self._response.headers, await self._read_error_body())
 
     @property
     def status(self) -> int:
-        """Of the answer; 0 before it is there."""
+        """The status of the answer; 0 before it has arrived."""
         return 0 if self._response is None else self._response.status
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Of the answer."""
+        """The headers of the answer; empty before they have arrived."""
         return {} if self._response is None else self._response.headers
 
     @property
     def content_type(self) -> str:
-        """The answer's MIME type; empty when it has none."""
+        """The MIME type of the answer; empty when it has none."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     async def read(self) -> bytes:
-        """What the network brought since the last read; empty at the end of the answer.
+        """Returns what the network has brought since the last read; empty at the end of the answer.
 
         Raises aiohttp's errors and AnswerTooLarge.
         """
-        if self._inflate is None:
+        if self._inflater is None:
             data = await self._receive()
         else:
-            while not (data := self._inflate.next_piece()) and (received := await self._receive()):
-                self._inflate.feed(received)
+            while not (data := self._inflater.next_chunk()) and (received := await self._receive()):
+                self._inflater.feed(received)
         self._read_bytes += len(data)
         if self._read_bytes > self.limits.max_answer_bytes:
             raise AnswerTooLarge
         return data
 
     async def read_whole(self) -> bytes:
-        """All of an answer that is one document. Raises aiohttp's errors and AnswerTooLarge."""
-        pieces: list[bytes] = []
+        """Returns all of an answer that is one document. Raises aiohttp's errors and AnswerTooLarge."""
+        chunks: list[bytes] = []
         size = 0
         while data := await self.read():
-            pieces.append(data)
+            chunks.append(data)
             size += len(data)
             if size > self.limits.max_event_bytes:
                 raise AnswerTooLarge
-        return b"".join(pieces)
+        return b"".join(chunks)
 
     @property
-    def at_end(self) -> bool:
+    def is_at_end(self) -> bool:
         """Whether the answer was read to its end."""
         return self._response is not None and self._response.content.at_eof()
 
     def close(self) -> None:
-        """Gives the connection back if the answer was read to its end; closes it otherwise, at once."""
+        """Returns the connection to the pool if the answer was read to its end; else closes it at once."""
         if self._response is not None:
-            if self.at_end:
+            if self.is_at_end:
                 self._response.release()
             else:
                 self._response.close()
-        self._held.close()
+        self._session.close()
 
     async def _receive(self) -> bytes:
         assert self._response is not None
@@ -181,8 +150,8 @@ class Exchange:
         finally:
             self.waited_seconds += loop.time() - started
 
-    async def _error_body(self) -> bytes:
-        """The start of an error's body; what was read of it when it drips, breaks or does not end."""
+    async def _read_error_body(self) -> bytes:
+        """Returns the start of an error's body, or as much of it as arrives before it breaks or takes too long."""
         body = b""
         try:
             async with asyncio.timeout(_ERROR_BODY_SECONDS):
@@ -193,54 +162,30 @@ class Exchange:
         return body[:_ERROR_BODY_BYTES]
 
 
-class _DryExchange(Exchange):
-    """An exchange that ends before the network."""
+class DryExchange(Exchange):
+    """An exchange that sends nothing, and whose answer is empty."""
 
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Sends nothing."""
 
     @property
     def status(self) -> int:
-        """That of an answer."""
+        """The status of a success."""
         return 200
 
     async def read(self) -> bytes:
-        """Nothing."""
+        """Returns nothing: the answer is at its end."""
         return b""
 
 
-def _payload(body: bytes) -> bytes | io.BytesIO:
-    """The body, in a form that lets others run while a large one is sent."""
-    return body if len(body) <= _WHOLE_BYTES else io.BytesIO(body)
+def _convert_body(body: bytes) -> bytes | io.BytesIO:
+    """Returns the body in a form that lets other tasks run while a large one is sent."""
+    return body if len(body) <= _SINGLE_WRITE_BYTES else io.BytesIO(body)
 
 
-def _merged(*headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """All of them; of two with the same name, in whatever case, the later one."""
+def _merge_headers(*headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Returns all headers; of several with one name, in whatever case, the last wins."""
     merged: CIMultiDict[str] = CIMultiDict()
-    for some in headers:
-        merged.update(some)
+    for mapping in headers:
+        merged.update(mapping)
     return merged
-
-
-class _Inflater:
-    """Decompression in bounded pieces, for upstreams that compress although we ask them not to."""
-
-    def __init__(self, encoding: str) -> None:
-        self._is_known = encoding in {"gzip", "deflate"}
-        self._inflate = zlib.decompressobj(wbits=47)  # gzip or zlib, by its header
-        self._packed = b""
-
-    def feed(self, data: bytes) -> None:
-        """Takes more compressed bytes, once `next_piece` has nothing left. Raises AnswerTooLarge."""
-        if not self._is_known:
-            raise AnswerTooLarge("an encoding that was not asked for")
-        self._packed = data
-
-    def next_piece(self) -> bytes:
-        """The next piece of what was fed; empty when more has to be fed first. Raises AnswerTooLarge."""
-        try:
-            piece = self._inflate.decompress(self._packed, _INFLATE_BYTES)
-        except zlib.error as exc:
-            raise AnswerTooLarge("broken compression") from exc
-        self._packed = self._inflate.unconsumed_tail
-        return piece

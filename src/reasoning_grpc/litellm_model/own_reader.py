@@ -1,4 +1,4 @@
-"""Our own wire: the answer of a provider of the OpenAI protocol as we read it ourselves."""
+"""Our own reader: reads the answer of a provider of the OpenAI protocol without litellm."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -7,18 +7,18 @@ import msgspec
 
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, join_deltas
+from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
-from reasoning_grpc.litellm_model.transport.relay import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 
 
-async def own_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
-    """The answer's deltas; the reader knows finish reason and usage when they end.
+async def read_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+    """Yields the deltas of the answer; the reader knows finish reason and usage when they end.
 
-    Raises MalformedAnswer, MalformedStream, ErrorInAnswer, and what `Exchange.read` does.
+    Raises MalformedAnswer, MalformedStream, ErrorInAnswer, and what `Exchange.read` raises.
     """
     if exchange.content_type == "application/json":
-        # Nothing at all is an empty answer, not a malformed one.
+        # A body without a byte is an empty answer, not a malformed one.
         body = await exchange.read_whole() or msgspec.json.encode({"choices": []})
         for delta in join_deltas(reader.read(body)):
             yield delta
@@ -37,7 +37,7 @@ async def own_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator
 
 
 def _read_batch(batch: list[bytes], reader: AnswerReader) -> tuple[list[Delta], Exception | None]:
-    """The deltas of these events up to one that cannot be read; what came before it is not lost."""
+    """Returns the deltas before the first event that cannot be read, so that they are not lost, and why it cannot."""
     deltas: list[Delta] = []
     try:
         for event in batch:

@@ -1,0 +1,21 @@
+"""What can go wrong with the HTTP of a call; `failures` converts it to errors of ours."""
+
+from collections.abc import Mapping
+
+
+class HttpFailure(Exception):
+    """The upstream answered with a status that is not a success. `failures` reads it; nobody is shown it."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class AnswerTooLarge(ValueError):
+    """An answer is longer than `max_answer_bytes`, or its compression is broken or unknown."""
+
+
+class MalformedStream(ValueError):
+    """The bytes are not an event stream of the OpenAI dialect."""

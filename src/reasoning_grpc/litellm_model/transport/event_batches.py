@@ -1,0 +1,50 @@
+"""The events of a streamed answer, in batches as the network brings them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Final
+
+from reasoning_grpc.litellm_model.transport.exchange import READ_ERRORS, Exchange
+from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder
+
+EVENT_STREAM_TYPES: Final = frozenset({"", "text/event-stream", "text/plain", "application/octet-stream"})
+"""MIME types with which upstreams send event streams; the empty one is a missing header."""
+
+
+async def event_batches(
+    exchange: Exchange, decoder: EventStreamDecoder, is_finished: Callable[[], bool]
+) -> AsyncGenerator[list[bytes], None]:
+    """Yields the events that each network read completes, up to `[DONE]` or the end of the body.
+
+    `is_finished` says whether the finish reason has arrived. From then on the answer is whole: usage and the end of
+    the body are awaited only for `trailer_seconds`, and their failures are ignored.
+
+    Raises what `Exchange.read` raises, and MalformedStream.
+    """
+    done = False
+    wait_until: float | None = None
+    while True:
+        if done or is_finished():
+            wait_until = wait_until or asyncio.get_running_loop().time() + exchange.limits.trailer_seconds
+            data = await _read_trailer(exchange, wait_until)
+        else:
+            data = await exchange.read()
+        # After the finish reason, half an event at the end is not a part of the answer.
+        is_whole = bool(data) or is_finished()
+        batch = decoder.feed(data) if is_whole else decoder.finish()
+        if not done and batch:
+            done = DONE in batch
+            yield batch[: batch.index(DONE)] if done else batch
+        if decoder.failure is not None and not done:
+            raise decoder.failure
+        if not data or (done and exchange.is_at_end):
+            return
+
+
+async def _read_trailer(exchange: Exchange, wait_until: float) -> bytes:
+    """Returns what the network brings until then; empty when it brings nothing or breaks."""
+    try:
+        async with asyncio.timeout_at(wait_until):
+            return await exchange.read()
+    except (TimeoutError, *READ_ERRORS):
+        return b""

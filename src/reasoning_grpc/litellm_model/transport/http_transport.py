@@ -1,0 +1,26 @@
+"""`HttpTransport`: the HTTP of all model calls, over one pool of connections."""
+
+from collections.abc import Mapping
+
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.exchange import DryExchange, Exchange, TransportLimits
+
+
+class HttpTransport:
+    """Opens exchanges; all upstreams, callers and keys share its pool."""
+
+    def __init__(self, limits: TransportLimits) -> None:
+        self.limits = limits
+        self.pool = ConnectionPool(limit=limits.connections, connect_timeout_seconds=limits.connect_timeout_seconds)
+
+    def open_exchange(self, headers: Mapping[str, str]) -> Exchange:
+        """Returns an exchange whose request will carry these headers too."""
+        return Exchange(self.pool, self.limits, {**headers, "Accept-Encoding": "identity"})
+
+    def open_dry_exchange(self) -> Exchange:
+        """Returns an exchange that sends nothing, and whose answer is empty."""
+        return DryExchange(self.pool, self.limits, {})
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self.pool.aclose()
