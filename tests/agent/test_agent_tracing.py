@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.config import Config
-from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from tests.support import agent_tools
 from tests.support import tools as shared_tools
 from tests.support.agent import agent_config, outcome, plan, reasoning_request, stream, using
@@ -38,7 +39,7 @@ def tracing(monkeypatch: pytest.MonkeyPatch, receiver: OtlpReceiver) -> Tracing:
 
     @asynccontextmanager
     async def run(config: Config) -> AsyncIterator[RunningServer]:
-        telemetry = Telemetry(telemetry_plan(os.environ))
+        telemetry = Telemetry(read_telemetry_plan(os.environ))
         try:
             async with serving(config, telemetry) as running:
                 yield running
@@ -51,8 +52,8 @@ def tracing(monkeypatch: pytest.MonkeyPatch, receiver: OtlpReceiver) -> Tracing:
 async def spans(receiver: OtlpReceiver, *names: str) -> list[ReceivedSpan]:
     """All spans of a call in the order in which they began, once those of these names are there."""
     for name in names:
-        await receiver.named(name)
-    await receiver.named(CALL)
+        await receiver.expect_spans(name)
+    await receiver.expect_spans(CALL)
     return receiver.spans
 
 
@@ -104,7 +105,7 @@ async def test_spans_of_a_run(upstream: FakeUpstream, receiver: OtlpReceiver, tr
     assert (good.status, bad.status[0]) == (("UNSET", ""), "ERROR")
     assert bad.attributes["reasoning_grpc.tool_status"] == bad.attributes["error.type"] == "FAILED"
     for asked, chat in zip(upstream.requests, [span for span in seen if span.name == CHAT], strict=True):
-        assert chat.is_told_in(asked.headers)
+        assert chat.is_continued_by(asked.headers)
 
 
 async def test_no_words_are_on_them(upstream: FakeUpstream, receiver: OtlpReceiver, tracing: Tracing) -> None:
@@ -134,7 +135,7 @@ async def test_spans_of_a_failed_step(upstream: FakeUpstream, receiver: OtlpRece
         await stream(running, reasoning_request())
         await outcome(running, reasoning_request())
     seen = await spans(receiver, "step 1")
-    await receiver.named("step 1", 2)
+    await receiver.expect_spans("step 1", 2)
 
     useless, failed = [span for span in seen if span.name == "step 1"]
     assert (useless.status[0], useless.attributes["reasoning_grpc.step_outcome"]) == ("UNSET", "INVALID_PLAN")
@@ -154,7 +155,7 @@ async def test_spans_of_a_cancelled_tool(upstream: FakeUpstream, receiver: OtlpR
         call.cancel()
         await agent_tools.benches[-1].cancel("one")
     for name in ("execute_tool wait", "step 1", CALL.replace("StreamComplete", "Complete")):
-        (span,) = await receiver.named(name)
+        (span,) = await receiver.expect_spans(name)
         assert span.attributes["error.type"] == "CANCELLED"
 
 

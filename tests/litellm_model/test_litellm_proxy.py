@@ -16,7 +16,8 @@ import pytest_asyncio
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, ProxyEntry, hash_token
 from reasoning_grpc.domain import Capability, Secret
-from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.litellm_proxy import FORBIDDEN_KEY, SERVER_KEY, UPSTREAM_KEY, VIRTUAL_KEY, LiteLLMProxy
@@ -444,17 +445,17 @@ async def test_a_trace_goes_through_a_proxy_that_traces(
         proxy = LiteLLMProxy(tmp_path, upstream.api_base, otlp_endpoint=receiver.endpoint)
         await proxy.start()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", receiver.endpoint)
-        telemetry = Telemetry(telemetry_plan(os.environ))
+        telemetry = Telemetry(read_telemetry_plan(os.environ))
         entry = ProxyEntry(base_url=proxy.base_url, api_key=Secret(SERVER_KEY))
         async with serving(config_for(proxy=entry, default_model="fake"), telemetry) as running:
             await running.client().complete(a_wire_request())
         await telemetry.aclose()
 
-        (chat,) = await receiver.named("chat fake")
-        theirs = await receiver.named("POST /v1/chat/completions")
+        (chat,) = await receiver.expect_spans("chat fake")
+        theirs = await receiver.expect_spans("POST /v1/chat/completions")
         await proxy.kill()
     assert (theirs[0].trace_id, theirs[0].parent_id) == (chat.trace_id, chat.span_id)
-    assert chat.is_told_in(upstream.requests[-1].headers)
+    assert chat.is_continued_by(upstream.requests[-1].headers)
 
 
 async def test_a_proxy_that_does_not_trace_keeps_the_context(running: RunningServer, upstream: FakeUpstream) -> None:

@@ -10,7 +10,8 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.domain import Secret
-from reasoning_grpc.telemetry.export import Telemetry, telemetry_plan
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from reasoning_grpc.v1 import models_pb2
 from tests.support.factories import a_wire_request
 from tests.support.otlp import OtlpReceiver
@@ -136,7 +137,7 @@ async def test_the_gauge(upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
     async with OtlpReceiver() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", receiver.endpoint)
         monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "20")
-        telemetry = Telemetry(telemetry_plan(os.environ))
+        telemetry = Telemetry(read_telemetry_plan(os.environ))
         config = config_for(provider_entry(upstream, "openai"), proxy=proxy_entry(upstream))
         try:
             async with serving(config, telemetry) as running:
@@ -157,7 +158,7 @@ async def test_the_gauge(upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 
 async def _told(receiver: OtlpReceiver, expected: Mapping[tuple[str, str], int]) -> None:
     """Waits until the gauge says so."""
-    await receiver.until(lambda: _gauge(receiver) == expected, f"expected {expected}")
+    await receiver.expect(lambda: _gauge(receiver) == expected, f"expected {expected}")
 
 
 def _counts(*, active: int, idle: int) -> Mapping[tuple[str, str], int]:

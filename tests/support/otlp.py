@@ -1,4 +1,4 @@
-"""A real OTLP receiver over gRPC, on port 0: what a collector would get. It can hang."""
+"""A real OTLP receiver over gRPC on port 0: it keeps what a collector would get, and can hang."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -43,21 +43,21 @@ class ReceivedSpan:
     """Empty: it has no parent."""
     attributes: Mapping[str, Any]
     status: tuple[str, str]
-    """Code and description."""
+    """The code and the description."""
     events: tuple[str, ...]
-    """Their names."""
+    """The names of its events."""
     scope: str
     resource: Mapping[str, Any] = field(repr=False)
     seconds: float
 
-    def is_told_in(self, headers: Mapping[str, str]) -> bool:
-        """Whether an upstream that got these headers was told to go on from here, in a trace that is sampled."""
+    def is_continued_by(self, headers: Mapping[str, str]) -> bool:
+        """Whether an upstream that gets these headers continues from this span, in a sampled trace."""
         version, trace_id, span_id, flags = headers["traceparent"].split("-")
         return (version, trace_id, span_id) == ("00", self.trace_id, self.span_id) and bool(int(flags, 16) & 1)
 
 
 class OtlpReceiver(grpc.GenericRpcHandler):
-    """Keeps whatever is exported to it."""
+    """Keeps everything that is exported to it."""
 
     def __init__(self) -> None:
         self._server = grpc.aio.server()
@@ -67,7 +67,7 @@ class OtlpReceiver(grpc.GenericRpcHandler):
         self.raw: list[bytes] = []
         """Every request, as it came over the wire."""
         self.metadata: list[dict[str, Any]] = []
-        """That of every request."""
+        """The metadata of every request."""
         self.spans: list[ReceivedSpan] = []
         self.metrics: list[Metric] = []
         self.port = 0
@@ -84,46 +84,46 @@ class OtlpReceiver(grpc.GenericRpcHandler):
 
     @property
     def endpoint(self) -> str:
-        """What OTEL_EXPORTER_OTLP_ENDPOINT would be."""
+        """The receiver's address, as a value of OTEL_EXPORTER_OTLP_ENDPOINT."""
         return f"http://127.0.0.1:{self.port}"
 
     def hang(self) -> None:
-        """From now on take requests, and never answer."""
+        """Accepts requests from now on without answering them."""
         self._answers.clear()
 
-    async def requested(self, n: int = 1) -> None:
-        """Wait for the n-th request."""
+    async def expect_requests(self, n: int = 1) -> None:
+        """Waits for the n-th request."""
         await self._changes.expect(
             lambda: len(self.raw) >= n, lambda: f"expected {n} exports, there were {len(self.raw)}"
         )
 
-    async def named(self, name: str, n: int = 1) -> list[ReceivedSpan]:
-        """Wait for n spans of this name; all of them, as they ended."""
+    async def expect_spans(self, name: str, n: int = 1) -> list[ReceivedSpan]:
+        """Waits for n spans of this name, and returns all of them in the order in which they ended."""
         await self._changes.expect(
-            lambda: len(self._named(name)) >= n,
+            lambda: len(self._find_spans(name)) >= n,
             lambda: f"expected {n} spans {name!r}, there are {[span.name for span in self.spans]}",
         )
-        return self._named(name)
+        return self._find_spans(name)
 
-    async def metric(self, name: str) -> Metric:
-        """Wait for a metric."""
+    async def expect_metric(self, name: str) -> Metric:
+        """Waits for a metric of this name, and returns it."""
         await self._changes.expect(
             lambda: any(metric.name == name for metric in self.metrics), lambda: f"expected the metric {name!r}"
         )
         return next(metric for metric in self.metrics if metric.name == name)
 
-    async def until(self, condition: Callable[[], bool], expected: str) -> None:
-        """Wait for something that an export brings."""
+    async def expect(self, condition: Callable[[], bool], expected: str) -> None:
+        """Waits until an export makes the condition true; `expected` describes it in the failure."""
         await self._changes.expect(condition, lambda: f"{expected}, the last metrics were {self.metrics[-1:]}")
 
-    def _named(self, name: str) -> list[ReceivedSpan]:
+    def _find_spans(self, name: str) -> list[ReceivedSpan]:
         return [span for span in self.spans if span.name == name]
 
     def service(self, handler_call_details: Any) -> Any:
-        """See grpc: any method that a collector has, its messages as bytes."""
-        taken = {_EXPORT_SPANS: self._take_spans, _EXPORT_METRICS: self._take_metrics}
-        take = taken.get(handler_call_details.method)
-        if take is None:
+        """See `grpc.GenericRpcHandler`: serves the methods of a collector, with messages as bytes."""
+        methods = {_EXPORT_SPANS: self._record_spans, _EXPORT_METRICS: self._record_metrics}
+        record = methods.get(handler_call_details.method)
+        if record is None:
             return None
 
         async def export(payload: bytes, context: Any) -> bytes:
@@ -131,34 +131,34 @@ class OtlpReceiver(grpc.GenericRpcHandler):
             self.metadata.append(dict(context.invocation_metadata()))
             self._changes.notify()
             await self._answers.wait()
-            answer = take(payload)
+            answer = record(payload)
             self._changes.notify()
             return answer
 
         return grpc.unary_unary_rpc_method_handler(export)
 
-    def _take_spans(self, payload: bytes) -> bytes:
+    def _record_spans(self, payload: bytes) -> bytes:
         for resource_spans in ExportTraceServiceRequest.FromString(payload).resource_spans:
-            resource = _values(resource_spans.resource.attributes)
+            resource = _convert_attributes(resource_spans.resource.attributes)
             for scope_spans in resource_spans.scope_spans:
-                self.spans += [_received(span, scope_spans.scope.name, resource) for span in scope_spans.spans]
+                self.spans += [_convert_span(span, scope_spans.scope.name, resource) for span in scope_spans.spans]
         return ExportTraceServiceResponse().SerializeToString()
 
-    def _take_metrics(self, payload: bytes) -> bytes:
+    def _record_metrics(self, payload: bytes) -> bytes:
         for resource_metrics in ExportMetricsServiceRequest.FromString(payload).resource_metrics:
             for scope_metrics in resource_metrics.scope_metrics:
                 self.metrics += scope_metrics.metrics
         return ExportMetricsServiceResponse().SerializeToString()
 
 
-def _received(span: Span, scope: str, resource: Mapping[str, Any]) -> ReceivedSpan:
+def _convert_span(span: Span, scope: str, resource: Mapping[str, Any]) -> ReceivedSpan:
     return ReceivedSpan(
         name=span.name,
         kind=KINDS[span.kind],
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex(),
-        attributes=_values(span.attributes),
+        attributes=_convert_attributes(span.attributes),
         status=(STATUSES[span.status.code], span.status.message),
         events=tuple(event.name for event in span.events),
         scope=scope,
@@ -167,13 +167,13 @@ def _received(span: Span, scope: str, resource: Mapping[str, Any]) -> ReceivedSp
     )
 
 
-def _values(attributes: Any) -> dict[str, Any]:
+def _convert_attributes(attributes: Any) -> dict[str, Any]:
     pairs: list[KeyValue] = list(attributes)
-    return {pair.key: _value(pair.value) for pair in pairs}
+    return {pair.key: _convert_value(pair.value) for pair in pairs}
 
 
-def _value(value: AnyValue) -> Any:
+def _convert_value(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
-        return [_value(item) for item in value.array_value.values]
+        return [_convert_value(item) for item in value.array_value.values]
     return None if kind is None else getattr(value, kind)

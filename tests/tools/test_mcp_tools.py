@@ -24,7 +24,7 @@ from reasoning_grpc.domain import (
     ToolState,
     ToolStatus,
 )
-from reasoning_grpc.telemetry.tracing import incoming
+from reasoning_grpc.telemetry.tracing import read_trace_context
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.tools.mcp_server import McpServer
 from reasoning_grpc.tools.mcp_tool import build_public_name
@@ -272,7 +272,7 @@ async def test_closing_while_it_connects(heard: Reports) -> None:
 async def test_tokens_and_headers_go_out(heard: Reports, caplog: pytest.LogCaptureFixture) -> None:
     """The server's token, its headers and the trace of the call are sent; a wrong token is refused, and not told."""
     caplog.set_level(logging.INFO, "reasoning_grpc")
-    context = replace(a_context(), trace=incoming(TRACE))
+    context = replace(a_context(), trace=read_trace_context(TRACE))
     async with http_server(heard, "--token", "right-token") as (_, url):
         entry = McpServerEntry(
             name="test",
@@ -300,7 +300,7 @@ async def test_tokens_and_headers_go_out(heard: Reports, caplog: pytest.LogCaptu
 async def test_the_trace_goes_into_a_process(heard: Reports) -> None:
     """Where there are no headers, the trace is in the message."""
     async with toolbox(heard, stdio_entry(heard)) as served:
-        seen = await served.call("seen", context=replace(a_context(), trace=incoming(TRACE)))
+        seen = await served.call("seen", context=replace(a_context(), trace=read_trace_context(TRACE)))
 
     assert json.loads(seen.result)["meta"]["traceparent"].split("-")[1] == TRACE_ID
 

@@ -16,7 +16,7 @@ from reasoning_grpc.litellm_model.answers import MalformedAnswer
 from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.errors import HttpFailure
-from reasoning_grpc.telemetry.tracing import trace_headers
+from reasoning_grpc.telemetry.tracing import build_trace_headers
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -87,7 +87,7 @@ class ProxyListing:
     async def _body(self, path: str) -> bytes:
         """What a GET brings. Raises HttpFailure, MalformedAnswer, and aiohttp's errors."""
         key = self._proxy.api_key
-        headers = trace_headers(get_current())
+        headers = build_trace_headers(get_current())
         if key:
             headers["Authorization"] = f"Bearer {key.reveal()}"
         url = f"{self._proxy.api_base}{path}"

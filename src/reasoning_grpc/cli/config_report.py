@@ -10,7 +10,7 @@ from reasoning_grpc.embedded.process import MODEL_NAME
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.litellm_model.providers import Way
 from reasoning_grpc.server.model_trial import Trial, Trials
-from reasoning_grpc.telemetry.export import Export, TelemetryPlan
+from reasoning_grpc.telemetry.plan import Export, TelemetryPlan
 
 _WIRES: Final = {
     Way.OWN_WIRE: "our own wire",

@@ -16,7 +16,8 @@ from reasoning_grpc.embedded.process import embedded_problem
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.model_trial import Trials
 from reasoning_grpc.server.server import Server, StartError
-from reasoning_grpc.telemetry.export import Telemetry, TelemetryPlan, telemetry_plan
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry.plan import TelemetryPlan, read_telemetry_plan
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
@@ -91,7 +92,7 @@ def _read(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, Telemetr
     except ConfigError as exc:
         problems += exc.problems
     try:
-        plan = telemetry_plan(os.environ)
+        plan = read_telemetry_plan(os.environ)
     except ConfigError as exc:
         problems += exc.problems
     if problems:

@@ -19,7 +19,7 @@ from reasoning_grpc.litellm_model.request import build_arguments, find_refused_f
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.telemetry.tracing import trace_headers
+from reasoning_grpc.telemetry.tracing import build_trace_headers
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 
@@ -99,7 +99,7 @@ def build_headers(deployment: Deployment, context: CallContext) -> dict[str, str
     """Returns the headers of every request to an upstream: whose request it is, and in which trace."""
     return {
         "X-Client-Request-Id": context.request_id,  # OpenAI's name for the client's own id; others ignore it
-        **trace_headers(context.trace),
+        **build_trace_headers(context.trace),
         **deployment.headers,
     }
 

@@ -27,7 +27,7 @@ from reasoning_grpc.rpc.call_log import note_end
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.status import call_status, internal_status
-from reasoning_grpc.telemetry.tracing import incoming, trace_id
+from reasoning_grpc.telemetry.tracing import read_trace_context, read_trace_id
 
 REQUEST_ID_METADATA: Final = "x-request-id"
 
@@ -162,7 +162,7 @@ def _new_call(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
             metadata.setdefault(key, value)
     asked_id = metadata.get(REQUEST_ID_METADATA, "")
     # Inside the span of the call that span is the parent of what follows; without tracing, what the caller sent.
-    trace = get_current() if get_current_span().get_span_context().is_valid else incoming(metadata)
+    trace = get_current() if get_current_span().get_span_context().is_valid else read_trace_context(metadata)
     return CallContext(
         caller=ANONYMOUS,
         request_id=asked_id if REQUEST_ID.fullmatch(asked_id) else f"req_{uuid.uuid4().hex}",
@@ -170,7 +170,7 @@ def _new_call(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
         deadline=None if remaining is None else now + remaining,
         metadata=metadata,
         trace=trace,
-        trace_id=trace_id(trace),
+        trace_id=read_trace_id(trace),
     )
 
 

@@ -1,7 +1,7 @@
-"""The seam to OpenTelemetry: which trace a call belongs to, how it goes on upstream, how a span ends.
+"""The seam to OpenTelemetry: reads a caller's trace context, passes it to upstreams, and marks failed spans.
 
-It needs the API alone. Where no SDK was set up there are no spans, and a caller's trace
-context goes through as it came.
+Only OpenTelemetry's API is needed. When no SDK was set up there are no spans, and a caller's trace context reaches
+the upstream unchanged.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
 
 PREFIX: Final = "reasoning_grpc."
-"""Of attributes that no convention has; what follows is the name that the log line uses."""
+"""The beginning of our own attributes, which no convention has; the rest of a name is the key of the log line."""
 ERROR_TYPE: Final = "error.type"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 _HTTP_STATUS: Final = "http.response.status_code"
-_UNFORESEEN: Final = "INTERNAL"
-"""The reason of a failure that no error of ours names."""
+_UNEXPECTED: Final = "INTERNAL"
+"""The reason of a failure that is none of our own errors."""
 
 
 @cache
-def propagator() -> TextMapPropagator:
-    """What reads and writes trace contexts: W3C's, or those that OTEL_PROPAGATORS names.
+def get_propagator() -> TextMapPropagator:
+    """Returns what reads and writes trace contexts: W3C's, or those that OTEL_PROPAGATORS names.
 
-    OpenTelemetry's own default has baggage as well; what callers put there is not for
-    providers to see unless an operator says so. Raises ValueError for an unknown name.
+    OpenTelemetry's own default also passes baggage on; providers must not see what callers put there, unless an
+    operator names it. Raises ValueError for an unknown name.
     """
     if not os.environ.get("OTEL_PROPAGATORS"):
         return TraceContextTextMapPropagator()
@@ -41,39 +41,39 @@ def propagator() -> TextMapPropagator:
     return get_global_textmap()
 
 
-def incoming(metadata: Mapping[str, str]) -> Context:
-    """The trace context that a caller sent; empty when there is none, or none that is valid."""
-    return propagator().extract(metadata, Context())
+def read_trace_context(metadata: Mapping[str, str]) -> Context:
+    """Returns the trace context that a caller sent; empty when there is none, or when it is not valid."""
+    return get_propagator().extract(metadata, Context())
 
 
-def trace_headers(context: Context | None) -> dict[str, str]:
-    """The headers that let an upstream go on with this trace; none outside of any trace."""
+def build_trace_headers(context: Context | None) -> dict[str, str]:
+    """Returns the headers with which an upstream continues this trace; empty when there is no trace."""
     headers: dict[str, str] = {}
     if context:
-        propagator().inject(headers, context)
+        get_propagator().inject(headers, context)
     return headers
 
 
-def trace_id(context: Context) -> str:
-    """The id of the trace, 32 hexadecimal digits; empty outside of any trace."""
+def read_trace_id(context: Context) -> str:
+    """Returns the id of the trace, 32 hexadecimal digits; empty when there is no trace."""
     span_context = get_current_span(context).get_span_context()
     return format_trace_id(span_context.trace_id) if span_context.is_valid else ""
 
 
 def mark_failed(span: Span, reason: str) -> None:
-    """Says on a span why it failed: by a word of ours, never by the text of an exception."""
+    """Marks a span as failed, with an error reason of ours, never with the text of an exception."""
     span.set_attribute(ERROR_TYPE, reason)
     span.set_status(StatusCode.ERROR, reason)
 
 
 def mark_error(span: Span, error: BaseException, *, cancelled: str = "CANCELLED") -> None:
-    """The same, for what has ended the work of a span; `cancelled` is the word for being cut short from outside."""
+    """Marks a span as failed by the exception that ended its work; `cancelled` is the reason for a cancellation."""
     match error:
         case ReasoningError():
             mark_failed(span, error.reason)
         case GeneratorExit() | asyncio.CancelledError():
             mark_failed(span, cancelled)
         case _:
-            mark_failed(span, _UNFORESEEN)
+            mark_failed(span, _UNEXPECTED)
     if isinstance(error, UpstreamError) and error.http_status:
         span.set_attribute(_HTTP_STATUS, error.http_status)

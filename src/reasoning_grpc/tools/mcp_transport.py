@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from opentelemetry.context import get_current
 
 from reasoning_grpc.config import McpServerEntry
-from reasoning_grpc.telemetry.tracing import trace_headers
+from reasoning_grpc.telemetry.tracing import build_trace_headers
 
 _MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 """The limit of one answer over HTTP."""
@@ -56,7 +56,7 @@ async def _open_http(entry: McpServerEntry, on_status: Callable[[int], None]) ->
     """Sends requests to the server's address. The SDK follows redirects only where they stay within the server."""
 
     async def add_trace(request: httpx2.Request) -> None:
-        request.headers.update(trace_headers(get_current()))
+        request.headers.update(build_trace_headers(get_current()))
 
     async def limit_answer(response: httpx2.Response) -> None:
         if response.request.method == "POST":
