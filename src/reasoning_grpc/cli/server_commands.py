@@ -12,7 +12,7 @@ from typing import Any
 from reasoning_grpc.cli.config_report import summary, summary_text
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import Config, ConfigError, read_config
-from reasoning_grpc.embedded.process import embedded_problem
+from reasoning_grpc.embedded.installation import find_installation_problem
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.model_trial import Trials
 from reasoning_grpc.server.server import Server, StartError
@@ -64,7 +64,7 @@ async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: 
     try:
         config, plan = _read(flags, file)
         problems = find_config_problems(config) + find_unknown_providers(config)
-        if config.runs_embedded and (problem := embedded_problem(config.settings.embedded_weights)):
+        if config.runs_embedded and (problem := find_installation_problem(config.settings.embedded_weights)):
             problems.append(f"embedded: {problem}")
     except ConfigError as exc:
         problems = exc.problems

