@@ -29,9 +29,10 @@ from reasoning_grpc.domain import (
     ToolResult,
 )
 from reasoning_grpc.domain.errors import ContextWindowExceeded
-from reasoning_grpc.llm.context_window import ContextWindows, fitted
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.omission import omit_oldest_messages
 from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.llm.token_estimates import estimated_text_tokens, prompt_tokens
+from reasoning_grpc.llm.token_estimates import estimate_text_tokens, sum_prompt_tokens
 from tests.support.factories import a_call, a_message
 from tests.support.models import ScriptedModel, a_model
 
@@ -65,7 +66,7 @@ def kept(words: str, room: int, head: int = 0) -> str:
     """
     before = conversation(words.replace("q", "u"))
     question = next((message for word, message in zip(words.split(), before, strict=True) if word == "q"), None)
-    after = fitted(a_call(messages=before), room, per_message, head=head, question=question)
+    after = omit_oldest_messages(a_call(messages=before), room, per_message, head=head, question=question)
     left = {id(message) for message in after.messages}
     shown = [word if id(message) in left else "-" for word, message in zip(words.split(), before, strict=True)]
     assert after.omitted_messages == shown.count("-") == len(before) - len(after.messages)
@@ -189,7 +190,7 @@ def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObjec
     fitting = [stay for stay in _ways(words, head, asked) if frame + sum(weights[index] for index in stay) <= room]
 
     try:
-        after = fitted(call, room, count, head=head, question=question)
+        after = omit_oldest_messages(call, room, count, head=head, question=question)
     except ContextWindowExceeded:
         assert not fitting
         return
@@ -197,7 +198,7 @@ def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObjec
     assert [id(message) for message in after.messages] == [id(call.messages[index]) for index in fitting[0]]
     omitted = tuple(message for index, message in enumerate(call.messages) if index not in fitting[0])
     assert after.omitted_messages == len(omitted)
-    assert after.omitted_tokens == prompt_tokens(a_call(messages=omitted), estimated_text_tokens)
+    assert after.omitted_tokens == sum_prompt_tokens(a_call(messages=omitted), estimate_text_tokens)
 
 
 def test_messages_are_counted_once_and_no_further_than_needed() -> None:
@@ -208,7 +209,7 @@ def test_messages_are_counted_once_and_no_further_than_needed() -> None:
         counted.append(len(part.messages))
         return 100 * len(part.messages)
 
-    after = fitted(a_call(messages=conversation("u a " * 500 + "u")), 2050, count)
+    after = omit_oldest_messages(a_call(messages=conversation("u a " * 500 + "u")), 2050, count)
 
     assert len(after.messages) == 19
     assert after.omitted_messages == 982
@@ -217,9 +218,9 @@ def test_messages_are_counted_once_and_no_further_than_needed() -> None:
 
 def test_what_was_left_out_before_is_not_forgotten() -> None:
     """A call that is fitted again has left out both."""
-    once = fitted(a_call(messages=conversation("u a u a u")), 3, per_message)
+    once = omit_oldest_messages(a_call(messages=conversation("u a u a u")), 3, per_message)
 
-    twice = fitted(once, 1, per_message)
+    twice = omit_oldest_messages(once, 1, per_message)
 
     assert (once.omitted_messages, twice.omitted_messages) == (2, 4)
     assert twice.omitted_tokens == 2 * once.omitted_tokens
@@ -232,7 +233,7 @@ TALK: Final = tuple(a_message(LONG, (Role.USER, Role.ASSISTANT)[index % 2]) for 
 
 def estimated(call: ModelCall) -> int:
     """Tokens, one for each four bytes."""
-    return prompt_tokens(call, estimated_text_tokens)
+    return sum_prompt_tokens(call, estimate_text_tokens)
 
 
 class EstimatingModel(ScriptedModel):

@@ -42,13 +42,13 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.structured import (
     BOOLEAN,
     STRING,
-    Answered,
+    FlawedAnswer,
     Schema,
-    Unanswered,
+    TypedAnswer,
     array_of,
     object_of,
     one_of,
-    structured_events,
+    stream_structured_answer,
 )
 from tests.support.factories import a_call, a_context, a_message
 from tests.support.models import USAGE, Script, ScriptedModel, a_model, answering
@@ -77,9 +77,9 @@ PLAN: Final = Schema[Any]("plan", object_of(thought=STRING, calls=array_of(TOOL_
 async def told(model: LanguageModel, call: ModelCall | None = None, **options: Any) -> tuple[list[Event], Any]:
     """The events of asking, and the outcome."""
     options = {"schema": CHOICE, "purpose": ROUTING, **options}
-    asked = structured_events(model, call or a_call(), context=a_context(), **options)
+    asked = stream_structured_answer(model, call or a_call(), context=a_context(), **options)
     *events, outcome = [event async for event in asked]
-    assert not any(isinstance(event, Answered | Unanswered) for event in events)
+    assert not any(isinstance(event, TypedAnswer | FlawedAnswer) for event in events)
     return events, outcome  # type: ignore[return-value]
 
 
@@ -113,7 +113,7 @@ async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None
 
     events, outcome = await told(model)
 
-    assert outcome == Answered(Choice("direct", "It is short."))
+    assert outcome == TypedAnswer(Choice("direct", "It is short."))
     assert events == [
         ModelCallStarted(ROUTING, "fake"),
         *(UnshownDelta(piece) if isinstance(piece, str) else piece for piece in pieces),
@@ -125,7 +125,7 @@ async def test_a_value_that_ends_at_the_limit() -> None:
     """JSON that is complete was not cut, whatever the finish reason says."""
     _, outcome = await told(ScriptedModel(answering(GOOD, finish_reason=FinishReason.LENGTH)))
 
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, TypedAnswer)
 
 
 MENDABLE: Final[dict[str, tuple[tuple[str | Delta, ...], AnswerFlaw, str]]] = {
@@ -205,7 +205,7 @@ async def test_a_bad_answer_is_repaired(pieces: tuple[str | Delta, ...], problem
 
     said = "".join(piece for piece in pieces if isinstance(piece, str))
     first, second = model.calls
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, TypedAnswer)
     assert shown(events) == [("Started", STEP), ("Finished", STEP), ("Started", REPAIR), ("Finished", REPAIR)]
     assert texts(second)[:-2] == texts(first)
     assert texts(second)[-2][0] is Role.ASSISTANT
@@ -223,7 +223,7 @@ async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: Answer
 
     events, outcome = await told(model)
 
-    assert outcome == Unanswered(flaw, problem)
+    assert outcome == FlawedAnswer(flaw, problem)
     assert [purpose for what, purpose in shown(events) if what == "Finished"] == [ROUTING, REPAIR]
 
 
@@ -232,7 +232,7 @@ async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: AnswerFlaw,
     """The first bad answer is the outcome."""
     events, outcome = await told(ScriptedModel(answering(*pieces)), repair=None)
 
-    assert outcome == Unanswered(flaw, problem)
+    assert outcome == FlawedAnswer(flaw, problem)
     assert shown(events)[-1] == ("Finished", ROUTING)
 
 
@@ -251,7 +251,7 @@ async def test_a_cut_answer_is_repaired() -> None:
 
     _, outcome = await told(model)
 
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, TypedAnswer)
     assert "It was too long, and cut." in texts(model.calls[1])[-1][1]
 
 
@@ -285,7 +285,7 @@ async def test_what_is_within(answer: Any, problem: str) -> None:
     """Objects in arrays are checked as strictly, and the model is told the place."""
     _, outcome = await told(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=None)
 
-    assert outcome == (Unanswered(AnswerFlaw.WRONG_SHAPE, problem) if problem else Answered(answer))
+    assert outcome == (FlawedAnswer(AnswerFlaw.WRONG_SHAPE, problem) if problem else TypedAnswer(answer))
 
 
 def test_the_schema_is_minimal_and_strict() -> None:
@@ -320,7 +320,7 @@ async def test_a_reader_may_find_no_sense() -> None:
 
     _, outcome = await told(model, schema=Schema("choice", CHOICE.shape, read))
 
-    assert outcome == Answered("direct")
+    assert outcome == TypedAnswer("direct")
     assert "The reason is empty." in texts(model.calls[1])[-1][1]
 
 
@@ -336,11 +336,11 @@ def test_whatever_it_says_it_is_a_value_or_has_a_flaw(text: str) -> None:
     _, outcome = asyncio.run(told(ScriptedModel(answering(text)), repair=None))
 
     match outcome:
-        case Answered(Choice(route, reason)):
+        case TypedAnswer(Choice(route, reason)):
             assert route in {"direct", "reasoning"}
             assert isinstance(reason, str)
         case _:
-            assert isinstance(outcome, Unanswered)
+            assert isinstance(outcome, FlawedAnswer)
 
 
 SCHEMA_FORMAT: Final = ResponseFormat(ResponseFormatKind.JSON_SCHEMA, "choice", CHOICE.text, strict=True)
@@ -460,7 +460,7 @@ async def test_an_answer_without_end_is_left() -> None:
     events, outcome = await told(model, a_call(omitted_messages=3, omitted_tokens=200), max_characters=100)
 
     finished = [event for event in events if isinstance(event, ModelCallFinished)]
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, TypedAnswer)
     assert model.streams_open == 0
     assert [(event.finish_reason, event.provider_finish_reason) for event in finished] == [
         (FinishReason.LENGTH, ""),
@@ -507,7 +507,7 @@ async def test_attempts_go_up() -> None:
 
     events, outcome = await told(model)
 
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, TypedAnswer)
     assert events[:3] == [ModelCallStarted(ROUTING, "fake"), switched, ModelCallStarted(ROUTING, "other", 2)]
 
 
@@ -536,7 +536,7 @@ async def test_an_unknown_model() -> None:
 async def test_closing_it_closes_the_call(scripts: tuple[Script, ...]) -> None:
     """Whoever leaves it before its end leaves no call open."""
     model = ScriptedModel(*scripts, answering(GOOD))
-    asked = structured_events(model, a_call(), CHOICE, ROUTING, a_context())
+    asked = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
 
     async with aclosing(asked) as events:
         async for event in events:
@@ -550,7 +550,7 @@ async def test_closing_it_closes_the_call(scripts: tuple[Script, ...]) -> None:
 async def test_a_cancel_closes_the_call() -> None:
     """Cancelled while the model is silent, it leaves no call open."""
     model = ScriptedModel((ContentDelta("{"), asyncio.Event()))
-    events = structured_events(model, a_call(), CHOICE, ROUTING, a_context())
+    events = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
     assert isinstance(await anext(events), ModelCallStarted)
     assert isinstance(await anext(events), UnshownDelta)
     waiting = asyncio.ensure_future(anext(events))

@@ -31,12 +31,12 @@ from reasoning_grpc.litellm_model import LiteLLMModel, TransportLimits
 from reasoning_grpc.llm.structured import (
     BOOLEAN,
     STRING,
-    Answered,
     Schema,
+    TypedAnswer,
     array_of,
     object_of,
     one_of,
-    structured_events,
+    stream_structured_answer,
 )
 from tests.support.factories import a_call, a_context, a_deployment, a_message
 from tests.support.litellm_proxy import SERVER_KEY, LiteLLMProxy
@@ -133,7 +133,7 @@ def behind(upstream: FakeUpstream, litellm_model: str) -> Deployment:
 async def asked(model: LiteLLMModel, max_output_tokens: int | None = None, **options: Any) -> tuple[list[Event], Any]:
     """The events of asking for a plan, and the outcome."""
     call = a_call(messages=CONVERSATION, sampling=Sampling(max_output_tokens=max_output_tokens))
-    events = structured_events(model, call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
+    events = stream_structured_answer(model, call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
     *told, outcome = [event async for event in events]
     return told, outcome  # type: ignore[return-value]
 
@@ -177,7 +177,7 @@ async def test_the_schema_arrives_as_it_is(upstream: FakeUpstream, litellm_model
         _, outcome = await asked(model)
 
     (request,) = upstream.requests
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert asks_for_schema(request.body) == sent
     places = [request.raw.index(f'"{name}"'.encode()) for name in VALUE]
     assert places == sorted(places)
@@ -191,7 +191,7 @@ async def test_an_answer_given_to_litellms_own_tool(upstream: FakeUpstream) -> N
     async with reaching(behind(upstream, "anthropic/claude-3-haiku-20240307"), capabilities=JSON_SCHEMA) as model:
         _, outcome = await asked(model)
 
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
 
 
 @pytest.mark.parametrize("litellm_model", ["openai/fake", "azure/our-deployment", "hosted_vllm/fake"])
@@ -203,7 +203,7 @@ async def test_a_json_object(upstream: FakeUpstream, litellm_model: str) -> None
         _, outcome = await asked(model)
 
     (request,) = upstream.requests
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert asks_for_schema(request.body) == {"response_format": {"type": "json_object"}}
     assert request.body["messages"] == [
         {"role": "system", "content": f"Plan.\n\n{INSTRUCTION}"},
@@ -219,7 +219,7 @@ async def test_a_json_object_of_gemini(upstream: FakeUpstream) -> None:
         _, outcome = await asked(model)
 
     (request,) = upstream.requests
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert asks_for_schema(request.body) == {"response_mime_type": "application/json"}
     assert request.body["system_instruction"] == {"parts": [{"text": f"Plan.\n\n{INSTRUCTION}"}]}
 
@@ -233,7 +233,7 @@ async def test_the_prompt_alone(upstream: FakeUpstream, litellm_model: str) -> N
         _, outcome = await asked(model)
 
     (request,) = upstream.requests
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert asks_for_schema(request.body) == {}
     assert json.dumps(INSTRUCTION)[1:-1].encode() in request.raw
 
@@ -261,7 +261,7 @@ async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str
     finished = [event for event in events if isinstance(event, ModelCallFinished)]
     said = "messages" if "messages" in first.body else "contents"
     *before, shown, told = second.body[said]
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert asks_for_schema(first.body) == asks_for_schema(second.body)
     assert before == first.body[said]
     assert (shown["role"] in {"assistant", "model"}, told["role"]) == (True, "user")
@@ -332,7 +332,7 @@ async def test_an_answer_without_end(upstream: FakeUpstream, litellm_model: str)
         await upstream.disconnect()
 
     first = next(event for event in events if isinstance(event, ModelCallFinished))
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert (first.finish_reason, first.usage.source) == (FinishReason.LENGTH, UsageSource.ESTIMATED)
 
 
@@ -360,7 +360,7 @@ async def test_the_temperature_on_the_wire(
         _, outcome = await asked(model)
 
     (request,) = upstream.requests
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert request.body.get("temperature") == temperature
     assert request.body[limit] == 1024
 
@@ -405,7 +405,7 @@ async def test_the_schema_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: Fak
         _, outcome = await asked(model)
 
     (request,) = chats(behind_proxy)
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert asks_for_schema(request.body) == STRICT
     assert request.body["temperature"] == 0.0
 
@@ -419,7 +419,7 @@ async def test_a_json_object_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: 
         _, outcome = await asked(model)
 
     (request,) = chats(behind_proxy)
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert asks_for_schema(request.body) == {"response_format": {"type": "json_object"}}
     assert request.body["messages"][0] == {"role": "system", "content": f"Plan.\n\n{INSTRUCTION}"}
 
@@ -433,7 +433,7 @@ async def test_the_repair_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: Fak
     async with reaching(in_proxy(proxy, "fake"), capabilities=JSON_SCHEMA) as model:
         events, outcome = await asked(model)
 
-    assert outcome == Answered(VALUE)
+    assert outcome == TypedAnswer(VALUE)
     assert len(chats(behind_proxy)) == 2
     assert [event.usage for event in events if isinstance(event, ModelCallFinished)] == [USAGE, USAGE]
 
@@ -461,10 +461,10 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
     schema = Schema[Any]("route", object_of(route=one_of(["direct", "reasoning"]), careful=BOOLEAN), dict)
     call = a_call(messages=(a_message("You choose a route.", Role.SYSTEM), a_message(question)))
 
-    events = structured_events(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None)
+    events = stream_structured_answer(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None)
     *told, outcome = [event async for event in events]
 
-    assert isinstance(outcome, Answered)
+    assert isinstance(outcome, TypedAnswer)
     assert [type(each) for each in told if not isinstance(each, UnshownDelta)] == [ModelCallStarted, ModelCallFinished]
 
 
@@ -472,4 +472,4 @@ async def test_the_embedded_model_and_a_long_string(embedded: LiteLLMModel) -> N
     """A schema does not end a string: a plan is a value, or was cut at the limit of its tokens."""
     _, outcome = await asked(embedded, max_output_tokens=64)
 
-    assert isinstance(outcome, Answered) or outcome.flaw is AnswerFlaw.TRUNCATED
+    assert isinstance(outcome, TypedAnswer) or outcome.flaw is AnswerFlaw.TRUNCATED

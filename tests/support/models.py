@@ -9,7 +9,7 @@ from typing import Any
 from reasoning_grpc.domain import CallContext, FinishReason, ModelInfo, ModelSourceKind, Usage, UsageSource
 from reasoning_grpc.domain.errors import ModelNotFound
 from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ModelFinished
-from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
 
 Script = Iterable[ModelEvent | Exception | asyncio.Event]
 """What one call yields, raises, or waits for, in this order."""
@@ -67,7 +67,7 @@ class ScriptedModel:
 
     def count_tokens(self, call: ModelCall) -> int:
         """See `LanguageModel.count_tokens`."""
-        return estimated_prompt_tokens(call)
+        return estimate_prompt_tokens(call)
 
     async def warm_up(self) -> None:
         """See `LanguageModel.warm_up`."""

@@ -18,7 +18,7 @@ from reasoning_grpc.domain import (
     ToolInfo,
 )
 from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
 
 _STEP_TOKENS: Final = 1024
 """The most tokens of one plan. The model's own reasoning is added to them."""
@@ -68,7 +68,7 @@ class AgentCalls:
 
         What exceeds the context window is not counted, because it is not sent.
         """
-        return min(estimated_prompt_tokens(call), self._max_prompt_tokens) + self._reasoning_tokens
+        return min(estimate_prompt_tokens(call), self._max_prompt_tokens) + self._reasoning_tokens
 
     async def build_step_call(self, max_tokens: int | None) -> ModelCall:
         """Builds the call for a plan of at most this many tokens; None means the usual limit of a plan."""

@@ -30,9 +30,9 @@ from reasoning_grpc.domain.events import (
 )
 from reasoning_grpc.domain.fold import AnswerParts
 from reasoning_grpc.domain.streams import until
-from reasoning_grpc.llm.call_events import CallUnderWay, events_of_call
+from reasoning_grpc.llm.call_events import CallInProgress, stream_call
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
-from reasoning_grpc.llm.structured import Answered, Unanswered, structured_events
+from reasoning_grpc.llm.structured import FlawedAnswer, TypedAnswer, stream_structured_answer
 
 Repair = Callable[[ModelCall], ModelCall | None]
 """Adapts the call that asks for a repaired plan to the budgets; returns None when they forbid it."""
@@ -78,17 +78,17 @@ async def plan_events(
     source = (
         _plan_natively(model, call, context) if native else _plan_in_json(model, call, tools, step, context, repair)
     )
-    attempt = CallUnderWay()
+    attempt = CallInProgress()
     async with aclosing(until(source, ends)) as events:
         while True:
             try:
                 event = await anext(events, None)
             except TimeoutError:
-                failed = attempt.failed(UpstreamTimeout(model=call.model))
+                failed = attempt.build_failure(UpstreamTimeout(model=call.model))
                 break
             if event is None:
                 return
-            attempt.note(event)
+            attempt.record(event)
             yield event
     if failed is not None:
         yield failed
@@ -99,14 +99,14 @@ async def _plan_in_json(
     model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], step: int, context: CallContext, repair: Repair
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
     answer = AnswerParts()
-    source = structured_events(model, call, plan_schema(tools, step), _STEP, context, repair=repair)
+    source = stream_structured_answer(model, call, plan_schema(tools, step), _STEP, context, repair=repair)
     async with aclosing(source) as events:
         async for event in events:
             match event:
-                case Answered(value=plan):
+                case TypedAnswer(value=plan):
                     yield ModelPlan(plan, answer.message())
                     return
-                case Unanswered():
+                case FlawedAnswer():
                     yield NoPlan()
                     return
                 case ModelCallStarted():
@@ -124,7 +124,7 @@ async def _plan_natively(
     model: LanguageModel, call: ModelCall, context: CallContext
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
     answer, is_cut_short = AnswerParts(), False
-    async with aclosing(events_of_call(model, call, _STEP, context)) as events:
+    async with aclosing(stream_call(model, call, _STEP, context)) as events:
         async for event in events:
             answer.add(event)
             match event:

@@ -35,7 +35,7 @@ from reasoning_grpc.domain.events import (
     ToolFinished,
     UnshownDelta,
 )
-from reasoning_grpc.llm.call_events import events_of_call
+from reasoning_grpc.llm.call_events import stream_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.tools import Toolbox
@@ -132,7 +132,7 @@ class AgentRun:
             self._time.elapsed_seconds(),
         )
         call = await self._calls.build_answer_call(self._dependencies.prompts.answer)
-        answer = events_of_call(self._dependencies.model, call, ModelCallPurpose.SYNTHESIS, self._context)
+        answer = stream_call(self._dependencies.model, call, ModelCallPurpose.SYNTHESIS, self._context)
         async with aclosing(answer) as events:
             async for event in events:
                 self._time.record(event)

@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind, Tracer
 
 from reasoning_grpc.catalog.proxy import ModelListing
 from reasoning_grpc.catalog.sources import ServedModel
-from reasoning_grpc.llm.genai import address_attributes
+from reasoning_grpc.llm.genai import build_address_attributes
 from reasoning_grpc.telemetry.tracing import PREFIX, mark_error
 
 SPAN_NAME: Final = "discover models"
@@ -21,7 +21,7 @@ class TracedListing:
         """`api_base` is where the inner listing reads."""
         self._inner = inner
         self._tracer = tracer
-        self._attributes = address_attributes(api_base)
+        self._attributes = build_address_attributes(api_base)
 
     async def read(self) -> Mapping[str, ServedModel]:
         """See `ModelListing.read`."""

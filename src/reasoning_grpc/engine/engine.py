@@ -37,7 +37,7 @@ from reasoning_grpc.domain.events import (
 from reasoning_grpc.domain.streams import with_heartbeats
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import answering_call
-from reasoning_grpc.llm.call_events import events_of_call
+from reasoning_grpc.llm.call_events import stream_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.router import EventCallback, Router
@@ -144,7 +144,7 @@ class Engine:
             run = self._agent.create_run(request, call, context, ledger)
             changed, path = (*changed, *run.list_effective_settings()), run.events()
         else:
-            path = events_of_call(self._model, call, ModelCallPurpose.ANSWER, context)
+            path = stream_call(self._model, call, ModelCallPurpose.ANSWER, context)
         yield ledger.enter(Started(decision, decision.model, context.trace_id, changed))
         for entry in entries_of_routing:
             yield entry

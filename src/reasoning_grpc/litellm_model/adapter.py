@@ -18,7 +18,7 @@ from reasoning_grpc.litellm_model.providers import Way, choose_way
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
-from reasoning_grpc.llm.port import ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
 
@@ -78,7 +78,7 @@ class LiteLLMModel:
             model=call.model,
             finish_reason=reader.finish_reason,
             provider_finish_reason=reader.provider_finish_reason,
-            usage=reader.usage(estimated_prompt_tokens(call)),
+            usage=reader.usage(estimate_prompt_tokens(call)),
             upstream_seconds=answer.waited_seconds,
         )
 
@@ -132,5 +132,5 @@ def _choose_warm_up_models(models: Iterable[str]) -> list[str]:
 def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
     """Returns the error, which now says what the attempt used, where that is known."""
     if isinstance(error, UpstreamError) and reader.has_usage:
-        error.usage = reader.usage(estimated_prompt_tokens(call))
+        error.usage = reader.usage(estimate_prompt_tokens(call))
     return error

@@ -10,7 +10,7 @@ from typing import Final
 
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.llm.token_estimates import cautious_text_tokens, prompt_tokens
+from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
 
 _PROVIDERS: Final = frozenset({"azure", "openai"})
 _ENCODINGS: Final = (
@@ -37,5 +37,5 @@ def count_prompt_tokens(call: ModelCall, encoding: str) -> int:
     more takes up to a second, because litellm counts samples of a longer one. Other threads can run meanwhile.
     """
     if not encoding:
-        return prompt_tokens(call, cautious_text_tokens)
-    return prompt_tokens(call, partial(library.count_tokens, _EXAMPLE_MODELS[encoding]))
+        return sum_prompt_tokens(call, estimate_text_tokens_cautiously)
+    return sum_prompt_tokens(call, partial(library.count_tokens, _EXAMPLE_MODELS[encoding]))

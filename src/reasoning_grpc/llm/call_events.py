@@ -1,4 +1,4 @@
-"""One model call as events, whatever it is for, and what is told of one that failed."""
+"""Converts one model call to events of a request, whatever its purpose, and a failed one to `ModelCallFailed`."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,14 +14,14 @@ from reasoning_grpc.domain.events import (
     ModelCallStarted,
     ModelFinished,
 )
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 
 
-async def events_of_call(
+async def stream_call(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
 ) -> AsyncGenerator[Event, None]:
-    """One model call: `ModelCallStarted` before each attempt, its deltas, `ModelCallFinished` last."""
-    attempt, input_tokens = 1, estimated_prompt_tokens(call)
+    """Yields `ModelCallStarted` before each attempt at the call, then its deltas, and `ModelCallFinished` last."""
+    attempt, input_tokens = 1, estimate_prompt_tokens(call)
     yield ModelCallStarted(purpose, call.model, attempt, input_tokens)
     async with aclosing(model.stream(call, context)) as events:
         async for event in events:
@@ -46,14 +46,14 @@ async def events_of_call(
                     yield delta
 
 
-class CallUnderWay:
-    """Which attempt at a model call is under way, for those who go on without it when it fails."""
+class CallInProgress:
+    """Knows the attempt in progress, for code that continues without the model call when it fails."""
 
     def __init__(self) -> None:
         self._attempt: ModelCallStarted | None = None
 
-    def note(self, event: object) -> None:
-        """Takes an event, whatever it is."""
+    def record(self, event: object) -> None:
+        """Records an event; only those of model calls matter."""
         match event:
             case ModelCallStarted():
                 self._attempt = event
@@ -62,11 +62,11 @@ class CallUnderWay:
             case _:
                 pass
 
-    def failed(self, error: ReasoningError) -> ModelCallFailed | None:
-        """What to tell of the attempt under way after this error; None when none is."""
+    def build_failure(self, error: ReasoningError) -> ModelCallFailed | None:
+        """Returns the event of the attempt that this error ended; None when no attempt is in progress."""
         if self._attempt is None:
             return None
-        failed = ModelCallFailed(self._attempt.purpose, self._attempt.model, self._attempt.attempt, error.reason)
+        failure = ModelCallFailed(self._attempt.purpose, self._attempt.model, self._attempt.attempt, error.reason)
         if not isinstance(error, UpstreamError):
-            return failed
-        return replace(failed, http_status=error.http_status, reached=error.reached, usage=error.usage)
+            return failure
+        return replace(failure, http_status=error.http_status, reached=error.reached, usage=error.usage)

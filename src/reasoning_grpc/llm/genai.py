@@ -1,4 +1,4 @@
-"""A model call in the words of OpenTelemetry's semantic conventions for generative AI."""
+"""Converts a model call to attributes of OpenTelemetry's semantic conventions for generative AI."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
 }
-"""The conventions' names of providers that litellm's prefixes call otherwise."""
+"""The conventions' names of providers for which litellm has another prefix."""
 _SAMPLING: Final[Mapping[str, str]] = {
     "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p",
@@ -50,48 +50,48 @@ _SAMPLING: Final[Mapping[str, str]] = {
     "presence_penalty": "gen_ai.request.presence_penalty",
     "frequency_penalty": "gen_ai.request.frequency_penalty",
 }
-"""Stop sequences have a name as well, but are the caller's own words."""
+"""The attribute of each parameter. Stop sequences have one, too, but are left out: they are text of the caller's."""
 
 Attributes = dict[str, AttributeValue]
 
 
-def request_model(deployment: Deployment) -> str:
-    """The model as its upstream calls it."""
+def read_request_model(deployment: Deployment) -> str:
+    """Returns the upstream's own name of the model."""
     return deployment.litellm_model.partition("/")[2]
 
 
-def request_attributes(call: ModelCall, deployment: Deployment) -> Attributes:
-    """What a call asks for, and of whom; none of its words."""
+def build_request_attributes(call: ModelCall, deployment: Deployment) -> Attributes:
+    """Returns what a call requests, and from which upstream, without any text of its messages."""
     return {
         "gen_ai.operation.name": OPERATION,
         "gen_ai.provider.name": PROVIDERS.get(deployment.provider, deployment.provider),
-        "gen_ai.request.model": request_model(deployment),
+        "gen_ai.request.model": read_request_model(deployment),
         "gen_ai.request.stream": True,
         PREFIX + "model": call.model,
-        **_output_type(call),
-        **_sampling(call.sampling, deployment.sampling),
-        **address_attributes(deployment.api_base),
+        **_build_output_type(call),
+        **_build_sampling(call.sampling, deployment.sampling),
+        **build_address_attributes(deployment.api_base),
     }
 
 
-def address_attributes(url: str) -> Attributes:
-    """The host and port of a URL; none where it has none."""
+def build_address_attributes(url: str) -> Attributes:
+    """Returns the host and port of a URL; empty where it has no host."""
     parts = urlsplit(url)
     if not parts.hostname:
         return {}
     return {SERVER_ADDRESS: parts.hostname, SERVER_PORT: parts.port or (443 if parts.scheme == "https" else 80)}
 
 
-def finish_attributes(finished: ModelFinished) -> Attributes:
-    """How a call ended, in the provider's word, and what it used."""
+def build_finish_attributes(finished: ModelFinished) -> Attributes:
+    """Returns how a call ended, in the provider's word, and what it used."""
     return {
         "gen_ai.response.finish_reasons": (finished.provider_finish_reason or finished.finish_reason.value.lower(),),
-        **usage_attributes(finished.usage),
+        **build_usage_attributes(finished.usage),
     }
 
 
-def usage_attributes(usage: Usage) -> Attributes:
-    """The tokens of a call, as far as they are known."""
+def build_usage_attributes(usage: Usage) -> Attributes:
+    """Returns the tokens of a call, as far as they are known."""
     counts = {
         "gen_ai.usage.input_tokens": usage.input_tokens,
         "gen_ai.usage.output_tokens": usage.output_tokens,
@@ -103,37 +103,37 @@ def usage_attributes(usage: Usage) -> Attributes:
     return known | {PREFIX + "usage_source": usage.source.value}
 
 
-def input_messages(messages: Iterable[Message]) -> str:
-    """The conversation, as the JSON text that the conventions ask for."""
-    return json.dumps([_message(message) for message in messages], ensure_ascii=False)
+def format_input_messages(messages: Iterable[Message]) -> str:
+    """Returns the conversation as the JSON text that the conventions require."""
+    return json.dumps([_convert_message(message) for message in messages], ensure_ascii=False)
 
 
-def output_messages(message: Message, finish_reason: str) -> str:
-    """The answer, in the same way; the reason is empty for one that was cut."""
-    return json.dumps([_message(message) | {"finish_reason": finish_reason}], ensure_ascii=False)
+def format_output_messages(message: Message, finish_reason: str) -> str:
+    """Returns the answer as the JSON text that the conventions require; a cut answer has an empty finish reason."""
+    return json.dumps([_convert_message(message) | {"finish_reason": finish_reason}], ensure_ascii=False)
 
 
-def _output_type(call: ModelCall) -> Attributes:
+def _build_output_type(call: ModelCall) -> Attributes:
     if call.response_format is None:
         return {}
     return {"gen_ai.output.type": "text" if call.response_format.kind is ResponseFormatKind.TEXT else "json"}
 
 
-def _sampling(asked: Sampling, defaults: Sampling) -> Attributes:
-    chosen: Attributes = {}
+def _build_sampling(requested: Sampling, defaults: Sampling) -> Attributes:
+    effective: Attributes = {}
     for name, attribute in _SAMPLING.items():
-        value = getattr(asked, name)
+        value = getattr(requested, name)
         value = getattr(defaults, name) if value is None else value
         if value is not None:
-            chosen[attribute] = value
-    return chosen
+            effective[attribute] = value
+    return effective
 
 
-def _message(message: Message) -> dict[str, Any]:
-    return {"role": message.role.value.lower(), "parts": [_part(part.content) for part in message.content]}
+def _convert_message(message: Message) -> dict[str, Any]:
+    return {"role": message.role.value.lower(), "parts": [_convert_part(part.content) for part in message.content]}
 
 
-def _part(content: PartContent) -> dict[str, Any]:
+def _convert_part(content: PartContent) -> dict[str, Any]:
     match content:
         case Text(text=text) | Refusal(text=text):
             return {"type": "text", "content": text}
@@ -144,6 +144,6 @@ def _part(content: PartContent) -> dict[str, Any]:
         case ToolResult(call_id=call_id, content=result):
             return {"type": "tool_call_response", "id": call_id, "response": result}
         case Media(mime_type=mime_type, uri=uri):
-            # A reference, never the bytes: one picture would be too large for an export.
+            # Only a reference, never the bytes: a single image would be too large for an export.
             modality = mime_type.partition("/")[0]
             return {"type": "uri", "modality": modality, "mime_type": mime_type, "uri": uri}

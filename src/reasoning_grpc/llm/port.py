@@ -24,10 +24,10 @@ from reasoning_grpc.domain.events import ModelEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
-    """What one model call sends. None, and an empty collection, mean: not sent."""
+    """What one model call sends. None and empty collections are not sent."""
 
     model: str
-    """Name in the model table."""
+    """Name of the model in the model table."""
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     tools: tuple[Tool, ...] = ()
@@ -37,52 +37,52 @@ class ModelCall:
     reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
     end_user: str = ""
     provider_options: dict[str, str] = field(default_factory=dict)
-    """Name to value, the value as JSON text."""
+    """Values by name; each value is JSON text."""
     fallback_models: tuple[str, ...] = ()
     """Models to try, in this order, when `model` fails before its first delta."""
     omitted_messages: int = 0
-    """How many were left out of `messages`, so that the call fits the context window."""
+    """How many messages were left out of `messages`, so that the call fits the context window."""
     omitted_tokens: int = 0
-    """About so many."""
+    """An estimate of the tokens of the omitted messages."""
 
 
 class LanguageModel(Protocol):
     """Calls models by their name in the model table."""
 
     def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """The call's deltas as they arrive, then `ModelFinished`; it ends no other way without an error.
+        """Yields the deltas of the call as they arrive, then `ModelFinished`; it ends in no other way without an error.
 
         Closing the generator closes the upstream connection at once.
 
         Raises:
-            UpstreamError: the call failed.
-            ModelNotFound: the table has no such model.
+            UpstreamError: The call failed.
+            ModelNotFound: The model table has no such model.
         """
         ...
 
     def describe(self, model: str) -> ModelInfo:
-        """What is known of a model. Raises ModelNotFound."""
+        """Returns what is known of a model. Raises ModelNotFound."""
         ...
 
     def count_tokens(self, call: ModelCall) -> int:
-        """Tokens of the call's prompt, as many as those of its parts.
+        """Returns the tokens of the call's prompt: the sum of the tokens of its parts.
 
-        By the model's tokenizer, or, where that is not known, by an estimate that says more rather than less. A long
-        prompt takes long, up to a second, so not on the event loop. Raises ModelNotFound.
+        They are counted by the model's tokenizer. Where that is not known, a cautious estimate is rather too high
+        than too low. A long prompt takes up to a second, so do not call this on the event loop. Raises ModelNotFound.
         """
         ...
 
     async def warm_up(self) -> None:
-        """Does the work that only the first call would have to wait for."""
+        """Does the work for which otherwise the first call would have to wait."""
         ...
 
     async def aclose(self) -> None:
-        """Closes every connection. No call may be under way."""
+        """Closes every connection. No call may be in progress."""
         ...
 
 
 class WrappedModel:
-    """Hands on to an inner model all but the calls themselves."""
+    """A base of wrappers: it forwards everything but `stream` to the inner model."""
 
     def __init__(self, inner: LanguageModel) -> None:
         self._inner = inner
@@ -104,12 +104,12 @@ class WrappedModel:
         await self._inner.aclose()
 
 
-def estimated_prompt_tokens(call: ModelCall) -> int:
-    """Tokens the prompt of this call may have, from the length of its texts; media are not counted."""
-    return estimated_tokens(sum(map(text_bytes, _prompt_texts(call))))
+def estimate_prompt_tokens(call: ModelCall) -> int:
+    """Returns an estimate of the prompt's tokens by the length of its texts, without its media."""
+    return estimated_tokens(sum(map(text_bytes, _list_prompt_texts(call))))
 
 
-def _prompt_texts(call: ModelCall) -> list[str]:
+def _list_prompt_texts(call: ModelCall) -> list[str]:
     texts: list[str] = []
     for message in call.messages:
         for part in message.content:

@@ -1,7 +1,7 @@
-"""`ResilientModel`: a `LanguageModel` around another that adds retries and fallback models.
+"""`ResilientModel`: wraps a `LanguageModel` and adds retries and fallback models.
 
-One rule: a model call may be attempted again, or with another model, until its own
-first delta has gone up. Each switch goes up as `AttemptSwitched`.
+There is one rule: a model call may be attempted again, or with another model, until its own first delta has been
+yielded. Each switch is yielded as `AttemptSwitched`.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and how fast a failed attempt is followed by another with the same model."""
+    """How often, and how soon, a failed attempt is followed by another one with the same model."""
 
     max_retries: int = 2
     base_delay_seconds: float = 0.1
-    """The delay before retry n is random, up to this times 2 to the power n - 1."""
+    """The delay before retry n is random, at most this times 2 to the power n - 1."""
     max_delay_seconds: float = 5.0
-    """When an upstream asks for a longer delay, it is not asked again."""
+    """When an upstream asks for a longer delay, it is not called again."""
 
-    def delay_seconds(self, error: UpstreamError, retries: int) -> float | None:
-        """How long to wait before retry number `retries` + 1; None when there is to be none."""
+    def choose_delay(self, error: UpstreamError, retries: int) -> float | None:
+        """Returns the seconds to wait before retry number `retries` + 1; None for no such retry."""
         allowed = {Retry.NEVER: 0, Retry.ONCE: min(1, self.max_retries), Retry.YES: self.max_retries}
         if retries >= allowed[error.retry]:
             return None
@@ -37,14 +37,14 @@ class RetryPolicy:
 
 
 class ResilientModel(WrappedModel):
-    """Calls the inner model; decides whether to attempt again."""
+    """Calls the inner model, and decides whether to call it again after a failure."""
 
-    def __init__(self, inner: LanguageModel, retries: RetryPolicy) -> None:
+    def __init__(self, inner: LanguageModel, policy: RetryPolicy) -> None:
         super().__init__(inner)
-        self._retries = retries
+        self._policy = policy
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """See `LanguageModel.stream`; the error is that of the last attempt."""
+        """See `LanguageModel.stream`. It raises the error of the last attempt."""
         fallbacks = iter(call.fallback_models)
         attempt, retries = 1, 0
         while True:
@@ -58,7 +58,7 @@ class ResilientModel(WrappedModel):
             except UpstreamError as error:
                 if started:
                     raise
-                switch = self._switch(error, call, context, fallbacks, retries)
+                switch = self._choose_switch(error, call, context, fallbacks, retries)
                 if switch is None:
                     raise
                 failed = error
@@ -71,11 +71,11 @@ class ResilientModel(WrappedModel):
             call = replace(call, model=model)
             await asyncio.sleep(delay)
 
-    def _switch(
+    def _choose_switch(
         self, error: UpstreamError, call: ModelCall, context: CallContext, fallbacks: Iterator[str], retries: int
     ) -> tuple[str, float] | None:
-        """Which model to try next and after which delay; None when it is over."""
-        delay = self._retries.delay_seconds(error, retries)
+        """Returns the model of the next attempt and the delay before it; None when no attempt is left."""
+        delay = self._policy.choose_delay(error, retries)
         remaining = context.remaining_seconds()
         if delay is not None and (remaining is None or delay < remaining):
             return call.model, delay

@@ -1,7 +1,7 @@
-"""`UntaggedModel`: a `LanguageModel` around another that makes reasoning of what a model writes between think tags.
+"""`UntaggedModel`: wraps a `LanguageModel` and converts what a model writes between think tags to reasoning.
 
-Only for models of which `ThinkTags` says so, and only at the beginning of an answer; elsewhere a tag is text. It
-belongs around the timers, which wait for the upstream itself, and inside the spans, which tell reasoning as such.
+It does so only for models whose `ThinkTags` say that they write them, and only at the beginning of an answer;
+elsewhere a tag is text. `stack` says where it stands among the wrappers.
 """
 
 from collections.abc import AsyncGenerator
@@ -19,10 +19,10 @@ CLOSING: Final = "</think>"
 
 
 class UntaggedModel(WrappedModel):
-    """Calls the inner model; the answers of models without think tags are the inner one's own.
+    """Calls the inner model; answers of models without think tags pass through unchanged.
 
-    Of the others' text nothing is held back but what may be the beginning of a tag. The tags are left out, and with
-    them the white space before the first one and after either. What is held back when a call fails is not told.
+    Text is held back only as long as it may be the beginning of a tag. The tags are left out, and so is the white
+    space before the first tag and after each tag. Text that is held back when a call fails is lost.
     """
 
     def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
@@ -31,126 +31,129 @@ class UntaggedModel(WrappedModel):
         events = self._inner.stream(call, context)
         if tags is ThinkTags.NONE:
             return events
-        return _untagged(events, _TaggedAnswer(opened=tags is ThinkTags.OPEN, is_json=_asks_for_json(call)))
+        return _convert_events(events, _TaggedAnswer(opened=tags is ThinkTags.OPEN, is_json=_requests_json(call)))
 
 
-async def _untagged(
+async def _convert_events(
     events: AsyncGenerator[ModelEvent, None], answer: "_TaggedAnswer"
 ) -> AsyncGenerator[ModelEvent, None]:
-    """The same events, but for the text between the tags. Owns `events`: closing this generator closes it."""
+    """Yields the events with the text between the tags as reasoning. Closing this generator closes `events`."""
     async with aclosing(events):
         async for event in events:
-            for told in answer.told(event):
-                yield told
+            for converted in answer.convert(event):
+                yield converted
 
 
-def _asks_for_json(call: ModelCall) -> bool:
+def _requests_json(call: ModelCall) -> bool:
     return call.response_format is not None and call.response_format.kind is not ResponseFormatKind.TEXT
 
 
-class _Place(Enum):
-    """Where in an answer its next text stands."""
+class _Position(Enum):
+    """The part of an answer to which its next text belongs."""
 
     BEGINNING = "BEGINNING"
-    """No text yet but white space, and perhaps the beginning of a tag."""
+    """So far there was only white space, and perhaps the beginning of a tag."""
     REASONING = "REASONING"
     ANSWER = "ANSWER"
 
 
 class _TaggedAnswer:
-    """One answer, as far as it was read."""
+    """Converts the events of one answer."""
 
     def __init__(self, *, opened: bool, is_json: bool) -> None:
-        """`opened`: it begins inside. `is_json`: not if it begins as JSON, which a server may hold a model to."""
+        """`opened` says that the answer begins inside the tags, unless `is_json` and it begins as JSON.
+
+        A server may force a model to write JSON, which then has no place for reasoning.
+        """
         self._opened = opened
         self._is_json = is_json
-        self._place = _Place.BEGINNING
+        self._position = _Position.BEGINNING
         self._tail = ""
         """The end of the text so far, if a tag may begin there."""
-        self._held: list[ContentDelta] = []
-        """All pieces so far, in the place BEGINNING."""
+        self._held_deltas: list[ContentDelta] = []
+        """All deltas so far, at the position BEGINNING."""
         self._trims = False
-        """Whether a tag was the last, so that white space goes with it."""
+        """Whether a tag was the last text, so that white space after it is left out."""
 
-    def told(self, event: ModelEvent) -> list[ModelEvent]:
-        """The next event as it is told."""
+    def convert(self, event: ModelEvent) -> list[ModelEvent]:
+        """Returns the events that the next event becomes, which may be none or several."""
         if not isinstance(event, ContentDelta) or event.refusal:
-            return [*self._rest(), event]
-        if self._place is _Place.ANSWER and not (self._trims and event.text):
+            return [*self._release(), event]
+        if self._position is _Position.ANSWER and not (self._trims and event.text):
             return [event]
-        told = self._read(event)
-        return [*(self._signed(told, event.signature) if event.signature else told)]
+        deltas = self._read(event)
+        return [*(self._sign(deltas, event.signature) if event.signature else deltas)]
 
-    def _signed(self, told: list[Delta], signature: str) -> list[Delta]:
-        """The same, the last of them signed: their part ends, and so does what is held back of it."""
-        *before, last = told + self._rest() or [ContentDelta("")]
+    def _sign(self, deltas: list[Delta], signature: str) -> list[Delta]:
+        """Returns the deltas and what is held back, the last of them signed: a signature ends its part."""
+        *before, last = deltas + self._release() or [ContentDelta("")]
         return [*before, replace(last, signature=signature)]
 
     def _read(self, delta: ContentDelta) -> list[Delta]:
-        match self._place:
-            case _Place.BEGINNING:
+        match self._position:
+            case _Position.BEGINNING:
                 return self._read_beginning(delta)
-            case _Place.REASONING:
+            case _Position.REASONING:
                 return self._read_reasoning(self._tail + delta.text, delta.logprobs)
-            case _Place.ANSWER:
+            case _Position.ANSWER:
                 return self._read_answer(delta.text, delta.logprobs)
 
     def _read_beginning(self, delta: ContentDelta) -> list[Delta]:
         text = (self._tail + delta.text).lstrip()
-        self._held.append(delta)
+        self._held_deltas.append(delta)
         if OPENING.startswith(text) and text != OPENING:
             self._tail = text
             return []
         if not text.startswith(OPENING) and not self._is_inside(text):
-            self._place = _Place.ANSWER
-            return self._rest()
-        self._place, self._trims = _Place.REASONING, True
-        self._held.clear()
+            self._position = _Position.ANSWER
+            return self._release()
+        self._position, self._trims = _Position.REASONING, True
+        self._held_deltas.clear()
         return self._read_reasoning(text.removeprefix(OPENING), delta.logprobs)
 
     def _is_inside(self, text: str) -> bool:
-        """Whether an answer that begins with this text, which is no tag, begins with reasoning."""
+        """Whether an answer that begins with this text, without an opening tag, begins with reasoning."""
         return self._opened and not (self._is_json and text.startswith(("{", "[")))
 
     def _read_reasoning(self, text: str, logprobs: tuple[TokenLogprob, ...]) -> list[Delta]:
-        """`logprobs` are those of the end of the text; the reasoning's go with it, as it has no place for them."""
+        """Reads text inside the tags. `logprobs` belong to its end; reasoning has no field for its own."""
         reasoning, closing, answer = text.partition(CLOSING)
-        self._tail = "" if closing else _beginning_of_closing(reasoning)
+        self._tail = "" if closing else _find_tag_start(reasoning)
         reasoning = reasoning.removesuffix(self._tail)
         if self._trims:
             reasoning = reasoning.lstrip()
             self._trims = not reasoning
-        told: list[Delta] = [ReasoningDelta(reasoning)] if reasoning else []
+        deltas: list[Delta] = [ReasoningDelta(reasoning)] if reasoning else []
         if closing:
-            self._place = _Place.ANSWER
-            told += self._read_answer(answer, logprobs)
-        return told
+            self._position = _Position.ANSWER
+            deltas += self._read_answer(answer, logprobs)
+        return deltas
 
     def _read_answer(self, text: str, logprobs: tuple[TokenLogprob, ...]) -> list[Delta]:
-        """Of what comes right after the closing tag."""
+        """Reads text after the closing tag, without the white space that follows the tag."""
         text = text.lstrip()
         self._trims = not text
-        return [ContentDelta(text, _of_the_end(logprobs, text))] if text else []
+        return [ContentDelta(text, _select_last(logprobs, text))] if text else []
 
-    def _rest(self) -> list[Delta]:
-        """What is held back, as what it is when no more of a tag comes; what follows is not at the beginning."""
-        held, tail, place = self._held, self._tail, self._place
-        self._held, self._tail, self._trims = [], "", False
-        if place is _Place.BEGINNING:
-            self._place = _Place.ANSWER
-        if place is _Place.REASONING or (place is _Place.BEGINNING and self._opened):
+    def _release(self) -> list[Delta]:
+        """Returns the text held back, which is no tag after all; the beginning of the answer is over."""
+        held, tail, position = self._held_deltas, self._tail, self._position
+        self._held_deltas, self._tail, self._trims = [], "", False
+        if position is _Position.BEGINNING:
+            self._position = _Position.ANSWER
+        if position is _Position.REASONING or (position is _Position.BEGINNING and self._opened):
             return [ReasoningDelta(tail)] if tail else []
         return [*held]
 
 
-def _beginning_of_closing(text: str) -> str:
-    """The end of a text, if the closing tag may begin there; else nothing."""
+def _find_tag_start(text: str) -> str:
+    """Returns the end of a text with which the closing tag may begin; empty if it cannot."""
     end = text[text.rfind("<") :] if "<" in text else ""
     return end if CLOSING.startswith(end) else ""
 
 
-def _of_the_end(logprobs: tuple[TokenLogprob, ...], text: str) -> tuple[TokenLogprob, ...]:
-    """Those of the tokens that a text at their end is made of."""
+def _select_last(logprobs: tuple[TokenLogprob, ...], text: str) -> tuple[TokenLogprob, ...]:
+    """Returns the last tokens, those of which this text at their end consists."""
     missing, first = text_bytes(text), len(logprobs)
     while missing > 0 and first > 0:
         first -= 1

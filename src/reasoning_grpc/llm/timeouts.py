@@ -1,4 +1,4 @@
-"""`TimedModel`: a `LanguageModel` around another that adds our own limits on its time."""
+"""`TimedModel`: wraps a `LanguageModel` and limits the time of each attempt."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,41 +13,41 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTimeouts:
-    """Our own limits on one attempt at a model call, beside the caller's deadline."""
+    """Our own limits on one attempt at a model call, in addition to the caller's deadline."""
 
     first_token_seconds: float = 60.0
-    """Until the first delta."""
+    """The time until the first delta."""
     stall_seconds: float = 60.0
-    """Between two deltas."""
+    """The time between two deltas."""
     total_seconds: float = 600.0
-    """Until the end."""
+    """The time until the end of the answer."""
 
 
 class TimedModel(WrappedModel):
-    """Calls the inner model; decides when to stop waiting."""
+    """Calls the inner model, and decides when to stop waiting for it."""
 
     def __init__(self, inner: LanguageModel, timeouts: ModelTimeouts) -> None:
         super().__init__(inner)
         self._timeouts = timeouts
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """See `LanguageModel.stream`; each event is awaited no longer than our timers allow."""
+        """See `LanguageModel.stream`. It waits for each event no longer than the timeouts allow."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._timeouts.total_seconds
-        patience = self._timeouts.first_token_seconds
-        silence: type[UpstreamError] = UpstreamTimeout
+        event_seconds = self._timeouts.first_token_seconds
+        silence_error: type[UpstreamError] = UpstreamTimeout
         async with aclosing(self._inner.stream(call, context)) as events:
             while True:
-                wait_until = min(loop.time() + patience, ends)
+                wait_until = min(loop.time() + event_seconds, ends)
                 try:
                     async with asyncio.timeout_at(wait_until):
                         event = await anext(events, None)
                 except TimeoutError as exc:
-                    late = UpstreamTimeout if wait_until == ends else silence
-                    raise late(model=call.model) from exc
+                    error_class = UpstreamTimeout if wait_until == ends else silence_error
+                    raise error_class(model=call.model) from exc
                 if event is None:
                     return
                 yield event
                 if isinstance(event, ModelFinished):
                     return
-                patience, silence = self._timeouts.stall_seconds, UpstreamStalled
+                event_seconds, silence_error = self._timeouts.stall_seconds, UpstreamStalled

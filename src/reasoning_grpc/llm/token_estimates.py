@@ -1,4 +1,4 @@
-"""Tokens of a prompt, by whatever counts those of a text."""
+"""Counts the tokens of a prompt, by any function that counts the tokens of a text."""
 
 import string
 from collections.abc import Callable, Iterator
@@ -18,41 +18,43 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.llm.port import ModelCall
 
 _AROUND_MESSAGE: Final = 6
-"""Role and delimiters, and a share of what opens the answer: as many as most models have, or more."""
+"""Tokens of a message's role and delimiters, and a share of those that open the answer: as many as most models have,
+or more."""
 _AROUND_TOOL: Final = 12
-"""The words around a tool, a call of one, or its result."""
-_IMAGE: Final = 1600
-"""About the most that OpenAI's GPT-4o and Anthropic's models count for one."""
-_SOUND_BYTES: Final = 128
-"""Of sound a token has so many, or more: 32 tokens a second at 32 kbit/s."""
-_DOCUMENT_BYTES: Final = 32
-"""The same of a document that is not text: 3000 tokens for a page of 100 kB."""
+"""Tokens around a tool, a call of a tool, or its result."""
+_IMAGE_TOKENS: Final = 1600
+"""About the most tokens that OpenAI's GPT-4o and Anthropic's models count for an image."""
+_AUDIO_BYTES_A_TOKEN: Final = 128
+"""A token of audio has at least so many bytes: 32 tokens a second at 32 kbit/s."""
+_DOCUMENT_BYTES_A_TOKEN: Final = 32
+"""A token of a document that is not text has at least so many bytes: 3000 tokens for a page of 100 kB."""
 _LETTERS: Final = (string.ascii_letters + " ").encode()
 _DIGITS: Final = string.digits.encode()
 _LETTERS_A_TOKEN: Final = 3
 _OTHER_BYTES_A_TOKEN: Final = 2
 
 
-def prompt_tokens(call: ModelCall, tokens_in: Callable[[str], int]) -> int:
-    """Tokens of the call's prompt, where `tokens_in` counts those of a text: the sum of those of its parts.
+def sum_prompt_tokens(call: ModelCall, count_text: Callable[[str], int]) -> int:
+    """Returns the tokens of the call's prompt as the sum of its parts; `count_text` counts the tokens of a text.
 
-    What stands around texts, and media, are estimated. With `text_bytes` for `tokens_in` it is more than any
-    tokenizer makes of the prompt.
+    Media, and the tokens around texts, are estimated. With `text_bytes` as `count_text`, the sum is more than any
+    tokenizer counts.
     """
-    return sum(_message_tokens(message, tokens_in) for message in call.messages) + _frame_tokens(call, tokens_in)
+    return sum(_count_message(message, count_text) for message in call.messages) + _count_frame(call, count_text)
 
 
-def estimated_text_tokens(text: str) -> int:
-    """Tokens that a text may have: one for each four bytes. Few texts have fewer, many more."""
+def estimate_text_tokens(text: str) -> int:
+    """Returns one token for each four bytes of a text. Few texts have fewer tokens, many have more."""
     return estimated_tokens(text_bytes(text))
 
 
-def cautious_text_tokens(text: str) -> int:
-    """As many tokens as most tokenizers make of a text, or more.
+def estimate_text_tokens_cautiously(text: str) -> int:
+    """Returns as many tokens as most tokenizers count in a text, or more.
 
-    One for each three letters or spaces of ASCII, one for each digit, one for each two of all other bytes. Measured on
-    prose, code, numbers in JSON, German, Russian and Chinese: more than OpenAI's and an old one of Anthropic make, and
-    up to an eighth less than a small model's. Only random letters have more everywhere.
+    It is one token for each three ASCII letters or spaces, one for each digit, and one for each two of all other
+    bytes. Measured on prose, code, numbers in JSON, German, Russian and Chinese, this is more than OpenAI's tokenizers
+    and an old one of Anthropic count, and up to an eighth less than that of a small model. Only random letters have
+    more tokens everywhere.
     """
     data = text.encode(errors="replace")
     beside_letters = data.translate(None, _LETTERS)
@@ -61,27 +63,27 @@ def cautious_text_tokens(text: str) -> int:
     return -(-letters // _LETTERS_A_TOKEN) + digits + -(-len(others) // _OTHER_BYTES_A_TOKEN)
 
 
-def _message_tokens(message: Message, tokens_in: Callable[[str], int]) -> int:
-    texts = [text for part in message.content for text in _texts(part)]
+def _count_message(message: Message, count_text: Callable[[str], int]) -> int:
+    texts = [text for part in message.content for text in _list_texts(part)]
     if message.name:
         texts.append(message.name)
-    # As one text, for each costs a tokenizer a call.
-    return _AROUND_MESSAGE + tokens_in("\n".join(texts)) + sum(map(_wordless_tokens, message.content))
+    # All texts are counted as one, because each call of a tokenizer costs time.
+    return _AROUND_MESSAGE + count_text("\n".join(texts)) + sum(map(_estimate_nontext, message.content))
 
 
-def _frame_tokens(call: ModelCall, tokens_in: Callable[[str], int]) -> int:
-    """Tokens of all but the messages."""
-    texts = [text for tool in call.tools for text in _tool_texts(tool)]
+def _count_frame(call: ModelCall, count_text: Callable[[str], int]) -> int:
+    """Returns the tokens of everything but the messages."""
+    texts = [text for tool in call.tools for text in _list_tool_texts(tool)]
     if call.response_format is not None:
         texts += (call.response_format.name, call.response_format.description, call.response_format.schema)
-    return _AROUND_TOOL * len(call.tools) + (tokens_in("\n".join(texts)) if texts else 0)
+    return _AROUND_TOOL * len(call.tools) + (count_text("\n".join(texts)) if texts else 0)
 
 
-def _tool_texts(tool: Tool) -> tuple[str, str, str]:
+def _list_tool_texts(tool: Tool) -> tuple[str, str, str]:
     return tool.name, tool.description, tool.parameters_schema
 
 
-def _texts(part: Part) -> Iterator[str]:
+def _list_texts(part: Part) -> Iterator[str]:
     match part.content:
         case Media():
             pass
@@ -93,11 +95,11 @@ def _texts(part: Part) -> Iterator[str]:
             yield content.text
 
 
-def _wordless_tokens(part: Part) -> int:
-    """Tokens of what is no text."""
+def _estimate_nontext(part: Part) -> int:
+    """Returns the tokens of what is not text, and of what stands around it."""
     match part.content:
         case Media() as media:
-            return _media_tokens(media)
+            return _estimate_media(media)
         case Reasoning(redacted=redacted):
             return estimated_tokens(len(redacted))
         case ToolCall() | ToolResult():
@@ -106,13 +108,13 @@ def _wordless_tokens(part: Part) -> int:
             return 0
 
 
-def _media_tokens(media: Media) -> int:
+def _estimate_media(media: Media) -> int:
     match media.mime_type.partition("/")[0]:
         case "image":
-            return _IMAGE
+            return _IMAGE_TOKENS
         case "audio":
-            return -(-len(media.data) // _SOUND_BYTES)
+            return -(-len(media.data) // _AUDIO_BYTES_A_TOKEN)
         case "text":
             return estimated_tokens(len(media.data))
         case _:
-            return -(-len(media.data) // _DOCUMENT_BYTES)
+            return -(-len(media.data) // _DOCUMENT_BYTES_A_TOKEN)

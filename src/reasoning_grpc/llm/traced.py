@@ -1,7 +1,7 @@
-"""`TracedModel`: a `LanguageModel` around another that makes a span of each call.
+"""`TracedModel`: wraps a `LanguageModel` and makes a span of each call.
 
-It belongs inside `resilience` and around the timers. So each attempt has a span of its own: each is a request of
-its own to an upstream, which goes on with the trace from there, and each has its own model, status and duration.
+It stands inside the retries, so each attempt has a span: each attempt is a request of its own to an upstream, which
+continues the trace from there, and has its own model, status and duration. `stack` shows the order of the wrappers.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from reasoning_grpc.telemetry.tracing import mark_error
 
 
 class TracedModel(WrappedModel):
-    """Calls the inner model; a call that nobody can be asked to answer makes no span."""
+    """Calls the inner model; a call without a deployment, because no model can answer it, makes no span."""
 
     def __init__(
         self,
@@ -31,38 +31,38 @@ class TracedModel(WrappedModel):
         *,
         captures_content: bool = False,
     ) -> None:
-        """`deployment` says how a model is reached now, by this caller; `captures_content` puts words on the spans."""
+        """`deployment` returns how a caller reaches a model now; `captures_content` puts the texts on the spans."""
         super().__init__(inner)
         self._tracer = tracer
         self._deployment = deployment
         self._captures_content = captures_content
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """See `LanguageModel.stream`; the inner call's trace context is that of its span."""
+        """See `LanguageModel.stream`. The inner call gets the span as its trace context."""
         deployment = self._deployment(call.model, context.caller)
-        # Not made current: around a `yield` that would leak into whoever reads this generator.
+        # The span is not made current: a `yield` would leak it to the code that reads this generator.
         span = self._tracer.start_span(
-            f"{genai.OPERATION} {genai.request_model(deployment)}",
+            f"{genai.OPERATION} {genai.read_request_model(deployment)}",
             context.trace,
             SpanKind.CLIENT,
-            genai.request_attributes(call, deployment),
+            genai.build_request_attributes(call, deployment),
         )
-        record = _CallRecord(span, call, captures_content=self._captures_content and span.is_recording())
+        recorder = _SpanRecorder(span, call, captures_content=self._captures_content and span.is_recording())
         inner = replace(context, trace=set_span_in_context(span, context.trace))
         try:
             async with aclosing(self._inner.stream(call, inner)) as events:
                 async for event in events:
-                    record.note(event)
+                    recorder.record(event)
                     yield event
         except BaseException as error:
-            record.interrupted(error, context)
+            recorder.record_error(error, context)
             raise
         finally:
-            record.end()
+            recorder.end()
 
 
-class _CallRecord:
-    """What the span of one call will say."""
+class _SpanRecorder:
+    """Records one call on its span."""
 
     def __init__(self, span: Span, call: ModelCall, *, captures_content: bool) -> None:
         self._span = span
@@ -73,11 +73,11 @@ class _CallRecord:
         self._started = self._clock()
         self._awaits_first = True
 
-    def note(self, event: ModelEvent) -> None:
-        """Takes one event of the call."""
+    def record(self, event: ModelEvent) -> None:
+        """Records one event of the call."""
         if isinstance(event, ModelFinished):
             self._finish_reason = event.finish_reason.value.lower()
-            self._span.set_attributes(genai.finish_attributes(event))
+            self._span.set_attributes(genai.build_finish_attributes(event))
             return
         if self._awaits_first:
             self._awaits_first = False
@@ -85,18 +85,18 @@ class _CallRecord:
         if self._answer is not None:
             self._answer.add(event)
 
-    def interrupted(self, error: BaseException, context: CallContext) -> None:
-        """Takes what ended the call; after its last event it is no failure."""
+    def record_error(self, error: BaseException, context: CallContext) -> None:
+        """Records what ended the call; after its last event, that is no failure."""
         if self._finish_reason:
             return
         mark_error(self._span, error, cancelled=context.cut_short_by())
         if isinstance(error, UpstreamError) and error.usage is not None:
-            self._span.set_attributes(genai.usage_attributes(error.usage))
+            self._span.set_attributes(genai.build_usage_attributes(error.usage))
 
     def end(self) -> None:
         """Ends the span."""
         if self._answer is not None:
             message = self._answer.message()
-            self._span.set_attribute(genai.INPUT_MESSAGES, genai.input_messages(self._call.messages))
-            self._span.set_attribute(genai.OUTPUT_MESSAGES, genai.output_messages(message, self._finish_reason))
+            self._span.set_attribute(genai.INPUT_MESSAGES, genai.format_input_messages(self._call.messages))
+            self._span.set_attribute(genai.OUTPUT_MESSAGES, genai.format_output_messages(message, self._finish_reason))
         self._span.end()

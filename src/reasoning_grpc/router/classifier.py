@@ -28,9 +28,9 @@ from reasoning_grpc.domain.errors import (
     UpstreamTimeout,
 )
 from reasoning_grpc.domain.events import Event, ReasoningDelta, UnshownDelta
-from reasoning_grpc.llm.call_events import CallUnderWay
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimated_prompt_tokens
-from reasoning_grpc.llm.structured import Answered, Schema, Unanswered, object_of, one_of, structured_events
+from reasoning_grpc.llm.call_events import CallInProgress
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, object_of, one_of, stream_structured_answer
 from reasoning_grpc.router.prompt import ClassifierPrompt, conversation_message
 from reasoning_grpc.router.routes import Route
 from reasoning_grpc.router.window import conversation_window
@@ -157,16 +157,16 @@ class ModelClassifier:
         outcome = await self._run(call, draft.routes, context, on_event)
         classification = replace(draft, latency_seconds=asyncio.get_running_loop().time() - started)
         match outcome:
-            case Answered(value=route):
+            case TypedAnswer(value=route):
                 return Verdict(route, classification)
-            case Unanswered(flaw=flaw, problem=problem):
+            case FlawedAnswer(flaw=flaw, problem=problem):
                 return Verdict(classification=replace(classification, flaw=flaw, failure_detail=problem))
             case error:
                 return Verdict(classification=_with_failure(classification, error))
 
     async def _run(
         self, call: ModelCall, names: tuple[str, ...], context: CallContext, on_event: EventCallback
-    ) -> Answered[str] | Unanswered | ReasoningError:
+    ) -> TypedAnswer[str] | FlawedAnswer | ReasoningError:
         """Makes the model call, and returns an upstream's failure or the missed deadline in place of raising it."""
         reporter = _EventReporter(on_event)
         try:
@@ -184,17 +184,17 @@ class ModelClassifier:
 
     async def _read_route(
         self, call: ModelCall, names: tuple[str, ...], context: CallContext, on_event: EventCallback
-    ) -> Answered[str] | Unanswered:
+    ) -> TypedAnswer[str] | FlawedAnswer:
         schema = Schema("route", object_of(route=one_of(names)), _route_of)
-        events = structured_events(
+        events = stream_structured_answer(
             self._model, call, schema, ModelCallPurpose.ROUTING, context, max_characters=_MAX_ANSWER_CHARACTERS
         )
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, Answered | Unanswered):
+                if isinstance(event, TypedAnswer | FlawedAnswer):
                     return event
                 on_event(event)
-        raise AssertionError("structured_events ends with an outcome")
+        raise AssertionError("stream_structured_answer ends with an outcome")
 
 
 class _EventReporter:
@@ -202,14 +202,14 @@ class _EventReporter:
 
     def __init__(self, on_event: EventCallback) -> None:
         self._on_event = on_event
-        self._call = CallUnderWay()
+        self._call = CallInProgress()
 
     def report(self, event: Event) -> None:
-        self._call.note(event)
+        self._call.record(event)
         self._on_event(UnshownDelta(event.text) if isinstance(event, ReasoningDelta) else event)
 
     def report_failure(self, error: ReasoningError) -> None:
-        if (failed := self._call.failed(error)) is not None:
+        if (failed := self._call.build_failure(error)) is not None:
             self._on_event(failed)
 
 
@@ -226,7 +226,7 @@ def _tokens_for_conversation(prompt: ModelCall, info: ModelInfo) -> int | None:
     window = info.context_window_tokens
     if window is None:
         return None
-    return min(window // _PART_OF_CONTEXT_WINDOW, window - estimated_prompt_tokens(prompt) - _ANSWER_TOKENS)
+    return min(window // _PART_OF_CONTEXT_WINDOW, window - estimate_prompt_tokens(prompt) - _ANSWER_TOKENS)
 
 
 def _cache_key(call: ModelCall, names: tuple[str, ...], context: CallContext) -> bytes:

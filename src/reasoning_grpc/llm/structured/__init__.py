@@ -1,18 +1,18 @@
-"""A typed answer from a model: schema out, strict parse, one repair."""
+"""Typed answers of a model: a schema in the request, a strict parser, and one repair."""
 
-from reasoning_grpc.llm.structured.answer import Answered, Unanswered
-from reasoning_grpc.llm.structured.events import structured_events
+from reasoning_grpc.llm.structured.answer import FlawedAnswer, TypedAnswer
+from reasoning_grpc.llm.structured.events import stream_structured_answer
 from reasoning_grpc.llm.structured.schema import BOOLEAN, STRING, Schema, Shape, array_of, object_of, one_of
 
 __all__ = [
     "BOOLEAN",
     "STRING",
-    "Answered",
+    "FlawedAnswer",
     "Schema",
     "Shape",
-    "Unanswered",
+    "TypedAnswer",
     "array_of",
     "object_of",
     "one_of",
-    "structured_events",
+    "stream_structured_answer",
 ]

@@ -1,4 +1,4 @@
-"""What a model answered: a value, or what is wrong."""
+"""Reads the answer of a model: a value, or what is wrong with the answer."""
 
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -7,49 +7,49 @@ import msgspec
 
 from reasoning_grpc.domain import AnswerFlaw, FinishReason
 from reasoning_grpc.domain.events import ContentDelta, Event, ModelCallFinished, ToolCallDelta
-from reasoning_grpc.llm.structured.schema import Schema, problem_with
+from reasoning_grpc.llm.structured.schema import Schema, find_problem
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)  # with slots, `Answered[X](...)` fails
-class Answered(Generic[T]):
-    """The model answered as it was asked to."""
+@dataclass(frozen=True)  # with slots, `TypedAnswer[X](...)` would fail
+class TypedAnswer(Generic[T]):
+    """The value of an answer that follows its schema."""
 
     value: T
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
-    """The last answer of the model was no value."""
+class FlawedAnswer:
+    """What is wrong with the last answer of a model."""
 
     flaw: AnswerFlaw
     problem: str
-    """What is wrong with it, in words that have nothing of it in them."""
+    """A sentence that says what is wrong, without any text of the answer."""
 
 
-_TRUNCATED: Final = Unanswered(AnswerFlaw.TRUNCATED, "It was too long, and cut.")
+_TRUNCATED: Final = FlawedAnswer(AnswerFlaw.TRUNCATED, "It was too long, and cut.")
 
 
 @dataclass(slots=True)
-class Answer:
-    """What a model answered, as far as it was read."""
+class AnswerText:
+    """The text of an answer, event by event, and its value in the end."""
 
     max_characters: int
     text: str = ""
-    refused: bool = False
-    called_tool: bool = False
+    is_refusal: bool = False
+    has_tool_call: bool = False
     finish_reason: FinishReason | None = None
 
-    def add(self, event: Event) -> None:
-        """Takes one event; the model's own reasoning is no part of the answer."""
+    def record(self, event: Event) -> None:
+        """Records one event; the model's own reasoning is no part of the answer."""
         match event:
             case ContentDelta(refusal=True):
-                self.refused = True
+                self.is_refusal = True
             case ContentDelta(text=text):
                 self.text += text[: self.max_characters + 1 - len(self.text)]
             case ToolCallDelta():
-                self.called_tool = True
+                self.has_tool_call = True
             case ModelCallFinished(finish_reason=finish_reason):
                 self.finish_reason = finish_reason
             case _:
@@ -57,38 +57,38 @@ class Answer:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether it went over our limit."""
+        """Whether the text is longer than our limit."""
         return len(self.text) > self.max_characters
 
-    def outcome(self, schema: Schema[T]) -> Answered[T] | Unanswered:
-        """What it comes to."""
-        if self.refused:
-            return Unanswered(AnswerFlaw.REFUSED, "It is a refusal.")
+    def parse(self, schema: Schema[T]) -> TypedAnswer[T] | FlawedAnswer:
+        """Returns the value of the answer, or what is wrong with it."""
+        if self.is_refusal:
+            return FlawedAnswer(AnswerFlaw.REFUSED, "It is a refusal.")
         if self.finish_reason is FinishReason.CONTENT_FILTER:
-            return Unanswered(AnswerFlaw.FILTERED, "A filter ended it.")
-        if self.called_tool:
-            return Unanswered(AnswerFlaw.WRONG_SHAPE, "It calls a tool.")
+            return FlawedAnswer(AnswerFlaw.FILTERED, "A filter ended it.")
+        if self.has_tool_call:
+            return FlawedAnswer(AnswerFlaw.WRONG_SHAPE, "It calls a tool.")
         if self.is_too_long:
             return _TRUNCATED
         try:
             value = msgspec.json.decode(self.text)
         except (ValueError, RecursionError):
-            return self._no_json()
-        return _read(value, schema)
+            return self._describe_malformed()
+        return _parse_value(value, schema)
 
-    def _no_json(self) -> Unanswered:
+    def _describe_malformed(self) -> FlawedAnswer:
         if self.finish_reason is FinishReason.LENGTH:
             return _TRUNCATED
         if not self.text.strip():
-            return Unanswered(AnswerFlaw.EMPTY, "It is empty.")
-        return Unanswered(AnswerFlaw.NOT_JSON, "It is not JSON and nothing else.")
+            return FlawedAnswer(AnswerFlaw.EMPTY, "It is empty.")
+        return FlawedAnswer(AnswerFlaw.NOT_JSON, "It is not JSON and nothing else.")
 
 
-def _read(value: object, schema: Schema[T]) -> Answered[T] | Unanswered:
-    """The value that this JSON stands for."""
-    if problem := problem_with(value, schema.shape):
-        return Unanswered(AnswerFlaw.WRONG_SHAPE, problem)
+def _parse_value(value: object, schema: Schema[T]) -> TypedAnswer[T] | FlawedAnswer:
+    """Returns the value for which this JSON stands, or what is wrong with the JSON."""
+    if problem := find_problem(value, schema.shape):
+        return FlawedAnswer(AnswerFlaw.WRONG_SHAPE, problem)
     try:
-        return Answered(schema.read(value))
+        return TypedAnswer(schema.parse(value))
     except ValueError as exc:
-        return Unanswered(AnswerFlaw.WRONG_SHAPE, str(exc))
+        return FlawedAnswer(AnswerFlaw.WRONG_SHAPE, str(exc))

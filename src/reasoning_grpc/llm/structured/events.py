@@ -1,4 +1,4 @@
-"""Asking a model for an answer of a schema, as events."""
+"""Requests an answer of a schema, and yields the events of its model calls."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -23,20 +23,20 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
     UnshownDelta,
 )
-from reasoning_grpc.llm.call_events import events_of_call
+from reasoning_grpc.llm.call_events import stream_call
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
-from reasoning_grpc.llm.structured.answer import Answer, Answered, Unanswered
-from reasoning_grpc.llm.structured.asking import asking, asking_again
+from reasoning_grpc.llm.structured.answer import AnswerText, FlawedAnswer, TypedAnswer
+from reasoning_grpc.llm.structured.request import build_call, build_repair_call
 from reasoning_grpc.llm.structured.schema import Schema
 
 T = TypeVar("T")
-_MENDABLE: Final = frozenset({AnswerFlaw.NOT_JSON, AnswerFlaw.WRONG_SHAPE, AnswerFlaw.TRUNCATED})
-"""Flaws that a model can see when it is shown its answer. Who declined is not asked twice."""
-_CHARACTERS: Final = 32 * 1024
-"""Far more than such an answer has: it ends only what keeps to no limit of tokens."""
+_REPAIRABLE: Final = frozenset({AnswerFlaw.NOT_JSON, AnswerFlaw.WRONG_SHAPE, AnswerFlaw.TRUNCATED})
+"""Flaws that a model can see in its own answer. A model that refused is not called again."""
+_MAX_CHARACTERS: Final = 32 * 1024
+"""Far more than any such answer has: it ends only an answer that ignores its limit of tokens."""
 
 
-async def structured_events(
+async def stream_structured_answer(
     model: LanguageModel,
     call: ModelCall,
     schema: Schema[T],
@@ -44,53 +44,53 @@ async def structured_events(
     context: CallContext,
     *,
     repair: Callable[[ModelCall], ModelCall | None] | None = lambda call: call,
-    max_characters: int = _CHARACTERS,
-) -> AsyncGenerator[Event | Answered[T] | Unanswered, None]:
-    """Asks for an answer of a schema: the events of one or two model calls, and last `Answered` or `Unanswered`.
+    max_characters: int = _MAX_CHARACTERS,
+) -> AsyncGenerator[Event | TypedAnswer[T] | FlawedAnswer, None]:
+    """Yields the events of one or two model calls, and last `TypedAnswer` or `FlawedAnswer`.
 
-    What the model answers is among the events as `UnshownDelta`s. The second call, for REPAIR, shows the model its
-    answer and what is wrong with it. It is made as `repair` gives it back; None: not at all. An answer is read up to
-    `max_characters`; a limit of its tokens, and of the time, is for the caller to bring.
+    The text of an answer is yielded as `UnshownDelta`s. The second call, for REPAIR, shows the model its answer and
+    what is wrong with it. `repair` may change this call, or prevent it by None. An answer is read up to
+    `max_characters`; limits of its tokens and its time are the caller's task.
 
     Raises:
-        UpstreamError: a model call failed.
-        ModelNotFound: the table has no such model.
+        UpstreamError: A model call failed.
+        ModelNotFound: The model table has no such model.
     """
-    call = asking(call, schema, [model.describe(name) for name in (call.model, *call.fallback_models)])
-    outcome: Answered[T] | Unanswered
-    for turn in (purpose, ModelCallPurpose.REPAIR):
-        answer = Answer(max_characters)
-        async with aclosing(_events_of_answer(model, call, turn, context, answer)) as events:
+    call = build_call(call, schema, [model.describe(name) for name in (call.model, *call.fallback_models)])
+    outcome: TypedAnswer[T] | FlawedAnswer
+    for call_purpose in (purpose, ModelCallPurpose.REPAIR):
+        answer = AnswerText(max_characters)
+        async with aclosing(_stream_answer(model, call, call_purpose, context, answer)) as events:
             async for event in events:
                 yield event
-        outcome = answer.outcome(schema)
-        if isinstance(outcome, Answered) or outcome.flaw not in _MENDABLE or not answer.text.strip():
+        outcome = answer.parse(schema)
+        if isinstance(outcome, TypedAnswer) or outcome.flaw not in _REPAIRABLE or not answer.text.strip():
             break
-        if turn is not purpose or repair is None:
+        if call_purpose is not purpose or repair is None:
             break
-        again = repair(asking_again(call, schema, answer.text, outcome.problem))
-        if again is None:
+        repair_call = repair(build_repair_call(call, schema, answer.text, outcome.problem))
+        if repair_call is None:
             break
-        call = again
+        call = repair_call
     yield outcome
 
 
-async def _events_of_answer(
-    model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext, answer: Answer
+async def _stream_answer(
+    model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext, answer: AnswerText
 ) -> AsyncGenerator[Event, None]:
-    """The events of one model call, what it answers unshown, and put into the answer."""
+    """Yields the events of one model call, its text as `UnshownDelta`s, and records them in `answer`."""
     attempt = ModelCallStarted(purpose, call.model)
     started = asyncio.get_running_loop().time()
-    async with aclosing(events_of_call(model, call, purpose, context)) as events:
+    async with aclosing(stream_call(model, call, purpose, context)) as events:
         async for event in events:
-            answer.add(event)
+            answer.record(event)
             if answer.is_too_long:
                 break
             if isinstance(event, ModelCallStarted):
                 attempt, started = event, asyncio.get_running_loop().time()
-            yield UnshownDelta(_text(event)) if isinstance(event, ContentDelta | ToolCallDelta) else event
+            yield UnshownDelta(_read_text(event)) if isinstance(event, ContentDelta | ToolCallDelta) else event
     if answer.is_too_long:
-        usage = _estimated_usage(attempt.input_tokens, answer.text)
+        usage = _estimate_usage(attempt.input_tokens, answer.text)
         seconds = asyncio.get_running_loop().time() - started
         omitted = (call.omitted_messages, call.omitted_tokens)
         yield ModelCallFinished(
@@ -98,10 +98,10 @@ async def _events_of_answer(
         )
 
 
-def _text(delta: ContentDelta | ToolCallDelta) -> str:
+def _read_text(delta: ContentDelta | ToolCallDelta) -> str:
     return delta.text if isinstance(delta, ContentDelta) else delta.arguments
 
 
-def _estimated_usage(input_tokens: int, answer: str) -> Usage:
+def _estimate_usage(input_tokens: int, answer: str) -> Usage:
     output_tokens = estimated_tokens(text_bytes(answer))
     return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.ESTIMATED)

@@ -1,7 +1,7 @@
-"""Schemas: what an answer must look like, as it goes out, as it is checked, and as it is read.
+"""`Schema`: the shape that an answer must have, and how an answer of this shape is parsed.
 
-Small and strict, so that every provider takes them: objects whose every member is required
-and that have no others, strings, enums, booleans and arrays.
+Shapes are small and strict, so that every provider takes them: strings, enums, booleans, arrays, and objects
+that have exactly their members, all of them required.
 """
 
 import json
@@ -11,65 +11,65 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 Shape = Mapping[str, Any]
-"""The JSON schema of a value; made by what follows, and of nothing else."""
+"""The JSON schema of a value, built only by what follows."""
 
 STRING: Final[Shape] = {"type": "string"}
 BOOLEAN: Final[Shape] = {"type": "boolean"}
 
 
 def one_of(values: Iterable[str]) -> Shape:
-    """One of these strings."""
+    """Returns the shape of one of these strings."""
     return {"type": "string", "enum": list(values)}
 
 
 def array_of(item: Shape) -> Shape:
-    """Any number of items of one shape."""
+    """Returns the shape of any number of items of one shape."""
     return {"type": "array", "items": item}
 
 
 def object_of(**members: Shape) -> Shape:
-    """An object with just these members, which a model writes in this order."""
+    """Returns the shape of an object with exactly these members, which a model writes in this order."""
     return {"type": "object", "properties": members, "required": list(members), "additionalProperties": False}
 
 
-@dataclass(frozen=True)  # with slots, `Schema[X](...)` fails
+@dataclass(frozen=True)  # with slots, `Schema[X](...)` would fail
 class Schema(Generic[T]):
-    """What an answer must look like, and how it is read."""
+    """The shape that an answer must have, and how it is parsed."""
 
     name: str
-    """Letters, digits, "_" and "-": providers want one."""
+    """Letters, digits, "_" and "-"; providers require a name."""
     shape: Shape
-    """Of the whole answer: an object."""
-    read: Callable[[Any], T]
-    """The value of an answer of this shape. For one that makes no sense it raises ValueError, with what the model is
-    to be told: words of our own, and nothing of the answer."""
+    """The shape of the whole answer: an object."""
+    parse: Callable[[Any], T]
+    """Converts an answer of this shape to its value. For an answer without sense it raises ValueError, whose text
+    the repair shows the model: it is a text of ours, without any text of the answer."""
 
     @property
     def text(self) -> str:
-        """The JSON schema."""
+        """The JSON schema as JSON text."""
         return json.dumps(self.shape)
 
 
-def problem_with(value: object, shape: Shape, place: str = "It") -> str:
-    """What is wrong with the value at this place, in words that have nothing of it in them; empty if nothing is."""
+def find_problem(value: object, shape: Shape, place: str = "It") -> str:
+    """Returns what is wrong with the value at this place, without any text of the value; empty if nothing is."""
     match shape, value:
         case {"enum": values}, str():
             return "" if value in values else f"{place} is none of the values allowed."
         case ({"type": "string"}, str()) | ({"type": "boolean"}, bool()):
             return ""
         case {"type": "array", "items": item}, list():
-            problems = (problem_with(each, item, f"{place}[{index}]") for index, each in enumerate(value))
+            problems = (find_problem(each, item, f"{place}[{index}]") for index, each in enumerate(value))
             return next(filter(None, problems), "")
         case {"type": "object", "properties": members}, dict():
-            return _problem_of_members(value, members, place)
+            return _find_member_problem(value, members, place)
         case _:
             return f"{place} is no {shape['type']}."
 
 
-def _problem_of_members(value: Mapping[str, object], members: Mapping[str, Shape], place: str) -> str:
+def _find_member_problem(value: Mapping[str, object], members: Mapping[str, Shape], place: str) -> str:
     if missing := [name for name in members if name not in value]:
         return f"{place} has no {missing[0]}."
     if len(value) > len(members):
         return f"{place} has a member that is not allowed."
-    problems = (problem_with(value[name], member, f"{place}.{name}") for name, member in members.items())
+    problems = (find_problem(value[name], member, f"{place}.{name}") for name, member in members.items())
     return next(filter(None, problems), "")
