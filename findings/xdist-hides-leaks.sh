@@ -11,7 +11,7 @@
 #   affected: an earlier one surfaces when garbage is collected during a later test. A fixture of the session that
 #   collects garbage at its end makes the leak an error of the last test, with -n and without.
 # Why it matters here: our tests treat warnings as errors, so that no connection, process or task is left behind, and
-#   they run in parallel. A leak would go unnoticed, or be noticed by chance.
+#   they run in parallel. Without such a fixture a leak would go unnoticed, or be noticed by chance.
 #
 # Exits with 0 while the behaviour is as described, with 1 when it has changed.
 set -euo pipefail

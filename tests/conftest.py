@@ -1,8 +1,9 @@
 """Fixtures of all tests: no key in the environment, a fake upstream, a real server in front of it."""
 
+import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -20,6 +21,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")) or name.startswith(("REASONING_", "OTEL_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _find_last_leaks() -> Iterator[None]:
+    """A leak of the last tests fails the run, even in a worker of pytest-xdist: see findings/xdist-hides-leaks.sh."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
