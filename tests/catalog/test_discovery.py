@@ -755,9 +755,9 @@ async def test_a_fault_of_our_own_does_not_end_the_reading(caplog: pytest.LogCap
     models = ProxyModels(listing, ttl_seconds=SOON)
 
     models.start()
-    await models.first_reading()
+    await models.wait_for_first_reading()
     await listing.read_twice.wait()
-    status = models.status()
+    status = models.get_status()
     await models.aclose()
 
     assert (status.kind, status.model_count, status.updated_at) == (ModelSourceKind.PROXY, 0, None)

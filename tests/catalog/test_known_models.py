@@ -30,7 +30,7 @@ ELSEWHERE: Final = "http://127.0.0.1:9/v1"
 
 def told(**entry: Any) -> ModelInfo:
     """What callers see of an entry's model."""
-    return ConfiguredModel(ModelEntry(**{"name": "m", "litellm_model": MINI, **entry}), find_price_map()).info()
+    return ConfiguredModel(ModelEntry(**{"name": "m", "litellm_model": MINI, **entry}), find_price_map()).describe()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_base_that_is_not_known_is_told() -> None:
     with pytest.raises(ConfigError) as failed:
         Server(config)
 
-    assert failed.value.problems == ["models.fake.base_model: 'openai/gpt-4o-minni' is no model that litellm knows"]
+    assert failed.value.problems == ["models.fake.base_model: 'openai/gpt-4o-minni' is not a model that litellm knows"]
 
 
 async def test_a_known_model_is_listed_and_costs(upstream: FakeUpstream) -> None:

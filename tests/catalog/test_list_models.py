@@ -379,12 +379,12 @@ class StaticModel:
     def __init__(self, info: ModelInfo) -> None:
         self._info = info
 
-    def info(self) -> ModelInfo:
-        """See `ServedModel.info`."""
+    def describe(self) -> ModelInfo:
+        """See `ServedModel.describe`."""
         return self._info
 
-    def deployment(self) -> Deployment:
-        """See `ServedModel.deployment`."""
+    def find_deployment(self) -> Deployment:
+        """See `ServedModel.find_deployment`."""
         return a_deployment(name=self._info.name)
 
 
@@ -402,7 +402,7 @@ async def test_a_table_of_several_sources() -> None:
     ]
     table = ModelTable(sources, default="a")
 
-    page = await table.page(ModelFilter(states=frozenset({ModelState.UNAVAILABLE})), 10, "", ANONYMOUS)
+    page = await table.list_page(ModelFilter(states=frozenset({ModelState.UNAVAILABLE})), 10, "", ANONYMOUS)
 
     assert [info.name for info in page.models] == ["c"]
     assert [(source.kind, source.model_count) for source in page.sources] == [
@@ -422,7 +422,7 @@ async def test_the_first_source_wins() -> None:
         a_source(ModelSourceKind.EMBEDDED, "a", "b", "c"),
     ]
 
-    page = await ModelTable(sources).page(ModelFilter(), 10, "", ANONYMOUS)
+    page = await ModelTable(sources).list_page(ModelFilter(), 10, "", ANONYMOUS)
 
     assert [(info.name, info.source) for info in page.models] == [
         ("a", ModelSourceKind.EMBEDDED),

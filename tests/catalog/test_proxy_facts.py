@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.catalog.proxy_facts import models_of_info, models_of_list
+from reasoning_grpc.catalog.proxy_facts import read_info_list, read_plain_list
 from reasoning_grpc.domain import Capability, ModelInfo, ModelSourceKind, Prices
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
 
@@ -46,7 +46,7 @@ def info_answer(*rows: Any) -> bytes:
 
 def told(**facts: Any) -> ModelInfo:
     """What becomes of the facts of one model."""
-    models = models_of_info(info_answer({"model_name": "m", "litellm_params": {}, "model_info": facts}))
+    models = read_info_list(info_answer({"model_name": "m", "litellm_params": {}, "model_info": facts}))
     assert list(models) == ["m"]
     return models["m"]
 
@@ -134,7 +134,7 @@ def test_one_fact(facts: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize("model_info", [None, "x", 1, [], [{}]])
 def test_facts_of_another_type(model_info: Any) -> None:
     """A model stays, without facts."""
-    assert models_of_info(info_answer({"model_name": "m", "model_info": model_info})) == {"m": a_model()}
+    assert read_info_list(info_answer({"model_name": "m", "model_info": model_info})) == {"m": a_model()}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_facts_of_another_type(model_info: Any) -> None:
 )
 def test_what_nobody_could_call_is_left_out(row: Any) -> None:
     """Wildcards, names that requests cannot have, models that do not chat, and what is no model; others stay."""
-    assert models_of_info(info_answer(row, {"model_name": "m"})) == {"m": a_model()}
+    assert read_info_list(info_answer(row, {"model_name": "m"})) == {"m": a_model()}
 
 
 def test_deployments_of_one_name_are_one_model() -> None:
@@ -166,8 +166,8 @@ def test_deployments_of_one_name_are_one_model() -> None:
         },
     ]
 
-    both = models_of_info(info_answer(*rows))
-    twice = models_of_info(info_answer(rows[0], rows[0]))
+    both = read_info_list(info_answer(*rows))
+    twice = read_info_list(info_answer(rows[0], rows[0]))
 
     assert both == {
         "m": a_model(
@@ -190,13 +190,13 @@ def test_the_plain_list() -> None:
         {"object": "model"},
     ]
 
-    assert models_of_list(info_answer(*rows)) == {
+    assert read_plain_list(info_answer(*rows)) == {
         "known": a_model("known", context_window_tokens=128_000, max_output_tokens=16_384),
         "unknown": a_model("unknown"),
     }
 
 
-@pytest.mark.parametrize("read", [models_of_info, models_of_list])
+@pytest.mark.parametrize("read", [read_info_list, read_plain_list])
 def test_an_empty_list_is_a_list(read: Any) -> None:
     """A proxy may have no models."""
     assert read(b'{"data": []}') == {}
@@ -222,7 +222,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("body", MALFORMED, ids=[str(body[:16]) for body in MALFORMED])
-@pytest.mark.parametrize("read", [models_of_info, models_of_list])
+@pytest.mark.parametrize("read", [read_info_list, read_plain_list])
 def test_what_is_no_list_is_malformed(read: Any, body: bytes) -> None:
     """Neither is taken for a proxy without models."""
     with pytest.raises(MalformedAnswer):

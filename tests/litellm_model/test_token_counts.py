@@ -9,7 +9,7 @@ import pytest
 import tiktoken
 
 from reasoning_grpc.catalog.configured import ConfiguredModel
-from reasoning_grpc.catalog.proxy_facts import models_of_info
+from reasoning_grpc.catalog.proxy_facts import read_info_list
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.litellm_model.encodings import find_encoding
 from tests.support.serving import model_entry
@@ -72,7 +72,7 @@ def test_which_models_tokenizer_is_known(entry: dict[str, str], encoding: str) -
     """OpenAI's, where an entry says that its model is one of them; nobody else's is in litellm's package."""
     model = ConfiguredModel(model_entry(**{"api_base": "http://127.0.0.1:9/v1", **entry}), find_price_map())
 
-    assert model.info().encoding == encoding
+    assert model.describe().encoding == encoding
 
 
 def _row(name: str, key: object, provider: object = "openai") -> dict[str, object]:
@@ -89,7 +89,7 @@ def test_what_a_proxy_says_of_a_tokenizer() -> None:
         *(_row("mixed", "gpt-4o"), _row("mixed", "gpt-4")),
     ]
 
-    models = models_of_info(json.dumps({"data": rows}).encode())
+    models = read_info_list(json.dumps({"data": rows}).encode())
 
     assert {name: model.encoding for name, model in models.items()} == {
         "one": "o200k_base",

@@ -104,7 +104,7 @@ class OneModel:
     info: ModelInfo
     reached: Deployment
 
-    def deployment(self, model: str, caller: Caller) -> Deployment:  # noqa: ARG002
+    def find_deployment(self, model: str, caller: Caller) -> Deployment:  # noqa: ARG002
         """The only one."""
         return self.reached
 
@@ -444,7 +444,7 @@ async def embedded() -> AsyncIterator[LiteLLMModel]:
     process = EmbeddedModel()
     await process.start()
     entry = EmbeddedEntry(process, context_tokens=4096)
-    model = LiteLLMModel(OneModel(entry.info(), entry.deployment()), TransportLimits())
+    model = LiteLLMModel(OneModel(entry.describe(), entry.find_deployment()), TransportLimits())
     try:
         yield model
     finally:

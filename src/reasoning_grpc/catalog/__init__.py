@@ -1,1 +1,1 @@
-"""The models callers may name, and where each of them comes from."""
+"""The models that requests can name, and their sources: configuration, LiteLLM proxy, embedded model."""

@@ -1,4 +1,4 @@
-"""Models from the configuration file."""
+"""`ConfiguredModel`: a model of the configuration file, with the facts that litellm's price map adds."""
 
 from typing import Final
 
@@ -10,14 +10,14 @@ from reasoning_grpc.litellm_model.request import takes_json_object
 
 
 class ConfiguredModel:
-    """A model that an entry of the configuration describes, and litellm's price map where the entry does not.
+    """A model that an entry of the configuration describes; litellm's price map fills in what the entry leaves out.
 
-    What the map says that a model lacks is not taken over: a flag that is wrong would refuse what the provider takes,
-    and a provider refuses for itself what its model does not take. Not so JSON objects, see `_lacks`.
+    A capability that the map denies is not taken as lacking: a wrong flag would refuse what the provider supports,
+    and the provider itself refuses what its model does not support. JSON objects are the exception, see `_find_lacks`.
     """
 
     def __init__(self, entry: ModelEntry, price_map: PriceMap) -> None:
-        facts, lacks = listed_facts(entry, price_map) or ModelFacts(), _lacks(entry)
+        facts, lacks = find_listed_facts(entry, price_map) or ModelFacts(), _find_lacks(entry)
         self._info: Final = ModelInfo(
             name=entry.name,
             source=ModelSourceKind.CONFIGURATION,
@@ -31,7 +31,7 @@ class ConfiguredModel:
             encoding=facts.encoding,
             system_prompt=entry.system_prompt,
             default_output_tokens=entry.defaults.max_output_tokens,
-            # Together: the list price of a long prompt, say, does not go with another price of a short one.
+            # Prices are not mixed: the list price of a long prompt, say, does not fit the entry's price of a short one.
             prices=facts.prices if entry.prices == Prices() else entry.prices,
             fallback_models=entry.fallback_models,
             provider_options=entry.provider_options,
@@ -47,31 +47,31 @@ class ConfiguredModel:
             litellm_params=entry.litellm_params,
         )
 
-    def info(self) -> ModelInfo:
-        """See `ServedModel.info`."""
+    def describe(self) -> ModelInfo:
+        """See `ServedModel.describe`."""
         return self._info
 
-    def deployment(self) -> Deployment:
-        """See `ServedModel.deployment`."""
+    def find_deployment(self) -> Deployment:
+        """See `ServedModel.find_deployment`."""
         return self._deployment
 
 
-def _lacks(entry: ModelEntry) -> frozenset[Capability]:
-    """JSON objects, where the adapter refuses them, or the entry lists what its model can and no JSON is in it."""
+def _find_lacks(entry: ModelEntry) -> frozenset[Capability]:
+    """Returns JSON objects when the adapter refuses them for the provider, or the entry's capabilities have no JSON."""
     stated = entry.capabilities
     without_json = stated is not None and not stated & {Capability.JSON_OBJECT, Capability.JSON_SCHEMA}
     refused = without_json or not takes_json_object(entry.litellm_model.partition("/")[0])
     return frozenset({Capability.JSON_OBJECT} if refused else ())
 
 
-def listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | None:
-    """What litellm's price map says of an entry's model; None when it is not listed, or nobody says which it is."""
+def find_listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | None:
+    """Returns what litellm's price map says about an entry's model; None when the map does not list it."""
     name = entry.base_model or find_listed_name(entry.litellm_model, entry.api_base)
     return price_map.find_facts(name) if name else None
 
 
-def entry_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
-    """Which way the calls of an entry's model go, and why, for people."""
+def find_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
+    """Returns which way the calls of an entry's model take, and a sentence for people that says why."""
     facts = price_map.find_facts(entry.litellm_model)
     provider = entry.litellm_model.partition("/")[0]
     by_responses_api = facts is not None and facts.by_responses_api
@@ -79,19 +79,19 @@ def entry_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
 
 
 def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
-    """Why this build cannot serve an entry; empty when it can."""
+    """Returns why this build cannot serve an entry; empty when it can."""
     provider = entry.litellm_model.partition("/")[0]
     if provider in providers.TEXT_COMPLETION:
         return f"models.{entry.name}.litellm_model: {provider} completes texts; only chat is served"
     if not entry.api_base and provider in providers.WITHOUT_ADDRESS:
         return f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
     if entry.base_model and price_map.is_known and price_map.find_facts(entry.base_model) is None:
-        return f"models.{entry.name}.base_model: {entry.base_model!r} is no model that litellm knows"
+        return f"models.{entry.name}.base_model: {entry.base_model!r} is not a model that litellm knows"
     return ""
 
 
 def find_provider_problem(entry: ModelEntry) -> str:
-    """Why litellm cannot reach an entry's provider; empty when it can. May load litellm, which takes seconds."""
+    """Returns why an entry's provider cannot be reached; empty when it can. May import litellm, which takes seconds."""
     provider = entry.litellm_model.partition("/")[0]
     if choose_way(provider) is not Way.FOREIGN or library.has_provider(provider):
         return ""

@@ -1,4 +1,4 @@
-"""The embedded model as the table lists it."""
+"""`EmbeddedEntry`: the embedded model as the table lists it."""
 
 from typing import Final
 
@@ -17,22 +17,22 @@ from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPE
 
 EMBEDDED_NAME: Final = MODEL_NAME
 _CAPABILITIES: Final = frozenset({Capability.JSON_OBJECT, Capability.JSON_SCHEMA, Capability.LOGPROBS})
-"""llama.cpp takes tools for it as well, and ignores them."""
+"""llama.cpp also accepts tools for this model, but ignores them, so TOOLS is not here."""
 _DEFAULT_OUTPUT_TOKENS: Final = 512
-"""For requests that bring no limit: without one it may run on to the end of its context."""
+"""The limit of requests that have none: without a limit an answer may fill the whole context window."""
 _RETRY_SECONDS: Final = 1.0
-"""When a call may try again after it met the model restarting; a start takes half of that."""
+"""The retry delay of a call that came during a restart; a start takes half of that."""
 
 
 class EmbeddedEntry:
-    """The embedded model: it costs nothing, and may be restarting."""
+    """The embedded model, which costs nothing and may be restarting."""
 
     def __init__(self, model: EmbeddedModel, *, context_tokens: int) -> None:
         self._model = model
         self._context_tokens = context_tokens
 
-    def info(self) -> ModelInfo:
-        """See `ServedModel.info`."""
+    def describe(self) -> ModelInfo:
+        """See `ServedModel.describe`."""
         return ModelInfo(
             name=EMBEDDED_NAME,
             source=ModelSourceKind.EMBEDDED,
@@ -47,8 +47,8 @@ class EmbeddedEntry:
             prices=Prices(input=0, output=0),
         )
 
-    def deployment(self) -> Deployment:
-        """See `ServedModel.deployment`."""
+    def find_deployment(self) -> Deployment:
+        """See `ServedModel.find_deployment`."""
         endpoint = self._model.endpoint
         if endpoint is None:
             raise UpstreamRestarting(model=EMBEDDED_NAME, reached=False, retry_after_seconds=_RETRY_SECONDS)
@@ -59,6 +59,6 @@ class EmbeddedEntry:
             api_key=Secret(endpoint.api_key),
             system_prompt=DEFAULT_SYSTEM_PROMPT,
             sampling=Sampling(temperature=DEFAULT_TEMPERATURE, max_output_tokens=_DEFAULT_OUTPUT_TOKENS),
-            # It closes connections at times of its own choosing, in spite of promising to keep them.
+            # Its server closes connections at any time, although it promises to keep them.
             headers={"Connection": "close"},
         )

@@ -1,4 +1,4 @@
-"""`ProxyModels`: the models that a LiteLLM proxy lists, read again and again in the background."""
+"""`ProxyModels`: the models that a LiteLLM proxy lists, read again at intervals in the background."""
 
 import asyncio
 import logging
@@ -13,17 +13,18 @@ from reasoning_grpc.domain import ModelSource, ModelSourceKind
 from reasoning_grpc.domain.errors import UpstreamError
 
 _FIRST_DELAY_SECONDS: Final = 1.0
-"""Before the first retry of a failed reading, at most; it doubles with each failure, up to the time to live."""
-_UNFORESEEN: Final = "INTERNAL"
+"""The longest delay before the first retry of a failed reading; it doubles with each failure, up to the interval."""
+_UNEXPECTED: Final = "INTERNAL"
+"""The reason of a failure that is none of our own errors."""
 
 logger = logging.getLogger("reasoning_grpc.discovery")
 
 
 class ModelListing(Protocol):
-    """What `ProxyModels` reads."""
+    """The list of models that `ProxyModels` reads."""
 
     async def read(self) -> Mapping[str, ServedModel]:
-        """The models listed now, by name. Raises UpstreamError."""
+        """Returns the models that are listed now, by name. Raises UpstreamError."""
         ...
 
     async def aclose(self) -> None:
@@ -32,9 +33,9 @@ class ModelListing(Protocol):
 
 
 class ProxyModels:
-    """The last good reading of the proxy's list, and one task that renews it.
+    """The last successful reading of the proxy's list, and one task that renews it.
 
-    Nobody else reads, so that any number of callers cost the proxy one request.
+    Only this task reads the list, so that any number of callers cost the proxy one request.
     """
 
     def __init__(self, listing: ModelListing, *, ttl_seconds: float) -> None:
@@ -44,20 +45,20 @@ class ProxyModels:
         self._updated_at: datetime | None = None
         self._failure = ""
         self._failures = 0
-        """Since the last good reading."""
-        self._read_once = asyncio.Event()
+        """The number of failed readings since the last successful one."""
+        self._was_read = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to read, once; waits for nothing."""
-        self._reader = asyncio.create_task(self._read_for_ever(), name="model-discovery")
+        """Starts the task that reads the list, and does not wait for it; called once."""
+        self._reader = asyncio.create_task(self._read_forever(), name="model-discovery")
 
-    def models(self) -> Mapping[str, ServedModel]:
-        """See `ModelSourceReader.models`."""
+    def list_models(self) -> Mapping[str, ServedModel]:
+        """See `ModelSourceReader.list_models`."""
         return self._models
 
-    def status(self) -> ModelSource:
-        """See `ModelSourceReader.status`."""
+    def get_status(self) -> ModelSource:
+        """See `ModelSourceReader.get_status`."""
         return ModelSource(
             kind=ModelSourceKind.PROXY,
             model_count=len(self._models),
@@ -66,9 +67,9 @@ class ProxyModels:
             failure=self._failure,
         )
 
-    async def first_reading(self) -> None:
-        """See `ModelSourceReader.first_reading`."""
-        await self._read_once.wait()
+    async def wait_for_first_reading(self) -> None:
+        """See `ModelSourceReader.wait_for_first_reading`."""
+        await self._was_read.wait()
 
     async def aclose(self) -> None:
         """See `ModelSourceReader.aclose`."""
@@ -76,37 +77,38 @@ class ProxyModels:
             self._reader.cancel()
             with suppress(asyncio.CancelledError):
                 await self._reader
-        self._read_once.set()
+        self._was_read.set()
         await self._listing.aclose()
 
-    async def _read_for_ever(self) -> None:
+    async def _read_forever(self) -> None:
         while True:
             await self._read()
-            self._read_once.set()
-            await asyncio.sleep(self._delay_seconds())
+            self._was_read.set()
+            await asyncio.sleep(self._choose_delay())
 
     async def _read(self) -> None:
         try:
             self._models = await self._listing.read()
         except UpstreamError as error:
-            self._note_failure(error.reason, error.http_status)
+            self._record_failure(error.reason, error.http_status)
         except Exception:
             logger.exception("the proxy's list of models cannot be read")
-            self._note_failure(_UNFORESEEN)
+            self._record_failure(_UNEXPECTED)
         else:
             self._updated_at = datetime.now(UTC)
             if self._failures:
                 logger.info("the proxy lists its models again", extra={"models": len(self._models)})
             self._failure, self._failures = "", 0
 
-    def _note_failure(self, reason: str, http_status: int = 0) -> None:
-        """Keeps what was read before. One line when a failure begins, and when it becomes another one."""
+    def _record_failure(self, reason: str, http_status: int = 0) -> None:
+        """Keeps the models that were read before. Logs a failure when its reason is not that of the last reading."""
         if reason != self._failure:
             logger.warning("the proxy does not list its models", extra={"reason": reason, "http_status": http_status})
         self._failure = reason
         self._failures += 1
 
-    def _delay_seconds(self) -> float:
+    def _choose_delay(self) -> float:
+        """Returns the seconds until the next reading."""
         if not self._failures:
             return self._ttl_seconds
         longest = min(self._ttl_seconds, _FIRST_DELAY_SECONDS * 2.0 ** min(self._failures - 1, 16))

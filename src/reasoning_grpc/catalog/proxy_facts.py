@@ -1,4 +1,4 @@
-"""What a LiteLLM proxy says of its models -> our ModelInfo; any member may be missing, null or of another type."""
+"""Converts a LiteLLM proxy's lists of models to our ModelInfo; any member may be missing, null or of another type."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -32,45 +32,45 @@ class _Listing(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-def models_of_info(body: bytes) -> dict[str, ModelInfo]:
-    """The models of an answer to /model/info, by name. Raises MalformedAnswer."""
-    rows = _rows(body, _InfoRow)
-    return _by_name((row.model_name, _decoded(row.model_info, dict[str, Any]) or {}) for row in rows)
+def read_info_list(body: bytes) -> dict[str, ModelInfo]:
+    """Returns the models of an answer to /model/info, by name. Raises MalformedAnswer."""
+    rows = _read_rows(body, _InfoRow)
+    return _collect_models((row.model_name, _decode(row.model_info, dict[str, Any]) or {}) for row in rows)
 
 
-def models_of_list(body: bytes) -> dict[str, ModelInfo]:
-    """The models of an answer to /models, by name. Raises MalformedAnswer."""
-    return _by_name((row.id, msgspec.structs.asdict(row)) for row in _rows(body, _ListRow))
+def read_plain_list(body: bytes) -> dict[str, ModelInfo]:
+    """Returns the models of an answer to /models, by name. Raises MalformedAnswer."""
+    return _collect_models((row.id, msgspec.structs.asdict(row)) for row in _read_rows(body, _ListRow))
 
 
-def _rows(body: bytes, kind: type[R]) -> list[R]:
-    listing = _decoded(body, _Listing)
-    rows = [row for raw in listing.data if (row := _decoded(raw, kind)) is not None] if listing else []
+def _read_rows(body: bytes, kind: type[R]) -> list[R]:
+    listing = _decode(body, _Listing)
+    rows = [row for raw in listing.data if (row := _decode(raw, kind)) is not None] if listing else []
     if listing is None or (listing.data and not rows):
-        raise MalformedAnswer("the list is not one of models")
+        raise MalformedAnswer("the answer is not a list of models")
     return rows
 
 
-def _decoded(data: bytes | msgspec.Raw, kind: type[R]) -> R | None:
-    """The JSON as this type; None when it is not."""
+def _decode(data: bytes | msgspec.Raw, kind: type[R]) -> R | None:
+    """Returns the JSON as this type; None when it does not have this type."""
     try:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, RecursionError):
         return None
 
 
-def _by_name(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, ModelInfo]:
-    """One model a name; names that requests cannot have, wildcards among them, and models that do not chat are out."""
+def _collect_models(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, ModelInfo]:
+    """Returns one model for each name, without models that do not chat and wildcards, which no request can name."""
     infos: dict[str, ModelInfo] = {}
     for name, members in rows:
         if not MODEL_NAME.fullmatch(name) or not can_chat(members):
             continue
-        info = _model_info(name, members)
-        infos[name] = _merged(infos[name], info) if name in infos else info
+        info = _convert_model(name, members)
+        infos[name] = _merge(infos[name], info) if name in infos else info
     return infos
 
 
-def _model_info(name: str, members: Mapping[str, Any]) -> ModelInfo:
+def _convert_model(name: str, members: Mapping[str, Any]) -> ModelInfo:
     facts = read_facts(members)
     return ModelInfo(
         name=name,
@@ -85,21 +85,20 @@ def _model_info(name: str, members: Mapping[str, Any]) -> ModelInfo:
     )
 
 
-def _merged(one: ModelInfo, other: ModelInfo) -> ModelInfo:
-    """Two deployments of one name, of which the proxy takes either: what holds for both."""
-    same_prices = one.prices == other.prices
+def _merge(one: ModelInfo, other: ModelInfo) -> ModelInfo:
+    """Returns what holds for both deployments of one name, because the proxy may use either."""
     return replace(
         one,
         provider=one.provider if one.provider == other.provider else _UNKNOWN_PROVIDER,
         capabilities=one.capabilities & other.capabilities,
         lacks=one.lacks & other.lacks,
-        context_window_tokens=_least(one.context_window_tokens, other.context_window_tokens),
-        max_output_tokens=_least(one.max_output_tokens, other.max_output_tokens),
+        context_window_tokens=_find_minimum(one.context_window_tokens, other.context_window_tokens),
+        max_output_tokens=_find_minimum(one.max_output_tokens, other.max_output_tokens),
         encoding=one.encoding if one.encoding == other.encoding else "",
-        prices=one.prices if same_prices else Prices(),
+        prices=one.prices if one.prices == other.prices else Prices(),
     )
 
 
-def _least(one: int | None, other: int | None) -> int | None:
-    """The smaller one; None when one of the two is not known."""
+def _find_minimum(one: int | None, other: int | None) -> int | None:
+    """Returns the smaller number; None when one of the two is not known."""
     return None if one is None or other is None else min(one, other)

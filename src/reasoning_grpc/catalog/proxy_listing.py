@@ -1,4 +1,4 @@
-"""`ProxyListing`: asks a LiteLLM proxy which models it has."""
+"""`ProxyListing`: reads the list of a LiteLLM proxy's models over HTTP."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Final
 import aiohttp
 from opentelemetry.context import get_current
 
-from reasoning_grpc.catalog.proxy_facts import models_of_info, models_of_list
+from reasoning_grpc.catalog.proxy_facts import read_info_list, read_plain_list
 from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.domain import Deployment, ModelInfo
@@ -19,14 +19,14 @@ from reasoning_grpc.litellm_model.transport.errors import HttpFailure
 from reasoning_grpc.telemetry.tracing import build_trace_headers
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}
-_MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of a list: a model takes 7 KB, and a wildcard of the proxy stands for hundreds of them."""
-_NOT_FOR_US: Final = frozenset({400, 401, 403, 404, 405, 410, 501})
-"""Statuses of `/model/info` after which the plain list may still be served: it is not there, or not with this key."""
+_MAX_LIST_BYTES: Final = 64 * 1024 * 1024
+"""The limit of a list: a model takes 7 KB, and a wildcard of the proxy stands for hundreds of models."""
+_NOT_SERVED: Final = frozenset({400, 401, 403, 404, 405, 410, 501})
+"""Statuses of `/model/info` that say it does not exist or needs another key; the plain list may still be served."""
 
 
 class ListedModel:
-    """A model that the proxy lists, reached through the proxy."""
+    """A model that the proxy lists, and that is reached through the proxy."""
 
     def __init__(self, info: ModelInfo, proxy: ProxyEntry) -> None:
         self._info: Final = info
@@ -37,17 +37,17 @@ class ListedModel:
             api_key=proxy.api_key,
         )
 
-    def info(self) -> ModelInfo:
-        """See `ServedModel.info`."""
+    def describe(self) -> ModelInfo:
+        """See `ServedModel.describe`."""
         return self._info
 
-    def deployment(self) -> Deployment:
-        """See `ServedModel.deployment`."""
+    def find_deployment(self) -> Deployment:
+        """See `ServedModel.find_deployment`."""
         return self._deployment
 
 
 class ProxyListing:
-    """Reads the list over one connection of its own, so that calls and lists never wait for each other."""
+    """Reads the list over one separate connection, so that calls and lists never wait for each other."""
 
     def __init__(self, proxy: ProxyEntry, *, timeout_seconds: float) -> None:
         self._proxy = proxy
@@ -58,12 +58,12 @@ class ProxyListing:
         """See `ModelListing.read`."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                infos = await self._infos()
+                infos = await self._read_infos()
         except TimeoutError as exc:
             raise UpstreamTimeout(model="") from exc
         except (HttpFailure, MalformedAnswer, aiohttp.ClientError, ConnectionError) as exc:
-            nobody = Deployment(name="", litellm_model=PROXY_PREFIX, api_base=self._proxy.api_base)
-            error = convert_failure(exc, nobody, reached=True)
+            proxy = Deployment(name="", litellm_model=PROXY_PREFIX, api_base=self._proxy.api_base)
+            error = convert_failure(exc, proxy, reached=True)
             if error is None:
                 raise
             raise error from exc
@@ -73,19 +73,19 @@ class ProxyListing:
         """See `ModelListing.aclose`."""
         await self.pool.aclose()
 
-    async def _infos(self) -> dict[str, ModelInfo]:
-        """From the list with limits and prices; from the plain one where that is not served."""
+    async def _read_infos(self) -> dict[str, ModelInfo]:
+        """Reads the list with limits and prices, or the plain list when that one is not served."""
         try:
-            return models_of_info(await self._body("/model/info"))
+            return read_info_list(await self._get("/model/info"))
         except MalformedAnswer:
             pass
         except HttpFailure as exc:
-            if exc.status not in _NOT_FOR_US:
+            if exc.status not in _NOT_SERVED:
                 raise
-        return models_of_list(await self._body("/models"))
+        return read_plain_list(await self._get("/models"))
 
-    async def _body(self, path: str) -> bytes:
-        """What a GET brings. Raises HttpFailure, MalformedAnswer, and aiohttp's errors."""
+    async def _get(self, path: str) -> bytes:
+        """Returns the body of the answer to a GET. Raises HttpFailure, MalformedAnswer, and aiohttp's errors."""
         key = self._proxy.api_key
         headers = build_trace_headers(get_current())
         if key:
@@ -93,20 +93,21 @@ class ProxyListing:
         url = f"{self._proxy.api_base}{path}"
         with self.pool.use() as session:
             async with session.get(url, headers=headers, allow_redirects=False) as response:
-                body = await _bounded(response)
+                body = await _read_body(response)
         if response.status == 404:
-            raise MalformedAnswer("there is no such list")
+            raise MalformedAnswer("the list does not exist")
         if response.status != 200:
             raise HttpFailure(response.status, response.headers, body)
         return body
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    pieces: list[bytes] = []
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Returns the whole body. Raises MalformedAnswer when it is longer than the limit."""
+    chunks: list[bytes] = []
     size = 0
     while data := await response.content.readany():
-        pieces.append(data)
+        chunks.append(data)
         size += len(data)
-        if size > _MOST_BYTES:
+        if size > _MAX_LIST_BYTES:
             raise MalformedAnswer("the list is too long")
-    return b"".join(pieces)
+    return b"".join(chunks)

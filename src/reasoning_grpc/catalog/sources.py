@@ -1,4 +1,4 @@
-"""Where models come from: what the table asks of every source, and the sources that need no asking."""
+"""Sources of models: what the table needs of each, and the source whose models are known from the start."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,52 +10,52 @@ from reasoning_grpc.domain import Deployment, ModelInfo, ModelSource, ModelSourc
 class ServedModel(Protocol):
     """A model of the table, whatever its source."""
 
-    def info(self) -> ModelInfo:
-        """What callers see of it now."""
+    def describe(self) -> ModelInfo:
+        """Returns what callers see of the model now."""
         ...
 
-    def deployment(self) -> Deployment:
-        """How to reach it now. Raises UpstreamRestarting when it has to start first."""
+    def find_deployment(self) -> Deployment:
+        """Returns how to reach the model now. Raises UpstreamRestarting when it has to start first."""
         ...
 
 
 class ModelSourceReader(Protocol):
-    """A source of models; whoever asks it never waits for an upstream, but in `first_reading`."""
+    """A source of models. Only `wait_for_first_reading` waits for an upstream."""
 
-    def models(self) -> Mapping[str, ServedModel]:
-        """The models it had when it was last read well, by name."""
+    def list_models(self) -> Mapping[str, ServedModel]:
+        """Returns the models of the last successful reading, by name."""
         ...
 
-    def status(self) -> ModelSource:
-        """How fresh that is."""
+    def get_status(self) -> ModelSource:
+        """Returns how old that reading is, and whether later ones failed."""
         ...
 
-    async def first_reading(self) -> None:
-        """Returns when it has been read once, well or not; at once from then on."""
+    async def wait_for_first_reading(self) -> None:
+        """Returns when the source was read once, successfully or not; at once from then on."""
         ...
 
     async def aclose(self) -> None:
-        """Stops reading it."""
+        """Stops reading the source."""
         ...
 
 
 class KnownModels:
-    """Models that are known from the start: those of the configuration, and the embedded one."""
+    """Models that are known from the start: those of the configuration, or the embedded one."""
 
     def __init__(self, kind: ModelSourceKind, models: Mapping[str, ServedModel]) -> None:
         self._models = models
         self._status = ModelSource(kind, len(models), updated_at=datetime.now(UTC))
 
-    def models(self) -> Mapping[str, ServedModel]:
-        """See `ModelSourceReader.models`."""
+    def list_models(self) -> Mapping[str, ServedModel]:
+        """See `ModelSourceReader.list_models`."""
         return self._models
 
-    def status(self) -> ModelSource:
-        """See `ModelSourceReader.status`."""
+    def get_status(self) -> ModelSource:
+        """See `ModelSourceReader.get_status`."""
         return self._status
 
-    async def first_reading(self) -> None:
-        """See `ModelSourceReader.first_reading`."""
+    async def wait_for_first_reading(self) -> None:
+        """See `ModelSourceReader.wait_for_first_reading`."""
 
     async def aclose(self) -> None:
         """See `ModelSourceReader.aclose`."""

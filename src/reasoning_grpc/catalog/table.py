@@ -1,21 +1,19 @@
 """`ModelTable`: the models that requests can name, and how each is reached."""
 
-import base64
 import difflib
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from reasoning_grpc.catalog.page_tokens import read_page_token, write_page_token
 from reasoning_grpc.catalog.sources import ModelSourceReader, ServedModel
+from reasoning_grpc.catalog.support import find_unsupported
 from reasoning_grpc.config import PROXY_PREFIX
 from reasoning_grpc.domain import (
     ANONYMOUS,
     Caller,
-    Capability,
     CompletionRequest,
     Deployment,
-    Media,
     ModelFilter,
     ModelInfo,
     ModelPage,
@@ -30,204 +28,153 @@ from reasoning_grpc.domain.errors import (
     UnsupportedParameter,
 )
 
-_NEAREST: Final = 3
-_MEDIA: Final = {"image": Capability.IMAGE_INPUT, "audio": Capability.AUDIO_INPUT}
+_MAX_SUGGESTIONS: Final = 3
 
 
 class ModelTable:
-    """The models by name. Names are the table's own: callers never name a litellm model."""
+    """The models by their names, which are the table's own: callers never name a model of litellm."""
 
     def __init__(self, sources: Sequence[ModelSourceReader], default: str = "") -> None:
-        """Where two sources have a model of one name, that of the first one is served.
+        """When two sources have a model of one name, the earlier source serves it.
 
-        `default` is the model for requests that name none; empty: the only one, if there is only one.
+        `default` is the model for requests that name none; empty: the only model, if there is exactly one.
         """
         self._sources = sources
         self._configured_default = default
 
-    def deployment(self, model: str, caller: Caller) -> Deployment:
-        """How to reach a model now, for this caller. Raises ModelNotFound, ModelsNotListed, UpstreamRestarting."""
-        deployment = self._served(model).deployment()
+    def find_deployment(self, model: str, caller: Caller) -> Deployment:
+        """Returns how to reach a model now, for this caller.
+
+        Raises ModelNotFound, ModelsNotListed and UpstreamRestarting.
+        """
+        deployment = self._find_or_fail(model).find_deployment()
         if caller.upstream_key is None or not deployment.litellm_model.startswith(PROXY_PREFIX):
             return deployment
         return replace(deployment, api_key=caller.upstream_key, key_is_callers=True)
 
     def describe(self, model: str) -> ModelInfo:
-        """What is known of a model. Raises ModelNotFound and ModelsNotListed."""
-        return self._told(self._served(model), self.default())
+        """Returns what is known about a model. Raises ModelNotFound and ModelsNotListed."""
+        return _describe(self._find_or_fail(model), self.find_default())
 
-    async def chosen(self, model: str, caller: Caller, fallback_models: tuple[str, ...] = ()) -> ModelInfo:
-        """The model of this name, the default one when it is empty.
+    async def find_model(self, model: str, caller: Caller, fallback_models: tuple[str, ...] = ()) -> ModelInfo:
+        """Returns the model of this name, or the default model when the name is empty.
 
-        Waits for sources that are being read for the first time, when they may have what is not known without
-        them. Raises ModelNotFound, ModelsNotListed, ModelNotAllowed, and InvalidRequest when there is no default.
+        Waits for the first reading of every source when one of the named models is not known yet. Raises
+        ModelNotFound, ModelsNotListed, ModelNotAllowed, and InvalidRequest when there is no default.
         """
         named = (model or self._configured_default, *fallback_models)
         if any(self._find(name) is None for name in named):
-            await self._first_readings()
-        return self._usable(model or self._default_or_refuse(), caller)
+            await self._wait_for_first_readings()
+        return self._find_allowed(model or self._find_default_or_fail(), caller)
 
-    def default(self) -> str:
-        """The model for requests that name none; empty when there is none."""
-        if self._configured_default or not self._all_read():
+    def find_default(self) -> str:
+        """Returns the name of the model for requests that name none; empty when there is none."""
+        if self._configured_default or not self._are_all_read():
             return self._configured_default
         names: set[str] = set()
         for source in self._sources:
-            for name in source.models():
+            for name in source.list_models():
                 names.add(name)
-                if len(names) > 1:  # known without going through a proxy's thousands, on every call
+                if len(names) > 1:  # stops here, because a proxy may list thousands, and this runs on every call
                     return ""
         return next(iter(names), "")
 
-    def check_taken(self, request: CompletionRequest, model: str) -> None:
-        """Raises UnsupportedParameter for provider options that are not listed, and for what the model lacks."""
-        if violations := self._not_taken(request, model):
-            raise UnsupportedParameter(violations=tuple(violations))
+    def check_support(self, request: CompletionRequest, model: str) -> None:
+        """Raises UnsupportedParameter when the model does not support all of the request."""
+        if violations := tuple(find_unsupported(request, self.describe(model))):
+            raise UnsupportedParameter(violations=violations)
 
-    def taking(self, request: CompletionRequest, fallbacks: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the fallbacks that take all of the request.
+    def select_supporting(self, request: CompletionRequest, fallbacks: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the fallbacks that support all of the request.
 
-        Raises UnsupportedParameter for one that the request itself names; one of the model's entry is left out.
+        A fallback of the model's entry that does not is left out; for one that the request names
+        UnsupportedParameter is raised.
         """
         if request.fallback_models:
             for name in fallbacks:
-                self.check_taken(request, name)
+                self.check_support(request, name)
             return fallbacks
-        return tuple(name for name in fallbacks if not self._not_taken(request, name))
+        return tuple(name for name in fallbacks if not any(find_unsupported(request, self.describe(name))))
 
-    def fallbacks(self, request: CompletionRequest, model: ModelInfo, caller: Caller) -> tuple[str, ...]:
-        """The models to try when `model` fails: those the request names, else those of the model's entry.
+    def find_fallbacks(self, request: CompletionRequest, model: ModelInfo, caller: Caller) -> tuple[str, ...]:
+        """Returns the models to try when `model` fails: those that the request names, else those of the model's entry.
 
-        Raises ModelNotFound, ModelsNotListed and ModelNotAllowed for those that the request names; of the entry's
-        own, it leaves out those that no source has now.
+        Raises ModelNotFound, ModelsNotListed and ModelNotAllowed for those that the request names; those of the entry
+        are left out when no source has them now, or when the caller may not use them.
         """
         if request.fallback_models:
-            return tuple(self._usable(name, caller).name for name in request.fallback_models)
+            return tuple(self._find_allowed(name, caller).name for name in request.fallback_models)
         return tuple(name for name in model.fallback_models if caller.may_use(name) and self._find(name) is not None)
 
-    async def page(self, model_filter: ModelFilter, page_size: int, page_token: str, caller: Caller) -> ModelPage:
-        """A page of the models that the caller may use.
+    async def list_page(self, model_filter: ModelFilter, page_size: int, page_token: str, caller: Caller) -> ModelPage:
+        """Returns a page of the models that the caller may use, sorted by name.
 
-        Waits for nothing but sources that are being read for the first time. Raises InvalidRequest for a token
-        that is not ours, and ModelsNotListed when no source was ever read.
+        Waits only for the first reading of each source. Raises InvalidRequest for a token that is not ours, and
+        ModelsNotListed when no source was ever read successfully.
         """
-        after = _name_in(page_token, model_filter)
-        await self._first_readings()
-        sources = tuple(source.status() for source in self._sources)
+        after = read_page_token(page_token, model_filter)
+        await self._wait_for_first_readings()
+        sources = tuple(source.get_status() for source in self._sources)
         if all(source.updated_at is None for source in sources):
             raise ModelsNotListed
-        models, default = self._merged(), self.default()
+        models, default = self._merge_sources(), self.find_default()
         names = sorted(name for name in models if caller.may_use(name) and name > after)
-        infos = [self._told(models[name], default) for name in names]
+        infos = [_describe(models[name], default) for name in names]
         accepted = [info for info in infos if model_filter.accepts(info)]
         page = tuple(accepted[:page_size])
-        more = len(accepted) > page_size
-        return ModelPage(page, sources, _token_after(page[-1].name, model_filter) if more else "")
+        has_more = len(accepted) > page_size
+        return ModelPage(page, sources, write_page_token(page[-1].name, model_filter) if has_more else "")
 
     async def aclose(self) -> None:
         """Closes every source."""
         for source in self._sources:
             await source.aclose()
 
-    async def _first_readings(self) -> None:
+    async def _wait_for_first_readings(self) -> None:
         for source in self._sources:
-            await source.first_reading()
+            await source.wait_for_first_reading()
 
-    def _all_read(self) -> bool:
-        """Whether each source was read at least once, so that a model that none has does not exist."""
-        return all(source.status().updated_at is not None for source in self._sources)
+    def _are_all_read(self) -> bool:
+        """Whether each source was read at least once, so that a model which none of them has does not exist."""
+        return all(source.get_status().updated_at is not None for source in self._sources)
 
-    def _merged(self) -> dict[str, ServedModel]:
+    def _merge_sources(self) -> dict[str, ServedModel]:
         models: dict[str, ServedModel] = {}
         for source in reversed(self._sources):
-            models |= source.models()
+            models |= source.list_models()
         return models
 
-    def _default_or_refuse(self) -> str:
-        if default := self.default():
+    def _find_default_or_fail(self) -> str:
+        if default := self.find_default():
             return default
-        if not self._all_read():
+        if not self._are_all_read():
             raise ModelsNotListed
         raise InvalidRequest(violations=(FieldViolation("model", "It is required: the server has no default model."),))
 
-    def _not_taken(self, request: CompletionRequest, model: str) -> list[FieldViolation]:
-        info = self.describe(model)
-        violations = [
-            FieldViolation(f"provider_options[{name}]", f"The entry of {model} does not allow it.")
-            for name in sorted(request.provider_options.keys() - info.provider_options)
-        ]
-        violations += [
-            FieldViolation(field, f"The model {model} cannot do it.")
-            for field, capability in _needs(request)
-            if capability in info.lacks
-        ]
-        return violations
-
-    def _usable(self, model: str, caller: Caller) -> ModelInfo:
-        info = self._told(self._served(model, caller), self.default())
+    def _find_allowed(self, model: str, caller: Caller) -> ModelInfo:
+        info = _describe(self._find_or_fail(model, caller), self.find_default())
         if not caller.may_use(info.name):
             raise ModelNotAllowed({"model": model})
         return info
 
-    def _told(self, served: ServedModel, default: str) -> ModelInfo:
-        """What callers see of a model."""
-        info = served.info()
-        return replace(info, is_default=info.name == default)
-
     def _find(self, model: str) -> ServedModel | None:
-        return next((found for source in self._sources if (found := source.models().get(model)) is not None), None)
+        return next((found for source in self._sources if (found := source.list_models().get(model)) is not None), None)
 
-    def _served(self, model: str, caller: Caller = ANONYMOUS) -> ServedModel:
-        """A model by its name; what is not found is hinted at only with what the caller may use."""
-        served = self._find(model)
-        if served is None and not self._all_read():
+    def _find_or_fail(self, model: str, caller: Caller = ANONYMOUS) -> ServedModel:
+        """Returns a model by its name; the error suggests only names that the caller may use."""
+        found = self._find(model)
+        if found is None and not self._are_all_read():
             raise ModelsNotListed(model=model)
-        if served is None:
-            raise _not_found(model, filter(caller.may_use, self._merged()))
-        return served
+        if found is None:
+            raise _build_not_found(model, filter(caller.may_use, self._merge_sources()))
+        return found
 
 
-def _needs(request: CompletionRequest) -> Iterator[tuple[str, Capability]]:
-    """The fields of a request that a model must be able to serve."""
-    if request.tools:
-        yield "tools", Capability.TOOLS
-    if request.reasoning.effort is not None:
-        yield "reasoning.effort", Capability.REASONING
-    if request.reasoning.budget_tokens is not None:
-        yield "reasoning.budget_tokens", Capability.REASONING
-    if request.sampling.logprobs:
-        yield "sampling.logprobs", Capability.LOGPROBS
-    for row, message in enumerate(request.messages):
-        for column, part in enumerate(message.content):
-            if isinstance(part.content, Media):
-                kind = part.content.mime_type.partition("/")[0]
-                yield f"messages[{row}].content[{column}].media", _MEDIA.get(kind, Capability.DOCUMENT_INPUT)
+def _describe(model: ServedModel, default: str) -> ModelInfo:
+    info = model.describe()
+    return replace(info, is_default=info.name == default)
 
 
-def _not_found(model: str, visible: Iterable[str]) -> ReasoningError:
-    nearest = difflib.get_close_matches(model[:128], list(visible), n=_NEAREST, cutoff=0.5)
+def _build_not_found(model: str, visible_names: Iterable[str]) -> ReasoningError:
+    nearest = difflib.get_close_matches(model[:128], list(visible_names), n=_MAX_SUGGESTIONS, cutoff=0.5)
     return ModelNotFound({"model": model} | ({"nearest": ", ".join(nearest)} if nearest else {}))
-
-
-def _digest(model_filter: ModelFilter) -> bytes:
-    shown = repr((model_filter.name_contains, sorted(model_filter.capabilities), sorted(model_filter.states)))
-    return hashlib.sha256(shown.encode()).digest()[:6]
-
-
-def _token_after(name: str, model_filter: ModelFilter) -> str:
-    return base64.urlsafe_b64encode(_digest(model_filter) + name.encode()).decode()
-
-
-def _name_in(page_token: str, model_filter: ModelFilter) -> str:
-    """The name that ended the page before; it need not be listed any more."""
-    if not page_token:
-        return ""
-    digest = _digest(model_filter)
-    try:
-        decoded = base64.b64decode(page_token.encode("ascii"), altchars=b"-_", validate=True)
-        if not decoded.startswith(digest):
-            raise ValueError("of another filter")
-        return decoded.removeprefix(digest).decode()
-    except ValueError:  # binascii.Error and UnicodeError among them
-        violation = FieldViolation("page_token", "It is not a token of an earlier answer to the same filter.")
-        raise InvalidRequest(violations=(violation,)) from None

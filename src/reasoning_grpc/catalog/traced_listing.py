@@ -1,4 +1,4 @@
-"""`TracedListing`: a `ModelListing` around another that makes a span of each reading."""
+"""`TracedListing`: wraps a `ModelListing` and makes a span of each reading."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,10 +15,10 @@ SPAN_NAME: Final = "discover models"
 
 
 class TracedListing:
-    """Reads the inner listing; its span, a trace of its own, is current meanwhile, and so the parent upstream."""
+    """Reads the inner listing within a span, which begins a new trace and is the parent of the proxy's spans."""
 
     def __init__(self, inner: ModelListing, tracer: Tracer, api_base: str) -> None:
-        """`api_base` is where the inner listing reads."""
+        """`api_base` is the address from which the inner listing reads."""
         self._inner = inner
         self._tracer = tracer
         self._attributes = build_address_attributes(api_base)

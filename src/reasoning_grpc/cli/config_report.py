@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reasoning_grpc.catalog.configured import entry_way, listed_facts
+from reasoning_grpc.catalog.configured import find_listed_facts, find_way
 from reasoning_grpc.config import Config, ModelEntry, ProxyEntry
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.embedded.process import MODEL_NAME
@@ -70,7 +70,7 @@ def summary_text(told: Mapping[str, Any]) -> str:
 
 
 def _model(entry: ModelEntry) -> dict[str, Any]:
-    way, reason = entry_way(entry, find_price_map())
+    way, reason = find_way(entry, find_price_map())
     return {
         "name": entry.name,
         "litellm_model": entry.litellm_model,
@@ -95,7 +95,7 @@ def _origin_of_prices(entry: ModelEntry) -> str:
     """Who says what a model costs; "unknown" when nobody does."""
     if entry.prices != Prices():
         return "entry"
-    facts = listed_facts(entry, find_price_map())
+    facts = find_listed_facts(entry, find_price_map())
     return "litellm" if facts is not None and facts.prices != Prices() else "unknown"
 
 

@@ -94,7 +94,7 @@ class Engine:
         self, model_filter: ModelFilter, page_size: int, page_token: str, context: CallContext
     ) -> ModelPage:
         """A page of the models that the caller may use. Raises InvalidRequest for a bad token, and ModelsNotListed."""
-        return await self._table.page(model_filter, page_size, page_token, context.caller)
+        return await self._table.list_page(model_filter, page_size, page_token, context.caller)
 
     def _ledger(self, context: CallContext) -> Ledger:
         return Ledger(
@@ -125,7 +125,7 @@ class Engine:
             return decision, ()
         if decision.mode not in SERVED_MODES:
             raise RouteNotImplemented(decision)
-        return decision, self._table.fallbacks(request, self._table.describe(decision.model), context.caller)
+        return decision, self._table.find_fallbacks(request, self._table.describe(decision.model), context.caller)
 
     async def _entries(
         self, request: CompletionRequest, context: CallContext, ledger: Ledger
@@ -135,9 +135,9 @@ class Engine:
         decision, fallbacks = await self._decided(
             request, context, ledger, lambda event: entries_of_routing.append(ledger.enter(event))
         )
-        self._table.check_taken(request, decision.model)
-        taking = self._table.taking(request, fallbacks)
-        call = await self._windows.fit(answering_call(request, decision.model, taking), request.context_policy)
+        self._table.check_support(request, decision.model)
+        supporting = self._table.select_supporting(request, fallbacks)
+        call = await self._windows.fit(answering_call(request, decision.model, supporting), request.context_policy)
         changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, call))
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:

@@ -28,7 +28,7 @@ logger = logging.getLogger("reasoning_grpc.litellm")
 class ModelDirectory(Protocol):
     """The part of the model table that the adapter uses."""
 
-    def deployment(self, model: str, caller: Caller) -> Deployment:
+    def find_deployment(self, model: str, caller: Caller) -> Deployment:
         """Returns how to reach a model now, for this caller.
 
         Raises ModelNotFound, ModelsNotListed and UpstreamRestarting.
@@ -51,7 +51,7 @@ class LiteLLMModel:
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. Makes one attempt, with no limit of ours on its time but the connect timeout."""
-        deployment = self._directory.deployment(call.model, context.caller)
+        deployment = self._directory.find_deployment(call.model, context.caller)
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)
         answer = LiteLLMCall(call, deployment, exchange, headers)

@@ -55,7 +55,7 @@ class AutomaticMode:
         answer. Raises RouteNotAllowed when no route is left, and whatever is wrong with the requested models.
         """
         for model in filter(None, (draft.model, *request.fallback_models)):
-            await self._table.chosen(model, context.caller)
+            await self._table.find_model(model, context.caller)
         able, unable = self._split_by_ability(request, context.caller)
         if not able:
             raise RouteNotAllowed({"route": draft.route})
@@ -96,4 +96,4 @@ class AutomaticMode:
         return [each for each in routes if each not in unable], unable
 
     def _may_use_model(self, decision: RouteDecision, caller: Caller) -> bool:
-        return caller.may_use(decision.model or self._table.default())
+        return caller.may_use(decision.model or self._table.find_default())

@@ -108,11 +108,11 @@ class ModelClassifier:
     ) -> Verdict:
         """See `Classifier.classify`."""
         names = tuple(route.name for route in routes)
-        draft = Classification(model=self._entry.model or self._table.default(), routes=names)
+        draft = Classification(model=self._entry.model or self._table.find_default(), routes=names)
         if not draft.model:
             return Verdict(classification=replace(draft, failure=ModelNotFound.reason, failure_detail=_NO_MODEL))
         try:
-            info = await self._table.chosen(draft.model, ANONYMOUS)
+            info = await self._table.find_model(draft.model, ANONYMOUS)
         except ReasoningError as error:
             return Verdict(classification=_with_failure(draft, error))
         prompt = ModelCall(

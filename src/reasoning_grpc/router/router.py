@@ -73,7 +73,7 @@ class Router:
             return decision
         if not context.caller.may_take(decision.route):
             raise RouteNotAllowed({"route": decision.route})
-        model = await self._table.chosen(decision.model, context.caller, request.fallback_models)
+        model = await self._table.find_model(decision.model, context.caller, request.fallback_models)
         return replace(decision, model=model.name)
 
     def _read_requested(self, request: CompletionRequest, context: CallContext) -> _Requested:

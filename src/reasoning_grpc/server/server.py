@@ -94,8 +94,8 @@ class Server:
             trials = await try_models(self._parts.model, names)
             if proxy is None:
                 return Trials(trials, None)
-            await proxy.first_reading()
-            return Trials(trials, proxy.status())
+            await proxy.wait_for_first_reading()
+            return Trials(trials, proxy.get_status())
         except EmbeddedStartError as exc:
             raise StartError(str(exc)) from exc
         finally:
