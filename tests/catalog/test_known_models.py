@@ -1,4 +1,4 @@
-"""What litellm knows of a model, and what its entry says: who wins, and what callers see of it."""
+"""A configured model has the facts of its entry, and those of litellm's price map where the entry has none."""
 
 from typing import Any, Final
 
@@ -28,8 +28,8 @@ MINI_CAPABILITIES: Final = frozenset(
 ELSEWHERE: Final = "http://127.0.0.1:9/v1"
 
 
-def told(**entry: Any) -> ModelInfo:
-    """What callers see of an entry's model."""
+def describe(**entry: Any) -> ModelInfo:
+    """Returns what callers see of the model of an entry with these values."""
     return ConfiguredModel(ModelEntry(**{"name": "m", "litellm_model": MINI, **entry}), find_price_map()).describe()
 
 
@@ -43,9 +43,9 @@ def told(**entry: Any) -> ModelInfo:
         pytest.param({"litellm_model": "openai/gpt-5", "base_model": MINI}, id="by another base"),
     ],
 )
-def test_a_known_model_is_told_whole(entry: dict[str, Any]) -> None:
-    """Limits, prices and capabilities are those of the price map."""
-    info = told(**entry)
+def test_a_known_model_has_the_facts_of_the_map(entry: dict[str, Any]) -> None:
+    """The limits, prices and capabilities of a model that the price map lists are those of the map."""
+    info = describe(**entry)
 
     assert (info.context_window_tokens, info.max_output_tokens) == (128_000, 16_384)
     assert info.prices == MINI_PRICES
@@ -55,19 +55,19 @@ def test_a_known_model_is_told_whole(entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("entry", "lacks"),
     [
-        pytest.param({}, False, id="of the map"),
-        pytest.param({"litellm_model": "openai/unheard-of"}, False, id="not known"),
-        pytest.param({"capabilities": frozenset({Capability.JSON_OBJECT})}, False, id="said to take it"),
-        pytest.param({"capabilities": frozenset({Capability.JSON_SCHEMA})}, False, id="said to take a schema"),
-        pytest.param({"capabilities": frozenset({Capability.TOOLS})}, True, id="said to take no JSON"),
-        pytest.param({"capabilities": frozenset()}, True, id="said to take nothing"),
+        pytest.param({}, False, id="listed"),
+        pytest.param({"litellm_model": "openai/unheard-of"}, False, id="unknown"),
+        pytest.param({"capabilities": frozenset({Capability.JSON_OBJECT})}, False, id="entry has JSON objects"),
+        pytest.param({"capabilities": frozenset({Capability.JSON_SCHEMA})}, False, id="entry has a schema"),
+        pytest.param({"capabilities": frozenset({Capability.TOOLS})}, True, id="entry has no JSON"),
+        pytest.param({"capabilities": frozenset()}, True, id="entry has nothing"),
         pytest.param({"litellm_model": "anthropic/claude-sonnet-4-5"}, True, id="refused by the adapter"),
         pytest.param({"litellm_model": "anthropic/unheard-of"}, True, id="refused for all of a provider"),
     ],
 )
-def test_what_takes_no_json_object(entry: dict[str, Any], lacks: bool) -> None:
-    """What is known to refuse one is not told to take it, and lacks it."""
-    info = told(**entry)
+def test_a_model_may_lack_json_objects(entry: dict[str, Any], lacks: bool) -> None:
+    """A model that is known to refuse JSON objects lacks that capability."""
+    info = describe(**entry)
 
     assert info.lacks == ({Capability.JSON_OBJECT} if lacks else frozenset())
     assert not info.lacks & info.capabilities
@@ -82,27 +82,27 @@ def test_what_takes_no_json_object(entry: dict[str, Any], lacks: bool) -> None:
         pytest.param({"litellm_model": "custom_openai/gpt-4o-mini", "api_base": ELSEWHERE}, id="of no provider"),
     ],
 )
-def test_of_an_unknown_model_nothing_is_told(entry: dict[str, Any]) -> None:
-    """A name alone says nothing of a model at another server: it may be any."""
-    info = told(**entry)
+def test_an_unknown_model_has_no_facts(entry: dict[str, Any]) -> None:
+    """A model at another server has no facts, because its name alone does not say which model it is."""
+    info = describe(**entry)
 
     assert (info.context_window_tokens, info.max_output_tokens) == (None, None)
     assert info.prices == Prices()
     assert info.capabilities == frozenset()
 
 
-def test_what_the_map_denies_is_not_refused() -> None:
-    """A flag that is wrong must not keep a request from a model that takes it, as it would with this one."""
+def test_a_capability_that_the_map_denies_is_not_refused() -> None:
+    """A wrong flag of the price map, as this model has, does not refuse a request that the model supports."""
     model = "perplexity/openai/gpt-5-mini"
     facts = find_price_map().find_facts(model)
 
     assert facts is not None
     assert facts.lacks == {Capability.REASONING}
-    assert told(litellm_model=model).lacks == frozenset()
+    assert describe(litellm_model=model).lacks == frozenset()
 
 
 @pytest.mark.parametrize(
-    ("entry", "told_otherwise"),
+    ("entry", "changes"),
     [
         ({"context_window_tokens": 8192}, {"context_window_tokens": 8192}),
         ({"max_output_tokens": 100}, {"max_output_tokens": 100}),
@@ -114,8 +114,8 @@ def test_what_the_map_denies_is_not_refused() -> None:
     ],
     ids=["window", "output", "capabilities", "no capabilities", "prices", "free", "half a price"],
 )
-def test_an_entry_wins_over_the_map(entry: dict[str, Any], told_otherwise: dict[str, Any]) -> None:
-    """Value by value, but prices as one: half of them from here and half from there would be nobody's prices."""
+def test_an_entry_wins_over_the_map(entry: dict[str, Any], changes: dict[str, Any]) -> None:
+    """An entry's values replace those of the price map one by one, but its prices replace all prices."""
     by_the_map = {
         "context_window_tokens": 128_000,
         "max_output_tokens": 16_384,
@@ -123,13 +123,13 @@ def test_an_entry_wins_over_the_map(entry: dict[str, Any], told_otherwise: dict[
         "prices": MINI_PRICES,
     }
 
-    info = told(**entry)
+    info = describe(**entry)
 
-    assert {name: getattr(info, name) for name in by_the_map} == by_the_map | told_otherwise
+    assert {name: getattr(info, name) for name in by_the_map} == by_the_map | changes
 
 
-def test_a_base_that_is_not_known_is_told() -> None:
-    """A name that was meant to bring prices, and brings none, is a mistake."""
+def test_an_unknown_base_model_is_refused() -> None:
+    """A `base_model` that the price map does not list is refused at start."""
     config = config_for(model_entry(ELSEWHERE, base_model="openai/gpt-4o-minni"), model_entry(ELSEWHERE, "other"))
 
     with pytest.raises(ConfigError) as failed:
@@ -139,7 +139,7 @@ def test_a_base_that_is_not_known_is_told() -> None:
 
 
 async def test_a_known_model_is_listed_and_costs(upstream: FakeUpstream) -> None:
-    """A gateway's own name for a model, whose base the entry names: its prices are listed, and make the cost."""
+    """A model whose entry names its base model is listed with the base model's prices, which make the cost."""
     upstream.always.reply("Hello")
     entries = (
         model_entry(upstream.api_base, "known", base_model=MINI),
@@ -168,7 +168,7 @@ async def test_a_known_model_is_listed_and_costs(upstream: FakeUpstream) -> None
 
 
 async def test_each_fallback_has_its_own_price(upstream: FakeUpstream) -> None:
-    """The model that answers is the one that costs, by its own base."""
+    """A fallback that answers costs the prices of its own base model."""
     upstream.fail(503)
     upstream.fail(503)
     upstream.fail(503)
@@ -187,7 +187,7 @@ async def test_each_fallback_has_its_own_price(upstream: FakeUpstream) -> None:
 
 
 async def test_a_long_prompt_has_the_tier_of_the_map(upstream: FakeUpstream) -> None:
-    """By the provider's count of the prompt, cached tokens included, and for the answer too."""
+    """The price map's tier for long prompts holds for prompt and answer, by the provider's count of the prompt."""
     upstream.reply("Hello", usage={"prompt_tokens": 200_000, "completion_tokens": 100})
     upstream.reply("Hello", usage={"prompt_tokens": 200_001, "completion_tokens": 100})
     entry = model_entry(upstream.api_base, base_model="gemini/gemini-2.5-pro")

@@ -1,4 +1,4 @@
-"""`ListModels`: what is told of each model, page by page, filtered, and to whom."""
+"""`ListModels` lists each model with its facts, in pages, filtered, and only to callers that may use it."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from tests.support.serving import RunningServer, config_for, model_entry, servin
 from tests.support.upstream import FakeUpstream
 
 API_BASE: Final = "http://127.0.0.1:9/v1"
-"""Listing asks no upstream."""
+"""An address that nobody listens on: listing calls no upstream."""
 TOOLS: Final = models_pb2.MODEL_CAPABILITY_TOOLS
 REASONING: Final = models_pb2.MODEL_CAPABILITY_REASONING
 AVAILABLE: Final = models_pb2.MODEL_STATE_AVAILABLE
@@ -36,45 +36,45 @@ UNAVAILABLE: Final = models_pb2.MODEL_STATE_UNAVAILABLE
 NOT_OURS: Final = FieldViolation("page_token", "It is not a token of an earlier answer to the same filter.")
 
 
-def numbered_names(count: int) -> list[str]:
-    """So many names, in their order."""
+def build_names(count: int) -> list[str]:
+    """Returns this many names in their order."""
     return [f"model-{number:03}" for number in range(count)]
 
 
-def entries(names: Sequence[str]) -> list[ModelEntry]:
-    """An entry for each name."""
+def build_entries(names: Sequence[str]) -> list[ModelEntry]:
+    """Returns an entry for each name."""
     return [model_entry(API_BASE, name) for name in names]
 
 
-async def listed(running: RunningServer, **fields: Any) -> models_pb2.ListModelsResponse:
-    """One page."""
+async def list_page(running: RunningServer, **fields: Any) -> models_pb2.ListModelsResponse:
+    """Returns one page of the list."""
     stub: Any = running.stub
     page: models_pb2.ListModelsResponse = await stub.ListModels(models_pb2.ListModelsRequest(**fields))
     return page
 
 
-async def refused(running: RunningServer, **fields: Any) -> CallFailed:
-    """How a request for a page is refused."""
+async def expect_refusal(running: RunningServer, **fields: Any) -> CallFailed:
+    """Requests a page that must be refused, and returns the failure."""
     with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await listed(running, **fields)
+        await list_page(running, **fields)
     assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert CallFailed(failed.value).reason == "INVALID_FIELD"
     return CallFailed(failed.value)
 
 
 async def pages(running: RunningServer, **fields: Any) -> AsyncIterator[list[str]]:
-    """The names on each page, until the last."""
+    """Yields the names on each page up to the last one."""
     token = ""
     while True:
-        page = await listed(running, page_token=token, **fields)
+        page = await list_page(running, page_token=token, **fields)
         yield [model.name for model in page.models]
         token = page.next_page_token
         if not token:
             return
 
 
-async def test_a_model_is_told_whole() -> None:
-    """Every fact of an entry arrives, exactly; secrets and addresses do not."""
+async def test_a_model_is_listed_with_all_facts() -> None:
+    """Every fact of an entry is listed exactly, without secrets and addresses."""
     entry = model_entry(
         API_BASE,
         "good",
@@ -98,7 +98,7 @@ async def test_a_model_is_told_whole() -> None:
     )
 
     async with serving(config_for(entry, model_entry(API_BASE, "plain"))) as running:
-        page = await listed(running)
+        page = await list_page(running)
 
     assert list(page.models) == [
         models_pb2.Model(
@@ -139,12 +139,12 @@ async def test_a_model_is_told_whole() -> None:
     ]
 
 
-async def test_what_is_not_known_is_unset() -> None:
-    """Unknown limits and prices are absent, never zero; a price of zero is a price."""
+async def test_unknown_facts_are_unset() -> None:
+    """Unknown limits and prices are unset, never zero; a price of zero is a price."""
     models = (model_entry(API_BASE, "free", prices=Prices(input=0, output=0)), model_entry(API_BASE, "unknown"))
 
     async with serving(config_for(*models)) as running:
-        free, unknown = (await listed(running)).models
+        free, unknown = (await list_page(running)).models
 
     assert free.HasField("prices")
     assert free.prices.HasField("input_nano_usd_per_million")
@@ -155,23 +155,23 @@ async def test_what_is_not_known_is_unset() -> None:
 
 
 async def test_one_model_is_the_default() -> None:
-    """The flag is on the configured one alone, and it is the one that answers when none is named."""
+    """Only the configured default has the flag, and it answers a request that names no model."""
     names = ["a", "b", "c"]
 
-    async with serving(config_for(*entries(names), default_model="b")) as running:
-        page = await listed(running)
+    async with serving(config_for(*build_entries(names), default_model="b")) as running:
+        page = await list_page(running)
         route = await running.client().classify(a_wire_request())
 
     assert [(model.name, model.is_default) for model in page.models] == [("a", False), ("b", True), ("c", False)]
     assert route.model == "b"
 
 
-async def test_sources_say_how_much_and_how_fresh() -> None:
-    """A source tells how many models it lists, before filter and page, and when it was read."""
+async def test_a_source_has_its_count_and_time() -> None:
+    """A source has the number of its models before filter and paging, and the time of its reading."""
     before = datetime.now(UTC)
 
-    async with serving(config_for(*entries(numbered_names(5)))) as running:
-        page = await listed(running, page_size=1, filter=models_pb2.ModelFilter(name_contains="3"))
+    async with serving(config_for(*build_entries(build_names(5)))) as running:
+        page = await list_page(running, page_size=1, filter=models_pb2.ModelFilter(name_contains="3"))
         after = datetime.now(UTC)
 
     (source,) = page.sources
@@ -193,10 +193,10 @@ async def test_sources_say_how_much_and_how_fresh() -> None:
     ],
 )
 async def test_pages_hold_every_model_once_and_in_order(page_size: int, sizes: list[int]) -> None:
-    """The pages together are the whole list, ordered by name, and the last one has no token."""
-    names = numbered_names(250)
+    """The pages together are the whole list in the order of names, and the last page has no token."""
+    names = build_names(250)
 
-    async with serving(config_for(*reversed(entries(names)))) as running:
+    async with serving(config_for(*reversed(build_entries(names)))) as running:
         found = [page async for page in pages(running, page_size=page_size)]
 
     assert [len(page) for page in found] == sizes
@@ -204,36 +204,36 @@ async def test_pages_hold_every_model_once_and_in_order(page_size: int, sizes: l
 
 
 async def test_the_client_reads_all_pages() -> None:
-    """`list_models` of our client goes on to the last page."""
-    names = numbered_names(205)
+    """`list_models` of our client reads up to the last page."""
+    names = build_names(205)
 
-    async with serving(config_for(*entries(names))) as running:
+    async with serving(config_for(*build_entries(names))) as running:
         models = await running.client().list_models()
 
     assert [model.name for model in models] == names
 
 
 async def test_a_token_is_stable() -> None:
-    """The same page gives the same token, again, after a restart, and with another page size."""
-    names = numbered_names(10)
+    """A page has the same token when it is read again, also after a restart, and works with another page size."""
+    names = build_names(10)
     tokens = []
 
     for _ in range(2):
-        async with serving(config_for(*entries(names))) as running:
-            tokens += [(await listed(running, page_size=4)).next_page_token for _ in range(2)]
-            rest = await listed(running, page_token=tokens[-1], page_size=100)
+        async with serving(config_for(*build_entries(names))) as running:
+            tokens += [(await list_page(running, page_size=4)).next_page_token for _ in range(2)]
+            rest = await list_page(running, page_token=tokens[-1], page_size=100)
             assert [model.name for model in rest.models] == names[4:]
 
     assert len(set(tokens)) == 1
 
 
 async def test_a_token_outlives_its_model() -> None:
-    """A model that came or went between two pages neither hides nor repeats another one."""
-    async with serving(config_for(*entries(["a", "b", "c", "d"]))) as running:
-        token = (await listed(running, page_size=2)).next_page_token
+    """A model that appears or disappears between two pages neither hides nor repeats another one."""
+    async with serving(config_for(*build_entries(["a", "b", "c", "d"]))) as running:
+        token = (await list_page(running, page_size=2)).next_page_token
 
-    async with serving(config_for(*entries(["a", "aa", "bb", "c", "d"]))) as running:
-        page = await listed(running, page_token=token)
+    async with serving(config_for(*build_entries(["a", "aa", "bb", "c", "d"]))) as running:
+        page = await list_page(running, page_token=token)
 
     assert [model.name for model in page.models] == ["bb", "c", "d"]
     assert page.next_page_token == ""
@@ -250,34 +250,34 @@ async def test_a_token_outlives_its_model() -> None:
     ],
 )
 async def test_a_token_that_is_not_ours_is_invalid(token: str) -> None:
-    """What we did not give out is refused, never taken for the start."""
-    async with serving(config_for(*entries(["a"]))) as running:
-        failed = await refused(running, page_token=token)
+    """A token that the server did not write is refused, and never read as the start of the list."""
+    async with serving(config_for(*build_entries(["a"]))) as running:
+        failed = await expect_refusal(running, page_token=token)
 
     assert failed.violations == (NOT_OURS,)
 
 
 async def test_a_token_belongs_to_its_filter() -> None:
-    """A token of one filter is refused with another; the same conditions in another order are the same filter."""
+    """A token of one filter is refused with another filter; the order of a filter's conditions does not matter."""
     capabilities = frozenset({Capability.TOOLS, Capability.REASONING})
-    models = [model_entry(API_BASE, name, capabilities=capabilities) for name in numbered_names(3)]
-    asked = models_pb2.ModelFilter(capabilities=[TOOLS, REASONING], states=[AVAILABLE])
-    turned = models_pb2.ModelFilter(capabilities=[REASONING, TOOLS, TOOLS], states=[AVAILABLE])
+    models = [model_entry(API_BASE, name, capabilities=capabilities) for name in build_names(3)]
+    filter_of_token = models_pb2.ModelFilter(capabilities=[TOOLS, REASONING], states=[AVAILABLE])
+    reordered_filter = models_pb2.ModelFilter(capabilities=[REASONING, TOOLS, TOOLS], states=[AVAILABLE])
 
     async with serving(config_for(*models)) as running:
-        token = (await listed(running, page_size=1, filter=asked)).next_page_token
-        without = await refused(running, page_token=token)
-        other = await refused(running, page_token=token, filter=models_pb2.ModelFilter(capabilities=[TOOLS]))
-        same = await listed(running, page_token=token, filter=turned)
+        token = (await list_page(running, page_size=1, filter=filter_of_token)).next_page_token
+        without = await expect_refusal(running, page_token=token)
+        other = await expect_refusal(running, page_token=token, filter=models_pb2.ModelFilter(capabilities=[TOOLS]))
+        same = await list_page(running, page_token=token, filter=reordered_filter)
 
     assert without.violations == other.violations == (NOT_OURS,)
     assert [model.name for model in same.models] == ["model-001", "model-002"]
 
 
-async def test_all_faults_of_a_page_are_named_at_once() -> None:
-    """Size, token and filter are complained of together."""
-    async with serving(config_for(*entries(["a"]))) as running:
-        failed = await refused(
+async def test_all_mistakes_of_a_page_are_reported_together() -> None:
+    """Mistakes in size, token and filter are reported at the same time."""
+    async with serving(config_for(*build_entries(["a"]))) as running:
+        failed = await expect_refusal(
             running,
             page_size=1001,
             page_token="x" * 1025,
@@ -300,8 +300,8 @@ async def test_all_faults_of_a_page_are_named_at_once() -> None:
 @pytest.mark.parametrize("page_size", [-1, -(2**31), 1001, 2**31 - 1])
 async def test_a_page_size_out_of_bounds_is_invalid(page_size: int) -> None:
     """It is refused, not clamped in silence."""
-    async with serving(config_for(*entries(["a"]))) as running:
-        failed = await refused(running, page_size=page_size)
+    async with serving(config_for(*build_entries(["a"]))) as running:
+        failed = await expect_refusal(running, page_size=page_size)
 
     assert failed.violations == (FieldViolation("page_size", "It must be from 0 to 1000."),)
 
@@ -314,7 +314,7 @@ FILTERS = [
     pytest.param(models_pb2.ModelFilter(capabilities=[TOOLS]), ["Alpha", "beta"], id="one capability"),
     pytest.param(models_pb2.ModelFilter(capabilities=[TOOLS, REASONING]), ["beta"], id="two capabilities"),
     pytest.param(
-        models_pb2.ModelFilter(capabilities=[models_pb2.MODEL_CAPABILITY_LOGPROBS]), [], id="nobody's capability"
+        models_pb2.ModelFilter(capabilities=[models_pb2.MODEL_CAPABILITY_LOGPROBS]), [], id="a capability of no model"
     ),
     pytest.param(models_pb2.ModelFilter(states=[AVAILABLE]), ["Alpha", "alphabet", "beta"], id="available"),
     pytest.param(models_pb2.ModelFilter(states=[UNAVAILABLE]), [], id="unavailable"),
@@ -330,10 +330,10 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("model_filter", "expected"), FILTERS)
-async def test_a_filter_keeps_what_meets_every_condition(
+async def test_a_filter_keeps_models_that_meet_every_condition(
     model_filter: models_pb2.ModelFilter, expected: list[str]
 ) -> None:
-    """Also page by page, with the filter applied before the pages are cut."""
+    """A filter keeps the models that meet every condition, and is applied before the list is cut into pages."""
     models = (
         model_entry(API_BASE, "Alpha", capabilities=frozenset({Capability.TOOLS})),
         model_entry(API_BASE, "alphabet"),
@@ -348,14 +348,14 @@ async def test_a_filter_keeps_what_meets_every_condition(
     assert one_by_one == ([[name] for name in expected] or [[]])
 
 
-async def test_pages_hold_what_the_caller_may_use() -> None:
-    """Models of others do not shorten a page; the source still counts all."""
-    names = numbered_names(6)
+async def test_pages_hold_the_models_that_the_caller_may_use() -> None:
+    """Models that the caller may not use do not shorten a page, but the source counts them."""
+    names = build_names(6)
     allowed = frozenset(names[::2])
     callers = {"bob": CallerEntry(name="bob", token_hash=hash_token("t"), allowed_models=allowed)}
     metadata = (("authorization", "Bearer t"),)
 
-    async with serving(config_for(*entries(names), callers=callers)) as running:
+    async with serving(config_for(*build_entries(names), callers=callers)) as running:
         stub: Any = running.stub
         first = await stub.ListModels(models_pb2.ListModelsRequest(page_size=2), metadata=metadata)
         request = models_pb2.ListModelsRequest(page_size=2, page_token=first.next_page_token)
@@ -366,15 +366,15 @@ async def test_pages_hold_what_the_caller_may_use() -> None:
     assert second.sources[0].model_count == 6
 
 
-async def test_listing_asks_no_upstream(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """The list is answered from the table, whether upstreams answer or not."""
-    await listed(running_server)
+async def test_listing_calls_no_upstream(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """The list comes from the table, without a connection to an upstream."""
+    await list_page(running_server)
 
     assert upstream.connections == 0
 
 
 class StaticModel:
-    """A model of the table that is what it is told to be."""
+    """A model of the table with fixed facts."""
 
     def __init__(self, info: ModelInfo) -> None:
         self._info = info
@@ -389,13 +389,13 @@ class StaticModel:
 
 
 def a_source(kind: ModelSourceKind, *names: str, state: ModelState = ModelState.AVAILABLE) -> KnownModels:
-    """A source that has these models."""
+    """Returns a source with these models."""
     infos = [ModelInfo(name=name, source=kind, provider="openai", state=state) for name in names]
     return KnownModels(kind, {info.name: StaticModel(info) for info in infos})
 
 
-async def test_a_table_of_several_sources() -> None:
-    """Each source is told once, with its own number of models; states are filtered."""
+async def test_each_source_counts_its_own_models() -> None:
+    """Each of several sources is listed once with the number of its own models, also when a filter hides them."""
     sources = [
         a_source(ModelSourceKind.CONFIGURATION, "a", "b"),
         a_source(ModelSourceKind.EMBEDDED, "c", state=ModelState.UNAVAILABLE),
@@ -414,7 +414,7 @@ async def test_a_table_of_several_sources() -> None:
 async def test_the_first_source_wins() -> None:
     """A name that several sources have is served by the configuration, else by the proxy, else by the embedded model.
 
-    Each source still tells how many it has itself.
+    Each source counts all of its own models.
     """
     sources = [
         a_source(ModelSourceKind.CONFIGURATION, "c"),

@@ -1,4 +1,4 @@
-"""What a LiteLLM proxy says of its models, in whatever shape, becomes what is told of them; or it is malformed."""
+"""A LiteLLM proxy's lists of models, in whatever shape, are converted to our own facts, or are malformed."""
 
 import json
 from typing import Any, Final
@@ -31,29 +31,29 @@ GPT: Final = {
     "supports_reasoning": False,
     "supported_openai_params": ["temperature", "tools"],
 }
-"""What LiteLLM 1.106.2 tells of a model that it knows, cut short."""
+"""The facts that LiteLLM 1.106.2 lists for a model that it knows, shortened."""
 
 
 def a_model(name: str = "m", **facts: Any) -> ModelInfo:
-    """What is told of a model."""
+    """Returns a model of the proxy with these facts."""
     return ModelInfo(**{"name": name, "source": ModelSourceKind.PROXY, "provider": "litellm_proxy", **facts})
 
 
-def info_answer(*rows: Any) -> bytes:
-    """An answer to /model/info."""
+def build_answer(*rows: Any) -> bytes:
+    """Builds an answer to /model/info."""
     return json.dumps({"data": rows}).encode()
 
 
-def told(**facts: Any) -> ModelInfo:
-    """What becomes of the facts of one model."""
-    models = read_info_list(info_answer({"model_name": "m", "litellm_params": {}, "model_info": facts}))
+def describe(**facts: Any) -> ModelInfo:
+    """Returns the model to which these facts of the proxy are converted."""
+    models = read_info_list(build_answer({"model_name": "m", "litellm_params": {}, "model_info": facts}))
     assert list(models) == ["m"]
     return models["m"]
 
 
-def test_a_model_that_litellm_knows() -> None:
-    """Limits, prices and what it can and cannot do."""
-    assert told(**GPT) == a_model(
+def test_a_known_model_has_all_facts() -> None:
+    """A model that LiteLLM knows has limits, prices, capabilities and lacking capabilities."""
+    assert describe(**GPT) == a_model(
         provider="openai",
         capabilities=frozenset(
             {
@@ -72,10 +72,10 @@ def test_a_model_that_litellm_knows() -> None:
     )
 
 
-def test_a_model_that_litellm_does_not_know() -> None:
-    """Of it everything is null, or not there: nothing is known, and nothing is made up."""
-    assert told(**dict.fromkeys(GPT)) == a_model()
-    assert told() == a_model()
+def test_an_unknown_model_has_no_facts() -> None:
+    """A model whose members are all null or missing has no facts."""
+    assert describe(**dict.fromkeys(GPT)) == a_model()
+    assert describe() == a_model()
 
 
 NO_TOKENS: Final[tuple[Any, ...]] = (0, -1, 2**31, 1e300, True, "4096", [], {})
@@ -85,7 +85,7 @@ NO_PROVIDERS: Final[tuple[Any, ...]] = (1, "", "a b", "x" * 65, "\u00e4", {})
 MODES: Final[tuple[Any, ...]] = ("chat", "completion", "responses", 1, [])
 
 FACTS = [
-    pytest.param({"max_input_tokens": 4096.0}, {"context_window_tokens": 4096}, id="tokens, as LiteLLM's YAML may say"),
+    pytest.param({"max_input_tokens": 4096.0}, {"context_window_tokens": 4096}, id="tokens as a float"),
     *(
         pytest.param({"max_input_tokens": value, "max_output_tokens": value}, {}, id=f"tokens {value!r}")
         for value in NO_TOKENS
@@ -126,15 +126,15 @@ FACTS = [
 
 
 @pytest.mark.parametrize(("facts", "expected"), FACTS)
-def test_one_fact(facts: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Each is taken when it is what it should be, and is not known otherwise."""
-    assert told(**facts) == a_model(**expected)
+def test_a_fact_of_the_right_type_is_taken(facts: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A fact is taken when its type and range are right, and is unknown otherwise."""
+    assert describe(**facts) == a_model(**expected)
 
 
 @pytest.mark.parametrize("model_info", [None, "x", 1, [], [{}]])
-def test_facts_of_another_type(model_info: Any) -> None:
-    """A model stays, without facts."""
-    assert read_info_list(info_answer({"model_name": "m", "model_info": model_info})) == {"m": a_model()}
+def test_facts_of_another_type_are_unknown(model_info: Any) -> None:
+    """A model whose facts are not an object is listed without facts."""
+    assert read_info_list(build_answer({"model_name": "m", "model_info": model_info})) == {"m": a_model()}
 
 
 @pytest.mark.parametrize(
@@ -149,13 +149,13 @@ def test_facts_of_another_type(model_info: Any) -> None:
         ["x"],
     ],
 )
-def test_what_nobody_could_call_is_left_out(row: Any) -> None:
-    """Wildcards, names that requests cannot have, models that do not chat, and what is no model; others stay."""
-    assert read_info_list(info_answer(row, {"model_name": "m"})) == {"m": a_model()}
+def test_models_that_cannot_be_called_are_left_out(row: Any) -> None:
+    """Wildcards, invalid names, models that do not chat and rows that are not models are left out; others stay."""
+    assert read_info_list(build_answer(row, {"model_name": "m"})) == {"m": a_model()}
 
 
 def test_deployments_of_one_name_are_one_model() -> None:
-    """The proxy takes either of them, so that only what holds for all is told."""
+    """Several deployments of one name are one model with the facts that hold for all, because the proxy uses any."""
     rows = [
         {"model_name": "m", "model_info": GPT},
         {
@@ -166,8 +166,8 @@ def test_deployments_of_one_name_are_one_model() -> None:
         },
     ]
 
-    both = read_info_list(info_answer(*rows))
-    twice = read_info_list(info_answer(rows[0], rows[0]))
+    both = read_info_list(build_answer(*rows))
+    twice = read_info_list(build_answer(rows[0], rows[0]))
 
     assert both == {
         "m": a_model(
@@ -178,11 +178,11 @@ def test_deployments_of_one_name_are_one_model() -> None:
             encoding="o200k_base",
         )
     }
-    assert twice == {"m": told(**GPT)}
+    assert twice == {"m": describe(**GPT)}
 
 
-def test_the_plain_list() -> None:
-    """It has names, and in newer versions a mode and limits."""
+def test_the_plain_list_is_read() -> None:
+    """The plain list has names, and in newer versions of LiteLLM a mode and limits."""
     rows = [
         {"id": "known", "object": "model", "mode": "chat", "max_input_tokens": 128000, "max_output_tokens": 16384},
         {"id": "unknown", "object": "model", "created": 1677610602, "owned_by": "openai"},
@@ -190,7 +190,7 @@ def test_the_plain_list() -> None:
         {"object": "model"},
     ]
 
-    assert read_plain_list(info_answer(*rows)) == {
+    assert read_plain_list(build_answer(*rows)) == {
         "known": a_model("known", context_window_tokens=128_000, max_output_tokens=16_384),
         "unknown": a_model("unknown"),
     }
@@ -198,7 +198,7 @@ def test_the_plain_list() -> None:
 
 @pytest.mark.parametrize("read", [read_info_list, read_plain_list])
 def test_an_empty_list_is_a_list(read: Any) -> None:
-    """A proxy may have no models."""
+    """A list without models is valid."""
     assert read(b'{"data": []}') == {}
 
 
@@ -223,7 +223,7 @@ MALFORMED = [
 
 @pytest.mark.parametrize("body", MALFORMED, ids=[str(body[:16]) for body in MALFORMED])
 @pytest.mark.parametrize("read", [read_info_list, read_plain_list])
-def test_what_is_no_list_is_malformed(read: Any, body: bytes) -> None:
-    """Neither is taken for a proxy without models."""
+def test_an_answer_that_is_not_a_list_is_malformed(read: Any, body: bytes) -> None:
+    """An answer that is not a list of models is malformed, not an empty list."""
     with pytest.raises(MalformedAnswer):
         read(body)
