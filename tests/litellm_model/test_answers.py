@@ -1,4 +1,4 @@
-"""Answers in every shape: the bytes of a stream -> events -> our deltas, usage and finish reason."""
+"""How the JSON events of an answer become our deltas, usage and finish reason, whatever their shape."""
 
 import itertools
 import json
@@ -35,12 +35,14 @@ Json = dict[str, Any]
 
 
 def _read(reader: AnswerReader, *events: Json) -> list[Delta]:
-    """The deltas of these events."""
+    """Returns the deltas of these events."""
     return [delta for event in events for delta in reader.read(json.dumps(event).encode())]
 
 
-def _call(index: int | None = None, call_id: str | None = None, name: str | None = None, arguments: Any = None) -> Json:
-    """A piece of a tool call; what is None is missing."""
+def _call_json(
+    index: int | None = None, call_id: str | None = None, name: str | None = None, arguments: Any = None
+) -> Json:
+    """Returns one call of a delta; arguments that are None are left out."""
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
     members = (("index", index), ("id", call_id), ("function", function or None))
     return {key: value for key, value in members if value is not None}
@@ -124,23 +126,23 @@ DELTAS: Final[dict[str, tuple[Json, list[Delta]]]] = {
         {
             "reasoning_content": "hm",
             "provider_specific_fields": {"thought_signatures": ["gs"]},
-            "tool_calls": [_call(0, "c", "f", "")],
+            "tool_calls": [_call_json(0, "c", "f", "")],
         },
         [ReasoningDelta("hm"), ToolCallDelta("c", 0, "f")],
     ),
-    "one-call-without-a-list": ({"tool_calls": _call(0, "c", "f", "{}")}, [ToolCallDelta("c", 0, "f", "{}")]),
+    "one-call-without-a-list": ({"tool_calls": _call_json(0, "c", "f", "{}")}, [ToolCallDelta("c", 0, "f", "{}")]),
     "parts-of-other-kinds": ({"content": [{"type": "reference", "reference_ids": [1]}]}, []),
     "parts-none": ({"content": []}, []),
     "call-signed-by-google": (
-        {"tool_calls": [_call(0, "c", "f", "") | {"extra_content": {"google": {"thought_signature": "gs"}}}]},
+        {"tool_calls": [_call_json(0, "c", "f", "") | {"extra_content": {"google": {"thought_signature": "gs"}}}]},
         [ToolCallDelta("c", 0, "f", "", "gs")],
     ),
     "call-signed-in-litellms-way": (
-        {"tool_calls": [_call(0, "c", "f", "") | {"provider_specific_fields": {"thought_signature": "gs"}}]},
+        {"tool_calls": [_call_json(0, "c", "f", "") | {"provider_specific_fields": {"thought_signature": "gs"}}]},
         [ToolCallDelta("c", 0, "f", "", "gs")],
     ),
     "arguments-as-an-object": (
-        {"tool_calls": [_call(0, "c", "f", {"a": [1, None]})]},
+        {"tool_calls": [_call_json(0, "c", "f", {"a": [1, None]})]},
         [ToolCallDelta("c", 0, "f", '{"a": [1, null]}')],
     ),
     "half-a-surrogate-pair": ({"content": "a\ud83d", "x": {"\ude00": 1}}, [ContentDelta("a\ufffd")]),
@@ -148,7 +150,7 @@ DELTAS: Final[dict[str, tuple[Json, list[Delta]]]] = {
     "a-whole-surrogate-pair": ({"content": "\ud83d\ude00"}, [ContentDelta("\U0001f600")]),
     "half-a-pair-beside-a-whole-one": ({"content": "\ud83d\ude00\ud83dx"}, [ContentDelta("\U0001f600\ufffdx")]),
     "half-a-pair-in-arguments": (
-        {"tool_calls": [_call(0, "c", "f", "\ud83d")]},
+        {"tool_calls": [_call_json(0, "c", "f", "\ud83d")]},
         [ToolCallDelta("c", 0, "f", "\ufffd")],
     ),
 }
@@ -156,8 +158,8 @@ DELTAS: Final[dict[str, tuple[Json, list[Delta]]]] = {
 
 @pytest.mark.parametrize("holder", ["delta", "message"])
 @pytest.mark.parametrize(("delta", "expected"), DELTAS.values(), ids=DELTAS.keys())
-def test_a_delta(holder: str, delta: Json, expected: list[Delta]) -> None:
-    """Each kind of piece is read, from a chunk and from a whole message alike."""
+def test_each_kind_of_delta_is_read(holder: str, delta: Json, expected: list[Delta]) -> None:
+    """Each kind of delta is read in the same way from a chunk and from a whole message."""
     reader = AnswerReader()
 
     deltas = _read(reader, {"choices": [{"index": 0, holder: delta}]})
@@ -214,8 +216,8 @@ def test_an_odd_optional_field_counts_as_absent(place: tuple[str, str], odd: Any
     ],
     ids=json.dumps,
 )
-def test_an_event_of_nothing(event: Json) -> None:
-    """An event without a choice, or with an empty one, is no answer and no error."""
+def test_an_event_without_a_choice_is_ignored(event: Json) -> None:
+    """An event without a choice, or with an empty one, is neither an answer nor an error."""
     reader = AnswerReader()
 
     assert _read(reader, event) == []
@@ -244,8 +246,8 @@ def test_an_event_of_nothing(event: Json) -> None:
         pytest.param(b'{"choices": [{"delta": {"content": ["a"]}}]}', id="content-list-of-texts"),
     ],
 )
-def test_a_malformed_event(event: bytes) -> None:
-    """What is not of the dialect, or where text of the answer would be lost, is an error of its own."""
+def test_a_malformed_event_is_an_error(event: bytes) -> None:
+    """An event that is not of the dialect, or in which text of the answer would be lost, raises MalformedAnswer."""
     with pytest.raises(MalformedAnswer):
         AnswerReader().read(event)
 
@@ -253,8 +255,8 @@ def test_a_malformed_event(event: bytes) -> None:
 @pytest.mark.parametrize(
     "error", [{"code": 429, "message": "slow down"}, {"a": None}, "text", 7, ["x"], True], ids=json.dumps
 )
-def test_an_error_inside_an_answer(error: object) -> None:
-    """An error is handed to `failures` as it is, and not shown."""
+def test_an_error_inside_an_answer_is_raised(error: object) -> None:
+    """An error inside an answer is raised unchanged for `failures`, and its text is not shown."""
     with pytest.raises(ErrorInAnswer) as raised:
         _read(AnswerReader(), {"error": error, "choices": [{"delta": {"content": "a"}}]})
 
@@ -302,8 +304,8 @@ FINISHES: Final = {
 
 
 @pytest.mark.parametrize(("word", "reason"), FINISHES.items(), ids=FINISHES.keys())
-def test_a_finish_word(word: str, reason: FinishReason) -> None:
-    """Each provider's word has one of ours, and stays beside it; a later null does not undo it."""
+def test_a_finish_word_is_converted(word: str, reason: FinishReason) -> None:
+    """Each provider's word is converted and stays readable beside it; a null in a later event does not remove it."""
     reader = AnswerReader()
 
     _read(reader, chunk({"content": "a"}, word), chunk({}))
@@ -312,7 +314,7 @@ def test_a_finish_word(word: str, reason: FinishReason) -> None:
 
 
 def test_every_finish_word_is_tried() -> None:
-    """The table above has every word that we know."""
+    """The table of these tests has every word that we know."""
     assert {word.lower() for word in FINISHES} >= FINISH_REASONS.keys()
 
 
@@ -326,17 +328,20 @@ def test_every_finish_word_is_tried() -> None:
     ],
 )
 def test_a_finish_word_after_tool_calls(word: str, reason: FinishReason) -> None:
-    """An answer that stopped with tool calls ended for them, though some servers say "stop"; a cut one did not."""
+    """An answer that stopped after tool calls ended with TOOL_CALLS, though some servers say "stop".
+
+    A cut answer did not.
+    """
     reader = AnswerReader()
 
-    _read(reader, chunk({"tool_calls": [_call(0, "c", "f", "{}")]}), chunk({}, word))
+    _read(reader, chunk({"tool_calls": [_call_json(0, "c", "f", "{}")]}), chunk({}, word))
 
     assert (reader.finish_reason, reader.provider_finish_reason) == (reason, word)
 
 
 @pytest.mark.parametrize(("word", "status"), FAILED_FINISH_REASONS.items(), ids=FAILED_FINISH_REASONS.keys())
-def test_a_finish_word_that_says_failed(word: str, status: int) -> None:
-    """A word that says that the upstream failed is an error, and no finish."""
+def test_a_finish_word_for_a_failure_is_an_error(word: str, status: int) -> None:
+    """A word that reports a failure of the upstream raises an error and is no finish reason."""
     reader = AnswerReader()
 
     with pytest.raises(ErrorInAnswer) as raised:
@@ -348,15 +353,15 @@ def test_a_finish_word_that_says_failed(word: str, status: int) -> None:
 
 CALLS: Final[dict[str, tuple[list[list[Json]], list[ToolCallDelta]]]] = {
     "indexed": (
-        [[_call(0, "c1", "f", "")], [_call(0, None, None, '{"a"')], [_call(0, None, None, ":1}")]],
+        [[_call_json(0, "c1", "f", "")], [_call_json(0, None, None, '{"a"')], [_call_json(0, None, None, ":1}")]],
         [ToolCallDelta("c1", 0, "f"), ToolCallDelta("c1", 0, "", '{"a"'), ToolCallDelta("c1", 0, "", ":1}")],
     ),
     "indexed-and-interleaved": (
         [
-            [_call(0, "c1", "f", "{")],
-            [_call(1, "c2", "g", "{")],
-            [_call(0, None, None, "}")],
-            [_call(1, None, None, "}")],
+            [_call_json(0, "c1", "f", "{")],
+            [_call_json(1, "c2", "g", "{")],
+            [_call_json(0, None, None, "}")],
+            [_call_json(1, None, None, "}")],
         ],
         [
             ToolCallDelta("c1", 0, "f", "{"),
@@ -366,43 +371,43 @@ CALLS: Final[dict[str, tuple[list[list[Json]], list[ToolCallDelta]]]] = {
         ],
     ),
     "indices-from-5": (
-        [[_call(5, "c1", "f", "{}")], [_call(9, "c2", "g", "{}")]],
+        [[_call_json(5, "c1", "f", "{}")], [_call_json(9, "c2", "g", "{}")]],
         [ToolCallDelta("c1", 0, "f", "{}"), ToolCallDelta("c2", 1, "g", "{}")],
     ),
     "id-empty-after-the-first": (
-        [[_call(0, "c1", "f", "{")], [_call(0, "", "", "}")]],
+        [[_call_json(0, "c1", "f", "{")], [_call_json(0, "", "", "}")]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c1", 0, "", "}")],
     ),
     "id-and-name-in-every-piece": (
-        [[_call(0, "c1", "f", "{")], [_call(0, "c1", "f", "}")]],
+        [[_call_json(0, "c1", "f", "{")], [_call_json(0, "c1", "f", "}")]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c1", 0, "", "}")],
     ),
     "not-indexed": (
-        [[_call(None, "c1", "f", "{")], [_call(None, None, None, "}")], [_call(None, "c2", "g", "{}")]],
+        [[_call_json(None, "c1", "f", "{")], [_call_json(None, None, None, "}")], [_call_json(None, "c2", "g", "{}")]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c1", 0, "", "}"), ToolCallDelta("c2", 1, "g", "{}")],
     ),
     "not-indexed-but-named-by-id": (
-        [[_call(None, "c1", "f", "{"), _call(None, "c2", "g", "{")], [_call(None, "c1", None, "}")]],
+        [[_call_json(None, "c1", "f", "{"), _call_json(None, "c2", "g", "{")], [_call_json(None, "c1", None, "}")]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c2", 1, "g", "{"), ToolCallDelta("c1", 0, "", "}")],
     ),
     "index-null": (
-        [[_call(None, "c1", "f", "{") | {"index": None}], [_call(None, None, None, "}") | {"index": None}]],
+        [[_call_json(None, "c1", "f", "{") | {"index": None}], [_call_json(None, None, None, "}") | {"index": None}]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c1", 0, "", "}")],
     ),
     "whole-in-one-chunk": (
-        [[_call(0, "c1", "f", '{"a":1}'), _call(1, "c2", "f", "{}")]],
+        [[_call_json(0, "c1", "f", '{"a":1}'), _call_json(1, "c2", "f", "{}")]],
         [ToolCallDelta("c1", 0, "f", '{"a":1}'), ToolCallDelta("c2", 1, "f", "{}")],
     ),
     "all-of-index-0": (
-        [[_call(0, "c1", "f", "{}")], [_call(0, "c2", "f", "{")], [_call(0, None, None, "}")]],
+        [[_call_json(0, "c1", "f", "{}")], [_call_json(0, "c2", "f", "{")], [_call_json(0, None, None, "}")]],
         [ToolCallDelta("c1", 0, "f", "{}"), ToolCallDelta("c2", 1, "f", "{"), ToolCallDelta("c2", 1, "", "}")],
     ),
     "arguments-null": (
-        [[_call(0, "c1", "f") | {"function": {"name": "f", "arguments": None}}]],
+        [[_call_json(0, "c1", "f") | {"function": {"name": "f", "arguments": None}}]],
         [ToolCallDelta("c1", 0, "f")],
     ),
     "function-null": (
-        [[_call(0, "c1", "f", "{")], [{"index": 0, "function": None}], [_call(0, None, None, "}")]],
+        [[_call_json(0, "c1", "f", "{")], [{"index": 0, "function": None}], [_call_json(0, None, None, "}")]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c1", 0), ToolCallDelta("c1", 0, "", "}")],
     ),
     "name-of-another-type": (
@@ -413,8 +418,11 @@ CALLS: Final[dict[str, tuple[list[list[Json]], list[ToolCallDelta]]]] = {
 
 
 @pytest.mark.parametrize(("pieces", "expected"), CALLS.values(), ids=CALLS.keys())
-def test_tool_calls(pieces: list[list[Json]], expected: list[ToolCallDelta]) -> None:
-    """Pieces find their call by index, by id or by order; the name comes once, the id always, indices count from 0."""
+def test_deltas_find_their_tool_call(pieces: list[list[Json]], expected: list[ToolCallDelta]) -> None:
+    """Deltas find their call by index, id or order.
+
+    Each has the id, only one has the name, and indices count from 0.
+    """
     reader = AnswerReader()
 
     deltas = _read(reader, *(chunk({"tool_calls": calls}) for calls in pieces))
@@ -425,15 +433,15 @@ def test_tool_calls(pieces: list[list[Json]], expected: list[ToolCallDelta]) -> 
 @pytest.mark.parametrize(
     "pieces",
     [
-        [[_call(0, None, "f", "{")], [_call(0, None, None, "}")], [_call(1, None, "g", "{}")]],
-        [[_call(None, None, "f", "{")], [_call(None, None, None, "}")], [_call(None, None, "g", "{}")]],
-        [[_call(0, "", "f", "{")], [_call(0, "", "", "}")], [_call(1, "", "g", "{}")]],
-        [[_call(None, 7, "f", "{")], [_call(None, 7, None, "}")], [_call(None, 7, "g", "{}")]],  # type: ignore[arg-type]
+        [[_call_json(0, None, "f", "{")], [_call_json(0, None, None, "}")], [_call_json(1, None, "g", "{}")]],
+        [[_call_json(None, None, "f", "{")], [_call_json(None, None, None, "}")], [_call_json(None, None, "g", "{}")]],
+        [[_call_json(0, "", "f", "{")], [_call_json(0, "", "", "}")], [_call_json(1, "", "g", "{}")]],
+        [[_call_json(None, 7, "f", "{")], [_call_json(None, 7, None, "}")], [_call_json(None, 7, "g", "{}")]],  # type: ignore[arg-type]
     ],
     ids=["indexed", "not-indexed", "empty-ids", "ids-of-another-type"],
 )
 def test_calls_without_an_id_get_one(pieces: list[list[Json]]) -> None:
-    """An id is made for each call that has none, and it is the same in all its pieces."""
+    """A call without an id gets one, which all its deltas share."""
     reader = AnswerReader()
 
     deltas = _read(reader, *(chunk({"tool_calls": calls}) for calls in pieces))
@@ -483,14 +491,14 @@ LOGPROBS: Final[dict[str, tuple[Any, tuple[TokenLogprob, ...]]]] = {
 
 
 @pytest.mark.parametrize(("logprobs", "expected"), LOGPROBS.values(), ids=LOGPROBS.keys())
-def test_logprobs(logprobs: Json, expected: tuple[TokenLogprob, ...]) -> None:
-    """Log-probabilities come with their piece of text; what is odd in them is empty."""
+def test_logprobs_are_read(logprobs: Json, expected: tuple[TokenLogprob, ...]) -> None:
+    """Log probabilities come with their delta of text; values of a wrong type are empty."""
     assert _read(AnswerReader(), chunk({"content": "a"}, logprobs=logprobs)) == [ContentDelta("a", expected)]
 
 
 @pytest.mark.parametrize("content", [None, ""])
 def test_logprobs_without_text(content: str | None) -> None:
-    """Log-probabilities of a token without text are passed on, too."""
+    """Log probabilities of a token without text are yielded, too."""
     logprobs = {"content": [{"token": "a", "logprob": -0.5, "bytes": [97]}]}
 
     deltas = _read(AnswerReader(), chunk({"content": content}, logprobs=logprobs))
@@ -498,11 +506,11 @@ def test_logprobs_without_text(content: str | None) -> None:
     assert deltas == [ContentDelta("", (A_LOGPROB,))]
 
 
-def _counted(input_tokens: int, output_tokens: int, total_tokens: int, **parts: int) -> Usage:
+def _make_counted_usage(input_tokens: int, output_tokens: int, total_tokens: int, **parts: int) -> Usage:
     return Usage(input_tokens, output_tokens, total_tokens, UsageSource.PROVIDER, **parts)
 
 
-def _estimated(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
+def _make_estimated_usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
     return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.ESTIMATED, **parts)
 
 
@@ -515,7 +523,9 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
             "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2, "audio_tokens": 4},
             "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 1},
         },
-        _counted(11, 7, 18, cached_input_tokens=3, cache_write_tokens=2, reasoning_tokens=0, audio_input_tokens=4),
+        _make_counted_usage(
+            11, 7, 18, cached_input_tokens=3, cache_write_tokens=2, reasoning_tokens=0, audio_input_tokens=4
+        ),
     ),
     "in-the-words-of-responses": (
         {
@@ -524,15 +534,15 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
             "input_tokens_details": {"cached_tokens": 3},
             "output_tokens_details": {"reasoning_tokens": 2},
         },
-        _counted(11, 7, 18, cached_input_tokens=3, reasoning_tokens=2),
+        _make_counted_usage(11, 7, 18, cached_input_tokens=3, reasoning_tokens=2),
     ),
     "in-the-words-of-deepseek": (
         {"prompt_tokens": 11, "completion_tokens": 7, "prompt_cache_hit_tokens": 4},
-        _counted(11, 7, 18, cached_input_tokens=4),
+        _make_counted_usage(11, 7, 18, cached_input_tokens=4),
     ),
     "in-the-words-of-moonshot": (
         {"prompt_tokens": 11, "completion_tokens": 7, "cached_tokens": 4},
-        _counted(11, 7, 18, cached_input_tokens=4),
+        _make_counted_usage(11, 7, 18, cached_input_tokens=4),
     ),
     "in-the-words-of-xai": (
         {
@@ -541,7 +551,7 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
             "total_tokens": 23,
             "completion_tokens_details": {"reasoning_tokens": 5},
         },
-        _counted(11, 12, 23, reasoning_tokens=5),
+        _make_counted_usage(11, 12, 23, reasoning_tokens=5),
     ),
     "in-the-words-of-litellm": (
         {
@@ -551,33 +561,33 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
             "cache_creation_input_tokens": 5,
             "prompt_tokens_details": None,
         },
-        _counted(11, 7, 18, cached_input_tokens=4, cache_write_tokens=5),
+        _make_counted_usage(11, 7, 18, cached_input_tokens=4, cache_write_tokens=5),
     ),
     "total-of-its-own": (
         {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 30},
-        _counted(11, 7, 30),
+        _make_counted_usage(11, 7, 30),
     ),
-    "no-total": ({"prompt_tokens": 11, "completion_tokens": 7}, _counted(11, 7, 18)),
-    "no-input": ({"completion_tokens": 7, "total_tokens": 18}, _counted(11, 7, 18)),
-    "no-output": ({"prompt_tokens": 11, "total_tokens": 18}, _counted(11, 7, 18)),
-    "total-below-a-part": ({"prompt_tokens": 11, "total_tokens": 5}, _counted(11, 0, 5)),
-    "input-alone": ({"prompt_tokens": 11}, _estimated(11, 2)),
-    "output-alone": ({"completion_tokens": 7}, _estimated(100, 7)),
-    "total-alone": ({"total_tokens": 18}, _estimated(100, 2)),
+    "no-total": ({"prompt_tokens": 11, "completion_tokens": 7}, _make_counted_usage(11, 7, 18)),
+    "no-input": ({"completion_tokens": 7, "total_tokens": 18}, _make_counted_usage(11, 7, 18)),
+    "no-output": ({"prompt_tokens": 11, "total_tokens": 18}, _make_counted_usage(11, 7, 18)),
+    "total-below-a-part": ({"prompt_tokens": 11, "total_tokens": 5}, _make_counted_usage(11, 0, 5)),
+    "input-alone": ({"prompt_tokens": 11}, _make_estimated_usage(11, 2)),
+    "output-alone": ({"completion_tokens": 7}, _make_estimated_usage(100, 7)),
+    "total-alone": ({"total_tokens": 18}, _make_estimated_usage(100, 2)),
     "details-alone": (
         {"prompt_tokens_details": {"cached_tokens": 3}},
-        _estimated(100, 2, cached_input_tokens=3),
+        _make_estimated_usage(100, 2, cached_input_tokens=3),
     ),
-    "missing": (None, _estimated(100, 2)),
-    "empty": ({}, _estimated(100, 2)),
-    "whole-floats": ({"prompt_tokens": 11.0, "completion_tokens": 7.0}, _counted(11, 7, 18)),
-    "zeros": ({"prompt_tokens": 0, "completion_tokens": 0}, _counted(0, 0, 0)),
+    "missing": (None, _make_estimated_usage(100, 2)),
+    "empty": ({}, _make_estimated_usage(100, 2)),
+    "whole-floats": ({"prompt_tokens": 11.0, "completion_tokens": 7.0}, _make_counted_usage(11, 7, 18)),
+    "zeros": ({"prompt_tokens": 0, "completion_tokens": 0}, _make_counted_usage(0, 0, 0)),
 }
 
 
 @pytest.mark.parametrize(("usage", "expected"), USAGES.values(), ids=USAGES.keys())
-def test_usage(usage: Json | None, expected: Usage) -> None:
-    """What the upstream counted is taken; what it left out, or wrote oddly, is estimated, and the usage says so."""
+def test_usage_is_counted_or_estimated(usage: Json | None, expected: Usage) -> None:
+    """The upstream's counts are used; a count that is missing or odd is estimated, and the usage says so."""
     reader = AnswerReader()
     _read(reader, chunk({"content": "12345678"}))
 
@@ -586,8 +596,8 @@ def test_usage(usage: Json | None, expected: Usage) -> None:
     assert reader.usage(estimated_prompt_tokens=100) == expected
 
 
-def test_a_message_that_repeats_what_was_said() -> None:
-    """Beside the deltas some servers send all of the text so far; it is read only where nothing was said before."""
+def test_a_message_that_repeats_the_answer_is_ignored() -> None:
+    """A message beside deltas repeats the answer so far, so it is read only where no delta came before."""
     reader = AnswerReader()
     so_far = {"role": "assistant", "content": "ab"}
 
@@ -605,15 +615,15 @@ def test_a_message_that_repeats_what_was_said() -> None:
     "odd", [None, "11", -1, 1.5, True, [], {}, 2**31, 10**400, 1e300], ids=lambda odd: f"{odd!r:.12}"
 )
 def test_an_odd_count_counts_as_absent(odd: Any) -> None:
-    """A count that is no number of tokens is left to the estimate; an odd detail is not reported."""
+    """A count that cannot be a number of tokens is estimated; an odd detail is not reported."""
     without_counts, without_details = AnswerReader(), AnswerReader()
     details = {"prompt_tokens_details": {"cached_tokens": odd}, "completion_tokens_details": odd}
 
     _read(without_counts, usage_chunk({"prompt_tokens": odd, "completion_tokens": odd, "total_tokens": odd}))
     _read(without_details, usage_chunk({"prompt_tokens": 11, "completion_tokens": 7, **details}))
 
-    assert without_counts.usage(100) == _estimated(100, 0)
-    assert without_details.usage(100) == _counted(11, 7, 18)
+    assert without_counts.usage(100) == _make_estimated_usage(100, 0)
+    assert without_details.usage(100) == _make_counted_usage(11, 7, 18)
 
 
 @pytest.mark.parametrize(
@@ -630,12 +640,12 @@ def test_an_odd_count_counts_as_absent(odd: Any) -> None:
     ],
     ids=["openai", "proxy", "without-choices", "with-the-finish", "groq", "moonshot", "null-after-it", "growing"],
 )
-def test_where_usage_comes(events: list[Json]) -> None:
-    """Usage is found wherever a server puts it; the latest count holds."""
+def test_usage_is_found_in_every_place(events: list[Json]) -> None:
+    """Usage is found wherever a server puts it, and the latest count wins."""
     reader = AnswerReader()
 
     assert _read(reader, *events) == []
-    assert reader.usage(100) == _counted(11, 7, 18)
+    assert reader.usage(100) == _make_counted_usage(11, 7, 18)
 
 
 @pytest.mark.parametrize(
@@ -646,13 +656,13 @@ def test_where_usage_comes(events: list[Json]) -> None:
         ({"refusal": "1234"}, 1),
         ({"reasoning_content": "1234"}, 1),
         ({"content": [{"text": "12"}, {"thinking": "34"}]}, 1),
-        ({"tool_calls": [_call(0, "c", "12", "34")]}, 1),
+        ({"tool_calls": [_call_json(0, "c", "12", "34")]}, 1),
         ({}, 0),
     ],
     ids=["content", "not-ascii", "refusal", "reasoning", "parts", "tool-call", "nothing"],
 )
 def test_the_estimate_counts_every_text(delta: Json, tokens: int) -> None:
-    """Without a count, output is one token for each four bytes of whatever the model wrote, rounded up."""
+    """Without a count, output is estimated as one token for each four bytes that the model wrote, rounded up."""
     reader = AnswerReader()
     _read(reader, chunk(delta))
 
@@ -697,12 +707,12 @@ JOINED: Final[dict[str, tuple[list[Delta], list[Delta]]]] = {
 
 @pytest.mark.parametrize(("deltas", "expected"), JOINED.values(), ids=JOINED.keys())
 def test_neighbours_are_joined(deltas: list[Delta], expected: list[Delta]) -> None:
-    """Neighbours of the same kind become one, in order; parts of the answer stay apart."""
+    """Neighbours of one kind become one delta, in order; different parts of the answer stay apart."""
     assert join_deltas(deltas) == expected
 
 
-def _decoded(feeds: list[bytes], max_event_bytes: int = 1000) -> list[bytes]:
-    """The events of a stream that comes in these pieces; raises what the decoder failed with."""
+def _decode(feeds: list[bytes], max_event_bytes: int = 1000) -> list[bytes]:
+    """Returns the events of a stream that arrives in these chunks; raises the failure of the decoder."""
     decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
     events = [event for data in feeds for event in decoder.feed(data)] + decoder.finish()
     if decoder.failure is not None:
@@ -730,9 +740,9 @@ STREAMS: Final[dict[str, tuple[list[bytes], list[bytes]]]] = {
 
 
 @pytest.mark.parametrize(("feeds", "expected"), STREAMS.values(), ids=STREAMS.keys())
-def test_an_event_stream(feeds: list[bytes], expected: list[bytes]) -> None:
-    """Each `data:` line is an event, however the network cut it; comments and other fields are none."""
-    assert _decoded(feeds) == expected
+def test_each_data_line_is_an_event(feeds: list[bytes], expected: list[bytes]) -> None:
+    """Each `data:` line is an event, wherever the network cuts it; comments and other fields are not events."""
+    assert _decode(feeds) == expected
 
 
 @pytest.mark.parametrize(
@@ -753,14 +763,14 @@ def test_an_event_stream(feeds: list[bytes], expected: list[bytes]) -> None:
     ],
     ids=repr,
 )
-def test_a_line_that_is_not_of_an_event_stream(feeds: list[bytes]) -> None:
-    """Text may have been lost in junk, empty data or half a line: that is an error."""
+def test_a_line_of_no_known_field_is_an_error(feeds: list[bytes]) -> None:
+    """Junk, empty data and half a line are errors, because text may have been lost in them."""
     with pytest.raises(MalformedStream):
-        _decoded(feeds)
+        _decode(feeds)
 
 
-def test_an_event_over_the_limit() -> None:
-    """A line that does not end is given up when it is over the limit; one just below is taken."""
+def test_an_event_over_the_limit_is_an_error() -> None:
+    """A line without an end fails when it exceeds the limit; a line just below the limit is accepted."""
     decoder = EventStreamDecoder(max_event_bytes=10)
 
     assert decoder.feed(b"data: 1234") == []
@@ -770,7 +780,7 @@ def test_an_event_over_the_limit() -> None:
 
 
 def test_events_before_junk_are_kept() -> None:
-    """What came whole before the line that is no event is given back with the failure."""
+    """Events that were whole before a malformed line are returned, together with the failure."""
     decoder = EventStreamDecoder(max_event_bytes=100)
 
     assert decoder.feed(b"data: 1\n\njunk\n\ndata: 2\n\n") == [b"1"]
@@ -793,12 +803,12 @@ LINES: Final = st.sampled_from(
 
 @given(st.lists(LINES), st.sampled_from([b"", b"data: last", b": last"]), st.data())
 def test_any_split_gives_the_same_events(lines: list[bytes], last: bytes, data: st.DataObject) -> None:
-    """Where the network cuts a stream makes no difference."""
+    """The events are the same wherever the network cuts the stream."""
     stream = b"".join(lines) + last
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
     feeds = [stream[start:end] for start, end in itertools.pairwise([0, *cuts, len(stream)])]
 
-    assert _decoded(feeds) == _decoded([stream])
+    assert _decode(feeds) == _decode([stream])
 
 
 # fmt: off
@@ -834,7 +844,7 @@ CHUNKS: Final = st.builds(
 
 @given(st.lists(st.one_of(CHUNKS, st.dictionaries(NAMES, VALUES, max_size=4), VALUES), max_size=4))
 def test_any_json_is_read_or_refused(events: list[Any]) -> None:
-    """No JSON raises anything but our two errors, and whatever comes of it fits into a protobuf message."""
+    """Any JSON either raises one of our two errors or becomes deltas that fit into a protobuf message."""
     reader = AnswerReader()
     deltas: list[Delta] = []
 
@@ -844,7 +854,7 @@ def test_any_json_is_read_or_refused(events: list[Any]) -> None:
         except (MalformedAnswer, ErrorInAnswer):
             break
 
-    for text in _texts([*deltas, *join_deltas(deltas), reader.provider_finish_reason]):
+    for text in _find_texts([*deltas, *join_deltas(deltas), reader.provider_finish_reason]):
         text.encode()
     usage = reader.usage(1)
     assert min(usage.input_tokens, usage.output_tokens, usage.total_tokens) >= 0
@@ -853,19 +863,19 @@ def test_any_json_is_read_or_refused(events: list[Any]) -> None:
 
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(event: bytes) -> None:
-    """No bytes raise anything but our errors, as an event and as a stream."""
+    """Any bytes, as an event and as a stream, raise nothing but our errors."""
     for read in (AnswerReader().read, EventStreamDecoder(max_event_bytes=10).feed):
         with suppress(MalformedAnswer, MalformedStream, ErrorInAnswer):
             read(event)
 
 
-def _texts(value: object) -> Iterator[str]:
-    """Every text inside of a value."""
+def _find_texts(value: object) -> Iterator[str]:
+    """Yields every text inside a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _texts(item)
+            yield from _find_texts(item)
     elif is_dataclass(value):
         for member in fields(value):
-            yield from _texts(getattr(value, member.name))
+            yield from _find_texts(getattr(value, member.name))

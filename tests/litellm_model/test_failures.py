@@ -1,4 +1,4 @@
-"""Whatever went wrong in a model call -> our errors: the table of upstream failures."""
+"""How whatever goes wrong in a model call becomes an error of ours."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -31,8 +31,8 @@ CALLERS_KEY: Final = a_deployment(name="fake", api_key=Secret(SECRET), key_is_ca
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-def _error(exc: BaseException, deployment: Deployment = SERVERS_KEY, *, reached: bool = True) -> UpstreamError:
-    """The error of ours for an exception, checked to say nothing but what it may."""
+def _convert(exc: BaseException, deployment: Deployment = SERVERS_KEY, *, reached: bool = True) -> UpstreamError:
+    """Converts an exception, and checks that the error says nothing that it must not say."""
     error = convert_failure(exc, deployment, reached=reached)
     assert isinstance(error, UpstreamError)
     status = {"http_status": str(error.http_status)} if error.http_status else {}
@@ -42,24 +42,26 @@ def _error(exc: BaseException, deployment: Deployment = SERVERS_KEY, *, reached:
     return error
 
 
-def _http(status: int, body: object, headers: Mapping[str, str] = NO_HEADERS) -> HttpFailure:
-    """An answer of this status; a body that is not bytes goes as JSON."""
+def _http_failure(status: int, body: object, headers: Mapping[str, str] = NO_HEADERS) -> HttpFailure:
+    """Returns an answer of this status; a body that is not bytes is sent as JSON."""
     return HttpFailure(status, headers, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def _says(message: str = "", code: str | int | None = None, kind: str | None = None, param: str | None = None) -> Json:
-    """A body of the OpenAI dialect."""
+def _openai_body(
+    message: str = "", code: str | int | None = None, kind: str | None = None, param: str | None = None
+) -> Json:
+    """Returns a body of the OpenAI dialect."""
     return {"error": {"message": f"{message} ({SECRET})", "type": kind, "param": param, "code": code}}
 
 
-def _anthropic(message: str, kind: str = "invalid_request_error") -> Json:
-    """A body of Anthropic's."""
+def _anthropic_body(message: str, kind: str = "invalid_request_error") -> Json:
+    """Returns a body of Anthropic's."""
     error = {"type": kind, "message": f"{message} ({SECRET})"}
     return {"type": "error", "error": error, "request_id": "req_1"}
 
 
-def _google(message: str, code: int, status: str, **details: str) -> Json:
-    """A body of Google's."""
+def _google_body(message: str, code: int, status: str, **details: str) -> Json:
+    """Returns a body of Google's."""
     detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "googleapis.com", **details}
     return {"error": {"code": code, "message": f"{message} ({SECRET})", "status": status, "details": [detail]}}
 
@@ -92,14 +94,14 @@ STATUSES: Final[dict[int, type[UpstreamError]]] = {
     599: errors.UpstreamFailed,
 }
 MEANINGLESS: Final[dict[str, object]] = {
-    "openai": _says("The request failed.", "some_code", "some_type", "some_param"),
-    "code-is-the-status-of-another": _says("The request failed.", "200"),
+    "openai": _openai_body("The request failed.", "some_code", "some_type", "some_param"),
+    "code-is-the-status-of-another": _openai_body("The request failed.", "200"),
     "nothing": b"",
     "html": b"<html>" + SECRET.encode() + b"</html>",
     "cut": b'{"error": {"message": "' + SECRET.encode(),
     "not-utf-8": b'{"error": "\xff"}',
     "deep": b"[" * 50_000,
-    "list": [_says("The request failed.")],
+    "list": [_openai_body("The request failed.")],
     "null": None,
     "error-null": {"error": None},
     "error-text": {"error": SECRET},
@@ -113,9 +115,9 @@ MEANINGLESS: Final[dict[str, object]] = {
 
 @pytest.mark.parametrize("body", MEANINGLESS.values(), ids=MEANINGLESS.keys())
 @pytest.mark.parametrize(("status", "expected"), STATUSES.items(), ids=map(str, STATUSES))
-def test_a_status(status: int, body: object, expected: type[UpstreamError]) -> None:
-    """Where the body says no more, the status decides."""
-    error = _error(_http(status, body))
+def test_the_status_decides_without_a_meaningful_body(status: int, body: object, expected: type[UpstreamError]) -> None:
+    """Where the body says no more than the status, the status decides."""
+    error = _convert(_http_failure(status, body))
 
     assert type(error) is expected
     assert error.http_status == status
@@ -126,17 +128,17 @@ def test_a_status(status: int, body: object, expected: type[UpstreamError]) -> N
 @pytest.mark.parametrize(
     ("headers", "seconds"), [({}, 34.5), ({"retry-after": "7"}, 7.0)], ids=["alone", "beside-a-header"]
 )
-def test_retry_delay_of_google(headers: Mapping[str, str], seconds: float) -> None:
-    """Google tells in the body when to come back."""
-    body = _google("Quota exceeded.", 429, "RESOURCE_EXHAUSTED", retryDelay="34.5s")
+def test_google_reports_the_delay_in_the_body(headers: Mapping[str, str], seconds: float) -> None:
+    """Google's error body reports the delay before the next attempt, which a header overrides."""
+    body = _google_body("Quota exceeded.", 429, "RESOURCE_EXHAUSTED", retryDelay="34.5s")
 
-    assert _error(_http(429, body, headers)).retry_after_seconds == seconds
+    assert _convert(_http_failure(429, body, headers)).retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_of_the_caller(status: int) -> None:
-    """A key that belongs to the caller is the caller's to mend."""
-    error = _error(_http(status, _says("Incorrect API key provided.", "invalid_api_key")), CALLERS_KEY)
+def test_a_refused_key_of_the_caller_is_the_callers_failure(status: int) -> None:
+    """A refused key that belongs to the caller is a failure that the caller can fix."""
+    error = _convert(_http_failure(status, _openai_body("Incorrect API key provided.", "invalid_api_key")), CALLERS_KEY)
 
     assert type(error) is errors.UpstreamKeyRejected
 
@@ -151,22 +153,34 @@ PROXY_NO_MODEL: Final = "/chat/completions: Invalid model name passed in model=x
 AZURE_POLICY: Final = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
 ANY_STATUS: Final = (400, 401, 403, 404, 422, 429, 500, 503)
 BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = {
-    "quota-code": (ANY_STATUS, _says("You exceeded your quota.", "insufficient_quota"), errors.UpstreamQuotaExhausted),
-    "quota-type": (ANY_STATUS, _says("", None, "insufficient_quota"), errors.UpstreamQuotaExhausted),
-    "budget-type": (ANY_STATUS, _says("", "400", "budget_exceeded"), errors.UpstreamQuotaExhausted),
-    "budget-phrase": (ANY_STATUS, _says("Budget has been exceeded! Current cost: 9"), errors.UpstreamQuotaExhausted),
-    "budget-of-a-key": (ANY_STATUS, _says("ExceededBudget: over budget"), errors.UpstreamQuotaExhausted),
-    "credit": ((400,), _says("Your credit balance is too low"), errors.UpstreamQuotaExhausted),
+    "quota-code": (
+        ANY_STATUS,
+        _openai_body("You exceeded your quota.", "insufficient_quota"),
+        errors.UpstreamQuotaExhausted,
+    ),
+    "quota-type": (ANY_STATUS, _openai_body("", None, "insufficient_quota"), errors.UpstreamQuotaExhausted),
+    "budget-type": (ANY_STATUS, _openai_body("", "400", "budget_exceeded"), errors.UpstreamQuotaExhausted),
+    "budget-phrase": (
+        ANY_STATUS,
+        _openai_body("Budget has been exceeded! Current cost: 9"),
+        errors.UpstreamQuotaExhausted,
+    ),
+    "budget-of-a-key": (ANY_STATUS, _openai_body("ExceededBudget: over budget"), errors.UpstreamQuotaExhausted),
+    "credit": ((400,), _openai_body("Your credit balance is too low"), errors.UpstreamQuotaExhausted),
     "no-db-connection": (
         (400,),
-        _says("No connected db.", "400", "no_db_connection"),
+        _openai_body("No connected db.", "400", "no_db_connection"),
         errors.UpstreamCredentialsRejected,
     ),
-    "no-db-connection-of-a-500": ((500,), _says("No connected db.", "500", "no_db_connection"), errors.UpstreamFailed),
-    "proxy-without-the-model": ((400,), _says(PROXY_NO_MODEL, "400"), errors.UpstreamModelMissing),
+    "no-db-connection-of-a-500": (
+        (500,),
+        _openai_body("No connected db.", "500", "no_db_connection"),
+        errors.UpstreamFailed,
+    ),
+    "proxy-without-the-model": ((400,), _openai_body(PROXY_NO_MODEL, "400"), errors.UpstreamModelMissing),
     "openai-without-the-model": (
         (404,),
-        _says("The model `x` does not exist or you do not have access to it.", "model_not_found"),
+        _openai_body("The model `x` does not exist or you do not have access to it.", "model_not_found"),
         errors.UpstreamModelMissing,
     ),
     "vllm-without-the-model": (
@@ -176,12 +190,12 @@ BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = 
     ),
     "context-openai": (
         (400, 413, 422),
-        _says("Too long.", "context_length_exceeded", "invalid_request_error", "messages"),
+        _openai_body("Too long.", "context_length_exceeded", "invalid_request_error", "messages"),
         errors.ContextWindowExceeded,
     ),
     "context-openai-phrase": (
         (400,),
-        _says("Your input exceeds the context window of this model."),
+        _openai_body("Your input exceeds the context window of this model."),
         errors.ContextWindowExceeded,
     ),
     "context-llama-cpp": (
@@ -189,40 +203,44 @@ BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = 
         {"error": {"code": 400, "message": "too long", "type": "exceed_context_size_error", "n_ctx": 4096}},
         errors.ContextWindowExceeded,
     ),
-    "context-llama-cpp-phrase": ((400,), _says(LLAMA_CONTEXT), errors.ContextWindowExceeded),
-    "context-vllm": ((400,), _says(VLLM_CONTEXT, 400, "BadRequestError"), errors.ContextWindowExceeded),
-    "context-vllm-prompt": ((400,), _says(VLLM_PROMPT, 400, "BadRequestError"), errors.ContextWindowExceeded),
+    "context-llama-cpp-phrase": ((400,), _openai_body(LLAMA_CONTEXT), errors.ContextWindowExceeded),
+    "context-vllm": ((400,), _openai_body(VLLM_CONTEXT, 400, "BadRequestError"), errors.ContextWindowExceeded),
+    "context-vllm-prompt": ((400,), _openai_body(VLLM_PROMPT, 400, "BadRequestError"), errors.ContextWindowExceeded),
     "context-vllm-unwrapped": (
         (400,),
         {"object": "error", "message": VLLM_CONTEXT, "type": "BadRequestError", "code": 400},
         errors.ContextWindowExceeded,
     ),
-    "context-anthropic": ((400,), _says("prompt is too long: 9 tokens > 8 maximum"), errors.ContextWindowExceeded),
+    "context-anthropic": (
+        (400,),
+        _openai_body("prompt is too long: 9 tokens > 8 maximum"),
+        errors.ContextWindowExceeded,
+    ),
     "context-gemini": (
         (400,),
-        _says("The input token count (9) exceeds the maximum number of tokens allowed (8)."),
+        _openai_body("The input token count (9) exceeds the maximum number of tokens allowed (8)."),
         errors.ContextWindowExceeded,
     ),
     "context-in-detail": ((400,), {"detail": VLLM_CONTEXT}, errors.ContextWindowExceeded),
-    "context-in-a-500": ((500,), _says(VLLM_CONTEXT), errors.UpstreamFailed),
-    "context-in-a-429": ((429,), _says("Too many tokens for the context window."), errors.UpstreamRateLimited),
-    "policy-openai": ((400,), _says("Rejected.", "content_policy_violation"), errors.ContentPolicyViolated),
-    "policy-azure": ((400,), _says(AZURE_POLICY, "content_filter"), errors.ContentPolicyViolated),
-    "policy-azure-phrase": ((400,), _says(AZURE_POLICY), errors.ContentPolicyViolated),
-    "policy-in-a-403": ((403,), _says("Against our content policy."), errors.ContentPolicyViolated),
-    "policy-in-a-500": ((500,), _says("The content policy service is down."), errors.UpstreamFailed),
-    "guardrail": ((400, 403, 422), _says("Violated guardrail policy", "400"), errors.ContentPolicyViolated),
-    "guardrail-code": ((400,), _says("Blocked.", "guardrail_intervened"), errors.ContentPolicyViolated),
-    "rate-limit-in-a-500": ((500,), _says("Rate limit reached for requests"), errors.UpstreamFailed),
-    "rate-limit-in-a-400": ((400,), _says("The rate limit parameter is odd."), errors.UpstreamRejectedRequest),
-    "unsupported-code": ((400, 422), _says("No.", "unsupported_parameter"), errors.UpstreamParameterUnsupported),
+    "context-in-a-500": ((500,), _openai_body(VLLM_CONTEXT), errors.UpstreamFailed),
+    "context-in-a-429": ((429,), _openai_body("Too many tokens for the context window."), errors.UpstreamRateLimited),
+    "policy-openai": ((400,), _openai_body("Rejected.", "content_policy_violation"), errors.ContentPolicyViolated),
+    "policy-azure": ((400,), _openai_body(AZURE_POLICY, "content_filter"), errors.ContentPolicyViolated),
+    "policy-azure-phrase": ((400,), _openai_body(AZURE_POLICY), errors.ContentPolicyViolated),
+    "policy-in-a-403": ((403,), _openai_body("Against our content policy."), errors.ContentPolicyViolated),
+    "policy-in-a-500": ((500,), _openai_body("The content policy service is down."), errors.UpstreamFailed),
+    "guardrail": ((400, 403, 422), _openai_body("Violated guardrail policy", "400"), errors.ContentPolicyViolated),
+    "guardrail-code": ((400,), _openai_body("Blocked.", "guardrail_intervened"), errors.ContentPolicyViolated),
+    "rate-limit-in-a-500": ((500,), _openai_body("Rate limit reached for requests"), errors.UpstreamFailed),
+    "rate-limit-in-a-400": ((400,), _openai_body("The rate limit parameter is odd."), errors.UpstreamRejectedRequest),
+    "unsupported-code": ((400, 422), _openai_body("No.", "unsupported_parameter"), errors.UpstreamParameterUnsupported),
     "unsupported-phrase": (
         (400,),
-        _says("Unrecognized request argument supplied: x"),
+        _openai_body("Unrecognized request argument supplied: x"),
         errors.UpstreamParameterUnsupported,
     ),
-    "unsupported-in-a-500": ((500,), _says("No.", "unsupported_parameter"), errors.UpstreamFailed),
-    "codes-in-capitals": ((400,), _says("", "ResponsibleAIPolicyViolation"), errors.ContentPolicyViolated),
+    "unsupported-in-a-500": ((500,), _openai_body("No.", "unsupported_parameter"), errors.UpstreamFailed),
+    "codes-in-capitals": ((400,), _openai_body("", "ResponsibleAIPolicyViolation"), errors.ContentPolicyViolated),
     "message-of-another-type": (
         (400,),
         {"error": {"message": 7, "code": "content_filter"}},
@@ -230,68 +248,70 @@ BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = 
     ),
     "anthropic-context-and-output": (
         (400,),
-        _anthropic("input length and `max_tokens` exceed context limit: 198000 + 21333 > 200000"),
+        _anthropic_body("input length and `max_tokens` exceed context limit: 198000 + 21333 > 200000"),
         errors.ContextWindowExceeded,
     ),
-    "anthropic-too-large": ((413,), _anthropic("Too big.", "request_too_large"), errors.ContextWindowExceeded),
+    "anthropic-too-large": ((413,), _anthropic_body("Too big.", "request_too_large"), errors.ContextWindowExceeded),
     "anthropic-credit": (
         (400,),
-        _anthropic("Your credit balance is too low to access the Anthropic API."),
+        _anthropic_body("Your credit balance is too low to access the Anthropic API."),
         errors.UpstreamQuotaExhausted,
     ),
     "anthropic-limit-of-the-month": (
         (400,),
-        _anthropic("You have reached your specified API usage limits. You will regain access on 2030-01-01."),
+        _anthropic_body("You have reached your specified API usage limits. You will regain access on 2030-01-01."),
         errors.UpstreamQuotaExhausted,
     ),
     "anthropic-filter": (
         (400,),
-        _anthropic("Output blocked by content filtering policy"),
+        _anthropic_body("Output blocked by content filtering policy"),
         errors.ContentPolicyViolated,
     ),
     "anthropic-parameter": (
         (400,),
-        _anthropic("top_k: Extra inputs are not permitted"),
+        _anthropic_body("top_k: Extra inputs are not permitted"),
         errors.UpstreamParameterUnsupported,
     ),
-    "anthropic-overloaded": ((529,), _anthropic("Overloaded", "overloaded_error"), errors.UpstreamOverloaded),
+    "anthropic-overloaded": ((529,), _anthropic_body("Overloaded", "overloaded_error"), errors.UpstreamOverloaded),
     "google-key": (
         (400,),
-        _google("API key not valid. Please pass a valid API key.", 400, "INVALID_ARGUMENT", reason="API_KEY_INVALID"),
+        _google_body(
+            "API key not valid. Please pass a valid API key.", 400, "INVALID_ARGUMENT", reason="API_KEY_INVALID"
+        ),
         errors.UpstreamCredentialsRejected,
     ),
     "google-key-in-a-list": (
         (400,),
-        [_google("API key expired.", 400, "INVALID_ARGUMENT", reason="API_KEY_INVALID")],
+        [_google_body("API key expired.", 400, "INVALID_ARGUMENT", reason="API_KEY_INVALID")],
         errors.UpstreamCredentialsRejected,
     ),
-    "google-argument": ((400,), _google("Odd.", 400, "INVALID_ARGUMENT"), errors.UpstreamRejectedRequest),
+    "google-argument": ((400,), _google_body("Odd.", 400, "INVALID_ARGUMENT"), errors.UpstreamRejectedRequest),
     "google-location": (
         (400,),
-        _google("User location is not supported for the API use.", 400, "FAILED_PRECONDITION"),
+        _google_body("User location is not supported for the API use.", 400, "FAILED_PRECONDITION"),
         errors.UpstreamRejectedRequest,
     ),
     "google-billing": (
         (403,),
-        _google("This API method requires billing.", 403, "PERMISSION_DENIED", reason="BILLING_DISABLED"),
+        _google_body("This API method requires billing.", 403, "PERMISSION_DENIED", reason="BILLING_DISABLED"),
         errors.UpstreamQuotaExhausted,
     ),
     "google-quota-of-the-minute": (
         (429,),
-        _google("You exceeded your current quota.", 429, "RESOURCE_EXHAUSTED", reason="RATE_LIMIT_EXCEEDED"),
+        _google_body("You exceeded your current quota.", 429, "RESOURCE_EXHAUSTED", reason="RATE_LIMIT_EXCEEDED"),
         errors.UpstreamRateLimited,
     ),
     "google-context": (
         (400,),
-        _google("The input token count is 40000 but model only supports up to 32768.", 400, "INVALID_ARGUMENT"),
+        _google_body("The input token count is 40000 but model only supports up to 32768.", 400, "INVALID_ARGUMENT"),
         errors.ContextWindowExceeded,
     ),
     "google-parameter": (
         (400,),
-        _google('Invalid JSON payload received. Unknown name "x": Cannot find field.', 400, "INVALID_ARGUMENT"),
+        _google_body('Invalid JSON payload received. Unknown name "x": Cannot find field.', 400, "INVALID_ARGUMENT"),
         errors.UpstreamParameterUnsupported,
     ),
-    "google-overloaded": ((503,), _google("Overloaded.", 503, "UNAVAILABLE"), errors.UpstreamOverloaded),
+    "google-overloaded": ((503,), _google_body("Overloaded.", 503, "UNAVAILABLE"), errors.UpstreamOverloaded),
     "google-details-of-another-type": (
         (400,),
         {"error": {"code": 400, "message": "Odd.", "details": [7, {"reason": 7}, {"retryDelay": 7}]}},
@@ -308,9 +328,9 @@ BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = 
         for status in statuses
     ],
 )
-def test_a_body(status: int, body: object, expected: type[UpstreamError]) -> None:
-    """What the body says goes before the status, where the status lets it be trusted."""
-    error = _error(_http(status, body, {"retry-after": "7"}))
+def test_the_body_decides_before_the_status(status: int, body: object, expected: type[UpstreamError]) -> None:
+    """What the body says decides before the status, where the rule allows the status."""
+    error = _convert(_http_failure(status, body, {"retry-after": "7"}))
 
     assert type(error) is expected
     assert error.http_status == status
@@ -319,8 +339,11 @@ def test_a_body(status: int, body: object, expected: type[UpstreamError]) -> Non
 
 
 def test_no_db_connection_with_the_callers_key() -> None:
-    """A proxy without a database refuses a virtual key this way: the caller's, if it is the caller's."""
-    error = _error(_http(400, _says("No connected db.", "400", "no_db_connection")), CALLERS_KEY)
+    """A proxy without a database refuses a virtual key as `no_db_connection`.
+
+    A caller's own key makes it the caller's failure.
+    """
+    error = _convert(_http_failure(400, _openai_body("No connected db.", "400", "no_db_connection")), CALLERS_KEY)
 
     assert type(error) is errors.UpstreamKeyRejected
 
@@ -339,17 +362,20 @@ def test_no_db_connection_with_the_callers_key() -> None:
         (SECRET, []),
     ],
 )
-def test_a_parameter_that_the_upstream_does_not_take(param: str | None, fields: list[str]) -> None:
-    """The upstream's name for it becomes the field of our request; what is none of ours is not shown."""
-    error = _error(_http(400, _says("Unsupported parameter.", "unsupported_parameter", None, param)))
+def test_a_refused_parameter_becomes_a_field(param: str | None, fields: list[str]) -> None:
+    """The upstream's name of a parameter becomes the field of our request.
+
+    A parameter that we do not have is not shown.
+    """
+    error = _convert(_http_failure(400, _openai_body("Unsupported parameter.", "unsupported_parameter", None, param)))
 
     assert type(error) is errors.UpstreamParameterUnsupported
     assert error.violations == tuple(FieldViolation(field, "The model does not take it.") for field in fields)
 
 
 def test_a_parameter_of_another_failure_is_not_named() -> None:
-    """A request refused for its content has no field that the model does not take."""
-    error = _error(_http(400, _says("Too long.", "context_length_exceeded", None, "messages")))
+    """A request that is refused for its content names no field that the model does not take."""
+    error = _convert(_http_failure(400, _openai_body("Too long.", "context_length_exceeded", None, "messages")))
 
     assert error.violations == ()
 
@@ -386,23 +412,23 @@ RETRY_AFTER: Final[dict[str, tuple[dict[str, str], float | None]]] = {
 
 
 @pytest.mark.parametrize(("headers", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER.keys())
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    """A time that can be used is taken, at most five minutes; any other is ignored."""
+def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
+    """A usable time in Retry-After is returned, at most five minutes; any other value is ignored."""
     assert read_retry_after(headers, NOW) == seconds
 
 
 @given(st.text() | st.from_regex(r"(Sun, )?\d+ Nov \d+ \d+:\d+(:\d+)? ([+-]\d+|GMT|[A-Z]{3})", fullmatch=True))
 def test_any_retry_after(text: str) -> None:
-    """No header raises, or asks for a time outside of the limits."""
+    """No value of Retry-After raises an error or asks for a time outside the limits."""
     seconds = read_retry_after({"retry-after": text}, NOW)
 
     assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
 
 
 @pytest.mark.parametrize("status", STATUSES, ids=str)
-def test_where_retry_after_counts(status: int) -> None:
-    """It is taken from a limited rate, a failure and an overload, and from nothing else; its case is free."""
-    error = _error(_http(status, b"", CIMultiDict({"Retry-After": "7"})))
+def test_only_some_errors_report_retry_after(status: int) -> None:
+    """Retry-After is reported only for a limited rate, a failure and an overload, in whatever case it is written."""
+    error = _convert(_http_failure(status, b"", CIMultiDict({"Retry-After": "7"})))
 
     timed = {errors.UpstreamRateLimited, errors.UpstreamFailed, errors.UpstreamOverloaded}
     assert error.retry_after_seconds == (7.0 if type(error) in timed else None)
@@ -444,9 +470,14 @@ IN_ANSWERS: Final[dict[str, tuple[object, type[UpstreamError], int]]] = {
 
 
 @pytest.mark.parametrize(("found", "expected", "status"), IN_ANSWERS.values(), ids=IN_ANSWERS.keys())
-def test_an_error_inside_an_answer(found: object, expected: type[UpstreamError], status: int) -> None:
-    """It is read like a body; a status is told only where the error has a number, or a type that stands for one."""
-    error = _error(ErrorInAnswer(found))
+def test_an_error_inside_an_answer_is_read_like_a_body(
+    found: object, expected: type[UpstreamError], status: int
+) -> None:
+    """An error inside an answer is read like a body.
+
+    It reports a status only where it has a number, or a type that stands for one.
+    """
+    error = _convert(ErrorInAnswer(found))
 
     assert type(error) is expected
     assert error.http_status == status
@@ -476,22 +507,25 @@ ON_THE_WIRE: Final[dict[str, tuple[BaseException, type[UpstreamError], bool]]] =
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped-by-litellm"])
 @pytest.mark.parametrize(("exc", "expected", "reached"), ON_THE_WIRE.values(), ids=ON_THE_WIRE.keys())
-def test_an_exception_of_the_wire(
+def test_an_exception_of_the_network_is_found(
     exc: BaseException, expected: type[UpstreamError], reached: bool, wrapped: bool
 ) -> None:
-    """It is found under whatever litellm makes of it; the upstream was reached unless there was no connection."""
-    if wrapped:
-        exc = _caused(_raw("InternalServerError", status_code=500, message=SECRET), exc)
+    """An exception of the network is found below litellm's own.
 
-    error = _error(exc, reached=False)
+    The upstream was reached unless no connection was made.
+    """
+    if wrapped:
+        exc = _chain(_make_litellm_error("InternalServerError", status_code=500, message=SECRET), exc)
+
+    error = _convert(exc, reached=False)
 
     assert type(error) is expected
     assert error.reached == reached
     assert error.http_status == 0
 
 
-def _raw(name: str, **attributes: object) -> BaseException:
-    """An exception of litellm as it would be if its constructor had never run, with these attributes alone."""
+def _make_litellm_error(name: str, **attributes: object) -> BaseException:
+    """Returns an exception of litellm as if its constructor had never run, with only these attributes."""
     exception_class = getattr(library.import_litellm().exceptions, name)
     exc: BaseException = exception_class.__new__(exception_class)
     for attribute, value in attributes.items():
@@ -499,13 +533,13 @@ def _raw(name: str, **attributes: object) -> BaseException:
     return exc
 
 
-def _caused(exc: BaseException, cause: BaseException) -> BaseException:
+def _chain(exc: BaseException, cause: BaseException) -> BaseException:
     exc.__cause__ = cause
     return exc
 
 
 def test_every_exception_of_litellm_has_a_row() -> None:
-    """The table has each class of the installed litellm, and no row for what is not there any more."""
+    """The table has each exception class of the installed litellm, and no class that litellm no longer has."""
     exceptions = library.import_litellm().exceptions
     own = {
         name
@@ -535,9 +569,12 @@ ODD_ATTRIBUTES: Final[dict[str, Json]] = {
 
 @pytest.mark.parametrize("attributes", ODD_ATTRIBUTES.values(), ids=ODD_ATTRIBUTES.keys())
 @pytest.mark.parametrize("name", BY_LITELLM_CLASS)
-def test_any_exception_of_litellm(name: str, attributes: Json) -> None:
-    """Its class decides, whatever its attributes; one that says nothing is a failure of the upstream."""
-    error = _error(_raw(name, **attributes), reached=False)
+def test_each_exception_of_litellm_is_converted_by_its_class(name: str, attributes: Json) -> None:
+    """An exception of litellm is converted by its class, whatever its attributes.
+
+    A class that says nothing is a failure.
+    """
+    error = _convert(_make_litellm_error(name, **attributes), reached=False)
 
     assert type(error) is (BY_LITELLM_CLASS[name] or errors.UpstreamFailed)
     assert not error.reached
@@ -548,69 +585,73 @@ def test_any_exception_of_litellm(name: str, attributes: Json) -> None:
 @pytest.mark.parametrize("status", [status for status in STATUSES if status >= 400], ids=str)
 @pytest.mark.parametrize("name", [name for name, row in BY_LITELLM_CLASS.items() if row is None])
 def test_a_class_that_says_nothing_goes_by_its_status(name: str, status: int, as_text: bool) -> None:
-    """402, 403, 409 and others come as a plain APIError: the status decides."""
-    error = _error(_raw(name, status_code=str(status) if as_text else status, message=SECRET))
+    """For classes that say nothing, such as APIError for 402, 403 and 409, the status decides."""
+    error = _convert(_make_litellm_error(name, status_code=str(status) if as_text else status, message=SECRET))
 
     assert type(error) is STATUSES[status]
     assert error.http_status == status
 
 
-def _ring() -> BaseException:
-    exc = _raw("APIError", message=SECRET)
-    return _caused(exc, _caused(_raw("APIConnectionError"), exc))
+def _make_circle() -> BaseException:
+    exc = _make_litellm_error("APIError", message=SECRET)
+    return _chain(exc, _chain(_make_litellm_error("APIConnectionError"), exc))
 
 
-def _in_context(exc: BaseException, context: BaseException) -> BaseException:
+def _raise_in_context(exc: BaseException, context: BaseException) -> BaseException:
     exc.__context__ = context
     return exc
 
 
 CHAINS: Final[dict[str, tuple[Callable[[], BaseException], type[UpstreamError]]]] = {
     "status-under-a-misleading-class": (
-        lambda: _caused(_raw("RateLimitError", status_code=429), _http(500, _says("Rate limit"))),
+        lambda: _chain(
+            _make_litellm_error("RateLimitError", status_code=429), _http_failure(500, _openai_body("Rate limit"))
+        ),
         errors.UpstreamFailed,
     ),
     "body-under-a-class-that-says-nothing": (
-        lambda: _caused(_raw("APIError", status_code=500), _http(400, {"detail": VLLM_CONTEXT})),
+        lambda: _chain(_make_litellm_error("APIError", status_code=500), _http_failure(400, {"detail": VLLM_CONTEXT})),
         errors.ContextWindowExceeded,
     ),
-    "context": (lambda: _in_context(ValueError(SECRET), _http(404, b"")), errors.UpstreamModelMissing),
+    "context": (lambda: _raise_in_context(ValueError(SECRET), _http_failure(404, b"")), errors.UpstreamModelMissing),
     "original_exception": (
-        lambda: _raw("MidStreamFallbackError", status_code=503, original_exception=_raw("RateLimitError")),
+        lambda: _make_litellm_error(
+            "MidStreamFallbackError", status_code=503, original_exception=_make_litellm_error("RateLimitError")
+        ),
         errors.UpstreamRateLimited,
     ),
     "original_exception-of-no-kind": (
-        lambda: _raw("MidStreamFallbackError", status_code=503, original_exception=OSError(SECRET)),
+        lambda: _make_litellm_error("MidStreamFallbackError", status_code=503, original_exception=OSError(SECRET)),
         errors.UpstreamOverloaded,
     ),
     "far-down": (
-        lambda: _caused(ValueError(SECRET), _caused(KeyError(SECRET), _raw("RateLimitError"))),
+        lambda: _chain(ValueError(SECRET), _chain(KeyError(SECRET), _make_litellm_error("RateLimitError"))),
         errors.UpstreamRateLimited,
     ),
-    "ring": (_ring, errors.UpstreamFailed),
+    "ring": (_make_circle, errors.UpstreamFailed),
 }
 
 
 @pytest.mark.parametrize(("chain", "expected"), CHAINS.values(), ids=CHAINS.keys())
-def test_a_chain(chain: Callable[[], BaseException], expected: type[UpstreamError]) -> None:
-    """The whole chain is read, what the wire saw before litellm's classes, and a ring comes to its end."""
-    assert type(_error(chain())) is expected
+def test_the_whole_chain_is_read(chain: Callable[[], BaseException], expected: type[UpstreamError]) -> None:
+    """The whole chain is read, our own exceptions before litellm's classes, and a chain in a circle ends."""
+    assert type(_convert(chain())) is expected
 
 
 @pytest.mark.parametrize("bug", [TypeError(SECRET), KeyError(SECRET), ValueError(SECRET), AssertionError(SECRET)])
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped-by-litellm"])
 def test_a_bug_is_no_error_of_the_upstream(bug: BaseException, wrapped: bool) -> None:
-    """What nobody foresaw is not dressed up: it goes on as it is, to leave as INTERNAL and be logged."""
-    exc = _caused(_raw("InternalServerError", status_code=500, message=SECRET), bug) if wrapped else bug
+    """An exception that nobody expects is not converted, so that it is logged and leaves as INTERNAL."""
+    exc = _chain(_make_litellm_error("InternalServerError", status_code=500, message=SECRET), bug) if wrapped else bug
 
     assert convert_failure(exc, SERVERS_KEY, reached=True) is None
 
 
 def test_an_error_of_ours_stays_itself() -> None:
-    """What is already ours is handed on, from wherever in the chain it is."""
+    """An error of ours is returned unchanged, wherever it is in the chain."""
     ours: ReasoningError = errors.ModelNotFound({"model": "x"})
 
-    assert convert_failure(_caused(_raw("APIError"), ours), SERVERS_KEY, reached=False) is ours
+    assert convert_failure(_chain(_make_litellm_error("APIError"), ours), SERVERS_KEY, reached=False) is ours
 
 
 @pytest.mark.parametrize(
@@ -625,9 +666,11 @@ def test_an_error_of_ours_stays_itself() -> None:
     ],
     ids=["one", "two", "value", "effort", "none-of-ours", "empty"],
 )
-def test_parameters_that_litellm_refuses(message: str, fields: list[str]) -> None:
-    """Those that it names become fields of our request."""
-    error = _error(_raw("UnsupportedParamsError", message=f"litellm.UnsupportedParamsError: {message}"))
+def test_parameters_that_litellm_refuses_become_fields(message: str, fields: list[str]) -> None:
+    """Parameters that litellm names in a refusal become fields of our request."""
+    error = _convert(
+        _make_litellm_error("UnsupportedParamsError", message=f"litellm.UnsupportedParamsError: {message}")
+    )
 
     assert type(error) is errors.UpstreamParameterUnsupported
     assert error.violations == tuple(FieldViolation(field, "The model does not take it.") for field in fields)

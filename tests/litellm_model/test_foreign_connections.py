@@ -1,6 +1,6 @@
-"""The way over litellm's own connections, for the providers that leave no other: weaker, but never untrue.
+"""Calls over litellm's own connections, for the providers that allow no other: less exact, but never untrue.
 
-Azure stands for them: without a key of ours, litellm's client gets its credentials by itself.
+Azure is the example: without a key of ours, litellm's client gets its credentials by itself.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ THREE_DELTAS: Final = ["word0 ", "word1 ", "word2 "]
 
 
 @pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What litellm finds by itself."""
+def azure_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets the credentials that litellm finds in the environment."""
     monkeypatch.setenv("AZURE_API_KEY", KEY)
 
 
@@ -35,18 +35,18 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
         yield running
 
 
-async def _events(running: RunningServer, **fields: Any) -> list[events_pb2.StreamCompleteResponse]:
+async def _collect_events(running: RunningServer, **fields: Any) -> list[events_pb2.StreamCompleteResponse]:
     return [event async for event in running.client().stream(a_wire_request(**fields))]
 
 
-async def _failure(running: RunningServer) -> CallFailed:
+async def _expect_failure(running: RunningServer) -> CallFailed:
     with pytest.raises(CallFailed) as failed:
         await running.client().complete(a_wire_request())
     return failed.value
 
 
-async def test_an_answer(upstream: FakeUpstream, server: RunningServer) -> None:
-    """Text, finish reason and usage arrive, and the upstream is told of request and trace."""
+async def test_an_answer_arrives_whole(upstream: FakeUpstream, server: RunningServer) -> None:
+    """Text, finish reason and usage arrive, and the upstream gets the request id and the trace."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     upstream.reply("Hel", "lo")
 
@@ -83,35 +83,35 @@ async def test_http_statuses(
     reason: str,
     requests: int,
 ) -> None:
-    """The upstream's own status decides, whatever litellm makes of it, and nobody but us asks again."""
+    """The upstream's own status decides, whatever litellm converts it to, and litellm does not repeat the call."""
     upstream.always.fail(status)
 
-    failure = await _failure(server)
+    failure = await _expect_failure(server)
 
     assert (failure.code, failure.reason, failure.metadata.get("http_status")) == (code, reason, str(status))
     assert len(upstream.requests) == requests
 
 
 async def test_retry_after(upstream: FakeUpstream, server: RunningServer) -> None:
-    """The time that the upstream names is passed on."""
+    """The delay that the upstream names is reported."""
     upstream.fail(429, headers={"Retry-After": "7"})
 
-    assert (await _failure(server)).retry_after_seconds == 7
+    assert (await _expect_failure(server)).retry_after_seconds == 7
 
 
 async def test_bodies_are_read(upstream: FakeUpstream, server: RunningServer) -> None:
-    """What a body says goes before its status."""
+    """What a body says decides before its status."""
     upstream.fail(400, code="context_length_exceeded")
 
-    assert (await _failure(server)).reason == "CONTEXT_WINDOW_EXCEEDED"
+    assert (await _expect_failure(server)).reason == "CONTEXT_WINDOW_EXCEEDED"
 
 
-async def test_refused_connection() -> None:
-    """Nobody there is an unreachable upstream, and nothing was reached."""
+async def test_a_refused_connection_is_an_unreachable_upstream() -> None:
+    """A refused connection is an unreachable upstream, and counts as not reached."""
     with refusing_api_base() as api_base:
         entry = model_entry(api_base.removesuffix("/v1"), litellm_model=f"{PROVIDER}/fake", api_key=Secret(""))
         async with serving(config_for(entry, max_retries=0)) as running:
-            failure = await _failure(running)
+            failure = await _expect_failure(running)
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNREACHABLE")
     assert failure.interruption is None
@@ -124,14 +124,14 @@ async def test_refused_connection() -> None:
         pytest.param(lambda fake: fake.cut_after(3, "reset", gated=True), "UPSTREAM_UNREACHABLE", id="reset"),
         pytest.param(lambda fake: fake.error_in_stream(3, gated=True), "UPSTREAM_ERROR", id="error"),
         pytest.param(
-            lambda fake: fake.lines(*_chunks(), "data: {", gated=True), "UPSTREAM_MALFORMED_RESPONSE", id="junk"
+            lambda fake: fake.lines(*_make_chunks(), "data: {", gated=True), "UPSTREAM_MALFORMED_RESPONSE", id="junk"
         ),
     ],
 )
 async def test_a_stream_that_fails(
     upstream: FakeUpstream, server: RunningServer, script: Callable[[FakeUpstream], Any], reason: str
 ) -> None:
-    """What came before a failure arrives, and no failure looks like an end."""
+    """What came before a failure arrives, and no failure looks like the end of an answer."""
     gate = script(upstream)
     texts: list[str] = []
 
@@ -148,8 +148,8 @@ async def test_a_stream_that_fails(
     assert failed.value.interruption is not None
 
 
-async def test_leaving(upstream: FakeUpstream, server: RunningServer) -> None:
-    """The upstream sees a client leave, before the first piece and after it."""
+async def test_the_upstream_sees_a_client_leave(upstream: FakeUpstream, server: RunningServer) -> None:
+    """The upstream sees that a client leaves, before the first delta and after it."""
     upstream.hang()
     call: Any = server.stub.Complete(a_wire_request())
     await upstream.request()
@@ -167,16 +167,16 @@ async def test_leaving(upstream: FakeUpstream, server: RunningServer) -> None:
 
 
 async def test_connections_are_kept(upstream: FakeUpstream, server: RunningServer) -> None:
-    """Calls in turn, whatever their deadlines, share litellm's connection; calls at once have one each."""
+    """Successive calls share litellm's connection, whatever their deadlines; simultaneous calls have one each."""
     for number in range(6):
         await server.client().complete(a_wire_request(), timeout_seconds=30 + number / 7)
-        await _events(server)
+        await _collect_events(server)
     in_turn = upstream.connections
-    await asyncio.gather(*(_events(server) for _ in range(6)))
+    await asyncio.gather(*(_collect_events(server) for _ in range(6)))
 
     assert in_turn == 1
     assert upstream.connections <= 6
 
 
-def _chunks() -> list[Any]:
+def _make_chunks() -> list[Any]:
     return [chunk({"content": text}) for text in THREE_DELTAS]

@@ -1,4 +1,4 @@
-"""Our costs beside those of litellm's own calculator, for models of its price map."""
+"""Our costs compared with those of litellm's own calculator, for models of its price map."""
 
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ MODELS: Final = (
 
 
 def a_usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
-    """Tokens by the provider's count."""
+    """Returns a usage as the provider counts it."""
     return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.PROVIDER, **parts)
 
 
@@ -70,8 +70,8 @@ NOT_PRICED: Final = {
 """Models of which litellm counts a part of the cost, or none."""
 
 
-def litellms_costs(model: str, usage: Usage) -> tuple[int, int]:
-    """What litellm makes of input and output, in nano-dollars."""
+def compute_litellm_costs(model: str, usage: Usage) -> tuple[int, int]:
+    """Returns litellm's costs of input and output, in nano-dollars."""
     litellm = library.import_litellm()  # first: it keeps litellm from fetching its map
     from litellm.types.utils import CompletionTokensDetailsWrapper, PromptTokensDetailsWrapper
 
@@ -91,8 +91,8 @@ def litellms_costs(model: str, usage: Usage) -> tuple[int, int]:
     return round(costs[0] * 1e9), round(costs[1] * 1e9)
 
 
-def our_costs(model: str, usage: Usage) -> tuple[int, int] | None:
-    """What we make of input and output, in nano-dollars; None when a price is not known."""
+def compute_our_costs(model: str, usage: Usage) -> tuple[int, int] | None:
+    """Returns our costs of input and output, in nano-dollars; None when a price is unknown."""
     facts = find_price_map().find_facts(model)
     assert facts is not None
     cost = facts.prices.cost("m", [usage])
@@ -102,20 +102,20 @@ def our_costs(model: str, usage: Usage) -> tuple[int, int] | None:
     return of_input, cost.total_nano_usd - of_input
 
 
-def nearly_equal(ours: tuple[int, int], theirs: tuple[int, int]) -> bool:
-    """Whether input and output differ by no more than rounding does."""
+def are_nearly_equal(ours: tuple[int, int], theirs: tuple[int, int]) -> bool:
+    """Whether the costs of input and output differ only by rounding."""
     return abs(ours[0] - theirs[0]) <= 2 and abs(ours[1] - theirs[1]) <= 1
 
 
 @pytest.mark.parametrize("usage", USAGES.values(), ids=USAGES)
 @pytest.mark.parametrize("model", MODELS)
-def test_costs_are_those_of_litellm(model: str, usage: Usage) -> None:
-    """Equal to the nano-dollar, input and output apart."""
-    assert our_costs(model, usage) == litellms_costs(model, usage)
+def test_costs_equal_those_of_litellm(model: str, usage: Usage) -> None:
+    """Our costs of input and of output equal litellm's to the nano-dollar."""
+    assert compute_our_costs(model, usage) == compute_litellm_costs(model, usage)
 
 
 def test_costs_of_every_model() -> None:
-    """Whatever the map prices costs the same, but for the rounding of three items; most of what chats is priced."""
+    """By both calculators, every model with a price costs the same but for rounding; most chat models have a price."""
     listed = [
         f"{entry['litellm_provider']}/{key.removeprefix(entry['litellm_provider'] + '/')}"
         for key, entry in library.import_litellm().model_cost.items()
@@ -123,8 +123,8 @@ def test_costs_of_every_model() -> None:
         if entry.get("mode") == "chat" and not entry["litellm_provider"].startswith("vertex_ai")
     ]
 
-    costs = {model: ours for model in listed if (ours := our_costs(model, LONG)) is not None}
-    others = {model for model, ours in costs.items() if not nearly_equal(ours, litellms_costs(model, LONG))}
+    costs = {model: ours for model in listed if (ours := compute_our_costs(model, LONG)) is not None}
+    others = {model for model, ours in costs.items() if not are_nearly_equal(ours, compute_litellm_costs(model, LONG))}
 
     assert len(costs) > 0.85 * len(listed)
     # litellm's calculator for Perplexity does not know of caches, though its map does.
@@ -132,7 +132,7 @@ def test_costs_of_every_model() -> None:
 
 
 @pytest.mark.parametrize("model", NOT_PRICED, ids=NOT_PRICED.values())
-def test_what_is_not_made_of_tokens_alone_is_not_priced(model: str) -> None:
-    """litellm counts what it can; we say that we do not know."""
-    assert our_costs(model, LONG) is None
-    litellms_costs(model, LONG)
+def test_costs_beyond_tokens_are_unknown(model: str) -> None:
+    """Where a call costs more than its tokens, litellm computes a part of it; we report the cost as unknown."""
+    assert compute_our_costs(model, LONG) is None
+    compute_litellm_costs(model, LONG)

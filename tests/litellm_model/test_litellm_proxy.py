@@ -1,4 +1,4 @@
-"""Through a real LiteLLM proxy: what it passes on, what it hides, and what happens when it goes."""
+"""Calls through a real LiteLLM proxy: what it passes on, what it hides, and what happens when it stops."""
 
 import asyncio
 import json
@@ -42,16 +42,18 @@ SCHEMA: Final = {
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def behind() -> AsyncIterator[FakeUpstream]:
+async def provider_behind_proxy() -> AsyncIterator[FakeUpstream]:
     """The upstream behind the proxy."""
     async with FakeUpstream() as fake:
         yield fake
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def proxy(behind: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiteLLMProxy]:
+async def proxy(
+    provider_behind_proxy: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LiteLLMProxy]:
     """The proxy."""
-    running = LiteLLMProxy(tmp_path_factory.mktemp("litellm-proxy"), behind.api_base)
+    running = LiteLLMProxy(tmp_path_factory.mktemp("litellm-proxy"), provider_behind_proxy.api_base)
     await running.start()
     try:
         yield running
@@ -60,10 +62,10 @@ async def proxy(behind: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @asynccontextmanager
-async def through(
+async def server_for(
     proxy: LiteLLMProxy, *entries: Any, key: str = SERVER_KEY, **options: Any
 ) -> AsyncIterator[RunningServer]:
-    """A server behind which this proxy is."""
+    """Runs a server in front of this proxy."""
     options = {"default_model": "fake", **options}
     entry = ProxyEntry(base_url=proxy.base_url, api_key=Secret(key))
     async with serving(config_for(*entries, proxy=entry, **options)) as running:
@@ -72,20 +74,20 @@ async def through(
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def running(proxy: LiteLLMProxy) -> AsyncIterator[RunningServer]:
-    """A server that knows nothing but the proxy."""
-    async with through(proxy) as server:
+    """A server whose models all come from the proxy."""
+    async with server_for(proxy) as server:
         yield server
 
 
 @pytest.fixture
-def upstream(behind: FakeUpstream) -> FakeUpstream:
-    """The upstream behind the proxy, which has forgotten what other tests asked."""
-    behind.requests.clear()
-    return behind
+def upstream(provider_behind_proxy: FakeUpstream) -> FakeUpstream:
+    """The upstream behind the proxy, without the requests of earlier tests."""
+    provider_behind_proxy.requests.clear()
+    return provider_behind_proxy
 
 
-async def failure(call: Any) -> CallFailed:
-    """How a call fails."""
+async def expect_failure(call: Any) -> CallFailed:
+    """Returns the failure of a call."""
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await call
     assert UPSTREAM_SECRET not in str(failed.value)
@@ -93,10 +95,10 @@ async def failure(call: Any) -> CallFailed:
 
 
 @pytest.mark.parametrize("capabilities", [frozenset({Capability.JSON_SCHEMA}), None], ids=["schema", "object"])
-async def test_a_classifier_behind_it(
+async def test_a_classifier_behind_the_proxy(
     proxy: LiteLLMProxy, upstream: FakeUpstream, capabilities: frozenset[Capability] | None
 ) -> None:
-    """What the classifier is asked arrives at the provider as it was sent, and its answer decides."""
+    """The classifier's request arrives at the provider unchanged, and its answer decides the route."""
     judge = model_entry(
         f"{proxy.base_url}/v1",
         "judge",
@@ -125,8 +127,8 @@ async def test_a_classifier_behind_it(
         }
 
 
-async def test_its_models_are_listed(running: RunningServer) -> None:
-    """Those that chat, with what LiteLLM knows of them."""
+async def test_models_of_the_proxy_are_listed(running: RunningServer) -> None:
+    """The proxy's chat models are listed, with what LiteLLM knows of them."""
     stub: Any = running.stub
     page = await stub.ListModels(models_pb2.ListModelsRequest())
 
@@ -170,7 +172,7 @@ async def test_its_models_are_listed(running: RunningServer) -> None:
 
 
 async def test_a_completion(upstream: FakeUpstream, running: RunningServer) -> None:
-    """The answer, its end and its usage are the provider's; the proxy sends its own key on, not ours."""
+    """Text, finish reason and usage are the provider's; the proxy sends its own key to the provider, not ours."""
     upstream.reply("Hel", "lo")
 
     answer = await running.client().complete(a_wire_request("What?"))
@@ -187,7 +189,7 @@ async def test_a_completion(upstream: FakeUpstream, running: RunningServer) -> N
 
 
 async def test_a_model_with_a_price_has_a_cost(upstream: FakeUpstream, running: RunningServer) -> None:
-    """At the prices that the proxy lists: 8 tokens of prompt, 3 from the cache, 7 of answer."""
+    """The cost follows the proxy's prices for 8 tokens of prompt, 3 of them from the cache, and 7 of answer."""
     upstream.reply("Hello")
 
     answer = await running.client().complete(a_wire_request(model="team/known"))
@@ -196,8 +198,8 @@ async def test_a_model_with_a_price_has_a_cost(upstream: FakeUpstream, running: 
     assert upstream.requests[0].body["model"] == "gpt-4o-mini"
 
 
-async def test_a_stream_comes_as_it_is_made(upstream: FakeUpstream, running: RunningServer) -> None:
-    """A piece that the upstream has sent arrives before the next one is made."""
+async def test_a_stream_arrives_without_delay(upstream: FakeUpstream, running: RunningServer) -> None:
+    """A delta that the upstream has sent arrives before the upstream makes the next one."""
     gate = upstream.gated("one ", "two ", "three")
     pieces = []
 
@@ -214,7 +216,7 @@ async def test_a_stream_comes_as_it_is_made(upstream: FakeUpstream, running: Run
 
 
 async def test_tools(upstream: FakeUpstream, running: RunningServer) -> None:
-    """Definitions go out as they are; a call comes back with its id, name and arguments."""
+    """Tool definitions are sent unchanged; a call returns with its id, name and arguments."""
     upstream.reply(tool_calls=[FakeToolCall("call_1", "weather", ('{"city":', ' "Oslo"}'))])
     choice = completion_pb2.ToolChoice(mode=completion_pb2.TOOL_CHOICE_MODE_REQUIRED)
 
@@ -239,7 +241,7 @@ async def test_tools(upstream: FakeUpstream, running: RunningServer) -> None:
 
 @pytest.mark.parametrize("model", ["fake", "team/known"])
 async def test_structured_output(upstream: FakeUpstream, running: RunningServer, model: str) -> None:
-    """The schema reaches the provider as it was given, for models that LiteLLM knows and for others."""
+    """The schema reaches the provider unchanged, for models that LiteLLM knows and for others."""
     upstream.reply('{"mode": ', '"direct"}')
     json_schema = completion_pb2.JsonSchemaFormat(name="route", schema=json.dumps(SCHEMA), strict=True)
 
@@ -270,12 +272,15 @@ async def test_a_cancel_reaches_the_upstream(upstream: FakeUpstream, running: Ru
 
 
 async def test_a_slow_upstream_is_left(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
-    """Our own timer ends the call; the proxy goes on until the model's `timeout` there, for nothing was sent yet."""
+    """Our own timeout ends the call.
+
+    The proxy continues until the model's `timeout` there, because it has sent nothing yet.
+    """
     upstream.hang()
     seen = upstream.disconnects
 
-    async with through(proxy, first_token_timeout_seconds=0.5) as running:
-        failed = await failure(running.stub.Complete(a_wire_request(model="impatient")))
+    async with server_for(proxy, first_token_timeout_seconds=0.5) as running:
+        failed = await expect_failure(running.stub.Complete(a_wire_request(model="impatient")))
     await upstream.disconnect(seen + 1)
 
     assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT")
@@ -283,23 +288,23 @@ async def test_a_slow_upstream_is_left(proxy: LiteLLMProxy, upstream: FakeUpstre
 
 
 async def test_an_upstream_that_falls_silent_is_left(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
-    """Once a piece was sent, the proxy notices that we have left, and leaves as well."""
+    """Once a delta was sent, the proxy notices that we have left, and leaves the provider, too."""
     upstream.hang_after(1)
     seen = upstream.disconnects
 
-    async with through(proxy, stall_timeout_seconds=0.5) as running:
-        failed = await failure(running.stub.Complete(a_wire_request()))
+    async with server_for(proxy, stall_timeout_seconds=0.5) as running:
+        failed = await expect_failure(running.stub.Complete(a_wire_request()))
     await upstream.disconnect(seen + 1)
 
     assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPSTREAM_STALLED")
     assert len(upstream.requests) == 1
 
 
-async def test_a_proxy_that_waits_no_longer(upstream: FakeUpstream, running: RunningServer) -> None:
-    """Its own timeout has the same reason as ours, and is not tried again."""
+async def test_a_timeout_of_the_proxy(upstream: FakeUpstream, running: RunningServer) -> None:
+    """The proxy's own timeout has the same reason as ours, and is not retried."""
     upstream.hang()
 
-    failed = await failure(running.stub.Complete(a_wire_request(model="impatient")))
+    failed = await expect_failure(running.stub.Complete(a_wire_request(model="impatient")))
 
     assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT")
     assert failed.metadata == {"model": "impatient", "http_status": "408"}
@@ -323,7 +328,7 @@ FAULTS: Final[Mapping[str, tuple[int, dict[str, Any], grpc.StatusCode, str]]] = 
 
 
 @pytest.mark.parametrize(("status", "options", "code", "reason"), FAULTS.values(), ids=FAULTS)
-async def test_a_failure_behind_it(
+async def test_a_failure_behind_the_proxy(
     proxy: LiteLLMProxy,
     upstream: FakeUpstream,
     status: int,
@@ -331,19 +336,22 @@ async def test_a_failure_behind_it(
     code: grpc.StatusCode,
     reason: str,
 ) -> None:
-    """It keeps its reason on the way through the proxy, which does not ask again, and no text of it comes along."""
+    """A failure of the provider keeps its reason, is not retried by the proxy, and shows none of its text."""
     upstream.fail(status, **options)
 
-    async with through(proxy, max_retries=0) as running:
-        failed = await failure(running.stub.Complete(a_wire_request()))
+    async with server_for(proxy, max_retries=0) as running:
+        failed = await expect_failure(running.stub.Complete(a_wire_request()))
 
     assert (failed.code, failed.reason) == (code, reason)
     assert failed.retry_after_seconds == (7 if status == 429 else None)
     assert len(upstream.requests) == 1
 
 
-async def test_it_hides_a_stream_that_was_cut(upstream: FakeUpstream, running: RunningServer) -> None:
-    """It makes up a `stop` and a usage for what broke off, so that we cannot tell; see the README."""
+async def test_the_proxy_hides_a_cut_stream(upstream: FakeUpstream, running: RunningServer) -> None:
+    """The proxy invents a `stop` and a usage for a stream that was cut, so that we cannot report the cut.
+
+    The docs say so.
+    """
     upstream.chunks({"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hel"}}]})
 
     answer = await running.client().complete(a_wire_request())
@@ -353,13 +361,16 @@ async def test_it_hides_a_stream_that_was_cut(upstream: FakeUpstream, running: R
     assert answer.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
 
 
-async def test_a_model_that_it_does_not_have(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
-    """Not listed, it is not found; configured all the same, the entry is the operator's to mend."""
+async def test_a_model_that_the_proxy_does_not_have(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
+    """A model that the proxy does not list is not found.
+
+    An entry of the configuration for it is an error that the operator can fix.
+    """
     entry = model_entry(f"{proxy.base_url}/v1", "wrong", litellm_model="litellm_proxy/nope", api_key=Secret(SERVER_KEY))
 
-    async with through(proxy, entry) as running:
-        unknown = await failure(running.stub.Complete(a_wire_request(model="nope")))
-        missing = await failure(running.stub.Complete(a_wire_request(model="wrong")))
+    async with server_for(proxy, entry) as running:
+        unknown = await expect_failure(running.stub.Complete(a_wire_request(model="nope")))
+        missing = await expect_failure(running.stub.Complete(a_wire_request(model="wrong")))
 
     assert (unknown.code, unknown.reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
     assert (missing.code, missing.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "UPSTREAM_MODEL_MISSING")
@@ -368,13 +379,13 @@ async def test_a_model_that_it_does_not_have(proxy: LiteLLMProxy, upstream: Fake
 
 @pytest.mark.parametrize("key", ["sk-wrong", FORBIDDEN_KEY, ""], ids=["401", "403", "none"])
 async def test_a_wrong_key_of_the_server(proxy: LiteLLMProxy, upstream: FakeUpstream, key: str) -> None:
-    """Nothing is listed, with the reason; a call ends in a failure that is the operator's."""
+    """With a wrong key nothing is listed, for a stated reason, and a call fails in a way that the operator can fix."""
     entry = model_entry(f"{proxy.base_url}/v1", "fake", litellm_model="litellm_proxy/fake", api_key=Secret(key))
 
-    async with through(proxy, entry, key=key) as running:
+    async with server_for(proxy, entry, key=key) as running:
         stub: Any = running.stub
         page = await stub.ListModels(models_pb2.ListModelsRequest())
-        failed = await failure(running.stub.Complete(a_wire_request()))
+        failed = await expect_failure(running.stub.Complete(a_wire_request()))
 
     assert page.sources[1] == models_pb2.ModelSource(
         kind=models_pb2.MODEL_SOURCE_KIND_PROXY,
@@ -386,18 +397,18 @@ async def test_a_wrong_key_of_the_server(proxy: LiteLLMProxy, upstream: FakeUpst
 
 
 async def test_callers_with_keys_of_their_own(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
-    """A right one is served; one that the proxy refuses is the caller's failure."""
+    """A caller's key that the proxy accepts is served; a key that it refuses is the caller's failure."""
     keys = {"alice": VIRTUAL_KEY, "bob": "sk-virtual-key-that-was-revoked", "eve": FORBIDDEN_KEY}
     callers = {
         name: CallerEntry(name=name, token_hash=hash_token(name), upstream_key=Secret(key))
         for name, key in keys.items()
     }
 
-    async with through(proxy, callers=callers) as running:
+    async with server_for(proxy, callers=callers) as running:
         stub: Any = running.stub
         answer = await stub.Complete(a_wire_request(), metadata=(("authorization", "Bearer alice"),))
         refused = [
-            await failure(stub.Complete(a_wire_request(), metadata=(("authorization", f"Bearer {name}"),)))
+            await expect_failure(stub.Complete(a_wire_request(), metadata=(("authorization", f"Bearer {name}"),)))
             for name in ("bob", "eve")
         ]
 
@@ -408,17 +419,17 @@ async def test_callers_with_keys_of_their_own(proxy: LiteLLMProxy, upstream: Fak
     assert len(upstream.requests) == 1
 
 
-async def test_a_proxy_that_goes_and_comes_back(proxy: LiteLLMProxy) -> None:
-    """Killed under a running server: the list is stale and still there, calls fail by name; both recover."""
-    async with through(proxy, discovery_ttl_seconds=0.1, max_retries=0) as running:
+async def test_a_proxy_that_stops_and_returns(proxy: LiteLLMProxy) -> None:
+    """When the proxy stops, its models stay listed as stale and calls of them fail; when it returns, both recover."""
+    async with server_for(proxy, discovery_ttl_seconds=0.1, max_retries=0) as running:
         stub: Any = running.stub
-        before = await listed_when(running, stale=False)
+        before = await list_when(running, stale=False)
 
         await proxy.kill()
-        during = await listed_when(running, stale=True)
-        failed = await failure(stub.Complete(a_wire_request()))
+        during = await list_when(running, stale=True)
+        failed = await expect_failure(stub.Complete(a_wire_request()))
         await proxy.start()
-        after = await listed_when(running, stale=False)
+        after = await list_when(running, stale=False)
         answer = await running.client().complete(a_wire_request())
 
     assert during.models == before.models == after.models
@@ -427,8 +438,8 @@ async def test_a_proxy_that_goes_and_comes_back(proxy: LiteLLMProxy) -> None:
     assert answer.message.content[0].text == "Hello world"
 
 
-async def listed_when(running: RunningServer, *, stale: bool) -> models_pb2.ListModelsResponse:
-    """The first list whose source is as fresh as this."""
+async def list_when(running: RunningServer, *, stale: bool) -> models_pb2.ListModelsResponse:
+    """Returns the first list whose source is stale, or is not, as given."""
     stub: Any = running.stub
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
@@ -440,7 +451,7 @@ async def listed_when(running: RunningServer, *, stale: bool) -> models_pb2.List
 async def test_a_trace_goes_through_a_proxy_that_traces(
     upstream: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy's spans are children of ours, and the provider behind it sees our model call as its parent."""
+    """The proxy's spans are children of ours, and the provider behind it gets our model call as its parent."""
     async with OtlpReceiver() as receiver:
         proxy = LiteLLMProxy(tmp_path, upstream.api_base, otlp_endpoint=receiver.endpoint)
         await proxy.start()
@@ -459,7 +470,7 @@ async def test_a_trace_goes_through_a_proxy_that_traces(
 
 
 async def test_a_proxy_that_does_not_trace_keeps_the_context(running: RunningServer, upstream: FakeUpstream) -> None:
-    """It gets our trace context, and passes nothing of it on."""
+    """A proxy that does not trace gets our trace context, and passes nothing of it on."""
     stub: Any = running.stub
     await stub.Complete(a_wire_request(), metadata=(("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"),))
 

@@ -1,4 +1,4 @@
-"""The protocols that litellm reads while a observer watches: what callers see of Anthropic, Google, Ollama."""
+"""What callers see of answers in the protocols of Anthropic, Google and Ollama, which litellm and an observer read."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer
 from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
 from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
-from tests.support.heard import Heard, hear
+from tests.support.received import ReceivedAnswer, receive_answer
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import UPSTREAM_SECRET, FakeToolCall, FakeUpstream, Gate
 
@@ -36,7 +36,7 @@ STOP: Final[Json] = {"type": "message_stop"}
 
 
 def block(index: int, start: Json, *deltas: Json, end: bool = True) -> Iterator[Json]:
-    """The events of one block of Anthropic's."""
+    """Yields the events of one block of Anthropic's."""
     yield {"type": "content_block_start", "index": index, "content_block": start}
     for delta in deltas:
         yield {"type": "content_block_delta", "index": index, "delta": delta}
@@ -45,28 +45,28 @@ def block(index: int, start: Json, *deltas: Json, end: bool = True) -> Iterator[
 
 
 def text_block(index: int, *texts: str) -> Iterator[Json]:
-    """A block of text."""
+    """Yields the events of a block of text."""
     return block(index, {"type": "text", "text": ""}, *({"type": "text_delta", "text": text} for text in texts))
 
 
-def finish(word: str | None, **usage: Any) -> Json:
-    """The event with Anthropic's stop reason."""
+def finish_event(word: str | None, **usage: Any) -> Json:
+    """Returns the event with Anthropic's stop reason."""
     return {"type": "message_delta", "delta": {"stop_reason": word}, "usage": usage or {"output_tokens": 7}}
 
 
-def anthropic(*parts: Json | Iterable[Json]) -> list[Json]:
-    """A stream of Anthropic's from its start; blocks go in as they are."""
+def anthropic_stream(*parts: Json | Iterable[Json]) -> list[Json]:
+    """Returns a stream of Anthropic's from its start; blocks are given as events."""
     return [START, *(event for part in parts for event in ([part] if isinstance(part, dict) else part))]
 
 
-def candidate(*parts: Any, word: str | None = None, **members: Any) -> Json:
-    """A response of Google's."""
+def google_response(*parts: Any, word: str | None = None, **members: Any) -> Json:
+    """Returns a response of Google's."""
     found: Json = {"content": {"parts": list(parts), "role": "model"}, "index": 0}
     return {"candidates": [found | ({"finishReason": word} if word else {})], **members}
 
 
-def text(value: Any, **members: Any) -> Json:
-    """A part of Google's with text."""
+def google_text(value: Any, **members: Any) -> Json:
+    """Returns a text part of Google's."""
     return {"text": value, **members}
 
 
@@ -80,29 +80,29 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
 
 @pytest.fixture(params=BOTH)
 def provider(request: pytest.FixtureRequest) -> str:
-    """litellm's prefix of the provider that is asked; the name of its model, too."""
+    """litellm's prefix of the provider, which is also the name of its model."""
     return str(request.param)
 
 
-async def heard(upstream: FakeUpstream, server: RunningServer, *events: Json | str) -> Heard:
-    """These events as a caller hears them; whose they are shows in the first."""
+async def receive(upstream: FakeUpstream, server: RunningServer, *events: Json | str) -> ReceivedAnswer:
+    """Returns these events as a caller receives them; the first one shows whose they are."""
     upstream.lines(*events)
     of_anthropic = isinstance(events[0], dict) and "type" in events[0]
-    return await hear(server.client(), model="anthropic" if of_anthropic else "gemini")
+    return await receive_answer(server.client(), model="anthropic" if of_anthropic else "gemini")
 
 
-async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
-    """The next piece of an answer is sent only when the caller has the one before."""
+async def test_each_delta_is_passed_on_at_once(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
+    """A delta of an answer reaches the caller before the upstream sends the next one."""
     gate = upstream.gated("a", "b", "c", reasoning=("hm",))
-    heard_at: list[int] = []
+    steps_seen: list[int] = []
 
-    def go_on() -> None:
-        heard_at.append(gate.steps_sent)
+    def record_step() -> None:
+        steps_seen.append(gate.steps_sent)
         gate.open()
 
-    answer = await hear(server.client(), go_on, model=provider)
+    answer = await receive_answer(server.client(), record_step, model=provider)
 
-    assert heard_at == [0, 1, 2, 3, 4, 5]
+    assert steps_seen == [0, 1, 2, 3, 4, 5]
     assert (answer.reasoning, answer.text, answer.finish) == ("hm", "abc", "STOP")
 
 
@@ -110,7 +110,7 @@ async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, server:
     ("events", "expected"),
     [
         pytest.param(
-            anthropic(
+            anthropic_stream(
                 block(
                     0,
                     {"type": "thinking", "thinking": "", "signature": ""},
@@ -120,7 +120,7 @@ async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, server:
                 ),
                 block(1, {"type": "redacted_thinking", "data": "EmwK"}),
                 text_block(2, "42"),
-                finish("end_turn"),
+                finish_event("end_turn"),
                 STOP,
             ),
             {"reasoning": "let me see", "signatures": ["EqQB"], "redacted": [b"EmwK"], "text": "42"},
@@ -128,18 +128,20 @@ async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, server:
         ),
         pytest.param(
             [
-                candidate(text("let me ", thought=True)),
-                candidate(text("see", thought=True, thoughtSignature="EqQB")),
-                candidate(text("42"), word="STOP"),
+                google_response(google_text("let me ", thought=True)),
+                google_response(google_text("see", thought=True, thoughtSignature="EqQB")),
+                google_response(google_text("42"), word="STOP"),
             ],
             {"reasoning": "let me see", "signatures": ["EqQB"], "text": "42"},
             id="gemini",
         ),
     ],
 )
-async def test_thinking(upstream: FakeUpstream, server: RunningServer, events: list[Json], expected: Json) -> None:
-    """Thinking comes as reasoning, with its signature, before the text; what was withheld is passed on."""
-    answer = await heard(upstream, server, *events)
+async def test_thinking_becomes_reasoning(
+    upstream: FakeUpstream, server: RunningServer, events: list[Json], expected: Json
+) -> None:
+    """Thinking comes as reasoning, with its signature, before the text; withheld reasoning is passed on."""
+    answer = await receive(upstream, server, *events)
 
     said = answer.summary()
     assert {name: said[name] for name in said if name not in {"ended", "tokens"}} == expected
@@ -148,7 +150,7 @@ async def test_thinking(upstream: FakeUpstream, server: RunningServer, events: l
 
 CALLS: Final = {
     "anthropic": (
-        anthropic(
+        anthropic_stream(
             text_block(0, "Let me look."),
             block(
                 1,
@@ -158,17 +160,17 @@ CALLS: Final = {
                 {"type": "input_json_delta", "partial_json": '"Oslo"}'},
             ),
             block(2, {"type": "tool_use", "id": "toolu_2", "name": "now", "input": {}}),
-            finish("tool_use"),
+            finish_event("tool_use"),
             STOP,
         ),
         [["toolu_1", "weather", '{"city": "Oslo"}', ""], ["toolu_2", "now", "{}", ""]],
         "tool_use",
     ),
     "anthropic-input-at-the-start": (
-        anthropic(
+        anthropic_stream(
             text_block(0, "Let me look."),
             block(1, {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}),
-            finish("tool_use"),
+            finish_event("tool_use"),
             STOP,
         ),
         [["toolu_1", "weather", '{"city": "Oslo"}', ""]],
@@ -176,21 +178,21 @@ CALLS: Final = {
     ),
     "gemini": (
         [
-            candidate(text("Let me look.")),
-            candidate(
+            google_response(google_text("Let me look.")),
+            google_response(
                 {"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}, "thoughtSignature": "Ci4B"},
                 {"functionCall": {"id": "c2", "name": "now", "args": {}}},
             ),
-            candidate(text(""), word="STOP"),
+            google_response(google_text(""), word="STOP"),
         ],
         [["c1", "weather", '{"city": "Oslo"}', "Ci4B"], ["c2", "now", "{}", ""]],
         "STOP",
     ),
     "gemini-an-event-each": (
         [
-            candidate(text("Let me look.")),
-            candidate({"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}}),
-            candidate({"functionCall": {"id": "c2", "name": "now"}}, word="STOP"),
+            google_response(google_text("Let me look.")),
+            google_response({"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}}),
+            google_response({"functionCall": {"id": "c2", "name": "now"}}, word="STOP"),
         ],
         [["c1", "weather", '{"city": "Oslo"}', ""], ["c2", "now", "{}", ""]],
         "STOP",
@@ -199,11 +201,11 @@ CALLS: Final = {
 
 
 @pytest.mark.parametrize(("events", "calls", "word"), CALLS.values(), ids=CALLS.keys())
-async def test_tool_calls(
+async def test_tool_calls_arrive_whole(
     upstream: FakeUpstream, server: RunningServer, events: list[Json], calls: list[list[str]], word: str
 ) -> None:
-    """Calls keep ids, names, signatures and all of their arguments, which are JSON also where there are none."""
-    answer = await heard(upstream, server, *events)
+    """Calls keep their ids, names, signatures and all arguments, which are JSON even for a call without any."""
+    answer = await receive(upstream, server, *events)
 
     assert (answer.text, answer.calls) == ("Let me look.", calls)
     assert answer.order == ["text", *(f"call {index}" for index in range(len(calls)))]
@@ -211,10 +213,10 @@ async def test_tool_calls(
 
 
 async def test_a_call_without_an_id_gets_one(upstream: FakeUpstream, server: RunningServer) -> None:
-    """Gemini's calls often have none; what is made of them is short, whatever litellm packs into it."""
+    """A call without an id, as Gemini often sends, gets a short one, whatever litellm packs into it."""
     upstream.reply(tool_calls=[FakeToolCall("", "f"), FakeToolCall("", "g")], tool_signature="S" * 500)
 
-    answer = await hear(server.client(), model="gemini")
+    answer = await receive_answer(server.client(), model="gemini")
 
     ids = [call[0] for call in answer.calls]
     assert [call[3] for call in answer.calls] == ["S" * 500, ""]
@@ -223,13 +225,15 @@ async def test_a_call_without_an_id_gets_one(upstream: FakeUpstream, server: Run
 
 
 async def test_the_providers_own_tools_are_not_the_callers(upstream: FakeUpstream, server: RunningServer) -> None:
-    """A search that Anthropic made by itself is no call for the caller to run."""
+    """A search that Anthropic made itself is not a call for the caller to run."""
     search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
     query = {"type": "input_json_delta", "partial_json": '{"query": "x"}'}
     result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
-    events = anthropic(block(0, search, query), block(1, result), text_block(2, "Found."), finish("end_turn"), STOP)
+    events = anthropic_stream(
+        block(0, search, query), block(1, result), text_block(2, "Found."), finish_event("end_turn"), STOP
+    )
 
-    answer = await heard(upstream, server, *events)
+    answer = await receive(upstream, server, *events)
 
     assert answer.summary() == {"text": "Found.", "ended": "STOP end_turn", "tokens": [11, 7]}
 
@@ -241,8 +245,11 @@ async def test_the_providers_own_tools_are_not_the_callers(upstream: FakeUpstrea
         pytest.param("claude-sonnet-4-5", "end_turn", '{"x": 1}', id="of-itself"),
     ],
 )
-async def test_json_of_anthropic(upstream: FakeUpstream, model: str, word: str, text: str) -> None:
-    """Older models give their JSON to a tool that litellm makes up: for the caller it is the text, and no call."""
+async def test_json_from_a_tool_of_litellms_is_text(upstream: FakeUpstream, model: str, word: str, text: str) -> None:
+    """Older models of Anthropic give their JSON to a tool that litellm adds.
+
+    The caller gets it as text, not as a call.
+    """
     schema = '{"type": "object", "properties": {"x": {"type": "integer"}}}'
     response_format = completion_pb2.ResponseFormat(
         json_schema=completion_pb2.JsonSchemaFormat(name="out", schema=schema)
@@ -250,11 +257,11 @@ async def test_json_of_anthropic(upstream: FakeUpstream, model: str, word: str, 
     tool = {"type": "tool_use", "id": "toolu_1", "name": "json_tool_call", "input": {}}
     pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", '{"x"', ": 1}")]
     blocks = block(0, tool, *pieces) if word == "tool_use" else text_block(0, '{"x"', ": 1}")
-    upstream.lines(*anthropic(blocks, finish(word), STOP))
+    upstream.lines(*anthropic_stream(blocks, finish_event(word), STOP))
     entry = provider_entry(upstream, "anthropic", name=model)
 
     async with serving(config_for(entry)) as running:
-        answer = await hear(running.client(), response_format=response_format)
+        answer = await receive_answer(running.client(), response_format=response_format)
 
     tools = [tool["name"] for tool in upstream.requests[0].body.get("tools", [])]
     assert tools == (["json_tool_call"] if word == "tool_use" else [])
@@ -267,13 +274,13 @@ CUTS: Final[dict[str, tuple[Callable[[FakeUpstream], Gate], tuple[str, ...], str
     "reset": (lambda fake: fake.cut_after(3, "reset", gated=True), BOTH, "UPSTREAM_UNREACHABLE"),
     "stop-reason-null": (
         lambda fake: fake.lines(
-            *anthropic(text_block(0, "word0 ", "word1 ", "word2 "), finish(None, output_tokens=None), STOP)
+            *anthropic_stream(text_block(0, "word0 ", "word1 ", "word2 "), finish_event(None, output_tokens=None), STOP)
         ),
         ("anthropic",),
         "UPSTREAM_STREAM_TRUNCATED",
     ),
     "message-stop-alone": (
-        lambda fake: fake.lines(*anthropic(text_block(0, "word0 ", "word1 ", "word2 "), STOP)),
+        lambda fake: fake.lines(*anthropic_stream(text_block(0, "word0 ", "word1 ", "word2 "), STOP)),
         ("anthropic",),
         "UPSTREAM_STREAM_TRUNCATED",
     ),
@@ -284,7 +291,7 @@ CUTS: Final[dict[str, tuple[Callable[[FakeUpstream], Gate], tuple[str, ...], str
     ),
     "finish-reason-null": (
         lambda fake: fake.lines(
-            candidate(text(WORDS), usageMetadata={"promptTokenCount": 11, "totalTokenCount": 11}),
+            google_response(google_text(WORDS), usageMetadata={"promptTokenCount": 11, "totalTokenCount": 11}),
             {"candidates": [{"finishReason": None}]},
         ),
         ("gemini",),
@@ -308,10 +315,10 @@ async def test_a_cut_stream_is_not_complete(
     cut: Callable[[FakeUpstream], Gate],
     reason: str,
 ) -> None:
-    """However an answer breaks off, it is no answer; input was counted by the provider, output is estimated."""
+    """An answer that breaks off in any way fails; its input was counted by the provider, its output is estimated."""
     gate = cut(upstream)
 
-    answer = await hear(server.client(), gate.open, model=provider)
+    answer = await receive_answer(server.client(), gate.open, model=provider)
 
     assert (answer.error, answer.text, answer.finish) == (reason, WORDS, "")
     assert answer.interruption is not None
@@ -322,18 +329,18 @@ async def test_a_cut_stream_is_not_complete(
 
 async def test_message_stop_is_not_needed(upstream: FakeUpstream, server: RunningServer) -> None:
     """A stop reason ends an answer of Anthropic's, whatever comes after it."""
-    answer = await heard(upstream, server, *anthropic(text_block(0, "Hello"), finish("end_turn")))
+    answer = await receive(upstream, server, *anthropic_stream(text_block(0, "Hello"), finish_event("end_turn")))
 
     assert answer.summary() == {"text": "Hello", "ended": "STOP end_turn", "tokens": [11, 7]}
 
 
 def anthropic_error(kind: str, message: str = UPSTREAM_SECRET) -> Json:
-    """An event that says what went wrong."""
+    """Returns an event of Anthropic's that reports an error."""
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def google_error(code: int, status: str, message: str = UPSTREAM_SECRET) -> Json:
-    """The same by Google."""
+    """Returns an event of Google's that reports an error."""
     return {"error": {"code": code, "message": message, "status": status}}
 
 
@@ -365,16 +372,16 @@ def google_error(code: int, status: str, message: str = UPSTREAM_SECRET) -> Json
     ],
     ids=lambda value: json.dumps(value["error"])[:60] if isinstance(value, dict) else None,
 )
-async def test_an_error_in_mid_stream(
+async def test_an_error_in_the_middle_of_a_stream(
     upstream: FakeUpstream, server: RunningServer, error: Json, reason: str, http_status: str
 ) -> None:
-    """It ends the answer with the reason that it names, and with the progress so far."""
+    """An error in the middle of a stream ends the answer with its own reason and the progress so far."""
     of_anthropic = "type" in error
-    before = anthropic(text_block(0, "Half an")) if of_anthropic else [candidate(text("Half an"))]
+    before = anthropic_stream(text_block(0, "Half an")) if of_anthropic else [google_response(google_text("Half an"))]
     gate = upstream.lines(*before, error, gated=True)
     gate.open(len(before))
 
-    answer = await hear(server.client(), gate.open, model="anthropic" if of_anthropic else "gemini")
+    answer = await receive_answer(server.client(), gate.open, model="anthropic" if of_anthropic else "gemini")
 
     assert (answer.error, answer.http_status) == (reason, http_status)
     assert (answer.text, answer.finish) == ("Half an", "")
@@ -414,7 +421,7 @@ WORDS_FOR_THE_END: Final = {
     ("provider", "word", "reason"),
     [(provider, word, reason) for provider, words in WORDS_FOR_THE_END.items() for word, reason in words.items()],
 )
-async def test_words_for_the_end(
+async def test_finish_words(
     upstream: FakeUpstream,
     server: RunningServer,
     capfd: pytest.CaptureFixture[str],
@@ -422,10 +429,10 @@ async def test_words_for_the_end(
     word: str,
     reason: str,
 ) -> None:
-    """Each word has its meaning, is passed on as the provider wrote it, and litellm does not complain of any."""
+    """Each word has its finish reason, is passed on as the provider wrote it, and makes litellm write no warning."""
     upstream.reply("Hel", "lo", finish_reason=word)
 
-    answer = await hear(server.client(), model=provider)
+    answer = await receive_answer(server.client(), model=provider)
 
     assert (answer.text, answer.finish, answer.word) == ("Hello", reason, word)
     assert word not in capfd.readouterr().err
@@ -433,8 +440,8 @@ async def test_words_for_the_end(
 
 @pytest.mark.parametrize("word", ["SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST"])
 async def test_a_prompt_that_google_blocks(upstream: FakeUpstream, server: RunningServer, word: str) -> None:
-    """There is no candidate, and the reason why is how the answer ended."""
-    answer = await heard(
+    """A prompt that Google blocks has no candidate; the reason for the block is how the answer ended."""
+    answer = await receive(
         upstream,
         server,
         {"promptFeedback": {"blockReason": word}, "usageMetadata": {"promptTokenCount": 8, "totalTokenCount": 8}},
@@ -444,18 +451,21 @@ async def test_a_prompt_that_google_blocks(upstream: FakeUpstream, server: Runni
 
 
 async def test_an_answer_that_was_all_thoughts(upstream: FakeUpstream, server: RunningServer) -> None:
-    """Gemini may spend all its tokens on thoughts: an answer without text, that is as long as was allowed."""
+    """Gemini may spend all its tokens on thoughts; the answer then has no text and ends with LENGTH."""
     usage = {"promptTokenCount": 8, "thoughtsTokenCount": 12, "totalTokenCount": 20}
-    ended = {"candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}], "usageMetadata": usage}
+    ended = {
+        "candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}],
+        "usageMetadata": usage,
+    }
 
-    answer = await heard(upstream, server, ended)
+    answer = await receive(upstream, server, ended)
 
     assert answer.summary() == {"ended": "LENGTH MAX_TOKENS", "tokens": [8, 12]}
     assert answer.usage["reasoningTokens"] == 12
 
 
-def usage(source: str, input_tokens: int, output_tokens: int, **parts: int) -> Json:
-    """What a caller is told."""
+def reported_usage(source: str, input_tokens: int, output_tokens: int, **parts: int) -> Json:
+    """Returns the usage that a caller gets."""
     counts = {"inputTokens": input_tokens, "outputTokens": output_tokens, "totalTokens": input_tokens + output_tokens}
     source = f"USAGE_SOURCE_{source}"
     return {"call": 1, "purpose": "MODEL_CALL_PURPOSE_ANSWER", "source": source, **counts, **parts}
@@ -464,16 +474,22 @@ def usage(source: str, input_tokens: int, output_tokens: int, **parts: int) -> J
 HELLO: Final = tuple(text_block(0, "Hello"))
 USAGES: Final = {
     "anthropic-all": (
-        [*anthropic(HELLO), finish("end_turn", output_tokens=7, output_tokens_details={"thinking_tokens": 3})],
-        usage("PROVIDER", 11, 7, cachedInputTokens=3, cacheWriteTokens=2, reasoningTokens=3),
+        [
+            *anthropic_stream(HELLO),
+            finish_event("end_turn", output_tokens=7, output_tokens_details={"thinking_tokens": 3}),
+        ],
+        reported_usage("PROVIDER", 11, 7, cachedInputTokens=3, cacheWriteTokens=2, reasoningTokens=3),
     ),
     "anthropic-input-again-at-the-end": (
-        [*anthropic(HELLO), finish("end_turn", input_tokens=20, cache_read_input_tokens=4, output_tokens=7)],
-        usage("PROVIDER", 24, 7, cachedInputTokens=4),
+        [
+            *anthropic_stream(HELLO),
+            finish_event("end_turn", input_tokens=20, cache_read_input_tokens=4, output_tokens=7),
+        ],
+        reported_usage("PROVIDER", 24, 7, cachedInputTokens=4),
     ),
     "anthropic-no-output": (
-        [*anthropic(HELLO), {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}],
-        usage("ESTIMATED", 11, 2, cachedInputTokens=3, cacheWriteTokens=2),
+        [*anthropic_stream(HELLO), {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}],
+        reported_usage("ESTIMATED", 11, 2, cachedInputTokens=3, cacheWriteTokens=2),
     ),
     "anthropic-null": (
         [
@@ -481,21 +497,21 @@ USAGES: Final = {
             *HELLO,
             {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": None},
         ],
-        usage("ESTIMATED", 1, 2),
+        reported_usage("ESTIMATED", 1, 2),
     ),
     "anthropic-odd": (
         [
             {"type": "message_start", "message": {"usage": {"input_tokens": "6", "cache_read_input_tokens": True}}},
             *HELLO,
-            finish("end_turn", output_tokens=-7, output_tokens_details=[]),
+            finish_event("end_turn", output_tokens=-7, output_tokens_details=[]),
         ],
-        usage("ESTIMATED", 1, 2),
+        reported_usage("ESTIMATED", 1, 2),
     ),
     "gemini-all": (
         [
-            candidate(text("Hel"), usageMetadata={"promptTokenCount": 8, "totalTokenCount": 8}),
-            candidate(
-                text("lo"),
+            google_response(google_text("Hel"), usageMetadata={"promptTokenCount": 8, "totalTokenCount": 8}),
+            google_response(
+                google_text("lo"),
                 word="STOP",
                 usageMetadata={
                     "promptTokenCount": 8,
@@ -511,38 +527,43 @@ USAGES: Final = {
                 },
             ),
         ],
-        usage("PROVIDER", 11, 9, cachedInputTokens=2, reasoningTokens=4, audioInputTokens=2),
+        reported_usage("PROVIDER", 11, 9, cachedInputTokens=2, reasoningTokens=4, audioInputTokens=2),
     ),
     "gemini-after-the-finish": (
         [
-            candidate(text("Hello"), word="STOP"),
+            google_response(google_text("Hello"), word="STOP"),
             {"usageMetadata": {"promptTokenCount": 8, "candidatesTokenCount": 5, "totalTokenCount": 13}},
         ],
-        usage("PROVIDER", 8, 5),
+        reported_usage("PROVIDER", 8, 5),
     ),
     "gemini-prompt-alone": (
-        [candidate(text("Hello"), word="STOP", usageMetadata={"promptTokenCount": 8})],
-        usage("ESTIMATED", 8, 2),
+        [google_response(google_text("Hello"), word="STOP", usageMetadata={"promptTokenCount": 8})],
+        reported_usage("ESTIMATED", 8, 2),
     ),
-    "gemini-null": ([candidate(text("Hello"), word="STOP", usageMetadata=None)], usage("ESTIMATED", 1, 2)),
-    "gemini-none": ([candidate(text("Hello"), word="STOP")], usage("ESTIMATED", 1, 2)),
+    "gemini-null": (
+        [google_response(google_text("Hello"), word="STOP", usageMetadata=None)],
+        reported_usage("ESTIMATED", 1, 2),
+    ),
+    "gemini-none": ([google_response(google_text("Hello"), word="STOP")], reported_usage("ESTIMATED", 1, 2)),
     "gemini-odd": (
         [
-            candidate(
-                text("Hello"),
+            google_response(
+                google_text("Hello"),
                 word="STOP",
                 usageMetadata={"promptTokenCount": "8", "candidatesTokenCount": True, "promptTokensDetails": [7, {}]},
             )
         ],
-        usage("ESTIMATED", 1, 2),
+        reported_usage("ESTIMATED", 1, 2),
     ),
 }
 
 
 @pytest.mark.parametrize(("events", "expected"), USAGES.values(), ids=USAGES.keys())
-async def test_usage(upstream: FakeUpstream, server: RunningServer, events: list[Json], expected: Json) -> None:
-    """What the provider counted is told in our words; what it left out is estimated, and marked so."""
-    answer = await heard(upstream, server, *events)
+async def test_usage_is_the_providers(
+    upstream: FakeUpstream, server: RunningServer, events: list[Json], expected: Json
+) -> None:
+    """The provider's counts are reported in our fields; those that it left out are estimated, and marked so."""
+    answer = await receive(upstream, server, *events)
 
     assert (answer.text, answer.usage) == ("Hello", expected)
 
@@ -553,63 +574,72 @@ MALFORMED: Final = {
     "anthropic-no-json": [START, "data: {"],
     "anthropic-junk-line": [START, "junk"],
     "anthropic-block-null": [START, {"type": "content_block_start", "index": 0, "content_block": None}],
-    "anthropic-text-of-another-type": anthropic(block(0, {"type": "text"}, {"type": "text_delta", "text": 7})),
-    "anthropic-call-without-a-name": anthropic(
-        block(0, {"type": "tool_use", "id": "toolu_1"}), finish("tool_use"), STOP
+    "anthropic-text-of-another-type": anthropic_stream(block(0, {"type": "text"}, {"type": "text_delta", "text": 7})),
+    "anthropic-call-without-a-name": anthropic_stream(
+        block(0, {"type": "tool_use", "id": "toolu_1"}), finish_event("tool_use"), STOP
     ),
     "anthropic-usage-of-another-type": [{"type": "message_start", "message": {"content": 7}}, {"type": 7}],
-    "gemini-no-candidates": [candidate(), {"x": 1}],
-    "gemini-part-null": [candidate(None)],
-    "gemini-text-of-another-type": [candidate(text(7))],
-    "gemini-call-without-a-name": [candidate({"functionCall": {"args": {}}}), candidate(text(""), word="STOP")],
-    "gemini-no-json": [candidate(), "data: {"],
-    "gemini-html": [candidate(), "<html>busy</html>"],
+    "gemini-no-candidates": [google_response(), {"x": 1}],
+    "gemini-part-null": [google_response(None)],
+    "gemini-text-of-another-type": [google_response(google_text(7))],
+    "gemini-call-without-a-name": [
+        google_response({"functionCall": {"args": {}}}),
+        google_response(google_text(""), word="STOP"),
+    ],
+    "gemini-no-json": [google_response(), "data: {"],
+    "gemini-html": [google_response(), "<html>busy</html>"],
 }
 
 
 @pytest.mark.parametrize("events", MALFORMED.values(), ids=MALFORMED.keys())
-async def test_malformed_events(upstream: FakeUpstream, server: RunningServer, events: list[Json | str]) -> None:
-    """What cannot be read is an answer that is malformed, and no fault of ours; it is tried once more."""
+async def test_malformed_events_are_retried_once(
+    upstream: FakeUpstream, server: RunningServer, events: list[Json | str]
+) -> None:
+    """An event that cannot be read is a malformed answer, not an internal error, and is tried once more."""
     upstream.always.lines(*events)
 
-    answer = await hear(server.client(), model="anthropic" if events[0] is START or "type" in events[0] else "gemini")
+    answer = await receive_answer(
+        server.client(), model="anthropic" if events[0] is START or "type" in events[0] else "gemini"
+    )
 
     assert (answer.error, answer.text, answer.finish) == ("UPSTREAM_MALFORMED_RESPONSE", "", "")
     assert len(upstream.requests) == 2
 
 
 NULLS: Final = {
-    "anthropic": anthropic(
+    "anthropic": anthropic_stream(
         block(0, {"type": "text", "text": None}, {"type": "text_delta", "text": None}),
         {"type": "content_block_delta", "index": 0, "delta": None},
         {"type": "ping"},
         {"type": "brand_new", "index": None},
         text_block(1, "Hello"),
-        finish("end_turn"),
+        finish_event("end_turn"),
     ),
     "gemini": [
         {"candidates": None, "usageMetadata": None},
         {"candidates": [{"content": None}]},
         {"candidates": [{"content": {"parts": None}, "finishReason": None}]},
-        candidate(text(None), {"functionCall": None}, {"text": "Hello", "thought": None}),
-        candidate(text(""), word="STOP"),
+        google_response(google_text(None), {"functionCall": None}, {"text": "Hello", "thought": None}),
+        google_response(google_text(""), word="STOP"),
     ],
 }
 
 
 @pytest.mark.parametrize("events", NULLS.values(), ids=NULLS.keys())
-async def test_nulls_are_nothing(upstream: FakeUpstream, server: RunningServer, events: list[Json]) -> None:
-    """A null where something could have been, and events of a kind that is new to us, break nothing."""
-    answer = await heard(upstream, server, *events)
+async def test_nulls_and_unknown_events_are_ignored(
+    upstream: FakeUpstream, server: RunningServer, events: list[Json]
+) -> None:
+    """A null in the place of a value, and events of a new kind, break nothing."""
+    answer = await receive(upstream, server, *events)
 
     assert (answer.text, answer.finish, answer.calls) == ("Hello", "STOP", [])
 
 
-async def test_marks_in_the_text(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
-    """What looks like the end of a stream, of an event or of a line is text like any other."""
+async def test_text_may_look_like_an_end(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
+    """Text that looks like the end of a stream, an event or a line is text like any other."""
     upstream.reply("This ", MARKS)
 
-    answer = await hear(server.client(), model=provider)
+    answer = await receive_answer(server.client(), model=provider)
 
     assert answer.text == f"This {MARKS}"
 
@@ -627,9 +657,9 @@ MESSAGE: Final[Json] = {
     "stop_reason": "tool_use",
     "usage": {"input_tokens": 11, "output_tokens": 7},
 }
-RESPONSE: Final = candidate(
-    text("hm", thought=True),
-    text("Let me look."),
+RESPONSE: Final = google_response(
+    google_text("hm", thought=True),
+    google_text("Let me look."),
     {"functionCall": {"id": "toolu_1", "name": "weather", "args": {"city": "Oslo"}}},
     word="STOP",
     usageMetadata={"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
@@ -641,16 +671,16 @@ RESPONSE: Final = candidate(
     [
         pytest.param("anthropic", MESSAGE, id="anthropic"),
         pytest.param("gemini", RESPONSE, id="gemini"),
-        pytest.param("gemini", [candidate(), RESPONSE], id="gemini-list"),
+        pytest.param("gemini", [google_response(), RESPONSE], id="gemini-list"),
     ],
 )
 async def test_whole_answer_instead_of_a_stream(
     upstream: FakeUpstream, server: RunningServer, model: str, whole: Any
 ) -> None:
-    """An upstream that answers the stream with one JSON body is understood."""
+    """An upstream that answers a streaming request with one JSON body is understood."""
     upstream.body(json.dumps(whole).encode())
 
-    answer = await hear(server.client(), model=model)
+    answer = await receive_answer(server.client(), model=model)
 
     said = answer.summary()
     assert said.pop("ended") in {"TOOL_CALLS tool_use", "TOOL_CALLS STOP"}
@@ -676,10 +706,10 @@ async def test_whole_answer_instead_of_a_stream(
 async def test_success_without_an_answer(
     upstream: FakeUpstream, server: RunningServer, provider: str, script: Json
 ) -> None:
-    """A 200 that holds no answer of the protocol is malformed, and tried once more."""
+    """A 200 without an answer of the protocol is malformed, and tried once more."""
     upstream.always.body(**script)
 
-    answer = await hear(server.client(), model=provider)
+    answer = await receive_answer(server.client(), model=provider)
 
     assert answer.error == "UPSTREAM_MALFORMED_RESPONSE"
     assert len(upstream.requests) == 2
@@ -742,57 +772,57 @@ async def test_success_without_an_answer(
 async def test_http_errors(
     upstream: FakeUpstream, server: RunningServer, model: str, status: int, body: Json, reason: str
 ) -> None:
-    """The body of an error is read in each protocol's own words."""
+    """The body of an error is read in the form of each protocol."""
     upstream.always.fail(status, body=body)
 
-    answer = await hear(server.client(), model=model)
+    answer = await receive_answer(server.client(), model=model)
 
     assert answer.error == reason
 
 
-def said_by_ollama(content: str = "", *, done: bool = False, **message: Any) -> Json:
-    """A line of Ollama's."""
+def ollama_line(content: str = "", *, done: bool = False, **message: Any) -> Json:
+    """Returns a line of Ollama's with text."""
     end = {"done_reason": "stop", "prompt_eval_count": 5, "eval_count": 3} if done else {}
     return {"model": "m", "message": {"role": "assistant", "content": content, **message}, "done": done, **end}
 
 
-def called_by_ollama(name: str, arguments: Json) -> Json:
-    """A line of Ollama's with a call."""
-    return said_by_ollama(tool_calls=[{"function": {"name": name, "arguments": arguments}}])
+def ollama_call(name: str, arguments: Json) -> Json:
+    """Returns a line of Ollama's with a tool call."""
+    return ollama_line(tool_calls=[{"function": {"name": name, "arguments": arguments}}])
 
 
 OLLAMA: Final = {
     "text": (
-        [said_by_ollama(thinking="hm"), said_by_ollama("Hel"), said_by_ollama("lo"), said_by_ollama(done=True)],
+        [ollama_line(thinking="hm"), ollama_line("Hel"), ollama_line("lo"), ollama_line(done=True)],
         {"reasoning": "hm", "text": "Hello", "ended": "STOP stop", "tokens": [5, 3]},
     ),
     "marks": (
-        [said_by_ollama(MARKS), said_by_ollama(done=True)],
+        [ollama_line(MARKS), ollama_line(done=True)],
         {"text": MARKS, "ended": "STOP stop", "tokens": [5, 3]},
     ),
     "calls-of-a-line-each": (
-        [called_by_ollama("weather", {"city": "Oslo"}), called_by_ollama("now", {}), said_by_ollama(done=True)],
+        [ollama_call("weather", {"city": "Oslo"}), ollama_call("now", {}), ollama_line(done=True)],
         {
             "calls": [["weather", '{"city": "Oslo"}'], ["now", "{}"]],
             "ended": "TOOL_CALLS stop",
             "tokens": [5, 3],
         },
     ),
-    "cut": ([said_by_ollama("Hel")], {"text": "Hel", "error": "UPSTREAM_STREAM_TRUNCATED"}),
-    "error": ([said_by_ollama("Hel"), {"error": UPSTREAM_SECRET}], {"text": "Hel", "error": "UPSTREAM_ERROR"}),
-    "malformed": ([said_by_ollama("Hel"), {"x": 1}], {"text": "Hel", "error": "UPSTREAM_MALFORMED_RESPONSE"}),
+    "cut": ([ollama_line("Hel")], {"text": "Hel", "error": "UPSTREAM_STREAM_TRUNCATED"}),
+    "error": ([ollama_line("Hel"), {"error": UPSTREAM_SECRET}], {"text": "Hel", "error": "UPSTREAM_ERROR"}),
+    "malformed": ([ollama_line("Hel"), {"x": 1}], {"text": "Hel", "error": "UPSTREAM_MALFORMED_RESPONSE"}),
 }
 
 
 @pytest.mark.parametrize(("lines", "expected"), OLLAMA.values(), ids=OLLAMA.keys())
-async def test_ollama(upstream: FakeUpstream, lines: list[Json], expected: Json) -> None:
-    """Ollama answers in lines of JSON, and with whole calls; each is a call of its own."""
+async def test_ollama_sends_lines_and_whole_calls(upstream: FakeUpstream, lines: list[Json], expected: Json) -> None:
+    """Ollama answers in lines of JSON and with whole calls; each of them is a call of its own."""
     body = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
     upstream.body(body, content_type="application/x-ndjson")
     entry = model_entry(f"http://127.0.0.1:{upstream.port}", litellm_model="ollama_chat/fake")
 
     async with serving(config_for(entry)) as running:
-        answer = await hear(running.client())
+        answer = await receive_answer(running.client())
 
     said = answer.summary()
     if calls := said.pop("calls", []):
@@ -801,14 +831,14 @@ async def test_ollama(upstream: FakeUpstream, lines: list[Json], expected: Json)
     assert said == expected
 
 
-class Forgetful:
-    """A stream of litellm's that ends before it gave anything."""
+class EmptyStream:
+    """A stream of litellm's that ends before its first chunk."""
 
     def __init__(self) -> None:
         self.received_finish_reason: str | None = "stop"
         self.chunks: list[Any] = []
 
-    def __aiter__(self) -> "Forgetful":
+    def __aiter__(self) -> "EmptyStream":
         return self
 
     async def __anext__(self) -> Any:
@@ -819,12 +849,12 @@ class Forgetful:
 
 
 async def test_lost_text_is_not_an_answer() -> None:
-    """Whatever litellm loses in a way that we do not know yet, the answer is not called complete."""
+    """An answer of which litellm lost text, in whatever way, does not count as complete."""
     observer, reader = OpenAIObserver(), AnswerReader()
     observer.observe_event(b'{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}')
 
     with pytest.raises(MalformedAnswer):
-        async for _ in LiteLLMAnswer(Forgetful(), lambda: observer).deltas(reader):
+        async for _ in LiteLLMAnswer(EmptyStream(), lambda: observer).deltas(reader):
             pass
 
     assert reader.finish_reason is None

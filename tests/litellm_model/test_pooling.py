@@ -1,4 +1,4 @@
-"""How many connections to upstreams the server opens, by every way to them; the upstream counts them."""
+"""How many connections to upstreams the server opens, in every way that calls go, as the upstream counts them."""
 
 import asyncio
 import os
@@ -22,45 +22,46 @@ EVERY_WAY: Final = pytest.mark.parametrize("provider", ["openai", "azure", "host
 CALLS: Final = 12
 
 
-async def _unary(running: RunningServer) -> None:
+async def _call_complete(running: RunningServer) -> None:
     await running.client().complete(a_wire_request())
 
 
-async def _list(running: RunningServer) -> None:
+async def _call_list(running: RunningServer) -> None:
     stub: Any = running.stub
     await stub.ListModels(models_pb2.ListModelsRequest())
 
 
-async def _stream(running: RunningServer) -> None:
+async def _call_stream(running: RunningServer) -> None:
     async for _ in running.client().stream(a_wire_request()):
         pass
 
 
 @EVERY_WAY
-async def test_calls_in_turn_share_one_connection(upstream: FakeUpstream, provider: str) -> None:
-    """Unary calls and streams, one after the other, whatever their deadlines and however they end, need one."""
+async def test_successive_calls_share_one_connection(upstream: FakeUpstream, provider: str) -> None:
+    """Successive unary calls and streams need one connection, whatever their deadlines and however they end."""
     async with serving(config_for(provider_entry(upstream, provider))) as running:
         for number in range(CALLS):
-            await _unary(running)
-            await _stream(running)
+            await _call_complete(running)
+            await _call_stream(running)
             await running.client().complete(a_wire_request(), timeout_seconds=30 + number / 7)
         upstream.fail(400)
         with pytest.raises(CallFailed):
-            await _unary(running)
-        await _unary(running)
+            await _call_complete(running)
+        await _call_complete(running)
 
     assert len(upstream.requests) == 3 * CALLS + 2
     assert upstream.connections == 1
 
 
 @EVERY_WAY
-async def test_calls_at_once_have_one_connection_each(upstream: FakeUpstream, provider: str) -> None:
-    """As many connections as there are calls under way, streams or not, and the next ones use them again."""
+async def test_simultaneous_calls_have_one_connection_each(upstream: FakeUpstream, provider: str) -> None:
+    """There are as many connections as calls in progress, streams or not, and the next calls reuse them."""
     async with serving(config_for(provider_entry(upstream, provider))) as running:
         for round_number in (1, 2):
             gates = [upstream.gated("a") for _ in range(CALLS)]
             calls = [
-                asyncio.create_task(_unary(running) if number % 2 else _stream(running)) for number in range(CALLS)
+                asyncio.create_task(_call_complete(running) if number % 2 else _call_stream(running))
+                for number in range(CALLS)
             ]
             await upstream.request(round_number * CALLS)
             open_at_once = upstream.open_connections
@@ -75,10 +76,10 @@ async def test_calls_at_once_have_one_connection_each(upstream: FakeUpstream, pr
 
 @EVERY_WAY
 async def test_the_pool_is_bounded(upstream: FakeUpstream, provider: str) -> None:
-    """More calls than the pool has connections wait for one, and are all answered."""
+    """Calls beyond the size of the pool wait for a connection, and all are answered."""
     gate = upstream.always.reply("a", gated=True)
     async with serving(config_for(provider_entry(upstream, provider), max_upstream_connections=3)) as running:
-        calls = [asyncio.create_task(_unary(running)) for _ in range(CALLS)]
+        calls = [asyncio.create_task(_call_complete(running)) for _ in range(CALLS)]
         await upstream.request(3)
         gate.open_all()
         await asyncio.gather(*calls)
@@ -89,7 +90,7 @@ async def test_the_pool_is_bounded(upstream: FakeUpstream, provider: str) -> Non
 
 @EVERY_WAY
 async def test_a_connection_that_was_cut_off_is_replaced(upstream: FakeUpstream, provider: str) -> None:
-    """Each call that its client leaves costs one connection, and no other call one."""
+    """Each call that its client leaves closes one connection, and no other call opens one."""
     async with serving(config_for(provider_entry(upstream, provider))) as running:
         for number in range(1, 4):
             upstream.gated("a")
@@ -97,13 +98,13 @@ async def test_a_connection_that_was_cut_off_is_replaced(upstream: FakeUpstream,
             await upstream.request(2 * number - 1)
             call.cancel()
             await upstream.disconnect(number)
-            await _unary(running)
+            await _call_complete(running)
 
     assert upstream.connections == 4
 
 
 async def test_callers_keys_share_the_connection(upstream: FakeUpstream) -> None:
-    """Callers with keys of their own for the proxy use the same connections, each with its key."""
+    """Callers with their own keys for the proxy share the connections; each request has its caller's key."""
     upstream.model_info.lists("fake")
     tokens = {f"caller{number}": f"token-{number}" for number in range(CALLS)}
     callers = {
@@ -121,18 +122,18 @@ async def test_callers_keys_share_the_connection(upstream: FakeUpstream) -> None
 
 
 async def test_discovery_has_one_connection(upstream: FakeUpstream) -> None:
-    """The list is read again and again over one connection, by whomever it is asked for."""
+    """The list of models is read again and again over one connection, whoever requests it."""
     upstream.model_info.lists("fake")
 
     async with serving(config_for(proxy=proxy_entry(upstream), discovery_ttl_seconds=0.02)) as running:
         await upstream.request(10)
-        await asyncio.gather(*(_list(running) for _ in range(CALLS)))
+        await asyncio.gather(*(_call_list(running) for _ in range(CALLS)))
 
     assert upstream.connections == 1
 
 
-async def test_the_gauge(upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connections of each pool, active and idle, are what the upstream sees."""
+async def test_the_gauge_counts_connections(upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gauge reports the active and idle connections of each pool as the upstream counts them."""
     upstream.model_info.lists("fake")
     async with OtlpReceiver() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", receiver.endpoint)
@@ -142,32 +143,32 @@ async def test_the_gauge(upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
         try:
             async with serving(config, telemetry) as running:
                 gates = [upstream.gated("a") for _ in range(3)]
-                calls = [asyncio.create_task(_unary(running)) for _ in gates]
-                await _told(receiver, _counts(active=3, idle=0))
+                calls = [asyncio.create_task(_call_complete(running)) for _ in gates]
+                await _wait_for_gauge(receiver, _make_counts(active=3, idle=0))
                 gates[0].open_all()
                 await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-                await _told(receiver, _counts(active=2, idle=1))
+                await _wait_for_gauge(receiver, _make_counts(active=2, idle=1))
                 for gate in gates:
                     gate.open_all()
                 await asyncio.gather(*calls)
-                await _told(receiver, _counts(active=0, idle=3))
+                await _wait_for_gauge(receiver, _make_counts(active=0, idle=3))
                 assert upstream.open_connections == 4
         finally:
             await telemetry.aclose()
 
 
-async def _told(receiver: OtlpReceiver, expected: Mapping[tuple[str, str], int]) -> None:
-    """Waits until the gauge says so."""
-    await receiver.expect(lambda: _gauge(receiver) == expected, f"expected {expected}")
+async def _wait_for_gauge(receiver: OtlpReceiver, expected: Mapping[tuple[str, str], int]) -> None:
+    """Waits until the gauge has these values."""
+    await receiver.expect(lambda: _read_gauge(receiver) == expected, f"expected {expected}")
 
 
-def _counts(*, active: int, idle: int) -> Mapping[tuple[str, str], int]:
+def _make_counts(*, active: int, idle: int) -> Mapping[tuple[str, str], int]:
     calls = {("model_calls", "active"): active, ("model_calls", "idle"): idle}
     return calls | {("discovery", "active"): 0, ("discovery", "idle"): 1}
 
 
-def _gauge(receiver: OtlpReceiver) -> Mapping[tuple[str, str], int]:
-    """The last exported values, by pool and state."""
+def _read_gauge(receiver: OtlpReceiver) -> Mapping[tuple[str, str], int]:
+    """Returns the last exported values, by pool and state."""
     found = [metric for metric in receiver.metrics if metric.name == "http.client.open_connections"]
     values: dict[tuple[str, str], int] = {}
     for point in found[-1].gauge.data_points if found else ():

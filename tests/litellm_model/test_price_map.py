@@ -1,4 +1,4 @@
-"""litellm's price map: which entry a name has, what is read of it, and that litellm is not imported for it."""
+"""litellm's price map: the entry of a name, what is read of it, and that litellm is not imported for it."""
 
 import json
 import logging
@@ -33,14 +33,14 @@ GPT: Final = {
 
 
 def a_map(tmp_path: Path, **entries: Any) -> PriceMap:
-    """A map of these entries."""
+    """Returns a map of these entries."""
     file = tmp_path / "map.json"
     file.write_text(json.dumps(entries))
     return PriceMap(file)
 
 
 def test_an_entry_is_read() -> None:
-    """Limits, prices and flags; batch and priority prices are not ours."""
+    """Limits, prices and flags of an entry are read; batch and priority prices are not."""
     assert read_facts(GPT) == ModelFacts(
         provider="openai",
         capabilities=frozenset({Capability.TOOLS, Capability.IMAGE_INPUT}),
@@ -61,8 +61,8 @@ ROWS: Final = [
 ]
 
 
-def tier(above_input_tokens: int, **prices: int) -> PriceTier:
-    """A tier of the base prices, some of them others."""
+def make_tier(above_input_tokens: int, **prices: int) -> PriceTier:
+    """Returns a tier with the base prices, some of them changed."""
     return PriceTier(above_input_tokens=above_input_tokens, **({"input": 10**9, "output": 2 * 10**9} | prices))
 
 
@@ -107,7 +107,7 @@ PRICED: Final[dict[str, tuple[dict[str, Any], Prices]]] = {
         Prices(
             input=10**9,
             output=2 * 10**9,
-            tiers=(tier(200_000, input=3 * 10**9), tier(272_000, input=3 * 10**9, output=5 * 10**9)),
+            tiers=(make_tier(200_000, input=3 * 10**9), make_tier(272_000, input=3 * 10**9, output=5 * 10**9)),
         ),
     ),
     "a tier of another type": (
@@ -172,8 +172,8 @@ PRICED: Final[dict[str, tuple[dict[str, Any], Prices]]] = {
 
 
 @pytest.mark.parametrize(("members", "prices"), PRICED.values(), ids=PRICED)
-def test_prices(members: dict[str, Any], prices: Prices) -> None:
-    """Tiers and other ways to charge; what is not made of tokens alone, or is not understood, is not known."""
+def test_prices_are_read(members: dict[str, Any], prices: Prices) -> None:
+    """Tiers and other price schemes are read; prices beyond tokens, or in an unknown form, are unknown."""
     assert read_facts({**BASE, **members}).prices == prices
 
 
@@ -186,8 +186,8 @@ MEMBERS: Final = sorted(
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_a_member_may_be_anything(member: str, tmp_path: Path) -> None:
-    """The file of a newer litellm is read as far as it is understood."""
+def test_a_member_may_have_any_value(member: str, tmp_path: Path) -> None:
+    """The file of a newer litellm is read as far as we can read it, whatever the value of a member."""
     for value in ODD:
         facts = a_map(tmp_path, **{"gpt-4o": GPT | {member: value}}).find_facts("openai/gpt-4o")
         assert facts is None or isinstance(facts, ModelFacts)
@@ -197,8 +197,8 @@ def test_a_member_may_be_anything(member: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", [None, 1, "x", [], [{}], {}, {"litellm_provider": None}, {"litellm_provider": 1}])
-def test_an_entry_may_be_anything(entry: Any, tmp_path: Path) -> None:
-    """What is no entry is not listed, and the others still are."""
+def test_an_entry_may_have_any_value(entry: Any, tmp_path: Path) -> None:
+    """A value that is no entry is not listed, and the other entries still are."""
     listed = a_map(tmp_path, **{"gpt-4o": entry, "gpt-5": GPT})
 
     assert listed.find_facts("openai/gpt-4o") is None
@@ -209,7 +209,7 @@ def test_an_entry_may_be_anything(entry: Any, tmp_path: Path) -> None:
 def test_a_file_that_is_no_map_lists_nothing(
     content: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is known then, one line in the log says so, and nothing fails."""
+    """A file that cannot be read lists nothing; one line in the log reports it, and no call fails."""
     file = tmp_path / "map.json"
     if content is not None:
         file.write_text(content)
@@ -224,7 +224,7 @@ def test_a_file_that_is_no_map_lists_nothing(
 
 
 def test_without_the_package_nothing_is_listed() -> None:
-    """There may be no file at all."""
+    """Without a file, nothing is listed."""
     assert PriceMap(None).find_facts("openai/gpt-4o") is None
 
 
@@ -238,7 +238,10 @@ def test_without_the_package_nothing_is_listed() -> None:
     ids=["both", "output", "cached"],
 )
 def test_a_listed_price_of_zero_is_not_known(costs: dict[str, Any], prices: Prices, tmp_path: Path) -> None:
-    """The map writes 0 also for what is paid by the hour or by a licence; only what is cached may be free."""
+    """A listed price of 0 is unknown, because it may mean a price by the hour or by licence.
+
+    Only cached input may be free.
+    """
     facts = a_map(tmp_path, **{"gpt-4o": GPT | costs}).find_facts("openai/gpt-4o")
 
     assert facts is not None
@@ -286,8 +289,8 @@ OTHERWISE_THAN_LITELLM: Final = {
 }
 
 
-def litellms_info(model: str) -> dict[str, Any] | None:
-    """What litellm finds of a model by its name; None when it finds nothing."""
+def find_litellm_info(model: str) -> dict[str, Any] | None:
+    """Returns what litellm finds of a model by its name; None when it finds nothing."""
     prefix, _, name = model.partition("/")
     try:
         info: dict[str, Any] = library.import_litellm().get_model_info(name, custom_llm_provider=prefix)
@@ -300,8 +303,8 @@ def litellms_info(model: str) -> dict[str, Any] | None:
 
 @pytest.mark.parametrize("model", SAME_AS_LITELLM)
 def test_a_name_has_the_entry_that_litellm_gives_it(model: str) -> None:
-    """The same limits and prices, or none in both."""
-    info, facts = litellms_info(model), find_price_map().find_facts(model)
+    """A name has the same limits and prices as in litellm, or is found by neither."""
+    info, facts = find_litellm_info(model), find_price_map().find_facts(model)
 
     if info is None:
         assert facts is None
@@ -318,8 +321,8 @@ def test_a_name_has_the_entry_that_litellm_gives_it(model: str) -> None:
 
 @pytest.mark.parametrize("model", OTHERWISE_THAN_LITELLM, ids=OTHERWISE_THAN_LITELLM.values())
 def test_a_name_that_litellm_guesses_is_not_listed(model: str) -> None:
-    """litellm takes the entry of another name; we take none."""
-    assert litellms_info(model) is not None
+    """A name for which litellm takes the entry of another name is not listed."""
+    assert find_litellm_info(model) is not None
     assert find_price_map().find_facts(model) is None
 
 
@@ -345,12 +348,12 @@ def test_a_name_that_litellm_guesses_is_not_listed(model: str) -> None:
     ],
 )
 def test_only_the_providers_own_server_has_its_prices(litellm_model: str, api_base: str, listed: bool) -> None:
-    """Another server may call its model the same, and a deployment may have any name."""
+    """Listed prices hold only for the provider's own server: any other server or deployment may use the same name."""
     assert find_listed_name(litellm_model, api_base) == (litellm_model if listed else "")
 
 
 def test_litellm_is_not_imported() -> None:
-    """Its import takes seconds: `check-config` and the table of models do without."""
+    """`check-config` and the table of models do not import litellm, which would take seconds."""
     program = (
         "import sys\n"
         "from reasoning_grpc.litellm_model import find_price_map\n"

@@ -1,4 +1,4 @@
-"""litellm itself tells, provider by provider, in which shape it takes our client: what the tables say is asked anew."""
+"""Whether litellm takes our client for each provider in the shape that the tables say, tried on litellm itself."""
 
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
@@ -20,28 +20,28 @@ SHAPES: Final = {Way.OWN_WIRE: Shape.OPENAI, Way.PLAIN: Shape.HTTP}
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-class Unsent(Exception):
+class UnsentRequest(Exception):
     """The request was ready to be sent."""
 
 
 class UnsentExchange(Exchange):
-    """An exchange that goes nowhere."""
+    """An exchange that raises `UnsentRequest` in place of sending."""
 
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
-        """Sends nothing."""
-        raise Unsent(url, len(body), len(headers))
+        """Raises in place of sending."""
+        raise UnsentRequest(url, len(body), len(headers))
 
 
 @pytest.fixture(autouse=True)
-def _clouds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that Amazon's providers sign with, without asking anybody."""
+def _cloud_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets credentials with which requests to Amazon's providers are signed, without any network."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_REGION_NAME", "us-east-1")
 
 
-async def _shape_used(provider: str) -> Shape | None:
-    """How litellm uses our client for a provider."""
+async def _find_shape(provider: str) -> Shape | None:
+    """Returns the shape in which litellm uses our client for a provider."""
     exchange = UnsentExchange(ConnectionPool(limit=1), TransportLimits(), {})
     await library.load()
     make: Any = library.make_client_class(ExchangeClient, for_azure=provider == "azure")
@@ -68,12 +68,12 @@ async def _read_all(provider: str, client: ExchangeClient) -> None:
 
 @pytest.mark.parametrize("provider", sorted(providers.OWN_WIRE | providers.PLAIN))
 async def test_litellm_takes_our_client(provider: str) -> None:
-    """In the shape that the tables say, so that the connection is ours."""
-    assert await _shape_used(provider) is SHAPES[choose_way(provider)]
+    """litellm takes our client in the shape that the tables say, so that the connection is ours."""
+    assert await _find_shape(provider) is SHAPES[choose_way(provider)]
 
 
-def test_the_tables_name_what_there_is() -> None:
-    """Each provider of the tables is one of litellm's, and goes one way."""
+def test_the_tables_name_only_known_providers() -> None:
+    """Each provider of the tables is known to litellm, and goes one way."""
     named = providers.OWN_WIRE | providers.PLAIN | providers.SPEAKS_OPENAI | providers.SIGNS_REQUESTS
     named |= providers.TEXT_COMPLETION | providers.OWN_CREDENTIALS | providers.WITHOUT_ADDRESS
 
@@ -95,8 +95,8 @@ def test_the_tables_name_what_there_is() -> None:
         ("cohere", True, False, Way.FOREIGN),
     ],
 )
-def test_the_way_of_a_model(provider: str, has_key: bool, by_responses_api: bool, expected: Way) -> None:
-    """What a model's calls take, and a sentence that says why."""
+def test_the_way_of_a_model_is_explained(provider: str, has_key: bool, by_responses_api: bool, expected: Way) -> None:
+    """The way of a model's calls is found, and a sentence says why."""
     found, reason = explain_way(provider, has_key=has_key, by_responses_api=by_responses_api)
 
     assert found is expected

@@ -1,4 +1,4 @@
-"""How the tokens of a prompt are counted: by OpenAI's tokenizers where they are the model's, else by an estimate."""
+"""How the tokens of a prompt are counted: by OpenAI's tokenizers for OpenAI's models, else by an estimate."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ print(json.dumps({each: [count_prompt_tokens(call, each) - empty for call in cal
 
 
 async def test_counts_need_no_network() -> None:
-    """With the network blocked, and another folder for tokenizers named, texts have the tokens that they should."""
+    """Tokens are counted correctly without a network, even if a variable names another folder for tokenizers."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", OFFLINE, json.dumps([TEXTS, list(COUNTS)])),
         env={"PYTHONPATH": ":".join(sys.path), "CUSTOM_TIKTOKEN_CACHE_DIR": "/nowhere/at/all"},
@@ -69,24 +69,24 @@ ENTRIES: Final = [
 
 @pytest.mark.parametrize(("entry", "encoding"), ENTRIES)
 def test_which_models_tokenizer_is_known(entry: dict[str, str], encoding: str) -> None:
-    """OpenAI's, where an entry says that its model is one of them; nobody else's is in litellm's package."""
+    """A tokenizer is known for entries that name a model of OpenAI's, and for no other."""
     model = ConfiguredModel(model_entry(**{"api_base": "http://127.0.0.1:9/v1", **entry}), find_price_map())
 
     assert model.describe().encoding == encoding
 
 
-def _row(name: str, key: object, provider: object = "openai") -> dict[str, object]:
+def _proxy_row(name: str, key: object, provider: object = "openai") -> dict[str, object]:
     return {"model_name": name, "model_info": {"key": key, "litellm_provider": provider}}
 
 
-def test_what_a_proxy_says_of_a_tokenizer() -> None:
-    """The model that a proxy names is taken for what it says; two of one name must have one tokenizer."""
+def test_tokenizers_of_a_proxys_models() -> None:
+    """The model that a proxy names decides about the tokenizer; two deployments of one name must agree on it."""
     rows = [
-        _row("one", "gpt-4o"),
-        _row("other", "claude-3-haiku-20240307", "anthropic"),
-        _row("malformed", 7, None),
-        *(_row("same", "gpt-4o"), _row("same", "azure/gpt-4o-mini", "azure")),
-        *(_row("mixed", "gpt-4o"), _row("mixed", "gpt-4")),
+        _proxy_row("one", "gpt-4o"),
+        _proxy_row("other", "claude-3-haiku-20240307", "anthropic"),
+        _proxy_row("malformed", 7, None),
+        *(_proxy_row("same", "gpt-4o"), _proxy_row("same", "azure/gpt-4o-mini", "azure")),
+        *(_proxy_row("mixed", "gpt-4o"), _proxy_row("mixed", "gpt-4")),
     ]
 
     models = read_info_list(json.dumps({"data": rows}).encode())
@@ -101,7 +101,7 @@ def test_what_a_proxy_says_of_a_tokenizer() -> None:
 
 
 def test_tiktoken_agrees() -> None:
-    """Of each of OpenAI's models that it knows, tiktoken has the same encoding; harmony differs in marks alone."""
+    """tiktoken has the same encoding for each of OpenAI's models; harmony differs only in its special tokens."""
     ours = {name: find_encoding("openai", name) for name in (*_LISTED, *tiktoken.model.MODEL_TO_ENCODING)}
     known = {name: encoding for name, encoding in ours.items() if encoding}
 

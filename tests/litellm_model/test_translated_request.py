@@ -1,4 +1,4 @@
-"""What of a request reaches a provider with a protocol of its own: each field is on its wire, or is refused."""
+"""What part of a request reaches a provider with a protocol of its own: each field is sent or refused."""
 
 import json
 from collections.abc import AsyncIterator
@@ -55,28 +55,28 @@ ANTHROPIC_TOOLS: Final = {"tools": [{"name": "f", "input_schema": SCHEMA, "type"
 GEMINI_TOOLS: Final = {"tools": [{"function_declarations": [{"name": "f", "description": "d", "parameters": SCHEMA}]}]}
 
 
-def _configured(**members: Any) -> Json:
+def _gemini_config(**members: Any) -> Json:
     return {"generationConfig": {"temperature": 1.0, **members}}
 
 
-def _gemini_mode(**config: Any) -> Json:
+def _gemini_tool_mode(**config: Any) -> Json:
     return GEMINI_TOOLS | {"toolConfig": {"functionCallingConfig": config}}
 
 
 FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
     "nothing": ({}, {}, {}),
-    "temperature": ({"sampling": Sampling(temperature=0.5)}, {"temperature": 0.5}, _configured(temperature=0.5)),
-    "top_p": ({"sampling": Sampling(top_p=0.5)}, {"top_p": 0.5}, _configured(top_p=0.5)),
-    "top_k": ({"sampling": Sampling(top_k=3)}, {"top_k": 3}, _configured(top_k=3)),
+    "temperature": ({"sampling": Sampling(temperature=0.5)}, {"temperature": 0.5}, _gemini_config(temperature=0.5)),
+    "top_p": ({"sampling": Sampling(top_p=0.5)}, {"top_p": 0.5}, _gemini_config(top_p=0.5)),
+    "top_k": ({"sampling": Sampling(top_k=3)}, {"top_k": 3}, _gemini_config(top_k=3)),
     "max_output_tokens": (
         {"sampling": Sampling(max_output_tokens=5)},
         {"max_tokens": 5},
-        _configured(max_output_tokens=5),
+        _gemini_config(max_output_tokens=5),
     ),
-    "stop": ({"sampling": Sampling(stop=["x"])}, {"stop_sequences": ["x"]}, _configured(stop_sequences=["x"])),
-    "sampling.seed": ({"sampling": Sampling(seed=1)}, REFUSED, _configured(seed=1)),
+    "stop": ({"sampling": Sampling(stop=["x"])}, {"stop_sequences": ["x"]}, _gemini_config(stop_sequences=["x"])),
+    "sampling.seed": ({"sampling": Sampling(seed=1)}, REFUSED, _gemini_config(seed=1)),
     "sampling.logit_bias": ({"sampling": Sampling(logit_bias={5: 1})}, REFUSED, REFUSED),
-    "sampling.logprobs": ({"sampling": Sampling(logprobs=True)}, REFUSED, _configured(responseLogprobs=True)),
+    "sampling.logprobs": ({"sampling": Sampling(logprobs=True)}, REFUSED, _gemini_config(responseLogprobs=True)),
     "sampling.presence_penalty": ({"sampling": Sampling(presence_penalty=1)}, REFUSED, REFUSED),
     "sampling.frequency_penalty": ({"sampling": Sampling(frequency_penalty=1)}, REFUSED, REFUSED),
     "tools": ({"tools": [TOOL]}, ANTHROPIC_TOOLS, GEMINI_TOOLS),
@@ -88,22 +88,22 @@ FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
     "tool_choice-auto": (
         {"tools": [TOOL], "tool_choice": ToolChoice(mode=TOOL_CHOICE_MODE_AUTO)},
         ANTHROPIC_TOOLS | {"tool_choice": {"type": "auto"}},
-        _gemini_mode(mode="AUTO"),
+        _gemini_tool_mode(mode="AUTO"),
     ),
     "tool_choice-none": (
         {"tools": [TOOL], "tool_choice": ToolChoice(mode=TOOL_CHOICE_MODE_NONE)},
         ANTHROPIC_TOOLS | {"tool_choice": {"type": "none"}},
-        _gemini_mode(mode="NONE"),
+        _gemini_tool_mode(mode="NONE"),
     ),
     "tool_choice-required": (
         {"tools": [TOOL], "tool_choice": ToolChoice(mode=TOOL_CHOICE_MODE_REQUIRED)},
         ANTHROPIC_TOOLS | {"tool_choice": {"type": "any"}},
-        _gemini_mode(mode="ANY"),
+        _gemini_tool_mode(mode="ANY"),
     ),
     "tool_choice-by-name": (
         {"tools": [TOOL], "tool_choice": ToolChoice(tool="f")},
         ANTHROPIC_TOOLS | {"tool_choice": {"type": "tool", "name": "f"}},
-        _gemini_mode(mode="ANY", allowed_function_names=["f"]),
+        _gemini_tool_mode(mode="ANY", allowed_function_names=["f"]),
     ),
     "parallel_tool_calls": (
         {"tools": [TOOL], "parallel_tool_calls": False},
@@ -113,22 +113,22 @@ FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
     "response_format": (
         {"response_format": ResponseFormat(json_object=JsonObjectFormat())},
         REFUSED,
-        _configured(response_mime_type="application/json"),
+        _gemini_config(response_mime_type="application/json"),
     ),
     "json-schema": (
         {"response_format": ResponseFormat(json_schema=JsonSchemaFormat(name="n", schema=SCHEMA_TEXT))},
         {"output_format": {"type": "json_schema", "schema": SCHEMA | {"additionalProperties": False}}},
-        _configured(response_mime_type="application/json", response_json_schema=SCHEMA),
+        _gemini_config(response_mime_type="application/json", response_json_schema=SCHEMA),
     ),
     "reasoning-effort": (
         {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_HIGH)},
         {"thinking": {"type": "enabled", "budget_tokens": 4096}, "max_tokens": 8192},
-        _configured(thinkingConfig={"thinkingLevel": "high", "includeThoughts": True}),
+        _gemini_config(thinkingConfig={"thinkingLevel": "high", "includeThoughts": True}),
     ),
     "no-reasoning": (
         {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
         {},
-        _configured(thinkingConfig={"thinkingLevel": "low", "includeThoughts": False}),
+        _gemini_config(thinkingConfig={"thinkingLevel": "low", "includeThoughts": False}),
     ),
     "reasoning.budget_tokens": (
         {"reasoning": ReasoningOptions(budget_tokens=2000)},
@@ -229,15 +229,15 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
         yield running
 
 
-async def _body(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> Json:
-    """What the upstream gets for a request, but for the model and that it streams."""
+async def _capture_body(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> Json:
+    """Returns the body that the upstream gets for a request, without its model and its streaming flag."""
     await server.client().complete(request)
     (captured,) = upstream.requests
     return {name: value for name, value in captured.body.items() if name not in {"model", "stream"}}
 
 
-async def _refusal(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> list[str]:
-    """The fields for which a request is refused, before any upstream sees it."""
+async def _find_refused_fields(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> list[str]:
+    """Returns the fields for which a request is refused before any upstream sees it."""
     with pytest.raises(CallFailed) as failed:
         await server.client().complete(request)
     error = failed.value
@@ -249,18 +249,18 @@ async def _refusal(upstream: FakeUpstream, server: RunningServer, request: Compl
 
 @pytest.mark.parametrize("provider", MODELS)
 @pytest.mark.parametrize("name", FIELDS)
-async def test_each_field_is_on_the_wire_or_refused(
+async def test_each_field_is_sent_or_refused(
     upstream: FakeUpstream, server: RunningServer, provider: str, name: str
 ) -> None:
-    """Nothing that was asked for is dropped in silence."""
+    """No field of a request is dropped without an error."""
     fields, for_anthropic, for_gemini = FIELDS[name]
     expected = for_anthropic if provider == ANTHROPIC else for_gemini
     request = a_wire_request(model=provider, **fields)
 
     if expected is REFUSED:
-        assert await _refusal(upstream, server, request) == [name]
+        assert await _find_refused_fields(upstream, server, request) == [name]
         return
-    body = await _body(upstream, server, request)
+    body = await _capture_body(upstream, server, request)
 
     body.pop("messages" if provider == ANTHROPIC else "contents")
     assert body == INVENTED[provider] | expected
@@ -270,29 +270,29 @@ async def test_each_field_is_on_the_wire_or_refused(
 async def test_a_conversation_is_sent_back(
     upstream: FakeUpstream, server: RunningServer, provider: str, expected: Json
 ) -> None:
-    """Reasoning, signatures, calls, results and refusals stand where the provider wants them."""
+    """Reasoning, signatures, calls, results and refusals are sent back where the provider expects them."""
     request = CompleteRequest(model=provider, messages=CONVERSATION, tools=[TOOL])
 
-    body = await _body(upstream, server, request)
+    body = await _capture_body(upstream, server, request)
 
     assert {name: body[name] for name in expected} == expected
 
 
 async def test_media_are_never_fetched_for_a_caller(upstream: FakeUpstream, server: RunningServer) -> None:
-    """An address goes to the provider as it stands, or is refused where litellm would fetch it into this process."""
+    """An address is sent to the provider unchanged, or is refused where litellm would fetch it into this process."""
     uri = "https://example.invalid/a.png"
     media = Part(media=Media(mime_type="image/png", uri=uri))
     messages = [Message(role=ROLE_USER, content=[Part(text="see"), media])]
 
-    refused = await _refusal(upstream, server, CompleteRequest(model=GEMINI, messages=messages))
-    body = await _body(upstream, server, CompleteRequest(model=ANTHROPIC, messages=messages))
+    refused = await _find_refused_fields(upstream, server, CompleteRequest(model=GEMINI, messages=messages))
+    body = await _capture_body(upstream, server, CompleteRequest(model=ANTHROPIC, messages=messages))
 
     assert refused == ["messages[0].content[1].media.uri"]
     assert {"type": "image", "source": {"type": "url", "url": uri}} in body["messages"][0]["content"]
 
 
 async def test_an_older_gemini_takes_more(upstream: FakeUpstream) -> None:
-    """What only the newer models do not take is passed on to the older ones."""
+    """Fields that only newer models refuse are sent to older ones."""
     entry = provider_entry(upstream, GEMINI, litellm_model="gemini/gemini-2.5-pro")
     fields: Json = {
         "sampling": Sampling(presence_penalty=1, frequency_penalty=0.5),
@@ -300,7 +300,7 @@ async def test_an_older_gemini_takes_more(upstream: FakeUpstream) -> None:
     }
 
     async with serving(config_for(entry)) as server:
-        body = await _body(upstream, server, a_wire_request(**fields))
+        body = await _capture_body(upstream, server, a_wire_request(**fields))
 
     assert body["generationConfig"] == {
         "presence_penalty": 1,
@@ -310,10 +310,8 @@ async def test_an_older_gemini_takes_more(upstream: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize("provider", MODELS)
-async def test_arguments_that_are_no_json_are_sent_back(
-    upstream: FakeUpstream, server: RunningServer, provider: str
-) -> None:
-    """A call whose arguments the model left malformed does not break the next turn."""
+async def test_malformed_arguments_are_sent_back(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
+    """A call with malformed arguments of the model does not break the next turn."""
     call = Part(tool_call=ToolCall(id="id1", name="f", arguments='{"a'))
     result = Part(tool_result=ToolResult(call_id="id1", content="no JSON", is_error=True))
     request = CompleteRequest(
@@ -326,24 +324,22 @@ async def test_arguments_that_are_no_json_are_sent_back(
         ],
     )
 
-    body = await _body(upstream, server, request)
+    body = await _capture_body(upstream, server, request)
 
     assert "Error: no JSON" in str(body)
-    assert {"malformed_arguments": '{"a'} in _members(body)
+    assert {"malformed_arguments": '{"a'} in _find_objects(body)
 
 
-def _members(value: Any) -> list[Any]:
-    """Every object in a body."""
+def _find_objects(value: Any) -> list[Any]:
+    """Yields every object in a body."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    found = [member for each in inner for member in _members(each)]
+    found = [member for each in inner for member in _find_objects(each)]
     return [value, *found] if isinstance(value, dict) else found
 
 
 @pytest.mark.parametrize("provider", MODELS)
-async def test_what_a_model_said_is_sent_back_as_it_came(
-    upstream: FakeUpstream, server: RunningServer, provider: str
-) -> None:
-    """The message of an answer, put into the next request as it is, carries every signature where it was."""
+async def test_signatures_stay_in_their_place(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
+    """A message of an answer that becomes part of the next request carries every signature in its place."""
     call = FakeToolCall("id1", "f", '{"a": 1}')
     upstream.reply("t", reasoning=("hm",), reasoning_signature="c2ln", tool_calls=(call,), tool_signature="dG9v")
     first = CompleteRequest(

@@ -1,9 +1,8 @@
-"""One contract, two wires: recorded answers mean the same by our reader and by litellm's.
+"""Recorded answers mean the same when our reader and when litellm's readers read them.
 
-tests/support/recorded has answers as servers send them, one file each: dialects of the
-OpenAI protocol, by the server that speaks them, and shapes that several have. Each goes
-through the own wire and through each provider of the protocol whose answers litellm
-reads. How pieces are grouped is left to the wires; all else is compared.
+tests/support/recorded has answers as servers send them, one file each: dialects of the OpenAI protocol, by the server
+that speaks them, and forms that several servers have. Each is read by our own reader, and through each provider of the
+protocol whose answers litellm reads. How deltas are grouped may differ; all else is compared.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.heard import Heard, hear
+from tests.support.received import ReceivedAnswer, receive_answer
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
 
@@ -202,41 +201,43 @@ SAID: Final[Mapping[str, Mapping[str, Any]]] = {
 
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with a model of each provider, named after it; all are the fake upstream."""
+    """A server with a model of each provider, named after it; the fake upstream serves all of them."""
     entries = [model_entry(upstream.api_base, name, litellm_model=f"{name}/fake") for name in (OWN, *READ_BY_LITELLM)]
     async with serving(config_for(*entries, max_retries=0)) as running:
         yield running
 
 
-async def heard(upstream: FakeUpstream, server: RunningServer, recording: str, model: str) -> Heard:
-    """A recorded answer as a caller of this model gets it."""
+async def receive(upstream: FakeUpstream, server: RunningServer, recording: str, model: str) -> ReceivedAnswer:
+    """Returns a recorded answer as a caller of this model receives it."""
     path = RECORDED[recording]
     content_type = "application/json" if path.suffix == ".json" else "text/event-stream"
     upstream.body(path.read_bytes(), content_type=content_type)
-    return await hear(server.client(), model=model)
+    return await receive_answer(server.client(), model=model)
 
 
 @pytest.mark.parametrize("recording", RECORDED)
-async def test_what_a_recorded_answer_says(upstream: FakeUpstream, server: RunningServer, recording: str) -> None:
-    """Our own reader understands every dialect."""
-    own = await heard(upstream, server, recording, OWN)
+async def test_our_reader_understands_every_dialect(
+    upstream: FakeUpstream, server: RunningServer, recording: str
+) -> None:
+    """Our own reader understands every recorded dialect."""
+    own = await receive(upstream, server, recording, OWN)
 
     assert own.summary() == SAID[recording]
 
 
 @pytest.mark.parametrize("recording", RECORDED)
-async def test_the_wires_agree(upstream: FakeUpstream, server: RunningServer, recording: str) -> None:
-    """litellm's readers give the same as ours, but for what is listed."""
-    own = asdict(await heard(upstream, server, recording, OWN))
+async def test_litellms_readers_agree(upstream: FakeUpstream, server: RunningServer, recording: str) -> None:
+    """litellm's readers give the same answer as ours, except for the listed differences."""
+    own = asdict(await receive(upstream, server, recording, OWN))
 
     for provider in READ_BY_LITELLM:
-        read = asdict(await heard(upstream, server, recording, provider))
+        read = asdict(await receive(upstream, server, recording, provider))
 
         differing = {name for name in own if own[name] != read[name]}
         assert differing == DIFFERENCES.get((recording, provider), {}).keys(), (provider, own, read)
 
 
-def test_the_tables_are_of_what_there_is() -> None:
-    """Each recording has its meaning, and no difference is listed that is not looked for."""
+def test_the_tables_are_complete() -> None:
+    """Each recording has its expected meaning, and no listed difference lacks its recording."""
     assert SAID.keys() == RECORDED.keys()
     assert DIFFERENCES.keys() <= {(recording, provider) for recording in RECORDED for provider in READ_BY_LITELLM}

@@ -25,8 +25,8 @@ from reasoning_grpc.domain.events import (
 from reasoning_grpc.llm.think_tags import CLOSING, OPENING, UntaggedModel
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, usage_pb2
 from tests.support.factories import a_call, a_context, a_wire_request
-from tests.support.heard import hear
 from tests.support.models import ScriptedModel, a_model, answering
+from tests.support.received import receive_answer
 from tests.support.serving import config_for, model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
 
@@ -366,7 +366,7 @@ async def test_callers_see_reasoning(
     upstream.always.reply(*pieces, finish_reason="length")
 
     async with serving(config_for(entry(upstream, wire, think_tags=tags))) as running:
-        streamed = await hear(running.client())
+        streamed = await receive_answer(running.client())
         whole_answer = await running.client().complete(included())
 
     assert streamed.summary() == {"reasoning": "hm", "text": "42", "ended": "LENGTH length", "tokens": [11, 7]}
@@ -405,7 +405,7 @@ async def test_a_server_that_tells_reasoning_itself(upstream: FakeUpstream, wire
     upstream.reply("4", "2", reasoning=("h", "m"))
 
     async with serving(config_for(entry(upstream, wire, think_tags=OPEN))) as running:
-        answer = await hear(running.client())
+        answer = await receive_answer(running.client())
 
     assert (answer.reasoning, answer.text) == ("hm", "42")
 
@@ -429,7 +429,7 @@ async def test_what_is_held_back_may_be_asked_for_again(upstream: FakeUpstream) 
     upstream.reply("<think>hm</think>42")
 
     async with serving(config_for(entry(upstream))) as running:
-        answer = await hear(running.client())
+        answer = await receive_answer(running.client())
 
     assert (answer.reasoning, answer.text) == ("hm", "42")
     assert len(upstream.requests) == 2
@@ -440,7 +440,7 @@ async def test_an_answer_that_breaks_off_in_reasoning(upstream: FakeUpstream) ->
     upstream.lines(chunk({"content": "<think>hm"}))
 
     async with serving(config_for(entry(upstream))) as running:
-        answer = await hear(running.client())
+        answer = await receive_answer(running.client())
 
     assert (answer.reasoning, answer.text, answer.error) == ("hm", "", "UPSTREAM_STREAM_TRUNCATED")
     assert answer.interruption is not None
@@ -454,7 +454,7 @@ async def test_a_fallback_is_read_by_its_own_entry(upstream: FakeUpstream) -> No
     first = entry(upstream, name="first", fallback_models=("second",))
 
     async with serving(config_for(first, model_entry(upstream.api_base, "second"), max_retries=0)) as running:
-        answer = await hear(running.client())
+        answer = await receive_answer(running.client())
 
     assert (answer.reasoning, answer.text) == ("", "<think>hm</think>42")
     assert [request.body["model"] for request in upstream.requests] == ["first", "second"]
