@@ -89,7 +89,7 @@ def test_what_has_no_scenario_is_not_raised(error: type[errors.ReasoningError]) 
 
     naming = {str(path.relative_to(source)) for path in source.rglob("*.py") if error.__name__ in path.read_text()}
 
-    assert naming == {"errors.py", "status.py"}
+    assert naming == {"domain/errors.py", "rpc/status.py"}
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
