@@ -39,8 +39,12 @@ run: $(READY) ## Serve until interrupted
 	$(BIN)/reasoning-grpc serve $(ARGS)
 
 .PHONY: test
-test: $(READY) ## Run the tests; needs nothing but Python
-	$(BIN)/pytest $(ARGS)
+test: $(READY) ## Run the tests on all cores; needs nothing but Python
+	$(BIN)/python -m scripts.run_tests $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(READY) ## Run the tests that start no process, in less than a minute
+	$(BIN)/python -m scripts.run_tests -m "not process" $(ARGS)
 
 .PHONY: generate
 generate: $(READY) ## Regenerate the Python stubs from the protos

@@ -14,6 +14,15 @@ from tests.support.served_process import TOKEN, Place, Served, is_ended_while_id
 from tests.support.serving import RunningServer, serving_upstream
 from tests.support.upstream import FakeUpstream
 
+pytest_plugins = ["tests.support.process_guard"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    """Reports what the last tests leave open: a worker of pytest-xdist does not report it later."""
+    yield
+    gc.collect()
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:

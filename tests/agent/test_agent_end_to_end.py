@@ -41,6 +41,7 @@ def with_tools(config: Config) -> Config:
     return replace(config, tools={name: ToolEntry(name=name, function=function) for name, function in TOOLS.items()})
 
 
+@pytest.mark.process
 async def test_on_the_embedded_model() -> None:
     """On a real model a run with tools keeps the grammar, whatever it thinks, and ends with an answer."""
     request = reasoning_request(
@@ -60,6 +61,7 @@ async def test_on_the_embedded_model() -> None:
     assert completed.usage.model_calls[-1].output_tokens >= 1
 
 
+@pytest.mark.process
 async def test_through_a_litellm_proxy(upstream: FakeUpstream, tmp_path: Path) -> None:
     """A real proxy passes on what each step asks, in JSON by a schema and by tool calls, and what it used."""
     proxy = LiteLLMProxy(tmp_path, upstream.api_base)

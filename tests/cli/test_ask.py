@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import signal
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,7 @@ from tests.support.served_process import (
 from tests.support.upstream import refusing_api_base
 
 # One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 DONE_LINE: Final = re.compile(
     r"done: stop, 11 \+ 7 tokens, \$0\.000095, first token \d+ ms, total \d+ ms, overhead \d+\.\d ms\n"
@@ -176,26 +175,6 @@ async def test_a_client_waits_no_longer_than_it_is_told(place: Place, served: Se
     *_, last = finished.err.splitlines()
     assert finished.code == 1
     assert last.startswith("reasoning-grpc: DEADLINE_EXCEEDED: ")  # the rest is grpc's own
-    await place.upstream.disconnect(before + 1)
-
-
-async def test_ctrl_c_ends_ask(place: Place, served: Served) -> None:
-    """SIGINT cancels the call up to the upstream, and leaves no traceback."""
-    place.upstream.hang_after(1)
-    before = place.upstream.disconnects
-    arguments = ("ask", "hi", "--target", served.address)
-    async with process_of(
-        *arguments, variables={"REASONING_TOKEN": TOKEN}, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert await process.stdout.readexactly(6) == b"word0 "
-
-        process.send_signal(signal.SIGINT)
-        out, err = await process.communicate()
-
-        assert process.returncode == 130
-        assert out == b""
-        assert err.decode() == ROUTE_LINE
     await place.upstream.disconnect(before + 1)
 
 

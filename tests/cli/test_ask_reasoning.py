@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import signal
 from asyncio.subprocess import DEVNULL, PIPE
 from typing import Final
 
@@ -16,12 +14,11 @@ from tests.support.served_process import (
     TOKEN,
     Place,
     Served,
-    ended,
 )
 from tests.support.upstream import FakeUpstream
 
 # One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 QUESTION: Final = "What is 23 times 19?"
 REASONING_ROUTE: Final = "route: reasoning with fake (request: The request asks for this mode.)"
@@ -209,39 +206,3 @@ async def test_bad_limits_of_the_agent_are_told(served: Served) -> None:
     )
     assert both_modes.err.endswith("argument --mode: not allowed with argument --reason\n")
     assert both_tools.err.endswith("argument --no-tools: not allowed with argument --tool\n")
-
-
-async def test_a_terminal_is_left_as_it_was(place: Place, served: Served) -> None:
-    """Interrupted while the agent thinks, `ask` leaves the cursor on, and no traceback."""
-    place.upstream.hang()
-    before = place.upstream.disconnects
-    ours, theirs = os.openpty()
-    try:
-        async with process_of(
-            *("ask", "hi", "--reason", "--target", served.address),
-            variables={"REASONING_TOKEN": TOKEN, "TERM": "xterm"},
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            shown = await _shown_until(ours, "step 1 of 8")
-
-            process.send_signal(signal.SIGINT)
-            shown += await _shown_until(ours, "\x1b[?25h")
-
-            assert await ended(process) == 130
-        assert "\x1b[?25l" in shown
-        assert "Traceback" not in shown
-    finally:
-        os.close(ours)
-    await place.upstream.disconnect(before + 1)
-
-
-async def _shown_until(terminal: int, words: str) -> str:
-    """What a terminal shows up to these words; raises OSError when nobody writes to it any more."""
-    shown = ""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while words not in shown:
-            shown += (await asyncio.to_thread(os.read, terminal, 4096)).decode()
-    return shown

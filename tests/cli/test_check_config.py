@@ -16,7 +16,7 @@ from tests.support.served_process import (
 from tests.support.upstream import FakeUpstream
 
 # One event loop for all tests here: they share an upstream.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
 async def test_check_config_shows_what_is_made(place: Place) -> None:

@@ -4,8 +4,12 @@ import asyncio
 import json
 import re
 
+import pytest
+
 from reasoning_grpc.config import hash_token, options
 from tests.support.commands import run
+
+pytestmark = pytest.mark.process
 
 
 async def test_token_new_makes_a_token_and_its_hash() -> None:

@@ -16,6 +16,8 @@ from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 from tests.support.commands import Finished, process_of, run
 from tests.support.scripted_router import ScriptedRouter, classified, routing_by, text_of
 
+pytestmark = pytest.mark.process
+
 
 def a_file(folder: Path, *labels: str) -> Path:
     """A file with a prompt for each label, whose text is the label."""
@@ -153,6 +155,7 @@ async def test_numbers_that_make_no_sense(flag: str) -> None:
     assert done.err.endswith(f"error: argument {flag}: must be a whole number from 1 on\n")
 
 
+@pytest.mark.serial
 async def test_progress_on_a_terminal(tmp_path: Path) -> None:
     """A terminal on standard error gets a bar that counts; standard output has the report alone."""
     file = a_file(tmp_path, "passthrough", "reasoning")

@@ -12,7 +12,7 @@ from tests.support.served_process import (
 )
 
 # One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
 async def test_models(served: Served) -> None:

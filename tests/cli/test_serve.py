@@ -2,35 +2,22 @@
 
 import asyncio
 import json
-import signal
-import socket
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from reasoning_grpc.config import hash_token
 from tests.support.commands import run
-from tests.support.factories import a_wire_request
 from tests.support.served_process import (
     KEY,
-    NOT_SERVING,
-    SERVING,
     TOKEN,
     Place,
     Served,
-    ended,
-    is_ended_while_idle,
-    next_status,
-    stopped_lines,
-    watched,
 )
 from tests.support.upstream import UPSTREAM_SECRET
 
 # One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
 async def test_the_log_holds_no_secret(served: Served) -> None:
@@ -51,89 +38,6 @@ async def test_the_log_holds_no_secret(served: Served) -> None:
     log = served.log.read_text()
     for secret in ("a-confidential-prompt", TOKEN, hash_token(TOKEN), KEY, UPSTREAM_SECRET, "Traceback"):
         assert secret not in log
-
-
-@dataclass(frozen=True)
-class Stoppable:
-    """Server processes to be ended, one for each way."""
-
-    by_sigint: Served
-    with_stream: Served
-    twice: Served
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stoppable(place: Place) -> AsyncIterator[Stoppable]:
-    """Started together, which takes half as long."""
-    contexts = [place.serving() for _ in range(3)]
-    servers = await asyncio.gather(*(context.__aenter__() for context in contexts))
-    try:
-        yield Stoppable(*servers)
-    finally:
-        for context in contexts:
-            await context.__aexit__(None, None, None)
-
-
-async def test_sigint_ends_an_idle_server(stoppable: Stoppable) -> None:
-    """Ctrl-C is as good as SIGTERM, with which the server of all other tests ends."""
-    await is_ended_while_idle(stoppable.by_sigint, signal.SIGINT)
-
-
-async def test_a_signal_lets_a_stream_end(place: Place, stoppable: Stoppable) -> None:
-    """The stream that runs is answered whole, then the server exits 0."""
-    server = stoppable.with_stream
-    gate = place.upstream.gated("Hel", "lo")
-    gate.open()
-    async with server.client() as client, watched(server.address) as watch:
-        assert await next_status(watch) == SERVING
-        events = client.stream(a_wire_request())
-        assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
-
-        server.process.send_signal(signal.SIGTERM)
-        assert await next_status(watch) == NOT_SERVING
-        gate.open_all()
-
-        assert [event.WhichOneof("kind") async for event in events] == ["content_delta", "completed"]
-        assert await ended(server.process) == 0
-    assert stopped_lines(server) == [("info", 0)]
-
-
-async def test_a_second_signal_ends_the_server_at_once(place: Place, stoppable: Stoppable) -> None:
-    """It does not wait for what runs, and leaves no traceback."""
-    server = stoppable.twice
-    place.upstream.hang_after(1)
-    before = place.upstream.disconnects
-    async with server.client() as client, watched(server.address) as watch:
-        assert await next_status(watch) == SERVING
-        events = client.stream(a_wire_request())
-        assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
-        server.process.send_signal(signal.SIGTERM)
-        assert await next_status(watch) == NOT_SERVING
-        assert server.process.returncode is None
-
-        server.process.send_signal(signal.SIGINT)
-
-        assert await ended(server.process) == 128 + signal.SIGINT
-        await events.aclose()
-    await place.upstream.disconnect(before + 1)
-    assert stopped_lines(server) == []
-    assert "Traceback" not in server.log.read_text()
-
-
-async def test_a_signal_ends_a_server_that_still_starts(place: Place) -> None:
-    """While it is not ready yet it says so, and a signal ends it with 0 all the same."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    async with place.starting(address) as (process, log), watched(address) as watch:
-        assert await next_status(watch) == NOT_SERVING
-
-        process.send_signal(signal.SIGTERM)
-
-        assert process.stdout is not None
-        assert await process.stdout.read() == b""
-        assert await ended(process) == 0
-        assert "Traceback" not in log.read_text()
 
 
 async def test_a_server_that_cannot_start_says_why(place: Place, served: Served, tmp_path: Path) -> None:

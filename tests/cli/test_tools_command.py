@@ -3,8 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import run
 from tests.support.mcp_server import command, reports
+
+pytestmark = pytest.mark.process
 
 ROOT = str(Path(__file__).parents[2])
 

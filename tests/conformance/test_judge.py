@@ -256,6 +256,7 @@ BROKEN_RUNNERS = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("code", BROKEN_RUNNERS.values(), ids=BROKEN_RUNNERS)
 def test_a_runner_that_writes_no_results_has_failed(code: str) -> None:
     """Whatever it says of itself."""

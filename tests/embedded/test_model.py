@@ -16,6 +16,8 @@ from reasoning_grpc.v1 import completion_pb2, messages_pb2, models_pb2, usage_pb
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, serving
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 async def embedded_server() -> AsyncIterator[RunningServer]:

@@ -30,6 +30,7 @@ from reasoning_grpc.embedded.process import (
 SOURCES = Path(embedded.__file__).parents[2]
 
 
+@pytest.mark.process
 async def test_it_streams_an_answer_with_usage() -> None:
     """A chat completion arrives as deltas, and ends with a finish reason and the number of tokens."""
     async with running_model() as model:
@@ -41,6 +42,7 @@ async def test_it_streams_an_answer_with_usage() -> None:
     assert chunks[-1]["usage"]["completion_tokens"] > 0
 
 
+@pytest.mark.process
 async def test_a_schema_binds_its_answer() -> None:
     """With a JSON schema as response format the deltas of the answer make JSON of that schema."""
     schema = {
@@ -58,6 +60,7 @@ async def test_a_schema_binds_its_answer() -> None:
     assert json.loads(answer)["mode"] in {"direct", "reasoning"}
 
 
+@pytest.mark.process
 async def test_another_key_is_refused() -> None:
     """Other programs on the machine cannot use the model without its key, which no repr contains."""
     async with running_model() as model:
@@ -68,6 +71,7 @@ async def test_another_key_is_refused() -> None:
     assert endpoint.api_key not in repr(endpoint)
 
 
+@pytest.mark.process
 async def test_it_is_restarted_after_a_crash() -> None:
     """A killed child is noticed and replaced, and the new one answers with the same key."""
     async with running_model() as model:
@@ -85,6 +89,7 @@ async def test_it_is_restarted_after_a_crash() -> None:
         assert await read_chat(after)
 
 
+@pytest.mark.process
 async def test_it_moves_when_its_port_was_taken() -> None:
     """When another program has taken the port of a dead child, the next child uses another port."""
     async with running_model() as model:
@@ -100,6 +105,7 @@ async def test_it_moves_when_its_port_was_taken() -> None:
         assert await read_chat(after)
 
 
+@pytest.mark.process
 async def test_an_abandoned_stream_frees_its_slot() -> None:
     """A caller who leaves frees the only slot before the context is full."""
     async with running_model(context_tokens=8192) as model:
@@ -110,6 +116,7 @@ async def test_an_abandoned_stream_frees_its_slot() -> None:
         assert await read_chat(endpoint)
 
 
+@pytest.mark.process
 async def test_an_interrupt_leaves_it_running() -> None:
     """The child ignores SIGINT, because the parent may still have streams to finish."""
     async with running_model() as model:
@@ -119,6 +126,7 @@ async def test_an_interrupt_leaves_it_running() -> None:
         assert model.restarts == 0
 
 
+@pytest.mark.process
 async def test_close_ends_the_process() -> None:
     """After the close there is no child and no endpoint, and waiting fails, also when an answer was in progress."""
     async with running_model() as model:
@@ -136,6 +144,7 @@ async def test_close_ends_the_process() -> None:
             await model.wait_ready()
 
 
+@pytest.mark.process
 async def test_a_close_right_after_start_ends_the_process() -> None:
     """A close stops the child even before the supervising task has run."""
     model = EmbeddedModel(slots=1, context_tokens=512)
@@ -148,6 +157,7 @@ async def test_a_close_right_after_start_ends_the_process() -> None:
         os.kill(process, 0)
 
 
+@pytest.mark.process
 async def test_it_does_not_outlive_a_killed_parent() -> None:
     """The child of a killed parent notices that by itself and exits, also in the middle of an answer."""
     parent = await asyncio.create_subprocess_exec(
@@ -180,6 +190,7 @@ async def test_missing_weights_are_named() -> None:
         await model.start()
 
 
+@pytest.mark.process
 async def test_broken_weights_are_named(tmp_path: Path) -> None:
     """A file that llama.cpp cannot load is a start error that names the file, and leaves nothing to close."""
     weights = tmp_path / "model.gguf"
@@ -193,6 +204,7 @@ async def test_broken_weights_are_named(tmp_path: Path) -> None:
     assert model.process_id is None
 
 
+@pytest.mark.process
 async def test_a_missing_package_is_named(tmp_path: Path) -> None:
     """Without the runtime, or without the weights, the problem names the command that installs them."""
     without_runtime = await find_problem_with_packages_of(tmp_path)

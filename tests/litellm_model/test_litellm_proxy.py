@@ -26,7 +26,7 @@ from tests.support.serving import RunningServer, config_for, model_entry, servin
 from tests.support.upstream import PATIENCE_SECONDS, UPSTREAM_SECRET, FakeToolCall, FakeUpstream
 
 # One event loop for all tests here: they share the proxy's process and the upstream behind it.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 TOOL: Final = completion_pb2.Tool(
     name="weather",

@@ -352,6 +352,7 @@ def test_only_the_providers_own_server_has_its_prices(litellm_model: str, api_ba
     assert find_listed_name(litellm_model, api_base) == (litellm_model if listed else "")
 
 
+@pytest.mark.process
 def test_litellm_is_not_imported() -> None:
     """`check-config` and the table of models do not import litellm, which would take seconds."""
     program = (

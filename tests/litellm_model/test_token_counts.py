@@ -41,6 +41,7 @@ print(json.dumps({each: [count_prompt_tokens(call, each) - empty for call in cal
 """
 
 
+@pytest.mark.process
 async def test_counts_need_no_network() -> None:
     """Tokens are counted correctly without a network, even if a variable names another folder for tokenizers."""
     process = await asyncio.create_subprocess_exec(

@@ -395,6 +395,7 @@ def chats(upstream: FakeUpstream) -> list[CapturedRequest]:
     return [request for request in upstream.requests if request.method == "POST"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["fake", "team/known"])
 async def test_the_schema_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream, name: str) -> None:
     """The provider behind it gets just our schema, for models that LiteLLM knows and for others."""
@@ -410,6 +411,7 @@ async def test_the_schema_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: Fak
     assert request.body["temperature"] == 0.0
 
 
+@pytest.mark.process
 async def test_a_json_object_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream) -> None:
     """So does a model that the proxy says nothing of, in its prompt."""
     behind_proxy.requests.clear()
@@ -424,6 +426,7 @@ async def test_a_json_object_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: 
     assert request.body["messages"][0] == {"role": "system", "content": f"Plan.\n\n{INSTRUCTION}"}
 
 
+@pytest.mark.process
 async def test_the_repair_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream) -> None:
     """Two requests arrive, and both are counted as the provider counted them."""
     behind_proxy.requests.clear()
@@ -452,6 +455,7 @@ async def embedded() -> AsyncIterator[LiteLLMModel]:
         await process.aclose()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "question",
     ["What is the capital of France?", "Plan a trip to Rome and add up what it costs.", "yes", "{}", "ß\n\t\"'"],
@@ -468,6 +472,7 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
     assert [type(each) for each in told if not isinstance(each, UnshownDelta)] == [ModelCallStarted, ModelCallFinished]
 
 
+@pytest.mark.process
 async def test_the_embedded_model_and_a_long_string(embedded: LiteLLMModel) -> None:
     """A schema does not end a string: a plan is a value, or was cut at the limit of its tokens."""
     _, outcome = await asked(embedded, max_output_tokens=64)

@@ -816,6 +816,7 @@ async def embedded() -> AsyncIterator[RunningServer]:
         yield running
 
 
+@pytest.mark.process
 async def test_the_embedded_model_classifies(embedded: RunningServer) -> None:
     """It is often wrong, but its answer is a route; it costs nothing, and says how long it took."""
     decision = await classified(embedded, text="What is the capital of France?", **AUTO)
@@ -828,6 +829,7 @@ async def test_the_embedded_model_classifies(embedded: RunningServer) -> None:
     assert decision.classification.latency.ToTimedelta().total_seconds() > 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("text", ["\u6f22\U0001f389", "x9Q"], ids=["dense", "random"])
 async def test_whatever_is_said_fits_its_window(embedded: RunningServer, text: str) -> None:
     """Its context is small, and no conversation is too long or too dense to be classified."""

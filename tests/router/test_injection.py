@@ -324,6 +324,7 @@ async def test_what_one_caller_was_told_is_not_remembered_for_another(
     assert len(judge.requests) == 4
 
 
+@pytest.mark.process
 async def test_the_embedded_model() -> None:
     """The real model, small and gullible, decides the corpus, every third one of it, as it must be decided."""
     brief = ClassifierEntry(window_characters=200, timeout_seconds=2)  # it is slow

@@ -35,6 +35,7 @@ def test_a_client_that_is_asked_for_and_missing_is_a_failure(capsys: pytest.Capt
     assert capsys.readouterr().out.endswith("left out: go, for want of go\n")
 
 
+@pytest.mark.process
 def test_clients_that_are_missing_are_said_last(capsys: pytest.CaptureFixture[str]) -> None:
     """After the matrix of the others, and no failure unless all are wanted."""
     assert conformance(["--scenario", "fold-redacted"]) == 0

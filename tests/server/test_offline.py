@@ -5,10 +5,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.v1 import completion_pb2
 from tests.support.factories import a_wire_request
 from tests.support.upstream import FakeUpstream
+
+pytestmark = pytest.mark.process
 
 FORMAT: Final = completion_pb2.ResponseFormat(
     json_schema=completion_pb2.JsonSchemaFormat(name="n", schema='{"type":"object","properties":{}}')

@@ -125,6 +125,7 @@ async def served(
         await process.wait()
 
 
+@pytest.mark.process
 async def test_a_server_exports_the_rest_when_it_stops(
     tmp_path: Path, upstream: FakeUpstream, receiver: OtlpReceiver
 ) -> None:
@@ -152,6 +153,7 @@ async def test_a_server_exports_the_rest_when_it_stops(
     assert seconds < EXIT_SECONDS
 
 
+@pytest.mark.process
 async def test_a_collector_that_hangs_affects_nothing(
     tmp_path: Path, upstream: FakeUpstream, receiver: OtlpReceiver
 ) -> None:
@@ -171,6 +173,7 @@ async def test_a_collector_that_hangs_affects_nothing(
     assert seconds < EXIT_SECONDS
 
 
+@pytest.mark.process
 async def test_a_collector_that_refuses_affects_nothing(tmp_path: Path, upstream: FakeUpstream) -> None:
     """With a collector that refuses connections calls are served, and the exit does not wait."""
     with refusing_api_base() as nowhere:
@@ -187,6 +190,7 @@ async def test_a_collector_that_refuses_affects_nothing(tmp_path: Path, upstream
     assert seconds < EXIT_SECONDS
 
 
+@pytest.mark.process
 async def test_spans_are_printed_to_the_console(tmp_path: Path, upstream: FakeUpstream) -> None:
     """The console exporter prints spans to standard output."""
     async with served(tmp_path, upstream, {"OTEL_TRACES_EXPORTER": "console"}) as server:
@@ -205,6 +209,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.process
 async def test_without_telemetry_the_sdk_is_not_loaded(tmp_path: Path, upstream: FakeUpstream) -> None:
     """A server without telemetry has not loaded the SDK or an exporter after a call."""
     program = (sys.executable, "-c", _LISTS_MODULES, "serve", "--listen", "127.0.0.1:0")

@@ -142,6 +142,7 @@ async def run(*arguments: str, folder: Path, **variables: str) -> tuple[int, str
     return process.returncode, out.decode(), err.decode()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", ["serve", "check-config"])
 async def test_problems_are_reported_with_those_of_the_configuration(tmp_path: Path, command: str) -> None:
     """Problems of the plan and of the configuration are reported together, one line each."""
@@ -156,6 +157,7 @@ async def test_problems_are_reported_with_those_of_the_configuration(tmp_path: P
     ]
 
 
+@pytest.mark.process
 async def test_a_variable_that_the_sdk_refuses_ends_the_start(tmp_path: Path) -> None:
     """A variable that the SDK refuses ends the start with one line."""
     code, out, err = await run("serve", folder=tmp_path, OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_TIMEOUT="soon")
@@ -165,6 +167,7 @@ async def test_a_variable_that_the_sdk_refuses_ends_the_start(tmp_path: Path) ->
     assert err.count("\n") == 1
 
 
+@pytest.mark.process
 async def test_check_config_prints_what_is_exported(tmp_path: Path) -> None:
     """`check-config` prints where traces and metrics are sent, and whether they hold content."""
     code, out, _ = await run(

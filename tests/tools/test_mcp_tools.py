@@ -107,6 +107,7 @@ async def served(request: pytest.FixtureRequest, heard: Reports) -> AsyncIterato
         yield await stack.enter_async_context(toolbox(heard, entry))
 
 
+@pytest.mark.process
 async def test_tools_are_listed_and_called(served: Served) -> None:
     """Every kind of result arrives as text, and every kind of failure as an outcome."""
     infos = {info.name: info for info in served.box.list_usable(ANONYMOUS)}
@@ -134,6 +135,7 @@ async def test_tools_are_listed_and_called(served: Served) -> None:
     assert odd.result == "odd"
 
 
+@pytest.mark.process
 async def test_the_server_sees_the_end_of_a_call(served: Served) -> None:
     """A call that runs out of time, and one that is cancelled, end in the server as well; others go on."""
     slow = asyncio.create_task(served.box.run(ToolCall("call_1", "test__hang", "{}"), a_context(), timeout_seconds=0.5))
@@ -153,6 +155,7 @@ async def test_the_server_sees_the_end_of_a_call(served: Served) -> None:
     assert after.result == "still there"
 
 
+@pytest.mark.process
 async def test_changes_of_the_list_are_heard(served: Served) -> None:
     """A tool that the server gets later is offered when the server says so."""
     before = served.has("late")
@@ -164,6 +167,7 @@ async def test_changes_of_the_list_are_heard(served: Served) -> None:
     assert late.result == "late"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("options", [NEW, OLD])
 async def test_a_process_that_is_killed_is_started_again(heard: Reports, options: tuple[str, ...]) -> None:
     """The call under way fails, calls meanwhile find no tool, and then it works again."""
@@ -189,6 +193,7 @@ async def test_a_process_that_is_killed_is_started_again(heard: Reports, options
     assert again.result == "hi"
 
 
+@pytest.mark.process
 async def test_a_process_that_ends_by_itself_is_started_again(heard: Reports) -> None:
     """A crash in the middle of a call is that call's failure."""
     async with toolbox(heard, stdio_entry(heard)) as served:
@@ -201,6 +206,7 @@ async def test_a_process_that_ends_by_itself_is_started_again(heard: Reports) ->
     assert again.result == "hi"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("options", [NEW, OLD])
 async def test_an_http_server_that_comes_back(heard: Reports, options: tuple[str, ...]) -> None:
     """A server that was down is connected again; one that has forgotten the session too."""
@@ -230,9 +236,13 @@ async def test_an_http_server_that_comes_back(heard: Reports, options: tuple[str
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"command": "/no/such/program"}, "its command cannot be started: No such file or directory"),
+        pytest.param(
+            {"command": "/no/such/program"},
+            "its command cannot be started: No such file or directory",
+            marks=pytest.mark.process,
+        ),
         ({"url": "http://127.0.0.1:9/mcp"}, "it cannot be reached"),
-        ({"command": "true"}, "the connection was lost"),
+        pytest.param({"command": "true"}, "the connection was lost", marks=pytest.mark.process),
     ],
 )
 async def test_a_server_that_is_down_harms_nobody(heard: Reports, settings: dict[str, Any], problem: str) -> None:
@@ -245,6 +255,7 @@ async def test_a_server_that_is_down_harms_nobody(heard: Reports, settings: dict
     assert other.status is ToolStatus.OK
 
 
+@pytest.mark.process
 async def test_a_server_that_does_not_answer(heard: Reports) -> None:
     """It is given up after its time, and its process is ended."""
     async with toolbox(heard, stdio_entry(heard, "--deaf", connect_timeout_seconds=2.0)) as served:
@@ -256,6 +267,7 @@ async def test_a_server_that_does_not_answer(heard: Reports) -> None:
         os.kill(process_id, 0)
 
 
+@pytest.mark.process
 async def test_closing_while_it_connects(heard: Reports) -> None:
     """A server that is still being waited for is ended with its process, and nothing else waits for it."""
     box = Toolbox({}, {"test": stdio_entry(heard, "--deaf")})
@@ -269,6 +281,7 @@ async def test_closing_while_it_connects(heard: Reports) -> None:
         os.kill(process_id, 0)
 
 
+@pytest.mark.process
 async def test_tokens_and_headers_go_out(heard: Reports, caplog: pytest.LogCaptureFixture) -> None:
     """The server's token, its headers and the trace of the call are sent; a wrong token is refused, and not told."""
     caplog.set_level(logging.INFO, "reasoning_grpc")
@@ -297,6 +310,7 @@ async def test_tokens_and_headers_go_out(heard: Reports, caplog: pytest.LogCaptu
         assert secret not in repr(entry)
 
 
+@pytest.mark.process
 async def test_the_trace_goes_into_a_process(heard: Reports) -> None:
     """Where there are no headers, the trace is in the message."""
     async with toolbox(heard, stdio_entry(heard)) as served:
@@ -305,6 +319,7 @@ async def test_the_trace_goes_into_a_process(heard: Reports) -> None:
     assert json.loads(seen.result)["meta"]["traceparent"].split("-")[1] == TRACE_ID
 
 
+@pytest.mark.process
 async def test_a_process_gets_the_variables_that_are_named(heard: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the entry does not name stays here."""
     monkeypatch.setenv("SHOWN", "another value")
@@ -316,6 +331,7 @@ async def test_a_process_gets_the_variables_that_are_named(heard: Reports, monke
     assert (shown.result, hidden.result) == ("shown", "")
 
 
+@pytest.mark.process
 async def test_the_configuration_narrows_and_bounds(heard: Reports) -> None:
     """Tools are picked by the server's entry, switched off, described and bounded by entries of their own."""
     entry = stdio_entry(heard, tools=frozenset({"echo", "big", "add"}), limits=ToolLimits(max_result_characters=10))
@@ -341,6 +357,7 @@ async def test_the_configuration_narrows_and_bounds(heard: Reports) -> None:
     assert {call.status for call in (off, left_out, forbidden)} == {ToolStatus.NOT_AVAILABLE}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("options", [NEW, OLD, ("--json",)], ids=["events", "old protocol", "json"])
 async def test_an_answer_over_http_is_bounded(heard: Reports, options: tuple[str, ...]) -> None:
     """An answer that is too long to be held in memory is that call's failure."""
@@ -353,6 +370,7 @@ async def test_an_answer_over_http_is_bounded(heard: Reports, options: tuple[str
     assert after.result == "hi"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("way", ["stdio", "http"])
 async def test_nothing_is_left_after_closing(heard: Reports, way: str) -> None:
     """Tasks, file descriptors and the process are gone, and a call under way has ended."""
@@ -379,6 +397,7 @@ async def test_nothing_is_left_after_closing(heard: Reports, way: str) -> None:
     assert outcome.status is ToolStatus.CANCELLED
 
 
+@pytest.mark.process
 async def test_closing_meets_a_reading_of_the_list(heard: Reports, caplog: pytest.LogCaptureFixture) -> None:
     """A server whose list is being read when it is closed is closed for good."""
     async with http_server(heard) as (_, url):
