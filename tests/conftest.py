@@ -12,6 +12,7 @@ from reasoning_grpc.config import hash_token
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.served_process import TOKEN, Place, Served, is_ended_while_idle
 from tests.support.serving import RunningServer, serving_upstream
+from tests.support.signals import default_signals_in_children
 from tests.support.upstream import FakeUpstream
 
 pytest_plugins = ["tests.support.process_guard"]
@@ -22,6 +23,13 @@ def _collect_garbage() -> Iterator[None]:
     """Reports what the last tests leave open: a worker of pytest-xdist does not report it later."""
     yield
     gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _default_signals() -> Iterator[None]:
+    """Signals reach the processes that tests start, even where the test run itself ignores them."""
+    with default_signals_in_children():
+        yield
 
 
 @pytest.fixture(autouse=True)
