@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_grpc.evaluation.cases import shipped_cases
+from reasoning_grpc.evaluation.cases import read_bundled_cases
 from reasoning_grpc.v1 import messages_pb2, routing_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 from tests.support.commands import Finished, process_of, run
@@ -48,9 +48,9 @@ async def test_the_shipped_set() -> None:
 
     told = json.loads(done.out)
     assert (done.code, done.err) == (0, "")
-    assert (told["accuracy"]["total"], told["accuracy"]["share"]) == (len(shipped_cases()), 0.5)
+    assert (told["accuracy"]["total"], told["accuracy"]["share"]) == (len(read_bundled_cases()), 0.5)
     assert told["controls"]["always_default"]["gain"]["difference"] == 0
-    assert len(router.requests) == len(shipped_cases())
+    assert len(router.requests) == len(read_bundled_cases())
     assert {request.routing.mode for request in router.requests} == {routing_pb2.ROUTING_MODE_AUTO}
     assert any(request.messages[-1].role == messages_pb2.ROLE_TOOL for request in router.requests)
 

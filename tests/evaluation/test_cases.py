@@ -1,4 +1,4 @@
-"""Labelled prompts: the file's format, and the set that comes along."""
+"""A file of labelled prompts is read or refused, and the bundled set is balanced."""
 
 import json
 import re
@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.evaluation.cases import BadCases, Case, parse_cases, read_cases, shipped_cases
+from reasoning_grpc.evaluation.case_reader import Case
+from reasoning_grpc.evaluation.cases import InvalidCases, parse_cases, read_bundled_cases, read_cases
 from reasoning_grpc.v1 import messages_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 from tests.support.serving import RunningServer
@@ -19,12 +20,12 @@ CALL: Final = {"id": "c1", "name": "clock", "arguments": {}}
 
 
 def a_line(**overrides: Any) -> bytes:
-    """A line of a file that is right but for the overrides."""
+    """Returns a valid line of a file with these overrides."""
     return json.dumps({"id": "a", "route": "passthrough", "messages": [USER], **overrides}).encode()
 
 
 def test_a_case_is_read(tmp_path: Path) -> None:
-    """Text, tool calls and results become the messages of a request; blank lines mean nothing."""
+    """Text, tool calls and results become the messages of a request, and blank lines are skipped."""
     file = tmp_path / "cases.jsonl"
     call = {"role": "assistant", "content": "Let me see.", "tool_calls": [CALL | {"arguments": {"zone": "Zürich"}}]}
     messages = [
@@ -72,8 +73,8 @@ NAME_RULE: Final = "must be 1 to 64 of letters, digits, underscore, dot and dash
         pytest.param(a_line(label=1), "label: is not a known key", id="unknown key"),
         pytest.param(a_line(**{"\n": 1}), '"\\n": is not a known key', id="a key that would break the line"),
         pytest.param(a_line(tags="x"), f"tags: must be a list of texts, each of which {NAME_RULE}", id="tags"),
-        pytest.param(a_line(tags=["x", "x"]), "tags: must not repeat themselves", id="a tag twice"),
-        pytest.param(a_line(messages=[]), "messages: must be a list, and not empty", id="empty messages"),
+        pytest.param(a_line(tags=["x", "x"]), "tags: must not repeat a tag", id="a tag twice"),
+        pytest.param(a_line(messages=[]), "messages: must be a list that is not empty", id="empty messages"),
         pytest.param(a_line(messages=["hi"]), "messages[0]: must be an object", id="a text as message"),
         pytest.param(
             a_line(messages=[{"role": "bot", "content": "hi"}]),
@@ -88,7 +89,7 @@ NAME_RULE: Final = "must be 1 to 64 of letters, digits, underscore, dot and dash
         pytest.param(a_line(messages=[{"role": "user"}]), "messages[0].content: is missing", id="no content"),
         pytest.param(
             a_line(messages=[{"role": "user", "content": " "}]),
-            "messages[0].content: must be a text, and not empty",
+            "messages[0].content: must be a text that is not empty",
             id="blank content",
         ),
         pytest.param(
@@ -103,7 +104,7 @@ NAME_RULE: Final = "must be 1 to 64 of letters, digits, underscore, dot and dash
         ),
         pytest.param(
             a_line(messages=[USER, {"role": "assistant", "content": "hello"}]),
-            "messages: must end with what is to be answered, of the user or a tool",
+            "messages: must end with a message of the user or a tool",
             id="nothing to answer",
         ),
         pytest.param(
@@ -118,35 +119,35 @@ NAME_RULE: Final = "must be 1 to 64 of letters, digits, underscore, dot and dash
         ),
         pytest.param(
             a_line(messages=[{"role": "assistant", "tool_calls": [CALL, CALL]}, USER]),
-            "messages[0].tool_calls[1].id: is that of an earlier call",
+            "messages[0].tool_calls[1].id: is the id of an earlier call",
             id="a call's id twice",
         ),
     ],
 )
-def test_a_line_that_is_wrong(line: bytes, problem: str) -> None:
-    """The problem is told with its line and place, and without what the prompt says."""
-    with pytest.raises(BadCases) as told:
+def test_a_wrong_line_is_refused(line: bytes, problem: str) -> None:
+    """A problem is reported with its line and key, and without the text of the prompt."""
+    with pytest.raises(InvalidCases) as refused:
         parse_cases(a_line(id="good") + b"\n\n" + line)
 
-    assert told.value.problems == (f"line 3: {problem}",)
+    assert refused.value.problems == (f"line 3: {problem}",)
 
 
-def test_every_problem_is_told() -> None:
-    """All of a line, and all lines; an id that comes twice names both."""
-    with pytest.raises(BadCases) as told:
+def test_every_problem_is_reported() -> None:
+    """All problems of all lines are reported; an id that is used twice is reported with both lines."""
+    with pytest.raises(InvalidCases) as refused:
         parse_cases(b"\n".join([a_line(), b'{"route": 1, "messages": [1, 2]}', a_line()]))
 
-    assert told.value.problems == (
+    assert refused.value.problems == (
         "line 2: id: is missing",
         f"line 2: route: {NAME_RULE}",
         "line 2: messages[0]: must be an object",
         "line 2: messages[1]: must be an object",
-        "line 3: id: is that of line 1 too",
+        "line 3: id: is already used in line 1",
     )
 
 
-def test_the_examples_of_the_documentation() -> None:
-    """They are taken as they are."""
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    """The labelled prompts in the documentation can be read as they are."""
     example = re.search(
         r"```json\n(.*?)```", (Path(__file__).parent.parent.parent / "docs" / "routing.md").read_text(), re.DOTALL
     )
@@ -155,55 +156,56 @@ def test_the_examples_of_the_documentation() -> None:
     assert [case.id for case in parse_cases(example[1].encode())] == ["trip", "time"]
 
 
-def test_an_empty_file() -> None:
-    """There is nothing to measure."""
-    with pytest.raises(BadCases, match="holds no prompts"):
+def test_an_empty_file_is_refused() -> None:
+    """A file without prompts is refused."""
+    with pytest.raises(InvalidCases, match="holds no prompts"):
         parse_cases(b"\n \n")
 
 
-SHIPPED: Final = shipped_cases()
+BUNDLED: Final = read_bundled_cases()
 ROUTES: Final = {"passthrough", "reasoning"}
 
 
-def _texts(case: Case) -> list[str]:
+def list_texts(case: Case) -> list[str]:
+    """Returns the text of every part of a case, results of tools included."""
     return [part.text or part.tool_result.content for message in case.messages for part in message.content]
 
 
-def test_the_shipped_set_is_balanced() -> None:
-    """Both routes have as many prompts as each other, and no kind of prompt gives its route away."""
-    by_tag = Counter((tag, case.route) for case in SHIPPED for tag in case.tags if tag != "long")
+def test_the_bundled_set_is_balanced() -> None:
+    """Both routes have the same number of prompts, with each tag too, so that no tag reveals the route."""
+    by_tag = Counter((tag, case.route) for case in BUNDLED for tag in case.tags if tag != "long")
     tags = {tag for tag, _ in by_tag}
 
-    assert len(SHIPPED) >= 120
-    assert Counter(case.route for case in SHIPPED) == dict.fromkeys(ROUTES, len(SHIPPED) // 2)
+    assert len(BUNDLED) >= 120
+    assert Counter(case.route for case in BUNDLED) == dict.fromkeys(ROUTES, len(BUNDLED) // 2)
     assert {tag: by_tag[tag, "passthrough"] for tag in tags} == {tag: by_tag[tag, "reasoning"] for tag in tags}
-    assert sum("multi-turn" in case.tags for case in SHIPPED) >= 25
+    assert sum("multi-turn" in case.tags for case in BUNDLED) >= 25
     assert {"multi-turn", "tool-result", "not-english", "adversarial"} == tags
 
 
-def test_the_shipped_set_repeats_nothing() -> None:
-    """No conversation comes twice: the second would be answered from the server's cache."""
+def test_the_bundled_set_has_no_duplicates() -> None:
+    """No conversation is there twice, because the server's cache would answer the second one."""
     conversations = Counter(
-        CompleteRequest(messages=case.messages).SerializeToString(deterministic=True) for case in SHIPPED
+        CompleteRequest(messages=case.messages).SerializeToString(deterministic=True) for case in BUNDLED
     )
 
     assert max(conversations.values()) == 1
 
 
-def test_the_tags_of_the_shipped_set_are_true() -> None:
-    """Whoever answers after the model has spoken is in several turns."""
-    for case in SHIPPED:
+def test_the_tags_of_the_bundled_set_are_right() -> None:
+    """A conversation has the tag multi-turn if the model has spoken, and tool-result if it ends with a result."""
+    for case in BUNDLED:
         roles = [message.role for message in case.messages]
         assert ("multi-turn" in case.tags) == (messages_pb2.ROLE_ASSISTANT in roles), case.id
         assert ("tool-result" in case.tags) == (roles[-1] == messages_pb2.ROLE_TOOL), case.id
 
 
-def test_the_last_words_give_nothing_away() -> None:
-    """Of several turns, every last word of a person stands under both routes: only the context tells them apart."""
+def test_the_last_message_does_not_reveal_the_route() -> None:
+    """Each last message of a person in several turns is there under both routes, so that only the context decides."""
     labels: dict[str, set[str]] = {}
-    for case in SHIPPED:
+    for case in BUNDLED:
         if "multi-turn" in case.tags and "tool-result" not in case.tags:
-            labels.setdefault(_texts(case)[-1], set()).add(case.route)
+            labels.setdefault(list_texts(case)[-1], set()).add(case.route)
 
     assert {"yes", "continue"} <= labels.keys()
     assert set(map(frozenset, labels.values())) == {frozenset(ROUTES)}
@@ -212,14 +214,14 @@ def test_the_last_words_give_nothing_away() -> None:
 @pytest.mark.parametrize(
     "measure",
     [
-        pytest.param(lambda case: sum(map(len, _texts(case))), id="length"),
-        pytest.param(lambda case: len(_texts(case)[-1]), id="length of the last message"),
-        pytest.param(lambda case: sum(map(str.isdigit, "".join(_texts(case)))), id="digits"),
+        pytest.param(lambda case: sum(map(len, list_texts(case))), id="length"),
+        pytest.param(lambda case: len(list_texts(case)[-1]), id="length of the last message"),
+        pytest.param(lambda case: sum(map(str.isdigit, "".join(list_texts(case)))), id="digits"),
     ],
 )
-def test_a_ruler_is_no_classifier(measure: Callable[[Case], int]) -> None:
-    """Whoever only counts characters, with the best threshold there is, stays below three quarters."""
-    measured = [(measure(case), case.route == "reasoning") for case in SHIPPED]
+def test_counting_characters_does_not_classify(measure: Callable[[Case], int]) -> None:
+    """A count of characters or digits, with the best threshold, classifies less than three quarters rightly."""
+    measured = [(measure(case), case.route == "reasoning") for case in BUNDLED]
 
     best = max(
         sum((length >= threshold) == reasons for length, reasons in measured) for threshold, _ in measured
@@ -228,10 +230,10 @@ def test_a_ruler_is_no_classifier(measure: Callable[[Case], int]) -> None:
     assert best < 0.75
 
 
-async def test_the_shipped_set_is_taken_by_a_server(running_server: RunningServer) -> None:
-    """Each conversation is a valid request."""
+async def test_a_server_accepts_the_bundled_set(running_server: RunningServer) -> None:
+    """Each conversation of the bundled set is a valid request."""
     client = running_server.client()
 
-    for case in SHIPPED:
+    for case in BUNDLED:
         decision = await client.classify(CompleteRequest(messages=case.messages), rules_only=True)
         assert decision.route == "passthrough"

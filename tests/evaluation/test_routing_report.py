@@ -1,4 +1,4 @@
-"""The measure of a router: what is asked, and every figure of the report."""
+"""`route_cases` sends labelled prompts, and the report has the right figures."""
 
 import dataclasses
 import json
@@ -9,10 +9,10 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
-from reasoning_grpc.evaluation.cases import Case
+from reasoning_grpc.evaluation.case_reader import Case
 from reasoning_grpc.evaluation.routing import ONE_ATTEMPT, Outcome, route_cases
-from reasoning_grpc.evaluation.routing_report import Latency, RoutingReport, Share, Tokens, routing_report
-from reasoning_grpc.evaluation.statistics import wilson_interval
+from reasoning_grpc.evaluation.routing_report import Latency, RoutingReport, Share, Tokens, build_routing_report
+from reasoning_grpc.evaluation.statistics import compute_wilson_interval
 from reasoning_grpc.v1 import errors_pb2, routing_pb2, usage_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 from reasoning_grpc.v1.messages_pb2 import ROLE_USER, Message, Part
@@ -23,42 +23,42 @@ P: Final = "passthrough"
 R: Final = "reasoning"
 
 
-def cases_of(*labels: str, tags: tuple[str, ...] = ()) -> list[Case]:
-    """A case for each label; the text is its place and the label: "0 reasoning"."""
+def build_cases(*labels: str, tags: tuple[str, ...] = ()) -> list[Case]:
+    """Returns a case for each label, whose text is its index and the label: "0 reasoning"."""
     return [
         Case(str(place), label, (Message(role=ROLE_USER, content=[Part(text=f"{place} {label}")]),), tags)
         for place, label in enumerate(labels)
     ]
 
 
-async def outcomes_of(script: Script, cases: Sequence[Case], concurrency: int = 3) -> list[Outcome]:
-    """What a scripted server does with the cases."""
+async def route_with(script: Script, cases: Sequence[Case], concurrency: int = 3) -> list[Outcome]:
+    """Lets a scripted server route the cases, and returns the outcomes."""
     async with routing_by(script) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
         return await route_cases(client, cases, concurrency=concurrency)
 
 
-async def report_of(script: Script, cases: Sequence[Case]) -> RoutingReport:
-    """The report on a scripted server."""
-    return routing_report(await outcomes_of(script, cases))
+async def report_on(script: Script, cases: Sequence[Case]) -> RoutingReport:
+    """Lets a scripted server route the cases, and returns the report."""
+    return build_routing_report(await route_with(script, cases))
 
 
-def label_of(request: CompleteRequest) -> str:
-    """The route that the request's text names."""
+def read_label(request: CompleteRequest) -> str:
+    """Returns the route that the request's text names."""
     return text_of(request).split()[1]
 
 
-def share(hits: int, total: int) -> Share:
-    """A share with its interval."""
-    return Share(hits, total, hits / total, wilson_interval(hits, total))
+def build_share(hits: int, total: int) -> Share:
+    """Returns a share with its interval."""
+    return Share(hits, total, hits / total, compute_wilson_interval(hits, total))
 
 
-async def test_what_is_asked() -> None:
-    """Each conversation once, for the mode and model, with a count after each; the order is that of the cases."""
+async def test_each_case_is_sent_once() -> None:
+    """Each case is sent once with mode and model, `on_outcome` follows each, and outcomes keep the cases' order."""
     counted: list[None] = []
-    cases = cases_of(*[P, R] * 10)
+    cases = build_cases(*[P, R] * 10)
 
     async with (
-        routing_by(lambda request: classified(label_of(request))) as router,
+        routing_by(lambda request: classified(read_label(request))) as router,
         ReasoningClient(router.address, options=ONE_ATTEMPT) as client,
     ):
         outcomes = await route_cases(
@@ -74,19 +74,19 @@ async def test_what_is_asked() -> None:
     assert sorted(map(text_of, router.requests)) == sorted(case.messages[0].content[0].text for case in cases)
 
 
-async def test_a_price_that_is_not_known() -> None:
-    """A cost that is told of some decisions alone is not the cost."""
+async def test_without_a_price_there_is_no_cost() -> None:
+    """When the cost of one decision is unknown, the report has no cost."""
 
     def script(request: CompleteRequest) -> routing_pb2.RouteDecision:
         return classified(P, nano_usd=None if text_of(request).startswith("0") else 500)
 
-    report = await report_of(script, cases_of(P, P))
+    report = await report_on(script, build_cases(P, P))
 
     assert (report.tokens.decisions, report.cost_nano_usd) == (2, None)
 
 
-async def test_a_report_of_known_answers() -> None:
-    """Every count is what a person would count by hand."""
+async def test_a_report_counts_rightly() -> None:
+    """Every figure of a report on known answers is what a person would count by hand."""
 
     def script(request: CompleteRequest) -> routing_pb2.RouteDecision | None:
         place = int(text_of(request).split()[0])
@@ -109,22 +109,26 @@ async def test_a_report_of_known_answers() -> None:
                 other.classification.flaw = errors_pb2.ANSWER_FLAW_REFUSED
                 return other
             case _:
-                return classified(label_of(request))
+                return classified(read_label(request))
 
-    # Expected P P P P, R R R R; taken P P P failed, P P(fallback) R(cache) other.
-    report = await report_of(script, cases_of(P, P, P, P, R, R, R, R, tags=("multi-turn",)))
+    # The expected routes are P P P P R R R R; the actual ones P P P failed, P P(fallback) R(cache) other.
+    report = await report_on(script, build_cases(P, P, P, P, R, R, R, R, tags=("multi-turn",)))
 
-    assert report.accuracy == share(4, 8)
+    assert report.accuracy == build_share(4, 8)
     assert report.confusion == {P: {"other": 0, P: 3, R: 0}, R: {"other": 1, P: 2, R: 1}}
     assert (report.failed, report.failures) == ({P: 1}, {"SERVER_OVERLOADED": 1})
     assert report.fallbacks == {"REFUSED": 1, "UPSTREAM_TIMEOUT": 1}
-    assert report.sources == {"CACHE": share(1, 1), "CLASSIFIER": share(3, 4), "CLASSIFIER_FALLBACK": share(0, 2)}
-    assert report.tags == {"multi-turn": share(4, 8)}
+    assert report.sources == {
+        "CACHE": build_share(1, 1),
+        "CLASSIFIER": build_share(3, 4),
+        "CLASSIFIER_FALLBACK": build_share(0, 2),
+    }
+    assert report.tags == {"multi-turn": build_share(4, 8)}
     figures = {route: (each.precision, each.recall, each.f1, each.support) for route, each in report.routes.items()}
     assert figures == {
-        P: (share(3, 5), share(3, 4), pytest.approx(2 / 3), 4),
-        R: (share(1, 1), share(1, 4), pytest.approx(0.4), 4),
-        "other": (share(0, 1), None, 0.0, 0),
+        P: (build_share(3, 5), build_share(3, 4), pytest.approx(2 / 3), 4),
+        R: (build_share(1, 1), build_share(1, 4), pytest.approx(0.4), 4),
+        "other": (build_share(0, 1), None, 0.0, 0),
     }
     assert report.classifier_latency == Latency(6, 0.1, 2.0, 2.0, 2.0)
     assert report.call_latency.count == 8
@@ -139,103 +143,105 @@ async def test_a_report_of_known_answers() -> None:
 
 
 async def test_a_router_that_always_takes_the_default_gains_nothing() -> None:
-    """Its accuracy is that of the label's mix, and both controls are exactly as good."""
-    report = await report_of(lambda _: classified(P), cases_of(*[P] * 30, *[R] * 10))
+    """A router that always chooses the default has the accuracy of both controls."""
+    report = await report_on(lambda _: classified(P), build_cases(*[P] * 30, *[R] * 10))
 
     always, shuffled = report.controls.always_default, report.controls.shuffled
-    assert report.accuracy == always.accuracy == share(30, 40)
+    assert report.accuracy == always.accuracy == build_share(30, 40)
     assert (always.gain.difference, always.gain.p_value) == (0, 1)
     assert (shuffled.expected, shuffled.interval.low, shuffled.interval.high, shuffled.p_value) == (0.75, 0.75, 0.75, 1)
 
 
 async def test_a_router_that_is_right_beats_the_controls() -> None:
-    """The difference from each control is far from 0, and cannot be chance."""
-    report = await report_of(lambda request: classified(label_of(request)), cases_of(*[P, R] * 20))
+    """A router that is always right differs significantly from both controls."""
+    report = await report_on(lambda request: classified(read_label(request)), build_cases(*[P, R] * 20))
 
     always, shuffled = report.controls.always_default, report.controls.shuffled
-    assert report.accuracy == share(40, 40)
-    assert (always.accuracy, always.gain.difference) == (share(20, 40), 0.5)
+    assert report.accuracy == build_share(40, 40)
+    assert (always.accuracy, always.gain.difference) == (build_share(20, 40), 0.5)
     assert always.gain.interval.low > 0.3
     assert always.gain.p_value == pytest.approx(2 / 2**20)
     assert (shuffled.expected, shuffled.p_value) == (0.5, 1 / 2001)
 
 
 async def test_calls_that_fail_are_wrong() -> None:
-    """Whoever answers only the easy half is no better than half right."""
-    report = await report_of(lambda request: classified(P) if label_of(request) == P else None, cases_of(*[P, R] * 10))
+    """Failed calls count as wrong answers, so that answering only one half gives half the accuracy."""
+    report = await report_on(
+        lambda request: classified(P) if read_label(request) == P else None, build_cases(*[P, R] * 10)
+    )
 
-    assert report.accuracy == share(10, 20)
+    assert report.accuracy == build_share(10, 20)
     assert report.failures == {"SERVER_OVERLOADED": 10}
     assert (report.controls.always_default.gain.difference, report.controls.always_default.gain.p_value) == (0, 1)
 
 
-async def test_another_default_route() -> None:
-    """The control takes the route that it is told to take."""
-    outcomes = await outcomes_of(lambda _: classified(R), cases_of(P, R, R, R))
+async def test_the_default_route_can_be_chosen() -> None:
+    """The control uses the default route that the caller of the report chooses."""
+    outcomes = await route_with(lambda _: classified(R), build_cases(P, R, R, R))
 
-    always = routing_report(outcomes, default_route=R).controls.always_default
+    always = build_routing_report(outcomes, default_route=R).controls.always_default
 
-    assert (always.route, always.accuracy, always.gain.difference) == (R, share(3, 4), 0)
+    assert (always.route, always.accuracy, always.gain.difference) == (R, build_share(3, 4), 0)
 
 
-async def test_no_classifier_was_asked() -> None:
-    """There is no latency of a classifier, and no token."""
+async def test_a_report_without_a_classifier() -> None:
+    """A report on decisions without a classifier has no classifier's latency and no tokens."""
     decision = routing_pb2.RouteDecision(route=P, source=routing_pb2.ROUTE_SOURCE_DEFAULT)
 
-    report = await report_of(lambda _: decision, cases_of(P))
+    report = await report_on(lambda _: decision, build_cases(P))
 
     assert (report.classifier_latency, report.classifier_models) == (None, [])
     assert report.tokens == Tokens(input=0, output=0, decisions=0, estimated=False)
 
 
-async def test_values_of_a_newer_server() -> None:
-    """A source and a failure that these stubs do not know are told by their numbers."""
+async def test_values_of_a_newer_server_are_numbers() -> None:
+    """A source and a failure that these stubs do not know are reported as their numbers."""
     decision = classified(P)
     decision.source, decision.classification.failure = 99, 999  # type: ignore[assignment]
 
-    report = await report_of(lambda _: decision, cases_of(P))
+    report = await report_on(lambda _: decision, build_cases(P))
 
     assert (list(report.sources), report.fallbacks) == (["99"], {"999": 1})
 
 
 async def test_the_report_is_json() -> None:
-    """Its fields are plain values, under their own names."""
-    report = await report_of(lambda _: classified(P), cases_of(P, R))
+    """A report can be written as JSON, with the names of its fields."""
+    report = await report_on(lambda _: classified(P), build_cases(P, R))
 
-    told = json.loads(json.dumps(dataclasses.asdict(report)))
+    decoded = json.loads(json.dumps(dataclasses.asdict(report)))
 
-    assert told["accuracy"]["hits"] == 1
-    assert told["controls"]["always_default"]["gain"].keys() == {"difference", "interval", "p_value"}
-    assert told["prompts"][1]["taken"] == P
+    assert decoded["accuracy"]["hits"] == 1
+    assert decoded["controls"]["always_default"]["gain"].keys() == {"difference", "interval", "p_value"}
+    assert decoded["prompts"][1]["taken"] == P
 
 
-async def test_nobody_answers() -> None:
-    """The first call says so; there is no second."""
+async def test_without_a_server_the_first_call_fails() -> None:
+    """Without a server the failure of the first call is raised, and there is no second call."""
     counted: list[None] = []
     async with ReasoningClient("127.0.0.1:1") as client:
-        with pytest.raises(CallFailed) as told:
-            await route_cases(client, cases_of(P, R, P), on_outcome=lambda: counted.append(None))
+        with pytest.raises(CallFailed) as failed:
+            await route_cases(client, build_cases(P, R, P), on_outcome=lambda: counted.append(None))
 
-    assert (told.value.code, told.value.reason, len(counted)) == (grpc.StatusCode.UNAVAILABLE, "", 1)
+    assert (failed.value.code, failed.value.reason, len(counted)) == (grpc.StatusCode.UNAVAILABLE, "", 1)
 
 
-async def test_no_prompt_is_answered() -> None:
-    """A server that refuses every prompt gives no figures, but its reason."""
+async def test_without_any_answer_the_failure_is_raised() -> None:
+    """When a server refuses every prompt, its failure is raised instead of a report."""
     async with routing_by(lambda _: None) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
-        with pytest.raises(CallFailed) as told:
-            await route_cases(client, cases_of(P, R, P))
+        with pytest.raises(CallFailed) as failed:
+            await route_cases(client, build_cases(P, R, P))
 
-    assert told.value.reason == "SERVER_OVERLOADED"
+    assert failed.value.reason == "SERVER_OVERLOADED"
     assert len(router.requests) == 3
 
 
 async def test_our_own_server_is_measured(running_server: RunningServer) -> None:
-    """The decisions of the real router, here for the mode that is asked for."""
+    """The report on our own server has the decisions of the real router, here for the requested mode."""
     outcomes = await route_cases(
-        running_server.client(), cases_of(P, R, P, P), mode=routing_pb2.ROUTING_MODE_PASSTHROUGH, concurrency=2
+        running_server.client(), build_cases(P, R, P, P), mode=routing_pb2.ROUTING_MODE_PASSTHROUGH, concurrency=2
     )
 
-    report = routing_report(outcomes)
+    report = build_routing_report(outcomes)
 
-    assert report.accuracy == share(3, 4)
+    assert report.accuracy == build_share(3, 4)
     assert list(report.sources) == ["REQUEST"]

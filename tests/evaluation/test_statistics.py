@@ -1,4 +1,4 @@
-"""The statistics of evaluations, against published values."""
+"""The statistics of evaluations agree with published values."""
 
 import itertools
 import random
@@ -9,12 +9,12 @@ import pytest
 
 from reasoning_grpc.evaluation.statistics import (
     ROUNDS,
-    f1_score,
-    mcnemar_p_value,
-    paired_difference,
-    quantile,
-    shuffled_control,
-    wilson_interval,
+    compare_pairs,
+    compute_f1_score,
+    compute_mcnemar_p_value,
+    compute_shuffled_control,
+    compute_wilson_interval,
+    find_quantile,
 )
 
 
@@ -25,31 +25,33 @@ from reasoning_grpc.evaluation.statistics import (
         pytest.param(15, 148, 0.0624, 0.1605, id="Newcombe 1998, table I, second"),
         pytest.param(0, 20, 0.0, 0.1611, id="Newcombe 1998, table I, third"),
         pytest.param(1, 29, 0.0061, 0.1718, id="Newcombe 1998, table I, fourth"),
-        pytest.param(20, 20, 0.8389, 1.0, id="the third turned round"),
+        pytest.param(20, 20, 0.8389, 1.0, id="the third one reversed"),
     ],
 )
 def test_wilson_interval(hits: int, total: int, low: float, high: float) -> None:
-    """The interval is that of the paper's examples."""
-    interval = wilson_interval(hits, total)
+    """The Wilson interval has the values of the paper's examples."""
+    interval = compute_wilson_interval(hits, total)
 
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
 
 def test_paired_difference() -> None:
-    """26 against 4 of 48 is the example of R's statpsych::ci.prop.ps, by the authors of the method."""
-    compared = paired_difference(26, 4, 48)
+    """The comparison of 26 and 4 of 48 has the values of R's statpsych::ci.prop.ps, by the authors of the method."""
+    compared = compare_pairs(26, 4, 48)
 
     assert compared.difference == pytest.approx(22 / 48)
     assert compared.interval.low == pytest.approx(0.2548067, abs=1e-7)
     assert compared.interval.high == pytest.approx(0.6251933, abs=1e-7)
 
 
-def test_a_paired_difference_can_be_turned_round() -> None:
-    """Whoever is named first, the difference is the same but for its sign."""
-    forth, back = paired_difference(9, 3, 40), paired_difference(3, 9, 40)
+def test_a_paired_difference_is_symmetric() -> None:
+    """The comparison in the other order has the same difference with the opposite sign."""
+    forward, reverse = compare_pairs(9, 3, 40), compare_pairs(3, 9, 40)
 
-    assert (back.difference, back.p_value) == (-forth.difference, forth.p_value)
-    assert (back.interval.low, back.interval.high) == pytest.approx((-forth.interval.high, -forth.interval.low))
+    assert (reverse.difference, reverse.p_value) == (-forward.difference, forward.p_value)
+    assert (reverse.interval.low, reverse.interval.high) == pytest.approx(
+        (-forward.interval.high, -forward.interval.low)
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,19 +65,19 @@ def test_a_paired_difference_can_be_turned_round() -> None:
     ],
 )
 def test_mcnemar_p_value(only_first: int, only_second: int, p_value: float) -> None:
-    """It is the two-sided binomial test of the pairs that differ."""
-    assert mcnemar_p_value(only_first, only_second) == pytest.approx(p_value, abs=5e-5)
+    """McNemar's p-value is that of the two-sided binomial test of the pairs that differ."""
+    assert compute_mcnemar_p_value(only_first, only_second) == pytest.approx(p_value, abs=5e-5)
 
 
-def test_mcnemar_p_value_of_many() -> None:
-    """Numbers too large for a float are no trouble."""
-    assert 0 < mcnemar_p_value(2400, 2600) < 0.01
+def test_mcnemar_p_value_of_many_pairs() -> None:
+    """McNemar's p-value is right for so many pairs that their count of cases exceeds a float."""
+    assert 0 < compute_mcnemar_p_value(2400, 2600) < 0.01
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.05, 15), (0.30, 20), (0.40, 20), (0.50, 35), (1.00, 50)], ids=str)
 def test_quantile(share: float, value: float) -> None:
-    """The nearest rank of the usual example, whatever the order."""
-    assert quantile([40, 15, 50, 20, 35], share) == value
+    """A quantile is the nearest rank, as in the usual example, whatever the order of the values."""
+    assert find_quantile([40, 15, 50, 20, 35], share) == value
 
 
 @pytest.mark.parametrize(
@@ -88,8 +90,8 @@ def test_quantile(share: float, value: float) -> None:
     ],
 )
 def test_f1_score(hits: int, taken: int, support: int, score: float | None) -> None:
-    """It is the harmonic mean of precision and recall, where there is one."""
-    assert f1_score(hits, taken, support) == (None if score is None else pytest.approx(score))
+    """The F1 score is the harmonic mean of precision and recall; None when both are undefined."""
+    assert compute_f1_score(hits, taken, support) == (None if score is None else pytest.approx(score))
 
 
 @pytest.mark.parametrize(
@@ -102,26 +104,26 @@ def test_f1_score(hits: int, taken: int, support: int, score: float | None) -> N
     ],
 )
 def test_the_mean_of_the_shuffles_is_exact(expected: str, taken: Sequence[str | None]) -> None:
-    """It is the mean over every permutation there is, and the p-value is near the true one."""
+    """The mean of the shuffled control is that of all permutations, and the p-value is near the true one."""
     reached = sum(wanted == got for wanted, got in zip(expected, taken, strict=True))
-    all_there_are = [
+    all_matches = [
         sum(wanted == got for wanted, got in zip(expected, deal, strict=True)) for deal in itertools.permutations(taken)
     ]
 
-    control = shuffled_control(expected, taken, seed=7)
+    control = compute_shuffled_control(expected, taken, seed=7)
 
-    assert control.expected == pytest.approx(fmean(all_there_are) / len(expected))
-    true_p_value = fmean(matches >= reached for matches in all_there_are)
+    assert control.expected == pytest.approx(fmean(all_matches) / len(expected))
+    true_p_value = fmean(matches >= reached for matches in all_matches)
     assert control.p_value == pytest.approx(true_p_value, abs=0.05)
 
 
-def test_shuffles_of_answers_that_know_nothing() -> None:
-    """A classifier that tosses a coin is inside the interval, and its p-value says so."""
+def test_random_answers_are_within_the_shuffles() -> None:
+    """The accuracy of random answers is inside the interval of the shuffles, and the p-value is not small."""
     coin = random.Random(3)
     expected = ["a", "b"] * 70
     taken = coin.choices("ab", k=140)
 
-    control = shuffled_control(expected, taken, seed=1)
+    control = compute_shuffled_control(expected, taken, seed=1)
 
     reached = sum(wanted == got for wanted, got in zip(expected, taken, strict=True)) / 140
     assert control.interval.low <= reached <= control.interval.high
@@ -129,12 +131,12 @@ def test_shuffles_of_answers_that_know_nothing() -> None:
     assert control.interval.low < 0.45 < 0.55 < control.interval.high
 
 
-def test_shuffles_of_answers_that_know_all() -> None:
-    """No shuffle comes near them; the p-value is the least there is, and the same seed gives the same figures."""
+def test_right_answers_are_above_the_shuffles() -> None:
+    """Answers that are all right have the smallest p-value, and the same seed gives the same figures."""
     expected = ["a", "b"] * 70
 
-    control = shuffled_control(expected, expected, seed=1)
+    control = compute_shuffled_control(expected, expected, seed=1)
 
     assert control.expected == 0.5
     assert control.p_value == 1 / (ROUNDS + 1)
-    assert control == shuffled_control(expected, expected, seed=1)
+    assert control == compute_shuffled_control(expected, expected, seed=1)

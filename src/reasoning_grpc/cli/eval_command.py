@@ -15,9 +15,10 @@ from reasoning_grpc.cli.client_commands import FlagError, complain, make_client
 from reasoning_grpc.cli.console import PipedConsole
 from reasoning_grpc.cli.eval_view import show_routing_report
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.evaluation.cases import BadCases, Case, read_cases, shipped_cases
+from reasoning_grpc.evaluation.case_reader import Case
+from reasoning_grpc.evaluation.cases import InvalidCases, read_bundled_cases, read_cases
 from reasoning_grpc.evaluation.routing import ONE_ATTEMPT, Outcome, route_cases
-from reasoning_grpc.evaluation.routing_report import routing_report
+from reasoning_grpc.evaluation.routing_report import build_routing_report
 from reasoning_grpc.v1 import routing_pb2
 
 _MOST_PROBLEMS: Final = 20
@@ -27,13 +28,13 @@ async def eval_routing(parsed: argparse.Namespace) -> int:
     """Measures the router; whatever the figures are, the exit code is 0."""
     file: Path | None = parsed.file
     try:
-        cases = shipped_cases() if file is None else read_cases(file)
+        cases = read_bundled_cases() if file is None else read_cases(file)
         outcomes = await _outcomes(_sample(cases, parsed.limit, parsed.seed), parsed)
-    except BadCases as error:
+    except InvalidCases as error:
         return _complain_of_file(f"{file}", error.problems, as_json=parsed.json)
     except (CallFailed, FlagError, OSError) as error:
         return complain(error, parsed)
-    report = routing_report(outcomes, default_route=parsed.default_route, seed=parsed.seed)
+    report = build_routing_report(outcomes, default_route=parsed.default_route, seed=parsed.seed)
     if parsed.json:
         print(json.dumps(dataclasses.asdict(report)))
     else:

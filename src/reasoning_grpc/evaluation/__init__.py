@@ -1,1 +1,1 @@
-"""Measures of quality against a running server; beside the floors: it knows the stubs and the client alone."""
+"""Measures the quality of a running server; needs only the stubs and the client, not the server's packages."""

@@ -1,4 +1,4 @@
-"""The routes that a server takes for labelled prompts, by `Classify`."""
+"""`route_cases`: lets a server route labelled prompts, by `Classify`, and returns the outcomes."""
 
 import asyncio
 import time
@@ -9,32 +9,32 @@ from typing import Final
 import grpc
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
-from reasoning_grpc.evaluation.cases import Case
+from reasoning_grpc.evaluation.case_reader import Case
 from reasoning_grpc.v1 import completion_pb2, routing_pb2
 
 ONE_ATTEMPT: Final = (("grpc.enable_retries", 0),)
-"""Options of a client whose calls are measured: gRPC sends none of them again."""
+"""The options of a client whose calls are measured: gRPC must not repeat a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a case: a decision, or the failure of the call."""
+    """The outcome of one case: a decision, or the failure of the call."""
 
     case: Case
     seconds: float
-    """The whole call, as its caller saw it."""
+    """The duration of the whole call, as its caller saw it."""
     decision: routing_pb2.RouteDecision | None = None
     failure: CallFailed | None = None
 
     @property
-    def taken(self) -> str | None:
-        """The route taken; None when there was no answer."""
+    def actual_route(self) -> str | None:
+        """The route that the server chose; None when the call failed."""
         return None if self.decision is None else self.decision.route
 
     @property
     def is_right(self) -> bool:
-        """Whether the route taken is the one expected."""
-        return self.taken == self.case.route
+        """Whether the server chose the expected route."""
+        return self.actual_route == self.case.route
 
 
 async def route_cases(
@@ -47,33 +47,33 @@ async def route_cases(
     timeout_seconds: float | None = None,
     on_outcome: Callable[[], object] = lambda: None,
 ) -> list[Outcome]:
-    """What the server does with each case, in their order; `on_outcome` is called after each one.
+    """Returns the outcomes of the cases, in the order of the cases; `on_outcome` is called after each one.
 
-    The first case is asked alone. Raises CallFailed when there is no server, or it refuses this caller, and when no
-    case at all was answered; any other failure is an outcome.
+    The first case is sent alone. Raises CallFailed when there is no server, when it refuses this caller, and when
+    every call failed; any other failure is an outcome.
     """
-    gate = asyncio.Semaphore(concurrency)
+    slots = asyncio.Semaphore(concurrency)
 
-    async def ask(case: Case) -> Outcome:
+    async def route(case: Case) -> Outcome:
         request = completion_pb2.CompleteRequest(model=model, messages=case.messages)
         request.routing.mode = mode
-        async with gate:
-            outcome = await _outcome(client, case, request, timeout_seconds)
+        async with slots:
+            outcome = await _classify(client, case, request, timeout_seconds)
         on_outcome()
         return outcome
 
-    first = await ask(cases[0])
+    first = await route(cases[0])
     if first.failure is not None and _is_hopeless(first.failure):
         raise first.failure
     async with asyncio.TaskGroup() as tasks:
-        others = [tasks.create_task(ask(case)) for case in cases[1:]]
+        others = [tasks.create_task(route(case)) for case in cases[1:]]
     outcomes = [first, *(task.result() for task in others)]
     if first.failure is not None and all(outcome.failure for outcome in outcomes):
         raise first.failure
     return outcomes
 
 
-async def _outcome(
+async def _classify(
     client: ReasoningClient, case: Case, request: completion_pb2.CompleteRequest, timeout_seconds: float | None
 ) -> Outcome:
     started = time.perf_counter()
@@ -85,7 +85,7 @@ async def _outcome(
 
 
 def _is_hopeless(failure: CallFailed) -> bool:
-    """Whether no other prompt would fare better: nobody answered, it is not our service, or not our caller."""
+    """Whether every other call would fail, too: no server answered, it is not our service, or the caller is unknown."""
     if failure.code is grpc.StatusCode.UNAUTHENTICATED:
         return True
     return not failure.reason and failure.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED)

@@ -1,8 +1,7 @@
-"""What the outcomes of labelled prompts say of a router, beside what chance would say.
+"""Builds the report on a router from the outcomes of labelled prompts, with controls that show the effect of chance.
 
-A call that failed is a wrong answer: it counts against accuracy and recall. A fallback counts as the route that it
-took, because that is the route that the request would have taken; `sources` tells how much of the accuracy is the
-classifier's.
+A failed call is a wrong answer: it counts against accuracy and recall. A fallback counts as the route that it chose,
+because the request would have taken that route; `sources` shows which part of the accuracy is the classifier's.
 """
 
 from collections import Counter
@@ -17,11 +16,11 @@ from reasoning_grpc.evaluation.statistics import (
     Difference,
     Interval,
     Shuffled,
-    f1_score,
-    paired_difference,
-    quantile,
-    shuffled_control,
-    wilson_interval,
+    compare_pairs,
+    compute_f1_score,
+    compute_shuffled_control,
+    compute_wilson_interval,
+    find_quantile,
 )
 from reasoning_grpc.v1 import errors_pb2, routing_pb2, usage_pb2
 
@@ -30,7 +29,7 @@ DEFAULT_ROUTE: Final = "passthrough"
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A part of a whole, with the interval in which the true share may lie."""
+    """A share, with the interval in which the true share may lie."""
 
     hits: int
     total: int
@@ -40,15 +39,15 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class RouteFigures:
-    """How well one route is told from the others."""
+    """How well one route is distinguished from the others."""
 
     precision: Share | None
-    """Of the prompts that took it, those that should; None when none took it."""
+    """The share of prompts that should take the route among those that took it; None when none took it."""
     recall: Share | None
-    """Of the prompts that should take it, those that did; None when none should."""
+    """The share of prompts that took the route among those that should take it; None when none should."""
     f1: float | None
     support: int
-    """How many prompts should take it."""
+    """The number of prompts that should take the route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,12 @@ class AlwaysDefault:
     route: str
     accuracy: Share
     gain: Difference
-    """What the router is better by."""
+    """By how much the router is better than this control."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What the accuracy has to be compared with."""
+    """The controls with which the accuracy has to be compared."""
 
     always_default: AlwaysDefault
     shuffled: Shuffled
@@ -71,7 +70,7 @@ class Controls:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Seconds: nearest ranks, so each one was measured."""
+    """Quantiles in seconds, as nearest ranks, so that each is a measured value."""
 
     count: int
     p50: float
@@ -82,165 +81,167 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens that classifying used."""
+    """The tokens that the classifications used."""
 
     input: int
     output: int
     decisions: int
-    """How many decisions told their usage."""
+    """The number of decisions that report their usage."""
     estimated: bool
     """Whether the server estimated any of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A case, and what became of it."""
+    """One case with its outcome."""
 
     id: str
     expected: str
     taken: str | None
+    """The route that the server chose; None when the call failed."""
     source: str
-    """What decided; empty when the call failed."""
+    """The source of the decision; empty when the call failed."""
     failure: str
-    """Why the call failed, or why the classifier's answer could not be used; empty when neither."""
+    """The reason for which the call failed or the classifier's answer could not be used; empty when neither is so."""
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingReport:
-    """All figures of one run. Its fields are those of the JSON."""
+    """All figures of one run; `eval --json` prints these fields by these names."""
 
     accuracy: Share
     controls: Controls
     routes: dict[str, RouteFigures]
     confusion: dict[str, dict[str, int]]
-    """The route expected, then the route taken."""
+    """The number of prompts by expected route, then by chosen route."""
     failed: dict[str, int]
-    """The route expected of the calls that failed."""
+    """The number of failed calls by expected route."""
     failures: dict[str, int]
-    """The reasons for which calls failed."""
+    """The number of failed calls by reason."""
     sources: dict[str, Share]
-    """What decided, and how often it was right."""
+    """The accuracy by the source of the decision."""
     fallbacks: dict[str, int]
-    """The reasons for which the classifier's answer could not be used."""
+    """The number of classifier's answers that could not be used, by reason."""
     tags: dict[str, Share]
     classifier_models: list[str]
     classifier_latency: Latency | None
-    """None when no classifier was asked."""
+    """None when no decision needed the classifier."""
     call_latency: Latency
     tokens: Tokens
     cost_nano_usd: int | None
-    """What those cost, in billionths of a US dollar; None when a price is not known."""
+    """The cost of the tokens in billionths of a US dollar; None when a price is not known."""
     seed: int
     prompts: list[Verdict]
 
 
-def routing_report(outcomes: Sequence[Outcome], *, default_route: str = DEFAULT_ROUTE, seed: int = 1) -> RoutingReport:
-    """The figures of at least one outcome."""
+def build_routing_report(
+    outcomes: Sequence[Outcome], *, default_route: str = DEFAULT_ROUTE, seed: int = 1
+) -> RoutingReport:
+    """Computes the report from the outcomes, of which there is at least one."""
     expected = [outcome.case.route for outcome in outcomes]
-    verdicts = [_verdict(outcome) for outcome in outcomes]
+    verdicts = [_build_verdict(outcome) for outcome in outcomes]
     decisions = [outcome.decision for outcome in outcomes if outcome.decision is not None]
     classifications = [each.classification for each in decisions if each.HasField("classification")]
-    measured = [_seconds(each.latency) for each in classifications if each.HasField("latency")]
+    latencies = [_convert_duration(each.latency) for each in classifications if each.HasField("latency")]
     return RoutingReport(
-        accuracy=_right(outcomes),
+        accuracy=_measure_accuracy(outcomes),
         controls=Controls(
-            always_default=_always_default(outcomes, default_route),
-            shuffled=shuffled_control(expected, [outcome.taken for outcome in outcomes], seed),
+            always_default=_compare_with_default(outcomes, default_route),
+            shuffled=compute_shuffled_control(expected, [outcome.actual_route for outcome in outcomes], seed),
         ),
-        routes=_routes(outcomes),
-        confusion=_confusion(outcomes),
-        failed=_counts(outcome.case.route for outcome in outcomes if outcome.decision is None),
-        failures=_counts(verdict.failure for verdict in verdicts if verdict.taken is None),
-        sources=_right_by(outcomes, lambda outcome: [_source(outcome.decision)] if outcome.decision else []),
-        fallbacks=_counts(verdict.failure for verdict in verdicts if verdict.failure and verdict.taken is not None),
-        tags=_right_by(outcomes, lambda outcome: outcome.case.tags),
+        routes=_measure_routes(outcomes),
+        confusion=_count_confusion(outcomes),
+        failed=_count(outcome.case.route for outcome in outcomes if outcome.decision is None),
+        failures=_count(verdict.failure for verdict in verdicts if verdict.taken is None),
+        sources=_measure_groups(outcomes, lambda outcome: [_name_source(outcome.decision)] if outcome.decision else []),
+        fallbacks=_count(verdict.failure for verdict in verdicts if verdict.failure and verdict.taken is not None),
+        tags=_measure_groups(outcomes, lambda outcome: outcome.case.tags),
         classifier_models=sorted({each.model for each in classifications if each.model}),
-        classifier_latency=_latency(measured) if measured else None,
-        call_latency=_latency([outcome.seconds for outcome in outcomes]),
-        tokens=_tokens([each.usage for each in classifications if each.HasField("usage")]),
-        cost_nano_usd=_cost_nano_usd([each for each in classifications if each.HasField("usage")]),
+        classifier_latency=_measure_latency(latencies) if latencies else None,
+        call_latency=_measure_latency([outcome.seconds for outcome in outcomes]),
+        tokens=_sum_tokens([each.usage for each in classifications if each.HasField("usage")]),
+        cost_nano_usd=_sum_cost([each for each in classifications if each.HasField("usage")]),
         seed=seed,
         prompts=verdicts,
     )
 
 
-def _verdict(outcome: Outcome) -> Verdict:
+def _build_verdict(outcome: Outcome) -> Verdict:
     decision, failure = outcome.decision, ""
     if outcome.failure is not None:
         failure = outcome.failure.reason or outcome.failure.code.name
     elif decision is not None and decision.classification.failure:
-        failure = _word(errors_pb2.ErrorReason, decision.classification.failure, "ERROR_REASON_")
+        failure = _name_value(errors_pb2.ErrorReason, decision.classification.failure, "ERROR_REASON_")
     elif decision is not None and decision.classification.flaw:
-        failure = _word(errors_pb2.AnswerFlaw, decision.classification.flaw, "ANSWER_FLAW_")
+        failure = _name_value(errors_pb2.AnswerFlaw, decision.classification.flaw, "ANSWER_FLAW_")
     return Verdict(
         id=outcome.case.id,
         expected=outcome.case.route,
-        taken=outcome.taken,
-        source="" if decision is None else _source(decision),
+        taken=outcome.actual_route,
+        source="" if decision is None else _name_source(decision),
         failure=failure,
         seconds=outcome.seconds,
     )
 
 
-def _always_default(outcomes: Sequence[Outcome], route: str) -> AlwaysDefault:
-    by_default = [outcome.case.route == route for outcome in outcomes]
-    pairs = Counter(zip((outcome.is_right for outcome in outcomes), by_default, strict=True))
+def _compare_with_default(outcomes: Sequence[Outcome], route: str) -> AlwaysDefault:
+    is_right_by_default = [outcome.case.route == route for outcome in outcomes]
+    pairs = Counter(zip((outcome.is_right for outcome in outcomes), is_right_by_default, strict=True))
     return AlwaysDefault(
         route=route,
-        accuracy=_required_share(sum(by_default), len(outcomes)),
-        gain=paired_difference(pairs[True, False], pairs[False, True], len(outcomes)),
+        accuracy=_compute_share(sum(is_right_by_default), len(outcomes)),
+        gain=compare_pairs(pairs[True, False], pairs[False, True], len(outcomes)),
     )
 
 
-def _routes(outcomes: Sequence[Outcome]) -> dict[str, RouteFigures]:
+def _measure_routes(outcomes: Sequence[Outcome]) -> dict[str, RouteFigures]:
     hits = Counter(outcome.case.route for outcome in outcomes if outcome.is_right)
-    taken = Counter(outcome.taken for outcome in outcomes if outcome.taken is not None)
+    answers = Counter(outcome.actual_route for outcome in outcomes if outcome.actual_route is not None)
     support = Counter(outcome.case.route for outcome in outcomes)
     return {
         route: RouteFigures(
-            precision=_share(hits[route], taken[route]),
-            recall=_share(hits[route], support[route]),
-            f1=f1_score(hits[route], taken[route], support[route]),
+            precision=_compute_share(hits[route], answers[route]) if answers[route] else None,
+            recall=_compute_share(hits[route], support[route]) if support[route] else None,
+            f1=compute_f1_score(hits[route], answers[route], support[route]),
             support=support[route],
         )
-        for route in sorted(taken.keys() | support.keys())
+        for route in sorted(answers.keys() | support.keys())
     }
 
 
-def _confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
-    pairs = Counter((outcome.case.route, outcome.taken) for outcome in outcomes if outcome.taken is not None)
+def _count_confusion(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
+    pairs = Counter(
+        (outcome.case.route, outcome.actual_route) for outcome in outcomes if outcome.actual_route is not None
+    )
     rows = sorted({outcome.case.route for outcome in outcomes})
-    columns = sorted({*rows, *(taken for _, taken in pairs)})
+    columns = sorted({*rows, *(actual for _, actual in pairs)})
     return {row: {column: pairs[row, column] for column in columns} for row in rows}
 
 
-def _right_by(outcomes: Sequence[Outcome], keys: Callable[[Outcome], Iterable[str]]) -> dict[str, Share]:
-    """How many are right under each key; an outcome may have several."""
+def _measure_groups(outcomes: Sequence[Outcome], list_keys: Callable[[Outcome], Iterable[str]]) -> dict[str, Share]:
+    """Returns the accuracy of the outcomes of each key; an outcome may have several keys."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        for key in keys(outcome):
+        for key in list_keys(outcome):
             groups.setdefault(key, []).append(outcome)
-    return {key: _right(groups[key]) for key in sorted(groups)}
+    return {key: _measure_accuracy(groups[key]) for key in sorted(groups)}
 
 
-def _right(outcomes: Sequence[Outcome]) -> Share:
-    return _required_share(sum(outcome.is_right for outcome in outcomes), len(outcomes))
+def _measure_accuracy(outcomes: Sequence[Outcome]) -> Share:
+    return _compute_share(sum(outcome.is_right for outcome in outcomes), len(outcomes))
 
 
-def _share(hits: int, total: int) -> Share | None:
-    return _required_share(hits, total) if total else None
+def _compute_share(hits: int, total: int) -> Share:
+    """Returns the share of hits in `total`, which is at least 1."""
+    return Share(hits, total, hits / total, compute_wilson_interval(hits, total))
 
 
-def _required_share(hits: int, total: int) -> Share:
-    return Share(hits, total, hits / total, wilson_interval(hits, total))
+def _measure_latency(seconds: Sequence[float]) -> Latency:
+    return Latency(len(seconds), *(find_quantile(seconds, share) for share in (0.5, 0.9, 0.99, 1)))
 
 
-def _latency(seconds: Sequence[float]) -> Latency:
-    return Latency(len(seconds), *(quantile(seconds, share) for share in (0.5, 0.9, 0.99, 1)))
-
-
-def _tokens(usages: Sequence[usage_pb2.Usage]) -> Tokens:
+def _sum_tokens(usages: Sequence[usage_pb2.Usage]) -> Tokens:
     return Tokens(
         input=sum(usage.input_tokens for usage in usages),
         output=sum(usage.output_tokens for usage in usages),
@@ -249,24 +250,25 @@ def _tokens(usages: Sequence[usage_pb2.Usage]) -> Tokens:
     )
 
 
-def _cost_nano_usd(classifications: Sequence[routing_pb2.Classification]) -> int | None:
+def _sum_cost(classifications: Sequence[routing_pb2.Classification]) -> int | None:
     if not all(each.HasField("cost") for each in classifications):
         return None
     return sum(each.cost.total_nano_usd for each in classifications)
 
 
-def _counts(words: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(words).items()))
+def _count(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
 
 
-def _source(decision: routing_pb2.RouteDecision) -> str:
-    return _word(routing_pb2.RouteSource, decision.source, "ROUTE_SOURCE_")
+def _name_source(decision: routing_pb2.RouteDecision) -> str:
+    return _name_value(routing_pb2.RouteSource, decision.source, "ROUTE_SOURCE_")
 
 
-def _word(enum: Any, number: int, prefix: str) -> str:
-    """The value's own word; its number, when a newer server sent one that these stubs do not know."""
+def _name_value(enum: Any, number: int, prefix: str) -> str:
+    """Returns the name of an enum value without its prefix; the number of a value that these stubs do not know."""
     return str(enum.Name(number)).removeprefix(prefix) if number in enum.values() else str(number)
 
 
-def _seconds(duration: Duration) -> float:
+def _convert_duration(duration: Duration) -> float:
+    """Returns the duration in seconds."""
     return duration.seconds + duration.nanos / 1e9
