@@ -1,4 +1,4 @@
-"""What of a request reaches the upstream, and how: each field, read from the captured wire."""
+"""What part of a request reaches the upstream, and in which form: each field, read from the captured body."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -73,7 +73,7 @@ NOT_SERVED: Final = {
 
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with a model for each prefix, all behind the fake upstream."""
+    """A server with a model for each prefix; the fake upstream serves all of them."""
     options = frozenset({"min_p", "chat_template_kwargs"})
     entries = [
         model_entry(upstream.api_base, prefix, litellm_model=f"{prefix}/fake", provider_options=options)
@@ -83,16 +83,16 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
         yield running
 
 
-async def _body(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> Json:
-    """What the upstream gets for a request."""
+async def _capture_body(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> Json:
+    """Returns the body that the upstream gets for a request."""
     await server.client().complete(request)
     (captured,) = upstream.requests
     body: Json = captured.body
     return body
 
 
-def _exact(body: Json) -> str:
-    """The JSON text of a body, to be compared: unlike dicts, it tells false from 0, and 1 from 1.0."""
+def _encode_exactly(body: Json) -> str:
+    """Returns the JSON text of a body for comparison: unlike dicts, it distinguishes false from 0, and 1 from 1.0."""
     return json.dumps(body, indent=1, sort_keys=True)
 
 
@@ -425,34 +425,34 @@ EFFORTS: Final = {
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("fields", "added"), FIELDS.values(), ids=FIELDS.keys())
-async def test_a_field_on_the_wire(
+async def test_a_field_is_sent(
     upstream: FakeUpstream, server: RunningServer, prefix: str, fields: Json, added: Json
 ) -> None:
-    """A field that is set is sent as the OpenAI dialect has it, and nothing else is."""
-    body = await _body(upstream, server, a_wire_request(model=prefix, **fields))
+    """A field that is set is sent in the form of the OpenAI dialect, and nothing else is sent."""
+    body = await _capture_body(upstream, server, a_wire_request(model=prefix, **fields))
 
-    assert _exact(body) == _exact(BARE | added)
+    assert _encode_exactly(body) == _encode_exactly(BARE | added)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("message", "wire"), MESSAGES.values(), ids=MESSAGES.keys())
-async def test_a_message_on_the_wire(
+async def test_a_message_is_sent(
     upstream: FakeUpstream, server: RunningServer, prefix: str, message: Message, wire: list[Json]
 ) -> None:
-    """Every role and kind of part is sent as the OpenAI dialect has it, each tool result as a message."""
-    body = await _body(upstream, server, a_wire_request(model=prefix, messages=[message]))
+    """Every role and kind of part is sent in the form of the OpenAI dialect, each tool result as a message."""
+    body = await _capture_body(upstream, server, a_wire_request(model=prefix, messages=[message]))
 
-    assert _exact(body) == _exact(BARE | {"messages": wire})
+    assert _encode_exactly(body) == _encode_exactly(BARE | {"messages": wire})
 
 
 @pytest.mark.parametrize(("prefix", "fields", "added"), BY_PREFIX.values(), ids=BY_PREFIX.keys())
 async def test_where_prefixes_differ(
     upstream: FakeUpstream, server: RunningServer, prefix: str, fields: Json, added: Json
 ) -> None:
-    """Hints, signatures and budgets are sent in the words of the one behind the prefix, or not at all."""
-    body = await _body(upstream, server, a_wire_request(model=prefix, **fields))
+    """Cache marks, signatures and budgets are sent in the form of the provider behind the prefix, or not at all."""
+    body = await _capture_body(upstream, server, a_wire_request(model=prefix, **fields))
 
-    assert _exact(body) == _exact(BARE | added)
+    assert _encode_exactly(body) == _encode_exactly(BARE | added)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -460,10 +460,12 @@ async def test_where_prefixes_differ(
 async def test_reasoning_effort(
     upstream: FakeUpstream, server: RunningServer, prefix: str, effort: ReasoningEffort.ValueType, word: str
 ) -> None:
-    """Every effort is sent by its word."""
-    body = await _body(upstream, server, a_wire_request(model=prefix, reasoning=ReasoningOptions(effort=effort)))
+    """Every reasoning effort is sent by its word."""
+    body = await _capture_body(
+        upstream, server, a_wire_request(model=prefix, reasoning=ReasoningOptions(effort=effort))
+    )
 
-    assert _exact(body) == _exact(BARE | {"reasoning_effort": word})
+    assert _encode_exactly(body) == _encode_exactly(BARE | {"reasoning_effort": word})
 
 
 def test_every_effort_is_tried() -> None:
@@ -472,36 +474,36 @@ def test_every_effort_is_tried() -> None:
 
 
 def test_every_field_is_tried() -> None:
-    """The tables have each field that a request can hold, but those that this build refuses."""
+    """The tables have each field of a request, except those that this build refuses."""
     rows: list[Json] = [fields for fields, _ in FIELDS.values()]
     rows += [fields for _, fields, _ in BY_PREFIX.values()]
     rows += [{"messages": [message]} for message, _ in MESSAGES.values()]
     efforts: list[Json] = [{"reasoning": ReasoningOptions(effort=effort)} for effort in EFFORTS]
-    tried = {field for fields in rows + efforts for field in _fields_set(a_wire_request(model="x", **fields))}
+    tried = {field for fields in rows + efforts for field in _list_set_fields(a_wire_request(model="x", **fields))}
 
-    assert tried == set(_fields_of(CompleteRequest.DESCRIPTOR, without=NOT_SERVED))
+    assert tried == set(_list_fields(CompleteRequest.DESCRIPTOR, without=NOT_SERVED))
 
 
-def _fields_set(message: AnyMessage) -> Iterator[str]:
+def _list_set_fields(message: AnyMessage) -> Iterator[str]:
     for field, value in message.ListFields():
         yield f"{message.DESCRIPTOR.name}.{field.name}"
         for item in value if field.is_repeated else [value]:
             if isinstance(item, AnyMessage):
-                yield from _fields_set(item)
+                yield from _list_set_fields(item)
 
 
-def _fields_of(descriptor: Descriptor, without: set[str]) -> Iterator[str]:
+def _list_fields(descriptor: Descriptor, without: set[str]) -> Iterator[str]:
     for field in descriptor.fields:
         name = f"{descriptor.name}.{field.name}"
         if name in without:
             continue
         yield name
         if field.message_type and not field.message_type.GetOptions().map_entry:
-            yield from _fields_of(field.message_type, without)
+            yield from _list_fields(field.message_type, without)
 
 
 async def test_json_text_is_sent_as_it_is(upstream: FakeUpstream, server: RunningServer) -> None:
-    """The order of a schema's members stays, and so do whole numbers beyond the reach of a double."""
+    """The order of a schema's members stays, and so do integers that a double cannot hold."""
     schema = '{"type":"object","properties":{"z":{"maximum":9007199254740993},"a":{"minimum":1.0}}}'
 
     await server.client().complete(a_wire_request(tools=[Tool(name="f", parameters_schema=schema)]))
@@ -514,7 +516,7 @@ async def test_json_text_is_sent_as_it_is(upstream: FakeUpstream, server: Runnin
 async def test_a_thinking_budget_that_the_dialect_lacks(
     upstream: FakeUpstream, server: RunningServer, prefix: str
 ) -> None:
-    """A budget is refused by name, before anything is sent, where the OpenAI dialect has no word for it."""
+    """A thinking budget is refused by name before anything is sent, where the OpenAI dialect has no field for it."""
     with pytest.raises(CallFailed) as failed:
         await server.client().complete(a_wire_request(model=prefix, **THINKING))
 
@@ -542,7 +544,7 @@ async def test_a_thinking_budget_that_the_dialect_lacks(
 async def test_what_litellm_knows_a_model_not_to_take(
     upstream: FakeUpstream, litellm_model: str, fields: Json, field: str
 ) -> None:
-    """A parameter, or a value of it, that litellm refuses for a model it knows is named, and nothing is sent."""
+    """A parameter, or a value, that litellm refuses for a known model is named, and nothing is sent."""
     entry = model_entry(upstream.api_base, litellm_model=litellm_model)
 
     async with serving(config_for(entry)) as running:
@@ -555,7 +557,7 @@ async def test_what_litellm_knows_a_model_not_to_take(
 
 
 async def test_a_provider_option_that_the_entry_does_not_list(upstream: FakeUpstream, server: RunningServer) -> None:
-    """It is refused by name, and nothing is sent."""
+    """An option that the entry does not list is refused by name, and nothing is sent."""
     with pytest.raises(CallFailed) as failed:
         await server.client().complete(a_wire_request(provider_options={"min_p": "0.1", "api_key": '"sk-mine"'}))
 
@@ -589,17 +591,17 @@ HI: Final = {"role": "user", "content": "hi"}
     ],
 )
 async def test_defaults_of_the_entry(upstream: FakeUpstream, fields: Json, added: Json) -> None:
-    """An entry's system prompt and defaults are sent for what the request leaves unset."""
+    """An entry's system prompt and defaults are sent for fields that the request leaves unset."""
     entry = model_entry(upstream.api_base, defaults=DEFAULTS, system_prompt="be kind")
 
     async with serving(config_for(entry)) as running:
-        body = await _body(upstream, running, a_wire_request(**fields))
+        body = await _capture_body(upstream, running, a_wire_request(**fields))
 
-    assert _exact(body) == _exact(BARE | added)
+    assert _encode_exactly(body) == _encode_exactly(BARE | added)
 
 
 async def test_path_and_headers(upstream: FakeUpstream, server: RunningServer) -> None:
-    """The path is the API base's, the key the entry's, the id the request's; there is no other header."""
+    """The path is that of the API base, the key the entry's, the id the request's; there is no other header."""
     await server.client().complete(a_wire_request(request_id="req-7"))
 
     (captured,) = upstream.requests
@@ -617,7 +619,7 @@ async def test_path_and_headers(upstream: FakeUpstream, server: RunningServer) -
 
 
 async def test_a_slash_after_the_api_base(upstream: FakeUpstream) -> None:
-    """It makes no difference."""
+    """A slash after the API base makes no difference."""
     async with serving(config_for(model_entry(upstream.api_base + "/"))) as running:
         await running.client().complete(a_wire_request())
 
@@ -641,8 +643,8 @@ async def test_a_key_of_the_environment_is_not_sent(
     assert "sk-of-the-environment" not in repr(dict(captured.headers)) + captured.raw.decode()
 
 
-async def test_azure_is_asked_in_its_own_way(upstream: FakeUpstream) -> None:
-    """Deployment, version and key stand where Azure wants them; everything else is the same protocol."""
+async def test_azure_has_its_own_address(upstream: FakeUpstream) -> None:
+    """Deployment, version and key are sent where Azure expects them; everything else is the OpenAI protocol."""
     entry = provider_entry(
         upstream, "azure", litellm_model="azure/our gpt", litellm_params={"api_version": "2030-01-01"}
     )
@@ -657,7 +659,7 @@ async def test_azure_is_asked_in_its_own_way(upstream: FakeUpstream) -> None:
 
 
 async def test_azures_newer_address_needs_no_version(upstream: FakeUpstream) -> None:
-    """An address that ends in v1 is that of the plain OpenAI protocol."""
+    """An address of Azure's that ends in v1 has the plain OpenAI protocol."""
     entry = model_entry(f"{upstream.api_base}/", litellm_model="azure/fake")
     async with serving(config_for(entry)) as running:
         await running.client().complete(a_wire_request())
@@ -671,7 +673,7 @@ async def test_azures_newer_address_needs_no_version(upstream: FakeUpstream) -> 
 async def test_a_key_of_the_environment_is_never_sent(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:
-    """An entry without a key sends none, whatever litellm would find."""
+    """No provider's entry without a key sends one, whatever litellm would find in the environment."""
     key = Secret("") if provider != "azure" else Secret(UPSTREAM_KEY)
     for name in ("OPENAI", "AZURE", "HOSTED_VLLM", "ANTHROPIC", "GEMINI", "GOOGLE"):
         monkeypatch.setenv(f"{name}_API_KEY", "sk-of-the-environment")
@@ -684,8 +686,8 @@ async def test_a_key_of_the_environment_is_never_sent(
 
 
 @pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
-async def test_the_callers_trace_goes_on(upstream: FakeUpstream, provider: str) -> None:
-    """Request id and trace context are told to the upstream, by every way."""
+async def test_the_callers_trace_continues(upstream: FakeUpstream, provider: str) -> None:
+    """The upstream gets request id and trace context, in every way that a call goes."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with serving(config_for(provider_entry(upstream, provider))) as running:
         call: Any = running.stub.Complete(

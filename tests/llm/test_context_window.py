@@ -1,4 +1,4 @@
-"""What is left out of a conversation that does not fit the model's context window."""
+"""Which messages of a conversation are omitted when it does not fit the model's context window."""
 
 import asyncio
 import threading
@@ -39,8 +39,11 @@ from tests.support.models import ScriptedModel, a_model
 ROLES: Final = {"s": Role.SYSTEM, "u": Role.USER, "a": Role.ASSISTANT}
 
 
-def one(word: str) -> Message:
-    """A message: s, u or a, by its role; c12 calls tools by the ids 1 and 2, r12 has their results."""
+def make_message(word: str) -> Message:
+    """Returns a message by its word: s, u or a is its role.
+
+    C12 calls tools by the ids 1 and 2, r12 has their results.
+    """
     kind, ids = word[0], word[1:]
     if kind == "c":
         return Message(Role.ASSISTANT, tuple(Part(ToolCall(each, "f", "{}")) for each in ids))
@@ -50,23 +53,23 @@ def one(word: str) -> Message:
 
 
 def conversation(words: str) -> tuple[Message, ...]:
-    """The messages of a line such as "s u c1 r1 a"."""
-    return tuple(map(one, words.split()))
+    """Returns the messages of a line such as "s u c1 r1 a"."""
+    return tuple(map(make_message, words.split()))
 
 
-def per_message(call: ModelCall) -> int:
-    """A token a message."""
+def count_messages(call: ModelCall) -> int:
+    """Counts one token a message."""
     return len(call.messages)
 
 
-def kept(words: str, room: int, head: int = 0) -> str:
-    """What is left of such a line when there is room for so many messages; "-" for what is left out.
+def show_kept(words: str, room: int, head: int = 0) -> str:
+    """Returns what is left of such a line when so many messages fit, with "-" for each omitted one.
 
-    A "q" is a message of the user, the question that is to stay.
+    A "q" is a message of the user: the question that must stay.
     """
     before = conversation(words.replace("q", "u"))
     question = next((message for word, message in zip(words.split(), before, strict=True) if word == "q"), None)
-    after = omit_oldest_messages(a_call(messages=before), room, per_message, head=head, question=question)
+    after = omit_oldest_messages(a_call(messages=before), room, count_messages, head=head, question=question)
     left = {id(message) for message in after.messages}
     shown = [word if id(message) in left else "-" for word, message in zip(words.split(), before, strict=True)]
     assert after.omitted_messages == shown.count("-") == len(before) - len(after.messages)
@@ -94,7 +97,7 @@ TABLE: Final = [
 @pytest.mark.parametrize(("words", "room", "left"), TABLE)
 def test_what_is_left_out(words: str, room: int, left: str) -> None:
     """The oldest messages, up to a message of the user before which no call of a later result stands."""
-    assert kept(words, room) == left
+    assert show_kept(words, room) == left
 
 
 IMPOSSIBLE: Final = [
@@ -112,7 +115,7 @@ IMPOSSIBLE: Final = [
 def test_what_cannot_be_left_out(words: str, room: int) -> None:
     """System messages, the last message of the user and all that follows: that is refused, and no upstream reached."""
     with pytest.raises(ContextWindowExceeded) as refused:
-        kept(words, room)
+        show_kept(words, room)
 
     assert (refused.value.http_status, refused.value.reached) == (0, False)
     assert refused.value.metadata == {"model": "fake"}
@@ -135,14 +138,14 @@ AGENTS: Final = [
 @pytest.mark.parametrize(("words", "head", "room", "left"), AGENTS)
 def test_what_is_left_out_of_an_agents_turn(words: str, head: int, room: int, left: str) -> None:
     """What stands before the question, then the oldest of what follows it; never the head, nor the question."""
-    assert kept(words, room, head) == left
+    assert show_kept(words, room, head) == left
 
 
 @pytest.mark.parametrize(("words", "room"), [("q c1 r1 c2 r2", 2), ("u a q", 0), ("q u", 1)])
 def test_the_last_exchange_is_never_left_out(words: str, room: int) -> None:
-    """The question stays, and so do the last message of the assistant and what follows it."""
+    """The question stays, and so do the last message of the assistant and all after it."""
     with pytest.raises(ContextWindowExceeded):
-        kept(words, room)
+        show_kept(words, room)
 
 
 WORD: Final = st.one_of(
@@ -151,16 +154,16 @@ WORD: Final = st.one_of(
 )
 
 
-def _answered(words: Sequence[str], index: int) -> set[int]:
-    """The calls that the results in a message answer: for each, the latest before it of its id."""
+def _find_answered_calls(words: Sequence[str], index: int) -> set[int]:
+    """Returns the calls that the results in a message answer: for each, the latest one before it with its id."""
     if words[index][0] != "r":
         return set()
     calls = [[at for at in range(index) if words[at][0] == "c" and each in words[at]] for each in words[index][1:]]
     return {found[-1] for found in calls if found}
 
 
-def _ways(words: Sequence[str], head: int, question: int | None) -> list[list[int]]:
-    """All that may be left of a conversation, the most first: nothing is parted, and the question stays."""
+def _list_possible_rests(words: Sequence[str], head: int, question: int | None) -> list[list[int]]:
+    """Yields the possible rests of a conversation, longest first, with the question and the call of every result."""
     begins = [index for index, word in enumerate(words) if word == "u" and (question is None or index <= question)]
     ways = [{*range(begin, len(words))} for begin in (0, *begins)]
     if question is not None:
@@ -168,7 +171,9 @@ def _ways(words: Sequence[str], head: int, question: int | None) -> list[list[in
         ways += [{question, *range(begin, len(words))} for begin in after]
     always = {index for index, word in enumerate(words) if word == "s" or index < head}
     left = [sorted(way | always) for way in ways]
-    return [stay for stay in left if all(_answered(words, index) <= set(stay) for index in stay if index >= head)]
+    return [
+        stay for stay in left if all(_find_answered_calls(words, index) <= set(stay) for index in stay if index >= head)
+    ]
 
 
 ROWS: Final = st.lists(st.tuples(WORD, st.integers(1, 9)), min_size=1, max_size=14)
@@ -176,7 +181,7 @@ ROWS: Final = st.lists(st.tuples(WORD, st.integers(1, 9)), min_size=1, max_size=
 
 @given(ROWS, st.data(), st.integers(0, 60), st.integers(0, 9))
 def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObject, room: int, frame: int) -> None:
-    """Of all that may be left, the most that fits: in order, and what was left out is told."""
+    """The longest possible rest that fits is left, in order, and the omitted messages are counted."""
     words, weights = [word for word, _ in rows], [weight for _, weight in rows]
     head = data.draw(st.integers(0, 3))
     asked = data.draw(st.sampled_from([None, *(at for at, word in enumerate(words) if word == "u" and at >= head)]))
@@ -187,7 +192,11 @@ def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObjec
     def count(part: ModelCall) -> int:
         return frame * len(part.tools) + sum(weight[id(message)] for message in part.messages)
 
-    fitting = [stay for stay in _ways(words, head, asked) if frame + sum(weights[index] for index in stay) <= room]
+    fitting = [
+        stay
+        for stay in _list_possible_rests(words, head, asked)
+        if frame + sum(weights[index] for index in stay) <= room
+    ]
 
     try:
         after = omit_oldest_messages(call, room, count, head=head, question=question)
@@ -202,7 +211,7 @@ def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObjec
 
 
 def test_messages_are_counted_once_and_no_further_than_needed() -> None:
-    """A thousand messages cost no more counting than those that fit, and one more."""
+    """Of a thousand messages, only those that fit and one more are counted."""
     counted: list[int] = []
 
     def count(part: ModelCall) -> int:
@@ -217,10 +226,10 @@ def test_messages_are_counted_once_and_no_further_than_needed() -> None:
 
 
 def test_what_was_left_out_before_is_not_forgotten() -> None:
-    """A call that is fitted again has left out both."""
-    once = omit_oldest_messages(a_call(messages=conversation("u a u a u")), 3, per_message)
+    """A call from which messages were omitted twice reports all of them."""
+    once = omit_oldest_messages(a_call(messages=conversation("u a u a u")), 3, count_messages)
 
-    twice = omit_oldest_messages(once, 1, per_message)
+    twice = omit_oldest_messages(once, 1, count_messages)
 
     assert (once.omitted_messages, twice.omitted_messages) == (2, 4)
     assert twice.omitted_tokens == 2 * once.omitted_tokens
@@ -231,21 +240,21 @@ LONG: Final = "four" * 94
 TALK: Final = tuple(a_message(LONG, (Role.USER, Role.ASSISTANT)[index % 2]) for index in range(41))
 
 
-def estimated(call: ModelCall) -> int:
-    """Tokens, one for each four bytes."""
+def estimate_tokens(call: ModelCall) -> int:
+    """Counts one token for each four bytes."""
     return sum_prompt_tokens(call, estimate_text_tokens)
 
 
 class EstimatingModel(ScriptedModel):
-    """Counts a token for each four bytes."""
+    """A model that counts one token for each four bytes."""
 
     def count_tokens(self, call: ModelCall) -> int:
         """See `LanguageModel.count_tokens`."""
-        return estimated(call)
+        return estimate_tokens(call)
 
 
-async def fit(policy: ContextPolicy | None, *models: ModelInfo, **fields: Any) -> ModelCall:
-    """TALK, fitted for these models, the first of which is asked, and the others its fallbacks."""
+async def fit_talk(policy: ContextPolicy | None, *models: ModelInfo, **fields: Any) -> ModelCall:
+    """Fits TALK to these models: the first is called, the others are its fallbacks."""
     windows = ContextWindows(EstimatingModel(models=models), unknown_window_tokens=2000)
     names = [model.name for model in models]
     call = a_call(**{"model": names[0], "fallback_models": tuple(names[1:]), "messages": TALK, **fields})
@@ -269,26 +278,26 @@ ROOMS: Final = [
 
 @pytest.mark.parametrize(("known", "sampling", "room"), ROOMS)
 async def test_how_much_is_kept_free(known: dict[str, Any], sampling: dict[str, Any], room: int) -> None:
-    """A reserve for the answer, and room for the system message of the model's entry."""
-    call = await fit(ContextPolicy.TRUNCATE_OLDEST, a_model(**known), sampling=Sampling(**sampling))
+    """Room is kept for the answer, and for the system message of the model's entry."""
+    call = await fit_talk(ContextPolicy.TRUNCATE_OLDEST, a_model(**known), sampling=Sampling(**sampling))
 
-    assert room - 200 < estimated(call) <= room
+    assert room - 200 < estimate_tokens(call) <= room
     assert call.messages == TALK[call.omitted_messages :]
 
 
 async def test_an_own_system_message_takes_the_place_of_the_entrys() -> None:
-    """The entry's is not sent then, and not counted."""
+    """A conversation's own system message replaces the entry's, which then is not counted."""
     own = a_message(LONG, Role.SYSTEM)
     model = a_model(context_window_tokens=4000, system_prompt=LONG * 4)
 
-    call = await fit(ContextPolicy.TRUNCATE_OLDEST, model, messages=(own, *TALK))
+    call = await fit_talk(ContextPolicy.TRUNCATE_OLDEST, model, messages=(own, *TALK))
 
     assert len(call.messages) == 30
     assert call.messages[0] is own
 
 
 async def test_a_call_fits_each_of_its_models() -> None:
-    """The smallest window counts; a fallback model whose window is too small even so is left out."""
+    """The smallest window counts; a fallback model whose window is too small for any rest is left out."""
     models = [
         a_model(name="big", context_window_tokens=6000),
         a_model(name="small", context_window_tokens=1000),
@@ -296,27 +305,27 @@ async def test_a_call_fits_each_of_its_models() -> None:
         a_model(name="huge", context_window_tokens=99_000),
     ]
 
-    call = await fit(ContextPolicy.TRUNCATE_OLDEST, *models)
+    call = await fit_talk(ContextPolicy.TRUNCATE_OLDEST, *models)
 
     assert call.model == "big"
     assert call.fallback_models == ("small", "huge")
-    assert estimated(call) == 700
+    assert estimate_tokens(call) == 700
     assert call.omitted_messages == 34
 
 
 async def test_a_callers_own_reserve() -> None:
-    """Tokens that are yet to be added to a prompt are kept free as well."""
+    """Tokens that are yet to be added to a prompt are kept free, too."""
     windows = ContextWindows(EstimatingModel(models=[a_model()]), unknown_window_tokens=2000)
 
     call = await windows.fit(a_call(messages=TALK), ContextPolicy.TRUNCATE_OLDEST, reserve_tokens=700)
 
-    assert estimated(call) == 700
+    assert estimate_tokens(call) == 700
 
 
 async def test_a_question_stays_for_each_of_the_models() -> None:
-    """Head and question are the same messages, however much the windows of other models took away."""
+    """Head and question stay the same messages, however many messages the windows of other models removed."""
     question = a_message("Which?")
-    steps = [one("c1"), one("r1"), a_message(LONG, Role.ASSISTANT), a_message(LONG)]
+    steps = [make_message("c1"), make_message("r1"), a_message(LONG, Role.ASSISTANT), a_message(LONG)]
     messages = (a_message("first"), a_message("example", Role.ASSISTANT), *TALK, question, *steps)
     models = [a_model(name="big", context_window_tokens=3000), a_model(name="small", context_window_tokens=600)]
     windows = ContextWindows(EstimatingModel(models=models), unknown_window_tokens=1)
@@ -355,32 +364,32 @@ ERRORS: Final = [
 
 @pytest.mark.parametrize(("model", "fits"), ERRORS)
 async def test_errors_policy(model: ModelInfo, fits: bool) -> None:
-    """With ERROR the prompt alone must fit a window that is known; nothing is left out."""
+    """With ERROR the prompt alone must fit a known window, and no message is omitted."""
     if fits:
-        assert (await fit(ContextPolicy.ERROR, model)).messages is TALK
+        assert (await fit_talk(ContextPolicy.ERROR, model)).messages is TALK
         return
     with pytest.raises(ContextWindowExceeded):
-        await fit(ContextPolicy.ERROR, model)
+        await fit_talk(ContextPolicy.ERROR, model)
 
 
 @pytest.mark.parametrize("encoding", ["", "o200k_base"])
 async def test_media_are_not_refused_for_their_size(encoding: str) -> None:
-    """How many tokens they have is not known, so that ERROR sends them; TRUNCATE_OLDEST counts them."""
+    """ERROR sends media, since their tokens are unknown; TRUNCATE_OLDEST counts an estimate of them."""
     image = Message(Role.USER, (Part(Media("image/png", data=b"x" * 9000)),))
     model = a_model(context_window_tokens=5000, encoding=encoding)
 
-    sent = await fit(ContextPolicy.ERROR, model, messages=(*[image] * 9, a_message()))
-    left = await fit(ContextPolicy.TRUNCATE_OLDEST, model, messages=(*[image] * 9, a_message()))
+    sent = await fit_talk(ContextPolicy.ERROR, model, messages=(*[image] * 9, a_message()))
+    left = await fit_talk(ContextPolicy.TRUNCATE_OLDEST, model, messages=(*[image] * 9, a_message()))
 
     assert len(sent.messages) == 10
     assert len(left.messages) == 3
 
 
 async def test_errors_policy_and_fallback_models() -> None:
-    """With ERROR a fallback model that does not take the conversation is left out."""
+    """With ERROR a fallback model that cannot take the conversation is left out."""
     models = [a_model(context_window_tokens=9000), a_model(name="small", context_window_tokens=1000)]
 
-    call = await fit(ContextPolicy.ERROR, *models)
+    call = await fit_talk(ContextPolicy.ERROR, *models)
 
     assert call.messages is TALK
     assert call.fallback_models == ()
@@ -388,20 +397,22 @@ async def test_errors_policy_and_fallback_models() -> None:
 
 @pytest.mark.parametrize("policy", [None, ContextPolicy.TRUNCATE_OLDEST, ContextPolicy.ERROR])
 async def test_what_surely_fits_is_not_counted(policy: ContextPolicy | None) -> None:
-    """Without a policy, and where even a token a byte would fit, the tokenizer is not asked."""
+    """The tokenizer is not called without a policy, or where even one token for each byte would fit."""
 
-    class Uncounted(ScriptedModel):
+    class UncountedModel(ScriptedModel):
+        """A model whose tokenizer must not be called."""
+
         def count_tokens(self, call: ModelCall) -> int:
             raise AssertionError(f"{call.model} is counted")
 
-    windows = ContextWindows(Uncounted(models=[a_model(context_window_tokens=30_000)]), unknown_window_tokens=1)
+    windows = ContextWindows(UncountedModel(models=[a_model(context_window_tokens=30_000)]), unknown_window_tokens=1)
     call = a_call(messages=TALK)
 
     assert await windows.fit(call, policy) == call
 
 
-class SlowlyCounting(EstimatingModel):
-    """Counts no further until it is let on."""
+class PausedModel(EstimatingModel):
+    """A model that counts no further until it is released."""
 
     def __init__(self) -> None:
         super().__init__(models=[a_model()])
@@ -418,9 +429,9 @@ class SlowlyCounting(EstimatingModel):
         return super().count_tokens(call)
 
 
-async def test_counting_holds_nobody_up() -> None:
+async def test_counting_does_not_block_the_event_loop() -> None:
     """Messages are counted beside the event loop, and for one call at a time."""
-    model = SlowlyCounting()
+    model = PausedModel()
     windows = ContextWindows(model, unknown_window_tokens=2000)
     calls = [a_call(messages=TALK, end_user=name) for name in ("first", "second")]
     async with asyncio.TaskGroup() as tasks:
@@ -430,25 +441,25 @@ async def test_counting_holds_nobody_up() -> None:
         model.let_on.set()
 
     assert not others
-    assert [fit.result().omitted_messages for fit in fits] == [26, 26]
+    assert [fit_talk.result().omitted_messages for fit_talk in fits] == [26, 26]
 
 
-async def test_counting_for_nobody_holds_nobody_up() -> None:
-    """A thread that counts for a call that was cancelled is none of those that model calls need."""
+async def test_counting_for_a_cancelled_call_blocks_no_model_call() -> None:
+    """A thread that still counts for a cancelled call is not one of those that model calls need."""
     only_thread = ThreadPoolExecutor(1)
     asyncio.get_running_loop().set_default_executor(only_thread)
-    model = SlowlyCounting()
+    model = PausedModel()
     windows = ContextWindows(model, unknown_window_tokens=2000)
-    fit = asyncio.create_task(windows.fit(a_call(messages=TALK), ContextPolicy.TRUNCATE_OLDEST))
+    fit_talk = asyncio.create_task(windows.fit(a_call(messages=TALK), ContextPolicy.TRUNCATE_OLDEST))
     await model.begun.wait()
-    fit.cancel()
-    await asyncio.wait({fit})
+    fit_talk.cancel()
+    await asyncio.wait({fit_talk})
     needed = only_thread.submit(threading.get_ident)
     await asyncio.wait({asyncio.wrap_future(needed)}, timeout=10)
     was_free = needed.done()
     model.let_on.set()
 
-    assert fit.cancelled()
+    assert fit_talk.cancelled()
     assert was_free
 
 
@@ -468,21 +479,24 @@ PARTS: Final[list[Any]] = [
 
 
 @pytest.mark.parametrize(("content", "tokens"), PARTS)
-def test_what_a_part_counts(content: Any, tokens: int) -> None:
-    """A token for each four bytes, more for what stands around it, and six around the message; media by their size."""
+def test_the_tokens_of_a_part(content: Any, tokens: int) -> None:
+    """A part has one token for each four bytes, more around it, and six around its message.
+
+    Media are counted by size.
+    """
     call = a_call(messages=(Message(Role.ASSISTANT, (Part(content),)),))
 
-    assert estimated(call) == 6 + tokens
+    assert estimate_tokens(call) == 6 + tokens
 
 
-def test_what_else_a_prompt_counts() -> None:
-    """Tools, the schema of the answer, and the name of who speaks; the whole is the sum of its parts."""
+def test_the_tokens_of_the_rest_of_a_prompt() -> None:
+    """Tools, the schema of the answer and a message's name are counted, and the whole is the sum of its parts."""
     call = a_call(
         messages=(replace(a_message("four"), name="four"),),
         tools=(Tool("four", "four", "four" * 6),),
         response_format=ResponseFormat(ResponseFormatKind.JSON_SCHEMA, "four", "four" * 5, "four"),
     )
 
-    assert estimated(replace(call, messages=())) == 12 + 8 + 7 + 2  # the last for what separates them
-    assert estimated(replace(call, tools=(), response_format=None)) == 6 + 3
-    assert estimated(call) == 29 + 9
+    assert estimate_tokens(replace(call, messages=())) == 12 + 8 + 7 + 2  # the last for what separates them
+    assert estimate_tokens(replace(call, tools=(), response_format=None)) == 6 + 3
+    assert estimate_tokens(call) == 29 + 9

@@ -1,4 +1,4 @@
-"""Retries and fallback models: when another attempt is made, and how callers see it."""
+"""Retries and fallback models: when another attempt is made, and what callers see of it."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -34,33 +34,33 @@ async def backup() -> AsyncIterator[FakeUpstream]:
         yield fake
 
 
-async def events_of(
+async def collect_events(
     running: RunningServer, *, timeout_seconds: float | None = None, **fields: Any
 ) -> list[events_pb2.StreamCompleteResponse]:
-    """The events of a stream that goes well."""
+    """Returns the events of a stream that succeeds."""
     request = a_wire_request(**fields)
     return [event async for event in running.client().stream(request, timeout_seconds=timeout_seconds)]
 
 
-async def failure_of(
+async def expect_failure(
     running: RunningServer, token: str = "", timeout_seconds: float | None = None, **fields: Any
 ) -> CallFailed:
-    """How a unary call failed."""
+    """Returns the failure of a unary call."""
     with pytest.raises(CallFailed) as failed:
         await running.client(token=token).complete(a_wire_request(**fields), timeout_seconds=timeout_seconds)
     return failed.value
 
 
-def switches(events: list[events_pb2.StreamCompleteResponse]) -> list[tuple[str, str, int, int, int]]:
-    """From, to, attempt, failure and HTTP status of each switch."""
+def list_switches(events: list[events_pb2.StreamCompleteResponse]) -> list[tuple[str, str, int, int, int]]:
+    """Returns from, to, attempt, failure and HTTP status of each switch."""
     switched = [event.attempt_switched for event in events if event.WhichOneof("kind") == "attempt_switched"]
     return [
         (switch.from_model, switch.to_model, switch.attempt, switch.failure, switch.http_status) for switch in switched
     ]
 
 
-def attempts(end: events_pb2.Completed | completion_pb2.CompleteResponse) -> list[Attempt]:
-    """The attempts of an answer; each belongs to the one model call."""
+def list_attempts(end: events_pb2.Completed | completion_pb2.CompleteResponse) -> list[Attempt]:
+    """Returns the attempts of an answer, all of which belong to its one model call."""
     assert {attempt.call for attempt in end.attempts} == {1}
     return [(attempt.number, attempt.model, attempt.failure, attempt.http_status) for attempt in end.attempts]
 
@@ -83,15 +83,15 @@ async def test_retry_that_succeeds(
     failure: int,
     http_status: int,
 ) -> None:
-    """A retry is announced as it happens, and both attempts stand in the answer, whose text is the second's."""
+    """A retry is announced when it happens; both attempts are in the answer, whose text is the second one's."""
     break_off(upstream)
 
-    events = await events_of(running_server)
+    events = await collect_events(running_server)
 
     kinds = [event.WhichOneof("kind") for event in events if event.WhichOneof("kind") != "content_delta"]
     assert kinds == ["started", "attempt_switched", "completed"]
-    assert switches(events) == [("fake", "fake", 2, failure, http_status)]
-    assert attempts(events[-1].completed) == [(1, "fake", failure, http_status), (2, "fake", SUCCEEDED, 0)]
+    assert list_switches(events) == [("fake", "fake", 2, failure, http_status)]
+    assert list_attempts(events[-1].completed) == [(1, "fake", failure, http_status), (2, "fake", SUCCEEDED, 0)]
     assert "".join(event.content_delta.text for event in events) == "Hello world"
     assert len(upstream.requests) == 2
 
@@ -103,7 +103,7 @@ async def test_retries_of_a_unary_call(upstream: FakeUpstream, running_server: R
 
     response = await running_server.client().complete(a_wire_request())
 
-    assert attempts(response) == [
+    assert list_attempts(response) == [
         (1, "fake", UPSTREAM_ERROR, 502),
         (2, "fake", UPSTREAM_OVERLOADED, 529),
         (3, "fake", SUCCEEDED, 0),
@@ -112,10 +112,10 @@ async def test_retries_of_a_unary_call(upstream: FakeUpstream, running_server: R
 
 
 async def test_times_of_attempts(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """Attempts follow each other with the announced delay between them, which is no overhead of ours."""
+    """Attempts follow each other with the announced delay between them, which does not count as overhead of ours."""
     upstream.fail(503, headers={"Retry-After": "0.5"})
 
-    events = await events_of(running_server)
+    events = await collect_events(running_server)
 
     (delay,) = [event.attempt_switched.delay for event in events if event.WhichOneof("kind") == "attempt_switched"]
     first, second = events[-1].completed.attempts
@@ -130,11 +130,11 @@ async def test_times_of_attempts(upstream: FakeUpstream, running_server: Running
 
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
 async def test_number_of_retries_is_configured(upstream: FakeUpstream, max_retries: int) -> None:
-    """`max_retries` bounds the retries with the same model."""
+    """`max_retries` limits the retries with the same model."""
     upstream.always.fail(500)
 
     async with serving(config_for(model_entry(upstream.api_base), max_retries=max_retries)) as running:
-        failure = await failure_of(running)
+        failure = await expect_failure(running)
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_ERROR")
     assert failure.interruption is not None
@@ -143,18 +143,18 @@ async def test_number_of_retries_is_configured(upstream: FakeUpstream, max_retri
 
 
 async def test_what_is_retried_once_is_not_retried_without_retries(upstream: FakeUpstream) -> None:
-    """`max_retries` of 0 also holds where the rule is to retry once."""
+    """With `max_retries` of 0, a failure that is otherwise retried once is not retried."""
     upstream.always.body(b"{}")
 
     async with serving(config_for(model_entry(upstream.api_base), max_retries=0)) as running:
-        failure = await failure_of(running)
+        failure = await expect_failure(running)
 
     assert failure.reason == "UPSTREAM_MALFORMED_RESPONSE"
     assert len(upstream.requests) == 1
 
 
 async def test_no_retry_after_the_first_delta(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """Once a delta went out neither a retry nor a fallback repeats it."""
+    """After the first delta, neither a retry nor a fallback repeats it."""
     gate = upstream.cut_after(1, gated=True)
     entries = (model_entry(upstream.api_base), model_entry(backup.api_base, "backup"))
     kinds = []
@@ -176,10 +176,10 @@ async def test_no_retry_after_the_first_delta(upstream: FakeUpstream, backup: Fa
 async def test_retry_after_within_the_limits_is_waited_for(
     upstream: FakeUpstream, running_server: RunningServer
 ) -> None:
-    """A delay that the upstream asks for is kept to the millisecond, and announced."""
+    """A delay that the upstream asks for is waited for to the millisecond, and announced."""
     upstream.fail(503, headers={"Retry-After": "0.3"})
 
-    events = await events_of(running_server, timeout_seconds=30)
+    events = await collect_events(running_server, timeout_seconds=30)
 
     (switch,) = [event.attempt_switched for event in events if event.WhichOneof("kind") == "attempt_switched"]
     assert switch.delay.ToMilliseconds() == 300
@@ -193,20 +193,20 @@ async def test_retry_after_within_the_limits_is_waited_for(
 async def test_fallback_instead_of_a_long_delay(
     upstream: FakeUpstream, backup: FakeUpstream, retry_after: str, timeout_seconds: float | None
 ) -> None:
-    """When the upstream asks for more patience than there is, the fallback takes over at once."""
+    """When the upstream asks for a delay beyond our limit, the fallback model is called at once."""
     upstream.always.fail(503, headers={"Retry-After": retry_after})
     entries = (model_entry(upstream.api_base), model_entry(backup.api_base, "backup"))
 
     async with serving(config_for(*entries)) as running:
-        events = await events_of(running, timeout_seconds=timeout_seconds, fallback_models=["backup"])
+        events = await collect_events(running, timeout_seconds=timeout_seconds, fallback_models=["backup"])
 
-    assert switches(events) == [("fake", "backup", 2, UPSTREAM_OVERLOADED, 503)]
+    assert list_switches(events) == [("fake", "backup", 2, UPSTREAM_OVERLOADED, 503)]
     assert len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize("asked", [pytest.param(True, id="of-the-request"), pytest.param(False, id="of-the-entry")])
 async def test_fallback_after_the_retries(upstream: FakeUpstream, backup: FakeUpstream, asked: bool) -> None:
-    """The fallback answers when the retries are used up; answer, usage and cost name it."""
+    """The fallback model answers after the last retry, and answer, usage and cost name it."""
     upstream.always.fail(503)
     entries = (
         model_entry(upstream.api_base, fallback_models=() if asked else ("backup",)),
@@ -214,16 +214,16 @@ async def test_fallback_after_the_retries(upstream: FakeUpstream, backup: FakeUp
     )
 
     async with serving(config_for(*entries)) as running:
-        events = await events_of(running, fallback_models=["backup"] if asked else [])
+        events = await collect_events(running, fallback_models=["backup"] if asked else [])
 
     completed = events[-1].completed
     assert events[0].started.model == "fake"
-    assert switches(events) == [
+    assert list_switches(events) == [
         ("fake", "fake", 2, UPSTREAM_OVERLOADED, 503),
         ("fake", "fake", 3, UPSTREAM_OVERLOADED, 503),
         ("fake", "backup", 4, UPSTREAM_OVERLOADED, 503),
     ]
-    assert attempts(completed)[2:] == [(3, "fake", UPSTREAM_OVERLOADED, 503), (4, "backup", SUCCEEDED, 0)]
+    assert list_attempts(completed)[2:] == [(3, "fake", UPSTREAM_OVERLOADED, 503), (4, "backup", SUCCEEDED, 0)]
     assert "".join(event.content_delta.text for event in events) == "from backup"
     assert completed.model == "backup"
     assert [call.model for call in completed.usage.model_calls] == ["backup"]
@@ -233,7 +233,7 @@ async def test_fallback_after_the_retries(upstream: FakeUpstream, backup: FakeUp
 
 
 async def test_models_of_the_request_replace_those_of_the_entry(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """Fallback models of a request are tried in their order, and the entry's own are not."""
+    """Fallback models of a request are tried in their order, and replace those of the entry."""
     upstream.always.fail(503)
     entries = (
         model_entry(upstream.api_base, fallback_models=("never",)),
@@ -243,9 +243,9 @@ async def test_models_of_the_request_replace_those_of_the_entry(upstream: FakeUp
     )
 
     async with serving(config_for(*entries, max_retries=0)) as running:
-        events = await events_of(running, fallback_models=["second", "backup"])
+        events = await collect_events(running, fallback_models=["second", "backup"])
 
-    assert switches(events) == [
+    assert list_switches(events) == [
         ("fake", "second", 2, UPSTREAM_OVERLOADED, 503),
         ("second", "backup", 3, UPSTREAM_OVERLOADED, 503),
     ]
@@ -253,13 +253,13 @@ async def test_models_of_the_request_replace_those_of_the_entry(upstream: FakeUp
 
 
 async def test_error_of_the_last_model(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """When all models fail the status is that of the last, and says how many attempts there were."""
+    """When all models fail, the status is that of the last one, and reports the number of attempts."""
     upstream.always.fail(503)
     backup.always.fail(429, headers={"Retry-After": "7"})
     entries = (model_entry(upstream.api_base), model_entry(backup.api_base, "backup"))
 
     async with serving(config_for(*entries)) as running:
-        failure = await failure_of(running, fallback_models=["backup"])
+        failure = await expect_failure(running, fallback_models=["backup"])
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "UPSTREAM_RATE_LIMITED")
     assert failure.metadata == {"model": "backup", "http_status": "429"}
@@ -269,17 +269,20 @@ async def test_error_of_the_last_model(upstream: FakeUpstream, backup: FakeUpstr
 
 
 async def test_fallback_on_timeout(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """A model that does not begin in time is left for the fallback; its prompt may have cost, and is estimated."""
+    """A model that does not begin in time is left for the fallback.
+
+    The tokens of its prompt are estimated, since they may cost.
+    """
     upstream.hang()
     entries = (model_entry(upstream.api_base), model_entry(backup.api_base, "backup"))
 
     async with serving(config_for(*entries, first_token_timeout_seconds=2.0)) as running:
-        events = await events_of(running, text="four" * 25, fallback_models=["backup"])
+        events = await collect_events(running, text="four" * 25, fallback_models=["backup"])
 
     completed = events[-1].completed
     await upstream.disconnect()
-    assert switches(events) == [("fake", "backup", 2, UPSTREAM_TIMEOUT, 0)]
-    assert attempts(completed) == [(1, "fake", UPSTREAM_TIMEOUT, 0), (2, "backup", SUCCEEDED, 0)]
+    assert list_switches(events) == [("fake", "backup", 2, UPSTREAM_TIMEOUT, 0)]
+    assert list_attempts(completed) == [(1, "fake", UPSTREAM_TIMEOUT, 0), (2, "backup", SUCCEEDED, 0)]
     assert (completed.usage.input_tokens, completed.usage.output_tokens) == (25 + 11, 7)
     assert completed.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
 
@@ -296,12 +299,12 @@ async def test_fallback_on_timeout(upstream: FakeUpstream, backup: FakeUpstream)
 async def test_no_fallback_when_the_request_is_at_fault(
     upstream: FakeUpstream, backup: FakeUpstream, failing: dict[str, Any], reason: str
 ) -> None:
-    """What the caller has to mend is not tried elsewhere."""
+    """A failure that the caller must fix leads to no fallback."""
     upstream.fail(**failing)
     entries = (model_entry(upstream.api_base, fallback_models=("backup",)), model_entry(backup.api_base, "backup"))
 
     async with serving(config_for(*entries)) as running:
-        failure = await failure_of(running)
+        failure = await expect_failure(running)
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
     assert (len(upstream.requests), backup.requests) == (1, [])
@@ -311,21 +314,21 @@ async def test_no_fallback_when_the_request_is_at_fault(
 async def test_fallback_when_the_upstream_is_at_fault(
     upstream: FakeUpstream, backup: FakeUpstream, status: int
 ) -> None:
-    """What only the operator, or time, can mend is tried elsewhere at once."""
+    """A failure that only the operator, or time, can fix leads to the fallback at once."""
     upstream.fail(status)
     entries = (model_entry(upstream.api_base, fallback_models=("backup",)), model_entry(backup.api_base, "backup"))
 
     async with serving(config_for(*entries)) as running:
         response = await running.client().complete(a_wire_request())
 
-    assert [(number, model, http_status) for number, model, _, http_status in attempts(response)] == [
+    assert [(number, model, http_status) for number, model, _, http_status in list_attempts(response)] == [
         (1, "fake", status),
         (2, "backup", 0),
     ]
 
 
 async def test_usage_and_cost_of_all_attempts(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """What failed attempts used by the provider's count is added to the answer's usage, each at its model's price."""
+    """The counts of failed attempts are added to the answer's usage, each at the price of its model."""
     usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
     upstream.always.chunks(chunk({"content": ""}), usage_chunk(usage))
     entries = (
@@ -336,7 +339,7 @@ async def test_usage_and_cost_of_all_attempts(upstream: FakeUpstream, backup: Fa
     async with serving(config_for(*entries)) as running:
         response = await running.client().complete(a_wire_request(fallback_models=["backup"]))
 
-    assert attempts(response) == [
+    assert list_attempts(response) == [
         (1, "fake", UPSTREAM_EMPTY_RESPONSE, 0),
         (2, "fake", UPSTREAM_EMPTY_RESPONSE, 0),
         (3, "backup", SUCCEEDED, 0),
@@ -372,18 +375,18 @@ async def test_usage_of_a_retried_attempt(upstream: FakeUpstream, running_server
 
     response = await running_server.client().complete(a_wire_request())
 
-    assert attempts(response) == [(1, "fake", UPSTREAM_EMPTY_RESPONSE, 0), (2, "fake", SUCCEEDED, 0)]
+    assert list_attempts(response) == [(1, "fake", UPSTREAM_EMPTY_RESPONSE, 0), (2, "fake", SUCCEEDED, 0)]
     assert (response.usage.input_tokens, response.usage.output_tokens) == (100 + 11, 1 + 7)
     assert response.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
 
 
 async def test_a_fallback_that_the_caller_may_not_use(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """A request that names a forbidden fallback is refused before any upstream is asked."""
+    """A request that names a forbidden fallback is refused before any upstream is called."""
     entries = (model_entry(upstream.api_base, fallback_models=("backup",)), model_entry(backup.api_base, "backup"))
     caller = CallerEntry(name="ada", token_hash=hash_token("t0ken"), allowed_models=frozenset({"fake"}))
 
     async with serving(config_for(*entries, callers={"ada": caller})) as running:
-        failure = await failure_of(running, "t0ken", fallback_models=["backup"])
+        failure = await expect_failure(running, "t0ken", fallback_models=["backup"])
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "MODEL_NOT_ALLOWED")
     assert failure.metadata == {"model": "backup"}
@@ -394,21 +397,21 @@ async def test_a_fallback_that_the_caller_may_not_use(upstream: FakeUpstream, ba
 async def test_a_fallback_of_the_entry_that_the_caller_may_not_use(
     upstream: FakeUpstream, backup: FakeUpstream
 ) -> None:
-    """The entry's own fallbacks are passed over where the caller may not use them."""
+    """The entry's own fallbacks are skipped where the caller may not use them."""
     upstream.always.fail(503)
     entries = (model_entry(upstream.api_base, fallback_models=("backup",)), model_entry(backup.api_base, "backup"))
     caller = CallerEntry(name="ada", token_hash=hash_token("t0ken"), allowed_models=frozenset({"fake"}))
 
     async with serving(config_for(*entries, callers={"ada": caller}, max_retries=0)) as running:
-        failure = await failure_of(running, "t0ken")
+        failure = await expect_failure(running, "t0ken")
 
     assert failure.metadata == {"model": "fake", "http_status": "503"}
     assert (len(upstream.requests), backup.requests) == (1, [])
 
 
 async def test_an_unknown_fallback(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """A fallback that is not served is NOT_FOUND before any upstream is asked, with the nearest names."""
-    failure = await failure_of(running_server, fallback_models=["fakes"])
+    """A fallback that is not served is NOT_FOUND, with the nearest names, before any upstream is called."""
+    failure = await expect_failure(running_server, fallback_models=["fakes"])
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
     assert failure.metadata == {"model": "fakes", "nearest": "fake"}

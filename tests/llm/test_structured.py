@@ -1,4 +1,4 @@
-"""Typed answers: what is taken for one, what is wrong with the others, and the one repair."""
+"""Typed answers: which answers are accepted, what is wrong with the others, and the one repair."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ REPAIR: Final = ModelCallPurpose.REPAIR
 
 @dataclass(frozen=True)
 class Choice:
-    """What a classifier says."""
+    """A typical answer of a classifier."""
 
     route: str
     reason: str
@@ -74,8 +74,8 @@ TOOL_CALL: Final = object_of(name=one_of(["search", "sum"]), arguments=STRING)
 PLAN: Final = Schema[Any]("plan", object_of(thought=STRING, calls=array_of(TOOL_CALL), concurrent=BOOLEAN), dict)
 
 
-async def told(model: LanguageModel, call: ModelCall | None = None, **options: Any) -> tuple[list[Event], Any]:
-    """The events of asking, and the outcome."""
+async def collect(model: LanguageModel, call: ModelCall | None = None, **options: Any) -> tuple[list[Event], Any]:
+    """Returns the events of the model calls, and the outcome."""
     options = {"schema": CHOICE, "purpose": ROUTING, **options}
     asked = stream_structured_answer(model, call or a_call(), context=a_context(), **options)
     *events, outcome = [event async for event in asked]
@@ -83,14 +83,14 @@ async def told(model: LanguageModel, call: ModelCall | None = None, **options: A
     return events, outcome  # type: ignore[return-value]
 
 
-def shown(events: list[Event]) -> list[tuple[str, ModelCallPurpose]]:
-    """The model calls among the events, with their purposes."""
+def list_calls(events: list[Event]) -> list[tuple[str, ModelCallPurpose]]:
+    """Returns the model calls among the events, by their purposes."""
     calls = [event for event in events if isinstance(event, ModelCallStarted | ModelCallFinished)]
     return [(type(event).__name__.removeprefix("ModelCall"), event.purpose) for event in calls]
 
 
-def texts(call: ModelCall) -> list[tuple[Role, str]]:
-    """Who says what in a call."""
+def list_texts(call: ModelCall) -> list[tuple[Role, str]]:
+    """Returns role and text of each message of a call."""
     return [
         (message.role, "".join(part.content.text for part in message.content if isinstance(part.content, Text)))
         for message in call.messages
@@ -108,10 +108,10 @@ def texts(call: ModelCall) -> list[tuple[Role, str]]:
     ],
 )
 async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None:
-    """It takes one call; what it answers goes up only to be counted, the model's own reasoning to be shown."""
+    """A good answer takes one call; its text is yielded only to be counted, the model's own reasoning to be shown."""
     model = ScriptedModel(answering(*pieces))
 
-    events, outcome = await told(model)
+    events, outcome = await collect(model)
 
     assert outcome == TypedAnswer(Choice("direct", "It is short."))
     assert events == [
@@ -123,7 +123,7 @@ async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None
 
 async def test_a_value_that_ends_at_the_limit() -> None:
     """JSON that is complete was not cut, whatever the finish reason says."""
-    _, outcome = await told(ScriptedModel(answering(GOOD, finish_reason=FinishReason.LENGTH)))
+    _, outcome = await collect(ScriptedModel(answering(GOOD, finish_reason=FinishReason.LENGTH)))
 
     assert isinstance(outcome, TypedAnswer)
 
@@ -198,21 +198,21 @@ FINAL: Final[dict[str, tuple[Script, AnswerFlaw]]] = {
     ("pieces", "problem"), [(pieces, problem) for pieces, _, problem in MENDABLE.values()], ids=MENDABLE
 )
 async def test_a_bad_answer_is_repaired(pieces: tuple[str | Delta, ...], problem: str) -> None:
-    """The model is shown its answer, what is wrong with it, and the schema; its second one counts."""
+    """The repair shows the model its answer, what is wrong with it, and the schema; the second answer counts."""
     model = ScriptedModel(answering(*pieces), answering(GOOD))
 
-    events, outcome = await told(model, purpose=STEP)
+    events, outcome = await collect(model, purpose=STEP)
 
     said = "".join(piece for piece in pieces if isinstance(piece, str))
     first, second = model.calls
     assert isinstance(outcome, TypedAnswer)
-    assert shown(events) == [("Started", STEP), ("Finished", STEP), ("Started", REPAIR), ("Finished", REPAIR)]
-    assert texts(second)[:-2] == texts(first)
-    assert texts(second)[-2][0] is Role.ASSISTANT
-    assert texts(second)[-2][1] == said[: 32 * 1024 + 1]
-    assert texts(second)[-1][0] is Role.USER
-    assert problem in texts(second)[-1][1]
-    assert CHOICE.text in texts(second)[-1][1]
+    assert list_calls(events) == [("Started", STEP), ("Finished", STEP), ("Started", REPAIR), ("Finished", REPAIR)]
+    assert list_texts(second)[:-2] == list_texts(first)
+    assert list_texts(second)[-2][0] is Role.ASSISTANT
+    assert list_texts(second)[-2][1] == said[: 32 * 1024 + 1]
+    assert list_texts(second)[-1][0] is Role.USER
+    assert problem in list_texts(second)[-1][1]
+    assert CHOICE.text in list_texts(second)[-1][1]
     assert (second.response_format, second.sampling) == (first.response_format, first.sampling)
 
 
@@ -221,38 +221,38 @@ async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: Answer
     """A second bad answer is the outcome, with its own flaw."""
     model = ScriptedModel(answering("oh"), answering(*pieces))
 
-    events, outcome = await told(model)
+    events, outcome = await collect(model)
 
     assert outcome == FlawedAnswer(flaw, problem)
-    assert [purpose for what, purpose in shown(events) if what == "Finished"] == [ROUTING, REPAIR]
+    assert [purpose for what, purpose in list_calls(events) if what == "Finished"] == [ROUTING, REPAIR]
 
 
 @pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
 async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
-    """The first bad answer is the outcome."""
-    events, outcome = await told(ScriptedModel(answering(*pieces)), repair=None)
+    """Without a repair, the first bad answer is the outcome."""
+    events, outcome = await collect(ScriptedModel(answering(*pieces)), repair=None)
 
     assert outcome == FlawedAnswer(flaw, problem)
-    assert shown(events)[-1] == ("Finished", ROUTING)
+    assert list_calls(events)[-1] == ("Finished", ROUTING)
 
 
 @pytest.mark.parametrize(("script", "flaw"), FINAL.values(), ids=FINAL)
 async def test_an_answer_that_is_not_repaired(script: Script, flaw: AnswerFlaw) -> None:
-    """Where there is nothing to show, or the model declined, it is not asked again."""
-    events, outcome = await told(ScriptedModel(script))
+    """An empty answer or a refusal is not repaired: the model is not called again."""
+    events, outcome = await collect(ScriptedModel(script))
 
     assert outcome.flaw is flaw
-    assert shown(events) == [("Started", ROUTING), ("Finished", ROUTING)]
+    assert list_calls(events) == [("Started", ROUTING), ("Finished", ROUTING)]
 
 
 async def test_a_cut_answer_is_repaired() -> None:
-    """The model is told that it was too long."""
+    """The repair says to the model that its answer was too long."""
     model = ScriptedModel(answering(GOOD[:-2], finish_reason=FinishReason.LENGTH), answering(GOOD))
 
-    _, outcome = await told(model)
+    _, outcome = await collect(model)
 
     assert isinstance(outcome, TypedAnswer)
-    assert "It was too long, and cut." in texts(model.calls[1])[-1][1]
+    assert "It was too long, and cut." in list_texts(model.calls[1])[-1][1]
 
 
 NESTED: Final[dict[str, tuple[Any, str]]] = {
@@ -281,15 +281,15 @@ NESTED: Final[dict[str, tuple[Any, str]]] = {
 
 
 @pytest.mark.parametrize(("answer", "problem"), NESTED.values(), ids=NESTED)
-async def test_what_is_within(answer: Any, problem: str) -> None:
-    """Objects in arrays are checked as strictly, and the model is told the place."""
-    _, outcome = await told(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=None)
+async def test_members_inside_are_checked(answer: Any, problem: str) -> None:
+    """Objects in arrays are checked as strictly, and the problem names the place."""
+    _, outcome = await collect(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=None)
 
     assert outcome == (FlawedAnswer(AnswerFlaw.WRONG_SHAPE, problem) if problem else TypedAnswer(answer))
 
 
 def test_the_schema_is_minimal_and_strict() -> None:
-    """Every member is required, no other is allowed, and there is nothing that a provider might refuse."""
+    """Every member is required, no other is allowed, and the schema has nothing that a provider might refuse."""
     call = {
         "type": "object",
         "properties": {"name": {"type": "string", "enum": ["search", "sum"]}, "arguments": {"type": "string"}},
@@ -308,8 +308,8 @@ def test_the_schema_is_minimal_and_strict() -> None:
     }
 
 
-async def test_a_reader_may_find_no_sense() -> None:
-    """What the schema cannot say is told to the model in the reader's words."""
+async def test_a_parser_may_reject_a_value() -> None:
+    """What the schema cannot express is reported to the model in the parser's words."""
 
     def read(fields: Any) -> str:
         if not fields["reason"]:
@@ -318,10 +318,10 @@ async def test_a_reader_may_find_no_sense() -> None:
 
     model = ScriptedModel(answering('{"route": "direct", "reason": ""}'), answering(GOOD))
 
-    _, outcome = await told(model, schema=Schema("choice", CHOICE.shape, read))
+    _, outcome = await collect(model, schema=Schema("choice", CHOICE.shape, read))
 
     assert outcome == TypedAnswer("direct")
-    assert "The reason is empty." in texts(model.calls[1])[-1][1]
+    assert "The reason is empty." in list_texts(model.calls[1])[-1][1]
 
 
 @given(
@@ -331,9 +331,9 @@ async def test_a_reader_may_find_no_sense() -> None:
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["route", "reason", "x"]), inner),
     ).map(json.dumps)
 )
-def test_whatever_it_says_it_is_a_value_or_has_a_flaw(text: str) -> None:
-    """Nothing that a model may say raises, and no value is of another shape."""
-    _, outcome = asyncio.run(told(ScriptedModel(answering(text)), repair=None))
+def test_any_answer_is_a_value_or_has_a_flaw(text: str) -> None:
+    """No answer of a model raises an error, and every value has the right shape."""
+    _, outcome = asyncio.run(collect(ScriptedModel(answering(text)), repair=None))
 
     match outcome:
         case TypedAnswer(Choice(route, reason)):
@@ -370,17 +370,20 @@ JSON_OBJECT: Final = frozenset({Capability.JSON_OBJECT})
         ),
     ],
 )
-async def test_how_the_schema_is_told(models: list[ModelInfo], response_format: ResponseFormat | None) -> None:
-    """In the strongest way that the model and its fallbacks take; in the prompt as well, unless it binds the answer."""
+async def test_the_form_of_the_schema(models: list[ModelInfo], response_format: ResponseFormat | None) -> None:
+    """The schema has the strongest form that the model and its fallbacks take.
+
+    It is in the prompt unless it is enforced.
+    """
     model = ScriptedModel(answering(GOOD), models=models)
     call = a_call(
         messages=(a_message("You route.", Role.SYSTEM), a_message()), fallback_models=tuple(m.name for m in models[1:])
     )
 
-    await told(model, call)
+    await collect(model, call)
 
     (sent,) = model.calls
-    system, user = texts(sent)
+    system, user = list_texts(sent)
     assert sent.response_format == response_format
     assert user == (Role.USER, "hi")
     if response_format == SCHEMA_FORMAT:
@@ -391,23 +394,23 @@ async def test_how_the_schema_is_told(models: list[ModelInfo], response_format: 
 
 
 async def test_a_conversation_without_a_system_message() -> None:
-    """It gets one, where the schema has to be told in words."""
+    """A conversation without a system message gets one where the schema must be in the prompt."""
     model = ScriptedModel(answering(GOOD))
 
-    await told(model)
+    await collect(model)
 
-    roles = [role for role, _ in texts(model.calls[0])]
+    roles = [role for role, _ in list_texts(model.calls[0])]
     assert roles == [Role.SYSTEM, Role.USER]
-    assert CHOICE.text in texts(model.calls[0])[0][1]
+    assert CHOICE.text in list_texts(model.calls[0])[0][1]
 
 
 async def test_the_system_message_keeps_its_parts() -> None:
-    """The schema follows the last of them; the mark for a cache stays."""
+    """The schema follows the last part of the system message, and the mark for a cache stays."""
     system = a_message("", Role.SYSTEM)
     parts = (Part(Text("One.")), Part(Text("Two."), cache=True))
     model = ScriptedModel(answering(GOOD))
 
-    await told(model, a_call(messages=(type(system)(Role.SYSTEM, parts), a_message())))
+    await collect(model, a_call(messages=(type(system)(Role.SYSTEM, parts), a_message())))
 
     one, two = model.calls[0].messages[0].content
     assert (one, two.cache) == (parts[0], True)
@@ -440,24 +443,24 @@ REASONING: Final = frozenset({Capability.REASONING, Capability.JSON_SCHEMA})
         ),
     ],
 )
-async def test_how_tokens_are_picked(
+async def test_defaults_of_sampling(
     models: list[ModelInfo], asked: Sampling, sent: tuple[float | None, int | None]
 ) -> None:
-    """The likeliest, where any temperature is known to be taken, up to a limit; a call may ask otherwise."""
+    """Temperature 0 is sent where any is known to be taken, with a limit of tokens; a call may have other values."""
     model = ScriptedModel(answering(GOOD), models=models)
 
-    await told(model, a_call(sampling=asked, fallback_models=tuple(m.name for m in models[1:])))
+    await collect(model, a_call(sampling=asked, fallback_models=tuple(m.name for m in models[1:])))
 
     sampling = model.calls[0].sampling
     assert (sampling.temperature, sampling.max_output_tokens) == sent
 
 
 async def test_an_answer_without_end_is_left() -> None:
-    """What goes over our limit is closed, its tokens are estimated, and the repair shows what was read."""
+    """An answer over our limit is closed, its tokens are estimated, and the repair shows what was read."""
     script: Script = [*(ContentDelta("x" * 40) for _ in range(3)), asyncio.Event()]
     model = ScriptedModel(script, answering(GOOD))
 
-    events, outcome = await told(model, a_call(omitted_messages=3, omitted_tokens=200), max_characters=100)
+    events, outcome = await collect(model, a_call(omitted_messages=3, omitted_tokens=200), max_characters=100)
 
     finished = [event for event in events if isinstance(event, ModelCallFinished)]
     assert isinstance(outcome, TypedAnswer)
@@ -470,18 +473,18 @@ async def test_an_answer_without_end_is_left() -> None:
     assert finished[0].usage.output_tokens == 26
     assert finished[0].usage.input_tokens == model.count_tokens(model.calls[0])
     assert {(event.omitted_messages, event.omitted_tokens) for event in finished} == {(3, 200)}
-    assert texts(model.calls[1])[-2] == (Role.ASSISTANT, "x" * 101)
+    assert list_texts(model.calls[1])[-2] == (Role.ASSISTANT, "x" * 101)
 
 
 async def test_json_over_the_limit_is_cut() -> None:
-    """What was read of a longer answer is no answer, even if it is JSON."""
-    _, outcome = await told(ScriptedModel(answering(GOOD + " ", "!")), max_characters=len(GOOD), repair=None)
+    """The part that was read of a longer answer is rejected, even if it is JSON."""
+    _, outcome = await collect(ScriptedModel(answering(GOOD + " ", "!")), max_characters=len(GOOD), repair=None)
 
     assert outcome.flaw is AnswerFlaw.TRUNCATED
 
 
 async def test_both_calls_are_accounted() -> None:
-    """A ledger that sees the events has a call, its usage and its attempt for each, and no answer."""
+    """A ledger that sees the events counts a call, its usage and its attempt for each of both calls, and no answer."""
     ledger = Ledger(
         response_id="r",
         arrived=0.0,
@@ -489,7 +492,7 @@ async def test_both_calls_are_accounted() -> None:
         prices_of=lambda _: Prices(input=0, output=0),
     )
 
-    events, _ = await told(ScriptedModel(answering("oh"), answering(GOOD)))
+    events, _ = await collect(ScriptedModel(answering("oh"), answering(GOOD)))
     for event in events:
         ledger.enter(event)
 
@@ -500,41 +503,41 @@ async def test_both_calls_are_accounted() -> None:
     assert (ledger.content_characters, ledger.anything_sent, completed.timings.first_token_seconds) == (0, False, None)
 
 
-async def test_attempts_go_up() -> None:
-    """A switch to another attempt is an event like any other."""
+async def test_switches_are_yielded() -> None:
+    """A switch to another attempt is yielded like any other event."""
     switched = AttemptSwitched("fake", "other", 2, "UPSTREAM_ERROR")
     model = ScriptedModel((switched, *answering(GOOD)))
 
-    events, outcome = await told(model)
+    events, outcome = await collect(model)
 
     assert isinstance(outcome, TypedAnswer)
     assert events[:3] == [ModelCallStarted(ROUTING, "fake"), switched, ModelCallStarted(ROUTING, "other", 2)]
 
 
 @pytest.mark.parametrize("scripts", [(), (answering("oh"),)], ids=["first", "repair"])
-async def test_a_failure_of_the_upstream_passes(scripts: tuple[Script, ...]) -> None:
-    """It is no answer, and not for this floor to judge."""
+async def test_a_failure_of_the_upstream_is_raised(scripts: tuple[Script, ...]) -> None:
+    """A failure of the upstream is raised unchanged, and is no flaw of an answer."""
     model = ScriptedModel(*scripts, (ContentDelta("{"), UpstreamFailed(model="fake")))
 
     with pytest.raises(UpstreamFailed):
-        await told(model)
+        await collect(model)
 
     assert len(model.calls) == len(scripts) + 1
 
 
-async def test_an_unknown_model() -> None:
-    """It is not called."""
+async def test_an_unknown_model_is_not_called() -> None:
+    """An unknown model raises ModelNotFound, and nothing is called."""
     model = ScriptedModel()
 
     with pytest.raises(ModelNotFound):
-        await told(model, a_call(model="nope"))
+        await collect(model, a_call(model="nope"))
 
     assert model.calls == []
 
 
 @pytest.mark.parametrize("scripts", [(), (answering("oh"),)], ids=["first", "repair"])
-async def test_closing_it_closes_the_call(scripts: tuple[Script, ...]) -> None:
-    """Whoever leaves it before its end leaves no call open."""
+async def test_closing_the_stream_closes_the_call(scripts: tuple[Script, ...]) -> None:
+    """Closing the stream before its end leaves no call open."""
     model = ScriptedModel(*scripts, answering(GOOD))
     asked = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
 
@@ -548,7 +551,7 @@ async def test_closing_it_closes_the_call(scripts: tuple[Script, ...]) -> None:
 
 
 async def test_a_cancel_closes_the_call() -> None:
-    """Cancelled while the model is silent, it leaves no call open."""
+    """A cancellation while the model is silent leaves no call open."""
     model = ScriptedModel((ContentDelta("{"), asyncio.Event()))
     events = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
     assert isinstance(await anext(events), ModelCallStarted)

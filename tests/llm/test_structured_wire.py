@@ -1,4 +1,4 @@
-"""Typed answers through the real litellm, a real LiteLLM proxy and the real embedded model: what goes over the wire."""
+"""Typed answers through the real litellm, a real LiteLLM proxy and the real embedded model: what is sent and read."""
 
 import json
 from collections.abc import AsyncIterator
@@ -92,30 +92,30 @@ USAGE: Final = Usage(11, 7, 18, UsageSource.PROVIDER, cached_input_tokens=3, rea
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def upstream() -> AsyncIterator[FakeUpstream]:
-    """A fake upstream of the tests' own loop."""
+    """A fake upstream in the event loop of these tests."""
     async with FakeUpstream() as fake:
         yield fake
 
 
 @dataclass(frozen=True)
 class OneModel:
-    """A model table of one entry."""
+    """A model table with one entry."""
 
     info: ModelInfo
     reached: Deployment
 
     def find_deployment(self, model: str, caller: Caller) -> Deployment:  # noqa: ARG002
-        """The only one."""
+        """Returns the only deployment."""
         return self.reached
 
     def describe(self, model: str) -> ModelInfo:  # noqa: ARG002
-        """The only one."""
+        """Returns the only model."""
         return self.info
 
 
 @asynccontextmanager
-async def reaching(reached: Deployment, **info: Any) -> AsyncIterator[LiteLLMModel]:
-    """The adapter, with this deployment of a model of which this is known."""
+async def make_adapter(reached: Deployment, **info: Any) -> AsyncIterator[LiteLLMModel]:
+    """Returns the adapter with one deployment of a model."""
     model = LiteLLMModel(OneModel(a_model(**info), reached), TransportLimits())
     try:
         yield model
@@ -123,29 +123,31 @@ async def reaching(reached: Deployment, **info: Any) -> AsyncIterator[LiteLLMMod
         await model.aclose()
 
 
-def behind(upstream: FakeUpstream, litellm_model: str) -> Deployment:
-    """A model that the fake upstream serves in its provider's protocol."""
+def make_model(upstream: FakeUpstream, litellm_model: str) -> Deployment:
+    """Returns a model that the fake upstream serves in its provider's protocol."""
     provider = litellm_model.partition("/")[0]
     params = {"api_version": "2024-10-21"} if provider == "azure" else {}
     return a_deployment(litellm_model=litellm_model, api_base=upstream.api_base_for(provider), litellm_params=params)
 
 
-async def asked(model: LiteLLMModel, max_output_tokens: int | None = None, **options: Any) -> tuple[list[Event], Any]:
-    """The events of asking for a plan, and the outcome."""
+async def request_plan(
+    model: LiteLLMModel, max_output_tokens: int | None = None, **options: Any
+) -> tuple[list[Event], Any]:
+    """Returns the events of a request for a plan, and the outcome."""
     call = a_call(messages=CONVERSATION, sampling=Sampling(max_output_tokens=max_output_tokens))
     events = stream_structured_answer(model, call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
     *told, outcome = [event async for event in events]
     return told, outcome  # type: ignore[return-value]
 
 
-def pieces(value: Any = VALUE) -> tuple[str, str]:
-    """A value as JSON in two pieces."""
+def split_json(value: Any = VALUE) -> tuple[str, str]:
+    """Returns a value as JSON in two deltas."""
     text = json.dumps(value)
     return text[:20], text[20:]
 
 
-def asks_for_schema(body: Any) -> Any:
-    """What a request says of the schema, in its provider's words."""
+def find_schema(body: Any) -> Any:
+    """Returns what a request says of the schema, in its provider's form."""
     names = {"response_format", "output_format", "tools", "tool_choice"}
     config = body.get("generationConfig", {})
     return {name: value for name, value in body.items() if name in names} | {
@@ -170,41 +172,43 @@ SCHEMA_ON_THE_WIRE: Final[dict[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("litellm_model", "sent"), SCHEMA_ON_THE_WIRE.items(), ids=SCHEMA_ON_THE_WIRE)
 async def test_the_schema_arrives_as_it_is(upstream: FakeUpstream, litellm_model: str, sent: dict[str, Any]) -> None:
-    """Minimal and strict, in the provider's own place for it, in its order, and nothing of it in the prompt."""
-    upstream.reply(*pieces())
+    """The schema arrives minimal, strict and in order, in the provider's own place for it, and not in the prompt."""
+    upstream.reply(*split_json())
 
-    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await request_plan(model)
 
     (request,) = upstream.requests
     assert outcome == TypedAnswer(VALUE)
-    assert asks_for_schema(request.body) == sent
+    assert find_schema(request.body) == sent
     places = [request.raw.index(f'"{name}"'.encode()) for name in VALUE]
     assert places == sorted(places)
     assert request.raw.lower().count(b"next_action") == 2  # its name, and that it is required: nowhere else
 
 
 async def test_an_answer_given_to_litellms_own_tool(upstream: FakeUpstream) -> None:
-    """Older models of Anthropic answer by a tool that litellm makes up: it is the answer, and no call of a tool."""
-    upstream.reply(tool_calls=[FakeToolCall("toolu_1", "json_tool_call", pieces())])
+    """Older models of Anthropic answer by a tool that litellm adds; this is the answer, not a tool call."""
+    upstream.reply(tool_calls=[FakeToolCall("toolu_1", "json_tool_call", split_json())])
 
-    async with reaching(behind(upstream, "anthropic/claude-3-haiku-20240307"), capabilities=JSON_SCHEMA) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(
+        make_model(upstream, "anthropic/claude-3-haiku-20240307"), capabilities=JSON_SCHEMA
+    ) as model:
+        _, outcome = await request_plan(model)
 
     assert outcome == TypedAnswer(VALUE)
 
 
 @pytest.mark.parametrize("litellm_model", ["openai/fake", "azure/our-deployment", "hosted_vllm/fake"])
 async def test_a_json_object(upstream: FakeUpstream, litellm_model: str) -> None:
-    """A model that is not known to take a schema is asked for a JSON object, and reads the schema in the prompt."""
-    upstream.reply(*pieces())
+    """A model that is not known to take a schema gets a request for a JSON object, and the schema in the prompt."""
+    upstream.reply(*split_json())
 
-    async with reaching(behind(upstream, litellm_model)) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, litellm_model)) as model:
+        _, outcome = await request_plan(model)
 
     (request,) = upstream.requests
     assert outcome == TypedAnswer(VALUE)
-    assert asks_for_schema(request.body) == {"response_format": {"type": "json_object"}}
+    assert find_schema(request.body) == {"response_format": {"type": "json_object"}}
     assert request.body["messages"] == [
         {"role": "system", "content": f"Plan.\n\n{INSTRUCTION}"},
         {"role": "user", "content": "What now?"},
@@ -212,57 +216,57 @@ async def test_a_json_object(upstream: FakeUpstream, litellm_model: str) -> None
 
 
 async def test_a_json_object_of_gemini(upstream: FakeUpstream) -> None:
-    """Its words for the same."""
-    upstream.reply(*pieces())
+    """A request for a JSON object is sent to Gemini in Gemini's own form."""
+    upstream.reply(*split_json())
 
-    async with reaching(behind(upstream, "gemini/gemini-2.5-flash"), capabilities=JSON_OBJECT) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, "gemini/gemini-2.5-flash"), capabilities=JSON_OBJECT) as model:
+        _, outcome = await request_plan(model)
 
     (request,) = upstream.requests
     assert outcome == TypedAnswer(VALUE)
-    assert asks_for_schema(request.body) == {"response_mime_type": "application/json"}
+    assert find_schema(request.body) == {"response_mime_type": "application/json"}
     assert request.body["system_instruction"] == {"parts": [{"text": f"Plan.\n\n{INSTRUCTION}"}]}
 
 
 @pytest.mark.parametrize("litellm_model", ["openai/fake", "hosted_vllm/fake", "anthropic/claude-3-haiku-20240307"])
 async def test_the_prompt_alone(upstream: FakeUpstream, litellm_model: str) -> None:
-    """A model that takes no JSON object either reads the schema in the prompt, and nothing else asks for it."""
-    upstream.reply(*pieces())
+    """A model that takes no JSON object either gets the schema in the prompt alone."""
+    upstream.reply(*split_json())
 
-    async with reaching(behind(upstream, litellm_model), lacks=JSON_OBJECT) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, litellm_model), lacks=JSON_OBJECT) as model:
+        _, outcome = await request_plan(model)
 
     (request,) = upstream.requests
     assert outcome == TypedAnswer(VALUE)
-    assert asks_for_schema(request.body) == {}
+    assert find_schema(request.body) == {}
     assert json.dumps(INSTRUCTION)[1:-1].encode() in request.raw
 
 
 async def test_a_json_object_is_refused_for_anthropic(upstream: FakeUpstream) -> None:
-    """Which is why its models are said to lack it: litellm would leave it out without a word."""
-    async with reaching(behind(upstream, "anthropic/claude-sonnet-4-5"), capabilities=JSON_OBJECT) as model:
+    """A JSON object is refused for Anthropic's models, because litellm would leave it out without an error."""
+    async with make_adapter(make_model(upstream, "anthropic/claude-sonnet-4-5"), capabilities=JSON_OBJECT) as model:
         with pytest.raises(UpstreamParameterUnsupported):
-            await asked(model)
+            await request_plan(model)
 
     assert upstream.requests == []
 
 
 @pytest.mark.parametrize("litellm_model", SCHEMA_ON_THE_WIRE)
 async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str) -> None:
-    """The second request has the bad answer and what is wrong with it, asks as the first did, and both are counted."""
+    """The second request has the bad answer and what is wrong with it, in the form of the first; both are counted."""
     fenced = f"```json\n{json.dumps(VALUE)}\n```"
     upstream.reply(fenced)
-    upstream.reply(*pieces())
+    upstream.reply(*split_json())
 
-    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
-        events, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        events, outcome = await request_plan(model)
 
     first, second = upstream.requests
     finished = [event for event in events if isinstance(event, ModelCallFinished)]
     said = "messages" if "messages" in first.body else "contents"
     *before, shown, told = second.body[said]
     assert outcome == TypedAnswer(VALUE)
-    assert asks_for_schema(first.body) == asks_for_schema(second.body)
+    assert find_schema(first.body) == find_schema(second.body)
     assert before == first.body[said]
     assert (shown["role"] in {"assistant", "model"}, told["role"]) == (True, "user")
     assert json.dumps(fenced)[1:-1] in json.dumps(shown)
@@ -278,8 +282,8 @@ BAD: Final[dict[str, tuple[dict[str, Any], AnswerFlaw]]] = {
     "extra-key": ({"pieces": [json.dumps(VALUE | {"mood": "glad"})]}, AnswerFlaw.WRONG_SHAPE),
     "out-of-the-enum": ({"pieces": [json.dumps(VALUE | {"next_action": "sleep"})]}, AnswerFlaw.WRONG_SHAPE),
     "empty": ({"pieces": [], "finish_reason": "stop"}, AnswerFlaw.EMPTY),
-    "cut": ({"pieces": pieces()[:1], "finish_reason": "length"}, AnswerFlaw.TRUNCATED),
-    "filtered": ({"pieces": pieces()[:1], "finish_reason": "content_filter"}, AnswerFlaw.FILTERED),
+    "cut": ({"pieces": split_json()[:1], "finish_reason": "length"}, AnswerFlaw.TRUNCATED),
+    "filtered": ({"pieces": split_json()[:1], "finish_reason": "content_filter"}, AnswerFlaw.FILTERED),
     "tool-call": ({"pieces": [], "tool_calls": [FakeToolCall("c1", "search", "{}")]}, AnswerFlaw.WRONG_SHAPE),
 }
 """Bad answers, by what the upstream replies, and their flaws."""
@@ -290,13 +294,13 @@ BAD: Final[dict[str, tuple[dict[str, Any], AnswerFlaw]]] = {
 async def test_a_bad_answer_has_its_flaw(
     upstream: FakeUpstream, litellm_model: str, reply: dict[str, Any], flaw: AnswerFlaw
 ) -> None:
-    """On either wire, and after no more than one repair."""
+    """A bad answer has its flaw through both readers, after at most one repair."""
     options = dict(reply)
     said = options.pop("pieces")
     upstream.always.reply(*said, **options)
 
-    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await request_plan(model)
 
     assert outcome.flaw is flaw
     assert len(upstream.requests) == (2 if "".join(said) and flaw is not AnswerFlaw.FILTERED else 1)
@@ -311,11 +315,11 @@ async def test_a_bad_answer_has_its_flaw(
     ],
 )
 async def test_a_refusal(upstream: FakeUpstream, litellm_model: str, flaw: AnswerFlaw) -> None:
-    """It is not repaired, in whatever words the protocol tells it."""
+    """A refusal is not repaired, in whichever field the protocol has it."""
     upstream.reply(refusal="I will not.")
 
-    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await request_plan(model)
 
     assert outcome.flaw is flaw
     assert len(upstream.requests) == 1
@@ -323,12 +327,12 @@ async def test_a_refusal(upstream: FakeUpstream, litellm_model: str, flaw: Answe
 
 @pytest.mark.parametrize("litellm_model", ["openai/fake", "hosted_vllm/fake"])
 async def test_an_answer_without_end(upstream: FakeUpstream, litellm_model: str) -> None:
-    """The upstream is left when the answer is longer than any may be."""
+    """The upstream is left when the answer exceeds our limit."""
     upstream.hang_after(50)
-    upstream.reply(*pieces())
+    upstream.reply(*split_json())
 
-    async with reaching(behind(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
-        events, outcome = await asked(model, max_characters=200)
+    async with make_adapter(make_model(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
+        events, outcome = await request_plan(model, max_characters=200)
         await upstream.disconnect()
 
     first = next(event for event in events if isinstance(event, ModelCallFinished))
@@ -353,11 +357,11 @@ async def test_an_answer_without_end(upstream: FakeUpstream, litellm_model: str)
 async def test_the_temperature_on_the_wire(
     upstream: FakeUpstream, litellm_model: str, info: dict[str, Any], temperature: float | None, limit: str
 ) -> None:
-    """It is sent where it is known to be taken: others, such as gpt-5, would refuse the call for it."""
-    upstream.reply(*pieces())
+    """A temperature is sent only where it is known to be taken: others, such as gpt-5, would refuse the call."""
+    upstream.reply(*split_json())
 
-    async with reaching(behind(upstream, litellm_model), **info) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_model(upstream, litellm_model), **info) as model:
+        _, outcome = await request_plan(model)
 
     (request,) = upstream.requests
     assert outcome == TypedAnswer(VALUE)
@@ -383,46 +387,46 @@ async def proxy(behind_proxy: FakeUpstream, tmp_path_factory: pytest.TempPathFac
         await running.kill()
 
 
-def in_proxy(proxy: LiteLLMProxy, name: str) -> Deployment:
-    """A model of the proxy."""
+def make_proxy_model(proxy: LiteLLMProxy, name: str) -> Deployment:
+    """Returns a model of the proxy."""
     return a_deployment(
         litellm_model=f"litellm_proxy/{name}", api_base=f"{proxy.base_url}/v1", api_key=Secret(SERVER_KEY)
     )
 
 
-def chats(upstream: FakeUpstream) -> list[CapturedRequest]:
-    """The model calls that arrived: a proxy that has just started asks for the models by itself."""
+def list_chats(upstream: FakeUpstream) -> list[CapturedRequest]:
+    """Returns the model calls that arrived; a proxy that has just started requests the list of models by itself."""
     return [request for request in upstream.requests if request.method == "POST"]
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["fake", "team/known"])
 async def test_the_schema_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream, name: str) -> None:
-    """The provider behind it gets just our schema, for models that LiteLLM knows and for others."""
+    """The provider behind the proxy gets exactly our schema, for models that LiteLLM knows and for others."""
     behind_proxy.requests.clear()
-    behind_proxy.reply(*pieces())
+    behind_proxy.reply(*split_json())
 
-    async with reaching(in_proxy(proxy, name), capabilities=JSON_SCHEMA) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_proxy_model(proxy, name), capabilities=JSON_SCHEMA) as model:
+        _, outcome = await request_plan(model)
 
-    (request,) = chats(behind_proxy)
+    (request,) = list_chats(behind_proxy)
     assert outcome == TypedAnswer(VALUE)
-    assert asks_for_schema(request.body) == STRICT
+    assert find_schema(request.body) == STRICT
     assert request.body["temperature"] == 0.0
 
 
 @pytest.mark.process
 async def test_a_json_object_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: FakeUpstream) -> None:
-    """So does a model that the proxy says nothing of, in its prompt."""
+    """A model of which the proxy says nothing gets the schema in its prompt."""
     behind_proxy.requests.clear()
-    behind_proxy.reply(*pieces())
+    behind_proxy.reply(*split_json())
 
-    async with reaching(in_proxy(proxy, "fake")) as model:
-        _, outcome = await asked(model)
+    async with make_adapter(make_proxy_model(proxy, "fake")) as model:
+        _, outcome = await request_plan(model)
 
-    (request,) = chats(behind_proxy)
+    (request,) = list_chats(behind_proxy)
     assert outcome == TypedAnswer(VALUE)
-    assert asks_for_schema(request.body) == {"response_format": {"type": "json_object"}}
+    assert find_schema(request.body) == {"response_format": {"type": "json_object"}}
     assert request.body["messages"][0] == {"role": "system", "content": f"Plan.\n\n{INSTRUCTION}"}
 
 
@@ -431,13 +435,13 @@ async def test_the_repair_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: Fak
     """Two requests arrive, and both are counted as the provider counted them."""
     behind_proxy.requests.clear()
     behind_proxy.reply("Sure!")
-    behind_proxy.reply(*pieces())
+    behind_proxy.reply(*split_json())
 
-    async with reaching(in_proxy(proxy, "fake"), capabilities=JSON_SCHEMA) as model:
-        events, outcome = await asked(model)
+    async with make_adapter(make_proxy_model(proxy, "fake"), capabilities=JSON_SCHEMA) as model:
+        events, outcome = await request_plan(model)
 
     assert outcome == TypedAnswer(VALUE)
-    assert len(chats(behind_proxy)) == 2
+    assert len(list_chats(behind_proxy)) == 2
     assert [event.usage for event in events if isinstance(event, ModelCallFinished)] == [USAGE, USAGE]
 
 
@@ -461,7 +465,7 @@ async def embedded() -> AsyncIterator[LiteLLMModel]:
     ["What is the capital of France?", "Plan a trip to Rome and add up what it costs.", "yes", "{}", "ß\n\t\"'"],
 )
 async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, question: str) -> None:
-    """Its grammar binds it: the first answer is a value, whatever it says in it."""
+    """The grammar of the embedded model forces the schema, so its first answer is a value."""
     schema = Schema[Any]("route", object_of(route=one_of(["direct", "reasoning"]), careful=BOOLEAN), dict)
     call = a_call(messages=(a_message("You choose a route.", Role.SYSTEM), a_message(question)))
 
@@ -474,7 +478,7 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
 
 @pytest.mark.process
 async def test_the_embedded_model_and_a_long_string(embedded: LiteLLMModel) -> None:
-    """A schema does not end a string: a plan is a value, or was cut at the limit of its tokens."""
-    _, outcome = await asked(embedded, max_output_tokens=64)
+    """A schema does not limit a string, so an answer is a value or was cut at the limit of its tokens."""
+    _, outcome = await request_plan(embedded, max_output_tokens=64)
 
     assert isinstance(outcome, TypedAnswer) or outcome.flaw is AnswerFlaw.TRUNCATED
