@@ -1,4 +1,4 @@
-"""MCP servers that mean harm: what they send costs them their own tools, and nobody else anything."""
+"""MCP servers that send harmful answers: they lose their own tools, and harm nobody else."""
 
 import gc
 import gzip
@@ -20,32 +20,32 @@ Answer = Callable[[dict[str, Any]], web.Response]
 MEGABYTE: Final = 1024 * 1024
 
 
-def result(message: dict[str, Any], **facts: Any) -> web.Response:
-    """The answer to a message, with these facts in its result."""
-    return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": facts})
+def build_result(message: dict[str, Any], **fields: Any) -> web.Response:
+    """Builds the answer to a message, with these fields in its result."""
+    return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": fields})
 
 
-def a_tool(name: str, **facts: Any) -> dict[str, Any]:
-    """A tool as a server lists it."""
-    return {"name": name, "inputSchema": {"type": "object"}, **facts}
+def a_listed_tool(name: str, **fields: Any) -> dict[str, Any]:
+    """Builds a tool as a server lists it."""
+    return {"name": name, "inputSchema": {"type": "object"}, **fields}
 
 
-def page_of(message: dict[str, Any]) -> int:
-    """Which page of the list a message asks for."""
+def requested_page(message: dict[str, Any]) -> int:
+    """Returns the number of the page of the list that a message requests."""
     return int(message.get("params", {}).get("cursor", "0"))
 
 
 @asynccontextmanager
-async def hostile(**answers: Answer) -> AsyncIterator[Toolbox]:
-    """A toolbox with a server of one tool, `harm`, that answers some methods as it likes."""
+async def serve_hostile(**answers: Answer) -> AsyncIterator[Toolbox]:
+    """Opens a toolbox with a server of one tool, `harm`; the test supplies the answers to some methods."""
     usual: dict[str, Answer] = {
-        "initialize": lambda message: result(
+        "initialize": lambda message: build_result(
             message,
             protocolVersion="2025-06-18",
             capabilities={"tools": {}},
             serverInfo={"name": "hostile", "version": "1"},
         ),
-        "tools_list": lambda message: result(message, tools=[a_tool("harm")]),
+        "tools_list": lambda message: build_result(message, tools=[a_listed_tool("harm")]),
     }
 
     async def handle(request: web.Request) -> web.Response:
@@ -74,51 +74,51 @@ async def hostile(**answers: Answer) -> AsyncIterator[Toolbox]:
         await runner.cleanup()
 
 
-def offered(box: Toolbox) -> list[str]:
-    """The names of its tools that are offered."""
+def list_usable_names(box: Toolbox) -> list[str]:
+    """Returns the names of the server's tools that the agent may call."""
     return [info.name for info in box.list_usable(ANONYMOUS) if info.mcp_server]
 
 
-async def test_a_server_may_answer_as_it_likes() -> None:
-    """The server of these tests works where it means no harm."""
+async def test_the_server_of_these_tests_works() -> None:
+    """A tool of the test server gives its result where the server sends nothing harmful."""
 
-    def harmless(message: dict[str, Any]) -> web.Response:
-        return result(message, content=[{"type": "text", "text": "done"}])
+    def answer_plainly(message: dict[str, Any]) -> web.Response:
+        return build_result(message, content=[{"type": "text", "text": "done"}])
 
-    async with hostile(tools_call=harmless) as box:
+    async with serve_hostile(tools_call=answer_plainly) as box:
         execution = await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
 
     assert (execution.status, execution.result) == (ToolStatus.OK, "done")
 
 
-async def test_what_is_packed_is_not_unpacked() -> None:
-    """A small answer that would unpack to a large one is that call's failure, for we asked for none."""
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    """A call whose answer is compressed fails, because an answer of a few bytes may unpack to a very long one."""
 
-    def bomb(message: dict[str, Any]) -> web.Response:
-        answer = result(message, content=[{"type": "text", "text": "x" * 33 * MEGABYTE}])
+    def compress_answer(message: dict[str, Any]) -> web.Response:
+        answer = build_result(message, content=[{"type": "text", "text": "done"}])
         answer.body = gzip.compress((answer.text or "").encode())
         answer.headers["Content-Encoding"] = "gzip"
         return answer
 
-    async with hostile(tools_call=bomb) as box:
+    async with serve_hostile(tools_call=compress_answer) as box:
         execution = await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
 
     assert execution.status is ToolStatus.FAILED
 
 
-async def test_what_is_not_used_is_not_kept() -> None:
-    """Of a list that is long in what nobody needs, little stays in memory: the last page, in the SDK and here."""
+async def test_long_descriptions_do_not_stay_in_memory() -> None:
+    """After a list of 20 long pages was read, memory holds no more than the last page and the shortened tools."""
 
     def long_list(message: dict[str, Any]) -> web.Response:
-        page = page_of(message)
+        page = requested_page(message)
         more = {"nextCursor": str(page + 1)} if page < 19 else {}
-        return result(message, tools=[a_tool(f"tool_{page}", description="x" * MEGABYTE)], **more)
+        return build_result(message, tools=[a_listed_tool(f"tool_{page}", description="x" * MEGABYTE)], **more)
 
     tracemalloc.start()
     try:
-        async with hostile(tools_list=long_list) as box:
+        async with serve_hostile(tools_list=long_list) as box:
             gc.collect()
-            names, size = offered(box), tracemalloc.get_traced_memory()[0]
+            names, size = list_usable_names(box), tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
 
@@ -126,50 +126,55 @@ async def test_what_is_not_used_is_not_kept() -> None:
     assert size < 10 * MEGABYTE
 
 
-async def test_a_list_has_an_end() -> None:
-    """Of pages without end as many are read as a server may have, and tools as many."""
+@pytest.mark.parametrize(("pages", "tools_per_page", "usable"), [(35, 30, 1000), (105, 1, 100)], ids=["tools", "pages"])
+async def test_reading_a_list_stops_at_a_limit(pages: int, tools_per_page: int, usable: int) -> None:
+    """Reading stops at 1000 tools and at 100 pages, so a list that never ends takes a bounded time."""
+    requested = []
 
-    def endless(message: dict[str, Any]) -> web.Response:
-        page = page_of(message)
-        tools = [a_tool(f"tool_{page}_{row}") for row in range(30)]
-        return result(message, tools=tools, nextCursor=str(page + 1))
+    def list_page(message: dict[str, Any]) -> web.Response:
+        page = requested_page(message)
+        requested.append(page)
+        tools = [a_listed_tool(f"tool_{page}_{row}") for row in range(tools_per_page)]
+        more = {"nextCursor": str(page + 1)} if page < pages - 1 else {}
+        return build_result(message, tools=tools, **more)
 
-    async with hostile(tools_list=endless) as box:
-        names = offered(box)
+    async with serve_hostile(tools_list=list_page) as box:
+        names = list_usable_names(box)
 
-    assert len(names) == 1000
+    assert len(names) == usable
+    assert max(requested) < pages - 1
 
 
-async def test_what_is_left_out_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A tool with a schema that cannot be used is missing, with the reason in the log, once for all readings."""
+async def test_an_unusable_tool_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A tool whose schema or name cannot be used is left out, and the log says why once, not at every reading."""
     readings = []
 
-    def bad_tool(message: dict[str, Any]) -> web.Response:
+    def list_unusable(message: dict[str, Any]) -> web.Response:
         readings.append(message)
-        long = a_tool("long", inputSchema={"type": "object", "description": "x" * 100_001})
-        return result(message, tools=[a_tool("harm"), long, a_tool("harm")])
+        long = a_listed_tool("long", inputSchema={"type": "object", "description": "x" * 100_001})
+        return build_result(message, tools=[a_listed_tool("harm"), long, a_listed_tool("harm")])
 
-    async with hostile(tools_list=bad_tool) as box:
-        names = offered(box)
-        while len(readings) < 3:  # after a failure the list is read again
+    async with serve_hostile(tools_list=list_unusable) as box:
+        names = list_usable_names(box)
+        while len(readings) < 3:  # after a failed call, the list is read again
             await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
-    told = [vars(record) for record in caplog.records if record.message == "tool of an mcp server is left out"]
+    records = [vars(record) for record in caplog.records if record.message == "tool of an mcp server is left out"]
 
     assert names == ["test__harm"]
-    assert {(facts["tool"], facts["problem"]) for facts in told} == {
+    assert {(record["tool"], record["problem"]) for record in records} == {
         ("test__long", "it is longer than 100000 characters"),
         ("test__harm", "another has its name"),
     }
-    assert len(told) == 2
+    assert len(records) == 2
 
 
-async def test_a_list_against_the_protocol() -> None:
-    """A server whose list has what no tool can have is down, and says why in words of ours."""
+async def test_a_list_that_breaks_the_protocol_takes_the_server_down() -> None:
+    """A server that lists an invalid tool is down, and the reason is a sentence of ours without the server's text."""
 
-    def no_object(message: dict[str, Any]) -> web.Response:
-        return result(message, tools=[a_tool("secret", inputSchema={"type": "array"})])
+    def list_invalid(message: dict[str, Any]) -> web.Response:
+        return build_result(message, tools=[a_listed_tool("secret", inputSchema={"type": "array"})])
 
-    async with hostile(tools_list=no_object) as box:
+    async with serve_hostile(tools_list=list_invalid) as box:
         (info,) = box.list_servers()
 
     assert (info.state, info.problem) == (McpServerState.DOWN, "it does not keep to the protocol")

@@ -20,9 +20,8 @@ from reasoning_grpc.tools.errors import ArgumentsProblem
 _MAX_SCHEMA_CHARACTERS: Final = 100_000
 _MAX_ARGUMENTS_CHARACTERS: Final = 200_000
 _MAX_WORK: Final = 10_000_000
-"""The limit of one check: the characters of schema and arguments, multiplied by the number of keywords checked."""
 _MAX_LIST_MEMBERS: Final = 100
-"""The number of members of each list in a schema that are checked: jsonschema compares each member with all others."""
+"""Lists are shortened for the check of the schema, because jsonschema compares each member with all others."""
 _ENDLESS: Final = frozenset(
     {"pattern", "patternProperties", "uniqueItems", "unevaluatedProperties", "unevaluatedItems"}
 )
@@ -45,17 +44,24 @@ class UnusableSchema(Exception):
 class ForeignSchema:
     """The schema of a tool's arguments, which are a JSON object."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Takes up to a second for a long schema. Raises UnusableSchema."""
+    def __init__(
+        self, schema: Mapping[str, Any], *, max_work: int = _MAX_WORK, max_list_members: int = _MAX_LIST_MEMBERS
+    ) -> None:
+        """Takes up to a second for a long schema. Raises UnusableSchema.
+
+        `max_work` limits one check: it is the number of keywords that are checked, multiplied by the characters of
+        schema and arguments. Of each list in the schema, only the first `max_list_members` are checked.
+        """
         try:
             self.text: Final = _serialize(schema)
             checked = _drop_unsafe(schema)
             kind = validator_for(schema, default=Draft202012Validator)
-            kind.check_schema(_shorten_lists(checked))
+            kind.check_schema(_shorten_lists(checked, max_list_members))
         except UnusableSchema:
             raise
         except Exception as exc:  # a bad schema makes jsonschema raise errors of many kinds
             raise UnusableSchema("it is no JSON Schema") from exc
+        self._max_work = max_work
         self._left = 0
         """The number of keywords that this check may still look at."""
         counted = {keyword: self._count(check) for keyword, check in kind.VALIDATORS.items()}
@@ -72,7 +78,7 @@ class ForeignSchema:
             raise ArgumentsProblem(f"they are not JSON: {exc}") from None
         if not isinstance(arguments, dict):
             raise ArgumentsProblem("they are not a JSON object")
-        self._left = _MAX_WORK // (len(self.text) + len(text))
+        self._left = self._max_work // (len(self.text) + len(text))
         if problem := self._find_problem(arguments):
             raise ArgumentsProblem(problem)
         return arguments
@@ -133,12 +139,12 @@ def _leads_away(reference: Any) -> bool:
     return not (isinstance(reference, str) and reference.startswith("#"))
 
 
-def _shorten_lists(schema: Any) -> Any:
-    """Returns the schema with at most `_MAX_LIST_MEMBERS` members in each list."""
+def _shorten_lists(schema: Any, max_members: int) -> Any:
+    """Returns the schema with at most `max_members` members in each list."""
     if isinstance(schema, list):
-        return [_shorten_lists(each) for each in schema[:_MAX_LIST_MEMBERS]]
+        return [_shorten_lists(each, max_members) for each in schema[:max_members]]
     if isinstance(schema, dict):
-        return {keyword: _shorten_lists(value) for keyword, value in schema.items()}
+        return {keyword: _shorten_lists(value, max_members) for keyword, value in schema.items()}
     return schema
 
 
