@@ -76,7 +76,7 @@ CASES = (
         f"{SERVICE}/Complete",
         {**REASONING, "agent": {"maxSteps": 2}},
         lambda answers: (
-            answers[0]["route"]["mode"] == "ROUTING_MODE_REASONING"
+            answers[0]["route_decision"]["mode"] == "ROUTING_MODE_REASONING"
             and [step["number"] for step in answers[0]["steps"]]
             == [1, 2][: answers[0]["reasoning_finished"]["step_count"]]
             and bool(answers[0]["message"]["content"][0]["text"])
@@ -97,15 +97,15 @@ CASES = (
         f"{SERVICE}/Classify",
         {"request": QUESTION},
         lambda answers: (
-            answers[0]["route"]["mode"] == "ROUTING_MODE_PASSTHROUGH"
-            and answers[0]["route"]["source"] == "ROUTE_SOURCE_DEFAULT"
+            answers[0]["route_decision"]["mode"] == "ROUTING_MODE_PASSTHROUGH"
+            and answers[0]["route_decision"]["source"] == "ROUTE_SOURCE_DEFAULT"
         ),
     ),
     Case(
         "Classify by metadata",
         f"{SERVICE}/Classify",
         {"request": QUESTION},
-        lambda answers: answers[0]["route"]["source"] == "ROUTE_SOURCE_METADATA",
+        lambda answers: answers[0]["route_decision"]["source"] == "ROUTE_SOURCE_METADATA",
         metadata=("x-routing-mode: passthrough",),
     ),
     Case(
@@ -113,8 +113,8 @@ CASES = (
         f"{SERVICE}/Classify",
         {"request": {**QUESTION, "routing": {"mode": "ROUTING_MODE_AUTO"}}},
         lambda answers: (
-            answers[0]["route"]["source"] == "ROUTE_SOURCE_CLASSIFIER"
-            and answers[0]["route"]["classification"]["usage"]["source"] == "USAGE_SOURCE_PROVIDER"
+            answers[0]["route_decision"]["source"] == "ROUTE_SOURCE_CLASSIFIER"
+            and answers[0]["route_decision"]["classification"]["usage"]["source"] == "USAGE_SOURCE_PROVIDER"
         ),
     ),
     Case(

@@ -26,7 +26,7 @@ _NOTHING_READ: Final[Json] = {
     "retry_after_seconds": None,
     "violations": [],
     "interruption": None,
-    "route": None,
+    "route_decision": None,
 }
 """What an error says of itself when gRPC alone ended the call."""
 _ERROR_KEYS: Final = frozenset({"code", "message", *_NOTHING_READ})
@@ -136,7 +136,7 @@ def _of_error(expected: Json, error: Json) -> Iterator[str]:
         yield f"error: domain {error['domain']!r}, request id {error['request_id']!r}"
     messages = {
         "interruption": _read(error["interruption"], interruption_pb2.Interruption()),
-        "route": _read(error["route"], routing_pb2.RouteDecision()),
+        "route_decision": _read(error["route_decision"], routing_pb2.RouteDecision()),
     }
     yield from differences(expected, {**error, **messages}, "error")
 
@@ -146,20 +146,30 @@ def _read(told: Json | None, message: Message) -> Json | None:
 
 
 def _broken_rules(events: Sequence[Event], *, ended_well: bool) -> Iterator[str]:
-    """What every stream keeps: gapless, one id, `started` first, `completed` last and only when it ended well."""
-    if [event.sequence for event in events] != list(range(len(events))):
+    """Yields a line for each rule of every stream that this one breaks.
+
+    Positions have no gap, and a heartbeat repeats the one before it; `started` is first and has the response id;
+    `completed` is last, and there only when the stream ended well.
+    """
+    if [event.sequence for event in events] != list(_positions(events)):
         yield f"sequences: {[event.sequence for event in events]}"
-    if len({event.response_id for event in events}) > 1:
-        yield "the response id changes"
-    if any(not event.response_id for event in events):
-        yield "an event has no response id"
     kinds = [event.WhichOneof("kind") for event in events]
     if kinds and kinds[0] != "started":
         yield "`started` is not the first event"
+    elif kinds and not events[0].started.response_id:
+        yield "`started` has no response id"
     if ended_well and kinds[-1:] != ["completed"]:
         yield "`completed` is not the last event"
     if not ended_well and "completed" in kinds:
         yield "there is a `completed` event and an error"
+
+
+def _positions(events: Iterable[Event]) -> Iterator[int]:
+    """Returns the `sequence` that each event of a stream must have."""
+    position = -1
+    for event in events:
+        position += event.WhichOneof("kind") != "heartbeat"
+        yield position
 
 
 def joined(events: Iterable[Event]) -> list[Event]:

@@ -126,8 +126,7 @@ def faulty_server() -> grpc.aio.Server:
 
 
 def _newer_event(before: events_pb2.StreamCompleteResponse) -> events_pb2.StreamCompleteResponse:
-    event = events_pb2.StreamCompleteResponse(response_id=before.response_id, sequence=before.sequence + 1)
-    event.elapsed.CopyFrom(before.elapsed)
+    event = events_pb2.StreamCompleteResponse(sequence=before.sequence + 1, elapsed_ms=before.elapsed_ms)
     event.MergeFromString(NEWER_EVENT)
     return event
 

@@ -60,7 +60,7 @@ def totals(answer: completion_pb2.CompleteResponse) -> str:
     """One line of tokens, cost and time."""
     usage = answer.usage
     cost = f"${answer.cost.total_nano_usd / 1e9:.6f}" if answer.HasField("cost") else "unknown cost"
-    seconds = answer.timings.total.ToMilliseconds() / 1000
+    seconds = answer.timings.total_duration.ToMilliseconds() / 1000
     return f"{usage.input_tokens} tokens in, {usage.output_tokens} out, {cost}, {seconds:.1f} s, {answer.model}"
 
 

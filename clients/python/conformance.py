@@ -129,7 +129,7 @@ def _error(failed: CallFailed) -> dict[str, Any]:
         "retry_after_seconds": failed.retry_after_seconds,
         "violations": [{"field": each.field, "description": each.description} for each in failed.violations],
         "interruption": None if failed.interruption is None else MessageToDict(failed.interruption),
-        "route": None if failed.route is None else MessageToDict(failed.route),
+        "route_decision": None if failed.route_decision is None else MessageToDict(failed.route_decision),
     }
 
 

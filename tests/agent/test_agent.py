@@ -58,7 +58,7 @@ async def test_steps_then_an_answer(upstream: FakeUpstream) -> None:
     assert [each.execution.result for each in of_kind(events, "tool_finished")] == ["Paris: rain for 1 days"]
     assert (end(finished(events)), finished(events).step_count, finished(events).tool_call_count) == ("FINISHED", 2, 1)
     assert text(events) == "Take an umbrella."
-    assert purposes(events[-1].completed.usage) == ["STEP", "STEP", "SYNTHESIS"]
+    assert purposes(events[-1].completed.model_calls) == ["STEP", "STEP", "SYNTHESIS"]
 
 
 async def test_a_whole_answer_has_the_steps(upstream: FakeUpstream) -> None:
@@ -102,7 +102,7 @@ async def test_what_is_shown_is_asked_for(upstream: FakeUpstream) -> None:
         upstream.reply(plan(WEATHER, thought="A thought."), reasoning=("Hm.",))
         upstream.reply(plan(thought="A thought."))
         upstream.reply("It rains.", reasoning=("Hm.",))
-    request = reasoning_request(include=None, reasoning=None)
+    request = reasoning_request(include=None)
 
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, request)
@@ -188,7 +188,9 @@ async def test_what_is_asked_of_the_answer_goes_to_its_call(upstream: FakeUpstre
     upstream.reply('{"rain": true}')
     schema = '{"type": "object", "properties": {"rain": {"type": "boolean"}}}'
     request = reasoning_request(
-        sampling=completion_pb2.Sampling(temperature=0.7, top_p=0.9, max_output_tokens=77, stop=["END"], seed=5),
+        sampling=completion_pb2.Sampling(
+            temperature=0.7, top_p=0.9, max_output_tokens=77, stop_sequences=["END"], seed=5
+        ),
         response_format=completion_pb2.ResponseFormat(
             json_schema=completion_pb2.JsonSchemaFormat(name="weather", schema=schema)
         ),
@@ -305,9 +307,9 @@ async def test_usage_and_cost_are_the_upstreams(upstream: FakeUpstream) -> None:
         events = await stream(running, reasoning_request())
 
     completed, thought = events[-1].completed, finished(events)
-    assert purposes(completed.usage) == ["STEP", "STEP", "REPAIR", "STEP", "SYNTHESIS"]
-    assert [(call.input_tokens, call.output_tokens) for call in completed.usage.model_calls] == ledger
-    assert [call.call for call in completed.usage.model_calls] == [1, 2, 3, 4, 5]
+    assert purposes(completed.model_calls) == ["STEP", "STEP", "REPAIR", "STEP", "SYNTHESIS"]
+    assert [(call.usage.input_tokens, call.usage.output_tokens) for call in completed.model_calls] == ledger
+    assert [call.call for call in completed.model_calls] == [1, 2, 3, 4, 5]
     assert (completed.usage.input_tokens, completed.usage.output_tokens) == (700, 150)
     assert completed.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
     assert completed.cost.total_nano_usd == 700 * 1000 + 150 * 2000
@@ -328,7 +330,7 @@ async def test_usage_of_an_upstream_that_does_not_count(upstream: FakeUpstream) 
         events = await stream(running, reasoning_request())
 
     usage = events[-1].completed.usage
-    sources = [call.source for call in usage.model_calls]
+    sources = [call.usage.source for call in events[-1].completed.model_calls]
     provider, estimated = usage_pb2.USAGE_SOURCE_PROVIDER, usage_pb2.USAGE_SOURCE_ESTIMATED
     assert sources == [estimated, provider, provider]
     assert usage.source == finished(events).usage.source == estimated

@@ -58,7 +58,7 @@ async def test_on_the_embedded_model() -> None:
     assert completed.cost.total_nano_usd == 0
     assert end(finished(events)) in {"FINISHED", "MAX_STEPS", "STEP_FAILED"}
     assert 1 <= finished(events).step_count <= 2
-    assert completed.usage.model_calls[-1].output_tokens >= 1
+    assert completed.model_calls[-1].usage.output_tokens >= 1
 
 
 @pytest.mark.process
@@ -125,7 +125,7 @@ def check_run(events: Sequence[events_pb2.StreamCompleteResponse], calls: list[s
     assert [(status(each), each.result) for each in executions(events)] == [("OK", "Paris: rain for 1 days")]
     assert (end(finished(events)), text(events)) == ("FINISHED", "It rains.")
     usage = events[-1].completed.usage
-    assert purposes(usage) == calls
+    assert purposes(events[-1].completed.model_calls) == calls
     assert (usage.total_tokens, usage.source) == (18 * len(calls), usage_pb2.USAGE_SOURCE_PROVIDER)
 
 
@@ -155,10 +155,10 @@ async def test_after_a_classifier(upstream: FakeUpstream, judge: FakeUpstream) -
         events = await stream(running, request)
 
     assert kinds(events)[:4] == ["started", "model_call_started", "model_call_finished", "step_started"]
-    assert events[0].started.route.mode == routing_pb2.ROUTING_MODE_REASONING
+    assert events[0].started.route_decision.mode == routing_pb2.ROUTING_MODE_REASONING
     usage = events[-1].completed.usage
-    assert purposes(usage) == ["ROUTING", "STEP", "SYNTHESIS"]
-    assert [call.model for call in usage.model_calls] == ["judge", "fake", "fake"]
+    assert purposes(events[-1].completed.model_calls) == ["ROUTING", "STEP", "SYNTHESIS"]
+    assert [call.model for call in events[-1].completed.model_calls] == ["judge", "fake", "fake"]
     assert usage.total_tokens == 3 * 18
     assert finished(events).usage.total_tokens == 2 * 18
     assert events[-1].completed.cost.total_nano_usd == sum(item.nano_usd for item in events[-1].completed.cost.items)

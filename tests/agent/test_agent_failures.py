@@ -52,8 +52,7 @@ async def test_a_bad_plan_is_mended_once(upstream: FakeUpstream, bad: str) -> No
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request())
 
-    usage = events[-1].completed.usage
-    assert purposes(usage) == ["STEP", "REPAIR", "STEP", "SYNTHESIS"]
+    assert purposes(events[-1].completed.model_calls) == ["STEP", "REPAIR", "STEP", "SYNTHESIS"]
     assert outcomes(events) == ["DONE", "DONE"]
     assert [step.usage.total_tokens for step in of_kind(events, "step_finished")] == [
         2 * DEFAULT_TOKENS,
@@ -100,7 +99,7 @@ async def test_who_declines_is_not_asked_to_mend(upstream: FakeUpstream, answer:
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request())
 
-    assert purposes(events[-1].completed.usage) == ["STEP", "SYNTHESIS"]
+    assert purposes(events[-1].completed.model_calls) == ["STEP", "SYNTHESIS"]
     assert (outcomes(events), end(finished(events)), text(events)) == (["INVALID_PLAN"], "STEP_FAILED", "Hello")
 
 
@@ -201,5 +200,5 @@ async def test_another_model_steps_in(upstream: FakeUpstream, judge: FakeUpstrea
         events = await stream(running, reasoning_request(fallback_models=["other"]))
 
     assert text(events) == "Hello"
-    assert [call.model for call in events[-1].completed.usage.model_calls] == ["other", "other"]
+    assert [call.model for call in events[-1].completed.model_calls] == ["other", "other"]
     assert events[-1].completed.model == "other"

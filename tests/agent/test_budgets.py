@@ -66,13 +66,13 @@ async def test_budgets(
     async with serving(agent_config(upstream, **settings)) as running:
         if rpc == "Complete":
             answer = await running.client().complete(request)
-            finish, said, usage = answer.reasoning_finished, answer.message.content[0].text, answer.usage
+            finish, said, calls = answer.reasoning_finished, answer.message.content[0].text, answer.model_calls
         else:
             events = await stream(running, request)
-            finish, said, usage = finished(events), text(events), events[-1].completed.usage
+            finish, said, calls = finished(events), text(events), events[-1].completed.model_calls
 
     assert (end(finish), finish.step_count, said) == (reason, steps, "The answer.")
-    assert purposes(usage) == ["STEP"] * steps + ["SYNTHESIS"]
+    assert purposes(calls) == ["STEP"] * steps + ["SYNTHESIS"]
     assert finish.usage.total_tokens == steps * 18
     assert finish.cost.total_nano_usd == steps * STEP_COST
 
@@ -106,7 +106,7 @@ async def test_no_repair_beyond_a_budget(upstream: FakeUpstream, agent: dict[str
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request(agent=agent))
 
-    assert purposes(events[-1].completed.usage) == ["STEP", "SYNTHESIS"]
+    assert purposes(events[-1].completed.model_calls) == ["STEP", "SYNTHESIS"]
     assert (end(finished(events)), outcomes(events), text(events)) == (reason, ["STOPPED"], "The answer.")
 
 
@@ -248,7 +248,7 @@ async def test_a_step_that_takes_too_long(upstream: FakeUpstream) -> None:
 
     (failed,) = of_kind(events, "model_call_failed")
     assert (end(finished(events)), outcomes(events)) == ("STEP_TIMEOUT", ["DONE", "STOPPED"])
-    assert [call.source for call in events[-1].completed.usage.model_calls] == [1, 2, 1]
+    assert [call.usage.source for call in events[-1].completed.model_calls] == [1, 2, 1]
     assert [(attempt.call, attempt.failure) for attempt in events[-1].completed.attempts] == [
         (1, 0),
         (2, failed.failure),
@@ -294,7 +294,7 @@ async def test_what_the_server_does_not_grant(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream, **settings)) as running:
         events = await stream(running, reasoning_request(agent=wishes))
 
-    told = {each.field: (each.asked, each.effective) for each in events[0].started.effective_settings}
+    told = {each.field: (each.requested, each.effective) for each in events[0].started.effective_settings}
     assert told == {
         "agent.max_steps": ("9", "2"),
         "agent.max_tool_calls": ("9", "3"),

@@ -59,7 +59,7 @@ async def test_steps_by_tool_calls(upstream: FakeUpstream, provider: str) -> Non
         *("Paris: rain for 1 days", "Rome: rain for 1 days")
     ]
     assert (end(finished(events)), finished(events).tool_call_count, text(events)) == ("FINISHED", 2, "It rains.")
-    assert purposes(events[-1].completed.usage) == ["STEP", "STEP", "SYNTHESIS"]
+    assert purposes(events[-1].completed.model_calls) == ["STEP", "STEP", "SYNTHESIS"]
     assert "tool_call_delta" not in kinds(events)
 
 
@@ -222,9 +222,10 @@ async def test_an_answer_that_calls_a_tool_all_the_same(upstream: FakeUpstream) 
 
     assert "tool_call_delta" not in kinds(events)
     completed = events[-1].completed
-    assert (completed.finish_reason, completed.provider_finish_reason) == (usage_pb2.FINISH_REASON_OTHER, "tool_calls")
+    assert completed.finish_reason == completion_pb2.FINISH_REASON_OTHER
+    assert completed.provider_finish_reason == "tool_calls"
     assert [part.WhichOneof("kind") for part in answer.message.content] == ["text"]
-    assert answer.finish_reason == usage_pb2.FINISH_REASON_OTHER
+    assert answer.finish_reason == completion_pb2.FINISH_REASON_OTHER
 
 
 async def test_calls_that_are_not_run_have_a_result(upstream: FakeUpstream) -> None:
@@ -279,7 +280,7 @@ async def test_signed_thinking_goes_back_to_anthropic(upstream: FakeUpstream) ->
     )
     upstream.reply("READY", reasoning=("It is.",), reasoning_signature=SECOND_SIGNATURE)
     upstream.reply("It rains.", reasoning=("I say so.",), reasoning_signature=SIGNATURE)
-    request = reasoning_request(reasoning=completion_pb2.ReasoningOptions(budget_tokens=2048, include=True))
+    request = reasoning_request(reasoning=completion_pb2.ReasoningOptions(budget_tokens=2048))
 
     async with serving(agent_config(upstream, entry=thinking_entry(upstream))) as running:
         events = await stream(running, request)
@@ -387,7 +388,7 @@ async def test_reasoning_that_nobody_asked_for_is_counted(upstream: FakeUpstream
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(reasoning=None))
+        events = await stream(running, reasoning_request(include=completion_pb2.IncludeOptions(model_calls=True)))
 
     assert "reasoning_delta" not in kinds(events)
     assert events[-1].completed.usage.reasoning_tokens == 9 + 2

@@ -136,16 +136,18 @@ async def test_a_model_of_the_proxy_is_listed_with_its_facts(upstream: FakeUpstr
             capabilities=[models_pb2.MODEL_CAPABILITY_TOOLS],
             limits=models_pb2.ModelLimits(context_window_tokens=200_000, max_output_tokens=8192),
             prices=models_pb2.ModelPrices(
-                input_nano_usd_per_million=800_000_000,
-                output_nano_usd_per_million=4_000_000_000,
-                cached_input_nano_usd_per_million=80_000_000,
-                cache_write_nano_usd_per_million=1_000_000_000,
+                base=models_pb2.TokenPrices(
+                    input_nano_usd_per_million=800_000_000,
+                    output_nano_usd_per_million=4_000_000_000,
+                    cached_input_nano_usd_per_million=80_000_000,
+                    cache_write_nano_usd_per_million=1_000_000_000,
+                )
             ),
         ),
     ]
     (source,) = page.sources
     assert (source.kind, source.model_count, source.stale, source.failure) == (PROXY, 2, False, 0)
-    assert before <= source.updated_at.ToDatetime(UTC) <= datetime.now(UTC)
+    assert before <= source.update_time.ToDatetime(UTC) <= datetime.now(UTC)
     (request,) = upstream.requests
     assert (request.method, request.path, request.raw) == (*INFO, b"")
     assert request.headers["Authorization"] == f"Bearer {UPSTREAM_KEY}"
@@ -351,8 +353,8 @@ async def test_a_last_good_list_is_kept(upstream: FakeUpstream, script: Script, 
 
     assert stale.models == before.models
     assert stale.sources[0].failure == errors_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")
-    assert before.sources[0].updated_at.ToDatetime() <= stale.sources[0].updated_at.ToDatetime()
-    assert stale.sources[0].updated_at.ToDatetime() < after.sources[0].updated_at.ToDatetime()
+    assert before.sources[0].update_time.ToDatetime() <= stale.sources[0].update_time.ToDatetime()
+    assert stale.sources[0].update_time.ToDatetime() < after.sources[0].update_time.ToDatetime()
     assert describe(unknown) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", 'There is no model "x".')
     assert route.model == "b"
     assert [model.name for model in after.models] == ["b", "c"]
@@ -415,7 +417,7 @@ async def test_a_proxy_without_models_is_not_stale(upstream: FakeUpstream) -> No
 
     assert (len(page.models), page.next_page_token) == (0, "")
     assert (page.sources[0].model_count, page.sources[0].stale) == (0, False)
-    assert page.sources[0].HasField("updated_at")
+    assert page.sources[0].HasField("update_time")
     assert describe(unknown) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", 'There is no model "gpt".')
     assert unnamed.violations == (FieldViolation("model", "It is required: the server has no default model."),)
     assert list_requests(upstream) == [INFO]
@@ -763,7 +765,7 @@ async def test_a_fault_of_our_own_does_not_end_the_reading(caplog: pytest.LogCap
     status = models.get_status()
     await models.aclose()
 
-    assert (status.kind, status.model_count, status.updated_at) == (ModelSourceKind.PROXY, 0, None)
+    assert (status.kind, status.model_count, status.update_time) == (ModelSourceKind.PROXY, 0, None)
     assert (status.stale, status.failure) == (True, "INTERNAL")
     assert listing.closed
     assert caplog.records[0].exc_info is not None

@@ -152,9 +152,11 @@ async def test_a_known_model_is_listed_and_costs(upstream: FakeUpstream) -> None
         other = await running.client().complete(a_wire_request(model="unknown"))
 
     assert known.prices == models_pb2.ModelPrices(
-        input_nano_usd_per_million=150_000_000,
-        cached_input_nano_usd_per_million=75_000_000,
-        output_nano_usd_per_million=600_000_000,
+        base=models_pb2.TokenPrices(
+            input_nano_usd_per_million=150_000_000,
+            cached_input_nano_usd_per_million=75_000_000,
+            output_nano_usd_per_million=600_000_000,
+        )
     )
     assert known.limits == models_pb2.ModelLimits(context_window_tokens=128_000, max_output_tokens=16_384)
     assert [(item.model, item.kind, item.tokens, item.nano_usd) for item in response.cost.items] == [

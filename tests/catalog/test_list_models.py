@@ -111,18 +111,22 @@ async def test_a_model_is_listed_with_all_facts() -> None:
             capabilities=[TOOLS, models_pb2.MODEL_CAPABILITY_JSON_SCHEMA, REASONING],
             limits=models_pb2.ModelLimits(context_window_tokens=128_000, max_output_tokens=16_384),
             prices=models_pb2.ModelPrices(
-                input_nano_usd_per_million=150_000_000,
-                output_nano_usd_per_million=600_000_000,
-                cached_input_nano_usd_per_million=75_000_000,
-                cache_write_nano_usd_per_million=0,
-                audio_input_nano_usd_per_million=700_000_000,
-                reasoning_nano_usd_per_million=800_000_000,
+                base=models_pb2.TokenPrices(
+                    input_nano_usd_per_million=150_000_000,
+                    output_nano_usd_per_million=600_000_000,
+                    cached_input_nano_usd_per_million=75_000_000,
+                    cache_write_nano_usd_per_million=0,
+                    audio_input_nano_usd_per_million=700_000_000,
+                    reasoning_nano_usd_per_million=800_000_000,
+                ),
                 tiers=[
-                    models_pb2.ModelPriceTier(
+                    models_pb2.PriceTier(
                         above_input_tokens=64_000,
-                        input_nano_usd_per_million=1,
-                        output_nano_usd_per_million=2,
-                        cache_write_nano_usd_per_million=0,
+                        prices=models_pb2.TokenPrices(
+                            input_nano_usd_per_million=1,
+                            output_nano_usd_per_million=2,
+                            cache_write_nano_usd_per_million=0,
+                        ),
                     )
                 ],
             ),
@@ -147,8 +151,8 @@ async def test_unknown_facts_are_unset() -> None:
         free, unknown = (await list_page(running)).models
 
     assert free.HasField("prices")
-    assert free.prices.HasField("input_nano_usd_per_million")
-    assert not free.prices.HasField("cached_input_nano_usd_per_million")
+    assert free.prices.base.HasField("input_nano_usd_per_million")
+    assert not free.prices.base.HasField("cached_input_nano_usd_per_million")
     assert not unknown.HasField("prices")
     assert not unknown.limits.HasField("context_window_tokens")
     assert not unknown.limits.HasField("max_output_tokens")
@@ -179,7 +183,7 @@ async def test_a_source_has_its_count_and_time() -> None:
     assert source.model_count == 5
     assert not source.stale
     assert source.failure == 0
-    assert before <= source.updated_at.ToDatetime(UTC) <= after
+    assert before <= source.update_time.ToDatetime(UTC) <= after
 
 
 @pytest.mark.parametrize(
@@ -279,7 +283,7 @@ async def test_all_mistakes_of_a_page_are_reported_together() -> None:
     async with serving(config_for(*build_entries(["a"]))) as running:
         failed = await expect_refusal(
             running,
-            page_size=1001,
+            page_size=-1,
             page_token="x" * 1025,
             filter=models_pb2.ModelFilter(
                 name_contains="x" * 129,
@@ -289,7 +293,7 @@ async def test_all_mistakes_of_a_page_are_reported_together() -> None:
         )
 
     assert failed.violations == (
-        FieldViolation("page_size", "It must be from 0 to 1000."),
+        FieldViolation("page_size", "It must be at least 0."),
         FieldViolation("page_token", "It must have at most 1024 characters."),
         FieldViolation("filter.name_contains", "It must have at most 128 characters."),
         FieldViolation("filter.capabilities[0]", "It must be specified."),
@@ -297,13 +301,24 @@ async def test_all_mistakes_of_a_page_are_reported_together() -> None:
     )
 
 
-@pytest.mark.parametrize("page_size", [-1, -(2**31), 1001, 2**31 - 1])
-async def test_a_page_size_out_of_bounds_is_invalid(page_size: int) -> None:
-    """It is refused, not clamped in silence."""
+@pytest.mark.parametrize("page_size", [-1, -(2**31)])
+async def test_a_negative_page_size_is_invalid(page_size: int) -> None:
+    """A negative page size is refused."""
     async with serving(config_for(*build_entries(["a"]))) as running:
         failed = await expect_refusal(running, page_size=page_size)
 
-    assert failed.violations == (FieldViolation("page_size", "It must be from 0 to 1000."),)
+    assert failed.violations == (FieldViolation("page_size", "It must be at least 0."),)
+
+
+@pytest.mark.parametrize("page_size", [1000, 1001, 2**31 - 1])
+async def test_a_page_size_above_the_maximum_is_taken_as_the_maximum(page_size: int) -> None:
+    """A page holds at most 1000 models, however many are requested; the next page holds the rest."""
+    names = [f"model-{number:04}" for number in range(1001)]
+
+    async with serving(config_for(*build_entries(names))) as running:
+        found = [page async for page in pages(running, page_size=page_size)]
+
+    assert [len(page) for page in found] == [1000, 1]
 
 
 FILTERS = [

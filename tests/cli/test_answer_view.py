@@ -92,11 +92,11 @@ def test_a_pipe_gets_the_escapes_as_they_are() -> None:
 
 
 def test_settings_that_the_server_changed_are_told() -> None:
-    """After the route, each with what was asked and why it is otherwise."""
-    changed = completion_pb2.EffectiveSetting(field="agent.max_steps", asked="99", effective="8", reason="No more.")
+    """After the route, each with what was requested and why it is otherwise."""
+    changed = completion_pb2.EffectiveSetting(field="agent.max_steps", requested="99", effective="8", reason="No more.")
     route = routing_pb2.RouteDecision(route="reasoning", source=routing_pb2.ROUTE_SOURCE_REQUEST, reason="Asked for.")
 
-    told = _told(Event(started=events_pb2.Started(route=route, effective_settings=[changed])))
+    told = _told(Event(started=events_pb2.Started(route_decision=route, effective_settings=[changed])))
 
     assert told == ["route: reasoning (request: Asked for.)", "agent.max_steps: 8 instead of 99 (No more.)"]
 

@@ -46,7 +46,7 @@ async def test_ask_prints_json(served: Served) -> None:
     assert finished.code == 0
     assert finished.err == ""
     assert [int(event.get("sequence", 0)) for event in events] == list(range(len(events)))
-    assert events[0]["started"]["route"]["source"] == "ROUTE_SOURCE_DEFAULT"
+    assert events[0]["started"]["route_decision"]["source"] == "ROUTE_SOURCE_DEFAULT"
     assert "".join(event["content_delta"]["text"] for event in events[1:-1]) == "Hello world"
     assert events[-1]["completed"]["finish_reason"] == "FINISH_REASON_STOP"
 

@@ -82,10 +82,10 @@ async def listen() -> AsyncIterator[Any]:
 
 def event(**fields: Any) -> events_pb2.StreamCompleteResponse:
     """An event of a stream."""
-    return events_pb2.StreamCompleteResponse(response_id="r", **fields)
+    return events_pb2.StreamCompleteResponse(**fields)
 
 
-START = event(started=events_pb2.Started(model="m"))
+START = event(started=events_pb2.Started(response_id="r", model="m"))
 END = event(completed=events_pb2.Completed(model="m"))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,19 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def events_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
-    """Events of one stream, numbered."""
-    return [{"responseId": "r", **event, "sequence": index} for index, event in enumerate(events)]
+    """Events of one stream, numbered; a heartbeat repeats the number of the event before it."""
+    numbers = accumulate(int("heartbeat" not in event) for event in events)
+    return [{**event, "sequence": number - 1} for event, number in zip(events, numbers, strict=True)]
 
 
 def with_heartbeat(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same stream, with a heartbeat after its first event."""
     return events_of(events[0], {"heartbeat": {}}, *events[1:])
+
+
+def renumber(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same stream, with a number of its own for each event, heartbeats included."""
+    return [{**event, "sequence": index} for index, event in enumerate(events)]
 
 
 def streamed() -> dict[str, Any]:
@@ -46,9 +53,12 @@ def streamed() -> dict[str, Any]:
         "providerFinishReason": "stop",
         "model": "stream-text",
         "usage": usage,
+        "modelCalls": [
+            {"call": 1, "purpose": "MODEL_CALL_PURPOSE_ANSWER", "model": "stream-text", "usage": usage},
+        ],
     }
     events = events_of(
-        {"started": {"model": "stream-text", "route": route}},
+        {"started": {"responseId": "r", "model": "stream-text", "routeDecision": route}},
         {"contentDelta": {"text": "Hel"}},
         {"contentDelta": {"text": "lo"}},
         {"completed": completed},
@@ -71,7 +81,7 @@ def failed(**changes: Any) -> dict[str, Any]:
         "retry_after_seconds": None,
         "violations": [{"field": "messages", "description": "At least one message is required."}],
         "interruption": None,
-        "route": None,
+        "route_decision": None,
     }
     return {"name": "empty-request", "error": {**error, **changes}}
 
@@ -87,9 +97,11 @@ STREAM_CHANGES: dict[str, Change] = {
     "two kinds in one event": lambda result: result["events"][1].update(heartbeat={}),
     "a heartbeat that nobody asked for": lambda result: result.update(events=with_heartbeat(result["events"])),
     "an event missing": lambda result: result["events"].pop(1),
+    "a heartbeat with a number of its own": lambda result: result.update(
+        events=renumber(with_heartbeat(result["events"]))
+    ),
     "a gap in the sequence": lambda result: result["events"][3].update(sequence=4),
-    "no response id": lambda result: [event.pop("responseId") for event in result["events"]],
-    "another response id": lambda result: result["events"][3].update(responseId="s"),
+    "no response id": lambda result: result["events"][0]["started"].pop("responseId"),
     "no started event": lambda result: result["events"].pop(0),
     "no completed event": lambda result: result["events"].pop(),
     "an event of no kind that is not counted": lambda result: result["events"][1].pop("contentDelta"),
@@ -132,7 +144,7 @@ ERROR_CHANGES: dict[str, dict[str, Any]] = {
     "an interruption that is none": {"interruption": {"nothing": 1}},
     "a key too many": {"details": []},
     "a text instead of violations": {"violations": "messages"},
-    "nonsense for details": {"route": "nonsense"},
+    "nonsense for details": {"route_decision": "nonsense"},
 }
 
 
@@ -142,7 +154,13 @@ def test_an_error_that_differs_is_complained_about(changes: dict[str, Any]) -> N
     assert complaints(BY_NAME["empty-request"], failed(**changes)) != []
 
 
-GRPCS_OWN = {"code": "CANCELLED", "message": "m", "retry_after_seconds": None, "interruption": None, "route": None}
+GRPCS_OWN = {
+    "code": "CANCELLED",
+    "message": "m",
+    "retry_after_seconds": None,
+    "interruption": None,
+    "route_decision": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -272,4 +290,7 @@ def test_a_twin_has_models_of_its_own() -> None:
 
     assert list(fallback.upstreams) == ["fallback-unary", "fallback-second-unary"]
     assert fallback.upstreams["fallback-unary"].entry == {"fallback_models": ["fallback-second-unary"]}
-    assert fallback.expect.response == {"model": "fallback-second-unary"}
+    assert fallback.expect.response is not None
+    assert fallback.expect.response["model"] == "fallback-second-unary"
+    (setting,) = fallback.expect.response["effective_settings"]
+    assert (setting["requested"], setting["effective"]) == ("fallback-unary", "fallback-second-unary")

@@ -35,7 +35,7 @@ RESPONSES: Mapping[str, Descriptor] = {
 }
 DETAILS: Mapping[str, Descriptor] = {
     "interruption": interruption_pb2.Interruption.DESCRIPTOR,
-    "route": routing_pb2.RouteDecision.DESCRIPTOR,
+    "route_decision": routing_pb2.RouteDecision.DESCRIPTOR,
 }
 
 Complaints = Mapping[str, list[str]]

@@ -80,7 +80,7 @@ async def test_what_has_no_end_is_not_folded() -> None:
     """A stream without `completed` is no answer."""
 
     async def cut() -> AsyncGenerator[StreamEvent, None]:
-        yield StreamEvent("r", 0, 0.0, 0, ContentDelta("a"))
+        yield StreamEvent(0, 0.0, 0, ContentDelta("a"))
 
     with pytest.raises(ValueError, match="cannot be folded"):
         await fold(cut())

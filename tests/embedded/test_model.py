@@ -51,7 +51,7 @@ async def test_its_length_limit_is_its_finish_reason(embedded_server: RunningSer
 
     answer = await embedded_server.client().complete(request)
 
-    assert answer.finish_reason == usage_pb2.FINISH_REASON_LENGTH
+    assert answer.finish_reason == completion_pb2.FINISH_REASON_LENGTH
     assert answer.provider_finish_reason == "length"
     assert answer.usage.output_tokens == 3
 
@@ -72,7 +72,7 @@ async def test_a_truncated_conversation_fits_its_window() -> None:
         answer = await running.client().complete(request)
 
     (left,) = (setting for setting in answer.effective_settings if setting.field == "messages")
-    assert left.asked == "81"
+    assert left.requested == "81"
     assert 9 <= int(left.effective) < 81
     assert 256 <= answer.usage.input_tokens <= 512
 
@@ -95,7 +95,7 @@ async def test_its_structured_output_follows_the_schema(embedded_server: Running
     answer = await embedded_server.client().complete(request)
 
     assert json.loads(answer.message.content[0].text)["mood"] in {"glad", "sad"}
-    assert answer.route.rule_id == "response-format"
+    assert answer.route_decision.rule_id == "response-format"
 
 
 @pytest.mark.parametrize(

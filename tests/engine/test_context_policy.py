@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2
 from reasoning_grpc.v1.completion_pb2 import (
     CONTEXT_POLICY_ERROR,
     CONTEXT_POLICY_TRUNCATE_OLDEST,
@@ -27,7 +27,11 @@ CALL: Final = Message(
     role=ROLE_ASSISTANT, content=[Part(tool_call=messages_pb2.ToolCall(id="1", name="f", arguments="{}"))]
 )
 RESULT: Final = Message(role=ROLE_TOOL, content=[Part(tool_result=messages_pb2.ToolResult(call_id="1", content=LONG))])
-ASKED: Final = EffectiveSetting(field="messages", reason="The oldest messages are left out, to fit the context window.")
+LEFT_OUT: Final = EffectiveSetting(
+    field="messages",
+    cause=completion_pb2.EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW,
+    reason="The oldest messages are left out, to fit the context window.",
+)
 
 
 def user(text: str) -> Message:
@@ -83,8 +87,8 @@ def roles(upstream: FakeUpstream) -> list[str]:
 
 def changed(effective: int, asked: int = len(TALK)) -> list[EffectiveSetting]:
     """What is told of messages that were left out."""
-    setting = EffectiveSetting(asked=str(asked), effective=str(effective))
-    setting.MergeFrom(ASKED)
+    setting = EffectiveSetting(requested=str(asked), effective=str(effective))
+    setting.MergeFrom(LEFT_OUT)
     return [setting]
 
 
@@ -97,7 +101,7 @@ async def test_the_oldest_are_left_out_of_a_stream(upstream: FakeUpstream) -> No
     assert roles(upstream) == ["system", "user", "assistant", "tool", "assistant", "user"]
     assert list(events["started"].started.effective_settings) == changed(6)
     assert (finished.omitted_messages, finished.omitted_tokens) == (2, 200)
-    assert events["completed"].completed.finish_reason == usage_pb2.FINISH_REASON_STOP
+    assert events["completed"].completed.finish_reason == completion_pb2.FINISH_REASON_STOP
 
 
 async def test_the_oldest_are_left_out_of_a_whole_answer(upstream: FakeUpstream) -> None:

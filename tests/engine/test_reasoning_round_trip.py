@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.domain import ThinkTags
-from reasoning_grpc.v1.completion_pb2 import CompleteRequest, ReasoningOptions, Tool
+from reasoning_grpc.v1.completion_pb2 import CompleteRequest, IncludeOptions, ReasoningOptions, Tool
 from reasoning_grpc.v1.events_pb2 import StreamCompleteResponse
 from reasoning_grpc.v1.messages_pb2 import (
     ROLE_ASSISTANT,
@@ -57,7 +57,7 @@ class Turn:
     """What the caller is told."""
     sent: Any
     """What is sent of it: the message of the assistant in the OpenAI protocol, its content in Anthropic's."""
-    reasoning: ReasoningOptions = field(default_factory=lambda: ReasoningOptions(include=True))
+    reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
 
 
 def thought(text: str, signature: str = "") -> Part:
@@ -139,7 +139,7 @@ def _deltas(block: Json) -> Iterator[Json]:
 
 def of_anthropic(message: list[Part], *content: Json) -> Turn:
     """A turn of Anthropic's: what is sent back is what came."""
-    options = ReasoningOptions(include=True, budget_tokens=2000)
+    options = ReasoningOptions(budget_tokens=2000)
     return Turn(model=ANTHROPIC, answers=blocks(*content), message=message, sent=[*content], reasoning=options)
 
 
@@ -271,6 +271,7 @@ async def test_reasoning_goes_back(upstream: FakeUpstream, server: RunningServer
     """An answer's message, put as it is into the next request, is there what the model said, in its order."""
     turn.answers(upstream)
     request = CompleteRequest(model=turn.model, tools=[TOOL], reasoning=turn.reasoning, messages=[QUESTION])
+    request.include.reasoning = True
 
     message = await told(server, request, rpc)
     called = [part.tool_call.id for part in message.content if part.HasField("tool_call")]
@@ -305,7 +306,10 @@ def check_anthropic(body: Json, turn: Turn, called: list[str]) -> None:
 async def test_reasoning_over_several_turns(upstream: FakeUpstream, server: RunningServer) -> None:
     """Each turn's reasoning stays with it, however many come after."""
     request = CompleteRequest(
-        model=ANTHROPIC, tools=[TOOL], reasoning=ReasoningOptions(include=True, budget_tokens=2000)
+        model=ANTHROPIC,
+        tools=[TOOL],
+        reasoning=ReasoningOptions(budget_tokens=2000),
+        include=IncludeOptions(reasoning=True),
     )
     request.messages.append(QUESTION)
     turns = [(thinking("a", SIGNATURE), use("id1", 1)), (thinking("b", OTHER_SIGNATURE), use("id2", 2))]

@@ -14,6 +14,7 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, usage_pb2
 from tests.support.factories import a_wire_request
+from tests.support.sequences import expected_sequences
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
 
@@ -146,9 +147,9 @@ async def outcome_of_stream(
 def check_order(events: Sequence[events_pb2.StreamCompleteResponse], failure: CallFailed | None) -> None:
     """What holds for the events of every stream."""
     kinds = [event.WhichOneof("kind") for event in events]
-    elapsed = [event.elapsed.ToNanoseconds() for event in events]
-    assert [event.sequence for event in events] == list(range(len(events)))
-    assert len({event.response_id for event in events}) == 1
+    elapsed = [event.elapsed_ms for event in events]
+    assert [event.sequence for event in events] == expected_sequences(kinds)
+    assert events[0].started.response_id.startswith("rsp_")
     assert [index for index, kind in enumerate(kinds) if kind == "started"] == [0]
     assert [index for index, kind in enumerate(kinds) if kind == "completed"] == ([] if failure else [len(kinds) - 1])
     assert elapsed == sorted(elapsed)
@@ -157,13 +158,13 @@ def check_order(events: Sequence[events_pb2.StreamCompleteResponse], failure: Ca
 
 def check_timings(timings: usage_pb2.Timings) -> None:
     """What holds for the times of every answer."""
-    total = timings.total.ToNanoseconds()
+    total = timings.total_duration.ToNanoseconds()
     assert total > 0
-    assert 0 <= timings.overhead.ToNanoseconds() <= total
-    assert 0 < timings.routing.ToNanoseconds() <= total
-    assert timings.queue.ToNanoseconds() == 0
-    if timings.HasField("first_token"):
-        assert timings.routing.ToNanoseconds() <= timings.first_token.ToNanoseconds() <= total
+    assert 0 <= timings.overhead_duration.ToNanoseconds() <= total
+    assert 0 < timings.routing_duration.ToNanoseconds() <= total
+    assert timings.queue_duration.ToNanoseconds() == 0
+    if timings.HasField("first_token_duration"):
+        assert timings.routing_duration.ToNanoseconds() <= timings.first_token_duration.ToNanoseconds() <= total
 
 
 async def check_fold(running: RunningServer, request: completion_pb2.CompleteRequest) -> None:
@@ -188,7 +189,7 @@ async def check_fold(running: RunningServer, request: completion_pb2.CompleteReq
     }
     assert named(response.message.content, ids) == named(folded.parts, ids)
     assert response.message.role == messages_pb2.ROLE_ASSISTANT
-    assert (response.route, response.model) == (started.route, completed.model)
+    assert (response.route_decision, response.model) == (started.route_decision, completed.model)
     assert (response.finish_reason, response.provider_finish_reason) == (
         completed.finish_reason,
         completed.provider_finish_reason,
@@ -240,7 +241,7 @@ async def test_complete_is_the_fold_of_the_stream(
 ) -> None:
     """Whatever the upstream answers, cut or not, both RPCs tell the same, and the events keep their order."""
     upstream.always.reply(*script["pieces"], **{name: value for name, value in script.items() if name != "pieces"})
-    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=include))
+    request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=include))
 
     await check_fold(running_server, request)
 
@@ -262,7 +263,7 @@ async def test_any_order_of_deltas_is_kept(
 ) -> None:
     """Kinds may follow each other in any order; parts stay in it, signatures and redacted reasoning too."""
     upstream.always.chunks(*map(chunk, deltas), finish=finish_reason, done=True, together=together)
-    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=include))
+    request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=include))
 
     await check_fold(running_server, request)
 
@@ -285,7 +286,7 @@ async def test_pieces_of_one_network_read_leave_as_one_message(
 ) -> None:
     """What the network brought together is not parted again, kind by kind."""
     upstream.reply("a", "b", "c", reasoning=("x", "y"), together=True)
-    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=True))
+    request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=True))
 
     events = [event async for event in running_server.client().stream(request)]
 
@@ -312,7 +313,7 @@ async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, running
 
 
 async def test_heartbeats(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """Heartbeats fill the silence before and between the pieces, and take part in the numbering."""
+    """Heartbeats fill the silence before and between the deltas; each repeats the number of the event before it."""
     gate = upstream.gated("one", "two")
     events: list[events_pb2.StreamCompleteResponse] = []
     beats = 0
@@ -329,6 +330,10 @@ async def test_heartbeats(upstream: FakeUpstream, running_server: RunningServer)
     assert kinds[1:3] == ["heartbeat", "heartbeat"]
     assert set(kinds[1:first]) == set(kinds[first + 1 : second]) == {"heartbeat"}
     assert second - first > 2
+    assert {event.sequence for event in events[:first]} == {0}
+    assert {event.sequence for event in events[first:second]} == {1}
+    assert {event.sequence for event in events[second:-1]} == {2}
+    assert events[-1].sequence == 3
 
 
 async def test_no_heartbeats_unless_asked_for(upstream: FakeUpstream, running_server: RunningServer) -> None:
@@ -343,7 +348,7 @@ async def test_no_heartbeats_unless_asked_for(upstream: FakeUpstream, running_se
 
 
 async def test_heartbeats_end_with_a_failure(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """A failure during heartbeats ends the stream like any other; its last sequence counts them."""
+    """A failure during heartbeats ends the stream like any other; its last sequence does not count them."""
     gate = upstream.cut_after(0, "end", gated=True)
     upstream.always.cut_after(0, "end")
     events: list[events_pb2.StreamCompleteResponse] = []
@@ -360,7 +365,7 @@ async def test_heartbeats_end_with_a_failure(upstream: FakeUpstream, running_ser
     check_order(events, failed.value)
     assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INTERNAL, "UPSTREAM_EMPTY_RESPONSE")
     assert failed.value.interruption is not None
-    assert failed.value.interruption.last_sequence == events[-1].sequence
+    assert failed.value.interruption.last_sequence == events[-1].sequence == 1
 
 
 async def test_model_calls_if_included(upstream: FakeUpstream, running_server: RunningServer) -> None:
@@ -390,7 +395,7 @@ async def test_model_calls_if_included(upstream: FakeUpstream, running_server: R
         purpose=answer,
         model="fake",
         attempt=2,
-        finish_reason=usage_pb2.FINISH_REASON_LENGTH,
+        finish_reason=completion_pb2.FINISH_REASON_LENGTH,
         provider_finish_reason="length",
         usage=usage_pb2.Usage(
             input_tokens=11,
@@ -523,6 +528,6 @@ async def test_waiting_for_the_upstream_is_no_overhead(upstream: FakeUpstream, r
     check_timings(events[-1].completed.timings)
     timings = events[-1].completed.timings
     waited = 2 * 0.1e9
-    assert timings.first_token.ToNanoseconds() >= waited / 2
-    assert timings.total.ToNanoseconds() >= waited
-    assert timings.overhead.ToNanoseconds() <= timings.total.ToNanoseconds() - waited
+    assert timings.first_token_duration.ToNanoseconds() >= waited / 2
+    assert timings.total_duration.ToNanoseconds() >= waited
+    assert timings.overhead_duration.ToNanoseconds() <= timings.total_duration.ToNanoseconds() - waited

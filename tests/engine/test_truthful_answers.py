@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.v1 import completion_pb2, messages_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, messages_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
@@ -32,7 +32,7 @@ async def test_every_answer_can_be_sent_back(
     client = running_server.client()
     options = {name: value for name, value in script.items() if name != "pieces"}
     upstream.reply(*script["pieces"], **options)
-    request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=True))
+    request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=True))
     request.messages.append((await client.complete(request)).message)
 
     await client.complete(request)
@@ -77,7 +77,7 @@ async def test_a_configured_fallback_that_lacks_an_option_is_left_out(upstream: 
             async for _ in events:
                 pass
 
-    assert [(setting.field, setting.asked, setting.effective) for setting in settings] == [
+    assert [(setting.field, setting.requested, setting.effective) for setting in settings] == [
         ("fallback_models", "second, third", "third")
     ]
     assert [request.body["model"] for request in upstream.requests] == ["first", "third"]
@@ -119,7 +119,7 @@ async def test_an_unknown_finish_reason_is_other(upstream: FakeUpstream, running
 
     answer = await running_server.client().complete(a_wire_request())
 
-    assert (answer.finish_reason, answer.provider_finish_reason) == (usage_pb2.FINISH_REASON_OTHER, "tired")
+    assert (answer.finish_reason, answer.provider_finish_reason) == (completion_pb2.FINISH_REASON_OTHER, "tired")
 
 
 async def test_a_tools_name_may_follow_its_id(upstream: FakeUpstream, running_server: RunningServer) -> None:

@@ -658,7 +658,10 @@ def test_an_error_of_ours_stays_itself() -> None:
     ("message", "fields"),
     [
         ("openai does not support parameters: ['thinking'], for model=fake.", ["reasoning.budget_tokens"]),
-        ("x does not support parameters: ['seed', 'stop'], for model=stop.", ["sampling.seed", "sampling.stop"]),
+        (
+            "x does not support parameters: ['seed', 'stop'], for model=stop.",
+            ["sampling.seed", "sampling.stop_sequences"],
+        ),
         ("O-series models don't support temperature=0. Only temperature=1 is supported.", ["sampling.temperature"]),
         ("reasoning_effort=none is not supported for x.", ["reasoning.effort"]),
         (f"does not support '{SECRET}', {SECRET}=1", []),

@@ -12,7 +12,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import Secret
-from reasoning_grpc.v1 import events_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, events_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import FakeUpstream, chunk, refusing_api_base
@@ -55,7 +55,7 @@ async def test_an_answer_arrives_whole(upstream: FakeUpstream, server: RunningSe
 
     assert [event.content_delta.text for event in events[1:-1]] == ["Hel", "lo"]
     completed = events[-1].completed
-    assert (completed.finish_reason, completed.provider_finish_reason) == (usage_pb2.FINISH_REASON_STOP, "stop")
+    assert (completed.finish_reason, completed.provider_finish_reason) == (completion_pb2.FINISH_REASON_STOP, "stop")
     assert (completed.usage.total_tokens, completed.usage.source) == (18, usage_pb2.USAGE_SOURCE_PROVIDER)
     headers = (await upstream.request()).headers
     assert (headers["api-key"], headers["traceparent"], headers["X-Client-Request-Id"]) == (KEY, trace, "req-7")

@@ -162,9 +162,11 @@ async def test_models_of_the_proxy_are_listed(running: RunningServer) -> None:
             ],
             limits=models_pb2.ModelLimits(context_window_tokens=128_000, max_output_tokens=16_384),
             prices=models_pb2.ModelPrices(
-                input_nano_usd_per_million=150_000_000,
-                cached_input_nano_usd_per_million=75_000_000,
-                output_nano_usd_per_million=600_000_000,
+                base=models_pb2.TokenPrices(
+                    input_nano_usd_per_million=150_000_000,
+                    cached_input_nano_usd_per_million=75_000_000,
+                    output_nano_usd_per_million=600_000_000,
+                )
             ),
         ),
     ]
@@ -178,7 +180,7 @@ async def test_a_completion(upstream: FakeUpstream, running: RunningServer) -> N
     answer = await running.client().complete(a_wire_request("What?"))
 
     assert answer.message.content[0].text == "Hello"
-    assert (answer.model, answer.finish_reason) == ("fake", usage_pb2.FINISH_REASON_STOP)
+    assert (answer.model, answer.finish_reason) == ("fake", completion_pb2.FINISH_REASON_STOP)
     usage = answer.usage
     assert (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.total_tokens) == (11, 3, 7, 18)
     assert usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
@@ -212,7 +214,7 @@ async def test_a_stream_arrives_without_delay(upstream: FakeUpstream, running: R
                 gate.open()
 
     assert pieces == ["one ", "two ", "three"]
-    assert event.completed.finish_reason == usage_pb2.FINISH_REASON_STOP
+    assert event.completed.finish_reason == completion_pb2.FINISH_REASON_STOP
 
 
 async def test_tools(upstream: FakeUpstream, running: RunningServer) -> None:
@@ -224,7 +226,7 @@ async def test_tools(upstream: FakeUpstream, running: RunningServer) -> None:
 
     call = answer.message.content[0].tool_call
     assert (call.id, call.name, call.arguments) == ("call_1", "weather", '{"city": "Oslo"}')
-    assert answer.finish_reason == usage_pb2.FINISH_REASON_TOOL_CALLS
+    assert answer.finish_reason == completion_pb2.FINISH_REASON_TOOL_CALLS
     body = upstream.requests[0].body
     assert body["tool_choice"] == "required"
     assert body["tools"] == [
@@ -357,7 +359,7 @@ async def test_the_proxy_hides_a_cut_stream(upstream: FakeUpstream, running: Run
     answer = await running.client().complete(a_wire_request())
 
     assert answer.message.content[0].text == "Hel"
-    assert answer.finish_reason == usage_pb2.FINISH_REASON_STOP
+    assert answer.finish_reason == completion_pb2.FINISH_REASON_STOP
     assert answer.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
 
 

@@ -468,7 +468,7 @@ def reported_usage(source: str, input_tokens: int, output_tokens: int, **parts: 
     """Returns the usage that a caller gets."""
     counts = {"inputTokens": input_tokens, "outputTokens": output_tokens, "totalTokens": input_tokens + output_tokens}
     source = f"USAGE_SOURCE_{source}"
-    return {"call": 1, "purpose": "MODEL_CALL_PURPOSE_ANSWER", "source": source, **counts, **parts}
+    return {"source": source, **counts, **parts}
 
 
 HELLO: Final = tuple(text_block(0, "Hello"))

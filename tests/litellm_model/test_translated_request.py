@@ -15,6 +15,7 @@ from reasoning_grpc.v1.completion_pb2 import (
     TOOL_CHOICE_MODE_NONE,
     TOOL_CHOICE_MODE_REQUIRED,
     CompleteRequest,
+    IncludeOptions,
     JsonObjectFormat,
     JsonSchemaFormat,
     ReasoningOptions,
@@ -73,7 +74,11 @@ FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
         {"max_tokens": 5},
         _gemini_config(max_output_tokens=5),
     ),
-    "stop": ({"sampling": Sampling(stop=["x"])}, {"stop_sequences": ["x"]}, _gemini_config(stop_sequences=["x"])),
+    "stop": (
+        {"sampling": Sampling(stop_sequences=["x"])},
+        {"stop_sequences": ["x"]},
+        _gemini_config(stop_sequences=["x"]),
+    ),
     "sampling.seed": ({"sampling": Sampling(seed=1)}, REFUSED, _gemini_config(seed=1)),
     "sampling.logit_bias": ({"sampling": Sampling(logit_bias={5: 1})}, REFUSED, REFUSED),
     "sampling.logprobs": ({"sampling": Sampling(logprobs=True)}, REFUSED, _gemini_config(responseLogprobs=True)),
@@ -345,7 +350,7 @@ async def test_signatures_stay_in_their_place(upstream: FakeUpstream, server: Ru
     first = CompleteRequest(
         model=provider,
         tools=[TOOL],
-        reasoning=ReasoningOptions(include=True),
+        include=IncludeOptions(reasoning=True),
         messages=[Message(role=ROLE_USER, content=[Part(text="q")])],
     )
 

@@ -194,7 +194,7 @@ async def front(fronting: Fronting) -> AsyncIterator[Front]:
 
 def progress(failure: Failure, **fields: Any) -> interruption_pb2.Interruption:
     """The interruption that this failure must carry; of its response id only that it is the stream's own."""
-    response_id = failure.events[0].response_id if failure.events else failure.interruption.response_id
+    response_id = failure.events[0].started.response_id if failure.events else failure.interruption.response_id
     assert response_id.startswith("rsp_")
     return interruption_pb2.Interruption(response_id=response_id, model_call_count=1, **fields)
 
@@ -552,7 +552,7 @@ async def test_whole_answer_instead_of_a_stream(upstream: FakeUpstream, front: F
     answer = await front.answer(rpc)
 
     assert answer.text == "Hello"
-    assert answer.end.finish_reason == usage_pb2.FINISH_REASON_LENGTH
+    assert answer.end.finish_reason == completion_pb2.FINISH_REASON_LENGTH
     assert (answer.end.usage.total_tokens, answer.end.usage.source) == (6, usage_pb2.USAGE_SOURCE_PROVIDER)
 
 
@@ -585,7 +585,7 @@ async def test_null_content_with_a_finish_reason(upstream: FakeUpstream, front: 
     answer = await front.answer(rpc)
 
     assert answer.text == ""
-    assert answer.end.finish_reason == usage_pb2.FINISH_REASON_STOP
+    assert answer.end.finish_reason == completion_pb2.FINISH_REASON_STOP
     assert len(upstream.requests) == 1
 
 
@@ -663,7 +663,7 @@ async def test_finish_reason_without_done(upstream: FakeUpstream, front: Front, 
     answer = await front.answer(rpc)
 
     assert answer.text == "Hello"
-    assert answer.end.finish_reason == usage_pb2.FINISH_REASON_STOP
+    assert answer.end.finish_reason == completion_pb2.FINISH_REASON_STOP
     assert answer.end.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
 
 
@@ -684,7 +684,7 @@ async def test_comments_without_end_after_the_finish_reason(upstream: FakeUpstre
         dripping.cancel()
 
     assert answer.text == "Hello"
-    assert answer.end.finish_reason == usage_pb2.FINISH_REASON_STOP
+    assert answer.end.finish_reason == completion_pb2.FINISH_REASON_STOP
     assert (await upstream.disconnect()).body["model"] == "fake"
 
 
@@ -694,7 +694,7 @@ async def test_content_filter_in_a_stream(upstream: FakeUpstream, front: Front) 
 
     answer = await front.answer("StreamComplete")
 
-    assert answer.end.finish_reason == usage_pb2.FINISH_REASON_CONTENT_FILTER
+    assert answer.end.finish_reason == completion_pb2.FINISH_REASON_CONTENT_FILTER
     assert answer.end.provider_finish_reason == "content_filter"
 
 
@@ -874,8 +874,10 @@ async def test_usage(upstream: FakeUpstream, front: Front, rpc: str, reported: A
 
     answer = await front.answer(rpc)
 
-    call = usage_pb2.ModelCallUsage(call=1, purpose=usage_pb2.MODEL_CALL_PURPOSE_ANSWER, model="fake", **expected)
-    assert answer.end.usage == usage_pb2.Usage(model_calls=[call], **expected)
+    usage = usage_pb2.Usage(**expected)
+    call = usage_pb2.ModelCallUsage(call=1, purpose=usage_pb2.MODEL_CALL_PURPOSE_ANSWER, model="fake", usage=usage)
+    assert answer.end.usage == usage
+    assert list(answer.end.model_calls) == [call]
 
 
 async def test_usage_of_a_litellm_proxy(upstream: FakeUpstream, front: Front) -> None:
@@ -1015,7 +1017,7 @@ async def test_unknown_compression(upstream: FakeUpstream, front: Front) -> None
 async def test_reasoning_included(upstream: FakeUpstream, front: Front, wire_field: str) -> None:
     """Reasoning streams as its own kind, before the content, under either name of the wire."""
     gate = upstream.gated("4", "2", reasoning=("let me ", "see"), reasoning_field=wire_field)
-    request = a_wire_request(PROMPT, reasoning=completion_pb2.ReasoningOptions(include=True))
+    request = a_wire_request(PROMPT, include=completion_pb2.IncludeOptions(reasoning=True))
     events: list[events_pb2.StreamCompleteResponse] = []
 
     await _collect(front.running.client(), request, events, gate=gate)
@@ -1082,4 +1084,4 @@ async def test_tool_calls(upstream: FakeUpstream, front: Front, rpc: str, indexe
         assert [delta.index for delta in deltas] == sorted(delta.index for delta in deltas)
     assert answer.text == "Looking."
     assert calls == [("call_a", "find", '{"q": "x"}'), ("call_b", "count", "{}")]
-    assert answer.end.finish_reason == usage_pb2.FINISH_REASON_TOOL_CALLS
+    assert answer.end.finish_reason == completion_pb2.FINISH_REASON_TOOL_CALLS

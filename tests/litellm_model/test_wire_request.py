@@ -19,6 +19,7 @@ from reasoning_grpc.v1.completion_pb2 import (
     REASONING_EFFORT_MEDIUM,
     REASONING_EFFORT_MINIMAL,
     REASONING_EFFORT_NONE,
+    REASONING_EFFORT_XHIGH,
     TOOL_CHOICE_MODE_AUTO,
     TOOL_CHOICE_MODE_NONE,
     TOOL_CHOICE_MODE_REQUIRED,
@@ -118,7 +119,7 @@ FIELDS: Final[dict[str, tuple[Json, Json]]] = {
     "top_p": ({"sampling": Sampling(top_p=0.5)}, {"top_p": 0.5}),
     "top_k": ({"sampling": Sampling(top_k=3)}, {"top_k": 3}),
     "max_output_tokens": ({"sampling": Sampling(max_output_tokens=5)}, {"max_tokens": 5}),
-    "stop": ({"sampling": Sampling(stop=["a", "\n"])}, {"stop": ["a", "\n"]}),
+    "stop": ({"sampling": Sampling(stop_sequences=["a", "\n"])}, {"stop": ["a", "\n"]}),
     "seed-0": ({"sampling": Sampling(seed=0)}, {"seed": 0}),
     "seed-of-64-bits": ({"sampling": Sampling(seed=-(2**63))}, {"seed": -(2**63)}),
     "presence_penalty-0": ({"sampling": Sampling(presence_penalty=0)}, {"presence_penalty": 0.0}),
@@ -194,8 +195,7 @@ FIELDS: Final[dict[str, tuple[Json, Json]]] = {
             "routing": RoutingOptions(mode=ROUTING_MODE_PASSTHROUGH),
             "context_policy": CONTEXT_POLICY_TRUNCATE_OLDEST,
             "fallback_models": ["openai"],
-            "include": IncludeOptions(model_calls=True),
-            "reasoning": ReasoningOptions(include=True),
+            "include": IncludeOptions(reasoning=True, model_calls=True),
             "request_id": "req-7",
             "labels": {"team": "a"},
         },
@@ -469,8 +469,8 @@ async def test_reasoning_effort(
 
 
 def test_every_effort_is_tried() -> None:
-    """The table of efforts has each value of the enum."""
-    assert {0, *EFFORTS} == set(ReasoningEffort.values())
+    """The table of efforts has each value of the enum that this build serves; it refuses XHIGH."""
+    assert {0, *EFFORTS, REASONING_EFFORT_XHIGH} == set(ReasoningEffort.values())
 
 
 def test_every_field_is_tried() -> None:
@@ -532,7 +532,9 @@ async def test_a_thinking_budget_that_the_dialect_lacks(
     ("litellm_model", "fields", "field"),
     [
         pytest.param("openai/gpt-5-mini", {"sampling": Sampling(temperature=0)}, "sampling.temperature", id="value"),
-        pytest.param("openai/gpt-5-mini", {"sampling": Sampling(stop=["a"])}, "sampling.stop", id="parameter"),
+        pytest.param(
+            "openai/gpt-5-mini", {"sampling": Sampling(stop_sequences=["a"])}, "sampling.stop_sequences", id="parameter"
+        ),
         pytest.param(
             "openai/gpt-4",
             {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_LOW)},

@@ -55,7 +55,8 @@ def list_switches(events: list[events_pb2.StreamCompleteResponse]) -> list[tuple
     """Returns from, to, attempt, failure and HTTP status of each switch."""
     switched = [event.attempt_switched for event in events if event.WhichOneof("kind") == "attempt_switched"]
     return [
-        (switch.from_model, switch.to_model, switch.attempt, switch.failure, switch.http_status) for switch in switched
+        (switch.from_model, switch.to_model, switch.next_attempt, switch.failure, switch.http_status)
+        for switch in switched
     ]
 
 
@@ -120,12 +121,12 @@ async def test_times_of_attempts(upstream: FakeUpstream, running_server: Running
     (delay,) = [event.attempt_switched.delay for event in events if event.WhichOneof("kind") == "attempt_switched"]
     first, second = events[-1].completed.attempts
     timings = events[-1].completed.timings
-    ended = first.started.ToNanoseconds() + first.duration.ToNanoseconds()
-    total = timings.total.ToNanoseconds()
+    ended = first.start_offset.ToNanoseconds() + first.duration.ToNanoseconds()
+    total = timings.total_duration.ToNanoseconds()
     assert delay.ToMilliseconds() == 500
-    assert second.started.ToNanoseconds() >= ended + delay.ToNanoseconds()
-    assert second.started.ToNanoseconds() + second.duration.ToNanoseconds() <= total
-    assert timings.overhead.ToNanoseconds() <= total - delay.ToNanoseconds()
+    assert second.start_offset.ToNanoseconds() >= ended + delay.ToNanoseconds()
+    assert second.start_offset.ToNanoseconds() + second.duration.ToNanoseconds() <= total
+    assert timings.overhead_duration.ToNanoseconds() <= total - delay.ToNanoseconds()
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
@@ -226,7 +227,7 @@ async def test_fallback_after_the_retries(upstream: FakeUpstream, backup: FakeUp
     assert list_attempts(completed)[2:] == [(3, "fake", UPSTREAM_OVERLOADED, 503), (4, "backup", SUCCEEDED, 0)]
     assert "".join(event.content_delta.text for event in events) == "from backup"
     assert completed.model == "backup"
-    assert [call.model for call in completed.usage.model_calls] == ["backup"]
+    assert [call.model for call in completed.model_calls] == ["backup"]
     assert completed.cost.total_nano_usd == 11 + 14
     assert (len(upstream.requests), len(backup.requests)) == (3, 1)
     assert backup.requests[0].body["model"] == "backup"
@@ -348,14 +349,16 @@ async def test_usage_and_cost_of_all_attempts(upstream: FakeUpstream, backup: Fa
         call=1,
         purpose=usage_pb2.MODEL_CALL_PURPOSE_ANSWER,
         model="backup",
-        input_tokens=2 * 100 + 11,
-        output_tokens=2 * 10 + 7,
-        total_tokens=2 * 110 + 18,
-        cached_input_tokens=3,
-        reasoning_tokens=2,
-        source=usage_pb2.USAGE_SOURCE_PROVIDER,
+        usage=usage_pb2.Usage(
+            input_tokens=2 * 100 + 11,
+            output_tokens=2 * 10 + 7,
+            total_tokens=2 * 110 + 18,
+            cached_input_tokens=3,
+            reasoning_tokens=2,
+            source=usage_pb2.USAGE_SOURCE_PROVIDER,
+        ),
     )
-    assert list(response.usage.model_calls) == [call]
+    assert list(response.model_calls) == [call]
     assert response.usage.total_tokens == 238
     items = [(item.model, item.kind, item.tokens, item.nano_usd) for item in response.cost.items]
     assert items == [

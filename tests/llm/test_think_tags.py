@@ -23,7 +23,7 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
 )
 from reasoning_grpc.llm.think_tags import CLOSING, OPENING, UntaggedModel
-from reasoning_grpc.v1 import completion_pb2, messages_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, messages_pb2
 from tests.support.factories import a_call, a_context, a_wire_request
 from tests.support.models import ScriptedModel, a_model, answering
 from tests.support.received import receive_answer
@@ -342,7 +342,7 @@ def entry(upstream: FakeUpstream, wire: str = "openai", name: str = "fake", **ov
 
 def included(**fields: Any) -> completion_pb2.CompleteRequest:
     """A request for an answer with the model's reasoning."""
-    return a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=True), **fields)
+    return a_wire_request(include=completion_pb2.IncludeOptions(reasoning=True), **fields)
 
 
 def reasoned(reasoning: str, *parts: messages_pb2.Part) -> messages_pb2.Message:
@@ -372,7 +372,7 @@ async def test_callers_see_reasoning(
     assert streamed.summary() == {"reasoning": "hm", "text": "42", "ended": "LENGTH length", "tokens": [11, 7]}
     assert streamed.order == ["reasoning", "text"]
     assert whole_answer.message == reasoned("hm", messages_pb2.Part(text="42"))
-    assert whole_answer.finish_reason == usage_pb2.FINISH_REASON_LENGTH
+    assert whole_answer.finish_reason == completion_pb2.FINISH_REASON_LENGTH
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -396,7 +396,7 @@ async def test_calls_after_reasoning(upstream: FakeUpstream, wire: str) -> None:
 
     call = messages_pb2.ToolCall(id="c1", name="f", arguments="{}")
     assert answer.message == reasoned("hm", messages_pb2.Part(tool_call=call))
-    assert answer.finish_reason == usage_pb2.FINISH_REASON_TOOL_CALLS
+    assert answer.finish_reason == completion_pb2.FINISH_REASON_TOOL_CALLS
 
 
 @pytest.mark.parametrize("wire", WIRES)

@@ -98,7 +98,7 @@ async def classified(
     stub: Any = running.stub
     asked = classification_pb2.ClassifyRequest(request=a_wire_request(**fields), rules_only=rules_only)
     told = await stub.Classify(asked, metadata=(("authorization", f"Bearer {token}"), *metadata))
-    decision: routing_pb2.RouteDecision = told.route
+    decision: routing_pb2.RouteDecision = told.route_decision
     return decision
 
 
@@ -277,7 +277,13 @@ async def test_the_decision_of_the_classifier(upstream: FakeUpstream, judge: Fak
             ),
             cost=work.cost,
         ),
-        rejected_routes=[routing_pb2.RejectedRoute(route="reasoning", reason="The classifier chose another.")],
+        rejected_routes=[
+            routing_pb2.RejectedRoute(
+                route="reasoning",
+                cause=routing_pb2.ROUTE_REJECTION_CAUSE_NOT_CHOSEN,
+                reason="The classifier chose another.",
+            )
+        ],
     )
     assert work.cost.total_nano_usd == 11 * 1000 + 7 * 2000
 
@@ -290,17 +296,18 @@ async def test_the_answer_carries_the_decision(upstream: FakeUpstream, judge: Fa
         answer = await running.client().complete(a_wire_request(**AUTO))
         events = await streamed(running, **AUTO)
 
-    assert [answer.route.source, events[0].started.route.source] == [CLASSIFIER, CLASSIFIER]
+    assert [answer.route_decision.source, events[0].started.route_decision.source] == [CLASSIFIER, CLASSIFIER]
     completed = events[-1].completed
-    for usage, cost in ((answer.usage, answer.cost), (completed.usage, completed.cost)):
-        assert [(each.call, each.purpose, each.model) for each in usage.model_calls] == [
+    for told in (answer, completed):
+        usage, cost = told.usage, told.cost
+        assert [(each.call, each.purpose, each.model) for each in told.model_calls] == [
             (1, ROUTING, "judge"),
             (2, ANSWER, "fake"),
         ]
         assert (usage.input_tokens, usage.output_tokens, cost.total_nano_usd) == (22, 14, 2 * 25_000)
-    routing = completed.timings.routing.ToTimedelta()
-    assert routing <= completed.timings.first_token.ToTimedelta()
-    assert routing >= events[0].started.route.classification.latency.ToTimedelta()
+    routing = completed.timings.routing_duration.ToTimedelta()
+    assert routing <= completed.timings.first_token_duration.ToTimedelta()
+    assert routing >= events[0].started.route_decision.classification.latency.ToTimedelta()
 
 
 async def test_the_events_of_routing_come_after_started(upstream: FakeUpstream, judge: FakeUpstream) -> None:
@@ -330,7 +337,7 @@ async def test_without_asking_for_them_they_stay_out(upstream: FakeUpstream, jud
     judge.reply(says("passthrough"), reasoning=("Let me see.",))
 
     async with serving(judging_config(upstream, judge)) as running:
-        request = a_wire_request(reasoning=completion_pb2.ReasoningOptions(include=True), **AUTO)
+        request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=True), **AUTO)
         events = [event async for event in running.client().stream(request)]
 
     assert kinds(events) == ["started", "content_delta", "content_delta", "completed"]
@@ -345,9 +352,9 @@ async def test_the_agent_answers_where_the_classifier_sends_it(upstream: FakeUps
         answer = await running.client().complete(a_wire_request(**AUTO))
 
     assert (told.route, told.mode, told.source) == ("reasoning", REASONING, CLASSIFIER)
-    assert (answer.route.route, answer.route.source) == ("reasoning", CLASSIFIER)
+    assert (answer.route_decision.route, answer.route_decision.source) == ("reasoning", CLASSIFIER)
     assert answer.HasField("reasoning_finished")
-    assert answer.usage.model_calls[0].purpose == ROUTING
+    assert answer.model_calls[0].purpose == ROUTING
 
 
 # Who asks for it, and what it may choose.
@@ -370,7 +377,7 @@ async def test_whoever_asks_for_auto(upstream: FakeUpstream, judge: FakeUpstream
 
     assert (decision.route, decision.mode, decision.model) == ("careful", PASSTHROUGH, "big")
     assert (decision.source, decision.rule_id) == (CLASSIFIER, "ask" if asked_by == "rule" else "")
-    assert decision.asked_mode == (REASONING if asked_by == "rule" else 0)
+    assert decision.requested_mode == (REASONING if asked_by == "rule" else 0)
 
 
 async def test_the_model_that_is_asked_for_stays(upstream: FakeUpstream, judge: FakeUpstream) -> None:
@@ -453,10 +460,11 @@ async def test_the_agent_is_not_offered_for_the_callers_tools(upstream: FakeUpst
         decision = await classified(running, tools=[completion_pb2.Tool(name="f")])
 
     assert list(decision.classification.routes) == ["passthrough", "careful"]
-    assert {(each.route, each.reason) for each in decision.rejected_routes} == {
-        ("reasoning", "The reasoning agent cannot run the caller's own tools."),
-        ("research", "The reasoning agent cannot run the caller's own tools."),
-        ("passthrough", "The classifier chose another."),
+    unable = (routing_pb2.ROUTE_REJECTION_CAUSE_CALLER_TOOLS, "The reasoning agent cannot run the caller's own tools.")
+    assert {(each.route, each.cause, each.reason) for each in decision.rejected_routes} == {
+        ("reasoning", *unable),
+        ("research", *unable),
+        ("passthrough", routing_pb2.ROUTE_REJECTION_CAUSE_NOT_CHOSEN, "The classifier chose another."),
     }
 
 
@@ -576,7 +584,7 @@ async def test_a_bad_answer_falls_back(upstream: FakeUpstream, judge: FakeUpstre
         told = await classified(running, **AUTO)
         answer = await running.client().complete(a_wire_request(**AUTO))
 
-    for decision in (told, answer.route):
+    for decision in (told, answer.route_decision):
         assert (decision.route, decision.mode, decision.source) == ("passthrough", PASSTHROUGH, FALLBACK)
         assert decision.reason == "The classifier failed; this is the default."
         assert errors_pb2.AnswerFlaw.Name(decision.classification.flaw) == f"ANSWER_FLAW_{flaw}"
@@ -584,7 +592,7 @@ async def test_a_bad_answer_falls_back(upstream: FakeUpstream, judge: FakeUpstre
         assert not decision.classification.failure
         assert not decision.rejected_routes
     assert len(judge.requests) == 2 * calls
-    purposes = [each.purpose for each in answer.usage.model_calls]
+    purposes = [each.purpose for each in answer.model_calls]
     assert purposes == [*(ROUTING, REPAIR)[:calls], ANSWER]
     assert answer.message.content[0].text == "Hello world"
 
@@ -640,7 +648,7 @@ async def test_a_failing_upstream_falls_back(upstream: FakeUpstream, judge: Fake
         if silent:
             await judge.disconnect()
 
-    decision, completed = events[0].started.route, events[-1].completed
+    decision, completed = events[0].started.route_decision, events[-1].completed
     assert (decision.route, decision.source) == ("passthrough", FALLBACK)
     assert errors_pb2.ErrorReason.Name(decision.classification.failure) == f"ERROR_REASON_{reason}"
     assert decision.classification.failure_detail
@@ -662,7 +670,7 @@ async def test_a_failing_upstream_falls_back(upstream: FakeUpstream, judge: Fake
     if estimated:
         assert decision.classification.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
         assert decision.classification.usage.input_tokens > 50
-    assert completed.timings.overhead.ToTimedelta() < completed.timings.total.ToTimedelta()
+    assert completed.timings.overhead_duration.ToTimedelta() < completed.timings.total_duration.ToTimedelta()
 
 
 def judge_status(name: str) -> int:
@@ -678,7 +686,7 @@ async def test_an_upstream_that_is_down(upstream: FakeUpstream) -> None:
         async with serving(replace(config, classifier=ClassifierEntry(model="judge"))) as running:
             events = await streamed(running, **AUTO)
 
-    decision = events[0].started.route
+    decision = events[0].started.route_decision
     assert (decision.source, decision.classification.failure) == (
         FALLBACK,
         errors_pb2.ERROR_REASON_UPSTREAM_UNREACHABLE,
@@ -720,9 +728,9 @@ async def test_the_callers_deadline_leaves_time_to_answer(upstream: FakeUpstream
     async with serving(judging_config(upstream, judge, classifier=entry)) as running:
         answer = await running.client().complete(a_wire_request(**AUTO), timeout_seconds=8)
 
-    assert answer.route.source == FALLBACK
+    assert answer.route_decision.source == FALLBACK
     assert answer.message.content[0].text == "Hello world"
-    assert answer.route.classification.latency.ToTimedelta().total_seconds() < 8
+    assert answer.route_decision.classification.latency.ToTimedelta().total_seconds() < 8
 
 
 async def test_a_cancel_reaches_the_classifier(upstream: FakeUpstream, judge: FakeUpstream) -> None:

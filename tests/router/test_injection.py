@@ -98,7 +98,7 @@ async def decision_of_answer(
     client: ReasoningClient, request: completion_pb2.CompleteRequest
 ) -> routing_pb2.RouteDecision:
     """What `Complete` decides."""
-    return (await client.complete(request)).route
+    return (await client.complete(request)).route_decision
 
 
 def check_decision(
@@ -110,7 +110,7 @@ def check_decision(
     assert decision.mode == MODES[decision.route]
     assert decision.model == answers
     assert decision.reason in REASONS[decision.source]
-    assert (decision.rule_id, decision.asked_mode, decision.asked_route) == ("", 0, "")
+    assert (decision.rule_id, decision.requested_mode, decision.requested_route) == ("", 0, "")
     assert not decision.HasField("confidence")
     assert decision.HasField("classification") == (decision.source in {CLASSIFIER, FALLBACK})
     if decision.HasField("classification"):

@@ -53,13 +53,13 @@ def by_metadata(taken: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
 def by_tools(asked: Any = 0) -> routing_pb2.RouteDecision:
     """The decision of the shipped rule on the caller's tools."""
     reason = "The request brings its own tools, which only the caller can run."
-    return decision(PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="caller-tools", asked_mode=asked)
+    return decision(PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="caller-tools", requested_mode=asked)
 
 
 def by_format(asked: Any = 0) -> routing_pb2.RouteDecision:
     """The decision of the shipped rule on response formats."""
     reason = "The request asks for a response format."
-    return decision(PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="response-format", asked_mode=asked)
+    return decision(PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="response-format", requested_mode=asked)
 
 
 def decision(taken: Any, source: Any, reason: str, **fields: Any) -> routing_pb2.RouteDecision:
@@ -96,7 +96,12 @@ async def answered(running: RunningServer, asked: str | None, **fields: Any) -> 
     by_rules = await stub.Classify(a_classification(rules_only=True, **fields), metadata=metadata)
     complete = await stub.Complete(a_wire_request(**fields), metadata=metadata)
     events = [event async for event in stub.StreamComplete(a_stream_request(**fields), metadata=metadata)]
-    return Answered(complete.route, events[0].started.route, classify.route, by_rules.route)
+    return Answered(
+        complete=complete.route_decision,
+        stream=events[0].started.route_decision,
+        classify=classify.route_decision,
+        classify_by_rules=by_rules.route_decision,
+    )
 
 
 def completing(running: RunningServer, asked: str | None, **fields: Any) -> tuple[Any, ...]:
@@ -234,7 +239,7 @@ async def test_a_mode_that_is_not_served_is_unimplemented(
         assert failed.reason == "ROUTE_NOT_IMPLEMENTED"
         assert failed.message == f'This build does not serve the route "{name.lower()}".'
         assert failed.metadata == {"route": name.lower()}
-        assert failed.route == expected
+        assert failed.route_decision == expected
         assert failed.retry_after_seconds is None
         assert failed.interruption is None
     assert upstream.connections == 0
@@ -268,7 +273,7 @@ async def test_an_explicit_mode_is_not_silently_overridden(
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
         assert failed.reason == "ROUTE_NOT_IMPLEMENTED"
-        assert failed.route == by_request(wanted)
+        assert failed.route_decision == by_request(wanted)
     assert upstream.connections == 0
 
 
@@ -370,9 +375,9 @@ async def decided(
     metadata = (("authorization", f"Bearer {token}"), *metadata)
     request = a_wire_request(**fields)
     classified = await stub.Classify(classification_pb2.ClassifyRequest(request=request), metadata=metadata)
-    taken: routing_pb2.RouteDecision = classified.route
+    taken: routing_pb2.RouteDecision = classified.route_decision
     completed = await stub.Complete(request, metadata=metadata)
-    assert completed.route == taken
+    assert completed.route_decision == taken
     assert completed.model == taken.model
     return taken
 
@@ -427,9 +432,9 @@ async def test_an_operators_rule(
     naming = await decided(routed, metadata=metadata, **fields, **route("research"))
 
     assert (plain.source, plain.rule_id) == (routing_pb2.ROUTE_SOURCE_RULE, rule)
-    assert (plain.route, plain.model, plain.asked_mode, plain.asked_route) == (taken, model, 0, "")
-    assert (asking.rule_id, asking.route, asking.asked_mode) == (rule, taken, REASONING)
-    assert (naming.rule_id, naming.asked_mode, naming.asked_route) == (rule, REASONING, "research")
+    assert (plain.route, plain.model, plain.requested_mode, plain.requested_route) == (taken, model, 0, "")
+    assert (asking.rule_id, asking.route, asking.requested_mode) == (rule, taken, REASONING)
+    assert (naming.rule_id, naming.requested_mode, naming.requested_route) == (rule, REASONING, "research")
 
 
 async def test_a_rule_that_does_not_match_decides_nothing(routed: RunningServer) -> None:
@@ -473,7 +478,7 @@ async def test_a_model_that_a_rule_changed_is_an_effective_setting(routed: Runni
     events = [event async for event in routed.client(token="billing").stream(request)]
 
     (setting,) = events[0].started.effective_settings
-    assert (setting.field, setting.asked, setting.effective) == ("model", "big", "small")
+    assert (setting.field, setting.requested, setting.effective) == ("model", "big", "small")
 
 
 @pytest.mark.parametrize(

@@ -183,14 +183,14 @@ def timeless(decision: routing_pb2.RouteDecision) -> routing_pb2.RouteDecision:
 
 def refused(failure: CallFailed) -> Told:
     """The refusal, as far as every method must tell it."""
-    route = None if failure.route is None else timeless(failure.route)
+    route = None if failure.route_decision is None else timeless(failure.route_decision)
     return Told(route, (failure.code, failure.reason, failure.message, failure.metadata, failure.violations))
 
 
 async def told(call: Any) -> Told:
     """What a call with one answer comes to."""
     try:
-        return Told(timeless((await call).route))
+        return Told(timeless((await call).route_decision))
     except grpc.aio.AioRpcError as error:
         return refused(CallFailed(error))
 
@@ -201,7 +201,7 @@ async def told_by_events(call: Any) -> Told:
         started, *_ = [event.started async for event in call]
     except grpc.aio.AioRpcError as error:
         return refused(CallFailed(error))
-    return Told(timeless(started.route))
+    return Told(timeless(started.route_decision))
 
 
 @dataclass(frozen=True)

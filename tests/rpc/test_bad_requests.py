@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.client import CallFailed, FieldViolation
+from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,
@@ -260,9 +261,17 @@ INVALID_FIELDS = [
     pytest.param(
         with_sampling(max_output_tokens=-1), "sampling.max_output_tokens", "It must be at least 1.", id="max tokens -1"
     ),
-    pytest.param(with_sampling(stop=["x", ""]), "sampling.stop[1]", "It is required.", id="an empty stop"),
     pytest.param(
-        with_sampling(stop=["x" * 257]), "sampling.stop[0]", "It must have at most 256 characters.", id="a long stop"
+        with_sampling(stop_sequences=["x", ""]),
+        "sampling.stop_sequences[1]",
+        "It is required.",
+        id="an empty stop sequence",
+    ),
+    pytest.param(
+        with_sampling(stop_sequences=["x" * 257]),
+        "sampling.stop_sequences[0]",
+        "It must have at most 256 characters.",
+        id="a long stop sequence",
     ),
     pytest.param(
         with_sampling(presence_penalty=-2.5), "sampling.presence_penalty", "It must be from -2 to 2.", id="presence"
@@ -406,7 +415,7 @@ async def test_all_faults_are_named_at_once(refusal: Refusal) -> None:
             messages_pb2.Message(role=messages_pb2.ROLE_USER),
             messages_pb2.Message(role=UNKNOWN, content=[messages_pb2.Part()]),
         ],
-        sampling=completion_pb2.Sampling(temperature=float("nan"), max_output_tokens=0, stop=["x"] * 10_000),
+        sampling=completion_pb2.Sampling(temperature=float("nan"), max_output_tokens=0, stop_sequences=["x"] * 10_000),
         tools=[a_tool("f g", schema="[]")],
         context_policy=completion_pb2.CONTEXT_POLICY_ERROR,
         request_id="two words",
@@ -425,7 +434,7 @@ async def test_all_faults_are_named_at_once(refusal: Refusal) -> None:
         ("sampling.max_output_tokens", "It must be at least 1."),
         ("tools[0].name", NAME),
         ("tools[0].parameters_schema", "It must be the JSON text of an object."),
-        ("sampling.stop", "It has 10000 entries; at most 16 are taken."),
+        ("sampling.stop_sequences", "It has 10000 entries; at most 16 are taken."),
     )
 
 
@@ -569,8 +578,8 @@ async def test_an_unset_oneof_is_invalid(
 DEEP: Final = "It is nested more than 64 levels deep."
 CAPS = [
     pytest.param(
-        with_sampling(stop=["x"] * 10_000),
-        "sampling.stop",
+        with_sampling(stop_sequences=["x"] * 10_000),
+        "sampling.stop_sequences",
         "It has 10000 entries; at most 16 are taken.",
         id="ten thousand stops",
     ),
@@ -721,6 +730,27 @@ async def test_metadata_of_20_kb_is_refused_by_grpc(
     assert upstream.connections == 0
     assert running_server.server.calls_in_flight == 0
     await stub.Complete(a_wire_request())
+
+
+@pytest.mark.parametrize("capabilities", [frozenset(), frozenset({Capability.REASONING})], ids=["plain", "reasoning"])
+async def test_the_effort_xhigh_is_unsupported(upstream: FakeUpstream, capabilities: frozenset[Capability]) -> None:
+    """No model accepts the effort XHIGH yet; every method refuses it before an upstream is called."""
+    xhigh = completion_pb2.ReasoningOptions(effort=completion_pb2.REASONING_EFFORT_XHIGH)
+    entry = model_entry(upstream.api_base, capabilities=capabilities)
+    request = a_wire_request(reasoning=xhigh)
+
+    async with serving(config_for(entry)) as running:
+        stub: Any = running.stub
+        failures = [
+            await failure(stub.Complete(request)),
+            await failure(stub.StreamComplete(events_pb2.StreamCompleteRequest(request=request)).read()),
+            await failure(stub.Classify(classification_pb2.ClassifyRequest(request=request))),
+        ]
+
+    for failed in failures:
+        assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
+        assert failed.violations == (FieldViolation("reasoning.effort", "No model accepts XHIGH yet."),)
+    assert upstream.connections == 0
 
 
 async def test_provider_options_outside_the_whitelist_are_unsupported(upstream: FakeUpstream) -> None:

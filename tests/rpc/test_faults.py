@@ -43,8 +43,8 @@ class BrokenEngine:
             decision = RouteDecision(
                 mode=RoutingMode.PASSTHROUGH, model="m", source=RouteSource.DEFAULT, reason="the default"
             )
-            yield StreamEvent("rsp_1", 0, 0.0, 0, Started(decision, "m", ""))
-            yield StreamEvent("rsp_1", 1, 0.0, 1, ContentDelta("Hel"))
+            yield StreamEvent(0, 0.0, 0, Started("rsp_1", decision, "m", ""))
+            yield StreamEvent(1, 0.0, 1, ContentDelta("Hel"))
         raise self._fault()
 
     async def classify(self, *_: object, **__: object) -> RouteDecision:

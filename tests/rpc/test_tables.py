@@ -8,7 +8,8 @@ import pytest
 
 from reasoning_grpc import domain as types
 from reasoning_grpc.domain import errors, events
-from reasoning_grpc.rpc.convert import enums, responses
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert import events as converted
 from reasoning_grpc.rpc.status import CODES, call_status
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, messages_pb2, models_pb2, routing_pb2, usage_pb2
 
@@ -43,7 +44,9 @@ ENUMS = [
     (enums.ROUTING_MODE, types.RoutingMode, routing_pb2.RoutingMode),
     (enums.ROUTING_PREFERENCE, types.RoutingPreference, routing_pb2.RoutingPreference),
     (enums.ROUTE_SOURCE, types.RouteSource, routing_pb2.RouteSource),
-    (enums.FINISH_REASON, types.FinishReason, usage_pb2.FinishReason),
+    (enums.EFFECTIVE_SETTING_CAUSE, types.EffectiveSettingCause, completion_pb2.EffectiveSettingCause),
+    (enums.ROUTE_REJECTION_CAUSE, types.RouteRejectionCause, routing_pb2.RouteRejectionCause),
+    (enums.FINISH_REASON, types.FinishReason, completion_pb2.FinishReason),
     (enums.USAGE_SOURCE, types.UsageSource, usage_pb2.UsageSource),
     (enums.TOKEN_KIND, types.TokenKind, usage_pb2.TokenKind),
     (enums.MODEL_CALL_PURPOSE, types.ModelCallPurpose, usage_pb2.ModelCallPurpose),
@@ -66,9 +69,9 @@ def test_every_event_converts() -> None:
     fields = {field.name for field in events_pb2.StreamCompleteResponse.DESCRIPTOR.oneofs_by_name["kind"].fields}
     classes = {argument for union in get_args(events.Event) for argument in (get_args(union) or (union,))}
 
-    names = [name for name, _ in responses._EVENTS.values()]
+    names = [name for name, _ in converted._EVENTS.values()]
 
-    assert set(responses._EVENTS) == classes - {events.UnshownDelta}
+    assert set(converted._EVENTS) == classes - {events.UnshownDelta}
     assert len(set(names)) == len(names)
     assert set(names) <= fields
 

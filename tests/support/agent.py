@@ -1,7 +1,7 @@
 """Runs of the agent: a server with tools, what its model is told to plan, and the requests for it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -96,8 +96,7 @@ def reasoning_request(
 ) -> completion_pb2.CompleteRequest:
     """A request for the agent that asks for all there is to see."""
     seen = {
-        "include": completion_pb2.IncludeOptions(thoughts=True, tool_results=True, model_calls=True),
-        "reasoning": completion_pb2.ReasoningOptions(include=True),
+        "include": completion_pb2.IncludeOptions(reasoning=True, thoughts=True, tool_results=True, model_calls=True),
     }
     options = dict(agent or {})
     if (names := options.pop("allowed_tools", None)) is not None:
@@ -172,9 +171,9 @@ def status(execution: agent_pb2.ToolExecution) -> str:
     return agent_pb2.ToolStatus.Name(execution.status).removeprefix("TOOL_STATUS_")
 
 
-def purposes(usage: usage_pb2.Usage) -> list[str]:
+def purposes(model_calls: Iterable[usage_pb2.ModelCallUsage]) -> list[str]:
     """What the model calls were for."""
-    return [usage_pb2.ModelCallPurpose.Name(call.purpose)[19:] for call in usage.model_calls]
+    return [usage_pb2.ModelCallPurpose.Name(call.purpose)[19:] for call in model_calls]
 
 
 def shown(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -193,7 +192,7 @@ def told(message: Any) -> dict[str, Any]:
 
 def _forget(value: Any) -> None:
     if isinstance(value, dict):
-        for name in ("duration", "timings", "responseId", "started", "elapsed"):
+        for name in ("duration", "timings", "responseId", "startOffset", "elapsedMs"):
             value.pop(name, None)
         for each in value.values():
             _forget(each)

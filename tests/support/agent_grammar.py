@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reasoning_grpc.v1 import agent_pb2, events_pb2, usage_pb2
+from tests.support.sequences import expected_sequences
 
 _PIECES = frozenset({"content_delta", "reasoning_delta", "tool_call_delta"})
 _IN_STEPS = frozenset({"step_planned", "tool_started", "tool_finished"})
@@ -13,10 +14,10 @@ _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 def check_grammar(events: Sequence[events_pb2.StreamCompleteResponse], *, ended_well: bool) -> None:
     """What holds for the events of every run that shows its model calls; one that was cut short is a beginning."""
     kinds = [event.WhichOneof("kind") for event in events]
-    elapsed = [event.elapsed.ToNanoseconds() for event in events]
+    elapsed = [event.elapsed_ms for event in events]
     assert None not in kinds
-    assert [event.sequence for event in events] == list(range(len(events)))
-    assert len({event.response_id for event in events}) <= 1
+    assert [event.sequence for event in events] == expected_sequences(kinds)
+    assert all(event.started.response_id for event in events[:1])
     assert elapsed == sorted(elapsed)
     assert [index for index, kind in enumerate(kinds) if kind == "started"] == ([0] if events else [])
     assert [index for index, kind in enumerate(kinds) if kind == "completed"] == (
@@ -74,20 +75,20 @@ class Grammar:
 
     def check_end(self, completed: events_pb2.Completed) -> None:
         """What holds when all went well."""
-        usage = completed.usage
+        usage, calls = completed.usage, completed.model_calls
         assert self.finished is not None
         assert self.step == 0
         assert self.open_call is None
-        assert [call.call for call in usage.model_calls] == list(range(1, self.call + 1))
+        assert [call.call for call in calls] == list(range(1, self.call + 1))
         for name in _TOKENS:
-            assert getattr(usage, name) == sum(getattr(call, name) for call in usage.model_calls)
-        for call in usage.model_calls:
+            assert getattr(usage, name) == sum(getattr(call.usage, name) for call in calls)
+        for call in calls:
             if call.call not in self.failed_calls:
-                assert call.total_tokens == self.used[call.call]
-        estimated = any(call.source == usage_pb2.USAGE_SOURCE_ESTIMATED for call in usage.model_calls)
+                assert call.usage.total_tokens == self.used[call.call]
+        estimated = any(call.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED for call in calls)
         assert usage.source == (usage_pb2.USAGE_SOURCE_ESTIMATED if estimated else usage_pb2.USAGE_SOURCE_PROVIDER)
-        assert usage.model_calls[-1].purpose == usage_pb2.MODEL_CALL_PURPOSE_SYNTHESIS
-        assert self.finished.usage.total_tokens == usage.total_tokens - usage.model_calls[-1].total_tokens
+        assert calls[-1].purpose == usage_pb2.MODEL_CALL_PURPOSE_SYNTHESIS
+        assert self.finished.usage.total_tokens == usage.total_tokens - calls[-1].usage.total_tokens
         if completed.HasField("cost"):
             assert completed.cost.total_nano_usd == sum(item.nano_usd for item in completed.cost.items)
             assert self.finished.cost.total_nano_usd <= completed.cost.total_nano_usd
@@ -96,7 +97,7 @@ class Grammar:
         started = event.model_call_started
         assert self.open_call is None
         if self.again is not None:
-            assert (started.attempt, started.model) == (self.again.attempt, self.again.to_model)
+            assert (started.attempt, started.model) == (self.again.next_attempt, self.again.to_model)
         else:
             assert started.attempt == 1
             self.call += 1
@@ -124,7 +125,7 @@ class Grammar:
 
     def _attempt_switched(self, event: events_pb2.StreamCompleteResponse) -> None:
         assert self.open_call is not None
-        assert event.attempt_switched.attempt == self.open_call.attempt + 1
+        assert event.attempt_switched.next_attempt == self.open_call.attempt + 1
         assert event.attempt_switched.from_model == self.open_call.model
         self.open_call, self.again = None, event.attempt_switched
         self.failed_calls.add(self.call)

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
-from reasoning_grpc.v1 import completion_pb2, events_pb2, interruption_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, events_pb2, interruption_pb2
 from tests.support.factories import a_wire_request
 
 
@@ -47,10 +47,10 @@ class ReceivedAnswer:
             case "tool_call_delta":
                 self._record_call(event.tool_call_delta)
             case "completed":
-                self.finish = usage_pb2.FinishReason.Name(event.completed.finish_reason).removeprefix("FINISH_REASON_")
+                name = completion_pb2.FinishReason.Name(event.completed.finish_reason)
+                self.finish = name.removeprefix("FINISH_REASON_")
                 self.word = event.completed.provider_finish_reason
-                self.usage = MessageToDict(event.completed.usage.model_calls[0])
-                del self.usage["model"]
+                self.usage = MessageToDict(event.completed.model_calls[0].usage)
 
     def summary(self) -> dict[str, Any]:
         """Returns the parts that are not empty; `tokens` only where the provider counted them."""
@@ -95,7 +95,7 @@ async def receive_answer(
     client: ReasoningClient, after_each: Callable[[], None] = lambda: None, text: str = "hi", **fields: Any
 ) -> ReceivedAnswer:
     """Makes a streamed call that includes the model's reasoning; `after_each` is called after every event."""
-    request = a_wire_request(text, reasoning=completion_pb2.ReasoningOptions(include=True), **fields)
+    request = a_wire_request(text, include=completion_pb2.IncludeOptions(reasoning=True), **fields)
     answer = ReceivedAnswer()
     try:
         async for event in client.stream(request):

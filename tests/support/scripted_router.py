@@ -40,7 +40,7 @@ class ScriptedRouter(ReasoningServiceServicer):
             detail = Any()
             detail.Pack(ErrorInfo(reason="SERVER_OVERLOADED", domain="reasoning-grpc"))
             await context.abort_with_status(to_status(Status(code=UNAVAILABLE, message="full", details=[detail])))
-        return classification_pb2.ClassifyResponse(route=decision)
+        return classification_pb2.ClassifyResponse(route_decision=decision)
 
 
 @asynccontextmanager

@@ -93,7 +93,7 @@ async def test_a_request_is_described_but_not_quoted(tracing: Tracing, receiver:
             sampling = completion_pb2.Sampling(
                 temperature=0.5, top_p=0.25, max_output_tokens=12, seed=4, presence_penalty=1, frequency_penalty=-1
             )
-            sampling.stop.append(PROMPT)
+            sampling.stop_sequences.append(PROMPT)
             json_object = completion_pb2.ResponseFormat(json_object=completion_pb2.JsonObjectFormat())
             await running.client().complete(a_wire_request(sampling=sampling, response_format=json_object))
 

@@ -286,7 +286,7 @@ class BrokenEngine:
         decision = RouteDecision(
             mode=RoutingMode.PASSTHROUGH, model="m", source=RouteSource.DEFAULT, reason="the default"
         )
-        yield StreamEvent("rsp_1", 0, 0.0, 0, Started(decision, "m", ""))
+        yield StreamEvent(0, 0.0, 0, Started("rsp_1", decision, "m", ""))
         raise ValueError(PROMPT)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from reasoning_grpc.domain import AgentOptions, EffectiveSetting
+from reasoning_grpc.domain import AgentOptions, EffectiveSetting, EffectiveSettingCause
 
 N = TypeVar("N", int, float)
 _REASON: Final = "The server allows no more."
@@ -48,7 +48,9 @@ class AgentLimits:
             ("tool_timeout", requested.tool_timeout_seconds, self.tool_timeout_seconds),
         ):
             if wish is not None and wish != granted:
-                yield EffectiveSetting(f"agent.{field}", _format(wish), _format(granted), _REASON)
+                yield EffectiveSetting(
+                    f"agent.{field}", _format(wish), _format(granted), EffectiveSettingCause.SERVER_LIMIT, _REASON
+                )
 
 
 def _format(limit: float | None) -> str:

@@ -42,7 +42,7 @@ class ProxyModels:
         self._listing = listing
         self._ttl_seconds = ttl_seconds
         self._models: Mapping[str, ServedModel] = {}
-        self._updated_at: datetime | None = None
+        self._update_time: datetime | None = None
         self._failure = ""
         self._failures = 0
         """The number of failed readings since the last successful one."""
@@ -62,7 +62,7 @@ class ProxyModels:
         return ModelSource(
             kind=ModelSourceKind.PROXY,
             model_count=len(self._models),
-            updated_at=self._updated_at,
+            update_time=self._update_time,
             stale=bool(self._failure),
             failure=self._failure,
         )
@@ -95,7 +95,7 @@ class ProxyModels:
             logger.exception("the proxy's list of models cannot be read")
             self._record_failure(_UNEXPECTED)
         else:
-            self._updated_at = datetime.now(UTC)
+            self._update_time = datetime.now(UTC)
             if self._failures:
                 logger.info("the proxy lists its models again", extra={"models": len(self._models)})
             self._failure, self._failures = "", 0

@@ -44,7 +44,7 @@ class KnownModels:
 
     def __init__(self, kind: ModelSourceKind, models: Mapping[str, ServedModel]) -> None:
         self._models = models
-        self._status = ModelSource(kind, len(models), updated_at=datetime.now(UTC))
+        self._status = ModelSource(kind, len(models), update_time=datetime.now(UTC))
 
     def list_models(self) -> Mapping[str, ServedModel]:
         """See `ModelSourceReader.list_models`."""

@@ -115,7 +115,7 @@ class ModelTable:
         after = read_page_token(page_token, model_filter)
         await self._wait_for_first_readings()
         sources = tuple(source.get_status() for source in self._sources)
-        if all(source.updated_at is None for source in sources):
+        if all(source.update_time is None for source in sources):
             raise ModelsNotListed
         models, default = self._merge_sources(), self.find_default()
         names = sorted(name for name in models if caller.may_use(name) and name > after)
@@ -136,7 +136,7 @@ class ModelTable:
 
     def _are_all_read(self) -> bool:
         """Whether each source was read at least once, so that a model which none of them has does not exist."""
-        return all(source.get_status().updated_at is not None for source in self._sources)
+        return all(source.get_status().update_time is not None for source in self._sources)
 
     def _merge_sources(self) -> dict[str, ServedModel]:
         models: dict[str, ServedModel] = {}

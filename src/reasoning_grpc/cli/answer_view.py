@@ -1,6 +1,6 @@
 """`AnswerView`: an answer as a person likes to watch it; sober when it is not shown on a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,7 +11,7 @@ from reasoning_grpc.cli.activity import Activity
 from reasoning_grpc.cli.console import PipedConsole, harmless
 from reasoning_grpc.cli.reasoning_lines import ReasoningLines
 from reasoning_grpc.cli.route_view import route_lines
-from reasoning_grpc.v1 import events_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, events_pb2, usage_pb2
 
 _NANO: Final = 1_000_000_000
 _UNDER_WAY: Final = frozenset({"step_started", "step_planned", "tool_started", "tool_finished", "reasoning_finished"})
@@ -56,7 +56,9 @@ class AnswerView:
                 self._piece(self._answer, call.arguments, "")
             case "attempt_switched":
                 switched = event.attempt_switched
-                self._line(f"attempt {switched.attempt} with {switched.to_model} after a failure", "yellow")
+                self._line(f"attempt {switched.next_attempt} with {switched.to_model} after a failure", "yellow")
+                for line in _setting_lines(switched.effective_settings):
+                    self._line(line)
             case "completed":
                 self.finish()
                 self._line(_summary_line(event.completed))
@@ -99,27 +101,31 @@ class AnswerView:
 
 
 def _started_lines(started: events_pb2.Started) -> Iterator[str]:
-    """The route, and what the server does otherwise than asked."""
-    route, *more = route_lines(started.route)
+    """Yields the route, and the settings that take effect otherwise than requested."""
+    route, *more = route_lines(started.route_decision)
     yield f"route: {route}"
     yield from more
-    for setting in started.effective_settings:
-        yield f"{setting.field}: {setting.effective} instead of {setting.asked} ({setting.reason})"
+    yield from _setting_lines(started.effective_settings)
+
+
+def _setting_lines(settings: Iterable[completion_pb2.EffectiveSetting]) -> Iterator[str]:
+    for setting in settings:
+        yield f"{setting.field}: {setting.effective} instead of {setting.requested} ({setting.reason})"
 
 
 def _summary_line(completed: events_pb2.Completed) -> str:
     usage, timings = completed.usage, completed.timings
     estimated = "about " if usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED else ""
     facts = [
-        usage_pb2.FinishReason.Name(completed.finish_reason).removeprefix("FINISH_REASON_").lower(),
+        completion_pb2.FinishReason.Name(completed.finish_reason).removeprefix("FINISH_REASON_").lower(),
         f"{estimated}{usage.input_tokens} + {usage.output_tokens} tokens",
     ]
     if completed.HasField("cost"):
         facts.append(f"${completed.cost.total_nano_usd / _NANO:.6f}")
-    if timings.HasField("first_token"):
-        facts.append(f"first token {timings.first_token.ToMilliseconds()} ms")
-    facts.append(f"total {timings.total.ToMilliseconds()} ms")
-    facts.append(f"overhead {timings.overhead.ToMicroseconds() / 1000:.1f} ms")
+    if timings.HasField("first_token_duration"):
+        facts.append(f"first token {timings.first_token_duration.ToMilliseconds()} ms")
+    facts.append(f"total {timings.total_duration.ToMilliseconds()} ms")
+    facts.append(f"overhead {timings.overhead_duration.ToMicroseconds() / 1000:.1f} ms")
     model_calls = len({attempt.call for attempt in completed.attempts})
     if model_calls > 1:
         facts.append(f"{model_calls} model calls")

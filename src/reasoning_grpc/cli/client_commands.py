@@ -37,7 +37,7 @@ async def ask(parsed: argparse.Namespace) -> int:
         return 1
     if parsed.effort is not None:
         request.reasoning.effort = completion_pb2.ReasoningEffort.Value(f"REASONING_EFFORT_{parsed.effort.upper()}")
-    request.reasoning.include = parsed.show_reasoning
+    request.include.reasoning = parsed.show_reasoning
     with AnswerView() as view:
         try:
             async with (
@@ -187,15 +187,16 @@ def _model_line(model: models_pb2.Model) -> str:
     return f"{line}  {model.description}" if model.description else line
 
 
-def _price_notes(prices: models_pb2.ModelPrices) -> list[str]:
+def _price_notes(model_prices: models_pb2.ModelPrices) -> list[str]:
     """What a million tokens of prompt and answer cost, and whether long prompts cost more."""
+    prices = model_prices.base
     if not (prices.HasField("input_nano_usd_per_million") and prices.HasField("output_nano_usd_per_million")):
         return []
     dollars = [
         f"${number / 1_000_000_000:g}"
         for number in (prices.input_nano_usd_per_million, prices.output_nano_usd_per_million)
     ]
-    return [f"{dollars[0]} in and {dollars[1]} out{' or more' if prices.tiers else ''}"]
+    return [f"{dollars[0]} in and {dollars[1]} out{' or more' if model_prices.tiers else ''}"]
 
 
 def _word(name: str) -> str:

@@ -124,7 +124,7 @@ class ReasoningClient:
             response = await self._stub.Classify(asked, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise CallFailed(error) from error
-        return response.route
+        return response.route_decision
 
     async def list_models(
         self, model_filter: models_pb2.ModelFilter | None = None, *, timeout_seconds: float | None = None

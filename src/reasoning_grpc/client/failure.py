@@ -50,7 +50,7 @@ class CallFailed(Exception):
         )
         self.interruption: interruption_pb2.Interruption | None = _detail(status, interruption_pb2.Interruption)
         """How far the call had come, when an upstream was reached."""
-        self.route: routing_pb2.RouteDecision | None = _detail(status, routing_pb2.RouteDecision)
+        self.route_decision: routing_pb2.RouteDecision | None = _detail(status, routing_pb2.RouteDecision)
         """The decision, when this build does not serve it."""
 
 

@@ -36,16 +36,18 @@ class Folder:
         self._started: events_pb2.Started | None = None
         self._completed: events_pb2.Completed | None = None
         self._finished: agent_pb2.ReasoningFinished | None = None
-        self._response_id = ""
+        self._settings: list[completion_pb2.EffectiveSetting] = []
         self._steps = _Steps()
         self._answer = _Answer()
 
     def add(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Takes the next event; kinds that it does not know change nothing."""
-        self._response_id = event.response_id
         match event.WhichOneof("kind"):
             case "started":
                 self._started = event.started
+                self._settings.extend(event.started.effective_settings)
+            case "attempt_switched":
+                self._settings.extend(event.attempt_switched.effective_settings)
             case "completed":
                 self._completed = event.completed
             case "reasoning_finished":
@@ -67,9 +69,9 @@ class Folder:
             raise IncompleteStream("a stream without `started` or `completed` is no whole answer")
         completed = self._completed
         return completion_pb2.CompleteResponse(
-            response_id=self._response_id,
+            response_id=self._started.response_id,
             trace_id=self._started.trace_id,
-            route=self._started.route if self._started.HasField("route") else None,
+            route_decision=self._started.route_decision if self._started.HasField("route_decision") else None,
             model=completed.model,
             message=self.message(),
             steps=self._steps.steps,
@@ -77,10 +79,11 @@ class Folder:
             finish_reason=completed.finish_reason,
             provider_finish_reason=completed.provider_finish_reason,
             usage=completed.usage if completed.HasField("usage") else None,
+            model_calls=completed.model_calls,
             cost=completed.cost if completed.HasField("cost") else None,
             timings=completed.timings if completed.HasField("timings") else None,
             attempts=completed.attempts,
-            effective_settings=self._started.effective_settings,
+            effective_settings=self._settings,
         )
 
 

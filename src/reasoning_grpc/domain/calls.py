@@ -53,7 +53,7 @@ ANONYMOUS = Caller(name="anonymous")
 class CallReport:
     """What the log says of a call when it ends; filled on the way."""
 
-    route: RouteDecision | None = None
+    route_decision: RouteDecision | None = None
     model: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     finish_reason: FinishReason | None = None

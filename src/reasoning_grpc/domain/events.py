@@ -88,7 +88,7 @@ class AttemptSwitched:
 
     from_model: str
     to_model: str
-    attempt: int
+    next_attempt: int
     failure: str
     http_status: int = 0
     delay_seconds: float = 0.0
@@ -96,6 +96,8 @@ class AttemptSwitched:
     """Whether the upstream got the request, so that money may have been spent."""
     usage: Usage | None = None
     """What the failed attempt used, where it is known."""
+    effective_settings: tuple[EffectiveSetting, ...] = ()
+    """Settings that take effect otherwise than requested because of `to_model`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ ModelEvent = Delta | AttemptSwitched | ModelFinished
 class Started:
     """The route is decided."""
 
-    route: RouteDecision
+    response_id: str
+    route_decision: RouteDecision
     model: str
     trace_id: str = ""
     effective_settings: tuple[EffectiveSetting, ...] = ()
@@ -252,8 +255,8 @@ Event = Started | ModelCallEvent | AgentEvent | Delta | UnshownDelta | Heartbeat
 class StreamEvent:
     """An event and its place in the stream."""
 
-    response_id: str
     sequence: int
+    """0, 1, 2, ...; a heartbeat repeats that of the event before it."""
     elapsed_seconds: float
     call: int
     event: Event

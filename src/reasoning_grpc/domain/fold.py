@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from reasoning_grpc.domain import (
+    EffectiveSetting,
     Message,
     Part,
     Reasoning,
@@ -15,6 +16,7 @@ from reasoning_grpc.domain import (
     ToolExecution,
 )
 from reasoning_grpc.domain.events import (
+    AttemptSwitched,
     Completed,
     ContentDelta,
     Event,
@@ -34,13 +36,14 @@ from reasoning_grpc.domain.events import (
 class Completion:
     """A whole answer: the fold of its events."""
 
-    response_id: str
     started: Started
     completed: Completed
     message: Message
     steps: tuple[Step, ...] = ()
     reasoning_finished: ReasoningFinished | None = None
-    """None: the agent was not asked."""
+    """None: the answer did not take the path of the agent."""
+    effective_settings: tuple[EffectiveSetting, ...] = ()
+    """The settings of `started`, then those of each switch to another model."""
 
 
 async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
@@ -49,12 +52,14 @@ async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
     started: Started | None = None
     completed: Completed | None = None
     finished: ReasoningFinished | None = None
-    response_id = ""
+    settings: list[EffectiveSetting] = []
     async for stamped in events:
-        response_id = stamped.response_id
         match stamped.event:
             case Started() as event:
                 started = event
+                settings += event.effective_settings
+            case AttemptSwitched() as event:
+                settings += event.effective_settings
             case Completed() as event:
                 completed = event
             case ReasoningFinished() as event:
@@ -65,7 +70,14 @@ async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
                 answer.add(event)
     if started is None or completed is None:
         raise ValueError("a stream without `started` or `completed` cannot be folded")
-    return Completion(response_id, started, completed, answer.message(), tuple(steps.steps), finished)
+    return Completion(
+        started=started,
+        completed=completed,
+        message=answer.message(),
+        steps=tuple(steps.steps),
+        reasoning_finished=finished,
+        effective_settings=tuple(settings),
+    )
 
 
 @dataclass(slots=True)

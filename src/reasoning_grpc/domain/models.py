@@ -104,7 +104,7 @@ class ModelSource:
 
     kind: ModelSourceKind
     model_count: int
-    updated_at: datetime | None
+    update_time: datetime | None
     stale: bool = False
     failure: str = ""
     """The reason of its last failure; empty when it did not fail."""

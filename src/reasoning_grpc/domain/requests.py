@@ -25,6 +25,7 @@ class ReasoningEffort(StrEnum):
     LOW = "LOW"
     MEDIUM = "MEDIUM"
     HIGH = "HIGH"
+    XHIGH = "XHIGH"
 
 
 class ResponseFormatKind(StrEnum):
@@ -42,6 +43,20 @@ class ContextPolicy(StrEnum):
     ERROR = "ERROR"
 
 
+class EffectiveSettingCause(StrEnum):
+    """Why a setting took effect otherwise than requested."""
+
+    ROUTING = "ROUTING"
+    SERVER_LIMIT = "SERVER_LIMIT"
+    FALLBACK_UNSUITABLE = "FALLBACK_UNSUITABLE"
+    """A fallback model cannot serve the request, so it is left out."""
+    CONTEXT_WINDOW = "CONTEXT_WINDOW"
+    FALLBACK = "FALLBACK"
+    """The model failed, and a fallback model takes its place."""
+    FALLBACK_LIMIT = "FALLBACK_LIMIT"
+    """The fallback model that takes the place of a failed one allows no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the model picks its tokens."""
@@ -50,7 +65,7 @@ class Sampling:
     top_p: float | None = None
     top_k: int | None = None
     max_output_tokens: int | None = None
-    stop: tuple[str, ...] = ()
+    stop_sequences: tuple[str, ...] = ()
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
@@ -92,11 +107,10 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningOptions:
-    """How much the model itself reasons, and whether its reasoning is returned."""
+    """How much the model itself reasons."""
 
     effort: ReasoningEffort | None = None
     budget_tokens: int | None = None
-    include: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +125,25 @@ class RoutingOptions:
 
 @dataclass(frozen=True, slots=True)
 class IncludeOptions:
-    """Heavy or sensitive payloads to return."""
+    """Large or sensitive content to return."""
 
-    model_calls: bool = False
+    reasoning: bool = False
+    """The model's own reasoning."""
     thoughts: bool = False
     tool_results: bool = False
+    model_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSetting:
-    """A setting that took effect otherwise than asked."""
+    """A setting that took effect otherwise than requested."""
 
     field: str
-    asked: str
+    requested: str
     effective: str
+    cause: EffectiveSettingCause
     reason: str
+    """Explains the cause in a short English sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,15 @@ class RouteSource(StrEnum):
     DEFAULT = "DEFAULT"
 
 
+class RouteRejectionCause(StrEnum):
+    """Why a route was not chosen."""
+
+    NOT_CHOSEN = "NOT_CHOSEN"
+    """The classifier chose another route."""
+    CALLER_TOOLS = "CALLER_TOOLS"
+    """The route cannot serve a request with tools of the caller's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
     """The work of the model that classified a request."""
@@ -61,11 +70,12 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRoute:
-    """A route that was considered and not taken."""
+    """A route that the router considered and did not choose."""
 
     route: str
+    cause: RouteRejectionCause
     reason: str
-    """A short English sentence."""
+    """Explains the cause in a short English sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +91,10 @@ class RouteDecision:
     """Of the rule that decided, or that had the classifier decide."""
     own_route: str = ""
     """Name of the configured route; empty: the built-in one of the mode."""
-    asked_mode: RoutingMode | None = None
-    """The mode asked for, when another was taken."""
-    asked_route: str = ""
-    """The route asked for, when another was taken."""
+    requested_mode: RoutingMode | None = None
+    """The mode that was requested, when another one was chosen."""
+    requested_route: str = ""
+    """The route that was requested, when another one was chosen."""
     classification: Classification | None = None
     """None: no classifier was to be asked."""
     rejected_routes: tuple[RejectedRoute, ...] = ()

@@ -84,7 +84,7 @@ class Attempt:
     call: int
     number: int
     model: str
-    started_seconds: float
+    start_offset_seconds: float
     duration_seconds: float
     failure: str = ""
     """The reason of the error that ended it; empty when it succeeded."""

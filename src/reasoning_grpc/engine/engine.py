@@ -11,7 +11,6 @@ from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.domain import (
     CallContext,
     CompletionRequest,
-    EffectiveSetting,
     IncludeOptions,
     ModelCallPurpose,
     ModelFilter,
@@ -35,11 +34,12 @@ from reasoning_grpc.domain.events import (
     UnshownDelta,
 )
 from reasoning_grpc.domain.streams import with_heartbeats
+from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import answering_call
 from reasoning_grpc.llm.call_events import stream_call
 from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.port import LanguageModel
 from reasoning_grpc.router import EventCallback, Router
 
 SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
@@ -120,7 +120,7 @@ class Engine:
             decision = replace(decision, classification=classification)
         ledger.routed()
         report = context.report
-        report.route, report.model, report.labels = decision, decision.model, request.labels
+        report.route_decision, report.model, report.labels = decision, decision.model, request.labels
         if decision.mode is RoutingMode.AUTO:  # by rules alone it stays open
             return decision, ()
         if decision.mode not in SERVED_MODES:
@@ -138,19 +138,19 @@ class Engine:
         self._table.check_support(request, decision.model)
         supporting = self._table.select_supporting(request, fallbacks)
         call = await self._windows.fit(answering_call(request, decision.model, supporting), request.context_policy)
-        changed = (*_model_changed(request.model, decision), *_settings_changed(fallbacks, call))
+        settings = find_initial_settings(request, decision, fallbacks, call)
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
             run = self._agent.create_run(request, call, context, ledger)
-            changed, path = (*changed, *run.list_effective_settings()), run.events()
+            settings, path = (*settings, *run.list_effective_settings()), run.events()
         else:
             path = stream_call(self._model, call, ModelCallPurpose.ANSWER, context)
-        yield ledger.enter(Started(decision, decision.model, context.trace_id, changed))
+        yield ledger.enter(Started(ledger.response_id, decision, decision.model, context.trace_id, settings))
         for entry in entries_of_routing:
             yield entry
         async with aclosing(path) as events:
             async for event in events:
-                yield ledger.enter(event)
+                yield ledger.enter(add_changed_settings(event, request, ledger.purpose()))
         completed = ledger.completed()
         _report(completed, context)
         yield ledger.enter(completed)
@@ -181,27 +181,10 @@ async def _wanted(entries: AsyncGenerator[Entry, None], request: CompletionReque
                 yield _shown(entry, request.include)
 
 
-def _model_changed(asked: str, decision: RouteDecision) -> tuple[EffectiveSetting, ...]:
-    if not asked or asked == decision.model:
-        return ()
-    return (EffectiveSetting("model", asked, decision.model, decision.reason),)
-
-
-def _settings_changed(fallbacks: tuple[str, ...], call: ModelCall) -> Iterator[EffectiveSetting]:
-    """What became of the fallback models asked for, and of the messages."""
-    if fallbacks != call.fallback_models:
-        reason = "A fallback model that does not take all of the request is left out."
-        yield EffectiveSetting("fallback_models", ", ".join(fallbacks), ", ".join(call.fallback_models), reason)
-    if call.omitted_messages:
-        kept = len(call.messages)
-        reason = "The oldest messages are left out, to fit the context window."
-        yield EffectiveSetting("messages", str(kept + call.omitted_messages), str(kept), reason)
-
-
 def _is_wanted(event: Event, request: CompletionRequest) -> bool:
     match event:
         case ReasoningDelta():
-            return request.reasoning.include
+            return request.include.reasoning
         case ModelCallStarted() | ModelCallFinished() | ModelCallFailed():
             return request.include.model_calls
         case UnshownDelta():

@@ -23,6 +23,7 @@ from reasoning_grpc.domain.events import (
     Completed,
     ContentDelta,
     Event,
+    Heartbeat,
     ModelCallFailed,
     ModelCallFinished,
     ModelCallStarted,
@@ -46,7 +47,7 @@ class _OpenAttempt:
     model: str
     number: int
     input_tokens: int
-    started_seconds: float
+    start_offset_seconds: float
     """Lies ahead while a retry waits for its turn."""
     output_bytes: int = 0
     answered: bool = False
@@ -77,7 +78,7 @@ class Ledger:
     attempts: list[Attempt] = field(default_factory=list)
     """Attempts that have ended."""
     events: int = 0
-    """Events handed to the client."""
+    """Events handed to the client, without heartbeats."""
     anything_sent: bool = False
     content_characters: int = 0
     _routed_seconds: float = 0.0
@@ -154,6 +155,10 @@ class Ledger:
                 pass
         return Entry(event, self.calls, self.step)
 
+    def purpose(self) -> ModelCallPurpose | None:
+        """What the model call in progress is for; None when there is none."""
+        return None if self._open is None else self._open.purpose
+
     def usage(self) -> Usage | None:
         """Tokens used so far; None: nothing has used any."""
         return _sum(self._usages)
@@ -197,16 +202,14 @@ class Ledger:
         )
 
     def stamped(self, entry: Entry) -> StreamEvent:
-        """The next event for the client, with its place in the stream."""
-        self.events += 1
-        return StreamEvent(
-            self.response_id, self.events - 1, self.elapsed_seconds(), entry.call, entry.event, entry.step
-        )
+        """The next event for the client, with its place in the stream; a heartbeat repeats the place before it."""
+        self.events += not isinstance(entry.event, Heartbeat)
+        return StreamEvent(self.events - 1, self.elapsed_seconds(), entry.call, entry.event, entry.step)
 
     def interrupted(self, error: BaseException) -> Progress | None:
         """How far the request had come when this ended it; None when no upstream was reached."""
         failure = error if isinstance(error, ReasoningError) else None
-        if self._open is not None and self._open.started_seconds <= self.elapsed_seconds():
+        if self._open is not None and self._open.start_offset_seconds <= self.elapsed_seconds():
             self._close_interrupted(self._open, failure)
         if isinstance(failure, UpstreamError):
             self._reached = self._reached or failure.reached
@@ -248,10 +251,16 @@ class Ledger:
         attempt, self._open = self._open, None
         if attempt is None:
             return 0.0
-        duration = self.elapsed_seconds() - attempt.started_seconds
+        duration = self.elapsed_seconds() - attempt.start_offset_seconds
         self.attempts.append(
             Attempt(
-                attempt.call, attempt.number, attempt.model, attempt.started_seconds, duration, failure, http_status
+                call=attempt.call,
+                number=attempt.number,
+                model=attempt.model,
+                start_offset_seconds=attempt.start_offset_seconds,
+                duration_seconds=duration,
+                failure=failure,
+                http_status=http_status,
             )
         )
         return duration
@@ -259,7 +268,7 @@ class Ledger:
     def _note_failed_call(self, attempt: _OpenAttempt, event: ModelCallFailed) -> None:
         """Ends the attempt under way; one that still waited for its turn was none."""
         self._reached = self._reached or event.reached
-        ahead = attempt.started_seconds - self.elapsed_seconds()
+        ahead = attempt.start_offset_seconds - self.elapsed_seconds()
         if ahead > 0:
             self._open = None
             self._upstream_seconds -= ahead

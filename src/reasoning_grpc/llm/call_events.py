@@ -39,7 +39,7 @@ async def stream_call(
                         call.omitted_tokens,
                     )
                 case AttemptSwitched():
-                    attempt = event.attempt
+                    attempt = event.next_attempt
                     yield event
                     yield ModelCallStarted(purpose, event.to_model, attempt, input_tokens)
                 case delta:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from reasoning_grpc.domain import CallContext
+from reasoning_grpc.domain import CallContext, EffectiveSetting, EffectiveSettingCause
 from reasoning_grpc.domain.errors import Retry, UpstreamError
 from reasoning_grpc.domain.events import AttemptSwitched, ModelEvent
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
@@ -45,7 +45,7 @@ class ResilientModel(WrappedModel):
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. It raises the error of the last attempt."""
-        fallbacks = iter(call.fallback_models)
+        requested, fallbacks = call, iter(call.fallback_models)
         attempt, retries = 1, 0
         while True:
             started = False
@@ -64,12 +64,33 @@ class ResilientModel(WrappedModel):
                 failed = error
             model, delay = switch
             attempt += 1
+            following = self._build_call(model, requested)
             yield AttemptSwitched(
-                call.model, model, attempt, failed.reason, failed.http_status, delay, failed.reached, failed.usage
+                from_model=call.model,
+                to_model=model,
+                next_attempt=attempt,
+                failure=failed.reason,
+                http_status=failed.http_status,
+                delay_seconds=delay,
+                reached=failed.reached,
+                usage=failed.usage,
+                effective_settings=_find_changed_settings(requested, call, following),
             )
             retries = retries + 1 if model == call.model else 0
-            call = replace(call, model=model)
+            call = following
             await asyncio.sleep(delay)
+
+    def _build_call(self, model: str, requested: ModelCall) -> ModelCall:
+        """Returns the requested call for this model; a fallback model gets no higher limit than it is known to allow.
+
+        Providers refuse a limit that is too high, and the caller chose it for the first model.
+        """
+        call = replace(requested, model=model)
+        limit = call.sampling.max_output_tokens
+        if model == requested.model or limit is None:
+            return call
+        allowed = self.describe(model).max_output_tokens or limit
+        return replace(call, sampling=replace(call.sampling, max_output_tokens=min(limit, allowed)))
 
     def _choose_switch(
         self, error: UpstreamError, call: ModelCall, context: CallContext, fallbacks: Iterator[str], retries: int
@@ -81,3 +102,14 @@ class ResilientModel(WrappedModel):
             return call.model, delay
         fallback = next(fallbacks, None) if error.fallback else None
         return None if fallback is None else (fallback, 0.0)
+
+
+def _find_changed_settings(requested: ModelCall, last: ModelCall, following: ModelCall) -> tuple[EffectiveSetting, ...]:
+    """Returns the settings of the call that differ between the last attempt and the following one."""
+    wish, effective = requested.sampling.max_output_tokens, following.sampling.max_output_tokens
+    if effective == last.sampling.max_output_tokens:
+        return ()
+    cause, reason = EffectiveSettingCause.FALLBACK_LIMIT, "The fallback model allows no more."
+    if effective == wish:
+        cause, reason = EffectiveSettingCause.FALLBACK, "This fallback model allows what was requested."
+    return (EffectiveSetting("sampling.max_output_tokens", str(wish), str(effective), cause, reason),)

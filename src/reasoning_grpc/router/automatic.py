@@ -1,6 +1,6 @@
 """`AutomaticMode`: which route mode AUTO takes: the classifier's, or the default where the classifier fails."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,6 +11,7 @@ from reasoning_grpc.domain import (
     CompletionRequest,
     RejectedRoute,
     RouteDecision,
+    RouteRejectionCause,
     RouteSource,
     RoutingMode,
     RoutingPreference,
@@ -26,8 +27,10 @@ _CHOSEN: Final = "The classifier chose it."
 _CACHED: Final = "The classifier chose it before, for the same conversation."
 _DEFAULT: Final = "The classifier failed; this is the default."
 _NOT_DEFAULT: Final = "The classifier failed; this is the first route that the caller may take."
-_NOT_CHOSEN: Final = "The classifier chose another."
-_CANNOT_RUN_TOOLS: Final = "The reasoning agent cannot run the caller's own tools."
+_REJECTION_REASONS: Final[Mapping[RouteRejectionCause, str]] = {
+    RouteRejectionCause.NOT_CHOSEN: "The classifier chose another.",
+    RouteRejectionCause.CALLER_TOOLS: "The reasoning agent cannot run the caller's own tools.",
+}
 
 
 class AutomaticMode:
@@ -61,7 +64,7 @@ class AutomaticMode:
             raise RouteNotAllowed({"route": draft.route})
         routes = [route for route in able if self._may_use_model(route.decide(draft, preference), context.caller)]
         routes = routes or able[:1]  # the refusal of its model then becomes the call's error
-        draft = replace(draft, rejected_routes=tuple(RejectedRoute(each.name, _CANNOT_RUN_TOOLS) for each in unable))
+        draft = replace(draft, rejected_routes=_reject(unable, RouteRejectionCause.CALLER_TOOLS))
         if len(routes) == 1:
             return routes[0].decide(replace(draft, reason=_ONLY_ONE), preference)
         verdict = await self._classifier.classify(request, routes, context, on_event, rules_only=rules_only)
@@ -79,7 +82,7 @@ class AutomaticMode:
             route = self._fallback if self._fallback in routes else routes[0]
             reason = _DEFAULT if route is self._fallback else _NOT_DEFAULT
             return route.decide(replace(draft, source=RouteSource.CLASSIFIER_FALLBACK, reason=reason), preference)
-        others = tuple(RejectedRoute(route.name, _NOT_CHOSEN) for route in routes if route is not chosen)
+        others = _reject([each for each in routes if each is not chosen], RouteRejectionCause.NOT_CHOSEN)
         is_cached = verdict.classification is None
         draft = replace(
             draft,
@@ -97,3 +100,7 @@ class AutomaticMode:
 
     def _may_use_model(self, decision: RouteDecision, caller: Caller) -> bool:
         return caller.may_use(decision.model or self._table.find_default())
+
+
+def _reject(routes: Iterable[Route], cause: RouteRejectionCause) -> tuple[RejectedRoute, ...]:
+    return tuple(RejectedRoute(route.name, cause, _REJECTION_REASONS[cause]) for route in routes)

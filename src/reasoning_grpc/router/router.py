@@ -117,7 +117,7 @@ def _apply_rule(rule: Rule, request: CompletionRequest, requested: _Requested) -
     draft = _draft(rule.model or request.model, RouteSource.RULE, rule.reason)
     wanted = requested.mode or requested.metadata_mode
     overridden = None if wanted is not None and wanted.value.lower() == rule.route else wanted
-    return rule.route, replace(draft, rule_id=rule.id, asked_mode=overridden, asked_route=requested.route)
+    return rule.route, replace(draft, rule_id=rule.id, requested_mode=overridden, requested_route=requested.route)
 
 
 def _draft(model: str, source: RouteSource, reason: str) -> RouteDecision:

@@ -27,15 +27,16 @@ class Route:
     def decide(self, draft: RouteDecision, preference: RoutingPreference | None) -> RouteDecision:
         """Completes the draft of a decision with this route.
 
-        `asked_mode` and `asked_route` are cleared where they name this route: they report only what was not granted.
+        `requested_mode` and `requested_route` are cleared where they name this route: they report only what was not
+        granted.
         """
         return replace(
             draft,
             mode=self.mode,
             own_route=self.name if self.name != self.mode.value.lower() else "",
             model=draft.model or self.model_for(preference),
-            asked_mode=draft.asked_mode if draft.asked_mode is not self.mode else None,
-            asked_route=draft.asked_route if draft.asked_route != self.name else "",
+            requested_mode=draft.requested_mode if draft.requested_mode is not self.mode else None,
+            requested_route=draft.requested_route if draft.requested_route != self.name else "",
         )
 
 

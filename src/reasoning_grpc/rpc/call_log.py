@@ -61,8 +61,8 @@ def _facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, 
         "events": report.events or None,
         "attempts": len(report.attempts) or None,
     }
-    if report.route is not None:
-        facts |= _facts_of_route(report.route)
+    if report.route_decision is not None:
+        facts |= _facts_of_decision(report.route_decision)
     if report.finish_reason is not None:
         facts["finish_reason"] = report.finish_reason.value
     if report.usage is not None:
@@ -76,13 +76,13 @@ def _facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, 
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _facts_of_route(route: RouteDecision) -> dict[str, Any]:
+def _facts_of_decision(decision: RouteDecision) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "route": route.route,
-        "mode": route.mode.value,
-        "route_source": route.source.value,
-        "rule_id": route.rule_id or None,
+        "route": decision.route,
+        "mode": decision.mode.value,
+        "route_source": decision.source.value,
+        "rule_id": decision.rule_id or None,
     }
-    if route.classification is not None:
-        facts["classifier_failure"] = route.classification.failure or route.classification.flaw
+    if decision.classification is not None:
+        facts["classifier_failure"] = decision.classification.failure or decision.classification.flaw
     return facts

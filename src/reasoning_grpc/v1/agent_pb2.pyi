@@ -28,25 +28,25 @@ class _NextAction:
 class _NextActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NextAction.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     NEXT_ACTION_UNSPECIFIED: _NextAction.ValueType  # 0
-    """Not known: the plan could not be read."""
+    """The next action is not known, because the plan could not be read."""
     NEXT_ACTION_CONTINUE: _NextAction.ValueType  # 1
-    """Think on."""
+    """The model wants to think further."""
     NEXT_ACTION_USE_TOOLS: _NextAction.ValueType  # 2
-    """Use tools, then think on."""
+    """The model wants to use tools, then think further."""
     NEXT_ACTION_FINISH: _NextAction.ValueType  # 3
-    """Answer."""
+    """The model is ready to answer."""
 
 class NextAction(_NextAction, metaclass=_NextActionEnumTypeWrapper):
     """What the model wants to do after a thought."""
 
 NEXT_ACTION_UNSPECIFIED: NextAction.ValueType  # 0
-"""Not known: the plan could not be read."""
+"""The next action is not known, because the plan could not be read."""
 NEXT_ACTION_CONTINUE: NextAction.ValueType  # 1
-"""Think on."""
+"""The model wants to think further."""
 NEXT_ACTION_USE_TOOLS: NextAction.ValueType  # 2
-"""Use tools, then think on."""
+"""The model wants to use tools, then think further."""
 NEXT_ACTION_FINISH: NextAction.ValueType  # 3
-"""Answer."""
+"""The model is ready to answer."""
 Global___NextAction: _TypeAlias = NextAction  # noqa: Y015
 
 class _StepOutcome:
@@ -56,25 +56,25 @@ class _StepOutcome:
 class _StepOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepOutcome.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STEP_OUTCOME_UNSPECIFIED: _StepOutcome.ValueType  # 0
-    """Never sent."""
+    """The server never sends this value."""
     STEP_OUTCOME_DONE: _StepOutcome.ValueType  # 1
-    """Its thought was had and its tools, if any, were run."""
+    """The model planned the step, and the planned tools, if any, were run."""
     STEP_OUTCOME_INVALID_PLAN: _StepOutcome.ValueType  # 2
     """The model's plan could not be read, even after one repair."""
     STEP_OUTCOME_STOPPED: _StepOutcome.ValueType  # 3
-    """It was stopped by a limit or a deadline."""
+    """A limit or a deadline stopped the step."""
 
 class StepOutcome(_StepOutcome, metaclass=_StepOutcomeEnumTypeWrapper):
     """How a step ended."""
 
 STEP_OUTCOME_UNSPECIFIED: StepOutcome.ValueType  # 0
-"""Never sent."""
+"""The server never sends this value."""
 STEP_OUTCOME_DONE: StepOutcome.ValueType  # 1
-"""Its thought was had and its tools, if any, were run."""
+"""The model planned the step, and the planned tools, if any, were run."""
 STEP_OUTCOME_INVALID_PLAN: StepOutcome.ValueType  # 2
 """The model's plan could not be read, even after one repair."""
 STEP_OUTCOME_STOPPED: StepOutcome.ValueType  # 3
-"""It was stopped by a limit or a deadline."""
+"""A limit or a deadline stopped the step."""
 Global___StepOutcome: _TypeAlias = StepOutcome  # noqa: Y015
 
 class _ToolStatus:
@@ -84,37 +84,41 @@ class _ToolStatus:
 class _ToolStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TOOL_STATUS_UNSPECIFIED: _ToolStatus.ValueType  # 0
-    """Never sent."""
+    """The server never sends this value."""
     TOOL_STATUS_OK: _ToolStatus.ValueType  # 1
-    """It gave a result."""
+    """The tool returned a result."""
     TOOL_STATUS_FAILED: _ToolStatus.ValueType  # 2
-    """It failed; `error` says how."""
+    """The tool failed; `error` says how."""
     TOOL_STATUS_TIMED_OUT: _ToolStatus.ValueType  # 3
-    """It took too long and was stopped."""
+    """The tool took too long, and the server stopped it."""
     TOOL_STATUS_INVALID_ARGUMENTS: _ToolStatus.ValueType  # 4
-    """The arguments did not fit its schema; it was not run."""
+    """The tool was not run, because the arguments do not match its schema."""
     TOOL_STATUS_NOT_AVAILABLE: _ToolStatus.ValueType  # 5
-    """There is no such tool, or the caller may not use it; it was not run."""
+    """The tool was not run, because it does not exist or the caller may not use
+    it.
+    """
     TOOL_STATUS_CANCELLED: _ToolStatus.ValueType  # 6
-    """The agent stopped before it ended."""
+    """The agent stopped before the tool returned."""
 
 class ToolStatus(_ToolStatus, metaclass=_ToolStatusEnumTypeWrapper):
     """How a tool call ended."""
 
 TOOL_STATUS_UNSPECIFIED: ToolStatus.ValueType  # 0
-"""Never sent."""
+"""The server never sends this value."""
 TOOL_STATUS_OK: ToolStatus.ValueType  # 1
-"""It gave a result."""
+"""The tool returned a result."""
 TOOL_STATUS_FAILED: ToolStatus.ValueType  # 2
-"""It failed; `error` says how."""
+"""The tool failed; `error` says how."""
 TOOL_STATUS_TIMED_OUT: ToolStatus.ValueType  # 3
-"""It took too long and was stopped."""
+"""The tool took too long, and the server stopped it."""
 TOOL_STATUS_INVALID_ARGUMENTS: ToolStatus.ValueType  # 4
-"""The arguments did not fit its schema; it was not run."""
+"""The tool was not run, because the arguments do not match its schema."""
 TOOL_STATUS_NOT_AVAILABLE: ToolStatus.ValueType  # 5
-"""There is no such tool, or the caller may not use it; it was not run."""
+"""The tool was not run, because it does not exist or the caller may not use
+it.
+"""
 TOOL_STATUS_CANCELLED: ToolStatus.ValueType  # 6
-"""The agent stopped before it ended."""
+"""The agent stopped before the tool returned."""
 Global___ToolStatus: _TypeAlias = ToolStatus  # noqa: Y015
 
 class _ReasoningEnd:
@@ -124,59 +128,59 @@ class _ReasoningEnd:
 class _ReasoningEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasoningEnd.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     REASONING_END_UNSPECIFIED: _ReasoningEnd.ValueType  # 0
-    """Never sent."""
+    """The server never sends this value."""
     REASONING_END_FINISHED: _ReasoningEnd.ValueType  # 1
     """The model said that it was ready to answer."""
     REASONING_END_MAX_STEPS: _ReasoningEnd.ValueType  # 2
-    """The most steps were taken."""
+    """The largest number of steps was reached."""
     REASONING_END_MAX_TOOL_CALLS: _ReasoningEnd.ValueType  # 3
-    """The most tool calls were made."""
+    """The largest number of tool calls was reached."""
     REASONING_END_TOKEN_BUDGET: _ReasoningEnd.ValueType  # 4
-    """The tokens were used up."""
+    """The largest number of tokens was reached."""
     REASONING_END_COST_BUDGET: _ReasoningEnd.ValueType  # 5
-    """The money was used up."""
+    """The highest cost was reached."""
     REASONING_END_DEADLINE: _ReasoningEnd.ValueType  # 6
     """The caller's deadline left just enough time to answer, or the server's own
-    limit of thinking was reached.
+    time limit for thinking was reached.
     """
     REASONING_END_LOOP: _ReasoningEnd.ValueType  # 7
     """The model repeated the same tool calls."""
     REASONING_END_STEP_FAILED: _ReasoningEnd.ValueType  # 8
-    """A step could not be read, even after one repair."""
+    """The model's plan for a step could not be read, even after one repair."""
     REASONING_END_STEP_TIMEOUT: _ReasoningEnd.ValueType  # 9
-    """A step took longer than a step may."""
+    """A step took longer than `step_timeout`."""
 
 class ReasoningEnd(_ReasoningEnd, metaclass=_ReasoningEndEnumTypeWrapper):
     """Why the agent stopped thinking."""
 
 REASONING_END_UNSPECIFIED: ReasoningEnd.ValueType  # 0
-"""Never sent."""
+"""The server never sends this value."""
 REASONING_END_FINISHED: ReasoningEnd.ValueType  # 1
 """The model said that it was ready to answer."""
 REASONING_END_MAX_STEPS: ReasoningEnd.ValueType  # 2
-"""The most steps were taken."""
+"""The largest number of steps was reached."""
 REASONING_END_MAX_TOOL_CALLS: ReasoningEnd.ValueType  # 3
-"""The most tool calls were made."""
+"""The largest number of tool calls was reached."""
 REASONING_END_TOKEN_BUDGET: ReasoningEnd.ValueType  # 4
-"""The tokens were used up."""
+"""The largest number of tokens was reached."""
 REASONING_END_COST_BUDGET: ReasoningEnd.ValueType  # 5
-"""The money was used up."""
+"""The highest cost was reached."""
 REASONING_END_DEADLINE: ReasoningEnd.ValueType  # 6
 """The caller's deadline left just enough time to answer, or the server's own
-limit of thinking was reached.
+time limit for thinking was reached.
 """
 REASONING_END_LOOP: ReasoningEnd.ValueType  # 7
 """The model repeated the same tool calls."""
 REASONING_END_STEP_FAILED: ReasoningEnd.ValueType  # 8
-"""A step could not be read, even after one repair."""
+"""The model's plan for a step could not be read, even after one repair."""
 REASONING_END_STEP_TIMEOUT: ReasoningEnd.ValueType  # 9
-"""A step took longer than a step may."""
+"""A step took longer than `step_timeout`."""
 Global___ReasoningEnd: _TypeAlias = ReasoningEnd  # noqa: Y015
 
 @_typing.final
 class AgentOptions(_message.Message):
-    """Limits and tools of the reasoning agent. The server has limits of its own and
-    takes the smaller one; `started` says where that happened.
+    """Limits and tools of the reasoning agent. The server has its own limits, and
+    the smaller of the two applies; `started` reports where that is the server's.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -189,13 +193,15 @@ class AgentOptions(_message.Message):
     STEP_TIMEOUT_FIELD_NUMBER: _builtins.int
     TOOL_TIMEOUT_FIELD_NUMBER: _builtins.int
     max_steps: _builtins.int
-    """Most steps of thinking, at least 1."""
+    """Largest number of steps of thinking, at least 1."""
     max_tool_calls: _builtins.int
-    """Most tool calls in all, at least 0."""
+    """Largest number of tool calls in all steps together, at least 0."""
     max_tokens: _builtins.int
-    """Most tokens in all model calls before the synthesis, at least 1."""
+    """Largest number of tokens in all model calls before the synthesis, at least
+    1.
+    """
     max_cost_nano_usd: _builtins.int
-    """Most money in all model calls before the synthesis, in nano-dollars (one
+    """Highest cost of all model calls before the synthesis, in nano-dollars (one
     billionth of a US dollar), at least 1.
     """
     @_builtins.property
@@ -206,11 +212,11 @@ class AgentOptions(_message.Message):
 
     @_builtins.property
     def step_timeout(self) -> _duration_pb2.Duration:
-        """Longest time for one step, above zero."""
+        """Longest duration of one step, above zero."""
 
     @_builtins.property
     def tool_timeout(self) -> _duration_pb2.Duration:
-        """Longest time for one tool call, above zero."""
+        """Longest duration of one tool call, above zero."""
 
     def __init__(
         self,
@@ -272,7 +278,7 @@ Global___ToolSelection: _TypeAlias = ToolSelection  # noqa: Y015
 
 @_typing.final
 class Step(_message.Message):
-    """One step of the agent, as an answer returns it."""
+    """One step of the agent, as it stands in an answer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -285,18 +291,18 @@ class Step(_message.Message):
     number: _builtins.int
     """Number of the step: 1, 2, ..."""
     thought: _builtins.str
-    """What the model thought. Only if `include.thoughts`."""
+    """What the model thought. Set only with `include.thoughts`."""
     next_action: Global___NextAction.ValueType
     """What the model wanted to do next."""
     outcome: Global___StepOutcome.ValueType
     """How the step ended."""
     @_builtins.property
     def tool_executions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolExecution]:
-        """The tools it called, in the order they were planned."""
+        """The tool calls of the step, in the order in which they were planned."""
 
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens of the step's model calls."""
+        """Tokens of the step's model calls. Unset when it used none."""
 
     def __init__(
         self,
@@ -339,14 +345,16 @@ class ToolExecution(_message.Message):
     status: Global___ToolStatus.ValueType
     """How the call ended."""
     result: _builtins.str
-    """What the tool gave: JSON text, or any text. Only if `include.tool_results`."""
+    """The result of the tool: JSON text, or any text. Set only with
+    `include.tool_results`.
+    """
     result_truncated: _builtins.bool
-    """Whether `result` was cut to the server's size limit for the tool."""
+    """Whether the result was cut to the server's size limit for the tool."""
     error: _builtins.str
-    """What went wrong, in a short English sentence; empty when nothing did."""
+    """What went wrong, in a short English sentence. Empty when nothing did."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long the call took."""
+        """Duration of the call."""
 
     def __init__(
         self,
@@ -381,22 +389,22 @@ class ReasoningFinished(_message.Message):
     COST_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     reason: Global___ReasoningEnd.ValueType
-    """Why."""
+    """Why the agent stopped."""
     step_count: _builtins.int
-    """Steps taken."""
+    """Number of steps that the agent took."""
     tool_call_count: _builtins.int
-    """Tool calls made."""
+    """Number of tool calls that the agent made."""
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens of all model calls so far."""
+        """Tokens of all model calls so far. Unset when they used none."""
 
     @_builtins.property
     def cost(self) -> _usage_pb2.Cost:
-        """Money of all model calls so far. Unset when a price is not known."""
+        """Cost of all model calls so far. Unset when a price is not known."""
 
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long the thinking took."""
+        """Duration of the thinking."""
 
     def __init__(
         self,

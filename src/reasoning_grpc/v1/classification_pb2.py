@@ -26,7 +26,7 @@ from reasoning_grpc.v1 import completion_pb2 as reasoning__grpc_dot_v1_dot_compl
 from reasoning_grpc.v1 import routing_pb2 as reasoning__grpc_dot_v1_dot_routing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&reasoning_grpc/v1/classification.proto\x12\x11reasoning_grpc.v1\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1freasoning_grpc/v1/routing.proto\"Z\n\x0f\x43lassifyRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".reasoning_grpc.v1.CompleteRequest\x12\x12\n\nrules_only\x18\x02 \x01(\x08\"C\n\x10\x43lassifyResponse\x12/\n\x05route\x18\x01 \x01(\x0b\x32 .reasoning_grpc.v1.RouteDecisionB\x80\x01\n\x1aio.github.reasoninggrpc.v1B\x13\x43lassificationProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&reasoning_grpc/v1/classification.proto\x12\x11reasoning_grpc.v1\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1freasoning_grpc/v1/routing.proto\"Z\n\x0f\x43lassifyRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".reasoning_grpc.v1.CompleteRequest\x12\x12\n\nrules_only\x18\x02 \x01(\x08\"L\n\x10\x43lassifyResponse\x12\x38\n\x0eroute_decision\x18\x01 \x01(\x0b\x32 .reasoning_grpc.v1.RouteDecisionB\x80\x01\n\x1aio.github.reasoninggrpc.v1B\x13\x43lassificationProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,5 +37,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSIFYREQUEST']._serialized_start=130
   _globals['_CLASSIFYREQUEST']._serialized_end=220
   _globals['_CLASSIFYRESPONSE']._serialized_start=222
-  _globals['_CLASSIFYRESPONSE']._serialized_end=289
+  _globals['_CLASSIFYRESPONSE']._serialized_end=298
 # @@protoc_insertion_point(module_scope)

@@ -20,19 +20,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClassifyRequest(_message.Message):
-    """A request whose routing is asked for."""
+    """A request whose route the caller wants to know."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
     RULES_ONLY_FIELD_NUMBER: _builtins.int
     rules_only: _builtins.bool
-    """Whether to stop where a model would be asked to classify, and say what would
-    have been asked instead of asking.
+    """Whether to decide by rules alone. Where a model would have to classify the
+    request, the server then does not call it: the decision has the mode AUTO
+    and says which model the server would have called.
     """
     @_builtins.property
     def request(self) -> _completion_pb2.CompleteRequest:
-        """The request as it would be sent to `Complete`. Required."""
+        """The request as the caller would send it to `Complete`. Required."""
 
     def __init__(
         self,
@@ -50,23 +51,23 @@ Global___ClassifyRequest: _TypeAlias = ClassifyRequest  # noqa: Y015
 
 @_typing.final
 class ClassifyResponse(_message.Message):
-    """How a request would be routed."""
+    """How the server would route a request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ROUTE_FIELD_NUMBER: _builtins.int
+    ROUTE_DECISION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def route(self) -> _routing_pb2.RouteDecision:
+    def route_decision(self) -> _routing_pb2.RouteDecision:
         """The decision that `Complete` would act on."""
 
     def __init__(
         self,
         *,
-        route: _routing_pb2.RouteDecision | None = ...,
+        route_decision: _routing_pb2.RouteDecision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["route", b"route"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["route_decision", b"route_decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["route", b"route"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["route_decision", b"route_decision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

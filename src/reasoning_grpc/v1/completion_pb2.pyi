@@ -30,7 +30,7 @@ class _ToolChoiceMode:
 class _ToolChoiceModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolChoiceMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TOOL_CHOICE_MODE_UNSPECIFIED: _ToolChoiceMode.ValueType  # 0
-    """Not given; refused in a request."""
+    """No rule was given. A request with this value is refused."""
     TOOL_CHOICE_MODE_AUTO: _ToolChoiceMode.ValueType  # 1
     """The model decides."""
     TOOL_CHOICE_MODE_NONE: _ToolChoiceMode.ValueType  # 2
@@ -42,7 +42,7 @@ class ToolChoiceMode(_ToolChoiceMode, metaclass=_ToolChoiceModeEnumTypeWrapper):
     """A rule for calling tools."""
 
 TOOL_CHOICE_MODE_UNSPECIFIED: ToolChoiceMode.ValueType  # 0
-"""Not given; refused in a request."""
+"""No rule was given. A request with this value is refused."""
 TOOL_CHOICE_MODE_AUTO: ToolChoiceMode.ValueType  # 1
 """The model decides."""
 TOOL_CHOICE_MODE_NONE: ToolChoiceMode.ValueType  # 2
@@ -58,33 +58,41 @@ class _ReasoningEffort:
 class _ReasoningEffortEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasoningEffort.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     REASONING_EFFORT_UNSPECIFIED: _ReasoningEffort.ValueType  # 0
-    """Not given; refused in a request."""
+    """No effort was given. A request with this value is refused."""
     REASONING_EFFORT_NONE: _ReasoningEffort.ValueType  # 1
-    """Not at all."""
+    """The model does not reason."""
     REASONING_EFFORT_MINIMAL: _ReasoningEffort.ValueType  # 2
-    """As little as possible."""
+    """The model reasons as little as possible."""
     REASONING_EFFORT_LOW: _ReasoningEffort.ValueType  # 3
-    """A little."""
+    """The model reasons a little."""
     REASONING_EFFORT_MEDIUM: _ReasoningEffort.ValueType  # 4
-    """Moderately."""
+    """The model reasons moderately."""
     REASONING_EFFORT_HIGH: _ReasoningEffort.ValueType  # 5
-    """Much."""
+    """The model reasons a lot."""
+    REASONING_EFFORT_XHIGH: _ReasoningEffort.ValueType  # 6
+    """The model reasons even more than with HIGH. This version of the server
+    refuses it for every model, with UNSUPPORTED_PARAMETER.
+    """
 
 class ReasoningEffort(_ReasoningEffort, metaclass=_ReasoningEffortEnumTypeWrapper):
     """How much a model reasons before it answers."""
 
 REASONING_EFFORT_UNSPECIFIED: ReasoningEffort.ValueType  # 0
-"""Not given; refused in a request."""
+"""No effort was given. A request with this value is refused."""
 REASONING_EFFORT_NONE: ReasoningEffort.ValueType  # 1
-"""Not at all."""
+"""The model does not reason."""
 REASONING_EFFORT_MINIMAL: ReasoningEffort.ValueType  # 2
-"""As little as possible."""
+"""The model reasons as little as possible."""
 REASONING_EFFORT_LOW: ReasoningEffort.ValueType  # 3
-"""A little."""
+"""The model reasons a little."""
 REASONING_EFFORT_MEDIUM: ReasoningEffort.ValueType  # 4
-"""Moderately."""
+"""The model reasons moderately."""
 REASONING_EFFORT_HIGH: ReasoningEffort.ValueType  # 5
-"""Much."""
+"""The model reasons a lot."""
+REASONING_EFFORT_XHIGH: ReasoningEffort.ValueType  # 6
+"""The model reasons even more than with HIGH. This version of the server
+refuses it for every model, with UNSUPPORTED_PARAMETER.
+"""
 Global___ReasoningEffort: _TypeAlias = ReasoningEffort  # noqa: Y015
 
 class _ContextPolicy:
@@ -94,47 +102,136 @@ class _ContextPolicy:
 class _ContextPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContextPolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CONTEXT_POLICY_UNSPECIFIED: _ContextPolicy.ValueType  # 0
-    """The server's choice: the conversation is sent whole, and what does not fit
-    is refused with CONTEXT_WINDOW_EXCEEDED.
+    """The server decides: it sends the whole conversation. When that does not
+    fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
     """
     CONTEXT_POLICY_TRUNCATE_OLDEST: _ContextPolicy.ValueType  # 1
-    """Leave out the oldest messages, as few as it takes, so that the rest and the
-    answer fit the smallest window among the model and its fallback models.
-    System messages stay, and so do the last message of the user and all that
-    follows; if these do not fit, it is CONTEXT_WINDOW_EXCEEDED. What is left
-    begins with a message of the user, and no tool result in it lacks its call.
-    Reported as the effective setting `messages`, and in `model_call_finished`.
+    """The server leaves out the oldest messages, as few as possible, until the
+    rest and the answer fit the smallest window among the model and its
+    fallback models. It keeps the system messages, the last message of the
+    user, and all messages after that one; when these do not fit, the call
+    fails with CONTEXT_WINDOW_EXCEEDED. The messages that remain start with a
+    message of the user, and each tool result among them has its call. The
+    effective setting `messages` and `model_call_finished` report what was left
+    out.
     """
     CONTEXT_POLICY_ERROR: _ContextPolicy.ValueType  # 2
-    """Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where its
-    window is known.
+    """The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
+    known, it fails before the model is called.
     """
 
 class ContextPolicy(_ContextPolicy, metaclass=_ContextPolicyEnumTypeWrapper):
     """What to do when a conversation does not fit the model's context window."""
 
 CONTEXT_POLICY_UNSPECIFIED: ContextPolicy.ValueType  # 0
-"""The server's choice: the conversation is sent whole, and what does not fit
-is refused with CONTEXT_WINDOW_EXCEEDED.
+"""The server decides: it sends the whole conversation. When that does not
+fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
 """
 CONTEXT_POLICY_TRUNCATE_OLDEST: ContextPolicy.ValueType  # 1
-"""Leave out the oldest messages, as few as it takes, so that the rest and the
-answer fit the smallest window among the model and its fallback models.
-System messages stay, and so do the last message of the user and all that
-follows; if these do not fit, it is CONTEXT_WINDOW_EXCEEDED. What is left
-begins with a message of the user, and no tool result in it lacks its call.
-Reported as the effective setting `messages`, and in `model_call_finished`.
+"""The server leaves out the oldest messages, as few as possible, until the
+rest and the answer fit the smallest window among the model and its
+fallback models. It keeps the system messages, the last message of the
+user, and all messages after that one; when these do not fit, the call
+fails with CONTEXT_WINDOW_EXCEEDED. The messages that remain start with a
+message of the user, and each tool result among them has its call. The
+effective setting `messages` and `model_call_finished` report what was left
+out.
 """
 CONTEXT_POLICY_ERROR: ContextPolicy.ValueType  # 2
-"""Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where its
-window is known.
+"""The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
+known, it fails before the model is called.
 """
 Global___ContextPolicy: _TypeAlias = ContextPolicy  # noqa: Y015
 
+class _FinishReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINISH_REASON_UNSPECIFIED: _FinishReason.ValueType  # 0
+    """The server never sends this value."""
+    FINISH_REASON_STOP: _FinishReason.ValueType  # 1
+    """The model finished its answer, or reached a stop sequence."""
+    FINISH_REASON_LENGTH: _FinishReason.ValueType  # 2
+    """The answer reached the largest number of output tokens, or filled the
+    context window.
+    """
+    FINISH_REASON_TOOL_CALLS: _FinishReason.ValueType  # 3
+    """The model asks the caller to call tools."""
+    FINISH_REASON_CONTENT_FILTER: _FinishReason.ValueType  # 4
+    """The provider's content filter ended the answer."""
+    FINISH_REASON_OTHER: _FinishReason.ValueType  # 5
+    """The provider gave a reason of its own; see `provider_finish_reason`."""
+
+class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
+    """Why an answer ended."""
+
+FINISH_REASON_UNSPECIFIED: FinishReason.ValueType  # 0
+"""The server never sends this value."""
+FINISH_REASON_STOP: FinishReason.ValueType  # 1
+"""The model finished its answer, or reached a stop sequence."""
+FINISH_REASON_LENGTH: FinishReason.ValueType  # 2
+"""The answer reached the largest number of output tokens, or filled the
+context window.
+"""
+FINISH_REASON_TOOL_CALLS: FinishReason.ValueType  # 3
+"""The model asks the caller to call tools."""
+FINISH_REASON_CONTENT_FILTER: FinishReason.ValueType  # 4
+"""The provider's content filter ended the answer."""
+FINISH_REASON_OTHER: FinishReason.ValueType  # 5
+"""The provider gave a reason of its own; see `provider_finish_reason`."""
+Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
+
+class _EffectiveSettingCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EffectiveSettingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EffectiveSettingCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EFFECTIVE_SETTING_CAUSE_UNSPECIFIED: _EffectiveSettingCause.ValueType  # 0
+    """The server never sends this value."""
+    EFFECTIVE_SETTING_CAUSE_ROUTING: _EffectiveSettingCause.ValueType  # 1
+    """The route decision names another model than the request."""
+    EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT: _EffectiveSettingCause.ValueType  # 2
+    """The server allows no more."""
+    EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE: _EffectiveSettingCause.ValueType  # 3
+    """A fallback model cannot serve the request, so it is left out."""
+    EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW: _EffectiveSettingCause.ValueType  # 4
+    """The conversation does not fit the context window, so its oldest messages
+    are left out.
+    """
+    EFFECTIVE_SETTING_CAUSE_FALLBACK: _EffectiveSettingCause.ValueType  # 5
+    """The model failed, and a fallback model takes its place."""
+    EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT: _EffectiveSettingCause.ValueType  # 6
+    """The fallback model that takes the place of a failed one allows no more."""
+
+class EffectiveSettingCause(_EffectiveSettingCause, metaclass=_EffectiveSettingCauseEnumTypeWrapper):
+    """Why a setting took effect otherwise than requested."""
+
+EFFECTIVE_SETTING_CAUSE_UNSPECIFIED: EffectiveSettingCause.ValueType  # 0
+"""The server never sends this value."""
+EFFECTIVE_SETTING_CAUSE_ROUTING: EffectiveSettingCause.ValueType  # 1
+"""The route decision names another model than the request."""
+EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT: EffectiveSettingCause.ValueType  # 2
+"""The server allows no more."""
+EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE: EffectiveSettingCause.ValueType  # 3
+"""A fallback model cannot serve the request, so it is left out."""
+EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW: EffectiveSettingCause.ValueType  # 4
+"""The conversation does not fit the context window, so its oldest messages
+are left out.
+"""
+EFFECTIVE_SETTING_CAUSE_FALLBACK: EffectiveSettingCause.ValueType  # 5
+"""The model failed, and a fallback model takes its place."""
+EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT: EffectiveSettingCause.ValueType  # 6
+"""The fallback model that takes the place of a failed one allows no more."""
+Global___EffectiveSettingCause: _TypeAlias = EffectiveSettingCause  # noqa: Y015
+
 @_typing.final
 class CompleteRequest(_message.Message):
-    """A conversation to be answered, and how. Only `messages` is required; every
-    other field left unset is not sent to the model, whose own default then holds.
+    """A conversation to answer, and how to answer it. Only `messages` is required.
+    Any other field that is unset is not sent to the model, whose own default
+    then applies.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -197,23 +294,23 @@ class CompleteRequest(_message.Message):
     END_USER_FIELD_NUMBER: _builtins.int
     PROVIDER_OPTIONS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model to answer, as `ListModels` gives it. Empty means the
-    server's default model.
+    """Name of the model that is to answer, as `ListModels` returns it. Empty
+    means the server's default model.
     """
     parallel_tool_calls: _builtins.bool
     """Whether the model may ask for several tool calls in one answer. Requires
-    `tools`. Unset leaves it to the model.
+    `tools`. Unset means that the model decides.
     """
     context_policy: Global___ContextPolicy.ValueType
     """What to do when the conversation does not fit the model's context window."""
     request_id: _builtins.str
-    """The caller's own id for correlation in logs and errors, 1 to 128 visible
-    ASCII characters; it is not an idempotency key. Empty means the metadata
-    value `x-request-id`, else one made by the server.
+    """The caller's own id for finding the request in logs and errors, 1 to 128
+    visible ASCII characters. It is not an idempotency key. Empty means the
+    metadata value `x-request-id`, and without it an id made by the server.
     """
     end_user: _builtins.str
-    """Opaque id of the person on whose behalf the caller asks, sent to the
-    provider for its abuse monitoring. Up to 256 characters.
+    """Opaque id of the person for whom the caller makes the request, up to 256
+    characters. It is sent to the provider, which uses it to detect abuse.
     """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
@@ -221,55 +318,57 @@ class CompleteRequest(_message.Message):
 
     @_builtins.property
     def sampling(self) -> Global___Sampling:
-        """How the model picks its tokens."""
+        """How the model chooses its tokens."""
 
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tool]:
-        """Tools of the caller's own that the model may ask to have called. The server
-        never runs them: their calls come back in the answer. Names are unique.
+        """Tools of the caller's own that the model may ask to call. The server never
+        runs them: the calls come back in the answer. Names are unique.
         """
 
     @_builtins.property
     def tool_choice(self) -> Global___ToolChoice:
-        """Whether and which of `tools` the model must call. Requires `tools`."""
+        """Whether the model must call tools, and which of `tools`. Requires `tools`."""
 
     @_builtins.property
     def response_format(self) -> Global___ResponseFormat:
-        """The shape the answer must have. Unset means free text."""
+        """The format that the answer must have. Unset means free text."""
 
     @_builtins.property
     def reasoning(self) -> Global___ReasoningOptions:
-        """How much the model itself reasons, and whether its reasoning is returned."""
+        """How much the model itself reasons."""
 
     @_builtins.property
     def routing(self) -> _routing_pb2.RoutingOptions:
-        """Which path serves the request. Unset leaves it to the server."""
+        """Which path serves the request. Unset means that the server decides."""
 
     @_builtins.property
     def agent(self) -> _agent_pb2.AgentOptions:
-        """Limits and tools of the reasoning agent; used on the REASONING path only."""
+        """Limits and tools of the reasoning agent. Only the REASONING path uses them."""
 
     @_builtins.property
     def fallback_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Models to try in this order when `model` fails before its first piece of
-        answer. Empty means the fallbacks the server has configured for the model.
+        """Models to try in this order when `model` fails before the first delta of
+        its answer. Empty means the fallback models that the server has configured
+        for the model.
         """
 
     @_builtins.property
     def include(self) -> Global___IncludeOptions:
-        """Heavy or sensitive payloads to return."""
+        """Large or sensitive content to return."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The caller's own key-value pairs, for routing rules and logs; never sent to
-        the model. At most 32 pairs; keys up to 64 and values up to 256 characters.
+        """The caller's own key-value pairs, for routing rules and logs. They are
+        never sent to the model. At most 32 pairs; keys have up to 64 characters,
+        values up to 256.
         """
 
     @_builtins.property
     def provider_options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Provider parameters that have no field here: name to value, the value as
-        JSON text. Only names that the server's operator has allowed for the model
-        are taken.
+        """Provider parameters that have no field here. The key is the name of the
+        parameter, the value is JSON text. Only names that the server's operator
+        has allowed for the model are accepted.
         """
 
     def __init__(
@@ -305,13 +404,13 @@ Global___CompleteRequest: _TypeAlias = CompleteRequest  # noqa: Y015
 
 @_typing.final
 class CompleteResponse(_message.Message):
-    """The whole answer."""
+    """A complete answer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESPONSE_ID_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
-    ROUTE_FIELD_NUMBER: _builtins.int
+    ROUTE_DECISION_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
@@ -319,6 +418,7 @@ class CompleteResponse(_message.Message):
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     PROVIDER_FINISH_REASON_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    MODEL_CALLS_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
@@ -331,23 +431,23 @@ class CompleteResponse(_message.Message):
     """
     model: _builtins.str
     """Name of the model that answered."""
-    finish_reason: _usage_pb2.FinishReason.ValueType
-    """Why the answer ended, in our words."""
+    finish_reason: Global___FinishReason.ValueType
+    """Why the answer ended."""
     provider_finish_reason: _builtins.str
     """Why the answer ended, in the provider's own word."""
     @_builtins.property
-    def route(self) -> _routing_pb2.RouteDecision:
-        """How the request was routed."""
+    def route_decision(self) -> _routing_pb2.RouteDecision:
+        """How the server routed the request."""
 
     @_builtins.property
     def message(self) -> _messages_pb2.Message:
-        """The answer, its parts in the order the model gave them. Append it to
-        `messages` as it is to continue the conversation.
+        """The answer, its parts in the order in which the model gave them. To
+        continue the conversation, append it to `messages` unchanged.
         """
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[_agent_pb2.Step]:
-        """What the reasoning agent did, in order. Empty on other paths."""
+        """The steps of the reasoning agent, in order. Empty on other paths."""
 
     @_builtins.property
     def reasoning_finished(self) -> _agent_pb2.ReasoningFinished:
@@ -355,11 +455,15 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens used by all model calls of this request."""
+        """Tokens used by all model calls of this request together."""
+
+    @_builtins.property
+    def model_calls(self) -> _containers.RepeatedCompositeFieldContainer[_usage_pb2.ModelCallUsage]:
+        """Tokens used by each model call, in order."""
 
     @_builtins.property
     def cost(self) -> _usage_pb2.Cost:
-        """Money spent by all model calls. Unset when a price is not known."""
+        """Cost of all model calls. Unset when a price is not known."""
 
     @_builtins.property
     def timings(self) -> _usage_pb2.Timings:
@@ -367,35 +471,38 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_usage_pb2.Attempt]:
-        """Every attempt at a model call, in order; more than one for a call when it
-        was retried or switched to another model.
+        """Every attempt at a model call, in order. A call has more than one attempt
+        when it was retried or switched to another model.
         """
 
     @_builtins.property
     def effective_settings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EffectiveSetting]:
-        """Settings that took effect otherwise than asked."""
+        """Settings that took effect otherwise than requested, in the order in which
+        this became known. The last entry for a field is the one that holds.
+        """
 
     def __init__(
         self,
         *,
         response_id: _builtins.str = ...,
         trace_id: _builtins.str = ...,
-        route: _routing_pb2.RouteDecision | None = ...,
+        route_decision: _routing_pb2.RouteDecision | None = ...,
         model: _builtins.str = ...,
         message: _messages_pb2.Message | None = ...,
         steps: _abc.Iterable[_agent_pb2.Step] | None = ...,
         reasoning_finished: _agent_pb2.ReasoningFinished | None = ...,
-        finish_reason: _usage_pb2.FinishReason.ValueType = ...,
+        finish_reason: Global___FinishReason.ValueType = ...,
         provider_finish_reason: _builtins.str = ...,
         usage: _usage_pb2.Usage | None = ...,
+        model_calls: _abc.Iterable[_usage_pb2.ModelCallUsage] | None = ...,
         cost: _usage_pb2.Cost | None = ...,
         timings: _usage_pb2.Timings | None = ...,
         attempts: _abc.Iterable[_usage_pb2.Attempt] | None = ...,
         effective_settings: _abc.Iterable[Global___EffectiveSetting] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "message", b"message", "reasoning_finished", b"reasoning_finished", "route", b"route", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "message", b"message", "reasoning_finished", b"reasoning_finished", "route_decision", b"route_decision", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "effective_settings", b"effective_settings", "finish_reason", b"finish_reason", "message", b"message", "model", b"model", "provider_finish_reason", b"provider_finish_reason", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "route", b"route", "steps", b"steps", "timings", b"timings", "trace_id", b"trace_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "effective_settings", b"effective_settings", "finish_reason", b"finish_reason", "message", b"message", "model", b"model", "model_calls", b"model_calls", "provider_finish_reason", b"provider_finish_reason", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "route_decision", b"route_decision", "steps", b"steps", "timings", b"timings", "trace_id", b"trace_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -403,7 +510,7 @@ Global___CompleteResponse: _TypeAlias = CompleteResponse  # noqa: Y015
 
 @_typing.final
 class Sampling(_message.Message):
-    """How the model picks its tokens. Unset fields are not sent."""
+    """How the model chooses its tokens. Unset fields are not sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -431,7 +538,7 @@ class Sampling(_message.Message):
     TOP_P_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
-    STOP_FIELD_NUMBER: _builtins.int
+    STOP_SEQUENCES_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     PRESENCE_PENALTY_FIELD_NUMBER: _builtins.int
     FREQUENCY_PENALTY_FIELD_NUMBER: _builtins.int
@@ -441,14 +548,16 @@ class Sampling(_message.Message):
     temperature: _builtins.float
     """Randomness, 0 to 2; 0 is the most deterministic."""
     top_p: _builtins.float
-    """Nucleus sampling: only the tokens of this top probability mass, above 0 up
-    to 1.
+    """Nucleus sampling: the model chooses only among the most likely tokens whose
+    probabilities add up to this value, above 0 up to 1.
     """
     top_k: _builtins.int
-    """Only the k likeliest tokens, at least 1."""
+    """The model chooses only among this number of the most likely tokens, at
+    least 1.
+    """
     max_output_tokens: _builtins.int
-    """Most tokens the answer may have, at least 1; the model's own reasoning
-    counts where the provider counts it.
+    """Largest number of tokens of the answer, at least 1. The model's own
+    reasoning counts where the provider counts it.
     """
     seed: _builtins.int
     """Seed for reproducible sampling, where the provider offers it."""
@@ -459,18 +568,20 @@ class Sampling(_message.Message):
     logprobs: _builtins.bool
     """Whether to return log-probabilities of the answer's tokens."""
     top_logprobs: _builtins.int
-    """How many alternatives to return for each token, 0 to 20. Requires
+    """Number of alternatives to return for each token, 0 to 20. Requires
     `logprobs` to be true.
     """
     @_builtins.property
-    def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Texts at which the answer stops; they are not part of it. At most 16, each
-        1 to 256 characters.
+    def stop_sequences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Stop sequences: the answer ends before the first of these texts. At most
+        16, each with 1 to 256 characters.
         """
 
     @_builtins.property
     def logit_bias(self) -> _containers.ScalarMap[_builtins.int, _builtins.float]:
-        """Token id to bias, -100 to 100, added to the token's logit. At most 1024."""
+        """Biases for tokens. The key is the token id; the value, -100 to 100, is
+        added to the token's logit. At most 1024 entries.
+        """
 
     def __init__(
         self,
@@ -479,7 +590,7 @@ class Sampling(_message.Message):
         top_p: _builtins.float | None = ...,
         top_k: _builtins.int | None = ...,
         max_output_tokens: _builtins.int | None = ...,
-        stop: _abc.Iterable[_builtins.str] | None = ...,
+        stop_sequences: _abc.Iterable[_builtins.str] | None = ...,
         seed: _builtins.int | None = ...,
         presence_penalty: _builtins.float | None = ...,
         frequency_penalty: _builtins.float | None = ...,
@@ -489,7 +600,7 @@ class Sampling(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_frequency_penalty", b"_frequency_penalty", "_logprobs", b"_logprobs", "_max_output_tokens", b"_max_output_tokens", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_temperature", b"_temperature", "_top_k", b"_top_k", "_top_logprobs", b"_top_logprobs", "_top_p", b"_top_p", "frequency_penalty", b"frequency_penalty", "logprobs", b"logprobs", "max_output_tokens", b"max_output_tokens", "presence_penalty", b"presence_penalty", "seed", b"seed", "temperature", b"temperature", "top_k", b"top_k", "top_logprobs", b"top_logprobs", "top_p", b"top_p"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_frequency_penalty", b"_frequency_penalty", "_logprobs", b"_logprobs", "_max_output_tokens", b"_max_output_tokens", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_temperature", b"_temperature", "_top_k", b"_top_k", "_top_logprobs", b"_top_logprobs", "_top_p", b"_top_p", "frequency_penalty", b"frequency_penalty", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "max_output_tokens", b"max_output_tokens", "presence_penalty", b"presence_penalty", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_k", b"top_k", "top_logprobs", b"top_logprobs", "top_p", b"top_p"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_frequency_penalty", b"_frequency_penalty", "_logprobs", b"_logprobs", "_max_output_tokens", b"_max_output_tokens", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_temperature", b"_temperature", "_top_k", b"_top_k", "_top_logprobs", b"_top_logprobs", "_top_p", b"_top_p", "frequency_penalty", b"frequency_penalty", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "max_output_tokens", b"max_output_tokens", "presence_penalty", b"presence_penalty", "seed", b"seed", "stop_sequences", b"stop_sequences", "temperature", b"temperature", "top_k", b"top_k", "top_logprobs", b"top_logprobs", "top_p", b"top_p"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__frequency_penalty: _TypeAlias = _typing.Literal["frequency_penalty"]  # noqa: Y015
     _WhichOneofArgType__frequency_penalty: _TypeAlias = _typing.Literal["_frequency_penalty", b"_frequency_penalty"]  # noqa: Y015
@@ -532,7 +643,7 @@ Global___Sampling: _TypeAlias = Sampling  # noqa: Y015
 
 @_typing.final
 class Tool(_message.Message):
-    """A function of the caller's own that the model may ask to have called."""
+    """A function of the caller's own that the model may ask to call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -541,18 +652,18 @@ class Tool(_message.Message):
     PARAMETERS_SCHEMA_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the function: 1 to 64 of letters, digits, underscore and dash.
+    """Name of the function: 1 to 64 letters, digits, underscores and dashes.
     Required.
     """
     description: _builtins.str
-    """What it does, for the model to read."""
+    """Tells the model what the function does."""
     parameters_schema: _builtins.str
-    """JSON Schema of its arguments, as JSON text of an object. Empty means that it
-    takes none.
+    """JSON Schema of the arguments, as the JSON text of an object. Empty means
+    that the function takes no arguments.
     """
     strict: _builtins.bool
-    """Whether the provider must hold the arguments to the schema. Unset leaves it
-    to the provider.
+    """Whether the provider must make the arguments match the schema. Unset means
+    that the provider decides.
     """
     def __init__(
         self,
@@ -574,16 +685,16 @@ Global___Tool: _TypeAlias = Tool  # noqa: Y015
 
 @_typing.final
 class ToolChoice(_message.Message):
-    """Whether and which tool the model must call."""
+    """Whether the model must call a tool, and which one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODE_FIELD_NUMBER: _builtins.int
     TOOL_FIELD_NUMBER: _builtins.int
     mode: Global___ToolChoiceMode.ValueType
-    """Any tool, under this rule."""
+    """A rule for all tools."""
     tool: _builtins.str
-    """The tool of this name, which must be one of `tools`."""
+    """Name of the tool that the model must call; it must be one of `tools`."""
     def __init__(
         self,
         *,
@@ -602,7 +713,7 @@ Global___ToolChoice: _TypeAlias = ToolChoice  # noqa: Y015
 
 @_typing.final
 class ResponseFormat(_message.Message):
-    """The shape of the answer."""
+    """The format of the answer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -615,11 +726,11 @@ class ResponseFormat(_message.Message):
 
     @_builtins.property
     def json_object(self) -> Global___JsonObjectFormat:
-        """Some JSON object."""
+        """Any JSON object."""
 
     @_builtins.property
     def json_schema(self) -> Global___JsonSchemaFormat:
-        """JSON that follows a schema."""
+        """JSON that matches a schema."""
 
     def __init__(
         self,
@@ -640,7 +751,7 @@ Global___ResponseFormat: _TypeAlias = ResponseFormat  # noqa: Y015
 
 @_typing.final
 class TextFormat(_message.Message):
-    """Free text."""
+    """The answer is free text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -657,7 +768,9 @@ Global___TextFormat: _TypeAlias = TextFormat  # noqa: Y015
 
 @_typing.final
 class JsonObjectFormat(_message.Message):
-    """Some JSON object. Most providers also want the conversation to say so."""
+    """The answer is any JSON object. Most providers also require that the
+    conversation asks for JSON.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -674,8 +787,8 @@ Global___JsonObjectFormat: _TypeAlias = JsonObjectFormat  # noqa: Y015
 
 @_typing.final
 class JsonSchemaFormat(_message.Message):
-    """JSON that follows a schema. The server passes on what the model said; checking
-    it is the caller's.
+    """The answer is JSON that matches a schema. The server returns what the model
+    wrote; the caller must check it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -685,16 +798,16 @@ class JsonSchemaFormat(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the schema: 1 to 64 of letters, digits, underscore and dash.
+    """Name of the schema: 1 to 64 letters, digits, underscores and dashes.
     Required.
     """
     schema: _builtins.str
-    """The JSON Schema, as JSON text of an object. Required."""
+    """The JSON Schema, as the JSON text of an object. Required."""
     description: _builtins.str
-    """What the answer is, for the model to read."""
+    """Tells the model what the answer is."""
     strict: _builtins.bool
-    """Whether the provider must hold the answer to the schema. Unset leaves it to
-    the provider.
+    """Whether the provider must make the answer match the schema. Unset means
+    that the provider decides.
     """
     def __init__(
         self,
@@ -722,25 +835,19 @@ class ReasoningOptions(_message.Message):
 
     EFFORT_FIELD_NUMBER: _builtins.int
     BUDGET_TOKENS_FIELD_NUMBER: _builtins.int
-    INCLUDE_FIELD_NUMBER: _builtins.int
     effort: Global___ReasoningEffort.ValueType
-    """As an effort, for models that take one."""
+    """An effort, for models that accept one."""
     budget_tokens: _builtins.int
-    """As a number of tokens, at least 1, for models that take one."""
-    include: _builtins.bool
-    """Whether to return the model's own reasoning: `reasoning_delta` events, and
-    reasoning parts in the answer.
-    """
+    """A number of tokens, at least 1, for models that accept one."""
     def __init__(
         self,
         *,
         effort: Global___ReasoningEffort.ValueType = ...,
         budget_tokens: _builtins.int = ...,
-        include: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "budget_tokens", b"budget_tokens", "effort", b"effort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "budget_tokens", b"budget_tokens", "effort", b"effort", "include", b"include"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "budget_tokens", b"budget_tokens", "effort", b"effort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_amount: _TypeAlias = _typing.Literal["effort", "budget_tokens"]  # noqa: Y015
     _WhichOneofArgType_amount: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
@@ -750,29 +857,37 @@ Global___ReasoningOptions: _TypeAlias = ReasoningOptions  # noqa: Y015
 
 @_typing.final
 class IncludeOptions(_message.Message):
-    """Heavy or sensitive payloads to return. All are left out unless asked for."""
+    """Large or sensitive content to return. All of it is left out unless requested."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TOOL_RESULTS_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
     THOUGHTS_FIELD_NUMBER: _builtins.int
+    TOOL_RESULTS_FIELD_NUMBER: _builtins.int
     MODEL_CALLS_FIELD_NUMBER: _builtins.int
-    tool_results: _builtins.bool
-    """Results of the agent's tools, in `tool_finished` and in steps."""
+    reasoning: _builtins.bool
+    """The model's own reasoning, in `reasoning_delta` events and in the answer's
+    message.
+    """
     thoughts: _builtins.bool
-    """The agent's thoughts, in `step_planned` and in steps."""
+    """The agent's thoughts, in `step_planned` events and in steps."""
+    tool_results: _builtins.bool
+    """Results of the agent's tools, in `tool_finished` events and in steps."""
     model_calls: _builtins.bool
-    """`model_call_started` and `model_call_finished` events."""
+    """The events `model_call_started`, `model_call_finished` and
+    `model_call_failed`.
+    """
     def __init__(
         self,
         *,
-        tool_results: _builtins.bool = ...,
+        reasoning: _builtins.bool = ...,
         thoughts: _builtins.bool = ...,
+        tool_results: _builtins.bool = ...,
         model_calls: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_calls", b"model_calls", "thoughts", b"thoughts", "tool_results", b"tool_results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_calls", b"model_calls", "reasoning", b"reasoning", "thoughts", b"thoughts", "tool_results", b"tool_results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -780,33 +895,37 @@ Global___IncludeOptions: _TypeAlias = IncludeOptions  # noqa: Y015
 
 @_typing.final
 class EffectiveSetting(_message.Message):
-    """A setting that took effect otherwise than asked."""
+    """A setting that took effect otherwise than requested."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
-    ASKED_FIELD_NUMBER: _builtins.int
+    REQUESTED_FIELD_NUMBER: _builtins.int
     EFFECTIVE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Path of the request field, such as "agent.max_steps"."""
-    asked: _builtins.str
-    """The value asked for, as text."""
+    requested: _builtins.str
+    """The requested value, as text."""
     effective: _builtins.str
-    """The value in effect, as text."""
+    """The value that took effect, as text."""
+    cause: Global___EffectiveSettingCause.ValueType
+    """Why the two differ, for programs."""
     reason: _builtins.str
-    """Why they differ."""
+    """Why the two differ, in a short English sentence."""
     def __init__(
         self,
         *,
         field: _builtins.str = ...,
-        asked: _builtins.str = ...,
+        requested: _builtins.str = ...,
         effective: _builtins.str = ...,
+        cause: Global___EffectiveSettingCause.ValueType = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "effective", b"effective", "field", b"field", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "effective", b"effective", "field", b"field", "reason", b"reason", "requested", b"requested"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

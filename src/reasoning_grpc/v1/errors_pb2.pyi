@@ -23,152 +23,176 @@ class _ErrorReason:
 class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
-    """None."""
+    """There was no failure."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT: the message is not valid protobuf."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT: fields are missing, out of range or contradictory;
-    `google.rpc.BadRequest` names each.
+    `google.rpc.BadRequest` names each of them.
     """
     ERROR_REASON_REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT: the request is over one of the server's own caps."""
+    """INVALID_ARGUMENT: the request is larger than the server accepts."""
     ERROR_REASON_CREDENTIALS_MISSING: _ErrorReason.ValueType  # 4
     """UNAUTHENTICATED: no token was given."""
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 5
-    """UNAUTHENTICATED: the token is not a valid one."""
+    """UNAUTHENTICATED: the token is not valid."""
     ERROR_REASON_MODEL_NOT_ALLOWED: _ErrorReason.ValueType  # 6
     """PERMISSION_DENIED: the caller may not use this model."""
     ERROR_REASON_ROUTE_NOT_ALLOWED: _ErrorReason.ValueType  # 7
     """PERMISSION_DENIED: the caller may not use this route."""
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 8
-    """NOT_FOUND: no such model is served; metadata `nearest` has similar names."""
+    """NOT_FOUND: the server has no such model; the metadata value `nearest` has
+    similar names.
+    """
     ERROR_REASON_CALLER_LIMIT: _ErrorReason.ValueType  # 9
-    """RESOURCE_EXHAUSTED: the caller is over its own limit."""
+    """RESOURCE_EXHAUSTED: the caller has reached its own limit."""
     ERROR_REASON_SERVER_OVERLOADED: _ErrorReason.ValueType  # 10
-    """UNAVAILABLE: the server is full; try again after the delay."""
+    """UNAVAILABLE: the server has no capacity left; try again after the
+    delay in `google.rpc.RetryInfo`.
+    """
     ERROR_REASON_SERVER_SHUTTING_DOWN: _ErrorReason.ValueType  # 11
     """UNAVAILABLE: the server is stopping; try again elsewhere."""
     ERROR_REASON_UPSTREAM_TIMEOUT: _ErrorReason.ValueType  # 12
-    """DEADLINE_EXCEEDED: the upstream was too slow to begin or to finish."""
+    """DEADLINE_EXCEEDED: the upstream was too slow to start or to finish."""
     ERROR_REASON_UPSTREAM_STALLED: _ErrorReason.ValueType  # 13
-    """DEADLINE_EXCEEDED: the upstream fell silent in the middle of an answer."""
+    """DEADLINE_EXCEEDED: the upstream stopped sending in the middle of an answer."""
     ERROR_REASON_UPSTREAM_UNREACHABLE: _ErrorReason.ValueType  # 14
-    """UNAVAILABLE: no connection to the upstream, or it broke."""
+    """UNAVAILABLE: the upstream could not be reached, or the connection broke."""
     ERROR_REASON_UPSTREAM_ERROR: _ErrorReason.ValueType  # 15
     """UNAVAILABLE: the upstream failed."""
     ERROR_REASON_UPSTREAM_OVERLOADED: _ErrorReason.ValueType  # 16
     """UNAVAILABLE: the upstream is overloaded."""
     ERROR_REASON_UPSTREAM_RATE_LIMITED: _ErrorReason.ValueType  # 17
-    """RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the delay."""
+    """RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the
+    delay in `google.rpc.RetryInfo`.
+    """
     ERROR_REASON_UPSTREAM_QUOTA_EXHAUSTED: _ErrorReason.ValueType  # 18
-    """RESOURCE_EXHAUSTED: the upstream's quota or budget is used up."""
+    """RESOURCE_EXHAUSTED: the quota or budget at the upstream is used up."""
     ERROR_REASON_UPSTREAM_CREDENTIALS_REJECTED: _ErrorReason.ValueType  # 19
-    """INTERNAL: the upstream refused the server's own key; the operator must act."""
+    """INTERNAL: the upstream refused the server's own key; the server's operator
+    must act.
+    """
     ERROR_REASON_UPSTREAM_KEY_REJECTED: _ErrorReason.ValueType  # 20
     """PERMISSION_DENIED: the upstream refused the key configured for the caller."""
     ERROR_REASON_UPSTREAM_MODEL_MISSING: _ErrorReason.ValueType  # 21
-    """FAILED_PRECONDITION: the upstream does not have a model that is listed here."""
+    """FAILED_PRECONDITION: the upstream does not have a model that is listed
+    here.
+    """
     ERROR_REASON_CONTEXT_WINDOW_EXCEEDED: _ErrorReason.ValueType  # 22
     """INVALID_ARGUMENT: the conversation does not fit the model's context window."""
     ERROR_REASON_CONTENT_POLICY: _ErrorReason.ValueType  # 23
     """INVALID_ARGUMENT: the provider's content policy refuses the conversation."""
     ERROR_REASON_UNSUPPORTED_PARAMETER: _ErrorReason.ValueType  # 24
-    """INVALID_ARGUMENT: a parameter that the model does not take, or that this
-    build does not serve; `google.rpc.BadRequest` names it where known.
+    """INVALID_ARGUMENT: the model, or this version of the server, does not accept
+    a parameter; `google.rpc.BadRequest` names the parameter where it is known.
     """
     ERROR_REASON_UPSTREAM_REJECTED_REQUEST: _ErrorReason.ValueType  # 25
     """INVALID_ARGUMENT: the upstream refused the request for another reason."""
     ERROR_REASON_UPSTREAM_MALFORMED_RESPONSE: _ErrorReason.ValueType  # 26
-    """INTERNAL: the upstream answered something that is not its protocol."""
+    """INTERNAL: the upstream's answer does not follow its protocol."""
     ERROR_REASON_UPSTREAM_EMPTY_RESPONSE: _ErrorReason.ValueType  # 27
-    """INTERNAL: the upstream answered nothing at all."""
+    """INTERNAL: the upstream's answer was empty."""
     ERROR_REASON_UPSTREAM_STREAM_TRUNCATED: _ErrorReason.ValueType  # 28
-    """UNAVAILABLE: the upstream's stream ended without saying why; what was sent
-    may be only a part of the answer.
+    """UNAVAILABLE: the upstream's stream ended without a finish reason; what was
+    sent may be only a part of the answer.
     """
     ERROR_REASON_ROUTE_NOT_IMPLEMENTED: _ErrorReason.ValueType  # 29
-    """UNIMPLEMENTED: this build does not serve the route; the `RouteDecision` is in
-    the details.
+    """UNIMPLEMENTED: this version of the server does not offer the route; the
+    details contain the `RouteDecision`.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 30
-    """INTERNAL: a fault of the server; the log has it under the request id."""
+    """INTERNAL: the server has a bug; its log has the details under the request
+    id.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """The reasons in `google.rpc.ErrorInfo`. There they are strings without the
-    prefix, such as "MODEL_NOT_FOUND"; clients branch on them, never on messages,
-    and treat an unknown one like its status code.
+    """The reason of a failure. `google.rpc.ErrorInfo` carries it as a string
+    without the prefix, such as "MODEL_NOT_FOUND". Clients branch on the reason,
+    never on the message, and treat an unknown reason like its status code.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
-"""None."""
+"""There was no failure."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: the message is not valid protobuf."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT: fields are missing, out of range or contradictory;
-`google.rpc.BadRequest` names each.
+`google.rpc.BadRequest` names each of them.
 """
 ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT: the request is over one of the server's own caps."""
+"""INVALID_ARGUMENT: the request is larger than the server accepts."""
 ERROR_REASON_CREDENTIALS_MISSING: ErrorReason.ValueType  # 4
 """UNAUTHENTICATED: no token was given."""
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 5
-"""UNAUTHENTICATED: the token is not a valid one."""
+"""UNAUTHENTICATED: the token is not valid."""
 ERROR_REASON_MODEL_NOT_ALLOWED: ErrorReason.ValueType  # 6
 """PERMISSION_DENIED: the caller may not use this model."""
 ERROR_REASON_ROUTE_NOT_ALLOWED: ErrorReason.ValueType  # 7
 """PERMISSION_DENIED: the caller may not use this route."""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
-"""NOT_FOUND: no such model is served; metadata `nearest` has similar names."""
+"""NOT_FOUND: the server has no such model; the metadata value `nearest` has
+similar names.
+"""
 ERROR_REASON_CALLER_LIMIT: ErrorReason.ValueType  # 9
-"""RESOURCE_EXHAUSTED: the caller is over its own limit."""
+"""RESOURCE_EXHAUSTED: the caller has reached its own limit."""
 ERROR_REASON_SERVER_OVERLOADED: ErrorReason.ValueType  # 10
-"""UNAVAILABLE: the server is full; try again after the delay."""
+"""UNAVAILABLE: the server has no capacity left; try again after the
+delay in `google.rpc.RetryInfo`.
+"""
 ERROR_REASON_SERVER_SHUTTING_DOWN: ErrorReason.ValueType  # 11
 """UNAVAILABLE: the server is stopping; try again elsewhere."""
 ERROR_REASON_UPSTREAM_TIMEOUT: ErrorReason.ValueType  # 12
-"""DEADLINE_EXCEEDED: the upstream was too slow to begin or to finish."""
+"""DEADLINE_EXCEEDED: the upstream was too slow to start or to finish."""
 ERROR_REASON_UPSTREAM_STALLED: ErrorReason.ValueType  # 13
-"""DEADLINE_EXCEEDED: the upstream fell silent in the middle of an answer."""
+"""DEADLINE_EXCEEDED: the upstream stopped sending in the middle of an answer."""
 ERROR_REASON_UPSTREAM_UNREACHABLE: ErrorReason.ValueType  # 14
-"""UNAVAILABLE: no connection to the upstream, or it broke."""
+"""UNAVAILABLE: the upstream could not be reached, or the connection broke."""
 ERROR_REASON_UPSTREAM_ERROR: ErrorReason.ValueType  # 15
 """UNAVAILABLE: the upstream failed."""
 ERROR_REASON_UPSTREAM_OVERLOADED: ErrorReason.ValueType  # 16
 """UNAVAILABLE: the upstream is overloaded."""
 ERROR_REASON_UPSTREAM_RATE_LIMITED: ErrorReason.ValueType  # 17
-"""RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the delay."""
+"""RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the
+delay in `google.rpc.RetryInfo`.
+"""
 ERROR_REASON_UPSTREAM_QUOTA_EXHAUSTED: ErrorReason.ValueType  # 18
-"""RESOURCE_EXHAUSTED: the upstream's quota or budget is used up."""
+"""RESOURCE_EXHAUSTED: the quota or budget at the upstream is used up."""
 ERROR_REASON_UPSTREAM_CREDENTIALS_REJECTED: ErrorReason.ValueType  # 19
-"""INTERNAL: the upstream refused the server's own key; the operator must act."""
+"""INTERNAL: the upstream refused the server's own key; the server's operator
+must act.
+"""
 ERROR_REASON_UPSTREAM_KEY_REJECTED: ErrorReason.ValueType  # 20
 """PERMISSION_DENIED: the upstream refused the key configured for the caller."""
 ERROR_REASON_UPSTREAM_MODEL_MISSING: ErrorReason.ValueType  # 21
-"""FAILED_PRECONDITION: the upstream does not have a model that is listed here."""
+"""FAILED_PRECONDITION: the upstream does not have a model that is listed
+here.
+"""
 ERROR_REASON_CONTEXT_WINDOW_EXCEEDED: ErrorReason.ValueType  # 22
 """INVALID_ARGUMENT: the conversation does not fit the model's context window."""
 ERROR_REASON_CONTENT_POLICY: ErrorReason.ValueType  # 23
 """INVALID_ARGUMENT: the provider's content policy refuses the conversation."""
 ERROR_REASON_UNSUPPORTED_PARAMETER: ErrorReason.ValueType  # 24
-"""INVALID_ARGUMENT: a parameter that the model does not take, or that this
-build does not serve; `google.rpc.BadRequest` names it where known.
+"""INVALID_ARGUMENT: the model, or this version of the server, does not accept
+a parameter; `google.rpc.BadRequest` names the parameter where it is known.
 """
 ERROR_REASON_UPSTREAM_REJECTED_REQUEST: ErrorReason.ValueType  # 25
 """INVALID_ARGUMENT: the upstream refused the request for another reason."""
 ERROR_REASON_UPSTREAM_MALFORMED_RESPONSE: ErrorReason.ValueType  # 26
-"""INTERNAL: the upstream answered something that is not its protocol."""
+"""INTERNAL: the upstream's answer does not follow its protocol."""
 ERROR_REASON_UPSTREAM_EMPTY_RESPONSE: ErrorReason.ValueType  # 27
-"""INTERNAL: the upstream answered nothing at all."""
+"""INTERNAL: the upstream's answer was empty."""
 ERROR_REASON_UPSTREAM_STREAM_TRUNCATED: ErrorReason.ValueType  # 28
-"""UNAVAILABLE: the upstream's stream ended without saying why; what was sent
-may be only a part of the answer.
+"""UNAVAILABLE: the upstream's stream ended without a finish reason; what was
+sent may be only a part of the answer.
 """
 ERROR_REASON_ROUTE_NOT_IMPLEMENTED: ErrorReason.ValueType  # 29
-"""UNIMPLEMENTED: this build does not serve the route; the `RouteDecision` is in
-the details.
+"""UNIMPLEMENTED: this version of the server does not offer the route; the
+details contain the `RouteDecision`.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 30
-"""INTERNAL: a fault of the server; the log has it under the request id."""
+"""INTERNAL: the server has a bug; its log has the details under the request
+id.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _AnswerFlaw:
@@ -178,37 +202,37 @@ class _AnswerFlaw:
 class _AnswerFlawEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerFlaw.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ANSWER_FLAW_UNSPECIFIED: _AnswerFlaw.ValueType  # 0
-    """None."""
+    """The answer has no flaw."""
     ANSWER_FLAW_EMPTY: _AnswerFlaw.ValueType  # 1
-    """It is empty."""
+    """The answer is empty."""
     ANSWER_FLAW_NOT_JSON: _AnswerFlaw.ValueType  # 2
-    """It is not JSON and nothing else."""
+    """The answer is not JSON, or has other text beside the JSON."""
     ANSWER_FLAW_WRONG_SHAPE: _AnswerFlaw.ValueType  # 3
-    """It is JSON of another form, or a tool call."""
+    """The answer is JSON that does not match the schema, or a tool call."""
     ANSWER_FLAW_TRUNCATED: _AnswerFlaw.ValueType  # 4
-    """A limit of its length cut it short."""
+    """The answer reached a limit of its length before it was complete."""
     ANSWER_FLAW_REFUSED: _AnswerFlaw.ValueType  # 5
     """The model declined to answer."""
     ANSWER_FLAW_FILTERED: _AnswerFlaw.ValueType  # 6
-    """The provider's content filter ended it."""
+    """The provider's content filter ended the answer."""
 
 class AnswerFlaw(_AnswerFlaw, metaclass=_AnswerFlawEnumTypeWrapper):
-    """What keeps a model's answer from being used that had to have a form: a route, or
-    a step of the agent.
+    """Why a model's answer could not be used as a route decision or as a step of
+    the agent.
     """
 
 ANSWER_FLAW_UNSPECIFIED: AnswerFlaw.ValueType  # 0
-"""None."""
+"""The answer has no flaw."""
 ANSWER_FLAW_EMPTY: AnswerFlaw.ValueType  # 1
-"""It is empty."""
+"""The answer is empty."""
 ANSWER_FLAW_NOT_JSON: AnswerFlaw.ValueType  # 2
-"""It is not JSON and nothing else."""
+"""The answer is not JSON, or has other text beside the JSON."""
 ANSWER_FLAW_WRONG_SHAPE: AnswerFlaw.ValueType  # 3
-"""It is JSON of another form, or a tool call."""
+"""The answer is JSON that does not match the schema, or a tool call."""
 ANSWER_FLAW_TRUNCATED: AnswerFlaw.ValueType  # 4
-"""A limit of its length cut it short."""
+"""The answer reached a limit of its length before it was complete."""
 ANSWER_FLAW_REFUSED: AnswerFlaw.ValueType  # 5
 """The model declined to answer."""
 ANSWER_FLAW_FILTERED: AnswerFlaw.ValueType  # 6
-"""The provider's content filter ended it."""
+"""The provider's content filter ended the answer."""
 Global___AnswerFlaw: _TypeAlias = AnswerFlaw  # noqa: Y015

@@ -34,7 +34,7 @@ class StreamCompleteRequest(_message.Message):
     STREAM_OPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> _completion_pb2.CompleteRequest:
-        """What is to be answered. Required."""
+        """The conversation to answer. Required."""
 
     @_builtins.property
     def stream_options(self) -> Global___StreamOptions:
@@ -63,8 +63,8 @@ class StreamOptions(_message.Message):
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """Send a `heartbeat` whenever nothing else was sent for this long, from 0.1
-        seconds to an hour. Unset means never.
+        """The server sends a `heartbeat` whenever it has sent no other event for this
+        long, from 0.1 seconds to an hour. Unset means no heartbeats.
         """
 
     def __init__(
@@ -84,53 +84,76 @@ Global___StreamOptions: _TypeAlias = StreamOptions  # noqa: Y015
 class StreamCompleteResponse(_message.Message):
     """One event of a streamed completion.
 
-    `started` comes first, once. Then events in the order in which they happened.
-    `completed` comes last, once, and only when the status is OK; a stream that
-    ends with another status carries no `completed`. Between them:
-    `model_call_started` precedes the deltas of its call, and `model_call_finished` or
-    `model_call_failed` follows them; those of routing come right after `started`,
-    though they happened before it; `step_started` precedes what happens in its step, and
-    `step_finished` follows it; `tool_started` precedes its `tool_finished`;
-    `reasoning_finished` follows the last step and precedes the first
-    `content_delta`. Clients ignore events they do not know.
+    `started` comes first, once. The other events follow in the order in which they
+    happened. `completed` comes last, once, and only when the status is OK; a
+    stream that ends with another status has no `completed`. Between these two:
+
+    - `model_call_started` precedes the deltas of its call, and
+      `model_call_finished` or `model_call_failed` follows them. The model calls of
+      routing come right after `started`, though they happened before it.
+    - `step_started` precedes the events of its step, and `step_finished` follows
+      them.
+    - `tool_started` precedes its `tool_finished`.
+    - `reasoning_finished` follows the last step and precedes the first
+      `content_delta`.
+
+    Clients ignore events that they do not know.
+
+    Deltas are by far the most frequent events, so all that they use has a field
+    number with a one-byte tag. The unused numbers up to 15 are kept for fields
+    and events that are as frequent.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    RESPONSE_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
-    ELAPSED_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
+    ELAPSED_MS_FIELD_NUMBER: _builtins.int
+    CONTENT_DELTA_FIELD_NUMBER: _builtins.int
+    REASONING_DELTA_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_DELTA_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
     MODEL_CALL_STARTED_FIELD_NUMBER: _builtins.int
     MODEL_CALL_FINISHED_FIELD_NUMBER: _builtins.int
     MODEL_CALL_FAILED_FIELD_NUMBER: _builtins.int
+    ATTEMPT_SWITCHED_FIELD_NUMBER: _builtins.int
     STEP_STARTED_FIELD_NUMBER: _builtins.int
     STEP_PLANNED_FIELD_NUMBER: _builtins.int
     TOOL_STARTED_FIELD_NUMBER: _builtins.int
     TOOL_FINISHED_FIELD_NUMBER: _builtins.int
     STEP_FINISHED_FIELD_NUMBER: _builtins.int
     REASONING_FINISHED_FIELD_NUMBER: _builtins.int
-    REASONING_DELTA_FIELD_NUMBER: _builtins.int
-    CONTENT_DELTA_FIELD_NUMBER: _builtins.int
-    TOOL_CALL_DELTA_FIELD_NUMBER: _builtins.int
-    ATTEMPT_SWITCHED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
-    response_id: _builtins.str
-    """Id of this answer, made by the server; the same in every event."""
     sequence: _builtins.int
-    """Position of this event in the stream: 0, 1, 2, ... without a gap."""
-    step: _builtins.int
-    """Step of the agent during which it happened: 1, 2, ...; 0 outside of steps."""
-    call: _builtins.int
-    """Which model call of this request it belongs to: 1, 2, ...; 0 before the
-    first.
+    """Position of this event in the stream: 0, 1, 2, ... without a gap. A
+    `heartbeat` has no position of its own: it repeats that of the event before
+    it.
     """
+    step: _builtins.int
+    """Step of the agent during which the event happened: 1, 2, ...; 0 outside of
+    steps.
+    """
+    call: _builtins.int
+    """Number of the model call to which the event belongs: 1, 2, ...; 0 before
+    the first model call.
+    """
+    elapsed_ms: _builtins.int
+    """Milliseconds from the arrival of the request to this event."""
     @_builtins.property
-    def elapsed(self) -> _duration_pb2.Duration:
-        """Time from the arrival of the request to this event."""
+    def content_delta(self) -> Global___ContentDelta:
+        """A delta of the answer."""
+
+    @_builtins.property
+    def reasoning_delta(self) -> Global___ReasoningDelta:
+        """A delta of the model's own reasoning. Sent only with `include.reasoning`.
+        When `step` is above 0, it is not part of the answer's message.
+        """
+
+    @_builtins.property
+    def tool_call_delta(self) -> Global___ToolCallDelta:
+        """A delta of a call of one of the caller's tools."""
 
     @_builtins.property
     def started(self) -> Global___Started:
@@ -138,29 +161,33 @@ class StreamCompleteResponse(_message.Message):
 
     @_builtins.property
     def model_call_started(self) -> Global___ModelCallStarted:
-        """A model call begins. Only if `include.model_calls`."""
+        """A model call starts. Sent only with `include.model_calls`."""
 
     @_builtins.property
     def model_call_finished(self) -> Global___ModelCallFinished:
-        """A model call ended well. Only if `include.model_calls`."""
+        """A model call succeeded. Sent only with `include.model_calls`."""
 
     @_builtins.property
     def model_call_failed(self) -> Global___ModelCallFailed:
-        """A model call failed, and the answer does without it. Only if
+        """A model call failed, and the answer does without it. Sent only with
         `include.model_calls`.
         """
 
     @_builtins.property
+    def attempt_switched(self) -> Global___AttemptSwitched:
+        """An attempt at a model call failed, and another attempt follows."""
+
+    @_builtins.property
     def step_started(self) -> Global___StepStarted:
-        """The agent begins a step."""
+        """The agent starts a step."""
 
     @_builtins.property
     def step_planned(self) -> Global___StepPlanned:
-        """The agent knows what it wants to do in this step."""
+        """The agent has planned this step."""
 
     @_builtins.property
     def tool_started(self) -> Global___ToolStarted:
-        """A tool begins to run."""
+        """A tool starts to run."""
 
     @_builtins.property
     def tool_finished(self) -> Global___ToolFinished:
@@ -175,26 +202,10 @@ class StreamCompleteResponse(_message.Message):
         """The agent stopped thinking; the answer follows."""
 
     @_builtins.property
-    def reasoning_delta(self) -> Global___ReasoningDelta:
-        """A piece of the model's own reasoning. Only if `reasoning.include`. With a
-        `step` above 0 it is no part of the answer's message.
-        """
-
-    @_builtins.property
-    def content_delta(self) -> Global___ContentDelta:
-        """A piece of the answer."""
-
-    @_builtins.property
-    def tool_call_delta(self) -> Global___ToolCallDelta:
-        """A piece of a call of one of the caller's tools."""
-
-    @_builtins.property
-    def attempt_switched(self) -> Global___AttemptSwitched:
-        """A model call failed and is tried again, or with another model."""
-
-    @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
-        """Nothing else was sent for the time asked for."""
+        """No other event was sent for the requested interval. It is not part of the
+        answer.
+        """
 
     @_builtins.property
     def completed(self) -> Global___Completed:
@@ -203,33 +214,32 @@ class StreamCompleteResponse(_message.Message):
     def __init__(
         self,
         *,
-        response_id: _builtins.str = ...,
         sequence: _builtins.int = ...,
-        elapsed: _duration_pb2.Duration | None = ...,
         step: _builtins.int = ...,
         call: _builtins.int = ...,
+        elapsed_ms: _builtins.int = ...,
+        content_delta: Global___ContentDelta | None = ...,
+        reasoning_delta: Global___ReasoningDelta | None = ...,
+        tool_call_delta: Global___ToolCallDelta | None = ...,
         started: Global___Started | None = ...,
         model_call_started: Global___ModelCallStarted | None = ...,
         model_call_finished: Global___ModelCallFinished | None = ...,
         model_call_failed: Global___ModelCallFailed | None = ...,
+        attempt_switched: Global___AttemptSwitched | None = ...,
         step_started: Global___StepStarted | None = ...,
         step_planned: Global___StepPlanned | None = ...,
         tool_started: Global___ToolStarted | None = ...,
         tool_finished: Global___ToolFinished | None = ...,
         step_finished: Global___StepFinished | None = ...,
         reasoning_finished: _agent_pb2.ReasoningFinished | None = ...,
-        reasoning_delta: Global___ReasoningDelta | None = ...,
-        content_delta: Global___ContentDelta | None = ...,
-        tool_call_delta: Global___ToolCallDelta | None = ...,
-        attempt_switched: Global___AttemptSwitched | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         completed: Global___Completed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed", b"elapsed", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed_ms", b"elapsed_ms", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "model_call_started", "model_call_finished", "model_call_failed", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "reasoning_delta", "content_delta", "tool_call_delta", "attempt_switched", "heartbeat", "completed"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["content_delta", "reasoning_delta", "tool_call_delta", "started", "model_call_started", "model_call_finished", "model_call_failed", "attempt_switched", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "heartbeat", "completed"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -241,37 +251,41 @@ class Started(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ROUTE_FIELD_NUMBER: _builtins.int
-    MODEL_FIELD_NUMBER: _builtins.int
+    RESPONSE_ID_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    ROUTE_DECISION_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     EFFECTIVE_SETTINGS_FIELD_NUMBER: _builtins.int
-    model: _builtins.str
-    """Name of the model that is to answer. `attempt_switched` tells when another
-    takes its place.
-    """
+    response_id: _builtins.str
+    """Id of this answer, made by the server."""
     trace_id: _builtins.str
     """W3C trace id of this call, 32 lower-case hex digits. Empty when the call is
     not traced.
     """
+    model: _builtins.str
+    """Name of the model that is to answer. `attempt_switched` reports when
+    another model takes its place.
+    """
     @_builtins.property
-    def route(self) -> _routing_pb2.RouteDecision:
-        """How the request was routed."""
+    def route_decision(self) -> _routing_pb2.RouteDecision:
+        """How the server routed the request."""
 
     @_builtins.property
     def effective_settings(self) -> _containers.RepeatedCompositeFieldContainer[_completion_pb2.EffectiveSetting]:
-        """Settings that take effect otherwise than asked."""
+        """Settings that take effect otherwise than requested."""
 
     def __init__(
         self,
         *,
-        route: _routing_pb2.RouteDecision | None = ...,
-        model: _builtins.str = ...,
+        response_id: _builtins.str = ...,
         trace_id: _builtins.str = ...,
+        route_decision: _routing_pb2.RouteDecision | None = ...,
+        model: _builtins.str = ...,
         effective_settings: _abc.Iterable[_completion_pb2.EffectiveSetting] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["route", b"route"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["route_decision", b"route_decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_settings", b"effective_settings", "model", b"model", "route", b"route", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_settings", b"effective_settings", "model", b"model", "response_id", b"response_id", "route_decision", b"route_decision", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -279,7 +293,7 @@ Global___Started: _TypeAlias = Started  # noqa: Y015
 
 @_typing.final
 class ModelCallStarted(_message.Message):
-    """A model call begins, or is attempted again."""
+    """A model call starts, or another attempt at it does."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -291,7 +305,7 @@ class ModelCallStarted(_message.Message):
     model: _builtins.str
     """Name of the model."""
     attempt: _builtins.int
-    """Which attempt at this call: 1, 2, ..."""
+    """Number of the attempt at this call: 1, 2, ..."""
     def __init__(
         self,
         *,
@@ -309,7 +323,7 @@ Global___ModelCallStarted: _TypeAlias = ModelCallStarted  # noqa: Y015
 
 @_typing.final
 class ModelCallFinished(_message.Message):
-    """A model call ended well."""
+    """A model call succeeded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -326,18 +340,20 @@ class ModelCallFinished(_message.Message):
     model: _builtins.str
     """Name of the model."""
     attempt: _builtins.int
-    """Which attempt it was."""
-    finish_reason: _usage_pb2.FinishReason.ValueType
-    """Why it ended, in our words."""
+    """Number of the attempt that succeeded: 1, 2, ..."""
+    finish_reason: _completion_pb2.FinishReason.ValueType
+    """Why the model stopped."""
     provider_finish_reason: _builtins.str
-    """Why it ended, in the provider's own word."""
+    """Why the model stopped, in the provider's own word."""
     omitted_messages: _builtins.int
-    """Messages that context management left out of this call."""
+    """Number of messages that the server left out of this call to fit the context
+    window.
+    """
     omitted_tokens: _builtins.int
-    """Estimated tokens of those messages."""
+    """Estimated tokens of these messages."""
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens it used."""
+        """Tokens that the call used."""
 
     def __init__(
         self,
@@ -345,7 +361,7 @@ class ModelCallFinished(_message.Message):
         purpose: _usage_pb2.ModelCallPurpose.ValueType = ...,
         model: _builtins.str = ...,
         attempt: _builtins.int = ...,
-        finish_reason: _usage_pb2.FinishReason.ValueType = ...,
+        finish_reason: _completion_pb2.FinishReason.ValueType = ...,
         provider_finish_reason: _builtins.str = ...,
         usage: _usage_pb2.Usage | None = ...,
         omitted_messages: _builtins.int = ...,
@@ -375,11 +391,11 @@ class ModelCallFailed(_message.Message):
     model: _builtins.str
     """Name of the model."""
     attempt: _builtins.int
-    """Which attempt it was."""
+    """Number of the attempt that failed last: 1, 2, ..."""
     failure: _errors_pb2.ErrorReason.ValueType
-    """Why it failed."""
+    """Why the call failed."""
     http_status: _builtins.int
-    """The upstream's HTTP status; 0 when there was none."""
+    """The HTTP status of the upstream. 0 when there was none."""
     def __init__(
         self,
         *,
@@ -399,13 +415,13 @@ Global___ModelCallFailed: _TypeAlias = ModelCallFailed  # noqa: Y015
 
 @_typing.final
 class StepStarted(_message.Message):
-    """The agent begins a step. The step's number is in the event's `step`."""
+    """The agent starts a step. The number of the step is in the event's `step`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_STEPS_FIELD_NUMBER: _builtins.int
     max_steps: _builtins.int
-    """Most steps it may take."""
+    """Largest number of steps that the agent may take."""
     def __init__(
         self,
         *,
@@ -421,7 +437,7 @@ Global___StepStarted: _TypeAlias = StepStarted  # noqa: Y015
 
 @_typing.final
 class StepPlanned(_message.Message):
-    """The agent knows what it wants to do in this step."""
+    """The agent has planned a step."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -431,14 +447,14 @@ class StepPlanned(_message.Message):
     CONCURRENT_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     thought: _builtins.str
-    """What the model thought. Only if `include.thoughts`."""
+    """What the model thought. Set only with `include.thoughts`."""
     next_action: _agent_pb2.NextAction.ValueType
-    """What it wants to do next."""
+    """What the model wants to do next."""
     concurrent: _builtins.bool
-    """Whether they run side by side."""
+    """Whether the tools run at the same time."""
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCallPlan]:
-        """The tools it wants to call, in order."""
+        """The tools that the model wants to call, in order."""
 
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
@@ -489,7 +505,7 @@ Global___ToolCallPlan: _TypeAlias = ToolCallPlan  # noqa: Y015
 
 @_typing.final
 class ToolStarted(_message.Message):
-    """A tool begins to run."""
+    """A tool starts to run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -526,7 +542,7 @@ class ToolFinished(_message.Message):
     EXECUTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def execution(self) -> _agent_pb2.ToolExecution:
-        """The call and how it ended."""
+        """The call, and how it ended."""
 
     def __init__(
         self,
@@ -571,7 +587,7 @@ Global___StepFinished: _TypeAlias = StepFinished  # noqa: Y015
 
 @_typing.final
 class ReasoningDelta(_message.Message):
-    """A piece of the model's own reasoning, to be appended to earlier pieces."""
+    """A delta of the model's own reasoning. Append it to the earlier ones."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -579,12 +595,14 @@ class ReasoningDelta(_message.Message):
     REDACTED_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """In words."""
+    """Reasoning in words."""
     redacted: _builtins.bytes
-    """Withheld or encrypted by the provider: a whole part of its own."""
+    """Reasoning that the provider withheld or encrypted. It is a whole part,
+    and not appended to another.
+    """
     signature: _builtins.str
-    """The provider's signature of the reasoning part that this piece ends; the next
-    piece begins another part. Empty while the part goes on.
+    """The provider's signature of the reasoning part that this delta ends. The
+    next delta starts another part. Empty while the part continues.
     """
     def __init__(
         self,
@@ -605,7 +623,7 @@ Global___ReasoningDelta: _TypeAlias = ReasoningDelta  # noqa: Y015
 
 @_typing.final
 class ContentDelta(_message.Message):
-    """A piece of the answer, to be appended to earlier pieces."""
+    """A delta of the answer. Append it to the earlier ones."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -618,13 +636,14 @@ class ContentDelta(_message.Message):
     refusal: _builtins.bool
     """Whether the text is the model's refusal to answer."""
     signature: _builtins.str
-    """The provider's signature of the part of text that this piece ends; the next piece
-    begins another part. A piece without text signs the last part of text, also when
-    tool calls came between. Empty while the part goes on.
+    """The provider's signature of the text part that this delta ends. The next
+    delta starts another part. A delta that has a signature and no text signs
+    the last text part, even when tool calls came after it. Empty while the
+    part continues.
     """
     @_builtins.property
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprob]:
-        """Log-probabilities of its tokens. Empty unless asked for."""
+        """Log-probabilities of the tokens of the text. Empty unless requested."""
 
     def __init__(
         self,
@@ -644,7 +663,7 @@ Global___ContentDelta: _TypeAlias = ContentDelta  # noqa: Y015
 
 @_typing.final
 class TokenLogprob(_message.Message):
-    """A token of the answer and how likely it was."""
+    """A token of the answer, and how likely it was."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -657,12 +676,12 @@ class TokenLogprob(_message.Message):
     logprob: _builtins.float
     """The natural logarithm of its probability."""
     raw_bytes: _builtins.bytes
-    """The token's bytes; empty when not reported. A character may be spread over
-    several tokens.
+    """The token's bytes. Empty when not reported. One character may be spread
+    over several tokens.
     """
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlternativeToken]:
-        """The likeliest tokens in its place."""
+        """The most likely tokens at this position."""
 
     def __init__(
         self,
@@ -682,7 +701,7 @@ Global___TokenLogprob: _TypeAlias = TokenLogprob  # noqa: Y015
 
 @_typing.final
 class AlternativeToken(_message.Message):
-    """A token that the model might have picked instead."""
+    """A token that the model might have chosen instead."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -694,7 +713,7 @@ class AlternativeToken(_message.Message):
     logprob: _builtins.float
     """The natural logarithm of its probability."""
     raw_bytes: _builtins.bytes
-    """The token's bytes; empty when not reported."""
+    """The token's bytes. Empty when not reported."""
     def __init__(
         self,
         *,
@@ -712,7 +731,7 @@ Global___AlternativeToken: _TypeAlias = AlternativeToken  # noqa: Y015
 
 @_typing.final
 class ToolCallDelta(_message.Message):
-    """A piece of a call of one of the caller's tools."""
+    """A delta of a call of one of the caller's tools."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -722,15 +741,15 @@ class ToolCallDelta(_message.Message):
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
-    """Id of the call; the same in every piece of it, and in the answer."""
+    """Id of the call. It is the same in every delta of the call, and in the
+    answer.
+    """
     index: _builtins.int
     """Position of the call among the answer's tool calls: 0, 1, ..."""
     name: _builtins.str
-    """Name of the tool, in the first piece of a call only."""
+    """Name of the tool. Set only in the first delta of a call."""
     arguments: _builtins.str
-    """A piece of the arguments' JSON text, to be appended to earlier pieces of the
-    same call.
-    """
+    """Text to append to the arguments of the call, which are JSON text."""
     signature: _builtins.str
     """The provider's signature of the call, when it gives one."""
     def __init__(
@@ -752,43 +771,53 @@ Global___ToolCallDelta: _TypeAlias = ToolCallDelta  # noqa: Y015
 
 @_typing.final
 class AttemptSwitched(_message.Message):
-    """A model call failed before any of its output was sent, and is tried again."""
+    """An attempt at a model call failed before any of its output was sent, and
+    another attempt follows.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FROM_MODEL_FIELD_NUMBER: _builtins.int
     TO_MODEL_FIELD_NUMBER: _builtins.int
-    ATTEMPT_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     HTTP_STATUS_FIELD_NUMBER: _builtins.int
     DELAY_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_SETTINGS_FIELD_NUMBER: _builtins.int
     from_model: _builtins.str
     """Name of the model that failed."""
     to_model: _builtins.str
-    """Name of the model tried next; may be the same."""
-    attempt: _builtins.int
-    """Which attempt follows: 2, 3, ..."""
+    """Name of the model that is tried next. It may be the same model."""
+    next_attempt: _builtins.int
+    """Number of the attempt that follows: 2, 3, ..."""
     failure: _errors_pb2.ErrorReason.ValueType
-    """Why the last one failed."""
+    """Why the last attempt failed."""
     http_status: _builtins.int
-    """The upstream's HTTP status, when it gave one; else 0."""
+    """The HTTP status that the upstream gave. 0 when there was none."""
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """How long the server waits before it tries."""
+        """How long the server waits before the next attempt."""
+
+    @_builtins.property
+    def effective_settings(self) -> _containers.RepeatedCompositeFieldContainer[_completion_pb2.EffectiveSetting]:
+        """Settings that take effect otherwise than requested because of the model
+        that is tried next. An entry replaces an earlier one for the same field.
+        """
 
     def __init__(
         self,
         *,
         from_model: _builtins.str = ...,
         to_model: _builtins.str = ...,
-        attempt: _builtins.int = ...,
+        next_attempt: _builtins.int = ...,
         failure: _errors_pb2.ErrorReason.ValueType = ...,
         http_status: _builtins.int = ...,
         delay: _duration_pb2.Duration | None = ...,
+        effective_settings: _abc.Iterable[_completion_pb2.EffectiveSetting] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "delay", b"delay", "failure", b"failure", "from_model", b"from_model", "http_status", b"http_status", "to_model", b"to_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "effective_settings", b"effective_settings", "failure", b"failure", "from_model", b"from_model", "http_status", b"http_status", "next_attempt", b"next_attempt", "to_model", b"to_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -796,7 +825,7 @@ Global___AttemptSwitched: _TypeAlias = AttemptSwitched  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
-    """Nothing else was sent for the time asked for; the call is alive."""
+    """No other event was sent for the requested interval; the call is alive."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -821,22 +850,27 @@ class Completed(_message.Message):
     PROVIDER_FINISH_REASON_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    MODEL_CALLS_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
-    finish_reason: _usage_pb2.FinishReason.ValueType
-    """Why it ended, in our words."""
+    finish_reason: _completion_pb2.FinishReason.ValueType
+    """Why the answer ended."""
     provider_finish_reason: _builtins.str
-    """Why it ended, in the provider's own word."""
+    """Why the answer ended, in the provider's own word."""
     model: _builtins.str
     """Name of the model that answered."""
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens used by all model calls of this request."""
+        """Tokens used by all model calls of this request together."""
+
+    @_builtins.property
+    def model_calls(self) -> _containers.RepeatedCompositeFieldContainer[_usage_pb2.ModelCallUsage]:
+        """Tokens used by each model call, in order."""
 
     @_builtins.property
     def cost(self) -> _usage_pb2.Cost:
-        """Money spent by all model calls. Unset when a price is not known."""
+        """Cost of all model calls. Unset when a price is not known."""
 
     @_builtins.property
     def timings(self) -> _usage_pb2.Timings:
@@ -849,17 +883,18 @@ class Completed(_message.Message):
     def __init__(
         self,
         *,
-        finish_reason: _usage_pb2.FinishReason.ValueType = ...,
+        finish_reason: _completion_pb2.FinishReason.ValueType = ...,
         provider_finish_reason: _builtins.str = ...,
         model: _builtins.str = ...,
         usage: _usage_pb2.Usage | None = ...,
+        model_calls: _abc.Iterable[_usage_pb2.ModelCallUsage] | None = ...,
         cost: _usage_pb2.Cost | None = ...,
         timings: _usage_pb2.Timings | None = ...,
         attempts: _abc.Iterable[_usage_pb2.Attempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "finish_reason", b"finish_reason", "model", b"model", "provider_finish_reason", b"provider_finish_reason", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "finish_reason", b"finish_reason", "model", b"model", "model_calls", b"model_calls", "provider_finish_reason", b"provider_finish_reason", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,9 +19,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Interruption(_message.Message):
-    """How far a failed call had come. It is in the details of every failure status
-    after an upstream was reached, unary calls included, because money may have
-    been spent. No `completed` event was or will be sent.
+    """How far a failed call had come. Every failure status has it in its details
+    once an upstream was reached, also for unary calls, because the call may have
+    had a cost. A call with an interruption has no `completed` event.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -34,26 +34,24 @@ class Interruption(_message.Message):
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     CONTENT_CHARACTERS_FIELD_NUMBER: _builtins.int
     response_id: _builtins.str
-    """Id of the answer that was cut."""
+    """Id of the interrupted answer."""
     model_call_count: _builtins.int
-    """Model calls begun."""
+    """Number of model calls that were started."""
     attempt_count: _builtins.int
-    """Attempts made, all model calls together."""
+    """Number of attempts in all model calls together."""
     last_sequence: _builtins.int
-    """Sequence of the last event of the stream; -1 when none was sent. For a unary
-    call, of the stream that it folds.
+    """`sequence` of the last event that was sent; -1 when none was sent. A unary
+    call reports the sequence that a stream would have reached.
     """
     content_characters: _builtins.int
-    """Characters of the answer sent, reasoning not counted."""
+    """Number of characters of the answer that were sent, without reasoning."""
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens used so far: by the provider's count, or estimated. Its `model_calls`
-        are left out, to keep the status small.
-        """
+        """Tokens used so far, counted by the provider or estimated by the server."""
 
     @_builtins.property
     def cost(self) -> _usage_pb2.Cost:
-        """Money spent so far. Unset when a price is not known."""
+        """Cost so far. Unset when a price is not known."""
 
     def __init__(
         self,

@@ -26,29 +26,29 @@ class _Role:
 class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
-    """Not given; refused in a request."""
+    """No role was given. A request with this value is refused."""
     ROLE_SYSTEM: _Role.ValueType  # 1
-    """The application, instructing the model."""
+    """The application, which gives instructions to the model."""
     ROLE_USER: _Role.ValueType  # 2
-    """The person or program that asks."""
+    """The person or program that uses the model."""
     ROLE_ASSISTANT: _Role.ValueType  # 3
     """The model."""
     ROLE_TOOL: _Role.ValueType  # 4
-    """The caller's tools, answering the model's calls."""
+    """The caller's tools, which answer the model's tool calls."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """Who speaks in a conversation."""
+    """Who wrote a message."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
-"""Not given; refused in a request."""
+"""No role was given. A request with this value is refused."""
 ROLE_SYSTEM: Role.ValueType  # 1
-"""The application, instructing the model."""
+"""The application, which gives instructions to the model."""
 ROLE_USER: Role.ValueType  # 2
-"""The person or program that asks."""
+"""The person or program that uses the model."""
 ROLE_ASSISTANT: Role.ValueType  # 3
 """The model."""
 ROLE_TOOL: Role.ValueType  # 4
-"""The caller's tools, answering the model's calls."""
+"""The caller's tools, which answer the model's tool calls."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -61,17 +61,17 @@ class Message(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     role: Global___Role.ValueType
-    """Who speaks. Required."""
+    """Who wrote the message. Required."""
     name: _builtins.str
-    """Name of the participant, to tell several of the same role apart: up to 64 of
-    letters, digits, underscore and dash. Empty means none.
+    """Name of the participant, to distinguish several with the same role: up to
+    64 letters, digits, underscores and dashes. Empty means no name.
     """
     @_builtins.property
     def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
-        """What is said, in order; order matters. At least one part, but for an answer of
-        the ASSISTANT that was empty. SYSTEM
-        takes text; USER takes text and media; ASSISTANT takes text, reasoning, tool
-        calls and refusals; TOOL takes tool results.
+        """The parts of the message; their order matters. At least one part, except in
+        an empty answer of the ASSISTANT. A SYSTEM message has text; a USER message
+        has text and media; an ASSISTANT message has text, reasoning, tool calls
+        and refusals; a TOOL message has tool results.
         """
 
     def __init__(
@@ -104,20 +104,21 @@ class Part(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Text, not empty unless it is signed."""
+    """Text. It is not empty, unless the part has a signature."""
     refusal: _builtins.str
-    """The model's words for declining to answer."""
+    """The words with which the model declined to answer."""
     signature: _builtins.str
-    """The provider's opaque signature of this part. Send it back unchanged with the
-    part: some providers refuse a reasoning part or tool call without it.
+    """The provider's opaque signature of this part. Send it back unchanged with
+    the part: some providers refuse a reasoning part or a tool call without it.
     """
     cache: _builtins.bool
     """A hint that the conversation up to and including this part will be sent
-    again and is worth caching. Providers that cache by themselves ignore it.
+    again, so that it is worth caching. Providers that cache automatically
+    ignore the hint.
     """
     @_builtins.property
     def media(self) -> Global___Media:
-        """An image, sound or document."""
+        """An image, audio, or a document."""
 
     @_builtins.property
     def reasoning(self) -> Global___Reasoning:
@@ -129,7 +130,7 @@ class Part(_message.Message):
 
     @_builtins.property
     def tool_result(self) -> Global___ToolResult:
-        """What such a call gave."""
+        """The result of a tool call."""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ Global___Part: _TypeAlias = Part  # noqa: Y015
 
 @_typing.final
 class Media(_message.Message):
-    """An image, sound or document."""
+    """An image, audio, or a document."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -166,11 +167,11 @@ class Media(_message.Message):
     mime_type: _builtins.str
     """MIME type, such as "image/png". Required."""
     uri: _builtins.str
-    """An https URI that the provider fetches; for images only."""
+    """An https URI that the provider fetches. Only for images."""
     data: _builtins.bytes
     """The content itself."""
     filename: _builtins.str
-    """File name, for documents. Empty means none."""
+    """File name, for documents. Empty means no name."""
     def __init__(
         self,
         *,
@@ -198,9 +199,11 @@ class Reasoning(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     REDACTED_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """In words."""
+    """Reasoning in words."""
     redacted: _builtins.bytes
-    """Withheld or encrypted by the provider; only the provider can read it."""
+    """Reasoning that the provider withheld or encrypted; only the provider can
+    read it.
+    """
     def __init__(
         self,
         *,
@@ -219,7 +222,7 @@ Global___Reasoning: _TypeAlias = Reasoning  # noqa: Y015
 
 @_typing.final
 class ToolCall(_message.Message):
-    """A model's wish to have a tool called."""
+    """A tool call that a model asks for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -227,14 +230,14 @@ class ToolCall(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Id of the call, unique within the conversation; its result names it.
-    Required.
+    """Id of the call, unique within the conversation. The tool result refers to
+    it. Required.
     """
     name: _builtins.str
     """Name of the tool. Required."""
     arguments: _builtins.str
-    """The arguments as JSON text, exactly as the model wrote them: not checked, and
-    possibly malformed.
+    """The arguments as JSON text, exactly as the model wrote them. The server
+    does not check them; they may be malformed.
     """
     def __init__(
         self,
@@ -253,7 +256,7 @@ Global___ToolCall: _TypeAlias = ToolCall  # noqa: Y015
 
 @_typing.final
 class ToolResult(_message.Message):
-    """What a tool call gave."""
+    """The result of a tool call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -261,12 +264,12 @@ class ToolResult(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     IS_ERROR_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
-    """Id of the call. Required."""
+    """Id of the tool call. Required."""
     content: _builtins.str
     """The result: JSON text, or any text."""
     is_error: _builtins.bool
-    """Whether the call failed and `content` says how. Providers without such a mark
-    get the content with "Error: " in front.
+    """Whether the call failed and `content` says how. Providers that have no such
+    mark receive the content with "Error: " in front.
     """
     def __init__(
         self,

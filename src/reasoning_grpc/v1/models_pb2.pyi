@@ -28,25 +28,25 @@ class _ModelSourceKind:
 class _ModelSourceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelSourceKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_SOURCE_KIND_UNSPECIFIED: _ModelSourceKind.ValueType  # 0
-    """Never sent."""
+    """The server never sends this value."""
     MODEL_SOURCE_KIND_CONFIGURATION: _ModelSourceKind.ValueType  # 1
     """The server's configuration."""
     MODEL_SOURCE_KIND_PROXY: _ModelSourceKind.ValueType  # 2
     """A LiteLLM proxy."""
     MODEL_SOURCE_KIND_EMBEDDED: _ModelSourceKind.ValueType  # 3
-    """The model that the server runs itself."""
+    """The embedded model, which the server runs itself."""
 
 class ModelSourceKind(_ModelSourceKind, metaclass=_ModelSourceKindEnumTypeWrapper):
     """A kind of source of models."""
 
 MODEL_SOURCE_KIND_UNSPECIFIED: ModelSourceKind.ValueType  # 0
-"""Never sent."""
+"""The server never sends this value."""
 MODEL_SOURCE_KIND_CONFIGURATION: ModelSourceKind.ValueType  # 1
 """The server's configuration."""
 MODEL_SOURCE_KIND_PROXY: ModelSourceKind.ValueType  # 2
 """A LiteLLM proxy."""
 MODEL_SOURCE_KIND_EMBEDDED: ModelSourceKind.ValueType  # 3
-"""The model that the server runs itself."""
+"""The embedded model, which the server runs itself."""
 Global___ModelSourceKind: _TypeAlias = ModelSourceKind  # noqa: Y015
 
 class _ModelState:
@@ -56,21 +56,21 @@ class _ModelState:
 class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
-    """Not given; refused in a filter."""
+    """No state was given. A filter with this value is refused."""
     MODEL_STATE_AVAILABLE: _ModelState.ValueType  # 1
-    """As far as known it answers."""
+    """The model answers, as far as the server knows."""
     MODEL_STATE_UNAVAILABLE: _ModelState.ValueType  # 2
-    """It is known not to answer now, such as the embedded model while it restarts."""
+    """The model does not answer now, such as the embedded model during a restart."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """Whether a model can be called now."""
 
 MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
-"""Not given; refused in a filter."""
+"""No state was given. A filter with this value is refused."""
 MODEL_STATE_AVAILABLE: ModelState.ValueType  # 1
-"""As far as known it answers."""
+"""The model answers, as far as the server knows."""
 MODEL_STATE_UNAVAILABLE: ModelState.ValueType  # 2
-"""It is known not to answer now, such as the embedded model while it restarts."""
+"""The model does not answer now, such as the embedded model during a restart."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 class _ModelCapability:
@@ -80,45 +80,45 @@ class _ModelCapability:
 class _ModelCapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelCapability.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_CAPABILITY_UNSPECIFIED: _ModelCapability.ValueType  # 0
-    """Not given; refused in a filter."""
+    """No capability was given. A filter with this value is refused."""
     MODEL_CAPABILITY_TOOLS: _ModelCapability.ValueType  # 1
-    """Calls the caller's tools."""
+    """The model can call the caller's tools."""
     MODEL_CAPABILITY_JSON_OBJECT: _ModelCapability.ValueType  # 2
-    """Takes the response format `json_object`."""
+    """The model accepts the response format `json_object`."""
     MODEL_CAPABILITY_JSON_SCHEMA: _ModelCapability.ValueType  # 3
-    """Takes the response format `json_schema`."""
+    """The model accepts the response format `json_schema`."""
     MODEL_CAPABILITY_IMAGE_INPUT: _ModelCapability.ValueType  # 4
-    """Takes images."""
+    """The model accepts images."""
     MODEL_CAPABILITY_AUDIO_INPUT: _ModelCapability.ValueType  # 5
-    """Takes sound."""
+    """The model accepts audio."""
     MODEL_CAPABILITY_DOCUMENT_INPUT: _ModelCapability.ValueType  # 6
-    """Takes documents."""
+    """The model accepts documents."""
     MODEL_CAPABILITY_REASONING: _ModelCapability.ValueType  # 7
-    """Reasons by itself, and takes reasoning options."""
+    """The model reasons by itself, and accepts reasoning options."""
     MODEL_CAPABILITY_LOGPROBS: _ModelCapability.ValueType  # 8
-    """Gives log-probabilities."""
+    """The model returns log-probabilities."""
 
 class ModelCapability(_ModelCapability, metaclass=_ModelCapabilityEnumTypeWrapper):
-    """Something a model can do."""
+    """Something that a model can do."""
 
 MODEL_CAPABILITY_UNSPECIFIED: ModelCapability.ValueType  # 0
-"""Not given; refused in a filter."""
+"""No capability was given. A filter with this value is refused."""
 MODEL_CAPABILITY_TOOLS: ModelCapability.ValueType  # 1
-"""Calls the caller's tools."""
+"""The model can call the caller's tools."""
 MODEL_CAPABILITY_JSON_OBJECT: ModelCapability.ValueType  # 2
-"""Takes the response format `json_object`."""
+"""The model accepts the response format `json_object`."""
 MODEL_CAPABILITY_JSON_SCHEMA: ModelCapability.ValueType  # 3
-"""Takes the response format `json_schema`."""
+"""The model accepts the response format `json_schema`."""
 MODEL_CAPABILITY_IMAGE_INPUT: ModelCapability.ValueType  # 4
-"""Takes images."""
+"""The model accepts images."""
 MODEL_CAPABILITY_AUDIO_INPUT: ModelCapability.ValueType  # 5
-"""Takes sound."""
+"""The model accepts audio."""
 MODEL_CAPABILITY_DOCUMENT_INPUT: ModelCapability.ValueType  # 6
-"""Takes documents."""
+"""The model accepts documents."""
 MODEL_CAPABILITY_REASONING: ModelCapability.ValueType  # 7
-"""Reasons by itself, and takes reasoning options."""
+"""The model reasons by itself, and accepts reasoning options."""
 MODEL_CAPABILITY_LOGPROBS: ModelCapability.ValueType  # 8
-"""Gives log-probabilities."""
+"""The model returns log-probabilities."""
 Global___ModelCapability: _TypeAlias = ModelCapability  # noqa: Y015
 
 @_typing.final
@@ -131,14 +131,16 @@ class ListModelsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most models to return, 0 to 1000; 0 means 100."""
+    """Largest number of models to return. 0 means 100, and a number above 1000
+    means 1000. A negative number is refused.
+    """
     page_token: _builtins.str
-    """The `next_page_token` of an earlier answer to the same filter; empty means
-    from the start.
+    """The `next_page_token` of an earlier answer to the same filter. Empty means
+    the first page.
     """
     @_builtins.property
     def filter(self) -> Global___ModelFilter:
-        """Which models. Unset means all that the caller may use."""
+        """Which models to list. Unset means all that the caller may use."""
 
     def __init__(
         self,
@@ -157,7 +159,7 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ModelFilter(_message.Message):
-    """Which models to list: those that meet every condition given."""
+    """Selects the models that meet every condition in it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -165,14 +167,16 @@ class ModelFilter(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
     name_contains: _builtins.str
-    """Part of the name, in any case. Empty means any."""
+    """A part of the model's name; upper and lower case are equal. Empty means any
+    name.
+    """
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___ModelCapability.ValueType]:
-        """Capabilities that the model must all have."""
+        """Capabilities that the model must have, all of them."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ModelState.ValueType]:
-        """States to choose from. Empty means any."""
+        """States, one of which the model must have. Empty means any state."""
 
     def __init__(
         self,
@@ -191,7 +195,7 @@ Global___ModelFilter: _TypeAlias = ModelFilter  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
-    """A page of models."""
+    """One page of models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -199,14 +203,14 @@ class ListModelsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty when this is the last."""
+    """Token of the next page. Empty when this page is the last one."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
         """The models, ordered by name."""
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelSource]:
-        """Where models come from, and how fresh that is."""
+        """The sources of the models, and how fresh each is."""
 
     def __init__(
         self,
@@ -241,36 +245,38 @@ class Model(_message.Message):
     FALLBACK_MODELS_FIELD_NUMBER: _builtins.int
     PROVIDER_OPTIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name, for `CompleteRequest.model`."""
+    """Name of the model, for `CompleteRequest.model`."""
     description: _builtins.str
-    """What it is, for a person to read."""
+    """Describes the model to a person."""
     source: Global___ModelSourceKind.ValueType
-    """Which kind of source lists it."""
+    """The kind of source that lists the model."""
     provider: _builtins.str
-    """The provider's protocol behind it, such as "openai"."""
+    """The protocol of the provider behind the model, such as "openai"."""
     is_default: _builtins.bool
-    """Whether it is the one that answers when a request names none."""
+    """Whether this model answers when a request names none."""
     state: Global___ModelState.ValueType
-    """Whether it can be called now."""
+    """Whether the model can be called now."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___ModelCapability.ValueType]:
-        """What it can do, as far as known."""
+        """What the model can do, as far as the server knows."""
 
     @_builtins.property
     def limits(self) -> Global___ModelLimits:
-        """How much it takes and gives."""
+        """How many tokens the model takes and gives."""
 
     @_builtins.property
     def prices(self) -> Global___ModelPrices:
-        """What it costs. Unset when not known."""
+        """What the model's tokens cost. Unset when not known."""
 
     @_builtins.property
     def fallback_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Models tried in this order when it fails, unless the request names others."""
+        """Models that the server tries in this order when this one fails, unless the
+        request names others.
+        """
 
     @_builtins.property
     def provider_options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of provider options that it takes."""
+        """Names of the provider options that a request may set for the model."""
 
     def __init__(
         self,
@@ -297,16 +303,18 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class ModelLimits(_message.Message):
-    """How much a model takes and gives."""
+    """How many tokens a model takes and gives."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTEXT_WINDOW_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     context_window_tokens: _builtins.int
-    """Most tokens of prompt and answer together. Unset when not known."""
+    """Largest number of tokens of prompt and answer together. Unset when not
+    known.
+    """
     max_output_tokens: _builtins.int
-    """Most tokens of an answer. Unset when not known."""
+    """Largest number of tokens of an answer. Unset when not known."""
     def __init__(
         self,
         *,
@@ -330,110 +338,100 @@ Global___ModelLimits: _TypeAlias = ModelLimits  # noqa: Y015
 
 @_typing.final
 class ModelPrices(_message.Message):
-    """Prices in nano-dollars (one billionth of a US dollar) for a million tokens."""
+    """Prices of a model's tokens."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    CACHED_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    CACHE_WRITE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    OUTPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    REASONING_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    AUDIO_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     TIERS_FIELD_NUMBER: _builtins.int
-    input_nano_usd_per_million: _builtins.int
-    """Prompt. Unset when not known."""
-    cached_input_nano_usd_per_million: _builtins.int
-    """Prompt read from the provider's cache. Unset means the price of `input`."""
-    cache_write_nano_usd_per_million: _builtins.int
-    """Prompt written to the provider's cache. Unset means the price of `input`."""
-    output_nano_usd_per_million: _builtins.int
-    """Answer. Unset when not known."""
-    reasoning_nano_usd_per_million: _builtins.int
-    """The model's own reasoning. Unset means the price of `output`."""
-    audio_input_nano_usd_per_million: _builtins.int
-    """Sound in the prompt. Unset means the price of `input`."""
     @_builtins.property
-    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelPriceTier]:
-        """Prices for long prompts, by rising length. Of a model call whose prompt is
-        longer than that of several tiers, all tokens have the prices of the last.
+    def base(self) -> Global___TokenPrices:
+        """The prices, unless one of the tiers applies."""
+
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
+        """Prices for model calls with a long prompt, shortest prompt first. The last
+        tier whose `above_input_tokens` the prompt exceeds applies, to all tokens
+        of the call.
         """
 
     def __init__(
         self,
         *,
-        input_nano_usd_per_million: _builtins.int | None = ...,
-        cached_input_nano_usd_per_million: _builtins.int | None = ...,
-        cache_write_nano_usd_per_million: _builtins.int | None = ...,
-        output_nano_usd_per_million: _builtins.int | None = ...,
-        reasoning_nano_usd_per_million: _builtins.int | None = ...,
-        audio_input_nano_usd_per_million: _builtins.int | None = ...,
-        tiers: _abc.Iterable[Global___ModelPriceTier] | None = ...,
+        base: Global___TokenPrices | None = ...,
+        tiers: _abc.Iterable[Global___PriceTier] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million", "tiers", b"tiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "tiers", b"tiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["audio_input_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofArgType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofReturnType__cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["cache_write_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofArgType__cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofReturnType__cached_input_nano_usd_per_million: _TypeAlias = _typing.Literal["cached_input_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofArgType__cached_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofReturnType__input_nano_usd_per_million: _TypeAlias = _typing.Literal["input_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofArgType__input_nano_usd_per_million: _TypeAlias = _typing.Literal["_input_nano_usd_per_million", b"_input_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofReturnType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["output_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofArgType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["_output_nano_usd_per_million", b"_output_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofReturnType__reasoning_nano_usd_per_million: _TypeAlias = _typing.Literal["reasoning_nano_usd_per_million"]  # noqa: Y015
-    _WhichOneofArgType__reasoning_nano_usd_per_million: _TypeAlias = _typing.Literal["_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio_input_nano_usd_per_million) -> _WhichOneofReturnType__audio_input_nano_usd_per_million | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_nano_usd_per_million) -> _WhichOneofReturnType__cache_write_nano_usd_per_million | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_nano_usd_per_million) -> _WhichOneofReturnType__cached_input_nano_usd_per_million | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_nano_usd_per_million) -> _WhichOneofReturnType__input_nano_usd_per_million | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_nano_usd_per_million) -> _WhichOneofReturnType__output_nano_usd_per_million | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_nano_usd_per_million) -> _WhichOneofReturnType__reasoning_nano_usd_per_million | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelPrices: _TypeAlias = ModelPrices  # noqa: Y015
 
 @_typing.final
-class ModelPriceTier(_message.Message):
-    """Prices of every token of a model call with a long prompt, in nano-dollars for
-    a million tokens.
-    """
+class PriceTier(_message.Message):
+    """Prices that apply to model calls with a long prompt."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ABOVE_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    above_input_tokens: _builtins.int
+    """The tier applies to prompts with more than this number of tokens, cached
+    tokens included.
+    """
+    @_builtins.property
+    def prices(self) -> Global___TokenPrices:
+        """The prices. They replace the base prices as a whole."""
+
+    def __init__(
+        self,
+        *,
+        above_input_tokens: _builtins.int = ...,
+        prices: Global___TokenPrices | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_input_tokens", b"above_input_tokens", "prices", b"prices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceTier: _TypeAlias = PriceTier  # noqa: Y015
+
+@_typing.final
+class TokenPrices(_message.Message):
+    """A price for each kind of token, in nano-dollars (one billionth of a US
+    dollar) for a million tokens.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
     INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     CACHED_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     OUTPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     REASONING_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     AUDIO_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
-    above_input_tokens: _builtins.int
-    """The tier is for prompts of more than so many tokens, cached ones included."""
     input_nano_usd_per_million: _builtins.int
-    """Prompt. Unset when not known."""
+    """Price of the prompt. Unset when not known."""
     cached_input_nano_usd_per_million: _builtins.int
-    """Prompt read from the provider's cache. Unset means the price of `input`."""
+    """Price of the part of the prompt that is read from the provider's cache.
+    Unset means the price of the prompt.
+    """
     cache_write_nano_usd_per_million: _builtins.int
-    """Prompt written to the provider's cache. Unset means the price of `input`."""
+    """Price of the part of the prompt that is written to the provider's cache.
+    Unset means the price of the prompt.
+    """
     output_nano_usd_per_million: _builtins.int
-    """Answer. Unset when not known."""
+    """Price of the answer. Unset when not known."""
     reasoning_nano_usd_per_million: _builtins.int
-    """The model's own reasoning. Unset means the price of `output`."""
+    """Price of the model's own reasoning. Unset means the price of the answer."""
     audio_input_nano_usd_per_million: _builtins.int
-    """Sound in the prompt. Unset means the price of `input`."""
+    """Price of audio in the prompt. Unset means the price of the prompt."""
     def __init__(
         self,
         *,
-        above_input_tokens: _builtins.int = ...,
         input_nano_usd_per_million: _builtins.int | None = ...,
         cached_input_nano_usd_per_million: _builtins.int | None = ...,
         cache_write_nano_usd_per_million: _builtins.int | None = ...,
@@ -443,7 +441,7 @@ class ModelPriceTier(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "above_input_tokens", b"above_input_tokens", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["audio_input_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofArgType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million"]  # noqa: Y015
@@ -470,43 +468,47 @@ class ModelPriceTier(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_nano_usd_per_million) -> _WhichOneofReturnType__reasoning_nano_usd_per_million | None: ...
 
-Global___ModelPriceTier: _TypeAlias = ModelPriceTier  # noqa: Y015
+Global___TokenPrices: _TypeAlias = TokenPrices  # noqa: Y015
 
 @_typing.final
 class ModelSource(_message.Message):
-    """Where models come from."""
+    """A source of models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
-    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     MODEL_COUNT_FIELD_NUMBER: _builtins.int
     kind: Global___ModelSourceKind.ValueType
     """The kind of source."""
     stale: _builtins.bool
-    """Whether it failed since, so that what is listed may be out of date."""
+    """Whether reading the source has failed since then, so that its models may be
+    out of date.
+    """
     failure: _errors_pb2.ErrorReason.ValueType
-    """Why it failed last. Unspecified when it did not."""
+    """Why the last reading failed. Unspecified when it succeeded."""
     model_count: _builtins.int
-    """How many models it lists, before filter and permissions."""
+    """Number of models in the source, before the filter and the caller's
+    permissions.
+    """
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was last read well. Unset when it never was."""
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the server last read the source successfully. Unset when it never did."""
 
     def __init__(
         self,
         *,
         kind: Global___ModelSourceKind.ValueType = ...,
-        updated_at: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
         stale: _builtins.bool = ...,
         failure: _errors_pb2.ErrorReason.ValueType = ...,
         model_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "kind", b"kind", "model_count", b"model_count", "stale", b"stale", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "kind", b"kind", "model_count", b"model_count", "stale", b"stale", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from reasoning_grpc.v1 import events_pb2 as reasoning__grpc_dot_v1_dot_events__p
 from reasoning_grpc.v1 import models_pb2 as reasoning__grpc_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reasoning_grpc/v1/reasoning_service.proto\x12\x11reasoning_grpc.v1\x1a&reasoning_grpc/v1/classification.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/events.proto\x1a\x1ereasoning_grpc/v1/models.proto2\x80\x03\n\x10ReasoningService\x12S\n\x08\x43omplete\x12\".reasoning_grpc.v1.CompleteRequest\x1a#.reasoning_grpc.v1.CompleteResponse\x12g\n\x0eStreamComplete\x12(.reasoning_grpc.v1.StreamCompleteRequest\x1a).reasoning_grpc.v1.StreamCompleteResponse0\x01\x12S\n\x08\x43lassify\x12\".reasoning_grpc.v1.ClassifyRequest\x1a#.reasoning_grpc.v1.ClassifyResponse\x12Y\n\nListModels\x12$.reasoning_grpc.v1.ListModelsRequest\x1a%.reasoning_grpc.v1.ListModelsResponseB\x82\x01\n\x1aio.github.reasoninggrpc.v1B\x15ReasoningServiceProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reasoning_grpc/v1/reasoning_service.proto\x12\x11reasoning_grpc.v1\x1a&reasoning_grpc/v1/classification.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/events.proto\x1a\x1ereasoning_grpc/v1/models.proto2\x85\x03\n\x10ReasoningService\x12S\n\x08\x43omplete\x12\".reasoning_grpc.v1.CompleteRequest\x1a#.reasoning_grpc.v1.CompleteResponse\x12g\n\x0eStreamComplete\x12(.reasoning_grpc.v1.StreamCompleteRequest\x1a).reasoning_grpc.v1.StreamCompleteResponse0\x01\x12S\n\x08\x43lassify\x12\".reasoning_grpc.v1.ClassifyRequest\x1a#.reasoning_grpc.v1.ClassifyResponse\x12^\n\nListModels\x12$.reasoning_grpc.v1.ListModelsRequest\x1a%.reasoning_grpc.v1.ListModelsResponse\"\x03\x90\x02\x01\x42\x82\x01\n\x1aio.github.reasoninggrpc.v1B\x15ReasoningServiceProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.reasoning
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\025ReasoningServiceProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
+  _globals['_REASONINGSERVICE'].methods_by_name['ListModels']._loaded_options = None
+  _globals['_REASONINGSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001'
   _globals['_REASONINGSERVICE']._serialized_start=205
-  _globals['_REASONINGSERVICE']._serialized_end=589
+  _globals['_REASONINGSERVICE']._serialized_end=594
 # @@protoc_insertion_point(module_scope)

@@ -29,11 +29,11 @@ if _version_not_supported:
 
 
 class ReasoningServiceStub:
-    """One endpoint for language models: it decides how a request is served, serves
+    """One endpoint for language models: it decides how to serve a request, serves
     it, and says truthfully how the answer ended.
 
-    Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-    "reasoning-grpc" and a reason from `ErrorReason`, and a
+    Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+    the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
     `google.rpc.RequestInfo`; see errors.proto.
     """
 
@@ -66,16 +66,16 @@ class ReasoningServiceStub:
 
 
 class ReasoningServiceServicer:
-    """One endpoint for language models: it decides how a request is served, serves
+    """One endpoint for language models: it decides how to serve a request, serves
     it, and says truthfully how the answer ended.
 
-    Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-    "reasoning-grpc" and a reason from `ErrorReason`, and a
+    Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+    the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
     `google.rpc.RequestInfo`; see errors.proto.
     """
 
     def Complete(self, request, context):
-        """Answers a conversation; returns when the whole answer is there. The result
+        """Answers a conversation, and returns when the answer is complete. The result
         is exactly what `StreamComplete` would have sent, folded into one message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -83,24 +83,24 @@ class ReasoningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamComplete(self, request, context):
-        """Answers a conversation, sending what happens as it happens. The stream ends
-        with a `completed` event and status OK, or with another status and without
-        that event.
+        """Answers a conversation, and sends each event as it happens. The stream ends
+        with a `completed` event and status OK, or without that event and with
+        another status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Classify(self, request, context):
-        """Says how `Complete` would route a request, by the same code, without
-        calling the model that would answer.
+        """Returns how `Complete` would route a request. The same code decides, but
+        the model that would answer is not called.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models the caller may use, a page at a time, ordered by name.
+        """Lists the models that the caller may use, page by page, ordered by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,11 +138,11 @@ def add_ReasoningServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReasoningService:
-    """One endpoint for language models: it decides how a request is served, serves
+    """One endpoint for language models: it decides how to serve a request, serves
     it, and says truthfully how the answer ended.
 
-    Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-    "reasoning-grpc" and a reason from `ErrorReason`, and a
+    Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+    the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
     `google.rpc.RequestInfo`; see errors.proto.
     """
 

@@ -30,11 +30,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReasoningServiceStub:
-    """One endpoint for language models: it decides how a request is served, serves
+    """One endpoint for language models: it decides how to serve a request, serves
     it, and says truthfully how the answer ended.
 
-    Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-    "reasoning-grpc" and a reason from `ErrorReason`, and a
+    Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+    the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
     `google.rpc.RequestInfo`; see errors.proto.
     """
 
@@ -43,54 +43,54 @@ class ReasoningServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReasoningServiceAsyncStub: ...
     Complete: _grpc.UnaryUnaryMultiCallable[_completion_pb2.CompleteRequest, _completion_pb2.CompleteResponse]
-    """Answers a conversation; returns when the whole answer is there. The result
+    """Answers a conversation, and returns when the answer is complete. The result
     is exactly what `StreamComplete` would have sent, folded into one message.
     """
     StreamComplete: _grpc.UnaryStreamMultiCallable[_events_pb2.StreamCompleteRequest, _events_pb2.StreamCompleteResponse]
-    """Answers a conversation, sending what happens as it happens. The stream ends
-    with a `completed` event and status OK, or with another status and without
-    that event.
+    """Answers a conversation, and sends each event as it happens. The stream ends
+    with a `completed` event and status OK, or without that event and with
+    another status.
     """
     Classify: _grpc.UnaryUnaryMultiCallable[_classification_pb2.ClassifyRequest, _classification_pb2.ClassifyResponse]
-    """Says how `Complete` would route a request, by the same code, without
-    calling the model that would answer.
+    """Returns how `Complete` would route a request. The same code decides, but
+    the model that would answer is not called.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]
-    """Lists the models the caller may use, a page at a time, ordered by name."""
+    """Lists the models that the caller may use, page by page, ordered by name."""
 
 @_typing.type_check_only
 class ReasoningServiceAsyncStub(ReasoningServiceStub):
-    """One endpoint for language models: it decides how a request is served, serves
+    """One endpoint for language models: it decides how to serve a request, serves
     it, and says truthfully how the answer ended.
 
-    Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-    "reasoning-grpc" and a reason from `ErrorReason`, and a
+    Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+    the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
     `google.rpc.RequestInfo`; see errors.proto.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Complete: _aio.UnaryUnaryMultiCallable[_completion_pb2.CompleteRequest, _completion_pb2.CompleteResponse]  # type: ignore[assignment]
-    """Answers a conversation; returns when the whole answer is there. The result
+    """Answers a conversation, and returns when the answer is complete. The result
     is exactly what `StreamComplete` would have sent, folded into one message.
     """
     StreamComplete: _aio.UnaryStreamMultiCallable[_events_pb2.StreamCompleteRequest, _events_pb2.StreamCompleteResponse]  # type: ignore[assignment]
-    """Answers a conversation, sending what happens as it happens. The stream ends
-    with a `completed` event and status OK, or with another status and without
-    that event.
+    """Answers a conversation, and sends each event as it happens. The stream ends
+    with a `completed` event and status OK, or without that event and with
+    another status.
     """
     Classify: _aio.UnaryUnaryMultiCallable[_classification_pb2.ClassifyRequest, _classification_pb2.ClassifyResponse]  # type: ignore[assignment]
-    """Says how `Complete` would route a request, by the same code, without
-    calling the model that would answer.
+    """Returns how `Complete` would route a request. The same code decides, but
+    the model that would answer is not called.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the models the caller may use, a page at a time, ordered by name."""
+    """Lists the models that the caller may use, page by page, ordered by name."""
 
 class ReasoningServiceServicer(metaclass=_abc_1.ABCMeta):
-    """One endpoint for language models: it decides how a request is served, serves
+    """One endpoint for language models: it decides how to serve a request, serves
     it, and says truthfully how the answer ended.
 
-    Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-    "reasoning-grpc" and a reason from `ErrorReason`, and a
+    Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+    the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
     `google.rpc.RequestInfo`; see errors.proto.
     """
 
@@ -100,7 +100,7 @@ class ReasoningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _completion_pb2.CompleteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_completion_pb2.CompleteResponse, _abc.Awaitable[_completion_pb2.CompleteResponse]]:
-        """Answers a conversation; returns when the whole answer is there. The result
+        """Answers a conversation, and returns when the answer is complete. The result
         is exactly what `StreamComplete` would have sent, folded into one message.
         """
 
@@ -110,9 +110,9 @@ class ReasoningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _events_pb2.StreamCompleteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_events_pb2.StreamCompleteResponse], _abc.AsyncIterator[_events_pb2.StreamCompleteResponse]]:
-        """Answers a conversation, sending what happens as it happens. The stream ends
-        with a `completed` event and status OK, or with another status and without
-        that event.
+        """Answers a conversation, and sends each event as it happens. The stream ends
+        with a `completed` event and status OK, or without that event and with
+        another status.
         """
 
     @_abc_1.abstractmethod
@@ -121,8 +121,8 @@ class ReasoningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _classification_pb2.ClassifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_classification_pb2.ClassifyResponse, _abc.Awaitable[_classification_pb2.ClassifyResponse]]:
-        """Says how `Complete` would route a request, by the same code, without
-        calling the model that would answer.
+        """Returns how `Complete` would route a request. The same code decides, but
+        the model that would answer is not called.
         """
 
     @_abc_1.abstractmethod
@@ -131,6 +131,6 @@ class ReasoningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _models_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_models_pb2.ListModelsResponse, _abc.Awaitable[_models_pb2.ListModelsResponse]]:
-        """Lists the models the caller may use, a page at a time, ordered by name."""
+        """Lists the models that the caller may use, page by page, ordered by name."""
 
 def add_ReasoningServiceServicer_to_server(servicer: ReasoningServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

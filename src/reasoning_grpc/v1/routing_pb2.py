@@ -27,7 +27,7 @@ from reasoning_grpc.v1 import errors_pb2 as reasoning__grpc_dot_v1_dot_errors__p
 from reasoning_grpc.v1 import usage_pb2 as reasoning__grpc_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freasoning_grpc/v1/routing.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x87\x01\n\x0eRoutingOptions\x12,\n\x04mode\x18\x01 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RoutingMode\x12\r\n\x05route\x18\x02 \x01(\t\x12\x38\n\npreference\x18\x03 \x01(\x0e\x32$.reasoning_grpc.v1.RoutingPreference\"\x93\x03\n\rRouteDecision\x12\r\n\x05route\x18\x01 \x01(\t\x12,\n\x04mode\x18\x02 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RoutingMode\x12\r\n\x05model\x18\x03 \x01(\t\x12.\n\x06source\x18\x04 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RouteSource\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x32\n\nasked_mode\x18\x07 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RoutingMode\x12\x13\n\x0b\x61sked_route\x18\x08 \x01(\t\x12\x17\n\nconfidence\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x39\n\x0e\x63lassification\x18\n \x01(\x0b\x32!.reasoning_grpc.v1.Classification\x12\x39\n\x0frejected_routes\x18\x0b \x03(\x0b\x32 .reasoning_grpc.v1.RejectedRouteB\r\n\x0b_confidence\"\xb2\x02\n\x0e\x43lassification\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06routes\x18\x02 \x03(\t\x12\x0f\n\x07skipped\x18\x03 \x01(\x08\x12*\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x05usage\x18\x05 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12%\n\x04\x63ost\x18\x06 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12/\n\x07\x66\x61ilure\x18\x07 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12+\n\x04\x66law\x18\x08 \x01(\x0e\x32\x1d.reasoning_grpc.v1.AnswerFlaw\x12\x16\n\x0e\x66\x61ilure_detail\x18\t \x01(\t\".\n\rRejectedRoute\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t*\x9c\x01\n\x0bRoutingMode\x12\x1c\n\x18ROUTING_MODE_UNSPECIFIED\x10\x00\x12\x1c\n\x18ROUTING_MODE_PASSTHROUGH\x10\x01\x12\x1a\n\x16ROUTING_MODE_REASONING\x10\x02\x12\x1e\n\x1aROUTING_MODE_ORCHESTRATION\x10\x03\x12\x15\n\x11ROUTING_MODE_AUTO\x10\x04*\x95\x01\n\x11RoutingPreference\x12\"\n\x1eROUTING_PREFERENCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aROUTING_PREFERENCE_QUALITY\x10\x01\x12\x1f\n\x1bROUTING_PREFERENCE_BALANCED\x10\x02\x12\x1b\n\x17ROUTING_PREFERENCE_COST\x10\x03*\xec\x01\n\x0bRouteSource\x12\x1c\n\x18ROUTE_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_SOURCE_RULE\x10\x01\x12\x18\n\x14ROUTE_SOURCE_REQUEST\x10\x02\x12\x19\n\x15ROUTE_SOURCE_METADATA\x10\x03\x12\x1b\n\x17ROUTE_SOURCE_CLASSIFIER\x10\x04\x12$\n ROUTE_SOURCE_CLASSIFIER_FALLBACK\x10\x05\x12\x16\n\x12ROUTE_SOURCE_CACHE\x10\x06\x12\x18\n\x14ROUTE_SOURCE_DEFAULT\x10\x07\x42y\n\x1aio.github.reasoninggrpc.v1B\x0cRoutingProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freasoning_grpc/v1/routing.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x87\x01\n\x0eRoutingOptions\x12,\n\x04mode\x18\x01 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RoutingMode\x12\r\n\x05route\x18\x02 \x01(\t\x12\x38\n\npreference\x18\x03 \x01(\x0e\x32$.reasoning_grpc.v1.RoutingPreference\"\x9b\x03\n\rRouteDecision\x12\r\n\x05route\x18\x01 \x01(\t\x12,\n\x04mode\x18\x02 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RoutingMode\x12\r\n\x05model\x18\x03 \x01(\t\x12.\n\x06source\x18\x04 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RouteSource\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x36\n\x0erequested_mode\x18\x07 \x01(\x0e\x32\x1e.reasoning_grpc.v1.RoutingMode\x12\x17\n\x0frequested_route\x18\x08 \x01(\t\x12\x17\n\nconfidence\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x39\n\x0e\x63lassification\x18\n \x01(\x0b\x32!.reasoning_grpc.v1.Classification\x12\x39\n\x0frejected_routes\x18\x0b \x03(\x0b\x32 .reasoning_grpc.v1.RejectedRouteB\r\n\x0b_confidence\"\xb2\x02\n\x0e\x43lassification\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06routes\x18\x02 \x03(\t\x12\x0f\n\x07skipped\x18\x03 \x01(\x08\x12*\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x05usage\x18\x05 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12%\n\x04\x63ost\x18\x06 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12/\n\x07\x66\x61ilure\x18\x07 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12+\n\x04\x66law\x18\x08 \x01(\x0e\x32\x1d.reasoning_grpc.v1.AnswerFlaw\x12\x16\n\x0e\x66\x61ilure_detail\x18\t \x01(\t\"e\n\rRejectedRoute\x12\r\n\x05route\x18\x01 \x01(\t\x12\x35\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32&.reasoning_grpc.v1.RouteRejectionCause\x12\x0e\n\x06reason\x18\x03 \x01(\t*\x9c\x01\n\x0bRoutingMode\x12\x1c\n\x18ROUTING_MODE_UNSPECIFIED\x10\x00\x12\x1c\n\x18ROUTING_MODE_PASSTHROUGH\x10\x01\x12\x1a\n\x16ROUTING_MODE_REASONING\x10\x02\x12\x1e\n\x1aROUTING_MODE_ORCHESTRATION\x10\x03\x12\x15\n\x11ROUTING_MODE_AUTO\x10\x04*\x95\x01\n\x11RoutingPreference\x12\"\n\x1eROUTING_PREFERENCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aROUTING_PREFERENCE_QUALITY\x10\x01\x12\x1f\n\x1bROUTING_PREFERENCE_BALANCED\x10\x02\x12\x1b\n\x17ROUTING_PREFERENCE_COST\x10\x03*\xec\x01\n\x0bRouteSource\x12\x1c\n\x18ROUTE_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_SOURCE_RULE\x10\x01\x12\x18\n\x14ROUTE_SOURCE_REQUEST\x10\x02\x12\x19\n\x15ROUTE_SOURCE_METADATA\x10\x03\x12\x1b\n\x17ROUTE_SOURCE_CLASSIFIER\x10\x04\x12$\n ROUTE_SOURCE_CLASSIFIER_FALLBACK\x10\x05\x12\x16\n\x12ROUTE_SOURCE_CACHE\x10\x06\x12\x18\n\x14ROUTE_SOURCE_DEFAULT\x10\x07*\x8a\x01\n\x13RouteRejectionCause\x12%\n!ROUTE_REJECTION_CAUSE_UNSPECIFIED\x10\x00\x12$\n ROUTE_REJECTION_CAUSE_NOT_CHOSEN\x10\x01\x12&\n\"ROUTE_REJECTION_CAUSE_CALLER_TOOLS\x10\x02\x42y\n\x1aio.github.reasoninggrpc.v1B\x0cRoutingProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,18 +35,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.routing_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\014RoutingProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
-  _globals['_ROUTINGMODE']._serialized_start=1051
-  _globals['_ROUTINGMODE']._serialized_end=1207
-  _globals['_ROUTINGPREFERENCE']._serialized_start=1210
-  _globals['_ROUTINGPREFERENCE']._serialized_end=1359
-  _globals['_ROUTESOURCE']._serialized_start=1362
-  _globals['_ROUTESOURCE']._serialized_end=1598
+  _globals['_ROUTINGMODE']._serialized_start=1114
+  _globals['_ROUTINGMODE']._serialized_end=1270
+  _globals['_ROUTINGPREFERENCE']._serialized_start=1273
+  _globals['_ROUTINGPREFERENCE']._serialized_end=1422
+  _globals['_ROUTESOURCE']._serialized_start=1425
+  _globals['_ROUTESOURCE']._serialized_end=1661
+  _globals['_ROUTEREJECTIONCAUSE']._serialized_start=1664
+  _globals['_ROUTEREJECTIONCAUSE']._serialized_end=1802
   _globals['_ROUTINGOPTIONS']._serialized_start=150
   _globals['_ROUTINGOPTIONS']._serialized_end=285
   _globals['_ROUTEDECISION']._serialized_start=288
-  _globals['_ROUTEDECISION']._serialized_end=691
-  _globals['_CLASSIFICATION']._serialized_start=694
-  _globals['_CLASSIFICATION']._serialized_end=1000
-  _globals['_REJECTEDROUTE']._serialized_start=1002
-  _globals['_REJECTEDROUTE']._serialized_end=1048
+  _globals['_ROUTEDECISION']._serialized_end=699
+  _globals['_CLASSIFICATION']._serialized_start=702
+  _globals['_CLASSIFICATION']._serialized_end=1008
+  _globals['_REJECTEDROUTE']._serialized_start=1010
+  _globals['_REJECTEDROUTE']._serialized_end=1111
 # @@protoc_insertion_point(module_scope)

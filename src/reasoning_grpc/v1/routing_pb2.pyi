@@ -29,33 +29,37 @@ class _RoutingMode:
 class _RoutingModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RoutingMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROUTING_MODE_UNSPECIFIED: _RoutingMode.ValueType  # 0
-    """Not given: the metadata value `x-routing-mode` decides, else the server's
-    default mode.
+    """No mode was given. The metadata value `x-routing-mode` decides, and without
+    it the server's default mode.
     """
     ROUTING_MODE_PASSTHROUGH: _RoutingMode.ValueType  # 1
-    """One model call, its answer passed through."""
+    """One model call answers, and its answer is passed through."""
     ROUTING_MODE_REASONING: _RoutingMode.ValueType  # 2
-    """The reasoning agent: steps with the server's tools, then an answer."""
+    """The reasoning agent takes steps with the server's tools, then answers."""
     ROUTING_MODE_ORCHESTRATION: _RoutingMode.ValueType  # 3
-    """Several agents. No build serves it yet."""
+    """Several agents work together. This version of the server does not offer it."""
     ROUTING_MODE_AUTO: _RoutingMode.ValueType  # 4
-    """A classifier decides. Never the mode of a decision that was acted on."""
+    """A classifier decides. A decision has this mode only in an answer to
+    `Classify` with `rules_only`.
+    """
 
 class RoutingMode(_RoutingMode, metaclass=_RoutingModeEnumTypeWrapper):
     """A path that serves requests."""
 
 ROUTING_MODE_UNSPECIFIED: RoutingMode.ValueType  # 0
-"""Not given: the metadata value `x-routing-mode` decides, else the server's
-default mode.
+"""No mode was given. The metadata value `x-routing-mode` decides, and without
+it the server's default mode.
 """
 ROUTING_MODE_PASSTHROUGH: RoutingMode.ValueType  # 1
-"""One model call, its answer passed through."""
+"""One model call answers, and its answer is passed through."""
 ROUTING_MODE_REASONING: RoutingMode.ValueType  # 2
-"""The reasoning agent: steps with the server's tools, then an answer."""
+"""The reasoning agent takes steps with the server's tools, then answers."""
 ROUTING_MODE_ORCHESTRATION: RoutingMode.ValueType  # 3
-"""Several agents. No build serves it yet."""
+"""Several agents work together. This version of the server does not offer it."""
 ROUTING_MODE_AUTO: RoutingMode.ValueType  # 4
-"""A classifier decides. Never the mode of a decision that was acted on."""
+"""A classifier decides. A decision has this mode only in an answer to
+`Classify` with `rules_only`.
+"""
 Global___RoutingMode: _TypeAlias = RoutingMode  # noqa: Y015
 
 class _RoutingPreference:
@@ -65,25 +69,25 @@ class _RoutingPreference:
 class _RoutingPreferenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RoutingPreference.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROUTING_PREFERENCE_UNSPECIFIED: _RoutingPreference.ValueType  # 0
-    """No preference."""
+    """Nothing is favoured."""
     ROUTING_PREFERENCE_QUALITY: _RoutingPreference.ValueType  # 1
-    """The best answer."""
+    """The best answer is favoured."""
     ROUTING_PREFERENCE_BALANCED: _RoutingPreference.ValueType  # 2
-    """A balance of both."""
+    """Quality and cost are balanced."""
     ROUTING_PREFERENCE_COST: _RoutingPreference.ValueType  # 3
-    """The lowest cost."""
+    """The lowest cost is favoured."""
 
 class RoutingPreference(_RoutingPreference, metaclass=_RoutingPreferenceEnumTypeWrapper):
     """What to favour where several models could serve."""
 
 ROUTING_PREFERENCE_UNSPECIFIED: RoutingPreference.ValueType  # 0
-"""No preference."""
+"""Nothing is favoured."""
 ROUTING_PREFERENCE_QUALITY: RoutingPreference.ValueType  # 1
-"""The best answer."""
+"""The best answer is favoured."""
 ROUTING_PREFERENCE_BALANCED: RoutingPreference.ValueType  # 2
-"""A balance of both."""
+"""Quality and cost are balanced."""
 ROUTING_PREFERENCE_COST: RoutingPreference.ValueType  # 3
-"""The lowest cost."""
+"""The lowest cost is favoured."""
 Global___RoutingPreference: _TypeAlias = RoutingPreference  # noqa: Y015
 
 class _RouteSource:
@@ -93,42 +97,66 @@ class _RouteSource:
 class _RouteSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RouteSource.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROUTE_SOURCE_UNSPECIFIED: _RouteSource.ValueType  # 0
-    """Never sent."""
+    """The server never sends this value."""
     ROUTE_SOURCE_RULE: _RouteSource.ValueType  # 1
-    """A rule, shipped or configured."""
+    """A rule decided: a built-in one, or one from the configuration."""
     ROUTE_SOURCE_REQUEST: _RouteSource.ValueType  # 2
-    """The request's `routing` field."""
+    """The request's `routing` field decided."""
     ROUTE_SOURCE_METADATA: _RouteSource.ValueType  # 3
-    """The metadata value `x-routing-mode`."""
+    """The metadata value `x-routing-mode` decided."""
     ROUTE_SOURCE_CLASSIFIER: _RouteSource.ValueType  # 4
-    """The classifier's model."""
+    """The model of the classifier decided."""
     ROUTE_SOURCE_CLASSIFIER_FALLBACK: _RouteSource.ValueType  # 5
-    """The server's default, because the classifier failed."""
+    """The server's default decided, because the classifier failed."""
     ROUTE_SOURCE_CACHE: _RouteSource.ValueType  # 6
-    """An earlier classification of the same conversation."""
+    """An earlier classification of the same conversation decided."""
     ROUTE_SOURCE_DEFAULT: _RouteSource.ValueType  # 7
-    """The server's default."""
+    """The server's default decided."""
 
 class RouteSource(_RouteSource, metaclass=_RouteSourceEnumTypeWrapper):
     """What decided a route."""
 
 ROUTE_SOURCE_UNSPECIFIED: RouteSource.ValueType  # 0
-"""Never sent."""
+"""The server never sends this value."""
 ROUTE_SOURCE_RULE: RouteSource.ValueType  # 1
-"""A rule, shipped or configured."""
+"""A rule decided: a built-in one, or one from the configuration."""
 ROUTE_SOURCE_REQUEST: RouteSource.ValueType  # 2
-"""The request's `routing` field."""
+"""The request's `routing` field decided."""
 ROUTE_SOURCE_METADATA: RouteSource.ValueType  # 3
-"""The metadata value `x-routing-mode`."""
+"""The metadata value `x-routing-mode` decided."""
 ROUTE_SOURCE_CLASSIFIER: RouteSource.ValueType  # 4
-"""The classifier's model."""
+"""The model of the classifier decided."""
 ROUTE_SOURCE_CLASSIFIER_FALLBACK: RouteSource.ValueType  # 5
-"""The server's default, because the classifier failed."""
+"""The server's default decided, because the classifier failed."""
 ROUTE_SOURCE_CACHE: RouteSource.ValueType  # 6
-"""An earlier classification of the same conversation."""
+"""An earlier classification of the same conversation decided."""
 ROUTE_SOURCE_DEFAULT: RouteSource.ValueType  # 7
-"""The server's default."""
+"""The server's default decided."""
 Global___RouteSource: _TypeAlias = RouteSource  # noqa: Y015
+
+class _RouteRejectionCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RouteRejectionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RouteRejectionCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROUTE_REJECTION_CAUSE_UNSPECIFIED: _RouteRejectionCause.ValueType  # 0
+    """The server never sends this value."""
+    ROUTE_REJECTION_CAUSE_NOT_CHOSEN: _RouteRejectionCause.ValueType  # 1
+    """The classifier chose another route."""
+    ROUTE_REJECTION_CAUSE_CALLER_TOOLS: _RouteRejectionCause.ValueType  # 2
+    """The request has tools of the caller's own, which this route cannot serve."""
+
+class RouteRejectionCause(_RouteRejectionCause, metaclass=_RouteRejectionCauseEnumTypeWrapper):
+    """Why a route was not chosen."""
+
+ROUTE_REJECTION_CAUSE_UNSPECIFIED: RouteRejectionCause.ValueType  # 0
+"""The server never sends this value."""
+ROUTE_REJECTION_CAUSE_NOT_CHOSEN: RouteRejectionCause.ValueType  # 1
+"""The classifier chose another route."""
+ROUTE_REJECTION_CAUSE_CALLER_TOOLS: RouteRejectionCause.ValueType  # 2
+"""The request has tools of the caller's own, which this route cannot serve."""
+Global___RouteRejectionCause: _TypeAlias = RouteRejectionCause  # noqa: Y015
 
 @_typing.final
 class RoutingOptions(_message.Message):
@@ -140,11 +168,11 @@ class RoutingOptions(_message.Message):
     ROUTE_FIELD_NUMBER: _builtins.int
     PREFERENCE_FIELD_NUMBER: _builtins.int
     mode: Global___RoutingMode.ValueType
-    """The path. Contradicts `route`: give one of them."""
+    """The path. A request sets either `mode` or `route`, not both."""
     route: _builtins.str
     """Name of a route that the server's operator has configured."""
     preference: Global___RoutingPreference.ValueType
-    """What to favour where several models could serve."""
+    """What to favour where several models could serve the request."""
     def __init__(
         self,
         *,
@@ -162,7 +190,7 @@ Global___RoutingOptions: _TypeAlias = RoutingOptions  # noqa: Y015
 
 @_typing.final
 class RouteDecision(_message.Message):
-    """How a request was routed, and why."""
+    """How the server routed a request, and why."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -172,40 +200,44 @@ class RouteDecision(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    ASKED_MODE_FIELD_NUMBER: _builtins.int
-    ASKED_ROUTE_FIELD_NUMBER: _builtins.int
+    REQUESTED_MODE_FIELD_NUMBER: _builtins.int
+    REQUESTED_ROUTE_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     CLASSIFICATION_FIELD_NUMBER: _builtins.int
     REJECTED_ROUTES_FIELD_NUMBER: _builtins.int
     route: _builtins.str
-    """Name of the route taken. The built-in routes are named after their mode:
-    "passthrough", "reasoning", "orchestration".
+    """Name of the chosen route. The built-in routes have the names of their
+    modes: "passthrough", "reasoning", "orchestration".
     """
     mode: Global___RoutingMode.ValueType
-    """The path taken."""
+    """The chosen path."""
     model: _builtins.str
     """Name of the model that is to answer."""
     source: Global___RouteSource.ValueType
-    """What decided."""
+    """What decided the route."""
     rule_id: _builtins.str
-    """Id of the rule that decided, or that had the classifier decide; empty
-    otherwise.
+    """Id of the rule that decided, or that sent the request to the classifier.
+    Empty when no rule matched.
     """
     reason: _builtins.str
-    """Why, in a short English sentence."""
-    asked_mode: Global___RoutingMode.ValueType
-    """The mode that was asked for, when another was taken; unspecified otherwise."""
-    asked_route: _builtins.str
-    """The route that was asked for, when another was taken; empty otherwise."""
+    """Why the route was chosen, in a short English sentence."""
+    requested_mode: Global___RoutingMode.ValueType
+    """The mode that was requested, when the server chose another one. Unspecified
+    otherwise.
+    """
+    requested_route: _builtins.str
+    """The route that was requested, when the server chose another one. Empty
+    otherwise.
+    """
     confidence: _builtins.float
-    """How sure the classifier was, 0 to 1. Unset unless truly measured."""
+    """How sure the classifier was, from 0 to 1. Set only when it was measured."""
     @_builtins.property
     def classification(self) -> Global___Classification:
-        """The classifier's work. Unset unless a classifier was asked, or would have been."""
+        """What the classifier did. Unset when the decision needed no classifier."""
 
     @_builtins.property
     def rejected_routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedRoute]:
-        """Routes that were considered and not taken."""
+        """Routes that the server considered and did not choose."""
 
     def __init__(
         self,
@@ -216,15 +248,15 @@ class RouteDecision(_message.Message):
         source: Global___RouteSource.ValueType = ...,
         rule_id: _builtins.str = ...,
         reason: _builtins.str = ...,
-        asked_mode: Global___RoutingMode.ValueType = ...,
-        asked_route: _builtins.str = ...,
+        requested_mode: Global___RoutingMode.ValueType = ...,
+        requested_route: _builtins.str = ...,
         confidence: _builtins.float | None = ...,
         classification: Global___Classification | None = ...,
         rejected_routes: _abc.Iterable[Global___RejectedRoute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "classification", b"classification", "confidence", b"confidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "asked_mode", b"asked_mode", "asked_route", b"asked_route", "classification", b"classification", "confidence", b"confidence", "mode", b"mode", "model", b"model", "reason", b"reason", "rejected_routes", b"rejected_routes", "route", b"route", "rule_id", b"rule_id", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "classification", b"classification", "confidence", b"confidence", "mode", b"mode", "model", b"model", "reason", b"reason", "rejected_routes", b"rejected_routes", "requested_mode", b"requested_mode", "requested_route", b"requested_route", "route", b"route", "rule_id", b"rule_id", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -234,7 +266,7 @@ Global___RouteDecision: _TypeAlias = RouteDecision  # noqa: Y015
 
 @_typing.final
 class Classification(_message.Message):
-    """The work of the model that classified a request."""
+    """What the model that classifies requests did."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -248,32 +280,38 @@ class Classification(_message.Message):
     FLAW_FIELD_NUMBER: _builtins.int
     FAILURE_DETAIL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model asked, or that would have been asked."""
+    """Name of the model that was called. When `skipped` is true, the model that
+    would have been called.
+    """
     skipped: _builtins.bool
-    """Whether it was left out because only rules were asked for."""
+    """Whether the model was not called because the caller wanted rules only."""
     failure: _errors_pb2.ErrorReason.ValueType
-    """Why it gave no answer, when `source` is CLASSIFIER_FALLBACK and it gave none."""
+    """Why the model call failed. Set only when `source` is CLASSIFIER_FALLBACK
+    and the model did not answer.
+    """
     flaw: _errors_pb2.AnswerFlaw.ValueType
-    """Why its answer could not be used, when `source` is CLASSIFIER_FALLBACK and it
-    gave one.
+    """Why the answer could not be used. Set only when `source` is
+    CLASSIFIER_FALLBACK and the model did answer.
     """
     failure_detail: _builtins.str
-    """Either of the two in a short English sentence."""
+    """Explains `failure` or `flaw` in a short English sentence."""
     @_builtins.property
     def routes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the routes that it had to choose from."""
+        """Names of the routes that the model could choose from."""
 
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
-        """How long it took. Unset when no model was asked."""
+        """Duration of the classification. Unset when no model was called."""
 
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
-        """Tokens it used, those of a repair among them. Unset when it used none."""
+        """Tokens that the classification used, including a repair. Unset when it used
+        none.
+        """
 
     @_builtins.property
     def cost(self) -> _usage_pb2.Cost:
-        """What that cost. Unset when a price is not known."""
+        """Cost of these tokens. Unset when a price is not known."""
 
     def __init__(
         self,
@@ -298,25 +336,29 @@ Global___Classification: _TypeAlias = Classification  # noqa: Y015
 
 @_typing.final
 class RejectedRoute(_message.Message):
-    """A route that was considered and not taken."""
+    """A route that the server considered and did not choose."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROUTE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     """Name of the route."""
+    cause: Global___RouteRejectionCause.ValueType
+    """Why the route was not chosen, for programs."""
     reason: _builtins.str
-    """Why it was not taken, in a short English sentence."""
+    """Why the route was not chosen, in a short English sentence."""
     def __init__(
         self,
         *,
         route: _builtins.str = ...,
+        cause: Global___RouteRejectionCause.ValueType = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "route", b"route"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "reason", b"reason", "route", b"route"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

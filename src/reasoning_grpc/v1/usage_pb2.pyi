@@ -28,21 +28,21 @@ class _UsageSource:
 class _UsageSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageSource.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     USAGE_SOURCE_UNSPECIFIED: _UsageSource.ValueType  # 0
-    """Nothing was counted: no model was called."""
+    """No tokens were counted, because no model was called."""
     USAGE_SOURCE_PROVIDER: _UsageSource.ValueType  # 1
-    """The provider reported every number."""
+    """The provider reported every count."""
     USAGE_SOURCE_ESTIMATED: _UsageSource.ValueType  # 2
-    """The server estimated at least one number, from the length of the text."""
+    """The server estimated at least one count from the length of the text."""
 
 class UsageSource(_UsageSource, metaclass=_UsageSourceEnumTypeWrapper):
     """Who counted tokens."""
 
 USAGE_SOURCE_UNSPECIFIED: UsageSource.ValueType  # 0
-"""Nothing was counted: no model was called."""
+"""No tokens were counted, because no model was called."""
 USAGE_SOURCE_PROVIDER: UsageSource.ValueType  # 1
-"""The provider reported every number."""
+"""The provider reported every count."""
 USAGE_SOURCE_ESTIMATED: UsageSource.ValueType  # 2
-"""The server estimated at least one number, from the length of the text."""
+"""The server estimated at least one count from the length of the text."""
 Global___UsageSource: _TypeAlias = UsageSource  # noqa: Y015
 
 class _ModelCallPurpose:
@@ -52,33 +52,33 @@ class _ModelCallPurpose:
 class _ModelCallPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelCallPurpose.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_CALL_PURPOSE_UNSPECIFIED: _ModelCallPurpose.ValueType  # 0
-    """Never sent."""
+    """The server never sends this value."""
     MODEL_CALL_PURPOSE_ROUTING: _ModelCallPurpose.ValueType  # 1
-    """Classifying the request."""
+    """The call classifies the request."""
     MODEL_CALL_PURPOSE_STEP: _ModelCallPurpose.ValueType  # 2
-    """Planning one step of the agent."""
+    """The call plans one step of the agent."""
     MODEL_CALL_PURPOSE_REPAIR: _ModelCallPurpose.ValueType  # 3
-    """Mending an answer that did not follow its schema."""
+    """The call repeats another one whose answer did not follow its schema."""
     MODEL_CALL_PURPOSE_SYNTHESIS: _ModelCallPurpose.ValueType  # 4
-    """Writing the answer from what the agent found."""
+    """The call writes the answer from what the agent found."""
     MODEL_CALL_PURPOSE_ANSWER: _ModelCallPurpose.ValueType  # 5
-    """Answering directly."""
+    """The call answers the request directly."""
 
 class ModelCallPurpose(_ModelCallPurpose, metaclass=_ModelCallPurposeEnumTypeWrapper):
     """What a model call is for."""
 
 MODEL_CALL_PURPOSE_UNSPECIFIED: ModelCallPurpose.ValueType  # 0
-"""Never sent."""
+"""The server never sends this value."""
 MODEL_CALL_PURPOSE_ROUTING: ModelCallPurpose.ValueType  # 1
-"""Classifying the request."""
+"""The call classifies the request."""
 MODEL_CALL_PURPOSE_STEP: ModelCallPurpose.ValueType  # 2
-"""Planning one step of the agent."""
+"""The call plans one step of the agent."""
 MODEL_CALL_PURPOSE_REPAIR: ModelCallPurpose.ValueType  # 3
-"""Mending an answer that did not follow its schema."""
+"""The call repeats another one whose answer did not follow its schema."""
 MODEL_CALL_PURPOSE_SYNTHESIS: ModelCallPurpose.ValueType  # 4
-"""Writing the answer from what the agent found."""
+"""The call writes the answer from what the agent found."""
 MODEL_CALL_PURPOSE_ANSWER: ModelCallPurpose.ValueType  # 5
-"""Answering directly."""
+"""The call answers the request directly."""
 Global___ModelCallPurpose: _TypeAlias = ModelCallPurpose  # noqa: Y015
 
 class _TokenKind:
@@ -88,136 +88,100 @@ class _TokenKind:
 class _TokenKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TOKEN_KIND_UNSPECIFIED: _TokenKind.ValueType  # 0
-    """Never sent."""
+    """The server never sends this value."""
     TOKEN_KIND_INPUT: _TokenKind.ValueType  # 1
-    """Prompt that is of none of the other kinds."""
+    """Tokens of the prompt that belong to none of the other kinds."""
     TOKEN_KIND_CACHED_INPUT: _TokenKind.ValueType  # 2
-    """Prompt, read from the provider's cache."""
+    """Tokens of the prompt that were read from the provider's cache."""
     TOKEN_KIND_CACHE_WRITE: _TokenKind.ValueType  # 3
-    """Prompt, written to the provider's cache."""
+    """Tokens of the prompt that were written to the provider's cache."""
     TOKEN_KIND_OUTPUT: _TokenKind.ValueType  # 4
-    """Answer; the model's own reasoning included, unless that has a price of its
-    own.
+    """Tokens of the answer. The model's own reasoning is included, unless it has
+    its own price.
     """
     TOKEN_KIND_REASONING: _TokenKind.ValueType  # 5
-    """The model's own reasoning, where it has a price of its own."""
+    """Tokens of the model's own reasoning, where these have their own price."""
     TOKEN_KIND_AUDIO_INPUT: _TokenKind.ValueType  # 6
-    """Sound in the prompt, where it has a price of its own."""
+    """Tokens of audio in the prompt, where these have their own price."""
 
 class TokenKind(_TokenKind, metaclass=_TokenKindEnumTypeWrapper):
-    """A kind of token with a price of its own."""
+    """A kind of token that has its own price."""
 
 TOKEN_KIND_UNSPECIFIED: TokenKind.ValueType  # 0
-"""Never sent."""
+"""The server never sends this value."""
 TOKEN_KIND_INPUT: TokenKind.ValueType  # 1
-"""Prompt that is of none of the other kinds."""
+"""Tokens of the prompt that belong to none of the other kinds."""
 TOKEN_KIND_CACHED_INPUT: TokenKind.ValueType  # 2
-"""Prompt, read from the provider's cache."""
+"""Tokens of the prompt that were read from the provider's cache."""
 TOKEN_KIND_CACHE_WRITE: TokenKind.ValueType  # 3
-"""Prompt, written to the provider's cache."""
+"""Tokens of the prompt that were written to the provider's cache."""
 TOKEN_KIND_OUTPUT: TokenKind.ValueType  # 4
-"""Answer; the model's own reasoning included, unless that has a price of its
-own.
+"""Tokens of the answer. The model's own reasoning is included, unless it has
+its own price.
 """
 TOKEN_KIND_REASONING: TokenKind.ValueType  # 5
-"""The model's own reasoning, where it has a price of its own."""
+"""Tokens of the model's own reasoning, where these have their own price."""
 TOKEN_KIND_AUDIO_INPUT: TokenKind.ValueType  # 6
-"""Sound in the prompt, where it has a price of its own."""
+"""Tokens of audio in the prompt, where these have their own price."""
 Global___TokenKind: _TypeAlias = TokenKind  # noqa: Y015
-
-class _FinishReason:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishReason.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    FINISH_REASON_UNSPECIFIED: _FinishReason.ValueType  # 0
-    """Never sent."""
-    FINISH_REASON_STOP: _FinishReason.ValueType  # 1
-    """The model was done, or reached a stop text."""
-    FINISH_REASON_LENGTH: _FinishReason.ValueType  # 2
-    """The most output tokens were reached, or the context window was full."""
-    FINISH_REASON_TOOL_CALLS: _FinishReason.ValueType  # 3
-    """The model wants the caller's tools to be called."""
-    FINISH_REASON_CONTENT_FILTER: _FinishReason.ValueType  # 4
-    """The provider's content filter ended it."""
-    FINISH_REASON_OTHER: _FinishReason.ValueType  # 5
-    """The provider gave a reason of its own; see `provider_finish_reason`."""
-
-class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
-    """Why an answer ended."""
-
-FINISH_REASON_UNSPECIFIED: FinishReason.ValueType  # 0
-"""Never sent."""
-FINISH_REASON_STOP: FinishReason.ValueType  # 1
-"""The model was done, or reached a stop text."""
-FINISH_REASON_LENGTH: FinishReason.ValueType  # 2
-"""The most output tokens were reached, or the context window was full."""
-FINISH_REASON_TOOL_CALLS: FinishReason.ValueType  # 3
-"""The model wants the caller's tools to be called."""
-FINISH_REASON_CONTENT_FILTER: FinishReason.ValueType  # 4
-"""The provider's content filter ended it."""
-FINISH_REASON_OTHER: FinishReason.ValueType  # 5
-"""The provider gave a reason of its own; see `provider_finish_reason`."""
-Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """Tokens used."""
+    """Counts of tokens, and who counted them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     CACHED_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_TOKENS_FIELD_NUMBER: _builtins.int
+    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     REASONING_TOKENS_FIELD_NUMBER: _builtins.int
     TOTAL_TOKENS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
-    MODEL_CALLS_FIELD_NUMBER: _builtins.int
-    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
-    """Tokens of the prompt, those below included."""
+    """Tokens of the prompt. It includes the cached, cache-write and audio tokens
+    below.
+    """
     cached_input_tokens: _builtins.int
-    """Of the input tokens, those read from the provider's cache. Unset when not
-    reported.
+    """The part of the input tokens that was read from the provider's cache. Unset
+    when the provider did not report it.
     """
     cache_write_tokens: _builtins.int
-    """Of the input tokens, those written to the provider's cache. Unset when not
-    reported.
+    """The part of the input tokens that was written to the provider's cache.
+    Unset when the provider did not report it.
+    """
+    audio_input_tokens: _builtins.int
+    """The part of the input tokens that was audio. Unset when the provider did
+    not report it.
     """
     output_tokens: _builtins.int
-    """Tokens of the answer, those below included."""
+    """Tokens of the answer. It includes the reasoning tokens below."""
     reasoning_tokens: _builtins.int
-    """Of the output tokens, those of the model's own reasoning. Unset when not
-    reported.
+    """The part of the output tokens that was the model's own reasoning. Unset
+    when the provider did not report it.
     """
     total_tokens: _builtins.int
-    """Input and output tokens together."""
+    """The sum of input and output tokens."""
     source: Global___UsageSource.ValueType
-    """Who counted. ESTIMATED when any number in it is an estimate."""
-    audio_input_tokens: _builtins.int
-    """Of the input tokens, those of sound. Unset when not reported."""
-    @_builtins.property
-    def model_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelCallUsage]:
-        """The same for each model call, in order."""
-
+    """Who counted. It is ESTIMATED when at least one of the counts is an
+    estimate.
+    """
     def __init__(
         self,
         *,
         input_tokens: _builtins.int = ...,
         cached_input_tokens: _builtins.int | None = ...,
         cache_write_tokens: _builtins.int | None = ...,
+        audio_input_tokens: _builtins.int | None = ...,
         output_tokens: _builtins.int = ...,
         reasoning_tokens: _builtins.int | None = ...,
         total_tokens: _builtins.int = ...,
         source: Global___UsageSource.ValueType = ...,
-        model_calls: _abc.Iterable[Global___ModelCallUsage] | None = ...,
-        audio_input_tokens: _builtins.int | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "input_tokens", b"input_tokens", "model_calls", b"model_calls", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio_input_tokens: _TypeAlias = _typing.Literal["audio_input_tokens"]  # noqa: Y015
     _WhichOneofArgType__audio_input_tokens: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens"]  # noqa: Y015
@@ -240,92 +204,47 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class ModelCallUsage(_message.Message):
-    """Tokens used by one model call, all its attempts together."""
+    """Tokens used by one model call, in all its attempts together."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CALL_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
-    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
-    CACHED_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
-    CACHE_WRITE_TOKENS_FIELD_NUMBER: _builtins.int
-    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
-    REASONING_TOKENS_FIELD_NUMBER: _builtins.int
-    TOTAL_TOKENS_FIELD_NUMBER: _builtins.int
-    SOURCE_FIELD_NUMBER: _builtins.int
-    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     call: _builtins.int
-    """Which model call of this request: 1, 2, ..."""
+    """Number of the model call within this request: 1, 2, ..."""
     purpose: Global___ModelCallPurpose.ValueType
     """What the call was for."""
     model: _builtins.str
-    """Name of the model that answered it, or was last tried."""
-    input_tokens: _builtins.int
-    """Tokens of the prompt."""
-    cached_input_tokens: _builtins.int
-    """Of the input tokens, those read from the provider's cache. Unset when not
-    reported.
+    """Name of the model that answered the call. When no model answered it, the
+    name of the model that was tried last.
     """
-    cache_write_tokens: _builtins.int
-    """Of the input tokens, those written to the provider's cache. Unset when not
-    reported.
-    """
-    output_tokens: _builtins.int
-    """Tokens of the answer."""
-    reasoning_tokens: _builtins.int
-    """Of the output tokens, those of the model's own reasoning. Unset when not
-    reported.
-    """
-    total_tokens: _builtins.int
-    """Input and output tokens together."""
-    source: Global___UsageSource.ValueType
-    """Who counted."""
-    audio_input_tokens: _builtins.int
-    """Of the input tokens, those of sound. Unset when not reported."""
+    @_builtins.property
+    def usage(self) -> Global___Usage:
+        """The tokens that the call used."""
+
     def __init__(
         self,
         *,
         call: _builtins.int = ...,
         purpose: Global___ModelCallPurpose.ValueType = ...,
         model: _builtins.str = ...,
-        input_tokens: _builtins.int = ...,
-        cached_input_tokens: _builtins.int | None = ...,
-        cache_write_tokens: _builtins.int | None = ...,
-        output_tokens: _builtins.int = ...,
-        reasoning_tokens: _builtins.int | None = ...,
-        total_tokens: _builtins.int = ...,
-        source: Global___UsageSource.ValueType = ...,
-        audio_input_tokens: _builtins.int | None = ...,
+        usage: Global___Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "call", b"call", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "purpose", b"purpose", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "model", b"model", "purpose", b"purpose", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__audio_input_tokens: _TypeAlias = _typing.Literal["audio_input_tokens"]  # noqa: Y015
-    _WhichOneofArgType__audio_input_tokens: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens"]  # noqa: Y015
-    _WhichOneofReturnType__cache_write_tokens: _TypeAlias = _typing.Literal["cache_write_tokens"]  # noqa: Y015
-    _WhichOneofArgType__cache_write_tokens: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens"]  # noqa: Y015
-    _WhichOneofReturnType__cached_input_tokens: _TypeAlias = _typing.Literal["cached_input_tokens"]  # noqa: Y015
-    _WhichOneofArgType__cached_input_tokens: _TypeAlias = _typing.Literal["_cached_input_tokens", b"_cached_input_tokens"]  # noqa: Y015
-    _WhichOneofReturnType__reasoning_tokens: _TypeAlias = _typing.Literal["reasoning_tokens"]  # noqa: Y015
-    _WhichOneofArgType__reasoning_tokens: _TypeAlias = _typing.Literal["_reasoning_tokens", b"_reasoning_tokens"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio_input_tokens) -> _WhichOneofReturnType__audio_input_tokens | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_tokens) -> _WhichOneofReturnType__cache_write_tokens | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_tokens) -> _WhichOneofReturnType__cached_input_tokens | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_tokens) -> _WhichOneofReturnType__reasoning_tokens | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelCallUsage: _TypeAlias = ModelCallUsage  # noqa: Y015
 
 @_typing.final
 class Cost(_message.Message):
-    """Money spent on tokens, in nano-dollars (one billionth of a US dollar), at the
-    prices of `Model.prices`. Each item is rounded half to even; the total is the
-    sum of the items.
+    """Cost of tokens, in nano-dollars (one billionth of a US dollar), at the prices
+    of `Model.prices`. Each item is rounded half to even; the total is the sum of
+    the items.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -336,7 +255,7 @@ class Cost(_message.Message):
     """The sum of the items."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CostItem]:
-        """What it consists of: one item for each kind of token and model."""
+        """One item for each model and kind of token."""
 
     def __init__(
         self,
@@ -354,7 +273,7 @@ Global___Cost: _TypeAlias = Cost  # noqa: Y015
 
 @_typing.final
 class CostItem(_message.Message):
-    """Money spent on one kind of token of one model."""
+    """Cost of one kind of token of one model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -367,9 +286,9 @@ class CostItem(_message.Message):
     kind: Global___TokenKind.ValueType
     """The kind of token."""
     tokens: _builtins.int
-    """How many."""
+    """Number of tokens."""
     nano_usd: _builtins.int
-    """What they cost."""
+    """Cost of these tokens."""
     def __init__(
         self,
         *,
@@ -392,47 +311,49 @@ class Timings(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    QUEUE_FIELD_NUMBER: _builtins.int
-    ROUTING_FIELD_NUMBER: _builtins.int
-    FIRST_TOKEN_FIELD_NUMBER: _builtins.int
-    TOTAL_FIELD_NUMBER: _builtins.int
-    OVERHEAD_FIELD_NUMBER: _builtins.int
+    QUEUE_DURATION_FIELD_NUMBER: _builtins.int
+    ROUTING_DURATION_FIELD_NUMBER: _builtins.int
+    FIRST_TOKEN_DURATION_FIELD_NUMBER: _builtins.int
+    TOTAL_DURATION_FIELD_NUMBER: _builtins.int
+    OVERHEAD_DURATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queue(self) -> _duration_pb2.Duration:
-        """Waiting to be let in."""
-
-    @_builtins.property
-    def routing(self) -> _duration_pb2.Duration:
-        """Deciding the route."""
-
-    @_builtins.property
-    def first_token(self) -> _duration_pb2.Duration:
-        """From the arrival of the request to the first piece of the answer, reasoning
-        included. Unset when there was none.
+    def queue_duration(self) -> _duration_pb2.Duration:
+        """Time for which the request waited in the queue before the server began to
+        work on it.
         """
 
     @_builtins.property
-    def total(self) -> _duration_pb2.Duration:
-        """From the arrival of the request to its end."""
+    def routing_duration(self) -> _duration_pb2.Duration:
+        """Time that the server needed to decide the route."""
 
     @_builtins.property
-    def overhead(self) -> _duration_pb2.Duration:
-        """Of the total, what the server itself took: neither waiting for an upstream
-        or a tool, nor for the client to read.
+    def first_token_duration(self) -> _duration_pb2.Duration:
+        """Time from the arrival of the request to the first delta of the answer;
+        reasoning counts as a delta. Unset when there was no delta.
+        """
+
+    @_builtins.property
+    def total_duration(self) -> _duration_pb2.Duration:
+        """Time from the arrival of the request to its end."""
+
+    @_builtins.property
+    def overhead_duration(self) -> _duration_pb2.Duration:
+        """The part of the total that the server itself used. It does not include the
+        time spent waiting for an upstream, for a tool, or for the client to read.
         """
 
     def __init__(
         self,
         *,
-        queue: _duration_pb2.Duration | None = ...,
-        routing: _duration_pb2.Duration | None = ...,
-        first_token: _duration_pb2.Duration | None = ...,
-        total: _duration_pb2.Duration | None = ...,
-        overhead: _duration_pb2.Duration | None = ...,
+        queue_duration: _duration_pb2.Duration | None = ...,
+        routing_duration: _duration_pb2.Duration | None = ...,
+        first_token_duration: _duration_pb2.Duration | None = ...,
+        total_duration: _duration_pb2.Duration | None = ...,
+        overhead_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "overhead", b"overhead", "queue", b"queue", "routing", b"routing", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_token_duration", b"first_token_duration", "overhead_duration", b"overhead_duration", "queue_duration", b"queue_duration", "routing_duration", b"routing_duration", "total_duration", b"total_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "overhead", b"overhead", "queue", b"queue", "routing", b"routing", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_token_duration", b"first_token_duration", "overhead_duration", b"overhead_duration", "queue_duration", b"queue_duration", "routing_duration", b"routing_duration", "total_duration", b"total_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -447,27 +368,29 @@ class Attempt(_message.Message):
     CALL_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
-    STARTED_FIELD_NUMBER: _builtins.int
+    START_OFFSET_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     HTTP_STATUS_FIELD_NUMBER: _builtins.int
     call: _builtins.int
-    """Which model call of this request: 1, 2, ..."""
+    """Number of the model call within this request: 1, 2, ..."""
     number: _builtins.int
-    """Which attempt at that call: 1, 2, ..."""
+    """Number of the attempt within that call: 1, 2, ..."""
     model: _builtins.str
-    """Name of the model tried."""
+    """Name of the model that was tried."""
     failure: _errors_pb2.ErrorReason.ValueType
-    """Why it failed. Unspecified when it succeeded."""
+    """Why the attempt failed. Unspecified when it succeeded."""
     http_status: _builtins.int
-    """The upstream's HTTP status, when a failed attempt got one; else 0."""
+    """The HTTP status that the upstream gave to a failed attempt. 0 when the
+    attempt succeeded, or failed without a status.
+    """
     @_builtins.property
-    def started(self) -> _duration_pb2.Duration:
-        """When it began, from the arrival of the request."""
+    def start_offset(self) -> _duration_pb2.Duration:
+        """Time from the arrival of the request to the start of the attempt."""
 
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long it took, up to its end or failure."""
+        """Time from the start of the attempt to its end or failure."""
 
     def __init__(
         self,
@@ -475,14 +398,14 @@ class Attempt(_message.Message):
         call: _builtins.int = ...,
         number: _builtins.int = ...,
         model: _builtins.str = ...,
-        started: _duration_pb2.Duration | None = ...,
+        start_offset: _duration_pb2.Duration | None = ...,
         duration: _duration_pb2.Duration | None = ...,
         failure: _errors_pb2.ErrorReason.ValueType = ...,
         http_status: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "duration", b"duration", "failure", b"failure", "http_status", b"http_status", "model", b"model", "number", b"number", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "duration", b"duration", "failure", b"failure", "http_status", b"http_status", "model", b"model", "number", b"number", "start_offset", b"start_offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

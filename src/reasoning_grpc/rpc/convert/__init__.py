@@ -1,5 +1,7 @@
 """proto <-> our types: pure functions, validation on the way in."""
 
+from reasoning_grpc.rpc.convert.events import stream_response
+from reasoning_grpc.rpc.convert.models import list_models_response
 from reasoning_grpc.rpc.convert.requests import (
     Caps,
     classify_request,
@@ -7,14 +9,8 @@ from reasoning_grpc.rpc.convert.requests import (
     list_models_request,
     stream_request,
 )
-from reasoning_grpc.rpc.convert.responses import (
-    classify_response,
-    complete_response,
-    interruption,
-    list_models_response,
-    route_decision,
-    stream_response,
-)
+from reasoning_grpc.rpc.convert.responses import classify_response, complete_response, interruption
+from reasoning_grpc.rpc.convert.routing import route_decision
 
 __all__ = [
     "Caps",

@@ -36,7 +36,7 @@ CONTEXT_POLICY: Final = EnumPair(types.ContextPolicy, completion_pb2.ContextPoli
 ROUTING_MODE: Final = EnumPair(types.RoutingMode, routing_pb2.RoutingMode, "ROUTING_MODE")
 ROUTING_PREFERENCE: Final = EnumPair(types.RoutingPreference, routing_pb2.RoutingPreference, "ROUTING_PREFERENCE")
 ROUTE_SOURCE: Final = EnumPair(types.RouteSource, routing_pb2.RouteSource, "ROUTE_SOURCE")
-FINISH_REASON: Final = EnumPair(types.FinishReason, usage_pb2.FinishReason, "FINISH_REASON")
+FINISH_REASON: Final = EnumPair(types.FinishReason, completion_pb2.FinishReason, "FINISH_REASON")
 ANSWER_FLAW: Final = EnumPair(types.AnswerFlaw, errors_pb2.AnswerFlaw, "ANSWER_FLAW")
 NEXT_ACTION: Final = EnumPair(types.NextAction, agent_pb2.NextAction, "NEXT_ACTION")
 STEP_OUTCOME: Final = EnumPair(types.StepOutcome, agent_pb2.StepOutcome, "STEP_OUTCOME")
@@ -48,6 +48,13 @@ MODEL_CALL_PURPOSE: Final = EnumPair(types.ModelCallPurpose, usage_pb2.ModelCall
 MODEL_SOURCE_KIND: Final = EnumPair(types.ModelSourceKind, models_pb2.ModelSourceKind, "MODEL_SOURCE_KIND")
 MODEL_STATE: Final = EnumPair(types.ModelState, models_pb2.ModelState, "MODEL_STATE")
 MODEL_CAPABILITY: Final = EnumPair(types.Capability, models_pb2.ModelCapability, "MODEL_CAPABILITY")
+
+EFFECTIVE_SETTING_CAUSE: Final = EnumPair(
+    types.EffectiveSettingCause, completion_pb2.EffectiveSettingCause, "EFFECTIVE_SETTING_CAUSE"
+)
+ROUTE_REJECTION_CAUSE: Final = EnumPair(
+    types.RouteRejectionCause, routing_pb2.RouteRejectionCause, "ROUTE_REJECTION_CAUSE"
+)
 
 REASON_PREFIX: Final = "ERROR_REASON_"
 

@@ -17,6 +17,7 @@ from reasoning_grpc.domain import (
     ContextPolicy,
     IncludeOptions,
     ModelFilter,
+    ReasoningEffort,
     ReasoningOptions,
     ResponseFormat,
     ResponseFormatKind,
@@ -43,7 +44,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME_TEXT: Final = "It must be 1 to 64 of letters, digits, underscore and dash."
 REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 _LONGEST_MODEL_NAME: Final = 128
-_MOST_STOPS: Final = 16
+_MOST_STOP_SEQUENCES: Final = 16
 _MOST_LABELS: Final = 32
 _LONGEST_ROUTE: Final = 64
 _MOST_FALLBACKS: Final = 8
@@ -96,7 +97,7 @@ def classify_request(message: classification_pb2.ClassifyRequest, caps: Caps) ->
 def list_models_request(message: models_pb2.ListModelsRequest) -> tuple[ModelFilter, int, str]:
     """The filter, page size and page token. Raises InvalidRequest."""
     checks = Checks()
-    checks.number("page_size", message.page_size, 0, _LARGEST_PAGE)
+    checks.number("page_size", message.page_size, 0)
     checks.text("page_token", message.page_token, 1024)
     checks.text("filter.name_contains", message.filter.name_contains, _LONGEST_MODEL_NAME)
     for index, number in enumerate(message.filter.capabilities):
@@ -109,7 +110,7 @@ def list_models_request(message: models_pb2.ListModelsRequest) -> tuple[ModelFil
         frozenset(enums.MODEL_CAPABILITY.from_proto[number] for number in message.filter.capabilities),
         frozenset(enums.MODEL_STATE.from_proto[number] for number in message.filter.states),
     )
-    return model_filter, message.page_size or _DEFAULT_PAGE, message.page_token
+    return model_filter, min(message.page_size or _DEFAULT_PAGE, _LARGEST_PAGE), message.page_token
 
 
 def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, checks: Checks) -> CompletionRequest:
@@ -133,9 +134,10 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
         fallback_models=_fallback_models(message, checks),
         agent=_agent(message.agent, checks),
         include=IncludeOptions(
-            model_calls=message.include.model_calls,
+            reasoning=message.include.reasoning,
             thoughts=message.include.thoughts,
             tool_results=message.include.tool_results,
+            model_calls=message.include.model_calls,
         ),
         labels=_labels(message, checks),
         end_user=message.end_user,
@@ -157,9 +159,9 @@ def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
         value = optional(name, minimum, maximum)
         return None if value is None else int(value)
 
-    if checks.count("sampling.stop", len(message.stop), _MOST_STOPS):
-        for index, stop in enumerate(message.stop):
-            checks.text(f"sampling.stop[{index}]", stop, 256, required=True)
+    if checks.count("sampling.stop_sequences", len(message.stop_sequences), _MOST_STOP_SEQUENCES):
+        for index, stop_sequence in enumerate(message.stop_sequences):
+            checks.text(f"sampling.stop_sequences[{index}]", stop_sequence, 256, required=True)
     if checks.count("sampling.logit_bias", len(message.logit_bias), _MOST_BIASES):
         for token, bias in message.logit_bias.items():
             checks.number(f"sampling.logit_bias[{token}]", bias, -100, 100)
@@ -172,7 +174,7 @@ def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
         top_p=optional("top_p", 0, 1, above_minimum=True),
         top_k=whole("top_k", 1),
         max_output_tokens=whole("max_output_tokens", 1),
-        stop=tuple(message.stop),
+        stop_sequences=tuple(message.stop_sequences),
         seed=message.seed if message.HasField("seed") else None,
         presence_penalty=optional("presence_penalty", -2, 2),
         frequency_penalty=optional("frequency_penalty", -2, 2),
@@ -284,12 +286,14 @@ def _reasoning(message: completion_pb2.ReasoningOptions, checks: Checks) -> Reas
     match message.WhichOneof("amount"):
         case "effort":
             effort = _known("reasoning.effort", message.effort, enums.REASONING_EFFORT.from_proto, checks)
-            return ReasoningOptions(effort=effort, include=message.include)
+            if effort is ReasoningEffort.XHIGH:
+                checks.unsupported("reasoning.effort", "No model accepts XHIGH yet.")
+            return ReasoningOptions(effort=effort)
         case "budget_tokens":
             checks.number("reasoning.budget_tokens", message.budget_tokens, 1)
-            return ReasoningOptions(budget_tokens=message.budget_tokens, include=message.include)
+            return ReasoningOptions(budget_tokens=message.budget_tokens)
         case _:
-            return ReasoningOptions(include=message.include)
+            return ReasoningOptions()
 
 
 def _routing(message: routing_pb2.RoutingOptions, checks: Checks) -> RoutingOptions:

@@ -1,0 +1,77 @@
+"""Settings that take effect otherwise than requested: those known at the start, and those of a fallback model.
+
+The limits of the agent are reported by the agent itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from reasoning_grpc.domain import (
+    CompletionRequest,
+    EffectiveSetting,
+    EffectiveSettingCause,
+    ModelCallPurpose,
+    RouteDecision,
+)
+from reasoning_grpc.domain.events import AttemptSwitched, Event
+from reasoning_grpc.llm.port import ModelCall
+
+_ANSWERS: Final = frozenset({ModelCallPurpose.ANSWER, ModelCallPurpose.SYNTHESIS})
+"""The model calls that the request's own settings are for."""
+
+
+def find_initial_settings(
+    request: CompletionRequest, decision: RouteDecision, fallbacks: tuple[str, ...], call: ModelCall
+) -> tuple[EffectiveSetting, ...]:
+    """Returns the settings that routing, the choice of fallback models and the context window change.
+
+    `fallbacks` are the models that the request or the entry of its model names; `call` is the call that answers.
+    """
+    return tuple(_yield_initial_settings(request, decision, fallbacks, call))
+
+
+def add_changed_settings(event: Event, request: CompletionRequest, purpose: ModelCallPurpose | None) -> Event:
+    """Returns the event; a switch of the answer's model call reports the settings of the request that it changes.
+
+    `purpose` is that of the model call in progress. The agent's own calls have settings of their own.
+    """
+    match event:
+        case AttemptSwitched() if purpose in _ANSWERS:
+            return replace(event, effective_settings=_find_settings_after_switch(request, event))
+        case AttemptSwitched():
+            return replace(event, effective_settings=())
+        case _:
+            return event
+
+
+def _find_settings_after_switch(request: CompletionRequest, switched: AttemptSwitched) -> tuple[EffectiveSetting, ...]:
+    if not request.model or switched.to_model == switched.from_model:
+        return switched.effective_settings
+    reason = "The model failed, and this fallback model takes its place."
+    model = EffectiveSetting("model", request.model, switched.to_model, EffectiveSettingCause.FALLBACK, reason)
+    return (model, *switched.effective_settings)
+
+
+def _yield_initial_settings(
+    request: CompletionRequest, decision: RouteDecision, fallbacks: tuple[str, ...], call: ModelCall
+) -> Iterator[EffectiveSetting]:
+    if request.model and request.model != decision.model:
+        yield EffectiveSetting("model", request.model, decision.model, EffectiveSettingCause.ROUTING, decision.reason)
+    if fallbacks != call.fallback_models:
+        yield EffectiveSetting(
+            "fallback_models",
+            ", ".join(fallbacks),
+            ", ".join(call.fallback_models),
+            EffectiveSettingCause.FALLBACK_UNSUITABLE,
+            "A fallback model that cannot serve the request is left out.",
+        )
+    if call.omitted_messages:
+        kept = len(call.messages)
+        yield EffectiveSetting(
+            "messages",
+            str(kept + call.omitted_messages),
+            str(kept),
+            EffectiveSettingCause.CONTEXT_WINDOW,
+            "The oldest messages are left out, to fit the context window.",
+        )

@@ -1,0 +1,66 @@
+"""The listing of models, for responses."""
+
+from reasoning_grpc.domain import ModelInfo, ModelPage, ModelSource, Prices, TokenPrices
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.scalars import timestamp, token_count
+from reasoning_grpc.v1 import models_pb2
+
+
+def list_models_response(page: ModelPage) -> models_pb2.ListModelsResponse:
+    """Returns a page of models."""
+    return models_pb2.ListModelsResponse(
+        models=[_model(info) for info in page.models],
+        next_page_token=page.next_page_token,
+        sources=[_source(source) for source in page.sources],
+    )
+
+
+def _model(info: ModelInfo) -> models_pb2.Model:
+    return models_pb2.Model(
+        name=info.name,
+        description=info.description,
+        source=enums.MODEL_SOURCE_KIND.to_proto[info.source],
+        provider=info.provider,
+        is_default=info.is_default,
+        state=enums.MODEL_STATE.to_proto[info.state],
+        capabilities=sorted(enums.MODEL_CAPABILITY.to_proto[capability] for capability in info.capabilities),
+        limits=models_pb2.ModelLimits(
+            context_window_tokens=token_count(info.context_window_tokens),
+            max_output_tokens=token_count(info.max_output_tokens),
+        ),
+        prices=_model_prices(info.prices),
+        fallback_models=info.fallback_models,
+        provider_options=sorted(info.provider_options),
+    )
+
+
+def _model_prices(prices: Prices) -> models_pb2.ModelPrices | None:
+    if prices == Prices():
+        return None
+    tiers = [
+        models_pb2.PriceTier(above_input_tokens=token_count(tier.above_input_tokens), prices=_token_prices(tier))
+        for tier in prices.tiers
+    ]
+    return models_pb2.ModelPrices(base=_token_prices(prices), tiers=tiers)
+
+
+def _token_prices(prices: TokenPrices) -> models_pb2.TokenPrices:
+    """Returns the price of each kind of token; None leaves one unset."""
+    return models_pb2.TokenPrices(
+        input_nano_usd_per_million=prices.input,
+        cached_input_nano_usd_per_million=prices.cached_input,
+        cache_write_nano_usd_per_million=prices.cache_write,
+        output_nano_usd_per_million=prices.output,
+        reasoning_nano_usd_per_million=prices.reasoning,
+        audio_input_nano_usd_per_million=prices.audio_input,
+    )
+
+
+def _source(source: ModelSource) -> models_pb2.ModelSource:
+    return models_pb2.ModelSource(
+        kind=enums.MODEL_SOURCE_KIND.to_proto[source.kind],
+        update_time=None if source.update_time is None else timestamp(source.update_time),
+        stale=source.stale,
+        failure=enums.error_reason(source.failure),
+        model_count=source.model_count,
+    )

@@ -1,0 +1,38 @@
+"""Numbers and times as the proto has them."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_NANO: Final = 1_000_000_000
+_LARGEST_INT32: Final = 2**31 - 1
+
+
+def token_count(count: int | None) -> Any:
+    """Returns a number of tokens, at most the largest int32: only a broken upstream reports more."""
+    return None if count is None else min(count, _LARGEST_INT32)
+
+
+def milliseconds(seconds: float) -> int:
+    """Returns whole milliseconds, at most the largest int32, which is 24 days."""
+    return min(int(seconds * 1000), _LARGEST_INT32)
+
+
+def duration(seconds: float) -> Duration:
+    """Returns the duration, to the nanosecond."""
+    whole, nanos = divmod(round(seconds * _NANO), _NANO)
+    return Duration(seconds=whole, nanos=nanos)
+
+
+def optional_duration(seconds: float | None) -> Duration | None:
+    """Returns the duration; None leaves the field unset."""
+    return None if seconds is None else duration(seconds)
+
+
+def timestamp(when: datetime) -> Timestamp:
+    """Returns the time as a timestamp."""
+    stamp = Timestamp()
+    stamp.FromDatetime(when)
+    return stamp

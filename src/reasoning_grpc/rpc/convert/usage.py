@@ -1,0 +1,75 @@
+"""Usage, cost, timings and attempts, for responses."""
+
+from reasoning_grpc import domain
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.scalars import duration, optional_duration, token_count
+from reasoning_grpc.v1 import usage_pb2
+
+
+def usage(used: domain.Usage) -> usage_pb2.Usage:
+    """Returns the counts of tokens; None leaves a count unset."""
+    return usage_pb2.Usage(
+        input_tokens=token_count(used.input_tokens),
+        cached_input_tokens=token_count(used.cached_input_tokens),
+        cache_write_tokens=token_count(used.cache_write_tokens),
+        audio_input_tokens=token_count(used.audio_input_tokens),
+        output_tokens=token_count(used.output_tokens),
+        reasoning_tokens=token_count(used.reasoning_tokens),
+        total_tokens=token_count(used.total_tokens),
+        source=enums.USAGE_SOURCE.to_proto[used.source],
+    )
+
+
+def optional_usage(used: domain.Usage | None) -> usage_pb2.Usage | None:
+    """Returns the counts of tokens; None leaves the field unset."""
+    return None if used is None else usage(used)
+
+
+def model_call_usage(entry: domain.ModelCallUsage) -> usage_pb2.ModelCallUsage:
+    """Returns what one model call used."""
+    return usage_pb2.ModelCallUsage(
+        call=entry.call,
+        purpose=enums.MODEL_CALL_PURPOSE.to_proto[entry.purpose],
+        model=entry.model,
+        usage=usage(entry.usage),
+    )
+
+
+def optional_cost(spent: domain.Cost | None) -> usage_pb2.Cost | None:
+    """Returns the cost, item by item; None leaves the field unset."""
+    if spent is None:
+        return None
+    items = [
+        usage_pb2.CostItem(
+            model=item.model,
+            kind=enums.TOKEN_KIND.to_proto[item.kind],
+            tokens=token_count(item.tokens),
+            nano_usd=item.nano_usd,
+        )
+        for item in spent.items
+    ]
+    return usage_pb2.Cost(total_nano_usd=spent.total_nano_usd, items=items)
+
+
+def timings(spent: domain.Timings) -> usage_pb2.Timings:
+    """Returns where the time of a request went."""
+    return usage_pb2.Timings(
+        queue_duration=duration(spent.queue_seconds),
+        routing_duration=duration(spent.routing_seconds),
+        first_token_duration=optional_duration(spent.first_token_seconds),
+        total_duration=duration(spent.total_seconds),
+        overhead_duration=duration(spent.overhead_seconds),
+    )
+
+
+def attempt(made: domain.Attempt) -> usage_pb2.Attempt:
+    """Returns one attempt at a model call."""
+    return usage_pb2.Attempt(
+        call=made.call,
+        number=made.number,
+        model=made.model,
+        start_offset=duration(made.start_offset_seconds),
+        duration=duration(made.duration_seconds),
+        failure=enums.error_reason(made.failure),
+        http_status=made.http_status,
+    )

@@ -1,0 +1,231 @@
+"""Settings that take effect otherwise than requested, from the start or after a switch to another model."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import pytest
+
+from reasoning_grpc.config import Config, RuleCondition, RuleEntry
+from reasoning_grpc.domain import Capability
+from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, routing_pb2
+from tests.support.agent import PRICES, agent_config, plan, reasoning_request, stream
+from tests.support.factories import a_wire_request
+from tests.support.serving import config_for, model_entry, serving
+from tests.support.upstream import FakeUpstream
+
+Setting = tuple[str, str, str, str]
+"""Field, requested value, effective value and cause."""
+
+LONG: Final = "four" * 400
+FALLBACK: Final = "FALLBACK"
+FALLBACK_LIMIT: Final = "FALLBACK_LIMIT"
+
+
+@pytest.fixture
+async def backup() -> AsyncIterator[FakeUpstream]:
+    """The upstream of a second model."""
+    async with FakeUpstream() as fake:
+        fake.always.reply("from ", "backup")
+        yield fake
+
+
+def describe(settings: Any) -> list[Setting]:
+    """Returns the settings as tuples; each explains its cause in a sentence."""
+    assert all(setting.reason.endswith(".") for setting in settings)
+    prefix = "EFFECTIVE_SETTING_CAUSE_"
+    return [
+        (
+            each.field,
+            each.requested,
+            each.effective,
+            completion_pb2.EffectiveSettingCause.Name(each.cause).removeprefix(prefix),
+        )
+        for each in settings
+    ]
+
+
+def split(events: list[events_pb2.StreamCompleteResponse]) -> tuple[list[Setting], list[list[Setting]]]:
+    """Returns the settings of `started`, and those of each switch."""
+    switched = [event.attempt_switched for event in events if event.WhichOneof("kind") == "attempt_switched"]
+    return describe(events[0].started.effective_settings), [describe(each.effective_settings) for each in switched]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that brings about one effective setting."""
+
+    config: Callable[[FakeUpstream, FakeUpstream], Config]
+    request: completion_pb2.CompleteRequest
+    expected: list[Setting]
+
+
+def two_models(upstream: FakeUpstream, backup: FakeUpstream, **of_backup: Any) -> Config:
+    """Returns a server with a model that cannot be reached for long, and one that answers in its place."""
+    first = model_entry(upstream.api_base, fallback_models=("backup",))
+    return config_for(first, model_entry(backup.api_base, "backup", **of_backup), max_retries=0)
+
+
+def ruled(upstream: FakeUpstream, backup: FakeUpstream) -> Config:
+    """Returns a server with a rule that names another model than the request."""
+    rule = RuleEntry(id="big", when=RuleCondition(labels={"size": "big"}), route="passthrough", model="backup")
+    return replace(two_models(upstream, backup), rules=(rule,))
+
+
+def user(text: str) -> messages_pb2.Message:
+    """Returns a message of the user."""
+    return messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[messages_pb2.Part(text=text)])
+
+
+CASES: Final[dict[str, Case]] = {
+    "ROUTING": Case(
+        ruled,
+        a_wire_request(model="fake", labels={"size": "big"}),
+        [("model", "fake", "backup", "ROUTING")],
+    ),
+    "SERVER_LIMIT": Case(
+        lambda upstream, _: config_for(
+            model_entry(upstream.api_base, capabilities=frozenset({Capability.JSON_SCHEMA})), agent_max_steps=1
+        ),
+        reasoning_request(agent={"max_steps": 9}),
+        [("agent.max_steps", "9", "1", "SERVER_LIMIT")],
+    ),
+    "FALLBACK_UNSUITABLE": Case(
+        lambda upstream, backup: two_models(upstream, backup, context_window_tokens=40),
+        a_wire_request("four" * 90, context_policy=completion_pb2.CONTEXT_POLICY_ERROR),
+        [("fallback_models", "backup", "", "FALLBACK_UNSUITABLE")],
+    ),
+    "CONTEXT_WINDOW": Case(
+        lambda upstream, _: config_for(model_entry(upstream.api_base, context_window_tokens=600)),
+        completion_pb2.CompleteRequest(
+            messages=[user(LONG), user(LONG), user("hi")],
+            context_policy=completion_pb2.CONTEXT_POLICY_TRUNCATE_OLDEST,
+        ),
+        [("messages", "3", "1", "CONTEXT_WINDOW")],
+    ),
+    FALLBACK: Case(two_models, a_wire_request(model="fake"), [("model", "fake", "backup", FALLBACK)]),
+    FALLBACK_LIMIT: Case(
+        lambda upstream, backup: two_models(upstream, backup, max_output_tokens=100),
+        a_wire_request(sampling=completion_pb2.Sampling(max_output_tokens=5000)),
+        [("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)],
+    ),
+}
+"""One case for each cause."""
+
+
+def test_every_cause_has_a_case() -> None:
+    """No cause can be added without a request that brings it about."""
+    names = {value.name for value in completion_pb2.EffectiveSettingCause.DESCRIPTOR.values}
+
+    assert {f"EFFECTIVE_SETTING_CAUSE_{cause}" for cause in CASES} == names - {"EFFECTIVE_SETTING_CAUSE_UNSPECIFIED"}
+
+
+@pytest.mark.parametrize("cause", CASES)
+async def test_a_setting_is_reported_when_it_becomes_known(
+    upstream: FakeUpstream, backup: FakeUpstream, cause: str
+) -> None:
+    """`started` or `attempt_switched` reports the setting, and so does the answer of `Complete`."""
+    case = CASES[cause]
+    if cause in (FALLBACK, FALLBACK_LIMIT):
+        upstream.always.fail(429)
+    elif cause == "SERVER_LIMIT":
+        upstream.always.reply(plan())
+
+    async with serving(case.config(upstream, backup)) as running:
+        events = await stream(running, case.request)
+        answer = await running.client().complete(case.request)
+
+    at_start, after = split(events)
+    if cause in (FALLBACK, FALLBACK_LIMIT):
+        assert (at_start, after) == ([], [case.expected])
+    else:
+        assert (at_start, after) == (case.expected, [])
+    assert describe(answer.effective_settings) == case.expected
+
+
+async def test_a_fallback_model_gets_no_higher_limit_than_it_allows(
+    upstream: FakeUpstream, backup: FakeUpstream
+) -> None:
+    """Each fallback model gets the requested limit or its own; a setting that holds again is reported, too."""
+    upstream.always.fail(429)
+    backup.fail(429)
+    entries = (
+        model_entry(upstream.api_base, max_output_tokens=50),
+        model_entry(backup.api_base, "small", max_output_tokens=100),
+        model_entry(backup.api_base, "large"),
+    )
+    request = a_wire_request(
+        model="fake",
+        fallback_models=["small", "large"],
+        sampling=completion_pb2.Sampling(max_output_tokens=5000, temperature=0.5),
+    )
+
+    async with serving(config_for(*entries, max_retries=0)) as running:
+        events = await stream(running, request)
+
+    assert split(events) == (
+        [],
+        [
+            [("model", "fake", "small", FALLBACK), ("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)],
+            [("model", "fake", "large", FALLBACK), ("sampling.max_output_tokens", "5000", "5000", FALLBACK)],
+        ],
+    )
+    sent = [(each.body["model"], each.body["max_tokens"]) for each in (*upstream.requests, *backup.requests)]
+    assert sent == [("fake", 5000), ("small", 100), ("large", 5000)]
+    assert {each.body["temperature"] for each in backup.requests} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("limit", "sampling"),
+    [
+        pytest.param(None, {"max_output_tokens": 5000}, id="a limit that is not known"),
+        pytest.param(5000, {"max_output_tokens": 5000}, id="the limit itself"),
+        pytest.param(100, {}, id="nothing requested"),
+    ],
+)
+async def test_a_switch_that_changes_nothing_requested_reports_nothing(
+    upstream: FakeUpstream, backup: FakeUpstream, limit: int | None, sampling: dict[str, Any]
+) -> None:
+    """A request without a model gets the model that answers, and what it did request takes effect."""
+    upstream.always.fail(429)
+    request = a_wire_request(sampling=completion_pb2.Sampling(**sampling))
+
+    async with serving(two_models(upstream, backup, max_output_tokens=limit)) as running:
+        events = await stream(running, request)
+
+    assert split(events) == ([], [[]])
+
+
+async def test_a_retry_with_the_same_model_reports_nothing(upstream: FakeUpstream) -> None:
+    """The requested model answers in the end, so that nothing took effect otherwise than requested."""
+    upstream.fail(503)
+    entry = model_entry(upstream.api_base, max_output_tokens=10)
+    request = a_wire_request(model="fake", sampling=completion_pb2.Sampling(max_output_tokens=5000))
+
+    async with serving(config_for(entry)) as running:
+        events = await stream(running, request)
+
+    assert split(events) == ([], [[]])
+    assert [each.body["max_tokens"] for each in upstream.requests] == [5000, 5000]
+
+
+async def test_the_agent_reports_the_switches_of_its_answer_alone(upstream: FakeUpstream, backup: FakeUpstream) -> None:
+    """A step has settings of its own; another model for it is reported, and changes no setting of the request."""
+    upstream.fail(429)
+    upstream.fail(429)
+    backup.reply(plan())
+    backup.reply("The answer.")
+    config = agent_config(
+        upstream, entry=model_entry(upstream.api_base, prices=PRICES, fallback_models=("backup",)), max_retries=0
+    )
+    second = model_entry(backup.api_base, "backup", prices=PRICES, max_output_tokens=100)
+    request = reasoning_request(model="fake", sampling=completion_pb2.Sampling(max_output_tokens=5000))
+    request.routing.mode = routing_pb2.ROUTING_MODE_REASONING
+
+    async with serving(replace(config, models={**config.models, "backup": second})) as running:
+        events = await stream(running, request)
+
+    changed = [("model", "fake", "backup", FALLBACK), ("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)]
+    assert split(events) == ([], [[], changed])
+    assert [event.step for event in events if event.WhichOneof("kind") == "attempt_switched"] == [1, 0]
+    assert [each.body["max_tokens"] for each in backup.requests] == [100, 100]
