@@ -1,4 +1,4 @@
 #!/bin/sh
-# Runs the conformance runner: conformance.sh PLAN RESULTS. `make runner` builds it.
+# Runs the conformance runner: conformance.sh PLAN RESULTS. Build the runner first with `make runner`.
 set -eu
 exec "$(dirname "$0")/.bin/conformance" "$@"

@@ -11,62 +11,64 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// WithToken sends a caller's token with every call, as the metadata
-// "authorization: Bearer TOKEN". It does so in plaintext too, where everybody on
-// the way can read it: beyond loopback, use [WithTLS] as well. An empty token
-// sends nothing.
+// WithToken sends the caller's token with every call, as the metadata
+// "authorization: Bearer TOKEN". It also sends the token over a plaintext
+// connection, where everyone on the network can read it: use [WithTLS] as well
+// unless the server is on the loopback interface. An empty token sends nothing.
 func WithToken(token string) grpc.DialOption {
 	if token == "" {
 		return grpc.EmptyDialOption{}
 	}
-	return grpc.WithPerRPCCredentials(bearer(token))
+	return grpc.WithPerRPCCredentials(bearerToken(token))
 }
 
-type bearer string
+type bearerToken string
 
-func (token bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+func (token bearerToken) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
 	return map[string]string{"authorization": "Bearer " + string(token)}, nil
 }
 
-func (bearer) RequireTransportSecurity() bool {
+func (bearerToken) RequireTransportSecurity() bool {
 	return false
 }
 
-// WithTLS turns TLS on. A nil config trusts the roots of the system;
-// [TLSFiles.Config] makes one from files.
+// WithTLS turns TLS on. A nil config trusts the system's root certificates.
+// [TLSFiles.Config] creates a config from files.
 func WithTLS(config *tls.Config) grpc.DialOption {
 	return grpc.WithTransportCredentials(credentials.NewTLS(config))
 }
 
-// TLSFiles names files in PEM, from which a TLS config is made.
+// TLSFiles holds the paths of PEM files. [TLSFiles.Config] creates a TLS config from
+// them.
 type TLSFiles struct {
-	// CertificateAuthority has the certificates that are trusted as roots, instead
-	// of those of the system. Empty means those of the system.
+	// CertificateAuthority is the path of the root certificates to trust instead of
+	// the system's. Empty means that the system's root certificates are trusted.
 	CertificateAuthority string
-	// Certificate has the client's own certificate, for servers that ask for one.
-	// Empty means none; else Key is required.
+	// Certificate is the path of the client's own certificate, for a server that
+	// requires one. Empty means that the client has none. Certificate and Key are
+	// given together or not at all.
 	Certificate string
-	// Key has the private key of that certificate.
+	// Key is the path of the private key that belongs to Certificate.
 	Key string
 }
 
-// Config reads the files.
+// Config reads the files and returns the TLS config that they describe.
 func (files TLSFiles) Config() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if files.CertificateAuthority != "" {
 		authority, err := os.ReadFile(files.CertificateAuthority)
 		if err != nil {
-			return nil, fmt.Errorf("reasoninggrpc: reading the certificate authority: %w", err)
+			return nil, fmt.Errorf("reasoninggrpc: cannot read the certificate authority: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(authority) {
-			return nil, fmt.Errorf("reasoninggrpc: no certificate in %s", files.CertificateAuthority)
+			return nil, fmt.Errorf("reasoninggrpc: the file %s holds no certificate", files.CertificateAuthority)
 		}
 	}
 	if files.Certificate != "" || files.Key != "" {
 		certificate, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
 		if err != nil {
-			return nil, fmt.Errorf("reasoninggrpc: reading the client's certificate: %w", err)
+			return nil, fmt.Errorf("reasoninggrpc: cannot read the client's certificate: %w", err)
 		}
 		config.Certificates = []tls.Certificate{certificate}
 	}

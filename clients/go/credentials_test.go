@@ -23,8 +23,8 @@ import (
 	reasoninggrpc "github.com/reasoning-grpc/reasoning-grpc/clients/go"
 )
 
-// The token is sent as the caller's, in plaintext too.
-func TestToken(t *testing.T) {
+// The token is sent with a call over a plaintext connection.
+func TestTokenIsSent(t *testing.T) {
 	service := &fakeService{}
 
 	if _, err := complete(t, dial(t, serve(t, service), reasoninggrpc.WithToken("secret"))); err != nil {
@@ -36,8 +36,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Without a token nothing is sent in its place.
-func TestEmptyToken(t *testing.T) {
+// An empty token sends no metadata.
+func TestEmptyTokenSendsNothing(t *testing.T) {
 	service := &fakeService{}
 
 	if _, err := complete(t, dial(t, serve(t, service), reasoninggrpc.WithToken(""))); err != nil {
@@ -49,9 +49,9 @@ func TestEmptyToken(t *testing.T) {
 	}
 }
 
-// With an authority of one's own and a client's certificate, a server is called that asks for both.
+// The client can call a server that has a certificate of a private authority and requires a client certificate.
 func TestMutualTLS(t *testing.T) {
-	files := certificates(t)
+	files := createCertificate(t)
 	service := &fakeService{}
 	target := serve(t, service, grpc.Creds(credentials.NewTLS(serverConfig(t, files))))
 	config, err := files.Config()
@@ -69,9 +69,9 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
-// The roots of the system do not know that authority.
-func TestSystemRoots(t *testing.T) {
-	target := serve(t, &fakeService{}, grpc.Creds(credentials.NewTLS(serverConfig(t, certificates(t)))))
+// Without a config of its own, the client does not trust a server that has a certificate of a private authority.
+func TestNilConfigTrustsSystemRoots(t *testing.T) {
+	target := serve(t, &fakeService{}, grpc.Creds(credentials.NewTLS(serverConfig(t, createCertificate(t)))))
 	client := dial(t, target, reasoninggrpc.WithTLS(nil), grpc.WithDefaultServiceConfig("{}"))
 
 	if _, err := complete(t, client); status.Code(err) != codes.Unavailable {
@@ -79,28 +79,28 @@ func TestSystemRoots(t *testing.T) {
 	}
 }
 
-// Files that cannot be used are an error before anything is called.
-func TestUselessFiles(t *testing.T) {
-	files := certificates(t)
+// Config returns an error when a file is missing or holds something else.
+func TestConfigRejectsBadFiles(t *testing.T) {
+	good := createCertificate(t)
 	missing := filepath.Join(t.TempDir(), "missing.pem")
-	for name, useless := range map[string]reasoninggrpc.TLSFiles{
-		"no such authority":        {CertificateAuthority: missing},
-		"a key as authority":       {CertificateAuthority: files.Key},
-		"no such certificate":      {Certificate: missing, Key: files.Key},
-		"certificate without key":  {Certificate: files.Certificate},
-		"key without certificate":  {Key: files.Key},
-		"certificate given as key": {Certificate: files.Certificate, Key: files.Certificate},
+	for name, files := range map[string]reasoninggrpc.TLSFiles{
+		"missing authority":           {CertificateAuthority: missing},
+		"key in place of authority":   {CertificateAuthority: good.Key},
+		"missing certificate":         {Certificate: missing, Key: good.Key},
+		"certificate without key":     {Certificate: good.Certificate},
+		"key without certificate":     {Key: good.Key},
+		"certificate in place of key": {Certificate: good.Certificate, Key: good.Certificate},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if config, err := useless.Config(); err == nil {
+			if config, err := files.Config(); err == nil {
 				t.Errorf("got %v", config)
 			}
 		})
 	}
 }
 
-// certificates makes files of a certificate for 127.0.0.1 that is its own authority.
-func certificates(t *testing.T) reasoninggrpc.TLSFiles {
+// createCertificate writes a certificate for 127.0.0.1 that is its own authority, and returns the paths of its files.
+func createCertificate(t *testing.T) reasoninggrpc.TLSFiles {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -142,7 +142,7 @@ func writePEM(t *testing.T, kind string, content []byte) string {
 	return path
 }
 
-// serverConfig is that of a server which asks for a certificate of that authority.
+// serverConfig returns the TLS config of a server that requires a client certificate of the same authority.
 func serverConfig(t *testing.T, files reasoninggrpc.TLSFiles) *tls.Config {
 	t.Helper()
 	config, err := files.Config()

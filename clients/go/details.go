@@ -11,52 +11,54 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// domain is whose reasons ErrorReason lists.
-const domain = "reasoning-grpc"
+// errorDomain is the domain of every reason that ErrorReason lists.
+const errorDomain = "reasoning-grpc"
 
-// Details is what a failed call says of itself. What the server did not say is
-// zero; of a call that gRPC itself ended, such as one whose deadline passed, that
-// is all but Code and Message.
+// Details holds what the server reports about a failed call. A field is zero when
+// the server did not set it. When gRPC itself ended the call, for example because
+// its deadline passed, only Code and Message are set.
 type Details struct {
 	// Code is the status code.
 	Code codes.Code
-	// Message is a sentence for people; it may change. Branch on Reason instead.
+	// Message is a sentence for people. It may change, so branch on Reason instead.
 	Message string
-	// Reason is a value of reasoningv1.ErrorReason without its prefix, such as
-	// "MODEL_NOT_FOUND"; see [Details.Is]. Treat one that you do not know like its
-	// Code.
+	// Reason is the name of a value of reasoningv1.ErrorReason without its prefix,
+	// such as "MODEL_NOT_FOUND"; compare it with [Details.Is]. When you do not know
+	// a reason, branch on Code.
 	Reason string
-	// Domain is who gives the reason: "reasoning-grpc".
+	// Domain is the system that defines the reason: "reasoning-grpc".
 	Domain string
-	// Metadata has the values that stand in the message.
+	// Metadata holds the values that appear in the message, by name.
 	Metadata map[string]string
-	// RequestID finds the call in the server's log.
+	// RequestID identifies the call in the server's log.
 	RequestID string
-	// Retryable says that the same call may be sent again, after RetryAfter.
+	// Retryable reports whether you may send the same call again after RetryAfter.
 	Retryable bool
-	// RetryAfter is how long to wait before.
+	// RetryAfter is how long to wait before you send the call again.
 	RetryAfter time.Duration
-	// Violations are the fields of the request that are wrong.
+	// Violations lists the invalid fields of the request.
 	Violations []FieldViolation
-	// Interruption says how far the call had come, once a model was called.
+	// Interruption describes how far the call had come. It is set when the server had
+	// called a model.
 	Interruption *reasoningv1.Interruption
-	// Route is the decision, when this build of the server does not serve it.
+	// Route is the route decision. It is set when this build of the server cannot
+	// serve the route.
 	Route *reasoningv1.RouteDecision
 }
 
-// FieldViolation is a field of the request, and what is wrong with it.
+// FieldViolation names an invalid field of the request and describes the problem.
 type FieldViolation struct {
-	// Field is its path, such as "messages[0].role".
+	// Field is the path of the field, such as "messages[0].role".
 	Field string
-	// Description is a sentence for people.
+	// Description says what is wrong with the field, in a sentence for people.
 	Description string
 }
 
-// ErrorDetails reads the error of a call, of a stream, or one that wraps such an
-// error. Of nil the Code is OK, and of an error that has nothing to do with gRPC
-// it is Unknown.
+// ErrorDetails reads the details of an error that a call or a stream returned. It
+// also accepts an error that wraps such an error. The Code is OK when err is nil,
+// and Unknown when err did not come from gRPC.
 func ErrorDetails(err error) Details {
-	failed := statusOf(err)
+	failed := findStatus(err)
 	details := Details{Code: failed.Code(), Message: failed.Message()}
 	for _, detail := range failed.Details() {
 		switch detail := detail.(type) {
@@ -67,7 +69,7 @@ func ErrorDetails(err error) Details {
 		case *errdetails.RetryInfo:
 			details.Retryable, details.RetryAfter = true, detail.GetRetryDelay().AsDuration()
 		case *errdetails.BadRequest:
-			details.Violations = violations(detail)
+			details.Violations = convertViolations(detail)
 		case *reasoningv1.Interruption:
 			details.Interruption = detail
 		case *reasoningv1.RouteDecision:
@@ -77,15 +79,16 @@ func ErrorDetails(err error) Details {
 	return details
 }
 
-// Is says whether this is the reason. One of a newer server that this client does
-// not know, or of another domain, is none of the enum's.
+// Is reports whether the failure has this reason. It returns false for every reason
+// when the server gave none, gave one that this client does not know, or gave one of
+// another domain.
 func (d Details) Is(reason reasoningv1.ErrorReason) bool {
-	return d.Domain == domain && "ERROR_REASON_"+d.Reason == reason.String()
+	return d.Domain == errorDomain && "ERROR_REASON_"+d.Reason == reason.String()
 }
 
-// statusOf is the status as it was sent: without the words that errors around it
-// add, which status.FromError keeps.
-func statusOf(err error) *status.Status {
+// findStatus returns the status as the server sent it. status.FromError would add
+// the text of the errors that wrap it to the message.
+func findStatus(err error) *status.Status {
 	var carrier interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &carrier) {
 		return carrier.GRPCStatus()
@@ -93,10 +96,10 @@ func statusOf(err error) *status.Status {
 	return status.FromContextError(err)
 }
 
-func violations(request *errdetails.BadRequest) []FieldViolation {
-	found := make([]FieldViolation, 0, len(request.GetFieldViolations()))
-	for _, violation := range request.GetFieldViolations() {
-		found = append(found, FieldViolation{Field: violation.GetField(), Description: violation.GetDescription()})
+func convertViolations(request *errdetails.BadRequest) []FieldViolation {
+	violations := make([]FieldViolation, 0, len(request.GetFieldViolations()))
+	for _, each := range request.GetFieldViolations() {
+		violations = append(violations, FieldViolation{Field: each.GetField(), Description: each.GetDescription()})
 	}
-	return found
+	return violations
 }

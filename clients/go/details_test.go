@@ -18,8 +18,8 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// All that the server says in an error arrives.
-func TestEveryDetail(t *testing.T) {
+// ErrorDetails reads every detail that the server sends with an error.
+func TestErrorDetailsReadsEveryDetail(t *testing.T) {
 	interruption := &reasoningv1.Interruption{ResponseId: "rsp_1", LastSequence: 7}
 	route := &reasoningv1.RouteDecision{Route: "orchestration"}
 	failed, err := status.New(codes.InvalidArgument, "Some fields are wrong.").WithDetails(
@@ -66,18 +66,18 @@ func TestEveryDetail(t *testing.T) {
 	}
 }
 
-// Errors of every origin have a code and a message.
-func TestOrigins(t *testing.T) {
+// ErrorDetails returns a code and a message for an error of any origin.
+func TestErrorDetailsOfAnyError(t *testing.T) {
 	sent := status.Error(codes.NotFound, "No such model.")
 	for name, test := range map[string]struct {
 		err      error
 		expected reasoninggrpc.Details
 	}{
-		"nil":               {nil, reasoninggrpc.Details{Code: codes.OK}},
-		"a status":          {sent, reasoninggrpc.Details{Code: codes.NotFound, Message: "No such model."}},
-		"one wrapped":       {fmt.Errorf("asking: %w", sent), reasoninggrpc.Details{Code: codes.NotFound, Message: "No such model."}},
-		"a context's end":   {context.Canceled, reasoninggrpc.Details{Code: codes.Canceled, Message: "context canceled"}},
-		"nothing of gRPC's": {errors.New("broken"), reasoninggrpc.Details{Code: codes.Unknown, Message: "broken"}},
+		"nil":                {nil, reasoninggrpc.Details{Code: codes.OK}},
+		"status":             {sent, reasoninggrpc.Details{Code: codes.NotFound, Message: "No such model."}},
+		"wrapped status":     {fmt.Errorf("complete: %w", sent), reasoninggrpc.Details{Code: codes.NotFound, Message: "No such model."}},
+		"cancelled context":  {context.Canceled, reasoninggrpc.Details{Code: codes.Canceled, Message: "context canceled"}},
+		"error outside gRPC": {errors.New("broken"), reasoninggrpc.Details{Code: codes.Unknown, Message: "broken"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if details := reasoninggrpc.ErrorDetails(test.err); !reflect.DeepEqual(details, test.expected) {
@@ -87,32 +87,33 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// A reason is compared with the enum; none, one that only newer servers know, and one of another domain match nothing.
-func TestIs(t *testing.T) {
-	const ours = "reasoning-grpc"
+// Is matches the reason that the server gave. It matches no value of the enum when the server gave no reason, gave one
+// that only newer servers know, or gave one of another domain.
+func TestIsComparesReasonAndDomain(t *testing.T) {
+	const serviceDomain = "reasoning-grpc"
 	unspecified := reasoningv1.ErrorReason_ERROR_REASON_UNSPECIFIED
 	for _, test := range []struct {
 		domain, reason string
 		expected       reasoningv1.ErrorReason
 	}{
-		{ours, "MODEL_NOT_FOUND", reasoningv1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND},
-		{ours, "INTERNAL", reasoningv1.ErrorReason_ERROR_REASON_INTERNAL},
-		{ours, "", unspecified},
-		{ours, "FUTURE", unspecified},
+		{serviceDomain, "MODEL_NOT_FOUND", reasoningv1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND},
+		{serviceDomain, "INTERNAL", reasoningv1.ErrorReason_ERROR_REASON_INTERNAL},
+		{serviceDomain, "", unspecified},
+		{serviceDomain, "FUTURE", unspecified},
 		{"elsewhere", "INTERNAL", unspecified},
 	} {
 		details := reasoninggrpc.Details{Domain: test.domain, Reason: test.reason}
 		for number := range reasoningv1.ErrorReason_name {
 			each := reasoningv1.ErrorReason(number)
 			if is := details.Is(each); is != (each == test.expected && each != unspecified) {
-				t.Errorf("that %q of %q is %s: %t", test.reason, test.domain, each, is)
+				t.Errorf("Is(%s) returned %t for the reason %q of the domain %q", each, is, test.reason, test.domain)
 			}
 		}
 	}
 }
 
-// A detail of a kind that this client does not know does not hide the others.
-func TestUnknownDetail(t *testing.T) {
+// ErrorDetails reads the details that it knows when the status also has one that it does not know.
+func TestErrorDetailsIgnoresUnknownDetail(t *testing.T) {
 	known, err := status.New(codes.Internal, "").WithDetails(&errdetails.ErrorInfo{Reason: "INTERNAL"})
 	if err != nil {
 		t.Fatal(err)

@@ -13,30 +13,30 @@ import (
 //go:embed service_config.json
 var serviceConfig string
 
-// ServiceConfig returns the gRPC service config that [Dial] sets, as JSON text:
-// calls are spread over all addresses of the target, and those that fail with
-// UNAVAILABLE are sent again where the server allows it.
+// ServiceConfig returns the gRPC service config that [Dial] sets, as JSON text. It
+// spreads calls over all addresses of the target, and repeats a call that failed
+// with UNAVAILABLE when the server allows it.
 func ServiceConfig() string {
 	return serviceConfig
 }
 
-// Dial makes a connection to a server, for the stub
-// reasoningv1.NewReasoningServiceClient. It does not wait: the first call
-// connects. Close the connection when it is no longer needed.
+// Dial creates a connection to a server, for the stub
+// reasoningv1.NewReasoningServiceClient. Dial does not wait: the connection is
+// opened by the first call. Close it when you no longer need it.
 //
-// The target is any that gRPC knows, such as "127.0.0.1:50051" or
-// "dns:///reasoning.internal:443". Without an option that says otherwise the
-// connection is in plaintext; see [WithTLS] and [WithToken].
+// The target is any that gRPC accepts, such as "127.0.0.1:50051" or
+// "dns:///reasoning.internal:443". The connection is in plaintext unless
+// [WithTLS] is given. [WithToken] sends a token.
 //
-// Beyond gRPC's own defaults it has the service config of [ServiceConfig],
-// messages of any size are received, and while calls are active a ping every 30
-// seconds finds out whether the server is still there. Options come after these
-// and override them.
+// Dial adds three settings to the defaults of gRPC: it sets the service config of
+// [ServiceConfig], it accepts answers of any size, and while a call is active it
+// sends a ping after every 30 seconds without traffic, to notice a server that has
+// disappeared. Your options are applied last, so they override these settings.
 func Dial(target string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
-	return grpc.NewClient(target, append(defaults(), options...)...)
+	return grpc.NewClient(target, append(defaultOptions(), options...)...)
 }
 
-func defaults() []grpc.DialOption {
+func defaultOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(serviceConfig),

@@ -18,20 +18,20 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// The service config is that of every client.
-func TestServiceConfigIsTheCommonOne(t *testing.T) {
-	common, err := os.ReadFile("../service_config.json")
+// This client has the service config that all clients share.
+func TestServiceConfigIsShared(t *testing.T) {
+	shared, err := os.ReadFile("../service_config.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	if reasoninggrpc.ServiceConfig() != string(common) {
-		t.Error("service_config.json differs from clients/service_config.json: copy it")
+	if reasoninggrpc.ServiceConfig() != string(shared) {
+		t.Error("service_config.json differs from clients/service_config.json: copy that file here")
 	}
 }
 
-// A target without a scheme is resolved by DNS, so that round_robin has addresses.
-func TestDNSIsTheDefault(t *testing.T) {
+// Dial resolves a target without a scheme by DNS, so that round_robin gets all its addresses.
+func TestDialResolvesByDNS(t *testing.T) {
 	connection, err := reasoninggrpc.Dial("reasoning.internal:443")
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +43,8 @@ func TestDNSIsTheDefault(t *testing.T) {
 	}
 }
 
-// Calls are spread over all addresses of a target.
-func TestRoundRobin(t *testing.T) {
+// The connection spreads calls over all addresses of the target.
+func TestCallsReachEveryAddress(t *testing.T) {
 	first, second := &fakeService{}, &fakeService{}
 	addresses := manual.NewBuilderWithScheme("two")
 	addresses.InitialState(resolver.State{Endpoints: []resolver.Endpoint{
@@ -53,10 +53,10 @@ func TestRoundRobin(t *testing.T) {
 	}})
 	client := dial(t, "two:///", grpc.WithResolvers(addresses))
 
-	// The second connection may come later than the first calls.
+	// The second connection may be ready only after the first calls.
 	for deadline := time.Now().Add(time.Minute); len(first.calls()) == 0 || len(second.calls()) == 0; {
 		if time.Now().After(deadline) {
-			t.Fatal("one of the two servers was never called")
+			t.Fatal("one of the two servers received no call")
 		}
 		if _, err := complete(t, client); err != nil {
 			t.Fatal(err)
@@ -64,9 +64,9 @@ func TestRoundRobin(t *testing.T) {
 	}
 }
 
-// What is UNAVAILABLE is sent again, and not before the time that the server asks for.
-func TestRetryHonoursPushback(t *testing.T) {
-	const pushback = 400 * time.Millisecond // longer than the first backoff can be
+// A call that failed with UNAVAILABLE is sent again, after the time that the server asks for.
+func TestRetryWaitsForPushback(t *testing.T) {
+	const pushback = 400 * time.Millisecond // longer than the longest first backoff
 	service := &fakeService{answer: func(ctx context.Context, call int) (*reasoningv1.CompleteResponse, error) {
 		if call == 1 {
 			return nil, unavailable(ctx, "400")
@@ -85,8 +85,8 @@ func TestRetryHonoursPushback(t *testing.T) {
 	}
 }
 
-// Nothing is sent again where the server says that it is of no use.
-func TestNegativePushbackEndsRetries(t *testing.T) {
+// A call is not sent again when the server's pushback is negative.
+func TestNegativePushbackStopsRetries(t *testing.T) {
 	service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
 		return nil, unavailable(ctx, "-1")
 	}}
@@ -101,8 +101,8 @@ func TestNegativePushbackEndsRetries(t *testing.T) {
 	}
 }
 
-// After the last attempt the error is the server's own, whatever gRPC writes around it.
-func TestAttemptsAreBounded(t *testing.T) {
+// A call has at most four attempts, and then fails with the error that the server sent, without text added by gRPC.
+func TestAttemptsAreLimited(t *testing.T) {
 	service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
 		return nil, unavailable(ctx, "1")
 	}}
@@ -117,7 +117,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 	}
 }
 
-// A call is not sent again once its answer has begun.
+// A call is not sent again after the server has sent its headers.
 func TestNoRetryAfterHeaders(t *testing.T) {
 	service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
 		if err := grpc.SendHeader(ctx, nil); err != nil {
@@ -134,13 +134,13 @@ func TestNoRetryAfterHeaders(t *testing.T) {
 	}
 }
 
-// A request that is larger than what gRPC keeps for it is sent once, unless the caller has it keep more.
+// A request that is larger than gRPC's retry buffer is sent once, unless the caller enlarges the buffer.
 func TestNoRetryOfLargeRequests(t *testing.T) {
-	const kept = 1 << 20
-	request := reasoninggrpc.TextRequest(strings.Repeat("x", kept))
+	const bufferBytes = 1 << 20
+	request := reasoninggrpc.TextRequest(strings.Repeat("x", bufferBytes))
 	for expected, options := range map[int][]grpc.CallOption{
 		1: nil,
-		4: {grpc.MaxRetryRPCBufferSize(2 * kept)},
+		4: {grpc.MaxRetryRPCBufferSize(2 * bufferBytes)},
 	} {
 		service := &fakeService{answer: func(ctx context.Context, _ int) (*reasoningv1.CompleteResponse, error) {
 			return nil, unavailable(ctx, "1")
@@ -152,13 +152,13 @@ func TestNoRetryOfLargeRequests(t *testing.T) {
 			t.Errorf("the code is %s", code)
 		}
 		if calls := len(service.calls()); calls != expected {
-			t.Errorf("%d attempts, not %d", calls, expected)
+			t.Errorf("%d attempts, expected %d", calls, expected)
 		}
 	}
 }
 
-// Answers may be larger than gRPC's default of 4 MB.
-func TestLargeAnswers(t *testing.T) {
+// The client accepts an answer that is larger than gRPC's default limit of 4 MB.
+func TestLargeAnswersArrive(t *testing.T) {
 	const size = 5 << 20
 	service := &fakeService{answer: func(context.Context, int) (*reasoningv1.CompleteResponse, error) {
 		return &reasoningv1.CompleteResponse{ResponseId: strings.Repeat("x", size)}, nil
@@ -171,8 +171,8 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// The caller's own options override the defaults.
-func TestOwnOptionsWin(t *testing.T) {
+// The options that the caller gives override the options that Dial sets.
+func TestCallerOptionsOverrideDefaults(t *testing.T) {
 	service := &fakeService{answer: func(context.Context, int) (*reasoningv1.CompleteResponse, error) {
 		return &reasoningv1.CompleteResponse{ResponseId: "more than a byte"}, nil
 	}}

@@ -41,7 +41,7 @@ func ExampleDial_tls() {
 		}
 		return reasoninggrpc.Dial(
 			"dns:///reasoning.internal:443",
-			reasoninggrpc.WithTLS(config), // nil: the roots of the system
+			reasoninggrpc.WithTLS(config), // nil trusts the system's root certificates
 			reasoninggrpc.WithToken(os.Getenv("REASONING_TOKEN")),
 			grpc.WithUserAgent("my-service/1.0"),
 		)
@@ -76,7 +76,7 @@ func ExampleErrorDetails() {
 			fmt.Println(violation.Field, violation.Description)
 		}
 	case details.Retryable:
-		fmt.Println("the same call may be sent again in", details.RetryAfter)
+		fmt.Println("you may send the same call again in", details.RetryAfter)
 	case details.Interruption != nil:
 		fmt.Println("failed after", details.Interruption.GetUsage().GetTotalTokens(), "tokens")
 	default:
@@ -85,9 +85,9 @@ func ExampleErrorDetails() {
 	// Output: DeadlineExceeded  context deadline exceeded
 }
 
-// These two are pieces of the README alone.
+// The README also shows the bodies of the two functions below.
 
-func cancelled(ctx context.Context, client reasoningv1.ReasoningServiceClient) (string, error) {
+func completeWithDeadline(ctx context.Context, client reasoningv1.ReasoningServiceClient) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	response, err := client.Complete(ctx, reasoninggrpc.TextRequest("What is gRPC?"))
@@ -97,7 +97,7 @@ func cancelled(ctx context.Context, client reasoningv1.ReasoningServiceClient) (
 	return reasoninggrpc.Text(response.GetMessage()), nil
 }
 
-func shown(event *reasoningv1.StreamCompleteResponse) {
+func printEvent(event *reasoningv1.StreamCompleteResponse) {
 	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
 		fmt.Println("route:", kind.Started.GetRoute().GetRoute())
@@ -113,6 +113,6 @@ func shown(event *reasoningv1.StreamCompleteResponse) {
 }
 
 var (
-	_ = cancelled
-	_ = shown
+	_ = completeWithDeadline
+	_ = printEvent
 )

@@ -7,19 +7,18 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// ErrIncomplete is the error of folding events without a started or without a
-// completed among them.
-var ErrIncomplete = errors.New("reasoninggrpc: a stream without started or without completed cannot be folded")
+// ErrIncomplete is returned when the events to fold lack started or completed.
+var ErrIncomplete = errors.New("reasoninggrpc: cannot fold a stream that lacks its started or its completed event")
 
-// EventReader is what a stream of events is read from; the stream of the
-// generated stub is one.
+// EventReader reads the events of a stream. The stream that the generated stub
+// returns is an EventReader.
 type EventReader interface {
-	// Recv returns the next event, or io.EOF after the last.
+	// Recv returns the next event, or io.EOF after the last one.
 	Recv() (*reasoningv1.StreamCompleteResponse, error)
 }
 
-// Fold reads a stream to its end and returns the whole answer: what Complete would
-// have returned. An error of the stream is returned as it is.
+// Fold reads a stream to its end and returns the whole answer, as Complete would
+// have returned it. Fold returns an error of the stream unchanged.
 func Fold(stream EventReader) (*reasoningv1.CompleteResponse, error) {
 	var folder Folder
 	for {
@@ -34,9 +33,9 @@ func Fold(stream EventReader) (*reasoningv1.CompleteResponse, error) {
 	}
 }
 
-// Folder joins the events of a stream to the whole answer, for programs that look
-// at the events themselves and want the answer at the end as well. The zero value
-// is ready; each answer needs one of its own.
+// Folder joins the events of a stream into one answer. It is for programs that
+// handle each event and also need the whole answer at the end. The zero value is
+// ready to use. Use a new Folder for each stream.
 type Folder struct {
 	responseID string
 	started    *reasoningv1.Started
@@ -46,8 +45,8 @@ type Folder struct {
 	answer     messageParts
 }
 
-// Add takes the next event. It keeps parts of the event, which must not be changed
-// afterwards.
+// Add records the next event. The Folder keeps parts of the event, so do not change
+// the event afterwards.
 func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 	f.responseID = event.GetResponseId()
 	switch kind := event.GetKind().(type) {
@@ -66,13 +65,14 @@ func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 	}
 }
 
-// Message returns the answer so far: also what a stream that failed had said.
+// Message returns the answer so far. After a stream has failed, it is the part of the
+// answer that had arrived.
 func (f *Folder) Message() *reasoningv1.Message {
-	return f.answer.message()
+	return f.answer.buildMessage()
 }
 
-// Response returns the whole answer, or [ErrIncomplete] when the stream has not
-// come to its end.
+// Response returns the whole answer. It returns [ErrIncomplete] when the started or
+// the completed event has not been added.
 func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 	if f.started == nil || f.completed == nil {
 		return nil, ErrIncomplete
@@ -83,7 +83,7 @@ func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 		Route:                f.started.GetRoute(),
 		Model:                f.completed.GetModel(),
 		Message:              f.Message(),
-		Steps:                f.steps.ended,
+		Steps:                f.steps.finished,
 		ReasoningFinished:    f.reasoned,
 		FinishReason:         f.completed.GetFinishReason(),
 		ProviderFinishReason: f.completed.GetProviderFinishReason(),

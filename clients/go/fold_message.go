@@ -16,7 +16,7 @@ const (
 	toolCallPart
 )
 
-// openPart is a part of the answer to which pieces may still be added.
+// openPart is a part of the answer that further deltas may extend.
 type openPart struct {
 	kind      partKind
 	text      strings.Builder
@@ -26,8 +26,8 @@ type openPart struct {
 	signature string
 }
 
-// messageParts joins the pieces of the answer to its parts, in the order in which
-// these began.
+// messageParts joins the deltas of the answer into message parts. The parts are in
+// the order of their first deltas.
 type messageParts struct {
 	parts []*openPart
 	calls map[string]*openPart
@@ -47,11 +47,11 @@ func (p *messageParts) add(event *reasoningv1.StreamCompleteResponse) {
 func (p *messageParts) addContent(delta *reasoningv1.ContentDelta) {
 	switch {
 	case delta.GetText() != "" && delta.GetRefusal():
-		p.last(refusalPart).append(delta.GetText(), delta.GetSignature())
+		p.findOpen(refusalPart).append(delta.GetText(), delta.GetSignature())
 	case delta.GetText() != "":
-		p.last(textPart).append(delta.GetText(), delta.GetSignature())
+		p.findOpen(textPart).append(delta.GetText(), delta.GetSignature())
 	case delta.GetSignature() != "":
-		p.lastText().append("", delta.GetSignature())
+		p.findLastText().append("", delta.GetSignature())
 	}
 }
 
@@ -61,12 +61,12 @@ func (p *messageParts) addReasoning(delta *reasoningv1.ReasoningDelta) {
 		part.redacted, part.signature = redacted, delta.GetSignature()
 		return
 	}
-	p.last(reasoningPart).append(delta.GetText(), delta.GetSignature())
+	p.findOpen(reasoningPart).append(delta.GetText(), delta.GetSignature())
 }
 
 func (p *messageParts) addToolCall(delta *reasoningv1.ToolCallDelta) {
-	part, begun := p.calls[delta.GetCallId()]
-	if !begun {
+	part, exists := p.calls[delta.GetCallId()]
+	if !exists {
 		part = p.begin(toolCallPart)
 		part.callID = delta.GetCallId()
 		if p.calls == nil {
@@ -80,9 +80,9 @@ func (p *messageParts) addToolCall(delta *reasoningv1.ToolCallDelta) {
 	part.append(delta.GetArguments(), delta.GetSignature())
 }
 
-// last is the part that a piece of this kind adds to: the last one, if it is of
-// the kind and unsigned, else a new one.
-func (p *messageParts) last(kind partKind) *openPart {
+// findOpen returns the part that a delta of this kind extends: the last part, when
+// it is of this kind and has no signature yet, and otherwise a new part.
+func (p *messageParts) findOpen(kind partKind) *openPart {
 	if len(p.parts) > 0 {
 		if part := p.parts[len(p.parts)-1]; part.kind == kind && part.signature == "" {
 			return part
@@ -91,8 +91,9 @@ func (p *messageParts) last(kind partKind) *openPart {
 	return p.begin(kind)
 }
 
-// lastText is the last part of text, wherever it stands; a new one if there is none.
-func (p *messageParts) lastText() *openPart {
+// findLastText returns the last text part, even when parts of other kinds follow it.
+// It begins a new part when the answer has no text part.
+func (p *messageParts) findLastText() *openPart {
 	for i := len(p.parts) - 1; i >= 0; i-- {
 		if p.parts[i].kind == textPart {
 			return p.parts[i]
@@ -107,10 +108,10 @@ func (p *messageParts) begin(kind partKind) *openPart {
 	return part
 }
 
-func (p *messageParts) message() *reasoningv1.Message {
+func (p *messageParts) buildMessage() *reasoningv1.Message {
 	message := &reasoningv1.Message{Role: reasoningv1.Role_ROLE_ASSISTANT}
 	for _, part := range p.parts {
-		message.Content = append(message.Content, part.part())
+		message.Content = append(message.Content, part.build())
 	}
 	return message
 }
@@ -122,7 +123,7 @@ func (p *openPart) append(text, signature string) {
 	}
 }
 
-func (p *openPart) part() *reasoningv1.Part {
+func (p *openPart) build() *reasoningv1.Part {
 	part := &reasoningv1.Part{Signature: p.signature}
 	text := p.text.String()
 	switch p.kind {

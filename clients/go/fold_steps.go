@@ -2,9 +2,9 @@ package reasoninggrpc
 
 import "github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 
-// stepParts joins the events of steps to steps.
+// stepParts collects the agent's steps from the events that belong to a step.
 type stepParts struct {
-	ended      []*reasoningv1.Step
+	finished   []*reasoningv1.Step
 	number     int32
 	plan       *reasoningv1.StepPlanned
 	executions map[string]*reasoningv1.ToolExecution
@@ -21,11 +21,13 @@ func (p *stepParts) add(event *reasoningv1.StreamCompleteResponse) {
 			p.executions[execution.GetCallId()] = execution
 		}
 	case *reasoningv1.StreamCompleteResponse_StepFinished:
-		p.ended = append(p.ended, p.step(kind.StepFinished))
+		p.finished = append(p.finished, p.buildStep(kind.StepFinished))
 	}
 }
 
-func (p *stepParts) step(end *reasoningv1.StepFinished) *reasoningv1.Step {
+// buildStep returns the current step. Its tool executions are in the order in which
+// the plan names their calls; executions that the plan does not name are left out.
+func (p *stepParts) buildStep(end *reasoningv1.StepFinished) *reasoningv1.Step {
 	step := &reasoningv1.Step{
 		Number:     p.number,
 		Thought:    p.plan.GetThought(),
@@ -34,7 +36,7 @@ func (p *stepParts) step(end *reasoningv1.StepFinished) *reasoningv1.Step {
 		Usage:      end.GetUsage(),
 	}
 	for _, call := range p.plan.GetToolCalls() {
-		if execution, ran := p.executions[call.GetCallId()]; ran {
+		if execution, finished := p.executions[call.GetCallId()]; finished {
 			step.ToolExecutions = append(step.ToolExecutions, execution)
 		}
 	}

@@ -16,18 +16,18 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// Each kind of piece is joined as the contract of the clients says; events and answer are in protobuf's text format.
-func TestFoldMessage(t *testing.T) {
+// Fold joins each kind of delta by the rules that all clients share. Events and answers are in protobuf's text format.
+func TestFoldJoinsDeltas(t *testing.T) {
 	for name, test := range map[string]struct {
 		events  []string
 		content string
 	}{
-		"nothing": {},
-		"text in pieces": {
+		"no events": {},
+		"text in several deltas": {
 			events:  []string{`content_delta { text: "Hel" }`, `heartbeat {}`, `content_delta { text: "lo" }`},
 			content: `content { text: "Hello" }`,
 		},
-		"a refusal after text": {
+		"refusal after text": {
 			events:  []string{`content_delta { text: "I" }`, `content_delta { text: "No" refusal: true }`, `content_delta { text: "." refusal: true }`},
 			content: `content { text: "I" } content { refusal: "No." }`,
 		},
@@ -35,23 +35,23 @@ func TestFoldMessage(t *testing.T) {
 			events:  []string{`content_delta { text: "a" signature: "s" }`, `content_delta { text: "b" }`},
 			content: `content { text: "a" signature: "s" } content { text: "b" }`,
 		},
-		"text signed later, after a tool call": {
+		"text that is signed after a tool call": {
 			events: []string{
 				`content_delta { text: "a" }`, `tool_call_delta { call_id: "1" name: "f" }`, `content_delta { signature: "s" }`,
 			},
 			content: `content { text: "a" signature: "s" } content { tool_call { id: "1" name: "f" } }`,
 		},
-		"a signature without text": {
+		"signature without text": {
 			events:  []string{`content_delta {}`, `content_delta { signature: "s" }`},
 			content: `content { text: "" signature: "s" }`,
 		},
-		"reasoning, signed at its end": {
+		"reasoning that is signed at its end": {
 			events: []string{
 				`reasoning_delta { text: "th" }`, `reasoning_delta { text: "ink" signature: "s" }`, `reasoning_delta { text: "on" }`,
 			},
 			content: `content { reasoning { text: "think" } signature: "s" } content { reasoning { text: "on" } }`,
 		},
-		"reasoning withheld": {
+		"redacted reasoning": {
 			events: []string{
 				`reasoning_delta { text: "a" }`, `reasoning_delta { redacted: "x" signature: "s" }`,
 				`reasoning_delta { redacted: "y" }`, `reasoning_delta { text: "b" }`,
@@ -59,7 +59,7 @@ func TestFoldMessage(t *testing.T) {
 			content: `content { reasoning { text: "a" } } content { reasoning { redacted: "x" } signature: "s" }
 				content { reasoning { redacted: "y" } } content { reasoning { text: "b" } }`,
 		},
-		"tool calls side by side": {
+		"tool calls with alternating deltas": {
 			events: []string{
 				`tool_call_delta { call_id: "1" name: "f" arguments: "{" }`, `tool_call_delta { call_id: "2" index: 1 }`,
 				`tool_call_delta { call_id: "1" name: "ignored" arguments: "}" signature: "s" }`,
@@ -68,20 +68,20 @@ func TestFoldMessage(t *testing.T) {
 			content: `content { tool_call { id: "1" name: "f" arguments: "{}" } signature: "s" }
 				content { tool_call { id: "2" name: "g" arguments: "[]" } }`,
 		},
-		"what is said in steps": {
+		"deltas that belong to a step": {
 			events: []string{`step_started {}`, `step: 1 content_delta { text: "a" }`, `step: 1 reasoning_delta { text: "b" }`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events := append(append([]string{`started {}`}, test.events...), `completed {}`)
 
-			response, err := reasoninggrpc.Fold(played(t, events))
+			response, err := reasoninggrpc.Fold(parseEvents(t, events))
 
 			if err != nil {
 				t.Fatal(err)
 			}
 			expected := &reasoningv1.Message{}
-			read(t, `role: ROLE_ASSISTANT `+test.content, expected)
+			parseText(t, `role: ROLE_ASSISTANT `+test.content, expected)
 			if !proto.Equal(response.GetMessage(), expected) {
 				t.Errorf("got %v", response.GetMessage())
 			}
@@ -89,9 +89,9 @@ func TestFoldMessage(t *testing.T) {
 	}
 }
 
-// What stands in the events at the stream's ends, and in the steps, is where Complete has it.
-func TestFoldAnswer(t *testing.T) {
-	response, err := reasoninggrpc.Fold(played(t, []string{
+// Fold puts the values of the other events into the fields that Complete would set.
+func TestFoldFillsEveryField(t *testing.T) {
+	response, err := reasoninggrpc.Fold(parseEvents(t, []string{
 		`response_id: "r" started { route { route: "reasoning" } model: "asked" trace_id: "t" effective_settings { field: "f" } }`,
 		`response_id: "r" step: 1 step_started { max_steps: 2 }`,
 		`response_id: "r" step: 1 step_planned {
@@ -115,7 +115,7 @@ func TestFoldAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	expected := &reasoningv1.CompleteResponse{}
-	read(t, `
+	parseText(t, `
 		response_id: "r" trace_id: "t" route { route: "reasoning" } model: "answered"
 		message { role: ROLE_ASSISTANT content { text: "42" } }
 		steps {
@@ -132,9 +132,9 @@ func TestFoldAnswer(t *testing.T) {
 	}
 }
 
-// An event of a kind that this client does not know changes nothing.
-func TestFoldUnknownKind(t *testing.T) {
-	events := played(t, []string{`started {}`, `content_delta { text: "a" }`, `response_id: ""`, `completed {}`})
+// Fold ignores an event of a kind that this client does not know.
+func TestFoldIgnoresUnknownKind(t *testing.T) {
+	events := parseEvents(t, []string{`started {}`, `content_delta { text: "a" }`, `response_id: ""`, `completed {}`})
 	future := protowire.AppendTag(nil, 1000, protowire.BytesType)
 	events.events[2].ProtoReflect().SetUnknown(protowire.AppendBytes(future, nil))
 
@@ -145,25 +145,25 @@ func TestFoldUnknownKind(t *testing.T) {
 	}
 }
 
-// What has no beginning or no end is no answer.
-func TestFoldIncomplete(t *testing.T) {
+// Fold returns ErrIncomplete when the started or the completed event is missing.
+func TestFoldRejectsIncompleteStream(t *testing.T) {
 	for name, events := range map[string][]string{
-		"nothing":           nil,
+		"no events":         nil,
 		"without started":   {`content_delta { text: "a" }`, `completed {}`},
 		"without completed": {`started {}`, `content_delta { text: "a" }`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if response, err := reasoninggrpc.Fold(played(t, events)); !errors.Is(err, reasoninggrpc.ErrIncomplete) {
+			if response, err := reasoninggrpc.Fold(parseEvents(t, events)); !errors.Is(err, reasoninggrpc.ErrIncomplete) {
 				t.Errorf("got %v, %v", response, err)
 			}
 		})
 	}
 }
 
-// The answer so far is had before the end, and is not changed by what follows.
-func TestMessageSoFar(t *testing.T) {
+// Message returns the answer so far, and later events do not change the message that it returned.
+func TestMessageBeforeTheEnd(t *testing.T) {
 	var folder reasoninggrpc.Folder
-	events := played(t, []string{`content_delta { text: "Hel" }`, `content_delta { text: "lo" }`}).events
+	events := parseEvents(t, []string{`content_delta { text: "Hel" }`, `content_delta { text: "lo" }`}).events
 	folder.Add(events[0])
 	before := folder.Message()
 	folder.Add(events[1])
@@ -173,19 +173,19 @@ func TestMessageSoFar(t *testing.T) {
 	}
 }
 
-// The error of a stream is returned as it is.
-func TestFoldFailedStream(t *testing.T) {
-	events := played(t, []string{`started {}`, `content_delta { text: "a" }`})
-	events.end = status.Error(codes.Unavailable, "The upstream fell silent.")
+// Fold returns the error of a failed stream unchanged.
+func TestFoldReturnsStreamError(t *testing.T) {
+	events := parseEvents(t, []string{`started {}`, `content_delta { text: "a" }`})
+	events.end = status.Error(codes.Unavailable, "The upstream went silent.")
 
 	if _, err := reasoninggrpc.Fold(events); !errors.Is(err, events.end) {
 		t.Errorf("the error is %v", err)
 	}
 }
 
-// The stream of the generated stub is folded as it is.
-func TestFoldStub(t *testing.T) {
-	client := dial(t, serve(t, streamService{events: played(t, []string{`started {}`, `content_delta { text: "a" }`, `completed {}`}).events}))
+// Fold accepts the stream that the generated stub returns.
+func TestFoldReadsStubStream(t *testing.T) {
+	client := dial(t, serve(t, streamService{events: parseEvents(t, []string{`started {}`, `content_delta { text: "a" }`, `completed {}`}).events}))
 	stream, err := client.StreamComplete(t.Context(), &reasoningv1.StreamCompleteRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -198,9 +198,9 @@ func TestFoldStub(t *testing.T) {
 	}
 }
 
-// A stream ends with its context.
-func TestCancelStream(t *testing.T) {
-	client := dial(t, serve(t, streamService{events: played(t, []string{`started {}`}).events, endless: true}))
+// Cancelling the context of a stream ends the stream.
+func TestCancelledContextEndsStream(t *testing.T) {
+	client := dial(t, serve(t, streamService{events: parseEvents(t, []string{`started {}`}).events, endless: true}))
 	ctx, cancel := context.WithCancel(t.Context())
 	stream, err := client.StreamComplete(ctx, &reasoningv1.StreamCompleteRequest{})
 	if err != nil {
@@ -217,7 +217,7 @@ func TestCancelStream(t *testing.T) {
 	}
 }
 
-// streamService sends these events, and then, if it is endless, waits for the caller to leave.
+// streamService sends its events. When it is endless, it then waits until the caller cancels the call.
 type streamService struct {
 	reasoningv1.UnimplementedReasoningServiceServer
 	events  []*reasoningv1.StreamCompleteResponse
@@ -238,33 +238,35 @@ func (s streamService) StreamComplete(
 	return nil
 }
 
-// playedEvents is a stream that was recorded.
-type playedEvents struct {
+// recordedStream is a stream that returns prepared events.
+type recordedStream struct {
 	events []*reasoningv1.StreamCompleteResponse
 	end    error
 }
 
-func played(t *testing.T, texts []string) *playedEvents {
+// parseEvents returns a stream of the events, which are given in protobuf's text format.
+func parseEvents(t *testing.T, texts []string) *recordedStream {
 	t.Helper()
-	played := &playedEvents{end: io.EOF}
+	stream := &recordedStream{end: io.EOF}
 	for _, text := range texts {
 		event := &reasoningv1.StreamCompleteResponse{}
-		read(t, text, event)
-		played.events = append(played.events, event)
+		parseText(t, text, event)
+		stream.events = append(stream.events, event)
 	}
-	return played
+	return stream
 }
 
-func (p *playedEvents) Recv() (*reasoningv1.StreamCompleteResponse, error) {
-	if len(p.events) == 0 {
-		return nil, p.end
+func (s *recordedStream) Recv() (*reasoningv1.StreamCompleteResponse, error) {
+	if len(s.events) == 0 {
+		return nil, s.end
 	}
-	event := p.events[0]
-	p.events = p.events[1:]
+	event := s.events[0]
+	s.events = s.events[1:]
 	return event, nil
 }
 
-func read(t *testing.T, text string, message proto.Message) {
+// parseText fills a message from protobuf's text format.
+func parseText(t *testing.T, text string, message proto.Message) {
 	t.Helper()
 	if err := prototext.Unmarshal([]byte(text), message); err != nil {
 		t.Fatal(err)

@@ -9,39 +9,40 @@ import (
 	reasoninggrpc "github.com/reasoning-grpc/reasoning-grpc/clients/go"
 )
 
-// Every piece of Go in the README stands in example_test.go, where the compiler reads it; whole programs are run elsewhere.
+// Every Go snippet of the README also appears in example_test.go, so the compiler checks it. The README's whole programs
+// are run by the repository's quick start check instead.
 func TestReadmeCompiles(t *testing.T) {
-	compiled := withoutIndent(contents(t, "example_test.go"))
-	pieces := fenced(t, "go")
-	if len(pieces) < 5 {
-		t.Errorf("found only %d pieces", len(pieces))
+	compiled := removeIndent(readFile(t, "example_test.go"))
+	snippets := readmeBlocks(t, "go")
+	if len(snippets) < 5 {
+		t.Errorf("found only %d snippets", len(snippets))
 	}
-	for _, piece := range pieces {
-		if !strings.HasPrefix(piece, "package main") && !strings.Contains(compiled, withoutIndent(piece)) {
-			t.Errorf("not in example_test.go:\n%s", piece)
+	for _, snippet := range snippets {
+		if !strings.HasPrefix(snippet, "package main") && !strings.Contains(compiled, removeIndent(snippet)) {
+			t.Errorf("not in example_test.go:\n%s", snippet)
 		}
 	}
 }
 
-// The README shows the service config as it is.
+// The README shows the service config that Dial sets.
 func TestReadmeServiceConfig(t *testing.T) {
-	if shown := fenced(t, "json"); len(shown) != 1 || shown[0] != reasoninggrpc.ServiceConfig() {
+	if shown := readmeBlocks(t, "json"); len(shown) != 1 || shown[0] != reasoninggrpc.ServiceConfig() {
 		t.Errorf("the README shows %q", shown)
 	}
 }
 
-// fenced lists the README's blocks of a language.
-func fenced(t *testing.T, language string) []string {
+// readmeBlocks returns the README's code blocks in a language.
+func readmeBlocks(t *testing.T, language string) []string {
 	t.Helper()
 	var blocks []string
 	fence := regexp.MustCompile("(?ms)^```" + language + "\n(.*?)^```$")
-	for _, match := range fence.FindAllStringSubmatch(contents(t, "README.md"), -1) {
+	for _, match := range fence.FindAllStringSubmatch(readFile(t, "README.md"), -1) {
 		blocks = append(blocks, match[1])
 	}
 	return blocks
 }
 
-func contents(t *testing.T, path string) string {
+func readFile(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -50,7 +51,7 @@ func contents(t *testing.T, path string) string {
 	return string(text)
 }
 
-func withoutIndent(code string) string {
+func removeIndent(code string) string {
 	lines := strings.Split(code, "\n")
 	for i := range lines {
 		lines[i] = strings.TrimLeft(lines[i], "\t")

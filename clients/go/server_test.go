@@ -14,10 +14,10 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// fakeService answers Complete as told, and remembers what came.
+// fakeService answers Complete with the result of its answer function, and records every call.
 type fakeService struct {
 	reasoningv1.UnimplementedReasoningServiceServer
-	// answer is asked with the number of the call: 1, 2, ...
+	// answer receives the number of the call: 1, 2, ... When it is nil, the service returns an empty response.
 	answer func(ctx context.Context, call int) (*reasoningv1.CompleteResponse, error)
 
 	mutex    sync.Mutex
@@ -43,7 +43,8 @@ func (s *fakeService) calls() []time.Time {
 	return s.arrivals
 }
 
-// serve starts a server on a free port of loopback, which stops with the test.
+// serve starts a server on a free port of the loopback interface, and returns its address. The server stops at the end
+// of the test.
 func serve(t *testing.T, service reasoningv1.ReasoningServiceServer, options ...grpc.ServerOption) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,7 +64,7 @@ func serve(t *testing.T, service reasoningv1.ReasoningServiceServer, options ...
 	return listener.Addr().String()
 }
 
-// dial makes a stub by Dial; its connection closes with the test.
+// dial creates a stub with Dial. Its connection is closed at the end of the test.
 func dial(t *testing.T, target string, options ...grpc.DialOption) reasoningv1.ReasoningServiceClient {
 	t.Helper()
 	connection, err := reasoninggrpc.Dial(target, options...)

@@ -6,15 +6,15 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// TextRequest makes a request of one message of the user.
+// TextRequest creates a request with one user message.
 func TextRequest(text string) *reasoningv1.CompleteRequest {
 	return &reasoningv1.CompleteRequest{
 		Messages: []*reasoningv1.Message{TextMessage(reasoningv1.Role_ROLE_USER, text)},
 	}
 }
 
-// TextMessage makes a message of one part of text, such as what the system says
-// before the user does, or the user after an answer.
+// TextMessage creates a message with one text part, for example a system message
+// before the user's, or the user's next message after an answer.
 func TextMessage(role reasoningv1.Role, text string) *reasoningv1.Message {
 	return &reasoningv1.Message{
 		Role:    role,
@@ -22,8 +22,8 @@ func TextMessage(role reasoningv1.Role, text string) *reasoningv1.Message {
 	}
 }
 
-// Text returns the text of a message: all its parts of text, joined. Refusals and
-// reasoning are not text.
+// Text returns the text of a message: it joins all text parts, and leaves out
+// refusals, reasoning and tool calls.
 func Text(message *reasoningv1.Message) string {
 	var text strings.Builder
 	for _, part := range message.GetContent() {

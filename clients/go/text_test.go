@@ -7,21 +7,21 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// The text of a message is what its parts of text say, and nothing else.
+// Text joins the text parts of a message and leaves out the other parts.
 func TestText(t *testing.T) {
 	for name, test := range map[string]struct{ message, expected string }{
-		"nothing":  {},
+		"no parts": {},
 		"one part": {`content { text: "Hello" }`, "Hello"},
-		"parts around others": {
+		"text parts between other parts": {
 			`content { reasoning { text: "Hm." } } content { text: "4" signature: "s" } content { tool_call { id: "1" name: "f" } }
 				content { tool_result { call_id: "1" content: "3" } } content { text: "2" }`,
 			"42",
 		},
-		"a refusal": {`content { refusal: "No." }`, ""},
+		"refusal": {`content { refusal: "No." }`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			message := &reasoningv1.Message{}
-			read(t, test.message, message)
+			parseText(t, test.message, message)
 
 			if text := reasoninggrpc.Text(message); text != test.expected {
 				t.Errorf("the text is %q", text)
@@ -30,8 +30,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// What has no message has no text.
-func TestTextOfNothing(t *testing.T) {
+// Text returns an empty string when there is no message.
+func TestTextOfNilMessage(t *testing.T) {
 	var response *reasoningv1.CompleteResponse
 
 	if text := reasoninggrpc.Text(response.GetMessage()); text != "" {
@@ -39,7 +39,7 @@ func TestTextOfNothing(t *testing.T) {
 	}
 }
 
-// A message has the role and the text that it was made of.
+// TextMessage creates a message with the given role and text.
 func TestTextMessage(t *testing.T) {
 	message := reasoninggrpc.TextMessage(reasoningv1.Role_ROLE_SYSTEM, "Be brief.")
 
@@ -48,7 +48,7 @@ func TestTextMessage(t *testing.T) {
 	}
 }
 
-// The text of a request's message is what the request was made of.
+// TextRequest creates a request with one user message of the given text.
 func TestTextRequest(t *testing.T) {
 	request := reasoninggrpc.TextRequest("hi")
 

@@ -20,22 +20,22 @@ import (
 	"github.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1"
 )
 
-// play does what a scenario asks for and tells what came of it.
-func play(plan *plan, scenario *scenario) *result {
-	played := &result{Name: scenario.Name}
+// runScenario makes the call of a scenario and returns its result.
+func runScenario(plan *plan, scenario *scenario) *result {
+	result := &result{Name: scenario.Name}
 	var err error
 	if scenario.RPC == "Fold" {
-		err = fold(scenario, played)
+		err = foldEvents(scenario, result)
 	} else {
-		err = call(plan, scenario, played)
+		err = makeCall(plan, scenario, result)
 	}
 	if err != nil {
-		played.Failure = err.Error()
+		result.Failure = err.Error()
 	}
-	return played
+	return result
 }
 
-func fold(scenario *scenario, played *result) error {
+func foldEvents(scenario *scenario, result *result) error {
 	var folder reasoninggrpc.Folder
 	for _, text := range scenario.Events {
 		event := &reasoningv1.StreamCompleteResponse{}
@@ -44,19 +44,19 @@ func fold(scenario *scenario, played *result) error {
 		}
 		folder.Add(event)
 	}
-	return putFolded(&folder, played)
+	return setFolded(&folder, result)
 }
 
-func putFolded(folder *reasoninggrpc.Folder, played *result) error {
+func setFolded(folder *reasoninggrpc.Folder, result *result) error {
 	response, err := folder.Response()
 	if err != nil {
 		return err
 	}
-	played.Folded = &protoJSON{response}
+	result.Folded = &protoJSON{response}
 	return nil
 }
 
-func call(plan *plan, scenario *scenario, played *result) error {
+func makeCall(plan *plan, scenario *scenario, result *result) error {
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.timeout())
 	defer cancel()
 	for name, value := range scenario.Metadata {
@@ -68,24 +68,24 @@ func call(plan *plan, scenario *scenario, played *result) error {
 	}
 	defer connection.Close()
 	client := reasoningv1.NewReasoningServiceClient(connection)
-	options := callOptions(scenario)
+	options := buildCallOptions(scenario)
 	switch scenario.RPC {
 	case "Complete":
-		return unary(ctx, scenario, played, client.Complete, options)
+		return callUnary(ctx, scenario, result, client.Complete, options)
 	case "Classify":
-		return unary(ctx, scenario, played, client.Classify, options)
+		return callUnary(ctx, scenario, result, client.Classify, options)
 	case "ListModels":
-		return unary(ctx, scenario, played, client.ListModels, options)
+		return callUnary(ctx, scenario, result, client.ListModels, options)
 	case "StreamComplete":
-		return stream(ctx, cancel, scenario, played, client, options)
+		return readStream(ctx, cancel, scenario, result, client, options)
 	}
-	return fmt.Errorf("no such RPC: %q", scenario.RPC)
+	return fmt.Errorf("unknown RPC %q", scenario.RPC)
 }
 
 func connect(plan *plan, scenario *scenario, cancel context.CancelFunc) (*grpc.ClientConn, error) {
 	address, known := plan.Addresses[scenario.Address]
 	if !known {
-		return nil, fmt.Errorf("no such address: %q", scenario.Address)
+		return nil, fmt.Errorf("unknown address %q", scenario.Address)
 	}
 	options := []grpc.DialOption{reasoninggrpc.WithToken(scenario.Token)}
 	if scenario.Address == "tls" {
@@ -96,12 +96,12 @@ func connect(plan *plan, scenario *scenario, cancel context.CancelFunc) (*grpc.C
 		options = append(options, reasoninggrpc.WithTLS(config))
 	}
 	if scenario.CancelAfterEvents != nil && *scenario.CancelAfterEvents == 0 {
-		options = append(options, grpc.WithStatsHandler(whenSent(cancel)))
+		options = append(options, grpc.WithStatsHandler(onRequestSent(cancel)))
 	}
 	return reasoninggrpc.Dial(address, options...)
 }
 
-func callOptions(scenario *scenario) []grpc.CallOption {
+func buildCallOptions(scenario *scenario) []grpc.CallOption {
 	var options []grpc.CallOption
 	if scenario.Compression == gzip.Name {
 		options = append(options, grpc.UseCompressor(gzip.Name))
@@ -112,8 +112,8 @@ func callOptions(scenario *scenario) []grpc.CallOption {
 	return options
 }
 
-// readRequest reads the request of a scenario; where its bytes are given, it stays
-// empty, and bytesCodec sends those instead.
+// readRequest fills the request from the scenario. The request stays empty when the
+// scenario gives its bytes, because bytesCodec sends those bytes in its place.
 func readRequest(scenario *scenario, request proto.Message) error {
 	if scenario.RequestBase64 != nil {
 		return nil
@@ -121,7 +121,7 @@ func readRequest(scenario *scenario, request proto.Message) error {
 	return protojson.Unmarshal(scenario.Request, request)
 }
 
-func unary[Request any, Response any, RequestPointer interface {
+func callUnary[Request any, Response any, RequestPointer interface {
 	*Request
 	proto.Message
 }, ResponsePointer interface {
@@ -130,7 +130,7 @@ func unary[Request any, Response any, RequestPointer interface {
 }](
 	ctx context.Context,
 	scenario *scenario,
-	played *result,
+	result *result,
 	method func(context.Context, RequestPointer, ...grpc.CallOption) (ResponsePointer, error),
 	options []grpc.CallOption,
 ) error {
@@ -140,18 +140,18 @@ func unary[Request any, Response any, RequestPointer interface {
 	}
 	response, err := method(ctx, request, options...)
 	if err != nil {
-		played.Error = newCallError(err)
+		result.Error = convertError(err)
 		return nil
 	}
-	played.Response = &protoJSON{response}
+	result.Response = &protoJSON{response}
 	return nil
 }
 
-func stream(
+func readStream(
 	ctx context.Context,
 	cancel context.CancelFunc,
 	scenario *scenario,
-	played *result,
+	result *result,
 	client reasoningv1.ReasoningServiceClient,
 	options []grpc.CallOption,
 ) error {
@@ -160,24 +160,24 @@ func stream(
 		return err
 	}
 	events, unknown, cancelled := []protoJSON{}, 0, false
-	played.Events, played.UnknownEvents = &events, &unknown
+	result.Events, result.UnknownEvents = &events, &unknown
 	stream, err := client.StreamComplete(ctx, request, options...)
 	if err != nil {
-		played.Error = newCallError(err)
+		result.Error = convertError(err)
 		return nil
 	}
 	var folder reasoninggrpc.Folder
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return putFolded(&folder, played)
+			return setFolded(&folder, result)
 		}
 		if err != nil {
-			played.Error = newCallError(err)
+			result.Error = convertError(err)
 			return nil
 		}
 		if cancelled {
-			continue // what was under way is not looked at, only how the call ends
+			continue // ignores events that were in flight; only the end of the call counts
 		}
 		folder.Add(event)
 		events = append(events, protoJSON{event})
@@ -191,22 +191,22 @@ func stream(
 	}
 }
 
-// whenSent calls a function when the request of a call was sent.
-type whenSent func()
+// onRequestSent calls its function when the request of a call has been sent.
+type onRequestSent func()
 
-func (whenSent) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+func (onRequestSent) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 
-func (whenSent) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (onRequestSent) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 
-func (whenSent) HandleConn(context.Context, stats.ConnStats) {}
+func (onRequestSent) HandleConn(context.Context, stats.ConnStats) {}
 
-func (send whenSent) HandleRPC(_ context.Context, happened stats.RPCStats) {
-	if _, sent := happened.(*stats.OutPayload); sent {
-		send()
+func (callback onRequestSent) HandleRPC(_ context.Context, event stats.RPCStats) {
+	if _, isSent := event.(*stats.OutPayload); isSent {
+		callback()
 	}
 }
 
-// bytesCodec sends these bytes, whatever the message is.
+// bytesCodec sends its bytes in place of every message.
 type bytesCodec struct {
 	encoding.CodecV2
 	bytes []byte

@@ -68,9 +68,9 @@ type violation struct {
 	Description string `json:"description"`
 }
 
-func newCallError(err error) *callError {
+func convertError(err error) *callError {
 	details := reasoninggrpc.ErrorDetails(err)
-	failed := &callError{
+	converted := &callError{
 		Code:       code.Code(details.Code).String(),
 		Message:    details.Message,
 		Reason:     details.Reason,
@@ -79,26 +79,26 @@ func newCallError(err error) *callError {
 		RequestID:  details.RequestID,
 		Violations: []violation{},
 	}
-	if failed.Metadata == nil {
-		failed.Metadata = map[string]string{}
+	if converted.Metadata == nil {
+		converted.Metadata = map[string]string{}
 	}
 	if details.Retryable {
 		seconds := details.RetryAfter.Seconds()
-		failed.RetryAfterSeconds = &seconds
+		converted.RetryAfterSeconds = &seconds
 	}
 	for _, each := range details.Violations {
-		failed.Violations = append(failed.Violations, violation(each))
+		converted.Violations = append(converted.Violations, violation(each))
 	}
 	if details.Interruption != nil {
-		failed.Interruption = &protoJSON{details.Interruption}
+		converted.Interruption = &protoJSON{details.Interruption}
 	}
 	if details.Route != nil {
-		failed.Route = &protoJSON{details.Route}
+		converted.Route = &protoJSON{details.Route}
 	}
-	return failed
+	return converted
 }
 
-// protoJSON is a message that is written in ProtoJSON.
+// protoJSON encodes its message as ProtoJSON.
 type protoJSON struct{ message proto.Message }
 
 func (p protoJSON) MarshalJSON() ([]byte, error) {

@@ -1,6 +1,6 @@
-// Command conformance is the runner of the Go client: it makes the calls of a plan
-// and writes down what Go saw. What both files hold stands in
-// clients/conformance/README.md.
+// Command conformance is the conformance runner of the Go client. It makes the calls
+// of a plan and writes the results that the Go client returned to a file.
+// clients/conformance/README.md describes both files.
 package main
 
 import (
@@ -31,7 +31,7 @@ func run(planPath, resultsPath string) error {
 	}
 	results := results{Client: "go", Results: []*result{}}
 	for _, scenario := range plan.Scenarios {
-		results.Results = append(results.Results, play(&plan, &scenario))
+		results.Results = append(results.Results, runScenario(&plan, &scenario))
 	}
 	text, err = json.MarshalIndent(results, "", "  ")
 	if err != nil {
