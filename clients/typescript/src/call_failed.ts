@@ -12,52 +12,55 @@ import type { ErrorReason } from "./gen/reasoning_grpc/v1/errors_pb.js";
 import { type Interruption, InterruptionSchema } from "./gen/reasoning_grpc/v1/interruption_pb.js";
 import { type RouteDecision, RouteDecisionSchema } from "./gen/reasoning_grpc/v1/routing_pb.js";
 
-/** Why a call failed, as {@link CallFailed.reason} tells it: the known ones, and those that later servers add. */
+/** The values of {@link CallFailed.reason}: the known reasons, and any string, because newer servers add reasons. */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED"> | (string & {});
 
-/** A field of the request, and what is wrong with it. */
+/** Names an invalid field of the request and describes the problem. */
 export interface FieldViolation {
-  /** Path of the field, such as "sampling.temperature". */
+  /** The path of the field, such as "sampling.temperature". */
   readonly field: string;
-  /** What is wrong with it. */
+  /** What is wrong with the field, in a sentence for people. */
   readonly description: string;
 }
 
-/** A call ended with a status that is not OK. `cause` is the error of grpc-js. */
+/** Reports that a call ended with a status that is not OK. `cause` holds the error of grpc-js. */
 export class CallFailed extends Error {
-  /** The status code, one of grpc-js's `status`. */
+  /** The status code, a value of grpc-js's `status`. */
   readonly code: status;
-  /** Name of the status code, such as "NOT_FOUND". */
+  /** The name of the status code, such as "NOT_FOUND". */
   readonly codeName: string;
-  /** The status's message. For people: branch on `reason`, never on this. */
+  /** The message of the status, a sentence for people. It may change, so branch on `reason` instead. */
   readonly statusMessage: string;
-  /** Why. Empty when gRPC itself ended the call: a cancel, a deadline, no connection. */
+  /** Why the call failed. Empty when gRPC itself ended the call: cancellation, deadline, no connection. */
   readonly reason: Reason;
-  /** Whose reason it is: "reasoning-grpc". Empty without a reason. */
+  /** The system that defines the reason: "reasoning-grpc". Empty when there is no reason. */
   readonly domain: string;
-  /** The values in the message, by name. */
+  /** The values that appear in the message, by name. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Id of the request, as the server's log has it. Empty when gRPC itself ended the call. */
+  /** Identifies the call in the server's log. Empty when gRPC itself ended the call. */
   readonly requestId: string;
-  /** When to try again. Undefined when a retry is of no use, or would repeat what was sent. */
+  /**
+   * How long to wait before you send the same call again. Undefined when a retry would not help, or would repeat what the
+   * server has already sent.
+   */
   readonly retryAfterSeconds: number | undefined;
-  /** What is wrong with the request. */
+  /** The invalid fields of the request. */
   readonly violations: readonly FieldViolation[];
-  /** How far the call had come, when an upstream was reached. */
+  /** How far the call had come. Set when the server had called a model. */
   readonly interruption: Interruption | undefined;
-  /** The decision, when this build of the server does not serve it. */
+  /** The route decision. Set when this build of the server cannot serve the route. */
   readonly route: RouteDecision | undefined;
-  /** All details of the status, these and others, for `anyUnpack` of protobuf-es. */
+  /** All details of the status, including those that the properties above do not hold, for `anyUnpack` of protobuf-es. */
   readonly details: readonly Any[];
 
-  /** Reads an error of grpc-js. The typed client throws these by itself. */
+  /** Reads an error of grpc-js. The typed client creates its CallFailed errors with it. */
   constructor(error: ServiceError) {
     super(`${status[error.code]}: ${error.details}`, { cause: error });
     this.name = "CallFailed";
     this.code = error.code;
     this.codeName = status[error.code];
     this.statusMessage = error.details;
-    this.details = detailsOf(error);
+    this.details = readDetails(error);
     const info = this.detail(ErrorInfoSchema);
     const retry = this.detail(RetryInfoSchema);
     this.reason = info?.reason ?? "";
@@ -73,30 +76,30 @@ export class CallFailed extends Error {
     this.route = this.detail(RouteDecisionSchema);
   }
 
-  /** The detail of a kind, if the status has one that can be read. */
+  /** Returns the first detail of this kind, or undefined when the status has none that can be read. */
   detail<M extends DescMessage>(kind: M): MessageShape<M> | undefined {
     for (const packed of this.details) {
-      const detail = unpacked(packed, kind);
+      const detail = unpack(packed, kind);
       if (detail) return detail;
     }
     return undefined;
   }
 }
 
-function unpacked<M extends DescMessage>(packed: Any, kind: M): MessageShape<M> | undefined {
+function unpack<M extends DescMessage>(packed: Any, kind: M): MessageShape<M> | undefined {
   try {
     return anyUnpack(packed, kind);
   } catch {
-    return undefined; // one that cannot be read must hide neither the status nor the others
+    return undefined; // an unreadable detail must not hide the status or the other details
   }
 }
 
-function detailsOf(error: ServiceError): Any[] {
+function readDetails(error: ServiceError): Any[] {
   const [encoded] = error.metadata?.get("grpc-status-details-bin") ?? [];
   if (!(encoded instanceof Uint8Array)) return [];
   try {
     return fromBinary(StatusSchema, encoded).details;
   } catch {
-    return []; // details that cannot be read must not hide the status
+    return []; // unreadable details must not hide the status
   }
 }

@@ -10,26 +10,29 @@ import {
 } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { CallFailed } from "./call_failed.js";
-import { type MetadataInit, asMetadata } from "./metadata.js";
+import { type MetadataInit, toMetadata } from "./metadata.js";
 import { grpcMethodDefinition } from "./service_definition.js";
 
-/** Options of one call: those of grpc-js, `deadline` and `interceptors` among them, and a few more. */
+/** The options of one call. They extend the call options of grpc-js, such as `deadline` and `interceptors`. */
 export interface CallOptions extends grpc.CallOptions {
-  /** Cancels the call when it is aborted. */
+  /** The call is cancelled when this signal is aborted. */
   signal?: AbortSignal | undefined;
-  /** Longest time for the whole call. Where `deadline` is given too, the earlier one counts. */
+  /** The time limit of the whole call. When `deadline` is given too, the earlier of the two applies. */
   timeoutSeconds?: number | undefined;
-  /** Metadata to send; goes before the client's own of the same key. */
+  /** Metadata to send with the call. It replaces the client's metadata of the same key. */
   metadata?: MetadataInit | undefined;
 }
 
 /**
- * The events of a stream as they come, once. Nothing is sent before the first is asked for. Leaving the loop, `return()`
- * and the call's signal cancel the call.
+ * Yields the events of a stream as they arrive. It can be read only once. The call begins when the first event is
+ * requested. The call is cancelled when you leave the loop, when you call `return()`, or when its signal is aborted.
  */
 export type EventStream<T> = AsyncGenerator<T, void, undefined>;
 
-/** A service's methods: unary ones as promises, streams as async iterables. Every call may throw {@link CallFailed}. */
+/**
+ * The methods of a service. A unary method returns a promise, a streaming method an async iterable. Every call may throw
+ * {@link CallFailed}.
+ */
 export type Client<S extends DescService> = {
   [Name in keyof S["method"]]: S["method"][Name] extends DescMethodUnary<infer I, infer O>
     ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
@@ -39,29 +42,29 @@ export type Client<S extends DescService> = {
 };
 
 /**
- * Makes the typed client of a service around a client of grpc-js. {@link connect} does it; this is for a client of one's
- * own, and for further services of the same server.
+ * Creates a typed client of a service from a client of grpc-js. {@link connect} uses it. Call it yourself when you have
+ * your own client of grpc-js, or to call another service of the same server.
  */
 export function createClient<S extends DescService>(service: S, client: grpc.Client): Client<S> {
   const methods = service.methods.map((method) => {
     switch (method.methodKind) {
       case "unary":
-        return [method.localName, unary(client, method as DescMethodUnary)];
+        return [method.localName, createUnary(client, method as DescMethodUnary)];
       case "server_streaming":
-        return [method.localName, serverStreaming(client, method as DescMethodServerStreaming)];
+        return [method.localName, createServerStreaming(client, method as DescMethodServerStreaming)];
       default:
-        throw new TypeError(`${method.toString()}: streams to the server are not supported`);
+        throw new TypeError(`${method.toString()}: a method that streams requests is not supported`);
     }
   });
   return Object.fromEntries(methods) as Client<S>;
 }
 
-function unary<I extends DescMessage, O extends DescMessage>(client: grpc.Client, method: DescMethodUnary<I, O>) {
+function createUnary<I extends DescMessage, O extends DescMessage>(client: grpc.Client, method: DescMethodUnary<I, O>) {
   const { path, requestSerialize, responseDeserialize } = grpcMethodDefinition(method);
   return async (request: MessageInitShape<I>, options: CallOptions = {}): Promise<MessageShape<O>> => {
-    const { signal, metadata, grpcOptions } = parts(options);
-    if (signal?.aborted) throw cancelled();
-    let ended = () => {};
+    const { signal, metadata, grpcOptions } = splitOptions(options);
+    if (signal?.aborted) throw cancelledError();
+    let stopListening = () => {};
     try {
       return await new Promise((resolve, reject) => {
         const call = client.makeUnaryRequest(
@@ -73,22 +76,22 @@ function unary<I extends DescMessage, O extends DescMessage>(client: grpc.Client
           grpcOptions,
           (error, response) => (error ? reject(new CallFailed(error)) : resolve(response as MessageShape<O>)),
         );
-        ended = whenAborted(signal, () => call.cancel());
+        stopListening = onAbort(signal, () => call.cancel());
       });
     } finally {
-      ended();
+      stopListening();
     }
   };
 }
 
-function serverStreaming<I extends DescMessage, O extends DescMessage>(
+function createServerStreaming<I extends DescMessage, O extends DescMessage>(
   client: grpc.Client,
   method: DescMethodServerStreaming<I, O>,
 ) {
   const { path, requestSerialize, responseDeserialize } = grpcMethodDefinition(method);
   return (request: MessageInitShape<I>, options: CallOptions = {}): EventStream<MessageShape<O>> =>
-    eventStream(options.signal, () => {
-      const { metadata, grpcOptions } = parts(options);
+    readEvents(options.signal, () => {
+      const { metadata, grpcOptions } = splitOptions(options);
       const message = create(method.input, request);
       return client.makeServerStreamRequest(
         path,
@@ -101,53 +104,54 @@ function serverStreaming<I extends DescMessage, O extends DescMessage>(
     });
 }
 
-function eventStream<T>(signal: AbortSignal | undefined, start: () => grpc.ClientReadableStream<T>): EventStream<T> {
+function readEvents<T>(signal: AbortSignal | undefined, start: () => grpc.ClientReadableStream<T>): EventStream<T> {
   let call: grpc.ClientReadableStream<T> | undefined;
   const cancel = () => call?.cancel();
 
   async function* read(): EventStream<T> {
-    if (signal?.aborted) throw cancelled();
+    if (signal?.aborted) throw cancelledError();
     call = start();
-    call.on("error", () => {}); // also the one of a cancel that nobody waits for any more
-    const ended = whenAborted(signal, cancel);
+    call.on("error", () => {}); // without a handler, the error of a cancelled call that nobody reads would end the program
+    const stopListening = onAbort(signal, cancel);
     try {
       for await (const event of call) {
-        if (signal?.aborted) throw cancelled(); // grpc-js would first give what it has read ahead
+        if (signal?.aborted) throw cancelledError(); // grpc-js would first return the events that it has already read
         yield event;
       }
     } catch (error) {
       throw error instanceof CallFailed ? error : new CallFailed(error as grpc.ServiceError);
     } finally {
-      ended();
-      cancel(); // leaving a loop over grpc-js's own stream does not; without effect when the call has ended
+      stopListening();
+      cancel(); // grpc-js does not cancel the call when the loop is left; this has no effect after the end of the call
     }
   }
 
   const events = read();
   const finish = events.return.bind(events);
   events.return = (value) => {
-    cancel(); // a generator alone would first wait for the event that is being read
+    cancel(); // the generator alone would wait for the next event before it returns
     return finish(value);
   };
   return events;
 }
 
-function parts({ signal, timeoutSeconds, metadata, ...grpcOptions }: CallOptions) {
+/** Separates our own call options from the options of grpc-js, and converts `timeoutSeconds` to a deadline. */
+function splitOptions({ signal, timeoutSeconds, metadata, ...grpcOptions }: CallOptions) {
   if (timeoutSeconds !== undefined) {
     grpcOptions.deadline = Math.min(Date.now() + timeoutSeconds * 1000, Number(grpcOptions.deadline ?? Infinity));
   }
-  return { signal, metadata: asMetadata(metadata), grpcOptions };
+  return { signal, metadata: toMetadata(metadata), grpcOptions };
 }
 
-/** Calls back when the signal is aborted, until what it returns is called. */
-function whenAborted(signal: AbortSignal | undefined, callback: () => void): () => void {
+/** Calls `callback` when the signal is aborted. Returns a function that removes the callback. */
+function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (!signal) return () => {};
-  setMaxListeners(0, signal); // one signal for all calls of a program is no leak
+  setMaxListeners(0, signal); // a program may use one signal for all its calls; Node.js would warn of a leak
   signal.addEventListener("abort", callback);
   return () => signal.removeEventListener("abort", callback);
 }
 
-function cancelled(): CallFailed {
+function cancelledError(): CallFailed {
   const status = { code: grpc.status.CANCELLED, details: "Cancelled on client", metadata: new grpc.Metadata() };
   return new CallFailed(Object.assign(new Error("1 CANCELLED: Cancelled on client"), status));
 }

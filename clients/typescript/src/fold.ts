@@ -23,14 +23,20 @@ import {
 
 type Kind = StreamCompleteResponse["kind"];
 
-/** The answer that a whole stream of events tells: what `complete` would have given. Throws when it is not whole. */
+/**
+ * Joins the events of a whole stream into one answer, as `complete` would have returned it. Throws when the `started` or
+ * the `completed` event is missing.
+ */
 export function fold(events: Iterable<StreamCompleteResponse>): CompleteResponse {
   const folder = new Folder();
   for (const event of events) folder.add(event);
   return folder.response();
 }
 
-/** Folds a stream while it is read: each event is added as it comes, and the answer is had at the end. */
+/**
+ * Joins the events of a stream into one answer while the stream is read. It is for programs that handle each event and
+ * also need the whole answer at the end.
+ */
 export class Folder {
   #responseId = "";
   #started: Started | undefined;
@@ -39,7 +45,7 @@ export class Folder {
   readonly #steps = new Steps();
   readonly #answer = new Answer();
 
-  /** Takes one event. */
+  /** Records the next event. */
   add({ responseId, step, kind }: StreamCompleteResponse): void {
     this.#responseId = responseId;
     if (kind.case === "started") this.#started = kind.value;
@@ -49,22 +55,23 @@ export class Folder {
     else this.#answer.add(kind);
   }
 
-  /** The answer so far: also what a stream that failed had said. */
+  /** Returns the answer so far. After a stream has failed, it is the part of the answer that had arrived. */
   message(): Message {
-    return create(MessageSchema, { role: Role.ASSISTANT, content: this.#answer.parts.map(cloned) });
+    return create(MessageSchema, { role: Role.ASSISTANT, content: this.#answer.parts.map(copyPart) });
   }
 
-  /** The whole answer. Throws when `started` or `completed` was not among the events. */
+  /** Returns the whole answer. Throws when the `started` or the `completed` event has not been added. */
   response(): CompleteResponse {
     const [started, completed] = [this.#started, this.#completed];
-    if (!started || !completed) throw new Error("a stream without `started` or `completed` cannot be folded");
+    if (!started || !completed)
+      throw new Error("cannot fold a stream that lacks its `started` or its `completed` event");
     return create(CompleteResponseSchema, {
       responseId: this.#responseId,
       traceId: started.traceId,
       route: started.route,
       effectiveSettings: started.effectiveSettings,
       message: this.message(),
-      steps: this.#steps.ended,
+      steps: this.#steps.finished,
       reasoningFinished: this.#reasoningFinished,
       model: completed.model,
       finishReason: completed.finishReason,
@@ -77,9 +84,9 @@ export class Folder {
   }
 }
 
-/** Joins the events of steps to steps. */
+/** Collects the agent's steps from the events that belong to a step. */
 class Steps {
-  readonly ended: Step[] = [];
+  readonly finished: Step[] = [];
   #step = create(StepSchema);
   #planned: ToolCallPlan[] = [];
   #executions = new Map<string, ToolExecution | undefined>();
@@ -100,19 +107,19 @@ class Steps {
         this.#executions.set(kind.value.execution?.callId ?? "", kind.value.execution);
         break;
       case "stepFinished":
-        this.ended.push(this.#end(kind.value));
+        this.finished.push(this.#finish(kind.value));
         break;
     }
   }
 
-  #end({ outcome, usage }: StepFinished): Step {
+  #finish({ outcome, usage }: StepFinished): Step {
     const planned = this.#planned.map(({ callId }) => this.#executions.get(callId));
     const toolExecutions = planned.filter((execution) => execution !== undefined);
     return Object.assign(this.#step, { toolExecutions, outcome, usage });
   }
 }
 
-/** Joins the pieces of an answer to the parts of a message, in the order in which they began. */
+/** Joins the deltas of the answer into message parts. The parts are in the order of their first deltas. */
 class Answer {
   readonly parts: Part[] = [];
   readonly #calls = new Map<string, Part>();
@@ -132,15 +139,15 @@ class Answer {
   }
 
   #addContent({ text, refusal, signature }: ContentDelta): void {
-    if (text) append(this.#open(refusal ? "refusal" : "text"), text, signature);
-    else if (signature) (this.#lastText() ?? this.#open("text")).signature = signature;
+    if (text) append(this.#findOpen(refusal ? "refusal" : "text"), text, signature);
+    else if (signature) (this.#findLastText() ?? this.#begin({ case: "text", value: "" })).signature = signature;
   }
 
   #addReasoning({ form, signature }: ReasoningDelta): void {
     if (form.case === "redacted" && form.value.length > 0) {
       this.#begin({ case: "reasoning", value: create(ReasoningSchema, { form }) }).signature = signature;
     } else {
-      append(this.#open("reasoning"), form.case === "text" ? form.value : "", signature);
+      append(this.#findOpen("reasoning"), form.case === "text" ? form.value : "", signature);
     }
   }
 
@@ -152,12 +159,12 @@ class Answer {
     append(part, text, signature);
   }
 
-  #lastText(): Part | undefined {
+  #findLastText(): Part | undefined {
     return this.parts.findLast(({ kind }) => kind.case === "text");
   }
 
-  /** The last part, if it is of this kind and goes on; else a new one. */
-  #open(wanted: "text" | "refusal" | "reasoning"): Part {
+  /** Returns the last part when it is of this kind and has no signature yet, and otherwise a new part. */
+  #findOpen(wanted: "text" | "refusal" | "reasoning"): Part {
     const last = this.parts.at(-1);
     if (last?.kind.case === wanted && !last.signature && !isRedacted(last)) return last;
     if (wanted !== "reasoning") return this.#begin({ case: wanted, value: "" });
@@ -171,8 +178,8 @@ class Answer {
   }
 }
 
-/** The part as it is, whatever is added to it later. */
-function cloned(part: Part): Part {
+/** Copies a part, so that later deltas do not change it. */
+function copyPart(part: Part): Part {
   return clone(PartSchema, part);
 }
 

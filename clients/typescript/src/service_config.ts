@@ -1,9 +1,9 @@
 /**
- * The service config that {@link connect} gives to the channel, in the JSON that gRPC defines: calls that fail with
- * UNAVAILABLE before the server has begun them are sent again, up to three times, at the time that the server asks for;
- * and every address of the server's name gets its share of the calls.
+ * The service config that {@link connect} gives to the channel, in the JSON form that gRPC defines. It spreads calls over
+ * all addresses of the server. It repeats a call that failed with UNAVAILABLE before the server had begun it: at most
+ * three times, and not before the time that the server asks for.
  *
- * It is that of `clients/service_config.json`, the same in every client.
+ * All clients share this service config. It equals `clients/service_config.json`.
  */
 export const defaultServiceConfig = {
   loadBalancingConfig: [{ round_robin: {} }],

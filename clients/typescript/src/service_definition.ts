@@ -9,7 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { ReasoningService } from "./gen/reasoning_grpc/v1/reasoning_service_pb.js";
 
-/** A service as grpc-js wants it: for its generic clients, and for its servers. */
+/** A service definition of grpc-js, for its generic clients and its servers. */
 export type GrpcServiceDefinition<S extends DescService> = {
   [Name in keyof S["method"]]: MethodDefinition<
     MessageShape<S["method"][Name]["input"]>,
@@ -17,19 +17,19 @@ export type GrpcServiceDefinition<S extends DescService> = {
   >;
 };
 
-/** Makes what grpc-js wants of the descriptor that protobuf-es gives of a service. */
+/** Converts a service descriptor of protobuf-es to a service definition of grpc-js. */
 export function grpcServiceDefinition<S extends DescService>(service: S): GrpcServiceDefinition<S> {
   const methods = service.methods.map((method) => [method.localName, grpcMethodDefinition(method)]);
   return Object.fromEntries(methods) as GrpcServiceDefinition<S>;
 }
 
 /**
- * The service as grpc-js wants it. A client of grpc-js made with it is the plain stub; a server of grpc-js made with it
- * is a stand-in for tests.
+ * The service definition of `ReasoningService` for grpc-js. Use it to create the plain stub of grpc-js, or to create a
+ * fake server for your tests.
  */
 export const reasoningServiceDefinition = grpcServiceDefinition(ReasoningService);
 
-/** One method of a service as grpc-js wants it. */
+/** Converts a method descriptor of protobuf-es to a method definition of grpc-js. */
 export function grpcMethodDefinition<I extends DescMessage, O extends DescMessage>(
   method: DescMethod & { input: I; output: O },
 ): MethodDefinition<MessageShape<I>, MessageShape<O>> {
@@ -37,15 +37,15 @@ export function grpcMethodDefinition<I extends DescMessage, O extends DescMessag
     path: `/${method.parent.typeName}/${method.name}`,
     requestStream: method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming",
     responseStream: method.methodKind === "server_streaming" || method.methodKind === "bidi_streaming",
-    requestSerialize: (request) => bytes(method.input, request),
+    requestSerialize: (request) => serialize(method.input, request),
     requestDeserialize: (encoded) => fromBinary(method.input, encoded),
-    responseSerialize: (response) => bytes(method.output, response),
+    responseSerialize: (response) => serialize(method.output, response),
     responseDeserialize: (encoded) => fromBinary(method.output, encoded),
     originalName: method.name,
   };
 }
 
-function bytes<M extends DescMessage>(schema: M, message: MessageShape<M>): Buffer {
+function serialize<M extends DescMessage>(schema: M, message: MessageShape<M>): Buffer {
   const { buffer, byteOffset, byteLength } = toBinary(schema, message);
   return Buffer.from(buffer, byteOffset, byteLength);
 }

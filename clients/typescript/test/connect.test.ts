@@ -46,7 +46,9 @@ test("the token and metadata go with every call, and a call's own metadata goes 
 
 test("what cannot stand in a header is no token, and is not repeated", () => {
   for (const token of ["two words", "a-line\n", "caf\u00e9"]) {
-    assert.throws(() => connect("127.0.0.1:1", { token }), { message: "a token consists of visible ASCII characters" });
+    assert.throws(() => connect("127.0.0.1:1", { token }), {
+      message: "the token must consist of visible ASCII characters",
+    });
   }
 });
 

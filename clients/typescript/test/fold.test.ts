@@ -150,6 +150,6 @@ test("the answer so far is had before the end, and is not changed by what follow
 });
 
 test("a stream without its first or last event cannot be folded", () => {
-  assert.throws(() => folded({ started: {} }), /cannot be folded/);
-  assert.throws(() => folded({ completed: {} }), /cannot be folded/);
+  assert.throws(() => folded({ started: {} }), /cannot fold a stream/);
+  assert.throws(() => folded({ completed: {} }), /cannot fold a stream/);
 });
