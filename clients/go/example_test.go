@@ -100,7 +100,7 @@ func completeWithDeadline(ctx context.Context, client reasoningv1.ReasoningServi
 func printEvent(event *reasoningv1.StreamCompleteResponse) {
 	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
-		fmt.Println("route:", kind.Started.GetRoute().GetRoute())
+		fmt.Println("route:", kind.Started.GetRouteDecision().GetRoute())
 	case *reasoningv1.StreamCompleteResponse_StepPlanned:
 		fmt.Println("step", event.GetStep(), kind.StepPlanned.GetThought())
 	case *reasoningv1.StreamCompleteResponse_ToolFinished:

@@ -37,21 +37,23 @@ func Fold(stream EventReader) (*reasoningv1.CompleteResponse, error) {
 // handle each event and also need the whole answer at the end. The zero value is
 // ready to use. Use a new Folder for each stream.
 type Folder struct {
-	responseID string
-	started    *reasoningv1.Started
-	reasoned   *reasoningv1.ReasoningFinished
-	completed  *reasoningv1.Completed
-	steps      stepParts
-	answer     messageParts
+	started   *reasoningv1.Started
+	reasoned  *reasoningv1.ReasoningFinished
+	completed *reasoningv1.Completed
+	settings  []*reasoningv1.EffectiveSetting
+	steps     stepParts
+	answer    messageParts
 }
 
 // Add records the next event. The Folder keeps parts of the event, so do not change
 // the event afterwards.
 func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
-	f.responseID = event.GetResponseId()
 	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
 		f.started = kind.Started
+		f.settings = append(f.settings, kind.Started.GetEffectiveSettings()...)
+	case *reasoningv1.StreamCompleteResponse_AttemptSwitched:
+		f.settings = append(f.settings, kind.AttemptSwitched.GetEffectiveSettings()...)
 	case *reasoningv1.StreamCompleteResponse_ReasoningFinished:
 		f.reasoned = kind.ReasoningFinished
 	case *reasoningv1.StreamCompleteResponse_Completed:
@@ -78,9 +80,9 @@ func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 		return nil, ErrIncomplete
 	}
 	return &reasoningv1.CompleteResponse{
-		ResponseId:           f.responseID,
+		ResponseId:           f.started.GetResponseId(),
 		TraceId:              f.started.GetTraceId(),
-		Route:                f.started.GetRoute(),
+		RouteDecision:        f.started.GetRouteDecision(),
 		Model:                f.completed.GetModel(),
 		Message:              f.Message(),
 		Steps:                f.steps.finished,
@@ -88,9 +90,10 @@ func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 		FinishReason:         f.completed.GetFinishReason(),
 		ProviderFinishReason: f.completed.GetProviderFinishReason(),
 		Usage:                f.completed.GetUsage(),
+		ModelCalls:           f.completed.GetModelCalls(),
 		Cost:                 f.completed.GetCost(),
 		Timings:              f.completed.GetTimings(),
 		Attempts:             f.completed.GetAttempts(),
-		EffectiveSettings:    f.started.GetEffectiveSettings(),
+		EffectiveSettings:    f.settings,
 	}, nil
 }

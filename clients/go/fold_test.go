@@ -92,22 +92,28 @@ func TestFoldJoinsDeltas(t *testing.T) {
 // Fold puts the values of the other events into the fields that Complete would set.
 func TestFoldFillsEveryField(t *testing.T) {
 	response, err := reasoninggrpc.Fold(parseEvents(t, []string{
-		`response_id: "r" started { route { route: "reasoning" } model: "asked" trace_id: "t" effective_settings { field: "f" } }`,
-		`response_id: "r" step: 1 step_started { max_steps: 2 }`,
-		`response_id: "r" step: 1 step_planned {
+		`started {
+			response_id: "r" trace_id: "t" route_decision { route: "reasoning" } model: "requested"
+			effective_settings { field: "f" effective: "2" } effective_settings { field: "g" }
+		}`,
+		`step: 1 step_started { max_steps: 2 }`,
+		`step: 1 step_planned {
 			thought: "Look." next_action: NEXT_ACTION_USE_TOOLS tool_calls { call_id: "a" } tool_calls { call_id: "b" } tool_calls { call_id: "c" }
 		}`,
-		`response_id: "r" step: 1 tool_finished { execution { call_id: "b" result: "2" } }`,
-		`response_id: "r" step: 1 tool_finished { execution { call_id: "other" } }`,
-		`response_id: "r" step: 1 tool_finished { execution { call_id: "a" result: "1" } }`,
-		`response_id: "r" step: 1 step_finished { outcome: STEP_OUTCOME_DONE usage { total_tokens: 3 } }`,
-		`response_id: "r" step: 2 step_started { max_steps: 2 }`,
-		`response_id: "r" step: 2 step_finished { outcome: STEP_OUTCOME_INVALID_PLAN }`,
-		`response_id: "r" reasoning_finished { reason: REASONING_END_STEP_FAILED step_count: 2 }`,
-		`response_id: "r" content_delta { text: "42" }`,
-		`response_id: "r" completed {
+		`step: 1 tool_finished { execution { call_id: "b" result: "2" } }`,
+		`step: 1 tool_finished { execution { call_id: "other" } }`,
+		`step: 1 tool_finished { execution { call_id: "a" result: "1" } }`,
+		`step: 1 step_finished { outcome: STEP_OUTCOME_DONE usage { total_tokens: 3 } }`,
+		`step: 1 call: 2 attempt_switched { to_model: "answered" effective_settings { field: "f" effective: "1" } }`,
+		`step: 1 attempt_switched { to_model: "answered" }`,
+		`step: 2 step_started { max_steps: 2 }`,
+		`step: 2 step_finished { outcome: STEP_OUTCOME_INVALID_PLAN }`,
+		`reasoning_finished { reason: REASONING_END_STEP_FAILED step_count: 2 }`,
+		`content_delta { text: "42" }`,
+		`completed {
 			finish_reason: FINISH_REASON_STOP provider_finish_reason: "stop" model: "answered" usage { total_tokens: 9 }
-			cost { total_nano_usd: 5 } timings { total { seconds: 1 } } attempts { call: 1 }
+			model_calls { call: 1 usage { total_tokens: 9 } } cost { total_nano_usd: 5 }
+			timings { total_duration { seconds: 1 } } attempts { call: 1 }
 		}`,
 	}))
 
@@ -116,7 +122,7 @@ func TestFoldFillsEveryField(t *testing.T) {
 	}
 	expected := &reasoningv1.CompleteResponse{}
 	parseText(t, `
-		response_id: "r" trace_id: "t" route { route: "reasoning" } model: "answered"
+		response_id: "r" trace_id: "t" route_decision { route: "reasoning" } model: "answered"
 		message { role: ROLE_ASSISTANT content { text: "42" } }
 		steps {
 			number: 1 thought: "Look." next_action: NEXT_ACTION_USE_TOOLS outcome: STEP_OUTCOME_DONE usage { total_tokens: 3 }
@@ -125,7 +131,10 @@ func TestFoldFillsEveryField(t *testing.T) {
 		steps { number: 2 outcome: STEP_OUTCOME_INVALID_PLAN }
 		reasoning_finished { reason: REASONING_END_STEP_FAILED step_count: 2 }
 		finish_reason: FINISH_REASON_STOP provider_finish_reason: "stop" usage { total_tokens: 9 }
-		cost { total_nano_usd: 5 } timings { total { seconds: 1 } } attempts { call: 1 } effective_settings { field: "f" }
+		model_calls { call: 1 usage { total_tokens: 9 } } cost { total_nano_usd: 5 }
+		timings { total_duration { seconds: 1 } } attempts { call: 1 }
+		effective_settings { field: "f" effective: "2" } effective_settings { field: "g" }
+		effective_settings { field: "f" effective: "1" }
 	`, expected)
 	if !proto.Equal(response, expected) {
 		t.Errorf("got %v", response)
@@ -134,7 +143,7 @@ func TestFoldFillsEveryField(t *testing.T) {
 
 // Fold ignores an event of a kind that this client does not know.
 func TestFoldIgnoresUnknownKind(t *testing.T) {
-	events := parseEvents(t, []string{`started {}`, `content_delta { text: "a" }`, `response_id: ""`, `completed {}`})
+	events := parseEvents(t, []string{`started {}`, `content_delta { text: "a" }`, `sequence: 2`, `completed {}`})
 	future := protowire.AppendTag(nil, 1000, protowire.BytesType)
 	events.events[2].ProtoReflect().SetUnknown(protowire.AppendBytes(future, nil))
 

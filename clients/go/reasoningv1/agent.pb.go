@@ -26,13 +26,13 @@ const (
 type NextAction int32
 
 const (
-	// Not known: the plan could not be read.
+	// The next action is not known, because the plan could not be read.
 	NextAction_NEXT_ACTION_UNSPECIFIED NextAction = 0
-	// Think on.
+	// The model wants to think further.
 	NextAction_NEXT_ACTION_CONTINUE NextAction = 1
-	// Use tools, then think on.
+	// The model wants to use tools, then think further.
 	NextAction_NEXT_ACTION_USE_TOOLS NextAction = 2
-	// Answer.
+	// The model is ready to answer.
 	NextAction_NEXT_ACTION_FINISH NextAction = 3
 )
 
@@ -83,13 +83,13 @@ func (NextAction) EnumDescriptor() ([]byte, []int) {
 type StepOutcome int32
 
 const (
-	// Never sent.
+	// The server never sends this value.
 	StepOutcome_STEP_OUTCOME_UNSPECIFIED StepOutcome = 0
-	// Its thought was had and its tools, if any, were run.
+	// The model planned the step, and the planned tools, if any, were run.
 	StepOutcome_STEP_OUTCOME_DONE StepOutcome = 1
 	// The model's plan could not be read, even after one repair.
 	StepOutcome_STEP_OUTCOME_INVALID_PLAN StepOutcome = 2
-	// It was stopped by a limit or a deadline.
+	// A limit or a deadline stopped the step.
 	StepOutcome_STEP_OUTCOME_STOPPED StepOutcome = 3
 )
 
@@ -140,19 +140,20 @@ func (StepOutcome) EnumDescriptor() ([]byte, []int) {
 type ToolStatus int32
 
 const (
-	// Never sent.
+	// The server never sends this value.
 	ToolStatus_TOOL_STATUS_UNSPECIFIED ToolStatus = 0
-	// It gave a result.
+	// The tool returned a result.
 	ToolStatus_TOOL_STATUS_OK ToolStatus = 1
-	// It failed; `error` says how.
+	// The tool failed; `error` says how.
 	ToolStatus_TOOL_STATUS_FAILED ToolStatus = 2
-	// It took too long and was stopped.
+	// The tool took too long, and the server stopped it.
 	ToolStatus_TOOL_STATUS_TIMED_OUT ToolStatus = 3
-	// The arguments did not fit its schema; it was not run.
+	// The tool was not run, because the arguments do not match its schema.
 	ToolStatus_TOOL_STATUS_INVALID_ARGUMENTS ToolStatus = 4
-	// There is no such tool, or the caller may not use it; it was not run.
+	// The tool was not run, because it does not exist or the caller may not use
+	// it.
 	ToolStatus_TOOL_STATUS_NOT_AVAILABLE ToolStatus = 5
-	// The agent stopped before it ended.
+	// The agent stopped before the tool returned.
 	ToolStatus_TOOL_STATUS_CANCELLED ToolStatus = 6
 )
 
@@ -209,26 +210,26 @@ func (ToolStatus) EnumDescriptor() ([]byte, []int) {
 type ReasoningEnd int32
 
 const (
-	// Never sent.
+	// The server never sends this value.
 	ReasoningEnd_REASONING_END_UNSPECIFIED ReasoningEnd = 0
 	// The model said that it was ready to answer.
 	ReasoningEnd_REASONING_END_FINISHED ReasoningEnd = 1
-	// The most steps were taken.
+	// The largest number of steps was reached.
 	ReasoningEnd_REASONING_END_MAX_STEPS ReasoningEnd = 2
-	// The most tool calls were made.
+	// The largest number of tool calls was reached.
 	ReasoningEnd_REASONING_END_MAX_TOOL_CALLS ReasoningEnd = 3
-	// The tokens were used up.
+	// The largest number of tokens was reached.
 	ReasoningEnd_REASONING_END_TOKEN_BUDGET ReasoningEnd = 4
-	// The money was used up.
+	// The highest cost was reached.
 	ReasoningEnd_REASONING_END_COST_BUDGET ReasoningEnd = 5
 	// The caller's deadline left just enough time to answer, or the server's own
-	// limit of thinking was reached.
+	// time limit for thinking was reached.
 	ReasoningEnd_REASONING_END_DEADLINE ReasoningEnd = 6
 	// The model repeated the same tool calls.
 	ReasoningEnd_REASONING_END_LOOP ReasoningEnd = 7
-	// A step could not be read, even after one repair.
+	// The model's plan for a step could not be read, even after one repair.
 	ReasoningEnd_REASONING_END_STEP_FAILED ReasoningEnd = 8
-	// A step took longer than a step may.
+	// A step took longer than `step_timeout`.
 	ReasoningEnd_REASONING_END_STEP_TIMEOUT ReasoningEnd = 9
 )
 
@@ -287,25 +288,26 @@ func (ReasoningEnd) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_agent_proto_rawDescGZIP(), []int{3}
 }
 
-// Limits and tools of the reasoning agent. The server has limits of its own and
-// takes the smaller one; `started` says where that happened.
+// Limits and tools of the reasoning agent. The server has its own limits, and
+// the smaller of the two applies; `started` reports where that is the server's.
 type AgentOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most steps of thinking, at least 1.
+	// Largest number of steps of thinking, at least 1.
 	MaxSteps *int32 `protobuf:"varint,1,opt,name=max_steps,json=maxSteps,proto3,oneof" json:"max_steps,omitempty"`
-	// Most tool calls in all, at least 0.
+	// Largest number of tool calls in all steps together, at least 0.
 	MaxToolCalls *int32 `protobuf:"varint,2,opt,name=max_tool_calls,json=maxToolCalls,proto3,oneof" json:"max_tool_calls,omitempty"`
-	// Most tokens in all model calls before the synthesis, at least 1.
+	// Largest number of tokens in all model calls before the synthesis, at least
+	// 1.
 	MaxTokens *int32 `protobuf:"varint,3,opt,name=max_tokens,json=maxTokens,proto3,oneof" json:"max_tokens,omitempty"`
-	// Most money in all model calls before the synthesis, in nano-dollars (one
+	// Highest cost of all model calls before the synthesis, in nano-dollars (one
 	// billionth of a US dollar), at least 1.
 	MaxCostNanoUsd *int64 `protobuf:"varint,4,opt,name=max_cost_nano_usd,json=maxCostNanoUsd,proto3,oneof" json:"max_cost_nano_usd,omitempty"`
 	// The server's tools that the agent may use. Unset means all that the caller
 	// may use; set and empty means none.
 	AllowedTools *ToolSelection `protobuf:"bytes,5,opt,name=allowed_tools,json=allowedTools,proto3" json:"allowed_tools,omitempty"`
-	// Longest time for one step, above zero.
+	// Longest duration of one step, above zero.
 	StepTimeout *durationpb.Duration `protobuf:"bytes,6,opt,name=step_timeout,json=stepTimeout,proto3" json:"step_timeout,omitempty"`
-	// Longest time for one tool call, above zero.
+	// Longest duration of one tool call, above zero.
 	ToolTimeout   *durationpb.Duration `protobuf:"bytes,7,opt,name=tool_timeout,json=toolTimeout,proto3" json:"tool_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -436,20 +438,20 @@ func (x *ToolSelection) GetNames() []string {
 	return nil
 }
 
-// One step of the agent, as an answer returns it.
+// One step of the agent, as it stands in an answer.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the step: 1, 2, ...
 	Number int32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// What the model thought. Only if `include.thoughts`.
+	// What the model thought. Set only with `include.thoughts`.
 	Thought string `protobuf:"bytes,2,opt,name=thought,proto3" json:"thought,omitempty"`
 	// What the model wanted to do next.
 	NextAction NextAction `protobuf:"varint,3,opt,name=next_action,json=nextAction,proto3,enum=reasoning_grpc.v1.NextAction" json:"next_action,omitempty"`
-	// The tools it called, in the order they were planned.
+	// The tool calls of the step, in the order in which they were planned.
 	ToolExecutions []*ToolExecution `protobuf:"bytes,4,rep,name=tool_executions,json=toolExecutions,proto3" json:"tool_executions,omitempty"`
 	// How the step ended.
 	Outcome StepOutcome `protobuf:"varint,5,opt,name=outcome,proto3,enum=reasoning_grpc.v1.StepOutcome" json:"outcome,omitempty"`
-	// Tokens of the step's model calls.
+	// Tokens of the step's model calls. Unset when it used none.
 	Usage         *Usage `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -538,13 +540,14 @@ type ToolExecution struct {
 	Arguments string `protobuf:"bytes,3,opt,name=arguments,proto3" json:"arguments,omitempty"`
 	// How the call ended.
 	Status ToolStatus `protobuf:"varint,4,opt,name=status,proto3,enum=reasoning_grpc.v1.ToolStatus" json:"status,omitempty"`
-	// What the tool gave: JSON text, or any text. Only if `include.tool_results`.
+	// The result of the tool: JSON text, or any text. Set only with
+	// `include.tool_results`.
 	Result string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
-	// Whether `result` was cut to the server's size limit for the tool.
+	// Whether the result was cut to the server's size limit for the tool.
 	ResultTruncated bool `protobuf:"varint,6,opt,name=result_truncated,json=resultTruncated,proto3" json:"result_truncated,omitempty"`
-	// What went wrong, in a short English sentence; empty when nothing did.
+	// What went wrong, in a short English sentence. Empty when nothing did.
 	Error string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
-	// How long the call took.
+	// Duration of the call.
 	Duration      *durationpb.Duration `protobuf:"bytes,8,opt,name=duration,proto3" json:"duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -639,17 +642,17 @@ func (x *ToolExecution) GetDuration() *durationpb.Duration {
 // The agent stopped thinking; the answer follows.
 type ReasoningFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Why.
+	// Why the agent stopped.
 	Reason ReasoningEnd `protobuf:"varint,1,opt,name=reason,proto3,enum=reasoning_grpc.v1.ReasoningEnd" json:"reason,omitempty"`
-	// Steps taken.
+	// Number of steps that the agent took.
 	StepCount int32 `protobuf:"varint,2,opt,name=step_count,json=stepCount,proto3" json:"step_count,omitempty"`
-	// Tool calls made.
+	// Number of tool calls that the agent made.
 	ToolCallCount int32 `protobuf:"varint,3,opt,name=tool_call_count,json=toolCallCount,proto3" json:"tool_call_count,omitempty"`
-	// Tokens of all model calls so far.
+	// Tokens of all model calls so far. Unset when they used none.
 	Usage *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
-	// Money of all model calls so far. Unset when a price is not known.
+	// Cost of all model calls so far. Unset when a price is not known.
 	Cost *Cost `protobuf:"bytes,5,opt,name=cost,proto3" json:"cost,omitempty"`
-	// How long the thinking took.
+	// Duration of the thinking.
 	Duration      *durationpb.Duration `protobuf:"bytes,6,opt,name=duration,proto3" json:"duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -21,13 +21,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A request whose routing is asked for.
+// A request whose route the caller wants to know.
 type ClassifyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The request as it would be sent to `Complete`. Required.
+	// The request as the caller would send it to `Complete`. Required.
 	Request *CompleteRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// Whether to stop where a model would be asked to classify, and say what would
-	// have been asked instead of asking.
+	// Whether to decide by rules alone. Where a model would have to classify the
+	// request, the server then does not call it: the decision has the mode AUTO
+	// and says which model the server would have called.
 	RulesOnly     bool `protobuf:"varint,2,opt,name=rules_only,json=rulesOnly,proto3" json:"rules_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -77,11 +78,11 @@ func (x *ClassifyRequest) GetRulesOnly() bool {
 	return false
 }
 
-// How a request would be routed.
+// How the server would route a request.
 type ClassifyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The decision that `Complete` would act on.
-	Route         *RouteDecision `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
+	RouteDecision *RouteDecision `protobuf:"bytes,1,opt,name=route_decision,json=routeDecision,proto3" json:"route_decision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -116,9 +117,9 @@ func (*ClassifyResponse) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_classification_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ClassifyResponse) GetRoute() *RouteDecision {
+func (x *ClassifyResponse) GetRouteDecision() *RouteDecision {
 	if x != nil {
-		return x.Route
+		return x.RouteDecision
 	}
 	return nil
 }
@@ -131,9 +132,9 @@ const file_reasoning_grpc_v1_classification_proto_rawDesc = "" +
 	"\x0fClassifyRequest\x12<\n" +
 	"\arequest\x18\x01 \x01(\v2\".reasoning_grpc.v1.CompleteRequestR\arequest\x12\x1d\n" +
 	"\n" +
-	"rules_only\x18\x02 \x01(\bR\trulesOnly\"J\n" +
-	"\x10ClassifyResponse\x126\n" +
-	"\x05route\x18\x01 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\x05routeB\x80\x01\n" +
+	"rules_only\x18\x02 \x01(\bR\trulesOnly\"[\n" +
+	"\x10ClassifyResponse\x12G\n" +
+	"\x0eroute_decision\x18\x01 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\rrouteDecisionB\x80\x01\n" +
 	"\x1aio.github.reasoninggrpc.v1B\x13ClassificationProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
@@ -157,7 +158,7 @@ var file_reasoning_grpc_v1_classification_proto_goTypes = []any{
 }
 var file_reasoning_grpc_v1_classification_proto_depIdxs = []int32{
 	2, // 0: reasoning_grpc.v1.ClassifyRequest.request:type_name -> reasoning_grpc.v1.CompleteRequest
-	3, // 1: reasoning_grpc.v1.ClassifyResponse.route:type_name -> reasoning_grpc.v1.RouteDecision
+	3, // 1: reasoning_grpc.v1.ClassifyResponse.route_decision:type_name -> reasoning_grpc.v1.RouteDecision
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name

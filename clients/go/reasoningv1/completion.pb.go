@@ -25,7 +25,7 @@ const (
 type ToolChoiceMode int32
 
 const (
-	// Not given; refused in a request.
+	// No rule was given. A request with this value is refused.
 	ToolChoiceMode_TOOL_CHOICE_MODE_UNSPECIFIED ToolChoiceMode = 0
 	// The model decides.
 	ToolChoiceMode_TOOL_CHOICE_MODE_AUTO ToolChoiceMode = 1
@@ -82,18 +82,21 @@ func (ToolChoiceMode) EnumDescriptor() ([]byte, []int) {
 type ReasoningEffort int32
 
 const (
-	// Not given; refused in a request.
+	// No effort was given. A request with this value is refused.
 	ReasoningEffort_REASONING_EFFORT_UNSPECIFIED ReasoningEffort = 0
-	// Not at all.
+	// The model does not reason.
 	ReasoningEffort_REASONING_EFFORT_NONE ReasoningEffort = 1
-	// As little as possible.
+	// The model reasons as little as possible.
 	ReasoningEffort_REASONING_EFFORT_MINIMAL ReasoningEffort = 2
-	// A little.
+	// The model reasons a little.
 	ReasoningEffort_REASONING_EFFORT_LOW ReasoningEffort = 3
-	// Moderately.
+	// The model reasons moderately.
 	ReasoningEffort_REASONING_EFFORT_MEDIUM ReasoningEffort = 4
-	// Much.
+	// The model reasons a lot.
 	ReasoningEffort_REASONING_EFFORT_HIGH ReasoningEffort = 5
+	// The model reasons even more than with HIGH. This version of the server
+	// refuses it for every model, with UNSUPPORTED_PARAMETER.
+	ReasoningEffort_REASONING_EFFORT_XHIGH ReasoningEffort = 6
 )
 
 // Enum value maps for ReasoningEffort.
@@ -105,6 +108,7 @@ var (
 		3: "REASONING_EFFORT_LOW",
 		4: "REASONING_EFFORT_MEDIUM",
 		5: "REASONING_EFFORT_HIGH",
+		6: "REASONING_EFFORT_XHIGH",
 	}
 	ReasoningEffort_value = map[string]int32{
 		"REASONING_EFFORT_UNSPECIFIED": 0,
@@ -113,6 +117,7 @@ var (
 		"REASONING_EFFORT_LOW":         3,
 		"REASONING_EFFORT_MEDIUM":      4,
 		"REASONING_EFFORT_HIGH":        5,
+		"REASONING_EFFORT_XHIGH":       6,
 	}
 )
 
@@ -147,18 +152,20 @@ func (ReasoningEffort) EnumDescriptor() ([]byte, []int) {
 type ContextPolicy int32
 
 const (
-	// The server's choice: the conversation is sent whole, and what does not fit
-	// is refused with CONTEXT_WINDOW_EXCEEDED.
+	// The server decides: it sends the whole conversation. When that does not
+	// fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
 	ContextPolicy_CONTEXT_POLICY_UNSPECIFIED ContextPolicy = 0
-	// Leave out the oldest messages, as few as it takes, so that the rest and the
-	// answer fit the smallest window among the model and its fallback models.
-	// System messages stay, and so do the last message of the user and all that
-	// follows; if these do not fit, it is CONTEXT_WINDOW_EXCEEDED. What is left
-	// begins with a message of the user, and no tool result in it lacks its call.
-	// Reported as the effective setting `messages`, and in `model_call_finished`.
+	// The server leaves out the oldest messages, as few as possible, until the
+	// rest and the answer fit the smallest window among the model and its
+	// fallback models. It keeps the system messages, the last message of the
+	// user, and all messages after that one; when these do not fit, the call
+	// fails with CONTEXT_WINDOW_EXCEEDED. The messages that remain start with a
+	// message of the user, and each tool result among them has its call. The
+	// effective setting `messages` and `model_call_finished` report what was left
+	// out.
 	ContextPolicy_CONTEXT_POLICY_TRUNCATE_OLDEST ContextPolicy = 1
-	// Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where its
-	// window is known.
+	// The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
+	// known, it fails before the model is called.
 	ContextPolicy_CONTEXT_POLICY_ERROR ContextPolicy = 2
 )
 
@@ -203,53 +210,192 @@ func (ContextPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_completion_proto_rawDescGZIP(), []int{2}
 }
 
-// A conversation to be answered, and how. Only `messages` is required; every
-// other field left unset is not sent to the model, whose own default then holds.
+// Why an answer ended.
+type FinishReason int32
+
+const (
+	// The server never sends this value.
+	FinishReason_FINISH_REASON_UNSPECIFIED FinishReason = 0
+	// The model finished its answer, or reached a stop sequence.
+	FinishReason_FINISH_REASON_STOP FinishReason = 1
+	// The answer reached the largest number of output tokens, or filled the
+	// context window.
+	FinishReason_FINISH_REASON_LENGTH FinishReason = 2
+	// The model asks the caller to call tools.
+	FinishReason_FINISH_REASON_TOOL_CALLS FinishReason = 3
+	// The provider's content filter ended the answer.
+	FinishReason_FINISH_REASON_CONTENT_FILTER FinishReason = 4
+	// The provider gave a reason of its own; see `provider_finish_reason`.
+	FinishReason_FINISH_REASON_OTHER FinishReason = 5
+)
+
+// Enum value maps for FinishReason.
+var (
+	FinishReason_name = map[int32]string{
+		0: "FINISH_REASON_UNSPECIFIED",
+		1: "FINISH_REASON_STOP",
+		2: "FINISH_REASON_LENGTH",
+		3: "FINISH_REASON_TOOL_CALLS",
+		4: "FINISH_REASON_CONTENT_FILTER",
+		5: "FINISH_REASON_OTHER",
+	}
+	FinishReason_value = map[string]int32{
+		"FINISH_REASON_UNSPECIFIED":    0,
+		"FINISH_REASON_STOP":           1,
+		"FINISH_REASON_LENGTH":         2,
+		"FINISH_REASON_TOOL_CALLS":     3,
+		"FINISH_REASON_CONTENT_FILTER": 4,
+		"FINISH_REASON_OTHER":          5,
+	}
+)
+
+func (x FinishReason) Enum() *FinishReason {
+	p := new(FinishReason)
+	*p = x
+	return p
+}
+
+func (x FinishReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FinishReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_reasoning_grpc_v1_completion_proto_enumTypes[3].Descriptor()
+}
+
+func (FinishReason) Type() protoreflect.EnumType {
+	return &file_reasoning_grpc_v1_completion_proto_enumTypes[3]
+}
+
+func (x FinishReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FinishReason.Descriptor instead.
+func (FinishReason) EnumDescriptor() ([]byte, []int) {
+	return file_reasoning_grpc_v1_completion_proto_rawDescGZIP(), []int{3}
+}
+
+// Why a setting took effect otherwise than requested.
+type EffectiveSettingCause int32
+
+const (
+	// The server never sends this value.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_UNSPECIFIED EffectiveSettingCause = 0
+	// The route decision names another model than the request.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_ROUTING EffectiveSettingCause = 1
+	// The server allows no more.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT EffectiveSettingCause = 2
+	// A fallback model cannot serve the request, so it is left out.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE EffectiveSettingCause = 3
+	// The conversation does not fit the context window, so its oldest messages
+	// are left out.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW EffectiveSettingCause = 4
+	// The model failed, and a fallback model takes its place.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_FALLBACK EffectiveSettingCause = 5
+	// The fallback model that takes the place of a failed one allows no more.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT EffectiveSettingCause = 6
+)
+
+// Enum value maps for EffectiveSettingCause.
+var (
+	EffectiveSettingCause_name = map[int32]string{
+		0: "EFFECTIVE_SETTING_CAUSE_UNSPECIFIED",
+		1: "EFFECTIVE_SETTING_CAUSE_ROUTING",
+		2: "EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT",
+		3: "EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE",
+		4: "EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW",
+		5: "EFFECTIVE_SETTING_CAUSE_FALLBACK",
+		6: "EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT",
+	}
+	EffectiveSettingCause_value = map[string]int32{
+		"EFFECTIVE_SETTING_CAUSE_UNSPECIFIED":         0,
+		"EFFECTIVE_SETTING_CAUSE_ROUTING":             1,
+		"EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT":        2,
+		"EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE": 3,
+		"EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW":      4,
+		"EFFECTIVE_SETTING_CAUSE_FALLBACK":            5,
+		"EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT":      6,
+	}
+)
+
+func (x EffectiveSettingCause) Enum() *EffectiveSettingCause {
+	p := new(EffectiveSettingCause)
+	*p = x
+	return p
+}
+
+func (x EffectiveSettingCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EffectiveSettingCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_reasoning_grpc_v1_completion_proto_enumTypes[4].Descriptor()
+}
+
+func (EffectiveSettingCause) Type() protoreflect.EnumType {
+	return &file_reasoning_grpc_v1_completion_proto_enumTypes[4]
+}
+
+func (x EffectiveSettingCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EffectiveSettingCause.Descriptor instead.
+func (EffectiveSettingCause) EnumDescriptor() ([]byte, []int) {
+	return file_reasoning_grpc_v1_completion_proto_rawDescGZIP(), []int{4}
+}
+
+// A conversation to answer, and how to answer it. Only `messages` is required.
+// Any other field that is unset is not sent to the model, whose own default
+// then applies.
 type CompleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the model to answer, as `ListModels` gives it. Empty means the
-	// server's default model.
+	// Name of the model that is to answer, as `ListModels` returns it. Empty
+	// means the server's default model.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// The conversation, oldest message first. Required, at least one message.
 	Messages []*Message `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
-	// How the model picks its tokens.
+	// How the model chooses its tokens.
 	Sampling *Sampling `protobuf:"bytes,3,opt,name=sampling,proto3" json:"sampling,omitempty"`
-	// Tools of the caller's own that the model may ask to have called. The server
-	// never runs them: their calls come back in the answer. Names are unique.
+	// Tools of the caller's own that the model may ask to call. The server never
+	// runs them: the calls come back in the answer. Names are unique.
 	Tools []*Tool `protobuf:"bytes,4,rep,name=tools,proto3" json:"tools,omitempty"`
-	// Whether and which of `tools` the model must call. Requires `tools`.
+	// Whether the model must call tools, and which of `tools`. Requires `tools`.
 	ToolChoice *ToolChoice `protobuf:"bytes,5,opt,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
 	// Whether the model may ask for several tool calls in one answer. Requires
-	// `tools`. Unset leaves it to the model.
+	// `tools`. Unset means that the model decides.
 	ParallelToolCalls *bool `protobuf:"varint,6,opt,name=parallel_tool_calls,json=parallelToolCalls,proto3,oneof" json:"parallel_tool_calls,omitempty"`
-	// The shape the answer must have. Unset means free text.
+	// The format that the answer must have. Unset means free text.
 	ResponseFormat *ResponseFormat `protobuf:"bytes,7,opt,name=response_format,json=responseFormat,proto3" json:"response_format,omitempty"`
-	// How much the model itself reasons, and whether its reasoning is returned.
+	// How much the model itself reasons.
 	Reasoning *ReasoningOptions `protobuf:"bytes,8,opt,name=reasoning,proto3" json:"reasoning,omitempty"`
-	// Which path serves the request. Unset leaves it to the server.
+	// Which path serves the request. Unset means that the server decides.
 	Routing *RoutingOptions `protobuf:"bytes,9,opt,name=routing,proto3" json:"routing,omitempty"`
-	// Limits and tools of the reasoning agent; used on the REASONING path only.
+	// Limits and tools of the reasoning agent. Only the REASONING path uses them.
 	Agent *AgentOptions `protobuf:"bytes,10,opt,name=agent,proto3" json:"agent,omitempty"`
 	// What to do when the conversation does not fit the model's context window.
 	ContextPolicy ContextPolicy `protobuf:"varint,11,opt,name=context_policy,json=contextPolicy,proto3,enum=reasoning_grpc.v1.ContextPolicy" json:"context_policy,omitempty"`
-	// Models to try in this order when `model` fails before its first piece of
-	// answer. Empty means the fallbacks the server has configured for the model.
+	// Models to try in this order when `model` fails before the first delta of
+	// its answer. Empty means the fallback models that the server has configured
+	// for the model.
 	FallbackModels []string `protobuf:"bytes,12,rep,name=fallback_models,json=fallbackModels,proto3" json:"fallback_models,omitempty"`
-	// Heavy or sensitive payloads to return.
+	// Large or sensitive content to return.
 	Include *IncludeOptions `protobuf:"bytes,13,opt,name=include,proto3" json:"include,omitempty"`
-	// The caller's own id for correlation in logs and errors, 1 to 128 visible
-	// ASCII characters; it is not an idempotency key. Empty means the metadata
-	// value `x-request-id`, else one made by the server.
+	// The caller's own id for finding the request in logs and errors, 1 to 128
+	// visible ASCII characters. It is not an idempotency key. Empty means the
+	// metadata value `x-request-id`, and without it an id made by the server.
 	RequestId string `protobuf:"bytes,14,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The caller's own key-value pairs, for routing rules and logs; never sent to
-	// the model. At most 32 pairs; keys up to 64 and values up to 256 characters.
+	// The caller's own key-value pairs, for routing rules and logs. They are
+	// never sent to the model. At most 32 pairs; keys have up to 64 characters,
+	// values up to 256.
 	Labels map[string]string `protobuf:"bytes,15,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Opaque id of the person on whose behalf the caller asks, sent to the
-	// provider for its abuse monitoring. Up to 256 characters.
+	// Opaque id of the person for whom the caller makes the request, up to 256
+	// characters. It is sent to the provider, which uses it to detect abuse.
 	EndUser string `protobuf:"bytes,16,opt,name=end_user,json=endUser,proto3" json:"end_user,omitempty"`
-	// Provider parameters that have no field here: name to value, the value as
-	// JSON text. Only names that the server's operator has allowed for the model
-	// are taken.
+	// Provider parameters that have no field here. The key is the name of the
+	// parameter, the value is JSON text. Only names that the server's operator
+	// has allowed for the model are accepted.
 	ProviderOptions map[string]string `protobuf:"bytes,17,rep,name=provider_options,json=providerOptions,proto3" json:"provider_options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -404,7 +550,7 @@ func (x *CompleteRequest) GetProviderOptions() map[string]string {
 	return nil
 }
 
-// The whole answer.
+// A complete answer.
 type CompleteResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of this answer, made by the server.
@@ -412,32 +558,35 @@ type CompleteResponse struct {
 	// W3C trace id of this call, 32 lower-case hex digits. Empty when the call is
 	// not traced.
 	TraceId string `protobuf:"bytes,2,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// How the request was routed.
-	Route *RouteDecision `protobuf:"bytes,3,opt,name=route,proto3" json:"route,omitempty"`
+	// How the server routed the request.
+	RouteDecision *RouteDecision `protobuf:"bytes,3,opt,name=route_decision,json=routeDecision,proto3" json:"route_decision,omitempty"`
 	// Name of the model that answered.
 	Model string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
-	// The answer, its parts in the order the model gave them. Append it to
-	// `messages` as it is to continue the conversation.
+	// The answer, its parts in the order in which the model gave them. To
+	// continue the conversation, append it to `messages` unchanged.
 	Message *Message `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	// What the reasoning agent did, in order. Empty on other paths.
+	// The steps of the reasoning agent, in order. Empty on other paths.
 	Steps []*Step `protobuf:"bytes,6,rep,name=steps,proto3" json:"steps,omitempty"`
 	// Why the agent stopped thinking. Unset on other paths.
 	ReasoningFinished *ReasoningFinished `protobuf:"bytes,7,opt,name=reasoning_finished,json=reasoningFinished,proto3" json:"reasoning_finished,omitempty"`
-	// Why the answer ended, in our words.
+	// Why the answer ended.
 	FinishReason FinishReason `protobuf:"varint,8,opt,name=finish_reason,json=finishReason,proto3,enum=reasoning_grpc.v1.FinishReason" json:"finish_reason,omitempty"`
 	// Why the answer ended, in the provider's own word.
 	ProviderFinishReason string `protobuf:"bytes,9,opt,name=provider_finish_reason,json=providerFinishReason,proto3" json:"provider_finish_reason,omitempty"`
-	// Tokens used by all model calls of this request.
+	// Tokens used by all model calls of this request together.
 	Usage *Usage `protobuf:"bytes,10,opt,name=usage,proto3" json:"usage,omitempty"`
-	// Money spent by all model calls. Unset when a price is not known.
-	Cost *Cost `protobuf:"bytes,11,opt,name=cost,proto3" json:"cost,omitempty"`
+	// Tokens used by each model call, in order.
+	ModelCalls []*ModelCallUsage `protobuf:"bytes,11,rep,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
+	// Cost of all model calls. Unset when a price is not known.
+	Cost *Cost `protobuf:"bytes,12,opt,name=cost,proto3" json:"cost,omitempty"`
 	// Where the time went.
-	Timings *Timings `protobuf:"bytes,12,opt,name=timings,proto3" json:"timings,omitempty"`
-	// Every attempt at a model call, in order; more than one for a call when it
-	// was retried or switched to another model.
-	Attempts []*Attempt `protobuf:"bytes,13,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	// Settings that took effect otherwise than asked.
-	EffectiveSettings []*EffectiveSetting `protobuf:"bytes,14,rep,name=effective_settings,json=effectiveSettings,proto3" json:"effective_settings,omitempty"`
+	Timings *Timings `protobuf:"bytes,13,opt,name=timings,proto3" json:"timings,omitempty"`
+	// Every attempt at a model call, in order. A call has more than one attempt
+	// when it was retried or switched to another model.
+	Attempts []*Attempt `protobuf:"bytes,14,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	// Settings that took effect otherwise than requested, in the order in which
+	// this became known. The last entry for a field is the one that holds.
+	EffectiveSettings []*EffectiveSetting `protobuf:"bytes,15,rep,name=effective_settings,json=effectiveSettings,proto3" json:"effective_settings,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -486,9 +635,9 @@ func (x *CompleteResponse) GetTraceId() string {
 	return ""
 }
 
-func (x *CompleteResponse) GetRoute() *RouteDecision {
+func (x *CompleteResponse) GetRouteDecision() *RouteDecision {
 	if x != nil {
-		return x.Route
+		return x.RouteDecision
 	}
 	return nil
 }
@@ -542,6 +691,13 @@ func (x *CompleteResponse) GetUsage() *Usage {
 	return nil
 }
 
+func (x *CompleteResponse) GetModelCalls() []*ModelCallUsage {
+	if x != nil {
+		return x.ModelCalls
+	}
+	return nil
+}
+
 func (x *CompleteResponse) GetCost() *Cost {
 	if x != nil {
 		return x.Cost
@@ -570,33 +726,35 @@ func (x *CompleteResponse) GetEffectiveSettings() []*EffectiveSetting {
 	return nil
 }
 
-// How the model picks its tokens. Unset fields are not sent.
+// How the model chooses its tokens. Unset fields are not sent.
 type Sampling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Randomness, 0 to 2; 0 is the most deterministic.
 	Temperature *float64 `protobuf:"fixed64,1,opt,name=temperature,proto3,oneof" json:"temperature,omitempty"`
-	// Nucleus sampling: only the tokens of this top probability mass, above 0 up
-	// to 1.
+	// Nucleus sampling: the model chooses only among the most likely tokens whose
+	// probabilities add up to this value, above 0 up to 1.
 	TopP *float64 `protobuf:"fixed64,2,opt,name=top_p,json=topP,proto3,oneof" json:"top_p,omitempty"`
-	// Only the k likeliest tokens, at least 1.
+	// The model chooses only among this number of the most likely tokens, at
+	// least 1.
 	TopK *int32 `protobuf:"varint,3,opt,name=top_k,json=topK,proto3,oneof" json:"top_k,omitempty"`
-	// Most tokens the answer may have, at least 1; the model's own reasoning
-	// counts where the provider counts it.
+	// Largest number of tokens of the answer, at least 1. The model's own
+	// reasoning counts where the provider counts it.
 	MaxOutputTokens *int32 `protobuf:"varint,4,opt,name=max_output_tokens,json=maxOutputTokens,proto3,oneof" json:"max_output_tokens,omitempty"`
-	// Texts at which the answer stops; they are not part of it. At most 16, each
-	// 1 to 256 characters.
-	Stop []string `protobuf:"bytes,5,rep,name=stop,proto3" json:"stop,omitempty"`
+	// Stop sequences: the answer ends before the first of these texts. At most
+	// 16, each with 1 to 256 characters.
+	StopSequences []string `protobuf:"bytes,5,rep,name=stop_sequences,json=stopSequences,proto3" json:"stop_sequences,omitempty"`
 	// Seed for reproducible sampling, where the provider offers it.
 	Seed *int64 `protobuf:"varint,6,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	// Penalty for tokens that already appeared, -2 to 2.
 	PresencePenalty *float64 `protobuf:"fixed64,7,opt,name=presence_penalty,json=presencePenalty,proto3,oneof" json:"presence_penalty,omitempty"`
 	// Penalty for tokens in proportion to how often they appeared, -2 to 2.
 	FrequencyPenalty *float64 `protobuf:"fixed64,8,opt,name=frequency_penalty,json=frequencyPenalty,proto3,oneof" json:"frequency_penalty,omitempty"`
-	// Token id to bias, -100 to 100, added to the token's logit. At most 1024.
+	// Biases for tokens. The key is the token id; the value, -100 to 100, is
+	// added to the token's logit. At most 1024 entries.
 	LogitBias map[int32]float64 `protobuf:"bytes,9,rep,name=logit_bias,json=logitBias,proto3" json:"logit_bias,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Whether to return log-probabilities of the answer's tokens.
 	Logprobs *bool `protobuf:"varint,10,opt,name=logprobs,proto3,oneof" json:"logprobs,omitempty"`
-	// How many alternatives to return for each token, 0 to 20. Requires
+	// Number of alternatives to return for each token, 0 to 20. Requires
 	// `logprobs` to be true.
 	TopLogprobs   *int32 `protobuf:"varint,11,opt,name=top_logprobs,json=topLogprobs,proto3,oneof" json:"top_logprobs,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -661,9 +819,9 @@ func (x *Sampling) GetMaxOutputTokens() int32 {
 	return 0
 }
 
-func (x *Sampling) GetStop() []string {
+func (x *Sampling) GetStopSequences() []string {
 	if x != nil {
-		return x.Stop
+		return x.StopSequences
 	}
 	return nil
 }
@@ -710,19 +868,19 @@ func (x *Sampling) GetTopLogprobs() int32 {
 	return 0
 }
 
-// A function of the caller's own that the model may ask to have called.
+// A function of the caller's own that the model may ask to call.
 type Tool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the function: 1 to 64 of letters, digits, underscore and dash.
+	// Name of the function: 1 to 64 letters, digits, underscores and dashes.
 	// Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What it does, for the model to read.
+	// Tells the model what the function does.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// JSON Schema of its arguments, as JSON text of an object. Empty means that it
-	// takes none.
+	// JSON Schema of the arguments, as the JSON text of an object. Empty means
+	// that the function takes no arguments.
 	ParametersSchema string `protobuf:"bytes,3,opt,name=parameters_schema,json=parametersSchema,proto3" json:"parameters_schema,omitempty"`
-	// Whether the provider must hold the arguments to the schema. Unset leaves it
-	// to the provider.
+	// Whether the provider must make the arguments match the schema. Unset means
+	// that the provider decides.
 	Strict        *bool `protobuf:"varint,4,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -786,7 +944,7 @@ func (x *Tool) GetStrict() bool {
 	return false
 }
 
-// Whether and which tool the model must call.
+// Whether the model must call a tool, and which one.
 type ToolChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The choice. Required.
@@ -860,12 +1018,12 @@ type isToolChoice_Choice interface {
 }
 
 type ToolChoice_Mode struct {
-	// Any tool, under this rule.
+	// A rule for all tools.
 	Mode ToolChoiceMode `protobuf:"varint,1,opt,name=mode,proto3,enum=reasoning_grpc.v1.ToolChoiceMode,oneof"`
 }
 
 type ToolChoice_Tool struct {
-	// The tool of this name, which must be one of `tools`.
+	// Name of the tool that the model must call; it must be one of `tools`.
 	Tool string `protobuf:"bytes,2,opt,name=tool,proto3,oneof"`
 }
 
@@ -873,7 +1031,7 @@ func (*ToolChoice_Mode) isToolChoice_Choice() {}
 
 func (*ToolChoice_Tool) isToolChoice_Choice() {}
 
-// The shape of the answer.
+// The format of the answer.
 type ResponseFormat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The format. Required.
@@ -962,12 +1120,12 @@ type ResponseFormat_Text struct {
 }
 
 type ResponseFormat_JsonObject struct {
-	// Some JSON object.
+	// Any JSON object.
 	JsonObject *JsonObjectFormat `protobuf:"bytes,2,opt,name=json_object,json=jsonObject,proto3,oneof"`
 }
 
 type ResponseFormat_JsonSchema struct {
-	// JSON that follows a schema.
+	// JSON that matches a schema.
 	JsonSchema *JsonSchemaFormat `protobuf:"bytes,3,opt,name=json_schema,json=jsonSchema,proto3,oneof"`
 }
 
@@ -977,7 +1135,7 @@ func (*ResponseFormat_JsonObject) isResponseFormat_Format() {}
 
 func (*ResponseFormat_JsonSchema) isResponseFormat_Format() {}
 
-// Free text.
+// The answer is free text.
 type TextFormat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1014,7 +1172,8 @@ func (*TextFormat) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_completion_proto_rawDescGZIP(), []int{6}
 }
 
-// Some JSON object. Most providers also want the conversation to say so.
+// The answer is any JSON object. Most providers also require that the
+// conversation asks for JSON.
 type JsonObjectFormat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1051,19 +1210,19 @@ func (*JsonObjectFormat) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_completion_proto_rawDescGZIP(), []int{7}
 }
 
-// JSON that follows a schema. The server passes on what the model said; checking
-// it is the caller's.
+// The answer is JSON that matches a schema. The server returns what the model
+// wrote; the caller must check it.
 type JsonSchemaFormat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the schema: 1 to 64 of letters, digits, underscore and dash.
+	// Name of the schema: 1 to 64 letters, digits, underscores and dashes.
 	// Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The JSON Schema, as JSON text of an object. Required.
+	// The JSON Schema, as the JSON text of an object. Required.
 	Schema string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
-	// What the answer is, for the model to read.
+	// Tells the model what the answer is.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// Whether the provider must hold the answer to the schema. Unset leaves it to
-	// the provider.
+	// Whether the provider must make the answer match the schema. Unset means
+	// that the provider decides.
 	Strict        *bool `protobuf:"varint,4,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1130,16 +1289,13 @@ func (x *JsonSchemaFormat) GetStrict() bool {
 // How much the model itself reasons before it answers.
 type ReasoningOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How much. Unset leaves it to the model.
+	// How much the model reasons. Unset means that the model decides.
 	//
 	// Types that are valid to be assigned to Amount:
 	//
 	//	*ReasoningOptions_Effort
 	//	*ReasoningOptions_BudgetTokens
-	Amount isReasoningOptions_Amount `protobuf_oneof:"amount"`
-	// Whether to return the model's own reasoning: `reasoning_delta` events, and
-	// reasoning parts in the answer.
-	Include       bool `protobuf:"varint,3,opt,name=include,proto3" json:"include,omitempty"`
+	Amount        isReasoningOptions_Amount `protobuf_oneof:"amount"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1199,24 +1355,17 @@ func (x *ReasoningOptions) GetBudgetTokens() int32 {
 	return 0
 }
 
-func (x *ReasoningOptions) GetInclude() bool {
-	if x != nil {
-		return x.Include
-	}
-	return false
-}
-
 type isReasoningOptions_Amount interface {
 	isReasoningOptions_Amount()
 }
 
 type ReasoningOptions_Effort struct {
-	// As an effort, for models that take one.
+	// An effort, for models that accept one.
 	Effort ReasoningEffort `protobuf:"varint,1,opt,name=effort,proto3,enum=reasoning_grpc.v1.ReasoningEffort,oneof"`
 }
 
 type ReasoningOptions_BudgetTokens struct {
-	// As a number of tokens, at least 1, for models that take one.
+	// A number of tokens, at least 1, for models that accept one.
 	BudgetTokens int32 `protobuf:"varint,2,opt,name=budget_tokens,json=budgetTokens,proto3,oneof"`
 }
 
@@ -1224,15 +1373,19 @@ func (*ReasoningOptions_Effort) isReasoningOptions_Amount() {}
 
 func (*ReasoningOptions_BudgetTokens) isReasoningOptions_Amount() {}
 
-// Heavy or sensitive payloads to return. All are left out unless asked for.
+// Large or sensitive content to return. All of it is left out unless requested.
 type IncludeOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Results of the agent's tools, in `tool_finished` and in steps.
-	ToolResults bool `protobuf:"varint,1,opt,name=tool_results,json=toolResults,proto3" json:"tool_results,omitempty"`
-	// The agent's thoughts, in `step_planned` and in steps.
+	// The model's own reasoning, in `reasoning_delta` events and in the answer's
+	// message.
+	Reasoning bool `protobuf:"varint,1,opt,name=reasoning,proto3" json:"reasoning,omitempty"`
+	// The agent's thoughts, in `step_planned` events and in steps.
 	Thoughts bool `protobuf:"varint,2,opt,name=thoughts,proto3" json:"thoughts,omitempty"`
-	// `model_call_started` and `model_call_finished` events.
-	ModelCalls    bool `protobuf:"varint,3,opt,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
+	// Results of the agent's tools, in `tool_finished` events and in steps.
+	ToolResults bool `protobuf:"varint,3,opt,name=tool_results,json=toolResults,proto3" json:"tool_results,omitempty"`
+	// The events `model_call_started`, `model_call_finished` and
+	// `model_call_failed`.
+	ModelCalls    bool `protobuf:"varint,4,opt,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1267,9 +1420,9 @@ func (*IncludeOptions) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_completion_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *IncludeOptions) GetToolResults() bool {
+func (x *IncludeOptions) GetReasoning() bool {
 	if x != nil {
-		return x.ToolResults
+		return x.Reasoning
 	}
 	return false
 }
@@ -1281,6 +1434,13 @@ func (x *IncludeOptions) GetThoughts() bool {
 	return false
 }
 
+func (x *IncludeOptions) GetToolResults() bool {
+	if x != nil {
+		return x.ToolResults
+	}
+	return false
+}
+
 func (x *IncludeOptions) GetModelCalls() bool {
 	if x != nil {
 		return x.ModelCalls
@@ -1288,17 +1448,19 @@ func (x *IncludeOptions) GetModelCalls() bool {
 	return false
 }
 
-// A setting that took effect otherwise than asked.
+// A setting that took effect otherwise than requested.
 type EffectiveSetting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Path of the request field, such as "agent.max_steps".
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	// The value asked for, as text.
-	Asked string `protobuf:"bytes,2,opt,name=asked,proto3" json:"asked,omitempty"`
-	// The value in effect, as text.
+	// The requested value, as text.
+	Requested string `protobuf:"bytes,2,opt,name=requested,proto3" json:"requested,omitempty"`
+	// The value that took effect, as text.
 	Effective string `protobuf:"bytes,3,opt,name=effective,proto3" json:"effective,omitempty"`
-	// Why they differ.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why the two differ, for programs.
+	Cause EffectiveSettingCause `protobuf:"varint,4,opt,name=cause,proto3,enum=reasoning_grpc.v1.EffectiveSettingCause" json:"cause,omitempty"`
+	// Why the two differ, in a short English sentence.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1340,9 +1502,9 @@ func (x *EffectiveSetting) GetField() string {
 	return ""
 }
 
-func (x *EffectiveSetting) GetAsked() string {
+func (x *EffectiveSetting) GetRequested() string {
 	if x != nil {
-		return x.Asked
+		return x.Requested
 	}
 	return ""
 }
@@ -1352,6 +1514,13 @@ func (x *EffectiveSetting) GetEffective() string {
 		return x.Effective
 	}
 	return ""
+}
+
+func (x *EffectiveSetting) GetCause() EffectiveSettingCause {
+	if x != nil {
+		return x.Cause
+	}
+	return EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_UNSPECIFIED
 }
 
 func (x *EffectiveSetting) GetReason() string {
@@ -1393,12 +1562,12 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x14ProviderOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x16\n" +
-	"\x14_parallel_tool_calls\"\xf1\x05\n" +
+	"\x14_parallel_tool_calls\"\xc6\x06\n" +
 	"\x10CompleteResponse\x12\x1f\n" +
 	"\vresponse_id\x18\x01 \x01(\tR\n" +
 	"responseId\x12\x19\n" +
-	"\btrace_id\x18\x02 \x01(\tR\atraceId\x126\n" +
-	"\x05route\x18\x03 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\x05route\x12\x14\n" +
+	"\btrace_id\x18\x02 \x01(\tR\atraceId\x12G\n" +
+	"\x0eroute_decision\x18\x03 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\rrouteDecision\x12\x14\n" +
 	"\x05model\x18\x04 \x01(\tR\x05model\x124\n" +
 	"\amessage\x18\x05 \x01(\v2\x1a.reasoning_grpc.v1.MessageR\amessage\x12-\n" +
 	"\x05steps\x18\x06 \x03(\v2\x17.reasoning_grpc.v1.StepR\x05steps\x12S\n" +
@@ -1406,17 +1575,19 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\rfinish_reason\x18\b \x01(\x0e2\x1f.reasoning_grpc.v1.FinishReasonR\ffinishReason\x124\n" +
 	"\x16provider_finish_reason\x18\t \x01(\tR\x14providerFinishReason\x12.\n" +
 	"\x05usage\x18\n" +
-	" \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12+\n" +
-	"\x04cost\x18\v \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x124\n" +
-	"\atimings\x18\f \x01(\v2\x1a.reasoning_grpc.v1.TimingsR\atimings\x126\n" +
-	"\battempts\x18\r \x03(\v2\x1a.reasoning_grpc.v1.AttemptR\battempts\x12R\n" +
-	"\x12effective_settings\x18\x0e \x03(\v2#.reasoning_grpc.v1.EffectiveSettingR\x11effectiveSettings\"\x83\x05\n" +
+	" \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12B\n" +
+	"\vmodel_calls\x18\v \x03(\v2!.reasoning_grpc.v1.ModelCallUsageR\n" +
+	"modelCalls\x12+\n" +
+	"\x04cost\x18\f \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x124\n" +
+	"\atimings\x18\r \x01(\v2\x1a.reasoning_grpc.v1.TimingsR\atimings\x126\n" +
+	"\battempts\x18\x0e \x03(\v2\x1a.reasoning_grpc.v1.AttemptR\battempts\x12R\n" +
+	"\x12effective_settings\x18\x0f \x03(\v2#.reasoning_grpc.v1.EffectiveSettingR\x11effectiveSettings\"\x96\x05\n" +
 	"\bSampling\x12%\n" +
 	"\vtemperature\x18\x01 \x01(\x01H\x00R\vtemperature\x88\x01\x01\x12\x18\n" +
 	"\x05top_p\x18\x02 \x01(\x01H\x01R\x04topP\x88\x01\x01\x12\x18\n" +
 	"\x05top_k\x18\x03 \x01(\x05H\x02R\x04topK\x88\x01\x01\x12/\n" +
-	"\x11max_output_tokens\x18\x04 \x01(\x05H\x03R\x0fmaxOutputTokens\x88\x01\x01\x12\x12\n" +
-	"\x04stop\x18\x05 \x03(\tR\x04stop\x12\x17\n" +
+	"\x11max_output_tokens\x18\x04 \x01(\x05H\x03R\x0fmaxOutputTokens\x88\x01\x01\x12%\n" +
+	"\x0estop_sequences\x18\x05 \x03(\tR\rstopSequences\x12\x17\n" +
 	"\x04seed\x18\x06 \x01(\x03H\x04R\x04seed\x88\x01\x01\x12.\n" +
 	"\x10presence_penalty\x18\a \x01(\x01H\x05R\x0fpresencePenalty\x88\x01\x01\x120\n" +
 	"\x11frequency_penalty\x18\b \x01(\x01H\x06R\x10frequencyPenalty\x88\x01\x01\x12I\n" +
@@ -1463,38 +1634,55 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x1b\n" +
 	"\x06strict\x18\x04 \x01(\bH\x00R\x06strict\x88\x01\x01B\t\n" +
-	"\a_strict\"\x9b\x01\n" +
+	"\a_strict\"\x81\x01\n" +
 	"\x10ReasoningOptions\x12<\n" +
 	"\x06effort\x18\x01 \x01(\x0e2\".reasoning_grpc.v1.ReasoningEffortH\x00R\x06effort\x12%\n" +
-	"\rbudget_tokens\x18\x02 \x01(\x05H\x00R\fbudgetTokens\x12\x18\n" +
-	"\ainclude\x18\x03 \x01(\bR\aincludeB\b\n" +
-	"\x06amount\"p\n" +
-	"\x0eIncludeOptions\x12!\n" +
-	"\ftool_results\x18\x01 \x01(\bR\vtoolResults\x12\x1a\n" +
-	"\bthoughts\x18\x02 \x01(\bR\bthoughts\x12\x1f\n" +
-	"\vmodel_calls\x18\x03 \x01(\bR\n" +
-	"modelCalls\"t\n" +
+	"\rbudget_tokens\x18\x02 \x01(\x05H\x00R\fbudgetTokensB\b\n" +
+	"\x06amount\"\x8e\x01\n" +
+	"\x0eIncludeOptions\x12\x1c\n" +
+	"\treasoning\x18\x01 \x01(\bR\treasoning\x12\x1a\n" +
+	"\bthoughts\x18\x02 \x01(\bR\bthoughts\x12!\n" +
+	"\ftool_results\x18\x03 \x01(\bR\vtoolResults\x12\x1f\n" +
+	"\vmodel_calls\x18\x04 \x01(\bR\n" +
+	"modelCalls\"\xbc\x01\n" +
 	"\x10EffectiveSetting\x12\x14\n" +
-	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
-	"\x05asked\x18\x02 \x01(\tR\x05asked\x12\x1c\n" +
-	"\teffective\x18\x03 \x01(\tR\teffective\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason*\x87\x01\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1c\n" +
+	"\trequested\x18\x02 \x01(\tR\trequested\x12\x1c\n" +
+	"\teffective\x18\x03 \x01(\tR\teffective\x12>\n" +
+	"\x05cause\x18\x04 \x01(\x0e2(.reasoning_grpc.v1.EffectiveSettingCauseR\x05cause\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason*\x87\x01\n" +
 	"\x0eToolChoiceMode\x12 \n" +
 	"\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n" +
 	"\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n" +
-	"\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03*\xbe\x01\n" +
+	"\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03*\xda\x01\n" +
 	"\x0fReasoningEffort\x12 \n" +
 	"\x1cREASONING_EFFORT_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15REASONING_EFFORT_NONE\x10\x01\x12\x1c\n" +
 	"\x18REASONING_EFFORT_MINIMAL\x10\x02\x12\x18\n" +
 	"\x14REASONING_EFFORT_LOW\x10\x03\x12\x1b\n" +
 	"\x17REASONING_EFFORT_MEDIUM\x10\x04\x12\x19\n" +
-	"\x15REASONING_EFFORT_HIGH\x10\x05*m\n" +
+	"\x15REASONING_EFFORT_HIGH\x10\x05\x12\x1a\n" +
+	"\x16REASONING_EFFORT_XHIGH\x10\x06*m\n" +
 	"\rContextPolicy\x12\x1e\n" +
 	"\x1aCONTEXT_POLICY_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCONTEXT_POLICY_TRUNCATE_OLDEST\x10\x01\x12\x18\n" +
-	"\x14CONTEXT_POLICY_ERROR\x10\x02B|\n" +
+	"\x14CONTEXT_POLICY_ERROR\x10\x02*\xb8\x01\n" +
+	"\fFinishReason\x12\x1d\n" +
+	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12FINISH_REASON_STOP\x10\x01\x12\x18\n" +
+	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1c\n" +
+	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12 \n" +
+	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x04\x12\x17\n" +
+	"\x13FINISH_REASON_OTHER\x10\x05*\xbe\x02\n" +
+	"\x15EffectiveSettingCause\x12'\n" +
+	"#EFFECTIVE_SETTING_CAUSE_UNSPECIFIED\x10\x00\x12#\n" +
+	"\x1fEFFECTIVE_SETTING_CAUSE_ROUTING\x10\x01\x12(\n" +
+	"$EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT\x10\x02\x12/\n" +
+	"+EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE\x10\x03\x12*\n" +
+	"&EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW\x10\x04\x12$\n" +
+	" EFFECTIVE_SETTING_CAUSE_FALLBACK\x10\x05\x12*\n" +
+	"&EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT\x10\x06B|\n" +
 	"\x1aio.github.reasoninggrpc.v1B\x0fCompletionProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
@@ -1509,73 +1697,77 @@ func file_reasoning_grpc_v1_completion_proto_rawDescGZIP() []byte {
 	return file_reasoning_grpc_v1_completion_proto_rawDescData
 }
 
-var file_reasoning_grpc_v1_completion_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_reasoning_grpc_v1_completion_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_reasoning_grpc_v1_completion_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_reasoning_grpc_v1_completion_proto_goTypes = []any{
-	(ToolChoiceMode)(0),       // 0: reasoning_grpc.v1.ToolChoiceMode
-	(ReasoningEffort)(0),      // 1: reasoning_grpc.v1.ReasoningEffort
-	(ContextPolicy)(0),        // 2: reasoning_grpc.v1.ContextPolicy
-	(*CompleteRequest)(nil),   // 3: reasoning_grpc.v1.CompleteRequest
-	(*CompleteResponse)(nil),  // 4: reasoning_grpc.v1.CompleteResponse
-	(*Sampling)(nil),          // 5: reasoning_grpc.v1.Sampling
-	(*Tool)(nil),              // 6: reasoning_grpc.v1.Tool
-	(*ToolChoice)(nil),        // 7: reasoning_grpc.v1.ToolChoice
-	(*ResponseFormat)(nil),    // 8: reasoning_grpc.v1.ResponseFormat
-	(*TextFormat)(nil),        // 9: reasoning_grpc.v1.TextFormat
-	(*JsonObjectFormat)(nil),  // 10: reasoning_grpc.v1.JsonObjectFormat
-	(*JsonSchemaFormat)(nil),  // 11: reasoning_grpc.v1.JsonSchemaFormat
-	(*ReasoningOptions)(nil),  // 12: reasoning_grpc.v1.ReasoningOptions
-	(*IncludeOptions)(nil),    // 13: reasoning_grpc.v1.IncludeOptions
-	(*EffectiveSetting)(nil),  // 14: reasoning_grpc.v1.EffectiveSetting
-	nil,                       // 15: reasoning_grpc.v1.CompleteRequest.LabelsEntry
-	nil,                       // 16: reasoning_grpc.v1.CompleteRequest.ProviderOptionsEntry
-	nil,                       // 17: reasoning_grpc.v1.Sampling.LogitBiasEntry
-	(*Message)(nil),           // 18: reasoning_grpc.v1.Message
-	(*RoutingOptions)(nil),    // 19: reasoning_grpc.v1.RoutingOptions
-	(*AgentOptions)(nil),      // 20: reasoning_grpc.v1.AgentOptions
-	(*RouteDecision)(nil),     // 21: reasoning_grpc.v1.RouteDecision
-	(*Step)(nil),              // 22: reasoning_grpc.v1.Step
-	(*ReasoningFinished)(nil), // 23: reasoning_grpc.v1.ReasoningFinished
-	(FinishReason)(0),         // 24: reasoning_grpc.v1.FinishReason
-	(*Usage)(nil),             // 25: reasoning_grpc.v1.Usage
-	(*Cost)(nil),              // 26: reasoning_grpc.v1.Cost
-	(*Timings)(nil),           // 27: reasoning_grpc.v1.Timings
-	(*Attempt)(nil),           // 28: reasoning_grpc.v1.Attempt
+	(ToolChoiceMode)(0),        // 0: reasoning_grpc.v1.ToolChoiceMode
+	(ReasoningEffort)(0),       // 1: reasoning_grpc.v1.ReasoningEffort
+	(ContextPolicy)(0),         // 2: reasoning_grpc.v1.ContextPolicy
+	(FinishReason)(0),          // 3: reasoning_grpc.v1.FinishReason
+	(EffectiveSettingCause)(0), // 4: reasoning_grpc.v1.EffectiveSettingCause
+	(*CompleteRequest)(nil),    // 5: reasoning_grpc.v1.CompleteRequest
+	(*CompleteResponse)(nil),   // 6: reasoning_grpc.v1.CompleteResponse
+	(*Sampling)(nil),           // 7: reasoning_grpc.v1.Sampling
+	(*Tool)(nil),               // 8: reasoning_grpc.v1.Tool
+	(*ToolChoice)(nil),         // 9: reasoning_grpc.v1.ToolChoice
+	(*ResponseFormat)(nil),     // 10: reasoning_grpc.v1.ResponseFormat
+	(*TextFormat)(nil),         // 11: reasoning_grpc.v1.TextFormat
+	(*JsonObjectFormat)(nil),   // 12: reasoning_grpc.v1.JsonObjectFormat
+	(*JsonSchemaFormat)(nil),   // 13: reasoning_grpc.v1.JsonSchemaFormat
+	(*ReasoningOptions)(nil),   // 14: reasoning_grpc.v1.ReasoningOptions
+	(*IncludeOptions)(nil),     // 15: reasoning_grpc.v1.IncludeOptions
+	(*EffectiveSetting)(nil),   // 16: reasoning_grpc.v1.EffectiveSetting
+	nil,                        // 17: reasoning_grpc.v1.CompleteRequest.LabelsEntry
+	nil,                        // 18: reasoning_grpc.v1.CompleteRequest.ProviderOptionsEntry
+	nil,                        // 19: reasoning_grpc.v1.Sampling.LogitBiasEntry
+	(*Message)(nil),            // 20: reasoning_grpc.v1.Message
+	(*RoutingOptions)(nil),     // 21: reasoning_grpc.v1.RoutingOptions
+	(*AgentOptions)(nil),       // 22: reasoning_grpc.v1.AgentOptions
+	(*RouteDecision)(nil),      // 23: reasoning_grpc.v1.RouteDecision
+	(*Step)(nil),               // 24: reasoning_grpc.v1.Step
+	(*ReasoningFinished)(nil),  // 25: reasoning_grpc.v1.ReasoningFinished
+	(*Usage)(nil),              // 26: reasoning_grpc.v1.Usage
+	(*ModelCallUsage)(nil),     // 27: reasoning_grpc.v1.ModelCallUsage
+	(*Cost)(nil),               // 28: reasoning_grpc.v1.Cost
+	(*Timings)(nil),            // 29: reasoning_grpc.v1.Timings
+	(*Attempt)(nil),            // 30: reasoning_grpc.v1.Attempt
 }
 var file_reasoning_grpc_v1_completion_proto_depIdxs = []int32{
-	18, // 0: reasoning_grpc.v1.CompleteRequest.messages:type_name -> reasoning_grpc.v1.Message
-	5,  // 1: reasoning_grpc.v1.CompleteRequest.sampling:type_name -> reasoning_grpc.v1.Sampling
-	6,  // 2: reasoning_grpc.v1.CompleteRequest.tools:type_name -> reasoning_grpc.v1.Tool
-	7,  // 3: reasoning_grpc.v1.CompleteRequest.tool_choice:type_name -> reasoning_grpc.v1.ToolChoice
-	8,  // 4: reasoning_grpc.v1.CompleteRequest.response_format:type_name -> reasoning_grpc.v1.ResponseFormat
-	12, // 5: reasoning_grpc.v1.CompleteRequest.reasoning:type_name -> reasoning_grpc.v1.ReasoningOptions
-	19, // 6: reasoning_grpc.v1.CompleteRequest.routing:type_name -> reasoning_grpc.v1.RoutingOptions
-	20, // 7: reasoning_grpc.v1.CompleteRequest.agent:type_name -> reasoning_grpc.v1.AgentOptions
+	20, // 0: reasoning_grpc.v1.CompleteRequest.messages:type_name -> reasoning_grpc.v1.Message
+	7,  // 1: reasoning_grpc.v1.CompleteRequest.sampling:type_name -> reasoning_grpc.v1.Sampling
+	8,  // 2: reasoning_grpc.v1.CompleteRequest.tools:type_name -> reasoning_grpc.v1.Tool
+	9,  // 3: reasoning_grpc.v1.CompleteRequest.tool_choice:type_name -> reasoning_grpc.v1.ToolChoice
+	10, // 4: reasoning_grpc.v1.CompleteRequest.response_format:type_name -> reasoning_grpc.v1.ResponseFormat
+	14, // 5: reasoning_grpc.v1.CompleteRequest.reasoning:type_name -> reasoning_grpc.v1.ReasoningOptions
+	21, // 6: reasoning_grpc.v1.CompleteRequest.routing:type_name -> reasoning_grpc.v1.RoutingOptions
+	22, // 7: reasoning_grpc.v1.CompleteRequest.agent:type_name -> reasoning_grpc.v1.AgentOptions
 	2,  // 8: reasoning_grpc.v1.CompleteRequest.context_policy:type_name -> reasoning_grpc.v1.ContextPolicy
-	13, // 9: reasoning_grpc.v1.CompleteRequest.include:type_name -> reasoning_grpc.v1.IncludeOptions
-	15, // 10: reasoning_grpc.v1.CompleteRequest.labels:type_name -> reasoning_grpc.v1.CompleteRequest.LabelsEntry
-	16, // 11: reasoning_grpc.v1.CompleteRequest.provider_options:type_name -> reasoning_grpc.v1.CompleteRequest.ProviderOptionsEntry
-	21, // 12: reasoning_grpc.v1.CompleteResponse.route:type_name -> reasoning_grpc.v1.RouteDecision
-	18, // 13: reasoning_grpc.v1.CompleteResponse.message:type_name -> reasoning_grpc.v1.Message
-	22, // 14: reasoning_grpc.v1.CompleteResponse.steps:type_name -> reasoning_grpc.v1.Step
-	23, // 15: reasoning_grpc.v1.CompleteResponse.reasoning_finished:type_name -> reasoning_grpc.v1.ReasoningFinished
-	24, // 16: reasoning_grpc.v1.CompleteResponse.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
-	25, // 17: reasoning_grpc.v1.CompleteResponse.usage:type_name -> reasoning_grpc.v1.Usage
-	26, // 18: reasoning_grpc.v1.CompleteResponse.cost:type_name -> reasoning_grpc.v1.Cost
-	27, // 19: reasoning_grpc.v1.CompleteResponse.timings:type_name -> reasoning_grpc.v1.Timings
-	28, // 20: reasoning_grpc.v1.CompleteResponse.attempts:type_name -> reasoning_grpc.v1.Attempt
-	14, // 21: reasoning_grpc.v1.CompleteResponse.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
-	17, // 22: reasoning_grpc.v1.Sampling.logit_bias:type_name -> reasoning_grpc.v1.Sampling.LogitBiasEntry
-	0,  // 23: reasoning_grpc.v1.ToolChoice.mode:type_name -> reasoning_grpc.v1.ToolChoiceMode
-	9,  // 24: reasoning_grpc.v1.ResponseFormat.text:type_name -> reasoning_grpc.v1.TextFormat
-	10, // 25: reasoning_grpc.v1.ResponseFormat.json_object:type_name -> reasoning_grpc.v1.JsonObjectFormat
-	11, // 26: reasoning_grpc.v1.ResponseFormat.json_schema:type_name -> reasoning_grpc.v1.JsonSchemaFormat
-	1,  // 27: reasoning_grpc.v1.ReasoningOptions.effort:type_name -> reasoning_grpc.v1.ReasoningEffort
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	15, // 9: reasoning_grpc.v1.CompleteRequest.include:type_name -> reasoning_grpc.v1.IncludeOptions
+	17, // 10: reasoning_grpc.v1.CompleteRequest.labels:type_name -> reasoning_grpc.v1.CompleteRequest.LabelsEntry
+	18, // 11: reasoning_grpc.v1.CompleteRequest.provider_options:type_name -> reasoning_grpc.v1.CompleteRequest.ProviderOptionsEntry
+	23, // 12: reasoning_grpc.v1.CompleteResponse.route_decision:type_name -> reasoning_grpc.v1.RouteDecision
+	20, // 13: reasoning_grpc.v1.CompleteResponse.message:type_name -> reasoning_grpc.v1.Message
+	24, // 14: reasoning_grpc.v1.CompleteResponse.steps:type_name -> reasoning_grpc.v1.Step
+	25, // 15: reasoning_grpc.v1.CompleteResponse.reasoning_finished:type_name -> reasoning_grpc.v1.ReasoningFinished
+	3,  // 16: reasoning_grpc.v1.CompleteResponse.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
+	26, // 17: reasoning_grpc.v1.CompleteResponse.usage:type_name -> reasoning_grpc.v1.Usage
+	27, // 18: reasoning_grpc.v1.CompleteResponse.model_calls:type_name -> reasoning_grpc.v1.ModelCallUsage
+	28, // 19: reasoning_grpc.v1.CompleteResponse.cost:type_name -> reasoning_grpc.v1.Cost
+	29, // 20: reasoning_grpc.v1.CompleteResponse.timings:type_name -> reasoning_grpc.v1.Timings
+	30, // 21: reasoning_grpc.v1.CompleteResponse.attempts:type_name -> reasoning_grpc.v1.Attempt
+	16, // 22: reasoning_grpc.v1.CompleteResponse.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
+	19, // 23: reasoning_grpc.v1.Sampling.logit_bias:type_name -> reasoning_grpc.v1.Sampling.LogitBiasEntry
+	0,  // 24: reasoning_grpc.v1.ToolChoice.mode:type_name -> reasoning_grpc.v1.ToolChoiceMode
+	11, // 25: reasoning_grpc.v1.ResponseFormat.text:type_name -> reasoning_grpc.v1.TextFormat
+	12, // 26: reasoning_grpc.v1.ResponseFormat.json_object:type_name -> reasoning_grpc.v1.JsonObjectFormat
+	13, // 27: reasoning_grpc.v1.ResponseFormat.json_schema:type_name -> reasoning_grpc.v1.JsonSchemaFormat
+	1,  // 28: reasoning_grpc.v1.ReasoningOptions.effort:type_name -> reasoning_grpc.v1.ReasoningEffort
+	4,  // 29: reasoning_grpc.v1.EffectiveSetting.cause:type_name -> reasoning_grpc.v1.EffectiveSettingCause
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_completion_proto_init() }
@@ -1609,7 +1801,7 @@ func file_reasoning_grpc_v1_completion_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reasoning_grpc_v1_completion_proto_rawDesc), len(file_reasoning_grpc_v1_completion_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      5,
 			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -21,77 +21,83 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The reasons in `google.rpc.ErrorInfo`. There they are strings without the
-// prefix, such as "MODEL_NOT_FOUND"; clients branch on them, never on messages,
-// and treat an unknown one like its status code.
+// The reason of a failure. `google.rpc.ErrorInfo` carries it as a string
+// without the prefix, such as "MODEL_NOT_FOUND". Clients branch on the reason,
+// never on the message, and treat an unknown reason like its status code.
 type ErrorReason int32
 
 const (
-	// None.
+	// There was no failure.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
 	// INVALID_ARGUMENT: the message is not valid protobuf.
 	ErrorReason_ERROR_REASON_MALFORMED_REQUEST ErrorReason = 1
 	// INVALID_ARGUMENT: fields are missing, out of range or contradictory;
-	// `google.rpc.BadRequest` names each.
+	// `google.rpc.BadRequest` names each of them.
 	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 2
-	// INVALID_ARGUMENT: the request is over one of the server's own caps.
+	// INVALID_ARGUMENT: the request is larger than the server accepts.
 	ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE ErrorReason = 3
 	// UNAUTHENTICATED: no token was given.
 	ErrorReason_ERROR_REASON_CREDENTIALS_MISSING ErrorReason = 4
-	// UNAUTHENTICATED: the token is not a valid one.
+	// UNAUTHENTICATED: the token is not valid.
 	ErrorReason_ERROR_REASON_CREDENTIALS_INVALID ErrorReason = 5
 	// PERMISSION_DENIED: the caller may not use this model.
 	ErrorReason_ERROR_REASON_MODEL_NOT_ALLOWED ErrorReason = 6
 	// PERMISSION_DENIED: the caller may not use this route.
 	ErrorReason_ERROR_REASON_ROUTE_NOT_ALLOWED ErrorReason = 7
-	// NOT_FOUND: no such model is served; metadata `nearest` has similar names.
+	// NOT_FOUND: the server has no such model; the metadata value `nearest` has
+	// similar names.
 	ErrorReason_ERROR_REASON_MODEL_NOT_FOUND ErrorReason = 8
-	// RESOURCE_EXHAUSTED: the caller is over its own limit.
+	// RESOURCE_EXHAUSTED: the caller has reached its own limit.
 	ErrorReason_ERROR_REASON_CALLER_LIMIT ErrorReason = 9
-	// UNAVAILABLE: the server is full; try again after the delay.
+	// UNAVAILABLE: the server has no capacity left; try again after the
+	// delay in `google.rpc.RetryInfo`.
 	ErrorReason_ERROR_REASON_SERVER_OVERLOADED ErrorReason = 10
 	// UNAVAILABLE: the server is stopping; try again elsewhere.
 	ErrorReason_ERROR_REASON_SERVER_SHUTTING_DOWN ErrorReason = 11
-	// DEADLINE_EXCEEDED: the upstream was too slow to begin or to finish.
+	// DEADLINE_EXCEEDED: the upstream was too slow to start or to finish.
 	ErrorReason_ERROR_REASON_UPSTREAM_TIMEOUT ErrorReason = 12
-	// DEADLINE_EXCEEDED: the upstream fell silent in the middle of an answer.
+	// DEADLINE_EXCEEDED: the upstream stopped sending in the middle of an answer.
 	ErrorReason_ERROR_REASON_UPSTREAM_STALLED ErrorReason = 13
-	// UNAVAILABLE: no connection to the upstream, or it broke.
+	// UNAVAILABLE: the upstream could not be reached, or the connection broke.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNREACHABLE ErrorReason = 14
 	// UNAVAILABLE: the upstream failed.
 	ErrorReason_ERROR_REASON_UPSTREAM_ERROR ErrorReason = 15
 	// UNAVAILABLE: the upstream is overloaded.
 	ErrorReason_ERROR_REASON_UPSTREAM_OVERLOADED ErrorReason = 16
-	// RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the delay.
+	// RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the
+	// delay in `google.rpc.RetryInfo`.
 	ErrorReason_ERROR_REASON_UPSTREAM_RATE_LIMITED ErrorReason = 17
-	// RESOURCE_EXHAUSTED: the upstream's quota or budget is used up.
+	// RESOURCE_EXHAUSTED: the quota or budget at the upstream is used up.
 	ErrorReason_ERROR_REASON_UPSTREAM_QUOTA_EXHAUSTED ErrorReason = 18
-	// INTERNAL: the upstream refused the server's own key; the operator must act.
+	// INTERNAL: the upstream refused the server's own key; the server's operator
+	// must act.
 	ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIALS_REJECTED ErrorReason = 19
 	// PERMISSION_DENIED: the upstream refused the key configured for the caller.
 	ErrorReason_ERROR_REASON_UPSTREAM_KEY_REJECTED ErrorReason = 20
-	// FAILED_PRECONDITION: the upstream does not have a model that is listed here.
+	// FAILED_PRECONDITION: the upstream does not have a model that is listed
+	// here.
 	ErrorReason_ERROR_REASON_UPSTREAM_MODEL_MISSING ErrorReason = 21
 	// INVALID_ARGUMENT: the conversation does not fit the model's context window.
 	ErrorReason_ERROR_REASON_CONTEXT_WINDOW_EXCEEDED ErrorReason = 22
 	// INVALID_ARGUMENT: the provider's content policy refuses the conversation.
 	ErrorReason_ERROR_REASON_CONTENT_POLICY ErrorReason = 23
-	// INVALID_ARGUMENT: a parameter that the model does not take, or that this
-	// build does not serve; `google.rpc.BadRequest` names it where known.
+	// INVALID_ARGUMENT: the model, or this version of the server, does not accept
+	// a parameter; `google.rpc.BadRequest` names the parameter where it is known.
 	ErrorReason_ERROR_REASON_UNSUPPORTED_PARAMETER ErrorReason = 24
 	// INVALID_ARGUMENT: the upstream refused the request for another reason.
 	ErrorReason_ERROR_REASON_UPSTREAM_REJECTED_REQUEST ErrorReason = 25
-	// INTERNAL: the upstream answered something that is not its protocol.
+	// INTERNAL: the upstream's answer does not follow its protocol.
 	ErrorReason_ERROR_REASON_UPSTREAM_MALFORMED_RESPONSE ErrorReason = 26
-	// INTERNAL: the upstream answered nothing at all.
+	// INTERNAL: the upstream's answer was empty.
 	ErrorReason_ERROR_REASON_UPSTREAM_EMPTY_RESPONSE ErrorReason = 27
-	// UNAVAILABLE: the upstream's stream ended without saying why; what was sent
-	// may be only a part of the answer.
+	// UNAVAILABLE: the upstream's stream ended without a finish reason; what was
+	// sent may be only a part of the answer.
 	ErrorReason_ERROR_REASON_UPSTREAM_STREAM_TRUNCATED ErrorReason = 28
-	// UNIMPLEMENTED: this build does not serve the route; the `RouteDecision` is in
-	// the details.
+	// UNIMPLEMENTED: this version of the server does not offer the route; the
+	// details contain the `RouteDecision`.
 	ErrorReason_ERROR_REASON_ROUTE_NOT_IMPLEMENTED ErrorReason = 29
-	// INTERNAL: a fault of the server; the log has it under the request id.
+	// INTERNAL: the server has a bug; its log has the details under the request
+	// id.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 30
 )
 
@@ -192,24 +198,24 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_errors_proto_rawDescGZIP(), []int{0}
 }
 
-// What keeps a model's answer from being used that had to have a form: a route, or
-// a step of the agent.
+// Why a model's answer could not be used as a route decision or as a step of
+// the agent.
 type AnswerFlaw int32
 
 const (
-	// None.
+	// The answer has no flaw.
 	AnswerFlaw_ANSWER_FLAW_UNSPECIFIED AnswerFlaw = 0
-	// It is empty.
+	// The answer is empty.
 	AnswerFlaw_ANSWER_FLAW_EMPTY AnswerFlaw = 1
-	// It is not JSON and nothing else.
+	// The answer is not JSON, or has other text beside the JSON.
 	AnswerFlaw_ANSWER_FLAW_NOT_JSON AnswerFlaw = 2
-	// It is JSON of another form, or a tool call.
+	// The answer is JSON that does not match the schema, or a tool call.
 	AnswerFlaw_ANSWER_FLAW_WRONG_SHAPE AnswerFlaw = 3
-	// A limit of its length cut it short.
+	// The answer reached a limit of its length before it was complete.
 	AnswerFlaw_ANSWER_FLAW_TRUNCATED AnswerFlaw = 4
 	// The model declined to answer.
 	AnswerFlaw_ANSWER_FLAW_REFUSED AnswerFlaw = 5
-	// The provider's content filter ended it.
+	// The provider's content filter ended the answer.
 	AnswerFlaw_ANSWER_FLAW_FILTERED AnswerFlaw = 6
 )
 

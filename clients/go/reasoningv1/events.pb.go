@@ -25,7 +25,7 @@ const (
 // A request for `StreamComplete`.
 type StreamCompleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is to be answered. Required.
+	// The conversation to answer. Required.
 	Request *CompleteRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
 	// How the stream behaves.
 	StreamOptions *StreamOptions `protobuf:"bytes,2,opt,name=stream_options,json=streamOptions,proto3" json:"stream_options,omitempty"`
@@ -80,8 +80,8 @@ func (x *StreamCompleteRequest) GetStreamOptions() *StreamOptions {
 // How a stream behaves.
 type StreamOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Send a `heartbeat` whenever nothing else was sent for this long, from 0.1
-	// seconds to an hour. Unset means never.
+	// The server sends a `heartbeat` whenever it has sent no other event for this
+	// long, from 0.1 seconds to an hour. Unset means no heartbeats.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,1,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -126,46 +126,56 @@ func (x *StreamOptions) GetHeartbeatInterval() *durationpb.Duration {
 
 // One event of a streamed completion.
 //
-// `started` comes first, once. Then events in the order in which they happened.
-// `completed` comes last, once, and only when the status is OK; a stream that
-// ends with another status carries no `completed`. Between them:
-// `model_call_started` precedes the deltas of its call, and `model_call_finished` or
-// `model_call_failed` follows them; those of routing come right after `started`,
-// though they happened before it; `step_started` precedes what happens in its step, and
-// `step_finished` follows it; `tool_started` precedes its `tool_finished`;
-// `reasoning_finished` follows the last step and precedes the first
-// `content_delta`. Clients ignore events they do not know.
+// `started` comes first, once. The other events follow in the order in which they
+// happened. `completed` comes last, once, and only when the status is OK; a
+// stream that ends with another status has no `completed`. Between these two:
+//
+//   - `model_call_started` precedes the deltas of its call, and
+//     `model_call_finished` or `model_call_failed` follows them. The model calls of
+//     routing come right after `started`, though they happened before it.
+//   - `step_started` precedes the events of its step, and `step_finished` follows
+//     them.
+//   - `tool_started` precedes its `tool_finished`.
+//   - `reasoning_finished` follows the last step and precedes the first
+//     `content_delta`.
+//
+// Clients ignore events that they do not know.
+//
+// Deltas are by far the most frequent events, so all that they use has a field
+// number with a one-byte tag. The unused numbers up to 15 are kept for fields
+// and events that are as frequent.
 type StreamCompleteResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of this answer, made by the server; the same in every event.
-	ResponseId string `protobuf:"bytes,1,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
-	// Position of this event in the stream: 0, 1, 2, ... without a gap.
-	Sequence int32 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// Time from the arrival of the request to this event.
-	Elapsed *durationpb.Duration `protobuf:"bytes,3,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
-	// Step of the agent during which it happened: 1, 2, ...; 0 outside of steps.
-	Step int32 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
-	// Which model call of this request it belongs to: 1, 2, ...; 0 before the
-	// first.
-	Call int32 `protobuf:"varint,5,opt,name=call,proto3" json:"call,omitempty"`
+	// Position of this event in the stream: 0, 1, 2, ... without a gap. A
+	// `heartbeat` has no position of its own: it repeats that of the event before
+	// it.
+	Sequence int32 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Step of the agent during which the event happened: 1, 2, ...; 0 outside of
+	// steps.
+	Step int32 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	// Number of the model call to which the event belongs: 1, 2, ...; 0 before
+	// the first model call.
+	Call int32 `protobuf:"varint,3,opt,name=call,proto3" json:"call,omitempty"`
+	// Milliseconds from the arrival of the request to this event.
+	ElapsedMs int32 `protobuf:"varint,4,opt,name=elapsed_ms,json=elapsedMs,proto3" json:"elapsed_ms,omitempty"`
 	// What happened.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
+	//	*StreamCompleteResponse_ContentDelta
+	//	*StreamCompleteResponse_ReasoningDelta
+	//	*StreamCompleteResponse_ToolCallDelta
 	//	*StreamCompleteResponse_Started
 	//	*StreamCompleteResponse_ModelCallStarted
 	//	*StreamCompleteResponse_ModelCallFinished
 	//	*StreamCompleteResponse_ModelCallFailed
+	//	*StreamCompleteResponse_AttemptSwitched
 	//	*StreamCompleteResponse_StepStarted
 	//	*StreamCompleteResponse_StepPlanned
 	//	*StreamCompleteResponse_ToolStarted
 	//	*StreamCompleteResponse_ToolFinished
 	//	*StreamCompleteResponse_StepFinished
 	//	*StreamCompleteResponse_ReasoningFinished
-	//	*StreamCompleteResponse_ReasoningDelta
-	//	*StreamCompleteResponse_ContentDelta
-	//	*StreamCompleteResponse_ToolCallDelta
-	//	*StreamCompleteResponse_AttemptSwitched
 	//	*StreamCompleteResponse_Heartbeat
 	//	*StreamCompleteResponse_Completed
 	Kind          isStreamCompleteResponse_Kind `protobuf_oneof:"kind"`
@@ -203,25 +213,11 @@ func (*StreamCompleteResponse) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_events_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *StreamCompleteResponse) GetResponseId() string {
-	if x != nil {
-		return x.ResponseId
-	}
-	return ""
-}
-
 func (x *StreamCompleteResponse) GetSequence() int32 {
 	if x != nil {
 		return x.Sequence
 	}
 	return 0
-}
-
-func (x *StreamCompleteResponse) GetElapsed() *durationpb.Duration {
-	if x != nil {
-		return x.Elapsed
-	}
-	return nil
 }
 
 func (x *StreamCompleteResponse) GetStep() int32 {
@@ -238,9 +234,43 @@ func (x *StreamCompleteResponse) GetCall() int32 {
 	return 0
 }
 
+func (x *StreamCompleteResponse) GetElapsedMs() int32 {
+	if x != nil {
+		return x.ElapsedMs
+	}
+	return 0
+}
+
 func (x *StreamCompleteResponse) GetKind() isStreamCompleteResponse_Kind {
 	if x != nil {
 		return x.Kind
+	}
+	return nil
+}
+
+func (x *StreamCompleteResponse) GetContentDelta() *ContentDelta {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ContentDelta); ok {
+			return x.ContentDelta
+		}
+	}
+	return nil
+}
+
+func (x *StreamCompleteResponse) GetReasoningDelta() *ReasoningDelta {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ReasoningDelta); ok {
+			return x.ReasoningDelta
+		}
+	}
+	return nil
+}
+
+func (x *StreamCompleteResponse) GetToolCallDelta() *ToolCallDelta {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_ToolCallDelta); ok {
+			return x.ToolCallDelta
+		}
 	}
 	return nil
 }
@@ -276,6 +306,15 @@ func (x *StreamCompleteResponse) GetModelCallFailed() *ModelCallFailed {
 	if x != nil {
 		if x, ok := x.Kind.(*StreamCompleteResponse_ModelCallFailed); ok {
 			return x.ModelCallFailed
+		}
+	}
+	return nil
+}
+
+func (x *StreamCompleteResponse) GetAttemptSwitched() *AttemptSwitched {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_AttemptSwitched); ok {
+			return x.AttemptSwitched
 		}
 	}
 	return nil
@@ -335,42 +374,6 @@ func (x *StreamCompleteResponse) GetReasoningFinished() *ReasoningFinished {
 	return nil
 }
 
-func (x *StreamCompleteResponse) GetReasoningDelta() *ReasoningDelta {
-	if x != nil {
-		if x, ok := x.Kind.(*StreamCompleteResponse_ReasoningDelta); ok {
-			return x.ReasoningDelta
-		}
-	}
-	return nil
-}
-
-func (x *StreamCompleteResponse) GetContentDelta() *ContentDelta {
-	if x != nil {
-		if x, ok := x.Kind.(*StreamCompleteResponse_ContentDelta); ok {
-			return x.ContentDelta
-		}
-	}
-	return nil
-}
-
-func (x *StreamCompleteResponse) GetToolCallDelta() *ToolCallDelta {
-	if x != nil {
-		if x, ok := x.Kind.(*StreamCompleteResponse_ToolCallDelta); ok {
-			return x.ToolCallDelta
-		}
-	}
-	return nil
-}
-
-func (x *StreamCompleteResponse) GetAttemptSwitched() *AttemptSwitched {
-	if x != nil {
-		if x, ok := x.Kind.(*StreamCompleteResponse_AttemptSwitched); ok {
-			return x.AttemptSwitched
-		}
-	}
-	return nil
-}
-
 func (x *StreamCompleteResponse) GetHeartbeat() *Heartbeat {
 	if x != nil {
 		if x, ok := x.Kind.(*StreamCompleteResponse_Heartbeat); ok {
@@ -393,87 +396,94 @@ type isStreamCompleteResponse_Kind interface {
 	isStreamCompleteResponse_Kind()
 }
 
+type StreamCompleteResponse_ContentDelta struct {
+	// A delta of the answer.
+	ContentDelta *ContentDelta `protobuf:"bytes,8,opt,name=content_delta,json=contentDelta,proto3,oneof"`
+}
+
+type StreamCompleteResponse_ReasoningDelta struct {
+	// A delta of the model's own reasoning. Sent only with `include.reasoning`.
+	// When `step` is above 0, it is not part of the answer's message.
+	ReasoningDelta *ReasoningDelta `protobuf:"bytes,9,opt,name=reasoning_delta,json=reasoningDelta,proto3,oneof"`
+}
+
+type StreamCompleteResponse_ToolCallDelta struct {
+	// A delta of a call of one of the caller's tools.
+	ToolCallDelta *ToolCallDelta `protobuf:"bytes,10,opt,name=tool_call_delta,json=toolCallDelta,proto3,oneof"`
+}
+
 type StreamCompleteResponse_Started struct {
 	// The route is decided; always the first event.
-	Started *Started `protobuf:"bytes,10,opt,name=started,proto3,oneof"`
+	Started *Started `protobuf:"bytes,16,opt,name=started,proto3,oneof"`
 }
 
 type StreamCompleteResponse_ModelCallStarted struct {
-	// A model call begins. Only if `include.model_calls`.
-	ModelCallStarted *ModelCallStarted `protobuf:"bytes,11,opt,name=model_call_started,json=modelCallStarted,proto3,oneof"`
+	// A model call starts. Sent only with `include.model_calls`.
+	ModelCallStarted *ModelCallStarted `protobuf:"bytes,17,opt,name=model_call_started,json=modelCallStarted,proto3,oneof"`
 }
 
 type StreamCompleteResponse_ModelCallFinished struct {
-	// A model call ended well. Only if `include.model_calls`.
-	ModelCallFinished *ModelCallFinished `protobuf:"bytes,12,opt,name=model_call_finished,json=modelCallFinished,proto3,oneof"`
+	// A model call succeeded. Sent only with `include.model_calls`.
+	ModelCallFinished *ModelCallFinished `protobuf:"bytes,18,opt,name=model_call_finished,json=modelCallFinished,proto3,oneof"`
 }
 
 type StreamCompleteResponse_ModelCallFailed struct {
-	// A model call failed, and the answer does without it. Only if
+	// A model call failed, and the answer does without it. Sent only with
 	// `include.model_calls`.
-	ModelCallFailed *ModelCallFailed `protobuf:"bytes,13,opt,name=model_call_failed,json=modelCallFailed,proto3,oneof"`
+	ModelCallFailed *ModelCallFailed `protobuf:"bytes,19,opt,name=model_call_failed,json=modelCallFailed,proto3,oneof"`
+}
+
+type StreamCompleteResponse_AttemptSwitched struct {
+	// An attempt at a model call failed, and another attempt follows.
+	AttemptSwitched *AttemptSwitched `protobuf:"bytes,20,opt,name=attempt_switched,json=attemptSwitched,proto3,oneof"`
 }
 
 type StreamCompleteResponse_StepStarted struct {
-	// The agent begins a step.
-	StepStarted *StepStarted `protobuf:"bytes,14,opt,name=step_started,json=stepStarted,proto3,oneof"`
+	// The agent starts a step.
+	StepStarted *StepStarted `protobuf:"bytes,21,opt,name=step_started,json=stepStarted,proto3,oneof"`
 }
 
 type StreamCompleteResponse_StepPlanned struct {
-	// The agent knows what it wants to do in this step.
-	StepPlanned *StepPlanned `protobuf:"bytes,15,opt,name=step_planned,json=stepPlanned,proto3,oneof"`
+	// The agent has planned this step.
+	StepPlanned *StepPlanned `protobuf:"bytes,22,opt,name=step_planned,json=stepPlanned,proto3,oneof"`
 }
 
 type StreamCompleteResponse_ToolStarted struct {
-	// A tool begins to run.
-	ToolStarted *ToolStarted `protobuf:"bytes,16,opt,name=tool_started,json=toolStarted,proto3,oneof"`
+	// A tool starts to run.
+	ToolStarted *ToolStarted `protobuf:"bytes,23,opt,name=tool_started,json=toolStarted,proto3,oneof"`
 }
 
 type StreamCompleteResponse_ToolFinished struct {
 	// A tool has ended.
-	ToolFinished *ToolFinished `protobuf:"bytes,17,opt,name=tool_finished,json=toolFinished,proto3,oneof"`
+	ToolFinished *ToolFinished `protobuf:"bytes,24,opt,name=tool_finished,json=toolFinished,proto3,oneof"`
 }
 
 type StreamCompleteResponse_StepFinished struct {
 	// The agent ended a step.
-	StepFinished *StepFinished `protobuf:"bytes,18,opt,name=step_finished,json=stepFinished,proto3,oneof"`
+	StepFinished *StepFinished `protobuf:"bytes,25,opt,name=step_finished,json=stepFinished,proto3,oneof"`
 }
 
 type StreamCompleteResponse_ReasoningFinished struct {
 	// The agent stopped thinking; the answer follows.
-	ReasoningFinished *ReasoningFinished `protobuf:"bytes,19,opt,name=reasoning_finished,json=reasoningFinished,proto3,oneof"`
-}
-
-type StreamCompleteResponse_ReasoningDelta struct {
-	// A piece of the model's own reasoning. Only if `reasoning.include`. With a
-	// `step` above 0 it is no part of the answer's message.
-	ReasoningDelta *ReasoningDelta `protobuf:"bytes,20,opt,name=reasoning_delta,json=reasoningDelta,proto3,oneof"`
-}
-
-type StreamCompleteResponse_ContentDelta struct {
-	// A piece of the answer.
-	ContentDelta *ContentDelta `protobuf:"bytes,21,opt,name=content_delta,json=contentDelta,proto3,oneof"`
-}
-
-type StreamCompleteResponse_ToolCallDelta struct {
-	// A piece of a call of one of the caller's tools.
-	ToolCallDelta *ToolCallDelta `protobuf:"bytes,22,opt,name=tool_call_delta,json=toolCallDelta,proto3,oneof"`
-}
-
-type StreamCompleteResponse_AttemptSwitched struct {
-	// A model call failed and is tried again, or with another model.
-	AttemptSwitched *AttemptSwitched `protobuf:"bytes,23,opt,name=attempt_switched,json=attemptSwitched,proto3,oneof"`
+	ReasoningFinished *ReasoningFinished `protobuf:"bytes,26,opt,name=reasoning_finished,json=reasoningFinished,proto3,oneof"`
 }
 
 type StreamCompleteResponse_Heartbeat struct {
-	// Nothing else was sent for the time asked for.
-	Heartbeat *Heartbeat `protobuf:"bytes,24,opt,name=heartbeat,proto3,oneof"`
+	// No other event was sent for the requested interval. It is not part of the
+	// answer.
+	Heartbeat *Heartbeat `protobuf:"bytes,27,opt,name=heartbeat,proto3,oneof"`
 }
 
 type StreamCompleteResponse_Completed struct {
 	// The answer is complete; always the last event of an OK stream.
-	Completed *Completed `protobuf:"bytes,25,opt,name=completed,proto3,oneof"`
+	Completed *Completed `protobuf:"bytes,28,opt,name=completed,proto3,oneof"`
 }
+
+func (*StreamCompleteResponse_ContentDelta) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_ReasoningDelta) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_ToolCallDelta) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_Started) isStreamCompleteResponse_Kind() {}
 
@@ -482,6 +492,8 @@ func (*StreamCompleteResponse_ModelCallStarted) isStreamCompleteResponse_Kind() 
 func (*StreamCompleteResponse_ModelCallFinished) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_ModelCallFailed) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_AttemptSwitched) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_StepStarted) isStreamCompleteResponse_Kind() {}
 
@@ -495,14 +507,6 @@ func (*StreamCompleteResponse_StepFinished) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_ReasoningFinished) isStreamCompleteResponse_Kind() {}
 
-func (*StreamCompleteResponse_ReasoningDelta) isStreamCompleteResponse_Kind() {}
-
-func (*StreamCompleteResponse_ContentDelta) isStreamCompleteResponse_Kind() {}
-
-func (*StreamCompleteResponse_ToolCallDelta) isStreamCompleteResponse_Kind() {}
-
-func (*StreamCompleteResponse_AttemptSwitched) isStreamCompleteResponse_Kind() {}
-
 func (*StreamCompleteResponse_Heartbeat) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_Completed) isStreamCompleteResponse_Kind() {}
@@ -510,16 +514,18 @@ func (*StreamCompleteResponse_Completed) isStreamCompleteResponse_Kind() {}
 // The route is decided.
 type Started struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How the request was routed.
-	Route *RouteDecision `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
-	// Name of the model that is to answer. `attempt_switched` tells when another
-	// takes its place.
-	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// Id of this answer, made by the server.
+	ResponseId string `protobuf:"bytes,1,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
 	// W3C trace id of this call, 32 lower-case hex digits. Empty when the call is
 	// not traced.
-	TraceId string `protobuf:"bytes,3,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// Settings that take effect otherwise than asked.
-	EffectiveSettings []*EffectiveSetting `protobuf:"bytes,4,rep,name=effective_settings,json=effectiveSettings,proto3" json:"effective_settings,omitempty"`
+	TraceId string `protobuf:"bytes,2,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// How the server routed the request.
+	RouteDecision *RouteDecision `protobuf:"bytes,3,opt,name=route_decision,json=routeDecision,proto3" json:"route_decision,omitempty"`
+	// Name of the model that is to answer. `attempt_switched` reports when
+	// another model takes its place.
+	Model string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
+	// Settings that take effect otherwise than requested.
+	EffectiveSettings []*EffectiveSetting `protobuf:"bytes,5,rep,name=effective_settings,json=effectiveSettings,proto3" json:"effective_settings,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -554,16 +560,9 @@ func (*Started) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_events_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Started) GetRoute() *RouteDecision {
+func (x *Started) GetResponseId() string {
 	if x != nil {
-		return x.Route
-	}
-	return nil
-}
-
-func (x *Started) GetModel() string {
-	if x != nil {
-		return x.Model
+		return x.ResponseId
 	}
 	return ""
 }
@@ -575,6 +574,20 @@ func (x *Started) GetTraceId() string {
 	return ""
 }
 
+func (x *Started) GetRouteDecision() *RouteDecision {
+	if x != nil {
+		return x.RouteDecision
+	}
+	return nil
+}
+
+func (x *Started) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
 func (x *Started) GetEffectiveSettings() []*EffectiveSetting {
 	if x != nil {
 		return x.EffectiveSettings
@@ -582,14 +595,14 @@ func (x *Started) GetEffectiveSettings() []*EffectiveSetting {
 	return nil
 }
 
-// A model call begins, or is attempted again.
+// A model call starts, or another attempt at it does.
 type ModelCallStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the call is for.
 	Purpose ModelCallPurpose `protobuf:"varint,1,opt,name=purpose,proto3,enum=reasoning_grpc.v1.ModelCallPurpose" json:"purpose,omitempty"`
 	// Name of the model.
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	// Which attempt at this call: 1, 2, ...
+	// Number of the attempt at this call: 1, 2, ...
 	Attempt       int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -646,24 +659,25 @@ func (x *ModelCallStarted) GetAttempt() int32 {
 	return 0
 }
 
-// A model call ended well.
+// A model call succeeded.
 type ModelCallFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the call was for.
 	Purpose ModelCallPurpose `protobuf:"varint,1,opt,name=purpose,proto3,enum=reasoning_grpc.v1.ModelCallPurpose" json:"purpose,omitempty"`
 	// Name of the model.
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	// Which attempt it was.
+	// Number of the attempt that succeeded: 1, 2, ...
 	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Why it ended, in our words.
+	// Why the model stopped.
 	FinishReason FinishReason `protobuf:"varint,4,opt,name=finish_reason,json=finishReason,proto3,enum=reasoning_grpc.v1.FinishReason" json:"finish_reason,omitempty"`
-	// Why it ended, in the provider's own word.
+	// Why the model stopped, in the provider's own word.
 	ProviderFinishReason string `protobuf:"bytes,5,opt,name=provider_finish_reason,json=providerFinishReason,proto3" json:"provider_finish_reason,omitempty"`
-	// Tokens it used.
+	// Tokens that the call used.
 	Usage *Usage `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
-	// Messages that context management left out of this call.
+	// Number of messages that the server left out of this call to fit the context
+	// window.
 	OmittedMessages int32 `protobuf:"varint,7,opt,name=omitted_messages,json=omittedMessages,proto3" json:"omitted_messages,omitempty"`
-	// Estimated tokens of those messages.
+	// Estimated tokens of these messages.
 	OmittedTokens int32 `protobuf:"varint,8,opt,name=omitted_tokens,json=omittedTokens,proto3" json:"omitted_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -762,11 +776,11 @@ type ModelCallFailed struct {
 	Purpose ModelCallPurpose `protobuf:"varint,1,opt,name=purpose,proto3,enum=reasoning_grpc.v1.ModelCallPurpose" json:"purpose,omitempty"`
 	// Name of the model.
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	// Which attempt it was.
+	// Number of the attempt that failed last: 1, 2, ...
 	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Why it failed.
+	// Why the call failed.
 	Failure ErrorReason `protobuf:"varint,4,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`
-	// The upstream's HTTP status; 0 when there was none.
+	// The HTTP status of the upstream. 0 when there was none.
 	HttpStatus    int32 `protobuf:"varint,5,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -837,10 +851,10 @@ func (x *ModelCallFailed) GetHttpStatus() int32 {
 	return 0
 }
 
-// The agent begins a step. The step's number is in the event's `step`.
+// The agent starts a step. The number of the step is in the event's `step`.
 type StepStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most steps it may take.
+	// Largest number of steps that the agent may take.
 	MaxSteps      int32 `protobuf:"varint,1,opt,name=max_steps,json=maxSteps,proto3" json:"max_steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -883,16 +897,16 @@ func (x *StepStarted) GetMaxSteps() int32 {
 	return 0
 }
 
-// The agent knows what it wants to do in this step.
+// The agent has planned a step.
 type StepPlanned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the model thought. Only if `include.thoughts`.
+	// What the model thought. Set only with `include.thoughts`.
 	Thought string `protobuf:"bytes,1,opt,name=thought,proto3" json:"thought,omitempty"`
-	// What it wants to do next.
+	// What the model wants to do next.
 	NextAction NextAction `protobuf:"varint,2,opt,name=next_action,json=nextAction,proto3,enum=reasoning_grpc.v1.NextAction" json:"next_action,omitempty"`
-	// The tools it wants to call, in order.
+	// The tools that the model wants to call, in order.
 	ToolCalls []*ToolCallPlan `protobuf:"bytes,3,rep,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
-	// Whether they run side by side.
+	// Whether the tools run at the same time.
 	Concurrent bool `protobuf:"varint,4,opt,name=concurrent,proto3" json:"concurrent,omitempty"`
 	// Tokens of this step's model calls so far.
 	Usage         *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
@@ -1020,7 +1034,7 @@ func (x *ToolCallPlan) GetName() string {
 	return ""
 }
 
-// A tool begins to run.
+// A tool starts to run.
 type ToolStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the call.
@@ -1087,7 +1101,7 @@ func (x *ToolStarted) GetArguments() string {
 // A tool has ended.
 type ToolFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The call and how it ended.
+	// The call, and how it ended.
 	Execution     *ToolExecution `protobuf:"bytes,1,opt,name=execution,proto3" json:"execution,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1185,18 +1199,18 @@ func (x *StepFinished) GetUsage() *Usage {
 	return nil
 }
 
-// A piece of the model's own reasoning, to be appended to earlier pieces.
+// A delta of the model's own reasoning. Append it to the earlier ones.
 type ReasoningDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The piece.
+	// The content of the delta.
 	//
 	// Types that are valid to be assigned to Form:
 	//
 	//	*ReasoningDelta_Text
 	//	*ReasoningDelta_Redacted
 	Form isReasoningDelta_Form `protobuf_oneof:"form"`
-	// The provider's signature of the reasoning part that this piece ends; the next
-	// piece begins another part. Empty while the part goes on.
+	// The provider's signature of the reasoning part that this delta ends. The
+	// next delta starts another part. Empty while the part continues.
 	Signature     string `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1269,12 +1283,13 @@ type isReasoningDelta_Form interface {
 }
 
 type ReasoningDelta_Text struct {
-	// In words.
+	// Reasoning in words.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
 }
 
 type ReasoningDelta_Redacted struct {
-	// Withheld or encrypted by the provider: a whole part of its own.
+	// Reasoning that the provider withheld or encrypted. It is a whole part,
+	// and not appended to another.
 	Redacted []byte `protobuf:"bytes,2,opt,name=redacted,proto3,oneof"`
 }
 
@@ -1282,18 +1297,19 @@ func (*ReasoningDelta_Text) isReasoningDelta_Form() {}
 
 func (*ReasoningDelta_Redacted) isReasoningDelta_Form() {}
 
-// A piece of the answer, to be appended to earlier pieces.
+// A delta of the answer. Append it to the earlier ones.
 type ContentDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The text.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// Log-probabilities of its tokens. Empty unless asked for.
+	// Log-probabilities of the tokens of the text. Empty unless requested.
 	Logprobs []*TokenLogprob `protobuf:"bytes,2,rep,name=logprobs,proto3" json:"logprobs,omitempty"`
 	// Whether the text is the model's refusal to answer.
 	Refusal bool `protobuf:"varint,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	// The provider's signature of the part of text that this piece ends; the next piece
-	// begins another part. A piece without text signs the last part of text, also when
-	// tool calls came between. Empty while the part goes on.
+	// The provider's signature of the text part that this delta ends. The next
+	// delta starts another part. A delta that has a signature and no text signs
+	// the last text part, even when tool calls came after it. Empty while the
+	// part continues.
 	Signature     string `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1357,17 +1373,17 @@ func (x *ContentDelta) GetSignature() string {
 	return ""
 }
 
-// A token of the answer and how likely it was.
+// A token of the answer, and how likely it was.
 type TokenLogprob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The natural logarithm of its probability.
 	Logprob float64 `protobuf:"fixed64,2,opt,name=logprob,proto3" json:"logprob,omitempty"`
-	// The token's bytes; empty when not reported. A character may be spread over
-	// several tokens.
+	// The token's bytes. Empty when not reported. One character may be spread
+	// over several tokens.
 	RawBytes []byte `protobuf:"bytes,3,opt,name=raw_bytes,json=rawBytes,proto3" json:"raw_bytes,omitempty"`
-	// The likeliest tokens in its place.
+	// The most likely tokens at this position.
 	Alternatives  []*AlternativeToken `protobuf:"bytes,4,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1431,14 +1447,14 @@ func (x *TokenLogprob) GetAlternatives() []*AlternativeToken {
 	return nil
 }
 
-// A token that the model might have picked instead.
+// A token that the model might have chosen instead.
 type AlternativeToken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The natural logarithm of its probability.
 	Logprob float64 `protobuf:"fixed64,2,opt,name=logprob,proto3" json:"logprob,omitempty"`
-	// The token's bytes; empty when not reported.
+	// The token's bytes. Empty when not reported.
 	RawBytes      []byte `protobuf:"bytes,3,opt,name=raw_bytes,json=rawBytes,proto3" json:"raw_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1495,17 +1511,17 @@ func (x *AlternativeToken) GetRawBytes() []byte {
 	return nil
 }
 
-// A piece of a call of one of the caller's tools.
+// A delta of a call of one of the caller's tools.
 type ToolCallDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the call; the same in every piece of it, and in the answer.
+	// Id of the call. It is the same in every delta of the call, and in the
+	// answer.
 	CallId string `protobuf:"bytes,1,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	// Position of the call among the answer's tool calls: 0, 1, ...
 	Index int32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	// Name of the tool, in the first piece of a call only.
+	// Name of the tool. Set only in the first delta of a call.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// A piece of the arguments' JSON text, to be appended to earlier pieces of the
-	// same call.
+	// Text to append to the arguments of the call, which are JSON text.
 	Arguments string `protobuf:"bytes,4,opt,name=arguments,proto3" json:"arguments,omitempty"`
 	// The provider's signature of the call, when it gives one.
 	Signature     string `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
@@ -1578,23 +1594,27 @@ func (x *ToolCallDelta) GetSignature() string {
 	return ""
 }
 
-// A model call failed before any of its output was sent, and is tried again.
+// An attempt at a model call failed before any of its output was sent, and
+// another attempt follows.
 type AttemptSwitched struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the model that failed.
 	FromModel string `protobuf:"bytes,1,opt,name=from_model,json=fromModel,proto3" json:"from_model,omitempty"`
-	// Name of the model tried next; may be the same.
+	// Name of the model that is tried next. It may be the same model.
 	ToModel string `protobuf:"bytes,2,opt,name=to_model,json=toModel,proto3" json:"to_model,omitempty"`
-	// Which attempt follows: 2, 3, ...
-	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Why the last one failed.
+	// Number of the attempt that follows: 2, 3, ...
+	NextAttempt int32 `protobuf:"varint,3,opt,name=next_attempt,json=nextAttempt,proto3" json:"next_attempt,omitempty"`
+	// Why the last attempt failed.
 	Failure ErrorReason `protobuf:"varint,4,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`
-	// The upstream's HTTP status, when it gave one; else 0.
+	// The HTTP status that the upstream gave. 0 when there was none.
 	HttpStatus int32 `protobuf:"varint,5,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	// How long the server waits before it tries.
-	Delay         *durationpb.Duration `protobuf:"bytes,6,opt,name=delay,proto3" json:"delay,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// How long the server waits before the next attempt.
+	Delay *durationpb.Duration `protobuf:"bytes,6,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Settings that take effect otherwise than requested because of the model
+	// that is tried next. An entry replaces an earlier one for the same field.
+	EffectiveSettings []*EffectiveSetting `protobuf:"bytes,7,rep,name=effective_settings,json=effectiveSettings,proto3" json:"effective_settings,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *AttemptSwitched) Reset() {
@@ -1641,9 +1661,9 @@ func (x *AttemptSwitched) GetToModel() string {
 	return ""
 }
 
-func (x *AttemptSwitched) GetAttempt() int32 {
+func (x *AttemptSwitched) GetNextAttempt() int32 {
 	if x != nil {
-		return x.Attempt
+		return x.NextAttempt
 	}
 	return 0
 }
@@ -1669,7 +1689,14 @@ func (x *AttemptSwitched) GetDelay() *durationpb.Duration {
 	return nil
 }
 
-// Nothing else was sent for the time asked for; the call is alive.
+func (x *AttemptSwitched) GetEffectiveSettings() []*EffectiveSetting {
+	if x != nil {
+		return x.EffectiveSettings
+	}
+	return nil
+}
+
+// No other event was sent for the requested interval; the call is alive.
 type Heartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1709,20 +1736,22 @@ func (*Heartbeat) Descriptor() ([]byte, []int) {
 // The answer is complete.
 type Completed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Why it ended, in our words.
+	// Why the answer ended.
 	FinishReason FinishReason `protobuf:"varint,1,opt,name=finish_reason,json=finishReason,proto3,enum=reasoning_grpc.v1.FinishReason" json:"finish_reason,omitempty"`
-	// Why it ended, in the provider's own word.
+	// Why the answer ended, in the provider's own word.
 	ProviderFinishReason string `protobuf:"bytes,2,opt,name=provider_finish_reason,json=providerFinishReason,proto3" json:"provider_finish_reason,omitempty"`
 	// Name of the model that answered.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	// Tokens used by all model calls of this request.
+	// Tokens used by all model calls of this request together.
 	Usage *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
-	// Money spent by all model calls. Unset when a price is not known.
-	Cost *Cost `protobuf:"bytes,5,opt,name=cost,proto3" json:"cost,omitempty"`
+	// Tokens used by each model call, in order.
+	ModelCalls []*ModelCallUsage `protobuf:"bytes,5,rep,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
+	// Cost of all model calls. Unset when a price is not known.
+	Cost *Cost `protobuf:"bytes,6,opt,name=cost,proto3" json:"cost,omitempty"`
 	// Where the time went.
-	Timings *Timings `protobuf:"bytes,6,opt,name=timings,proto3" json:"timings,omitempty"`
+	Timings *Timings `protobuf:"bytes,7,opt,name=timings,proto3" json:"timings,omitempty"`
 	// Every attempt at a model call, in order.
-	Attempts      []*Attempt `protobuf:"bytes,7,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	Attempts      []*Attempt `protobuf:"bytes,8,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1785,6 +1814,13 @@ func (x *Completed) GetUsage() *Usage {
 	return nil
 }
 
+func (x *Completed) GetModelCalls() []*ModelCallUsage {
+	if x != nil {
+		return x.ModelCalls
+	}
+	return nil
+}
+
 func (x *Completed) GetCost() *Cost {
 	if x != nil {
 		return x.Cost
@@ -1815,38 +1851,39 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\v2\".reasoning_grpc.v1.CompleteRequestR\arequest\x12G\n" +
 	"\x0estream_options\x18\x02 \x01(\v2 .reasoning_grpc.v1.StreamOptionsR\rstreamOptions\"Y\n" +
 	"\rStreamOptions\x12H\n" +
-	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xd6\n" +
+	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\x9f\n" +
 	"\n" +
-	"\x16StreamCompleteResponse\x12\x1f\n" +
+	"\x16StreamCompleteResponse\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x05R\bsequence\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\x05R\x04step\x12\x12\n" +
+	"\x04call\x18\x03 \x01(\x05R\x04call\x12\x1d\n" +
+	"\n" +
+	"elapsed_ms\x18\x04 \x01(\x05R\telapsedMs\x12F\n" +
+	"\rcontent_delta\x18\b \x01(\v2\x1f.reasoning_grpc.v1.ContentDeltaH\x00R\fcontentDelta\x12L\n" +
+	"\x0freasoning_delta\x18\t \x01(\v2!.reasoning_grpc.v1.ReasoningDeltaH\x00R\x0ereasoningDelta\x12J\n" +
+	"\x0ftool_call_delta\x18\n" +
+	" \x01(\v2 .reasoning_grpc.v1.ToolCallDeltaH\x00R\rtoolCallDelta\x126\n" +
+	"\astarted\x18\x10 \x01(\v2\x1a.reasoning_grpc.v1.StartedH\x00R\astarted\x12S\n" +
+	"\x12model_call_started\x18\x11 \x01(\v2#.reasoning_grpc.v1.ModelCallStartedH\x00R\x10modelCallStarted\x12V\n" +
+	"\x13model_call_finished\x18\x12 \x01(\v2$.reasoning_grpc.v1.ModelCallFinishedH\x00R\x11modelCallFinished\x12P\n" +
+	"\x11model_call_failed\x18\x13 \x01(\v2\".reasoning_grpc.v1.ModelCallFailedH\x00R\x0fmodelCallFailed\x12O\n" +
+	"\x10attempt_switched\x18\x14 \x01(\v2\".reasoning_grpc.v1.AttemptSwitchedH\x00R\x0fattemptSwitched\x12C\n" +
+	"\fstep_started\x18\x15 \x01(\v2\x1e.reasoning_grpc.v1.StepStartedH\x00R\vstepStarted\x12C\n" +
+	"\fstep_planned\x18\x16 \x01(\v2\x1e.reasoning_grpc.v1.StepPlannedH\x00R\vstepPlanned\x12C\n" +
+	"\ftool_started\x18\x17 \x01(\v2\x1e.reasoning_grpc.v1.ToolStartedH\x00R\vtoolStarted\x12F\n" +
+	"\rtool_finished\x18\x18 \x01(\v2\x1f.reasoning_grpc.v1.ToolFinishedH\x00R\ftoolFinished\x12F\n" +
+	"\rstep_finished\x18\x19 \x01(\v2\x1f.reasoning_grpc.v1.StepFinishedH\x00R\fstepFinished\x12U\n" +
+	"\x12reasoning_finished\x18\x1a \x01(\v2$.reasoning_grpc.v1.ReasoningFinishedH\x00R\x11reasoningFinished\x12<\n" +
+	"\theartbeat\x18\x1b \x01(\v2\x1c.reasoning_grpc.v1.HeartbeatH\x00R\theartbeat\x12<\n" +
+	"\tcompleted\x18\x1c \x01(\v2\x1c.reasoning_grpc.v1.CompletedH\x00R\tcompletedB\x06\n" +
+	"\x04kind\"\xf8\x01\n" +
+	"\aStarted\x12\x1f\n" +
 	"\vresponse_id\x18\x01 \x01(\tR\n" +
-	"responseId\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x05R\bsequence\x123\n" +
-	"\aelapsed\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12\x12\n" +
-	"\x04step\x18\x04 \x01(\x05R\x04step\x12\x12\n" +
-	"\x04call\x18\x05 \x01(\x05R\x04call\x126\n" +
-	"\astarted\x18\n" +
-	" \x01(\v2\x1a.reasoning_grpc.v1.StartedH\x00R\astarted\x12S\n" +
-	"\x12model_call_started\x18\v \x01(\v2#.reasoning_grpc.v1.ModelCallStartedH\x00R\x10modelCallStarted\x12V\n" +
-	"\x13model_call_finished\x18\f \x01(\v2$.reasoning_grpc.v1.ModelCallFinishedH\x00R\x11modelCallFinished\x12P\n" +
-	"\x11model_call_failed\x18\r \x01(\v2\".reasoning_grpc.v1.ModelCallFailedH\x00R\x0fmodelCallFailed\x12C\n" +
-	"\fstep_started\x18\x0e \x01(\v2\x1e.reasoning_grpc.v1.StepStartedH\x00R\vstepStarted\x12C\n" +
-	"\fstep_planned\x18\x0f \x01(\v2\x1e.reasoning_grpc.v1.StepPlannedH\x00R\vstepPlanned\x12C\n" +
-	"\ftool_started\x18\x10 \x01(\v2\x1e.reasoning_grpc.v1.ToolStartedH\x00R\vtoolStarted\x12F\n" +
-	"\rtool_finished\x18\x11 \x01(\v2\x1f.reasoning_grpc.v1.ToolFinishedH\x00R\ftoolFinished\x12F\n" +
-	"\rstep_finished\x18\x12 \x01(\v2\x1f.reasoning_grpc.v1.StepFinishedH\x00R\fstepFinished\x12U\n" +
-	"\x12reasoning_finished\x18\x13 \x01(\v2$.reasoning_grpc.v1.ReasoningFinishedH\x00R\x11reasoningFinished\x12L\n" +
-	"\x0freasoning_delta\x18\x14 \x01(\v2!.reasoning_grpc.v1.ReasoningDeltaH\x00R\x0ereasoningDelta\x12F\n" +
-	"\rcontent_delta\x18\x15 \x01(\v2\x1f.reasoning_grpc.v1.ContentDeltaH\x00R\fcontentDelta\x12J\n" +
-	"\x0ftool_call_delta\x18\x16 \x01(\v2 .reasoning_grpc.v1.ToolCallDeltaH\x00R\rtoolCallDelta\x12O\n" +
-	"\x10attempt_switched\x18\x17 \x01(\v2\".reasoning_grpc.v1.AttemptSwitchedH\x00R\x0fattemptSwitched\x12<\n" +
-	"\theartbeat\x18\x18 \x01(\v2\x1c.reasoning_grpc.v1.HeartbeatH\x00R\theartbeat\x12<\n" +
-	"\tcompleted\x18\x19 \x01(\v2\x1c.reasoning_grpc.v1.CompletedH\x00R\tcompletedB\x06\n" +
-	"\x04kind\"\xc6\x01\n" +
-	"\aStarted\x126\n" +
-	"\x05route\x18\x01 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\x05route\x12\x14\n" +
-	"\x05model\x18\x02 \x01(\tR\x05model\x12\x19\n" +
-	"\btrace_id\x18\x03 \x01(\tR\atraceId\x12R\n" +
-	"\x12effective_settings\x18\x04 \x03(\v2#.reasoning_grpc.v1.EffectiveSettingR\x11effectiveSettings\"\x81\x01\n" +
+	"responseId\x12\x19\n" +
+	"\btrace_id\x18\x02 \x01(\tR\atraceId\x12G\n" +
+	"\x0eroute_decision\x18\x03 \x01(\v2 .reasoning_grpc.v1.RouteDecisionR\rrouteDecision\x12\x14\n" +
+	"\x05model\x18\x04 \x01(\tR\x05model\x12R\n" +
+	"\x12effective_settings\x18\x05 \x03(\v2#.reasoning_grpc.v1.EffectiveSettingR\x11effectiveSettings\"\x81\x01\n" +
 	"\x10ModelCallStarted\x12=\n" +
 	"\apurpose\x18\x01 \x01(\x0e2#.reasoning_grpc.v1.ModelCallPurposeR\apurpose\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x18\n" +
@@ -1915,25 +1952,28 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x05R\x05index\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1c\n" +
 	"\targuments\x18\x04 \x01(\tR\targuments\x12\x1c\n" +
-	"\tsignature\x18\x05 \x01(\tR\tsignature\"\xf1\x01\n" +
+	"\tsignature\x18\x05 \x01(\tR\tsignature\"\xce\x02\n" +
 	"\x0fAttemptSwitched\x12\x1d\n" +
 	"\n" +
 	"from_model\x18\x01 \x01(\tR\tfromModel\x12\x19\n" +
-	"\bto_model\x18\x02 \x01(\tR\atoModel\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\x05R\aattempt\x128\n" +
+	"\bto_model\x18\x02 \x01(\tR\atoModel\x12!\n" +
+	"\fnext_attempt\x18\x03 \x01(\x05R\vnextAttempt\x128\n" +
 	"\afailure\x18\x04 \x01(\x0e2\x1e.reasoning_grpc.v1.ErrorReasonR\afailure\x12\x1f\n" +
 	"\vhttp_status\x18\x05 \x01(\x05R\n" +
 	"httpStatus\x12/\n" +
-	"\x05delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05delay\"\v\n" +
-	"\tHeartbeat\"\xe8\x02\n" +
+	"\x05delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12R\n" +
+	"\x12effective_settings\x18\a \x03(\v2#.reasoning_grpc.v1.EffectiveSettingR\x11effectiveSettings\"\v\n" +
+	"\tHeartbeat\"\xac\x03\n" +
 	"\tCompleted\x12D\n" +
 	"\rfinish_reason\x18\x01 \x01(\x0e2\x1f.reasoning_grpc.v1.FinishReasonR\ffinishReason\x124\n" +
 	"\x16provider_finish_reason\x18\x02 \x01(\tR\x14providerFinishReason\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x12.\n" +
-	"\x05usage\x18\x04 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12+\n" +
-	"\x04cost\x18\x05 \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x124\n" +
-	"\atimings\x18\x06 \x01(\v2\x1a.reasoning_grpc.v1.TimingsR\atimings\x126\n" +
-	"\battempts\x18\a \x03(\v2\x1a.reasoning_grpc.v1.AttemptR\battemptsBx\n" +
+	"\x05usage\x18\x04 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12B\n" +
+	"\vmodel_calls\x18\x05 \x03(\v2!.reasoning_grpc.v1.ModelCallUsageR\n" +
+	"modelCalls\x12+\n" +
+	"\x04cost\x18\x06 \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x124\n" +
+	"\atimings\x18\a \x01(\v2\x1a.reasoning_grpc.v1.TimingsR\atimings\x126\n" +
+	"\battempts\x18\b \x03(\v2\x1a.reasoning_grpc.v1.AttemptR\battemptsBx\n" +
 	"\x1aio.github.reasoninggrpc.v1B\vEventsProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
@@ -1983,59 +2023,61 @@ var file_reasoning_grpc_v1_events_proto_goTypes = []any{
 	(NextAction)(0),                // 30: reasoning_grpc.v1.NextAction
 	(*ToolExecution)(nil),          // 31: reasoning_grpc.v1.ToolExecution
 	(StepOutcome)(0),               // 32: reasoning_grpc.v1.StepOutcome
-	(*Cost)(nil),                   // 33: reasoning_grpc.v1.Cost
-	(*Timings)(nil),                // 34: reasoning_grpc.v1.Timings
-	(*Attempt)(nil),                // 35: reasoning_grpc.v1.Attempt
+	(*ModelCallUsage)(nil),         // 33: reasoning_grpc.v1.ModelCallUsage
+	(*Cost)(nil),                   // 34: reasoning_grpc.v1.Cost
+	(*Timings)(nil),                // 35: reasoning_grpc.v1.Timings
+	(*Attempt)(nil),                // 36: reasoning_grpc.v1.Attempt
 }
 var file_reasoning_grpc_v1_events_proto_depIdxs = []int32{
 	21, // 0: reasoning_grpc.v1.StreamCompleteRequest.request:type_name -> reasoning_grpc.v1.CompleteRequest
 	1,  // 1: reasoning_grpc.v1.StreamCompleteRequest.stream_options:type_name -> reasoning_grpc.v1.StreamOptions
 	22, // 2: reasoning_grpc.v1.StreamOptions.heartbeat_interval:type_name -> google.protobuf.Duration
-	22, // 3: reasoning_grpc.v1.StreamCompleteResponse.elapsed:type_name -> google.protobuf.Duration
-	3,  // 4: reasoning_grpc.v1.StreamCompleteResponse.started:type_name -> reasoning_grpc.v1.Started
-	4,  // 5: reasoning_grpc.v1.StreamCompleteResponse.model_call_started:type_name -> reasoning_grpc.v1.ModelCallStarted
-	5,  // 6: reasoning_grpc.v1.StreamCompleteResponse.model_call_finished:type_name -> reasoning_grpc.v1.ModelCallFinished
-	6,  // 7: reasoning_grpc.v1.StreamCompleteResponse.model_call_failed:type_name -> reasoning_grpc.v1.ModelCallFailed
-	7,  // 8: reasoning_grpc.v1.StreamCompleteResponse.step_started:type_name -> reasoning_grpc.v1.StepStarted
-	8,  // 9: reasoning_grpc.v1.StreamCompleteResponse.step_planned:type_name -> reasoning_grpc.v1.StepPlanned
-	10, // 10: reasoning_grpc.v1.StreamCompleteResponse.tool_started:type_name -> reasoning_grpc.v1.ToolStarted
-	11, // 11: reasoning_grpc.v1.StreamCompleteResponse.tool_finished:type_name -> reasoning_grpc.v1.ToolFinished
-	12, // 12: reasoning_grpc.v1.StreamCompleteResponse.step_finished:type_name -> reasoning_grpc.v1.StepFinished
-	23, // 13: reasoning_grpc.v1.StreamCompleteResponse.reasoning_finished:type_name -> reasoning_grpc.v1.ReasoningFinished
-	13, // 14: reasoning_grpc.v1.StreamCompleteResponse.reasoning_delta:type_name -> reasoning_grpc.v1.ReasoningDelta
-	14, // 15: reasoning_grpc.v1.StreamCompleteResponse.content_delta:type_name -> reasoning_grpc.v1.ContentDelta
-	17, // 16: reasoning_grpc.v1.StreamCompleteResponse.tool_call_delta:type_name -> reasoning_grpc.v1.ToolCallDelta
-	18, // 17: reasoning_grpc.v1.StreamCompleteResponse.attempt_switched:type_name -> reasoning_grpc.v1.AttemptSwitched
-	19, // 18: reasoning_grpc.v1.StreamCompleteResponse.heartbeat:type_name -> reasoning_grpc.v1.Heartbeat
-	20, // 19: reasoning_grpc.v1.StreamCompleteResponse.completed:type_name -> reasoning_grpc.v1.Completed
-	24, // 20: reasoning_grpc.v1.Started.route:type_name -> reasoning_grpc.v1.RouteDecision
-	25, // 21: reasoning_grpc.v1.Started.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
-	26, // 22: reasoning_grpc.v1.ModelCallStarted.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	26, // 23: reasoning_grpc.v1.ModelCallFinished.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	27, // 24: reasoning_grpc.v1.ModelCallFinished.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
-	28, // 25: reasoning_grpc.v1.ModelCallFinished.usage:type_name -> reasoning_grpc.v1.Usage
-	26, // 26: reasoning_grpc.v1.ModelCallFailed.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	29, // 27: reasoning_grpc.v1.ModelCallFailed.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	30, // 28: reasoning_grpc.v1.StepPlanned.next_action:type_name -> reasoning_grpc.v1.NextAction
-	9,  // 29: reasoning_grpc.v1.StepPlanned.tool_calls:type_name -> reasoning_grpc.v1.ToolCallPlan
-	28, // 30: reasoning_grpc.v1.StepPlanned.usage:type_name -> reasoning_grpc.v1.Usage
-	31, // 31: reasoning_grpc.v1.ToolFinished.execution:type_name -> reasoning_grpc.v1.ToolExecution
-	32, // 32: reasoning_grpc.v1.StepFinished.outcome:type_name -> reasoning_grpc.v1.StepOutcome
-	28, // 33: reasoning_grpc.v1.StepFinished.usage:type_name -> reasoning_grpc.v1.Usage
-	15, // 34: reasoning_grpc.v1.ContentDelta.logprobs:type_name -> reasoning_grpc.v1.TokenLogprob
-	16, // 35: reasoning_grpc.v1.TokenLogprob.alternatives:type_name -> reasoning_grpc.v1.AlternativeToken
-	29, // 36: reasoning_grpc.v1.AttemptSwitched.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	22, // 37: reasoning_grpc.v1.AttemptSwitched.delay:type_name -> google.protobuf.Duration
+	14, // 3: reasoning_grpc.v1.StreamCompleteResponse.content_delta:type_name -> reasoning_grpc.v1.ContentDelta
+	13, // 4: reasoning_grpc.v1.StreamCompleteResponse.reasoning_delta:type_name -> reasoning_grpc.v1.ReasoningDelta
+	17, // 5: reasoning_grpc.v1.StreamCompleteResponse.tool_call_delta:type_name -> reasoning_grpc.v1.ToolCallDelta
+	3,  // 6: reasoning_grpc.v1.StreamCompleteResponse.started:type_name -> reasoning_grpc.v1.Started
+	4,  // 7: reasoning_grpc.v1.StreamCompleteResponse.model_call_started:type_name -> reasoning_grpc.v1.ModelCallStarted
+	5,  // 8: reasoning_grpc.v1.StreamCompleteResponse.model_call_finished:type_name -> reasoning_grpc.v1.ModelCallFinished
+	6,  // 9: reasoning_grpc.v1.StreamCompleteResponse.model_call_failed:type_name -> reasoning_grpc.v1.ModelCallFailed
+	18, // 10: reasoning_grpc.v1.StreamCompleteResponse.attempt_switched:type_name -> reasoning_grpc.v1.AttemptSwitched
+	7,  // 11: reasoning_grpc.v1.StreamCompleteResponse.step_started:type_name -> reasoning_grpc.v1.StepStarted
+	8,  // 12: reasoning_grpc.v1.StreamCompleteResponse.step_planned:type_name -> reasoning_grpc.v1.StepPlanned
+	10, // 13: reasoning_grpc.v1.StreamCompleteResponse.tool_started:type_name -> reasoning_grpc.v1.ToolStarted
+	11, // 14: reasoning_grpc.v1.StreamCompleteResponse.tool_finished:type_name -> reasoning_grpc.v1.ToolFinished
+	12, // 15: reasoning_grpc.v1.StreamCompleteResponse.step_finished:type_name -> reasoning_grpc.v1.StepFinished
+	23, // 16: reasoning_grpc.v1.StreamCompleteResponse.reasoning_finished:type_name -> reasoning_grpc.v1.ReasoningFinished
+	19, // 17: reasoning_grpc.v1.StreamCompleteResponse.heartbeat:type_name -> reasoning_grpc.v1.Heartbeat
+	20, // 18: reasoning_grpc.v1.StreamCompleteResponse.completed:type_name -> reasoning_grpc.v1.Completed
+	24, // 19: reasoning_grpc.v1.Started.route_decision:type_name -> reasoning_grpc.v1.RouteDecision
+	25, // 20: reasoning_grpc.v1.Started.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
+	26, // 21: reasoning_grpc.v1.ModelCallStarted.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	26, // 22: reasoning_grpc.v1.ModelCallFinished.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	27, // 23: reasoning_grpc.v1.ModelCallFinished.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
+	28, // 24: reasoning_grpc.v1.ModelCallFinished.usage:type_name -> reasoning_grpc.v1.Usage
+	26, // 25: reasoning_grpc.v1.ModelCallFailed.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	29, // 26: reasoning_grpc.v1.ModelCallFailed.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	30, // 27: reasoning_grpc.v1.StepPlanned.next_action:type_name -> reasoning_grpc.v1.NextAction
+	9,  // 28: reasoning_grpc.v1.StepPlanned.tool_calls:type_name -> reasoning_grpc.v1.ToolCallPlan
+	28, // 29: reasoning_grpc.v1.StepPlanned.usage:type_name -> reasoning_grpc.v1.Usage
+	31, // 30: reasoning_grpc.v1.ToolFinished.execution:type_name -> reasoning_grpc.v1.ToolExecution
+	32, // 31: reasoning_grpc.v1.StepFinished.outcome:type_name -> reasoning_grpc.v1.StepOutcome
+	28, // 32: reasoning_grpc.v1.StepFinished.usage:type_name -> reasoning_grpc.v1.Usage
+	15, // 33: reasoning_grpc.v1.ContentDelta.logprobs:type_name -> reasoning_grpc.v1.TokenLogprob
+	16, // 34: reasoning_grpc.v1.TokenLogprob.alternatives:type_name -> reasoning_grpc.v1.AlternativeToken
+	29, // 35: reasoning_grpc.v1.AttemptSwitched.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	22, // 36: reasoning_grpc.v1.AttemptSwitched.delay:type_name -> google.protobuf.Duration
+	25, // 37: reasoning_grpc.v1.AttemptSwitched.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
 	27, // 38: reasoning_grpc.v1.Completed.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
 	28, // 39: reasoning_grpc.v1.Completed.usage:type_name -> reasoning_grpc.v1.Usage
-	33, // 40: reasoning_grpc.v1.Completed.cost:type_name -> reasoning_grpc.v1.Cost
-	34, // 41: reasoning_grpc.v1.Completed.timings:type_name -> reasoning_grpc.v1.Timings
-	35, // 42: reasoning_grpc.v1.Completed.attempts:type_name -> reasoning_grpc.v1.Attempt
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	33, // 40: reasoning_grpc.v1.Completed.model_calls:type_name -> reasoning_grpc.v1.ModelCallUsage
+	34, // 41: reasoning_grpc.v1.Completed.cost:type_name -> reasoning_grpc.v1.Cost
+	35, // 42: reasoning_grpc.v1.Completed.timings:type_name -> reasoning_grpc.v1.Timings
+	36, // 43: reasoning_grpc.v1.Completed.attempts:type_name -> reasoning_grpc.v1.Attempt
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_events_proto_init() }
@@ -2049,20 +2091,20 @@ func file_reasoning_grpc_v1_events_proto_init() {
 	file_reasoning_grpc_v1_routing_proto_init()
 	file_reasoning_grpc_v1_usage_proto_init()
 	file_reasoning_grpc_v1_events_proto_msgTypes[2].OneofWrappers = []any{
+		(*StreamCompleteResponse_ContentDelta)(nil),
+		(*StreamCompleteResponse_ReasoningDelta)(nil),
+		(*StreamCompleteResponse_ToolCallDelta)(nil),
 		(*StreamCompleteResponse_Started)(nil),
 		(*StreamCompleteResponse_ModelCallStarted)(nil),
 		(*StreamCompleteResponse_ModelCallFinished)(nil),
 		(*StreamCompleteResponse_ModelCallFailed)(nil),
+		(*StreamCompleteResponse_AttemptSwitched)(nil),
 		(*StreamCompleteResponse_StepStarted)(nil),
 		(*StreamCompleteResponse_StepPlanned)(nil),
 		(*StreamCompleteResponse_ToolStarted)(nil),
 		(*StreamCompleteResponse_ToolFinished)(nil),
 		(*StreamCompleteResponse_StepFinished)(nil),
 		(*StreamCompleteResponse_ReasoningFinished)(nil),
-		(*StreamCompleteResponse_ReasoningDelta)(nil),
-		(*StreamCompleteResponse_ContentDelta)(nil),
-		(*StreamCompleteResponse_ToolCallDelta)(nil),
-		(*StreamCompleteResponse_AttemptSwitched)(nil),
 		(*StreamCompleteResponse_Heartbeat)(nil),
 		(*StreamCompleteResponse_Completed)(nil),
 	}

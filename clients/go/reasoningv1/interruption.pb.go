@@ -21,26 +21,25 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// How far a failed call had come. It is in the details of every failure status
-// after an upstream was reached, unary calls included, because money may have
-// been spent. No `completed` event was or will be sent.
+// How far a failed call had come. Every failure status has it in its details
+// once an upstream was reached, also for unary calls, because the call may have
+// had a cost. A call with an interruption has no `completed` event.
 type Interruption struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the answer that was cut.
+	// Id of the interrupted answer.
 	ResponseId string `protobuf:"bytes,1,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
-	// Tokens used so far: by the provider's count, or estimated. Its `model_calls`
-	// are left out, to keep the status small.
+	// Tokens used so far, counted by the provider or estimated by the server.
 	Usage *Usage `protobuf:"bytes,2,opt,name=usage,proto3" json:"usage,omitempty"`
-	// Money spent so far. Unset when a price is not known.
+	// Cost so far. Unset when a price is not known.
 	Cost *Cost `protobuf:"bytes,3,opt,name=cost,proto3" json:"cost,omitempty"`
-	// Model calls begun.
+	// Number of model calls that were started.
 	ModelCallCount int32 `protobuf:"varint,4,opt,name=model_call_count,json=modelCallCount,proto3" json:"model_call_count,omitempty"`
-	// Attempts made, all model calls together.
+	// Number of attempts in all model calls together.
 	AttemptCount int32 `protobuf:"varint,5,opt,name=attempt_count,json=attemptCount,proto3" json:"attempt_count,omitempty"`
-	// Sequence of the last event of the stream; -1 when none was sent. For a unary
-	// call, of the stream that it folds.
+	// `sequence` of the last event that was sent; -1 when none was sent. A unary
+	// call reports the sequence that a stream would have reached.
 	LastSequence int32 `protobuf:"varint,6,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
-	// Characters of the answer sent, reasoning not counted.
+	// Number of characters of the answer that were sent, without reasoning.
 	ContentCharacters int32 `protobuf:"varint,7,opt,name=content_characters,json=contentCharacters,proto3" json:"content_characters,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache

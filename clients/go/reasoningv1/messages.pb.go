@@ -21,19 +21,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Who speaks in a conversation.
+// Who wrote a message.
 type Role int32
 
 const (
-	// Not given; refused in a request.
+	// No role was given. A request with this value is refused.
 	Role_ROLE_UNSPECIFIED Role = 0
-	// The application, instructing the model.
+	// The application, which gives instructions to the model.
 	Role_ROLE_SYSTEM Role = 1
-	// The person or program that asks.
+	// The person or program that uses the model.
 	Role_ROLE_USER Role = 2
 	// The model.
 	Role_ROLE_ASSISTANT Role = 3
-	// The caller's tools, answering the model's calls.
+	// The caller's tools, which answer the model's tool calls.
 	Role_ROLE_TOOL Role = 4
 )
 
@@ -85,15 +85,15 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 // One message of a conversation.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who speaks. Required.
+	// Who wrote the message. Required.
 	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=reasoning_grpc.v1.Role" json:"role,omitempty"`
-	// What is said, in order; order matters. At least one part, but for an answer of
-	// the ASSISTANT that was empty. SYSTEM
-	// takes text; USER takes text and media; ASSISTANT takes text, reasoning, tool
-	// calls and refusals; TOOL takes tool results.
+	// The parts of the message; their order matters. At least one part, except in
+	// an empty answer of the ASSISTANT. A SYSTEM message has text; a USER message
+	// has text and media; an ASSISTANT message has text, reasoning, tool calls
+	// and refusals; a TOOL message has tool results.
 	Content []*Part `protobuf:"bytes,2,rep,name=content,proto3" json:"content,omitempty"`
-	// Name of the participant, to tell several of the same role apart: up to 64 of
-	// letters, digits, underscore and dash. Empty means none.
+	// Name of the participant, to distinguish several with the same role: up to
+	// 64 letters, digits, underscores and dashes. Empty means no name.
 	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -153,7 +153,7 @@ func (x *Message) GetName() string {
 // One part of a message.
 type Part struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the part is. Required.
+	// The content of the part. Required.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
@@ -164,11 +164,12 @@ type Part struct {
 	//	*Part_ToolResult
 	//	*Part_Refusal
 	Kind isPart_Kind `protobuf_oneof:"kind"`
-	// The provider's opaque signature of this part. Send it back unchanged with the
-	// part: some providers refuse a reasoning part or tool call without it.
+	// The provider's opaque signature of this part. Send it back unchanged with
+	// the part: some providers refuse a reasoning part or a tool call without it.
 	Signature string `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`
 	// A hint that the conversation up to and including this part will be sent
-	// again and is worth caching. Providers that cache by themselves ignore it.
+	// again, so that it is worth caching. Providers that cache automatically
+	// ignore the hint.
 	Cache         bool `protobuf:"varint,8,opt,name=cache,proto3" json:"cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -284,12 +285,12 @@ type isPart_Kind interface {
 }
 
 type Part_Text struct {
-	// Text, not empty unless it is signed.
+	// Text. It is not empty, unless the part has a signature.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
 }
 
 type Part_Media struct {
-	// An image, sound or document.
+	// An image, audio, or a document.
 	Media *Media `protobuf:"bytes,2,opt,name=media,proto3,oneof"`
 }
 
@@ -304,12 +305,12 @@ type Part_ToolCall struct {
 }
 
 type Part_ToolResult struct {
-	// What such a call gave.
+	// The result of a tool call.
 	ToolResult *ToolResult `protobuf:"bytes,5,opt,name=tool_result,json=toolResult,proto3,oneof"`
 }
 
 type Part_Refusal struct {
-	// The model's words for declining to answer.
+	// The words with which the model declined to answer.
 	Refusal string `protobuf:"bytes,6,opt,name=refusal,proto3,oneof"`
 }
 
@@ -325,7 +326,7 @@ func (*Part_ToolResult) isPart_Kind() {}
 
 func (*Part_Refusal) isPart_Kind() {}
 
-// An image, sound or document.
+// An image, audio, or a document.
 type Media struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// MIME type, such as "image/png". Required.
@@ -337,7 +338,7 @@ type Media struct {
 	//	*Media_Uri
 	//	*Media_Data
 	Source isMedia_Source `protobuf_oneof:"source"`
-	// File name, for documents. Empty means none.
+	// File name, for documents. Empty means no name.
 	Filename      string `protobuf:"bytes,4,opt,name=filename,proto3" json:"filename,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -417,7 +418,7 @@ type isMedia_Source interface {
 }
 
 type Media_Uri struct {
-	// An https URI that the provider fetches; for images only.
+	// An https URI that the provider fetches. Only for images.
 	Uri string `protobuf:"bytes,2,opt,name=uri,proto3,oneof"`
 }
 
@@ -433,7 +434,7 @@ func (*Media_Data) isMedia_Source() {}
 // A model's own reasoning.
 type Reasoning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The reasoning. Required.
+	// The content of the reasoning. Required.
 	//
 	// Types that are valid to be assigned to Form:
 	//
@@ -504,12 +505,13 @@ type isReasoning_Form interface {
 }
 
 type Reasoning_Text struct {
-	// In words.
+	// Reasoning in words.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
 }
 
 type Reasoning_Redacted struct {
-	// Withheld or encrypted by the provider; only the provider can read it.
+	// Reasoning that the provider withheld or encrypted; only the provider can
+	// read it.
 	Redacted []byte `protobuf:"bytes,2,opt,name=redacted,proto3,oneof"`
 }
 
@@ -517,16 +519,16 @@ func (*Reasoning_Text) isReasoning_Form() {}
 
 func (*Reasoning_Redacted) isReasoning_Form() {}
 
-// A model's wish to have a tool called.
+// A tool call that a model asks for.
 type ToolCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the call, unique within the conversation; its result names it.
-	// Required.
+	// Id of the call, unique within the conversation. The tool result refers to
+	// it. Required.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name of the tool. Required.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// The arguments as JSON text, exactly as the model wrote them: not checked, and
-	// possibly malformed.
+	// The arguments as JSON text, exactly as the model wrote them. The server
+	// does not check them; they may be malformed.
 	Arguments     string `protobuf:"bytes,3,opt,name=arguments,proto3" json:"arguments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -583,15 +585,15 @@ func (x *ToolCall) GetArguments() string {
 	return ""
 }
 
-// What a tool call gave.
+// The result of a tool call.
 type ToolResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the call. Required.
+	// Id of the tool call. Required.
 	CallId string `protobuf:"bytes,1,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	// The result: JSON text, or any text.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	// Whether the call failed and `content` says how. Providers without such a mark
-	// get the content with "Error: " in front.
+	// Whether the call failed and `content` says how. Providers that have no such
+	// mark receive the content with "Error: " in front.
 	IsError       bool `protobuf:"varint,3,opt,name=is_error,json=isError,proto3" json:"is_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

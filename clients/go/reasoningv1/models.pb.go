@@ -26,13 +26,13 @@ const (
 type ModelSourceKind int32
 
 const (
-	// Never sent.
+	// The server never sends this value.
 	ModelSourceKind_MODEL_SOURCE_KIND_UNSPECIFIED ModelSourceKind = 0
 	// The server's configuration.
 	ModelSourceKind_MODEL_SOURCE_KIND_CONFIGURATION ModelSourceKind = 1
 	// A LiteLLM proxy.
 	ModelSourceKind_MODEL_SOURCE_KIND_PROXY ModelSourceKind = 2
-	// The model that the server runs itself.
+	// The embedded model, which the server runs itself.
 	ModelSourceKind_MODEL_SOURCE_KIND_EMBEDDED ModelSourceKind = 3
 )
 
@@ -83,11 +83,11 @@ func (ModelSourceKind) EnumDescriptor() ([]byte, []int) {
 type ModelState int32
 
 const (
-	// Not given; refused in a filter.
+	// No state was given. A filter with this value is refused.
 	ModelState_MODEL_STATE_UNSPECIFIED ModelState = 0
-	// As far as known it answers.
+	// The model answers, as far as the server knows.
 	ModelState_MODEL_STATE_AVAILABLE ModelState = 1
-	// It is known not to answer now, such as the embedded model while it restarts.
+	// The model does not answer now, such as the embedded model during a restart.
 	ModelState_MODEL_STATE_UNAVAILABLE ModelState = 2
 )
 
@@ -132,27 +132,27 @@ func (ModelState) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{1}
 }
 
-// Something a model can do.
+// Something that a model can do.
 type ModelCapability int32
 
 const (
-	// Not given; refused in a filter.
+	// No capability was given. A filter with this value is refused.
 	ModelCapability_MODEL_CAPABILITY_UNSPECIFIED ModelCapability = 0
-	// Calls the caller's tools.
+	// The model can call the caller's tools.
 	ModelCapability_MODEL_CAPABILITY_TOOLS ModelCapability = 1
-	// Takes the response format `json_object`.
+	// The model accepts the response format `json_object`.
 	ModelCapability_MODEL_CAPABILITY_JSON_OBJECT ModelCapability = 2
-	// Takes the response format `json_schema`.
+	// The model accepts the response format `json_schema`.
 	ModelCapability_MODEL_CAPABILITY_JSON_SCHEMA ModelCapability = 3
-	// Takes images.
+	// The model accepts images.
 	ModelCapability_MODEL_CAPABILITY_IMAGE_INPUT ModelCapability = 4
-	// Takes sound.
+	// The model accepts audio.
 	ModelCapability_MODEL_CAPABILITY_AUDIO_INPUT ModelCapability = 5
-	// Takes documents.
+	// The model accepts documents.
 	ModelCapability_MODEL_CAPABILITY_DOCUMENT_INPUT ModelCapability = 6
-	// Reasons by itself, and takes reasoning options.
+	// The model reasons by itself, and accepts reasoning options.
 	ModelCapability_MODEL_CAPABILITY_REASONING ModelCapability = 7
-	// Gives log-probabilities.
+	// The model returns log-probabilities.
 	ModelCapability_MODEL_CAPABILITY_LOGPROBS ModelCapability = 8
 )
 
@@ -212,12 +212,13 @@ func (ModelCapability) EnumDescriptor() ([]byte, []int) {
 // Which models to list.
 type ListModelsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most models to return, 0 to 1000; 0 means 100.
+	// Largest number of models to return. 0 means 100, and a number above 1000
+	// means 1000. A negative number is refused.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of an earlier answer to the same filter; empty means
-	// from the start.
+	// The `next_page_token` of an earlier answer to the same filter. Empty means
+	// the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Which models. Unset means all that the caller may use.
+	// Which models to list. Unset means all that the caller may use.
 	Filter        *ModelFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -274,14 +275,15 @@ func (x *ListModelsRequest) GetFilter() *ModelFilter {
 	return nil
 }
 
-// Which models to list: those that meet every condition given.
+// Selects the models that meet every condition in it.
 type ModelFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Part of the name, in any case. Empty means any.
+	// A part of the model's name; upper and lower case are equal. Empty means any
+	// name.
 	NameContains string `protobuf:"bytes,1,opt,name=name_contains,json=nameContains,proto3" json:"name_contains,omitempty"`
-	// Capabilities that the model must all have.
+	// Capabilities that the model must have, all of them.
 	Capabilities []ModelCapability `protobuf:"varint,2,rep,packed,name=capabilities,proto3,enum=reasoning_grpc.v1.ModelCapability" json:"capabilities,omitempty"`
-	// States to choose from. Empty means any.
+	// States, one of which the model must have. Empty means any state.
 	States        []ModelState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=reasoning_grpc.v1.ModelState" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -338,14 +340,14 @@ func (x *ModelFilter) GetStates() []ModelState {
 	return nil
 }
 
-// A page of models.
+// One page of models.
 type ListModelsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The models, ordered by name.
 	Models []*Model `protobuf:"bytes,1,rep,name=models,proto3" json:"models,omitempty"`
-	// Token of the next page; empty when this is the last.
+	// Token of the next page. Empty when this page is the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Where models come from, and how fresh that is.
+	// The sources of the models, and how fresh each is.
 	Sources       []*ModelSource `protobuf:"bytes,3,rep,name=sources,proto3" json:"sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -405,27 +407,28 @@ func (x *ListModelsResponse) GetSources() []*ModelSource {
 // A model that requests can name.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name, for `CompleteRequest.model`.
+	// Name of the model, for `CompleteRequest.model`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What it is, for a person to read.
+	// Describes the model to a person.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// Which kind of source lists it.
+	// The kind of source that lists the model.
 	Source ModelSourceKind `protobuf:"varint,3,opt,name=source,proto3,enum=reasoning_grpc.v1.ModelSourceKind" json:"source,omitempty"`
-	// The provider's protocol behind it, such as "openai".
+	// The protocol of the provider behind the model, such as "openai".
 	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
-	// Whether it is the one that answers when a request names none.
+	// Whether this model answers when a request names none.
 	IsDefault bool `protobuf:"varint,5,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
-	// Whether it can be called now.
+	// Whether the model can be called now.
 	State ModelState `protobuf:"varint,6,opt,name=state,proto3,enum=reasoning_grpc.v1.ModelState" json:"state,omitempty"`
-	// What it can do, as far as known.
+	// What the model can do, as far as the server knows.
 	Capabilities []ModelCapability `protobuf:"varint,7,rep,packed,name=capabilities,proto3,enum=reasoning_grpc.v1.ModelCapability" json:"capabilities,omitempty"`
-	// How much it takes and gives.
+	// How many tokens the model takes and gives.
 	Limits *ModelLimits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
-	// What it costs. Unset when not known.
+	// What the model's tokens cost. Unset when not known.
 	Prices *ModelPrices `protobuf:"bytes,9,opt,name=prices,proto3" json:"prices,omitempty"`
-	// Models tried in this order when it fails, unless the request names others.
+	// Models that the server tries in this order when this one fails, unless the
+	// request names others.
 	FallbackModels []string `protobuf:"bytes,10,rep,name=fallback_models,json=fallbackModels,proto3" json:"fallback_models,omitempty"`
-	// Names of provider options that it takes.
+	// Names of the provider options that a request may set for the model.
 	ProviderOptions []string `protobuf:"bytes,11,rep,name=provider_options,json=providerOptions,proto3" json:"provider_options,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -538,12 +541,13 @@ func (x *Model) GetProviderOptions() []string {
 	return nil
 }
 
-// How much a model takes and gives.
+// How many tokens a model takes and gives.
 type ModelLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most tokens of prompt and answer together. Unset when not known.
+	// Largest number of tokens of prompt and answer together. Unset when not
+	// known.
 	ContextWindowTokens *int32 `protobuf:"varint,1,opt,name=context_window_tokens,json=contextWindowTokens,proto3,oneof" json:"context_window_tokens,omitempty"`
-	// Most tokens of an answer. Unset when not known.
+	// Largest number of tokens of an answer. Unset when not known.
 	MaxOutputTokens *int32 `protobuf:"varint,2,opt,name=max_output_tokens,json=maxOutputTokens,proto3,oneof" json:"max_output_tokens,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -593,24 +597,15 @@ func (x *ModelLimits) GetMaxOutputTokens() int32 {
 	return 0
 }
 
-// Prices in nano-dollars (one billionth of a US dollar) for a million tokens.
+// Prices of a model's tokens.
 type ModelPrices struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Prompt. Unset when not known.
-	InputNanoUsdPerMillion *int64 `protobuf:"varint,1,opt,name=input_nano_usd_per_million,json=inputNanoUsdPerMillion,proto3,oneof" json:"input_nano_usd_per_million,omitempty"`
-	// Prompt read from the provider's cache. Unset means the price of `input`.
-	CachedInputNanoUsdPerMillion *int64 `protobuf:"varint,2,opt,name=cached_input_nano_usd_per_million,json=cachedInputNanoUsdPerMillion,proto3,oneof" json:"cached_input_nano_usd_per_million,omitempty"`
-	// Prompt written to the provider's cache. Unset means the price of `input`.
-	CacheWriteNanoUsdPerMillion *int64 `protobuf:"varint,3,opt,name=cache_write_nano_usd_per_million,json=cacheWriteNanoUsdPerMillion,proto3,oneof" json:"cache_write_nano_usd_per_million,omitempty"`
-	// Answer. Unset when not known.
-	OutputNanoUsdPerMillion *int64 `protobuf:"varint,4,opt,name=output_nano_usd_per_million,json=outputNanoUsdPerMillion,proto3,oneof" json:"output_nano_usd_per_million,omitempty"`
-	// The model's own reasoning. Unset means the price of `output`.
-	ReasoningNanoUsdPerMillion *int64 `protobuf:"varint,5,opt,name=reasoning_nano_usd_per_million,json=reasoningNanoUsdPerMillion,proto3,oneof" json:"reasoning_nano_usd_per_million,omitempty"`
-	// Sound in the prompt. Unset means the price of `input`.
-	AudioInputNanoUsdPerMillion *int64 `protobuf:"varint,6,opt,name=audio_input_nano_usd_per_million,json=audioInputNanoUsdPerMillion,proto3,oneof" json:"audio_input_nano_usd_per_million,omitempty"`
-	// Prices for long prompts, by rising length. Of a model call whose prompt is
-	// longer than that of several tiers, all tokens have the prices of the last.
-	Tiers         []*ModelPriceTier `protobuf:"bytes,7,rep,name=tiers,proto3" json:"tiers,omitempty"`
+	// The prices, unless one of the tiers applies.
+	Base *TokenPrices `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
+	// Prices for model calls with a long prompt, shortest prompt first. The last
+	// tier whose `above_input_tokens` the prompt exceeds applies, to all tokens
+	// of the call.
+	Tiers         []*PriceTier `protobuf:"bytes,2,rep,name=tiers,proto3" json:"tiers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -645,91 +640,46 @@ func (*ModelPrices) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *ModelPrices) GetInputNanoUsdPerMillion() int64 {
-	if x != nil && x.InputNanoUsdPerMillion != nil {
-		return *x.InputNanoUsdPerMillion
+func (x *ModelPrices) GetBase() *TokenPrices {
+	if x != nil {
+		return x.Base
 	}
-	return 0
+	return nil
 }
 
-func (x *ModelPrices) GetCachedInputNanoUsdPerMillion() int64 {
-	if x != nil && x.CachedInputNanoUsdPerMillion != nil {
-		return *x.CachedInputNanoUsdPerMillion
-	}
-	return 0
-}
-
-func (x *ModelPrices) GetCacheWriteNanoUsdPerMillion() int64 {
-	if x != nil && x.CacheWriteNanoUsdPerMillion != nil {
-		return *x.CacheWriteNanoUsdPerMillion
-	}
-	return 0
-}
-
-func (x *ModelPrices) GetOutputNanoUsdPerMillion() int64 {
-	if x != nil && x.OutputNanoUsdPerMillion != nil {
-		return *x.OutputNanoUsdPerMillion
-	}
-	return 0
-}
-
-func (x *ModelPrices) GetReasoningNanoUsdPerMillion() int64 {
-	if x != nil && x.ReasoningNanoUsdPerMillion != nil {
-		return *x.ReasoningNanoUsdPerMillion
-	}
-	return 0
-}
-
-func (x *ModelPrices) GetAudioInputNanoUsdPerMillion() int64 {
-	if x != nil && x.AudioInputNanoUsdPerMillion != nil {
-		return *x.AudioInputNanoUsdPerMillion
-	}
-	return 0
-}
-
-func (x *ModelPrices) GetTiers() []*ModelPriceTier {
+func (x *ModelPrices) GetTiers() []*PriceTier {
 	if x != nil {
 		return x.Tiers
 	}
 	return nil
 }
 
-// Prices of every token of a model call with a long prompt, in nano-dollars for
-// a million tokens.
-type ModelPriceTier struct {
+// Prices that apply to model calls with a long prompt.
+type PriceTier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The tier is for prompts of more than so many tokens, cached ones included.
+	// The tier applies to prompts with more than this number of tokens, cached
+	// tokens included.
 	AboveInputTokens int32 `protobuf:"varint,1,opt,name=above_input_tokens,json=aboveInputTokens,proto3" json:"above_input_tokens,omitempty"`
-	// Prompt. Unset when not known.
-	InputNanoUsdPerMillion *int64 `protobuf:"varint,2,opt,name=input_nano_usd_per_million,json=inputNanoUsdPerMillion,proto3,oneof" json:"input_nano_usd_per_million,omitempty"`
-	// Prompt read from the provider's cache. Unset means the price of `input`.
-	CachedInputNanoUsdPerMillion *int64 `protobuf:"varint,3,opt,name=cached_input_nano_usd_per_million,json=cachedInputNanoUsdPerMillion,proto3,oneof" json:"cached_input_nano_usd_per_million,omitempty"`
-	// Prompt written to the provider's cache. Unset means the price of `input`.
-	CacheWriteNanoUsdPerMillion *int64 `protobuf:"varint,4,opt,name=cache_write_nano_usd_per_million,json=cacheWriteNanoUsdPerMillion,proto3,oneof" json:"cache_write_nano_usd_per_million,omitempty"`
-	// Answer. Unset when not known.
-	OutputNanoUsdPerMillion *int64 `protobuf:"varint,5,opt,name=output_nano_usd_per_million,json=outputNanoUsdPerMillion,proto3,oneof" json:"output_nano_usd_per_million,omitempty"`
-	// The model's own reasoning. Unset means the price of `output`.
-	ReasoningNanoUsdPerMillion *int64 `protobuf:"varint,6,opt,name=reasoning_nano_usd_per_million,json=reasoningNanoUsdPerMillion,proto3,oneof" json:"reasoning_nano_usd_per_million,omitempty"`
-	// Sound in the prompt. Unset means the price of `input`.
-	AudioInputNanoUsdPerMillion *int64 `protobuf:"varint,7,opt,name=audio_input_nano_usd_per_million,json=audioInputNanoUsdPerMillion,proto3,oneof" json:"audio_input_nano_usd_per_million,omitempty"`
-	unknownFields               protoimpl.UnknownFields
-	sizeCache                   protoimpl.SizeCache
+	// The prices. They replace the base prices as a whole.
+	Prices        *TokenPrices `protobuf:"bytes,2,opt,name=prices,proto3" json:"prices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ModelPriceTier) Reset() {
-	*x = ModelPriceTier{}
+func (x *PriceTier) Reset() {
+	*x = PriceTier{}
 	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ModelPriceTier) String() string {
+func (x *PriceTier) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ModelPriceTier) ProtoMessage() {}
+func (*PriceTier) ProtoMessage() {}
 
-func (x *ModelPriceTier) ProtoReflect() protoreflect.Message {
+func (x *PriceTier) ProtoReflect() protoreflect.Message {
 	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -741,72 +691,133 @@ func (x *ModelPriceTier) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ModelPriceTier.ProtoReflect.Descriptor instead.
-func (*ModelPriceTier) Descriptor() ([]byte, []int) {
+// Deprecated: Use PriceTier.ProtoReflect.Descriptor instead.
+func (*PriceTier) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *ModelPriceTier) GetAboveInputTokens() int32 {
+func (x *PriceTier) GetAboveInputTokens() int32 {
 	if x != nil {
 		return x.AboveInputTokens
 	}
 	return 0
 }
 
-func (x *ModelPriceTier) GetInputNanoUsdPerMillion() int64 {
+func (x *PriceTier) GetPrices() *TokenPrices {
+	if x != nil {
+		return x.Prices
+	}
+	return nil
+}
+
+// A price for each kind of token, in nano-dollars (one billionth of a US
+// dollar) for a million tokens.
+type TokenPrices struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Price of the prompt. Unset when not known.
+	InputNanoUsdPerMillion *int64 `protobuf:"varint,1,opt,name=input_nano_usd_per_million,json=inputNanoUsdPerMillion,proto3,oneof" json:"input_nano_usd_per_million,omitempty"`
+	// Price of the part of the prompt that is read from the provider's cache.
+	// Unset means the price of the prompt.
+	CachedInputNanoUsdPerMillion *int64 `protobuf:"varint,2,opt,name=cached_input_nano_usd_per_million,json=cachedInputNanoUsdPerMillion,proto3,oneof" json:"cached_input_nano_usd_per_million,omitempty"`
+	// Price of the part of the prompt that is written to the provider's cache.
+	// Unset means the price of the prompt.
+	CacheWriteNanoUsdPerMillion *int64 `protobuf:"varint,3,opt,name=cache_write_nano_usd_per_million,json=cacheWriteNanoUsdPerMillion,proto3,oneof" json:"cache_write_nano_usd_per_million,omitempty"`
+	// Price of the answer. Unset when not known.
+	OutputNanoUsdPerMillion *int64 `protobuf:"varint,4,opt,name=output_nano_usd_per_million,json=outputNanoUsdPerMillion,proto3,oneof" json:"output_nano_usd_per_million,omitempty"`
+	// Price of the model's own reasoning. Unset means the price of the answer.
+	ReasoningNanoUsdPerMillion *int64 `protobuf:"varint,5,opt,name=reasoning_nano_usd_per_million,json=reasoningNanoUsdPerMillion,proto3,oneof" json:"reasoning_nano_usd_per_million,omitempty"`
+	// Price of audio in the prompt. Unset means the price of the prompt.
+	AudioInputNanoUsdPerMillion *int64 `protobuf:"varint,6,opt,name=audio_input_nano_usd_per_million,json=audioInputNanoUsdPerMillion,proto3,oneof" json:"audio_input_nano_usd_per_million,omitempty"`
+	unknownFields               protoimpl.UnknownFields
+	sizeCache                   protoimpl.SizeCache
+}
+
+func (x *TokenPrices) Reset() {
+	*x = TokenPrices{}
+	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenPrices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenPrices) ProtoMessage() {}
+
+func (x *TokenPrices) ProtoReflect() protoreflect.Message {
+	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenPrices.ProtoReflect.Descriptor instead.
+func (*TokenPrices) Descriptor() ([]byte, []int) {
+	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TokenPrices) GetInputNanoUsdPerMillion() int64 {
 	if x != nil && x.InputNanoUsdPerMillion != nil {
 		return *x.InputNanoUsdPerMillion
 	}
 	return 0
 }
 
-func (x *ModelPriceTier) GetCachedInputNanoUsdPerMillion() int64 {
+func (x *TokenPrices) GetCachedInputNanoUsdPerMillion() int64 {
 	if x != nil && x.CachedInputNanoUsdPerMillion != nil {
 		return *x.CachedInputNanoUsdPerMillion
 	}
 	return 0
 }
 
-func (x *ModelPriceTier) GetCacheWriteNanoUsdPerMillion() int64 {
+func (x *TokenPrices) GetCacheWriteNanoUsdPerMillion() int64 {
 	if x != nil && x.CacheWriteNanoUsdPerMillion != nil {
 		return *x.CacheWriteNanoUsdPerMillion
 	}
 	return 0
 }
 
-func (x *ModelPriceTier) GetOutputNanoUsdPerMillion() int64 {
+func (x *TokenPrices) GetOutputNanoUsdPerMillion() int64 {
 	if x != nil && x.OutputNanoUsdPerMillion != nil {
 		return *x.OutputNanoUsdPerMillion
 	}
 	return 0
 }
 
-func (x *ModelPriceTier) GetReasoningNanoUsdPerMillion() int64 {
+func (x *TokenPrices) GetReasoningNanoUsdPerMillion() int64 {
 	if x != nil && x.ReasoningNanoUsdPerMillion != nil {
 		return *x.ReasoningNanoUsdPerMillion
 	}
 	return 0
 }
 
-func (x *ModelPriceTier) GetAudioInputNanoUsdPerMillion() int64 {
+func (x *TokenPrices) GetAudioInputNanoUsdPerMillion() int64 {
 	if x != nil && x.AudioInputNanoUsdPerMillion != nil {
 		return *x.AudioInputNanoUsdPerMillion
 	}
 	return 0
 }
 
-// Where models come from.
+// A source of models.
 type ModelSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The kind of source.
 	Kind ModelSourceKind `protobuf:"varint,1,opt,name=kind,proto3,enum=reasoning_grpc.v1.ModelSourceKind" json:"kind,omitempty"`
-	// When it was last read well. Unset when it never was.
-	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	// Whether it failed since, so that what is listed may be out of date.
+	// When the server last read the source successfully. Unset when it never did.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Whether reading the source has failed since then, so that its models may be
+	// out of date.
 	Stale bool `protobuf:"varint,3,opt,name=stale,proto3" json:"stale,omitempty"`
-	// Why it failed last. Unspecified when it did not.
+	// Why the last reading failed. Unspecified when it succeeded.
 	Failure ErrorReason `protobuf:"varint,4,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`
-	// How many models it lists, before filter and permissions.
+	// Number of models in the source, before the filter and the caller's
+	// permissions.
 	ModelCount    int32 `protobuf:"varint,5,opt,name=model_count,json=modelCount,proto3" json:"model_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -814,7 +825,7 @@ type ModelSource struct {
 
 func (x *ModelSource) Reset() {
 	*x = ModelSource{}
-	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[7]
+	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +837,7 @@ func (x *ModelSource) String() string {
 func (*ModelSource) ProtoMessage() {}
 
 func (x *ModelSource) ProtoReflect() protoreflect.Message {
-	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[7]
+	mi := &file_reasoning_grpc_v1_models_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +850,7 @@ func (x *ModelSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelSource.ProtoReflect.Descriptor instead.
 func (*ModelSource) Descriptor() ([]byte, []int) {
-	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{7}
+	return file_reasoning_grpc_v1_models_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ModelSource) GetKind() ModelSourceKind {
@@ -849,9 +860,9 @@ func (x *ModelSource) GetKind() ModelSourceKind {
 	return ModelSourceKind_MODEL_SOURCE_KIND_UNSPECIFIED
 }
 
-func (x *ModelSource) GetUpdatedAt() *timestamppb.Timestamp {
+func (x *ModelSource) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
-		return x.UpdatedAt
+		return x.UpdateTime
 	}
 	return nil
 }
@@ -913,39 +924,30 @@ const file_reasoning_grpc_v1_models_proto_rawDesc = "" +
 	"\x15context_window_tokens\x18\x01 \x01(\x05H\x00R\x13contextWindowTokens\x88\x01\x01\x12/\n" +
 	"\x11max_output_tokens\x18\x02 \x01(\x05H\x01R\x0fmaxOutputTokens\x88\x01\x01B\x18\n" +
 	"\x16_context_window_tokensB\x14\n" +
-	"\x12_max_output_tokens\"\xcb\x05\n" +
-	"\vModelPrices\x12?\n" +
+	"\x12_max_output_tokens\"u\n" +
+	"\vModelPrices\x122\n" +
+	"\x04base\x18\x01 \x01(\v2\x1e.reasoning_grpc.v1.TokenPricesR\x04base\x122\n" +
+	"\x05tiers\x18\x02 \x03(\v2\x1c.reasoning_grpc.v1.PriceTierR\x05tiers\"q\n" +
+	"\tPriceTier\x12,\n" +
+	"\x12above_input_tokens\x18\x01 \x01(\x05R\x10aboveInputTokens\x126\n" +
+	"\x06prices\x18\x02 \x01(\v2\x1e.reasoning_grpc.v1.TokenPricesR\x06prices\"\x92\x05\n" +
+	"\vTokenPrices\x12?\n" +
 	"\x1ainput_nano_usd_per_million\x18\x01 \x01(\x03H\x00R\x16inputNanoUsdPerMillion\x88\x01\x01\x12L\n" +
 	"!cached_input_nano_usd_per_million\x18\x02 \x01(\x03H\x01R\x1ccachedInputNanoUsdPerMillion\x88\x01\x01\x12J\n" +
 	" cache_write_nano_usd_per_million\x18\x03 \x01(\x03H\x02R\x1bcacheWriteNanoUsdPerMillion\x88\x01\x01\x12A\n" +
 	"\x1boutput_nano_usd_per_million\x18\x04 \x01(\x03H\x03R\x17outputNanoUsdPerMillion\x88\x01\x01\x12G\n" +
 	"\x1ereasoning_nano_usd_per_million\x18\x05 \x01(\x03H\x04R\x1areasoningNanoUsdPerMillion\x88\x01\x01\x12J\n" +
-	" audio_input_nano_usd_per_million\x18\x06 \x01(\x03H\x05R\x1baudioInputNanoUsdPerMillion\x88\x01\x01\x127\n" +
-	"\x05tiers\x18\a \x03(\v2!.reasoning_grpc.v1.ModelPriceTierR\x05tiersB\x1d\n" +
+	" audio_input_nano_usd_per_million\x18\x06 \x01(\x03H\x05R\x1baudioInputNanoUsdPerMillion\x88\x01\x01B\x1d\n" +
 	"\x1b_input_nano_usd_per_millionB$\n" +
 	"\"_cached_input_nano_usd_per_millionB#\n" +
 	"!_cache_write_nano_usd_per_millionB\x1e\n" +
 	"\x1c_output_nano_usd_per_millionB!\n" +
 	"\x1f_reasoning_nano_usd_per_millionB#\n" +
-	"!_audio_input_nano_usd_per_million\"\xc3\x05\n" +
-	"\x0eModelPriceTier\x12,\n" +
-	"\x12above_input_tokens\x18\x01 \x01(\x05R\x10aboveInputTokens\x12?\n" +
-	"\x1ainput_nano_usd_per_million\x18\x02 \x01(\x03H\x00R\x16inputNanoUsdPerMillion\x88\x01\x01\x12L\n" +
-	"!cached_input_nano_usd_per_million\x18\x03 \x01(\x03H\x01R\x1ccachedInputNanoUsdPerMillion\x88\x01\x01\x12J\n" +
-	" cache_write_nano_usd_per_million\x18\x04 \x01(\x03H\x02R\x1bcacheWriteNanoUsdPerMillion\x88\x01\x01\x12A\n" +
-	"\x1boutput_nano_usd_per_million\x18\x05 \x01(\x03H\x03R\x17outputNanoUsdPerMillion\x88\x01\x01\x12G\n" +
-	"\x1ereasoning_nano_usd_per_million\x18\x06 \x01(\x03H\x04R\x1areasoningNanoUsdPerMillion\x88\x01\x01\x12J\n" +
-	" audio_input_nano_usd_per_million\x18\a \x01(\x03H\x05R\x1baudioInputNanoUsdPerMillion\x88\x01\x01B\x1d\n" +
-	"\x1b_input_nano_usd_per_millionB$\n" +
-	"\"_cached_input_nano_usd_per_millionB#\n" +
-	"!_cache_write_nano_usd_per_millionB\x1e\n" +
-	"\x1c_output_nano_usd_per_millionB!\n" +
-	"\x1f_reasoning_nano_usd_per_millionB#\n" +
-	"!_audio_input_nano_usd_per_million\"\xf1\x01\n" +
+	"!_audio_input_nano_usd_per_million\"\xf3\x01\n" +
 	"\vModelSource\x126\n" +
-	"\x04kind\x18\x01 \x01(\x0e2\".reasoning_grpc.v1.ModelSourceKindR\x04kind\x129\n" +
-	"\n" +
-	"updated_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x14\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\".reasoning_grpc.v1.ModelSourceKindR\x04kind\x12;\n" +
+	"\vupdate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x12\x14\n" +
 	"\x05stale\x18\x03 \x01(\bR\x05stale\x128\n" +
 	"\afailure\x18\x04 \x01(\x0e2\x1e.reasoning_grpc.v1.ErrorReasonR\afailure\x12\x1f\n" +
 	"\vmodel_count\x18\x05 \x01(\x05R\n" +
@@ -985,7 +987,7 @@ func file_reasoning_grpc_v1_models_proto_rawDescGZIP() []byte {
 }
 
 var file_reasoning_grpc_v1_models_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_reasoning_grpc_v1_models_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_reasoning_grpc_v1_models_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_reasoning_grpc_v1_models_proto_goTypes = []any{
 	(ModelSourceKind)(0),          // 0: reasoning_grpc.v1.ModelSourceKind
 	(ModelState)(0),               // 1: reasoning_grpc.v1.ModelState
@@ -996,31 +998,34 @@ var file_reasoning_grpc_v1_models_proto_goTypes = []any{
 	(*Model)(nil),                 // 6: reasoning_grpc.v1.Model
 	(*ModelLimits)(nil),           // 7: reasoning_grpc.v1.ModelLimits
 	(*ModelPrices)(nil),           // 8: reasoning_grpc.v1.ModelPrices
-	(*ModelPriceTier)(nil),        // 9: reasoning_grpc.v1.ModelPriceTier
-	(*ModelSource)(nil),           // 10: reasoning_grpc.v1.ModelSource
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(ErrorReason)(0),              // 12: reasoning_grpc.v1.ErrorReason
+	(*PriceTier)(nil),             // 9: reasoning_grpc.v1.PriceTier
+	(*TokenPrices)(nil),           // 10: reasoning_grpc.v1.TokenPrices
+	(*ModelSource)(nil),           // 11: reasoning_grpc.v1.ModelSource
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(ErrorReason)(0),              // 13: reasoning_grpc.v1.ErrorReason
 }
 var file_reasoning_grpc_v1_models_proto_depIdxs = []int32{
 	4,  // 0: reasoning_grpc.v1.ListModelsRequest.filter:type_name -> reasoning_grpc.v1.ModelFilter
 	2,  // 1: reasoning_grpc.v1.ModelFilter.capabilities:type_name -> reasoning_grpc.v1.ModelCapability
 	1,  // 2: reasoning_grpc.v1.ModelFilter.states:type_name -> reasoning_grpc.v1.ModelState
 	6,  // 3: reasoning_grpc.v1.ListModelsResponse.models:type_name -> reasoning_grpc.v1.Model
-	10, // 4: reasoning_grpc.v1.ListModelsResponse.sources:type_name -> reasoning_grpc.v1.ModelSource
+	11, // 4: reasoning_grpc.v1.ListModelsResponse.sources:type_name -> reasoning_grpc.v1.ModelSource
 	0,  // 5: reasoning_grpc.v1.Model.source:type_name -> reasoning_grpc.v1.ModelSourceKind
 	1,  // 6: reasoning_grpc.v1.Model.state:type_name -> reasoning_grpc.v1.ModelState
 	2,  // 7: reasoning_grpc.v1.Model.capabilities:type_name -> reasoning_grpc.v1.ModelCapability
 	7,  // 8: reasoning_grpc.v1.Model.limits:type_name -> reasoning_grpc.v1.ModelLimits
 	8,  // 9: reasoning_grpc.v1.Model.prices:type_name -> reasoning_grpc.v1.ModelPrices
-	9,  // 10: reasoning_grpc.v1.ModelPrices.tiers:type_name -> reasoning_grpc.v1.ModelPriceTier
-	0,  // 11: reasoning_grpc.v1.ModelSource.kind:type_name -> reasoning_grpc.v1.ModelSourceKind
-	11, // 12: reasoning_grpc.v1.ModelSource.updated_at:type_name -> google.protobuf.Timestamp
-	12, // 13: reasoning_grpc.v1.ModelSource.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	10, // 10: reasoning_grpc.v1.ModelPrices.base:type_name -> reasoning_grpc.v1.TokenPrices
+	9,  // 11: reasoning_grpc.v1.ModelPrices.tiers:type_name -> reasoning_grpc.v1.PriceTier
+	10, // 12: reasoning_grpc.v1.PriceTier.prices:type_name -> reasoning_grpc.v1.TokenPrices
+	0,  // 13: reasoning_grpc.v1.ModelSource.kind:type_name -> reasoning_grpc.v1.ModelSourceKind
+	12, // 14: reasoning_grpc.v1.ModelSource.update_time:type_name -> google.protobuf.Timestamp
+	13, // 15: reasoning_grpc.v1.ModelSource.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_models_proto_init() }
@@ -1030,15 +1035,14 @@ func file_reasoning_grpc_v1_models_proto_init() {
 	}
 	file_reasoning_grpc_v1_errors_proto_init()
 	file_reasoning_grpc_v1_models_proto_msgTypes[4].OneofWrappers = []any{}
-	file_reasoning_grpc_v1_models_proto_msgTypes[5].OneofWrappers = []any{}
-	file_reasoning_grpc_v1_models_proto_msgTypes[6].OneofWrappers = []any{}
+	file_reasoning_grpc_v1_models_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reasoning_grpc_v1_models_proto_rawDesc), len(file_reasoning_grpc_v1_models_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,13 +24,13 @@ var File_reasoning_grpc_v1_reasoning_service_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_reasoning_service_proto_rawDesc = "" +
 	"\n" +
-	")reasoning_grpc/v1/reasoning_service.proto\x12\x11reasoning_grpc.v1\x1a&reasoning_grpc/v1/classification.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/events.proto\x1a\x1ereasoning_grpc/v1/models.proto2\x80\x03\n" +
+	")reasoning_grpc/v1/reasoning_service.proto\x12\x11reasoning_grpc.v1\x1a&reasoning_grpc/v1/classification.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/events.proto\x1a\x1ereasoning_grpc/v1/models.proto2\x85\x03\n" +
 	"\x10ReasoningService\x12S\n" +
 	"\bComplete\x12\".reasoning_grpc.v1.CompleteRequest\x1a#.reasoning_grpc.v1.CompleteResponse\x12g\n" +
 	"\x0eStreamComplete\x12(.reasoning_grpc.v1.StreamCompleteRequest\x1a).reasoning_grpc.v1.StreamCompleteResponse0\x01\x12S\n" +
-	"\bClassify\x12\".reasoning_grpc.v1.ClassifyRequest\x1a#.reasoning_grpc.v1.ClassifyResponse\x12Y\n" +
+	"\bClassify\x12\".reasoning_grpc.v1.ClassifyRequest\x1a#.reasoning_grpc.v1.ClassifyResponse\x12^\n" +
 	"\n" +
-	"ListModels\x12$.reasoning_grpc.v1.ListModelsRequest\x1a%.reasoning_grpc.v1.ListModelsResponseB\x82\x01\n" +
+	"ListModels\x12$.reasoning_grpc.v1.ListModelsRequest\x1a%.reasoning_grpc.v1.ListModelsResponse\"\x03\x90\x02\x01B\x82\x01\n" +
 	"\x1aio.github.reasoninggrpc.v1B\x15ReasoningServiceProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var file_reasoning_grpc_v1_reasoning_service_proto_goTypes = []any{

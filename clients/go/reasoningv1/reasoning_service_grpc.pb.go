@@ -29,24 +29,24 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// One endpoint for language models: it decides how a request is served, serves
+// One endpoint for language models: it decides how to serve a request, serves
 // it, and says truthfully how the answer ended.
 //
-// Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-// "reasoning-grpc" and a reason from `ErrorReason`, and a
+// Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+// the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
 // `google.rpc.RequestInfo`; see errors.proto.
 type ReasoningServiceClient interface {
-	// Answers a conversation; returns when the whole answer is there. The result
+	// Answers a conversation, and returns when the answer is complete. The result
 	// is exactly what `StreamComplete` would have sent, folded into one message.
 	Complete(ctx context.Context, in *CompleteRequest, opts ...grpc.CallOption) (*CompleteResponse, error)
-	// Answers a conversation, sending what happens as it happens. The stream ends
-	// with a `completed` event and status OK, or with another status and without
-	// that event.
+	// Answers a conversation, and sends each event as it happens. The stream ends
+	// with a `completed` event and status OK, or without that event and with
+	// another status.
 	StreamComplete(ctx context.Context, in *StreamCompleteRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamCompleteResponse], error)
-	// Says how `Complete` would route a request, by the same code, without
-	// calling the model that would answer.
+	// Returns how `Complete` would route a request. The same code decides, but
+	// the model that would answer is not called.
 	Classify(ctx context.Context, in *ClassifyRequest, opts ...grpc.CallOption) (*ClassifyResponse, error)
-	// Lists the models the caller may use, a page at a time, ordered by name.
+	// Lists the models that the caller may use, page by page, ordered by name.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
 }
 
@@ -111,24 +111,24 @@ func (c *reasoningServiceClient) ListModels(ctx context.Context, in *ListModelsR
 // All implementations must embed UnimplementedReasoningServiceServer
 // for forward compatibility.
 //
-// One endpoint for language models: it decides how a request is served, serves
+// One endpoint for language models: it decides how to serve a request, serves
 // it, and says truthfully how the answer ended.
 //
-// Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
-// "reasoning-grpc" and a reason from `ErrorReason`, and a
+// Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+// the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
 // `google.rpc.RequestInfo`; see errors.proto.
 type ReasoningServiceServer interface {
-	// Answers a conversation; returns when the whole answer is there. The result
+	// Answers a conversation, and returns when the answer is complete. The result
 	// is exactly what `StreamComplete` would have sent, folded into one message.
 	Complete(context.Context, *CompleteRequest) (*CompleteResponse, error)
-	// Answers a conversation, sending what happens as it happens. The stream ends
-	// with a `completed` event and status OK, or with another status and without
-	// that event.
+	// Answers a conversation, and sends each event as it happens. The stream ends
+	// with a `completed` event and status OK, or without that event and with
+	// another status.
 	StreamComplete(*StreamCompleteRequest, grpc.ServerStreamingServer[StreamCompleteResponse]) error
-	// Says how `Complete` would route a request, by the same code, without
-	// calling the model that would answer.
+	// Returns how `Complete` would route a request. The same code decides, but
+	// the model that would answer is not called.
 	Classify(context.Context, *ClassifyRequest) (*ClassifyResponse, error)
-	// Lists the models the caller may use, a page at a time, ordered by name.
+	// Lists the models that the caller may use, page by page, ordered by name.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	mustEmbedUnimplementedReasoningServiceServer()
 }

@@ -26,16 +26,17 @@ const (
 type RoutingMode int32
 
 const (
-	// Not given: the metadata value `x-routing-mode` decides, else the server's
-	// default mode.
+	// No mode was given. The metadata value `x-routing-mode` decides, and without
+	// it the server's default mode.
 	RoutingMode_ROUTING_MODE_UNSPECIFIED RoutingMode = 0
-	// One model call, its answer passed through.
+	// One model call answers, and its answer is passed through.
 	RoutingMode_ROUTING_MODE_PASSTHROUGH RoutingMode = 1
-	// The reasoning agent: steps with the server's tools, then an answer.
+	// The reasoning agent takes steps with the server's tools, then answers.
 	RoutingMode_ROUTING_MODE_REASONING RoutingMode = 2
-	// Several agents. No build serves it yet.
+	// Several agents work together. This version of the server does not offer it.
 	RoutingMode_ROUTING_MODE_ORCHESTRATION RoutingMode = 3
-	// A classifier decides. Never the mode of a decision that was acted on.
+	// A classifier decides. A decision has this mode only in an answer to
+	// `Classify` with `rules_only`.
 	RoutingMode_ROUTING_MODE_AUTO RoutingMode = 4
 )
 
@@ -88,13 +89,13 @@ func (RoutingMode) EnumDescriptor() ([]byte, []int) {
 type RoutingPreference int32
 
 const (
-	// No preference.
+	// Nothing is favoured.
 	RoutingPreference_ROUTING_PREFERENCE_UNSPECIFIED RoutingPreference = 0
-	// The best answer.
+	// The best answer is favoured.
 	RoutingPreference_ROUTING_PREFERENCE_QUALITY RoutingPreference = 1
-	// A balance of both.
+	// Quality and cost are balanced.
 	RoutingPreference_ROUTING_PREFERENCE_BALANCED RoutingPreference = 2
-	// The lowest cost.
+	// The lowest cost is favoured.
 	RoutingPreference_ROUTING_PREFERENCE_COST RoutingPreference = 3
 )
 
@@ -145,21 +146,21 @@ func (RoutingPreference) EnumDescriptor() ([]byte, []int) {
 type RouteSource int32
 
 const (
-	// Never sent.
+	// The server never sends this value.
 	RouteSource_ROUTE_SOURCE_UNSPECIFIED RouteSource = 0
-	// A rule, shipped or configured.
+	// A rule decided: a built-in one, or one from the configuration.
 	RouteSource_ROUTE_SOURCE_RULE RouteSource = 1
-	// The request's `routing` field.
+	// The request's `routing` field decided.
 	RouteSource_ROUTE_SOURCE_REQUEST RouteSource = 2
-	// The metadata value `x-routing-mode`.
+	// The metadata value `x-routing-mode` decided.
 	RouteSource_ROUTE_SOURCE_METADATA RouteSource = 3
-	// The classifier's model.
+	// The model of the classifier decided.
 	RouteSource_ROUTE_SOURCE_CLASSIFIER RouteSource = 4
-	// The server's default, because the classifier failed.
+	// The server's default decided, because the classifier failed.
 	RouteSource_ROUTE_SOURCE_CLASSIFIER_FALLBACK RouteSource = 5
-	// An earlier classification of the same conversation.
+	// An earlier classification of the same conversation decided.
 	RouteSource_ROUTE_SOURCE_CACHE RouteSource = 6
-	// The server's default.
+	// The server's default decided.
 	RouteSource_ROUTE_SOURCE_DEFAULT RouteSource = 7
 )
 
@@ -214,14 +215,67 @@ func (RouteSource) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_routing_proto_rawDescGZIP(), []int{2}
 }
 
+// Why a route was not chosen.
+type RouteRejectionCause int32
+
+const (
+	// The server never sends this value.
+	RouteRejectionCause_ROUTE_REJECTION_CAUSE_UNSPECIFIED RouteRejectionCause = 0
+	// The classifier chose another route.
+	RouteRejectionCause_ROUTE_REJECTION_CAUSE_NOT_CHOSEN RouteRejectionCause = 1
+	// The request has tools of the caller's own, which this route cannot serve.
+	RouteRejectionCause_ROUTE_REJECTION_CAUSE_CALLER_TOOLS RouteRejectionCause = 2
+)
+
+// Enum value maps for RouteRejectionCause.
+var (
+	RouteRejectionCause_name = map[int32]string{
+		0: "ROUTE_REJECTION_CAUSE_UNSPECIFIED",
+		1: "ROUTE_REJECTION_CAUSE_NOT_CHOSEN",
+		2: "ROUTE_REJECTION_CAUSE_CALLER_TOOLS",
+	}
+	RouteRejectionCause_value = map[string]int32{
+		"ROUTE_REJECTION_CAUSE_UNSPECIFIED":  0,
+		"ROUTE_REJECTION_CAUSE_NOT_CHOSEN":   1,
+		"ROUTE_REJECTION_CAUSE_CALLER_TOOLS": 2,
+	}
+)
+
+func (x RouteRejectionCause) Enum() *RouteRejectionCause {
+	p := new(RouteRejectionCause)
+	*p = x
+	return p
+}
+
+func (x RouteRejectionCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RouteRejectionCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_reasoning_grpc_v1_routing_proto_enumTypes[3].Descriptor()
+}
+
+func (RouteRejectionCause) Type() protoreflect.EnumType {
+	return &file_reasoning_grpc_v1_routing_proto_enumTypes[3]
+}
+
+func (x RouteRejectionCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RouteRejectionCause.Descriptor instead.
+func (RouteRejectionCause) EnumDescriptor() ([]byte, []int) {
+	return file_reasoning_grpc_v1_routing_proto_rawDescGZIP(), []int{3}
+}
+
 // Which path serves a request.
 type RoutingOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The path. Contradicts `route`: give one of them.
+	// The path. A request sets either `mode` or `route`, not both.
 	Mode RoutingMode `protobuf:"varint,1,opt,name=mode,proto3,enum=reasoning_grpc.v1.RoutingMode" json:"mode,omitempty"`
 	// Name of a route that the server's operator has configured.
 	Route string `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
-	// What to favour where several models could serve.
+	// What to favour where several models could serve the request.
 	Preference    RoutingPreference `protobuf:"varint,3,opt,name=preference,proto3,enum=reasoning_grpc.v1.RoutingPreference" json:"preference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -278,32 +332,34 @@ func (x *RoutingOptions) GetPreference() RoutingPreference {
 	return RoutingPreference_ROUTING_PREFERENCE_UNSPECIFIED
 }
 
-// How a request was routed, and why.
+// How the server routed a request, and why.
 type RouteDecision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the route taken. The built-in routes are named after their mode:
-	// "passthrough", "reasoning", "orchestration".
+	// Name of the chosen route. The built-in routes have the names of their
+	// modes: "passthrough", "reasoning", "orchestration".
 	Route string `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
-	// The path taken.
+	// The chosen path.
 	Mode RoutingMode `protobuf:"varint,2,opt,name=mode,proto3,enum=reasoning_grpc.v1.RoutingMode" json:"mode,omitempty"`
 	// Name of the model that is to answer.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	// What decided.
+	// What decided the route.
 	Source RouteSource `protobuf:"varint,4,opt,name=source,proto3,enum=reasoning_grpc.v1.RouteSource" json:"source,omitempty"`
-	// Id of the rule that decided, or that had the classifier decide; empty
-	// otherwise.
+	// Id of the rule that decided, or that sent the request to the classifier.
+	// Empty when no rule matched.
 	RuleId string `protobuf:"bytes,5,opt,name=rule_id,json=ruleId,proto3" json:"rule_id,omitempty"`
-	// Why, in a short English sentence.
+	// Why the route was chosen, in a short English sentence.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The mode that was asked for, when another was taken; unspecified otherwise.
-	AskedMode RoutingMode `protobuf:"varint,7,opt,name=asked_mode,json=askedMode,proto3,enum=reasoning_grpc.v1.RoutingMode" json:"asked_mode,omitempty"`
-	// The route that was asked for, when another was taken; empty otherwise.
-	AskedRoute string `protobuf:"bytes,8,opt,name=asked_route,json=askedRoute,proto3" json:"asked_route,omitempty"`
-	// How sure the classifier was, 0 to 1. Unset unless truly measured.
+	// The mode that was requested, when the server chose another one. Unspecified
+	// otherwise.
+	RequestedMode RoutingMode `protobuf:"varint,7,opt,name=requested_mode,json=requestedMode,proto3,enum=reasoning_grpc.v1.RoutingMode" json:"requested_mode,omitempty"`
+	// The route that was requested, when the server chose another one. Empty
+	// otherwise.
+	RequestedRoute string `protobuf:"bytes,8,opt,name=requested_route,json=requestedRoute,proto3" json:"requested_route,omitempty"`
+	// How sure the classifier was, from 0 to 1. Set only when it was measured.
 	Confidence *float64 `protobuf:"fixed64,9,opt,name=confidence,proto3,oneof" json:"confidence,omitempty"`
-	// The classifier's work. Unset unless a classifier was asked, or would have been.
+	// What the classifier did. Unset when the decision needed no classifier.
 	Classification *Classification `protobuf:"bytes,10,opt,name=classification,proto3" json:"classification,omitempty"`
-	// Routes that were considered and not taken.
+	// Routes that the server considered and did not choose.
 	RejectedRoutes []*RejectedRoute `protobuf:"bytes,11,rep,name=rejected_routes,json=rejectedRoutes,proto3" json:"rejected_routes,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -381,16 +437,16 @@ func (x *RouteDecision) GetReason() string {
 	return ""
 }
 
-func (x *RouteDecision) GetAskedMode() RoutingMode {
+func (x *RouteDecision) GetRequestedMode() RoutingMode {
 	if x != nil {
-		return x.AskedMode
+		return x.RequestedMode
 	}
 	return RoutingMode_ROUTING_MODE_UNSPECIFIED
 }
 
-func (x *RouteDecision) GetAskedRoute() string {
+func (x *RouteDecision) GetRequestedRoute() string {
 	if x != nil {
-		return x.AskedRoute
+		return x.RequestedRoute
 	}
 	return ""
 }
@@ -416,27 +472,30 @@ func (x *RouteDecision) GetRejectedRoutes() []*RejectedRoute {
 	return nil
 }
 
-// The work of the model that classified a request.
+// What the model that classifies requests did.
 type Classification struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the model asked, or that would have been asked.
+	// Name of the model that was called. When `skipped` is true, the model that
+	// would have been called.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	// Names of the routes that it had to choose from.
+	// Names of the routes that the model could choose from.
 	Routes []string `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`
-	// Whether it was left out because only rules were asked for.
+	// Whether the model was not called because the caller wanted rules only.
 	Skipped bool `protobuf:"varint,3,opt,name=skipped,proto3" json:"skipped,omitempty"`
-	// How long it took. Unset when no model was asked.
+	// Duration of the classification. Unset when no model was called.
 	Latency *durationpb.Duration `protobuf:"bytes,4,opt,name=latency,proto3" json:"latency,omitempty"`
-	// Tokens it used, those of a repair among them. Unset when it used none.
+	// Tokens that the classification used, including a repair. Unset when it used
+	// none.
 	Usage *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
-	// What that cost. Unset when a price is not known.
+	// Cost of these tokens. Unset when a price is not known.
 	Cost *Cost `protobuf:"bytes,6,opt,name=cost,proto3" json:"cost,omitempty"`
-	// Why it gave no answer, when `source` is CLASSIFIER_FALLBACK and it gave none.
+	// Why the model call failed. Set only when `source` is CLASSIFIER_FALLBACK
+	// and the model did not answer.
 	Failure ErrorReason `protobuf:"varint,7,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`
-	// Why its answer could not be used, when `source` is CLASSIFIER_FALLBACK and it
-	// gave one.
+	// Why the answer could not be used. Set only when `source` is
+	// CLASSIFIER_FALLBACK and the model did answer.
 	Flaw AnswerFlaw `protobuf:"varint,8,opt,name=flaw,proto3,enum=reasoning_grpc.v1.AnswerFlaw" json:"flaw,omitempty"`
-	// Either of the two in a short English sentence.
+	// Explains `failure` or `flaw` in a short English sentence.
 	FailureDetail string `protobuf:"bytes,9,opt,name=failure_detail,json=failureDetail,proto3" json:"failure_detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -535,13 +594,15 @@ func (x *Classification) GetFailureDetail() string {
 	return ""
 }
 
-// A route that was considered and not taken.
+// A route that the server considered and did not choose.
 type RejectedRoute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the route.
 	Route string `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
-	// Why it was not taken, in a short English sentence.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why the route was not chosen, for programs.
+	Cause RouteRejectionCause `protobuf:"varint,2,opt,name=cause,proto3,enum=reasoning_grpc.v1.RouteRejectionCause" json:"cause,omitempty"`
+	// Why the route was not chosen, in a short English sentence.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -583,6 +644,13 @@ func (x *RejectedRoute) GetRoute() string {
 	return ""
 }
 
+func (x *RejectedRoute) GetCause() RouteRejectionCause {
+	if x != nil {
+		return x.Cause
+	}
+	return RouteRejectionCause_ROUTE_REJECTION_CAUSE_UNSPECIFIED
+}
+
 func (x *RejectedRoute) GetReason() string {
 	if x != nil {
 		return x.Reason
@@ -600,18 +668,16 @@ const file_reasoning_grpc_v1_routing_proto_rawDesc = "" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12D\n" +
 	"\n" +
 	"preference\x18\x03 \x01(\x0e2$.reasoning_grpc.v1.RoutingPreferenceR\n" +
-	"preference\"\x82\x04\n" +
+	"preference\"\x92\x04\n" +
 	"\rRouteDecision\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x122\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x1e.reasoning_grpc.v1.RoutingModeR\x04mode\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x126\n" +
 	"\x06source\x18\x04 \x01(\x0e2\x1e.reasoning_grpc.v1.RouteSourceR\x06source\x12\x17\n" +
 	"\arule_id\x18\x05 \x01(\tR\x06ruleId\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\x12=\n" +
-	"\n" +
-	"asked_mode\x18\a \x01(\x0e2\x1e.reasoning_grpc.v1.RoutingModeR\taskedMode\x12\x1f\n" +
-	"\vasked_route\x18\b \x01(\tR\n" +
-	"askedRoute\x12#\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12E\n" +
+	"\x0erequested_mode\x18\a \x01(\x0e2\x1e.reasoning_grpc.v1.RoutingModeR\rrequestedMode\x12'\n" +
+	"\x0frequested_route\x18\b \x01(\tR\x0erequestedRoute\x12#\n" +
 	"\n" +
 	"confidence\x18\t \x01(\x01H\x00R\n" +
 	"confidence\x88\x01\x01\x12I\n" +
@@ -628,10 +694,11 @@ const file_reasoning_grpc_v1_routing_proto_rawDesc = "" +
 	"\x04cost\x18\x06 \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x128\n" +
 	"\afailure\x18\a \x01(\x0e2\x1e.reasoning_grpc.v1.ErrorReasonR\afailure\x121\n" +
 	"\x04flaw\x18\b \x01(\x0e2\x1d.reasoning_grpc.v1.AnswerFlawR\x04flaw\x12%\n" +
-	"\x0efailure_detail\x18\t \x01(\tR\rfailureDetail\"=\n" +
+	"\x0efailure_detail\x18\t \x01(\tR\rfailureDetail\"{\n" +
 	"\rRejectedRoute\x12\x14\n" +
-	"\x05route\x18\x01 \x01(\tR\x05route\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason*\x9c\x01\n" +
+	"\x05route\x18\x01 \x01(\tR\x05route\x12<\n" +
+	"\x05cause\x18\x02 \x01(\x0e2&.reasoning_grpc.v1.RouteRejectionCauseR\x05cause\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason*\x9c\x01\n" +
 	"\vRoutingMode\x12\x1c\n" +
 	"\x18ROUTING_MODE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18ROUTING_MODE_PASSTHROUGH\x10\x01\x12\x1a\n" +
@@ -651,7 +718,11 @@ const file_reasoning_grpc_v1_routing_proto_rawDesc = "" +
 	"\x17ROUTE_SOURCE_CLASSIFIER\x10\x04\x12$\n" +
 	" ROUTE_SOURCE_CLASSIFIER_FALLBACK\x10\x05\x12\x16\n" +
 	"\x12ROUTE_SOURCE_CACHE\x10\x06\x12\x18\n" +
-	"\x14ROUTE_SOURCE_DEFAULT\x10\aBy\n" +
+	"\x14ROUTE_SOURCE_DEFAULT\x10\a*\x8a\x01\n" +
+	"\x13RouteRejectionCause\x12%\n" +
+	"!ROUTE_REJECTION_CAUSE_UNSPECIFIED\x10\x00\x12$\n" +
+	" ROUTE_REJECTION_CAUSE_NOT_CHOSEN\x10\x01\x12&\n" +
+	"\"ROUTE_REJECTION_CAUSE_CALLER_TOOLS\x10\x02By\n" +
 	"\x1aio.github.reasoninggrpc.v1B\fRoutingProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (
@@ -666,40 +737,42 @@ func file_reasoning_grpc_v1_routing_proto_rawDescGZIP() []byte {
 	return file_reasoning_grpc_v1_routing_proto_rawDescData
 }
 
-var file_reasoning_grpc_v1_routing_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_reasoning_grpc_v1_routing_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_reasoning_grpc_v1_routing_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_reasoning_grpc_v1_routing_proto_goTypes = []any{
 	(RoutingMode)(0),            // 0: reasoning_grpc.v1.RoutingMode
 	(RoutingPreference)(0),      // 1: reasoning_grpc.v1.RoutingPreference
 	(RouteSource)(0),            // 2: reasoning_grpc.v1.RouteSource
-	(*RoutingOptions)(nil),      // 3: reasoning_grpc.v1.RoutingOptions
-	(*RouteDecision)(nil),       // 4: reasoning_grpc.v1.RouteDecision
-	(*Classification)(nil),      // 5: reasoning_grpc.v1.Classification
-	(*RejectedRoute)(nil),       // 6: reasoning_grpc.v1.RejectedRoute
-	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
-	(*Usage)(nil),               // 8: reasoning_grpc.v1.Usage
-	(*Cost)(nil),                // 9: reasoning_grpc.v1.Cost
-	(ErrorReason)(0),            // 10: reasoning_grpc.v1.ErrorReason
-	(AnswerFlaw)(0),             // 11: reasoning_grpc.v1.AnswerFlaw
+	(RouteRejectionCause)(0),    // 3: reasoning_grpc.v1.RouteRejectionCause
+	(*RoutingOptions)(nil),      // 4: reasoning_grpc.v1.RoutingOptions
+	(*RouteDecision)(nil),       // 5: reasoning_grpc.v1.RouteDecision
+	(*Classification)(nil),      // 6: reasoning_grpc.v1.Classification
+	(*RejectedRoute)(nil),       // 7: reasoning_grpc.v1.RejectedRoute
+	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
+	(*Usage)(nil),               // 9: reasoning_grpc.v1.Usage
+	(*Cost)(nil),                // 10: reasoning_grpc.v1.Cost
+	(ErrorReason)(0),            // 11: reasoning_grpc.v1.ErrorReason
+	(AnswerFlaw)(0),             // 12: reasoning_grpc.v1.AnswerFlaw
 }
 var file_reasoning_grpc_v1_routing_proto_depIdxs = []int32{
 	0,  // 0: reasoning_grpc.v1.RoutingOptions.mode:type_name -> reasoning_grpc.v1.RoutingMode
 	1,  // 1: reasoning_grpc.v1.RoutingOptions.preference:type_name -> reasoning_grpc.v1.RoutingPreference
 	0,  // 2: reasoning_grpc.v1.RouteDecision.mode:type_name -> reasoning_grpc.v1.RoutingMode
 	2,  // 3: reasoning_grpc.v1.RouteDecision.source:type_name -> reasoning_grpc.v1.RouteSource
-	0,  // 4: reasoning_grpc.v1.RouteDecision.asked_mode:type_name -> reasoning_grpc.v1.RoutingMode
-	5,  // 5: reasoning_grpc.v1.RouteDecision.classification:type_name -> reasoning_grpc.v1.Classification
-	6,  // 6: reasoning_grpc.v1.RouteDecision.rejected_routes:type_name -> reasoning_grpc.v1.RejectedRoute
-	7,  // 7: reasoning_grpc.v1.Classification.latency:type_name -> google.protobuf.Duration
-	8,  // 8: reasoning_grpc.v1.Classification.usage:type_name -> reasoning_grpc.v1.Usage
-	9,  // 9: reasoning_grpc.v1.Classification.cost:type_name -> reasoning_grpc.v1.Cost
-	10, // 10: reasoning_grpc.v1.Classification.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	11, // 11: reasoning_grpc.v1.Classification.flaw:type_name -> reasoning_grpc.v1.AnswerFlaw
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	0,  // 4: reasoning_grpc.v1.RouteDecision.requested_mode:type_name -> reasoning_grpc.v1.RoutingMode
+	6,  // 5: reasoning_grpc.v1.RouteDecision.classification:type_name -> reasoning_grpc.v1.Classification
+	7,  // 6: reasoning_grpc.v1.RouteDecision.rejected_routes:type_name -> reasoning_grpc.v1.RejectedRoute
+	8,  // 7: reasoning_grpc.v1.Classification.latency:type_name -> google.protobuf.Duration
+	9,  // 8: reasoning_grpc.v1.Classification.usage:type_name -> reasoning_grpc.v1.Usage
+	10, // 9: reasoning_grpc.v1.Classification.cost:type_name -> reasoning_grpc.v1.Cost
+	11, // 10: reasoning_grpc.v1.Classification.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	12, // 11: reasoning_grpc.v1.Classification.flaw:type_name -> reasoning_grpc.v1.AnswerFlaw
+	3,  // 12: reasoning_grpc.v1.RejectedRoute.cause:type_name -> reasoning_grpc.v1.RouteRejectionCause
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_routing_proto_init() }
@@ -715,7 +788,7 @@ func file_reasoning_grpc_v1_routing_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reasoning_grpc_v1_routing_proto_rawDesc), len(file_reasoning_grpc_v1_routing_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,

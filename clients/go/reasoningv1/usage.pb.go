@@ -26,11 +26,11 @@ const (
 type UsageSource int32
 
 const (
-	// Nothing was counted: no model was called.
+	// No tokens were counted, because no model was called.
 	UsageSource_USAGE_SOURCE_UNSPECIFIED UsageSource = 0
-	// The provider reported every number.
+	// The provider reported every count.
 	UsageSource_USAGE_SOURCE_PROVIDER UsageSource = 1
-	// The server estimated at least one number, from the length of the text.
+	// The server estimated at least one count from the length of the text.
 	UsageSource_USAGE_SOURCE_ESTIMATED UsageSource = 2
 )
 
@@ -79,17 +79,17 @@ func (UsageSource) EnumDescriptor() ([]byte, []int) {
 type ModelCallPurpose int32
 
 const (
-	// Never sent.
+	// The server never sends this value.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_UNSPECIFIED ModelCallPurpose = 0
-	// Classifying the request.
+	// The call classifies the request.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_ROUTING ModelCallPurpose = 1
-	// Planning one step of the agent.
+	// The call plans one step of the agent.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_STEP ModelCallPurpose = 2
-	// Mending an answer that did not follow its schema.
+	// The call repeats another one whose answer did not follow its schema.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_REPAIR ModelCallPurpose = 3
-	// Writing the answer from what the agent found.
+	// The call writes the answer from what the agent found.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_SYNTHESIS ModelCallPurpose = 4
-	// Answering directly.
+	// The call answers the request directly.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_ANSWER ModelCallPurpose = 5
 )
 
@@ -140,24 +140,24 @@ func (ModelCallPurpose) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_usage_proto_rawDescGZIP(), []int{1}
 }
 
-// A kind of token with a price of its own.
+// A kind of token that has its own price.
 type TokenKind int32
 
 const (
-	// Never sent.
+	// The server never sends this value.
 	TokenKind_TOKEN_KIND_UNSPECIFIED TokenKind = 0
-	// Prompt that is of none of the other kinds.
+	// Tokens of the prompt that belong to none of the other kinds.
 	TokenKind_TOKEN_KIND_INPUT TokenKind = 1
-	// Prompt, read from the provider's cache.
+	// Tokens of the prompt that were read from the provider's cache.
 	TokenKind_TOKEN_KIND_CACHED_INPUT TokenKind = 2
-	// Prompt, written to the provider's cache.
+	// Tokens of the prompt that were written to the provider's cache.
 	TokenKind_TOKEN_KIND_CACHE_WRITE TokenKind = 3
-	// Answer; the model's own reasoning included, unless that has a price of its
-	// own.
+	// Tokens of the answer. The model's own reasoning is included, unless it has
+	// its own price.
 	TokenKind_TOKEN_KIND_OUTPUT TokenKind = 4
-	// The model's own reasoning, where it has a price of its own.
+	// Tokens of the model's own reasoning, where these have their own price.
 	TokenKind_TOKEN_KIND_REASONING TokenKind = 5
-	// Sound in the prompt, where it has a price of its own.
+	// Tokens of audio in the prompt, where these have their own price.
 	TokenKind_TOKEN_KIND_AUDIO_INPUT TokenKind = 6
 )
 
@@ -210,97 +210,33 @@ func (TokenKind) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_usage_proto_rawDescGZIP(), []int{2}
 }
 
-// Why an answer ended.
-type FinishReason int32
-
-const (
-	// Never sent.
-	FinishReason_FINISH_REASON_UNSPECIFIED FinishReason = 0
-	// The model was done, or reached a stop text.
-	FinishReason_FINISH_REASON_STOP FinishReason = 1
-	// The most output tokens were reached, or the context window was full.
-	FinishReason_FINISH_REASON_LENGTH FinishReason = 2
-	// The model wants the caller's tools to be called.
-	FinishReason_FINISH_REASON_TOOL_CALLS FinishReason = 3
-	// The provider's content filter ended it.
-	FinishReason_FINISH_REASON_CONTENT_FILTER FinishReason = 4
-	// The provider gave a reason of its own; see `provider_finish_reason`.
-	FinishReason_FINISH_REASON_OTHER FinishReason = 5
-)
-
-// Enum value maps for FinishReason.
-var (
-	FinishReason_name = map[int32]string{
-		0: "FINISH_REASON_UNSPECIFIED",
-		1: "FINISH_REASON_STOP",
-		2: "FINISH_REASON_LENGTH",
-		3: "FINISH_REASON_TOOL_CALLS",
-		4: "FINISH_REASON_CONTENT_FILTER",
-		5: "FINISH_REASON_OTHER",
-	}
-	FinishReason_value = map[string]int32{
-		"FINISH_REASON_UNSPECIFIED":    0,
-		"FINISH_REASON_STOP":           1,
-		"FINISH_REASON_LENGTH":         2,
-		"FINISH_REASON_TOOL_CALLS":     3,
-		"FINISH_REASON_CONTENT_FILTER": 4,
-		"FINISH_REASON_OTHER":          5,
-	}
-)
-
-func (x FinishReason) Enum() *FinishReason {
-	p := new(FinishReason)
-	*p = x
-	return p
-}
-
-func (x FinishReason) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (FinishReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_reasoning_grpc_v1_usage_proto_enumTypes[3].Descriptor()
-}
-
-func (FinishReason) Type() protoreflect.EnumType {
-	return &file_reasoning_grpc_v1_usage_proto_enumTypes[3]
-}
-
-func (x FinishReason) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use FinishReason.Descriptor instead.
-func (FinishReason) EnumDescriptor() ([]byte, []int) {
-	return file_reasoning_grpc_v1_usage_proto_rawDescGZIP(), []int{3}
-}
-
-// Tokens used.
+// Counts of tokens, and who counted them.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Tokens of the prompt, those below included.
+	// Tokens of the prompt. It includes the cached, cache-write and audio tokens
+	// below.
 	InputTokens int32 `protobuf:"varint,1,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
-	// Of the input tokens, those read from the provider's cache. Unset when not
-	// reported.
+	// The part of the input tokens that was read from the provider's cache. Unset
+	// when the provider did not report it.
 	CachedInputTokens *int32 `protobuf:"varint,2,opt,name=cached_input_tokens,json=cachedInputTokens,proto3,oneof" json:"cached_input_tokens,omitempty"`
-	// Of the input tokens, those written to the provider's cache. Unset when not
-	// reported.
+	// The part of the input tokens that was written to the provider's cache.
+	// Unset when the provider did not report it.
 	CacheWriteTokens *int32 `protobuf:"varint,3,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
-	// Tokens of the answer, those below included.
-	OutputTokens int32 `protobuf:"varint,4,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
-	// Of the output tokens, those of the model's own reasoning. Unset when not
-	// reported.
-	ReasoningTokens *int32 `protobuf:"varint,5,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
-	// Input and output tokens together.
-	TotalTokens int32 `protobuf:"varint,6,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
-	// Who counted. ESTIMATED when any number in it is an estimate.
-	Source UsageSource `protobuf:"varint,7,opt,name=source,proto3,enum=reasoning_grpc.v1.UsageSource" json:"source,omitempty"`
-	// The same for each model call, in order.
-	ModelCalls []*ModelCallUsage `protobuf:"bytes,8,rep,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
-	// Of the input tokens, those of sound. Unset when not reported.
-	AudioInputTokens *int32 `protobuf:"varint,9,opt,name=audio_input_tokens,json=audioInputTokens,proto3,oneof" json:"audio_input_tokens,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The part of the input tokens that was audio. Unset when the provider did
+	// not report it.
+	AudioInputTokens *int32 `protobuf:"varint,4,opt,name=audio_input_tokens,json=audioInputTokens,proto3,oneof" json:"audio_input_tokens,omitempty"`
+	// Tokens of the answer. It includes the reasoning tokens below.
+	OutputTokens int32 `protobuf:"varint,5,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
+	// The part of the output tokens that was the model's own reasoning. Unset
+	// when the provider did not report it.
+	ReasoningTokens *int32 `protobuf:"varint,6,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
+	// The sum of input and output tokens.
+	TotalTokens int32 `protobuf:"varint,7,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
+	// Who counted. It is ESTIMATED when at least one of the counts is an
+	// estimate.
+	Source        UsageSource `protobuf:"varint,8,opt,name=source,proto3,enum=reasoning_grpc.v1.UsageSource" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -354,6 +290,13 @@ func (x *Usage) GetCacheWriteTokens() int32 {
 	return 0
 }
 
+func (x *Usage) GetAudioInputTokens() int32 {
+	if x != nil && x.AudioInputTokens != nil {
+		return *x.AudioInputTokens
+	}
+	return 0
+}
+
 func (x *Usage) GetOutputTokens() int32 {
 	if x != nil {
 		return x.OutputTokens
@@ -382,50 +325,20 @@ func (x *Usage) GetSource() UsageSource {
 	return UsageSource_USAGE_SOURCE_UNSPECIFIED
 }
 
-func (x *Usage) GetModelCalls() []*ModelCallUsage {
-	if x != nil {
-		return x.ModelCalls
-	}
-	return nil
-}
-
-func (x *Usage) GetAudioInputTokens() int32 {
-	if x != nil && x.AudioInputTokens != nil {
-		return *x.AudioInputTokens
-	}
-	return 0
-}
-
-// Tokens used by one model call, all its attempts together.
+// Tokens used by one model call, in all its attempts together.
 type ModelCallUsage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which model call of this request: 1, 2, ...
+	// Number of the model call within this request: 1, 2, ...
 	Call int32 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`
 	// What the call was for.
 	Purpose ModelCallPurpose `protobuf:"varint,2,opt,name=purpose,proto3,enum=reasoning_grpc.v1.ModelCallPurpose" json:"purpose,omitempty"`
-	// Name of the model that answered it, or was last tried.
+	// Name of the model that answered the call. When no model answered it, the
+	// name of the model that was tried last.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	// Tokens of the prompt.
-	InputTokens int32 `protobuf:"varint,4,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
-	// Of the input tokens, those read from the provider's cache. Unset when not
-	// reported.
-	CachedInputTokens *int32 `protobuf:"varint,5,opt,name=cached_input_tokens,json=cachedInputTokens,proto3,oneof" json:"cached_input_tokens,omitempty"`
-	// Of the input tokens, those written to the provider's cache. Unset when not
-	// reported.
-	CacheWriteTokens *int32 `protobuf:"varint,6,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
-	// Tokens of the answer.
-	OutputTokens int32 `protobuf:"varint,7,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
-	// Of the output tokens, those of the model's own reasoning. Unset when not
-	// reported.
-	ReasoningTokens *int32 `protobuf:"varint,8,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
-	// Input and output tokens together.
-	TotalTokens int32 `protobuf:"varint,9,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
-	// Who counted.
-	Source UsageSource `protobuf:"varint,10,opt,name=source,proto3,enum=reasoning_grpc.v1.UsageSource" json:"source,omitempty"`
-	// Of the input tokens, those of sound. Unset when not reported.
-	AudioInputTokens *int32 `protobuf:"varint,11,opt,name=audio_input_tokens,json=audioInputTokens,proto3,oneof" json:"audio_input_tokens,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The tokens that the call used.
+	Usage         *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModelCallUsage) Reset() {
@@ -479,70 +392,21 @@ func (x *ModelCallUsage) GetModel() string {
 	return ""
 }
 
-func (x *ModelCallUsage) GetInputTokens() int32 {
+func (x *ModelCallUsage) GetUsage() *Usage {
 	if x != nil {
-		return x.InputTokens
+		return x.Usage
 	}
-	return 0
+	return nil
 }
 
-func (x *ModelCallUsage) GetCachedInputTokens() int32 {
-	if x != nil && x.CachedInputTokens != nil {
-		return *x.CachedInputTokens
-	}
-	return 0
-}
-
-func (x *ModelCallUsage) GetCacheWriteTokens() int32 {
-	if x != nil && x.CacheWriteTokens != nil {
-		return *x.CacheWriteTokens
-	}
-	return 0
-}
-
-func (x *ModelCallUsage) GetOutputTokens() int32 {
-	if x != nil {
-		return x.OutputTokens
-	}
-	return 0
-}
-
-func (x *ModelCallUsage) GetReasoningTokens() int32 {
-	if x != nil && x.ReasoningTokens != nil {
-		return *x.ReasoningTokens
-	}
-	return 0
-}
-
-func (x *ModelCallUsage) GetTotalTokens() int32 {
-	if x != nil {
-		return x.TotalTokens
-	}
-	return 0
-}
-
-func (x *ModelCallUsage) GetSource() UsageSource {
-	if x != nil {
-		return x.Source
-	}
-	return UsageSource_USAGE_SOURCE_UNSPECIFIED
-}
-
-func (x *ModelCallUsage) GetAudioInputTokens() int32 {
-	if x != nil && x.AudioInputTokens != nil {
-		return *x.AudioInputTokens
-	}
-	return 0
-}
-
-// Money spent on tokens, in nano-dollars (one billionth of a US dollar), at the
-// prices of `Model.prices`. Each item is rounded half to even; the total is the
-// sum of the items.
+// Cost of tokens, in nano-dollars (one billionth of a US dollar), at the prices
+// of `Model.prices`. Each item is rounded half to even; the total is the sum of
+// the items.
 type Cost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sum of the items.
 	TotalNanoUsd int64 `protobuf:"varint,1,opt,name=total_nano_usd,json=totalNanoUsd,proto3" json:"total_nano_usd,omitempty"`
-	// What it consists of: one item for each kind of token and model.
+	// One item for each model and kind of token.
 	Items         []*CostItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -592,16 +456,16 @@ func (x *Cost) GetItems() []*CostItem {
 	return nil
 }
 
-// Money spent on one kind of token of one model.
+// Cost of one kind of token of one model.
 type CostItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the model.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// The kind of token.
 	Kind TokenKind `protobuf:"varint,2,opt,name=kind,proto3,enum=reasoning_grpc.v1.TokenKind" json:"kind,omitempty"`
-	// How many.
+	// Number of tokens.
 	Tokens int32 `protobuf:"varint,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
-	// What they cost.
+	// Cost of these tokens.
 	NanoUsd       int64 `protobuf:"varint,4,opt,name=nano_usd,json=nanoUsd,proto3" json:"nano_usd,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -668,20 +532,21 @@ func (x *CostItem) GetNanoUsd() int64 {
 // Where the time of a request went.
 type Timings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Waiting to be let in.
-	Queue *durationpb.Duration `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
-	// Deciding the route.
-	Routing *durationpb.Duration `protobuf:"bytes,2,opt,name=routing,proto3" json:"routing,omitempty"`
-	// From the arrival of the request to the first piece of the answer, reasoning
-	// included. Unset when there was none.
-	FirstToken *durationpb.Duration `protobuf:"bytes,3,opt,name=first_token,json=firstToken,proto3" json:"first_token,omitempty"`
-	// From the arrival of the request to its end.
-	Total *durationpb.Duration `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
-	// Of the total, what the server itself took: neither waiting for an upstream
-	// or a tool, nor for the client to read.
-	Overhead      *durationpb.Duration `protobuf:"bytes,5,opt,name=overhead,proto3" json:"overhead,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Time for which the request waited in the queue before the server began to
+	// work on it.
+	QueueDuration *durationpb.Duration `protobuf:"bytes,1,opt,name=queue_duration,json=queueDuration,proto3" json:"queue_duration,omitempty"`
+	// Time that the server needed to decide the route.
+	RoutingDuration *durationpb.Duration `protobuf:"bytes,2,opt,name=routing_duration,json=routingDuration,proto3" json:"routing_duration,omitempty"`
+	// Time from the arrival of the request to the first delta of the answer;
+	// reasoning counts as a delta. Unset when there was no delta.
+	FirstTokenDuration *durationpb.Duration `protobuf:"bytes,3,opt,name=first_token_duration,json=firstTokenDuration,proto3" json:"first_token_duration,omitempty"`
+	// Time from the arrival of the request to its end.
+	TotalDuration *durationpb.Duration `protobuf:"bytes,4,opt,name=total_duration,json=totalDuration,proto3" json:"total_duration,omitempty"`
+	// The part of the total that the server itself used. It does not include the
+	// time spent waiting for an upstream, for a tool, or for the client to read.
+	OverheadDuration *durationpb.Duration `protobuf:"bytes,5,opt,name=overhead_duration,json=overheadDuration,proto3" json:"overhead_duration,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Timings) Reset() {
@@ -714,37 +579,37 @@ func (*Timings) Descriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_usage_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *Timings) GetQueue() *durationpb.Duration {
+func (x *Timings) GetQueueDuration() *durationpb.Duration {
 	if x != nil {
-		return x.Queue
+		return x.QueueDuration
 	}
 	return nil
 }
 
-func (x *Timings) GetRouting() *durationpb.Duration {
+func (x *Timings) GetRoutingDuration() *durationpb.Duration {
 	if x != nil {
-		return x.Routing
+		return x.RoutingDuration
 	}
 	return nil
 }
 
-func (x *Timings) GetFirstToken() *durationpb.Duration {
+func (x *Timings) GetFirstTokenDuration() *durationpb.Duration {
 	if x != nil {
-		return x.FirstToken
+		return x.FirstTokenDuration
 	}
 	return nil
 }
 
-func (x *Timings) GetTotal() *durationpb.Duration {
+func (x *Timings) GetTotalDuration() *durationpb.Duration {
 	if x != nil {
-		return x.Total
+		return x.TotalDuration
 	}
 	return nil
 }
 
-func (x *Timings) GetOverhead() *durationpb.Duration {
+func (x *Timings) GetOverheadDuration() *durationpb.Duration {
 	if x != nil {
-		return x.Overhead
+		return x.OverheadDuration
 	}
 	return nil
 }
@@ -752,19 +617,20 @@ func (x *Timings) GetOverhead() *durationpb.Duration {
 // One attempt at a model call.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which model call of this request: 1, 2, ...
+	// Number of the model call within this request: 1, 2, ...
 	Call int32 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`
-	// Which attempt at that call: 1, 2, ...
+	// Number of the attempt within that call: 1, 2, ...
 	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
-	// Name of the model tried.
+	// Name of the model that was tried.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	// When it began, from the arrival of the request.
-	Started *durationpb.Duration `protobuf:"bytes,4,opt,name=started,proto3" json:"started,omitempty"`
-	// How long it took, up to its end or failure.
+	// Time from the arrival of the request to the start of the attempt.
+	StartOffset *durationpb.Duration `protobuf:"bytes,4,opt,name=start_offset,json=startOffset,proto3" json:"start_offset,omitempty"`
+	// Time from the start of the attempt to its end or failure.
 	Duration *durationpb.Duration `protobuf:"bytes,5,opt,name=duration,proto3" json:"duration,omitempty"`
-	// Why it failed. Unspecified when it succeeded.
+	// Why the attempt failed. Unspecified when it succeeded.
 	Failure ErrorReason `protobuf:"varint,6,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`
-	// The upstream's HTTP status, when a failed attempt got one; else 0.
+	// The HTTP status that the upstream gave to a failed attempt. 0 when the
+	// attempt succeeded, or failed without a status.
 	HttpStatus    int32 `protobuf:"varint,7,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -821,9 +687,9 @@ func (x *Attempt) GetModel() string {
 	return ""
 }
 
-func (x *Attempt) GetStarted() *durationpb.Duration {
+func (x *Attempt) GetStartOffset() *durationpb.Duration {
 	if x != nil {
-		return x.Started
+		return x.StartOffset
 	}
 	return nil
 }
@@ -853,39 +719,25 @@ var File_reasoning_grpc_v1_usage_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\n" +
-	"\x1dreasoning_grpc/v1/usage.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\"\x94\x04\n" +
+	"\x1dreasoning_grpc/v1/usage.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\"\xd0\x03\n" +
 	"\x05Usage\x12!\n" +
 	"\finput_tokens\x18\x01 \x01(\x05R\vinputTokens\x123\n" +
 	"\x13cached_input_tokens\x18\x02 \x01(\x05H\x00R\x11cachedInputTokens\x88\x01\x01\x121\n" +
-	"\x12cache_write_tokens\x18\x03 \x01(\x05H\x01R\x10cacheWriteTokens\x88\x01\x01\x12#\n" +
-	"\routput_tokens\x18\x04 \x01(\x05R\foutputTokens\x12.\n" +
-	"\x10reasoning_tokens\x18\x05 \x01(\x05H\x02R\x0freasoningTokens\x88\x01\x01\x12!\n" +
-	"\ftotal_tokens\x18\x06 \x01(\x05R\vtotalTokens\x126\n" +
-	"\x06source\x18\a \x01(\x0e2\x1e.reasoning_grpc.v1.UsageSourceR\x06source\x12B\n" +
-	"\vmodel_calls\x18\b \x03(\v2!.reasoning_grpc.v1.ModelCallUsageR\n" +
-	"modelCalls\x121\n" +
-	"\x12audio_input_tokens\x18\t \x01(\x05H\x03R\x10audioInputTokens\x88\x01\x01B\x16\n" +
+	"\x12cache_write_tokens\x18\x03 \x01(\x05H\x01R\x10cacheWriteTokens\x88\x01\x01\x121\n" +
+	"\x12audio_input_tokens\x18\x04 \x01(\x05H\x02R\x10audioInputTokens\x88\x01\x01\x12#\n" +
+	"\routput_tokens\x18\x05 \x01(\x05R\foutputTokens\x12.\n" +
+	"\x10reasoning_tokens\x18\x06 \x01(\x05H\x03R\x0freasoningTokens\x88\x01\x01\x12!\n" +
+	"\ftotal_tokens\x18\a \x01(\x05R\vtotalTokens\x126\n" +
+	"\x06source\x18\b \x01(\x0e2\x1e.reasoning_grpc.v1.UsageSourceR\x06sourceB\x16\n" +
 	"\x14_cached_input_tokensB\x15\n" +
-	"\x13_cache_write_tokensB\x13\n" +
-	"\x11_reasoning_tokensB\x15\n" +
-	"\x13_audio_input_tokens\"\xc2\x04\n" +
+	"\x13_cache_write_tokensB\x15\n" +
+	"\x13_audio_input_tokensB\x13\n" +
+	"\x11_reasoning_tokens\"\xa9\x01\n" +
 	"\x0eModelCallUsage\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x05R\x04call\x12=\n" +
 	"\apurpose\x18\x02 \x01(\x0e2#.reasoning_grpc.v1.ModelCallPurposeR\apurpose\x12\x14\n" +
-	"\x05model\x18\x03 \x01(\tR\x05model\x12!\n" +
-	"\finput_tokens\x18\x04 \x01(\x05R\vinputTokens\x123\n" +
-	"\x13cached_input_tokens\x18\x05 \x01(\x05H\x00R\x11cachedInputTokens\x88\x01\x01\x121\n" +
-	"\x12cache_write_tokens\x18\x06 \x01(\x05H\x01R\x10cacheWriteTokens\x88\x01\x01\x12#\n" +
-	"\routput_tokens\x18\a \x01(\x05R\foutputTokens\x12.\n" +
-	"\x10reasoning_tokens\x18\b \x01(\x05H\x02R\x0freasoningTokens\x88\x01\x01\x12!\n" +
-	"\ftotal_tokens\x18\t \x01(\x05R\vtotalTokens\x126\n" +
-	"\x06source\x18\n" +
-	" \x01(\x0e2\x1e.reasoning_grpc.v1.UsageSourceR\x06source\x121\n" +
-	"\x12audio_input_tokens\x18\v \x01(\x05H\x03R\x10audioInputTokens\x88\x01\x01B\x16\n" +
-	"\x14_cached_input_tokensB\x15\n" +
-	"\x13_cache_write_tokensB\x13\n" +
-	"\x11_reasoning_tokensB\x15\n" +
-	"\x13_audio_input_tokens\"_\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12.\n" +
+	"\x05usage\x18\x04 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\"_\n" +
 	"\x04Cost\x12$\n" +
 	"\x0etotal_nano_usd\x18\x01 \x01(\x03R\ftotalNanoUsd\x121\n" +
 	"\x05items\x18\x02 \x03(\v2\x1b.reasoning_grpc.v1.CostItemR\x05items\"\x85\x01\n" +
@@ -893,19 +745,18 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.reasoning_grpc.v1.TokenKindR\x04kind\x12\x16\n" +
 	"\x06tokens\x18\x03 \x01(\x05R\x06tokens\x12\x19\n" +
-	"\bnano_usd\x18\x04 \x01(\x03R\ananoUsd\"\x93\x02\n" +
-	"\aTimings\x12/\n" +
-	"\x05queue\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05queue\x123\n" +
-	"\arouting\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\arouting\x12:\n" +
-	"\vfirst_token\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"firstToken\x12/\n" +
-	"\x05total\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05total\x125\n" +
-	"\boverhead\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\boverhead\"\x92\x02\n" +
+	"\bnano_usd\x18\x04 \x01(\x03R\ananoUsd\"\xe8\x02\n" +
+	"\aTimings\x12@\n" +
+	"\x0equeue_duration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\rqueueDuration\x12D\n" +
+	"\x10routing_duration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0froutingDuration\x12K\n" +
+	"\x14first_token_duration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x12firstTokenDuration\x12@\n" +
+	"\x0etotal_duration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rtotalDuration\x12F\n" +
+	"\x11overhead_duration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x10overheadDuration\"\x9b\x02\n" +
 	"\aAttempt\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x05R\x04call\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x05R\x06number\x12\x14\n" +
-	"\x05model\x18\x03 \x01(\tR\x05model\x123\n" +
-	"\astarted\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\astarted\x125\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12<\n" +
+	"\fstart_offset\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vstartOffset\x125\n" +
 	"\bduration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bduration\x128\n" +
 	"\afailure\x18\x06 \x01(\x0e2\x1e.reasoning_grpc.v1.ErrorReasonR\afailure\x12\x1f\n" +
 	"\vhttp_status\x18\a \x01(\x05R\n" +
@@ -928,14 +779,7 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\x16TOKEN_KIND_CACHE_WRITE\x10\x03\x12\x15\n" +
 	"\x11TOKEN_KIND_OUTPUT\x10\x04\x12\x18\n" +
 	"\x14TOKEN_KIND_REASONING\x10\x05\x12\x1a\n" +
-	"\x16TOKEN_KIND_AUDIO_INPUT\x10\x06*\xb8\x01\n" +
-	"\fFinishReason\x12\x1d\n" +
-	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
-	"\x12FINISH_REASON_STOP\x10\x01\x12\x18\n" +
-	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1c\n" +
-	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12 \n" +
-	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x04\x12\x17\n" +
-	"\x13FINISH_REASON_OTHER\x10\x05Bw\n" +
+	"\x16TOKEN_KIND_AUDIO_INPUT\x10\x06Bw\n" +
 	"\x1aio.github.reasoninggrpc.v1B\n" +
 	"UsageProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
@@ -951,42 +795,40 @@ func file_reasoning_grpc_v1_usage_proto_rawDescGZIP() []byte {
 	return file_reasoning_grpc_v1_usage_proto_rawDescData
 }
 
-var file_reasoning_grpc_v1_usage_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_reasoning_grpc_v1_usage_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_reasoning_grpc_v1_usage_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_reasoning_grpc_v1_usage_proto_goTypes = []any{
 	(UsageSource)(0),            // 0: reasoning_grpc.v1.UsageSource
 	(ModelCallPurpose)(0),       // 1: reasoning_grpc.v1.ModelCallPurpose
 	(TokenKind)(0),              // 2: reasoning_grpc.v1.TokenKind
-	(FinishReason)(0),           // 3: reasoning_grpc.v1.FinishReason
-	(*Usage)(nil),               // 4: reasoning_grpc.v1.Usage
-	(*ModelCallUsage)(nil),      // 5: reasoning_grpc.v1.ModelCallUsage
-	(*Cost)(nil),                // 6: reasoning_grpc.v1.Cost
-	(*CostItem)(nil),            // 7: reasoning_grpc.v1.CostItem
-	(*Timings)(nil),             // 8: reasoning_grpc.v1.Timings
-	(*Attempt)(nil),             // 9: reasoning_grpc.v1.Attempt
-	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
-	(ErrorReason)(0),            // 11: reasoning_grpc.v1.ErrorReason
+	(*Usage)(nil),               // 3: reasoning_grpc.v1.Usage
+	(*ModelCallUsage)(nil),      // 4: reasoning_grpc.v1.ModelCallUsage
+	(*Cost)(nil),                // 5: reasoning_grpc.v1.Cost
+	(*CostItem)(nil),            // 6: reasoning_grpc.v1.CostItem
+	(*Timings)(nil),             // 7: reasoning_grpc.v1.Timings
+	(*Attempt)(nil),             // 8: reasoning_grpc.v1.Attempt
+	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
+	(ErrorReason)(0),            // 10: reasoning_grpc.v1.ErrorReason
 }
 var file_reasoning_grpc_v1_usage_proto_depIdxs = []int32{
 	0,  // 0: reasoning_grpc.v1.Usage.source:type_name -> reasoning_grpc.v1.UsageSource
-	5,  // 1: reasoning_grpc.v1.Usage.model_calls:type_name -> reasoning_grpc.v1.ModelCallUsage
-	1,  // 2: reasoning_grpc.v1.ModelCallUsage.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	0,  // 3: reasoning_grpc.v1.ModelCallUsage.source:type_name -> reasoning_grpc.v1.UsageSource
-	7,  // 4: reasoning_grpc.v1.Cost.items:type_name -> reasoning_grpc.v1.CostItem
-	2,  // 5: reasoning_grpc.v1.CostItem.kind:type_name -> reasoning_grpc.v1.TokenKind
-	10, // 6: reasoning_grpc.v1.Timings.queue:type_name -> google.protobuf.Duration
-	10, // 7: reasoning_grpc.v1.Timings.routing:type_name -> google.protobuf.Duration
-	10, // 8: reasoning_grpc.v1.Timings.first_token:type_name -> google.protobuf.Duration
-	10, // 9: reasoning_grpc.v1.Timings.total:type_name -> google.protobuf.Duration
-	10, // 10: reasoning_grpc.v1.Timings.overhead:type_name -> google.protobuf.Duration
-	10, // 11: reasoning_grpc.v1.Attempt.started:type_name -> google.protobuf.Duration
-	10, // 12: reasoning_grpc.v1.Attempt.duration:type_name -> google.protobuf.Duration
-	11, // 13: reasoning_grpc.v1.Attempt.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	1,  // 1: reasoning_grpc.v1.ModelCallUsage.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	3,  // 2: reasoning_grpc.v1.ModelCallUsage.usage:type_name -> reasoning_grpc.v1.Usage
+	6,  // 3: reasoning_grpc.v1.Cost.items:type_name -> reasoning_grpc.v1.CostItem
+	2,  // 4: reasoning_grpc.v1.CostItem.kind:type_name -> reasoning_grpc.v1.TokenKind
+	9,  // 5: reasoning_grpc.v1.Timings.queue_duration:type_name -> google.protobuf.Duration
+	9,  // 6: reasoning_grpc.v1.Timings.routing_duration:type_name -> google.protobuf.Duration
+	9,  // 7: reasoning_grpc.v1.Timings.first_token_duration:type_name -> google.protobuf.Duration
+	9,  // 8: reasoning_grpc.v1.Timings.total_duration:type_name -> google.protobuf.Duration
+	9,  // 9: reasoning_grpc.v1.Timings.overhead_duration:type_name -> google.protobuf.Duration
+	9,  // 10: reasoning_grpc.v1.Attempt.start_offset:type_name -> google.protobuf.Duration
+	9,  // 11: reasoning_grpc.v1.Attempt.duration:type_name -> google.protobuf.Duration
+	10, // 12: reasoning_grpc.v1.Attempt.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_usage_proto_init() }
@@ -996,13 +838,12 @@ func file_reasoning_grpc_v1_usage_proto_init() {
 	}
 	file_reasoning_grpc_v1_errors_proto_init()
 	file_reasoning_grpc_v1_usage_proto_msgTypes[0].OneofWrappers = []any{}
-	file_reasoning_grpc_v1_usage_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reasoning_grpc_v1_usage_proto_rawDesc), len(file_reasoning_grpc_v1_usage_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      3,
 			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -53,7 +53,7 @@ try {
 function show({ step, kind }: StreamCompleteResponse): void {
   switch (kind.case) {
     case "started":
-      console.error(`route: ${kind.value.route?.route}, model: ${kind.value.model}`);
+      console.error(`route: ${kind.value.routeDecision?.route}, model: ${kind.value.model}`);
       break;
     case "stepStarted":
       console.error(`step ${step} of ${kind.value.maxSteps}`);
@@ -93,7 +93,7 @@ function summaryLine({ finishReason, usage, cost, timings }: Completed): string 
   const about = usage?.source === UsageSource.ESTIMATED ? "about " : "";
   if (usage) facts.push(`${about}${usage.inputTokens} + ${usage.outputTokens} tokens`);
   if (cost) facts.push(`$${(Number(cost.totalNanoUsd) / 1e9).toFixed(6)}`);
-  if (timings?.total) facts.push(`${durationMs(timings.total)} ms`);
+  if (timings?.totalDuration) facts.push(`${durationMs(timings.totalDuration)} ms`);
   return `done: ${facts.join(", ")}`;
 }
 

@@ -1,6 +1,10 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { type ReasoningFinished, type Step, StepSchema, type ToolExecution } from "./gen/reasoning_grpc/v1/agent_pb.js";
-import { type CompleteResponse, CompleteResponseSchema } from "./gen/reasoning_grpc/v1/completion_pb.js";
+import {
+  type CompleteResponse,
+  CompleteResponseSchema,
+  type EffectiveSetting,
+} from "./gen/reasoning_grpc/v1/completion_pb.js";
 import type {
   Completed,
   ContentDelta,
@@ -38,21 +42,33 @@ export function fold(events: Iterable<StreamCompleteResponse>): CompleteResponse
  * also need the whole answer at the end.
  */
 export class Folder {
-  #responseId = "";
   #started: Started | undefined;
   #completed: Completed | undefined;
   #reasoningFinished: ReasoningFinished | undefined;
+  readonly #effectiveSettings: EffectiveSetting[] = [];
   readonly #steps = new Steps();
   readonly #answer = new Answer();
 
   /** Records the next event. */
-  add({ responseId, step, kind }: StreamCompleteResponse): void {
-    this.#responseId = responseId;
-    if (kind.case === "started") this.#started = kind.value;
-    else if (kind.case === "completed") this.#completed = kind.value;
-    else if (kind.case === "reasoningFinished") this.#reasoningFinished = kind.value;
-    else if (step > 0) this.#steps.add(step, kind);
-    else this.#answer.add(kind);
+  add({ step, kind }: StreamCompleteResponse): void {
+    switch (kind.case) {
+      case "started":
+        this.#started = kind.value;
+        this.#effectiveSettings.push(...kind.value.effectiveSettings);
+        break;
+      case "attemptSwitched":
+        this.#effectiveSettings.push(...kind.value.effectiveSettings);
+        break;
+      case "reasoningFinished":
+        this.#reasoningFinished = kind.value;
+        break;
+      case "completed":
+        this.#completed = kind.value;
+        break;
+      default:
+        if (step > 0) this.#steps.add(step, kind);
+        else this.#answer.add(kind);
+    }
   }
 
   /** Returns the answer so far. After a stream has failed, it is the part of the answer that had arrived. */
@@ -66,10 +82,10 @@ export class Folder {
     if (!started || !completed)
       throw new Error("cannot fold a stream that lacks its `started` or its `completed` event");
     return create(CompleteResponseSchema, {
-      responseId: this.#responseId,
+      responseId: started.responseId,
       traceId: started.traceId,
-      route: started.route,
-      effectiveSettings: started.effectiveSettings,
+      routeDecision: started.routeDecision,
+      effectiveSettings: this.#effectiveSettings,
       message: this.message(),
       steps: this.#steps.finished,
       reasoningFinished: this.#reasoningFinished,
@@ -77,6 +93,7 @@ export class Folder {
       finishReason: completed.finishReason,
       providerFinishReason: completed.providerFinishReason,
       usage: completed.usage,
+      modelCalls: completed.modelCalls,
       cost: completed.cost,
       timings: completed.timings,
       attempts: completed.attempts,

@@ -113,30 +113,35 @@ test("steps hold the planned tools in their planned order, and none of the answe
   });
 });
 
-test("the rest comes from the first and the last event", () => {
+test("fold fills the other fields from started, attempt_switched and completed", () => {
   const end = {
     model: "fast",
     finishReason: "FINISH_REASON_STOP",
     providerFinishReason: "stop",
     usage: { totalTokens: 3 },
+    modelCalls: [{ call: 1, usage: { totalTokens: 3 } }],
     cost: { totalNanoUsd: "5" },
-    timings: { total: "1s" },
+    timings: { totalDuration: "1s" },
     attempts: [{ call: 1 }],
   };
-  const start = { traceId: "ab", route: { route: "passthrough" }, effectiveSettings: [{ field: "agent.max_steps" }] };
+  const start = { responseId: "rsp_1", traceId: "ab", routeDecision: { route: "passthrough" } };
+  const requested = { field: "sampling.top_k", requested: "9", effective: "8" };
+  const lower = { field: "sampling.top_k", requested: "9", effective: "4" };
 
   const response = folded(
-    { responseId: "rsp_1", started: start },
+    { started: { ...start, effectiveSettings: [requested] } },
     { heartbeat: {} },
+    { step: 1, attemptSwitched: { toModel: "fast", effectiveSettings: [lower] } },
+    { attemptSwitched: { toModel: "fast" } },
     {},
-    { responseId: "rsp_1", completed: end },
+    { completed: end },
   );
 
   assert.deepEqual(toJson(CompleteResponseSchema, response), {
-    responseId: "rsp_1",
     ...start,
     message: { role: "ROLE_ASSISTANT" },
     ...end,
+    effectiveSettings: [requested, lower],
   });
 });
 

@@ -77,8 +77,8 @@ func ask(ctx context.Context, target, question string) error {
 func printEvent(event *reasoningv1.StreamCompleteResponse) {
 	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
-		route := kind.Started.GetRoute()
-		printNote("route: %s with %s (%s)", route.GetRoute(), route.GetModel(), route.GetReason())
+		decision := kind.Started.GetRouteDecision()
+		printNote("route: %s with %s (%s)", decision.GetRoute(), decision.GetModel(), decision.GetReason())
 	case *reasoningv1.StreamCompleteResponse_StepStarted:
 		printNote("step %d of %d", event.GetStep(), kind.StepStarted.GetMaxSteps())
 	case *reasoningv1.StreamCompleteResponse_StepPlanned:
@@ -99,7 +99,7 @@ func printEvent(event *reasoningv1.StreamCompleteResponse) {
 		fmt.Println()
 		usage := kind.Completed.GetUsage()
 		printNote("%s: %d + %d tokens in %.1f s", enumWords(kind.Completed.GetFinishReason(), "FINISH_REASON_"),
-			usage.GetInputTokens(), usage.GetOutputTokens(), kind.Completed.GetTimings().GetTotal().AsDuration().Seconds())
+			usage.GetInputTokens(), usage.GetOutputTokens(), kind.Completed.GetTimings().GetTotalDuration().AsDuration().Seconds())
 	}
 }
 

@@ -17,35 +17,36 @@ export const file_reasoning_grpc_v1_agent: GenFile = /*@__PURE__*/
   fileDesc("Ch1yZWFzb25pbmdfZ3JwYy92MS9hZ2VudC5wcm90bxIRcmVhc29uaW5nX2dycGMudjEi3QIKDEFnZW50T3B0aW9ucxIWCgltYXhfc3RlcHMYASABKAVIAIgBARIbCg5tYXhfdG9vbF9jYWxscxgCIAEoBUgBiAEBEhcKCm1heF90b2tlbnMYAyABKAVIAogBARIeChFtYXhfY29zdF9uYW5vX3VzZBgEIAEoA0gDiAEBEjcKDWFsbG93ZWRfdG9vbHMYBSABKAsyIC5yZWFzb25pbmdfZ3JwYy52MS5Ub29sU2VsZWN0aW9uEi8KDHN0ZXBfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgx0b29sX3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDAoKX21heF9zdGVwc0IRCg9fbWF4X3Rvb2xfY2FsbHNCDQoLX21heF90b2tlbnNCFAoSX21heF9jb3N0X25hbm9fdXNkIh4KDVRvb2xTZWxlY3Rpb24SDQoFbmFtZXMYASADKAki8AEKBFN0ZXASDgoGbnVtYmVyGAEgASgFEg8KB3Rob3VnaHQYAiABKAkSMgoLbmV4dF9hY3Rpb24YAyABKA4yHS5yZWFzb25pbmdfZ3JwYy52MS5OZXh0QWN0aW9uEjkKD3Rvb2xfZXhlY3V0aW9ucxgEIAMoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xFeGVjdXRpb24SLwoHb3V0Y29tZRgFIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXBPdXRjb21lEicKBXVzYWdlGAYgASgLMhgucmVhc29uaW5nX2dycGMudjEuVXNhZ2Ui1gEKDVRvb2xFeGVjdXRpb24SDwoHY2FsbF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWFyZ3VtZW50cxgDIAEoCRItCgZzdGF0dXMYBCABKA4yHS5yZWFzb25pbmdfZ3JwYy52MS5Ub29sU3RhdHVzEg4KBnJlc3VsdBgFIAEoCRIYChByZXN1bHRfdHJ1bmNhdGVkGAYgASgIEg0KBWVycm9yGAcgASgJEisKCGR1cmF0aW9uGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIu4BChFSZWFzb25pbmdGaW5pc2hlZBIvCgZyZWFzb24YASABKA4yHy5yZWFzb25pbmdfZ3JwYy52MS5SZWFzb25pbmdFbmQSEgoKc3RlcF9jb3VudBgCIAEoBRIXCg90b29sX2NhbGxfY291bnQYAyABKAUSJwoFdXNhZ2UYBCABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIlCgRjb3N0GAUgASgLMhcucmVhc29uaW5nX2dycGMudjEuQ29zdBIrCghkdXJhdGlvbhgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbip2CgpOZXh0QWN0aW9uEhsKF05FWFRfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUTkVYVF9BQ1RJT05fQ09OVElOVUUQARIZChVORVhUX0FDVElPTl9VU0VfVE9PTFMQAhIWChJORVhUX0FDVElPTl9GSU5JU0gQAyp7CgtTdGVwT3V0Y29tZRIcChhTVEVQX09VVENPTUVfVU5TUEVDSUZJRUQQABIVChFTVEVQX09VVENPTUVfRE9ORRABEh0KGVNURVBfT1VUQ09NRV9JTlZBTElEX1BMQU4QAhIYChRTVEVQX09VVENPTUVfU1RPUFBFRBADKs0BCgpUb29sU3RhdHVzEhsKF1RPT0xfU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOVE9PTF9TVEFUVVNfT0sQARIWChJUT09MX1NUQVRVU19GQUlMRUQQAhIZChVUT09MX1NUQVRVU19USU1FRF9PVVQQAxIhCh1UT09MX1NUQVRVU19JTlZBTElEX0FSR1VNRU5UUxAEEh0KGVRPT0xfU1RBVFVTX05PVF9BVkFJTEFCTEUQBRIZChVUT09MX1NUQVRVU19DQU5DRUxMRUQQBiq6AgoMUmVhc29uaW5nRW5kEh0KGVJFQVNPTklOR19FTkRfVU5TUEVDSUZJRUQQABIaChZSRUFTT05JTkdfRU5EX0ZJTklTSEVEEAESGwoXUkVBU09OSU5HX0VORF9NQVhfU1RFUFMQAhIgChxSRUFTT05JTkdfRU5EX01BWF9UT09MX0NBTExTEAMSHgoaUkVBU09OSU5HX0VORF9UT0tFTl9CVURHRVQQBBIdChlSRUFTT05JTkdfRU5EX0NPU1RfQlVER0VUEAUSGgoWUkVBU09OSU5HX0VORF9ERUFETElORRAGEhYKElJFQVNPTklOR19FTkRfTE9PUBAHEh0KGVJFQVNPTklOR19FTkRfU1RFUF9GQUlMRUQQCBIeChpSRUFTT05JTkdfRU5EX1NURVBfVElNRU9VVBAJQncKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgpBZ2VudFByb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_google_protobuf_duration, file_reasoning_grpc_v1_usage]);
 
 /**
- * Limits and tools of the reasoning agent. The server has limits of its own and
- * takes the smaller one; `started` says where that happened.
+ * Limits and tools of the reasoning agent. The server has its own limits, and
+ * the smaller of the two applies; `started` reports where that is the server's.
  *
  * @generated from message reasoning_grpc.v1.AgentOptions
  */
 export type AgentOptions = Message<"reasoning_grpc.v1.AgentOptions"> & {
   /**
-   * Most steps of thinking, at least 1.
+   * Largest number of steps of thinking, at least 1.
    *
    * @generated from field: optional int32 max_steps = 1;
    */
   maxSteps?: number | undefined;
 
   /**
-   * Most tool calls in all, at least 0.
+   * Largest number of tool calls in all steps together, at least 0.
    *
    * @generated from field: optional int32 max_tool_calls = 2;
    */
   maxToolCalls?: number | undefined;
 
   /**
-   * Most tokens in all model calls before the synthesis, at least 1.
+   * Largest number of tokens in all model calls before the synthesis, at least
+   * 1.
    *
    * @generated from field: optional int32 max_tokens = 3;
    */
   maxTokens?: number | undefined;
 
   /**
-   * Most money in all model calls before the synthesis, in nano-dollars (one
+   * Highest cost of all model calls before the synthesis, in nano-dollars (one
    * billionth of a US dollar), at least 1.
    *
    * @generated from field: optional int64 max_cost_nano_usd = 4;
@@ -61,14 +62,14 @@ export type AgentOptions = Message<"reasoning_grpc.v1.AgentOptions"> & {
   allowedTools?: ToolSelection | undefined;
 
   /**
-   * Longest time for one step, above zero.
+   * Longest duration of one step, above zero.
    *
    * @generated from field: google.protobuf.Duration step_timeout = 6;
    */
   stepTimeout?: Duration | undefined;
 
   /**
-   * Longest time for one tool call, above zero.
+   * Longest duration of one tool call, above zero.
    *
    * @generated from field: google.protobuf.Duration tool_timeout = 7;
    */
@@ -104,7 +105,7 @@ export const ToolSelectionSchema: GenMessage<ToolSelection> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_agent, 1);
 
 /**
- * One step of the agent, as an answer returns it.
+ * One step of the agent, as it stands in an answer.
  *
  * @generated from message reasoning_grpc.v1.Step
  */
@@ -117,7 +118,7 @@ export type Step = Message<"reasoning_grpc.v1.Step"> & {
   number: number;
 
   /**
-   * What the model thought. Only if `include.thoughts`.
+   * What the model thought. Set only with `include.thoughts`.
    *
    * @generated from field: string thought = 2;
    */
@@ -131,7 +132,7 @@ export type Step = Message<"reasoning_grpc.v1.Step"> & {
   nextAction: NextAction;
 
   /**
-   * The tools it called, in the order they were planned.
+   * The tool calls of the step, in the order in which they were planned.
    *
    * @generated from field: repeated reasoning_grpc.v1.ToolExecution tool_executions = 4;
    */
@@ -145,7 +146,7 @@ export type Step = Message<"reasoning_grpc.v1.Step"> & {
   outcome: StepOutcome;
 
   /**
-   * Tokens of the step's model calls.
+   * Tokens of the step's model calls. Unset when it used none.
    *
    * @generated from field: reasoning_grpc.v1.Usage usage = 6;
    */
@@ -194,28 +195,29 @@ export type ToolExecution = Message<"reasoning_grpc.v1.ToolExecution"> & {
   status: ToolStatus;
 
   /**
-   * What the tool gave: JSON text, or any text. Only if `include.tool_results`.
+   * The result of the tool: JSON text, or any text. Set only with
+   * `include.tool_results`.
    *
    * @generated from field: string result = 5;
    */
   result: string;
 
   /**
-   * Whether `result` was cut to the server's size limit for the tool.
+   * Whether the result was cut to the server's size limit for the tool.
    *
    * @generated from field: bool result_truncated = 6;
    */
   resultTruncated: boolean;
 
   /**
-   * What went wrong, in a short English sentence; empty when nothing did.
+   * What went wrong, in a short English sentence. Empty when nothing did.
    *
    * @generated from field: string error = 7;
    */
   error: string;
 
   /**
-   * How long the call took.
+   * Duration of the call.
    *
    * @generated from field: google.protobuf.Duration duration = 8;
    */
@@ -236,42 +238,42 @@ export const ToolExecutionSchema: GenMessage<ToolExecution> = /*@__PURE__*/
  */
 export type ReasoningFinished = Message<"reasoning_grpc.v1.ReasoningFinished"> & {
   /**
-   * Why.
+   * Why the agent stopped.
    *
    * @generated from field: reasoning_grpc.v1.ReasoningEnd reason = 1;
    */
   reason: ReasoningEnd;
 
   /**
-   * Steps taken.
+   * Number of steps that the agent took.
    *
    * @generated from field: int32 step_count = 2;
    */
   stepCount: number;
 
   /**
-   * Tool calls made.
+   * Number of tool calls that the agent made.
    *
    * @generated from field: int32 tool_call_count = 3;
    */
   toolCallCount: number;
 
   /**
-   * Tokens of all model calls so far.
+   * Tokens of all model calls so far. Unset when they used none.
    *
    * @generated from field: reasoning_grpc.v1.Usage usage = 4;
    */
   usage?: Usage | undefined;
 
   /**
-   * Money of all model calls so far. Unset when a price is not known.
+   * Cost of all model calls so far. Unset when a price is not known.
    *
    * @generated from field: reasoning_grpc.v1.Cost cost = 5;
    */
   cost?: Cost | undefined;
 
   /**
-   * How long the thinking took.
+   * Duration of the thinking.
    *
    * @generated from field: google.protobuf.Duration duration = 6;
    */
@@ -292,28 +294,28 @@ export const ReasoningFinishedSchema: GenMessage<ReasoningFinished> = /*@__PURE_
  */
 export enum NextAction {
   /**
-   * Not known: the plan could not be read.
+   * The next action is not known, because the plan could not be read.
    *
    * @generated from enum value: NEXT_ACTION_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Think on.
+   * The model wants to think further.
    *
    * @generated from enum value: NEXT_ACTION_CONTINUE = 1;
    */
   CONTINUE = 1,
 
   /**
-   * Use tools, then think on.
+   * The model wants to use tools, then think further.
    *
    * @generated from enum value: NEXT_ACTION_USE_TOOLS = 2;
    */
   USE_TOOLS = 2,
 
   /**
-   * Answer.
+   * The model is ready to answer.
    *
    * @generated from enum value: NEXT_ACTION_FINISH = 3;
    */
@@ -333,14 +335,14 @@ export const NextActionSchema: GenEnum<NextAction> = /*@__PURE__*/
  */
 export enum StepOutcome {
   /**
-   * Never sent.
+   * The server never sends this value.
    *
    * @generated from enum value: STEP_OUTCOME_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Its thought was had and its tools, if any, were run.
+   * The model planned the step, and the planned tools, if any, were run.
    *
    * @generated from enum value: STEP_OUTCOME_DONE = 1;
    */
@@ -354,7 +356,7 @@ export enum StepOutcome {
   INVALID_PLAN = 2,
 
   /**
-   * It was stopped by a limit or a deadline.
+   * A limit or a deadline stopped the step.
    *
    * @generated from enum value: STEP_OUTCOME_STOPPED = 3;
    */
@@ -374,49 +376,50 @@ export const StepOutcomeSchema: GenEnum<StepOutcome> = /*@__PURE__*/
  */
 export enum ToolStatus {
   /**
-   * Never sent.
+   * The server never sends this value.
    *
    * @generated from enum value: TOOL_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It gave a result.
+   * The tool returned a result.
    *
    * @generated from enum value: TOOL_STATUS_OK = 1;
    */
   OK = 1,
 
   /**
-   * It failed; `error` says how.
+   * The tool failed; `error` says how.
    *
    * @generated from enum value: TOOL_STATUS_FAILED = 2;
    */
   FAILED = 2,
 
   /**
-   * It took too long and was stopped.
+   * The tool took too long, and the server stopped it.
    *
    * @generated from enum value: TOOL_STATUS_TIMED_OUT = 3;
    */
   TIMED_OUT = 3,
 
   /**
-   * The arguments did not fit its schema; it was not run.
+   * The tool was not run, because the arguments do not match its schema.
    *
    * @generated from enum value: TOOL_STATUS_INVALID_ARGUMENTS = 4;
    */
   INVALID_ARGUMENTS = 4,
 
   /**
-   * There is no such tool, or the caller may not use it; it was not run.
+   * The tool was not run, because it does not exist or the caller may not use
+   * it.
    *
    * @generated from enum value: TOOL_STATUS_NOT_AVAILABLE = 5;
    */
   NOT_AVAILABLE = 5,
 
   /**
-   * The agent stopped before it ended.
+   * The agent stopped before the tool returned.
    *
    * @generated from enum value: TOOL_STATUS_CANCELLED = 6;
    */
@@ -436,7 +439,7 @@ export const ToolStatusSchema: GenEnum<ToolStatus> = /*@__PURE__*/
  */
 export enum ReasoningEnd {
   /**
-   * Never sent.
+   * The server never sends this value.
    *
    * @generated from enum value: REASONING_END_UNSPECIFIED = 0;
    */
@@ -450,28 +453,28 @@ export enum ReasoningEnd {
   FINISHED = 1,
 
   /**
-   * The most steps were taken.
+   * The largest number of steps was reached.
    *
    * @generated from enum value: REASONING_END_MAX_STEPS = 2;
    */
   MAX_STEPS = 2,
 
   /**
-   * The most tool calls were made.
+   * The largest number of tool calls was reached.
    *
    * @generated from enum value: REASONING_END_MAX_TOOL_CALLS = 3;
    */
   MAX_TOOL_CALLS = 3,
 
   /**
-   * The tokens were used up.
+   * The largest number of tokens was reached.
    *
    * @generated from enum value: REASONING_END_TOKEN_BUDGET = 4;
    */
   TOKEN_BUDGET = 4,
 
   /**
-   * The money was used up.
+   * The highest cost was reached.
    *
    * @generated from enum value: REASONING_END_COST_BUDGET = 5;
    */
@@ -479,7 +482,7 @@ export enum ReasoningEnd {
 
   /**
    * The caller's deadline left just enough time to answer, or the server's own
-   * limit of thinking was reached.
+   * time limit for thinking was reached.
    *
    * @generated from enum value: REASONING_END_DEADLINE = 6;
    */
@@ -493,14 +496,14 @@ export enum ReasoningEnd {
   LOOP = 7,
 
   /**
-   * A step could not be read, even after one repair.
+   * The model's plan for a step could not be read, even after one repair.
    *
    * @generated from enum value: REASONING_END_STEP_FAILED = 8;
    */
   STEP_FAILED = 8,
 
   /**
-   * A step took longer than a step may.
+   * A step took longer than `step_timeout`.
    *
    * @generated from enum value: REASONING_END_STEP_TIMEOUT = 9;
    */

@@ -14,24 +14,25 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/classification.proto.
  */
 export const file_reasoning_grpc_v1_classification: GenFile = /*@__PURE__*/
-  fileDesc("CiZyZWFzb25pbmdfZ3JwYy92MS9jbGFzc2lmaWNhdGlvbi5wcm90bxIRcmVhc29uaW5nX2dycGMudjEiWgoPQ2xhc3NpZnlSZXF1ZXN0EjMKB3JlcXVlc3QYASABKAsyIi5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlcXVlc3QSEgoKcnVsZXNfb25seRgCIAEoCCJDChBDbGFzc2lmeVJlc3BvbnNlEi8KBXJvdXRlGAEgASgLMiAucmVhc29uaW5nX2dycGMudjEuUm91dGVEZWNpc2lvbkKAAQoaaW8uZ2l0aHViLnJlYXNvbmluZ2dycGMudjFCE0NsYXNzaWZpY2F0aW9uUHJvdG9QAVpLZ2l0aHViLmNvbS9yZWFzb25pbmctZ3JwYy9yZWFzb25pbmctZ3JwYy9jbGllbnRzL2dvL3JlYXNvbmluZ3YxO3JlYXNvbmluZ3YxYgZwcm90bzM", [file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_routing]);
+  fileDesc("CiZyZWFzb25pbmdfZ3JwYy92MS9jbGFzc2lmaWNhdGlvbi5wcm90bxIRcmVhc29uaW5nX2dycGMudjEiWgoPQ2xhc3NpZnlSZXF1ZXN0EjMKB3JlcXVlc3QYASABKAsyIi5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlcXVlc3QSEgoKcnVsZXNfb25seRgCIAEoCCJMChBDbGFzc2lmeVJlc3BvbnNlEjgKDnJvdXRlX2RlY2lzaW9uGAEgASgLMiAucmVhc29uaW5nX2dycGMudjEuUm91dGVEZWNpc2lvbkKAAQoaaW8uZ2l0aHViLnJlYXNvbmluZ2dycGMudjFCE0NsYXNzaWZpY2F0aW9uUHJvdG9QAVpLZ2l0aHViLmNvbS9yZWFzb25pbmctZ3JwYy9yZWFzb25pbmctZ3JwYy9jbGllbnRzL2dvL3JlYXNvbmluZ3YxO3JlYXNvbmluZ3YxYgZwcm90bzM", [file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_routing]);
 
 /**
- * A request whose routing is asked for.
+ * A request whose route the caller wants to know.
  *
  * @generated from message reasoning_grpc.v1.ClassifyRequest
  */
 export type ClassifyRequest = Message<"reasoning_grpc.v1.ClassifyRequest"> & {
   /**
-   * The request as it would be sent to `Complete`. Required.
+   * The request as the caller would send it to `Complete`. Required.
    *
    * @generated from field: reasoning_grpc.v1.CompleteRequest request = 1;
    */
   request?: CompleteRequest | undefined;
 
   /**
-   * Whether to stop where a model would be asked to classify, and say what would
-   * have been asked instead of asking.
+   * Whether to decide by rules alone. Where a model would have to classify the
+   * request, the server then does not call it: the decision has the mode AUTO
+   * and says which model the server would have called.
    *
    * @generated from field: bool rules_only = 2;
    */
@@ -46,7 +47,7 @@ export const ClassifyRequestSchema: GenMessage<ClassifyRequest> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_classification, 0);
 
 /**
- * How a request would be routed.
+ * How the server would route a request.
  *
  * @generated from message reasoning_grpc.v1.ClassifyResponse
  */
@@ -54,9 +55,9 @@ export type ClassifyResponse = Message<"reasoning_grpc.v1.ClassifyResponse"> & {
   /**
    * The decision that `Complete` would act on.
    *
-   * @generated from field: reasoning_grpc.v1.RouteDecision route = 1;
+   * @generated from field: reasoning_grpc.v1.RouteDecision route_decision = 1;
    */
-  route?: RouteDecision | undefined;
+  routeDecision?: RouteDecision | undefined;
 };
 
 /**

@@ -10,7 +10,7 @@ import type { Message as Message$1 } from "./messages_pb.js";
 import { file_reasoning_grpc_v1_messages } from "./messages_pb.js";
 import type { RouteDecision, RoutingOptions } from "./routing_pb.js";
 import { file_reasoning_grpc_v1_routing } from "./routing_pb.js";
-import type { Attempt, Cost, FinishReason, Timings, Usage } from "./usage_pb.js";
+import type { Attempt, Cost, ModelCallUsage, Timings, Usage } from "./usage_pb.js";
 import { file_reasoning_grpc_v1_usage } from "./usage_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -18,18 +18,19 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/completion.proto.
  */
 export const file_reasoning_grpc_v1_completion: GenFile = /*@__PURE__*/
-  fileDesc("CiJyZWFzb25pbmdfZ3JwYy92MS9jb21wbGV0aW9uLnByb3RvEhFyZWFzb25pbmdfZ3JwYy52MSKSBwoPQ29tcGxldGVSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEiwKCG1lc3NhZ2VzGAIgAygLMhoucmVhc29uaW5nX2dycGMudjEuTWVzc2FnZRItCghzYW1wbGluZxgDIAEoCzIbLnJlYXNvbmluZ19ncnBjLnYxLlNhbXBsaW5nEiYKBXRvb2xzGAQgAygLMhcucmVhc29uaW5nX2dycGMudjEuVG9vbBIyCgt0b29sX2Nob2ljZRgFIAEoCzIdLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xDaG9pY2USIAoTcGFyYWxsZWxfdG9vbF9jYWxscxgGIAEoCEgAiAEBEjoKD3Jlc3BvbnNlX2Zvcm1hdBgHIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLlJlc3BvbnNlRm9ybWF0EjYKCXJlYXNvbmluZxgIIAEoCzIjLnJlYXNvbmluZ19ncnBjLnYxLlJlYXNvbmluZ09wdGlvbnMSMgoHcm91dGluZxgJIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRpbmdPcHRpb25zEi4KBWFnZW50GAogASgLMh8ucmVhc29uaW5nX2dycGMudjEuQWdlbnRPcHRpb25zEjgKDmNvbnRleHRfcG9saWN5GAsgASgOMiAucmVhc29uaW5nX2dycGMudjEuQ29udGV4dFBvbGljeRIXCg9mYWxsYmFja19tb2RlbHMYDCADKAkSMgoHaW5jbHVkZRgNIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLkluY2x1ZGVPcHRpb25zEhIKCnJlcXVlc3RfaWQYDiABKAkSPgoGbGFiZWxzGA8gAygLMi4ucmVhc29uaW5nX2dycGMudjEuQ29tcGxldGVSZXF1ZXN0LkxhYmVsc0VudHJ5EhAKCGVuZF91c2VyGBAgASgJElEKEHByb3ZpZGVyX29wdGlvbnMYESADKAsyNy5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlcXVlc3QuUHJvdmlkZXJPcHRpb25zRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo2ChRQcm92aWRlck9wdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhYKFF9wYXJhbGxlbF90b29sX2NhbGxzItQEChBDb21wbGV0ZVJlc3BvbnNlEhMKC3Jlc3BvbnNlX2lkGAEgASgJEhAKCHRyYWNlX2lkGAIgASgJEi8KBXJvdXRlGAMgASgLMiAucmVhc29uaW5nX2dycGMudjEuUm91dGVEZWNpc2lvbhINCgVtb2RlbBgEIAEoCRIrCgdtZXNzYWdlGAUgASgLMhoucmVhc29uaW5nX2dycGMudjEuTWVzc2FnZRImCgVzdGVwcxgGIAMoCzIXLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXASQAoScmVhc29uaW5nX2ZpbmlzaGVkGAcgASgLMiQucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nRmluaXNoZWQSNgoNZmluaXNoX3JlYXNvbhgIIAEoDjIfLnJlYXNvbmluZ19ncnBjLnYxLkZpbmlzaFJlYXNvbhIeChZwcm92aWRlcl9maW5pc2hfcmVhc29uGAkgASgJEicKBXVzYWdlGAogASgLMhgucmVhc29uaW5nX2dycGMudjEuVXNhZ2USJQoEY29zdBgLIAEoCzIXLnJlYXNvbmluZ19ncnBjLnYxLkNvc3QSKwoHdGltaW5ncxgMIAEoCzIaLnJlYXNvbmluZ19ncnBjLnYxLlRpbWluZ3MSLAoIYXR0ZW1wdHMYDSADKAsyGi5yZWFzb25pbmdfZ3JwYy52MS5BdHRlbXB0Ej8KEmVmZmVjdGl2ZV9zZXR0aW5ncxgOIAMoCzIjLnJlYXNvbmluZ19ncnBjLnYxLkVmZmVjdGl2ZVNldHRpbmci/AMKCFNhbXBsaW5nEhgKC3RlbXBlcmF0dXJlGAEgASgBSACIAQESEgoFdG9wX3AYAiABKAFIAYgBARISCgV0b3BfaxgDIAEoBUgCiAEBEh4KEW1heF9vdXRwdXRfdG9rZW5zGAQgASgFSAOIAQESDAoEc3RvcBgFIAMoCRIRCgRzZWVkGAYgASgDSASIAQESHQoQcHJlc2VuY2VfcGVuYWx0eRgHIAEoAUgFiAEBEh4KEWZyZXF1ZW5jeV9wZW5hbHR5GAggASgBSAaIAQESPgoKbG9naXRfYmlhcxgJIAMoCzIqLnJlYXNvbmluZ19ncnBjLnYxLlNhbXBsaW5nLkxvZ2l0Qmlhc0VudHJ5EhUKCGxvZ3Byb2JzGAogASgISAeIAQESGQoMdG9wX2xvZ3Byb2JzGAsgASgFSAiIAQEaMAoOTG9naXRCaWFzRW50cnkSCwoDa2V5GAEgASgFEg0KBXZhbHVlGAIgASgBOgI4AUIOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQggKBl90b3Bfa0IUChJfbWF4X291dHB1dF90b2tlbnNCBwoFX3NlZWRCEwoRX3ByZXNlbmNlX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QgsKCV9sb2dwcm9ic0IPCg1fdG9wX2xvZ3Byb2JzImQKBFRvb2wSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIZChFwYXJhbWV0ZXJzX3NjaGVtYRgDIAEoCRITCgZzdHJpY3QYBCABKAhIAIgBAUIJCgdfc3RyaWN0IlkKClRvb2xDaG9pY2USMQoEbW9kZRgBIAEoDjIhLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xDaG9pY2VNb2RlSAASDgoEdG9vbBgCIAEoCUgAQggKBmNob2ljZSLBAQoOUmVzcG9uc2VGb3JtYXQSLQoEdGV4dBgBIAEoCzIdLnJlYXNvbmluZ19ncnBjLnYxLlRleHRGb3JtYXRIABI6Cgtqc29uX29iamVjdBgCIAEoCzIjLnJlYXNvbmluZ19ncnBjLnYxLkpzb25PYmplY3RGb3JtYXRIABI6Cgtqc29uX3NjaGVtYRgDIAEoCzIjLnJlYXNvbmluZ19ncnBjLnYxLkpzb25TY2hlbWFGb3JtYXRIAEIICgZmb3JtYXQiDAoKVGV4dEZvcm1hdCISChBKc29uT2JqZWN0Rm9ybWF0ImUKEEpzb25TY2hlbWFGb3JtYXQSDAoEbmFtZRgBIAEoCRIOCgZzY2hlbWEYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSEwoGc3RyaWN0GAQgASgISACIAQFCCQoHX3N0cmljdCJ8ChBSZWFzb25pbmdPcHRpb25zEjQKBmVmZm9ydBgBIAEoDjIiLnJlYXNvbmluZ19ncnBjLnYxLlJlYXNvbmluZ0VmZm9ydEgAEhcKDWJ1ZGdldF90b2tlbnMYAiABKAVIABIPCgdpbmNsdWRlGAMgASgIQggKBmFtb3VudCJNCg5JbmNsdWRlT3B0aW9ucxIUCgx0b29sX3Jlc3VsdHMYASABKAgSEAoIdGhvdWdodHMYAiABKAgSEwoLbW9kZWxfY2FsbHMYAyABKAgiUwoQRWZmZWN0aXZlU2V0dGluZxINCgVmaWVsZBgBIAEoCRINCgVhc2tlZBgCIAEoCRIRCgllZmZlY3RpdmUYAyABKAkSDgoGcmVhc29uGAQgASgJKocBCg5Ub29sQ2hvaWNlTW9kZRIgChxUT09MX0NIT0lDRV9NT0RFX1VOU1BFQ0lGSUVEEAASGQoVVE9PTF9DSE9JQ0VfTU9ERV9BVVRPEAESGQoVVE9PTF9DSE9JQ0VfTU9ERV9OT05FEAISHQoZVE9PTF9DSE9JQ0VfTU9ERV9SRVFVSVJFRBADKr4BCg9SZWFzb25pbmdFZmZvcnQSIAocUkVBU09OSU5HX0VGRk9SVF9VTlNQRUNJRklFRBAAEhkKFVJFQVNPTklOR19FRkZPUlRfTk9ORRABEhwKGFJFQVNPTklOR19FRkZPUlRfTUlOSU1BTBACEhgKFFJFQVNPTklOR19FRkZPUlRfTE9XEAMSGwoXUkVBU09OSU5HX0VGRk9SVF9NRURJVU0QBBIZChVSRUFTT05JTkdfRUZGT1JUX0hJR0gQBSptCg1Db250ZXh0UG9saWN5Eh4KGkNPTlRFWFRfUE9MSUNZX1VOU1BFQ0lGSUVEEAASIgoeQ09OVEVYVF9QT0xJQ1lfVFJVTkNBVEVfT0xERVNUEAESGAoUQ09OVEVYVF9QT0xJQ1lfRVJST1IQAkJ8Chppby5naXRodWIucmVhc29uaW5nZ3JwYy52MUIPQ29tcGxldGlvblByb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_reasoning_grpc_v1_agent, file_reasoning_grpc_v1_messages, file_reasoning_grpc_v1_routing, file_reasoning_grpc_v1_usage]);
+  fileDesc("CiJyZWFzb25pbmdfZ3JwYy92MS9jb21wbGV0aW9uLnByb3RvEhFyZWFzb25pbmdfZ3JwYy52MSKSBwoPQ29tcGxldGVSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEiwKCG1lc3NhZ2VzGAIgAygLMhoucmVhc29uaW5nX2dycGMudjEuTWVzc2FnZRItCghzYW1wbGluZxgDIAEoCzIbLnJlYXNvbmluZ19ncnBjLnYxLlNhbXBsaW5nEiYKBXRvb2xzGAQgAygLMhcucmVhc29uaW5nX2dycGMudjEuVG9vbBIyCgt0b29sX2Nob2ljZRgFIAEoCzIdLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xDaG9pY2USIAoTcGFyYWxsZWxfdG9vbF9jYWxscxgGIAEoCEgAiAEBEjoKD3Jlc3BvbnNlX2Zvcm1hdBgHIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLlJlc3BvbnNlRm9ybWF0EjYKCXJlYXNvbmluZxgIIAEoCzIjLnJlYXNvbmluZ19ncnBjLnYxLlJlYXNvbmluZ09wdGlvbnMSMgoHcm91dGluZxgJIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRpbmdPcHRpb25zEi4KBWFnZW50GAogASgLMh8ucmVhc29uaW5nX2dycGMudjEuQWdlbnRPcHRpb25zEjgKDmNvbnRleHRfcG9saWN5GAsgASgOMiAucmVhc29uaW5nX2dycGMudjEuQ29udGV4dFBvbGljeRIXCg9mYWxsYmFja19tb2RlbHMYDCADKAkSMgoHaW5jbHVkZRgNIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLkluY2x1ZGVPcHRpb25zEhIKCnJlcXVlc3RfaWQYDiABKAkSPgoGbGFiZWxzGA8gAygLMi4ucmVhc29uaW5nX2dycGMudjEuQ29tcGxldGVSZXF1ZXN0LkxhYmVsc0VudHJ5EhAKCGVuZF91c2VyGBAgASgJElEKEHByb3ZpZGVyX29wdGlvbnMYESADKAsyNy5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlcXVlc3QuUHJvdmlkZXJPcHRpb25zRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo2ChRQcm92aWRlck9wdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhYKFF9wYXJhbGxlbF90b29sX2NhbGxzIpUFChBDb21wbGV0ZVJlc3BvbnNlEhMKC3Jlc3BvbnNlX2lkGAEgASgJEhAKCHRyYWNlX2lkGAIgASgJEjgKDnJvdXRlX2RlY2lzaW9uGAMgASgLMiAucmVhc29uaW5nX2dycGMudjEuUm91dGVEZWNpc2lvbhINCgVtb2RlbBgEIAEoCRIrCgdtZXNzYWdlGAUgASgLMhoucmVhc29uaW5nX2dycGMudjEuTWVzc2FnZRImCgVzdGVwcxgGIAMoCzIXLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXASQAoScmVhc29uaW5nX2ZpbmlzaGVkGAcgASgLMiQucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nRmluaXNoZWQSNgoNZmluaXNoX3JlYXNvbhgIIAEoDjIfLnJlYXNvbmluZ19ncnBjLnYxLkZpbmlzaFJlYXNvbhIeChZwcm92aWRlcl9maW5pc2hfcmVhc29uGAkgASgJEicKBXVzYWdlGAogASgLMhgucmVhc29uaW5nX2dycGMudjEuVXNhZ2USNgoLbW9kZWxfY2FsbHMYCyADKAsyIS5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxVc2FnZRIlCgRjb3N0GAwgASgLMhcucmVhc29uaW5nX2dycGMudjEuQ29zdBIrCgd0aW1pbmdzGA0gASgLMhoucmVhc29uaW5nX2dycGMudjEuVGltaW5ncxIsCghhdHRlbXB0cxgOIAMoCzIaLnJlYXNvbmluZ19ncnBjLnYxLkF0dGVtcHQSPwoSZWZmZWN0aXZlX3NldHRpbmdzGA8gAygLMiMucmVhc29uaW5nX2dycGMudjEuRWZmZWN0aXZlU2V0dGluZyKGBAoIU2FtcGxpbmcSGAoLdGVtcGVyYXR1cmUYASABKAFIAIgBARISCgV0b3BfcBgCIAEoAUgBiAEBEhIKBXRvcF9rGAMgASgFSAKIAQESHgoRbWF4X291dHB1dF90b2tlbnMYBCABKAVIA4gBARIWCg5zdG9wX3NlcXVlbmNlcxgFIAMoCRIRCgRzZWVkGAYgASgDSASIAQESHQoQcHJlc2VuY2VfcGVuYWx0eRgHIAEoAUgFiAEBEh4KEWZyZXF1ZW5jeV9wZW5hbHR5GAggASgBSAaIAQESPgoKbG9naXRfYmlhcxgJIAMoCzIqLnJlYXNvbmluZ19ncnBjLnYxLlNhbXBsaW5nLkxvZ2l0Qmlhc0VudHJ5EhUKCGxvZ3Byb2JzGAogASgISAeIAQESGQoMdG9wX2xvZ3Byb2JzGAsgASgFSAiIAQEaMAoOTG9naXRCaWFzRW50cnkSCwoDa2V5GAEgASgFEg0KBXZhbHVlGAIgASgBOgI4AUIOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQggKBl90b3Bfa0IUChJfbWF4X291dHB1dF90b2tlbnNCBwoFX3NlZWRCEwoRX3ByZXNlbmNlX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QgsKCV9sb2dwcm9ic0IPCg1fdG9wX2xvZ3Byb2JzImQKBFRvb2wSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIZChFwYXJhbWV0ZXJzX3NjaGVtYRgDIAEoCRITCgZzdHJpY3QYBCABKAhIAIgBAUIJCgdfc3RyaWN0IlkKClRvb2xDaG9pY2USMQoEbW9kZRgBIAEoDjIhLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xDaG9pY2VNb2RlSAASDgoEdG9vbBgCIAEoCUgAQggKBmNob2ljZSLBAQoOUmVzcG9uc2VGb3JtYXQSLQoEdGV4dBgBIAEoCzIdLnJlYXNvbmluZ19ncnBjLnYxLlRleHRGb3JtYXRIABI6Cgtqc29uX29iamVjdBgCIAEoCzIjLnJlYXNvbmluZ19ncnBjLnYxLkpzb25PYmplY3RGb3JtYXRIABI6Cgtqc29uX3NjaGVtYRgDIAEoCzIjLnJlYXNvbmluZ19ncnBjLnYxLkpzb25TY2hlbWFGb3JtYXRIAEIICgZmb3JtYXQiDAoKVGV4dEZvcm1hdCISChBKc29uT2JqZWN0Rm9ybWF0ImUKEEpzb25TY2hlbWFGb3JtYXQSDAoEbmFtZRgBIAEoCRIOCgZzY2hlbWEYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSEwoGc3RyaWN0GAQgASgISACIAQFCCQoHX3N0cmljdCJrChBSZWFzb25pbmdPcHRpb25zEjQKBmVmZm9ydBgBIAEoDjIiLnJlYXNvbmluZ19ncnBjLnYxLlJlYXNvbmluZ0VmZm9ydEgAEhcKDWJ1ZGdldF90b2tlbnMYAiABKAVIAEIICgZhbW91bnQiYAoOSW5jbHVkZU9wdGlvbnMSEQoJcmVhc29uaW5nGAEgASgIEhAKCHRob3VnaHRzGAIgASgIEhQKDHRvb2xfcmVzdWx0cxgDIAEoCBITCgttb2RlbF9jYWxscxgEIAEoCCKQAQoQRWZmZWN0aXZlU2V0dGluZxINCgVmaWVsZBgBIAEoCRIRCglyZXF1ZXN0ZWQYAiABKAkSEQoJZWZmZWN0aXZlGAMgASgJEjcKBWNhdXNlGAQgASgOMigucmVhc29uaW5nX2dycGMudjEuRWZmZWN0aXZlU2V0dGluZ0NhdXNlEg4KBnJlYXNvbhgFIAEoCSqHAQoOVG9vbENob2ljZU1vZGUSIAocVE9PTF9DSE9JQ0VfTU9ERV9VTlNQRUNJRklFRBAAEhkKFVRPT0xfQ0hPSUNFX01PREVfQVVUTxABEhkKFVRPT0xfQ0hPSUNFX01PREVfTk9ORRACEh0KGVRPT0xfQ0hPSUNFX01PREVfUkVRVUlSRUQQAyraAQoPUmVhc29uaW5nRWZmb3J0EiAKHFJFQVNPTklOR19FRkZPUlRfVU5TUEVDSUZJRUQQABIZChVSRUFTT05JTkdfRUZGT1JUX05PTkUQARIcChhSRUFTT05JTkdfRUZGT1JUX01JTklNQUwQAhIYChRSRUFTT05JTkdfRUZGT1JUX0xPVxADEhsKF1JFQVNPTklOR19FRkZPUlRfTUVESVVNEAQSGQoVUkVBU09OSU5HX0VGRk9SVF9ISUdIEAUSGgoWUkVBU09OSU5HX0VGRk9SVF9YSElHSBAGKm0KDUNvbnRleHRQb2xpY3kSHgoaQ09OVEVYVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIiCh5DT05URVhUX1BPTElDWV9UUlVOQ0FURV9PTERFU1QQARIYChRDT05URVhUX1BPTElDWV9FUlJPUhACKrgBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAEEhcKE0ZJTklTSF9SRUFTT05fT1RIRVIQBSq+AgoVRWZmZWN0aXZlU2V0dGluZ0NhdXNlEicKI0VGRkVDVElWRV9TRVRUSU5HX0NBVVNFX1VOU1BFQ0lGSUVEEAASIwofRUZGRUNUSVZFX1NFVFRJTkdfQ0FVU0VfUk9VVElORxABEigKJEVGRkVDVElWRV9TRVRUSU5HX0NBVVNFX1NFUlZFUl9MSU1JVBACEi8KK0VGRkVDVElWRV9TRVRUSU5HX0NBVVNFX0ZBTExCQUNLX1VOU1VJVEFCTEUQAxIqCiZFRkZFQ1RJVkVfU0VUVElOR19DQVVTRV9DT05URVhUX1dJTkRPVxAEEiQKIEVGRkVDVElWRV9TRVRUSU5HX0NBVVNFX0ZBTExCQUNLEAUSKgomRUZGRUNUSVZFX1NFVFRJTkdfQ0FVU0VfRkFMTEJBQ0tfTElNSVQQBkJ8Chppby5naXRodWIucmVhc29uaW5nZ3JwYy52MUIPQ29tcGxldGlvblByb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_reasoning_grpc_v1_agent, file_reasoning_grpc_v1_messages, file_reasoning_grpc_v1_routing, file_reasoning_grpc_v1_usage]);
 
 /**
- * A conversation to be answered, and how. Only `messages` is required; every
- * other field left unset is not sent to the model, whose own default then holds.
+ * A conversation to answer, and how to answer it. Only `messages` is required.
+ * Any other field that is unset is not sent to the model, whose own default
+ * then applies.
  *
  * @generated from message reasoning_grpc.v1.CompleteRequest
  */
 export type CompleteRequest = Message<"reasoning_grpc.v1.CompleteRequest"> & {
   /**
-   * Name of the model to answer, as `ListModels` gives it. Empty means the
-   * server's default model.
+   * Name of the model that is to answer, as `ListModels` returns it. Empty
+   * means the server's default model.
    *
    * @generated from field: string model = 1;
    */
@@ -43,22 +44,22 @@ export type CompleteRequest = Message<"reasoning_grpc.v1.CompleteRequest"> & {
   messages: Message$1[];
 
   /**
-   * How the model picks its tokens.
+   * How the model chooses its tokens.
    *
    * @generated from field: reasoning_grpc.v1.Sampling sampling = 3;
    */
   sampling?: Sampling | undefined;
 
   /**
-   * Tools of the caller's own that the model may ask to have called. The server
-   * never runs them: their calls come back in the answer. Names are unique.
+   * Tools of the caller's own that the model may ask to call. The server never
+   * runs them: the calls come back in the answer. Names are unique.
    *
    * @generated from field: repeated reasoning_grpc.v1.Tool tools = 4;
    */
   tools: Tool[];
 
   /**
-   * Whether and which of `tools` the model must call. Requires `tools`.
+   * Whether the model must call tools, and which of `tools`. Requires `tools`.
    *
    * @generated from field: reasoning_grpc.v1.ToolChoice tool_choice = 5;
    */
@@ -66,35 +67,35 @@ export type CompleteRequest = Message<"reasoning_grpc.v1.CompleteRequest"> & {
 
   /**
    * Whether the model may ask for several tool calls in one answer. Requires
-   * `tools`. Unset leaves it to the model.
+   * `tools`. Unset means that the model decides.
    *
    * @generated from field: optional bool parallel_tool_calls = 6;
    */
   parallelToolCalls?: boolean | undefined;
 
   /**
-   * The shape the answer must have. Unset means free text.
+   * The format that the answer must have. Unset means free text.
    *
    * @generated from field: reasoning_grpc.v1.ResponseFormat response_format = 7;
    */
   responseFormat?: ResponseFormat | undefined;
 
   /**
-   * How much the model itself reasons, and whether its reasoning is returned.
+   * How much the model itself reasons.
    *
    * @generated from field: reasoning_grpc.v1.ReasoningOptions reasoning = 8;
    */
   reasoning?: ReasoningOptions | undefined;
 
   /**
-   * Which path serves the request. Unset leaves it to the server.
+   * Which path serves the request. Unset means that the server decides.
    *
    * @generated from field: reasoning_grpc.v1.RoutingOptions routing = 9;
    */
   routing?: RoutingOptions | undefined;
 
   /**
-   * Limits and tools of the reasoning agent; used on the REASONING path only.
+   * Limits and tools of the reasoning agent. Only the REASONING path uses them.
    *
    * @generated from field: reasoning_grpc.v1.AgentOptions agent = 10;
    */
@@ -108,49 +109,51 @@ export type CompleteRequest = Message<"reasoning_grpc.v1.CompleteRequest"> & {
   contextPolicy: ContextPolicy;
 
   /**
-   * Models to try in this order when `model` fails before its first piece of
-   * answer. Empty means the fallbacks the server has configured for the model.
+   * Models to try in this order when `model` fails before the first delta of
+   * its answer. Empty means the fallback models that the server has configured
+   * for the model.
    *
    * @generated from field: repeated string fallback_models = 12;
    */
   fallbackModels: string[];
 
   /**
-   * Heavy or sensitive payloads to return.
+   * Large or sensitive content to return.
    *
    * @generated from field: reasoning_grpc.v1.IncludeOptions include = 13;
    */
   include?: IncludeOptions | undefined;
 
   /**
-   * The caller's own id for correlation in logs and errors, 1 to 128 visible
-   * ASCII characters; it is not an idempotency key. Empty means the metadata
-   * value `x-request-id`, else one made by the server.
+   * The caller's own id for finding the request in logs and errors, 1 to 128
+   * visible ASCII characters. It is not an idempotency key. Empty means the
+   * metadata value `x-request-id`, and without it an id made by the server.
    *
    * @generated from field: string request_id = 14;
    */
   requestId: string;
 
   /**
-   * The caller's own key-value pairs, for routing rules and logs; never sent to
-   * the model. At most 32 pairs; keys up to 64 and values up to 256 characters.
+   * The caller's own key-value pairs, for routing rules and logs. They are
+   * never sent to the model. At most 32 pairs; keys have up to 64 characters,
+   * values up to 256.
    *
    * @generated from field: map<string, string> labels = 15;
    */
   labels: { [key: string]: string };
 
   /**
-   * Opaque id of the person on whose behalf the caller asks, sent to the
-   * provider for its abuse monitoring. Up to 256 characters.
+   * Opaque id of the person for whom the caller makes the request, up to 256
+   * characters. It is sent to the provider, which uses it to detect abuse.
    *
    * @generated from field: string end_user = 16;
    */
   endUser: string;
 
   /**
-   * Provider parameters that have no field here: name to value, the value as
-   * JSON text. Only names that the server's operator has allowed for the model
-   * are taken.
+   * Provider parameters that have no field here. The key is the name of the
+   * parameter, the value is JSON text. Only names that the server's operator
+   * has allowed for the model are accepted.
    *
    * @generated from field: map<string, string> provider_options = 17;
    */
@@ -165,7 +168,7 @@ export const CompleteRequestSchema: GenMessage<CompleteRequest> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_completion, 0);
 
 /**
- * The whole answer.
+ * A complete answer.
  *
  * @generated from message reasoning_grpc.v1.CompleteResponse
  */
@@ -186,11 +189,11 @@ export type CompleteResponse = Message<"reasoning_grpc.v1.CompleteResponse"> & {
   traceId: string;
 
   /**
-   * How the request was routed.
+   * How the server routed the request.
    *
-   * @generated from field: reasoning_grpc.v1.RouteDecision route = 3;
+   * @generated from field: reasoning_grpc.v1.RouteDecision route_decision = 3;
    */
-  route?: RouteDecision | undefined;
+  routeDecision?: RouteDecision | undefined;
 
   /**
    * Name of the model that answered.
@@ -200,15 +203,15 @@ export type CompleteResponse = Message<"reasoning_grpc.v1.CompleteResponse"> & {
   model: string;
 
   /**
-   * The answer, its parts in the order the model gave them. Append it to
-   * `messages` as it is to continue the conversation.
+   * The answer, its parts in the order in which the model gave them. To
+   * continue the conversation, append it to `messages` unchanged.
    *
    * @generated from field: reasoning_grpc.v1.Message message = 5;
    */
   message?: Message$1 | undefined;
 
   /**
-   * What the reasoning agent did, in order. Empty on other paths.
+   * The steps of the reasoning agent, in order. Empty on other paths.
    *
    * @generated from field: repeated reasoning_grpc.v1.Step steps = 6;
    */
@@ -222,7 +225,7 @@ export type CompleteResponse = Message<"reasoning_grpc.v1.CompleteResponse"> & {
   reasoningFinished?: ReasoningFinished | undefined;
 
   /**
-   * Why the answer ended, in our words.
+   * Why the answer ended.
    *
    * @generated from field: reasoning_grpc.v1.FinishReason finish_reason = 8;
    */
@@ -236,38 +239,46 @@ export type CompleteResponse = Message<"reasoning_grpc.v1.CompleteResponse"> & {
   providerFinishReason: string;
 
   /**
-   * Tokens used by all model calls of this request.
+   * Tokens used by all model calls of this request together.
    *
    * @generated from field: reasoning_grpc.v1.Usage usage = 10;
    */
   usage?: Usage | undefined;
 
   /**
-   * Money spent by all model calls. Unset when a price is not known.
+   * Tokens used by each model call, in order.
    *
-   * @generated from field: reasoning_grpc.v1.Cost cost = 11;
+   * @generated from field: repeated reasoning_grpc.v1.ModelCallUsage model_calls = 11;
+   */
+  modelCalls: ModelCallUsage[];
+
+  /**
+   * Cost of all model calls. Unset when a price is not known.
+   *
+   * @generated from field: reasoning_grpc.v1.Cost cost = 12;
    */
   cost?: Cost | undefined;
 
   /**
    * Where the time went.
    *
-   * @generated from field: reasoning_grpc.v1.Timings timings = 12;
+   * @generated from field: reasoning_grpc.v1.Timings timings = 13;
    */
   timings?: Timings | undefined;
 
   /**
-   * Every attempt at a model call, in order; more than one for a call when it
-   * was retried or switched to another model.
+   * Every attempt at a model call, in order. A call has more than one attempt
+   * when it was retried or switched to another model.
    *
-   * @generated from field: repeated reasoning_grpc.v1.Attempt attempts = 13;
+   * @generated from field: repeated reasoning_grpc.v1.Attempt attempts = 14;
    */
   attempts: Attempt[];
 
   /**
-   * Settings that took effect otherwise than asked.
+   * Settings that took effect otherwise than requested, in the order in which
+   * this became known. The last entry for a field is the one that holds.
    *
-   * @generated from field: repeated reasoning_grpc.v1.EffectiveSetting effective_settings = 14;
+   * @generated from field: repeated reasoning_grpc.v1.EffectiveSetting effective_settings = 15;
    */
   effectiveSettings: EffectiveSetting[];
 };
@@ -280,7 +291,7 @@ export const CompleteResponseSchema: GenMessage<CompleteResponse> = /*@__PURE__*
   messageDesc(file_reasoning_grpc_v1_completion, 1);
 
 /**
- * How the model picks its tokens. Unset fields are not sent.
+ * How the model chooses its tokens. Unset fields are not sent.
  *
  * @generated from message reasoning_grpc.v1.Sampling
  */
@@ -293,35 +304,36 @@ export type Sampling = Message<"reasoning_grpc.v1.Sampling"> & {
   temperature?: number | undefined;
 
   /**
-   * Nucleus sampling: only the tokens of this top probability mass, above 0 up
-   * to 1.
+   * Nucleus sampling: the model chooses only among the most likely tokens whose
+   * probabilities add up to this value, above 0 up to 1.
    *
    * @generated from field: optional double top_p = 2;
    */
   topP?: number | undefined;
 
   /**
-   * Only the k likeliest tokens, at least 1.
+   * The model chooses only among this number of the most likely tokens, at
+   * least 1.
    *
    * @generated from field: optional int32 top_k = 3;
    */
   topK?: number | undefined;
 
   /**
-   * Most tokens the answer may have, at least 1; the model's own reasoning
-   * counts where the provider counts it.
+   * Largest number of tokens of the answer, at least 1. The model's own
+   * reasoning counts where the provider counts it.
    *
    * @generated from field: optional int32 max_output_tokens = 4;
    */
   maxOutputTokens?: number | undefined;
 
   /**
-   * Texts at which the answer stops; they are not part of it. At most 16, each
-   * 1 to 256 characters.
+   * Stop sequences: the answer ends before the first of these texts. At most
+   * 16, each with 1 to 256 characters.
    *
-   * @generated from field: repeated string stop = 5;
+   * @generated from field: repeated string stop_sequences = 5;
    */
-  stop: string[];
+  stopSequences: string[];
 
   /**
    * Seed for reproducible sampling, where the provider offers it.
@@ -345,7 +357,8 @@ export type Sampling = Message<"reasoning_grpc.v1.Sampling"> & {
   frequencyPenalty?: number | undefined;
 
   /**
-   * Token id to bias, -100 to 100, added to the token's logit. At most 1024.
+   * Biases for tokens. The key is the token id; the value, -100 to 100, is
+   * added to the token's logit. At most 1024 entries.
    *
    * @generated from field: map<int32, double> logit_bias = 9;
    */
@@ -359,7 +372,7 @@ export type Sampling = Message<"reasoning_grpc.v1.Sampling"> & {
   logprobs?: boolean | undefined;
 
   /**
-   * How many alternatives to return for each token, 0 to 20. Requires
+   * Number of alternatives to return for each token, 0 to 20. Requires
    * `logprobs` to be true.
    *
    * @generated from field: optional int32 top_logprobs = 11;
@@ -375,13 +388,13 @@ export const SamplingSchema: GenMessage<Sampling> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_completion, 2);
 
 /**
- * A function of the caller's own that the model may ask to have called.
+ * A function of the caller's own that the model may ask to call.
  *
  * @generated from message reasoning_grpc.v1.Tool
  */
 export type Tool = Message<"reasoning_grpc.v1.Tool"> & {
   /**
-   * Name of the function: 1 to 64 of letters, digits, underscore and dash.
+   * Name of the function: 1 to 64 letters, digits, underscores and dashes.
    * Required.
    *
    * @generated from field: string name = 1;
@@ -389,23 +402,23 @@ export type Tool = Message<"reasoning_grpc.v1.Tool"> & {
   name: string;
 
   /**
-   * What it does, for the model to read.
+   * Tells the model what the function does.
    *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
-   * JSON Schema of its arguments, as JSON text of an object. Empty means that it
-   * takes none.
+   * JSON Schema of the arguments, as the JSON text of an object. Empty means
+   * that the function takes no arguments.
    *
    * @generated from field: string parameters_schema = 3;
    */
   parametersSchema: string;
 
   /**
-   * Whether the provider must hold the arguments to the schema. Unset leaves it
-   * to the provider.
+   * Whether the provider must make the arguments match the schema. Unset means
+   * that the provider decides.
    *
    * @generated from field: optional bool strict = 4;
    */
@@ -420,7 +433,7 @@ export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_completion, 3);
 
 /**
- * Whether and which tool the model must call.
+ * Whether the model must call a tool, and which one.
  *
  * @generated from message reasoning_grpc.v1.ToolChoice
  */
@@ -432,7 +445,7 @@ export type ToolChoice = Message<"reasoning_grpc.v1.ToolChoice"> & {
    */
   choice: {
     /**
-     * Any tool, under this rule.
+     * A rule for all tools.
      *
      * @generated from field: reasoning_grpc.v1.ToolChoiceMode mode = 1;
      */
@@ -440,7 +453,7 @@ export type ToolChoice = Message<"reasoning_grpc.v1.ToolChoice"> & {
     case: "mode";
   } | {
     /**
-     * The tool of this name, which must be one of `tools`.
+     * Name of the tool that the model must call; it must be one of `tools`.
      *
      * @generated from field: string tool = 2;
      */
@@ -457,7 +470,7 @@ export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_completion, 4);
 
 /**
- * The shape of the answer.
+ * The format of the answer.
  *
  * @generated from message reasoning_grpc.v1.ResponseFormat
  */
@@ -477,7 +490,7 @@ export type ResponseFormat = Message<"reasoning_grpc.v1.ResponseFormat"> & {
     case: "text";
   } | {
     /**
-     * Some JSON object.
+     * Any JSON object.
      *
      * @generated from field: reasoning_grpc.v1.JsonObjectFormat json_object = 2;
      */
@@ -485,7 +498,7 @@ export type ResponseFormat = Message<"reasoning_grpc.v1.ResponseFormat"> & {
     case: "jsonObject";
   } | {
     /**
-     * JSON that follows a schema.
+     * JSON that matches a schema.
      *
      * @generated from field: reasoning_grpc.v1.JsonSchemaFormat json_schema = 3;
      */
@@ -502,7 +515,7 @@ export const ResponseFormatSchema: GenMessage<ResponseFormat> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_completion, 5);
 
 /**
- * Free text.
+ * The answer is free text.
  *
  * @generated from message reasoning_grpc.v1.TextFormat
  */
@@ -517,7 +530,8 @@ export const TextFormatSchema: GenMessage<TextFormat> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_completion, 6);
 
 /**
- * Some JSON object. Most providers also want the conversation to say so.
+ * The answer is any JSON object. Most providers also require that the
+ * conversation asks for JSON.
  *
  * @generated from message reasoning_grpc.v1.JsonObjectFormat
  */
@@ -532,14 +546,14 @@ export const JsonObjectFormatSchema: GenMessage<JsonObjectFormat> = /*@__PURE__*
   messageDesc(file_reasoning_grpc_v1_completion, 7);
 
 /**
- * JSON that follows a schema. The server passes on what the model said; checking
- * it is the caller's.
+ * The answer is JSON that matches a schema. The server returns what the model
+ * wrote; the caller must check it.
  *
  * @generated from message reasoning_grpc.v1.JsonSchemaFormat
  */
 export type JsonSchemaFormat = Message<"reasoning_grpc.v1.JsonSchemaFormat"> & {
   /**
-   * Name of the schema: 1 to 64 of letters, digits, underscore and dash.
+   * Name of the schema: 1 to 64 letters, digits, underscores and dashes.
    * Required.
    *
    * @generated from field: string name = 1;
@@ -547,22 +561,22 @@ export type JsonSchemaFormat = Message<"reasoning_grpc.v1.JsonSchemaFormat"> & {
   name: string;
 
   /**
-   * The JSON Schema, as JSON text of an object. Required.
+   * The JSON Schema, as the JSON text of an object. Required.
    *
    * @generated from field: string schema = 2;
    */
   schema: string;
 
   /**
-   * What the answer is, for the model to read.
+   * Tells the model what the answer is.
    *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
-   * Whether the provider must hold the answer to the schema. Unset leaves it to
-   * the provider.
+   * Whether the provider must make the answer match the schema. Unset means
+   * that the provider decides.
    *
    * @generated from field: optional bool strict = 4;
    */
@@ -583,13 +597,13 @@ export const JsonSchemaFormatSchema: GenMessage<JsonSchemaFormat> = /*@__PURE__*
  */
 export type ReasoningOptions = Message<"reasoning_grpc.v1.ReasoningOptions"> & {
   /**
-   * How much. Unset leaves it to the model.
+   * How much the model reasons. Unset means that the model decides.
    *
    * @generated from oneof reasoning_grpc.v1.ReasoningOptions.amount
    */
   amount: {
     /**
-     * As an effort, for models that take one.
+     * An effort, for models that accept one.
      *
      * @generated from field: reasoning_grpc.v1.ReasoningEffort effort = 1;
      */
@@ -597,21 +611,13 @@ export type ReasoningOptions = Message<"reasoning_grpc.v1.ReasoningOptions"> & {
     case: "effort";
   } | {
     /**
-     * As a number of tokens, at least 1, for models that take one.
+     * A number of tokens, at least 1, for models that accept one.
      *
      * @generated from field: int32 budget_tokens = 2;
      */
     value: number;
     case: "budgetTokens";
   } | { case: undefined; value?: undefined };
-
-  /**
-   * Whether to return the model's own reasoning: `reasoning_delta` events, and
-   * reasoning parts in the answer.
-   *
-   * @generated from field: bool include = 3;
-   */
-  include: boolean;
 };
 
 /**
@@ -622,29 +628,38 @@ export const ReasoningOptionsSchema: GenMessage<ReasoningOptions> = /*@__PURE__*
   messageDesc(file_reasoning_grpc_v1_completion, 9);
 
 /**
- * Heavy or sensitive payloads to return. All are left out unless asked for.
+ * Large or sensitive content to return. All of it is left out unless requested.
  *
  * @generated from message reasoning_grpc.v1.IncludeOptions
  */
 export type IncludeOptions = Message<"reasoning_grpc.v1.IncludeOptions"> & {
   /**
-   * Results of the agent's tools, in `tool_finished` and in steps.
+   * The model's own reasoning, in `reasoning_delta` events and in the answer's
+   * message.
    *
-   * @generated from field: bool tool_results = 1;
+   * @generated from field: bool reasoning = 1;
    */
-  toolResults: boolean;
+  reasoning: boolean;
 
   /**
-   * The agent's thoughts, in `step_planned` and in steps.
+   * The agent's thoughts, in `step_planned` events and in steps.
    *
    * @generated from field: bool thoughts = 2;
    */
   thoughts: boolean;
 
   /**
-   * `model_call_started` and `model_call_finished` events.
+   * Results of the agent's tools, in `tool_finished` events and in steps.
    *
-   * @generated from field: bool model_calls = 3;
+   * @generated from field: bool tool_results = 3;
+   */
+  toolResults: boolean;
+
+  /**
+   * The events `model_call_started`, `model_call_finished` and
+   * `model_call_failed`.
+   *
+   * @generated from field: bool model_calls = 4;
    */
   modelCalls: boolean;
 };
@@ -657,7 +672,7 @@ export const IncludeOptionsSchema: GenMessage<IncludeOptions> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_completion, 10);
 
 /**
- * A setting that took effect otherwise than asked.
+ * A setting that took effect otherwise than requested.
  *
  * @generated from message reasoning_grpc.v1.EffectiveSetting
  */
@@ -670,23 +685,30 @@ export type EffectiveSetting = Message<"reasoning_grpc.v1.EffectiveSetting"> & {
   field: string;
 
   /**
-   * The value asked for, as text.
+   * The requested value, as text.
    *
-   * @generated from field: string asked = 2;
+   * @generated from field: string requested = 2;
    */
-  asked: string;
+  requested: string;
 
   /**
-   * The value in effect, as text.
+   * The value that took effect, as text.
    *
    * @generated from field: string effective = 3;
    */
   effective: string;
 
   /**
-   * Why they differ.
+   * Why the two differ, for programs.
    *
-   * @generated from field: string reason = 4;
+   * @generated from field: reasoning_grpc.v1.EffectiveSettingCause cause = 4;
+   */
+  cause: EffectiveSettingCause;
+
+  /**
+   * Why the two differ, in a short English sentence.
+   *
+   * @generated from field: string reason = 5;
    */
   reason: string;
 };
@@ -705,7 +727,7 @@ export const EffectiveSettingSchema: GenMessage<EffectiveSetting> = /*@__PURE__*
  */
 export enum ToolChoiceMode {
   /**
-   * Not given; refused in a request.
+   * No rule was given. A request with this value is refused.
    *
    * @generated from enum value: TOOL_CHOICE_MODE_UNSPECIFIED = 0;
    */
@@ -746,46 +768,54 @@ export const ToolChoiceModeSchema: GenEnum<ToolChoiceMode> = /*@__PURE__*/
  */
 export enum ReasoningEffort {
   /**
-   * Not given; refused in a request.
+   * No effort was given. A request with this value is refused.
    *
    * @generated from enum value: REASONING_EFFORT_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Not at all.
+   * The model does not reason.
    *
    * @generated from enum value: REASONING_EFFORT_NONE = 1;
    */
   NONE = 1,
 
   /**
-   * As little as possible.
+   * The model reasons as little as possible.
    *
    * @generated from enum value: REASONING_EFFORT_MINIMAL = 2;
    */
   MINIMAL = 2,
 
   /**
-   * A little.
+   * The model reasons a little.
    *
    * @generated from enum value: REASONING_EFFORT_LOW = 3;
    */
   LOW = 3,
 
   /**
-   * Moderately.
+   * The model reasons moderately.
    *
    * @generated from enum value: REASONING_EFFORT_MEDIUM = 4;
    */
   MEDIUM = 4,
 
   /**
-   * Much.
+   * The model reasons a lot.
    *
    * @generated from enum value: REASONING_EFFORT_HIGH = 5;
    */
   HIGH = 5,
+
+  /**
+   * The model reasons even more than with HIGH. This version of the server
+   * refuses it for every model, with UNSUPPORTED_PARAMETER.
+   *
+   * @generated from enum value: REASONING_EFFORT_XHIGH = 6;
+   */
+  XHIGH = 6,
 }
 
 /**
@@ -801,28 +831,30 @@ export const ReasoningEffortSchema: GenEnum<ReasoningEffort> = /*@__PURE__*/
  */
 export enum ContextPolicy {
   /**
-   * The server's choice: the conversation is sent whole, and what does not fit
-   * is refused with CONTEXT_WINDOW_EXCEEDED.
+   * The server decides: it sends the whole conversation. When that does not
+   * fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
    *
    * @generated from enum value: CONTEXT_POLICY_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Leave out the oldest messages, as few as it takes, so that the rest and the
-   * answer fit the smallest window among the model and its fallback models.
-   * System messages stay, and so do the last message of the user and all that
-   * follows; if these do not fit, it is CONTEXT_WINDOW_EXCEEDED. What is left
-   * begins with a message of the user, and no tool result in it lacks its call.
-   * Reported as the effective setting `messages`, and in `model_call_finished`.
+   * The server leaves out the oldest messages, as few as possible, until the
+   * rest and the answer fit the smallest window among the model and its
+   * fallback models. It keeps the system messages, the last message of the
+   * user, and all messages after that one; when these do not fit, the call
+   * fails with CONTEXT_WINDOW_EXCEEDED. The messages that remain start with a
+   * message of the user, and each tool result among them has its call. The
+   * effective setting `messages` and `model_call_finished` report what was left
+   * out.
    *
    * @generated from enum value: CONTEXT_POLICY_TRUNCATE_OLDEST = 1;
    */
   TRUNCATE_OLDEST = 1,
 
   /**
-   * Refuse with CONTEXT_WINDOW_EXCEEDED, before the model is called where its
-   * window is known.
+   * The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
+   * known, it fails before the model is called.
    *
    * @generated from enum value: CONTEXT_POLICY_ERROR = 2;
    */
@@ -834,4 +866,123 @@ export enum ContextPolicy {
  */
 export const ContextPolicySchema: GenEnum<ContextPolicy> = /*@__PURE__*/
   enumDesc(file_reasoning_grpc_v1_completion, 2);
+
+/**
+ * Why an answer ended.
+ *
+ * @generated from enum reasoning_grpc.v1.FinishReason
+ */
+export enum FinishReason {
+  /**
+   * The server never sends this value.
+   *
+   * @generated from enum value: FINISH_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The model finished its answer, or reached a stop sequence.
+   *
+   * @generated from enum value: FINISH_REASON_STOP = 1;
+   */
+  STOP = 1,
+
+  /**
+   * The answer reached the largest number of output tokens, or filled the
+   * context window.
+   *
+   * @generated from enum value: FINISH_REASON_LENGTH = 2;
+   */
+  LENGTH = 2,
+
+  /**
+   * The model asks the caller to call tools.
+   *
+   * @generated from enum value: FINISH_REASON_TOOL_CALLS = 3;
+   */
+  TOOL_CALLS = 3,
+
+  /**
+   * The provider's content filter ended the answer.
+   *
+   * @generated from enum value: FINISH_REASON_CONTENT_FILTER = 4;
+   */
+  CONTENT_FILTER = 4,
+
+  /**
+   * The provider gave a reason of its own; see `provider_finish_reason`.
+   *
+   * @generated from enum value: FINISH_REASON_OTHER = 5;
+   */
+  OTHER = 5,
+}
+
+/**
+ * Describes the enum reasoning_grpc.v1.FinishReason.
+ */
+export const FinishReasonSchema: GenEnum<FinishReason> = /*@__PURE__*/
+  enumDesc(file_reasoning_grpc_v1_completion, 3);
+
+/**
+ * Why a setting took effect otherwise than requested.
+ *
+ * @generated from enum reasoning_grpc.v1.EffectiveSettingCause
+ */
+export enum EffectiveSettingCause {
+  /**
+   * The server never sends this value.
+   *
+   * @generated from enum value: EFFECTIVE_SETTING_CAUSE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The route decision names another model than the request.
+   *
+   * @generated from enum value: EFFECTIVE_SETTING_CAUSE_ROUTING = 1;
+   */
+  ROUTING = 1,
+
+  /**
+   * The server allows no more.
+   *
+   * @generated from enum value: EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT = 2;
+   */
+  SERVER_LIMIT = 2,
+
+  /**
+   * A fallback model cannot serve the request, so it is left out.
+   *
+   * @generated from enum value: EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE = 3;
+   */
+  FALLBACK_UNSUITABLE = 3,
+
+  /**
+   * The conversation does not fit the context window, so its oldest messages
+   * are left out.
+   *
+   * @generated from enum value: EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW = 4;
+   */
+  CONTEXT_WINDOW = 4,
+
+  /**
+   * The model failed, and a fallback model takes its place.
+   *
+   * @generated from enum value: EFFECTIVE_SETTING_CAUSE_FALLBACK = 5;
+   */
+  FALLBACK = 5,
+
+  /**
+   * The fallback model that takes the place of a failed one allows no more.
+   *
+   * @generated from enum value: EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT = 6;
+   */
+  FALLBACK_LIMIT = 6,
+}
+
+/**
+ * Describes the enum reasoning_grpc.v1.EffectiveSettingCause.
+ */
+export const EffectiveSettingCauseSchema: GenEnum<EffectiveSettingCause> = /*@__PURE__*/
+  enumDesc(file_reasoning_grpc_v1_completion, 4);
 

@@ -12,15 +12,15 @@ export const file_reasoning_grpc_v1_errors: GenFile = /*@__PURE__*/
   fileDesc("Ch5yZWFzb25pbmdfZ3JwYy92MS9lcnJvcnMucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxKqEJCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIiCh5FUlJPUl9SRUFTT05fTUFMRk9STUVEX1JFUVVFU1QQARIeChpFUlJPUl9SRUFTT05fSU5WQUxJRF9GSUVMRBACEiIKHkVSUk9SX1JFQVNPTl9SRVFVRVNUX1RPT19MQVJHRRADEiQKIEVSUk9SX1JFQVNPTl9DUkVERU5USUFMU19NSVNTSU5HEAQSJAogRVJST1JfUkVBU09OX0NSRURFTlRJQUxTX0lOVkFMSUQQBRIiCh5FUlJPUl9SRUFTT05fTU9ERUxfTk9UX0FMTE9XRUQQBhIiCh5FUlJPUl9SRUFTT05fUk9VVEVfTk9UX0FMTE9XRUQQBxIgChxFUlJPUl9SRUFTT05fTU9ERUxfTk9UX0ZPVU5EEAgSHQoZRVJST1JfUkVBU09OX0NBTExFUl9MSU1JVBAJEiIKHkVSUk9SX1JFQVNPTl9TRVJWRVJfT1ZFUkxPQURFRBAKEiUKIUVSUk9SX1JFQVNPTl9TRVJWRVJfU0hVVFRJTkdfRE9XThALEiEKHUVSUk9SX1JFQVNPTl9VUFNUUkVBTV9USU1FT1VUEAwSIQodRVJST1JfUkVBU09OX1VQU1RSRUFNX1NUQUxMRUQQDRIlCiFFUlJPUl9SRUFTT05fVVBTVFJFQU1fVU5SRUFDSEFCTEUQDhIfChtFUlJPUl9SRUFTT05fVVBTVFJFQU1fRVJST1IQDxIkCiBFUlJPUl9SRUFTT05fVVBTVFJFQU1fT1ZFUkxPQURFRBAQEiYKIkVSUk9SX1JFQVNPTl9VUFNUUkVBTV9SQVRFX0xJTUlURUQQERIpCiVFUlJPUl9SRUFTT05fVVBTVFJFQU1fUVVPVEFfRVhIQVVTVEVEEBISLgoqRVJST1JfUkVBU09OX1VQU1RSRUFNX0NSRURFTlRJQUxTX1JFSkVDVEVEEBMSJgoiRVJST1JfUkVBU09OX1VQU1RSRUFNX0tFWV9SRUpFQ1RFRBAUEicKI0VSUk9SX1JFQVNPTl9VUFNUUkVBTV9NT0RFTF9NSVNTSU5HEBUSKAokRVJST1JfUkVBU09OX0NPTlRFWFRfV0lORE9XX0VYQ0VFREVEEBYSHwobRVJST1JfUkVBU09OX0NPTlRFTlRfUE9MSUNZEBcSJgoiRVJST1JfUkVBU09OX1VOU1VQUE9SVEVEX1BBUkFNRVRFUhAYEioKJkVSUk9SX1JFQVNPTl9VUFNUUkVBTV9SRUpFQ1RFRF9SRVFVRVNUEBkSLAooRVJST1JfUkVBU09OX1VQU1RSRUFNX01BTEZPUk1FRF9SRVNQT05TRRAaEigKJEVSUk9SX1JFQVNPTl9VUFNUUkVBTV9FTVBUWV9SRVNQT05TRRAbEioKJkVSUk9SX1JFQVNPTl9VUFNUUkVBTV9TVFJFQU1fVFJVTkNBVEVEEBwSJgoiRVJST1JfUkVBU09OX1JPVVRFX05PVF9JTVBMRU1FTlRFRBAdEhkKFUVSUk9SX1JFQVNPTl9JTlRFUk5BTBAeKsUBCgpBbnN3ZXJGbGF3EhsKF0FOU1dFUl9GTEFXX1VOU1BFQ0lGSUVEEAASFQoRQU5TV0VSX0ZMQVdfRU1QVFkQARIYChRBTlNXRVJfRkxBV19OT1RfSlNPThACEhsKF0FOU1dFUl9GTEFXX1dST05HX1NIQVBFEAMSGQoVQU5TV0VSX0ZMQVdfVFJVTkNBVEVEEAQSFwoTQU5TV0VSX0ZMQVdfUkVGVVNFRBAFEhgKFEFOU1dFUl9GTEFXX0ZJTFRFUkVEEAZCeAoaaW8uZ2l0aHViLnJlYXNvbmluZ2dycGMudjFCC0Vycm9yc1Byb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z");
 
 /**
- * The reasons in `google.rpc.ErrorInfo`. There they are strings without the
- * prefix, such as "MODEL_NOT_FOUND"; clients branch on them, never on messages,
- * and treat an unknown one like its status code.
+ * The reason of a failure. `google.rpc.ErrorInfo` carries it as a string
+ * without the prefix, such as "MODEL_NOT_FOUND". Clients branch on the reason,
+ * never on the message, and treat an unknown reason like its status code.
  *
  * @generated from enum reasoning_grpc.v1.ErrorReason
  */
 export enum ErrorReason {
   /**
-   * None.
+   * There was no failure.
    *
    * @generated from enum value: ERROR_REASON_UNSPECIFIED = 0;
    */
@@ -35,14 +35,14 @@ export enum ErrorReason {
 
   /**
    * INVALID_ARGUMENT: fields are missing, out of range or contradictory;
-   * `google.rpc.BadRequest` names each.
+   * `google.rpc.BadRequest` names each of them.
    *
    * @generated from enum value: ERROR_REASON_INVALID_FIELD = 2;
    */
   INVALID_FIELD = 2,
 
   /**
-   * INVALID_ARGUMENT: the request is over one of the server's own caps.
+   * INVALID_ARGUMENT: the request is larger than the server accepts.
    *
    * @generated from enum value: ERROR_REASON_REQUEST_TOO_LARGE = 3;
    */
@@ -56,7 +56,7 @@ export enum ErrorReason {
   CREDENTIALS_MISSING = 4,
 
   /**
-   * UNAUTHENTICATED: the token is not a valid one.
+   * UNAUTHENTICATED: the token is not valid.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIALS_INVALID = 5;
    */
@@ -77,21 +77,23 @@ export enum ErrorReason {
   ROUTE_NOT_ALLOWED = 7,
 
   /**
-   * NOT_FOUND: no such model is served; metadata `nearest` has similar names.
+   * NOT_FOUND: the server has no such model; the metadata value `nearest` has
+   * similar names.
    *
    * @generated from enum value: ERROR_REASON_MODEL_NOT_FOUND = 8;
    */
   MODEL_NOT_FOUND = 8,
 
   /**
-   * RESOURCE_EXHAUSTED: the caller is over its own limit.
+   * RESOURCE_EXHAUSTED: the caller has reached its own limit.
    *
    * @generated from enum value: ERROR_REASON_CALLER_LIMIT = 9;
    */
   CALLER_LIMIT = 9,
 
   /**
-   * UNAVAILABLE: the server is full; try again after the delay.
+   * UNAVAILABLE: the server has no capacity left; try again after the
+   * delay in `google.rpc.RetryInfo`.
    *
    * @generated from enum value: ERROR_REASON_SERVER_OVERLOADED = 10;
    */
@@ -105,21 +107,21 @@ export enum ErrorReason {
   SERVER_SHUTTING_DOWN = 11,
 
   /**
-   * DEADLINE_EXCEEDED: the upstream was too slow to begin or to finish.
+   * DEADLINE_EXCEEDED: the upstream was too slow to start or to finish.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_TIMEOUT = 12;
    */
   UPSTREAM_TIMEOUT = 12,
 
   /**
-   * DEADLINE_EXCEEDED: the upstream fell silent in the middle of an answer.
+   * DEADLINE_EXCEEDED: the upstream stopped sending in the middle of an answer.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_STALLED = 13;
    */
   UPSTREAM_STALLED = 13,
 
   /**
-   * UNAVAILABLE: no connection to the upstream, or it broke.
+   * UNAVAILABLE: the upstream could not be reached, or the connection broke.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_UNREACHABLE = 14;
    */
@@ -140,21 +142,23 @@ export enum ErrorReason {
   UPSTREAM_OVERLOADED = 16,
 
   /**
-   * RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the delay.
+   * RESOURCE_EXHAUSTED: the upstream limits the rate; try again after the
+   * delay in `google.rpc.RetryInfo`.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_RATE_LIMITED = 17;
    */
   UPSTREAM_RATE_LIMITED = 17,
 
   /**
-   * RESOURCE_EXHAUSTED: the upstream's quota or budget is used up.
+   * RESOURCE_EXHAUSTED: the quota or budget at the upstream is used up.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_QUOTA_EXHAUSTED = 18;
    */
   UPSTREAM_QUOTA_EXHAUSTED = 18,
 
   /**
-   * INTERNAL: the upstream refused the server's own key; the operator must act.
+   * INTERNAL: the upstream refused the server's own key; the server's operator
+   * must act.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_CREDENTIALS_REJECTED = 19;
    */
@@ -168,7 +172,8 @@ export enum ErrorReason {
   UPSTREAM_KEY_REJECTED = 20,
 
   /**
-   * FAILED_PRECONDITION: the upstream does not have a model that is listed here.
+   * FAILED_PRECONDITION: the upstream does not have a model that is listed
+   * here.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_MODEL_MISSING = 21;
    */
@@ -189,8 +194,8 @@ export enum ErrorReason {
   CONTENT_POLICY = 23,
 
   /**
-   * INVALID_ARGUMENT: a parameter that the model does not take, or that this
-   * build does not serve; `google.rpc.BadRequest` names it where known.
+   * INVALID_ARGUMENT: the model, or this version of the server, does not accept
+   * a parameter; `google.rpc.BadRequest` names the parameter where it is known.
    *
    * @generated from enum value: ERROR_REASON_UNSUPPORTED_PARAMETER = 24;
    */
@@ -204,37 +209,38 @@ export enum ErrorReason {
   UPSTREAM_REJECTED_REQUEST = 25,
 
   /**
-   * INTERNAL: the upstream answered something that is not its protocol.
+   * INTERNAL: the upstream's answer does not follow its protocol.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_MALFORMED_RESPONSE = 26;
    */
   UPSTREAM_MALFORMED_RESPONSE = 26,
 
   /**
-   * INTERNAL: the upstream answered nothing at all.
+   * INTERNAL: the upstream's answer was empty.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_EMPTY_RESPONSE = 27;
    */
   UPSTREAM_EMPTY_RESPONSE = 27,
 
   /**
-   * UNAVAILABLE: the upstream's stream ended without saying why; what was sent
-   * may be only a part of the answer.
+   * UNAVAILABLE: the upstream's stream ended without a finish reason; what was
+   * sent may be only a part of the answer.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_STREAM_TRUNCATED = 28;
    */
   UPSTREAM_STREAM_TRUNCATED = 28,
 
   /**
-   * UNIMPLEMENTED: this build does not serve the route; the `RouteDecision` is in
-   * the details.
+   * UNIMPLEMENTED: this version of the server does not offer the route; the
+   * details contain the `RouteDecision`.
    *
    * @generated from enum value: ERROR_REASON_ROUTE_NOT_IMPLEMENTED = 29;
    */
   ROUTE_NOT_IMPLEMENTED = 29,
 
   /**
-   * INTERNAL: a fault of the server; the log has it under the request id.
+   * INTERNAL: the server has a bug; its log has the details under the request
+   * id.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 30;
    */
@@ -248,42 +254,42 @@ export const ErrorReasonSchema: GenEnum<ErrorReason> = /*@__PURE__*/
   enumDesc(file_reasoning_grpc_v1_errors, 0);
 
 /**
- * What keeps a model's answer from being used that had to have a form: a route, or
- * a step of the agent.
+ * Why a model's answer could not be used as a route decision or as a step of
+ * the agent.
  *
  * @generated from enum reasoning_grpc.v1.AnswerFlaw
  */
 export enum AnswerFlaw {
   /**
-   * None.
+   * The answer has no flaw.
    *
    * @generated from enum value: ANSWER_FLAW_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It is empty.
+   * The answer is empty.
    *
    * @generated from enum value: ANSWER_FLAW_EMPTY = 1;
    */
   EMPTY = 1,
 
   /**
-   * It is not JSON and nothing else.
+   * The answer is not JSON, or has other text beside the JSON.
    *
    * @generated from enum value: ANSWER_FLAW_NOT_JSON = 2;
    */
   NOT_JSON = 2,
 
   /**
-   * It is JSON of another form, or a tool call.
+   * The answer is JSON that does not match the schema, or a tool call.
    *
    * @generated from enum value: ANSWER_FLAW_WRONG_SHAPE = 3;
    */
   WRONG_SHAPE = 3,
 
   /**
-   * A limit of its length cut it short.
+   * The answer reached a limit of its length before it was complete.
    *
    * @generated from enum value: ANSWER_FLAW_TRUNCATED = 4;
    */
@@ -297,7 +303,7 @@ export enum AnswerFlaw {
   REFUSED = 5,
 
   /**
-   * The provider's content filter ended it.
+   * The provider's content filter ended the answer.
    *
    * @generated from enum value: ANSWER_FLAW_FILTERED = 6;
    */

@@ -8,13 +8,13 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { NextAction, ReasoningFinished, StepOutcome, ToolExecution } from "./agent_pb.js";
 import { file_reasoning_grpc_v1_agent } from "./agent_pb.js";
-import type { CompleteRequest, EffectiveSetting } from "./completion_pb.js";
+import type { CompleteRequest, EffectiveSetting, FinishReason } from "./completion_pb.js";
 import { file_reasoning_grpc_v1_completion } from "./completion_pb.js";
 import type { ErrorReason } from "./errors_pb.js";
 import { file_reasoning_grpc_v1_errors } from "./errors_pb.js";
 import type { RouteDecision } from "./routing_pb.js";
 import { file_reasoning_grpc_v1_routing } from "./routing_pb.js";
-import type { Attempt, Cost, FinishReason, ModelCallPurpose, Timings, Usage } from "./usage_pb.js";
+import type { Attempt, Cost, ModelCallPurpose, ModelCallUsage, Timings, Usage } from "./usage_pb.js";
 import { file_reasoning_grpc_v1_usage } from "./usage_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/events.proto.
  */
 export const file_reasoning_grpc_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Ch5yZWFzb25pbmdfZ3JwYy92MS9ldmVudHMucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxIoYBChVTdHJlYW1Db21wbGV0ZVJlcXVlc3QSMwoHcmVxdWVzdBgBIAEoCzIiLnJlYXNvbmluZ19ncnBjLnYxLkNvbXBsZXRlUmVxdWVzdBI4Cg5zdHJlYW1fb3B0aW9ucxgCIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlN0cmVhbU9wdGlvbnMiRgoNU3RyZWFtT3B0aW9ucxI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iwggKFlN0cmVhbUNvbXBsZXRlUmVzcG9uc2USEwoLcmVzcG9uc2VfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAUSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRzdGVwGAQgASgFEgwKBGNhbGwYBSABKAUSLQoHc3RhcnRlZBgKIAEoCzIaLnJlYXNvbmluZ19ncnBjLnYxLlN0YXJ0ZWRIABJBChJtb2RlbF9jYWxsX3N0YXJ0ZWQYCyABKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxTdGFydGVkSAASQwoTbW9kZWxfY2FsbF9maW5pc2hlZBgMIAEoCzIkLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbEZpbmlzaGVkSAASPwoRbW9kZWxfY2FsbF9mYWlsZWQYDSABKAsyIi5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxGYWlsZWRIABI2CgxzdGVwX3N0YXJ0ZWQYDiABKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5TdGVwU3RhcnRlZEgAEjYKDHN0ZXBfcGxhbm5lZBgPIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXBQbGFubmVkSAASNgoMdG9vbF9zdGFydGVkGBAgASgLMh4ucmVhc29uaW5nX2dycGMudjEuVG9vbFN0YXJ0ZWRIABI4Cg10b29sX2ZpbmlzaGVkGBEgASgLMh8ucmVhc29uaW5nX2dycGMudjEuVG9vbEZpbmlzaGVkSAASOAoNc3RlcF9maW5pc2hlZBgSIAEoCzIfLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXBGaW5pc2hlZEgAEkIKEnJlYXNvbmluZ19maW5pc2hlZBgTIAEoCzIkLnJlYXNvbmluZ19ncnBjLnYxLlJlYXNvbmluZ0ZpbmlzaGVkSAASPAoPcmVhc29uaW5nX2RlbHRhGBQgASgLMiEucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nRGVsdGFIABI4Cg1jb250ZW50X2RlbHRhGBUgASgLMh8ucmVhc29uaW5nX2dycGMudjEuQ29udGVudERlbHRhSAASOwoPdG9vbF9jYWxsX2RlbHRhGBYgASgLMiAucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxEZWx0YUgAEj4KEGF0dGVtcHRfc3dpdGNoZWQYFyABKAsyIi5yZWFzb25pbmdfZ3JwYy52MS5BdHRlbXB0U3dpdGNoZWRIABIxCgloZWFydGJlYXQYGCABKAsyHC5yZWFzb25pbmdfZ3JwYy52MS5IZWFydGJlYXRIABIxCgljb21wbGV0ZWQYGSABKAsyHC5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZWRIAEIGCgRraW5kIpwBCgdTdGFydGVkEi8KBXJvdXRlGAEgASgLMiAucmVhc29uaW5nX2dycGMudjEuUm91dGVEZWNpc2lvbhINCgVtb2RlbBgCIAEoCRIQCgh0cmFjZV9pZBgDIAEoCRI/ChJlZmZlY3RpdmVfc2V0dGluZ3MYBCADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5FZmZlY3RpdmVTZXR0aW5nImgKEE1vZGVsQ2FsbFN0YXJ0ZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBSKcAgoRTW9kZWxDYWxsRmluaXNoZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBRI2Cg1maW5pc2hfcmVhc29uGAQgASgOMh8ucmVhc29uaW5nX2dycGMudjEuRmluaXNoUmVhc29uEh4KFnByb3ZpZGVyX2ZpbmlzaF9yZWFzb24YBSABKAkSJwoFdXNhZ2UYBiABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIYChBvbWl0dGVkX21lc3NhZ2VzGAcgASgFEhYKDm9taXR0ZWRfdG9rZW5zGAggASgFIq0BCg9Nb2RlbENhbGxGYWlsZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBRIvCgdmYWlsdXJlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuRXJyb3JSZWFzb24SEwoLaHR0cF9zdGF0dXMYBSABKAUiIAoLU3RlcFN0YXJ0ZWQSEQoJbWF4X3N0ZXBzGAEgASgFIsQBCgtTdGVwUGxhbm5lZBIPCgd0aG91Z2h0GAEgASgJEjIKC25leHRfYWN0aW9uGAIgASgOMh0ucmVhc29uaW5nX2dycGMudjEuTmV4dEFjdGlvbhIzCgp0b29sX2NhbGxzGAMgAygLMh8ucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxQbGFuEhIKCmNvbmN1cnJlbnQYBCABKAgSJwoFdXNhZ2UYBSABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZSItCgxUb29sQ2FsbFBsYW4SDwoHY2FsbF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJIj8KC1Rvb2xTdGFydGVkEg8KB2NhbGxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhcmd1bWVudHMYAyABKAkiQwoMVG9vbEZpbmlzaGVkEjMKCWV4ZWN1dGlvbhgBIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xFeGVjdXRpb24iaAoMU3RlcEZpbmlzaGVkEi8KB291dGNvbWUYASABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5TdGVwT3V0Y29tZRInCgV1c2FnZRgCIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlIk8KDlJlYXNvbmluZ0RlbHRhEg4KBHRleHQYASABKAlIABISCghyZWRhY3RlZBgCIAEoDEgAEhEKCXNpZ25hdHVyZRgDIAEoCUIGCgRmb3JtInMKDENvbnRlbnREZWx0YRIMCgR0ZXh0GAEgASgJEjEKCGxvZ3Byb2JzGAIgAygLMh8ucmVhc29uaW5nX2dycGMudjEuVG9rZW5Mb2dwcm9iEg8KB3JlZnVzYWwYAyABKAgSEQoJc2lnbmF0dXJlGAQgASgJInwKDFRva2VuTG9ncHJvYhINCgV0b2tlbhgBIAEoCRIPCgdsb2dwcm9iGAIgASgBEhEKCXJhd19ieXRlcxgDIAEoDBI5CgxhbHRlcm5hdGl2ZXMYBCADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5BbHRlcm5hdGl2ZVRva2VuIkUKEEFsdGVybmF0aXZlVG9rZW4SDQoFdG9rZW4YASABKAkSDwoHbG9ncHJvYhgCIAEoARIRCglyYXdfYnl0ZXMYAyABKAwiYwoNVG9vbENhbGxEZWx0YRIPCgdjYWxsX2lkGAEgASgJEg0KBWluZGV4GAIgASgFEgwKBG5hbWUYAyABKAkSEQoJYXJndW1lbnRzGAQgASgJEhEKCXNpZ25hdHVyZRgFIAEoCSK4AQoPQXR0ZW1wdFN3aXRjaGVkEhIKCmZyb21fbW9kZWwYASABKAkSEAoIdG9fbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBRIvCgdmYWlsdXJlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuRXJyb3JSZWFzb24SEwoLaHR0cF9zdGF0dXMYBSABKAUSKAoFZGVsYXkYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iCwoJSGVhcnRiZWF0Ip0CCglDb21wbGV0ZWQSNgoNZmluaXNoX3JlYXNvbhgBIAEoDjIfLnJlYXNvbmluZ19ncnBjLnYxLkZpbmlzaFJlYXNvbhIeChZwcm92aWRlcl9maW5pc2hfcmVhc29uGAIgASgJEg0KBW1vZGVsGAMgASgJEicKBXVzYWdlGAQgASgLMhgucmVhc29uaW5nX2dycGMudjEuVXNhZ2USJQoEY29zdBgFIAEoCzIXLnJlYXNvbmluZ19ncnBjLnYxLkNvc3QSKwoHdGltaW5ncxgGIAEoCzIaLnJlYXNvbmluZ19ncnBjLnYxLlRpbWluZ3MSLAoIYXR0ZW1wdHMYByADKAsyGi5yZWFzb25pbmdfZ3JwYy52MS5BdHRlbXB0QngKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgtFdmVudHNQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_duration, file_reasoning_grpc_v1_agent, file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_routing, file_reasoning_grpc_v1_usage]);
+  fileDesc("Ch5yZWFzb25pbmdfZ3JwYy92MS9ldmVudHMucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxIoYBChVTdHJlYW1Db21wbGV0ZVJlcXVlc3QSMwoHcmVxdWVzdBgBIAEoCzIiLnJlYXNvbmluZ19ncnBjLnYxLkNvbXBsZXRlUmVxdWVzdBI4Cg5zdHJlYW1fb3B0aW9ucxgCIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlN0cmVhbU9wdGlvbnMiRgoNU3RyZWFtT3B0aW9ucxI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ilQgKFlN0cmVhbUNvbXBsZXRlUmVzcG9uc2USEAoIc2VxdWVuY2UYASABKAUSDAoEc3RlcBgCIAEoBRIMCgRjYWxsGAMgASgFEhIKCmVsYXBzZWRfbXMYBCABKAUSOAoNY29udGVudF9kZWx0YRgIIAEoCzIfLnJlYXNvbmluZ19ncnBjLnYxLkNvbnRlbnREZWx0YUgAEjwKD3JlYXNvbmluZ19kZWx0YRgJIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLlJlYXNvbmluZ0RlbHRhSAASOwoPdG9vbF9jYWxsX2RlbHRhGAogASgLMiAucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxEZWx0YUgAEi0KB3N0YXJ0ZWQYECABKAsyGi5yZWFzb25pbmdfZ3JwYy52MS5TdGFydGVkSAASQQoSbW9kZWxfY2FsbF9zdGFydGVkGBEgASgLMiMucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsU3RhcnRlZEgAEkMKE21vZGVsX2NhbGxfZmluaXNoZWQYEiABKAsyJC5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxGaW5pc2hlZEgAEj8KEW1vZGVsX2NhbGxfZmFpbGVkGBMgASgLMiIucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsRmFpbGVkSAASPgoQYXR0ZW1wdF9zd2l0Y2hlZBgUIAEoCzIiLnJlYXNvbmluZ19ncnBjLnYxLkF0dGVtcHRTd2l0Y2hlZEgAEjYKDHN0ZXBfc3RhcnRlZBgVIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXBTdGFydGVkSAASNgoMc3RlcF9wbGFubmVkGBYgASgLMh4ucmVhc29uaW5nX2dycGMudjEuU3RlcFBsYW5uZWRIABI2Cgx0b29sX3N0YXJ0ZWQYFyABKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5Ub29sU3RhcnRlZEgAEjgKDXRvb2xfZmluaXNoZWQYGCABKAsyHy5yZWFzb25pbmdfZ3JwYy52MS5Ub29sRmluaXNoZWRIABI4Cg1zdGVwX2ZpbmlzaGVkGBkgASgLMh8ucmVhc29uaW5nX2dycGMudjEuU3RlcEZpbmlzaGVkSAASQgoScmVhc29uaW5nX2ZpbmlzaGVkGBogASgLMiQucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nRmluaXNoZWRIABIxCgloZWFydGJlYXQYGyABKAsyHC5yZWFzb25pbmdfZ3JwYy52MS5IZWFydGJlYXRIABIxCgljb21wbGV0ZWQYHCABKAsyHC5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZWRIAEIGCgRraW5kIroBCgdTdGFydGVkEhMKC3Jlc3BvbnNlX2lkGAEgASgJEhAKCHRyYWNlX2lkGAIgASgJEjgKDnJvdXRlX2RlY2lzaW9uGAMgASgLMiAucmVhc29uaW5nX2dycGMudjEuUm91dGVEZWNpc2lvbhINCgVtb2RlbBgEIAEoCRI/ChJlZmZlY3RpdmVfc2V0dGluZ3MYBSADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5FZmZlY3RpdmVTZXR0aW5nImgKEE1vZGVsQ2FsbFN0YXJ0ZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBSKcAgoRTW9kZWxDYWxsRmluaXNoZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBRI2Cg1maW5pc2hfcmVhc29uGAQgASgOMh8ucmVhc29uaW5nX2dycGMudjEuRmluaXNoUmVhc29uEh4KFnByb3ZpZGVyX2ZpbmlzaF9yZWFzb24YBSABKAkSJwoFdXNhZ2UYBiABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIYChBvbWl0dGVkX21lc3NhZ2VzGAcgASgFEhYKDm9taXR0ZWRfdG9rZW5zGAggASgFIq0BCg9Nb2RlbENhbGxGYWlsZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBRIvCgdmYWlsdXJlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuRXJyb3JSZWFzb24SEwoLaHR0cF9zdGF0dXMYBSABKAUiIAoLU3RlcFN0YXJ0ZWQSEQoJbWF4X3N0ZXBzGAEgASgFIsQBCgtTdGVwUGxhbm5lZBIPCgd0aG91Z2h0GAEgASgJEjIKC25leHRfYWN0aW9uGAIgASgOMh0ucmVhc29uaW5nX2dycGMudjEuTmV4dEFjdGlvbhIzCgp0b29sX2NhbGxzGAMgAygLMh8ucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxQbGFuEhIKCmNvbmN1cnJlbnQYBCABKAgSJwoFdXNhZ2UYBSABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZSItCgxUb29sQ2FsbFBsYW4SDwoHY2FsbF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJIj8KC1Rvb2xTdGFydGVkEg8KB2NhbGxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhcmd1bWVudHMYAyABKAkiQwoMVG9vbEZpbmlzaGVkEjMKCWV4ZWN1dGlvbhgBIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xFeGVjdXRpb24iaAoMU3RlcEZpbmlzaGVkEi8KB291dGNvbWUYASABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5TdGVwT3V0Y29tZRInCgV1c2FnZRgCIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlIk8KDlJlYXNvbmluZ0RlbHRhEg4KBHRleHQYASABKAlIABISCghyZWRhY3RlZBgCIAEoDEgAEhEKCXNpZ25hdHVyZRgDIAEoCUIGCgRmb3JtInMKDENvbnRlbnREZWx0YRIMCgR0ZXh0GAEgASgJEjEKCGxvZ3Byb2JzGAIgAygLMh8ucmVhc29uaW5nX2dycGMudjEuVG9rZW5Mb2dwcm9iEg8KB3JlZnVzYWwYAyABKAgSEQoJc2lnbmF0dXJlGAQgASgJInwKDFRva2VuTG9ncHJvYhINCgV0b2tlbhgBIAEoCRIPCgdsb2dwcm9iGAIgASgBEhEKCXJhd19ieXRlcxgDIAEoDBI5CgxhbHRlcm5hdGl2ZXMYBCADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5BbHRlcm5hdGl2ZVRva2VuIkUKEEFsdGVybmF0aXZlVG9rZW4SDQoFdG9rZW4YASABKAkSDwoHbG9ncHJvYhgCIAEoARIRCglyYXdfYnl0ZXMYAyABKAwiYwoNVG9vbENhbGxEZWx0YRIPCgdjYWxsX2lkGAEgASgJEg0KBWluZGV4GAIgASgFEgwKBG5hbWUYAyABKAkSEQoJYXJndW1lbnRzGAQgASgJEhEKCXNpZ25hdHVyZRgFIAEoCSL+AQoPQXR0ZW1wdFN3aXRjaGVkEhIKCmZyb21fbW9kZWwYASABKAkSEAoIdG9fbW9kZWwYAiABKAkSFAoMbmV4dF9hdHRlbXB0GAMgASgFEi8KB2ZhaWx1cmUYBCABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhITCgtodHRwX3N0YXR1cxgFIAEoBRIoCgVkZWxheRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI/ChJlZmZlY3RpdmVfc2V0dGluZ3MYByADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5FZmZlY3RpdmVTZXR0aW5nIgsKCUhlYXJ0YmVhdCLVAgoJQ29tcGxldGVkEjYKDWZpbmlzaF9yZWFzb24YASABKA4yHy5yZWFzb25pbmdfZ3JwYy52MS5GaW5pc2hSZWFzb24SHgoWcHJvdmlkZXJfZmluaXNoX3JlYXNvbhgCIAEoCRINCgVtb2RlbBgDIAEoCRInCgV1c2FnZRgEIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlEjYKC21vZGVsX2NhbGxzGAUgAygLMiEucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsVXNhZ2USJQoEY29zdBgGIAEoCzIXLnJlYXNvbmluZ19ncnBjLnYxLkNvc3QSKwoHdGltaW5ncxgHIAEoCzIaLnJlYXNvbmluZ19ncnBjLnYxLlRpbWluZ3MSLAoIYXR0ZW1wdHMYCCADKAsyGi5yZWFzb25pbmdfZ3JwYy52MS5BdHRlbXB0QngKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgtFdmVudHNQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_duration, file_reasoning_grpc_v1_agent, file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_routing, file_reasoning_grpc_v1_usage]);
 
 /**
  * A request for `StreamComplete`.
@@ -31,7 +31,7 @@ export const file_reasoning_grpc_v1_events: GenFile = /*@__PURE__*/
  */
 export type StreamCompleteRequest = Message<"reasoning_grpc.v1.StreamCompleteRequest"> & {
   /**
-   * What is to be answered. Required.
+   * The conversation to answer. Required.
    *
    * @generated from field: reasoning_grpc.v1.CompleteRequest request = 1;
    */
@@ -59,8 +59,8 @@ export const StreamCompleteRequestSchema: GenMessage<StreamCompleteRequest> = /*
  */
 export type StreamOptions = Message<"reasoning_grpc.v1.StreamOptions"> & {
   /**
-   * Send a `heartbeat` whenever nothing else was sent for this long, from 0.1
-   * seconds to an hour. Unset means never.
+   * The server sends a `heartbeat` whenever it has sent no other event for this
+   * long, from 0.1 seconds to an hour. Unset means no heartbeats.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 1;
    */
@@ -77,54 +77,59 @@ export const StreamOptionsSchema: GenMessage<StreamOptions> = /*@__PURE__*/
 /**
  * One event of a streamed completion.
  *
- * `started` comes first, once. Then events in the order in which they happened.
- * `completed` comes last, once, and only when the status is OK; a stream that
- * ends with another status carries no `completed`. Between them:
- * `model_call_started` precedes the deltas of its call, and `model_call_finished` or
- * `model_call_failed` follows them; those of routing come right after `started`,
- * though they happened before it; `step_started` precedes what happens in its step, and
- * `step_finished` follows it; `tool_started` precedes its `tool_finished`;
- * `reasoning_finished` follows the last step and precedes the first
- * `content_delta`. Clients ignore events they do not know.
+ * `started` comes first, once. The other events follow in the order in which they
+ * happened. `completed` comes last, once, and only when the status is OK; a
+ * stream that ends with another status has no `completed`. Between these two:
+ *
+ * - `model_call_started` precedes the deltas of its call, and
+ *   `model_call_finished` or `model_call_failed` follows them. The model calls of
+ *   routing come right after `started`, though they happened before it.
+ * - `step_started` precedes the events of its step, and `step_finished` follows
+ *   them.
+ * - `tool_started` precedes its `tool_finished`.
+ * - `reasoning_finished` follows the last step and precedes the first
+ *   `content_delta`.
+ *
+ * Clients ignore events that they do not know.
+ *
+ * Deltas are by far the most frequent events, so all that they use has a field
+ * number with a one-byte tag. The unused numbers up to 15 are kept for fields
+ * and events that are as frequent.
  *
  * @generated from message reasoning_grpc.v1.StreamCompleteResponse
  */
 export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteResponse"> & {
   /**
-   * Id of this answer, made by the server; the same in every event.
+   * Position of this event in the stream: 0, 1, 2, ... without a gap. A
+   * `heartbeat` has no position of its own: it repeats that of the event before
+   * it.
    *
-   * @generated from field: string response_id = 1;
-   */
-  responseId: string;
-
-  /**
-   * Position of this event in the stream: 0, 1, 2, ... without a gap.
-   *
-   * @generated from field: int32 sequence = 2;
+   * @generated from field: int32 sequence = 1;
    */
   sequence: number;
 
   /**
-   * Time from the arrival of the request to this event.
+   * Step of the agent during which the event happened: 1, 2, ...; 0 outside of
+   * steps.
    *
-   * @generated from field: google.protobuf.Duration elapsed = 3;
-   */
-  elapsed?: Duration | undefined;
-
-  /**
-   * Step of the agent during which it happened: 1, 2, ...; 0 outside of steps.
-   *
-   * @generated from field: int32 step = 4;
+   * @generated from field: int32 step = 2;
    */
   step: number;
 
   /**
-   * Which model call of this request it belongs to: 1, 2, ...; 0 before the
-   * first.
+   * Number of the model call to which the event belongs: 1, 2, ...; 0 before
+   * the first model call.
    *
-   * @generated from field: int32 call = 5;
+   * @generated from field: int32 call = 3;
    */
   call: number;
+
+  /**
+   * Milliseconds from the arrival of the request to this event.
+   *
+   * @generated from field: int32 elapsed_ms = 4;
+   */
+  elapsedMs: number;
 
   /**
    * What happened.
@@ -133,58 +138,91 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
    */
   kind: {
     /**
+     * A delta of the answer.
+     *
+     * @generated from field: reasoning_grpc.v1.ContentDelta content_delta = 8;
+     */
+    value: ContentDelta;
+    case: "contentDelta";
+  } | {
+    /**
+     * A delta of the model's own reasoning. Sent only with `include.reasoning`.
+     * When `step` is above 0, it is not part of the answer's message.
+     *
+     * @generated from field: reasoning_grpc.v1.ReasoningDelta reasoning_delta = 9;
+     */
+    value: ReasoningDelta;
+    case: "reasoningDelta";
+  } | {
+    /**
+     * A delta of a call of one of the caller's tools.
+     *
+     * @generated from field: reasoning_grpc.v1.ToolCallDelta tool_call_delta = 10;
+     */
+    value: ToolCallDelta;
+    case: "toolCallDelta";
+  } | {
+    /**
      * The route is decided; always the first event.
      *
-     * @generated from field: reasoning_grpc.v1.Started started = 10;
+     * @generated from field: reasoning_grpc.v1.Started started = 16;
      */
     value: Started;
     case: "started";
   } | {
     /**
-     * A model call begins. Only if `include.model_calls`.
+     * A model call starts. Sent only with `include.model_calls`.
      *
-     * @generated from field: reasoning_grpc.v1.ModelCallStarted model_call_started = 11;
+     * @generated from field: reasoning_grpc.v1.ModelCallStarted model_call_started = 17;
      */
     value: ModelCallStarted;
     case: "modelCallStarted";
   } | {
     /**
-     * A model call ended well. Only if `include.model_calls`.
+     * A model call succeeded. Sent only with `include.model_calls`.
      *
-     * @generated from field: reasoning_grpc.v1.ModelCallFinished model_call_finished = 12;
+     * @generated from field: reasoning_grpc.v1.ModelCallFinished model_call_finished = 18;
      */
     value: ModelCallFinished;
     case: "modelCallFinished";
   } | {
     /**
-     * A model call failed, and the answer does without it. Only if
+     * A model call failed, and the answer does without it. Sent only with
      * `include.model_calls`.
      *
-     * @generated from field: reasoning_grpc.v1.ModelCallFailed model_call_failed = 13;
+     * @generated from field: reasoning_grpc.v1.ModelCallFailed model_call_failed = 19;
      */
     value: ModelCallFailed;
     case: "modelCallFailed";
   } | {
     /**
-     * The agent begins a step.
+     * An attempt at a model call failed, and another attempt follows.
      *
-     * @generated from field: reasoning_grpc.v1.StepStarted step_started = 14;
+     * @generated from field: reasoning_grpc.v1.AttemptSwitched attempt_switched = 20;
+     */
+    value: AttemptSwitched;
+    case: "attemptSwitched";
+  } | {
+    /**
+     * The agent starts a step.
+     *
+     * @generated from field: reasoning_grpc.v1.StepStarted step_started = 21;
      */
     value: StepStarted;
     case: "stepStarted";
   } | {
     /**
-     * The agent knows what it wants to do in this step.
+     * The agent has planned this step.
      *
-     * @generated from field: reasoning_grpc.v1.StepPlanned step_planned = 15;
+     * @generated from field: reasoning_grpc.v1.StepPlanned step_planned = 22;
      */
     value: StepPlanned;
     case: "stepPlanned";
   } | {
     /**
-     * A tool begins to run.
+     * A tool starts to run.
      *
-     * @generated from field: reasoning_grpc.v1.ToolStarted tool_started = 16;
+     * @generated from field: reasoning_grpc.v1.ToolStarted tool_started = 23;
      */
     value: ToolStarted;
     case: "toolStarted";
@@ -192,7 +230,7 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
     /**
      * A tool has ended.
      *
-     * @generated from field: reasoning_grpc.v1.ToolFinished tool_finished = 17;
+     * @generated from field: reasoning_grpc.v1.ToolFinished tool_finished = 24;
      */
     value: ToolFinished;
     case: "toolFinished";
@@ -200,7 +238,7 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
     /**
      * The agent ended a step.
      *
-     * @generated from field: reasoning_grpc.v1.StepFinished step_finished = 18;
+     * @generated from field: reasoning_grpc.v1.StepFinished step_finished = 25;
      */
     value: StepFinished;
     case: "stepFinished";
@@ -208,48 +246,16 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
     /**
      * The agent stopped thinking; the answer follows.
      *
-     * @generated from field: reasoning_grpc.v1.ReasoningFinished reasoning_finished = 19;
+     * @generated from field: reasoning_grpc.v1.ReasoningFinished reasoning_finished = 26;
      */
     value: ReasoningFinished;
     case: "reasoningFinished";
   } | {
     /**
-     * A piece of the model's own reasoning. Only if `reasoning.include`. With a
-     * `step` above 0 it is no part of the answer's message.
+     * No other event was sent for the requested interval. It is not part of the
+     * answer.
      *
-     * @generated from field: reasoning_grpc.v1.ReasoningDelta reasoning_delta = 20;
-     */
-    value: ReasoningDelta;
-    case: "reasoningDelta";
-  } | {
-    /**
-     * A piece of the answer.
-     *
-     * @generated from field: reasoning_grpc.v1.ContentDelta content_delta = 21;
-     */
-    value: ContentDelta;
-    case: "contentDelta";
-  } | {
-    /**
-     * A piece of a call of one of the caller's tools.
-     *
-     * @generated from field: reasoning_grpc.v1.ToolCallDelta tool_call_delta = 22;
-     */
-    value: ToolCallDelta;
-    case: "toolCallDelta";
-  } | {
-    /**
-     * A model call failed and is tried again, or with another model.
-     *
-     * @generated from field: reasoning_grpc.v1.AttemptSwitched attempt_switched = 23;
-     */
-    value: AttemptSwitched;
-    case: "attemptSwitched";
-  } | {
-    /**
-     * Nothing else was sent for the time asked for.
-     *
-     * @generated from field: reasoning_grpc.v1.Heartbeat heartbeat = 24;
+     * @generated from field: reasoning_grpc.v1.Heartbeat heartbeat = 27;
      */
     value: Heartbeat;
     case: "heartbeat";
@@ -257,7 +263,7 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
     /**
      * The answer is complete; always the last event of an OK stream.
      *
-     * @generated from field: reasoning_grpc.v1.Completed completed = 25;
+     * @generated from field: reasoning_grpc.v1.Completed completed = 28;
      */
     value: Completed;
     case: "completed";
@@ -278,32 +284,39 @@ export const StreamCompleteResponseSchema: GenMessage<StreamCompleteResponse> = 
  */
 export type Started = Message<"reasoning_grpc.v1.Started"> & {
   /**
-   * How the request was routed.
+   * Id of this answer, made by the server.
    *
-   * @generated from field: reasoning_grpc.v1.RouteDecision route = 1;
+   * @generated from field: string response_id = 1;
    */
-  route?: RouteDecision | undefined;
-
-  /**
-   * Name of the model that is to answer. `attempt_switched` tells when another
-   * takes its place.
-   *
-   * @generated from field: string model = 2;
-   */
-  model: string;
+  responseId: string;
 
   /**
    * W3C trace id of this call, 32 lower-case hex digits. Empty when the call is
    * not traced.
    *
-   * @generated from field: string trace_id = 3;
+   * @generated from field: string trace_id = 2;
    */
   traceId: string;
 
   /**
-   * Settings that take effect otherwise than asked.
+   * How the server routed the request.
    *
-   * @generated from field: repeated reasoning_grpc.v1.EffectiveSetting effective_settings = 4;
+   * @generated from field: reasoning_grpc.v1.RouteDecision route_decision = 3;
+   */
+  routeDecision?: RouteDecision | undefined;
+
+  /**
+   * Name of the model that is to answer. `attempt_switched` reports when
+   * another model takes its place.
+   *
+   * @generated from field: string model = 4;
+   */
+  model: string;
+
+  /**
+   * Settings that take effect otherwise than requested.
+   *
+   * @generated from field: repeated reasoning_grpc.v1.EffectiveSetting effective_settings = 5;
    */
   effectiveSettings: EffectiveSetting[];
 };
@@ -316,7 +329,7 @@ export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 3);
 
 /**
- * A model call begins, or is attempted again.
+ * A model call starts, or another attempt at it does.
  *
  * @generated from message reasoning_grpc.v1.ModelCallStarted
  */
@@ -336,7 +349,7 @@ export type ModelCallStarted = Message<"reasoning_grpc.v1.ModelCallStarted"> & {
   model: string;
 
   /**
-   * Which attempt at this call: 1, 2, ...
+   * Number of the attempt at this call: 1, 2, ...
    *
    * @generated from field: int32 attempt = 3;
    */
@@ -351,7 +364,7 @@ export const ModelCallStartedSchema: GenMessage<ModelCallStarted> = /*@__PURE__*
   messageDesc(file_reasoning_grpc_v1_events, 4);
 
 /**
- * A model call ended well.
+ * A model call succeeded.
  *
  * @generated from message reasoning_grpc.v1.ModelCallFinished
  */
@@ -371,42 +384,43 @@ export type ModelCallFinished = Message<"reasoning_grpc.v1.ModelCallFinished"> &
   model: string;
 
   /**
-   * Which attempt it was.
+   * Number of the attempt that succeeded: 1, 2, ...
    *
    * @generated from field: int32 attempt = 3;
    */
   attempt: number;
 
   /**
-   * Why it ended, in our words.
+   * Why the model stopped.
    *
    * @generated from field: reasoning_grpc.v1.FinishReason finish_reason = 4;
    */
   finishReason: FinishReason;
 
   /**
-   * Why it ended, in the provider's own word.
+   * Why the model stopped, in the provider's own word.
    *
    * @generated from field: string provider_finish_reason = 5;
    */
   providerFinishReason: string;
 
   /**
-   * Tokens it used.
+   * Tokens that the call used.
    *
    * @generated from field: reasoning_grpc.v1.Usage usage = 6;
    */
   usage?: Usage | undefined;
 
   /**
-   * Messages that context management left out of this call.
+   * Number of messages that the server left out of this call to fit the context
+   * window.
    *
    * @generated from field: int32 omitted_messages = 7;
    */
   omittedMessages: number;
 
   /**
-   * Estimated tokens of those messages.
+   * Estimated tokens of these messages.
    *
    * @generated from field: int32 omitted_tokens = 8;
    */
@@ -441,21 +455,21 @@ export type ModelCallFailed = Message<"reasoning_grpc.v1.ModelCallFailed"> & {
   model: string;
 
   /**
-   * Which attempt it was.
+   * Number of the attempt that failed last: 1, 2, ...
    *
    * @generated from field: int32 attempt = 3;
    */
   attempt: number;
 
   /**
-   * Why it failed.
+   * Why the call failed.
    *
    * @generated from field: reasoning_grpc.v1.ErrorReason failure = 4;
    */
   failure: ErrorReason;
 
   /**
-   * The upstream's HTTP status; 0 when there was none.
+   * The HTTP status of the upstream. 0 when there was none.
    *
    * @generated from field: int32 http_status = 5;
    */
@@ -470,13 +484,13 @@ export const ModelCallFailedSchema: GenMessage<ModelCallFailed> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 6);
 
 /**
- * The agent begins a step. The step's number is in the event's `step`.
+ * The agent starts a step. The number of the step is in the event's `step`.
  *
  * @generated from message reasoning_grpc.v1.StepStarted
  */
 export type StepStarted = Message<"reasoning_grpc.v1.StepStarted"> & {
   /**
-   * Most steps it may take.
+   * Largest number of steps that the agent may take.
    *
    * @generated from field: int32 max_steps = 1;
    */
@@ -491,34 +505,34 @@ export const StepStartedSchema: GenMessage<StepStarted> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 7);
 
 /**
- * The agent knows what it wants to do in this step.
+ * The agent has planned a step.
  *
  * @generated from message reasoning_grpc.v1.StepPlanned
  */
 export type StepPlanned = Message<"reasoning_grpc.v1.StepPlanned"> & {
   /**
-   * What the model thought. Only if `include.thoughts`.
+   * What the model thought. Set only with `include.thoughts`.
    *
    * @generated from field: string thought = 1;
    */
   thought: string;
 
   /**
-   * What it wants to do next.
+   * What the model wants to do next.
    *
    * @generated from field: reasoning_grpc.v1.NextAction next_action = 2;
    */
   nextAction: NextAction;
 
   /**
-   * The tools it wants to call, in order.
+   * The tools that the model wants to call, in order.
    *
    * @generated from field: repeated reasoning_grpc.v1.ToolCallPlan tool_calls = 3;
    */
   toolCalls: ToolCallPlan[];
 
   /**
-   * Whether they run side by side.
+   * Whether the tools run at the same time.
    *
    * @generated from field: bool concurrent = 4;
    */
@@ -568,7 +582,7 @@ export const ToolCallPlanSchema: GenMessage<ToolCallPlan> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 9);
 
 /**
- * A tool begins to run.
+ * A tool starts to run.
  *
  * @generated from message reasoning_grpc.v1.ToolStarted
  */
@@ -609,7 +623,7 @@ export const ToolStartedSchema: GenMessage<ToolStarted> = /*@__PURE__*/
  */
 export type ToolFinished = Message<"reasoning_grpc.v1.ToolFinished"> & {
   /**
-   * The call and how it ended.
+   * The call, and how it ended.
    *
    * @generated from field: reasoning_grpc.v1.ToolExecution execution = 1;
    */
@@ -652,19 +666,19 @@ export const StepFinishedSchema: GenMessage<StepFinished> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 12);
 
 /**
- * A piece of the model's own reasoning, to be appended to earlier pieces.
+ * A delta of the model's own reasoning. Append it to the earlier ones.
  *
  * @generated from message reasoning_grpc.v1.ReasoningDelta
  */
 export type ReasoningDelta = Message<"reasoning_grpc.v1.ReasoningDelta"> & {
   /**
-   * The piece.
+   * The content of the delta.
    *
    * @generated from oneof reasoning_grpc.v1.ReasoningDelta.form
    */
   form: {
     /**
-     * In words.
+     * Reasoning in words.
      *
      * @generated from field: string text = 1;
      */
@@ -672,7 +686,8 @@ export type ReasoningDelta = Message<"reasoning_grpc.v1.ReasoningDelta"> & {
     case: "text";
   } | {
     /**
-     * Withheld or encrypted by the provider: a whole part of its own.
+     * Reasoning that the provider withheld or encrypted. It is a whole part,
+     * and not appended to another.
      *
      * @generated from field: bytes redacted = 2;
      */
@@ -681,8 +696,8 @@ export type ReasoningDelta = Message<"reasoning_grpc.v1.ReasoningDelta"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The provider's signature of the reasoning part that this piece ends; the next
-   * piece begins another part. Empty while the part goes on.
+   * The provider's signature of the reasoning part that this delta ends. The
+   * next delta starts another part. Empty while the part continues.
    *
    * @generated from field: string signature = 3;
    */
@@ -697,7 +712,7 @@ export const ReasoningDeltaSchema: GenMessage<ReasoningDelta> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 13);
 
 /**
- * A piece of the answer, to be appended to earlier pieces.
+ * A delta of the answer. Append it to the earlier ones.
  *
  * @generated from message reasoning_grpc.v1.ContentDelta
  */
@@ -710,7 +725,7 @@ export type ContentDelta = Message<"reasoning_grpc.v1.ContentDelta"> & {
   text: string;
 
   /**
-   * Log-probabilities of its tokens. Empty unless asked for.
+   * Log-probabilities of the tokens of the text. Empty unless requested.
    *
    * @generated from field: repeated reasoning_grpc.v1.TokenLogprob logprobs = 2;
    */
@@ -724,9 +739,10 @@ export type ContentDelta = Message<"reasoning_grpc.v1.ContentDelta"> & {
   refusal: boolean;
 
   /**
-   * The provider's signature of the part of text that this piece ends; the next piece
-   * begins another part. A piece without text signs the last part of text, also when
-   * tool calls came between. Empty while the part goes on.
+   * The provider's signature of the text part that this delta ends. The next
+   * delta starts another part. A delta that has a signature and no text signs
+   * the last text part, even when tool calls came after it. Empty while the
+   * part continues.
    *
    * @generated from field: string signature = 4;
    */
@@ -741,7 +757,7 @@ export const ContentDeltaSchema: GenMessage<ContentDelta> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 14);
 
 /**
- * A token of the answer and how likely it was.
+ * A token of the answer, and how likely it was.
  *
  * @generated from message reasoning_grpc.v1.TokenLogprob
  */
@@ -761,15 +777,15 @@ export type TokenLogprob = Message<"reasoning_grpc.v1.TokenLogprob"> & {
   logprob: number;
 
   /**
-   * The token's bytes; empty when not reported. A character may be spread over
-   * several tokens.
+   * The token's bytes. Empty when not reported. One character may be spread
+   * over several tokens.
    *
    * @generated from field: bytes raw_bytes = 3;
    */
   rawBytes: Uint8Array;
 
   /**
-   * The likeliest tokens in its place.
+   * The most likely tokens at this position.
    *
    * @generated from field: repeated reasoning_grpc.v1.AlternativeToken alternatives = 4;
    */
@@ -784,7 +800,7 @@ export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 15);
 
 /**
- * A token that the model might have picked instead.
+ * A token that the model might have chosen instead.
  *
  * @generated from message reasoning_grpc.v1.AlternativeToken
  */
@@ -804,7 +820,7 @@ export type AlternativeToken = Message<"reasoning_grpc.v1.AlternativeToken"> & {
   logprob: number;
 
   /**
-   * The token's bytes; empty when not reported.
+   * The token's bytes. Empty when not reported.
    *
    * @generated from field: bytes raw_bytes = 3;
    */
@@ -819,13 +835,14 @@ export const AlternativeTokenSchema: GenMessage<AlternativeToken> = /*@__PURE__*
   messageDesc(file_reasoning_grpc_v1_events, 16);
 
 /**
- * A piece of a call of one of the caller's tools.
+ * A delta of a call of one of the caller's tools.
  *
  * @generated from message reasoning_grpc.v1.ToolCallDelta
  */
 export type ToolCallDelta = Message<"reasoning_grpc.v1.ToolCallDelta"> & {
   /**
-   * Id of the call; the same in every piece of it, and in the answer.
+   * Id of the call. It is the same in every delta of the call, and in the
+   * answer.
    *
    * @generated from field: string call_id = 1;
    */
@@ -839,15 +856,14 @@ export type ToolCallDelta = Message<"reasoning_grpc.v1.ToolCallDelta"> & {
   index: number;
 
   /**
-   * Name of the tool, in the first piece of a call only.
+   * Name of the tool. Set only in the first delta of a call.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * A piece of the arguments' JSON text, to be appended to earlier pieces of the
-   * same call.
+   * Text to append to the arguments of the call, which are JSON text.
    *
    * @generated from field: string arguments = 4;
    */
@@ -869,7 +885,8 @@ export const ToolCallDeltaSchema: GenMessage<ToolCallDelta> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 17);
 
 /**
- * A model call failed before any of its output was sent, and is tried again.
+ * An attempt at a model call failed before any of its output was sent, and
+ * another attempt follows.
  *
  * @generated from message reasoning_grpc.v1.AttemptSwitched
  */
@@ -882,39 +899,47 @@ export type AttemptSwitched = Message<"reasoning_grpc.v1.AttemptSwitched"> & {
   fromModel: string;
 
   /**
-   * Name of the model tried next; may be the same.
+   * Name of the model that is tried next. It may be the same model.
    *
    * @generated from field: string to_model = 2;
    */
   toModel: string;
 
   /**
-   * Which attempt follows: 2, 3, ...
+   * Number of the attempt that follows: 2, 3, ...
    *
-   * @generated from field: int32 attempt = 3;
+   * @generated from field: int32 next_attempt = 3;
    */
-  attempt: number;
+  nextAttempt: number;
 
   /**
-   * Why the last one failed.
+   * Why the last attempt failed.
    *
    * @generated from field: reasoning_grpc.v1.ErrorReason failure = 4;
    */
   failure: ErrorReason;
 
   /**
-   * The upstream's HTTP status, when it gave one; else 0.
+   * The HTTP status that the upstream gave. 0 when there was none.
    *
    * @generated from field: int32 http_status = 5;
    */
   httpStatus: number;
 
   /**
-   * How long the server waits before it tries.
+   * How long the server waits before the next attempt.
    *
    * @generated from field: google.protobuf.Duration delay = 6;
    */
   delay?: Duration | undefined;
+
+  /**
+   * Settings that take effect otherwise than requested because of the model
+   * that is tried next. An entry replaces an earlier one for the same field.
+   *
+   * @generated from field: repeated reasoning_grpc.v1.EffectiveSetting effective_settings = 7;
+   */
+  effectiveSettings: EffectiveSetting[];
 };
 
 /**
@@ -925,7 +950,7 @@ export const AttemptSwitchedSchema: GenMessage<AttemptSwitched> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_events, 18);
 
 /**
- * Nothing else was sent for the time asked for; the call is alive.
+ * No other event was sent for the requested interval; the call is alive.
  *
  * @generated from message reasoning_grpc.v1.Heartbeat
  */
@@ -946,14 +971,14 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
  */
 export type Completed = Message<"reasoning_grpc.v1.Completed"> & {
   /**
-   * Why it ended, in our words.
+   * Why the answer ended.
    *
    * @generated from field: reasoning_grpc.v1.FinishReason finish_reason = 1;
    */
   finishReason: FinishReason;
 
   /**
-   * Why it ended, in the provider's own word.
+   * Why the answer ended, in the provider's own word.
    *
    * @generated from field: string provider_finish_reason = 2;
    */
@@ -967,30 +992,37 @@ export type Completed = Message<"reasoning_grpc.v1.Completed"> & {
   model: string;
 
   /**
-   * Tokens used by all model calls of this request.
+   * Tokens used by all model calls of this request together.
    *
    * @generated from field: reasoning_grpc.v1.Usage usage = 4;
    */
   usage?: Usage | undefined;
 
   /**
-   * Money spent by all model calls. Unset when a price is not known.
+   * Tokens used by each model call, in order.
    *
-   * @generated from field: reasoning_grpc.v1.Cost cost = 5;
+   * @generated from field: repeated reasoning_grpc.v1.ModelCallUsage model_calls = 5;
+   */
+  modelCalls: ModelCallUsage[];
+
+  /**
+   * Cost of all model calls. Unset when a price is not known.
+   *
+   * @generated from field: reasoning_grpc.v1.Cost cost = 6;
    */
   cost?: Cost | undefined;
 
   /**
    * Where the time went.
    *
-   * @generated from field: reasoning_grpc.v1.Timings timings = 6;
+   * @generated from field: reasoning_grpc.v1.Timings timings = 7;
    */
   timings?: Timings | undefined;
 
   /**
    * Every attempt at a model call, in order.
    *
-   * @generated from field: repeated reasoning_grpc.v1.Attempt attempts = 7;
+   * @generated from field: repeated reasoning_grpc.v1.Attempt attempts = 8;
    */
   attempts: Attempt[];
 };

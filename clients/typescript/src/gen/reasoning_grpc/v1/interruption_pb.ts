@@ -15,59 +15,58 @@ export const file_reasoning_grpc_v1_interruption: GenFile = /*@__PURE__*/
   fileDesc("CiRyZWFzb25pbmdfZ3JwYy92MS9pbnRlcnJ1cHRpb24ucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxItcBCgxJbnRlcnJ1cHRpb24SEwoLcmVzcG9uc2VfaWQYASABKAkSJwoFdXNhZ2UYAiABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIlCgRjb3N0GAMgASgLMhcucmVhc29uaW5nX2dycGMudjEuQ29zdBIYChBtb2RlbF9jYWxsX2NvdW50GAQgASgFEhUKDWF0dGVtcHRfY291bnQYBSABKAUSFQoNbGFzdF9zZXF1ZW5jZRgGIAEoBRIaChJjb250ZW50X2NoYXJhY3RlcnMYByABKAVCfgoaaW8uZ2l0aHViLnJlYXNvbmluZ2dycGMudjFCEUludGVycnVwdGlvblByb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_reasoning_grpc_v1_usage]);
 
 /**
- * How far a failed call had come. It is in the details of every failure status
- * after an upstream was reached, unary calls included, because money may have
- * been spent. No `completed` event was or will be sent.
+ * How far a failed call had come. Every failure status has it in its details
+ * once an upstream was reached, also for unary calls, because the call may have
+ * had a cost. A call with an interruption has no `completed` event.
  *
  * @generated from message reasoning_grpc.v1.Interruption
  */
 export type Interruption = Message<"reasoning_grpc.v1.Interruption"> & {
   /**
-   * Id of the answer that was cut.
+   * Id of the interrupted answer.
    *
    * @generated from field: string response_id = 1;
    */
   responseId: string;
 
   /**
-   * Tokens used so far: by the provider's count, or estimated. Its `model_calls`
-   * are left out, to keep the status small.
+   * Tokens used so far, counted by the provider or estimated by the server.
    *
    * @generated from field: reasoning_grpc.v1.Usage usage = 2;
    */
   usage?: Usage | undefined;
 
   /**
-   * Money spent so far. Unset when a price is not known.
+   * Cost so far. Unset when a price is not known.
    *
    * @generated from field: reasoning_grpc.v1.Cost cost = 3;
    */
   cost?: Cost | undefined;
 
   /**
-   * Model calls begun.
+   * Number of model calls that were started.
    *
    * @generated from field: int32 model_call_count = 4;
    */
   modelCallCount: number;
 
   /**
-   * Attempts made, all model calls together.
+   * Number of attempts in all model calls together.
    *
    * @generated from field: int32 attempt_count = 5;
    */
   attemptCount: number;
 
   /**
-   * Sequence of the last event of the stream; -1 when none was sent. For a unary
-   * call, of the stream that it folds.
+   * `sequence` of the last event that was sent; -1 when none was sent. A unary
+   * call reports the sequence that a stream would have reached.
    *
    * @generated from field: int32 last_sequence = 6;
    */
   lastSequence: number;
 
   /**
-   * Characters of the answer sent, reasoning not counted.
+   * Number of characters of the answer that were sent, without reasoning.
    *
    * @generated from field: int32 content_characters = 7;
    */

@@ -19,25 +19,25 @@ export const file_reasoning_grpc_v1_messages: GenFile = /*@__PURE__*/
  */
 export type Message = Message$1<"reasoning_grpc.v1.Message"> & {
   /**
-   * Who speaks. Required.
+   * Who wrote the message. Required.
    *
    * @generated from field: reasoning_grpc.v1.Role role = 1;
    */
   role: Role;
 
   /**
-   * What is said, in order; order matters. At least one part, but for an answer of
-   * the ASSISTANT that was empty. SYSTEM
-   * takes text; USER takes text and media; ASSISTANT takes text, reasoning, tool
-   * calls and refusals; TOOL takes tool results.
+   * The parts of the message; their order matters. At least one part, except in
+   * an empty answer of the ASSISTANT. A SYSTEM message has text; a USER message
+   * has text and media; an ASSISTANT message has text, reasoning, tool calls
+   * and refusals; a TOOL message has tool results.
    *
    * @generated from field: repeated reasoning_grpc.v1.Part content = 2;
    */
   content: Part[];
 
   /**
-   * Name of the participant, to tell several of the same role apart: up to 64 of
-   * letters, digits, underscore and dash. Empty means none.
+   * Name of the participant, to distinguish several with the same role: up to
+   * 64 letters, digits, underscores and dashes. Empty means no name.
    *
    * @generated from field: string name = 3;
    */
@@ -58,13 +58,13 @@ export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
  */
 export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
   /**
-   * What the part is. Required.
+   * The content of the part. Required.
    *
    * @generated from oneof reasoning_grpc.v1.Part.kind
    */
   kind: {
     /**
-     * Text, not empty unless it is signed.
+     * Text. It is not empty, unless the part has a signature.
      *
      * @generated from field: string text = 1;
      */
@@ -72,7 +72,7 @@ export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
     case: "text";
   } | {
     /**
-     * An image, sound or document.
+     * An image, audio, or a document.
      *
      * @generated from field: reasoning_grpc.v1.Media media = 2;
      */
@@ -96,7 +96,7 @@ export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
     case: "toolCall";
   } | {
     /**
-     * What such a call gave.
+     * The result of a tool call.
      *
      * @generated from field: reasoning_grpc.v1.ToolResult tool_result = 5;
      */
@@ -104,7 +104,7 @@ export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
     case: "toolResult";
   } | {
     /**
-     * The model's words for declining to answer.
+     * The words with which the model declined to answer.
      *
      * @generated from field: string refusal = 6;
      */
@@ -113,8 +113,8 @@ export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The provider's opaque signature of this part. Send it back unchanged with the
-   * part: some providers refuse a reasoning part or tool call without it.
+   * The provider's opaque signature of this part. Send it back unchanged with
+   * the part: some providers refuse a reasoning part or a tool call without it.
    *
    * @generated from field: string signature = 7;
    */
@@ -122,7 +122,8 @@ export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
 
   /**
    * A hint that the conversation up to and including this part will be sent
-   * again and is worth caching. Providers that cache by themselves ignore it.
+   * again, so that it is worth caching. Providers that cache automatically
+   * ignore the hint.
    *
    * @generated from field: bool cache = 8;
    */
@@ -137,7 +138,7 @@ export const PartSchema: GenMessage<Part> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_messages, 1);
 
 /**
- * An image, sound or document.
+ * An image, audio, or a document.
  *
  * @generated from message reasoning_grpc.v1.Media
  */
@@ -156,7 +157,7 @@ export type Media = Message$1<"reasoning_grpc.v1.Media"> & {
    */
   source: {
     /**
-     * An https URI that the provider fetches; for images only.
+     * An https URI that the provider fetches. Only for images.
      *
      * @generated from field: string uri = 2;
      */
@@ -173,7 +174,7 @@ export type Media = Message$1<"reasoning_grpc.v1.Media"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * File name, for documents. Empty means none.
+   * File name, for documents. Empty means no name.
    *
    * @generated from field: string filename = 4;
    */
@@ -194,13 +195,13 @@ export const MediaSchema: GenMessage<Media> = /*@__PURE__*/
  */
 export type Reasoning = Message$1<"reasoning_grpc.v1.Reasoning"> & {
   /**
-   * The reasoning. Required.
+   * The content of the reasoning. Required.
    *
    * @generated from oneof reasoning_grpc.v1.Reasoning.form
    */
   form: {
     /**
-     * In words.
+     * Reasoning in words.
      *
      * @generated from field: string text = 1;
      */
@@ -208,7 +209,8 @@ export type Reasoning = Message$1<"reasoning_grpc.v1.Reasoning"> & {
     case: "text";
   } | {
     /**
-     * Withheld or encrypted by the provider; only the provider can read it.
+     * Reasoning that the provider withheld or encrypted; only the provider can
+     * read it.
      *
      * @generated from field: bytes redacted = 2;
      */
@@ -225,14 +227,14 @@ export const ReasoningSchema: GenMessage<Reasoning> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_messages, 3);
 
 /**
- * A model's wish to have a tool called.
+ * A tool call that a model asks for.
  *
  * @generated from message reasoning_grpc.v1.ToolCall
  */
 export type ToolCall = Message$1<"reasoning_grpc.v1.ToolCall"> & {
   /**
-   * Id of the call, unique within the conversation; its result names it.
-   * Required.
+   * Id of the call, unique within the conversation. The tool result refers to
+   * it. Required.
    *
    * @generated from field: string id = 1;
    */
@@ -246,8 +248,8 @@ export type ToolCall = Message$1<"reasoning_grpc.v1.ToolCall"> & {
   name: string;
 
   /**
-   * The arguments as JSON text, exactly as the model wrote them: not checked, and
-   * possibly malformed.
+   * The arguments as JSON text, exactly as the model wrote them. The server
+   * does not check them; they may be malformed.
    *
    * @generated from field: string arguments = 3;
    */
@@ -262,13 +264,13 @@ export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_messages, 4);
 
 /**
- * What a tool call gave.
+ * The result of a tool call.
  *
  * @generated from message reasoning_grpc.v1.ToolResult
  */
 export type ToolResult = Message$1<"reasoning_grpc.v1.ToolResult"> & {
   /**
-   * Id of the call. Required.
+   * Id of the tool call. Required.
    *
    * @generated from field: string call_id = 1;
    */
@@ -282,8 +284,8 @@ export type ToolResult = Message$1<"reasoning_grpc.v1.ToolResult"> & {
   content: string;
 
   /**
-   * Whether the call failed and `content` says how. Providers without such a mark
-   * get the content with "Error: " in front.
+   * Whether the call failed and `content` says how. Providers that have no such
+   * mark receive the content with "Error: " in front.
    *
    * @generated from field: bool is_error = 3;
    */
@@ -298,27 +300,27 @@ export const ToolResultSchema: GenMessage<ToolResult> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_messages, 5);
 
 /**
- * Who speaks in a conversation.
+ * Who wrote a message.
  *
  * @generated from enum reasoning_grpc.v1.Role
  */
 export enum Role {
   /**
-   * Not given; refused in a request.
+   * No role was given. A request with this value is refused.
    *
    * @generated from enum value: ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The application, instructing the model.
+   * The application, which gives instructions to the model.
    *
    * @generated from enum value: ROLE_SYSTEM = 1;
    */
   SYSTEM = 1,
 
   /**
-   * The person or program that asks.
+   * The person or program that uses the model.
    *
    * @generated from enum value: ROLE_USER = 2;
    */
@@ -332,7 +334,7 @@ export enum Role {
   ASSISTANT = 3,
 
   /**
-   * The caller's tools, answering the model's calls.
+   * The caller's tools, which answer the model's tool calls.
    *
    * @generated from enum value: ROLE_TOOL = 4;
    */

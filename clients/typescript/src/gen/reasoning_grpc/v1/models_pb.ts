@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/models.proto.
  */
 export const file_reasoning_grpc_v1_models: GenFile = /*@__PURE__*/
-  fileDesc("Ch5yZWFzb25pbmdfZ3JwYy92MS9tb2RlbHMucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxImoKEUxpc3RNb2RlbHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEi4KBmZpbHRlchgDIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsRmlsdGVyIo0BCgtNb2RlbEZpbHRlchIVCg1uYW1lX2NvbnRhaW5zGAEgASgJEjgKDGNhcGFiaWxpdGllcxgCIAMoDjIiLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FwYWJpbGl0eRItCgZzdGF0ZXMYAyADKA4yHS5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbFN0YXRlIogBChJMaXN0TW9kZWxzUmVzcG9uc2USKAoGbW9kZWxzGAEgAygLMhgucmVhc29uaW5nX2dycGMudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi8KB3NvdXJjZXMYAyADKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbFNvdXJjZSL/AgoFTW9kZWwSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIyCgZzb3VyY2UYAyABKA4yIi5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbFNvdXJjZUtpbmQSEAoIcHJvdmlkZXIYBCABKAkSEgoKaXNfZGVmYXVsdBgFIAEoCBIsCgVzdGF0ZRgGIAEoDjIdLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsU3RhdGUSOAoMY2FwYWJpbGl0aWVzGAcgAygOMiIucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYXBhYmlsaXR5Ei4KBmxpbWl0cxgIIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsTGltaXRzEi4KBnByaWNlcxgJIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsUHJpY2VzEhcKD2ZhbGxiYWNrX21vZGVscxgKIAMoCRIYChBwcm92aWRlcl9vcHRpb25zGAsgAygJIoEBCgtNb2RlbExpbWl0cxIiChVjb250ZXh0X3dpbmRvd190b2tlbnMYASABKAVIAIgBARIeChFtYXhfb3V0cHV0X3Rva2VucxgCIAEoBUgBiAEBQhgKFl9jb250ZXh0X3dpbmRvd190b2tlbnNCFAoSX21heF9vdXRwdXRfdG9rZW5zIp8ECgtNb2RlbFByaWNlcxInChppbnB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbhgBIAEoA0gAiAEBEi4KIWNhY2hlZF9pbnB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbhgCIAEoA0gBiAEBEi0KIGNhY2hlX3dyaXRlX25hbm9fdXNkX3Blcl9taWxsaW9uGAMgASgDSAKIAQESKAobb3V0cHV0X25hbm9fdXNkX3Blcl9taWxsaW9uGAQgASgDSAOIAQESKwoecmVhc29uaW5nX25hbm9fdXNkX3Blcl9taWxsaW9uGAUgASgDSASIAQESLQogYXVkaW9faW5wdXRfbmFub191c2RfcGVyX21pbGxpb24YBiABKANIBYgBARIwCgV0aWVycxgHIAMoCzIhLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsUHJpY2VUaWVyQh0KG19pbnB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbkIkCiJfY2FjaGVkX2lucHV0X25hbm9fdXNkX3Blcl9taWxsaW9uQiMKIV9jYWNoZV93cml0ZV9uYW5vX3VzZF9wZXJfbWlsbGlvbkIeChxfb3V0cHV0X25hbm9fdXNkX3Blcl9taWxsaW9uQiEKH19yZWFzb25pbmdfbmFub191c2RfcGVyX21pbGxpb25CIwohX2F1ZGlvX2lucHV0X25hbm9fdXNkX3Blcl9taWxsaW9uIowECg5Nb2RlbFByaWNlVGllchIaChJhYm92ZV9pbnB1dF90b2tlbnMYASABKAUSJwoaaW5wdXRfbmFub191c2RfcGVyX21pbGxpb24YAiABKANIAIgBARIuCiFjYWNoZWRfaW5wdXRfbmFub191c2RfcGVyX21pbGxpb24YAyABKANIAYgBARItCiBjYWNoZV93cml0ZV9uYW5vX3VzZF9wZXJfbWlsbGlvbhgEIAEoA0gCiAEBEigKG291dHB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbhgFIAEoA0gDiAEBEisKHnJlYXNvbmluZ19uYW5vX3VzZF9wZXJfbWlsbGlvbhgGIAEoA0gEiAEBEi0KIGF1ZGlvX2lucHV0X25hbm9fdXNkX3Blcl9taWxsaW9uGAcgASgDSAWIAQFCHQobX2lucHV0X25hbm9fdXNkX3Blcl9taWxsaW9uQiQKIl9jYWNoZWRfaW5wdXRfbmFub191c2RfcGVyX21pbGxpb25CIwohX2NhY2hlX3dyaXRlX25hbm9fdXNkX3Blcl9taWxsaW9uQh4KHF9vdXRwdXRfbmFub191c2RfcGVyX21pbGxpb25CIQofX3JlYXNvbmluZ19uYW5vX3VzZF9wZXJfbWlsbGlvbkIjCiFfYXVkaW9faW5wdXRfbmFub191c2RfcGVyX21pbGxpb24ixAEKC01vZGVsU291cmNlEjAKBGtpbmQYASABKA4yIi5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbFNvdXJjZUtpbmQSLgoKdXBkYXRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFc3RhbGUYAyABKAgSLwoHZmFpbHVyZRgEIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLkVycm9yUmVhc29uEhMKC21vZGVsX2NvdW50GAUgASgFKpYBCg9Nb2RlbFNvdXJjZUtpbmQSIQodTU9ERUxfU09VUkNFX0tJTkRfVU5TUEVDSUZJRUQQABIjCh9NT0RFTF9TT1VSQ0VfS0lORF9DT05GSUdVUkFUSU9OEAESGwoXTU9ERUxfU09VUkNFX0tJTkRfUFJPWFkQAhIeChpNT0RFTF9TT1VSQ0VfS0lORF9FTUJFRERFRBADKmEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9VTkFWQUlMQUJMRRACKrsCCg9Nb2RlbENhcGFiaWxpdHkSIAocTU9ERUxfQ0FQQUJJTElUWV9VTlNQRUNJRklFRBAAEhoKFk1PREVMX0NBUEFCSUxJVFlfVE9PTFMQARIgChxNT0RFTF9DQVBBQklMSVRZX0pTT05fT0JKRUNUEAISIAocTU9ERUxfQ0FQQUJJTElUWV9KU09OX1NDSEVNQRADEiAKHE1PREVMX0NBUEFCSUxJVFlfSU1BR0VfSU5QVVQQBBIgChxNT0RFTF9DQVBBQklMSVRZX0FVRElPX0lOUFVUEAUSIwofTU9ERUxfQ0FQQUJJTElUWV9ET0NVTUVOVF9JTlBVVBAGEh4KGk1PREVMX0NBUEFCSUxJVFlfUkVBU09OSU5HEAcSHQoZTU9ERUxfQ0FQQUJJTElUWV9MT0dQUk9CUxAIQngKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgtNb2RlbHNQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_reasoning_grpc_v1_errors]);
+  fileDesc("Ch5yZWFzb25pbmdfZ3JwYy92MS9tb2RlbHMucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxImoKEUxpc3RNb2RlbHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEi4KBmZpbHRlchgDIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsRmlsdGVyIo0BCgtNb2RlbEZpbHRlchIVCg1uYW1lX2NvbnRhaW5zGAEgASgJEjgKDGNhcGFiaWxpdGllcxgCIAMoDjIiLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FwYWJpbGl0eRItCgZzdGF0ZXMYAyADKA4yHS5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbFN0YXRlIogBChJMaXN0TW9kZWxzUmVzcG9uc2USKAoGbW9kZWxzGAEgAygLMhgucmVhc29uaW5nX2dycGMudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi8KB3NvdXJjZXMYAyADKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbFNvdXJjZSL/AgoFTW9kZWwSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIyCgZzb3VyY2UYAyABKA4yIi5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbFNvdXJjZUtpbmQSEAoIcHJvdmlkZXIYBCABKAkSEgoKaXNfZGVmYXVsdBgFIAEoCBIsCgVzdGF0ZRgGIAEoDjIdLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsU3RhdGUSOAoMY2FwYWJpbGl0aWVzGAcgAygOMiIucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYXBhYmlsaXR5Ei4KBmxpbWl0cxgIIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsTGltaXRzEi4KBnByaWNlcxgJIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsUHJpY2VzEhcKD2ZhbGxiYWNrX21vZGVscxgKIAMoCRIYChBwcm92aWRlcl9vcHRpb25zGAsgAygJIoEBCgtNb2RlbExpbWl0cxIiChVjb250ZXh0X3dpbmRvd190b2tlbnMYASABKAVIAIgBARIeChFtYXhfb3V0cHV0X3Rva2VucxgCIAEoBUgBiAEBQhgKFl9jb250ZXh0X3dpbmRvd190b2tlbnNCFAoSX21heF9vdXRwdXRfdG9rZW5zImgKC01vZGVsUHJpY2VzEiwKBGJhc2UYASABKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5Ub2tlblByaWNlcxIrCgV0aWVycxgCIAMoCzIcLnJlYXNvbmluZ19ncnBjLnYxLlByaWNlVGllciJXCglQcmljZVRpZXISGgoSYWJvdmVfaW5wdXRfdG9rZW5zGAEgASgFEi4KBnByaWNlcxgCIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLlRva2VuUHJpY2VzIu0DCgtUb2tlblByaWNlcxInChppbnB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbhgBIAEoA0gAiAEBEi4KIWNhY2hlZF9pbnB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbhgCIAEoA0gBiAEBEi0KIGNhY2hlX3dyaXRlX25hbm9fdXNkX3Blcl9taWxsaW9uGAMgASgDSAKIAQESKAobb3V0cHV0X25hbm9fdXNkX3Blcl9taWxsaW9uGAQgASgDSAOIAQESKwoecmVhc29uaW5nX25hbm9fdXNkX3Blcl9taWxsaW9uGAUgASgDSASIAQESLQogYXVkaW9faW5wdXRfbmFub191c2RfcGVyX21pbGxpb24YBiABKANIBYgBAUIdChtfaW5wdXRfbmFub191c2RfcGVyX21pbGxpb25CJAoiX2NhY2hlZF9pbnB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbkIjCiFfY2FjaGVfd3JpdGVfbmFub191c2RfcGVyX21pbGxpb25CHgocX291dHB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbkIhCh9fcmVhc29uaW5nX25hbm9fdXNkX3Blcl9taWxsaW9uQiMKIV9hdWRpb19pbnB1dF9uYW5vX3VzZF9wZXJfbWlsbGlvbiLFAQoLTW9kZWxTb3VyY2USMAoEa2luZBgBIAEoDjIiLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsU291cmNlS2luZBIvCgt1cGRhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFc3RhbGUYAyABKAgSLwoHZmFpbHVyZRgEIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLkVycm9yUmVhc29uEhMKC21vZGVsX2NvdW50GAUgASgFKpYBCg9Nb2RlbFNvdXJjZUtpbmQSIQodTU9ERUxfU09VUkNFX0tJTkRfVU5TUEVDSUZJRUQQABIjCh9NT0RFTF9TT1VSQ0VfS0lORF9DT05GSUdVUkFUSU9OEAESGwoXTU9ERUxfU09VUkNFX0tJTkRfUFJPWFkQAhIeChpNT0RFTF9TT1VSQ0VfS0lORF9FTUJFRERFRBADKmEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9VTkFWQUlMQUJMRRACKrsCCg9Nb2RlbENhcGFiaWxpdHkSIAocTU9ERUxfQ0FQQUJJTElUWV9VTlNQRUNJRklFRBAAEhoKFk1PREVMX0NBUEFCSUxJVFlfVE9PTFMQARIgChxNT0RFTF9DQVBBQklMSVRZX0pTT05fT0JKRUNUEAISIAocTU9ERUxfQ0FQQUJJTElUWV9KU09OX1NDSEVNQRADEiAKHE1PREVMX0NBUEFCSUxJVFlfSU1BR0VfSU5QVVQQBBIgChxNT0RFTF9DQVBBQklMSVRZX0FVRElPX0lOUFVUEAUSIwofTU9ERUxfQ0FQQUJJTElUWV9ET0NVTUVOVF9JTlBVVBAGEh4KGk1PREVMX0NBUEFCSUxJVFlfUkVBU09OSU5HEAcSHQoZTU9ERUxfQ0FQQUJJTElUWV9MT0dQUk9CUxAIQngKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgtNb2RlbHNQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_reasoning_grpc_v1_errors]);
 
 /**
  * Which models to list.
@@ -23,22 +23,23 @@ export const file_reasoning_grpc_v1_models: GenFile = /*@__PURE__*/
  */
 export type ListModelsRequest = Message<"reasoning_grpc.v1.ListModelsRequest"> & {
   /**
-   * Most models to return, 0 to 1000; 0 means 100.
+   * Largest number of models to return. 0 means 100, and a number above 1000
+   * means 1000. A negative number is refused.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of an earlier answer to the same filter; empty means
-   * from the start.
+   * The `next_page_token` of an earlier answer to the same filter. Empty means
+   * the first page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Which models. Unset means all that the caller may use.
+   * Which models to list. Unset means all that the caller may use.
    *
    * @generated from field: reasoning_grpc.v1.ModelFilter filter = 3;
    */
@@ -53,27 +54,28 @@ export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE_
   messageDesc(file_reasoning_grpc_v1_models, 0);
 
 /**
- * Which models to list: those that meet every condition given.
+ * Selects the models that meet every condition in it.
  *
  * @generated from message reasoning_grpc.v1.ModelFilter
  */
 export type ModelFilter = Message<"reasoning_grpc.v1.ModelFilter"> & {
   /**
-   * Part of the name, in any case. Empty means any.
+   * A part of the model's name; upper and lower case are equal. Empty means any
+   * name.
    *
    * @generated from field: string name_contains = 1;
    */
   nameContains: string;
 
   /**
-   * Capabilities that the model must all have.
+   * Capabilities that the model must have, all of them.
    *
    * @generated from field: repeated reasoning_grpc.v1.ModelCapability capabilities = 2;
    */
   capabilities: ModelCapability[];
 
   /**
-   * States to choose from. Empty means any.
+   * States, one of which the model must have. Empty means any state.
    *
    * @generated from field: repeated reasoning_grpc.v1.ModelState states = 3;
    */
@@ -88,7 +90,7 @@ export const ModelFilterSchema: GenMessage<ModelFilter> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_models, 1);
 
 /**
- * A page of models.
+ * One page of models.
  *
  * @generated from message reasoning_grpc.v1.ListModelsResponse
  */
@@ -101,14 +103,14 @@ export type ListModelsResponse = Message<"reasoning_grpc.v1.ListModelsResponse">
   models: Model[];
 
   /**
-   * Token of the next page; empty when this is the last.
+   * Token of the next page. Empty when this page is the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
-   * Where models come from, and how fresh that is.
+   * The sources of the models, and how fresh each is.
    *
    * @generated from field: repeated reasoning_grpc.v1.ModelSource sources = 3;
    */
@@ -129,77 +131,78 @@ export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PUR
  */
 export type Model = Message<"reasoning_grpc.v1.Model"> & {
   /**
-   * Its name, for `CompleteRequest.model`.
+   * Name of the model, for `CompleteRequest.model`.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * What it is, for a person to read.
+   * Describes the model to a person.
    *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
-   * Which kind of source lists it.
+   * The kind of source that lists the model.
    *
    * @generated from field: reasoning_grpc.v1.ModelSourceKind source = 3;
    */
   source: ModelSourceKind;
 
   /**
-   * The provider's protocol behind it, such as "openai".
+   * The protocol of the provider behind the model, such as "openai".
    *
    * @generated from field: string provider = 4;
    */
   provider: string;
 
   /**
-   * Whether it is the one that answers when a request names none.
+   * Whether this model answers when a request names none.
    *
    * @generated from field: bool is_default = 5;
    */
   isDefault: boolean;
 
   /**
-   * Whether it can be called now.
+   * Whether the model can be called now.
    *
    * @generated from field: reasoning_grpc.v1.ModelState state = 6;
    */
   state: ModelState;
 
   /**
-   * What it can do, as far as known.
+   * What the model can do, as far as the server knows.
    *
    * @generated from field: repeated reasoning_grpc.v1.ModelCapability capabilities = 7;
    */
   capabilities: ModelCapability[];
 
   /**
-   * How much it takes and gives.
+   * How many tokens the model takes and gives.
    *
    * @generated from field: reasoning_grpc.v1.ModelLimits limits = 8;
    */
   limits?: ModelLimits | undefined;
 
   /**
-   * What it costs. Unset when not known.
+   * What the model's tokens cost. Unset when not known.
    *
    * @generated from field: reasoning_grpc.v1.ModelPrices prices = 9;
    */
   prices?: ModelPrices | undefined;
 
   /**
-   * Models tried in this order when it fails, unless the request names others.
+   * Models that the server tries in this order when this one fails, unless the
+   * request names others.
    *
    * @generated from field: repeated string fallback_models = 10;
    */
   fallbackModels: string[];
 
   /**
-   * Names of provider options that it takes.
+   * Names of the provider options that a request may set for the model.
    *
    * @generated from field: repeated string provider_options = 11;
    */
@@ -214,20 +217,21 @@ export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_models, 3);
 
 /**
- * How much a model takes and gives.
+ * How many tokens a model takes and gives.
  *
  * @generated from message reasoning_grpc.v1.ModelLimits
  */
 export type ModelLimits = Message<"reasoning_grpc.v1.ModelLimits"> & {
   /**
-   * Most tokens of prompt and answer together. Unset when not known.
+   * Largest number of tokens of prompt and answer together. Unset when not
+   * known.
    *
    * @generated from field: optional int32 context_window_tokens = 1;
    */
   contextWindowTokens?: number | undefined;
 
   /**
-   * Most tokens of an answer. Unset when not known.
+   * Largest number of tokens of an answer. Unset when not known.
    *
    * @generated from field: optional int32 max_output_tokens = 2;
    */
@@ -242,60 +246,26 @@ export const ModelLimitsSchema: GenMessage<ModelLimits> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_models, 4);
 
 /**
- * Prices in nano-dollars (one billionth of a US dollar) for a million tokens.
+ * Prices of a model's tokens.
  *
  * @generated from message reasoning_grpc.v1.ModelPrices
  */
 export type ModelPrices = Message<"reasoning_grpc.v1.ModelPrices"> & {
   /**
-   * Prompt. Unset when not known.
+   * The prices, unless one of the tiers applies.
    *
-   * @generated from field: optional int64 input_nano_usd_per_million = 1;
+   * @generated from field: reasoning_grpc.v1.TokenPrices base = 1;
    */
-  inputNanoUsdPerMillion?: bigint | undefined;
+  base?: TokenPrices | undefined;
 
   /**
-   * Prompt read from the provider's cache. Unset means the price of `input`.
+   * Prices for model calls with a long prompt, shortest prompt first. The last
+   * tier whose `above_input_tokens` the prompt exceeds applies, to all tokens
+   * of the call.
    *
-   * @generated from field: optional int64 cached_input_nano_usd_per_million = 2;
+   * @generated from field: repeated reasoning_grpc.v1.PriceTier tiers = 2;
    */
-  cachedInputNanoUsdPerMillion?: bigint | undefined;
-
-  /**
-   * Prompt written to the provider's cache. Unset means the price of `input`.
-   *
-   * @generated from field: optional int64 cache_write_nano_usd_per_million = 3;
-   */
-  cacheWriteNanoUsdPerMillion?: bigint | undefined;
-
-  /**
-   * Answer. Unset when not known.
-   *
-   * @generated from field: optional int64 output_nano_usd_per_million = 4;
-   */
-  outputNanoUsdPerMillion?: bigint | undefined;
-
-  /**
-   * The model's own reasoning. Unset means the price of `output`.
-   *
-   * @generated from field: optional int64 reasoning_nano_usd_per_million = 5;
-   */
-  reasoningNanoUsdPerMillion?: bigint | undefined;
-
-  /**
-   * Sound in the prompt. Unset means the price of `input`.
-   *
-   * @generated from field: optional int64 audio_input_nano_usd_per_million = 6;
-   */
-  audioInputNanoUsdPerMillion?: bigint | undefined;
-
-  /**
-   * Prices for long prompts, by rising length. Of a model call whose prompt is
-   * longer than that of several tiers, all tokens have the prices of the last.
-   *
-   * @generated from field: repeated reasoning_grpc.v1.ModelPriceTier tiers = 7;
-   */
-  tiers: ModelPriceTier[];
+  tiers: PriceTier[];
 };
 
 /**
@@ -306,71 +276,95 @@ export const ModelPricesSchema: GenMessage<ModelPrices> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_models, 5);
 
 /**
- * Prices of every token of a model call with a long prompt, in nano-dollars for
- * a million tokens.
+ * Prices that apply to model calls with a long prompt.
  *
- * @generated from message reasoning_grpc.v1.ModelPriceTier
+ * @generated from message reasoning_grpc.v1.PriceTier
  */
-export type ModelPriceTier = Message<"reasoning_grpc.v1.ModelPriceTier"> & {
+export type PriceTier = Message<"reasoning_grpc.v1.PriceTier"> & {
   /**
-   * The tier is for prompts of more than so many tokens, cached ones included.
+   * The tier applies to prompts with more than this number of tokens, cached
+   * tokens included.
    *
    * @generated from field: int32 above_input_tokens = 1;
    */
   aboveInputTokens: number;
 
   /**
-   * Prompt. Unset when not known.
+   * The prices. They replace the base prices as a whole.
    *
-   * @generated from field: optional int64 input_nano_usd_per_million = 2;
+   * @generated from field: reasoning_grpc.v1.TokenPrices prices = 2;
+   */
+  prices?: TokenPrices | undefined;
+};
+
+/**
+ * Describes the message reasoning_grpc.v1.PriceTier.
+ * Use `create(PriceTierSchema)` to create a new message.
+ */
+export const PriceTierSchema: GenMessage<PriceTier> = /*@__PURE__*/
+  messageDesc(file_reasoning_grpc_v1_models, 6);
+
+/**
+ * A price for each kind of token, in nano-dollars (one billionth of a US
+ * dollar) for a million tokens.
+ *
+ * @generated from message reasoning_grpc.v1.TokenPrices
+ */
+export type TokenPrices = Message<"reasoning_grpc.v1.TokenPrices"> & {
+  /**
+   * Price of the prompt. Unset when not known.
+   *
+   * @generated from field: optional int64 input_nano_usd_per_million = 1;
    */
   inputNanoUsdPerMillion?: bigint | undefined;
 
   /**
-   * Prompt read from the provider's cache. Unset means the price of `input`.
+   * Price of the part of the prompt that is read from the provider's cache.
+   * Unset means the price of the prompt.
    *
-   * @generated from field: optional int64 cached_input_nano_usd_per_million = 3;
+   * @generated from field: optional int64 cached_input_nano_usd_per_million = 2;
    */
   cachedInputNanoUsdPerMillion?: bigint | undefined;
 
   /**
-   * Prompt written to the provider's cache. Unset means the price of `input`.
+   * Price of the part of the prompt that is written to the provider's cache.
+   * Unset means the price of the prompt.
    *
-   * @generated from field: optional int64 cache_write_nano_usd_per_million = 4;
+   * @generated from field: optional int64 cache_write_nano_usd_per_million = 3;
    */
   cacheWriteNanoUsdPerMillion?: bigint | undefined;
 
   /**
-   * Answer. Unset when not known.
+   * Price of the answer. Unset when not known.
    *
-   * @generated from field: optional int64 output_nano_usd_per_million = 5;
+   * @generated from field: optional int64 output_nano_usd_per_million = 4;
    */
   outputNanoUsdPerMillion?: bigint | undefined;
 
   /**
-   * The model's own reasoning. Unset means the price of `output`.
+   * Price of the model's own reasoning. Unset means the price of the answer.
    *
-   * @generated from field: optional int64 reasoning_nano_usd_per_million = 6;
+   * @generated from field: optional int64 reasoning_nano_usd_per_million = 5;
    */
   reasoningNanoUsdPerMillion?: bigint | undefined;
 
   /**
-   * Sound in the prompt. Unset means the price of `input`.
+   * Price of audio in the prompt. Unset means the price of the prompt.
    *
-   * @generated from field: optional int64 audio_input_nano_usd_per_million = 7;
+   * @generated from field: optional int64 audio_input_nano_usd_per_million = 6;
    */
   audioInputNanoUsdPerMillion?: bigint | undefined;
 };
 
 /**
- * Describes the message reasoning_grpc.v1.ModelPriceTier.
- * Use `create(ModelPriceTierSchema)` to create a new message.
+ * Describes the message reasoning_grpc.v1.TokenPrices.
+ * Use `create(TokenPricesSchema)` to create a new message.
  */
-export const ModelPriceTierSchema: GenMessage<ModelPriceTier> = /*@__PURE__*/
-  messageDesc(file_reasoning_grpc_v1_models, 6);
+export const TokenPricesSchema: GenMessage<TokenPrices> = /*@__PURE__*/
+  messageDesc(file_reasoning_grpc_v1_models, 7);
 
 /**
- * Where models come from.
+ * A source of models.
  *
  * @generated from message reasoning_grpc.v1.ModelSource
  */
@@ -383,28 +377,30 @@ export type ModelSource = Message<"reasoning_grpc.v1.ModelSource"> & {
   kind: ModelSourceKind;
 
   /**
-   * When it was last read well. Unset when it never was.
+   * When the server last read the source successfully. Unset when it never did.
    *
-   * @generated from field: google.protobuf.Timestamp updated_at = 2;
+   * @generated from field: google.protobuf.Timestamp update_time = 2;
    */
-  updatedAt?: Timestamp | undefined;
+  updateTime?: Timestamp | undefined;
 
   /**
-   * Whether it failed since, so that what is listed may be out of date.
+   * Whether reading the source has failed since then, so that its models may be
+   * out of date.
    *
    * @generated from field: bool stale = 3;
    */
   stale: boolean;
 
   /**
-   * Why it failed last. Unspecified when it did not.
+   * Why the last reading failed. Unspecified when it succeeded.
    *
    * @generated from field: reasoning_grpc.v1.ErrorReason failure = 4;
    */
   failure: ErrorReason;
 
   /**
-   * How many models it lists, before filter and permissions.
+   * Number of models in the source, before the filter and the caller's
+   * permissions.
    *
    * @generated from field: int32 model_count = 5;
    */
@@ -416,7 +412,7 @@ export type ModelSource = Message<"reasoning_grpc.v1.ModelSource"> & {
  * Use `create(ModelSourceSchema)` to create a new message.
  */
 export const ModelSourceSchema: GenMessage<ModelSource> = /*@__PURE__*/
-  messageDesc(file_reasoning_grpc_v1_models, 7);
+  messageDesc(file_reasoning_grpc_v1_models, 8);
 
 /**
  * A kind of source of models.
@@ -425,7 +421,7 @@ export const ModelSourceSchema: GenMessage<ModelSource> = /*@__PURE__*/
  */
 export enum ModelSourceKind {
   /**
-   * Never sent.
+   * The server never sends this value.
    *
    * @generated from enum value: MODEL_SOURCE_KIND_UNSPECIFIED = 0;
    */
@@ -446,7 +442,7 @@ export enum ModelSourceKind {
   PROXY = 2,
 
   /**
-   * The model that the server runs itself.
+   * The embedded model, which the server runs itself.
    *
    * @generated from enum value: MODEL_SOURCE_KIND_EMBEDDED = 3;
    */
@@ -466,21 +462,21 @@ export const ModelSourceKindSchema: GenEnum<ModelSourceKind> = /*@__PURE__*/
  */
 export enum ModelState {
   /**
-   * Not given; refused in a filter.
+   * No state was given. A filter with this value is refused.
    *
    * @generated from enum value: MODEL_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * As far as known it answers.
+   * The model answers, as far as the server knows.
    *
    * @generated from enum value: MODEL_STATE_AVAILABLE = 1;
    */
   AVAILABLE = 1,
 
   /**
-   * It is known not to answer now, such as the embedded model while it restarts.
+   * The model does not answer now, such as the embedded model during a restart.
    *
    * @generated from enum value: MODEL_STATE_UNAVAILABLE = 2;
    */
@@ -494,69 +490,69 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
   enumDesc(file_reasoning_grpc_v1_models, 1);
 
 /**
- * Something a model can do.
+ * Something that a model can do.
  *
  * @generated from enum reasoning_grpc.v1.ModelCapability
  */
 export enum ModelCapability {
   /**
-   * Not given; refused in a filter.
+   * No capability was given. A filter with this value is refused.
    *
    * @generated from enum value: MODEL_CAPABILITY_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Calls the caller's tools.
+   * The model can call the caller's tools.
    *
    * @generated from enum value: MODEL_CAPABILITY_TOOLS = 1;
    */
   TOOLS = 1,
 
   /**
-   * Takes the response format `json_object`.
+   * The model accepts the response format `json_object`.
    *
    * @generated from enum value: MODEL_CAPABILITY_JSON_OBJECT = 2;
    */
   JSON_OBJECT = 2,
 
   /**
-   * Takes the response format `json_schema`.
+   * The model accepts the response format `json_schema`.
    *
    * @generated from enum value: MODEL_CAPABILITY_JSON_SCHEMA = 3;
    */
   JSON_SCHEMA = 3,
 
   /**
-   * Takes images.
+   * The model accepts images.
    *
    * @generated from enum value: MODEL_CAPABILITY_IMAGE_INPUT = 4;
    */
   IMAGE_INPUT = 4,
 
   /**
-   * Takes sound.
+   * The model accepts audio.
    *
    * @generated from enum value: MODEL_CAPABILITY_AUDIO_INPUT = 5;
    */
   AUDIO_INPUT = 5,
 
   /**
-   * Takes documents.
+   * The model accepts documents.
    *
    * @generated from enum value: MODEL_CAPABILITY_DOCUMENT_INPUT = 6;
    */
   DOCUMENT_INPUT = 6,
 
   /**
-   * Reasons by itself, and takes reasoning options.
+   * The model reasons by itself, and accepts reasoning options.
    *
    * @generated from enum value: MODEL_CAPABILITY_REASONING = 7;
    */
   REASONING = 7,
 
   /**
-   * Gives log-probabilities.
+   * The model returns log-probabilities.
    *
    * @generated from enum value: MODEL_CAPABILITY_LOGPROBS = 8;
    */

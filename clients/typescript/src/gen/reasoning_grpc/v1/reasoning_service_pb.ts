@@ -17,21 +17,21 @@ import { file_reasoning_grpc_v1_models } from "./models_pb.js";
  * Describes the file reasoning_grpc/v1/reasoning_service.proto.
  */
 export const file_reasoning_grpc_v1_reasoning_service: GenFile = /*@__PURE__*/
-  fileDesc("CilyZWFzb25pbmdfZ3JwYy92MS9yZWFzb25pbmdfc2VydmljZS5wcm90bxIRcmVhc29uaW5nX2dycGMudjEygAMKEFJlYXNvbmluZ1NlcnZpY2USUwoIQ29tcGxldGUSIi5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlcXVlc3QaIy5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlc3BvbnNlEmcKDlN0cmVhbUNvbXBsZXRlEigucmVhc29uaW5nX2dycGMudjEuU3RyZWFtQ29tcGxldGVSZXF1ZXN0GikucmVhc29uaW5nX2dycGMudjEuU3RyZWFtQ29tcGxldGVSZXNwb25zZTABElMKCENsYXNzaWZ5EiIucmVhc29uaW5nX2dycGMudjEuQ2xhc3NpZnlSZXF1ZXN0GiMucmVhc29uaW5nX2dycGMudjEuQ2xhc3NpZnlSZXNwb25zZRJZCgpMaXN0TW9kZWxzEiQucmVhc29uaW5nX2dycGMudjEuTGlzdE1vZGVsc1JlcXVlc3QaJS5yZWFzb25pbmdfZ3JwYy52MS5MaXN0TW9kZWxzUmVzcG9uc2VCggEKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQhVSZWFzb25pbmdTZXJ2aWNlUHJvdG9QAVpLZ2l0aHViLmNvbS9yZWFzb25pbmctZ3JwYy9yZWFzb25pbmctZ3JwYy9jbGllbnRzL2dvL3JlYXNvbmluZ3YxO3JlYXNvbmluZ3YxYgZwcm90bzM", [file_reasoning_grpc_v1_classification, file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_events, file_reasoning_grpc_v1_models]);
+  fileDesc("CilyZWFzb25pbmdfZ3JwYy92MS9yZWFzb25pbmdfc2VydmljZS5wcm90bxIRcmVhc29uaW5nX2dycGMudjEyhQMKEFJlYXNvbmluZ1NlcnZpY2USUwoIQ29tcGxldGUSIi5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlcXVlc3QaIy5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZVJlc3BvbnNlEmcKDlN0cmVhbUNvbXBsZXRlEigucmVhc29uaW5nX2dycGMudjEuU3RyZWFtQ29tcGxldGVSZXF1ZXN0GikucmVhc29uaW5nX2dycGMudjEuU3RyZWFtQ29tcGxldGVSZXNwb25zZTABElMKCENsYXNzaWZ5EiIucmVhc29uaW5nX2dycGMudjEuQ2xhc3NpZnlSZXF1ZXN0GiMucmVhc29uaW5nX2dycGMudjEuQ2xhc3NpZnlSZXNwb25zZRJeCgpMaXN0TW9kZWxzEiQucmVhc29uaW5nX2dycGMudjEuTGlzdE1vZGVsc1JlcXVlc3QaJS5yZWFzb25pbmdfZ3JwYy52MS5MaXN0TW9kZWxzUmVzcG9uc2UiA5ACAUKCAQoaaW8uZ2l0aHViLnJlYXNvbmluZ2dycGMudjFCFVJlYXNvbmluZ1NlcnZpY2VQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_reasoning_grpc_v1_classification, file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_events, file_reasoning_grpc_v1_models]);
 
 /**
- * One endpoint for language models: it decides how a request is served, serves
+ * One endpoint for language models: it decides how to serve a request, serves
  * it, and says truthfully how the answer ended.
  *
- * Failures are gRPC statuses. Each carries a `google.rpc.ErrorInfo` with domain
- * "reasoning-grpc" and a reason from `ErrorReason`, and a
+ * Failures are gRPC statuses. Each status carries a `google.rpc.ErrorInfo` with
+ * the domain "reasoning-grpc" and a reason from `ErrorReason`, and a
  * `google.rpc.RequestInfo`; see errors.proto.
  *
  * @generated from service reasoning_grpc.v1.ReasoningService
  */
 export const ReasoningService: GenService<{
   /**
-   * Answers a conversation; returns when the whole answer is there. The result
+   * Answers a conversation, and returns when the answer is complete. The result
    * is exactly what `StreamComplete` would have sent, folded into one message.
    *
    * @generated from rpc reasoning_grpc.v1.ReasoningService.Complete
@@ -42,9 +42,9 @@ export const ReasoningService: GenService<{
     output: typeof CompleteResponseSchema;
   },
   /**
-   * Answers a conversation, sending what happens as it happens. The stream ends
-   * with a `completed` event and status OK, or with another status and without
-   * that event.
+   * Answers a conversation, and sends each event as it happens. The stream ends
+   * with a `completed` event and status OK, or without that event and with
+   * another status.
    *
    * @generated from rpc reasoning_grpc.v1.ReasoningService.StreamComplete
    */
@@ -54,8 +54,8 @@ export const ReasoningService: GenService<{
     output: typeof StreamCompleteResponseSchema;
   },
   /**
-   * Says how `Complete` would route a request, by the same code, without
-   * calling the model that would answer.
+   * Returns how `Complete` would route a request. The same code decides, but
+   * the model that would answer is not called.
    *
    * @generated from rpc reasoning_grpc.v1.ReasoningService.Classify
    */
@@ -65,7 +65,7 @@ export const ReasoningService: GenService<{
     output: typeof ClassifyResponseSchema;
   },
   /**
-   * Lists the models the caller may use, a page at a time, ordered by name.
+   * Lists the models that the caller may use, page by page, ordered by name.
    *
    * @generated from rpc reasoning_grpc.v1.ReasoningService.ListModels
    */

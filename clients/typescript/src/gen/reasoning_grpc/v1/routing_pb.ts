@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/routing.proto.
  */
 export const file_reasoning_grpc_v1_routing: GenFile = /*@__PURE__*/
-  fileDesc("Ch9yZWFzb25pbmdfZ3JwYy92MS9yb3V0aW5nLnByb3RvEhFyZWFzb25pbmdfZ3JwYy52MSKHAQoOUm91dGluZ09wdGlvbnMSLAoEbW9kZRgBIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRpbmdNb2RlEg0KBXJvdXRlGAIgASgJEjgKCnByZWZlcmVuY2UYAyABKA4yJC5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0aW5nUHJlZmVyZW5jZSKTAwoNUm91dGVEZWNpc2lvbhINCgVyb3V0ZRgBIAEoCRIsCgRtb2RlGAIgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGluZ01vZGUSDQoFbW9kZWwYAyABKAkSLgoGc291cmNlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGVTb3VyY2USDwoHcnVsZV9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSMgoKYXNrZWRfbW9kZRgHIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRpbmdNb2RlEhMKC2Fza2VkX3JvdXRlGAggASgJEhcKCmNvbmZpZGVuY2UYCSABKAFIAIgBARI5Cg5jbGFzc2lmaWNhdGlvbhgKIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLkNsYXNzaWZpY2F0aW9uEjkKD3JlamVjdGVkX3JvdXRlcxgLIAMoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlJlamVjdGVkUm91dGVCDQoLX2NvbmZpZGVuY2UisgIKDkNsYXNzaWZpY2F0aW9uEg0KBW1vZGVsGAEgASgJEg4KBnJvdXRlcxgCIAMoCRIPCgdza2lwcGVkGAMgASgIEioKB2xhdGVuY3kYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoFdXNhZ2UYBSABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIlCgRjb3N0GAYgASgLMhcucmVhc29uaW5nX2dycGMudjEuQ29zdBIvCgdmYWlsdXJlGAcgASgOMh4ucmVhc29uaW5nX2dycGMudjEuRXJyb3JSZWFzb24SKwoEZmxhdxgIIAEoDjIdLnJlYXNvbmluZ19ncnBjLnYxLkFuc3dlckZsYXcSFgoOZmFpbHVyZV9kZXRhaWwYCSABKAkiLgoNUmVqZWN0ZWRSb3V0ZRINCgVyb3V0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkqnAEKC1JvdXRpbmdNb2RlEhwKGFJPVVRJTkdfTU9ERV9VTlNQRUNJRklFRBAAEhwKGFJPVVRJTkdfTU9ERV9QQVNTVEhST1VHSBABEhoKFlJPVVRJTkdfTU9ERV9SRUFTT05JTkcQAhIeChpST1VUSU5HX01PREVfT1JDSEVTVFJBVElPThADEhUKEVJPVVRJTkdfTU9ERV9BVVRPEAQqlQEKEVJvdXRpbmdQcmVmZXJlbmNlEiIKHlJPVVRJTkdfUFJFRkVSRU5DRV9VTlNQRUNJRklFRBAAEh4KGlJPVVRJTkdfUFJFRkVSRU5DRV9RVUFMSVRZEAESHwobUk9VVElOR19QUkVGRVJFTkNFX0JBTEFOQ0VEEAISGwoXUk9VVElOR19QUkVGRVJFTkNFX0NPU1QQAyrsAQoLUm91dGVTb3VyY2USHAoYUk9VVEVfU09VUkNFX1VOU1BFQ0lGSUVEEAASFQoRUk9VVEVfU09VUkNFX1JVTEUQARIYChRST1VURV9TT1VSQ0VfUkVRVUVTVBACEhkKFVJPVVRFX1NPVVJDRV9NRVRBREFUQRADEhsKF1JPVVRFX1NPVVJDRV9DTEFTU0lGSUVSEAQSJAogUk9VVEVfU09VUkNFX0NMQVNTSUZJRVJfRkFMTEJBQ0sQBRIWChJST1VURV9TT1VSQ0VfQ0FDSEUQBhIYChRST1VURV9TT1VSQ0VfREVGQVVMVBAHQnkKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgxSb3V0aW5nUHJvdG9QAVpLZ2l0aHViLmNvbS9yZWFzb25pbmctZ3JwYy9yZWFzb25pbmctZ3JwYy9jbGllbnRzL2dvL3JlYXNvbmluZ3YxO3JlYXNvbmluZ3YxYgZwcm90bzM", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_usage]);
+  fileDesc("Ch9yZWFzb25pbmdfZ3JwYy92MS9yb3V0aW5nLnByb3RvEhFyZWFzb25pbmdfZ3JwYy52MSKHAQoOUm91dGluZ09wdGlvbnMSLAoEbW9kZRgBIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRpbmdNb2RlEg0KBXJvdXRlGAIgASgJEjgKCnByZWZlcmVuY2UYAyABKA4yJC5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0aW5nUHJlZmVyZW5jZSKbAwoNUm91dGVEZWNpc2lvbhINCgVyb3V0ZRgBIAEoCRIsCgRtb2RlGAIgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGluZ01vZGUSDQoFbW9kZWwYAyABKAkSLgoGc291cmNlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGVTb3VyY2USDwoHcnVsZV9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSNgoOcmVxdWVzdGVkX21vZGUYByABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0aW5nTW9kZRIXCg9yZXF1ZXN0ZWRfcm91dGUYCCABKAkSFwoKY29uZmlkZW5jZRgJIAEoAUgAiAEBEjkKDmNsYXNzaWZpY2F0aW9uGAogASgLMiEucmVhc29uaW5nX2dycGMudjEuQ2xhc3NpZmljYXRpb24SOQoPcmVqZWN0ZWRfcm91dGVzGAsgAygLMiAucmVhc29uaW5nX2dycGMudjEuUmVqZWN0ZWRSb3V0ZUINCgtfY29uZmlkZW5jZSKyAgoOQ2xhc3NpZmljYXRpb24SDQoFbW9kZWwYASABKAkSDgoGcm91dGVzGAIgAygJEg8KB3NraXBwZWQYAyABKAgSKgoHbGF0ZW5jeRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgV1c2FnZRgFIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlEiUKBGNvc3QYBiABKAsyFy5yZWFzb25pbmdfZ3JwYy52MS5Db3N0Ei8KB2ZhaWx1cmUYByABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhIrCgRmbGF3GAggASgOMh0ucmVhc29uaW5nX2dycGMudjEuQW5zd2VyRmxhdxIWCg5mYWlsdXJlX2RldGFpbBgJIAEoCSJlCg1SZWplY3RlZFJvdXRlEg0KBXJvdXRlGAEgASgJEjUKBWNhdXNlGAIgASgOMiYucmVhc29uaW5nX2dycGMudjEuUm91dGVSZWplY3Rpb25DYXVzZRIOCgZyZWFzb24YAyABKAkqnAEKC1JvdXRpbmdNb2RlEhwKGFJPVVRJTkdfTU9ERV9VTlNQRUNJRklFRBAAEhwKGFJPVVRJTkdfTU9ERV9QQVNTVEhST1VHSBABEhoKFlJPVVRJTkdfTU9ERV9SRUFTT05JTkcQAhIeChpST1VUSU5HX01PREVfT1JDSEVTVFJBVElPThADEhUKEVJPVVRJTkdfTU9ERV9BVVRPEAQqlQEKEVJvdXRpbmdQcmVmZXJlbmNlEiIKHlJPVVRJTkdfUFJFRkVSRU5DRV9VTlNQRUNJRklFRBAAEh4KGlJPVVRJTkdfUFJFRkVSRU5DRV9RVUFMSVRZEAESHwobUk9VVElOR19QUkVGRVJFTkNFX0JBTEFOQ0VEEAISGwoXUk9VVElOR19QUkVGRVJFTkNFX0NPU1QQAyrsAQoLUm91dGVTb3VyY2USHAoYUk9VVEVfU09VUkNFX1VOU1BFQ0lGSUVEEAASFQoRUk9VVEVfU09VUkNFX1JVTEUQARIYChRST1VURV9TT1VSQ0VfUkVRVUVTVBACEhkKFVJPVVRFX1NPVVJDRV9NRVRBREFUQRADEhsKF1JPVVRFX1NPVVJDRV9DTEFTU0lGSUVSEAQSJAogUk9VVEVfU09VUkNFX0NMQVNTSUZJRVJfRkFMTEJBQ0sQBRIWChJST1VURV9TT1VSQ0VfQ0FDSEUQBhIYChRST1VURV9TT1VSQ0VfREVGQVVMVBAHKooBChNSb3V0ZVJlamVjdGlvbkNhdXNlEiUKIVJPVVRFX1JFSkVDVElPTl9DQVVTRV9VTlNQRUNJRklFRBAAEiQKIFJPVVRFX1JFSkVDVElPTl9DQVVTRV9OT1RfQ0hPU0VOEAESJgoiUk9VVEVfUkVKRUNUSU9OX0NBVVNFX0NBTExFUl9UT09MUxACQnkKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgxSb3V0aW5nUHJvdG9QAVpLZ2l0aHViLmNvbS9yZWFzb25pbmctZ3JwYy9yZWFzb25pbmctZ3JwYy9jbGllbnRzL2dvL3JlYXNvbmluZ3YxO3JlYXNvbmluZ3YxYgZwcm90bzM", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_usage]);
 
 /**
  * Which path serves a request.
@@ -25,7 +25,7 @@ export const file_reasoning_grpc_v1_routing: GenFile = /*@__PURE__*/
  */
 export type RoutingOptions = Message<"reasoning_grpc.v1.RoutingOptions"> & {
   /**
-   * The path. Contradicts `route`: give one of them.
+   * The path. A request sets either `mode` or `route`, not both.
    *
    * @generated from field: reasoning_grpc.v1.RoutingMode mode = 1;
    */
@@ -39,7 +39,7 @@ export type RoutingOptions = Message<"reasoning_grpc.v1.RoutingOptions"> & {
   route: string;
 
   /**
-   * What to favour where several models could serve.
+   * What to favour where several models could serve the request.
    *
    * @generated from field: reasoning_grpc.v1.RoutingPreference preference = 3;
    */
@@ -54,21 +54,21 @@ export const RoutingOptionsSchema: GenMessage<RoutingOptions> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_routing, 0);
 
 /**
- * How a request was routed, and why.
+ * How the server routed a request, and why.
  *
  * @generated from message reasoning_grpc.v1.RouteDecision
  */
 export type RouteDecision = Message<"reasoning_grpc.v1.RouteDecision"> & {
   /**
-   * Name of the route taken. The built-in routes are named after their mode:
-   * "passthrough", "reasoning", "orchestration".
+   * Name of the chosen route. The built-in routes have the names of their
+   * modes: "passthrough", "reasoning", "orchestration".
    *
    * @generated from field: string route = 1;
    */
   route: string;
 
   /**
-   * The path taken.
+   * The chosen path.
    *
    * @generated from field: reasoning_grpc.v1.RoutingMode mode = 2;
    */
@@ -82,57 +82,59 @@ export type RouteDecision = Message<"reasoning_grpc.v1.RouteDecision"> & {
   model: string;
 
   /**
-   * What decided.
+   * What decided the route.
    *
    * @generated from field: reasoning_grpc.v1.RouteSource source = 4;
    */
   source: RouteSource;
 
   /**
-   * Id of the rule that decided, or that had the classifier decide; empty
-   * otherwise.
+   * Id of the rule that decided, or that sent the request to the classifier.
+   * Empty when no rule matched.
    *
    * @generated from field: string rule_id = 5;
    */
   ruleId: string;
 
   /**
-   * Why, in a short English sentence.
+   * Why the route was chosen, in a short English sentence.
    *
    * @generated from field: string reason = 6;
    */
   reason: string;
 
   /**
-   * The mode that was asked for, when another was taken; unspecified otherwise.
+   * The mode that was requested, when the server chose another one. Unspecified
+   * otherwise.
    *
-   * @generated from field: reasoning_grpc.v1.RoutingMode asked_mode = 7;
+   * @generated from field: reasoning_grpc.v1.RoutingMode requested_mode = 7;
    */
-  askedMode: RoutingMode;
+  requestedMode: RoutingMode;
 
   /**
-   * The route that was asked for, when another was taken; empty otherwise.
+   * The route that was requested, when the server chose another one. Empty
+   * otherwise.
    *
-   * @generated from field: string asked_route = 8;
+   * @generated from field: string requested_route = 8;
    */
-  askedRoute: string;
+  requestedRoute: string;
 
   /**
-   * How sure the classifier was, 0 to 1. Unset unless truly measured.
+   * How sure the classifier was, from 0 to 1. Set only when it was measured.
    *
    * @generated from field: optional double confidence = 9;
    */
   confidence?: number | undefined;
 
   /**
-   * The classifier's work. Unset unless a classifier was asked, or would have been.
+   * What the classifier did. Unset when the decision needed no classifier.
    *
    * @generated from field: reasoning_grpc.v1.Classification classification = 10;
    */
   classification?: Classification | undefined;
 
   /**
-   * Routes that were considered and not taken.
+   * Routes that the server considered and did not choose.
    *
    * @generated from field: repeated reasoning_grpc.v1.RejectedRoute rejected_routes = 11;
    */
@@ -147,70 +149,73 @@ export const RouteDecisionSchema: GenMessage<RouteDecision> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_routing, 1);
 
 /**
- * The work of the model that classified a request.
+ * What the model that classifies requests did.
  *
  * @generated from message reasoning_grpc.v1.Classification
  */
 export type Classification = Message<"reasoning_grpc.v1.Classification"> & {
   /**
-   * Name of the model asked, or that would have been asked.
+   * Name of the model that was called. When `skipped` is true, the model that
+   * would have been called.
    *
    * @generated from field: string model = 1;
    */
   model: string;
 
   /**
-   * Names of the routes that it had to choose from.
+   * Names of the routes that the model could choose from.
    *
    * @generated from field: repeated string routes = 2;
    */
   routes: string[];
 
   /**
-   * Whether it was left out because only rules were asked for.
+   * Whether the model was not called because the caller wanted rules only.
    *
    * @generated from field: bool skipped = 3;
    */
   skipped: boolean;
 
   /**
-   * How long it took. Unset when no model was asked.
+   * Duration of the classification. Unset when no model was called.
    *
    * @generated from field: google.protobuf.Duration latency = 4;
    */
   latency?: Duration | undefined;
 
   /**
-   * Tokens it used, those of a repair among them. Unset when it used none.
+   * Tokens that the classification used, including a repair. Unset when it used
+   * none.
    *
    * @generated from field: reasoning_grpc.v1.Usage usage = 5;
    */
   usage?: Usage | undefined;
 
   /**
-   * What that cost. Unset when a price is not known.
+   * Cost of these tokens. Unset when a price is not known.
    *
    * @generated from field: reasoning_grpc.v1.Cost cost = 6;
    */
   cost?: Cost | undefined;
 
   /**
-   * Why it gave no answer, when `source` is CLASSIFIER_FALLBACK and it gave none.
+   * Why the model call failed. Set only when `source` is CLASSIFIER_FALLBACK
+   * and the model did not answer.
    *
    * @generated from field: reasoning_grpc.v1.ErrorReason failure = 7;
    */
   failure: ErrorReason;
 
   /**
-   * Why its answer could not be used, when `source` is CLASSIFIER_FALLBACK and it
-   * gave one.
+   * Why the answer could not be used. Set only when `source` is
+   * CLASSIFIER_FALLBACK and the model did answer.
    *
    * @generated from field: reasoning_grpc.v1.AnswerFlaw flaw = 8;
    */
   flaw: AnswerFlaw;
 
   /**
-   * Either of the two in a short English sentence.
+   * Explains `failure` or `flaw` in a short English sentence.
    *
    * @generated from field: string failure_detail = 9;
    */
@@ -225,7 +230,7 @@ export const ClassificationSchema: GenMessage<Classification> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_routing, 2);
 
 /**
- * A route that was considered and not taken.
+ * A route that the server considered and did not choose.
  *
  * @generated from message reasoning_grpc.v1.RejectedRoute
  */
@@ -238,9 +243,16 @@ export type RejectedRoute = Message<"reasoning_grpc.v1.RejectedRoute"> & {
   route: string;
 
   /**
-   * Why it was not taken, in a short English sentence.
+   * Why the route was not chosen, for programs.
    *
-   * @generated from field: string reason = 2;
+   * @generated from field: reasoning_grpc.v1.RouteRejectionCause cause = 2;
+   */
+  cause: RouteRejectionCause;
+
+  /**
+   * Why the route was not chosen, in a short English sentence.
+   *
+   * @generated from field: string reason = 3;
    */
   reason: string;
 };
@@ -259,36 +271,37 @@ export const RejectedRouteSchema: GenMessage<RejectedRoute> = /*@__PURE__*/
  */
 export enum RoutingMode {
   /**
-   * Not given: the metadata value `x-routing-mode` decides, else the server's
-   * default mode.
+   * No mode was given. The metadata value `x-routing-mode` decides, and without
+   * it the server's default mode.
    *
    * @generated from enum value: ROUTING_MODE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * One model call, its answer passed through.
+   * One model call answers, and its answer is passed through.
    *
    * @generated from enum value: ROUTING_MODE_PASSTHROUGH = 1;
    */
   PASSTHROUGH = 1,
 
   /**
-   * The reasoning agent: steps with the server's tools, then an answer.
+   * The reasoning agent takes steps with the server's tools, then answers.
    *
    * @generated from enum value: ROUTING_MODE_REASONING = 2;
    */
   REASONING = 2,
 
   /**
-   * Several agents. No build serves it yet.
+   * Several agents work together. This version of the server does not offer it.
    *
    * @generated from enum value: ROUTING_MODE_ORCHESTRATION = 3;
    */
   ORCHESTRATION = 3,
 
   /**
-   * A classifier decides. Never the mode of a decision that was acted on.
+   * A classifier decides. A decision has this mode only in an answer to
+   * `Classify` with `rules_only`.
    *
    * @generated from enum value: ROUTING_MODE_AUTO = 4;
    */
@@ -308,28 +321,28 @@ export const RoutingModeSchema: GenEnum<RoutingMode> = /*@__PURE__*/
  */
 export enum RoutingPreference {
   /**
-   * No preference.
+   * Nothing is favoured.
    *
    * @generated from enum value: ROUTING_PREFERENCE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The best answer.
+   * The best answer is favoured.
    *
    * @generated from enum value: ROUTING_PREFERENCE_QUALITY = 1;
    */
   QUALITY = 1,
 
   /**
-   * A balance of both.
+   * Quality and cost are balanced.
    *
    * @generated from enum value: ROUTING_PREFERENCE_BALANCED = 2;
    */
   BALANCED = 2,
 
   /**
-   * The lowest cost.
+   * The lowest cost is favoured.
    *
    * @generated from enum value: ROUTING_PREFERENCE_COST = 3;
    */
@@ -349,56 +362,56 @@ export const RoutingPreferenceSchema: GenEnum<RoutingPreference> = /*@__PURE__*/
  */
 export enum RouteSource {
   /**
-   * Never sent.
+   * The server never sends this value.
    *
    * @generated from enum value: ROUTE_SOURCE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * A rule, shipped or configured.
+   * A rule decided: a built-in one, or one from the configuration.
    *
    * @generated from enum value: ROUTE_SOURCE_RULE = 1;
    */
   RULE = 1,
 
   /**
-   * The request's `routing` field.
+   * The request's `routing` field decided.
    *
    * @generated from enum value: ROUTE_SOURCE_REQUEST = 2;
    */
   REQUEST = 2,
 
   /**
-   * The metadata value `x-routing-mode`.
+   * The metadata value `x-routing-mode` decided.
    *
    * @generated from enum value: ROUTE_SOURCE_METADATA = 3;
    */
   METADATA = 3,
 
   /**
-   * The classifier's model.
+   * The model of the classifier decided.
    *
    * @generated from enum value: ROUTE_SOURCE_CLASSIFIER = 4;
    */
   CLASSIFIER = 4,
 
   /**
-   * The server's default, because the classifier failed.
+   * The server's default decided, because the classifier failed.
    *
    * @generated from enum value: ROUTE_SOURCE_CLASSIFIER_FALLBACK = 5;
    */
   CLASSIFIER_FALLBACK = 5,
 
   /**
-   * An earlier classification of the same conversation.
+   * An earlier classification of the same conversation decided.
    *
    * @generated from enum value: ROUTE_SOURCE_CACHE = 6;
    */
   CACHE = 6,
 
   /**
-   * The server's default.
+   * The server's default decided.
    *
    * @generated from enum value: ROUTE_SOURCE_DEFAULT = 7;
    */
@@ -410,4 +423,38 @@ export enum RouteSource {
  */
 export const RouteSourceSchema: GenEnum<RouteSource> = /*@__PURE__*/
   enumDesc(file_reasoning_grpc_v1_routing, 2);
+
+/**
+ * Why a route was not chosen.
+ *
+ * @generated from enum reasoning_grpc.v1.RouteRejectionCause
+ */
+export enum RouteRejectionCause {
+  /**
+   * The server never sends this value.
+   *
+   * @generated from enum value: ROUTE_REJECTION_CAUSE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The classifier chose another route.
+   *
+   * @generated from enum value: ROUTE_REJECTION_CAUSE_NOT_CHOSEN = 1;
+   */
+  NOT_CHOSEN = 1,
+
+  /**
+   * The request has tools of the caller's own, which this route cannot serve.
+   *
+   * @generated from enum value: ROUTE_REJECTION_CAUSE_CALLER_TOOLS = 2;
+   */
+  CALLER_TOOLS = 2,
+}
+
+/**
+ * Describes the enum reasoning_grpc.v1.RouteRejectionCause.
+ */
+export const RouteRejectionCauseSchema: GenEnum<RouteRejectionCause> = /*@__PURE__*/
+  enumDesc(file_reasoning_grpc_v1_routing, 3);
 

@@ -14,79 +14,75 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/usage.proto.
  */
 export const file_reasoning_grpc_v1_usage: GenFile = /*@__PURE__*/
-  fileDesc("Ch1yZWFzb25pbmdfZ3JwYy92MS91c2FnZS5wcm90bxIRcmVhc29uaW5nX2dycGMudjEikAMKBVVzYWdlEhQKDGlucHV0X3Rva2VucxgBIAEoBRIgChNjYWNoZWRfaW5wdXRfdG9rZW5zGAIgASgFSACIAQESHwoSY2FjaGVfd3JpdGVfdG9rZW5zGAMgASgFSAGIAQESFQoNb3V0cHV0X3Rva2VucxgEIAEoBRIdChByZWFzb25pbmdfdG9rZW5zGAUgASgFSAKIAQESFAoMdG90YWxfdG9rZW5zGAYgASgFEi4KBnNvdXJjZRgHIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlU291cmNlEjYKC21vZGVsX2NhbGxzGAggAygLMiEucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsVXNhZ2USHwoSYXVkaW9faW5wdXRfdG9rZW5zGAkgASgFSAOIAQFCFgoUX2NhY2hlZF9pbnB1dF90b2tlbnNCFQoTX2NhY2hlX3dyaXRlX3Rva2Vuc0ITChFfcmVhc29uaW5nX3Rva2Vuc0IVChNfYXVkaW9faW5wdXRfdG9rZW5zIrQDCg5Nb2RlbENhbGxVc2FnZRIMCgRjYWxsGAEgASgFEjQKB3B1cnBvc2UYAiABKA4yIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxQdXJwb3NlEg0KBW1vZGVsGAMgASgJEhQKDGlucHV0X3Rva2VucxgEIAEoBRIgChNjYWNoZWRfaW5wdXRfdG9rZW5zGAUgASgFSACIAQESHwoSY2FjaGVfd3JpdGVfdG9rZW5zGAYgASgFSAGIAQESFQoNb3V0cHV0X3Rva2VucxgHIAEoBRIdChByZWFzb25pbmdfdG9rZW5zGAggASgFSAKIAQESFAoMdG90YWxfdG9rZW5zGAkgASgFEi4KBnNvdXJjZRgKIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlU291cmNlEh8KEmF1ZGlvX2lucHV0X3Rva2VucxgLIAEoBUgDiAEBQhYKFF9jYWNoZWRfaW5wdXRfdG9rZW5zQhUKE19jYWNoZV93cml0ZV90b2tlbnNCEwoRX3JlYXNvbmluZ190b2tlbnNCFQoTX2F1ZGlvX2lucHV0X3Rva2VucyJKCgRDb3N0EhYKDnRvdGFsX25hbm9fdXNkGAEgASgDEioKBWl0ZW1zGAIgAygLMhsucmVhc29uaW5nX2dycGMudjEuQ29zdEl0ZW0iZwoIQ29zdEl0ZW0SDQoFbW9kZWwYASABKAkSKgoEa2luZBgCIAEoDjIcLnJlYXNvbmluZ19ncnBjLnYxLlRva2VuS2luZBIOCgZ0b2tlbnMYAyABKAUSEAoIbmFub191c2QYBCABKAMi5gEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHcm91dGluZxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgtmaXJzdF90b2tlbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgV0b3RhbBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghvdmVyaGVhZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLVAQoHQXR0ZW1wdBIMCgRjYWxsGAEgASgFEg4KBm51bWJlchgCIAEoBRINCgVtb2RlbBgDIAEoCRIqCgdzdGFydGVkGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGR1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KB2ZhaWx1cmUYBiABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhITCgtodHRwX3N0YXR1cxgHIAEoBSpiCgtVc2FnZVNvdXJjZRIcChhVU0FHRV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIZChVVU0FHRV9TT1VSQ0VfUFJPVklERVIQARIaChZVU0FHRV9TT1VSQ0VfRVNUSU1BVEVEEAIq0wEKEE1vZGVsQ2FsbFB1cnBvc2USIgoeTU9ERUxfQ0FMTF9QVVJQT1NFX1VOU1BFQ0lGSUVEEAASHgoaTU9ERUxfQ0FMTF9QVVJQT1NFX1JPVVRJTkcQARIbChdNT0RFTF9DQUxMX1BVUlBPU0VfU1RFUBACEh0KGU1PREVMX0NBTExfUFVSUE9TRV9SRVBBSVIQAxIgChxNT0RFTF9DQUxMX1BVUlBPU0VfU1lOVEhFU0lTEAQSHQoZTU9ERUxfQ0FMTF9QVVJQT1NFX0FOU1dFUhAFKsMBCglUb2tlbktpbmQSGgoWVE9LRU5fS0lORF9VTlNQRUNJRklFRBAAEhQKEFRPS0VOX0tJTkRfSU5QVVQQARIbChdUT0tFTl9LSU5EX0NBQ0hFRF9JTlBVVBACEhoKFlRPS0VOX0tJTkRfQ0FDSEVfV1JJVEUQAxIVChFUT0tFTl9LSU5EX09VVFBVVBAEEhgKFFRPS0VOX0tJTkRfUkVBU09OSU5HEAUSGgoWVE9LRU5fS0lORF9BVURJT19JTlBVVBAGKrgBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAEEhcKE0ZJTklTSF9SRUFTT05fT1RIRVIQBUJ3Chppby5naXRodWIucmVhc29uaW5nZ3JwYy52MUIKVXNhZ2VQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors]);
+  fileDesc("Ch1yZWFzb25pbmdfZ3JwYy92MS91c2FnZS5wcm90bxIRcmVhc29uaW5nX2dycGMudjEi2AIKBVVzYWdlEhQKDGlucHV0X3Rva2VucxgBIAEoBRIgChNjYWNoZWRfaW5wdXRfdG9rZW5zGAIgASgFSACIAQESHwoSY2FjaGVfd3JpdGVfdG9rZW5zGAMgASgFSAGIAQESHwoSYXVkaW9faW5wdXRfdG9rZW5zGAQgASgFSAKIAQESFQoNb3V0cHV0X3Rva2VucxgFIAEoBRIdChByZWFzb25pbmdfdG9rZW5zGAYgASgFSAOIAQESFAoMdG90YWxfdG9rZW5zGAcgASgFEi4KBnNvdXJjZRgIIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlU291cmNlQhYKFF9jYWNoZWRfaW5wdXRfdG9rZW5zQhUKE19jYWNoZV93cml0ZV90b2tlbnNCFQoTX2F1ZGlvX2lucHV0X3Rva2Vuc0ITChFfcmVhc29uaW5nX3Rva2VucyKMAQoOTW9kZWxDYWxsVXNhZ2USDAoEY2FsbBgBIAEoBRI0CgdwdXJwb3NlGAIgASgOMiMucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsUHVycG9zZRINCgVtb2RlbBgDIAEoCRInCgV1c2FnZRgEIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlIkoKBENvc3QSFgoOdG90YWxfbmFub191c2QYASABKAMSKgoFaXRlbXMYAiADKAsyGy5yZWFzb25pbmdfZ3JwYy52MS5Db3N0SXRlbSJnCghDb3N0SXRlbRINCgVtb2RlbBgBIAEoCRIqCgRraW5kGAIgASgOMhwucmVhc29uaW5nX2dycGMudjEuVG9rZW5LaW5kEg4KBnRva2VucxgDIAEoBRIQCghuYW5vX3VzZBgEIAEoAyKTAgoHVGltaW5ncxIxCg5xdWV1ZV9kdXJhdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChByb3V0aW5nX2R1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGZpcnN0X3Rva2VuX2R1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDnRvdGFsX2R1cmF0aW9uGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjQKEW92ZXJoZWFkX2R1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uItoBCgdBdHRlbXB0EgwKBGNhbGwYASABKAUSDgoGbnVtYmVyGAIgASgFEg0KBW1vZGVsGAMgASgJEi8KDHN0YXJ0X29mZnNldBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdmYWlsdXJlGAYgASgOMh4ucmVhc29uaW5nX2dycGMudjEuRXJyb3JSZWFzb24SEwoLaHR0cF9zdGF0dXMYByABKAUqYgoLVXNhZ2VTb3VyY2USHAoYVVNBR0VfU09VUkNFX1VOU1BFQ0lGSUVEEAASGQoVVVNBR0VfU09VUkNFX1BST1ZJREVSEAESGgoWVVNBR0VfU09VUkNFX0VTVElNQVRFRBACKtMBChBNb2RlbENhbGxQdXJwb3NlEiIKHk1PREVMX0NBTExfUFVSUE9TRV9VTlNQRUNJRklFRBAAEh4KGk1PREVMX0NBTExfUFVSUE9TRV9ST1VUSU5HEAESGwoXTU9ERUxfQ0FMTF9QVVJQT1NFX1NURVAQAhIdChlNT0RFTF9DQUxMX1BVUlBPU0VfUkVQQUlSEAMSIAocTU9ERUxfQ0FMTF9QVVJQT1NFX1NZTlRIRVNJUxAEEh0KGU1PREVMX0NBTExfUFVSUE9TRV9BTlNXRVIQBSrDAQoJVG9rZW5LaW5kEhoKFlRPS0VOX0tJTkRfVU5TUEVDSUZJRUQQABIUChBUT0tFTl9LSU5EX0lOUFVUEAESGwoXVE9LRU5fS0lORF9DQUNIRURfSU5QVVQQAhIaChZUT0tFTl9LSU5EX0NBQ0hFX1dSSVRFEAMSFQoRVE9LRU5fS0lORF9PVVRQVVQQBBIYChRUT0tFTl9LSU5EX1JFQVNPTklORxAFEhoKFlRPS0VOX0tJTkRfQVVESU9fSU5QVVQQBkJ3Chppby5naXRodWIucmVhc29uaW5nZ3JwYy52MUIKVXNhZ2VQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors]);
 
 /**
- * Tokens used.
+ * Counts of tokens, and who counted them.
  *
  * @generated from message reasoning_grpc.v1.Usage
  */
 export type Usage = Message<"reasoning_grpc.v1.Usage"> & {
   /**
-   * Tokens of the prompt, those below included.
+   * Tokens of the prompt. It includes the cached, cache-write and audio tokens
+   * below.
    *
    * @generated from field: int32 input_tokens = 1;
    */
   inputTokens: number;
 
   /**
-   * Of the input tokens, those read from the provider's cache. Unset when not
-   * reported.
+   * The part of the input tokens that was read from the provider's cache. Unset
+   * when the provider did not report it.
    *
    * @generated from field: optional int32 cached_input_tokens = 2;
    */
   cachedInputTokens?: number | undefined;
 
   /**
-   * Of the input tokens, those written to the provider's cache. Unset when not
-   * reported.
+   * The part of the input tokens that was written to the provider's cache.
+   * Unset when the provider did not report it.
    *
    * @generated from field: optional int32 cache_write_tokens = 3;
    */
   cacheWriteTokens?: number | undefined;
 
   /**
-   * Tokens of the answer, those below included.
+   * The part of the input tokens that was audio. Unset when the provider did
+   * not report it.
    *
-   * @generated from field: int32 output_tokens = 4;
+   * @generated from field: optional int32 audio_input_tokens = 4;
+   */
+  audioInputTokens?: number | undefined;
+
+  /**
+   * Tokens of the answer. It includes the reasoning tokens below.
+   *
+   * @generated from field: int32 output_tokens = 5;
    */
   outputTokens: number;
 
   /**
-   * Of the output tokens, those of the model's own reasoning. Unset when not
-   * reported.
+   * The part of the output tokens that was the model's own reasoning. Unset
+   * when the provider did not report it.
    *
-   * @generated from field: optional int32 reasoning_tokens = 5;
+   * @generated from field: optional int32 reasoning_tokens = 6;
    */
   reasoningTokens?: number | undefined;
 
   /**
-   * Input and output tokens together.
+   * The sum of input and output tokens.
    *
-   * @generated from field: int32 total_tokens = 6;
+   * @generated from field: int32 total_tokens = 7;
    */
   totalTokens: number;
 
   /**
-   * Who counted. ESTIMATED when any number in it is an estimate.
+   * Who counted. It is ESTIMATED when at least one of the counts is an
+   * estimate.
    *
-   * @generated from field: reasoning_grpc.v1.UsageSource source = 7;
+   * @generated from field: reasoning_grpc.v1.UsageSource source = 8;
    */
   source: UsageSource;
-
-  /**
-   * The same for each model call, in order.
-   *
-   * @generated from field: repeated reasoning_grpc.v1.ModelCallUsage model_calls = 8;
-   */
-  modelCalls: ModelCallUsage[];
-
-  /**
-   * Of the input tokens, those of sound. Unset when not reported.
-   *
-   * @generated from field: optional int32 audio_input_tokens = 9;
-   */
-  audioInputTokens?: number | undefined;
 };
 
 /**
@@ -97,13 +93,13 @@ export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_usage, 0);
 
 /**
- * Tokens used by one model call, all its attempts together.
+ * Tokens used by one model call, in all its attempts together.
  *
  * @generated from message reasoning_grpc.v1.ModelCallUsage
  */
 export type ModelCallUsage = Message<"reasoning_grpc.v1.ModelCallUsage"> & {
   /**
-   * Which model call of this request: 1, 2, ...
+   * Number of the model call within this request: 1, 2, ...
    *
    * @generated from field: int32 call = 1;
    */
@@ -117,70 +113,19 @@ export type ModelCallUsage = Message<"reasoning_grpc.v1.ModelCallUsage"> & {
   purpose: ModelCallPurpose;
 
   /**
-   * Name of the model that answered it, or was last tried.
+   * Name of the model that answered the call. When no model answered it, the
+   * name of the model that was tried last.
    *
    * @generated from field: string model = 3;
    */
   model: string;
 
   /**
-   * Tokens of the prompt.
+   * The tokens that the call used.
    *
-   * @generated from field: int32 input_tokens = 4;
+   * @generated from field: reasoning_grpc.v1.Usage usage = 4;
    */
-  inputTokens: number;
-
-  /**
-   * Of the input tokens, those read from the provider's cache. Unset when not
-   * reported.
-   *
-   * @generated from field: optional int32 cached_input_tokens = 5;
-   */
-  cachedInputTokens?: number | undefined;
-
-  /**
-   * Of the input tokens, those written to the provider's cache. Unset when not
-   * reported.
-   *
-   * @generated from field: optional int32 cache_write_tokens = 6;
-   */
-  cacheWriteTokens?: number | undefined;
-
-  /**
-   * Tokens of the answer.
-   *
-   * @generated from field: int32 output_tokens = 7;
-   */
-  outputTokens: number;
-
-  /**
-   * Of the output tokens, those of the model's own reasoning. Unset when not
-   * reported.
-   *
-   * @generated from field: optional int32 reasoning_tokens = 8;
-   */
-  reasoningTokens?: number | undefined;
-
-  /**
-   * Input and output tokens together.
-   *
-   * @generated from field: int32 total_tokens = 9;
-   */
-  totalTokens: number;
-
-  /**
-   * Who counted.
-   *
-   * @generated from field: reasoning_grpc.v1.UsageSource source = 10;
-   */
-  source: UsageSource;
-
-  /**
-   * Of the input tokens, those of sound. Unset when not reported.
-   *
-   * @generated from field: optional int32 audio_input_tokens = 11;
-   */
-  audioInputTokens?: number | undefined;
+  usage?: Usage | undefined;
 };
 
 /**
@@ -191,9 +136,9 @@ export const ModelCallUsageSchema: GenMessage<ModelCallUsage> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_usage, 1);
 
 /**
- * Money spent on tokens, in nano-dollars (one billionth of a US dollar), at the
- * prices of `Model.prices`. Each item is rounded half to even; the total is the
- * sum of the items.
+ * Cost of tokens, in nano-dollars (one billionth of a US dollar), at the prices
+ * of `Model.prices`. Each item is rounded half to even; the total is the sum of
+ * the items.
  *
  * @generated from message reasoning_grpc.v1.Cost
  */
@@ -206,7 +151,7 @@ export type Cost = Message<"reasoning_grpc.v1.Cost"> & {
   totalNanoUsd: bigint;
 
   /**
-   * What it consists of: one item for each kind of token and model.
+   * One item for each model and kind of token.
    *
    * @generated from field: repeated reasoning_grpc.v1.CostItem items = 2;
    */
@@ -221,7 +166,7 @@ export const CostSchema: GenMessage<Cost> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_usage, 2);
 
 /**
- * Money spent on one kind of token of one model.
+ * Cost of one kind of token of one model.
  *
  * @generated from message reasoning_grpc.v1.CostItem
  */
@@ -241,14 +186,14 @@ export type CostItem = Message<"reasoning_grpc.v1.CostItem"> & {
   kind: TokenKind;
 
   /**
-   * How many.
+   * Number of tokens.
    *
    * @generated from field: int32 tokens = 3;
    */
   tokens: number;
 
   /**
-   * What they cost.
+   * Cost of these tokens.
    *
    * @generated from field: int64 nano_usd = 4;
    */
@@ -269,41 +214,42 @@ export const CostItemSchema: GenMessage<CostItem> = /*@__PURE__*/
  */
 export type Timings = Message<"reasoning_grpc.v1.Timings"> & {
   /**
-   * Waiting to be let in.
+   * Time for which the request waited in the queue before the server began to
+   * work on it.
    *
-   * @generated from field: google.protobuf.Duration queue = 1;
+   * @generated from field: google.protobuf.Duration queue_duration = 1;
    */
-  queue?: Duration | undefined;
+  queueDuration?: Duration | undefined;
 
   /**
-   * Deciding the route.
+   * Time that the server needed to decide the route.
    *
-   * @generated from field: google.protobuf.Duration routing = 2;
+   * @generated from field: google.protobuf.Duration routing_duration = 2;
    */
-  routing?: Duration | undefined;
+  routingDuration?: Duration | undefined;
 
   /**
-   * From the arrival of the request to the first piece of the answer, reasoning
-   * included. Unset when there was none.
+   * Time from the arrival of the request to the first delta of the answer;
+   * reasoning counts as a delta. Unset when there was no delta.
    *
-   * @generated from field: google.protobuf.Duration first_token = 3;
+   * @generated from field: google.protobuf.Duration first_token_duration = 3;
    */
-  firstToken?: Duration | undefined;
+  firstTokenDuration?: Duration | undefined;
 
   /**
-   * From the arrival of the request to its end.
+   * Time from the arrival of the request to its end.
    *
-   * @generated from field: google.protobuf.Duration total = 4;
+   * @generated from field: google.protobuf.Duration total_duration = 4;
    */
-  total?: Duration | undefined;
+  totalDuration?: Duration | undefined;
 
   /**
-   * Of the total, what the server itself took: neither waiting for an upstream
-   * or a tool, nor for the client to read.
+   * The part of the total that the server itself used. It does not include the
+   * time spent waiting for an upstream, for a tool, or for the client to read.
    *
-   * @generated from field: google.protobuf.Duration overhead = 5;
+   * @generated from field: google.protobuf.Duration overhead_duration = 5;
    */
-  overhead?: Duration | undefined;
+  overheadDuration?: Duration | undefined;
 };
 
 /**
@@ -320,49 +266,50 @@ export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
  */
 export type Attempt = Message<"reasoning_grpc.v1.Attempt"> & {
   /**
-   * Which model call of this request: 1, 2, ...
+   * Number of the model call within this request: 1, 2, ...
    *
    * @generated from field: int32 call = 1;
    */
   call: number;
 
   /**
-   * Which attempt at that call: 1, 2, ...
+   * Number of the attempt within that call: 1, 2, ...
    *
    * @generated from field: int32 number = 2;
    */
   number: number;
 
   /**
-   * Name of the model tried.
+   * Name of the model that was tried.
    *
    * @generated from field: string model = 3;
    */
   model: string;
 
   /**
-   * When it began, from the arrival of the request.
+   * Time from the arrival of the request to the start of the attempt.
    *
-   * @generated from field: google.protobuf.Duration started = 4;
+   * @generated from field: google.protobuf.Duration start_offset = 4;
    */
-  started?: Duration | undefined;
+  startOffset?: Duration | undefined;
 
   /**
-   * How long it took, up to its end or failure.
+   * Time from the start of the attempt to its end or failure.
    *
    * @generated from field: google.protobuf.Duration duration = 5;
    */
   duration?: Duration | undefined;
 
   /**
-   * Why it failed. Unspecified when it succeeded.
+   * Why the attempt failed. Unspecified when it succeeded.
    *
    * @generated from field: reasoning_grpc.v1.ErrorReason failure = 6;
    */
   failure: ErrorReason;
 
   /**
-   * The upstream's HTTP status, when a failed attempt got one; else 0.
+   * The HTTP status that the upstream gave to a failed attempt. 0 when the
+   * attempt succeeded, or failed without a status.
    *
    * @generated from field: int32 http_status = 7;
    */
@@ -383,21 +330,21 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
  */
 export enum UsageSource {
   /**
-   * Nothing was counted: no model was called.
+   * No tokens were counted, because no model was called.
    *
    * @generated from enum value: USAGE_SOURCE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The provider reported every number.
+   * The provider reported every count.
    *
    * @generated from enum value: USAGE_SOURCE_PROVIDER = 1;
    */
   PROVIDER = 1,
 
   /**
-   * The server estimated at least one number, from the length of the text.
+   * The server estimated at least one count from the length of the text.
    *
    * @generated from enum value: USAGE_SOURCE_ESTIMATED = 2;
    */
@@ -417,42 +364,42 @@ export const UsageSourceSchema: GenEnum<UsageSource> = /*@__PURE__*/
  */
 export enum ModelCallPurpose {
   /**
-   * Never sent.
+   * The server never sends this value.
    *
    * @generated from enum value: MODEL_CALL_PURPOSE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Classifying the request.
+   * The call classifies the request.
    *
    * @generated from enum value: MODEL_CALL_PURPOSE_ROUTING = 1;
    */
   ROUTING = 1,
 
   /**
-   * Planning one step of the agent.
+   * The call plans one step of the agent.
    *
    * @generated from enum value: MODEL_CALL_PURPOSE_STEP = 2;
    */
   STEP = 2,
 
   /**
-   * Mending an answer that did not follow its schema.
+   * The call repeats another one whose answer did not follow its schema.
    *
    * @generated from enum value: MODEL_CALL_PURPOSE_REPAIR = 3;
    */
   REPAIR = 3,
 
   /**
-   * Writing the answer from what the agent found.
+   * The call writes the answer from what the agent found.
    *
    * @generated from enum value: MODEL_CALL_PURPOSE_SYNTHESIS = 4;
    */
   SYNTHESIS = 4,
 
   /**
-   * Answering directly.
+   * The call answers the request directly.
    *
    * @generated from enum value: MODEL_CALL_PURPOSE_ANSWER = 5;
    */
@@ -466,56 +413,56 @@ export const ModelCallPurposeSchema: GenEnum<ModelCallPurpose> = /*@__PURE__*/
   enumDesc(file_reasoning_grpc_v1_usage, 1);
 
 /**
- * A kind of token with a price of its own.
+ * A kind of token that has its own price.
  *
  * @generated from enum reasoning_grpc.v1.TokenKind
  */
 export enum TokenKind {
   /**
-   * Never sent.
+   * The server never sends this value.
    *
    * @generated from enum value: TOKEN_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Prompt that is of none of the other kinds.
+   * Tokens of the prompt that belong to none of the other kinds.
    *
    * @generated from enum value: TOKEN_KIND_INPUT = 1;
    */
   INPUT = 1,
 
   /**
-   * Prompt, read from the provider's cache.
+   * Tokens of the prompt that were read from the provider's cache.
    *
    * @generated from enum value: TOKEN_KIND_CACHED_INPUT = 2;
    */
   CACHED_INPUT = 2,
 
   /**
-   * Prompt, written to the provider's cache.
+   * Tokens of the prompt that were written to the provider's cache.
    *
    * @generated from enum value: TOKEN_KIND_CACHE_WRITE = 3;
    */
   CACHE_WRITE = 3,
 
   /**
-   * Answer; the model's own reasoning included, unless that has a price of its
-   * own.
+   * Tokens of the answer. The model's own reasoning is included, unless it has
+   * its own price.
    *
    * @generated from enum value: TOKEN_KIND_OUTPUT = 4;
    */
   OUTPUT = 4,
 
   /**
-   * The model's own reasoning, where it has a price of its own.
+   * Tokens of the model's own reasoning, where these have their own price.
    *
    * @generated from enum value: TOKEN_KIND_REASONING = 5;
    */
   REASONING = 5,
 
   /**
-   * Sound in the prompt, where it has a price of its own.
+   * Tokens of audio in the prompt, where these have their own price.
    *
    * @generated from enum value: TOKEN_KIND_AUDIO_INPUT = 6;
    */
@@ -527,59 +474,4 @@ export enum TokenKind {
  */
 export const TokenKindSchema: GenEnum<TokenKind> = /*@__PURE__*/
   enumDesc(file_reasoning_grpc_v1_usage, 2);
-
-/**
- * Why an answer ended.
- *
- * @generated from enum reasoning_grpc.v1.FinishReason
- */
-export enum FinishReason {
-  /**
-   * Never sent.
-   *
-   * @generated from enum value: FINISH_REASON_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * The model was done, or reached a stop text.
-   *
-   * @generated from enum value: FINISH_REASON_STOP = 1;
-   */
-  STOP = 1,
-
-  /**
-   * The most output tokens were reached, or the context window was full.
-   *
-   * @generated from enum value: FINISH_REASON_LENGTH = 2;
-   */
-  LENGTH = 2,
-
-  /**
-   * The model wants the caller's tools to be called.
-   *
-   * @generated from enum value: FINISH_REASON_TOOL_CALLS = 3;
-   */
-  TOOL_CALLS = 3,
-
-  /**
-   * The provider's content filter ended it.
-   *
-   * @generated from enum value: FINISH_REASON_CONTENT_FILTER = 4;
-   */
-  CONTENT_FILTER = 4,
-
-  /**
-   * The provider gave a reason of its own; see `provider_finish_reason`.
-   *
-   * @generated from enum value: FINISH_REASON_OTHER = 5;
-   */
-  OTHER = 5,
-}
-
-/**
- * Describes the enum reasoning_grpc.v1.FinishReason.
- */
-export const FinishReasonSchema: GenEnum<FinishReason> = /*@__PURE__*/
-  enumDesc(file_reasoning_grpc_v1_usage, 3);
 
