@@ -1,4 +1,4 @@
 #!/bin/sh
-# Runs the plan of the conformance suite: conformance.sh PLAN RESULTS. `make runner` builds what it needs.
+# Runs the conformance runner: conformance.sh PLAN RESULTS. Build the runner first with `make runner`.
 set -e
 exec node "$(dirname "$0")/build/conformance/runner.js" "$1" "$2"

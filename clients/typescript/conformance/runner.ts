@@ -1,5 +1,5 @@
-// The runner of the conformance suite: makes the calls of a plan and writes down what this client saw.
-// clients/conformance/README.md has the contract.
+// The conformance runner of the TypeScript client. It makes the calls of a plan and writes the results that this client
+// returned to a file. clients/conformance/README.md describes both files.
 import { readFileSync, writeFileSync } from "node:fs";
 import { type DescMessage, type JsonValue, type MessageShape, fromJson, toJson } from "@bufbuild/protobuf";
 import { compressionAlgorithms } from "@grpc/grpc-js";
@@ -45,29 +45,29 @@ interface Outcome {
   failure?: string;
 }
 
-async function outcome(plan: Plan, scenario: Scenario): Promise<Outcome> {
+async function runScenario(plan: Plan, scenario: Scenario): Promise<Outcome> {
   try {
-    return scenario.rpc === "Fold" ? folded(scenario.events ?? []) : await called(plan, scenario);
+    return scenario.rpc === "Fold" ? foldEvents(scenario.events ?? []) : await makeCall(plan, scenario);
   } catch (error) {
     return { failure: String(error) };
   }
 }
 
-function folded(events: JsonValue[]): Outcome {
-  const whole = fold(events.map((event) => fromJson(StreamCompleteResponseSchema, event)));
-  return { folded: toJson(CompleteResponseSchema, whole) };
+function foldEvents(events: JsonValue[]): Outcome {
+  const response = fold(events.map((event) => fromJson(StreamCompleteResponseSchema, event)));
+  return { folded: toJson(CompleteResponseSchema, response) };
 }
 
-async function called(plan: Plan, scenario: Scenario): Promise<Outcome> {
+async function makeCall(plan: Plan, scenario: Scenario): Promise<Outcome> {
   const client = connect(plan.addresses[scenario.address] ?? "", {
     token: scenario.token,
     tls: scenario.address === "tls" && { ca: readFileSync(plan.certificate_authority) },
     grpcOptions: {
       ...(scenario.compression === "gzip" && { "grpc.default_compression_algorithm": compressionAlgorithms.gzip }),
-      // Sends the bytes of the plan in place of the message.
+      // The transformer sends the bytes of the plan in place of the message.
       callInvocationTransformer: (call) => ({
         ...call,
-        methodDefinition: serialization(scenario, call.methodDefinition),
+        methodDefinition: replaceSerializer(scenario, call.methodDefinition),
       }),
     },
   });
@@ -76,22 +76,22 @@ async function called(plan: Plan, scenario: Scenario): Promise<Outcome> {
   try {
     switch (scenario.rpc) {
       case "Complete":
-        return await unary(scenario, method.complete, complete);
+        return await callUnary(scenario, method.complete, complete);
       case "Classify":
-        return await unary(scenario, method.classify, classify);
+        return await callUnary(scenario, method.classify, classify);
       case "ListModels":
-        return await unary(scenario, method.listModels, listModels);
+        return await callUnary(scenario, method.listModels, listModels);
       case "StreamComplete":
-        return await streamed(scenario, streamComplete);
+        return await readStream(scenario, streamComplete);
       default:
-        return { failure: `unknown rpc ${scenario.rpc}` };
+        return { failure: `unknown RPC ${scenario.rpc}` };
     }
   } finally {
     client.close();
   }
 }
 
-function serialization<D extends { requestSerialize: (request: never) => Buffer }>(
+function replaceSerializer<D extends { requestSerialize: (request: never) => Buffer }>(
   scenario: Scenario,
   definition: D,
 ): D {
@@ -99,7 +99,7 @@ function serialization<D extends { requestSerialize: (request: never) => Buffer 
   return encoded === undefined ? definition : { ...definition, requestSerialize: () => Buffer.from(encoded, "base64") };
 }
 
-async function unary<I extends DescMessage, O extends DescMessage>(
+async function callUnary<I extends DescMessage, O extends DescMessage>(
   scenario: Scenario,
   { input, output }: { input: I; output: O },
   call: (request: MessageShape<I>, options: CallOptions) => Promise<MessageShape<O>>,
@@ -107,24 +107,24 @@ async function unary<I extends DescMessage, O extends DescMessage>(
   const abort = new AbortController();
   const request = fromJson(input, scenario.request ?? {});
   try {
-    const response = call(request, callOptions(scenario, abort.signal));
+    const response = call(request, buildOptions(scenario, abort.signal));
     if (scenario.cancel_after_events === 0) abort.abort();
     return { response: toJson(output, await response) };
   } catch (error) {
-    return { error: errorJson(error) };
+    return { error: describeError(error) };
   }
 }
 
-async function streamed(scenario: Scenario, call: ReturnType<typeof connect>["streamComplete"]): Promise<Outcome> {
+async function readStream(scenario: Scenario, call: ReturnType<typeof connect>["streamComplete"]): Promise<Outcome> {
   const abort = new AbortController();
   const request = fromJson(ReasoningService.method.streamComplete.input, scenario.request ?? {});
   const events: StreamCompleteResponse[] = [];
-  const seen = () => ({
+  const describeEvents = () => ({
     events: events.map((event) => toJson(StreamCompleteResponseSchema, event)),
     unknown_events: events.filter(({ kind }) => kind.case === undefined).length,
   });
   try {
-    const stream = call(request, callOptions(scenario, abort.signal));
+    const stream = call(request, buildOptions(scenario, abort.signal));
     let next = stream.next();
     for (;;) {
       if (scenario.cancel_after_events === events.length) abort.abort();
@@ -133,17 +133,17 @@ async function streamed(scenario: Scenario, call: ReturnType<typeof connect>["st
       events.push(value);
       next = stream.next();
     }
-    return { ...seen(), folded: toJson(CompleteResponseSchema, fold(events)) };
+    return { ...describeEvents(), folded: toJson(CompleteResponseSchema, fold(events)) };
   } catch (error) {
-    return { ...seen(), error: errorJson(error) };
+    return { ...describeEvents(), error: describeError(error) };
   }
 }
 
-function callOptions({ metadata, timeout_seconds }: Scenario, signal: AbortSignal): CallOptions {
+function buildOptions({ metadata, timeout_seconds }: Scenario, signal: AbortSignal): CallOptions {
   return { metadata, timeoutSeconds: timeout_seconds, signal };
 }
 
-function errorJson(error: unknown): JsonValue {
+function describeError(error: unknown): JsonValue {
   if (!(error instanceof CallFailed)) throw error;
   return {
     code: error.codeName,
@@ -164,6 +164,6 @@ if (!planPath || !resultsPath) throw new Error("usage: runner PLAN RESULTS");
 const plan = JSON.parse(readFileSync(planPath, "utf8")) as Plan;
 const results: JsonValue[] = [];
 for (const scenario of plan.scenarios) {
-  results.push({ name: scenario.name, ...(await outcome(plan, scenario)) } as JsonValue);
+  results.push({ name: scenario.name, ...(await runScenario(plan, scenario)) } as JsonValue);
 }
 writeFileSync(resultsPath, JSON.stringify({ client: "typescript", results }, undefined, 2) + "\n");

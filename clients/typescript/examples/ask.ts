@@ -1,5 +1,6 @@
-// Has the reasoning agent answer a question, and shows how it does: the answer goes to standard output, all else to
-// standard error. REASONING_TARGET and REASONING_TOKEN give the server, else 127.0.0.1:50051, and the token.
+// Sends a question to the reasoning agent and prints the agent's steps and its answer. The answer goes to standard output,
+// everything else to standard error. The environment variable REASONING_TARGET sets the server's address, which is
+// otherwise 127.0.0.1:50051, and REASONING_TOKEN sets the token.
 //
 //   node build/examples/ask.js [--target HOST:PORT] "What is 23 times 19?"
 import { parseArgs } from "node:util";
@@ -30,16 +31,16 @@ if (!question) {
 }
 
 const client = connect(values.target ?? "", { token: process.env["REASONING_TOKEN"] });
-const interrupted = new AbortController();
-process.once("SIGINT", () => interrupted.abort());
+const interruption = new AbortController();
+process.once("SIGINT", () => interruption.abort());
 try {
   const request = {
     ...textRequest(question),
     routing: { mode: RoutingMode.REASONING },
     include: { thoughts: true, toolResults: true },
   };
-  const options = { signal: interrupted.signal, timeoutSeconds: 120 };
-  for await (const event of client.streamComplete({ request }, options)) show(event);
+  const options = { signal: interruption.signal, timeoutSeconds: 120 };
+  for await (const event of client.streamComplete({ request }, options)) printEvent(event);
 } catch (error) {
   if (!(error instanceof CallFailed)) throw error;
   console.error(`\n${error.reason || error.codeName}: ${error.statusMessage}`);
@@ -49,8 +50,8 @@ try {
   client.close();
 }
 
-/** Prints one event: the answer to standard output, all else to standard error. Kinds it does not know it passes over. */
-function show({ step, kind }: StreamCompleteResponse): void {
+/** Prints one event: the answer to standard output, everything else to standard error. It ignores unknown kinds. */
+function printEvent({ step, kind }: StreamCompleteResponse): void {
   switch (kind.case) {
     case "started":
       console.error(`route: ${kind.value.routeDecision?.route}, model: ${kind.value.model}`);
@@ -65,31 +66,31 @@ function show({ step, kind }: StreamCompleteResponse): void {
       console.error(`  ${kind.value.name} ${kind.value.arguments}`);
       break;
     case "toolFinished":
-      if (kind.value.execution) console.error(`  ${toolLine(kind.value.execution)}`);
+      if (kind.value.execution) console.error(`  ${formatTool(kind.value.execution)}`);
       break;
     case "reasoningFinished":
-      console.error(thoughtLine(kind.value));
+      console.error(formatReasoning(kind.value));
       break;
     case "contentDelta":
       process.stdout.write(kind.value.text);
       break;
     case "completed":
       process.stdout.write("\n");
-      console.error(summaryLine(kind.value));
+      console.error(formatSummary(kind.value));
       break;
   }
 }
 
-function toolLine({ name, status, error, result }: ToolExecution): string {
-  return `${name}: ${words(ToolStatus[status])}: ${error || result}`;
+function formatTool({ name, status, error, result }: ToolExecution): string {
+  return `${name}: ${enumWords(ToolStatus[status])}: ${error || result}`;
 }
 
-function thoughtLine({ stepCount, toolCallCount, reason }: ReasoningFinished): string {
-  return `thought in ${stepCount} steps with ${toolCallCount} tool calls: ${words(ReasoningEnd[reason])}`;
+function formatReasoning({ stepCount, toolCallCount, reason }: ReasoningFinished): string {
+  return `thought in ${stepCount} steps with ${toolCallCount} tool calls: ${enumWords(ReasoningEnd[reason])}`;
 }
 
-function summaryLine({ finishReason, usage, cost, timings }: Completed): string {
-  const facts = [words(FinishReason[finishReason])];
+function formatSummary({ finishReason, usage, cost, timings }: Completed): string {
+  const facts = [enumWords(FinishReason[finishReason])];
   const about = usage?.source === UsageSource.ESTIMATED ? "about " : "";
   if (usage) facts.push(`${about}${usage.inputTokens} + ${usage.outputTokens} tokens`);
   if (cost) facts.push(`$${(Number(cost.totalNanoUsd) / 1e9).toFixed(6)}`);
@@ -97,7 +98,7 @@ function summaryLine({ finishReason, usage, cost, timings }: Completed): string 
   return `done: ${facts.join(", ")}`;
 }
 
-/** An enum value's name as words; a later server may send one that this client has no name for. */
-function words(name: string | undefined): string {
+/** Returns the name of an enum value in plain words. A newer server may send a value that has no name here. */
+function enumWords(name: string | undefined): string {
   return name?.toLowerCase().replaceAll("_", " ") ?? "unknown";
 }

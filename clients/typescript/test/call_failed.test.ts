@@ -11,12 +11,12 @@ import {
 } from "@reasoning-grpc/client/google/rpc";
 import { detail, failure } from "./server.js";
 
-function read(init: Pick<ServiceError, "code" | "details" | "metadata">): CallFailed {
+function readFailure(init: Pick<ServiceError, "code" | "details" | "metadata">): CallFailed {
   return new CallFailed(Object.assign(new Error("from grpc-js"), init));
 }
 
-test("a failure is read with all its details", () => {
-  const failed = read(
+test("CallFailed reads every detail of a status", () => {
+  const failed = readFailure(
     failure(status.RESOURCE_EXHAUSTED, "Too many.", [
       detail(ErrorInfoSchema, { reason: "CALLER_LIMIT", domain: "reasoning-grpc", metadata: { limit: "4" } }),
       detail(RequestInfoSchema, { requestId: "req_1" }),
@@ -44,8 +44,8 @@ test("a failure is read with all its details", () => {
   assert.equal((failed.cause as Error).message, "from grpc-js");
 });
 
-test("a failure of gRPC itself has a code and a message, and nothing else", () => {
-  const failed = read({ code: status.CANCELLED, details: "Cancelled on client", metadata: new Metadata() });
+test("CallFailed has only a code and a message when gRPC itself ended the call", () => {
+  const failed = readFailure({ code: status.CANCELLED, details: "Cancelled on client", metadata: new Metadata() });
 
   assert.equal(failed.codeName, "CANCELLED");
   assert.deepEqual(
@@ -55,23 +55,25 @@ test("a failure of gRPC itself has a code and a message, and nothing else", () =
   assert.deepEqual([failed.interruption, failed.route, failed.details], [undefined, undefined, []]);
 });
 
-test("details that cannot be read do not hide the status", () => {
+test("CallFailed reads the status when its details cannot be read", () => {
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", Buffer.from([255, 255]));
 
-  assert.equal(read({ code: status.INTERNAL, details: "broken", metadata }).message, "INTERNAL: broken");
+  assert.equal(readFailure({ code: status.INTERNAL, details: "broken", metadata }).message, "INTERNAL: broken");
 });
 
-test("a detail that cannot be read hides no other", () => {
+test("CallFailed reads the other details when one cannot be read", () => {
   const broken = { ...detail(RetryInfoSchema, {}), value: new Uint8Array([255, 255]) };
-  const failed = read(failure(status.INTERNAL, "broken", [broken, detail(RequestInfoSchema, { requestId: "req_1" })]));
+  const failed = readFailure(
+    failure(status.INTERNAL, "broken", [broken, detail(RequestInfoSchema, { requestId: "req_1" })]),
+  );
 
   assert.equal(failed.retryAfterSeconds, undefined);
   assert.equal(failed.requestId, "req_1");
 });
 
-test("a retry without a delay may be at once", () => {
-  const failed = read(failure(status.UNAVAILABLE, "full", [detail(RetryInfoSchema, {})]));
+test("retryAfterSeconds is 0 when the server allows a retry without a delay", () => {
+  const failed = readFailure(failure(status.UNAVAILABLE, "full", [detail(RetryInfoSchema, {})]));
 
   assert.equal(failed.retryAfterSeconds, 0);
 });

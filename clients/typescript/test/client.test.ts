@@ -18,13 +18,14 @@ import { type Handlers, TestServer, detail, event, failure } from "./server.js";
 
 type ServerStream = ServerWritableStream<StreamCompleteRequest, StreamCompleteResponse>;
 
-const ASKED = { request: textRequest("hi") };
+const REQUEST = { request: textRequest("hi") };
 const STARTED = event({ kind: { case: "started", value: {} } });
 const DELTA = event({ kind: { case: "contentDelta", value: { text: "Hello" } } });
 const COMPLETED = event({ kind: { case: "completed", value: { model: "fast" } } });
 const CANCELLED = { name: "CallFailed", code: status.CANCELLED };
 
-async function connected(t: TestContext, handlers: Handlers): Promise<ReasoningClient> {
+/** Starts a server with these handlers and returns a client of it. Both are closed at the end of the test. */
+async function connectTo(t: TestContext, handlers: Handlers): Promise<ReasoningClient> {
   const server = await TestServer.start(handlers);
   const client = connect(server.address);
   t.after(() => {
@@ -34,29 +35,32 @@ async function connected(t: TestContext, handlers: Handlers): Promise<ReasoningC
   return client;
 }
 
-/** A client of a server that sends these events and then nothing more, and the server's end of the next stream. */
-async function stalled(t: TestContext, ...events: StreamCompleteResponse[]) {
-  const calls: ((call: ServerStream) => void)[] = [];
-  const call = new Promise<ServerStream>((resolve) => calls.push(resolve));
-  const client = await connected(t, {
+/**
+ * Returns a client of a server that sends these events and then nothing more. `cancelled` resolves when the server sees
+ * that the client cancelled the stream.
+ */
+async function connectToStalledServer(t: TestContext, ...events: StreamCompleteResponse[]) {
+  let accept = (_: ServerStream) => {};
+  const call = new Promise<ServerStream>((resolve) => (accept = resolve));
+  const client = await connectTo(t, {
     streamComplete: (stream) => {
-      calls.forEach((resolve) => resolve(stream));
+      accept(stream);
       events.forEach((sent) => stream.write(sent));
     },
   });
   return { client, cancelled: call.then(async (stream) => stream.cancelled || (await once(stream, "cancelled"))) };
 }
 
-test("a unary call answers", async (t) => {
-  const client = await connected(t, {
+test("a unary call returns its response", async (t) => {
+  const client = await connectTo(t, {
     complete: ({ request }, reply) => reply(null, create(CompleteResponseSchema, { model: request.model })),
   });
 
   assert.equal((await client.complete({ ...textRequest("hi"), model: "fast" })).model, "fast");
 });
 
-test("a stream gives its events and ends", async (t) => {
-  const client = await connected(t, {
+test("a stream yields its events and ends", async (t) => {
+  const client = await connectTo(t, {
     streamComplete: (call) => {
       [STARTED, DELTA, COMPLETED].forEach((sent) => call.write(sent));
       call.end();
@@ -64,7 +68,7 @@ test("a stream gives its events and ends", async (t) => {
   });
 
   const events: StreamCompleteResponse[] = [];
-  for await (const received of client.streamComplete(ASKED)) events.push(received);
+  for await (const received of client.streamComplete(REQUEST)) events.push(received);
 
   assert.deepEqual(
     events.map(({ kind }) => kind.case),
@@ -73,8 +77,8 @@ test("a stream gives its events and ends", async (t) => {
   assert.equal(fold(events).model, "fast");
 });
 
-test("a stream that fails gives what came before, then throws", async (t) => {
-  const client = await connected(t, {
+test("a failed stream yields the events that arrived and then throws", async (t) => {
+  const client = await connectTo(t, {
     streamComplete: (call) => {
       [STARTED, DELTA].forEach((sent) => call.write(sent));
       const details = [
@@ -87,7 +91,7 @@ test("a stream that fails gives what came before, then throws", async (t) => {
 
   const events: StreamCompleteResponse[] = [];
   const read = async () => {
-    for await (const received of client.streamComplete(ASKED)) events.push(received);
+    for await (const received of client.streamComplete(REQUEST)) events.push(received);
   };
 
   await assert.rejects(read, { code: status.UNAVAILABLE, reason: "UPSTREAM_STREAM_TRUNCATED" });
@@ -95,9 +99,9 @@ test("a stream that fails gives what came before, then throws", async (t) => {
 });
 
 test("leaving the loop cancels the call", async (t) => {
-  const { client, cancelled } = await stalled(t, STARTED);
+  const { client, cancelled } = await connectToStalledServer(t, STARTED);
 
-  for await (const received of client.streamComplete(ASKED)) {
+  for await (const received of client.streamComplete(REQUEST)) {
     assert.equal(received.kind.case, "started");
     break;
   }
@@ -105,9 +109,9 @@ test("leaving the loop cancels the call", async (t) => {
   await cancelled;
 });
 
-test("return() cancels the call while an event is waited for", async (t) => {
-  const { client, cancelled } = await stalled(t, STARTED);
-  const stream = client.streamComplete(ASKED);
+test("return() cancels the call while the stream waits for an event", async (t) => {
+  const { client, cancelled } = await connectToStalledServer(t, STARTED);
+  const stream = client.streamComplete(REQUEST);
   await stream.next();
 
   const waiting = assert.rejects(stream.next(), CANCELLED);
@@ -116,13 +120,13 @@ test("return() cancels the call while an event is waited for", async (t) => {
   await Promise.all([waiting, cancelled]);
 });
 
-test("a signal cancels a stream, and events that were read ahead are not given", async (t) => {
-  const { client, cancelled } = await stalled(t, STARTED, DELTA, DELTA);
+test("an aborted signal cancels a stream and drops the events that were already read", async (t) => {
+  const { client, cancelled } = await connectToStalledServer(t, STARTED, DELTA, DELTA);
   const abort = new AbortController();
   const events: StreamCompleteResponse[] = [];
 
   const read = async () => {
-    for await (const received of client.streamComplete(ASKED, { signal: abort.signal })) {
+    for await (const received of client.streamComplete(REQUEST, { signal: abort.signal })) {
       events.push(received);
       abort.abort();
     }
@@ -133,21 +137,21 @@ test("a signal cancels a stream, and events that were read ahead are not given",
   assert.equal(events.length, 1);
 });
 
-test("a signal cancels a unary call", async (t) => {
+test("an aborted signal cancels a unary call", async (t) => {
   const abort = new AbortController();
-  const client = await connected(t, { complete: () => abort.abort() });
+  const client = await connectTo(t, { complete: () => abort.abort() });
 
   await assert.rejects(client.complete(textRequest("hi"), { signal: abort.signal }), CANCELLED);
 });
 
-test("one signal may serve many calls", async (t) => {
+test("many calls can share one signal without a warning", async (t) => {
   const warnings: Error[] = [];
-  const warned = (warning: Error) => warnings.push(warning);
-  process.on("warning", warned);
-  t.after(() => process.off("warning", warned));
+  const record = (warning: Error) => warnings.push(warning);
+  process.on("warning", record);
+  t.after(() => process.off("warning", record));
   const abort = new AbortController();
   let calls = 0;
-  const client = await connected(t, { complete: () => (calls += 1) === 20 && abort.abort() });
+  const client = await connectTo(t, { complete: () => (calls += 1) === 20 && abort.abort() });
 
   const answers = Array.from({ length: 20 }, () => client.complete(textRequest("hi"), { signal: abort.signal }));
 
@@ -155,27 +159,33 @@ test("one signal may serve many calls", async (t) => {
   assert.deepEqual(warnings, []);
 });
 
-test("with a signal that was aborted before nothing is sent", async () => {
+test("a call sends nothing when its signal is already aborted", async () => {
   const client = connect("127.0.0.1:1");
   const signal = AbortSignal.abort();
 
   await assert.rejects(client.complete(textRequest("hi"), { signal }), CANCELLED);
-  await assert.rejects(client.streamComplete(ASKED, { signal }).next(), CANCELLED);
+  await assert.rejects(client.streamComplete(REQUEST, { signal }).next(), CANCELLED);
   client.close();
 });
 
-test("a deadline ends a call; of two the earlier one", async (t) => {
-  const { client } = await stalled(t);
-  const late = { code: status.DEADLINE_EXCEEDED };
-  const hour = Date.now() + 3_600_000;
+test("a call ends at its deadline, or at the earlier of its two limits", async (t) => {
+  const { client } = await connectToStalledServer(t);
+  const deadlineExceeded = { code: status.DEADLINE_EXCEEDED };
+  const inOneHour = Date.now() + 3_600_000;
 
-  await assert.rejects(client.streamComplete(ASKED, { timeoutSeconds: 0.05 }).next(), late);
-  await assert.rejects(client.streamComplete(ASKED, { deadline: new Date(Date.now() + 50) }).next(), late);
-  await assert.rejects(client.streamComplete(ASKED, { deadline: hour, timeoutSeconds: 0.05 }).next(), late);
+  await assert.rejects(client.streamComplete(REQUEST, { timeoutSeconds: 0.05 }).next(), deadlineExceeded);
+  await assert.rejects(
+    client.streamComplete(REQUEST, { deadline: new Date(Date.now() + 50) }).next(),
+    deadlineExceeded,
+  );
+  await assert.rejects(
+    client.streamComplete(REQUEST, { deadline: inOneHour, timeoutSeconds: 0.05 }).next(),
+    deadlineExceeded,
+  );
 });
 
-test("a request that cannot be written says which field", async (t) => {
-  const client = await connected(t, {});
+test("a request that cannot be encoded names the field", async (t) => {
+  const client = await connectTo(t, {});
 
   await assert.rejects(client.complete({ sampling: { topK: 1.5 } }), /top_k/);
 });

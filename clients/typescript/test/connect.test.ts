@@ -18,16 +18,16 @@ import { TestServer, failure } from "./server.js";
 
 const SERVICE_CONFIG = new URL("../../../service_config.json", import.meta.url);
 
-test("the service config is that of all clients", () => {
+test("the client has the service config that all clients share", () => {
   assert.deepEqual(defaultServiceConfig, JSON.parse(readFileSync(SERVICE_CONFIG, "utf8")));
 });
 
-test("the token and metadata go with every call, and a call's own metadata goes before them", async (t) => {
-  const seen: Record<string, unknown>[] = [];
+test("every call sends the token and the metadata, and the call's own metadata replaces them", async (t) => {
+  const received: Record<string, unknown>[] = [];
   const server = await TestServer.start({
     complete: (call, reply) => {
       const { authorization, team, "x-routing-mode": mode } = call.metadata.getMap();
-      seen.push({ authorization, team, mode });
+      received.push({ authorization, team, mode });
       reply(null, create(CompleteResponseSchema));
     },
   });
@@ -38,13 +38,13 @@ test("the token and metadata go with every call, and a call's own metadata goes 
   await client.complete(textRequest("hi"));
   await client.complete(textRequest("hi"), { metadata: { team: "b", "x-routing-mode": "auto" }, interceptors: [] });
 
-  assert.deepEqual(seen, [
+  assert.deepEqual(received, [
     { authorization: "Bearer a-token", team: "a", mode: undefined },
     { authorization: "Bearer a-token", team: "b", mode: "auto" },
   ]);
 });
 
-test("what cannot stand in a header is no token, and is not repeated", () => {
+test("connect rejects a token that a header cannot hold, and does not show it in the error", () => {
   for (const token of ["two words", "a-line\n", "caf\u00e9"]) {
     assert.throws(() => connect("127.0.0.1:1", { token }), {
       message: "the token must consist of visible ASCII characters",
@@ -52,7 +52,7 @@ test("what cannot stand in a header is no token, and is not repeated", () => {
   }
 });
 
-test("the plain stub of grpc-js works with the same options", async (t) => {
+test("the plain stub of grpc-js works with the options of connect", async (t) => {
   const server = await TestServer.start({
     complete: (call, reply) =>
       reply(null, create(CompleteResponseSchema, { model: String(call.metadata.get("authorization")) })),
@@ -72,7 +72,7 @@ test("the plain stub of grpc-js works with the same options", async (t) => {
   assert.equal(response.model, "Bearer a-token");
 });
 
-test("answers may be of any size", async (t) => {
+test("the client accepts an answer of 8 MB", async (t) => {
   const text = "x".repeat(8_000_000);
   const server = await TestServer.start({
     complete: (_, reply) => reply(null, create(CompleteResponseSchema, { model: text })),
@@ -84,7 +84,7 @@ test("answers may be of any size", async (t) => {
   assert.equal((await client.complete(textRequest("hi"))).model.length, text.length);
 });
 
-test("what is UNAVAILABLE is tried again when the server says so", async (t) => {
+test("a call that failed with UNAVAILABLE is sent again when the server allows it", async (t) => {
   const attempts: string[][] = [];
   const server = await TestServer.start({
     complete: (call, reply) => {
@@ -102,7 +102,7 @@ test("what is UNAVAILABLE is tried again when the server says so", async (t) => 
   assert.deepEqual(attempts, [[], ["1"], ["2"]]);
 });
 
-test("what is UNAVAILABLE is not tried again when the server says that it is of no use", async (t) => {
+test("a call that failed with UNAVAILABLE is not sent again when the pushback is negative", async (t) => {
   let attempts = 0;
   const server = await TestServer.start({
     complete: (_, reply) => {
@@ -118,7 +118,7 @@ test("what is UNAVAILABLE is not tried again when the server says that it is of 
   assert.equal(attempts, 1);
 });
 
-test("what is over 1 MiB is sent once", async (t) => {
+test("a request over 1 MiB is sent once", async (t) => {
   let attempts = 0;
   const server = await TestServer.start({
     complete: (_, reply) => {
@@ -153,7 +153,7 @@ test("a call that the server has begun is not sent again", async (t) => {
   assert.equal(attempts, 1);
 });
 
-test("every address gets calls", { timeout: 60_000 }, async (t) => {
+test("calls reach every address of the target", { timeout: 60_000 }, async (t) => {
   const called = new Set<string>();
   const [first, second] = await Promise.all(
     ["first", "second"].map((name) =>

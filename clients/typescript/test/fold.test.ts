@@ -10,13 +10,14 @@ import {
   textOf,
 } from "@reasoning-grpc/client";
 
-function folded(...events: JsonValue[]) {
+/** Folds these events, which are given in ProtoJSON. */
+function foldJson(...events: JsonValue[]) {
   return fold(events.map((event) => fromJson(StreamCompleteResponseSchema, event)));
 }
 
-/** The parts of the message that these events make. */
-function parts(...events: JsonValue[]): JsonValue | undefined {
-  const { message } = folded({ started: {} }, ...events, { completed: {} });
+/** Returns the parts of the message that these events are folded into. */
+function foldParts(...events: JsonValue[]): JsonValue | undefined {
+  const { message } = foldJson({ started: {} }, ...events, { completed: {} });
   const json = message && (toJson(MessageSchema, message) as JsonObject);
   assert.equal(json?.role, "ROLE_ASSISTANT");
   return json?.content;
@@ -25,38 +26,38 @@ function parts(...events: JsonValue[]): JsonValue | undefined {
 const text = (text: string, more = {}) => ({ contentDelta: { text, ...more } });
 const reasoning = (text: string, more = {}) => ({ reasoningDelta: { text, ...more } });
 
-test("pieces of one kind are joined, and others begin a part of their own", () => {
+test("deltas of one kind are joined, and a delta of another kind begins a new part", () => {
   assert.deepEqual(
-    parts(reasoning("I "), reasoning("see."), text("Hel"), text("lo"), text("No", { refusal: true }), text("!")),
+    foldParts(reasoning("I "), reasoning("see."), text("Hel"), text("lo"), text("No", { refusal: true }), text("!")),
     [{ reasoning: { text: "I see." } }, { text: "Hello" }, { refusal: "No" }, { text: "!" }],
   );
 });
 
 test("a signature ends a part", () => {
-  assert.deepEqual(parts(text("a"), text("b", { signature: "1" }), text("c")), [
+  assert.deepEqual(foldParts(text("a"), text("b", { signature: "1" }), text("c")), [
     { text: "ab", signature: "1" },
     { text: "c" },
   ]);
-  assert.deepEqual(parts(reasoning("a"), reasoning("", { signature: "1" }), reasoning("b")), [
+  assert.deepEqual(foldParts(reasoning("a"), reasoning("", { signature: "1" }), reasoning("b")), [
     { reasoning: { text: "a" }, signature: "1" },
     { reasoning: { text: "b" } },
   ]);
 });
 
-test("a signature without text goes to the last part of text, wherever it stands", () => {
+test("a signature without text belongs to the last text part, even when other parts follow it", () => {
   const call = { toolCallDelta: { callId: "1", name: "f", arguments: "{}" } };
 
-  assert.deepEqual(parts(text("a"), call, text("", { signature: "1" }), text("")), [
+  assert.deepEqual(foldParts(text("a"), call, text("", { signature: "1" }), text("")), [
     { text: "a", signature: "1" },
     { toolCall: { id: "1", name: "f", arguments: "{}" } },
   ]);
-  assert.deepEqual(parts(text("", { signature: "1" })), [{ text: "", signature: "1" }]);
+  assert.deepEqual(foldParts(text("", { signature: "1" })), [{ text: "", signature: "1" }]);
 });
 
-test("redacted reasoning is a part of its own", () => {
+test("each redacted delta is a part of its own", () => {
   const redacted = { reasoningDelta: { redacted: "AAE=", signature: "1" } };
 
-  assert.deepEqual(parts(reasoning("a"), redacted, redacted, reasoning("b")), [
+  assert.deepEqual(foldParts(reasoning("a"), redacted, redacted, reasoning("b")), [
     { reasoning: { text: "a" } },
     { reasoning: { redacted: "AAE=" }, signature: "1" },
     { reasoning: { redacted: "AAE=" }, signature: "1" },
@@ -64,20 +65,23 @@ test("redacted reasoning is a part of its own", () => {
   ]);
 });
 
-test("tool calls are told apart by their id", () => {
-  const piece = (callId: string, name: string, args: string, signature = "") => ({
+test("the deltas of a tool call are joined by its id", () => {
+  const delta = (callId: string, name: string, args: string, signature = "") => ({
     toolCallDelta: { callId, name, arguments: args, signature },
   });
 
-  assert.deepEqual(parts(piece("1", "", "{"), piece("2", "g", "[]", "s"), piece("1", "f", "}"), piece("2", "", "")), [
-    { toolCall: { id: "1", name: "f", arguments: "{}" } },
-    { toolCall: { id: "2", name: "g", arguments: "[]" }, signature: "s" },
-  ]);
+  assert.deepEqual(
+    foldParts(delta("1", "", "{"), delta("2", "g", "[]", "s"), delta("1", "f", "}"), delta("2", "", "")),
+    [
+      { toolCall: { id: "1", name: "f", arguments: "{}" } },
+      { toolCall: { id: "2", name: "g", arguments: "[]" }, signature: "s" },
+    ],
+  );
 });
 
-test("steps hold the planned tools in their planned order, and none of the answer", () => {
+test("a step holds its planned tool executions in planned order, and no part of the answer", () => {
   const execution = (callId: string) => ({ step: 1, toolFinished: { execution: { callId, name: "t" } } });
-  const response = folded(
+  const response = foldJson(
     { started: {} },
     { step: 1, stepStarted: { maxSteps: 8 } },
     { step: 1, ...reasoning("private") },
@@ -128,7 +132,7 @@ test("fold fills the other fields from started, attempt_switched and completed",
   const requested = { field: "sampling.top_k", requested: "9", effective: "8" };
   const lower = { field: "sampling.top_k", requested: "9", effective: "4" };
 
-  const response = folded(
+  const response = foldJson(
     { started: { ...start, effectiveSettings: [requested] } },
     { heartbeat: {} },
     { step: 1, attemptSwitched: { toModel: "fast", effectiveSettings: [lower] } },
@@ -145,7 +149,7 @@ test("fold fills the other fields from started, attempt_switched and completed",
   });
 });
 
-test("the answer so far is had before the end, and is not changed by what follows", () => {
+test("message() returns the answer so far, and later events do not change it", () => {
   const folder = new Folder();
   folder.add(fromJson(StreamCompleteResponseSchema, text("Hel")));
   const before = folder.message();
@@ -154,7 +158,7 @@ test("the answer so far is had before the end, and is not changed by what follow
   assert.deepEqual([textOf(before), textOf(folder.message())], ["Hel", "Hello"]);
 });
 
-test("a stream without its first or last event cannot be folded", () => {
-  assert.throws(() => folded({ started: {} }), /cannot fold a stream/);
-  assert.throws(() => folded({ completed: {} }), /cannot fold a stream/);
+test("fold throws when the started or the completed event is missing", () => {
+  assert.throws(() => foldJson({ started: {} }), /cannot fold a stream/);
+  assert.throws(() => foldJson({ completed: {} }), /cannot fold a stream/);
 });

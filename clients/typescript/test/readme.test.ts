@@ -7,22 +7,24 @@ import { defaultServiceConfig } from "@reasoning-grpc/client";
 
 const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
-function blocks(language: string): string[] {
+/** Returns the README's code blocks in a language. */
+function readmeBlocks(language: string): string[] {
   return [...README.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, kind, text]) =>
     kind === language ? [text!] : [],
   );
 }
 
-test("the README shows the service config that is used", () => {
+test("the README shows the service config that connect sets", () => {
   assert.deepEqual(
-    blocks("json").map((text) => JSON.parse(text) as unknown),
+    readmeBlocks("json").map((text) => JSON.parse(text) as unknown),
     [defaultServiceConfig],
   );
 });
 
-test("the README's code compiles: the quick start, and all that follows together", () => {
+test("the code of the README compiles", () => {
+  // The quick start is a whole program. The other snippets are compiled as one file, because they share their names.
   const folder = new URL("../readme/", import.meta.url);
-  const [quickStart, ...others] = blocks("ts");
+  const [quickStart, ...others] = readmeBlocks("ts");
   const settings = { extends: "../../tsconfig.json", compilerOptions: { noEmit: true, rootDir: "." }, include: ["."] };
   mkdirSync(folder, { recursive: true });
   writeFileSync(new URL("main.ts", folder), quickStart!);

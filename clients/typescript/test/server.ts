@@ -13,13 +13,13 @@ import { StatusSchema } from "@reasoning-grpc/client/google/rpc";
 
 type Event = MessageInitShape<typeof StreamCompleteResponseSchema>;
 
-/** What the server does; what is left out is UNIMPLEMENTED. */
+/** The handlers of the server. A method without a handler fails with UNIMPLEMENTED. */
 export interface Handlers {
   complete?: grpc.handleUnaryCall<CompleteRequest, CompleteResponse>;
   streamComplete?: grpc.handleServerStreamingCall<StreamCompleteRequest, StreamCompleteResponse>;
 }
 
-/** A gRPC server in this process, on a free port. */
+/** Runs a gRPC server in this process, on a free port. */
 export class TestServer {
   private constructor(
     private readonly server: grpc.Server,
@@ -45,17 +45,17 @@ export class TestServer {
   }
 }
 
-/** An event of a stream. */
+/** Creates an event of a stream. */
 export function event(init: Event): StreamCompleteResponse {
   return create(StreamCompleteResponseSchema, init);
 }
 
-/** A detail of a status. */
+/** Creates a detail of a status. */
 export function detail<M extends DescMessage>(kind: M, init: MessageInitShape<M>): Any {
   return anyPack(kind, create(kind, init) as MessageShape<M>);
 }
 
-/** A failure as a handler gives it. */
+/** Creates the error that a handler returns to fail a call. */
 export function failure(code: grpc.status, message: string, details: Any[], trailers: Record<string, string> = {}) {
   const metadata = new grpc.Metadata();
   for (const [key, value] of Object.entries(trailers)) metadata.set(key, value);

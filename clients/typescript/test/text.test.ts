@@ -3,14 +3,14 @@ import { test } from "node:test";
 import { type MessageInitShape, create } from "@bufbuild/protobuf";
 import { MessageSchema, type PartSchema, Role, textMessage, textOf, textRequest } from "@reasoning-grpc/client";
 
-test("the text of a message is all of its parts of text, and of no message it is empty", () => {
+test("textOf joins the text parts of a message, and returns an empty string without a message", () => {
   const content: MessageInitShape<typeof PartSchema>[] = [
     { kind: { case: "reasoning", value: { form: { case: "text", value: "I see." } } } },
     { kind: { case: "text", value: "Hel" }, signature: "1" },
     { kind: { case: "toolCall", value: { id: "1", name: "f" } } },
     { kind: { case: "text", value: "lo" } },
     { kind: { case: "refusal", value: "No." } },
-    { signature: "of a kind that only later servers know" },
+    { signature: "a part of a kind that only newer servers know" },
   ];
 
   assert.equal(textOf(create(MessageSchema, { content })), "Hello");
@@ -18,7 +18,7 @@ test("the text of a message is all of its parts of text, and of no message it is
   assert.equal(textOf(undefined), "");
 });
 
-test("a request of text is its messages, the system's first", () => {
+test("textRequest puts the system message before the user message", () => {
   assert.deepEqual(textRequest("hi", { system: "Be brief." }), {
     messages: [textMessage(Role.SYSTEM, "Be brief."), textMessage(Role.USER, "hi")],
   });
