@@ -41,9 +41,9 @@ type Details struct {
 	// Interruption describes how far the call had come. It is set when the server had
 	// called a model.
 	Interruption *reasoningv1.Interruption
-	// Route is the route decision. It is set when this build of the server cannot
-	// serve the route.
-	Route *reasoningv1.RouteDecision
+	// RouteDecision is how the server routed the request. It is set when this build of
+	// the server cannot serve the route.
+	RouteDecision *reasoningv1.RouteDecision
 }
 
 // FieldViolation names an invalid field of the request and describes the problem.
@@ -73,7 +73,7 @@ func ErrorDetails(err error) Details {
 		case *reasoningv1.Interruption:
 			details.Interruption = detail
 		case *reasoningv1.RouteDecision:
-			details.Route = detail
+			details.RouteDecision = detail
 		}
 	}
 	return details

@@ -21,7 +21,7 @@ import (
 // ErrorDetails reads every detail that the server sends with an error.
 func TestErrorDetailsReadsEveryDetail(t *testing.T) {
 	interruption := &reasoningv1.Interruption{ResponseId: "rsp_1", LastSequence: 7}
-	route := &reasoningv1.RouteDecision{Route: "orchestration"}
+	decision := &reasoningv1.RouteDecision{Route: "orchestration"}
 	failed, err := status.New(codes.InvalidArgument, "Some fields are wrong.").WithDetails(
 		&errdetails.ErrorInfo{Reason: "INVALID_FIELD", Domain: "reasoning-grpc", Metadata: map[string]string{"a": "b"}},
 		&errdetails.RequestInfo{RequestId: "req_1"},
@@ -31,7 +31,7 @@ func TestErrorDetailsReadsEveryDetail(t *testing.T) {
 			{Field: "model", Description: "It is too long."},
 		}},
 		interruption,
-		route,
+		decision,
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -43,10 +43,10 @@ func TestErrorDetailsReadsEveryDetail(t *testing.T) {
 	_, err = complete(t, dial(t, serve(t, service)))
 	details := reasoninggrpc.ErrorDetails(err)
 
-	if !proto.Equal(details.Interruption, interruption) || !proto.Equal(details.Route, route) {
-		t.Errorf("got %v and %v", details.Interruption, details.Route)
+	if !proto.Equal(details.Interruption, interruption) || !proto.Equal(details.RouteDecision, decision) {
+		t.Errorf("got %v and %v", details.Interruption, details.RouteDecision)
 	}
-	details.Interruption, details.Route = nil, nil
+	details.Interruption, details.RouteDecision = nil, nil
 	expected := reasoninggrpc.Details{
 		Code:       codes.InvalidArgument,
 		Message:    "Some fields are wrong.",

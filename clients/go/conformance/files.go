@@ -60,7 +60,7 @@ type callError struct {
 	RetryAfterSeconds *float64          `json:"retry_after_seconds"`
 	Violations        []violation       `json:"violations"`
 	Interruption      *protoJSON        `json:"interruption"`
-	Route             *protoJSON        `json:"route"`
+	RouteDecision     *protoJSON        `json:"route_decision"`
 }
 
 type violation struct {
@@ -92,8 +92,8 @@ func convertError(err error) *callError {
 	if details.Interruption != nil {
 		converted.Interruption = &protoJSON{details.Interruption}
 	}
-	if details.Route != nil {
-		converted.Route = &protoJSON{details.Route}
+	if details.RouteDecision != nil {
+		converted.RouteDecision = &protoJSON{details.RouteDecision}
 	}
 	return converted
 }

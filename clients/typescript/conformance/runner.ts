@@ -155,7 +155,7 @@ function describeError(error: unknown): JsonValue {
     retry_after_seconds: error.retryAfterSeconds ?? null,
     violations: error.violations.map((violation) => ({ ...violation })),
     interruption: error.interruption ? toJson(InterruptionSchema, error.interruption) : null,
-    route: error.route ? toJson(RouteDecisionSchema, error.route) : null,
+    route_decision: error.routeDecision ? toJson(RouteDecisionSchema, error.routeDecision) : null,
   };
 }
 

@@ -48,8 +48,8 @@ export class CallFailed extends Error {
   readonly violations: readonly FieldViolation[];
   /** How far the call had come. Set when the server had called a model. */
   readonly interruption: Interruption | undefined;
-  /** The route decision. Set when this build of the server cannot serve the route. */
-  readonly route: RouteDecision | undefined;
+  /** How the server routed the request. Set when this build of the server cannot serve the route. */
+  readonly routeDecision: RouteDecision | undefined;
   /** All details of the status, including those that the properties above do not hold, for `anyUnpack` of protobuf-es. */
   readonly details: readonly Any[];
 
@@ -73,7 +73,7 @@ export class CallFailed extends Error {
       description,
     }));
     this.interruption = this.detail(InterruptionSchema);
-    this.route = this.detail(RouteDecisionSchema);
+    this.routeDecision = this.detail(RouteDecisionSchema);
   }
 
   /** Returns the first detail of this kind, or undefined when the status has none that can be read. */

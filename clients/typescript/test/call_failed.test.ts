@@ -39,7 +39,7 @@ test("CallFailed reads every detail of a status", () => {
   assert.equal(failed.retryAfterSeconds, 1.5);
   assert.deepEqual(failed.violations, [{ field: "messages", description: "Too many." }]);
   assert.equal(failed.interruption?.lastSequence, -1);
-  assert.equal(failed.route?.mode, RoutingMode.ORCHESTRATION);
+  assert.equal(failed.routeDecision?.mode, RoutingMode.ORCHESTRATION);
   assert.equal(failed.detail(QuotaFailureSchema)?.violations[0]?.subject, "caller:billing");
   assert.equal((failed.cause as Error).message, "from grpc-js");
 });
@@ -52,7 +52,7 @@ test("CallFailed has only a code and a message when gRPC itself ended the call",
     [failed.reason, failed.domain, failed.metadata, failed.requestId, failed.retryAfterSeconds, failed.violations],
     ["", "", {}, "", undefined, []],
   );
-  assert.deepEqual([failed.interruption, failed.route, failed.details], [undefined, undefined, []]);
+  assert.deepEqual([failed.interruption, failed.routeDecision, failed.details], [undefined, undefined, []]);
 });
 
 test("CallFailed reads the status when its details cannot be read", () => {
