@@ -146,7 +146,7 @@ function splitOptions({ signal, timeoutSeconds, metadata, ...grpcOptions }: Call
 /** Calls `callback` when the signal is aborted. Returns a function that removes the callback. */
 function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (!signal) return () => {};
-  setMaxListeners(0, signal); // a program may use one signal for all its calls; Node.js would warn of a leak
+  setMaxListeners(0, signal); // one signal may serve all calls of a program; without this line Node.js warns of a leak
   signal.addEventListener("abort", callback);
   return () => signal.removeEventListener("abort", callback);
 }

@@ -11,7 +11,10 @@ export interface ConnectOptions {
    * Empty means that no token is sent.
    */
   token?: string | undefined;
-  /** Turns TLS on. `true` trusts the root certificates that Node.js trusts. Unset means a plaintext connection. */
+  /**
+   * Turns TLS on. `true` trusts the root certificates that Node.js trusts; an object holds your own certificates. Unset
+   * means a plaintext connection.
+   */
   tls?: boolean | TlsOptions | undefined;
   /** Credentials of grpc-js, for everything that `tls` cannot express. They replace `tls`. */
   credentials?: grpc.ChannelCredentials | undefined;
