@@ -2,10 +2,13 @@ package io.github.reasoninggrpc;
 
 import io.github.reasoninggrpc.v1.CompleteResponse;
 import io.github.reasoninggrpc.v1.Completed;
+import io.github.reasoninggrpc.v1.EffectiveSetting;
 import io.github.reasoninggrpc.v1.Message;
 import io.github.reasoninggrpc.v1.ReasoningFinished;
 import io.github.reasoninggrpc.v1.Started;
 import io.github.reasoninggrpc.v1.StreamCompleteResponse;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * Folds the events of a stream to the answer that {@code Complete} would have given.
@@ -16,7 +19,7 @@ import io.github.reasoninggrpc.v1.StreamCompleteResponse;
 public final class Folder {
   private final FoldedMessage message = new FoldedMessage();
   private final FoldedSteps steps = new FoldedSteps();
-  private String responseId = "";
+  private final List<EffectiveSetting> effectiveSettings = new ArrayList<>();
   private Started started;
   private Completed completed;
   private ReasoningFinished reasoningFinished;
@@ -43,9 +46,13 @@ public final class Folder {
    * @param event the event
    */
   public void add(StreamCompleteResponse event) {
-    responseId = event.getResponseId();
     switch (event.getKindCase()) {
-      case STARTED -> started = event.getStarted();
+      case STARTED -> {
+        started = event.getStarted();
+        effectiveSettings.addAll(started.getEffectiveSettingsList());
+      }
+      case ATTEMPT_SWITCHED ->
+          effectiveSettings.addAll(event.getAttemptSwitched().getEffectiveSettingsList());
       case COMPLETED -> completed = event.getCompleted();
       case REASONING_FINISHED -> reasoningFinished = event.getReasoningFinished();
       default -> {
@@ -80,14 +87,15 @@ public final class Folder {
     }
     CompleteResponse.Builder response =
         CompleteResponse.newBuilder()
-            .setResponseId(responseId)
+            .setResponseId(started.getResponseId())
             .setTraceId(started.getTraceId())
-            .addAllEffectiveSettings(started.getEffectiveSettingsList())
+            .addAllEffectiveSettings(effectiveSettings)
             .setMessage(message())
             .addAllSteps(steps.finished())
             .setModel(completed.getModel())
             .setFinishReasonValue(completed.getFinishReasonValue())
             .setProviderFinishReason(completed.getProviderFinishReason())
+            .addAllModelCalls(completed.getModelCallsList())
             .addAllAttempts(completed.getAttemptsList());
     putMessages(response);
     return response.build();
@@ -95,8 +103,8 @@ public final class Folder {
 
   /** Sets the fields that are set in the events, and leaves the others unset. */
   private void putMessages(CompleteResponse.Builder response) {
-    if (started.hasRoute()) {
-      response.setRoute(started.getRoute());
+    if (started.hasRouteDecision()) {
+      response.setRouteDecision(started.getRouteDecision());
     }
     if (reasoningFinished != null) {
       response.setReasoningFinished(reasoningFinished);

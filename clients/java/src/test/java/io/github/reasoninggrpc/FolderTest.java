@@ -25,25 +25,44 @@ class FolderTest {
     CompleteResponse folded =
         fold(
             """
-            {responseId: "rsp_1", started: {traceId: "t", model: "asked", route: {route: "reasoning"},
+            {started: {responseId: "rsp_1", traceId: "t", model: "requested", routeDecision: {route: "reasoning"},
               effectiveSettings: [{field: "agent.max_steps"}]}}\
             """,
-            "{responseId: \"rsp_1\", reasoningFinished: {reason: REASONING_END_FINISHED, stepCount:"
-                + " 2}}",
+            "{reasoningFinished: {reason: REASONING_END_FINISHED, stepCount: 2}}",
             """
-            {responseId: "rsp_1", completed: {model: "answered", finishReason: FINISH_REASON_STOP,
-              providerFinishReason: "stop", usage: {totalTokens: 3}, cost: {totalNanoUsd: 4}, timings: {total: "1s"},
-              attempts: [{call: 1, number: 1}]}}\
+            {completed: {model: "answered", finishReason: FINISH_REASON_STOP, providerFinishReason: "stop",
+              usage: {totalTokens: 3}, modelCalls: [{call: 1, usage: {totalTokens: 3}}], cost: {totalNanoUsd: 4},
+              timings: {totalDuration: "1s"}, attempts: [{call: 1, number: 1}]}}\
             """);
 
     assertEquals(
         response(
             """
-            {responseId: "rsp_1", traceId: "t", route: {route: "reasoning"}, model: "answered",
+            {responseId: "rsp_1", traceId: "t", routeDecision: {route: "reasoning"}, model: "answered",
               message: {role: ROLE_ASSISTANT}, reasoningFinished: {reason: REASONING_END_FINISHED, stepCount: 2},
               finishReason: FINISH_REASON_STOP, providerFinishReason: "stop", usage: {totalTokens: 3},
-              cost: {totalNanoUsd: 4}, timings: {total: "1s"}, attempts: [{call: 1, number: 1}],
+              modelCalls: [{call: 1, usage: {totalTokens: 3}}], cost: {totalNanoUsd: 4},
+              timings: {totalDuration: "1s"}, attempts: [{call: 1, number: 1}],
               effectiveSettings: [{field: "agent.max_steps"}]}\
+            """),
+        folded);
+  }
+
+  /** The settings of each switch to another attempt follow those of {@code started}. */
+  @Test
+  void appendsTheSettingsOfSwitches() throws Exception {
+    CompleteResponse folded =
+        fold(
+            "{started: {effectiveSettings: [{field: \"agent.max_steps\"}]}}",
+            "{attemptSwitched: {effectiveSettings: [{field: \"model\", effective: \"b\"}]}}",
+            "{step: 1, call: 2, attemptSwitched: {effectiveSettings: [{field: \"model\"}]}}",
+            COMPLETED);
+
+    assertEquals(
+        response(
+            """
+            {message: {role: ROLE_ASSISTANT}, effectiveSettings: [
+              {field: "agent.max_steps"}, {field: "model", effective: "b"}, {field: "model"}]}\
             """),
         folded);
   }

@@ -19,7 +19,7 @@ final class EventPrinter {
       case STARTED ->
           aside(
               "route: %s with %s",
-              event.getStarted().getRoute().getRoute(), event.getStarted().getModel());
+              event.getStarted().getRouteDecision().getRoute(), event.getStarted().getModel());
       case STEP_PLANNED -> print(event.getStep(), event.getStepPlanned());
       case TOOL_STARTED -> print(event.getToolStarted());
       case TOOL_FINISHED -> print(event.getToolFinished().getExecution());
@@ -71,7 +71,7 @@ final class EventPrinter {
         completed.hasCost()
             ? String.format(", $%.6f", completed.getCost().getTotalNanoUsd() / 1e9)
             : "",
-        milliseconds(completed.getTimings().getTotal()));
+        milliseconds(completed.getTimings().getTotalDuration()));
   }
 
   private static void answer(String text) {
