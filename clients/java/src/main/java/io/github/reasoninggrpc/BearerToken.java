@@ -5,10 +5,11 @@ import io.grpc.Metadata;
 import java.util.concurrent.Executor;
 
 /**
- * A bearer token that is sent with a call, in plaintext too.
+ * A bearer token that is sent with a call, also when the connection is in plaintext.
  *
- * <p>{@link Channels#connect(String, io.grpc.ChannelCredentials, String)} gives one to every call
- * of a channel; {@code stub.withCallCredentials(new BearerToken(token))} to the calls of a stub.
+ * <p>{@link Channels#connect(String, io.grpc.ChannelCredentials, String)} sends a token with every
+ * call of a channel. {@code stub.withCallCredentials(new BearerToken(token))} sends it with the
+ * calls of one stub.
  */
 public final class BearerToken extends CallCredentials {
   private static final Metadata.Key<String> AUTHORIZATION =
@@ -17,15 +18,16 @@ public final class BearerToken extends CallCredentials {
   private final String header;
 
   /**
-   * Takes the token as it is.
+   * Creates the credentials for a token.
    *
-   * @param token the token, without {@code Bearer}
-   * @throws IllegalArgumentException if it is empty or has other than visible ASCII characters
+   * @param token the token, without the word {@code Bearer}
+   * @throws IllegalArgumentException if the token is empty, or has a character that is not a
+   *     visible ASCII character
    */
   public BearerToken(String token) {
     if (token.isEmpty()
         || !token.chars().allMatch(character -> character > ' ' && character <= '~')) {
-      throw new IllegalArgumentException("a token consists of visible ASCII characters");
+      throw new IllegalArgumentException("a token must consist of visible ASCII characters");
     }
     header = "Bearer " + token;
   }
@@ -38,7 +40,7 @@ public final class BearerToken extends CallCredentials {
     applier.apply(headers);
   }
 
-  /** Says what it is, not the token. */
+  /** Returns the name of the class; the token itself stays secret. */
   @Override
   public String toString() {
     return "BearerToken";

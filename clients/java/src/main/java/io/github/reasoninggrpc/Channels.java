@@ -14,11 +14,12 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Channels to a reasoning-grpc server, with defaults that suit it.
+ * Creates channels to a reasoning-grpc server, with defaults that suit it.
  *
- * <p>They balance over all addresses of the target, retry what the server says may be sent again,
- * notice a dead connection while a call is active, and take messages of any size. A channel
- * connects when it is first used; the one who made it shuts it down.
+ * <p>Such a channel distributes its calls over all addresses of the target, repeats calls that the
+ * server allows to be sent again, detects a dead connection while a call is active, and accepts
+ * messages of any size. A channel connects when it is first used. The code that created it must
+ * shut it down.
  */
 public final class Channels {
   private static final long KEEP_ALIVE_SECONDS = 30;
@@ -37,7 +38,7 @@ public final class Channels {
           entry("name", List.of(Map.of("service", ReasoningServiceGrpc.SERVICE_NAME))),
           entry("retryPolicy", RETRY_POLICY));
 
-  /** The file service_config.json of all clients. */
+  /** The content of the file service_config.json, which all clients share. */
   private static final Map<String, ?> SERVICE_CONFIG =
       Map.ofEntries(
           entry("loadBalancingConfig", List.of(Map.of("round_robin", Map.of()))),
@@ -46,9 +47,9 @@ public final class Channels {
   private Channels() {}
 
   /**
-   * A channel in plaintext, for loopback and trusted networks.
+   * Creates a channel in plaintext, for loopback and trusted networks.
    *
-   * @param target what to connect to, such as {@code 127.0.0.1:50051} or {@code
+   * @param target the server to connect to, such as {@code 127.0.0.1:50051} or {@code
    *     dns:///reasoning:50051}
    * @return the channel, to be shut down by the caller
    */
@@ -57,9 +58,9 @@ public final class Channels {
   }
 
   /**
-   * A channel with credentials of your choice.
+   * Creates a channel with credentials of your choice.
    *
-   * @param target what to connect to
+   * @param target the server to connect to
    * @param credentials {@link io.grpc.TlsChannelCredentials} for TLS, {@link
    *     InsecureChannelCredentials} for plaintext
    * @return the channel, to be shut down by the caller
@@ -69,29 +70,31 @@ public final class Channels {
   }
 
   /**
-   * A channel that sends a bearer token with every call.
+   * Creates a channel that sends a bearer token with every call.
    *
-   * @param target what to connect to
+   * @param target the server to connect to
    * @param credentials {@link io.grpc.TlsChannelCredentials} for TLS, {@link
-   *     InsecureChannelCredentials} for plaintext, which shows the token to everyone on the way
-   * @param token the token, without {@code Bearer}; empty means none
+   *     InsecureChannelCredentials} for plaintext, in which everyone on the network path can read
+   *     the token
+   * @param token the token, without the word {@code Bearer}; empty means that no token is sent
    * @return the channel, to be shut down by the caller
-   * @throws IllegalArgumentException if the token has other than visible ASCII characters
+   * @throws IllegalArgumentException if the token has a character that is not a visible ASCII
+   *     character
    */
   public static ManagedChannel connect(
       String target, ChannelCredentials credentials, String token) {
     return token.isEmpty()
         ? connect(target, credentials)
-        : connect(
-            target, CompositeChannelCredentials.create(credentials, new BearerToken(token)));
+        : connect(target, CompositeChannelCredentials.create(credentials, new BearerToken(token)));
   }
 
   /**
-   * A builder with the defaults, for options of your own.
+   * Creates a builder that has the defaults, for channels with options of your own.
    *
-   * @param target what to connect to
-   * @param credentials as for {@link #connect(String, ChannelCredentials)}; a token is joined to
-   *     them by {@code CompositeChannelCredentials.create(credentials, new BearerToken(token))}
+   * @param target the server to connect to
+   * @param credentials the credentials, as for {@link #connect(String, ChannelCredentials)}. To add
+   *     a token, pass {@code CompositeChannelCredentials.create(credentials, new
+   *     BearerToken(token))}
    * @return the builder
    */
   public static ManagedChannelBuilder<?> newBuilder(String target, ChannelCredentials credentials) {
@@ -105,7 +108,8 @@ public final class Channels {
   }
 
   /**
-   * The default service config, as {@link ManagedChannelBuilder#defaultServiceConfig} takes it.
+   * Returns the default service config, in the form that {@link
+   * ManagedChannelBuilder#defaultServiceConfig} accepts.
    *
    * @return an immutable map
    */

@@ -17,20 +17,20 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What a failed call says, in one value.
+ * Everything that the error of a failed call says, in one value.
  *
  * @param code the status code
  * @param message an English sentence for a person; its wording may change
- * @param reason a reason of {@link ErrorReason} without its prefix, such as {@code
- *     MODEL_NOT_FOUND}: what to branch on, by {@link #is}. Empty when gRPC itself ended the call
- * @param domain who gave the reason: {@code reasoning-grpc}, or empty
- * @param metadata every value that stands in the message
+ * @param reason the name of a value of {@link ErrorReason} without its prefix, such as {@code
+ *     MODEL_NOT_FOUND}. Programs compare it by {@link #is}. Empty when gRPC itself ended the call
+ * @param domain the system that gave the reason: {@code reasoning-grpc}, or empty without a reason
+ * @param metadata every value that the message contains, by its name
  * @param requestId the id of the request in the server's log; empty when gRPC itself ended the call
- * @param retryAfter when the same call may be sent again; empty when that is of no use, or would
- *     repeat what was sent
- * @param violations the fields that are wrong
- * @param interruption how far the call had come, when an upstream was reached
- * @param route the decision, when the server does not serve it
+ * @param retryAfter the time to wait before the same call may be sent again; empty when another
+ *     attempt would not help, or when a part of the answer has already been sent
+ * @param violations the invalid fields of the request
+ * @param interruption how far the call had come; empty when no upstream was reached
+ * @param route the route decision; empty unless the server does not serve the route that it chose
  */
 public record ErrorDetails(
     Status.Code code,
@@ -47,24 +47,24 @@ public record ErrorDetails(
   private static final String REASON_PREFIX = "ERROR_REASON_";
 
   /**
-   * A field of the request, and what is wrong with it.
+   * An invalid field of the request.
    *
-   * @param field its path, such as {@code messages[0].role}
-   * @param description what is wrong
+   * @param field the path of the field, such as {@code messages[0].role}
+   * @param description what is wrong with the field
    */
   public record FieldViolation(String field, String description) {}
 
   /**
-   * Reads what was thrown, or given to {@code onError}.
+   * Reads the error of a failed call, as a stub throws it or passes it to {@code onError}.
    *
    * @param thrown a {@link io.grpc.StatusRuntimeException} or {@link io.grpc.StatusException}, or
-   *     what has one among its causes, such as a future's; anything else has the code {@code
-   *     UNKNOWN}
-   * @return what it says; never null
+   *     an exception that has one of these among its causes, such as that of a future. The details
+   *     of any other exception have the code {@code UNKNOWN} and nothing else
+   * @return the details; never null
    */
   public static ErrorDetails of(Throwable thrown) {
     Status status = Status.fromThrowable(thrown);
-    List<Any> details = details(thrown);
+    List<Any> details = readDetails(thrown);
     ErrorInfo info = find(details, ErrorInfo.class).orElse(ErrorInfo.getDefaultInstance());
     return new ErrorDetails(
         status.getCode(),
@@ -73,29 +73,29 @@ public record ErrorDetails(
         info.getDomain(),
         Map.copyOf(info.getMetadataMap()),
         find(details, RequestInfo.class).map(RequestInfo::getRequestId).orElse(""),
-        find(details, RetryInfo.class).map(ErrorDetails::delay),
-        find(details, BadRequest.class).map(ErrorDetails::violations).orElse(List.of()),
+        find(details, RetryInfo.class).map(ErrorDetails::readDelay),
+        find(details, BadRequest.class).map(ErrorDetails::readViolations).orElse(List.of()),
         find(details, Interruption.class),
         find(details, RouteDecision.class));
   }
 
   /**
-   * Compares the reason with one of the enum.
+   * Compares the reason with a value of the enum.
    *
-   * @param expected the reason to compare with
-   * @return whether it is that one; a reason that is newer than this client, or of another domain,
-   *     is none of them
+   * @param expected the value to compare with
+   * @return whether the reason is this value. A reason that is newer than this client, or that
+   *     comes from another domain, equals no value
    */
   public boolean is(ErrorReason expected) {
     return domain.equals(DOMAIN) && expected.name().equals(REASON_PREFIX + reason);
   }
 
-  private static List<Any> details(Throwable thrown) {
+  private static List<Any> readDetails(Throwable thrown) {
     try {
       com.google.rpc.Status status = StatusProto.fromThrowable(thrown);
       return status == null ? List.of() : status.getDetailsList();
     } catch (IllegalArgumentException unreadable) {
-      return List.of();
+      return List.of(); // the status itself can still be read
     }
   }
 
@@ -106,18 +106,18 @@ public record ErrorDetails(
         try {
           return Optional.of(detail.unpack(kind));
         } catch (InvalidProtocolBufferException unreadable) {
-          return Optional.empty();
+          return Optional.empty(); // the other details can still be read
         }
       }
     }
     return Optional.empty();
   }
 
-  private static Duration delay(RetryInfo info) {
+  private static Duration readDelay(RetryInfo info) {
     return Duration.ofSeconds(info.getRetryDelay().getSeconds(), info.getRetryDelay().getNanos());
   }
 
-  private static List<FieldViolation> violations(BadRequest request) {
+  private static List<FieldViolation> readViolations(BadRequest request) {
     return request.getFieldViolationsList().stream()
         .map(violation -> new FieldViolation(violation.getField(), violation.getDescription()))
         .toList();

@@ -15,12 +15,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Joins the pieces of an answer to the parts of a message, in the order in which they began. */
+/** Joins the deltas of an answer to the parts of a message, in the order in which parts began. */
 final class FoldedMessage {
   private final List<OpenPart> parts = new ArrayList<>();
   private final Map<String, OpenPart> toolCalls = new HashMap<>();
 
-  /** Takes one event; those that are no piece of the answer change nothing. */
+  /** Adds one event. An event that is not a delta of the answer changes nothing. */
   void add(StreamCompleteResponse event) {
     switch (event.getKindCase()) {
       case CONTENT_DELTA -> add(event.getContentDelta());
@@ -30,25 +30,25 @@ final class FoldedMessage {
     }
   }
 
-  /** The answer so far. */
+  /** Returns the answer as far as it is known. */
   Message message() {
     Message.Builder message = Message.newBuilder().setRole(Role.ROLE_ASSISTANT);
-    parts.forEach(part -> message.addContent(part.part()));
+    parts.forEach(part -> message.addContent(part.build()));
     return message.build();
   }
 
   private void add(ContentDelta delta) {
     if (!delta.getText().isEmpty()) {
-      open(delta.getRefusal() ? Part.KindCase.REFUSAL : Part.KindCase.TEXT)
-          .add(delta.getText(), delta.getSignature());
+      continueOrBegin(delta.getRefusal() ? Part.KindCase.REFUSAL : Part.KindCase.TEXT)
+          .append(delta.getText(), delta.getSignature());
     } else if (!delta.getSignature().isEmpty()) {
-      lastText().add("", delta.getSignature());
+      findOrBeginText().append("", delta.getSignature());
     }
   }
 
   private void add(ReasoningDelta delta) {
     if (delta.getRedacted().isEmpty()) {
-      open(Part.KindCase.REASONING).add(delta.getText(), delta.getSignature());
+      continueOrBegin(Part.KindCase.REASONING).append(delta.getText(), delta.getSignature());
     } else {
       OpenPart part = begin(Part.KindCase.REASONING);
       part.redacted = delta.getRedacted();
@@ -61,7 +61,7 @@ final class FoldedMessage {
         toolCalls.computeIfAbsent(delta.getCallId(), id -> begin(Part.KindCase.TOOL_CALL));
     call.callId = delta.getCallId();
     call.name = call.name.isEmpty() ? delta.getName() : call.name;
-    call.add(delta.getArguments(), delta.getSignature());
+    call.append(delta.getArguments(), delta.getSignature());
   }
 
   private OpenPart begin(Part.KindCase kind) {
@@ -70,14 +70,14 @@ final class FoldedMessage {
     return part;
   }
 
-  /** The last part, if a piece of this kind goes on with it; else a new one. */
-  private OpenPart open(Part.KindCase kind) {
+  /** Returns the last part if it has this kind and is still open; otherwise begins a new part. */
+  private OpenPart continueOrBegin(Part.KindCase kind) {
     OpenPart last = parts.isEmpty() ? null : parts.get(parts.size() - 1);
     return last != null && last.kind == kind && last.isOpen() ? last : begin(kind);
   }
 
-  /** The last part of text, wherever it stands; an empty one if there is none. */
-  private OpenPart lastText() {
+  /** Returns the last part of text, wherever it stands; begins an empty one if there is none. */
+  private OpenPart findOrBeginText() {
     for (int index = parts.size() - 1; index >= 0; index--) {
       if (parts.get(index).kind == Part.KindCase.TEXT) {
         return parts.get(index);
@@ -86,7 +86,7 @@ final class FoldedMessage {
     return begin(Part.KindCase.TEXT);
   }
 
-  /** A part as far as it is known. */
+  /** A part of the message, as far as it is known. */
   private static final class OpenPart {
     final Part.KindCase kind;
     final StringBuilder text = new StringBuilder();
@@ -99,21 +99,21 @@ final class FoldedMessage {
       this.kind = kind;
     }
 
-    /** Whether the next piece of the same kind belongs to it. */
+    /** Returns whether the next delta of the same kind belongs to this part. */
     boolean isOpen() {
       return redacted.isEmpty() && signature.isEmpty();
     }
 
-    void add(String piece, String itsSignature) {
-      text.append(piece);
-      signature = itsSignature.isEmpty() ? signature : itsSignature;
+    void append(String delta, String deltaSignature) {
+      text.append(delta);
+      signature = deltaSignature.isEmpty() ? signature : deltaSignature;
     }
 
-    Part part() {
+    Part build() {
       Part.Builder part = Part.newBuilder().setSignature(signature);
       switch (kind) {
         case REFUSAL -> part.setRefusal(text.toString());
-        case REASONING -> part.setReasoning(reasoning());
+        case REASONING -> part.setReasoning(buildReasoning());
         case TOOL_CALL ->
             part.setToolCall(
                 ToolCall.newBuilder().setId(callId).setName(name).setArguments(text.toString()));
@@ -122,7 +122,7 @@ final class FoldedMessage {
       return part.build();
     }
 
-    private Reasoning.Builder reasoning() {
+    private Reasoning.Builder buildReasoning() {
       Reasoning.Builder reasoning = Reasoning.newBuilder();
       return redacted.isEmpty()
           ? reasoning.setText(text.toString())

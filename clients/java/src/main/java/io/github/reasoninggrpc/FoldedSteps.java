@@ -11,14 +11,14 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Joins the events of steps to steps. */
+/** Joins the events of the agent's steps to {@link Step} messages. */
 final class FoldedSteps {
   private final List<Step> finished = new ArrayList<>();
   private final Map<String, ToolExecution> executions = new HashMap<>();
   private StepPlanned plan = StepPlanned.getDefaultInstance();
   private int number;
 
-  /** Takes one event of a step. */
+  /** Adds one event of a step. An event that says nothing about the step changes nothing. */
   void add(StreamCompleteResponse event) {
     switch (event.getKindCase()) {
       case STEP_STARTED -> begin(event.getStep());
@@ -27,12 +27,12 @@ final class FoldedSteps {
         ToolExecution execution = event.getToolFinished().getExecution();
         executions.put(execution.getCallId(), execution);
       }
-      case STEP_FINISHED -> finished.add(step(event.getStepFinished()));
+      case STEP_FINISHED -> finished.add(buildStep(event.getStepFinished()));
       default -> {}
     }
   }
 
-  /** The steps that have ended, in the order in which they did. */
+  /** Returns the steps that have ended, in the order in which they ended. */
   List<Step> finished() {
     return finished;
   }
@@ -43,7 +43,7 @@ final class FoldedSteps {
     executions.clear();
   }
 
-  private Step step(StepFinished end) {
+  private Step buildStep(StepFinished end) {
     Step.Builder step =
         Step.newBuilder()
             .setNumber(number)

@@ -11,10 +11,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Folds the events of a stream to the answer that {@code Complete} would have given.
+ * Folds the events of a stream into the response that {@code Complete} would have returned.
  *
- * <p>Give it every event as it comes, and ask for the response when the stream has ended. For one
- * stream, and one thread at a time.
+ * <p>Add every event when it arrives, and call {@link #response()} when the stream has ended. A
+ * folder serves one stream, and may be used by one thread at a time.
  */
 public final class Folder {
   private final FoldedMessage message = new FoldedMessage();
@@ -24,14 +24,14 @@ public final class Folder {
   private Completed completed;
   private ReasoningFinished reasoningFinished;
 
-  /** Begins without events. */
+  /** Creates a folder that has no events yet. */
   public Folder() {}
 
   /**
    * Folds a whole stream.
    *
-   * @param events its events, in their order
-   * @return the answer
+   * @param events the events of the stream, in their order
+   * @return the whole answer
    * @throws IllegalStateException if {@code started} or {@code completed} is missing
    */
   public static CompleteResponse fold(Iterable<StreamCompleteResponse> events) {
@@ -41,9 +41,9 @@ public final class Folder {
   }
 
   /**
-   * Takes the next event; one that is no part of the answer changes nothing.
+   * Adds the next event. An event that says nothing about the answer changes nothing.
    *
-   * @param event the event
+   * @param event the next event of the stream
    */
   public void add(StreamCompleteResponse event) {
     switch (event.getKindCase()) {
@@ -66,24 +66,24 @@ public final class Folder {
   }
 
   /**
-   * The answer so far: also what a stream that failed had said.
+   * Returns the answer as far as it is known, also after the stream has failed.
    *
-   * @return the message, which later events do not change
+   * @return the message; later events do not change it
    */
   public Message message() {
     return message.message();
   }
 
   /**
-   * The whole answer, when the stream has ended.
+   * Returns the whole answer. Call it when the stream has ended.
    *
-   * @return the answer
+   * @return the response that {@code Complete} would have returned
    * @throws IllegalStateException if {@code started} or {@code completed} is missing
    */
   public CompleteResponse response() {
     if (started == null || completed == null) {
       throw new IllegalStateException(
-          "a stream without `started` or without `completed` cannot be folded");
+          "cannot fold a stream without `started` or without `completed`");
     }
     CompleteResponse.Builder response =
         CompleteResponse.newBuilder()
@@ -97,12 +97,12 @@ public final class Folder {
             .setProviderFinishReason(completed.getProviderFinishReason())
             .addAllModelCalls(completed.getModelCallsList())
             .addAllAttempts(completed.getAttemptsList());
-    putMessages(response);
+    copySetFields(response);
     return response.build();
   }
 
-  /** Sets the fields that are set in the events, and leaves the others unset. */
-  private void putMessages(CompleteResponse.Builder response) {
+  /** Copies the fields that may be unset, and leaves those unset that the events do not set. */
+  private void copySetFields(CompleteResponse.Builder response) {
     if (started.hasRouteDecision()) {
       response.setRouteDecision(started.getRouteDecision());
     }

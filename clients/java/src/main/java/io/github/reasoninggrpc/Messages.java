@@ -4,15 +4,16 @@ import io.github.reasoninggrpc.v1.Message;
 import io.github.reasoninggrpc.v1.Part;
 import java.util.stream.Collectors;
 
-/** Short ways to read a message. */
+/** Reads the content of messages. */
 public final class Messages {
   private Messages() {}
 
   /**
-   * The text of a message: all its parts of text, joined. Refusals and reasoning are no text.
+   * Returns the text of a message: all its parts of text, joined. Refusals and reasoning are not
+   * part of the text.
    *
-   * @param message the message, such as that of an answer
-   * @return the text; empty when there is none
+   * @param message the message, such as the message of an answer
+   * @return the text; empty when the message has no part of text
    */
   public static String text(Message message) {
     return message.getContentList().stream()

@@ -5,25 +5,25 @@ import io.github.reasoninggrpc.v1.Message;
 import io.github.reasoninggrpc.v1.Part;
 import io.github.reasoninggrpc.v1.Role;
 
-/** Short ways to say what most requests consist of. */
+/** Creates requests and messages of text. */
 public final class Requests {
   private Requests() {}
 
   /**
-   * A request of one user message, for the server's default model.
+   * Creates a request that has one message of the user, for the server's default model.
    *
    * @param text what the user says
-   * @return a builder, to be completed as you like
+   * @return a builder, so that you can set further fields
    */
   public static CompleteRequest.Builder text(String text) {
     return CompleteRequest.newBuilder().addMessages(message(Role.ROLE_USER, text));
   }
 
   /**
-   * A message of one part of text.
+   * Creates a message that has one part of text.
    *
-   * @param role who speaks
-   * @param text what is said
+   * @param role the author of the message
+   * @param text the text of the message
    * @return the message
    */
   public static Message message(Role role, String text) {

@@ -1,7 +1,8 @@
 /**
- * What a Java program wants beside the generated stubs of reasoning-grpc: channels with good
- * defaults, answers folded from their events, the text of a message, and what an error says.
+ * The helpers of the Java client of reasoning-grpc: they create channels with good defaults, fold
+ * the events of a stream into an answer, return the text of a message, and read errors.
  *
- * <p>The messages and stubs are in {@link io.github.reasoninggrpc.v1}; nothing here hides them.
+ * <p>The generated messages and stubs are in {@link io.github.reasoninggrpc.v1}. Use them directly:
+ * the helpers do not hide them.
  */
 package io.github.reasoninggrpc;

@@ -7,21 +7,21 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What {@link BearerToken} takes, and what it keeps to itself. */
+/** Tests which tokens {@link BearerToken} accepts, and that it keeps them secret. */
 class BearerTokenTest {
-  /** What cannot stand in a header is no token, and is not repeated. */
+  /** A token that cannot be sent in a header is rejected, and the error does not repeat it. */
   @ParameterizedTest
   @ValueSource(strings = {"", "two words", "a-line\n", "caf\u00e9"})
-  void refusesWhatIsNoToken(String token) {
+  void rejectsInvalidTokens(String token) {
     IllegalArgumentException error =
         assertThrows(IllegalArgumentException.class, () -> new BearerToken(token));
 
     assertFalse(!token.isEmpty() && error.getMessage().contains(token));
   }
 
-  /** The token is not shown where a value is printed. */
+  /** Printing the credentials does not show the token. */
   @Test
-  void isNotPrinted() {
+  void hidesTheTokenWhenPrinted() {
     assertFalse(new BearerToken("a-secret").toString().contains("a-secret"));
   }
 }

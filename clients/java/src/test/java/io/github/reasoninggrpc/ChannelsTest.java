@@ -24,24 +24,24 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What the channels of {@link Channels} do. */
+/** Tests the behaviour of the channels that {@link Channels} creates. */
 class ChannelsTest {
   private static final Metadata.Key<String> PUSHBACK =
       Metadata.Key.of("grpc-retry-pushback-ms", Metadata.ASCII_STRING_MARSHALLER);
   private static final Status OVERLOADED =
       Status.newBuilder().setCode(Code.UNAVAILABLE_VALUE).build();
 
-  /** The service config is the one of all clients. */
+  /** The service config equals the file that all clients share. */
   @Test
-  void serviceConfigIsThatOfAllClients() throws Exception {
+  void sharesTheServiceConfigOfAllClients() throws Exception {
     String shared = Files.readString(Path.of("../service_config.json"));
 
     assertEquals(new Gson().fromJson(shared, Map.class), Channels.serviceConfig());
   }
 
-  /** What is unavailable is tried again. */
+  /** A call that fails with UNAVAILABLE is sent again. */
   @Test
-  void retriesWhatIsUnavailable() throws Exception {
+  void retriesUnavailableCalls() throws Exception {
     try (RunningServer server = RunningServer.of(failing(2, ""))) {
       complete(Channels.connect(server.address()));
 
@@ -49,7 +49,7 @@ class ChannelsTest {
     }
   }
 
-  /** After four attempts the error is the caller's. */
+  /** After four attempts the caller gets the error. */
   @Test
   void givesUpAfterFourAttempts() throws Exception {
     try (RunningServer server = RunningServer.of(failing(9, "1"))) {
@@ -60,9 +60,9 @@ class ChannelsTest {
     }
   }
 
-  /** A server that says that a retry is of no use is not asked again. */
+  /** A negative pushback from the server stops the retries. */
   @Test
-  void negativePushbackStopsRetries() throws Exception {
+  void stopsRetriesOnNegativePushback() throws Exception {
     try (RunningServer server = RunningServer.of(failing(9, "-1"))) {
       assertThrows(
           StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
@@ -71,9 +71,9 @@ class ChannelsTest {
     }
   }
 
-  /** A retry waits for as long as the server says. */
+  /** A retry waits for as long as the pushback of the server says. */
   @Test
-  void pushbackIsTheDelay() throws Exception {
+  void waitsForThePushback() throws Exception {
     try (RunningServer server = RunningServer.of(failing(1, "700"))) {
       long began = System.nanoTime();
 
@@ -84,9 +84,9 @@ class ChannelsTest {
     }
   }
 
-  /** What the server has begun is not sent again. */
+  /** A call that the server has begun to answer is not sent again. */
   @Test
-  void sendsNothingAgainThatHasBegun() throws Exception {
+  void doesNotRetryACallThatHasBegun() throws Exception {
     try (RunningServer server = RunningServer.of(new BeginningService())) {
       assertThrows(
           StatusRuntimeException.class, () -> complete(Channels.connect(server.address())));
@@ -95,7 +95,7 @@ class ChannelsTest {
     }
   }
 
-  /** A token goes with every call, in plaintext too. */
+  /** The token is sent with every call, also in plaintext. */
   @Test
   void sendsTheToken() throws Exception {
     try (RunningServer server = RunningServer.of(failing(0, ""))) {
@@ -105,9 +105,9 @@ class ChannelsTest {
     }
   }
 
-  /** Without a token, and with an empty one, none is sent. */
+  /** Without a token, or with an empty one, the call has no authorization. */
   @Test
-  void sendsNoTokenWithoutOne() throws Exception {
+  void sendsNoAuthorizationWithoutAToken() throws Exception {
     try (RunningServer server = RunningServer.of(failing(0, ""))) {
       complete(Channels.connect(server.address()));
       assertNull(server.authorization());
@@ -118,16 +118,16 @@ class ChannelsTest {
     }
   }
 
-  /** Answers may be of any size. */
+  /** A channel accepts answers of any size. */
   @Test
-  void takesLargeAnswers() throws Exception {
+  void acceptsLargeAnswers() throws Exception {
     CompleteResponse large = CompleteResponse.newBuilder().setModel("x".repeat(8_000_000)).build();
     try (RunningServer server = RunningServer.of(new AnsweringService(large))) {
       assertEquals(large, complete(Channels.connect(server.address())));
     }
   }
 
-  /** What is over 1 MiB gRPC does not keep, and so sends once. */
+  /** A request over 1 MiB is sent only once, because gRPC does not keep it for a retry. */
   @ParameterizedTest
   @CsvSource({"1000000,2", "1100000,1"})
   void sendsLargeRequestsOnce(int characters, int calls) throws Exception {
@@ -143,10 +143,10 @@ class ChannelsTest {
     }
   }
 
-  /** Over TLS a server is trusted by the authority given, and takes the token too. */
+  /** Over TLS, a channel trusts the given certificate authority and sends the token. */
   @Test
   void connectsOverTls() throws Exception {
-    try (TestKeys keys = TestKeys.make();
+    try (TestKeys keys = TestKeys.create();
         RunningServer server = RunningServer.of(keys.server(), failing(0, ""))) {
       complete(Channels.connect("localhost:" + server.port(), keys.client(), "a-token"));
 
@@ -176,7 +176,7 @@ class ChannelsTest {
     }
   }
 
-  /** A service that always gives the same answer. */
+  /** A service that always returns the same answer. */
   private static final class AnsweringService
       extends ReasoningServiceGrpc.ReasoningServiceImplBase {
     private final CompleteResponse answer;
@@ -192,7 +192,7 @@ class ChannelsTest {
     }
   }
 
-  /** A service that begins every answer, and then fails. */
+  /** A service that fails after it has begun its answer. */
   private static final class BeginningService
       extends ReasoningServiceGrpc.ReasoningServiceImplBase {
     @Override

@@ -34,7 +34,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What {@link ErrorDetails} reads. */
+/** Tests how {@link ErrorDetails} reads errors. */
 class ErrorDetailsTest {
   private static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
@@ -43,10 +43,10 @@ class ErrorDetailsTest {
   private static final RouteDecision ROUTE =
       RouteDecision.newBuilder().setRoute("orchestration").build();
 
-  /** Every detail of a status that came over the wire is read. */
+  /** Every detail of a status that a server sent is read. */
   @Test
   void readsEveryDetail() throws Exception {
-    ErrorDetails details = ErrorDetails.of(failure(status(allDetails())));
+    ErrorDetails details = ErrorDetails.of(callFailingWith(status(allDetails())));
 
     assertEquals(Status.Code.RESOURCE_EXHAUSTED, details.code());
     assertEquals("Too much.", details.message());
@@ -62,63 +62,68 @@ class ErrorDetailsTest {
     assertEquals(Optional.of(ROUTE), details.route());
   }
 
-  /** What gRPC says by itself has a code and a message, and nothing else. */
+  /** An error that gRPC itself reports has a code and a message, and nothing else. */
   @Test
   void readsStatusWithoutDetails() {
     Exception error = Status.DEADLINE_EXCEEDED.withDescription("too late").asException();
 
-    assertEquals(bare(Status.Code.DEADLINE_EXCEEDED, "too late"), ErrorDetails.of(error));
+    assertEquals(withoutDetails(Status.Code.DEADLINE_EXCEEDED, "too late"), ErrorDetails.of(error));
   }
 
-  /** The error of a future is read through its wrapping. */
+  /** The error of a future is read from the cause of its exception. */
   @Test
   void readsTheCause() throws Exception {
     StatusException error = Status.CANCELLED.asException();
 
-    assertEquals(bare(Status.Code.CANCELLED, ""), ErrorDetails.of(new ExecutionException(error)));
-  }
-
-  /** What is not of gRPC is unknown. */
-  @Test
-  void anythingElseIsUnknown() {
     assertEquals(
-        bare(Status.Code.UNKNOWN, ""), ErrorDetails.of(new IllegalStateException("other")));
+        withoutDetails(Status.Code.CANCELLED, ""), ErrorDetails.of(new ExecutionException(error)));
   }
 
-  /** Details that cannot be read are none. */
+  /** An exception that does not come from gRPC has the code UNKNOWN. */
   @Test
-  void unreadableDetailsAreNone() {
+  void readsOtherExceptionsAsUnknown() {
+    assertEquals(
+        withoutDetails(Status.Code.UNKNOWN, ""),
+        ErrorDetails.of(new IllegalStateException("other")));
+  }
+
+  /** A status whose details cannot be parsed has no details. */
+  @Test
+  void ignoresUnreadableDetails() {
     Metadata trailers = new Metadata();
     trailers.put(DETAILS, new byte[] {-1, -1});
 
     assertEquals(
-        bare(Status.Code.INTERNAL, ""), ErrorDetails.of(Status.INTERNAL.asException(trailers)));
+        withoutDetails(Status.Code.INTERNAL, ""),
+        ErrorDetails.of(Status.INTERNAL.asException(trailers)));
   }
 
-  /** A detail that cannot be read does not hide the others. */
+  /** A detail that cannot be parsed does not hide the other details. */
   @Test
-  void oneUnreadableDetailHidesNoOther() throws Exception {
+  void readsTheOtherDetailsBesideABrokenOne() throws Exception {
     Any broken =
         Any.pack(RetryInfo.getDefaultInstance()).toBuilder()
             .setValue(ByteString.fromHex("ffff"))
             .build();
     Any request = Any.pack(RequestInfo.newBuilder().setRequestId("req_1").build());
 
-    ErrorDetails details = ErrorDetails.of(failure(status(List.of(broken, request))));
+    ErrorDetails details = ErrorDetails.of(callFailingWith(status(List.of(broken, request))));
 
     assertTrue(details.retryAfter().isEmpty());
     assertEquals("req_1", details.requestId());
   }
 
-  /** A reason is one value of the enum, and no other. */
+  /** A reason equals exactly one value of the enum. */
   @Test
-  void isTheReasonOfTheEnum() {
+  void equalsOneValueOfTheEnum() {
     assertEquals(
         List.of(ErrorReason.ERROR_REASON_MODEL_NOT_FOUND),
-        reasons("MODEL_NOT_FOUND", "reasoning-grpc"));
+        matchingReasons("MODEL_NOT_FOUND", "reasoning-grpc"));
   }
 
-  /** No reason, one of a newer server, and one of somebody else are none of the enum's. */
+  /**
+   * An empty reason, one of a newer server, or one of another domain equals no value of the enum.
+   */
   @ParameterizedTest
   @CsvSource({
     "'',''",
@@ -126,19 +131,19 @@ class ErrorDetailsTest {
     "UNRECOGNIZED,reasoning-grpc",
     "INTERNAL,else"
   })
-  void isNoReasonOfTheEnum(String reason, String domain) {
-    assertEquals(List.of(), reasons(reason, domain));
+  void equalsNoValueOfTheEnum(String reason, String domain) {
+    assertEquals(List.of(), matchingReasons(reason, domain));
   }
 
-  /** The values of the enum that a reason is said to be. */
-  private static List<ErrorReason> reasons(String reason, String domain) {
+  /** Returns the values of the enum that the reason equals. */
+  private static List<ErrorReason> matchingReasons(String reason, String domain) {
     ErrorInfo info = ErrorInfo.newBuilder().setReason(reason).setDomain(domain).build();
     ErrorDetails details =
         ErrorDetails.of(StatusProto.toStatusException(status(List.of(Any.pack(info)))));
     return Arrays.stream(ErrorReason.values()).filter(details::is).toList();
   }
 
-  private static ErrorDetails bare(Status.Code code, String message) {
+  private static ErrorDetails withoutDetails(Status.Code code, String message) {
     return new ErrorDetails(
         code,
         message,
@@ -183,8 +188,9 @@ class ErrorDetailsTest {
     return details.stream().map(Any::pack).toList();
   }
 
-  /** What a caller gets when the server fails with this status. */
-  private static StatusRuntimeException failure(com.google.rpc.Status status) throws Exception {
+  /** Returns the exception that a caller gets when the server fails with this status. */
+  private static StatusRuntimeException callFailingWith(com.google.rpc.Status status)
+      throws Exception {
     FailingService service = new FailingService(1, status, new Metadata());
     try (RunningServer server = RunningServer.of(service)) {
       ManagedChannel channel = Channels.connect(server.address());

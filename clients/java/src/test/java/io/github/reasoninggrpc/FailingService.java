@@ -8,7 +8,7 @@ import io.grpc.Metadata;
 import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.StreamObserver;
 
-/** A service whose first calls fail with a status, and whose others answer nothing. */
+/** A service whose first calls fail with a status, and whose later calls return an empty answer. */
 final class FailingService extends ReasoningServiceGrpc.ReasoningServiceImplBase {
   private final Status status;
   private final Metadata trailers;

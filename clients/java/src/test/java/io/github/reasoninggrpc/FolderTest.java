@@ -14,14 +14,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What {@link Folder} makes of events. */
+/** Tests how {@link Folder} folds events into an answer. */
 class FolderTest {
   private static final String STARTED = "{started: {}}";
   private static final String COMPLETED = "{completed: {}}";
 
-  /** What is said of the answer comes from the events that say it. */
+  /** The facts about the answer come from `started`, `reasoning_finished` and `completed`. */
   @Test
-  void takesTheFactsOfTheAnswer() throws Exception {
+  void copiesTheFactsAboutTheAnswer() throws Exception {
     CompleteResponse folded =
         fold(
             """
@@ -48,7 +48,7 @@ class FolderTest {
         folded);
   }
 
-  /** The settings of each switch to another attempt follow those of {@code started}. */
+  /** The effective settings of each `attempt_switched` follow those of `started`. */
   @Test
   void appendsTheSettingsOfSwitches() throws Exception {
     CompleteResponse folded =
@@ -67,9 +67,9 @@ class FolderTest {
         folded);
   }
 
-  /** Pieces of one kind make one part, until another kind comes. */
+  /** Deltas of one kind make one part, until a delta of another kind arrives. */
   @Test
-  void joinsPieces() throws Exception {
+  void joinsDeltas() throws Exception {
     assertParts(
         "{reasoning: {text: \"hm, so\"}}, {text: \"Hello.\"}, {refusal: \"No.\"}, {text: \"Yes.\"}",
         "{reasoningDelta: {text: \"hm, \"}}",
@@ -80,7 +80,7 @@ class FolderTest {
         "{contentDelta: {text: \"Yes.\"}}");
   }
 
-  /** A signature ends its part; what is withheld is a part of its own. */
+  /** A signature ends its part, and redacted reasoning is a part of its own. */
   @Test
   void signaturesEndParts() throws Exception {
     assertParts(
@@ -98,11 +98,9 @@ class FolderTest {
         "{contentDelta: {text: \"y\"}}");
   }
 
-  /**
-   * A signature without text is that of the last part of text, also when something came between.
-   */
+  /** A signature without text belongs to the last part of text, also after other parts. */
   @Test
-  void lateSignatureIsThatOfTheLastText() throws Exception {
+  void addsALateSignatureToTheLastText() throws Exception {
     assertParts(
         "{text: \"x\", signature: \"s\"}, {toolCall: {id: \"c\", name: \"n\"}}",
         "{contentDelta: {text: \"x\"}}",
@@ -112,7 +110,7 @@ class FolderTest {
     assertParts("{text: \"\", signature: \"s\"}", "{contentDelta: {signature: \"s\"}}");
   }
 
-  /** Pieces of tool calls find their call, however they are mixed. */
+  /** Deltas of several tool calls are joined by call id, in whatever order they arrive. */
   @Test
   void joinsToolCalls() throws Exception {
     assertParts(
@@ -127,11 +125,11 @@ class FolderTest {
   }
 
   /**
-   * Steps have their executions in the order of the plan, and their deltas are no part of the
+   * A step lists its tool executions in the order of the plan, and its deltas are not part of the
    * answer.
    */
   @Test
-  void makesSteps() throws Exception {
+  void buildsSteps() throws Exception {
     CompleteResponse folded =
         fold(
             STARTED,
@@ -160,7 +158,7 @@ class FolderTest {
         folded);
   }
 
-  /** Events that tell nothing of the answer, and those of a newer server, change nothing. */
+  /** Events that say nothing about the answer, or that only newer servers send, change nothing. */
   @Test
   void ignoresOtherEvents() throws Exception {
     UnknownFieldSet.Field field = UnknownFieldSet.Field.newBuilder().addVarint(1).build();
@@ -174,9 +172,9 @@ class FolderTest {
     assertEquals(response("{message: {role: ROLE_ASSISTANT}}"), folded);
   }
 
-  /** The answer so far is had before the end, and is not changed by what follows. */
+  /** The answer so far can be read before the end, and later events do not change it. */
   @Test
-  void tellsTheAnswerSoFar() throws Exception {
+  void returnsTheAnswerSoFar() throws Exception {
     Folder folder = new Folder();
     folder.add(event("{contentDelta: {text: \"Hel\"}}"));
     io.github.reasoninggrpc.v1.Message before = folder.message();
@@ -186,7 +184,7 @@ class FolderTest {
     assertEquals("Hello", Messages.text(folder.message()));
   }
 
-  /** Half a stream is no answer. */
+  /** A stream that lacks its beginning or its end cannot be folded. */
   @ParameterizedTest
   @ValueSource(strings = {STARTED, COMPLETED})
   void failsWithoutBeginningOrEnd(String only) {
@@ -210,14 +208,14 @@ class FolderTest {
   }
 
   private static StreamCompleteResponse event(String json) throws Exception {
-    return parsed(StreamCompleteResponse.newBuilder(), json).build();
+    return parse(StreamCompleteResponse.newBuilder(), json).build();
   }
 
   private static CompleteResponse response(String json) throws Exception {
-    return parsed(CompleteResponse.newBuilder(), json).build();
+    return parse(CompleteResponse.newBuilder(), json).build();
   }
 
-  private static <B extends Message.Builder> B parsed(B builder, String json) throws Exception {
+  private static <B extends Message.Builder> B parse(B builder, String json) throws Exception {
     JsonFormat.parser().merge(json, builder);
     return builder;
   }

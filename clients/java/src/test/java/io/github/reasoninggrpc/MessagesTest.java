@@ -8,11 +8,11 @@ import io.github.reasoninggrpc.v1.Reasoning;
 import io.github.reasoninggrpc.v1.ToolCall;
 import org.junit.jupiter.api.Test;
 
-/** What {@link Messages} reads. */
+/** Tests how {@link Messages} reads messages. */
 class MessagesTest {
-  /** Parts of text are joined as they are, and other parts are passed over. */
+  /** The parts of text are joined unchanged, and other parts are ignored. */
   @Test
-  void textIsThatOfAllPartsOfText() {
+  void joinsThePartsOfText() {
     Message message =
         Message.newBuilder()
             .addContent(Part.newBuilder().setReasoning(Reasoning.newBuilder().setText("hm")))
@@ -26,9 +26,9 @@ class MessagesTest {
     assertEquals("Hello, you.", Messages.text(message));
   }
 
-  /** A message without text has an empty one. */
+  /** The text of a message without parts of text is empty. */
   @Test
-  void textMayBeEmpty() {
+  void returnsEmptyTextWithoutPartsOfText() {
     assertEquals("", Messages.text(Message.getDefaultInstance()));
   }
 }

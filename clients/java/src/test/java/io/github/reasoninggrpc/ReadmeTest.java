@@ -21,13 +21,13 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What README.md shows is true. */
+/** Tests that the code in README.md is valid and current. */
 class ReadmeTest {
   private static final Pattern BLOCK =
       Pattern.compile("^```(\\w+)\\n(.*?)^```$", Pattern.MULTILINE | Pattern.DOTALL);
 
-  /** What stands around a piece that is not a file of its own. */
-  private static final String PIECE =
+  /** The class that surrounds a block that is not a whole file. */
+  private static final String SURROUNDING_CLASS =
       """
       import io.github.reasoninggrpc.*;
       import io.github.reasoninggrpc.v1.*;
@@ -44,39 +44,40 @@ class ReadmeTest {
         StreamCompleteRequest request;
         String token;
 
-        void piece() throws Exception {
+        void block() throws Exception {
           %s
         }
       }
       """;
 
-  /** Every piece of Java compiles, without a warning. */
+  /** Every Java block compiles without warnings. */
   @Test
   void javaCompiles(@TempDir Path classes) throws Exception {
-    List<String> pieces = blocks("java");
+    List<String> blocks = readBlocks("java");
     List<Source> sources = new ArrayList<>();
-    for (String piece : pieces) {
-      sources.add(source("Piece" + sources.size(), piece));
+    for (String block : blocks) {
+      sources.add(toSource("Block" + sources.size(), block));
     }
 
-    DiagnosticCollector<JavaFileObject> said = new DiagnosticCollector<>();
+    DiagnosticCollector<JavaFileObject> diagnostics = new DiagnosticCollector<>();
     JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
     List<String> options =
         List.of(
             "-Xlint:all", "-d", classes.toString(), "-cp", System.getProperty("java.class.path"));
-    compiler.getTask(null, null, said, options, null, sources).call();
+    compiler.getTask(null, null, diagnostics, options, null, sources).call();
 
-    assertFalse(pieces.isEmpty());
-    assertEquals(List.of(), said.getDiagnostics());
+    assertFalse(blocks.isEmpty());
+    assertEquals(List.of(), diagnostics.getDiagnostics());
   }
 
-  /** The service config is the one in effect. */
+  /** The service config in the README equals the one that channels use. */
   @Test
   void showsTheServiceConfig() throws Exception {
-    assertEquals(Channels.serviceConfig(), new Gson().fromJson(blocks("json").get(0), Map.class));
+    assertEquals(
+        Channels.serviceConfig(), new Gson().fromJson(readBlocks("json").get(0), Map.class));
   }
 
-  private static List<String> blocks(String language) throws Exception {
+  private static List<String> readBlocks(String language) throws Exception {
     String readme = Files.readString(Path.of("README.md"));
     return BLOCK
         .matcher(readme)
@@ -86,15 +87,15 @@ class ReadmeTest {
         .collect(Collectors.toList());
   }
 
-  private static Source source(String name, String piece) {
+  private static Source toSource(String name, String block) {
     MatchResult mainClass =
-        Pattern.compile("public class (\\w+)").matcher(piece).results().findFirst().orElse(null);
+        Pattern.compile("public class (\\w+)").matcher(block).results().findFirst().orElse(null);
     return mainClass == null
-        ? new Source(name, PIECE.formatted(name, piece))
-        : new Source(mainClass.group(1), piece);
+        ? new Source(name, SURROUNDING_CLASS.formatted(name, block))
+        : new Source(mainClass.group(1), block);
   }
 
-  /** A source file that is not on disk. */
+  /** A source file that exists only in memory. */
   private static final class Source extends SimpleJavaFileObject {
     private final String code;
 

@@ -8,11 +8,11 @@ import io.github.reasoninggrpc.v1.Part;
 import io.github.reasoninggrpc.v1.Role;
 import org.junit.jupiter.api.Test;
 
-/** What {@link Requests} makes. */
+/** Tests the requests that {@link Requests} creates. */
 class RequestsTest {
-  /** A text is what the user says. */
+  /** A request of text has one message of the user. */
   @Test
-  void textIsOneUserMessage() {
+  void createsOneUserMessage() {
     CompleteRequest request = Requests.text("hi").setModel("a-model").build();
 
     Part part = Part.newBuilder().setText("hi").build();

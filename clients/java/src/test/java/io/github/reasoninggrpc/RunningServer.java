@@ -13,7 +13,7 @@ import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
-/** A real server on a port of its own, which remembers the metadata of every call. */
+/** A real server on a free port, which records the metadata of every call. */
 final class RunningServer implements AutoCloseable, ServerInterceptor {
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
@@ -51,12 +51,12 @@ final class RunningServer implements AutoCloseable, ServerInterceptor {
     return "127.0.0.1:" + port();
   }
 
-  /** How many calls came, retries counted. */
+  /** Returns the number of calls that arrived, including retries. */
   int calls() {
     return calls.size();
   }
 
-  /** The authorization of the last call; null when it had none. */
+  /** Returns the authorization of the last call, or null when it had none. */
   String authorization() {
     return calls.get(calls.size() - 1).get(AUTHORIZATION);
   }

@@ -14,7 +14,9 @@ import java.util.List;
 import javax.net.ssl.KeyManager;
 import javax.net.ssl.KeyManagerFactory;
 
-/** A certificate for localhost, which is its own authority, and is shown by server and client. */
+/**
+ * A self-signed certificate for localhost, which both the server and the client present and trust.
+ */
 final class TestKeys implements AutoCloseable {
   private static final String PASSWORD = "changeit";
 
@@ -24,9 +26,9 @@ final class TestKeys implements AutoCloseable {
     this.folder = folder;
   }
 
-  static TestKeys make() throws IOException, InterruptedException {
+  static TestKeys create() throws IOException, InterruptedException {
     TestKeys keys = new TestKeys(Files.createTempDirectory("keys"));
-    keys.keytool(
+    keys.runKeytool(
         "-genkeypair",
         "-keyalg",
         "EC",
@@ -36,7 +38,7 @@ final class TestKeys implements AutoCloseable {
         "san=dns:localhost",
         "-ext",
         "bc=ca:true");
-    keys.keytool("-exportcert", "-rfc", "-file", keys.authority().toString());
+    keys.runKeytool("-exportcert", "-rfc", "-file", keys.authority().toString());
     return keys;
   }
 
@@ -71,16 +73,16 @@ final class TestKeys implements AutoCloseable {
     return folder.resolve("authority.pem");
   }
 
-  private void keytool(String... arguments) throws IOException, InterruptedException {
+  private void runKeytool(String... arguments) throws IOException, InterruptedException {
     String tool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
     List<String> command = new ArrayList<>(List.of(tool));
     command.addAll(List.of(arguments));
     command.addAll(
         List.of("-alias", "a", "-keystore", keyStore().toString(), "-storepass", PASSWORD));
     Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-    String said = new String(process.getInputStream().readAllBytes());
+    String output = new String(process.getInputStream().readAllBytes());
     if (process.waitFor() != 0) {
-      throw new IOException(said);
+      throw new IOException(output);
     }
   }
 

@@ -16,36 +16,36 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 
-/** What a runner reads and writes, in JSON. */
+/** Converts what the runner reads and writes from and to JSON. */
 final class Results {
   private Results() {}
 
-  /** A message, from ProtoJSON. */
-  static <B extends Message.Builder> B message(B builder, JsonElement json)
+  /** Parses a message from ProtoJSON. */
+  static <B extends Message.Builder> B parse(B builder, JsonElement json)
       throws InvalidProtocolBufferException {
     JsonFormat.parser().merge(json.toString(), builder);
     return builder;
   }
 
-  /** A message, in ProtoJSON. */
-  static JsonElement json(MessageOrBuilder message) throws InvalidProtocolBufferException {
+  /** Converts a message to ProtoJSON. */
+  static JsonElement toJson(MessageOrBuilder message) throws InvalidProtocolBufferException {
     return JsonParser.parseString(JsonFormat.printer().print(message));
   }
 
-  /** Adds the events of a stream, and how many of them are of an unknown kind. */
+  /** Adds the events of a stream, and the number of events of an unknown kind, to the result. */
   static void putEvents(JsonObject result, List<StreamCompleteResponse> events)
       throws InvalidProtocolBufferException {
     JsonArray array = new JsonArray();
     int unknown = 0;
     for (StreamCompleteResponse event : events) {
-      array.add(json(event));
+      array.add(toJson(event));
       unknown += event.getKindCase() == StreamCompleteResponse.KindCase.KIND_NOT_SET ? 1 : 0;
     }
     result.add("events", array);
     result.addProperty("unknown_events", unknown);
   }
 
-  /** Adds what an error says. */
+  /** Adds the details of an error to the result. */
   static void putError(JsonObject result, ErrorDetails details)
       throws InvalidProtocolBufferException {
     JsonObject error = new JsonObject();
@@ -59,30 +59,30 @@ final class Results {
     error.addProperty("request_id", details.requestId());
     error.add(
         "retry_after_seconds",
-        details.retryAfter().map(Results::seconds).orElse(JsonNull.INSTANCE));
-    error.add("violations", violations(details));
-    error.add("interruption", optional(details.interruption()));
-    error.add("route", optional(details.route()));
+        details.retryAfter().map(Results::toSeconds).orElse(JsonNull.INSTANCE));
+    error.add("violations", toJson(details.violations()));
+    error.add("interruption", toJson(details.interruption()));
+    error.add("route", toJson(details.route()));
     result.add("error", error);
   }
 
-  private static JsonElement seconds(Duration delay) {
+  private static JsonElement toSeconds(Duration delay) {
     return new JsonPrimitive(delay.toNanos() / 1e9);
   }
 
-  private static JsonArray violations(ErrorDetails details) {
-    JsonArray violations = new JsonArray();
-    for (ErrorDetails.FieldViolation violation : details.violations()) {
+  private static JsonArray toJson(List<ErrorDetails.FieldViolation> violations) {
+    JsonArray array = new JsonArray();
+    for (ErrorDetails.FieldViolation violation : violations) {
       JsonObject entry = new JsonObject();
       entry.addProperty("field", violation.field());
       entry.addProperty("description", violation.description());
-      violations.add(entry);
+      array.add(entry);
     }
-    return violations;
+    return array;
   }
 
-  private static JsonElement optional(Optional<? extends Message> message)
+  private static JsonElement toJson(Optional<? extends Message> message)
       throws InvalidProtocolBufferException {
-    return message.isPresent() ? json(message.get()) : JsonNull.INSTANCE;
+    return message.isPresent() ? toJson(message.get()) : JsonNull.INSTANCE;
   }
 }

@@ -9,7 +9,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The conformance runner: makes the calls of a plan, and writes down what Java saw. */
+/** The conformance runner: makes the calls of a plan, and writes what the Java client received. */
 public final class Runner {
   private Runner() {}
 
@@ -17,7 +17,7 @@ public final class Runner {
    * Runs the plan.
    *
    * @param arguments the paths of the plan and of the results
-   * @throws IOException if they cannot be read or written
+   * @throws IOException if the plan cannot be read or the results cannot be written
    */
   public static void main(String[] arguments) throws IOException {
     if (arguments.length != 2) {
@@ -27,13 +27,13 @@ public final class Runner {
     JsonObject plan =
         JsonParser.parseString(Files.readString(Path.of(arguments[0]))).getAsJsonObject();
     Files.writeString(
-        Path.of(arguments[1]), new GsonBuilder().serializeNulls().create().toJson(results(plan)));
+        Path.of(arguments[1]), new GsonBuilder().serializeNulls().create().toJson(runAll(plan)));
   }
 
-  private static JsonObject results(JsonObject plan) {
+  private static JsonObject runAll(JsonObject plan) {
     JsonArray results = new JsonArray();
     for (JsonElement element : plan.getAsJsonArray("scenarios")) {
-      results.add(result(plan, element.getAsJsonObject()));
+      results.add(runOne(plan, element.getAsJsonObject()));
     }
     JsonObject document = new JsonObject();
     document.addProperty("client", "java");
@@ -41,7 +41,7 @@ public final class Runner {
     return document;
   }
 
-  private static JsonObject result(JsonObject plan, JsonObject scenario) {
+  private static JsonObject runOne(JsonObject plan, JsonObject scenario) {
     JsonObject result = new JsonObject();
     result.add("name", scenario.get("name"));
     try {

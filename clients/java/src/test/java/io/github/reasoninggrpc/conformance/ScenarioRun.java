@@ -40,7 +40,7 @@ import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
-/** One scenario of a plan, over a connection of its own. */
+/** Runs one scenario of a plan over a connection of its own. */
 final class ScenarioRun {
   private final JsonObject plan;
   private final JsonObject scenario;
@@ -56,17 +56,17 @@ final class ScenarioRun {
     return new ScenarioRun(plan, scenario);
   }
 
-  /** Runs it, and adds to the result what was seen. */
+  /** Runs the scenario, and adds what the client received to the result. */
   void run(JsonObject result) throws Exception {
     if (rpc.equals("Fold")) {
-      result.add("folded", Results.json(Folder.fold(plannedEvents())));
+      result.add("folded", Results.toJson(Folder.fold(parsePlannedEvents())));
       return;
     }
     ManagedChannel channel = connect();
     try (Context.CancellableContext call = Context.current().withCancellation()) {
       call.call(
           () -> {
-            run(ClientInterceptors.intercept(channel, headers()), call, result);
+            run(ClientInterceptors.intercept(channel, addHeaders()), call, result);
             return null;
           });
     } finally {
@@ -77,16 +77,16 @@ final class ScenarioRun {
   private void run(Channel channel, Context.CancellableContext call, JsonObject result)
       throws Exception {
     if (rpc.equals("StreamComplete")) {
-      stream(channel, call, result);
+      runStream(channel, call, result);
     } else {
-      unary(channel, call, result);
+      runUnary(channel, call, result);
     }
   }
 
-  private List<StreamCompleteResponse> plannedEvents() throws IOException {
+  private List<StreamCompleteResponse> parsePlannedEvents() throws IOException {
     List<StreamCompleteResponse> events = new ArrayList<>();
     for (JsonElement event : scenario.getAsJsonArray("events")) {
-      events.add(Results.message(StreamCompleteResponse.newBuilder(), event).build());
+      events.add(Results.parse(StreamCompleteResponse.newBuilder(), event).build());
     }
     return events;
   }
@@ -95,18 +95,18 @@ final class ScenarioRun {
     String name = scenario.get("address").getAsString();
     String address = plan.getAsJsonObject("addresses").get(name).getAsString();
     ChannelCredentials credentials =
-        name.equals("tls") ? privateRoot() : InsecureChannelCredentials.create();
+        name.equals("tls") ? createTlsCredentials() : InsecureChannelCredentials.create();
     return scenario.has("token")
         ? Channels.connect(address, credentials, scenario.get("token").getAsString())
         : Channels.connect(address, credentials);
   }
 
-  private ChannelCredentials privateRoot() throws IOException {
+  private ChannelCredentials createTlsCredentials() throws IOException {
     File authority = new File(plan.get("certificate_authority").getAsString());
     return TlsChannelCredentials.newBuilder().trustManager(authority).build();
   }
 
-  private io.grpc.ClientInterceptor headers() {
+  private io.grpc.ClientInterceptor addHeaders() {
     Metadata headers = new Metadata();
     if (scenario.has("metadata")) {
       for (Map.Entry<String, JsonElement> entry : scenario.getAsJsonObject("metadata").entrySet()) {
@@ -118,92 +118,98 @@ final class ScenarioRun {
     return MetadataUtils.newAttachHeadersInterceptor(headers);
   }
 
-  private void stream(Channel channel, Context.CancellableContext call, JsonObject result)
+  private void runStream(Channel channel, Context.CancellableContext call, JsonObject result)
       throws IOException {
     int cancelAfter = cancelAfter();
     List<StreamCompleteResponse> events = new ArrayList<>();
     try {
-      Iterator<StreamCompleteResponse> stream = stream(channel);
-      cancelIf(cancelAfter == 0, call);
+      Iterator<StreamCompleteResponse> stream = startStream(channel);
+      cancelWhen(cancelAfter == 0, call);
       while (stream.hasNext()) {
         StreamCompleteResponse event = stream.next();
         if (cancelAfter < 0 || events.size() < cancelAfter) {
           events.add(event);
-          cancelIf(events.size() == cancelAfter, call);
+          cancelWhen(events.size() == cancelAfter, call);
         }
       }
-      result.add("folded", Results.json(Folder.fold(events)));
+      result.add("folded", Results.toJson(Folder.fold(events)));
     } catch (StatusRuntimeException error) {
       Results.putError(result, ErrorDetails.of(error));
     }
     Results.putEvents(result, events);
   }
 
-  private void unary(Channel channel, Context.CancellableContext call, JsonObject result)
+  private void runUnary(Channel channel, Context.CancellableContext call, JsonObject result)
       throws Exception {
-    ListenableFuture<? extends Message> response = response(channel);
-    cancelIf(cancelAfter() == 0, call);
+    ListenableFuture<? extends Message> response = startUnary(channel);
+    cancelWhen(cancelAfter() == 0, call);
     try {
-      result.add("response", Results.json(response.get()));
+      result.add("response", Results.toJson(response.get()));
     } catch (ExecutionException error) {
       Results.putError(result, ErrorDetails.of(error));
     }
   }
 
+  /** Returns the number of events after which to cancel, or -1 when the call is not cancelled. */
   private int cancelAfter() {
     return scenario.has("cancel_after_events")
         ? scenario.get("cancel_after_events").getAsInt()
         : -1;
   }
 
-  private static void cancelIf(boolean now, Context.CancellableContext call) {
+  private static void cancelWhen(boolean now, Context.CancellableContext call) {
     if (now) {
       call.cancel(null);
     }
   }
 
-  private Iterator<StreamCompleteResponse> stream(Channel channel) throws IOException {
+  private Iterator<StreamCompleteResponse> startStream(Channel channel) throws IOException {
     if (isRaw()) {
       return ClientCalls.blockingServerStreamingCall(
-          channel, raw(ReasoningServiceGrpc.getStreamCompleteMethod()), options(), rawRequest());
+          channel,
+          acceptBytes(ReasoningServiceGrpc.getStreamCompleteMethod()),
+          options(),
+          rawRequest());
     }
     StreamCompleteRequest request =
-        Results.message(StreamCompleteRequest.newBuilder(), scenario.get("request")).build();
-    return with(ReasoningServiceGrpc.newBlockingStub(channel)).streamComplete(request);
+        Results.parse(StreamCompleteRequest.newBuilder(), scenario.get("request")).build();
+    return withOptions(ReasoningServiceGrpc.newBlockingStub(channel)).streamComplete(request);
   }
 
-  private ListenableFuture<? extends Message> response(Channel channel) throws IOException {
+  private ListenableFuture<? extends Message> startUnary(Channel channel) throws IOException {
     if (isRaw()) {
-      return rawResponse(channel);
+      return startRawUnary(channel);
     }
     ReasoningServiceGrpc.ReasoningServiceFutureStub stub =
-        with(ReasoningServiceGrpc.newFutureStub(channel));
+        withOptions(ReasoningServiceGrpc.newFutureStub(channel));
     JsonElement request = scenario.get("request");
     return switch (rpc) {
       case "Complete" ->
-          stub.complete(Results.message(CompleteRequest.newBuilder(), request).build());
+          stub.complete(Results.parse(CompleteRequest.newBuilder(), request).build());
       case "Classify" ->
-          stub.classify(Results.message(ClassifyRequest.newBuilder(), request).build());
+          stub.classify(Results.parse(ClassifyRequest.newBuilder(), request).build());
       case "ListModels" ->
-          stub.listModels(Results.message(ListModelsRequest.newBuilder(), request).build());
+          stub.listModels(Results.parse(ListModelsRequest.newBuilder(), request).build());
       default -> throw new IllegalArgumentException("no such rpc: " + rpc);
     };
   }
 
-  private ListenableFuture<? extends Message> rawResponse(Channel channel) {
+  private ListenableFuture<? extends Message> startRawUnary(Channel channel) {
     return switch (rpc) {
-      case "Complete" -> rawResponse(channel, ReasoningServiceGrpc.getCompleteMethod());
-      case "Classify" -> rawResponse(channel, ReasoningServiceGrpc.getClassifyMethod());
-      case "ListModels" -> rawResponse(channel, ReasoningServiceGrpc.getListModelsMethod());
+      case "Complete" -> startRawUnary(channel, ReasoningServiceGrpc.getCompleteMethod());
+      case "Classify" -> startRawUnary(channel, ReasoningServiceGrpc.getClassifyMethod());
+      case "ListModels" -> startRawUnary(channel, ReasoningServiceGrpc.getListModelsMethod());
       default -> throw new IllegalArgumentException("no such rpc: " + rpc);
     };
   }
 
-  private <R extends Message> ListenableFuture<R> rawResponse(
+  private <R extends Message> ListenableFuture<R> startRawUnary(
       Channel channel, MethodDescriptor<?, R> method) {
-    return ClientCalls.futureUnaryCall(channel.newCall(raw(method), options()), rawRequest());
+    return ClientCalls.futureUnaryCall(
+        channel.newCall(acceptBytes(method), options()), rawRequest());
   }
 
+  /** Returns whether the scenario gives the bytes of the request instead of its fields. */
   private boolean isRaw() {
     return scenario.has("request_base64");
   }
@@ -212,7 +218,7 @@ final class ScenarioRun {
     return Base64.getDecoder().decode(scenario.get("request_base64").getAsString());
   }
 
-  private <S extends AbstractStub<S>> S with(S stub) {
+  private <S extends AbstractStub<S>> S withOptions(S stub) {
     S timed = stub.withDeadlineAfter(timeoutMilliseconds(), TimeUnit.MILLISECONDS);
     return scenario.has("compression")
         ? timed.withCompression(scenario.get("compression").getAsString())
@@ -231,12 +237,12 @@ final class ScenarioRun {
     return Math.round(scenario.get("timeout_seconds").getAsDouble() * 1000);
   }
 
-  /** The method, with a request of bytes as they are. */
-  private static <R> MethodDescriptor<byte[], R> raw(MethodDescriptor<?, R> method) {
+  /** Returns the method with a marshaller that sends the bytes of the request unchanged. */
+  private static <R> MethodDescriptor<byte[], R> acceptBytes(MethodDescriptor<?, R> method) {
     return method.toBuilder(new Bytes(), method.getResponseMarshaller()).build();
   }
 
-  /** Bytes as they are. */
+  /** Marshals bytes unchanged. */
   private static final class Bytes implements MethodDescriptor.Marshaller<byte[]> {
     @Override
     public InputStream stream(byte[] value) {

@@ -16,19 +16,19 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * Has the reasoning agent answer a question, and shows how it does: the answer goes to standard
- * output, all else to standard error.
+ * Sends a question to the reasoning agent, and prints how the agent works on it: the answer goes to
+ * standard output, everything else to standard error.
  *
- * <p>{@code REASONING_TARGET} and {@code REASONING_TOKEN} give the server, else 127.0.0.1:50051,
- * and the token.
+ * <p>The environment variable {@code REASONING_TARGET} is the address of the server, by default
+ * 127.0.0.1:50051. {@code REASONING_TOKEN} is the bearer token; by default none is sent.
  */
 public final class Ask {
   private Ask() {}
 
   /**
-   * Asks.
+   * Runs the program.
    *
-   * @param arguments the question, in one word or more
+   * @param arguments the words of the question
    */
   public static void main(String[] arguments) {
     if (arguments.length == 0) {

@@ -9,22 +9,20 @@ import io.github.reasoninggrpc.v1.ToolExecution;
 import io.github.reasoninggrpc.v1.ToolStarted;
 import io.github.reasoninggrpc.v1.UsageSource;
 
-/** Prints the events of an answer, as a person likes to read them. */
+/** Prints the events of a stream in a form that is easy to read. */
 final class EventPrinter {
-  /**
-   * Prints one event. Kinds that are not named here, and those of a newer server, are passed over.
-   */
+  /** Prints one event. It ignores kinds that have no case here, such as those of a newer server. */
   void print(StreamCompleteResponse event) {
     switch (event.getKindCase()) {
       case STARTED ->
-          aside(
+          printAside(
               "route: %s with %s",
               event.getStarted().getRouteDecision().getRoute(), event.getStarted().getModel());
       case STEP_PLANNED -> print(event.getStep(), event.getStepPlanned());
       case TOOL_STARTED -> print(event.getToolStarted());
       case TOOL_FINISHED -> print(event.getToolFinished().getExecution());
       case REASONING_FINISHED -> print(event.getReasoningFinished());
-      case CONTENT_DELTA -> answer(event.getContentDelta().getText());
+      case CONTENT_DELTA -> printAnswer(event.getContentDelta().getText());
       case COMPLETED -> print(event.getCompleted());
       default -> {}
     }
@@ -32,27 +30,27 @@ final class EventPrinter {
 
   private void print(int step, StepPlanned planned) {
     String thought = planned.getThought().strip();
-    aside(
+    printAside(
         "step %d: %s",
         step, thought.isEmpty() ? words(planned.getNextAction(), "NEXT_ACTION_") : thought);
   }
 
   private void print(ToolStarted tool) {
-    aside("  %s %s", tool.getName(), tool.getArguments());
+    printAside("  %s %s", tool.getName(), tool.getArguments());
   }
 
   private void print(ToolExecution tool) {
-    String gave = (tool.getError() + " " + tool.getResult()).strip();
-    aside(
+    String outcome = (tool.getError() + " " + tool.getResult()).strip();
+    printAside(
         "  %s %s in %d ms: %s",
         tool.getName(),
         words(tool.getStatus(), "TOOL_STATUS_"),
         milliseconds(tool.getDuration()),
-        gave);
+        outcome);
   }
 
   private void print(ReasoningFinished end) {
-    aside(
+    printAside(
         "thought for %d ms, %d steps, %d tool calls: %s",
         milliseconds(end.getDuration()),
         end.getStepCount(),
@@ -61,8 +59,8 @@ final class EventPrinter {
   }
 
   private void print(Completed completed) {
-    answer(System.lineSeparator());
-    aside(
+    printAnswer(System.lineSeparator());
+    printAside(
         "done: %s, %s%d + %d tokens%s, total %d ms",
         words(completed.getFinishReason(), "FINISH_REASON_"),
         completed.getUsage().getSource() == UsageSource.USAGE_SOURCE_ESTIMATED ? "about " : "",
@@ -74,16 +72,16 @@ final class EventPrinter {
         milliseconds(completed.getTimings().getTotalDuration()));
   }
 
-  private static void answer(String text) {
+  private static void printAnswer(String text) {
     System.out.print(text);
     System.out.flush();
   }
 
-  private static void aside(String format, Object... values) {
+  private static void printAside(String format, Object... values) {
     System.err.printf(format + "%n", values);
   }
 
-  /** The value of an enum without its prefix, such as "max steps". */
+  /** Returns the name of an enum value as words, without its prefix, such as "max steps". */
   private static String words(Enum<?> value, String prefix) {
     return value.name().replace(prefix, "").replace('_', ' ').toLowerCase(java.util.Locale.ROOT);
   }
