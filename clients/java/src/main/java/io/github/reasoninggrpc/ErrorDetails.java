@@ -30,7 +30,8 @@ import java.util.Optional;
  *     attempt would not help, or when a part of the answer has already been sent
  * @param violations the invalid fields of the request
  * @param interruption how far the call had come; empty when no upstream was reached
- * @param route the route decision; empty unless the server does not serve the route that it chose
+ * @param routeDecision the route decision; empty unless the server does not serve the route that it
+ *     chose
  */
 public record ErrorDetails(
     Status.Code code,
@@ -42,7 +43,7 @@ public record ErrorDetails(
     Optional<Duration> retryAfter,
     List<FieldViolation> violations,
     Optional<Interruption> interruption,
-    Optional<RouteDecision> route) {
+    Optional<RouteDecision> routeDecision) {
   private static final String DOMAIN = "reasoning-grpc";
   private static final String REASON_PREFIX = "ERROR_REASON_";
 

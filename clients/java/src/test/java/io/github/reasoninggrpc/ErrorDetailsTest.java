@@ -40,7 +40,7 @@ class ErrorDetailsTest {
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
   private static final Interruption INTERRUPTION =
       Interruption.newBuilder().setModelCallCount(2).build();
-  private static final RouteDecision ROUTE =
+  private static final RouteDecision ROUTE_DECISION =
       RouteDecision.newBuilder().setRoute("orchestration").build();
 
   /** Every detail of a status that a server sent is read. */
@@ -59,7 +59,7 @@ class ErrorDetailsTest {
         List.of(new ErrorDetails.FieldViolation("messages", "At least one.")),
         details.violations());
     assertEquals(Optional.of(INTERRUPTION), details.interruption());
-    assertEquals(Optional.of(ROUTE), details.route());
+    assertEquals(Optional.of(ROUTE_DECISION), details.routeDecision());
   }
 
   /** An error that gRPC itself reports has a code and a message, and nothing else. */
@@ -184,7 +184,7 @@ class ErrorDetailsTest {
                         .setDescription("At least one."))
                 .build(),
             INTERRUPTION,
-            ROUTE);
+            ROUTE_DECISION);
     return details.stream().map(Any::pack).toList();
   }
 

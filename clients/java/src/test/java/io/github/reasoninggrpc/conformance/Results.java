@@ -62,7 +62,7 @@ final class Results {
         details.retryAfter().map(Results::toSeconds).orElse(JsonNull.INSTANCE));
     error.add("violations", toJson(details.violations()));
     error.add("interruption", toJson(details.interruption()));
-    error.add("route", toJson(details.route()));
+    error.add("route_decision", toJson(details.routeDecision()));
     result.add("error", error);
   }
 
