@@ -79,11 +79,11 @@ WAYS: Final = {
     "vllm": (
         "hosted_vllm/qwen",
         "plain",
-        "litellm reads the answers of hosted_vllm itself; openai/NAME with its address would not",
+        "litellm reads the answers of hosted_vllm itself; with openai/NAME and its address, we read them",
     ),
     "azure": ("azure/deployed", "foreign", "without a key, litellm gets a token for azure by itself"),
     "command": ("cohere/command-a", "foreign", "litellm takes no client of ours for cohere"),
-    "pro": ("openai/o3-pro", "foreign", "litellm asks for this model by another protocol, the Responses API"),
+    "pro": ("openai/o3-pro", "foreign", "litellm calls this model through another protocol, the Responses API"),
 }
 
 

@@ -42,7 +42,11 @@ class Spans:
 
 def wrap(adapter: LanguageModel, **options: Any) -> LanguageModel:
     """Wraps an adapter; a test gives only the options that matter to it."""
-    defaults = {"timeouts": ModelTimeouts(), "retries": NO_RETRY, "deployment": lambda _model, _caller: a_deployment()}
+    defaults = {
+        "timeouts": ModelTimeouts(),
+        "retries": NO_RETRY,
+        "find_deployment": lambda _model, _caller: a_deployment(),
+    }
     return wrap_model(adapter, **{**defaults, **options})
 
 

@@ -66,19 +66,19 @@ class LiteLLMModel:
             error = convert_failure(exc, deployment, reached=answer.is_reached)
             if error is None:
                 raise
-            raise _with_usage(error, answer.reader, call) from exc
+            raise _add_usage(error, answer.reader, call) from exc
         finally:
             exchange.close()  # here, not at collection time, so that the upstream stops billing
             await answer.aclose()
         reader = answer.reader
         if reader.finish_reason is None:
             error_class = UpstreamStreamTruncated if reader.has_answer else UpstreamEmptyResponse
-            raise _with_usage(error_class(model=deployment.name), reader, call)
+            raise _add_usage(error_class(model=deployment.name), reader, call)
         yield ModelFinished(
             model=call.model,
             finish_reason=reader.finish_reason,
             provider_finish_reason=reader.provider_finish_reason,
-            usage=reader.usage(estimate_prompt_tokens(call)),
+            usage=reader.build_usage(estimate_prompt_tokens(call)),
             upstream_seconds=answer.waited_seconds,
         )
 
@@ -129,8 +129,8 @@ def _choose_warm_up_models(models: Iterable[str]) -> list[str]:
     return [model for provider, model in by_provider.items() if choose_way(provider) is not Way.FOREIGN]
 
 
-def _with_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
-    """Returns the error, which now says what the attempt used, where that is known."""
+def _add_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
+    """Returns the error with what the attempt used, where that is known."""
     if isinstance(error, UpstreamError) and reader.has_usage:
-        error.usage = reader.usage(estimate_prompt_tokens(call))
+        error.usage = reader.build_usage(estimate_prompt_tokens(call))
     return error

@@ -116,7 +116,7 @@ class LiteLLMAnswer:
         except Exception as exc:
             observer = self._find_observer()
             if observer.knows_protocol and observer.has_events and not observer.has_failed:
-                raise MalformedAnswer("litellm cannot read it") from exc
+                raise MalformedAnswer("litellm cannot read the answer") from exc
             raise
         finally:
             self.waited_seconds += asyncio.get_running_loop().time() - started

@@ -85,14 +85,15 @@ def choose_way(provider: str) -> Way:
 def explain_way(provider: str, *, has_key: bool, by_responses_api: bool) -> tuple[Way, str]:
     """Returns the way of one model's calls, and a sentence for people that says why."""
     if by_responses_api and provider == "openai":
-        return Way.FOREIGN, "litellm asks for this model by another protocol, the Responses API"
+        return Way.FOREIGN, "litellm calls this model through another protocol, the Responses API"
     if provider == "azure" and not has_key:
         return Way.FOREIGN, "without a key, litellm gets a token for azure by itself"
     match choose_way(provider):
         case Way.OWN_WIRE:
             return Way.OWN_WIRE, f"litellm takes our client for {provider}"
         case Way.PLAIN if provider in SPEAKS_OPENAI:
-            return Way.PLAIN, f"litellm reads the answers of {provider} itself; openai/NAME with its address would not"
+            fact = f"litellm reads the answers of {provider} itself"
+            return Way.PLAIN, f"{fact}; with openai/NAME and its address, we read them"
         case Way.PLAIN:
             return Way.PLAIN, f"{provider} has a protocol of its own"
         case _:

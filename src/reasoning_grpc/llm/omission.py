@@ -18,7 +18,7 @@ def omit_oldest_messages(
     head: int = 0,
     question: Message | None = None,
 ) -> ModelCall:
-    """Returns the call without as many of its oldest messages as necessary for a prompt of at most `room_tokens`.
+    """Returns the call without its oldest messages, as few as possible, so that its prompt has at most `room_tokens`.
 
     The rest of the conversation begins with a message of the user, and every tool result in it has its call. These
     messages always stay: system messages, the first `head` messages, the last message of the user, and all after it.

@@ -73,7 +73,7 @@ class LanguageModel(Protocol):
         ...
 
     async def warm_up(self) -> None:
-        """Does the work for which otherwise the first call would have to wait."""
+        """Does work in advance for which the first call would have to wait."""
         ...
 
     async def aclose(self) -> None:
@@ -82,7 +82,7 @@ class LanguageModel(Protocol):
 
 
 class WrappedModel:
-    """A base of wrappers: it forwards everything but `stream` to the inner model."""
+    """The base class of wrappers: it forwards everything except `stream` to the inner model."""
 
     def __init__(self, inner: LanguageModel) -> None:
         self._inner = inner

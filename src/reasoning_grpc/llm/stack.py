@@ -17,7 +17,7 @@ def wrap_model(
     *,
     timeouts: ModelTimeouts,
     retries: RetryPolicy,
-    deployment: Callable[[str, Caller], Deployment],
+    find_deployment: Callable[[str, Caller], Deployment],
     tracer: Tracer | None = None,
     captures_content: bool = False,
 ) -> LanguageModel:
@@ -29,12 +29,12 @@ def wrap_model(
       think tags hold back has arrived all the same.
     - Think tags come before the spans, so that a span that captures content shows reasoning as reasoning.
     - Spans come before the retries, so that each attempt has a span of its own. They are left out without a tracer.
-      `deployment` names the upstream on them, and `captures_content` puts the text of messages on them.
+      `find_deployment` names the upstream on them, and `captures_content` puts the text of messages on them.
     - Retries stand outside all others. They call again what failed, or a fallback model, and each attempt has the full
       timeouts.
     """
     model: LanguageModel = TimedModel(adapter, timeouts)
     model = UntaggedModel(model)
     if tracer is not None:
-        model = TracedModel(model, tracer, deployment, captures_content=captures_content)
+        model = TracedModel(model, tracer, find_deployment, captures_content=captures_content)
     return ResilientModel(model, retries)

@@ -27,19 +27,19 @@ class TracedModel(WrappedModel):
         self,
         inner: LanguageModel,
         tracer: Tracer,
-        deployment: Callable[[str, Caller], Deployment],
+        find_deployment: Callable[[str, Caller], Deployment],
         *,
         captures_content: bool = False,
     ) -> None:
-        """`deployment` returns how a caller reaches a model now; `captures_content` puts the texts on the spans."""
+        """`find_deployment` returns how a caller reaches a model now; `captures_content` puts texts on the spans."""
         super().__init__(inner)
         self._tracer = tracer
-        self._deployment = deployment
+        self._find_deployment = find_deployment
         self._captures_content = captures_content
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. The inner call gets the span as its trace context."""
-        deployment = self._deployment(call.model, context.caller)
+        deployment = self._find_deployment(call.model, context.caller)
         # The span is not made current: a `yield` would leak it to the code that reads this generator.
         span = self._tracer.start_span(
             f"{genai.OPERATION} {genai.read_request_model(deployment)}",

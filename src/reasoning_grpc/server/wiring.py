@@ -135,7 +135,7 @@ def _build_model(
             total_seconds=settings.model_call_timeout_seconds,
         ),
         retries=RetryPolicy(max_retries=settings.max_retries),
-        deployment=table.find_deployment,
+        find_deployment=table.find_deployment,
         tracer=telemetry.tracer,
         captures_content=telemetry.captures_content,
     )

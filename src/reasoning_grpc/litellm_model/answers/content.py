@@ -37,7 +37,7 @@ def read_parts(content: object) -> list[ContentDelta | ReasoningDelta]:
 
 
 def read_reasoning(delta: Mapping[str, Any]) -> list[Delta]:
-    """Converts reasoning in whichever of four fields it stands, with its signature and what was withheld of it."""
+    """Converts reasoning from any of its four fields, with its signature and the parts that the provider encrypts."""
     blocks = read_objects(delta.get("thinking_blocks"))
     signature = "".join(read_text(block.get("signature")) for block in blocks)
     text = (

@@ -44,7 +44,7 @@ class AnswerReader:
     def read_answer(self, answer: object) -> list[Delta]:
         """Returns the deltas of one event whose JSON is decoded. Raises MalformedAnswer and ErrorInAnswer."""
         if not isinstance(answer, dict):
-            raise MalformedAnswer("an event is no object")
+            raise MalformedAnswer("an event is not an object")
         if answer.get("error"):
             raise ErrorInAnswer(answer["error"])
         choices = answer.get("choices")
@@ -70,10 +70,10 @@ class AnswerReader:
         """Whether there is anything to count: a delta of the answer, or the upstream's own numbers."""
         return self.has_answer or bool(self._usage)
 
-    def usage(self, estimated_prompt_tokens: int) -> Usage:
+    def build_usage(self, estimated_input_tokens: int) -> Usage:
         """Returns the upstream's counts, with estimates for those that it left out."""
         return convert_usage(
-            self._usage, estimated_input_tokens=estimated_prompt_tokens, output_bytes=self._output_bytes
+            self._usage, estimated_input_tokens=estimated_input_tokens, output_bytes=self._output_bytes
         )
 
     def _record_finish(self, word: object) -> None:

@@ -27,7 +27,7 @@ def convert_usage(reported: Mapping[str, Any], *, estimated_input_tokens: int, o
     input_tokens = _find_count(reported.get("prompt_tokens"), reported.get("input_tokens"))
     output_tokens = _find_count(reported.get("completion_tokens"), reported.get("output_tokens"))
     total_tokens = _find_count(reported.get("total_tokens"))
-    input_tokens, output_tokens = _complete(input_tokens, output_tokens, total_tokens, reasoning_tokens or 0)
+    input_tokens, output_tokens = _derive_missing(input_tokens, output_tokens, total_tokens, reasoning_tokens or 0)
     is_complete = input_tokens is not None and output_tokens is not None
     if input_tokens is None:
         input_tokens = estimated_input_tokens
@@ -54,7 +54,7 @@ def convert_usage(reported: Mapping[str, Any], *, estimated_input_tokens: int, o
     )
 
 
-def _complete(
+def _derive_missing(
     input_tokens: int | None, output_tokens: int | None, total_tokens: int | None, reasoning_tokens: int
 ) -> tuple[int | None, int | None]:
     """Returns input and output tokens, one derived from the total where only the other was reported."""

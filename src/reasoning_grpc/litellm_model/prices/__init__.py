@@ -1,1 +1,1 @@
-"""What litellm knows of models without a call: limits, capabilities and prices."""
+"""Limits, capabilities and prices of models, as litellm lists them."""

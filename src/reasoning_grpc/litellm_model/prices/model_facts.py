@@ -60,7 +60,7 @@ def read_facts(members: Mapping[str, Any]) -> ModelFacts:
 
 
 def can_chat(members: Mapping[str, Any]) -> bool:
-    """Whether a model may serve requests: not if it is one for embeddings, say. Without a mode it may."""
+    """Whether a model can serve requests: one for embeddings, for example, cannot. One without a mode may."""
     mode = members.get("mode")
     return not isinstance(mode, str) or mode in _CHAT_MODES
 

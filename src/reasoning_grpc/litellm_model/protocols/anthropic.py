@@ -32,7 +32,7 @@ class AnthropicObserver(Observer):
         message = decode_event(body)
         if not isinstance(message, dict) or message.get("type") != "message":
             self.observe_event(body)  # it may be an error
-            raise MalformedAnswer("the answer is no message")
+            raise MalformedAnswer("the answer is not a message")
         self.has_events = True
         return [encode_line(self._observe(event)) for event in _split_message(message)]
 

@@ -52,7 +52,7 @@ class GeminiObserver(Observer):
     def _rewrite_part(self, part: object) -> Json:
         """Returns the part without nulls, on which litellm breaks. Raises MalformedAnswer."""
         if not isinstance(part, dict):
-            raise MalformedAnswer("a part is no object")
+            raise MalformedAnswer("a part is not an object")
         part = {name: value for name, value in part.items() if value is not None}
         if not part.get("thought"):
             self._record_text(part.get("text"))

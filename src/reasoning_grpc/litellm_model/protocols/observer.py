@@ -47,7 +47,7 @@ class Observer:
         self.has_events = True
         answer = decode_event(event)
         if not isinstance(answer, dict):
-            raise MalformedAnswer("an event is no object")
+            raise MalformedAnswer("an event is not an object")
         if answer.get("error"):
             raise ErrorInAnswer(answer["error"])
         return encode_line(self._observe(answer))
@@ -55,7 +55,7 @@ class Observer:
     def observe_whole(self, body: bytes) -> list[bytes]:
         """Converts a body that is not streamed to the events of a stream. Raises MalformedAnswer and ErrorInAnswer."""
         self.observe_event(body)
-        raise MalformedAnswer("the answer is no stream")
+        raise MalformedAnswer("the answer is not a stream")
 
     def _observe(self, answer: Json) -> Json:
         """Records one event, already decoded, and returns it for litellm. Raises MalformedAnswer and ErrorInAnswer."""
@@ -71,7 +71,7 @@ class Observer:
     def _record_text(self, text: object) -> str:
         """Records a delta of text and returns it; null counts as empty. Raises MalformedAnswer."""
         if not isinstance(text, str | None):
-            raise MalformedAnswer("text is none")
+            raise MalformedAnswer("a text has another type")
         self.text_length += len(text or "")
         return text or ""
 

@@ -12,7 +12,7 @@ _KEEP_SECONDS: Final = 60.0
 
 
 class ConnectionPool:
-    """One pooled HTTP session, created when it is first needed; requests with different keys share its connections."""
+    """One pooled HTTP session, created when it is first needed; all requests share it, whatever their keys."""
 
     def __init__(
         self, *, limit: int, connect_timeout_seconds: float | None = None, headers: Mapping[str, str] | None = None

@@ -30,7 +30,7 @@ async def relay_stream(exchange: Exchange, observer: Observer) -> AsyncGenerator
 
 
 async def relay_whole(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:
-    """Yields the one body of an answer that litellm reads whole, and only presents as a stream."""
+    """Yields the body of an answer that litellm reads whole and then presents as a stream."""
     body = await exchange.read_whole()
     if observer.knows_protocol:
         observer.observe_whole(body)

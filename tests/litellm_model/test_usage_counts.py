@@ -1,0 +1,158 @@
+"""How the counts that an upstream reports become our usage, with estimates for those that it leaves out."""
+
+from typing import Any, Final
+
+import pytest
+
+from reasoning_grpc.domain import Usage, UsageSource
+from reasoning_grpc.litellm_model.answers import AnswerReader
+from tests.support.answer_events import Json, a_call_json, read_events
+from tests.support.upstream import chunk, usage_chunk
+
+
+def _make_counted_usage(input_tokens: int, output_tokens: int, total_tokens: int, **parts: int) -> Usage:
+    return Usage(input_tokens, output_tokens, total_tokens, UsageSource.PROVIDER, **parts)
+
+
+def _make_estimated_usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
+    return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.ESTIMATED, **parts)
+
+
+USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
+    "whole": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 7,
+            "total_tokens": 18,
+            "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2, "audio_tokens": 4},
+            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 1},
+        },
+        _make_counted_usage(
+            11, 7, 18, cached_input_tokens=3, cache_write_tokens=2, reasoning_tokens=0, audio_input_tokens=4
+        ),
+    ),
+    "in-the-words-of-responses": (
+        {
+            "input_tokens": 11,
+            "output_tokens": 7,
+            "input_tokens_details": {"cached_tokens": 3},
+            "output_tokens_details": {"reasoning_tokens": 2},
+        },
+        _make_counted_usage(11, 7, 18, cached_input_tokens=3, reasoning_tokens=2),
+    ),
+    "in-the-words-of-deepseek": (
+        {"prompt_tokens": 11, "completion_tokens": 7, "prompt_cache_hit_tokens": 4},
+        _make_counted_usage(11, 7, 18, cached_input_tokens=4),
+    ),
+    "in-the-words-of-moonshot": (
+        {"prompt_tokens": 11, "completion_tokens": 7, "cached_tokens": 4},
+        _make_counted_usage(11, 7, 18, cached_input_tokens=4),
+    ),
+    "in-the-words-of-xai": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 7,
+            "total_tokens": 23,
+            "completion_tokens_details": {"reasoning_tokens": 5},
+        },
+        _make_counted_usage(11, 12, 23, reasoning_tokens=5),
+    ),
+    "in-the-words-of-litellm": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 7,
+            "cache_read_input_tokens": 4,
+            "cache_creation_input_tokens": 5,
+            "prompt_tokens_details": None,
+        },
+        _make_counted_usage(11, 7, 18, cached_input_tokens=4, cache_write_tokens=5),
+    ),
+    "total-of-its-own": (
+        {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 30},
+        _make_counted_usage(11, 7, 30),
+    ),
+    "no-total": ({"prompt_tokens": 11, "completion_tokens": 7}, _make_counted_usage(11, 7, 18)),
+    "no-input": ({"completion_tokens": 7, "total_tokens": 18}, _make_counted_usage(11, 7, 18)),
+    "no-output": ({"prompt_tokens": 11, "total_tokens": 18}, _make_counted_usage(11, 7, 18)),
+    "total-below-a-part": ({"prompt_tokens": 11, "total_tokens": 5}, _make_counted_usage(11, 0, 5)),
+    "input-alone": ({"prompt_tokens": 11}, _make_estimated_usage(11, 2)),
+    "output-alone": ({"completion_tokens": 7}, _make_estimated_usage(100, 7)),
+    "total-alone": ({"total_tokens": 18}, _make_estimated_usage(100, 2)),
+    "details-alone": (
+        {"prompt_tokens_details": {"cached_tokens": 3}},
+        _make_estimated_usage(100, 2, cached_input_tokens=3),
+    ),
+    "missing": (None, _make_estimated_usage(100, 2)),
+    "empty": ({}, _make_estimated_usage(100, 2)),
+    "whole-floats": ({"prompt_tokens": 11.0, "completion_tokens": 7.0}, _make_counted_usage(11, 7, 18)),
+    "zeros": ({"prompt_tokens": 0, "completion_tokens": 0}, _make_counted_usage(0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize(("usage", "expected"), USAGES.values(), ids=USAGES.keys())
+def test_usage_is_counted_or_estimated(usage: Json | None, expected: Usage) -> None:
+    """The upstream's counts are used; a count that is missing or odd is estimated, and the usage says so."""
+    reader = AnswerReader()
+    read_events(reader, chunk({"content": "12345678"}))
+
+    read_events(reader, usage_chunk(usage))
+
+    assert reader.build_usage(estimated_input_tokens=100) == expected
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "11", -1, 1.5, True, [], {}, 2**31, 10**400, 1e300], ids=lambda odd: f"{odd!r:.12}"
+)
+def test_an_odd_count_counts_as_absent(odd: Any) -> None:
+    """A count that cannot be a number of tokens is estimated; an odd detail is not reported."""
+    without_counts, without_details = AnswerReader(), AnswerReader()
+    details = {"prompt_tokens_details": {"cached_tokens": odd}, "completion_tokens_details": odd}
+
+    read_events(without_counts, usage_chunk({"prompt_tokens": odd, "completion_tokens": odd, "total_tokens": odd}))
+    read_events(without_details, usage_chunk({"prompt_tokens": 11, "completion_tokens": 7, **details}))
+
+    assert without_counts.build_usage(100) == _make_estimated_usage(100, 0)
+    assert without_details.build_usage(100) == _make_counted_usage(11, 7, 18)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [usage_chunk({"prompt_tokens": 11, "completion_tokens": 7})],
+        [usage_chunk({"prompt_tokens": 11, "completion_tokens": 7}, choices=[{"delta": {}}])],
+        [{"usage": {"prompt_tokens": 11, "completion_tokens": 7}}],
+        [chunk({}, "stop", usage={"prompt_tokens": 11, "completion_tokens": 7})],
+        [chunk({}, "stop", x_groq={"usage": {"prompt_tokens": 11, "completion_tokens": 7}})],
+        [{"choices": [{"delta": {}, "usage": {"prompt_tokens": 11, "completion_tokens": 7}}]}],
+        [usage_chunk({"prompt_tokens": 11, "completion_tokens": 7}), usage_chunk(None)],
+        [usage_chunk({"prompt_tokens": 11, "completion_tokens": 1}), usage_chunk({"completion_tokens": 7})],
+    ],
+    ids=["openai", "proxy", "without-choices", "with-the-finish", "groq", "moonshot", "null-after-it", "growing"],
+)
+def test_usage_is_found_in_every_place(events: list[Json]) -> None:
+    """Usage is found wherever a server puts it, and the latest count wins."""
+    reader = AnswerReader()
+
+    assert read_events(reader, *events) == []
+    assert reader.build_usage(100) == _make_counted_usage(11, 7, 18)
+
+
+@pytest.mark.parametrize(
+    ("delta", "tokens"),
+    [
+        ({"content": "12345"}, 2),
+        ({"content": "\u20ac\u20ac"}, 2),
+        ({"refusal": "1234"}, 1),
+        ({"reasoning_content": "1234"}, 1),
+        ({"content": [{"text": "12"}, {"thinking": "34"}]}, 1),
+        ({"tool_calls": [a_call_json(0, "c", "12", "34")]}, 1),
+        ({}, 0),
+    ],
+    ids=["content", "not-ascii", "refusal", "reasoning", "parts", "tool-call", "nothing"],
+)
+def test_the_estimate_counts_every_text(delta: Json, tokens: int) -> None:
+    """Without a count, output is estimated as one token for each four bytes that the model wrote, rounded up."""
+    reader = AnswerReader()
+    read_events(reader, chunk(delta))
+
+    assert reader.build_usage(100).output_tokens == tokens
