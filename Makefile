@@ -17,7 +17,7 @@ GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
-SOURCES := src tests scripts clients
+SOURCES := src tests scripts clients examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -84,6 +84,10 @@ docs: $(READY) ## Build the site of docs/ into build/site; broken links and anch
 docs-serve: $(READY) ## Show the site on 127.0.0.1:8000, and rebuild it when a page changes
 	$(BIN)/zensical serve --dev-addr 127.0.0.1:8000 $(ARGS)
 
+.PHONY: examples
+examples: $(READY) ## Run the programs of examples/ and check what they print
+	$(BIN)/python -m scripts.check_examples
+
 .PHONY: floors
 floors: $(READY) ## Draw the floors of the package for docs/architecture.md
 	$(BIN)/python -m scripts.draw_floors
@@ -110,7 +114,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines clients ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients ## Everything that CI checks
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
