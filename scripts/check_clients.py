@@ -1,8 +1,7 @@
-"""`make clients`: builds and tests every client whose toolchain is here, and holds them all to the scenarios.
+"""`make clients`: builds and tests every client whose toolchain is installed, and runs the conformance suite.
 
-Then their quick starts are followed, and their examples run.
-
-Says plainly which ones it left out; with `--all` that is a failure.
+Then it follows their quick starts and runs their examples. It reports the clients that it leaves out; with `--all` a
+client that is left out is a failure.
 """
 
 import argparse
@@ -20,34 +19,34 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the checks; 1 when one of them fails, or a client is left out that must not be."""
+    """Runs the checks; returns 1 when one of them fails, or when `--all` is given and a client is left out."""
     parser = argparse.ArgumentParser(description="Build and test the clients.")
     parser.add_argument("--all", action="store_true", help="fail when a toolchain is missing")
     options = parser.parse_args(arguments)
     left_out = [client for client in CLIENTS if client.lacks]
-    _tell(left_out)
+    _report(left_out)
     if left_out and options.all:
         return 1
-    code = _checked([client for client in CLIENTS if client not in left_out])
-    _tell(left_out)  # again: much was printed since
+    code = _check([client for client in CLIENTS if client not in left_out])
+    _report(left_out)  # again, because much has been printed since
     return code
 
 
-def _tell(left_out: Sequence[Client]) -> None:
+def _report(left_out: Sequence[Client]) -> None:
     for client in left_out:
         print(client.left_out, flush=True)
 
 
-def _checked(clients: Sequence[Client]) -> int:
-    """Builds, tests and compares these; 1 when something fails."""
-    broken = [client for client in clients if not _built(client)]
+def _check(clients: Sequence[Client]) -> int:
+    """Builds, tests and compares these clients; returns 1 when something fails."""
+    broken = [client for client in clients if not _build(client)]
     if broken:
         return 1
-    chosen = [argument for client in clients for argument in ("--client", client.name)]
-    return conformance(chosen) or quick_starts(chosen) or examples(clients)
+    selection = [argument for client in clients for argument in ("--client", client.name)]
+    return conformance(selection) or quick_starts(selection) or examples(clients)
 
 
-def _built(client: Client) -> bool:
+def _build(client: Client) -> bool:
     """Runs the make targets of a client; returns whether all of them pass."""
     if not client.targets:
         return True

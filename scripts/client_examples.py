@@ -10,18 +10,18 @@ from clients.conformance.clients import Client
 from scripts.served import served
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-_LONGEST_SECONDS: Final = 300
+_TIMEOUT_SECONDS: Final = 300
 
 
 def main(clients: Iterable[Client]) -> int:
-    """Runs the examples of these clients, which are built; 1 when one fails."""
+    """Runs the examples of these clients, which must be built; returns 1 when one fails."""
     with served() as address:
-        failed = [client for client in clients if not _worked(client, address)]
+        failed = [client for client in clients if not _run_example(client, address)]
     return int(bool(failed))
 
 
-def _worked(client: Client, address: str) -> bool:
-    """Whether the example ends well, having told a step of the agent and an answer."""
+def _run_example(client: Client, address: str) -> bool:
+    """Runs the example; returns whether it succeeds and prints a step of the agent and an answer."""
     try:
         done = subprocess.run(
             client.example,
@@ -30,14 +30,14 @@ def _worked(client: Client, address: str) -> bool:
             check=False,
             capture_output=True,
             text=True,
-            timeout=_LONGEST_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        print(f"FAIL  example of {client.name}: it did not end within {_LONGEST_SECONDS} s", flush=True)
+        print(f"FAIL  example of {client.name}: it did not end within {_TIMEOUT_SECONDS} s", flush=True)
         return False
-    told = "step 1" in done.stdout + done.stderr and bool(done.stdout.strip())
-    well = done.returncode == 0 and told
-    print(f"{'ok  ' if well else 'FAIL'}  example of {client.name}", flush=True)
-    if not well:
+    is_complete = "step 1" in done.stdout + done.stderr and bool(done.stdout.strip())
+    has_passed = done.returncode == 0 and is_complete
+    print(f"{'ok  ' if has_passed else 'FAIL'}  example of {client.name}", flush=True)
+    if not has_passed:
         print(f"it ended with {done.returncode}:\n{done.stdout}{done.stderr}", flush=True)
-    return well
+    return has_passed

@@ -1,15 +1,15 @@
-"""The conformance suite: scenarios as data, a server that plays them, and a judge of what clients saw.
+"""The conformance suite: scenarios as data, servers that play them, and a judge of what clients received.
 
 scenario.py        reads the scenarios
-script.py          what the fake upstreams answer
-other_servers.py   a server of a later release, one that is full, and one with a fault
-relay.py           counts what clients send
-configuration.py   what the servers are configured with
-tools.py           the tool of the agent that scenarios call
-servers.py         starts them all
-matching.py        whether a message is as it was expected
-host.py            everything that a runner calls, the plan for it, and what must have been sent
-judge.py           what is wrong with a runner's result
-clients.py         the clients and their runners
-__main__.py        runs them all and prints the matrix
+script.py          tells the fake upstreams what to answer
+other_servers.py   defines the servers that are not ours: a newer one, one without free capacity, one with a bug
+relay.py           counts the bytes that clients send
+configuration.py   builds the configuration of the servers
+tools.py           defines the tool that scenarios let the agent call
+servers.py         starts all servers
+matching.py        compares a message with what is expected of it
+host.py            builds the plan for a runner, and checks what the upstreams received
+judge.py           finds the problems in the results of a runner
+clients.py         lists the clients, and runs their runners
+__main__.py        runs all of them and prints the matrix
 """

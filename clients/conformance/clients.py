@@ -1,4 +1,4 @@
-"""The clients, and how to run their runners."""
+"""Lists the clients, and runs their conformance runners."""
 
 import asyncio
 import json
@@ -11,32 +11,32 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-_LONGEST_SECONDS: Final = 600
+_TIMEOUT_SECONDS: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client with a runner."""
+    """A client that has a conformance runner."""
 
     name: str
     needs: tuple[str, ...]
-    """Commands without which it cannot be run."""
+    """The commands that must be installed for running it."""
     command: tuple[str, ...]
-    """The runner, from the root of the repository."""
+    """The command that starts the runner, from the root of the repository."""
     example: tuple[str, ...]
-    """The example program, with a question; it finds the server by REASONING_TARGET."""
+    """The command that runs the example program. It takes the server's address from REASONING_TARGET."""
     targets: tuple[str, ...] = ()
-    """The make targets in the client's folder that build and test it; the Python client is tested by `make test`."""
+    """The make targets in the client's folder that build and test it. `make test` tests the Python client."""
 
     @property
     def lacks(self) -> list[str]:
-        """The commands that it needs and that are not here."""
+        """Returns the needed commands that are not installed."""
         return [command for command in self.needs if shutil.which(command) is None]
 
     @property
     def left_out(self) -> str:
-        """What is said of one that lacks something."""
-        return f"left out: {self.name}, for want of {' and '.join(self.lacks)}"
+        """Returns the line that reports that the client is left out, and what is missing."""
+        return f"left out: {self.name}, because {' and '.join(self.lacks)} cannot be found"
 
 
 _QUESTION: Final = "What is 23 times 19?"
@@ -76,36 +76,36 @@ class RunnerFailed(Exception):
 
 
 async def run(client: Client, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What a runner wrote: results by the names of their scenarios. Raises RunnerFailed."""
+    """Runs the runner of a client; returns its results by the names of the scenarios. Raises RunnerFailed."""
     with TemporaryDirectory() as directory:
-        asked, told = Path(directory, "plan.json"), Path(directory, "results.json")
-        await asyncio.to_thread(asked.write_text, json.dumps(plan), "utf-8")
-        code = await _ended(client, asked, told)
+        plan_path, results_path = Path(directory, "plan.json"), Path(directory, "results.json")
+        await asyncio.to_thread(plan_path.write_text, json.dumps(plan), "utf-8")
+        code = await _run_command(client, plan_path, results_path)
         if code:
             raise RunnerFailed(f"ended with {code}")
-        return await asyncio.to_thread(_by_name, told)
+        return await asyncio.to_thread(_read_results, results_path)
 
 
-async def _ended(client: Client, plan: Path, results: Path) -> int:
-    """The exit code of the runner."""
+async def _run_command(client: Client, plan: Path, results: Path) -> int:
+    """Runs the command of the runner, and returns its exit code. Raises RunnerFailed after the timeout."""
     process = await asyncio.create_subprocess_exec(*client.command, str(plan), str(results), cwd=ROOT)
     try:
-        async with asyncio.timeout(_LONGEST_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             return await process.wait()
     except TimeoutError as exc:
-        raise RunnerFailed(f"did not end within {_LONGEST_SECONDS} s") from exc
+        raise RunnerFailed(f"did not end within {_TIMEOUT_SECONDS} s") from exc
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
 
 
-def _by_name(results: Path) -> dict[str, Any]:
+def _read_results(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(results.read_text("utf-8"))["results"]
-        found = {result["name"]: result for result in told}
+        results = json.loads(path.read_text("utf-8"))["results"]
+        found = {result["name"]: result for result in results}
     except (OSError, ValueError, TypeError, KeyError) as exc:
         raise RunnerFailed("wrote no results") from exc
-    if len(found) < len(told):
+    if len(found) < len(results):
         raise RunnerFailed("wrote several results of one scenario")
     return found

@@ -1,4 +1,4 @@
-"""What the servers of the suite are configured with: a model for each that a scenario names, and callers."""
+"""Builds the configuration of the suite's servers: a model for each one that a scenario names, and the callers."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -23,41 +23,44 @@ from reasoning_grpc.domain import Secret
 from tests.support.upstream import FakeUpstream
 
 RESTRICTED_TOKEN: Final = "restricted-token"
-"""May use the default model and passthrough alone."""
+"""The token of a caller that may use only the default model and the route passthrough."""
 OWN_KEY_TOKEN: Final = "own-key-token"
-"""Its calls use a key of the caller's own upstream."""
+"""The token of a caller whose calls use its own key at the upstream."""
 DEFAULT_MODEL: Final = "default"
 CLASSIFIER_MODEL: Final = "classifier"
 HELD_MODEL: Final = "held"
 """The model whose call keeps the draining server from stopping."""
 PROXY: Final = "proxy"
-"""Not a model: the upstream that serves those of a LiteLLM proxy."""
+"""The name of the upstream that plays the LiteLLM proxy. No model has this name."""
 OWN_MODELS: Final = frozenset({DEFAULT_MODEL, CLASSIFIER_MODEL, HELD_MODEL})
-"""Models that are there whatever the scenarios."""
+"""The models that the servers have in addition to those of the scenarios."""
 _UPSTREAM_KEYS: Final = {"UPSTREAM_KEY": "sk-conformance"}
 _RULES: Final = (RuleEntry(id="labelled", when=RuleCondition(labels={"日本": "👍"}), route="passthrough"),)
 
 
-def scripted(scenarios: Iterable[Scenario]) -> dict[str, list[ScriptedUpstream]]:
-    """What is told of each model, in the order of the scenarios."""
+def group_by_model(scenarios: Iterable[Scenario]) -> dict[str, list[ScriptedUpstream]]:
+    """Returns, for each model, the scripts of its upstream in the order of the scenarios."""
     found: dict[str, list[ScriptedUpstream]] = {}
     for scenario in scenarios:
-        for name, upstream in scenario.upstreams.items():
-            found.setdefault(name, []).append(upstream)
+        for name, script in scenario.upstreams.items():
+            found.setdefault(name, []).append(script)
     return found
 
 
-def configuration(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpstream], refusing: str) -> Config:
-    """The configuration with the models of all scenarios; `refusing` is an address. Raises ConfigError."""
-    models = {name: told[0] for name, told in scripted(scenarios).items()}
+def build_config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpstream], refusing: str) -> Config:
+    """Builds the configuration with the models of all scenarios. Raises ConfigError.
+
+    `refusing` is an address that refuses connections.
+    """
+    models = {name: scripts[0] for name, scripts in group_by_model(scenarios).items()}
     problems: list[str] = []
-    entries = list(_entries(models, upstreams, refusing, problems))
+    entries = list(_build_entries(models, upstreams, refusing, problems))
     if problems:
         raise ConfigError(problems)
     return Config(
-        settings=_settings(),
+        settings=_build_settings(),
         models={entry.name: entry for entry in entries},
-        callers={caller.name: caller for caller in _callers()},
+        callers={caller.name: caller for caller in _build_callers()},
         proxy=ProxyEntry(base_url=f"http://127.0.0.1:{upstreams[PROXY].port}", api_key=Secret("sk-proxy")),
         classifier=ClassifierEntry(model=CLASSIFIER_MODEL, cache_entries=0),
         tools={"fail": ToolEntry(name="fail", function="clients.conformance.tools:fail")},
@@ -65,35 +68,36 @@ def configuration(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUps
     )
 
 
-def _settings() -> Settings:
+def _build_settings() -> Settings:
     return Settings(
         listen="127.0.0.1:0", default_model=DEFAULT_MODEL, max_retries=1, stall_timeout_seconds=3, max_messages=100
     )
 
 
-def _entries(
+def _build_entries(
     models: Mapping[str, ScriptedUpstream], upstreams: Mapping[str, FakeUpstream], refusing: str, problems: list[str]
 ) -> Iterator[ModelEntry]:
     for name in OWN_MODELS - models.keys():
-        yield _entry(name, {}, upstreams[name].api_base, problems)
-    for name, told in models.items():
-        if told.proxied:
+        yield _build_entry(name, {}, upstreams[name].api_base, problems)
+    for name, script in models.items():
+        if script.is_proxied:
             continue
-        api_base = refusing if told.refuses else upstreams[name].api_base_for(told.protocol)
-        yield _entry(name, {"litellm_model": f"{told.protocol}/{name}", **_as_in_toml(told.entry)}, api_base, problems)
+        api_base = refusing if script.refuses_connections else upstreams[name].api_base_for(script.protocol)
+        table = {"litellm_model": f"{script.protocol}/{name}", **_convert_floats(script.entry)}
+        yield _build_entry(name, table, api_base, problems)
 
 
-def _entry(name: str, table: Json, api_base: str, problems: list[str]) -> ModelEntry:
+def _build_entry(name: str, table: Json, api_base: str, problems: list[str]) -> ModelEntry:
     whole = {"litellm_model": f"openai/{name}", "api_base": api_base, "api_key_env": "UPSTREAM_KEY", **table}
     return read_model_entry(name, whole, _UPSTREAM_KEYS, problems)
 
 
-def _as_in_toml(table: Json) -> dict[str, Any]:
-    """The table as the configuration's reader has it: with decimals."""
+def _convert_floats(table: Json) -> dict[str, Any]:
+    """Converts floats to decimals, as the reader of the configuration file does."""
     return {key: Decimal(str(value)) if isinstance(value, float) else value for key, value in table.items()}
 
 
-def _callers() -> Iterator[CallerEntry]:
+def _build_callers() -> Iterator[CallerEntry]:
     yield CallerEntry(name="conformance", token_hash=hash_token(DEFAULT_TOKEN))
     yield CallerEntry(
         name="restricted",

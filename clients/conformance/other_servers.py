@@ -1,4 +1,4 @@
-"""Servers that ours is not: of a later release, whose messages know more; one that is full at first; one at fault."""
+"""Servers that behave in ways in which ours does not: a newer one, one without free capacity, one with a bug."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -22,61 +22,61 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     add_ReasoningServiceServicer_to_server,
 )
 
-if TYPE_CHECKING:  # it is declared in the stubs' types alone
+if TYPE_CHECKING:  # only the type stubs declare it
     from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceAsyncStub
 
 UNKNOWN_FINISH_REASON: Final[Any] = 99
 UNKNOWN_REASON: Final = "NEWER_REASON"
 _STATUS_METADATA: Final = "grpc-status-details-bin"
 _ATTEMPTS_METADATA: Final = "grpc-previous-rpc-attempts"
-"""Sent by a library that sends a call again: how often it has sent it before."""
+"""The metadata in which a gRPC library says how many attempts at this call it has made before."""
 
 
-def _unknown_field(number: int, data: bytes) -> bytes:
-    """A length-delimited field of this number, below 2048, as it stands on the wire; the data is below 128 bytes."""
+def _encode_field(number: int, data: bytes) -> bytes:
+    """Encodes a length-delimited field. The number must be below 2048, and the data shorter than 128 bytes."""
     tag = number << 3 | 2
     return bytes((tag & 0x7F | 0x80, tag >> 7, len(data))) + data
 
 
-NEWER_EVENT: Final = _unknown_field(900, b"\x0a\x05newer")
-"""The field of an event, of a kind that today's clients do not know."""
-NEWER_FIELD: Final = _unknown_field(901, b"more")
+NEWER_EVENT: Final = _encode_field(900, b"\x0a\x05newer")
+"""A kind of event that today's clients do not know."""
+NEWER_FIELD: Final = _encode_field(901, b"more")
 _BROKEN_DETAIL: Final = AnyMessage(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\xff\xff")
-"""Of a type that clients know, in bytes that they cannot read."""
+"""A detail whose type clients know, and whose bytes they cannot parse."""
 
 
 class FrontServer(ReasoningServiceServicer):
-    """Hands every call on to a server of ours, and its answers back."""
+    """Forwards every call to a server of ours, and returns its answers."""
 
     def __init__(self, ours: "ReasoningServiceAsyncStub") -> None:
         self._ours = ours
 
     async def Complete(self, request: Any, context: Any) -> Any:
-        return await self._ours.Complete(request, metadata=_forwarded(context))
+        return await self._ours.Complete(request, metadata=_select_metadata(context))
 
     async def StreamComplete(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        async for event in self._ours.StreamComplete(request, metadata=_forwarded(context)):
+        async for event in self._ours.StreamComplete(request, metadata=_select_metadata(context)):
             yield event
 
     async def Classify(self, request: Any, context: Any) -> Any:
-        return await self._ours.Classify(request, metadata=_forwarded(context))
+        return await self._ours.Classify(request, metadata=_select_metadata(context))
 
     async def ListModels(self, request: Any, context: Any) -> Any:
-        return await self._ours.ListModels(request, metadata=_forwarded(context))
+        return await self._ours.ListModels(request, metadata=_select_metadata(context))
 
 
 class NewerServer(FrontServer):
     """Adds to the answers what a later release may add.
 
-    An event of an unknown kind after the first one, unknown fields in messages, an unknown finish reason, and an
-    unknown reason of errors.
+    It adds an event of an unknown kind after the first event, unknown fields in messages, an unknown finish reason,
+    and an unknown reason of errors.
     """
 
     async def Complete(self, request: Any, context: Any) -> Any:
         try:
             response = await super().Complete(request, context)
         except grpc.aio.AioRpcError as error:
-            await _fail(context, error)
+            await _abort_as_newer(context, error)
         response.MergeFromString(NEWER_FIELD)
         response.finish_reason = UNKNOWN_FINISH_REASON
         return response
@@ -92,13 +92,13 @@ class NewerServer(FrontServer):
                 yield event
                 if not added:
                     added = 1
-                    yield _newer_event(event)
+                    yield _build_newer_event(event)
         except grpc.aio.AioRpcError as error:
-            await _fail(context, error)
+            await _abort_as_newer(context, error)
 
 
 class CrowdedServer(FrontServer):
-    """Has no room for the first two attempts at a call of `Complete`, as a server of ours may have none."""
+    """Rejects the first two attempts at a call of `Complete`, as a server of ours does that has no free capacity."""
 
     async def Complete(self, request: Any, context: Any) -> Any:
         if int(dict(context.invocation_metadata()).get(_ATTEMPTS_METADATA, 0)) < 2:
@@ -108,37 +108,37 @@ class CrowdedServer(FrontServer):
 
 
 class FaultyEngine:
-    """An engine that breaks, whatever it is asked."""
+    """An engine with a bug: whatever is called on it raises an error."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise RuntimeError("a fault of the server")
 
 
-def faulty_server() -> grpc.aio.Server:
-    """A server of the real service and interceptor, with an engine that breaks."""
+def create_faulty_server() -> grpc.aio.Server:
+    """Creates a server that has the real service and interceptor, and an engine with a bug."""
     interceptor = CallInterceptor(
         service=SERVICE, callers=Callers(()), tracker=CallTracker(), max_request_bytes=1_000_000
     )
     server = grpc.aio.server(interceptors=[interceptor])
-    broken: Any = FaultyEngine()
-    add_ReasoningServiceServicer_to_server(ReasoningService(broken, Caps()), server)
+    faulty: Any = FaultyEngine()
+    add_ReasoningServiceServicer_to_server(ReasoningService(faulty, Caps()), server)
     return server
 
 
-def _newer_event(before: events_pb2.StreamCompleteResponse) -> events_pb2.StreamCompleteResponse:
+def _build_newer_event(before: events_pb2.StreamCompleteResponse) -> events_pb2.StreamCompleteResponse:
     event = events_pb2.StreamCompleteResponse(sequence=before.sequence + 1, elapsed_ms=before.elapsed_ms)
     event.MergeFromString(NEWER_EVENT)
     return event
 
 
-def _forwarded(context: Any) -> tuple[tuple[str, str | bytes], ...]:
-    """The caller's metadata, less what is the connection's own."""
+def _select_metadata(context: Any) -> tuple[tuple[str, str | bytes], ...]:
+    """Returns the metadata of the caller, without the entries that belong to its connection."""
     own = ("user-agent", "grpc-", ":")
     return tuple((key, value) for key, value in context.invocation_metadata() if not key.startswith(own))
 
 
-async def _fail(context: Any, error: grpc.aio.AioRpcError) -> NoReturn:
-    """The same error, for a reason that today's clients do not know."""
+async def _abort_as_newer(context: Any, error: grpc.aio.AioRpcError) -> NoReturn:
+    """Ends the call with the same error, but with a reason and details that today's clients do not know."""
     trailers = dict(error.trailing_metadata() or ())
     status = Status.FromString(bytes(trailers[_STATUS_METADATA]))
     for packed in status.details:
@@ -146,14 +146,14 @@ async def _fail(context: Any, error: grpc.aio.AioRpcError) -> NoReturn:
         if packed.Unpack(info):
             info.reason = UNKNOWN_REASON
             packed.Pack(info)
-    status.details.extend((_strange_detail(), _BROKEN_DETAIL))
+    status.details.extend((_build_unknown_detail(), _BROKEN_DETAIL))
     trailers[_STATUS_METADATA] = status.SerializeToString()
     await context.abort(error.code(), error.details(), tuple(trailers.items()))
     raise AssertionError("an abort raises")
 
 
-def _strange_detail() -> AnyMessage:
-    """A detail of a type that today's clients do not know."""
+def _build_unknown_detail() -> AnyMessage:
+    """Builds a detail whose type today's clients do not know."""
     return AnyMessage(
         type_url="type.googleapis.com/reasoning_grpc.v1.Newer",
         value=completion_pb2.EffectiveSetting(field="x").SerializeToString(),

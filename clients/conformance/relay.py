@@ -1,4 +1,4 @@
-"""`Relay`: stands before a server, and counts what clients send it."""
+"""`Relay` stands before a server, and counts the bytes that clients send to it."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,40 +9,40 @@ _READ_BYTES: Final = 64 * 1024
 
 
 class Relay:
-    """A port of its own, whose connections are handed on to an address as they are."""
+    """Listens on a port of its own, and forwards every connection to an address unchanged."""
 
     def __init__(self, address: str) -> None:
         self._host, _, self._port = address.rpartition(":")
         self.sent_bytes = 0
-        """What clients have sent since the count was last set, their connections' own frames included."""
+        """The number of bytes that clients have sent since it was last set, frames of the connection included."""
 
     @property
     def address(self) -> str:
-        """Where clients connect to."""
+        """Returns the address that clients connect to."""
         return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve_connection, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
 
-    async def _connected(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def _serve_connection(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(self._host, self._port)
-        await asyncio.gather(_hand_on(client, to_server, self._count), _hand_on(server, to_client))
+        await asyncio.gather(_forward(client, to_server, self._count), _forward(server, to_client))
 
     def _count(self, data: bytes) -> None:
         self.sent_bytes += len(data)
 
 
-async def _hand_on(
-    source: asyncio.StreamReader, target: asyncio.StreamWriter, heed: Callable[[bytes], None] = lambda _: None
+async def _forward(
+    source: asyncio.StreamReader, target: asyncio.StreamWriter, on_data: Callable[[bytes], None] = lambda _: None
 ) -> None:
-    """Until either side leaves; then the other one is left as well."""
+    """Copies data until one side closes its connection, then closes the other one."""
     with suppress(ConnectionError):
         while data := await source.read(_READ_BYTES):
-            heed(data)
+            on_data(data)
             target.write(data)
             await target.drain()
     target.close()

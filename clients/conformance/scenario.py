@@ -1,4 +1,4 @@
-"""Reads the scenarios: what is called, what the upstream answers, and what must come of it."""
+"""Reads the scenarios: the call of a client, the answers of the upstreams, and what must come of the call."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -15,20 +15,20 @@ T = TypeVar("T", bound="DataclassInstance")
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 DEFAULT_TOKEN: Final = "conformance-token"
-UNARY: Final = " (Complete)"
-"""Ends the name of the twin that a streamed scenario has with `complete_too`."""
+TWIN_SUFFIX: Final = " (Complete)"
+"""The name of a twin is the name of its streamed scenario and this suffix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a runner does; the words are those of the plan."""
+    """The call that a runner makes. The fields have the names that the plan uses."""
 
     rpc: str
     address: str = "server"
     request: Json | None = None
     request_base64: str | None = None
     events: tuple[Json, ...] | None = None
-    """For `Fold`."""
+    """The events to fold when `rpc` is `Fold`."""
     token: str | None = DEFAULT_TOKEN
     metadata: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 60
@@ -38,149 +38,152 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedUpstream:
-    """A model of the server, with an upstream of its own that answers as told."""
+    """A model of the server, and the script of the upstream that serves this model alone."""
 
     entry: Json = field(default_factory=dict)
-    """Further keys of `[models.NAME]`."""
+    """Further keys of the table `[models.NAME]` in the configuration."""
     answers: tuple[Json, ...] = ()
-    """One for each request, in their order: a one-line script of the fake upstream, with its arguments."""
+    """The answers to the requests, in their order. Each is the name of a script of the fake upstream, and arguments."""
     calls: int | None = None
-    """Requests that must have come; as many as there are answers, unless told."""
+    """How many requests the upstream must receive. None means as many as there are answers."""
     requests: tuple[Json, ...] = ()
-    """What each of them must have been, in their order: `headers`, in lower case, and `body`; left out: anything."""
+    """What the requests must be, in their order: `headers`, by lower-case names, and `body`. Both may be left out."""
     disconnects: int = 0
-    """Of them, how many the server must have given up."""
+    """How many of the requests the server must abandon."""
     protocol: str = "openai"
-    """Of the fake upstream: litellm's prefix for it."""
-    proxied: bool = False
-    """Found through a LiteLLM proxy instead of the configuration."""
-    refuses: bool = False
-    """No upstream at all: its port refuses every connection."""
+    """The protocol that the fake upstream speaks, as the prefix that litellm has for it."""
+    is_proxied: bool = False
+    """Whether the server finds the model through a LiteLLM proxy instead of the configuration."""
+    refuses_connections: bool = False
+    """Whether there is no upstream: the port of the model refuses every connection."""
 
     @property
     def expected_calls(self) -> int:
-        """Requests that must have come."""
+        """Returns how many requests the upstream must receive."""
         return len(self.answers) if self.calls is None else self.calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What must come of a call; what is left out may be anything."""
+    """What must come of a call. Anything that is left out here is not checked."""
 
     events: tuple[Json, ...] | None = None
-    """Every event but heartbeats, in order, neighbouring deltas of a kind joined: {kind: fields}, or {} if unknown."""
+    """All events in order, as {kind: fields}, or {} for an unknown kind.
+
+    Heartbeats are left out, and neighbouring deltas of one kind are joined.
+    """
     unknown_events: int = 0
     heartbeats: bool = False
-    """Whether there must be at least one; otherwise there must be none."""
+    """Whether the stream must have at least one heartbeat; otherwise it must have none."""
     response: Json | None = None
     folded: Json | None = None
     error: Json | None = None
-    most_sent_bytes: int | None = None
-    """What the client may have sent at the most, what its connection itself sends included; at "measured" alone."""
+    max_sent_bytes: int | None = None
+    """The largest number of bytes that the client may send, frames of its connection included.
+
+    Only calls of the address "measured" can have it.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One call, the world around it, and what must come of it."""
+    """One call, the upstreams behind it, and what must come of it."""
 
     name: str
     title: str
     call: Call
     upstreams: Mapping[str, ScriptedUpstream] = field(default_factory=dict)
-    """By the name of the model; models of different scenarios have different names."""
+    """The upstreams by the names of their models. Scenarios share no model but the classifier."""
     expect: Expected = field(default_factory=Expected)
-    complete_too: bool = False
-    """Whether the same request, unary, must be answered with the fold of these events."""
+    has_twin: bool = False
+    """Whether the same request is also sent to `Complete`, which must answer with the fold of the events."""
 
 
 class BadScenario(ValueError):
-    """A scenario cannot be read; the message says which, and why."""
+    """A scenario cannot be read; the message says which one, and why."""
 
 
-def scenarios(folder: Path = SCENARIOS) -> list[Scenario]:
-    """All scenarios of a folder, in the order of its files, twins included. Raises BadScenario."""
+def read_scenarios(folder: Path = SCENARIOS) -> list[Scenario]:
+    """Returns all scenarios of a folder and their twins, in the order of the files. Raises BadScenario."""
     found: list[Scenario] = []
     for path in sorted(folder.glob("*.yaml")):
         for raw in yaml.load(path.read_text("utf-8"), _Loader):
-            found += _with_twin(_scenario(raw))
-    names = [each.name for each in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise BadScenario(f"several scenarios are called {sorted(twice)}")
+            found += _add_twin(_parse(raw))
+    names = [scenario.name for scenario in found]
+    if duplicates := {name for name in names if names.count(name) > 1}:
+        raise BadScenario(f"several scenarios have the same name: {sorted(duplicates)}")
     return found
 
 
-def _scenario(raw: Any) -> Scenario:
+def _parse(raw: Any) -> Scenario:
+    """Builds a scenario from its YAML. Raises BadScenario."""
     name = raw.get("name", "?") if isinstance(raw, dict) else "?"
     try:
-        return _read(raw)
+        upstreams = {name: _build(ScriptedUpstream, script) for name, script in raw.get("upstreams", {}).items()}
+        parts = {"call": _build(Call, raw["call"]), "expect": _build(Expected, raw["expect"]), "upstreams": upstreams}
+        return _build(Scenario, {**raw, **parts})
     except (TypeError, KeyError, ValueError, AttributeError) as exc:
         raise BadScenario(f"scenario {name}: {exc}") from exc
 
 
-def _read(raw: Json) -> Scenario:
-    upstreams = {name: _made(ScriptedUpstream, told) for name, told in raw.get("upstreams", {}).items()}
-    parts = {"call": _made(Call, raw["call"]), "expect": _made(Expected, raw["expect"]), "upstreams": upstreams}
-    return _made(Scenario, {**raw, **parts})
-
-
-def _made(kind: type[T], values: Json) -> T:
-    """One of these dataclasses; lists become tuples."""
+def _build(kind: type[T], values: Json) -> T:
+    """Builds one of the dataclasses above, with tuples in place of lists."""
     known = {each.name for each in fields(kind)}
-    if strange := values.keys() - known:
-        raise ValueError(f"{kind.__name__} has no {sorted(strange)}")
+    if unknown := values.keys() - known:
+        raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
-def _with_twin(scenario: Scenario) -> Iterator[Scenario]:
-    """The scenario, and the same request by `Complete`, if that is wanted."""
+def _add_twin(scenario: Scenario) -> Iterator[Scenario]:
+    """Yields the scenario, and its twin if it has one."""
     yield scenario
-    if scenario.complete_too:
-        yield _twin(scenario)
+    if scenario.has_twin:
+        yield _create_twin(scenario)
 
 
-def _twin(scenario: Scenario) -> Scenario:
-    """The same request by `Complete`, with models of its own."""
+def _create_twin(scenario: Scenario) -> Scenario:
+    """Creates the scenario that sends the same request to `Complete`. It has models of its own."""
     renamed = {name: f"{name}-unary" for name in scenario.upstreams}
-    request = _renamed((scenario.call.request or {}).get("request", {}), renamed)
+    request = _rename((scenario.call.request or {}).get("request", {}), renamed)
     upstreams = {
-        renamed[name]: replace(told, entry=_renamed(told.entry, renamed), requests=_renamed(told.requests, renamed))
-        for name, told in scenario.upstreams.items()
+        renamed[name]: replace(script, entry=_rename(script.entry, renamed), requests=_rename(script.requests, renamed))
+        for name, script in scenario.upstreams.items()
     }
     return replace(
         scenario,
-        name=scenario.name + UNARY,
+        name=scenario.name + TWIN_SUFFIX,
         call=replace(scenario.call, rpc="Complete", request=request),
         upstreams=upstreams,
-        expect=_unary(scenario.expect, renamed),
-        complete_too=False,
+        expect=_expect_in_twin(scenario.expect, renamed),
+        has_twin=False,
     )
 
 
-def _unary(expected: Expected, renamed: Mapping[str, str]) -> Expected:
-    """What must come of the same request by `Complete`."""
-    response = None if expected.error is not None else _renamed(expected.folded or {}, renamed)
-    error = _renamed(expected.error, renamed)
-    return Expected(response=response, error=error, most_sent_bytes=expected.most_sent_bytes)
+def _expect_in_twin(expected: Expected, renamed: Mapping[str, str]) -> Expected:
+    """Returns what must come of the same request when it is sent to `Complete`."""
+    response = None if expected.error is not None else _rename(expected.folded or {}, renamed)
+    error = _rename(expected.error, renamed)
+    return Expected(response=response, error=error, max_sent_bytes=expected.max_sent_bytes)
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """The value with every text that is one of these names replaced."""
+def _rename(value: Any, names: Mapping[str, str]) -> Any:
+    """Returns the value with every text that is one of these names replaced."""
     if isinstance(value, dict):
-        return {key: _renamed(each, names) for key, each in value.items()}
+        return {key: _rename(each, names) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_renamed(each, names) for each in value]
+        return [_rename(each, names) for each in value]
     return names.get(value, value) if isinstance(value, str) else value
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with `!repeat [text or list, times]`, for what is too long to write out."""
+    """Loads YAML, with the tag `!repeat [text or list, times]` for values that are too long to write out."""
 
 
 def _repeat(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     if not isinstance(node, yaml.SequenceNode):
         raise BadScenario("!repeat takes [text or list, times]")
-    repeated, times = loader.construct_sequence(node, deep=True)
-    return repeated * int(times)
+    value, times = loader.construct_sequence(node, deep=True)
+    return value * int(times)
 
 
 _Loader.add_constructor("!repeat", _repeat)

@@ -1,4 +1,4 @@
-"""What the fake upstreams answer: the one-line scripts of `Scripting`, told as data."""
+"""Tells the fake upstreams what to answer: a scenario names the scripts of `Scripting` as data."""
 
 import copy
 import json
@@ -9,7 +9,7 @@ from clients.conformance.scenario import BadScenario, Json
 from tests.support.upstream import FakeToolCall, FakeUpstream
 
 _PLAN: Final = "plan"
-"""A step of the agent, as JSON; its usage may stand beside it."""
+"""The answer is the agent's plan of a step, as JSON. Its usage may stand beside the plan."""
 _SCRIPTS: Final[dict[str, Callable[..., Any]]] = {
     "body": FakeUpstream.body,
     "cut_after": FakeUpstream.cut_after,
@@ -23,30 +23,31 @@ _SCRIPTS: Final[dict[str, Callable[..., Any]]] = {
 
 
 def play(upstream: FakeUpstream, answers: tuple[Json, ...]) -> None:
-    """Tells the upstream what to answer to its next requests. Raises BadScenario."""
+    """Gives the upstream the answers to its next requests. Raises BadScenario."""
     for answer in answers:
         ((script, arguments),) = copy.deepcopy(dict(answer)).items()
         if script == _PLAN:
-            _plan(upstream, arguments)
+            _play_plan(upstream, arguments)
         elif script in _SCRIPTS:
-            _play(upstream, script, arguments or {})
+            _play_script(upstream, script, arguments or {})
         else:
-            raise BadScenario(f"the fake upstream knows no {script!r}")
+            raise BadScenario(f"the fake upstream has no script {script!r}")
 
 
-def _plan(upstream: FakeUpstream, arguments: dict[str, Any]) -> None:
+def _play_plan(upstream: FakeUpstream, arguments: dict[str, Any]) -> None:
     options = {"usage": arguments.pop("usage")} if "usage" in arguments else {}
     for call in arguments.get("tool_calls", ()):
         call["arguments"] = json.dumps(call["arguments"])
     upstream.reply(json.dumps(arguments), **options)
 
 
-def _play(upstream: FakeUpstream, script: str, arguments: dict[str, Any]) -> None:
+def _play_script(upstream: FakeUpstream, script: str, arguments: dict[str, Any]) -> None:
+    """Calls a script of the fake upstream. `deltas` are the texts of an answer, or how many to send."""
     if script == "body":
         arguments["data"] = arguments["data"].encode()
-    pieces = arguments.pop("pieces", ())
-    if isinstance(pieces, int):
-        arguments["pieces"], pieces = pieces, ()
+    deltas = arguments.pop("deltas", ())
+    if isinstance(deltas, int):
+        arguments["pieces"], deltas = deltas, ()
     if "tool_calls" in arguments:
         arguments["tool_calls"] = [FakeToolCall(**call) for call in arguments["tool_calls"]]
-    _SCRIPTS[script](upstream, *pieces, **arguments)
+    _SCRIPTS[script](upstream, *deltas, **arguments)

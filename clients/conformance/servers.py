@@ -1,4 +1,4 @@
-"""The servers that runners call, by the names that scenarios have for their addresses."""
+"""Starts the servers that runners call, by the names that the scenarios have for their addresses."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import grpc
 import trustme
 
 from clients.conformance.configuration import HELD_MODEL
-from clients.conformance.other_servers import CrowdedServer, FrontServer, NewerServer, faulty_server
+from clients.conformance.other_servers import CrowdedServer, FrontServer, NewerServer, create_faulty_server
 from clients.conformance.relay import Relay
 from clients.conformance.scenario import DEFAULT_TOKEN
 from reasoning_grpc.client import ReasoningClient, text_request
@@ -27,38 +27,40 @@ _DRAIN_SECONDS: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What listens, and where."""
+    """The servers that are running."""
 
     addresses: Mapping[str, str]
+    """The address of each server, by its name in the scenarios."""
     measured: Relay
-    """What clients of the address "measured" go through."""
+    """The relay behind the address "measured"."""
 
 
-async def serve(stack: AsyncExitStack, config: Config, authority: trustme.CA, directory: Path) -> Servers:
-    """Starts every server; the stack stops them."""
-    server = await _started(stack, config)
-    secure = await _started(stack, _under_tls(config, authority, directory))
+async def start_servers(stack: AsyncExitStack, config: Config, authority: trustme.CA, directory: Path) -> Servers:
+    """Starts every server. The stack stops them."""
+    server = await _start(stack, config)
+    secure = await _start(stack, _add_tls(config, authority, directory))
     relay = await stack.enter_async_context(Relay(server))
     addresses = {
         "server": server,
         "measured": relay.address,
         "tls": f"localhost:{secure.rpartition(':')[2]}",
-        "draining": await _draining(stack, config),
-        "newer": await _before(stack, server, NewerServer),
-        "crowded": await _before(stack, server, CrowdedServer),
-        "faulty": await _listening(stack, faulty_server()),
+        "draining": await _start_draining(stack, config),
+        "newer": await _start_in_front(stack, server, NewerServer),
+        "crowded": await _start_in_front(stack, server, CrowdedServer),
+        "faulty": await _listen(stack, create_faulty_server()),
     }
     return Servers(addresses, relay)
 
 
-async def _started(stack: AsyncExitStack, config: Config) -> str:
+async def _start(stack: AsyncExitStack, config: Config) -> str:
+    """Starts a server of ours; returns its address."""
     server = Server(config)
     await server.start()
     stack.push_async_callback(server.stop, grace_seconds=1)
     return server.address
 
 
-def _under_tls(config: Config, authority: trustme.CA, directory: Path) -> Config:
+def _add_tls(config: Config, authority: trustme.CA, directory: Path) -> Config:
     certificate, key = directory / "server.pem", directory / "server.key"
     issued = authority.issue_cert("localhost", "127.0.0.1")
     issued.cert_chain_pems[0].write_to_path(str(certificate))
@@ -66,8 +68,8 @@ def _under_tls(config: Config, authority: trustme.CA, directory: Path) -> Config
     return replace(config, settings=replace(config.settings, tls_certificate=certificate, tls_key=key))
 
 
-async def _draining(stack: AsyncExitStack, config: Config) -> str:
-    """A server that would like to stop, and has a call under way that lasts as long as the runners may take."""
+async def _start_draining(stack: AsyncExitStack, config: Config) -> str:
+    """Starts a server that is stopping, with a call in progress that lasts until all runners have ended."""
     patient = replace(
         config.settings, first_token_timeout_seconds=_DRAIN_SECONDS, model_call_timeout_seconds=_DRAIN_SECONDS
     )
@@ -87,16 +89,16 @@ async def _draining(stack: AsyncExitStack, config: Config) -> str:
     return server.address
 
 
-async def _before(stack: AsyncExitStack, address: str, kind: type[FrontServer]) -> str:
-    """A server of this kind, which hands calls on to the address."""
+async def _start_in_front(stack: AsyncExitStack, address: str, kind: type[FrontServer]) -> str:
+    """Starts a server of this kind that forwards its calls to the address; returns its own address."""
     options = [("grpc.max_receive_message_length", -1)]
     channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options))
     server = grpc.aio.server(options=options)
     add_ReasoningServiceServicer_to_server(kind(ReasoningServiceStub(channel)), server)
-    return await _listening(stack, server)
+    return await _listen(stack, server)
 
 
-async def _listening(stack: AsyncExitStack, server: grpc.aio.Server) -> str:
+async def _listen(stack: AsyncExitStack, server: grpc.aio.Server) -> str:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     stack.push_async_callback(server.stop, None)

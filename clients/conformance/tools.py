@@ -1,4 +1,4 @@
-"""A tool of the server that scenarios call."""
+"""A tool of the server that the scenarios let the agent call."""
 
 from reasoning_grpc.tools import ToolError
 

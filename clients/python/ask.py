@@ -1,7 +1,7 @@
-"""Has the reasoning agent answer a question, and shows how it does.
+"""Sends a question to the reasoning agent, and prints how the agent works on it.
 
-The answer goes to standard output, all else to standard error. REASONING_TARGET and REASONING_TOKEN give the server,
-else 127.0.0.1:50051, and the token.
+The answer goes to standard output, everything else to standard error. The environment variable REASONING_TARGET is the
+address of the server, by default 127.0.0.1:50051. REASONING_TOKEN is the bearer token; by default none is sent.
 
 python ask.py [--target HOST:PORT] "What is 23 times 19?"
 """
@@ -17,7 +17,7 @@ from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2
 
 
 async def ask(target: str, token: str, question: str) -> None:
-    """Asks, and prints what happens. Raises CallFailed."""
+    """Sends the question and prints the events of the stream. Raises CallFailed."""
     request = text_request(question)
     request.routing.mode = routing_pb2.ROUTING_MODE_REASONING
     request.include.thoughts = request.include.tool_results = True
@@ -28,36 +28,37 @@ async def ask(target: str, token: str, question: str) -> None:
     ):
         async for event in events:
             folder.add(event)
-            show(event)
+            print_event(event)
     print()
-    note(totals(folder.response()))
+    print_aside(summarize(folder.response()))
 
 
-def show(event: events_pb2.StreamCompleteResponse) -> None:
-    """Prints what an event tells a person."""
+def print_event(event: events_pb2.StreamCompleteResponse) -> None:
+    """Prints one event in a form that is easy to read. It ignores kinds that have no case here."""
     match event.WhichOneof("kind"):
         case "step_planned":
-            note(f"step {event.step}: {event.step_planned.thought}")
+            print_aside(f"step {event.step}: {event.step_planned.thought}")
         case "tool_started":
-            note(f"  {event.tool_started.name} {event.tool_started.arguments}")
+            print_aside(f"  {event.tool_started.name} {event.tool_started.arguments}")
         case "tool_finished":
-            done = event.tool_finished.execution
-            status = agent_pb2.ToolStatus.Name(done.status).removeprefix("TOOL_STATUS_")
-            note(f"  {status} in {done.duration.ToMilliseconds()} ms: {done.error or done.result}")
+            execution = event.tool_finished.execution
+            status = agent_pb2.ToolStatus.Name(execution.status).removeprefix("TOOL_STATUS_")
+            outcome = execution.error or execution.result
+            print_aside(f"  {status} in {execution.duration.ToMilliseconds()} ms: {outcome}")
         case "reasoning_finished":
             end = agent_pb2.ReasoningEnd.Name(event.reasoning_finished.reason).removeprefix("REASONING_END_")
-            note(f"stopped thinking: {end}")
+            print_aside(f"stopped thinking: {end}")
         case "content_delta":
             print(event.content_delta.text, end="", flush=True)
 
 
-def note(line: str) -> None:
-    """Prints a line that is not the answer."""
+def print_aside(line: str) -> None:
+    """Prints a line that is not part of the answer."""
     print(line, file=sys.stderr)
 
 
-def totals(answer: completion_pb2.CompleteResponse) -> str:
-    """One line of tokens, cost and time."""
+def summarize(answer: completion_pb2.CompleteResponse) -> str:
+    """Returns one line with the tokens, the cost and the duration of an answer."""
     usage = answer.usage
     cost = f"${answer.cost.total_nano_usd / 1e9:.6f}" if answer.HasField("cost") else "unknown cost"
     seconds = answer.timings.total_duration.ToMilliseconds() / 1000
@@ -65,18 +66,18 @@ def totals(answer: completion_pb2.CompleteResponse) -> str:
 
 
 def main() -> int:
-    """Runs the example; 1 when the call fails."""
-    parser = argparse.ArgumentParser(description="Have the reasoning agent answer a question.")
+    """Runs the example; returns 1 when the call fails."""
+    parser = argparse.ArgumentParser(description="Let the reasoning agent answer a question.")
     target = os.environ.get("REASONING_TARGET") or "127.0.0.1:50051"
-    parser.add_argument("--target", default=target, help="the server, HOST:PORT; else REASONING_TARGET")
+    parser.add_argument("--target", default=target, help="the server, as HOST:PORT (default: REASONING_TARGET)")
     parser.add_argument("question")
     options = parser.parse_args()
     try:
         asyncio.run(ask(options.target, os.environ.get("REASONING_TOKEN", ""), options.question))
     except CallFailed as failed:
-        note(f"\n{failed.code.name} {failed.reason}: {failed.message}")
+        print_aside(f"\n{failed.code.name} {failed.reason}: {failed.message}")
         for violation in failed.violations:
-            note(f"  {violation.field}: {violation.description}")
+            print_aside(f"  {violation.field}: {violation.description}")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""The conformance runner of the Python client: makes the calls of a plan, and writes down what it saw.
+"""The conformance runner of the Python client: makes the calls of a plan, and writes what the client received.
 
 python -m clients.python.conformance PLAN RESULTS
 """
@@ -27,98 +27,99 @@ _RPCS: Mapping[str, tuple[type[Message], type[Message]]] = {
 }
 
 
-async def results(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What the Python client sees of a plan's scenarios."""
+async def run_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs the scenarios of a plan; returns the results, in the form that README.md of the suite defines."""
     authority = await asyncio.to_thread(Path(plan["certificate_authority"]).read_bytes)
-    return {"client": "python", "results": [await _result(scenario, plan, authority) for scenario in plan["scenarios"]]}
+    results = [await _run_scenario(scenario, plan, authority) for scenario in plan["scenarios"]]
+    return {"client": "python", "results": results}
 
 
-async def _result(scenario: Mapping[str, Any], plan: Mapping[str, Any], authority: bytes) -> dict[str, Any]:
+async def _run_scenario(scenario: Mapping[str, Any], plan: Mapping[str, Any], authority: bytes) -> dict[str, Any]:
     try:
         if scenario["rpc"] == "Fold":
-            seen: dict[str, Any] = {"folded": MessageToDict(await fold(_events(scenario["events"])))}
+            result: dict[str, Any] = {"folded": MessageToDict(await fold(_parse_events(scenario["events"])))}
         else:
-            seen = await _called(scenario, plan, authority)
-    except Exception as exc:  # whatever it is, it belongs into the results
-        seen = {"failure": f"{type(exc).__name__}: {exc}"}
-    return {"name": scenario["name"], **seen}
+            result = await _call(scenario, plan, authority)
+    except Exception as exc:  # the results report every failure of the client
+        result = {"failure": f"{type(exc).__name__}: {exc}"}
+    return {"name": scenario["name"], **result}
 
 
-async def _called(scenario: Mapping[str, Any], plan: Mapping[str, Any], authority: bytes) -> dict[str, Any]:
+async def _call(scenario: Mapping[str, Any], plan: Mapping[str, Any], authority: bytes) -> dict[str, Any]:
     address = scenario["address"]
     credentials = grpc.ssl_channel_credentials(authority) if address == "tls" else None
     client = ReasoningClient(plan["addresses"][address], token=scenario.get("token", ""), credentials=credentials)
     async with client:
-        call = _begun(client, scenario)
+        call = _start_call(client, scenario)
         if scenario["rpc"] == "StreamComplete":
-            return await _streamed(call, scenario.get("cancel_after_events"))
+            return await _read_stream(call, scenario.get("cancel_after_events"))
         if scenario.get("cancel_after_events") == 0:
             call.cancel()
-        return await _answered(call)
+        return await _read_response(call)
 
 
-def _begun(client: ReasoningClient, scenario: Mapping[str, Any]) -> Any:
-    """The call, sent."""
+def _start_call(client: ReasoningClient, scenario: Mapping[str, Any]) -> Any:
+    """Sends the request of a scenario; returns the call of grpc.aio."""
     rpc = scenario["rpc"]
     options: dict[str, Any] = {
         "timeout": scenario["timeout_seconds"],
         "metadata": (*client.metadata, *scenario.get("metadata", {}).items()),
         "compression": grpc.Compression.Gzip if scenario.get("compression") == "gzip" else None,
     }
-    asked, answered = _RPCS[rpc]
+    request_type, response_type = _RPCS[rpc]
     if "request_base64" not in scenario:
-        return getattr(client.stub, rpc)(ParseDict(scenario["request"], asked()), **options)
+        return getattr(client.stub, rpc)(ParseDict(scenario["request"], request_type()), **options)
     kind = client.channel.unary_stream if rpc == "StreamComplete" else client.channel.unary_unary
-    method: Any = kind(f"/{_SERVICE}/{rpc}", response_deserializer=answered.FromString)
+    method: Any = kind(f"/{_SERVICE}/{rpc}", response_deserializer=response_type.FromString)
     return method(base64.b64decode(scenario["request_base64"]), **options)
 
 
-async def _answered(call: Any) -> dict[str, Any]:
+async def _read_response(call: Any) -> dict[str, Any]:
     try:
         return {"response": MessageToDict(await call)}
     except grpc.aio.AioRpcError as error:
-        return {"error": _error(CallFailed(error))}
+        return {"error": _describe_error(CallFailed(error))}
     except asyncio.CancelledError:
-        return {"error": _error(CallFailed(await _status(call)))}
+        return {"error": _describe_error(CallFailed(await _read_status(call)))}
 
 
-async def _streamed(call: Any, cancel_after: int | None) -> dict[str, Any]:
-    seen: list[events_pb2.StreamCompleteResponse] = []
-    error = await _read(call, seen, cancel_after)
-    told = {
-        "events": [MessageToDict(event) for event in seen],
-        "unknown_events": sum(event.WhichOneof("kind") is None for event in seen),
+async def _read_stream(call: Any, cancel_after: int | None) -> dict[str, Any]:
+    received: list[events_pb2.StreamCompleteResponse] = []
+    error = await _read_events(call, received, cancel_after)
+    result = {
+        "events": [MessageToDict(event) for event in received],
+        "unknown_events": sum(event.WhichOneof("kind") is None for event in received),
     }
     if error is not None:
-        return {**told, "error": _error(CallFailed(error))}
-    return {**told, "folded": MessageToDict(await fold(seen))}
+        return {**result, "error": _describe_error(CallFailed(error))}
+    return {**result, "folded": MessageToDict(await fold(received))}
 
 
-async def _read(
-    call: Any, seen: list[events_pb2.StreamCompleteResponse], cancel_after: int | None
+async def _read_events(
+    call: Any, received: list[events_pb2.StreamCompleteResponse], cancel_after: int | None
 ) -> grpc.aio.AioRpcError | None:
-    """Reads a stream to its end, or until it is to be cancelled; the error with which it ended."""
+    """Appends the events of a stream to `received`, and cancels the call when told to; returns the error at its end."""
     if cancel_after == 0:
         call.cancel()
     try:
         async for event in call:
-            seen.append(event)
-            if len(seen) == cancel_after:
+            received.append(event)
+            if len(received) == cancel_after:
                 call.cancel()
     except grpc.aio.AioRpcError as error:
         return error
     except asyncio.CancelledError:
-        return await _status(call)
+        return await _read_status(call)
     return None
 
 
-async def _status(call: Any) -> grpc.aio.AioRpcError:
-    """How a call ended that was cancelled here: then grpc raises CancelledError instead of telling it."""
+async def _read_status(call: Any) -> grpc.aio.AioRpcError:
+    """Returns the status of a call that was cancelled here, for which grpc raises CancelledError instead."""
     code, details = await call.code(), await call.details()
     return grpc.aio.AioRpcError(code, await call.initial_metadata(), await call.trailing_metadata(), details)
 
 
-def _error(failed: CallFailed) -> dict[str, Any]:
+def _describe_error(failed: CallFailed) -> dict[str, Any]:
     return {
         "code": failed.code.name,
         "message": failed.message,
@@ -133,14 +134,15 @@ def _error(failed: CallFailed) -> dict[str, Any]:
     }
 
 
-def _events(raw: list[Any]) -> list[events_pb2.StreamCompleteResponse]:
+def _parse_events(raw: list[Any]) -> list[events_pb2.StreamCompleteResponse]:
     return [ParseDict(event, events_pb2.StreamCompleteResponse()) for event in raw]
 
 
 def main() -> None:
     """Runs the plan of the first argument, and writes the results to the second."""
-    plan, found = (Path(argument) for argument in sys.argv[1:])
-    found.write_text(json.dumps(asyncio.run(results(json.loads(plan.read_text("utf-8"))))), "utf-8")
+    plan_path, results_path = (Path(argument) for argument in sys.argv[1:])
+    results = asyncio.run(run_plan(json.loads(plan_path.read_text("utf-8"))))
+    results_path.write_text(json.dumps(results), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The host of the conformance suite finds what a client sent otherwise than its plan says."""
+"""The host of the conformance suite finds out when a client sends something else than its plan says."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,33 +6,33 @@ from typing import Any
 
 import pytest
 
-from clients.conformance.host import hosting
-from clients.conformance.scenario import Scenario, scenarios
-from clients.python.conformance import results
+from clients.conformance.host import host_scenarios
+from clients.conformance.scenario import Scenario, read_scenarios
+from clients.python.conformance import run_plan
 
-BY_NAME = {scenario.name: scenario for scenario in scenarios()}
+BY_NAME = {scenario.name: scenario for scenario in read_scenarios()}
 Change = Callable[[dict[str, Any]], object]
 
 
-async def sent_otherwise(name: str, change: Change) -> Sequence[str]:
-    """What is complained about when a client makes the call of a scenario, changed."""
+async def run_changed(name: str, change: Change) -> Sequence[str]:
+    """Makes the call of a scenario with a change; returns the problems that the host finds."""
     scenario: Scenario = BY_NAME[name]
-    async with hosting([scenario]) as host:
-        plan = host.plan()
+    async with host_scenarios([scenario]) as host:
+        plan = host.build_plan()
         change(plan["scenarios"][0])
         await host.prepare()
-        await results(plan)
-        return await host.complaints(scenario)
+        await run_plan(plan)
+        return await host.find_problems(scenario)
 
 
-def says(text: str) -> Change:
-    """Has the user say something."""
+def set_text(text: str) -> Change:
+    """Returns a change that replaces the text of the user."""
     return lambda call: call["request"]["request"]["messages"][-1]["content"][0].update(text=text)
 
 
 CHANGES: dict[str, tuple[str, Change, str]] = {
-    "not compressed": ("compressed", lambda call: call.pop("compression"), "bytes, expected 4000 at the most"),
-    "another text": ("unicode", says("ASCII"), "requests of unicode[0].body.messages[1].content: expected"),
+    "not compressed": ("compressed", lambda call: call.pop("compression"), "bytes, expected 4000 at most"),
+    "another text": ("unicode", set_text("ASCII"), "requests of unicode[0].body.messages[1].content: expected"),
     "no trace": (
         "trace-context",
         lambda call: call.pop("metadata"),
@@ -47,9 +47,9 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "change", "complaint"), CHANGES.values(), ids=CHANGES)
-def test_what_was_sent_otherwise_is_complained_about(name: str, change: Change, complaint: str) -> None:
-    """Each of them; what is sent as planned is not, as `test_conformance.py` tells."""
-    (found,) = asyncio.run(sent_otherwise(name, change))
+@pytest.mark.parametrize(("name", "change", "problem"), CHANGES.values(), ids=CHANGES)
+def test_the_host_reports_a_changed_call(name: str, change: Change, problem: str) -> None:
+    """A call that differs from the plan is one problem; `test_scenarios.py` shows that planned calls are none."""
+    (found,) = asyncio.run(run_changed(name, change))
 
-    assert complaint in found
+    assert problem in found

@@ -1,4 +1,4 @@
-"""The judge of the conformance suite finds what is wrong with a result, and nothing else."""
+"""The judge of the conformance suite finds every problem of a result, and reports none for a correct result."""
 
 import asyncio
 import sys
@@ -11,34 +11,34 @@ import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from clients.conformance.clients import Client, RunnerFailed, run
-from clients.conformance.judge import complaints, joined
-from clients.conformance.matching import differences
-from clients.conformance.scenario import BadScenario, Scenario, scenarios
+from clients.conformance.judge import find_problems, join_deltas
+from clients.conformance.matching import find_differences
+from clients.conformance.scenario import BadScenario, Scenario, read_scenarios
 from reasoning_grpc.client import Folder
 from reasoning_grpc.v1 import events_pb2
 
-BY_NAME = {scenario.name: scenario for scenario in scenarios()}
+BY_NAME = {scenario.name: scenario for scenario in read_scenarios()}
 Change = Callable[[dict[str, Any]], object]
 
 
-def events_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
-    """Events of one stream, numbered; a heartbeat repeats the number of the event before it."""
+def number_events(*events: dict[str, Any]) -> list[dict[str, Any]]:
+    """Gives the events of a stream their sequence; a heartbeat repeats the one of the event before it."""
     numbers = accumulate(int("heartbeat" not in event) for event in events)
     return [{**event, "sequence": number - 1} for event, number in zip(events, numbers, strict=True)]
 
 
-def with_heartbeat(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same stream, with a heartbeat after its first event."""
-    return events_of(events[0], {"heartbeat": {}}, *events[1:])
+def add_heartbeat(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the stream with a heartbeat after its first event."""
+    return number_events(events[0], {"heartbeat": {}}, *events[1:])
 
 
 def renumber(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same stream, with a number of its own for each event, heartbeats included."""
+    """Returns the stream with a sequence of its own for each event, also for heartbeats."""
     return [{**event, "sequence": index} for index, event in enumerate(events)]
 
 
-def streamed() -> dict[str, Any]:
-    """A result that conforms to the scenario `stream-text`."""
+def build_stream_result() -> dict[str, Any]:
+    """Builds a result that conforms to the scenario `stream-text`."""
     usage = {
         "inputTokens": 11,
         "cachedInputTokens": 3,
@@ -57,7 +57,7 @@ def streamed() -> dict[str, Any]:
             {"call": 1, "purpose": "MODEL_CALL_PURPOSE_ANSWER", "model": "stream-text", "usage": usage},
         ],
     }
-    events = events_of(
+    events = number_events(
         {"started": {"responseId": "r", "model": "stream-text", "routeDecision": route}},
         {"contentDelta": {"text": "Hel"}},
         {"contentDelta": {"text": "lo"}},
@@ -69,8 +69,8 @@ def streamed() -> dict[str, Any]:
     return {"name": "stream-text", "events": events, "unknown_events": 0, "folded": MessageToDict(folder.response())}
 
 
-def failed(**changes: Any) -> dict[str, Any]:
-    """A result that conforms to the scenario `empty-request`."""
+def build_error_result(**changes: Any) -> dict[str, Any]:
+    """Builds a result that conforms to the scenario `empty-request`, with changes to its error."""
     error: dict[str, Any] = {
         "code": "INVALID_ARGUMENT",
         "message": "The request has invalid fields; see the field violations.",
@@ -86,37 +86,37 @@ def failed(**changes: Any) -> dict[str, Any]:
     return {"name": "empty-request", "error": {**error, **changes}}
 
 
-def test_what_conforms_is_not_complained_about() -> None:
-    """Streams, errors and folds, as the scenarios expect them."""
-    assert complaints(BY_NAME["stream-text"], streamed()) == []
-    assert complaints(BY_NAME["empty-request"], failed()) == []
+def test_a_correct_result_has_no_problems() -> None:
+    """A stream, its fold and an error have no problems when they match their scenarios."""
+    assert find_problems(BY_NAME["stream-text"], build_stream_result()) == []
+    assert find_problems(BY_NAME["empty-request"], build_error_result()) == []
 
 
 STREAM_CHANGES: dict[str, Change] = {
     "a text that differs": lambda result: result["events"][1]["contentDelta"].update(text="Hal"),
     "two kinds in one event": lambda result: result["events"][1].update(heartbeat={}),
-    "a heartbeat that nobody asked for": lambda result: result.update(events=with_heartbeat(result["events"])),
+    "a heartbeat that was not requested": lambda result: result.update(events=add_heartbeat(result["events"])),
     "an event missing": lambda result: result["events"].pop(1),
     "a heartbeat with a number of its own": lambda result: result.update(
-        events=renumber(with_heartbeat(result["events"]))
+        events=renumber(add_heartbeat(result["events"]))
     ),
     "a gap in the sequence": lambda result: result["events"][3].update(sequence=4),
     "no response id": lambda result: result["events"][0]["started"].pop("responseId"),
     "no started event": lambda result: result["events"].pop(0),
     "no completed event": lambda result: result["events"].pop(),
-    "an event of no kind that is not counted": lambda result: result["events"][1].pop("contentDelta"),
+    "an event without a kind that is not counted": lambda result: result["events"][1].pop("contentDelta"),
     "another finish reason": lambda result: result["events"][3]["completed"].update(finishReason=2),
-    "a field that the proto has not": lambda result: result["events"][1].update(newField=1),
-    "unknown events that are none": lambda result: result.update(unknown_events=1),
+    "a field that the proto does not have": lambda result: result["events"][1].update(newField=1),
+    "a wrong count of unknown events": lambda result: result.update(unknown_events=1),
     "no count of unknown events": lambda result: result.pop("unknown_events"),
-    "nothing folded": lambda result: result.pop("folded"),
+    "no fold": lambda result: result.pop("folded"),
     "a fold without its id": lambda result: result["folded"].pop("responseId"),
     "a fold with too much": lambda result: result["folded"].update(traceId="0af7"),
     "a fold of another text": lambda result: result["folded"]["message"]["content"][0].update(text="Hel"),
-    "an error beside it": lambda result: result.update(error=failed()["error"]),
+    "an error beside the stream": lambda result: result.update(error=build_error_result()["error"]),
     "a failure": lambda result: result.update(failure="no such method"),
-    "a key of its own": lambda result: result.update(more=1),
-    "a response beside it": lambda result: result.update(response={}),
+    "an unknown key": lambda result: result.update(more=1),
+    "a response beside the stream": lambda result: result.update(response={}),
     "a text instead of events": lambda result: result.update(events="nonsense"),
     "a number instead of events": lambda result: result.update(events=1),
     "a list instead of an answer": lambda result: result.update(folded=[]),
@@ -124,13 +124,13 @@ STREAM_CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", STREAM_CHANGES.values(), ids=STREAM_CHANGES)
-def test_a_stream_that_differs_is_complained_about(change: Change) -> None:
-    """Each thing that a client may get wrong in a stream."""
-    result = streamed()
+def test_the_judge_reports_a_changed_stream(change: Change) -> None:
+    """Each mistake that a client may make in a stream is a problem."""
+    result = build_stream_result()
 
     change(result)
 
-    assert complaints(BY_NAME["stream-text"], result) != []
+    assert find_problems(BY_NAME["stream-text"], result) != []
 
 
 ERROR_CHANGES: dict[str, dict[str, Any]] = {
@@ -141,7 +141,7 @@ ERROR_CHANGES: dict[str, dict[str, Any]] = {
     "no violations": {"violations": []},
     "another field": {"violations": [{"field": "model", "description": "x"}]},
     "an interruption": {"interruption": {"modelCallCount": 1}},
-    "an interruption that is none": {"interruption": {"nothing": 1}},
+    "an interruption with an unknown field": {"interruption": {"nothing": 1}},
     "a key too many": {"details": []},
     "a text instead of violations": {"violations": "messages"},
     "nonsense for details": {"route_decision": "nonsense"},
@@ -149,12 +149,12 @@ ERROR_CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", ERROR_CHANGES.values(), ids=ERROR_CHANGES)
-def test_an_error_that_differs_is_complained_about(changes: dict[str, Any]) -> None:
-    """Each thing that a client may get wrong in an error."""
-    assert complaints(BY_NAME["empty-request"], failed(**changes)) != []
+def test_the_judge_reports_a_changed_error(changes: dict[str, Any]) -> None:
+    """Each mistake that a client may make in an error is a problem."""
+    assert find_problems(BY_NAME["empty-request"], build_error_result(**changes)) != []
 
 
-GRPCS_OWN = {
+ERROR_OF_GRPC = {
     "code": "CANCELLED",
     "message": "m",
     "retry_after_seconds": None,
@@ -172,28 +172,33 @@ GRPCS_OWN = {
         ({"metadata": {"a": "b"}}, False),
     ],
 )
-def test_what_grpc_ended_has_no_details(read: dict[str, Any], conforms: bool) -> None:
-    """Cancelled by the client itself: whatever its helper reads then, it made up."""
+def test_a_call_that_grpc_ended_has_no_details(read: dict[str, Any], conforms: bool) -> None:
+    """When the client itself cancelled the call, the server sent no details, so the result may have none."""
     nothing = {"reason": "", "domain": "", "metadata": {}, "request_id": "", "violations": []}
-    error = {**GRPCS_OWN, **nothing, **read}
+    error = {**ERROR_OF_GRPC, **nothing, **read}
 
-    assert (complaints(BY_NAME["cancel-at-once"], {"name": "cancel-at-once", "error": error}) == []) is conforms
+    assert (find_problems(BY_NAME["cancel-at-once"], {"name": "cancel-at-once", "error": error}) == []) is conforms
 
 
-def test_what_timed_out_upstream_says_so_itself() -> None:
-    """Its code is that of the client's own deadline; its reason tells that the details are the server's."""
-    error = {**failed()["error"], "code": "DEADLINE_EXCEEDED", "reason": "UPSTREAM_TIMEOUT", "request_id": ""}
+def test_a_timeout_of_the_upstream_needs_details() -> None:
+    """It has the code of the client's own deadline, but a reason, so the other details must come as well."""
+    error = {
+        **build_error_result()["error"],
+        "code": "DEADLINE_EXCEEDED",
+        "reason": "UPSTREAM_TIMEOUT",
+        "request_id": "",
+    }
 
-    found = complaints(BY_NAME["upstream-timeout"], {"name": "upstream-timeout", "error": error})
+    found = find_problems(BY_NAME["upstream-timeout"], {"name": "upstream-timeout", "error": error})
 
     assert "error: domain 'reasoning-grpc', request id ''" in found
 
 
-def test_an_answer_where_an_error_was_expected_is_complained_about() -> None:
-    """And the other way round, and nothing at all."""
-    assert complaints(BY_NAME["empty-request"], {"name": "empty-request", "response": {}}) != []
-    assert complaints(BY_NAME["stream-text (Complete)"], failed()) != []
-    assert complaints(BY_NAME["empty-request"], None) == ["there is no result"]
+def test_the_judge_reports_a_result_of_the_wrong_kind() -> None:
+    """An answer in place of an error, an error in place of an answer, and a missing result are problems."""
+    assert find_problems(BY_NAME["empty-request"], {"name": "empty-request", "response": {}}) != []
+    assert find_problems(BY_NAME["stream-text (Complete)"], build_error_result()) != []
+    assert find_problems(BY_NAME["empty-request"], None) == ["there is no result"]
 
 
 @pytest.mark.parametrize(
@@ -216,14 +221,14 @@ def test_an_answer_where_an_error_was_expected_is_complained_about() -> None:
         ({"a": {"b": 1}}, {"a": None}, True),
     ],
 )
-def test_what_is_told_must_be_so(expected: Any, actual: Any, differs: bool) -> None:
-    """What is not told may be anything."""
-    assert bool(list(differences(expected, actual, "x"))) is differs
+def test_only_expected_fields_are_compared(expected: Any, actual: Any, differs: bool) -> None:
+    """A field that the expectation names must match; any other field may have any value."""
+    assert bool(list(find_differences(expected, actual, "x"))) is differs
 
 
-def test_deltas_are_joined_only_where_the_fold_would() -> None:
-    """Of one call, one kind, and not signed yet."""
-    told = events_of(
+def test_deltas_are_joined_only_where_the_fold_joins_them() -> None:
+    """Deltas are joined when they have the same call and kind, and the first one has no signature."""
+    events = number_events(
         {"call": 1, "contentDelta": {"text": "a"}},
         {"call": 1, "contentDelta": {"text": "b", "signature": "s"}},
         {"call": 1, "contentDelta": {"text": "c"}},
@@ -236,7 +241,7 @@ def test_deltas_are_joined_only_where_the_fold_would() -> None:
         {"call": 2, "toolCallDelta": {"callId": "2", "arguments": "{}"}},
     )
 
-    found = joined(ParseDict(event, events_pb2.StreamCompleteResponse()) for event in told)
+    found = join_deltas(ParseDict(event, events_pb2.StreamCompleteResponse()) for event in events)
 
     texts = [
         event.content_delta.text or event.reasoning_delta.text or event.tool_call_delta.arguments for event in found
@@ -248,17 +253,17 @@ BAD_SCENARIOS = {
     "an unknown key": "- {name: x, title: x, call: {rpc: Complete}, expect: {}, more: 1}",
     "an unknown key of the call": "- {name: x, title: x, call: {rpc: Complete, more: 1}, expect: {}}",
     "no call": "- {name: x, title: x, expect: {}}",
-    "two of one name": "- &x {name: x, title: x, call: {rpc: Complete}, expect: {}}\n- *x",
+    "two scenarios of one name": "- &x {name: x, title: x, call: {rpc: Complete}, expect: {}}\n- *x",
 }
 
 
 @pytest.mark.parametrize("text", BAD_SCENARIOS.values(), ids=BAD_SCENARIOS)
 def test_scenarios_are_read_strictly(text: str, tmp_path: Path) -> None:
-    """A misspelt key would be an expectation that nobody checks."""
+    """An unknown key is an error, because nobody would check a misspelt expectation."""
     tmp_path.joinpath("bad.yaml").write_text(text)
 
     with pytest.raises(BadScenario):
-        scenarios(tmp_path)
+        read_scenarios(tmp_path)
 
 
 WRITES = "import sys, pathlib; pathlib.Path(sys.argv[2]).write_text({!r})"
@@ -269,7 +274,7 @@ BROKEN_RUNNERS = {
     "writes a list": WRITES.format("[]"),
     "writes no results": WRITES.format("{}"),
     "writes results without names": WRITES.format('{"results": [{}]}'),
-    "writes results that are none": WRITES.format('{"results": [1]}'),
+    "writes a number as a result": WRITES.format('{"results": [1]}'),
     "writes a result twice": WRITES.format('{"results": [{"name": "x"}, {"name": "x"}]}'),
 }
 
@@ -277,7 +282,7 @@ BROKEN_RUNNERS = {
 @pytest.mark.process
 @pytest.mark.parametrize("code", BROKEN_RUNNERS.values(), ids=BROKEN_RUNNERS)
 def test_a_runner_that_writes_no_results_has_failed(code: str) -> None:
-    """Whatever it says of itself."""
+    """A runner fails when it ends with an error, or does not write one result for each scenario."""
     client = Client("broken", needs=(), command=(sys.executable, "-c", code), example=())
 
     with pytest.raises(RunnerFailed):
@@ -285,7 +290,7 @@ def test_a_runner_that_writes_no_results_has_failed(code: str) -> None:
 
 
 def test_a_twin_has_models_of_its_own() -> None:
-    """Otherwise its requests would meet answers that were meant for the other."""
+    """With the same models, a twin would get answers that are meant for the streamed scenario."""
     fallback: Scenario = BY_NAME["fallback (Complete)"]
 
     assert list(fallback.upstreams) == ["fallback-unary", "fallback-second-unary"]

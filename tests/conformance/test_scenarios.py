@@ -1,4 +1,4 @@
-"""The server against the scenarios that every client passes, by the runner of the Python client."""
+"""The server passes the scenarios that every client must pass, called by the runner of the Python client."""
 
 import asyncio
 import json
@@ -10,10 +10,10 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 
 import reasoning_grpc
-from clients.conformance.host import hosting
-from clients.conformance.judge import complaints
-from clients.conformance.scenario import Scenario, scenarios
-from clients.python.conformance import results
+from clients.conformance.host import host_scenarios
+from clients.conformance.judge import find_problems
+from clients.conformance.scenario import Scenario, read_scenarios
+from clients.python.conformance import run_plan
 from reasoning_grpc.domain import errors
 from reasoning_grpc.v1 import (
     classification_pb2,
@@ -25,9 +25,9 @@ from reasoning_grpc.v1 import (
     routing_pb2,
 )
 
-ALL = scenarios()
+ALL = read_scenarios()
 NOT_PRODUCED = (errors.CallerLimitReached, errors.ServerOverloaded)
-"""Errors that nothing in this build raises yet."""
+"""Errors that no code raises yet."""
 RESPONSES: Mapping[str, Descriptor] = {
     "Complete": completion_pb2.CompleteResponse.DESCRIPTOR,
     "Classify": classification_pb2.ClassifyResponse.DESCRIPTOR,
@@ -38,32 +38,32 @@ DETAILS: Mapping[str, Descriptor] = {
     "route_decision": routing_pb2.RouteDecision.DESCRIPTOR,
 }
 
-Complaints = Mapping[str, list[str]]
+Problems = Mapping[str, list[str]]
 
 
 @pytest.fixture(scope="module")
-def judged() -> Complaints:
-    """What is wrong with the server and the Python client, by scenario; all are run once."""
-    return asyncio.run(_judged())
+def problems() -> Problems:
+    """Runs all scenarios once; returns the problems of the server and the Python client by scenario."""
+    return asyncio.run(_find_all_problems())
 
 
-async def _judged() -> Complaints:
-    async with hosting(ALL) as host:
+async def _find_all_problems() -> Problems:
+    async with host_scenarios(ALL) as host:
         await host.prepare()
-        plan = json.loads(json.dumps(host.plan()))
-        seen = {result["name"]: result for result in (await results(plan))["results"]}
-        return {each.name: complaints(each, seen.get(each.name)) + await host.complaints(each) for each in ALL}
+        plan = json.loads(json.dumps(host.build_plan()))
+        results = {result["name"]: result for result in (await run_plan(plan))["results"]}
+        return {each.name: find_problems(each, results.get(each.name)) + await host.find_problems(each) for each in ALL}
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
-def test_a_scenario(scenario: Scenario, judged: Complaints) -> None:
-    """The call goes as the scenario says, here and at the upstream."""
-    assert judged[scenario.name] == []
+def test_a_scenario(scenario: Scenario, problems: Problems) -> None:
+    """The client and the upstream receive what the scenario expects."""
+    assert problems[scenario.name] == []
 
 
-def test_every_kind_of_event_is_expected_somewhere() -> None:
-    """No event can be added without a scenario that has it."""
+def test_every_kind_of_event_is_in_a_scenario() -> None:
+    """A new kind of event needs a scenario that expects it."""
     expected = {kind for scenario in ALL for event in scenario.expect.events or () for kind in event}
     if any(scenario.expect.heartbeats for scenario in ALL):
         expected.add("heartbeat")
@@ -73,8 +73,8 @@ def test_every_kind_of_event_is_expected_somewhere() -> None:
     assert expected == kinds
 
 
-def test_every_reason_is_expected_somewhere() -> None:
-    """No reason can be added without a scenario that ends with it."""
+def test_every_reason_is_in_a_scenario() -> None:
+    """A new error reason needs a scenario that ends with it."""
     expected = {(scenario.expect.error or {}).get("reason") for scenario in ALL}
 
     reasons = {value.name.removeprefix("ERROR_REASON_") for value in errors_pb2.ErrorReason.DESCRIPTOR.values}
@@ -83,8 +83,8 @@ def test_every_reason_is_expected_somewhere() -> None:
 
 
 @pytest.mark.parametrize("error", NOT_PRODUCED)
-def test_what_has_no_scenario_is_not_raised(error: type[errors.ReasoningError]) -> None:
-    """Its name stands where it is declared and where its status is, and nowhere else."""
+def test_an_error_without_a_scenario_is_not_raised(error: type[errors.ReasoningError]) -> None:
+    """The name of the error is only in the module that declares it, and in the table of statuses."""
     source = Path(reasoning_grpc.__file__).parent
 
     naming = {str(path.relative_to(source)) for path in source.rglob("*.py") if error.__name__ in path.read_text()}
@@ -93,8 +93,8 @@ def test_what_has_no_scenario_is_not_raised(error: type[errors.ReasoningError]) 
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
-def test_what_is_expected_is_in_the_protos(scenario: Scenario) -> None:
-    """Something is expected, and of fields that there are: one that is misspelt would be absent for ever."""
+def test_expectations_name_fields_of_the_protos(scenario: Scenario) -> None:
+    """Each scenario expects something, and only of fields that exist: a misspelt field would always be absent."""
     expect = scenario.expect
     events = [
         {kind: {name: value for name, value in (fields or {}).items() if name not in ("step", "call")}}
@@ -102,30 +102,30 @@ def test_what_is_expected_is_in_the_protos(scenario: Scenario) -> None:
         for kind, fields in event.items()
     ]
     assert expect.events is not None or expect.response or expect.folded or expect.error
-    assert (expect.most_sent_bytes is not None) is (scenario.call.address == "measured")
-    assert list(strangers(expect.folded or {}, completion_pb2.CompleteResponse.DESCRIPTOR)) == []
-    assert list(strangers(expect.response or {}, RESPONSES.get(scenario.call.rpc))) == []
-    assert list(strangers(events, events_pb2.StreamCompleteResponse.DESCRIPTOR)) == []
+    assert (expect.max_sent_bytes is not None) is (scenario.call.address == "measured")
+    assert list(find_unknown_fields(expect.folded or {}, completion_pb2.CompleteResponse.DESCRIPTOR)) == []
+    assert list(find_unknown_fields(expect.response or {}, RESPONSES.get(scenario.call.rpc))) == []
+    assert list(find_unknown_fields(events, events_pb2.StreamCompleteResponse.DESCRIPTOR)) == []
     for detail, descriptor in DETAILS.items():
-        assert list(strangers((expect.error or {}).get(detail), descriptor)) == []
+        assert list(find_unknown_fields((expect.error or {}).get(detail), descriptor)) == []
 
 
-def strangers(expected: Any, descriptor: Descriptor | None) -> Iterator[str]:
-    """The names that stand in an expectation, and not in its message."""
+def find_unknown_fields(expected: Any, descriptor: Descriptor | None) -> Iterator[str]:
+    """Yields the names in an expectation that are not fields of its message."""
     if isinstance(expected, list | tuple):
         for each in expected:
-            yield from strangers(each, descriptor)
+            yield from find_unknown_fields(each, descriptor)
     elif isinstance(expected, Mapping):
         known = descriptor.fields_by_name if descriptor else {}
         for name, value in expected.items():
             if name not in known:
                 yield name
             else:
-                yield from strangers(value, known[name].message_type)
+                yield from find_unknown_fields(value, known[name].message_type)
 
 
-def test_there_are_scenarios_of_every_rpc() -> None:
-    """All four RPCs, and folds."""
+def test_every_rpc_has_scenarios() -> None:
+    """The scenarios call all four RPCs, and fold."""
     rpcs = {scenario.call.rpc for scenario in ALL}
 
     assert rpcs == {"Complete", "StreamComplete", "Classify", "ListModels", "Fold"}

@@ -1,4 +1,4 @@
-"""What `make clients` says of clients whose toolchain is not here; it builds and tests the others itself."""
+"""`make clients` and `make conformance` report the clients whose toolchain is not installed."""
 
 from pathlib import Path
 
@@ -9,35 +9,35 @@ from scripts.check_clients import main
 
 
 @pytest.fixture(autouse=True)
-def _nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No command is found."""
+def _hide_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes sure that no command is found."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
 LEFT_OUT = """\
-left out: go, for want of go
-left out: typescript, for want of node and npm
-left out: java, for want of java and mvn
+left out: go, because go cannot be found
+left out: typescript, because node and npm cannot be found
+left out: java, because java and mvn cannot be found
 """
 
 
-def test_ci_wants_all_clients(capsys: pytest.CaptureFixture[str]) -> None:
-    """It fails before anything is built, and says which ones are missing, and what they need."""
+def test_all_clients_are_needed_with_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --all, the check fails before it builds anything, and names the clients and the missing commands."""
     assert main(["--all"]) == 1
 
     assert capsys.readouterr().out == LEFT_OUT
 
 
-def test_a_client_that_is_asked_for_and_missing_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    """The matrix without it would look as if all was well."""
+def test_a_requested_client_that_cannot_run_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the failure, the matrix would look complete."""
     assert conformance(["--client", "go", "--scenario", "fold-redacted"]) == 1
 
-    assert capsys.readouterr().out.endswith("left out: go, for want of go\n")
+    assert capsys.readouterr().out.endswith("left out: go, because go cannot be found\n")
 
 
 @pytest.mark.process
-def test_clients_that_are_missing_are_said_last(capsys: pytest.CaptureFixture[str]) -> None:
-    """After the matrix of the others, and no failure unless all are wanted."""
+def test_left_out_clients_are_reported_after_the_matrix(capsys: pytest.CaptureFixture[str]) -> None:
+    """A client that is left out is a failure only with --all."""
     assert conformance(["--scenario", "fold-redacted"]) == 0
     assert capsys.readouterr().out.endswith(LEFT_OUT)
 
