@@ -225,10 +225,10 @@ async def test_a_reader_that_leaves_is_no_error_worth_words(
             id="the other way round",
         ),
         pytest.param(
-            [], {"REASONING_TOKEN": "a\nb"}, 2, "a token consists of visible ASCII characters", id="two lines"
+            [], {"REASONING_TOKEN": "a\nb"}, 2, "a token must consist of visible ASCII characters", id="two lines"
         ),
         pytest.param(
-            [], {"REASONING_TOKEN": "töken"}, 2, "a token consists of visible ASCII characters", id="not ASCII"
+            [], {"REASONING_TOKEN": "töken"}, 2, "a token must consist of visible ASCII characters", id="not ASCII"
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The typed async client: stubs only, nothing of the server.
+"""The typed asynchronous client. It uses the generated stubs, and nothing of the server.
 
 async with ReasoningClient("127.0.0.1:50051") as client:
     answer = await client.complete(text_request("What is gRPC?"))
@@ -6,10 +6,10 @@ async with ReasoningClient("127.0.0.1:50051") as client:
     async for event in client.stream(text_request("And HTTP/2?")):
         print(event.content_delta.text, end="")
 
-connection.py   `connect`: a channel with retries and keepalive
-failure.py      `CallFailed`: what a status says
-folding.py      `Folder`, `fold`: the answer that a stream told
-client.py       `ReasoningClient`: the four calls
+connection.py   `connect` creates a channel with retries and keepalive
+failure.py      `CallFailed` has the details of a failed call
+folding.py      `Folder` and `fold` turn the events of a stream into an answer
+client.py       `ReasoningClient` makes the four calls
 """
 
 from reasoning_grpc.client.client import ReasoningClient, text_message, text_of, text_request

@@ -1,4 +1,4 @@
-"""`ReasoningClient`: the four calls, with everything else of gRPC within reach."""
+"""`ReasoningClient` makes the four calls. Its channel and stub stay available for everything else in gRPC."""
 
 import re
 from collections.abc import AsyncGenerator, Sequence
@@ -22,9 +22,9 @@ from reasoning_grpc.v1 import (
 
 
 class ReasoningClient:
-    """Calls a server. Every method raises CallFailed.
+    """Calls a server. Each method that makes a call raises CallFailed when the call fails.
 
-    A channel of one's own can be given instead of a target; then closing it stays with its owner.
+    A `channel` can be given in place of a target; the client then does not close it.
     """
 
     def __init__(
@@ -36,13 +36,14 @@ class ReasoningClient:
         channel: grpc.aio.Channel | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        """Make it where its calls are made: a channel belongs to the event loop that runs then.
+        """Creates the client. Call this while the event loop of the calls is running: the channel belongs to it.
 
-        `credentials` and `options` are those of `connect`. `token` is the caller's. It goes in plaintext without TLS:
-        then only on a network that is trusted. Raises ValueError when it cannot stand in a header.
+        `credentials` and `options` are those of `connect`. `token` is the bearer token of the caller. Without TLS it is
+        sent in plaintext, so use it without TLS only in a trusted network. Raises ValueError when the token cannot be
+        sent in a header.
         """
         if token and not re.fullmatch("[!-~]+", token):
-            raise ValueError("a token consists of visible ASCII characters")
+            raise ValueError("a token must consist of visible ASCII characters")
         self._owns_channel = channel is None
         self._channel = channel or connect(target, credentials=credentials, options=options)
         self._stub = reasoning_service_pb2_grpc.ReasoningServiceStub(self._channel)
@@ -50,17 +51,17 @@ class ReasoningClient:
 
     @property
     def channel(self) -> grpc.aio.Channel:
-        """The channel that the calls use."""
+        """Returns the channel that the calls use."""
         return self._channel
 
     @property
     def stub(self) -> "reasoning_service_pb2_grpc.ReasoningServiceAsyncStub":
-        """The generated stub on the channel, for all that gRPC can do; it sends `metadata` only if told to."""
+        """Returns the generated stub of the channel. Pass `metadata` to its calls: it does not send it by itself."""
         return self._stub
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call: the token."""
+        """Returns the metadata that is sent with every call: the token."""
         return self._metadata
 
     async def __aenter__(self) -> Self:
@@ -72,14 +73,14 @@ class ReasoningClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the channel, if it is this client's own."""
+        """Closes the channel, unless it was given to the client."""
         if self._owns_channel:
             await self._channel.close()
 
     async def complete(
         self, request: completion_pb2.CompleteRequest, *, timeout_seconds: float | None = None
     ) -> completion_pb2.CompleteResponse:
-        """The whole answer."""
+        """Returns the whole answer."""
         try:
             return await self._stub.Complete(request, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
@@ -92,7 +93,7 @@ class ReasoningClient:
         timeout_seconds: float | None = None,
         heartbeat_seconds: float | None = None,
     ) -> AsyncGenerator[events_pb2.StreamCompleteResponse, None]:
-        """The events of an answer as they happen. Closing the generator cancels the call."""
+        """Yields the events of an answer when they happen. Closing the generator cancels the call."""
         options = events_pb2.StreamOptions()
         if heartbeat_seconds is not None:
             interval = Duration()
@@ -109,7 +110,7 @@ class ReasoningClient:
         except grpc.aio.AioRpcError as error:
             raise CallFailed(error) from error
         finally:
-            call.cancel()  # leaving a loop does not; without effect when the call has ended
+            call.cancel()  # leaving a loop does not cancel; no effect after the end of the call
 
     async def classify(
         self,
@@ -118,10 +119,10 @@ class ReasoningClient:
         rules_only: bool = False,
         timeout_seconds: float | None = None,
     ) -> routing_pb2.RouteDecision:
-        """How `complete` would route the request."""
-        asked = classification_pb2.ClassifyRequest(request=request, rules_only=rules_only)
+        """Returns how `complete` would route the request."""
+        classify_request = classification_pb2.ClassifyRequest(request=request, rules_only=rules_only)
         try:
-            response = await self._stub.Classify(asked, timeout=timeout_seconds, metadata=self._metadata)
+            response = await self._stub.Classify(classify_request, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise CallFailed(error) from error
         return response.route_decision
@@ -129,7 +130,7 @@ class ReasoningClient:
     async def list_models(
         self, model_filter: models_pb2.ModelFilter | None = None, *, timeout_seconds: float | None = None
     ) -> list[models_pb2.Model]:
-        """Every model that the caller may use, all pages together; the timeout is for each page."""
+        """Returns every model that the caller may use, from all pages. The timeout applies to each page."""
         models: list[models_pb2.Model] = []
         request = models_pb2.ListModelsRequest(filter=model_filter)
         while True:
@@ -144,17 +145,17 @@ class ReasoningClient:
 
 
 def text_of(message: messages_pb2.Message) -> str:
-    """The text of a message: its parts of text, joined; reasoning, refusals and tool calls are none."""
+    """Returns the parts of text of a message, joined. Reasoning, refusals and tool calls are not text."""
     return "".join(part.text for part in message.content)
 
 
 def text_request(text: str, *, system: str = "", model: str = "") -> completion_pb2.CompleteRequest:
-    """A request of one user message, after a system message if one is given."""
+    """Creates a request that has one message of the user, after a system message if one is given."""
     messages = [text_message(messages_pb2.ROLE_SYSTEM, system)] if system else []
     messages.append(text_message(messages_pb2.ROLE_USER, text))
     return completion_pb2.CompleteRequest(model=model, messages=messages)
 
 
 def text_message(role: messages_pb2.Role.ValueType, text: str) -> messages_pb2.Message:
-    """A message of one part of text."""
+    """Creates a message that has one part of text."""
     return messages_pb2.Message(role=role, content=[messages_pb2.Part(text=text)])

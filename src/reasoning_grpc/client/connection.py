@@ -1,4 +1,4 @@
-"""`connect`: a channel with retries and keepalive."""
+"""`connect` creates a channel with retries and keepalive."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -7,18 +7,21 @@ from typing import Any, Final
 import grpc
 
 SERVICE_CONFIG: Final = files("reasoning_grpc.client").joinpath("service_config.json").read_text("utf-8")
-"""The default service config, as JSON: calls are spread over the addresses of a name, and a call that ended with
-UNAVAILABLE before its first event is sent again, when the server's `grpc-retry-pushback-ms` says so."""
+"""The default service config, as JSON.
+
+Calls are distributed over all addresses of a name. A call that fails with UNAVAILABLE before its first event is sent
+again, after the time in the server's trailer `grpc-retry-pushback-ms`.
+"""
 
 CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.service_config", SERVICE_CONFIG),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.max_pings_without_data", 0),  # no limit; gRPC's own ends them after two, in the midst of a silent call
+    ("grpc.http2.max_pings_without_data", 0),  # unlimited; by default gRPC stops after two pings, during a silent call
     ("grpc.max_receive_message_length", -1),
-    ("grpc.per_rpc_retry_buffer_size", 1024 * 1024),  # larger requests are sent once
+    ("grpc.per_rpc_retry_buffer_size", 1024 * 1024),  # a larger request is sent only once
 )
-"""What `connect` gives a channel, unless told otherwise."""
+"""The options that `connect` gives a channel, unless its own `options` override them."""
 
 
 def connect(
@@ -27,10 +30,10 @@ def connect(
     credentials: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.aio.Channel:
-    """A channel for the generated stubs; whoever asks for it closes it.
+    """Creates a channel for the generated stubs. The caller must close it.
 
-    `credentials` turn TLS on (`grpc.ssl_channel_credentials`). `options` are gRPC's own, and override
-    `CHANNEL_OPTIONS`.
+    With `credentials` (from `grpc.ssl_channel_credentials`) the channel uses TLS, otherwise plaintext. `options` are
+    gRPC's own channel options, and override `CHANNEL_OPTIONS`.
     """
     merged = list({**dict(CHANNEL_OPTIONS), **dict(options)}.items())
     if credentials is None:

@@ -1,6 +1,7 @@
-"""`Folder` and `fold`: the answer that a stream told.
+"""`Folder` and `fold` turn the events of a stream into an answer.
 
-`Complete` answers what `StreamComplete` would have sent, folded; this is that fold, for a caller that streams.
+`Complete` returns the fold of the events that `StreamComplete` would have sent. This module computes the same fold for
+a caller that streams.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb
 
 
 class IncompleteStream(ValueError):
-    """The events lack `started` or `completed`, so they do not tell a whole answer."""
+    """The events lack `started` or `completed`, so they are not a whole answer."""
 
 
 async def fold(
     events: AsyncIterable[events_pb2.StreamCompleteResponse] | Iterable[events_pb2.StreamCompleteResponse],
 ) -> completion_pb2.CompleteResponse:
-    """The whole answer that these events tell. Raises IncompleteStream."""
+    """Returns the whole answer, folded from the events of a stream. Raises IncompleteStream."""
     folder = Folder()
     if isinstance(events, AsyncIterable):
         async for event in events:
@@ -30,18 +31,18 @@ async def fold(
 
 
 class Folder:
-    """Folds a stream event by event, for a caller that shows them as they come."""
+    """Folds a stream event by event, for a caller that also uses each event when it arrives."""
 
     def __init__(self) -> None:
         self._started: events_pb2.Started | None = None
         self._completed: events_pb2.Completed | None = None
-        self._finished: agent_pb2.ReasoningFinished | None = None
+        self._reasoning_finished: agent_pb2.ReasoningFinished | None = None
         self._settings: list[completion_pb2.EffectiveSetting] = []
         self._steps = _Steps()
         self._answer = _Answer()
 
     def add(self, event: events_pb2.StreamCompleteResponse) -> None:
-        """Takes the next event; kinds that it does not know change nothing."""
+        """Adds the next event. An event that says nothing about the answer changes nothing."""
         match event.WhichOneof("kind"):
             case "started":
                 self._started = event.started
@@ -51,22 +52,22 @@ class Folder:
             case "completed":
                 self._completed = event.completed
             case "reasoning_finished":
-                self._finished = event.reasoning_finished
+                self._reasoning_finished = event.reasoning_finished
             case kind if event.step:
                 self._steps.add(kind, event)
             case kind:
                 self._answer.add(kind, event)
 
     def message(self) -> messages_pb2.Message:
-        """The answer so far: also what a stream that failed had said."""
+        """Returns the answer as far as it is known, also after the stream has failed."""
         message = messages_pb2.Message(role=messages_pb2.ROLE_ASSISTANT)
-        message.content.extend(self._answer.parts())
+        message.content.extend(self._answer.build_parts())
         return message
 
     def response(self) -> completion_pb2.CompleteResponse:
-        """The whole answer. Raises IncompleteStream before `completed`."""
+        """Returns the whole answer. Raises IncompleteStream before `completed`."""
         if self._started is None or self._completed is None:
-            raise IncompleteStream("a stream without `started` or `completed` is no whole answer")
+            raise IncompleteStream("a stream without `started` or without `completed` is not a whole answer")
         completed = self._completed
         return completion_pb2.CompleteResponse(
             response_id=self._started.response_id,
@@ -75,7 +76,7 @@ class Folder:
             model=completed.model,
             message=self.message(),
             steps=self._steps.steps,
-            reasoning_finished=self._finished,
+            reasoning_finished=self._reasoning_finished,
             finish_reason=completed.finish_reason,
             provider_finish_reason=completed.provider_finish_reason,
             usage=completed.usage if completed.HasField("usage") else None,
@@ -93,18 +94,18 @@ class _Steps:
     def __init__(self) -> None:
         self.steps: list[agent_pb2.Step] = []
         self._step = agent_pb2.Step()
-        self._planned: list[str] = []
+        self._planned_ids: list[str] = []
         self._executions: dict[str, agent_pb2.ToolExecution] = {}
 
     def add(self, kind: str | None, event: events_pb2.StreamCompleteResponse) -> None:
         match kind:
             case "step_started":
                 self._step = agent_pb2.Step(number=event.step)
-                self._planned, self._executions = [], {}
+                self._planned_ids, self._executions = [], {}
             case "step_planned":
                 plan = event.step_planned
                 self._step.thought, self._step.next_action = plan.thought, plan.next_action
-                self._planned = [call.call_id for call in plan.tool_calls]
+                self._planned_ids = [call.call_id for call in plan.tool_calls]
             case "tool_finished":
                 execution = event.tool_finished.execution
                 self._executions[execution.call_id] = execution
@@ -112,8 +113,8 @@ class _Steps:
                 self._end(event.step_finished)
 
     def _end(self, finished: events_pb2.StepFinished) -> None:
-        done = (self._executions.get(call_id) for call_id in self._planned)
-        self._step.tool_executions.extend(execution for execution in done if execution is not None)
+        executions = (self._executions.get(call_id) for call_id in self._planned_ids)
+        self._step.tool_executions.extend(execution for execution in executions if execution is not None)
         self._step.outcome = finished.outcome
         if finished.HasField("usage"):
             self._step.usage.CopyFrom(finished.usage)
@@ -136,36 +137,36 @@ class _Answer:
             case "tool_call_delta":
                 self._add_tool_call(event.tool_call_delta)
 
-    def parts(self) -> list[messages_pb2.Part]:
-        return [part.proto() for part in self._parts]
+    def build_parts(self) -> list[messages_pb2.Part]:
+        return [part.build() for part in self._parts]
 
     def _add_content(self, delta: events_pb2.ContentDelta) -> None:
         if delta.text:
-            self._growing("refusal" if delta.refusal else "text").add(delta.text, delta.signature)
+            self._continue_or_begin("refusal" if delta.refusal else "text").append(delta.text, delta.signature)
         elif delta.signature:
             texts = [part for part in self._parts if part.kind == "text"]
-            (texts[-1] if texts else self._begun("text")).signature = delta.signature
+            (texts[-1] if texts else self._begin("text")).signature = delta.signature
 
     def _add_reasoning(self, delta: events_pb2.ReasoningDelta) -> None:
         if delta.redacted:
-            part = self._begun("redacted")
+            part = self._begin("redacted")
             part.redacted, part.signature = delta.redacted, delta.signature
         else:
-            self._growing("reasoning").add(delta.text, delta.signature)
+            self._continue_or_begin("reasoning").append(delta.text, delta.signature)
 
     def _add_tool_call(self, delta: events_pb2.ToolCallDelta) -> None:
         part = self._calls.get(delta.call_id)
         if part is None:
-            part = self._calls[delta.call_id] = self._begun("tool_call")
-        part.add(delta.arguments, delta.signature)
+            part = self._calls[delta.call_id] = self._begin("tool_call")
+        part.append(delta.arguments, delta.signature)
         part.call_id, part.name = delta.call_id, part.name or delta.name
 
-    def _growing(self, kind: str) -> _OpenPart:
-        """The last part, if it is of this kind and not signed yet; else a new one."""
+    def _continue_or_begin(self, kind: str) -> _OpenPart:
+        """Returns the last part if it has this kind and no signature yet; otherwise begins a new part."""
         last = self._parts[-1] if self._parts else None
-        return last if last and last.kind == kind and not last.signature else self._begun(kind)
+        return last if last and last.kind == kind and not last.signature else self._begin(kind)
 
-    def _begun(self, kind: str) -> _OpenPart:
+    def _begin(self, kind: str) -> _OpenPart:
         part = _OpenPart(kind)
         self._parts.append(part)
         return part
@@ -173,7 +174,7 @@ class _Answer:
 
 @dataclass(slots=True)
 class _OpenPart:
-    """A part that may still grow."""
+    """A part of the answer, as far as it is known."""
 
     kind: str
     texts: list[str] = field(default_factory=list)
@@ -182,11 +183,11 @@ class _OpenPart:
     call_id: str = ""
     name: str = ""
 
-    def add(self, text: str, signature: str) -> None:
+    def append(self, text: str, signature: str) -> None:
         self.texts.append(text)
         self.signature = signature or self.signature
 
-    def proto(self) -> messages_pb2.Part:
+    def build(self) -> messages_pb2.Part:
         text = "".join(self.texts)
         match self.kind:
             case "text":
