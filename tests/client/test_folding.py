@@ -33,7 +33,7 @@ FIELDS = {
 }
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(DELTAS, max_size=12))
 async def test_a_fold_loses_nothing(deltas: list[Any]) -> None:
     """Whatever the order of the deltas, the parts of each kind have all texts of this kind in their order."""
