@@ -100,7 +100,8 @@ class AnswerReader:
             deltas += [self._calls.read_call(call) for call in find_calls(delta)]
         if "provider_specific_fields" in delta:
             deltas = sign_last(deltas, find_signature(delta))
-        self._output_bytes += sum(map(_count_bytes, deltas))
+        for counted in deltas:
+            self._output_bytes += _count_bytes(counted)
         return deltas
 
 
