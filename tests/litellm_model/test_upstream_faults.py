@@ -1,4 +1,4 @@
-"""What an upstream can do wrong, and what callers see of it, by both RPCs."""
+"""What an upstream can do wrong, and what callers of both RPCs see of it."""
 
 import asyncio
 import tracemalloc
@@ -38,7 +38,7 @@ PROMPT_TOKENS: Final = 5
 EVERY_PROTOCOL: Final = pytest.mark.parametrize(
     "provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"], indirect=True
 )
-"""Our own wire, and the plain path with each protocol that the fake upstream speaks."""
+"""Our own reader, and litellm's with each protocol that the fake upstream speaks."""
 BOTH_RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
 THREE_DELTAS: Final = ["word0 ", "word1 ", "word2 "]
 NOTHING_USED: Final = usage_pb2.Usage(source=usage_pb2.USAGE_SOURCE_PROVIDER)
@@ -53,7 +53,7 @@ UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that failed: the events before, and everything that its status said."""
+    """A call that failed: the events before the failure, and everything that its status says."""
 
     events: list[events_pb2.StreamCompleteResponse]
     error: CallFailed
@@ -62,12 +62,12 @@ class Failure:
 
     @property
     def verdict(self) -> tuple[grpc.StatusCode, str, dict[str, str]]:
-        """Code, reason and metadata."""
+        """Code, reason and metadata of the status."""
         return self.error.code, self.error.reason, self.error.metadata
 
     @property
     def forbids_retries(self) -> bool:
-        """Whether the client's library will not send the call again: told where it would, not told elsewhere."""
+        """Whether the status stops retries by the client's library, which only UNAVAILABLE would cause."""
         return self.pushback == ("-1" if self.error.code is UNAVAILABLE else "")
 
     @property
@@ -77,29 +77,29 @@ class Failure:
 
     @property
     def interruption(self) -> interruption_pb2.Interruption:
-        """The progress in the details."""
+        """The progress, from the details of the status."""
         assert self.error.interruption is not None
         return self.error.interruption
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A call that went well, by whichever RPC: the content, and how it ended."""
+    """A call that succeeded, by either RPC: its content, and how it ended."""
 
     text: str
     end: events_pb2.Completed | completion_pb2.CompleteResponse
     events: list[events_pb2.StreamCompleteResponse]
 
 
-class Front:
-    """A server, called by either RPC; it keeps what callers were told when a call failed."""
+class CheckedServer:
+    """A server that is called by either RPC, and keeps everything that callers saw of failures."""
 
     def __init__(self, running: RunningServer) -> None:
         self.running = running
-        self.told: list[bytes] = []
+        self.shown_bytes: list[bytes] = []
 
     async def answer(self, rpc: str, **fields: Any) -> Answer:
-        """A call that must go well."""
+        """Makes a call that must succeed."""
         client, request = self.running.client(), a_wire_request(PROMPT, **fields)
         if rpc == "Complete":
             response = await client.complete(request)
@@ -111,7 +111,7 @@ class Front:
     async def failure(
         self, rpc: str, *, timeout_seconds: float | None = None, gate: Gate | None = None, **fields: Any
     ) -> Failure:
-        """A call that must fail; each event lets one more step of the upstream out of the gate."""
+        """Makes a call that must fail; after each event, the gate lets the upstream take one more step."""
         client, request = self.running.client(), a_wire_request(PROMPT, **fields)
         events: list[events_pb2.StreamCompleteResponse] = []
         call = (
@@ -121,14 +121,15 @@ class Front:
         )
         with pytest.raises(CallFailed) as failed:
             await call
-        return self.kept(failed.value, events)
+        return self.record_failure(failed.value, events)
 
-    def kept(self, error: CallFailed, events: list[events_pb2.StreamCompleteResponse]) -> Failure:
+    def record_failure(self, error: CallFailed, events: list[events_pb2.StreamCompleteResponse]) -> Failure:
+        """Records everything that the caller sees of a failure."""
         cause = error.__cause__
         assert isinstance(cause, grpc.aio.AioRpcError)
         trailers = dict(cause.trailing_metadata() or ())
-        self.told += [value.encode() if isinstance(value, str) else value for value in trailers.values()]
-        self.told += [error.message.encode(), str(error).encode()]
+        self.shown_bytes += [value.encode() if isinstance(value, str) else value for value in trailers.values()]
+        self.shown_bytes += [error.message.encode(), str(error).encode()]
         status = Status()
         status.ParseFromString(bytes(trailers.get("grpc-status-details-bin", b"")))
         details = [detail.type_url.rpartition(".")[2] for detail in status.details]
@@ -144,32 +145,33 @@ async def _collect(
     timeout_seconds: float | None = None,
     gate: Gate | None = None,
 ) -> None:
+    """Appends the events of a stream."""
     async for event in client.stream(request, timeout_seconds=timeout_seconds):
         events.append(event)
         if gate is not None:
             gate.open()
 
 
-Fronting = Callable[..., AbstractAsyncContextManager[Front]]
+Fronting = Callable[..., AbstractAsyncContextManager[CheckedServer]]
 
 
 @pytest.fixture(params=["openai", "hosted_vllm"])
 def provider(request: pytest.FixtureRequest) -> str:
-    """litellm's prefix of the server's model; by itself, OpenAI's protocol by our reader and by litellm's."""
+    """litellm's prefix of the server's model; the default is OpenAI's protocol, by our reader and by litellm's."""
     return str(request.param)
 
 
 @pytest.fixture
-def fronting(upstream: FakeUpstream, provider: str, caplog: pytest.LogCaptureFixture) -> Fronting:
-    """Opens a server; when the test is done with it, checks that the fault left nothing behind and told no secret."""
+def checked_serving(upstream: FakeUpstream, provider: str, caplog: pytest.LogCaptureFixture) -> Fronting:
+    """Runs a server, and checks at the end that the fault left nothing behind and no secret was shown."""
     caplog.set_level(DEBUG, "reasoning_grpc")
 
     @asynccontextmanager
-    async def fronting(*entries: ModelEntry, **settings: Any) -> AsyncIterator[Front]:
+    async def checked_serving(*entries: ModelEntry, **settings: Any) -> AsyncIterator[CheckedServer]:
         config = config_for(*(entries or (provider_entry(upstream, provider),)), **settings)
         async with serving(config) as running:
-            front = Front(running)
-            yield front
+            server = CheckedServer(running)
+            yield server
 
             await upstream.idle()
             assert running.server.calls_in_flight == 0
@@ -178,29 +180,29 @@ def fronting(upstream: FakeUpstream, provider: str, caplog: pytest.LogCaptureFix
             assert check.status == health_pb2.HealthCheckResponse.SERVING
         records = [record for phase in ("setup", "call", "teardown") for record in caplog.get_records(phase)]
         assert [record.getMessage() for record in records if record.levelno >= ERROR] == []
-        shown = b"\n".join([JsonFormatter().format(record).encode() for record in records] + front.told)
+        shown = b"\n".join([JsonFormatter().format(record).encode() for record in records] + server.shown_bytes)
         for secret in (UPSTREAM_KEY, UPSTREAM_SECRET, PROMPT):
             assert secret.encode() not in shown
 
-    return fronting
+    return checked_serving
 
 
 @pytest.fixture
-async def front(fronting: Fronting) -> AsyncIterator[Front]:
+async def server(checked_serving: Fronting) -> AsyncIterator[CheckedServer]:
     """A server with the default settings."""
-    async with fronting() as front:
-        yield front
+    async with checked_serving() as server:
+        yield server
 
 
 def progress(failure: Failure, **fields: Any) -> interruption_pb2.Interruption:
-    """The interruption that this failure must carry; of its response id only that it is the stream's own."""
+    """Returns the interruption that this failure must have; its response id must only be that of the stream."""
     response_id = failure.events[0].started.response_id if failure.events else failure.interruption.response_id
     assert response_id.startswith("rsp_")
     return interruption_pb2.Interruption(response_id=response_id, model_call_count=1, **fields)
 
 
-def estimated(input_tokens: int, output_tokens: int) -> usage_pb2.Usage:
-    """A usage that the server had to estimate."""
+def make_estimated_usage(input_tokens: int, output_tokens: int) -> usage_pb2.Usage:
+    """Returns a usage that the server had to estimate."""
     return usage_pb2.Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -210,12 +212,12 @@ def estimated(input_tokens: int, output_tokens: int) -> usage_pb2.Usage:
 
 
 def numbered_chunk(number: int) -> dict[str, Any]:
-    """The chunk of one piece of content."""
+    """Returns the chunk of one delta of content."""
     return chunk({"content": numbered(number + 1)[number]})
 
 
-def texts(events: Iterable[events_pb2.StreamCompleteResponse]) -> list[str]:
-    """The pieces of content among the events."""
+def content_texts(events: Iterable[events_pb2.StreamCompleteResponse]) -> list[str]:
+    """Returns the deltas of content among the events."""
     return [event.content_delta.text for event in events if event.WhichOneof("kind") == "content_delta"]
 
 
@@ -244,17 +246,17 @@ def texts(events: Iterable[events_pb2.StreamCompleteResponse]) -> list[str]:
 )
 async def test_http_statuses(
     upstream: FakeUpstream,
-    front: Front,
+    server: CheckedServer,
     rpc: str,
     status: int,
     code: grpc.StatusCode,
     reason: str,
     requests: int,
 ) -> None:
-    """Each HTTP status has its code, reason and number of requests, and says that nothing was used."""
+    """Each HTTP status leads to its code, reason and number of requests, and to a usage of nothing."""
     upstream.always.fail(status)
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (code, reason, {"model": "fake", "http_status": str(status)})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
@@ -309,16 +311,16 @@ async def test_http_statuses(
 )
 async def test_bodies_that_say_more_than_their_status(
     upstream: FakeUpstream,
-    front: Front,
+    server: CheckedServer,
     rpc: str,
     failing: dict[str, Any],
     code: grpc.StatusCode,
     reason: str,
 ) -> None:
-    """What a body says goes before its status, and is not retried."""
+    """What a body says decides before its status, and the request is not retried."""
     upstream.always.fail(**failing)
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (code, reason, {"model": "fake", "http_status": str(failing["status"])})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
@@ -326,12 +328,12 @@ async def test_bodies_that_say_more_than_their_status(
     assert len(upstream.requests) == 1
 
 
-async def test_a_parameter_that_the_model_does_not_take(upstream: FakeUpstream, front: Front) -> None:
-    """The refused parameter is named as a field of the request."""
+async def test_a_parameter_that_the_model_does_not_take(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """A refused parameter is named as a field of the request."""
     error = {"error": {"message": UPSTREAM_SECRET, "code": "unsupported_parameter", "param": "seed"}}
     upstream.fail(400, body=error)
 
-    failure = await front.failure("Complete")
+    failure = await server.failure("Complete")
 
     metadata = {"model": "fake", "http_status": "400"}
     assert failure.verdict == (INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER", metadata)
@@ -340,11 +342,11 @@ async def test_a_parameter_that_the_model_does_not_take(upstream: FakeUpstream, 
 
 
 @EVERY_PROTOCOL
-async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream, front: Front) -> None:
-    """A 500 stays one, and is retried, whatever its text says."""
+async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """A 500 stays a failure of the upstream, and is retried, whatever its text says."""
     upstream.always.fail(500, message="rate limit reached")
 
-    failure = await front.failure("Complete")
+    failure = await server.failure("Complete")
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_ERROR", {"model": "fake", "http_status": "500"})
     assert len(upstream.requests) == 3
@@ -365,12 +367,12 @@ async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream,
     ],
 )
 async def test_retry_after_of_a_rate_limit(
-    upstream: FakeUpstream, front: Front, rpc: str, retry_after: str, seconds: float | None
+    upstream: FakeUpstream, server: CheckedServer, rpc: str, retry_after: str, seconds: float | None
 ) -> None:
-    """A 429 passes its Retry-After on, clamped, in the details; it is not retried by us."""
+    """The Retry-After of a 429 is reported in the details, limited in length; the server does not retry the call."""
     upstream.fail(429, headers={"Retry-After": retry_after})
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (
         RESOURCE_EXHAUSTED,
@@ -394,12 +396,12 @@ async def test_retry_after_of_a_rate_limit(
     ],
 )
 async def test_retry_after_of_an_overloaded_upstream(
-    upstream: FakeUpstream, front: Front, retry_after: str, deadline_seconds: float | None, requests: int
+    upstream: FakeUpstream, server: CheckedServer, retry_after: str, deadline_seconds: float | None, requests: int
 ) -> None:
-    """A 503 that names a time is retried by us if that is soon; the time is passed on in any case."""
+    """The Retry-After of a 503 is always reported; the server retries only if the delay is short."""
     upstream.always.fail(503, headers={"Retry-After": retry_after})
 
-    failure = await front.failure("StreamComplete", timeout_seconds=deadline_seconds)
+    failure = await server.failure("StreamComplete", timeout_seconds=deadline_seconds)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_OVERLOADED", {"model": "fake", "http_status": "503"})
     assert failure.error.retry_after_seconds == float(retry_after)
@@ -410,11 +412,11 @@ async def test_retry_after_of_an_overloaded_upstream(
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_refused_connection(fronting: Fronting, provider: str, rpc: str) -> None:
-    """A refused connection is retried, and carries no interruption: no upstream was reached."""
+async def test_refused_connection(checked_serving: Fronting, provider: str, rpc: str) -> None:
+    """A refused connection is retried, and has no interruption because no upstream was reached."""
     with refusing_api_base() as api_base:
-        async with fronting(model_entry(api_base, litellm_model=f"{provider}/fake")) as front:
-            failure = await front.failure(rpc)
+        async with checked_serving(model_entry(api_base, litellm_model=f"{provider}/fake")) as server:
+            failure = await server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo"]
@@ -424,11 +426,11 @@ async def test_refused_connection(fronting: Fronting, provider: str, rpc: str) -
 
 
 @EVERY_PROTOCOL
-async def test_unknown_host(fronting: Fronting, provider: str) -> None:
-    """A name that does not resolve is an unreachable upstream."""
+async def test_unknown_host(checked_serving: Fronting, provider: str) -> None:
+    """A host name that does not resolve is an unreachable upstream."""
     entry = model_entry("http://nonexistent.invalid/v1", litellm_model=f"{provider}/fake")
-    async with fronting(entry, max_retries=0) as front:
-        failure = await front.failure("Complete")
+    async with checked_serving(entry, max_retries=0) as server:
+        failure = await server.failure("Complete")
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo"]
@@ -436,11 +438,11 @@ async def test_unknown_host(fronting: Fronting, provider: str) -> None:
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_closed_on_accept(upstream: FakeUpstream, front: Front, rpc: str) -> None:
-    """A connection that closes as soon as it is there is tried three times."""
+async def test_closed_on_accept(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
+    """A connection that the upstream closes at once is tried three times."""
     upstream.close_on_accept()
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.forbids_retries
@@ -461,17 +463,19 @@ async def test_closed_on_accept(upstream: FakeUpstream, front: Front, rpc: str) 
         pytest.param(lambda script: script.body(b'{"choices', content_length=99), id="short-body"),
     ],
 )
-async def test_broken_connection(upstream: FakeUpstream, front: Front, rpc: str, break_off: Callable[..., Any]) -> None:
-    """A connection that breaks before the first delta is tried again, and the usage is what it may have cost."""
+async def test_broken_connection(
+    upstream: FakeUpstream, server: CheckedServer, rpc: str, break_off: Callable[..., Any]
+) -> None:
+    """A connection that breaks before the first delta is tried again, and its possible usage is estimated."""
     break_off(upstream.always)
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
     assert failure.interruption == progress(
-        failure, usage=estimated(3 * PROMPT_TOKENS, 0), attempt_count=3, last_sequence=2
+        failure, usage=make_estimated_usage(3 * PROMPT_TOKENS, 0), attempt_count=3, last_sequence=2
     )
     assert len(upstream.requests) == 3
 
@@ -512,29 +516,29 @@ async def test_broken_connection(upstream: FakeUpstream, front: Front, rpc: str,
     ],
 )
 async def test_success_without_an_answer(
-    upstream: FakeUpstream, front: Front, rpc: str, script: dict[str, Any], reason: str
+    upstream: FakeUpstream, server: CheckedServer, rpc: str, script: dict[str, Any], reason: str
 ) -> None:
-    """A 200 that holds no answer of the protocol is tried once more."""
+    """A 200 without an answer of the protocol is tried once more."""
     upstream.always.body(**script)
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (INTERNAL, reason, {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
     assert failure.interruption == progress(
-        failure, usage=estimated(2 * PROMPT_TOKENS, 0), attempt_count=2, last_sequence=1
+        failure, usage=make_estimated_usage(2 * PROMPT_TOKENS, 0), attempt_count=2, last_sequence=1
     )
     assert len(upstream.requests) == 2
 
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_error_object_in_a_200(upstream: FakeUpstream, front: Front, rpc: str) -> None:
-    """An error object counts as the status it names, and is retried as such."""
+async def test_error_object_in_a_200(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
+    """An error object in a 200 counts as the status that it names, and is retried like it."""
     upstream.always.body(b'{"error": {"message": "upstream-secret-7f3a", "code": 503}}')
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_OVERLOADED", {"model": "fake", "http_status": "503"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
@@ -542,14 +546,14 @@ async def test_error_object_in_a_200(upstream: FakeUpstream, front: Front, rpc: 
 
 
 @BOTH_RPCS
-async def test_whole_answer_instead_of_a_stream(upstream: FakeUpstream, front: Front, rpc: str) -> None:
-    """An upstream that answers the stream with one JSON body is understood."""
+async def test_whole_answer_instead_of_a_stream(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
+    """An upstream that answers a streaming request with one JSON body is understood."""
     upstream.body(
         b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "length"}],'
         b' "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}}'
     )
 
-    answer = await front.answer(rpc)
+    answer = await server.answer(rpc)
 
     assert answer.text == "Hello"
     assert answer.end.finish_reason == completion_pb2.FINISH_REASON_LENGTH
@@ -566,11 +570,13 @@ async def test_whole_answer_instead_of_a_stream(upstream: FakeUpstream, front: F
         pytest.param([chunk({"content": ""})], id="empty-content"),
     ],
 )
-async def test_stream_of_nothing(upstream: FakeUpstream, front: Front, rpc: str, chunks: list[dict[str, Any]]) -> None:
-    """A stream with neither text nor finish reason is an empty answer, tried once more."""
+async def test_stream_of_nothing(
+    upstream: FakeUpstream, server: CheckedServer, rpc: str, chunks: list[dict[str, Any]]
+) -> None:
+    """A stream with neither text nor finish reason is an empty answer, and is tried once more."""
     upstream.always.chunks(*chunks, done=True)
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (INTERNAL, "UPSTREAM_EMPTY_RESPONSE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
@@ -578,11 +584,11 @@ async def test_stream_of_nothing(upstream: FakeUpstream, front: Front, rpc: str,
 
 
 @BOTH_RPCS
-async def test_null_content_with_a_finish_reason(upstream: FakeUpstream, front: Front, rpc: str) -> None:
-    """An empty answer that really finished is OK."""
+async def test_null_content_with_a_finish_reason(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
+    """An empty answer with a real finish reason is OK."""
     upstream.chunks(chunk({"content": None}), finish="stop", done=True)
 
-    answer = await front.answer(rpc)
+    answer = await server.answer(rpc)
 
     assert answer.text == ""
     assert answer.end.finish_reason == completion_pb2.FINISH_REASON_STOP
@@ -597,42 +603,47 @@ async def test_null_content_with_a_finish_reason(upstream: FakeUpstream, front: 
         pytest.param("end", "UPSTREAM_STREAM_TRUNCATED", id="clean-end"),
     ],
 )
-async def test_stream_cut_after_three_chunks(upstream: FakeUpstream, front: Front, how: Any, reason: str) -> None:
-    """Three deltas arrive, then UNAVAILABLE with the progress, and no second request."""
+async def test_stream_cut_after_three_chunks(
+    upstream: FakeUpstream, server: CheckedServer, how: Any, reason: str
+) -> None:
+    """A stream that is cut after three deltas ends with UNAVAILABLE and the progress, without a second request."""
     gate = upstream.cut_after(3, how, gated=True)
 
-    failure = await front.failure("StreamComplete", gate=gate)
+    failure = await server.failure("StreamComplete", gate=gate)
 
     assert failure.kinds == ["started", "content_delta", "content_delta", "content_delta"]
-    assert texts(failure.events) == THREE_DELTAS
+    assert content_texts(failure.events) == THREE_DELTAS
     assert [event.sequence for event in failure.events] == [0, 1, 2, 3]
     assert failure.verdict == (UNAVAILABLE, reason, {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
     assert failure.interruption == progress(
-        failure, usage=estimated(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
+        failure, usage=make_estimated_usage(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
     assert len(upstream.requests) == 1
 
 
-async def test_unary_call_of_a_truncated_stream(upstream: FakeUpstream, front: Front) -> None:
-    """A unary call fails the same way, and tells how far its answer had come."""
+async def test_unary_call_of_a_truncated_stream(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """A unary call of a cut stream fails in the same way, and reports how far its answer had come."""
     upstream.cut_after(3, "end")
 
-    failure = await front.failure("Complete")
+    failure = await server.failure("Complete")
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_STREAM_TRUNCATED", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
-    assert (failure.interruption.usage, failure.interruption.content_characters) == (estimated(PROMPT_TOKENS, 5), 18)
+    assert (failure.interruption.usage, failure.interruption.content_characters) == (
+        make_estimated_usage(PROMPT_TOKENS, 5),
+        18,
+    )
     assert len(upstream.requests) == 1
 
 
-async def test_truncated_stream_with_usage_so_far(upstream: FakeUpstream, front: Front) -> None:
-    """The upstream's own count is passed on even when its stream was cut."""
+async def test_truncated_stream_with_usage_so_far(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """The upstream's own count is reported even when its stream was cut."""
     usage = {"prompt_tokens": 40, "completion_tokens": 2, "total_tokens": 42}
     upstream.chunks(chunk({"content": "Hel"}), usage_chunk(usage))
 
-    failure = await front.failure("StreamComplete")
+    failure = await server.failure("StreamComplete")
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_STREAM_TRUNCATED", {"model": "fake"})
     assert failure.interruption.usage == usage_pb2.Usage(
@@ -642,44 +653,44 @@ async def test_truncated_stream_with_usage_so_far(upstream: FakeUpstream, front:
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_done_without_a_finish_reason(upstream: FakeUpstream, front: Front, rpc: str) -> None:
+async def test_done_without_a_finish_reason(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
     """`[DONE]` alone does not finish an answer."""
     upstream.reply("Hel", "lo", finish_reason=None, usage=None)
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_STREAM_TRUNCATED", {"model": "fake"})
     assert "completed" not in failure.kinds
-    assert "".join(texts(failure.events)) == ("Hello" if rpc == "StreamComplete" else "")
+    assert "".join(content_texts(failure.events)) == ("Hello" if rpc == "StreamComplete" else "")
     assert len(upstream.requests) == 1
 
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_finish_reason_without_done(upstream: FakeUpstream, front: Front, rpc: str) -> None:
+async def test_finish_reason_without_done(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
     """A finish reason finishes an answer, with or without `[DONE]`."""
     upstream.reply("Hel", "lo", done=False)
 
-    answer = await front.answer(rpc)
+    answer = await server.answer(rpc)
 
     assert answer.text == "Hello"
     assert answer.end.finish_reason == completion_pb2.FINISH_REASON_STOP
     assert answer.end.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
 
 
-async def test_comments_without_end_after_the_finish_reason(upstream: FakeUpstream, front: Front) -> None:
-    """Once the finish reason is there, an upstream that never ends its stream cannot hold the answer back for long."""
+async def test_comments_without_end_after_the_finish_reason(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """After the finish reason, an upstream that never ends its stream delays the answer only for a short time."""
     comments = [b": still here\n\n"] * 10_000
     gate = upstream.lines(chunk({"content": "Hello"}), chunk({}, "stop"), *comments, gated=True)
 
-    async def drip() -> None:
+    async def send_comments() -> None:
         while True:
             gate.open()
             await asyncio.sleep(0.02)
 
-    dripping = asyncio.create_task(drip())
+    dripping = asyncio.create_task(send_comments())
     try:
-        answer = await asyncio.wait_for(front.answer("StreamComplete"), timeout=60)
+        answer = await asyncio.wait_for(server.answer("StreamComplete"), timeout=60)
     finally:
         dripping.cancel()
 
@@ -688,11 +699,11 @@ async def test_comments_without_end_after_the_finish_reason(upstream: FakeUpstre
     assert (await upstream.disconnect()).body["model"] == "fake"
 
 
-async def test_content_filter_in_a_stream(upstream: FakeUpstream, front: Front) -> None:
-    """A content filter in mid-stream is how the model ended, and no failure."""
+async def test_content_filter_in_a_stream(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """A content filter in the middle of a stream is how the answer ended, not a failure."""
     upstream.reply("Hel", finish_reason="content_filter")
 
-    answer = await front.answer("StreamComplete")
+    answer = await server.answer("StreamComplete")
 
     assert answer.end.finish_reason == completion_pb2.FINISH_REASON_CONTENT_FILTER
     assert answer.end.provider_finish_reason == "content_filter"
@@ -710,12 +721,12 @@ async def test_content_filter_in_a_stream(upstream: FakeUpstream, front: Front) 
         pytest.param('data: {"choices": [{"delta": {"content": 7}}]}', id="content-of-a-wrong-type"),
     ],
 )
-async def test_junk_in_a_stream(upstream: FakeUpstream, front: Front, junk: str, retried: bool) -> None:
-    """A line that may have held text is an error, tried once more only before the first delta."""
+async def test_junk_in_a_stream(upstream: FakeUpstream, server: CheckedServer, junk: str, retried: bool) -> None:
+    """A line that may have held text is an error, and is tried once more only before the first delta."""
     before = [] if retried else [chunk({"content": "Hel"})]
     gate = upstream.always.lines(*before, junk, chunk({"content": "lo"}, "stop"), gated=not retried)
 
-    failure = await front.failure("StreamComplete", gate=gate)
+    failure = await server.failure("StreamComplete", gate=gate)
 
     assert failure.verdict == (INTERNAL, "UPSTREAM_MALFORMED_RESPONSE", {"model": "fake"})
     assert failure.forbids_retries
@@ -747,7 +758,7 @@ ERRORS_IN_STREAM: Final = pytest.mark.parametrize(
 @ERRORS_IN_STREAM
 async def test_error_object_first_in_a_stream(
     upstream: FakeUpstream,
-    front: Front,
+    server: CheckedServer,
     rpc: str,
     error: Any,
     code: grpc.StatusCode,
@@ -755,10 +766,10 @@ async def test_error_object_first_in_a_stream(
     http_status: str,
     requests: int,
 ) -> None:
-    """Before the first delta an error object is the failure that it names, and retried as such."""
+    """Before the first delta, an error object is the failure that it names, and is retried like it."""
     upstream.always.error_in_stream(0, error)
 
-    failure = await front.failure(rpc)
+    failure = await server.failure(rpc)
 
     metadata = {"model": "fake"} | ({"http_status": http_status} if http_status else {})
     assert failure.verdict == (code, reason, metadata)
@@ -771,24 +782,24 @@ async def test_error_object_first_in_a_stream(
 @ERRORS_IN_STREAM
 async def test_error_object_after_three_deltas(
     upstream: FakeUpstream,
-    front: Front,
+    server: CheckedServer,
     error: Any,
     code: grpc.StatusCode,
     reason: str,
     http_status: str,
     requests: int,
 ) -> None:
-    """After deltas the same failure ends the stream at once, and the usage is estimated."""
+    """After deltas, an error object ends the stream at once, and the usage is estimated."""
     gate = upstream.error_in_stream(3, error, gated=True)
 
-    failure = await front.failure("StreamComplete", gate=gate)
+    failure = await server.failure("StreamComplete", gate=gate)
 
     metadata = {"model": "fake"} | ({"http_status": http_status} if http_status else {})
     assert failure.verdict == (code, reason, metadata)
     assert failure.forbids_retries
-    assert texts(failure.events) == THREE_DELTAS
+    assert content_texts(failure.events) == THREE_DELTAS
     assert failure.interruption == progress(
-        failure, usage=estimated(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
+        failure, usage=make_estimated_usage(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
     assert len(upstream.requests) == min(requests, 1)
 
@@ -818,8 +829,8 @@ GUESSED: Final = {
 }
 
 
-def without(usage: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The same usage without these fields."""
+def remove_fields(usage: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Returns the usage without these fields."""
     return {name: value for name, value in usage.items() if name not in names}
 
 
@@ -831,22 +842,22 @@ def without(usage: dict[str, Any], *names: str) -> dict[str, Any]:
         pytest.param("null", GUESSED, id="null"),
         pytest.param(None, GUESSED, id="none"),
         pytest.param({}, GUESSED, id="empty"),
-        pytest.param(without(FULL_USAGE, "prompt_tokens"), FULL, id="no-prompt-tokens"),
-        pytest.param(without(FULL_USAGE, "completion_tokens"), FULL, id="no-completion-tokens"),
-        pytest.param(without(FULL_USAGE, "total_tokens"), FULL, id="no-total-tokens"),
+        pytest.param(remove_fields(FULL_USAGE, "prompt_tokens"), FULL, id="no-prompt-tokens"),
+        pytest.param(remove_fields(FULL_USAGE, "completion_tokens"), FULL, id="no-completion-tokens"),
+        pytest.param(remove_fields(FULL_USAGE, "total_tokens"), FULL, id="no-total-tokens"),
         pytest.param(
-            without(FULL_USAGE, "prompt_tokens_details"),
-            without(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens"),
+            remove_fields(FULL_USAGE, "prompt_tokens_details"),
+            remove_fields(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens"),
             id="no-prompt-details",
         ),
         pytest.param(
-            without(FULL_USAGE, "completion_tokens_details"),
-            without(FULL, "reasoning_tokens"),
+            remove_fields(FULL_USAGE, "completion_tokens_details"),
+            remove_fields(FULL, "reasoning_tokens"),
             id="no-completion-details",
         ),
         pytest.param(
             FULL_USAGE | {"prompt_tokens_details": None, "completion_tokens_details": 5},
-            without(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "reasoning_tokens"),
+            remove_fields(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "reasoning_tokens"),
             id="details-null-or-number",
         ),
         pytest.param(
@@ -863,16 +874,18 @@ def without(usage: dict[str, Any], *names: str) -> dict[str, Any]:
         pytest.param({"prompt_tokens": "11", "completion_tokens": -7, "total_tokens": 1.5}, GUESSED, id="wrong-types"),
         pytest.param(
             {"prompt_tokens": 11.0, "completion_tokens": 7},
-            without(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "reasoning_tokens"),
+            remove_fields(FULL, "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "reasoning_tokens"),
             id="whole-float",
         ),
     ],
 )
-async def test_usage(upstream: FakeUpstream, front: Front, rpc: str, reported: Any, expected: dict[str, Any]) -> None:
-    """Usage is the provider's where it counted both sides; what it left out is estimated, and marked so."""
+async def test_usage_is_counted_or_estimated(
+    upstream: FakeUpstream, server: CheckedServer, rpc: str, reported: Any, expected: dict[str, Any]
+) -> None:
+    """Usage is the provider's where it counted input and output; missing counts are estimated, and marked so."""
     upstream.reply("Hel", "lo", usage=reported)
 
-    answer = await front.answer(rpc)
+    answer = await server.answer(rpc)
 
     usage = usage_pb2.Usage(**expected)
     call = usage_pb2.ModelCallUsage(call=1, purpose=usage_pb2.MODEL_CALL_PURPOSE_ANSWER, model="fake", usage=usage)
@@ -880,11 +893,11 @@ async def test_usage(upstream: FakeUpstream, front: Front, rpc: str, reported: A
     assert list(answer.end.model_calls) == [call]
 
 
-async def test_usage_of_a_litellm_proxy(upstream: FakeUpstream, front: Front) -> None:
+async def test_usage_of_a_litellm_proxy(upstream: FakeUpstream, server: CheckedServer) -> None:
     """A usage chunk whose choices hold an empty delta is read like any other."""
     upstream.chunks(chunk({"content": "Hello"}, "stop"), usage_chunk(DEFAULT_USAGE, [{"delta": {}}]), done=True)
 
-    answer = await front.answer("StreamComplete")
+    answer = await server.answer("StreamComplete")
 
     assert answer.text == "Hello"
     assert (answer.end.usage.input_tokens, answer.end.usage.output_tokens) == (11, 7)
@@ -909,16 +922,16 @@ TOTAL: Final = {"model_call_timeout_seconds": 0.5}
 )
 async def test_slow_upstream(
     upstream: FakeUpstream,
-    fronting: Fronting,
+    checked_serving: Fronting,
     rpc: str,
     misbehave: Callable[[FakeUpstream], Any],
     settings: dict[str, float],
 ) -> None:
-    """An upstream that is slow to begin, or to finish, is left, and not asked again."""
+    """An upstream that is slow to begin, or to finish, is left, and is not called again."""
     misbehave(upstream)
 
-    async with fronting(**settings) as front:
-        failure = await front.failure(rpc)
+    async with checked_serving(**settings) as server:
+        failure = await server.failure(rpc)
 
         await upstream.disconnect()
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT", {"model": "fake"})
@@ -940,31 +953,31 @@ async def test_slow_upstream(
     ],
 )
 async def test_stall_after_three_deltas(
-    upstream: FakeUpstream, fronting: Fronting, fall_silent: Callable[[FakeUpstream], Gate]
+    upstream: FakeUpstream, checked_serving: Fronting, fall_silent: Callable[[FakeUpstream], Gate]
 ) -> None:
     """Silence between tokens ends the stream with the progress so far; comments do not count as tokens."""
     gate = fall_silent(upstream)
 
-    async with fronting(stall_timeout_seconds=1.0) as front:
-        failure = await front.failure("StreamComplete", gate=gate)
+    async with checked_serving(stall_timeout_seconds=1.0) as server:
+        failure = await server.failure("StreamComplete", gate=gate)
 
         await upstream.disconnect()
-    assert texts(failure.events) == THREE_DELTAS
+    assert content_texts(failure.events) == THREE_DELTAS
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_STALLED", {"model": "fake"})
     assert failure.forbids_retries
     assert failure.interruption == progress(
-        failure, usage=estimated(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
+        failure, usage=make_estimated_usage(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
 
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_redirect(upstream: FakeUpstream, front: Front, rpc: str) -> None:
-    """A redirect is no answer, and is not followed: the key goes nowhere else."""
+async def test_redirect(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
+    """A redirect is not followed and is no answer, so that the key goes to no other server."""
     async with FakeUpstream() as elsewhere:
         upstream.always.redirect(f"{elsewhere.api_base}/chat/completions")
 
-        failure = await front.failure(rpc)
+        failure = await server.failure(rpc)
 
         assert elsewhere.connections == 0
     assert failure.verdict == (INTERNAL, "UPSTREAM_MALFORMED_RESPONSE", {"model": "fake", "http_status": "307"})
@@ -973,11 +986,11 @@ async def test_redirect(upstream: FakeUpstream, front: Front, rpc: str) -> None:
 
 
 @EVERY_PROTOCOL
-async def test_compressed_answer(upstream: FakeUpstream, front: Front) -> None:
-    """An upstream that compresses although it was asked not to is understood."""
+async def test_compressed_answer(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """An answer that is compressed although we asked for none is understood."""
     upstream.compressed_bomb(megabytes=1)
 
-    answer = await front.answer("StreamComplete")
+    answer = await server.answer("StreamComplete")
 
     assert answer.text == "x" * 2**20
     assert upstream.requests[0].headers["Accept-Encoding"] == "identity"
@@ -985,13 +998,13 @@ async def test_compressed_answer(upstream: FakeUpstream, front: Front) -> None:
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_compressed_bomb(upstream: FakeUpstream, front: Front, rpc: str) -> None:
+async def test_compressed_bomb(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
     """An event that expands without end is malformed, and never held in memory as a whole."""
     upstream.always.compressed_bomb(megabytes=256, event_megabytes=256)
 
     tracemalloc.start()
     try:
-        failure = await front.failure(rpc)
+        failure = await server.failure(rpc)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -1002,11 +1015,11 @@ async def test_compressed_bomb(upstream: FakeUpstream, front: Front, rpc: str) -
 
 
 @EVERY_PROTOCOL
-async def test_unknown_compression(upstream: FakeUpstream, front: Front) -> None:
-    """An encoding that was not asked for and is not known is malformed."""
+async def test_unknown_compression(upstream: FakeUpstream, server: CheckedServer) -> None:
+    """An unknown encoding that was not requested is malformed."""
     upstream.always.body(b"\x28\xb5\x2f\xfd", headers={"Content-Encoding": "zstd"})
 
-    failure = await front.failure("Complete")
+    failure = await server.failure("Complete")
 
     assert failure.verdict == (INTERNAL, "UPSTREAM_MALFORMED_RESPONSE", {"model": "fake"})
     assert len(upstream.requests) == 2
@@ -1014,27 +1027,27 @@ async def test_unknown_compression(upstream: FakeUpstream, front: Front) -> None
 
 @EVERY_PROTOCOL
 @pytest.mark.parametrize("wire_field", ["reasoning_content", "reasoning"])
-async def test_reasoning_included(upstream: FakeUpstream, front: Front, wire_field: str) -> None:
-    """Reasoning streams as its own kind, before the content, under either name of the wire."""
+async def test_reasoning_included(upstream: FakeUpstream, server: CheckedServer, wire_field: str) -> None:
+    """Reasoning streams as its own kind, before the content, under either field name of the upstream."""
     gate = upstream.gated("4", "2", reasoning=("let me ", "see"), reasoning_field=wire_field)
     request = a_wire_request(PROMPT, include=completion_pb2.IncludeOptions(reasoning=True))
     events: list[events_pb2.StreamCompleteResponse] = []
 
-    await _collect(front.running.client(), request, events, gate=gate)
+    await _collect(server.running.client(), request, events, gate=gate)
 
     kinds = ["started", "reasoning_delta", "reasoning_delta", "content_delta", "content_delta", "completed"]
     assert [event.WhichOneof("kind") for event in events] == kinds
     assert [event.reasoning_delta.text for event in events[1:3]] == ["let me ", "see"]
-    assert texts(events) == ["4", "2"]
+    assert content_texts(events) == ["4", "2"]
 
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_reasoning_not_included(upstream: FakeUpstream, front: Front, rpc: str) -> None:
-    """Reasoning that was not asked for is left out, and counted all the same."""
+async def test_reasoning_not_included(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
+    """Reasoning that was not requested is left out, but its tokens are counted."""
     upstream.reply("42", reasoning=("let me ", "see"))
 
-    answer = await front.answer(rpc)
+    answer = await server.answer(rpc)
 
     assert answer.text == "42"
     assert {event.WhichOneof("kind") for event in answer.events} <= {"started", "content_delta", "completed"}
@@ -1043,11 +1056,11 @@ async def test_reasoning_not_included(upstream: FakeUpstream, front: Front, rpc:
 
 @EVERY_PROTOCOL
 @BOTH_RPCS
-async def test_think_tags_stay_content(upstream: FakeUpstream, front: Front, rpc: str) -> None:
-    """`<think>` inside content is text as the model wrote it, however it is split."""
+async def test_think_tags_stay_content(upstream: FakeUpstream, server: CheckedServer, rpc: str) -> None:
+    """`<think>` inside content is text as the model wrote it, wherever it is split."""
     upstream.reply("<th", "ink>hm</thi", "nk>42")
 
-    answer = await front.answer(rpc)
+    answer = await server.answer(rpc)
 
     assert answer.text == "<think>hm</think>42"
 
@@ -1055,8 +1068,8 @@ async def test_think_tags_stay_content(upstream: FakeUpstream, front: Front, rpc
 @EVERY_PROTOCOL
 @BOTH_RPCS
 @pytest.mark.parametrize("indexed", [pytest.param(True, id="index"), pytest.param(False, id="no-index")])
-async def test_tool_calls(upstream: FakeUpstream, front: Front, rpc: str, indexed: bool) -> None:
-    """Pieces of tool calls are put together, with and without the index of the wire, after the content."""
+async def test_tool_calls(upstream: FakeUpstream, server: CheckedServer, rpc: str, indexed: bool) -> None:
+    """Deltas of tool calls are joined, with and without the upstream's index, after the content."""
     upstream.reply(
         "Looking.",
         tool_calls=(
@@ -1065,7 +1078,7 @@ async def test_tool_calls(upstream: FakeUpstream, front: Front, rpc: str, indexe
         ),
     )
 
-    answer = await front.answer(rpc)
+    answer = await server.answer(rpc)
 
     if isinstance(answer.end, completion_pb2.CompleteResponse):
         _, *parts = answer.end.message.content

@@ -309,7 +309,7 @@ async def test_a_bad_answer_has_its_flaw(
 @pytest.mark.parametrize(
     ("litellm_model", "flaw"),
     [
-        pytest.param("openai/fake", AnswerFlaw.REFUSED, id="own wire"),
+        pytest.param("openai/fake", AnswerFlaw.REFUSED, id="own reader"),
         pytest.param("hosted_vllm/fake", AnswerFlaw.REFUSED, id="plain"),
         pytest.param("anthropic/claude-sonnet-4-5", AnswerFlaw.FILTERED, id="anthropic"),
     ],
