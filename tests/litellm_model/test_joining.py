@@ -4,13 +4,7 @@ from typing import Final
 
 import pytest
 
-from reasoning_grpc.domain.events import (
-    ContentDelta,
-    Delta,
-    ReasoningDelta,
-    TokenLogprob,
-    ToolCallDelta,
-)
+from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, TokenLogprob, ToolCallDelta
 from reasoning_grpc.litellm_model.answers import join_deltas
 
 A_LOGPROB: Final = TokenLogprob("a", -0.5, b"a")

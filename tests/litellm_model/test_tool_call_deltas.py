@@ -4,9 +4,7 @@ from typing import Final
 
 import pytest
 
-from reasoning_grpc.domain.events import (
-    ToolCallDelta,
-)
+from reasoning_grpc.domain.events import ToolCallDelta
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from tests.support.answer_events import Json, a_call_json, read_events
 from tests.support.upstream import chunk

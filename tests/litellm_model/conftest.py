@@ -1,0 +1,54 @@
+"""Fixtures for tests of what an upstream can do wrong."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from logging import DEBUG, ERROR
+from typing import Any
+
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from reasoning_grpc.cli.logs import JsonFormatter
+from reasoning_grpc.config import ModelEntry
+from tests.support.checked_server import PROMPT, CheckedServer, CheckedServing
+from tests.support.serving import UPSTREAM_KEY, config_for, provider_entry, serving
+from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
+
+
+@pytest.fixture(params=["openai", "hosted_vllm"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """litellm's prefix of the server's model; the default is OpenAI's protocol, by our reader and by litellm's."""
+    return str(request.param)
+
+
+@pytest.fixture
+def checked_serving(upstream: FakeUpstream, provider: str, caplog: pytest.LogCaptureFixture) -> CheckedServing:
+    """Runs a server, and checks at the end that the fault left nothing behind and no secret was shown."""
+    caplog.set_level(DEBUG, "reasoning_grpc")
+
+    @asynccontextmanager
+    async def checked_serving(*entries: ModelEntry, **settings: Any) -> AsyncIterator[CheckedServer]:
+        config = config_for(*(entries or (provider_entry(upstream, provider),)), **settings)
+        async with serving(config) as running:
+            checked_server = CheckedServer(running)
+            yield checked_server
+
+            await upstream.idle()
+            assert running.server.calls_in_flight == 0
+            health = health_pb2_grpc.HealthStub(running.channel)
+            check = await health.Check(health_pb2.HealthCheckRequest())  # type: ignore[attr-defined]
+            assert check.status == health_pb2.HealthCheckResponse.SERVING
+        records = [record for phase in ("setup", "call", "teardown") for record in caplog.get_records(phase)]
+        assert [record.getMessage() for record in records if record.levelno >= ERROR] == []
+        shown = b"\n".join([JsonFormatter().format(record).encode() for record in records] + checked_server.shown_bytes)
+        for secret in (UPSTREAM_KEY, UPSTREAM_SECRET, PROMPT):
+            assert secret.encode() not in shown
+
+    return checked_serving
+
+
+@pytest.fixture
+async def checked_server(checked_serving: CheckedServing) -> AsyncIterator[CheckedServer]:
+    """A server with the default settings."""
+    async with checked_serving() as checked_server:
+        yield checked_server
