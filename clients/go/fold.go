@@ -37,12 +37,12 @@ func Fold(stream EventReader) (*reasoningv1.CompleteResponse, error) {
 // handle each event and also need the whole answer at the end. The zero value is
 // ready to use. Use a new Folder for each stream.
 type Folder struct {
-	started   *reasoningv1.Started
-	reasoned  *reasoningv1.ReasoningFinished
-	completed *reasoningv1.Completed
-	settings  []*reasoningv1.EffectiveSetting
-	steps     stepParts
-	answer    messageParts
+	started           *reasoningv1.Started
+	reasoningFinished *reasoningv1.ReasoningFinished
+	completed         *reasoningv1.Completed
+	settings          []*reasoningv1.EffectiveSetting
+	steps             stepParts
+	answer            messageParts
 }
 
 // Add records the next event. The Folder keeps parts of the event, so do not change
@@ -55,7 +55,7 @@ func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 	case *reasoningv1.StreamCompleteResponse_AttemptSwitched:
 		f.settings = append(f.settings, kind.AttemptSwitched.GetEffectiveSettings()...)
 	case *reasoningv1.StreamCompleteResponse_ReasoningFinished:
-		f.reasoned = kind.ReasoningFinished
+		f.reasoningFinished = kind.ReasoningFinished
 	case *reasoningv1.StreamCompleteResponse_Completed:
 		f.completed = kind.Completed
 	default:
@@ -86,7 +86,7 @@ func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 		Model:                f.completed.GetModel(),
 		Message:              f.Message(),
 		Steps:                f.steps.finished,
-		ReasoningFinished:    f.reasoned,
+		ReasoningFinished:    f.reasoningFinished,
 		FinishReason:         f.completed.GetFinishReason(),
 		ProviderFinishReason: f.completed.GetProviderFinishReason(),
 		Usage:                f.completed.GetUsage(),

@@ -26,8 +26,8 @@ func TestReadmeCompiles(t *testing.T) {
 
 // The README shows the service config that Dial sets.
 func TestReadmeServiceConfig(t *testing.T) {
-	if shown := readmeBlocks(t, "json"); len(shown) != 1 || shown[0] != reasoninggrpc.ServiceConfig() {
-		t.Errorf("the README shows %q", shown)
+	if blocks := readmeBlocks(t, "json"); len(blocks) != 1 || blocks[0] != reasoninggrpc.ServiceConfig() {
+		t.Errorf("the README shows %q", blocks)
 	}
 }
 
