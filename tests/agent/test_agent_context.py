@@ -37,7 +37,7 @@ def long_conversation() -> list[messages_pb2.Message]:
 async def test_a_long_conversation_makes_room(upstream: FakeUpstream, policy: Any) -> None:
     """Each model call fits: the oldest messages go, the question and what the tools gave stay, and it is told."""
     upstream.reply(plan(using("weather", city="Oslo")))
-    upstream.reply(plan(using("big", characters=5000)))
+    upstream.reply(plan(using("write_letters", characters=5000)))
     upstream.reply(plan())
     schemas = frozenset({Capability.JSON_SCHEMA})
     entry = model_entry(upstream.api_base, prices=PRICES, context_window_tokens=WINDOW, capabilities=schemas)

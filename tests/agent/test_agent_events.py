@@ -53,9 +53,9 @@ CALLS: Final = (
     using("weather", days="no city"),
     using("note", text="a"),
     using("note", text="ä\u0000\U0001f600"),
-    using("raises"),
-    using("raises_words"),
-    using("binary"),
+    using("fail"),
+    using("fail_with_words"),
+    using("return_bytes"),
 )
 
 

@@ -47,16 +47,16 @@ TOKEN: Final = "rgk_a-token-of-a-test"
             id="bad-arguments",
         ),
         pytest.param(Call("note", '{"text": '), "INVALID_ARGUMENTS", "The arguments", "", id="cut-arguments"),
-        pytest.param(using("raises"), "FAILED", "The tool failed unexpectedly.", "", id="raises"),
+        pytest.param(using("fail"), "FAILED", "The tool failed unexpectedly.", "", id="fail"),
         pytest.param(
-            using("raises_words"),
+            using("fail_with_words"),
             "FAILED",
             "The tool reported an error.",
             "There is no such city; try another.",
             id="says-that-it-failed",
         ),
-        pytest.param(using("hangs"), "TIMED_OUT", "The tool took too long and was stopped.", "", id="hangs"),
-        pytest.param(using("binary"), "OK", "", "[binary, 1234 bytes]", id="binary"),
+        pytest.param(using("hang"), "TIMED_OUT", "The tool took too long and was stopped.", "", id="hang"),
+        pytest.param(using("return_bytes"), "OK", "", "[binary, 1234 bytes]", id="return_bytes"),
     ],
 )
 async def test_what_a_tool_may_do(upstream: FakeUpstream, call: Call, expected: str, error: str, result: str) -> None:
@@ -65,7 +65,7 @@ async def test_what_a_tool_may_do(upstream: FakeUpstream, call: Call, expected: 
     upstream.reply(plan())
     upstream.reply("The answer.")
     # Longer than any of the others takes on a busy machine.
-    seconds = Duration(nanos=500_000_000) if call.name == "hangs" else Duration(seconds=20)
+    seconds = Duration(nanos=500_000_000) if call.name == "hang" else Duration(seconds=20)
 
     async with serving(agent_config(upstream)) as running:
         events = await stream(running, reasoning_request(agent={"tool_timeout": seconds}))
@@ -87,7 +87,7 @@ async def test_what_a_tool_may_do(upstream: FakeUpstream, call: Call, expected: 
 
 async def test_a_huge_result(upstream: FakeUpstream) -> None:
     """Ten megabytes are cut to the tool's limit, say so, and no more than that goes to the model."""
-    upstream.reply(plan(using("big", characters=10_000_000)))
+    upstream.reply(plan(using("write_letters", characters=10_000_000)))
     upstream.reply(plan())
     upstream.reply("The answer.")
 
@@ -131,7 +131,13 @@ async def test_a_value_where_an_object_was_asked_for(upstream: FakeUpstream) -> 
 
 async def test_failures_side_by_side(upstream: FakeUpstream) -> None:
     """Tools that fail side by side do not disturb each other."""
-    calls = [using("raises"), using("weather", city="Rome"), using("binary"), using("raises_words"), using("weather")]
+    calls = [
+        using("fail"),
+        using("weather", city="Rome"),
+        using("return_bytes"),
+        using("fail_with_words"),
+        using("weather"),
+    ]
     upstream.reply(plan(*calls, concurrent=True))
     upstream.reply(plan())
     upstream.reply("The answer.")
@@ -141,8 +147,8 @@ async def test_failures_side_by_side(upstream: FakeUpstream) -> None:
 
     ended = [(execution.name, status(execution)) for execution in answer.steps[0].tool_executions]
     assert ended == [
-        *[("raises", "FAILED"), ("weather", "OK"), ("binary", "OK")],
-        *[("raises_words", "FAILED"), ("weather", "INVALID_ARGUMENTS")],
+        *[("fail", "FAILED"), ("weather", "OK"), ("return_bytes", "OK")],
+        *[("fail_with_words", "FAILED"), ("weather", "INVALID_ARGUMENTS")],
     ]
 
 
@@ -210,7 +216,7 @@ async def test_a_caller_may_be_forbidden_tools(
 
 async def test_a_tool_in_a_result_is_not_called(upstream: FakeUpstream) -> None:
     """What a tool gives is told as a result, whatever it looks like: only plans call tools."""
-    upstream.reply(plan(using("note", text=plan(using("raises")))))
+    upstream.reply(plan(using("note", text=plan(using("fail")))))
     upstream.reply(plan())
     upstream.reply("The answer.")
 
@@ -224,7 +230,7 @@ async def test_a_tool_in_a_result_is_not_called(upstream: FakeUpstream) -> None:
     ("call", "expected"),
     [
         pytest.param(FakeToolCall("c1", "no_such_tool", "{}"), "NOT_AVAILABLE", id="unknown"),
-        pytest.param(FakeToolCall("c1", "raises", "{}"), "NOT_AVAILABLE", id="not-allowed"),
+        pytest.param(FakeToolCall("c1", "fail", "{}"), "NOT_AVAILABLE", id="not-allowed"),
         pytest.param(FakeToolCall("c1", "weather", '{"days": 1}'), "INVALID_ARGUMENTS", id="bad-arguments"),
         pytest.param(FakeToolCall("c1", "weather", '{"city": "Pa'), "INVALID_ARGUMENTS", id="cut-arguments"),
         pytest.param(FakeToolCall("c1", "weather", ""), "INVALID_ARGUMENTS", id="no-arguments"),

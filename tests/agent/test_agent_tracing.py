@@ -71,7 +71,7 @@ def the(all_spans: list[ReceivedSpan], name: str) -> ReceivedSpan:
 async def test_spans_of_a_run(upstream: FakeUpstream, receiver: OtlpReceiver, tracing: Tracing) -> None:
     """Under the call's span one a step, under a step its model calls and tools, and beside the steps the answer's."""
     upstream.reply("no plan")
-    upstream.reply(plan(using("weather", city="Paris"), using("raises"), concurrent=True))
+    upstream.reply(plan(using("weather", city="Paris"), using("fail"), concurrent=True))
     upstream.reply(plan())
     upstream.reply("It rains.")
 
@@ -81,7 +81,7 @@ async def test_spans_of_a_run(upstream: FakeUpstream, receiver: OtlpReceiver, tr
 
     call, first, second = (the(seen, name) for name in (CALL, "step 1", "step 2"))
     assert under(seen, call) == [CHAT, "step 1", "step 2"]
-    assert under(seen, first) == [CHAT, CHAT, "execute_tool raises", "execute_tool weather"]
+    assert under(seen, first) == [CHAT, CHAT, "execute_tool fail", "execute_tool weather"]
     assert under(seen, second) == [CHAT]
     assert {span.trace_id for span in seen} == {call.trace_id}
     assert (first.kind, first.status) == ("INTERNAL", ("UNSET", ""))
@@ -95,7 +95,7 @@ async def test_spans_of_a_run(upstream: FakeUpstream, receiver: OtlpReceiver, tr
         "reasoning_grpc.step_outcome": "DONE",
         "reasoning_grpc.tool_calls": 0,
     }
-    good, bad = the(seen, "execute_tool weather"), the(seen, "execute_tool raises")
+    good, bad = the(seen, "execute_tool weather"), the(seen, "execute_tool fail")
     assert dict(good.attributes) == {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": "weather",
@@ -111,7 +111,7 @@ async def test_spans_of_a_run(upstream: FakeUpstream, receiver: OtlpReceiver, tr
 async def test_no_words_are_on_them(upstream: FakeUpstream, receiver: OtlpReceiver, tracing: Tracing) -> None:
     """Neither a prompt nor a thought, an argument, a result, an error's text or a key is exported."""
     secrets = [f"a-secret-{number}" for number in range(5)]
-    upstream.reply(plan(using("note", text=secrets[0]), using("raises"), thought=secrets[1]), reasoning=(secrets[2],))
+    upstream.reply(plan(using("note", text=secrets[0]), using("fail"), thought=secrets[1]), reasoning=(secrets[2],))
     upstream.reply(plan())
     upstream.reply(secrets[3])
 

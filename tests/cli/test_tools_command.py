@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import run
-from tests.support.mcp_server import command, reports
+from tests.support.mcp_server import build_command, open_reports
 
 pytestmark = pytest.mark.process
 
@@ -22,8 +22,8 @@ def configuration(folder: Path, text: str) -> str:
 
 async def test_every_tool_is_listed(tmp_path: Path) -> None:
     """Functions, what is off, tools of a server, and a server that is down, as text and as JSON."""
-    async with reports() as heard:
-        program, *arguments = command("stdio", heard)
+    async with open_reports() as reports:
+        program, *arguments = build_command("stdio", reports)
         config = configuration(
             tmp_path,
             f"""
@@ -47,7 +47,7 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
     assert as_text.out.splitlines() == [
         "calculator    built in         available  Calculate the value of an arithmetic expression.",
         "current_time  built in         off",
-        "good__echo    mcp server good  available  Say it again.",
+        "good__echo    mcp server good  available  Return the text.",
         "weather       function         available  Tell the weather.",
         "mcp server good is connected: 1 tools",
         "mcp server gone is down: it cannot be reached",

@@ -25,11 +25,11 @@ TOOLS: Final = {
     "note": OWN + "note",
     "count": OWN + "count",
     "weather": SHARED + "weather",
-    "raises": SHARED + "raises",
-    "raises_words": SHARED + "raises_words",
-    "hangs": SHARED + "hangs",
-    "big": SHARED + "big",
-    "binary": SHARED + "binary",
+    "fail": SHARED + "fail",
+    "fail_with_words": SHARED + "fail_with_words",
+    "hang": SHARED + "hang",
+    "write_letters": SHARED + "write_letters",
+    "return_bytes": SHARED + "return_bytes",
 }
 PRICES: Final = Prices(input=1_000_000_000, output=2_000_000_000)
 """1000 nano-dollars a token in, 2000 a token out."""

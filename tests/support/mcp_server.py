@@ -1,8 +1,8 @@
-"""A real MCP server in a process of its own, made with the official SDK; what it does wrong, it does when told.
+"""A real MCP server in a process of its own, made with the official SDK; its options and tools make it misbehave.
 
-Run as a file: `mcp_server.py stdio|http REPORT_PORT [--port PORT] [--old] [--json] [--token TOKEN]`. What happens to it
-it reports, line by line, to the port: that it listens, that a tool hangs, that the tool was stopped. `Reports` is the
-other end of that, and `McpProcess` a process that speaks HTTP.
+The file runs as `mcp_server.py stdio|http REPORT_PORT [--port PORT] [--old] [--json] [--token TOKEN] [--silent]`. It
+reports its events to the port, a line each: that it listens, that a tool hangs, that the tool was stopped. `Reports`
+receives these lines, and `serve_http` starts a process that speaks HTTP.
 """
 
 import argparse
@@ -24,7 +24,7 @@ BIG_PICTURE: Final = bytes(1234)
 
 
 class Reports:
-    """What the servers of a test report, in the order in which it happens."""
+    """The lines that the servers of a test report, in their order."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -32,19 +32,19 @@ class Reports:
         self._open = 0
         self._none_open = asyncio.Event()
 
-    async def next(self, kind: str) -> str:
-        """The rest of the next report of this kind; others before it are passed over."""
+    async def wait_for(self, kind: str) -> str:
+        """Waits for the next report of this kind, skips others before it, and returns the rest of its line."""
         async with asyncio.timeout(60):
             while True:
-                found, _, rest = (await self._lines.get()).partition(" ")
-                if found == kind:
+                line_kind, _, rest = (await self._lines.get()).partition(" ")
+                if line_kind == kind:
                     return rest
 
-    async def closed(self) -> None:
-        """Returns when every server has gone, and its connection here."""
+    async def wait_until_closed(self) -> None:
+        """Waits until every server has closed its connection."""
         await self._none_open.wait()
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
         self._none_open.clear()
         with contextlib.suppress(ConnectionError):
@@ -59,28 +59,28 @@ class Reports:
 
 
 @asynccontextmanager
-async def reports() -> AsyncIterator[Reports]:
-    """The other end of what servers report."""
-    heard = Reports()
-    server = await asyncio.start_server(heard._take, "127.0.0.1", 0)
-    heard.port = server.sockets[0].getsockname()[1]
+async def open_reports() -> AsyncIterator[Reports]:
+    """Listens for the reports of servers."""
+    received = Reports()
+    server = await asyncio.start_server(received._receive, "127.0.0.1", 0)
+    received.port = server.sockets[0].getsockname()[1]
     try:
-        yield heard
+        yield received
     finally:
         server.close()
 
 
-def command(way: Literal["stdio", "http"], heard: Reports, *options: str) -> list[str]:
-    """The command line of a server."""
-    return [sys.executable, "-P", __file__, way, str(heard.port), *options]
+def build_command(transport: Literal["stdio", "http"], reports: Reports, *options: str) -> list[str]:
+    """Builds the command line of a server."""
+    return [sys.executable, "-P", __file__, transport, str(reports.port), *options]
 
 
 @asynccontextmanager
-async def http_server(heard: Reports, *options: str) -> AsyncIterator[tuple[Process, str]]:
-    """A server that speaks streamable HTTP, and its address."""
-    process = await asyncio.create_subprocess_exec(*command("http", heard, *options), stdin=DEVNULL)
+async def serve_http(reports: Reports, *options: str) -> AsyncIterator[tuple[Process, str]]:
+    """Starts a server that speaks streamable HTTP, and yields its process and its address."""
+    process = await asyncio.create_subprocess_exec(*build_command("http", reports, *options), stdin=DEVNULL)
     try:
-        yield process, f"http://127.0.0.1:{await heard.next('listening')}/mcp"
+        yield process, f"http://127.0.0.1:{await reports.wait_for('listening')}/mcp"
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
@@ -88,29 +88,29 @@ async def http_server(heard: Reports, *options: str) -> AsyncIterator[tuple[Proc
 
 
 def main() -> None:
-    """Serves until it is ended."""
+    """Serves until the process is ended."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("way", choices=["stdio", "http"])
+    parser.add_argument("transport", choices=["stdio", "http"])
     parser.add_argument("report_port", type=int)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--old", action="store_true", help="speak the protocol of 2025 alone")
+    parser.add_argument("--old", action="store_true", help="speak only the protocol of 2025")
     parser.add_argument("--json", action="store_true", help="answer with JSON, not with events")
     parser.add_argument("--token", default="")
-    parser.add_argument("--deaf", action="store_true", help="never answer")
+    parser.add_argument("--silent", action="store_true", help="never answer")
     options = parser.parse_args()
-    report = _reporter(options.report_port)
+    report = _open_report(options.report_port)
     report(f"pid {os.getpid()}")
-    if options.deaf:
+    if options.silent:
         signal.pause()
-    server = _server(report, old=options.old)
-    if options.way == "stdio":
+    server = _build_server(report, old=options.old)
+    if options.transport == "stdio":
         asyncio.run(_serve_stdio(server, old=options.old))
         report("ended")
     else:
         _serve_http(server, options, report)
 
 
-def _reporter(port: int) -> Any:
+def _open_report(port: int) -> Any:
     connection = socket.create_connection(("127.0.0.1", port))
     return lambda line: connection.sendall(f"{line}\n".encode())
 
@@ -124,7 +124,7 @@ async def _serve_stdio(server: Any, *, old: bool) -> None:
         if not old:
             await inner.run(reading, writing, inner.create_initialization_options())
             return
-        async with inner.lifespan(inner) as state:  # the loop that knows no other protocol
+        async with inner.lifespan(inner) as state:  # this loop speaks no other protocol
             await serve_loop(inner, reading, writing, lifespan_state=state)
 
 
@@ -146,24 +146,24 @@ def _serve_http(server: Any, options: argparse.Namespace, report: Any) -> None:
     uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listening])
 
 
-def _server(report: Any, *, old: bool) -> Any:
+def _build_server(report: Any, *, old: bool) -> Any:
     from mcp import MCPError
     from mcp.server import MCPServer
     from mcp.server.mcpserver import Context, Image
     from mcp.server.mcpserver.exceptions import ToolError
     from mcp_types import METHOD_NOT_FOUND, BlobResourceContents, EmbeddedResource
 
-    async def without_discovery(context: Any, call_next: Any) -> Any:
+    async def refuse_discovery(context: Any, call_next: Any) -> Any:
         if context.method == "server/discover":
             raise MCPError(METHOD_NOT_FOUND, "Method not found")
         return await call_next(context)
 
-    middleware: list[Any] = [without_discovery] if old else []
+    middleware: list[Any] = [refuse_discovery] if old else []
     server = MCPServer("test", log_level="CRITICAL", middleware=middleware)
 
     @server.tool()
     def echo(text: str) -> str:
-        """Say it again."""
+        """Return the text."""
         return text
 
     @server.tool(structured_output=True)
@@ -173,7 +173,7 @@ def _server(report: Any, *, old: bool) -> Any:
 
     @server.tool()
     async def hang() -> str:
-        """Never answer."""
+        """Never return."""
         report("hanging")
         try:
             await asyncio.Event().wait()
@@ -188,13 +188,13 @@ def _server(report: Any, *, old: bool) -> Any:
         os._exit(3)
 
     @server.tool(structured_output=False)
-    def big(characters: int) -> str:
-        """Say much."""
+    def write_letters(characters: int) -> str:
+        """Return this many letters."""
         return "x" * characters
 
     @server.tool(structured_output=False)
-    def media() -> list[Any]:
-        """Give a picture, a file and a word."""
+    def return_media() -> list[Any]:
+        """Return a picture, a file and a word."""
         file = BlobResourceContents(
             uri="file:///a.bin", mime_type="application/pdf", blob=base64.b64encode(b"12345").decode()
         )
@@ -202,31 +202,31 @@ def _server(report: Any, *, old: bool) -> Any:
 
     @server.tool()
     def fail() -> str:
-        """Fail with words."""
+        """Fail with a sentence for the model."""
         raise ToolError("There is no such city.")
 
     @server.tool(name="odd.name/of a tool")
-    def odd() -> str:
-        """Has a name that models cannot use."""
+    def return_odd() -> str:
+        """Have a name that models cannot use."""
         return "odd"
 
     @server.tool(structured_output=False)
-    def seen(context: Context) -> str:
-        """Tell what came with the call."""
+    def describe_call(context: Context) -> str:
+        """Return the headers and the metadata of the call."""
         request = context.request_context.request
         headers = {} if request is None else dict(request.headers)
         meta = context.request_context.meta or {}
         return json.dumps({"headers": headers, "meta": dict(meta)}, default=str)
 
     @server.tool()
-    def variable(name: str) -> str:
-        """Tell a variable of the process."""
+    def read_variable(name: str) -> str:
+        """Return a variable of the process."""
         return os.environ.get(name, "")
 
     @server.tool()
     async def grow(context: Context) -> str:
-        """Get another tool."""
-        server.add_tool(lambda: "late", name="late", description="Came late.")
+        """Add another tool to the server."""
+        server.add_tool(lambda: "late", name="late", description="Was added late.")
         if old:
             await context.session.send_tool_list_changed()
         else:

@@ -1,4 +1,4 @@
-"""Functions that are tools of tests; the configuration of a test names them."""
+"""Functions that the configuration of a test names as tools."""
 
 import asyncio
 import threading
@@ -11,13 +11,13 @@ from reasoning_grpc.tools import ToolError
 SECRET: Final = "sk-in-the-text-of-an-exception"
 
 started = threading.Event()
-"""Set by the tools that wait, when they begin."""
+"""Set by the tools that wait, as soon as they run."""
 released = threading.Event()
-"""Lets `wait_in_thread` end."""
+"""Lets `wait_in_thread` and `ignore_cancellation` return."""
 stopped: list[str] = []
-"""What tools that were cancelled say of it."""
-at_once: list[int] = []
-"""How many calls of `count_at_once` ran when each began."""
+"""Records the cancellations of tools, and the end of `ignore_cancellation`."""
+running_counts: list[int] = []
+"""Records, for each call of `count_running`, how many calls ran when it started."""
 _running = [0]
 
 
@@ -31,93 +31,93 @@ def weather(city: str, days: int = 1) -> str:
     return f"{city}: rain for {days} days"
 
 
-async def weather_later(city: str) -> dict[str, Any]:
-    """Tell the weather, without a thread."""
+async def weather_without_thread(city: str) -> dict[str, Any]:
+    """Tell the weather, on the event loop."""
     return {"city": city, "temperatures": [1.5, 2], "sunny": False}
 
 
-def raises() -> str:
-    """Fail with a secret."""
+def fail() -> str:
+    """Fail with an exception whose text is a secret."""
     raise RuntimeError(SECRET)
 
 
-async def raises_words() -> str:
-    """Fail with words for the model."""
+async def fail_with_words() -> str:
+    """Fail with a sentence for the model."""
     raise ToolError("There is no such city; try another.")
 
 
-def exits() -> str:
+def exit_process() -> str:
     """Try to end the process."""
     raise SystemExit(SECRET)
 
 
-async def exits_later() -> str:
+async def exit_process_in_loop() -> str:
     """Try to end the process from the event loop."""
     raise SystemExit(SECRET)
 
 
-async def closes_itself() -> str:
-    """Behave as if closed."""
+async def raise_generator_exit() -> str:
+    """Raise what a closed generator raises."""
     raise GeneratorExit
 
 
-async def cancels_itself() -> str:
-    """Behave as if cancelled."""
+async def raise_cancelled() -> str:
+    """Raise what a cancelled task raises."""
     raise asyncio.CancelledError
 
 
-async def hangs() -> str:
-    """Never answer, and say when it is stopped."""
+async def hang() -> str:
+    """Never return, and record its cancellation."""
     started.set()
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        stopped.append("hangs")
+        stopped.append("hang")
         raise
     return ""
 
 
-async def stubborn() -> str:
-    """Take no notice of being cancelled, until released."""
+async def ignore_cancellation() -> str:
+    """Ignore its cancellation until `released` is set."""
     started.set()
     while not released.is_set():
         try:
             await asyncio.sleep(0.01)
         except asyncio.CancelledError:
-            stopped.append("not stubborn")
-    stopped.append("stubborn")
+            stopped.append("cancellation ignored")
+    stopped.append("returned")
     return ""
 
 
 def wait_in_thread() -> str:
-    """Wait in a thread until released."""
+    """Wait in a thread until `released` is set."""
     started.set()
     assert released.wait(60)
     return threading.current_thread().name
 
 
-async def count_at_once() -> int:
-    """Say how many of it run."""
+async def count_running() -> int:
+    """Return the number of calls that run at the same time."""
     _running[0] += 1
-    at_once.append(_running[0])
+    running_counts.append(_running[0])
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     _running[0] -= 1
-    return at_once[-1]
+    return running_counts[-1]
 
 
-def big(characters: int) -> str:
-    """Say much."""
+def write_letters(characters: int) -> str:
+    """Return this many letters."""
     return "ä" * characters
 
 
-def binary() -> bytes:
-    """Give bytes."""
+def return_bytes() -> bytes:
+    """Return 1234 bytes."""
     return b"\xff\x00" * 617
 
 
-def gives(kind: str) -> Any:
-    """Give a value of some kind."""
+def return_value(kind: str) -> Any:
+    """Return a value of this kind."""
     return {
         "nothing": None,
         "number": 1.5,
@@ -131,25 +131,25 @@ def gives(kind: str) -> Any:
 
 
 def unannotated(city) -> str:
-    """Cannot be a tool."""
+    """Cannot be a tool, because a parameter has no annotation."""
     return str(city)
 
 
-def _never(value: str) -> str:
+def _raise_secret(value: str) -> str:
     raise RuntimeError(SECRET + value)
 
 
-def _no_station(city: str) -> str:
+def _raise_words(city: str) -> str:
     raise ToolError(f"{city} has no station.")
 
 
-def spoken_check(city: Annotated[str, AfterValidator(_no_station)]) -> str:
-    """Have a type whose check speaks to the model."""
+def explain_bad_city(city: Annotated[str, AfterValidator(_raise_words)]) -> str:
+    """Has a parameter type whose check fails with a sentence for the model."""
     return city
 
 
-def broken_check(city: Annotated[str, AfterValidator(_never)]) -> str:
-    """Have a type whose check fails by itself."""
+def fail_at_check(city: Annotated[str, AfterValidator(_raise_secret)]) -> str:
+    """Has a parameter type whose check fails unexpectedly."""
     return city
 
 

@@ -1,4 +1,4 @@
-"""The calculator: its grammar, what is exact, and that nothing keeps it busy."""
+"""The calculator tool: its grammar, its exact results, and the limits that keep a call short."""
 
 import contextlib
 import math
@@ -19,8 +19,8 @@ NUMBERS: Final = st.one_of(
 )
 
 
-def joined(children: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
-    """Expressions of two others, with the value that Python's fractions give them."""
+def build_operations(children: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    """Builds expressions of one or two others, with the values that Python's fractions give them."""
 
     def join(one: Expression, operator: str, other: Expression) -> Expression:
         value = {
@@ -39,15 +39,15 @@ def joined(children: st.SearchStrategy[Expression]) -> st.SearchStrategy[Express
     )
 
 
-@given(st.recursive(NUMBERS, joined, max_leaves=12))
-def test_arithmetic_is_that_of_fractions(expression: Expression) -> None:
-    """Sums, products, quotients and rests are exact."""
+@given(st.recursive(NUMBERS, build_operations, max_leaves=12))
+def test_arithmetic_is_exact(expression: Expression) -> None:
+    """Sums, products, quotients and remainders equal those of Python's fractions."""
     assert evaluate(expression[0]) == expression[1]
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(-40, 40))
 def test_whole_powers_are_exact(base: int, exponent: int) -> None:
-    """Powers with whole exponents are exact, negative ones too."""
+    """A power with a whole exponent is exact, also where the exponent is negative."""
     if base == 0 and exponent < 0:
         with pytest.raises(ToolError, match="divides by zero"):
             evaluate(f"({base}) ** {exponent}")
@@ -57,8 +57,8 @@ def test_whole_powers_are_exact(base: int, exponent: int) -> None:
 
 
 @given(st.text("0123456789+-*/%^!().,e pisqrtlo", max_size=60))
-def test_no_text_brings_it_down(text: str) -> None:
-    """Whatever it is given, it answers or says what is wrong."""
+def test_any_text_gives_a_result_or_an_error(text: str) -> None:
+    """Any text gives either a result or a ToolError."""
     with contextlib.suppress(ToolError):
         assert calculator(text)["result"]
 
@@ -68,7 +68,7 @@ def test_no_text_brings_it_down(text: str) -> None:
     st.lists(st.sampled_from(["+", "-", "*", "/", "//", "%"]), min_size=7, max_size=7),
 )
 def test_precedence_is_that_of_python(numbers: list[str], operators: list[str]) -> None:
-    """Without parentheses, operators bind as in Python."""
+    """Operators without parentheses bind as they do in Python."""
     pairs = list(zip(numbers, ["", *operators], strict=False))
     text = " ".join(f"{operator} {number}" for number, operator in pairs)
     python = " ".join(f"{operator} Fraction('{number}')" for number, operator in pairs).strip()
@@ -123,8 +123,8 @@ def test_precedence_is_that_of_python(numbers: list[str], operators: list[str]) 
         ("(-1) ** 999999999999", "-1", True),
     ],
 )
-def test_what_it_answers(expression: str, result: str, exact: bool) -> None:
-    """Each kind of expression, and whether its value is exact."""
+def test_results(expression: str, result: str, exact: bool) -> None:
+    """Each kind of expression gives the expected value, and says whether it is exact."""
     assert calculator(expression) == {"result": result, "exact": exact}
 
 
@@ -155,8 +155,8 @@ def test_what_it_answers(expression: str, result: str, exact: bool) -> None:
         ("2.5!", "no value"),
     ],
 )
-def test_what_is_wrong_is_said(expression: str, words: str) -> None:
-    """Each mistake is named, in words for the model."""
+def test_mistakes_are_explained(expression: str, words: str) -> None:
+    """Each mistake in an expression is explained in a sentence for the model."""
     with pytest.raises(ToolError, match=words):
         calculator(expression)
 
@@ -185,13 +185,13 @@ def test_what_is_wrong_is_said(expression: str, words: str) -> None:
     ],
 )
 def test_large_numbers_are_refused(expression: str) -> None:
-    """What would take long or much memory is refused, and not tried."""
+    """An expression that would take very long or much memory is refused before it is computed."""
     with pytest.raises(ToolError, match="too large"):
         calculator(expression)
 
 
 def test_long_numbers_are_exact() -> None:
-    """A number may be as long as an expression may be."""
+    """A number may be as long as an expression, and stays exact."""
     assert calculator("9" * 1990)["result"] == "9" * 1990
 
 
@@ -205,11 +205,11 @@ def test_long_numbers_are_exact() -> None:
     ],
 )
 def test_large_expressions_are_refused(expression: str, words: str) -> None:
-    """A megabyte of text, and parentheses without end, are refused at once."""
+    """A very long expression, and one that is nested too deeply, are refused at once."""
     with pytest.raises(ToolError, match=words):
         calculator(expression)
 
 
-def test_signs_need_no_depth() -> None:
-    """A long row of signs is no nesting."""
+def test_a_row_of_signs_is_not_nesting() -> None:
+    """A long row of signs does not count as nesting."""
     assert calculator("-" * 1999 + "1")["result"] == "-1"

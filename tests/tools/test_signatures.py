@@ -1,4 +1,4 @@
-"""What a Python function takes, as schema and as check: annotations, defaults, docstrings of three styles."""
+"""`Signature`: the schema, the argument check and the description that a Python function gives its tool."""
 
 import datetime
 import functools
@@ -37,7 +37,7 @@ class Range(BaseModel):
     last: datetime.date | None = None
 
 
-def everything(
+def take_everything(
     text: str,
     place: Place,
     schema: Annotated[int, Field(ge=1, description="Not less than one.")],
@@ -52,9 +52,9 @@ def everything(
     return f"{text} {place} {schema} {unit} {days} {_hidden} {json} {model_config}"
 
 
-def test_every_kind_of_annotation() -> None:
-    """Names that pydantic would not take, enums, dataclasses, models, bounds and descriptions."""
-    schema = json.loads(Signature(everything).parameters_schema)
+def test_annotations_become_a_schema() -> None:
+    """Enums, dataclasses, models, bounds, descriptions and names that pydantic reserves stand in the schema."""
+    schema = json.loads(Signature(take_everything).parameters_schema)
 
     assert schema["required"] == ["text", "place", "schema"]
     assert schema["properties"]["schema"] == {"type": "integer", "minimum": 1, "description": "Not less than one."}
@@ -65,7 +65,7 @@ def test_every_kind_of_annotation() -> None:
 
 
 def test_arguments_arrive_in_their_types() -> None:
-    """JSON becomes what the annotations say; what was not given is left to the function's defaults."""
+    """JSON values are converted to the annotated types; a missing argument is left to the default of the function."""
     text = json.dumps(
         {
             "text": "hi",
@@ -77,7 +77,7 @@ def test_arguments_arrive_in_their_types() -> None:
         }
     )
 
-    assert Signature(everything).parse_arguments(text) == {
+    assert Signature(take_everything).parse_arguments(text) == {
         "text": "hi",
         "place": Place("Rome"),
         "schema": 2,
@@ -98,12 +98,12 @@ def test_arguments_arrive_in_their_types() -> None:
         ({"other": 1}, "other: Extra inputs are not permitted"),
     ],
 )
-def test_what_does_not_fit_is_named(change: dict[str, Any], problem: str) -> None:
-    """The place and the rule are told, and nothing of the value."""
-    fitting = {"text": "hi", "place": {"name": "Rome"}, "schema": 2}
+def test_a_problem_names_its_place_and_rule(change: dict[str, Any], problem: str) -> None:
+    """A rejected argument is described by its place and the rule that it breaks, without its value."""
+    valid = {"text": "hi", "place": {"name": "Rome"}, "schema": 2}
 
     with pytest.raises(ArgumentsProblem) as failed:
-        Signature(everything).parse_arguments(json.dumps(fitting | change))
+        Signature(take_everything).parse_arguments(json.dumps(valid | change))
 
     assert problem in str(failed.value)
 
@@ -111,33 +111,33 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], problem: str) -> Non
 SECRET: Final = "what-an-exception-may-hold"
 
 
-def _no_number(city: str) -> str:
+def _parse_number(city: str) -> str:
     return str(int(city + SECRET))
 
 
-def _nothing(city: str) -> str:
+def _demand_nothing(city: str) -> str:
     assert not city, SECRET
     return city
 
 
-def silent_check(city: Annotated[str, AfterValidator(_no_number)]) -> None:
-    """Has a type whose check fails as Python does."""
+def take_number(city: Annotated[str, AfterValidator(_parse_number)]) -> None:
+    """Has a type whose check fails with an ordinary exception."""
 
 
-def asserting_check(city: Annotated[str, AfterValidator(_nothing)]) -> None:
-    """Has a type whose check asserts."""
+def take_nothing(city: Annotated[str, AfterValidator(_demand_nothing)]) -> None:
+    """Has a type whose check fails with an assertion."""
 
 
-@pytest.mark.parametrize("function", [silent_check, asserting_check])
-def test_the_words_of_an_exception_are_not_told(function: Callable[..., Any]) -> None:
-    """Those of a check that fails may hold anything; that it failed is told."""
+@pytest.mark.parametrize("function", [take_number, take_nothing])
+def test_the_text_of_an_exception_stays_hidden(function: Callable[..., Any]) -> None:
+    """A check that raises is reported without the text of its exception, which may contain anything."""
     with pytest.raises(ArgumentsProblem) as failed:
         Signature(function).parse_arguments('{"city": "Rome"}')
 
     assert str(failed.value) == "city: it is not accepted"
 
 
-def google(city: str, days: int = 1) -> None:
+def document_as_google(city: str, days: int = 1) -> None:
     """Tell the weather.
 
     For any city.
@@ -152,7 +152,7 @@ def google(city: str, days: int = 1) -> None:
     """
 
 
-def numpy(city: str, days: int = 1) -> None:
+def document_as_numpy(city: str, days: int = 1) -> None:
     """Tell the weather.
 
     For any city.
@@ -171,7 +171,7 @@ def numpy(city: str, days: int = 1) -> None:
     """
 
 
-def sphinx(city: str, days: int = 1) -> None:
+def document_as_sphinx(city: str, days: int = 1) -> None:
     """Tell the weather.
 
     For any city.
@@ -183,9 +183,9 @@ def sphinx(city: str, days: int = 1) -> None:
     """
 
 
-@pytest.mark.parametrize("function", [google, numpy, sphinx])
-def test_docstrings_describe(function: Callable[..., Any]) -> None:
-    """The description ends where the parameters begin, and each parameter has its own."""
+@pytest.mark.parametrize("function", [document_as_google, document_as_numpy, document_as_sphinx])
+def test_docstrings_describe_tool_and_parameters(function: Callable[..., Any]) -> None:
+    """Docstrings of three styles give the tool its description and each parameter its own."""
     signature = Signature(function)
     properties = json.loads(signature.parameters_schema)["properties"]
 
@@ -202,49 +202,49 @@ class Callee:
         return city
 
 
-@pytest.mark.parametrize("function", [Callee(), functools.partial(google, days=3), Callee().__call__])
-def test_what_else_can_be_called(function: Callable[..., Any]) -> None:
-    """Objects, methods and partial functions are functions too."""
+@pytest.mark.parametrize("function", [Callee(), functools.partial(document_as_google, days=3), Callee().__call__])
+def test_other_callables_have_signatures(function: Callable[..., Any]) -> None:
+    """Callable objects, methods and partial functions can be tools too."""
     signature = Signature(function)
 
     assert signature.description.startswith("Tell the weather.")
     assert signature.parse_arguments('{"city": "Rome"}') == {"city": "Rome"}
 
 
-def no_annotation(city) -> None:
-    """Cannot be described."""
+def omit_annotation(city) -> None:
+    """Has a parameter whose type is unknown."""
 
 
-def any_number(*cities: str) -> None:
-    """Cannot be called by names."""
+def take_any_number(*cities: str) -> None:
+    """Has parameters that cannot be passed by name."""
 
 
-def unknown_type(city: "Nowhere") -> None:  # type: ignore[name-defined] # noqa: F821
-    """Cannot be resolved."""
+def take_unknown_type(city: "Nowhere") -> None:  # type: ignore[name-defined] # noqa: F821
+    """Has an annotation that cannot be resolved."""
 
 
-def no_json(city: Callee) -> None:
-    """Cannot be made of JSON."""
+def take_callable(city: Callee) -> None:
+    """Has a type that cannot be built from JSON."""
 
 
-def field_as_default(city: str = Field(description="Where.")) -> None:
-    """Would be called with a Field."""
+def take_field_as_default(city: str = Field(description="Where.")) -> None:
+    """Has a Field as the default value of a parameter."""
 
 
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
-        (no_annotation, "its parameter city has no annotation"),
-        (any_number, "its parameter cities cannot be given by name"),
-        (unknown_type, "name 'Nowhere' is not defined"),
-        (no_json, "Unable to generate pydantic-core schema"),
-        (field_as_default, "the Field of its parameter city belongs into Annotated"),
+        (omit_annotation, "its parameter city has no annotation"),
+        (take_any_number, "its parameter cities cannot be given by name"),
+        (take_unknown_type, "name 'Nowhere' is not defined"),
+        (take_callable, "Unable to generate pydantic-core schema"),
+        (take_field_as_default, "the Field of its parameter city belongs into Annotated"),
         (len, "cannot be given by name"),
         (dict, "no signature found"),
     ],
 )
-def test_what_can_be_no_tool(function: Callable[..., Any], problem: str) -> None:
-    """Why a function can be no tool is said in one line."""
+def test_an_unusable_function_is_explained(function: Callable[..., Any], problem: str) -> None:
+    """A function that cannot be a tool is refused with the reason in one line."""
     with pytest.raises(UnusableFunction) as failed:
         Signature(function)
 

@@ -1,4 +1,4 @@
-"""The toolbox with Python functions: what is offered, and that every failure is an outcome."""
+"""The toolbox with Python functions as tools: which tools are usable, and how each kind of failure is reported."""
 
 import asyncio
 import json
@@ -29,24 +29,24 @@ SECRET: Final = tools.SECRET
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """Nothing of an earlier test; threads of this one end."""
+def _reset_tools() -> Iterator[None]:
+    """Forgets what tools of an earlier test recorded, and lets threads of this test end."""
     tools.started.clear()
     tools.released.clear()
     tools.stopped.clear()
-    tools.at_once.clear()
+    tools.running_counts.clear()
     yield
     tools.released.set()
 
 
-def entry(function: str, **settings: Any) -> ToolEntry:
-    """The entry of one of the tests' functions."""
+def tool_entry(function: str, **settings: Any) -> ToolEntry:
+    """Builds the entry of one of the functions in `tests.support.tools`."""
     return ToolEntry(name=function, function=f"tests.support.tools:{function}", **settings)
 
 
 @asynccontextmanager
-async def toolbox(*entries: ToolEntry) -> AsyncIterator[Toolbox]:
-    """A toolbox of these functions."""
+async def open_toolbox(*entries: ToolEntry) -> AsyncIterator[Toolbox]:
+    """Opens a toolbox with these functions."""
     box = Toolbox({each.name: each for each in entries}, {})
     await box.start()
     try:
@@ -56,33 +56,33 @@ async def toolbox(*entries: ToolEntry) -> AsyncIterator[Toolbox]:
 
 
 def a_tool_call(name: str, **arguments: Any) -> ToolCall:
-    """A call as a model writes it."""
+    """Builds a tool call as a model writes it."""
     return ToolCall("call_1", name, json.dumps(arguments))
 
 
-async def ran(function: str, *, settings: dict[str, Any] | None = None, **arguments: Any) -> ToolExecution:
-    """How a call of one of the tests' functions ends."""
-    async with toolbox(entry(function, **(settings or {}))) as box:
+async def run_tool(function: str, *, settings: dict[str, Any] | None = None, **arguments: Any) -> ToolExecution:
+    """Calls one of the functions in `tests.support.tools`, and returns the outcome."""
+    async with open_toolbox(tool_entry(function, **(settings or {}))) as box:
         return await box.run(a_tool_call(function, **arguments), a_context())
 
 
-async def test_a_sync_function_runs_off_the_loop() -> None:
-    """A function that waits keeps nobody else waiting, and its text is the result as it is."""
-    async with toolbox(entry("wait_in_thread"), entry("weather")) as box:
+async def test_a_plain_function_runs_in_a_thread() -> None:
+    """A plain function that waits does not delay other calls, and text that it returns is the result as it is."""
+    async with open_toolbox(tool_entry("wait_in_thread"), tool_entry("weather")) as box:
         waiting = asyncio.create_task(box.run(a_tool_call("wait_in_thread"), a_context()))
         await asyncio.to_thread(tools.started.wait)
         other = await box.run(a_tool_call("weather", city="Rome", days=2), a_context())
         tools.released.set()
-        waited = await waiting
+        from_thread = await waiting
 
     assert other.status is ToolStatus.OK
     assert (other.call_id, other.name, other.result) == ("call_1", "weather", "Rome: rain for 2 days")
-    assert waited.result == "tool wait_in_thread"
+    assert from_thread.result == "tool wait_in_thread"
 
 
-async def test_an_async_function_gives_json() -> None:
-    """A value that is no text is compact JSON."""
-    execution = await ran("weather_later", city="Rome")
+async def test_a_value_that_is_no_text_becomes_json() -> None:
+    """A value that a tool returns, and that is no text, becomes compact JSON."""
+    execution = await run_tool("weather_without_thread", city="Rome")
 
     assert execution.status is ToolStatus.OK
     assert execution.result == '{"city":"Rome","temperatures":[1.5,2],"sunny":false}'
@@ -90,15 +90,17 @@ async def test_an_async_function_gives_json() -> None:
     assert execution.duration_seconds >= 0
 
 
-async def test_what_is_offered_is_described() -> None:
-    """Description and schema come from signature and docstring."""
-    async with toolbox(entry("weather"), entry("weather_later", description="Ask this one.")) as box:
-        offered = {info.name: info for info in box.list_usable(ANONYMOUS)}
+async def test_a_function_describes_its_tool() -> None:
+    """The description and the schema of a tool come from the docstring and the signature of its function."""
+    async with open_toolbox(
+        tool_entry("weather"), tool_entry("weather_without_thread", description="Ask this one.")
+    ) as box:
+        usable = {info.name: info for info in box.list_usable(ANONYMOUS)}
 
-    assert list(offered) == ["calculator", "current_time", "weather", "weather_later"]
-    assert offered["weather"].description == "Tell the weather."
-    assert offered["weather"].source is ToolSource.FUNCTION
-    assert json.loads(offered["weather"].parameters_schema) == {
+    assert list(usable) == ["calculator", "current_time", "weather", "weather_without_thread"]
+    assert usable["weather"].description == "Tell the weather."
+    assert usable["weather"].source is ToolSource.FUNCTION
+    assert json.loads(usable["weather"].parameters_schema) == {
         "type": "object",
         "properties": {
             "city": {"type": "string", "description": "Where."},
@@ -107,13 +109,13 @@ async def test_what_is_offered_is_described() -> None:
         "required": ["city"],
         "additionalProperties": False,
     }
-    assert offered["weather_later"].description == "Ask this one."
-    assert offered["calculator"].source is ToolSource.BUILT_IN
+    assert usable["weather_without_thread"].description == "Ask this one."
+    assert usable["calculator"].source is ToolSource.BUILT_IN
 
 
 async def test_the_built_in_tools_work() -> None:
-    """The two that are on by default can be called."""
-    async with toolbox() as box:
+    """The calculator and the clock can be called without any configuration."""
+    async with open_toolbox() as box:
         sum_ = await box.run(a_tool_call("calculator", expression="2 * (3 + 4)"), a_context())
         time = await box.run(a_tool_call("current_time", time_zone="Europe/Berlin"), a_context())
         nowhere = await box.run(a_tool_call("current_time", time_zone="../../etc/passwd"), a_context())
@@ -141,9 +143,9 @@ async def test_the_built_in_tools_work() -> None:
         '{"city": ' + "[" * 5000,
     ],
 )
-async def test_bad_arguments_do_not_run(arguments: str) -> None:
-    """Arguments that do not fit the schema are an outcome, and the function is not called."""
-    async with toolbox(entry("weather")) as box:
+async def test_a_call_with_bad_arguments_is_not_run(arguments: str) -> None:
+    """A call whose arguments do not fit the schema has the status INVALID_ARGUMENTS, and the function is not called."""
+    async with open_toolbox(tool_entry("weather")) as box:
         execution = await box.run(ToolCall("call_1", "weather", arguments), a_context())
 
     assert execution.status is ToolStatus.INVALID_ARGUMENTS
@@ -152,18 +154,18 @@ async def test_bad_arguments_do_not_run(arguments: str) -> None:
     assert execution.result == ""
 
 
-async def test_no_arguments_are_none() -> None:
-    """Models write nothing for a tool that takes nothing."""
-    async with toolbox(entry("binary")) as box:
-        execution = await box.run(ToolCall("call_1", "binary", ""), a_context())
+async def test_empty_arguments_are_an_empty_object() -> None:
+    """An empty string is accepted as the arguments of a tool without parameters, because models write that."""
+    async with open_toolbox(tool_entry("return_bytes")) as box:
+        execution = await box.run(ToolCall("call_1", "return_bytes", ""), a_context())
 
     assert execution.status is ToolStatus.OK
 
 
-async def test_unknown_and_forbidden_look_alike() -> None:
-    """A tool that is not there, that the caller may not run, that the request left out, or that is off."""
+async def test_unavailable_tools_look_like_unknown_ones() -> None:
+    """An unknown tool, one that the caller or the request does not allow, and one that is off get the same error."""
     forbidden = replace(ANONYMOUS, allowed_tools=frozenset({"calculator"}))
-    async with toolbox(entry("weather"), ToolEntry(name="current_time", enabled=False)) as box:
+    async with open_toolbox(tool_entry("weather"), ToolEntry(name="current_time", enabled=False)) as box:
         call = a_tool_call("weather", city="Rome")
         executions = [
             await box.run(a_tool_call("nothing"), a_context()),
@@ -171,25 +173,26 @@ async def test_unknown_and_forbidden_look_alike() -> None:
             await box.run(call, a_context(), allowed=["calculator"]),
             await box.run(a_tool_call("current_time"), a_context()),
         ]
-        offered = [info.name for info in box.list_usable(forbidden)]
-        narrowed = [info.name for info in box.list_usable(ANONYMOUS, ["weather", "nothing"])]
+        usable = [info.name for info in box.list_usable(forbidden)]
+        usable_by_request = [info.name for info in box.list_usable(ANONYMOUS, ["weather", "nothing"])]
         states = {info.name: info.state for info in box.list_all()}
 
     assert {execution.status for execution in executions} == {ToolStatus.NOT_AVAILABLE}
     assert len({execution.error for execution in executions}) == 1
-    assert offered == ["calculator"]
-    assert narrowed == ["weather"]
+    assert usable == ["calculator"]
+    assert usable_by_request == ["weather"]
     assert states["current_time"] is ToolState.OFF
 
 
 @pytest.mark.parametrize(
-    "function", ["raises", "exits", "exits_later", "closes_itself", "cancels_itself", "broken_check"]
+    "function",
+    ["fail", "exit_process", "exit_process_in_loop", "raise_generator_exit", "raise_cancelled", "fail_at_check"],
 )
-async def test_what_a_tool_raises_stays_in_the_log(function: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever a tool raises, the model gets a fixed sentence; the log has the rest, with the request."""
-    arguments: dict[str, Any] = {"city": "Rome"} if function == "broken_check" else {}
+async def test_an_exception_of_a_tool_stays_in_the_log(function: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The model reads a fixed sentence whatever a tool raises; the log has the exception and the request id."""
+    arguments: dict[str, Any] = {"city": "Rome"} if function == "fail_at_check" else {}
 
-    execution = await ran(function, **arguments)
+    execution = await run_tool(function, **arguments)
 
     assert execution.status is ToolStatus.FAILED
     assert execution.error == "The tool failed unexpectedly."
@@ -201,18 +204,18 @@ async def test_what_a_tool_raises_stays_in_the_log(function: str, caplog: pytest
     assert vars(record)["tool"] == function
 
 
-async def test_a_tool_can_speak_to_the_model() -> None:
+async def test_a_tool_error_reaches_the_model() -> None:
     """The text of a ToolError is the result of the failed call."""
-    execution = await ran("raises_words")
+    execution = await run_tool("fail_with_words")
 
     assert execution.status is ToolStatus.FAILED
     assert execution.error == "The tool reported an error."
     assert execution.result == "There is no such city; try another."
 
 
-async def test_a_check_of_arguments_can_speak_to_the_model() -> None:
-    """So is that of a ToolError which a check in one of the function's types raises."""
-    execution = await ran("spoken_check", city="Rome")
+async def test_a_tool_error_of_an_argument_check_reaches_the_model() -> None:
+    """The text of a ToolError that a check of an argument raises is the result of the rejected call."""
+    execution = await run_tool("explain_bad_city", city="Rome")
 
     assert execution.status is ToolStatus.INVALID_ARGUMENTS
     assert execution.error == "The tool does not take the arguments."
@@ -220,77 +223,77 @@ async def test_a_check_of_arguments_can_speak_to_the_model() -> None:
 
 
 async def test_a_tool_that_hangs_is_stopped() -> None:
-    """At its time limit the tool is cancelled, and sees that."""
-    execution = await ran("hangs", settings={"timeout_seconds": 0.05})
+    """A tool that reaches its time limit is cancelled, and has seen its cancellation when the call returns."""
+    execution = await run_tool("hang", settings={"timeout_seconds": 0.05})
 
     assert execution.status is ToolStatus.TIMED_OUT
-    assert tools.stopped == ["hangs"]
+    assert tools.stopped == ["hang"]
 
 
-async def test_a_call_can_shorten_the_limit() -> None:
-    """The request's limit holds where it is the shorter one."""
-    async with toolbox(entry("hangs", timeout_seconds=3600)) as box:
-        execution = await box.run(a_tool_call("hangs"), a_context(), timeout_seconds=0.05)
+async def test_a_request_can_shorten_the_time_limit() -> None:
+    """The time limit of the request applies where it is shorter than the limit of the tool."""
+    async with open_toolbox(tool_entry("hang", timeout_seconds=3600)) as box:
+        execution = await box.run(a_tool_call("hang"), a_context(), timeout_seconds=0.05)
 
     assert execution.status is ToolStatus.TIMED_OUT
 
 
-async def test_a_call_without_time_left_does_not_run() -> None:
-    """When nothing is left of the time, the tool does not begin."""
-    async with toolbox(entry("hangs")) as box:
-        execution = await box.run(a_tool_call("hangs"), a_context(), timeout_seconds=0)
+async def test_a_call_without_time_left_is_not_run() -> None:
+    """A tool is not started when no time is left for its call."""
+    async with open_toolbox(tool_entry("hang")) as box:
+        execution = await box.run(a_tool_call("hang"), a_context(), timeout_seconds=0)
 
     assert execution.status is ToolStatus.TIMED_OUT
     assert not tools.started.is_set()
 
 
 async def test_cancellation_reaches_the_tool() -> None:
-    """A call that is cancelled ends when the tool has stopped."""
-    async with toolbox(entry("hangs")) as box:
-        call = asyncio.create_task(box.run(a_tool_call("hangs"), a_context()))
+    """A cancelled call ends only after its tool has stopped."""
+    async with open_toolbox(tool_entry("hang")) as box:
+        call = asyncio.create_task(box.run(a_tool_call("hang"), a_context()))
         await asyncio.to_thread(tools.started.wait)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
 
-        assert tools.stopped == ["hangs"]
+        assert tools.stopped == ["hang"]
 
 
-async def test_a_tool_that_does_not_stop_is_left(caplog: pytest.LogCaptureFixture) -> None:
-    """After its time a tool that takes no notice of its cancellation is not waited for; its end comes when it comes."""
+async def test_a_tool_that_does_not_stop_is_abandoned(caplog: pytest.LogCaptureFixture) -> None:
+    """A call does not wait for a tool that ignores its cancellation; the log says when the tool stops after all."""
     caplog.set_level(logging.INFO, "reasoning_grpc.tools")
-    async with toolbox(entry("stubborn")) as box:
-        execution = await box.run(a_tool_call("stubborn"), a_context(), timeout_seconds=0.05)
-        so_far = caplog.messages[:]
+    async with open_toolbox(tool_entry("ignore_cancellation")) as box:
+        execution = await box.run(a_tool_call("ignore_cancellation"), a_context(), timeout_seconds=0.05)
+        messages_before = caplog.messages[:]
         tools.released.set()
 
     assert execution.status is ToolStatus.TIMED_OUT
     assert execution.duration_seconds < 3
-    assert so_far == ["tool does not stop"]
-    assert caplog.messages == [*so_far, "tool has stopped"]
-    assert tools.stopped[-1] == "stubborn"
+    assert messages_before == ["tool does not stop"]
+    assert caplog.messages == [*messages_before, "tool has stopped"]
+    assert tools.stopped[-1] == "returned"
 
 
 async def test_a_cancelled_call_waits_for_its_tool() -> None:
-    """A call that is cancelled gives its tool time to clean up."""
-    async with toolbox(entry("stubborn")) as box:
-        call = asyncio.create_task(box.run(a_tool_call("stubborn"), a_context()))
+    """A cancelled call gives its tool time to clean up."""
+    async with open_toolbox(tool_entry("ignore_cancellation")) as box:
+        call = asyncio.create_task(box.run(a_tool_call("ignore_cancellation"), a_context()))
         await asyncio.to_thread(tools.started.wait)
         call.cancel()
         await asyncio.wait({call}, timeout=0.5)
-        waited = not call.done()
+        is_waiting = not call.done()
         tools.released.set()
         await asyncio.wait({call})
 
-    assert waited
+    assert is_waiting
     assert call.cancelled()
-    assert tools.stopped == ["not stubborn", "stubborn"]
+    assert tools.stopped == ["cancellation ignored", "returned"]
 
 
-async def test_what_does_not_stop_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    """A toolbox that is closed waits for a tool no longer than it may take to stop."""
-    box = Toolbox({"stubborn": entry("stubborn")}, {}, stop_seconds=0.05)
-    call = asyncio.create_task(box.run(a_tool_call("stubborn"), a_context()))
+async def test_closing_does_not_wait_for_a_tool_that_does_not_stop(caplog: pytest.LogCaptureFixture) -> None:
+    """A toolbox that is closed waits a limited time for a tool to stop, and then logs a warning."""
+    box = Toolbox({"ignore_cancellation": tool_entry("ignore_cancellation")}, {}, stop_seconds=0.05)
+    call = asyncio.create_task(box.run(a_tool_call("ignore_cancellation"), a_context()))
     await asyncio.to_thread(tools.started.wait)
     await box.aclose()
     still_running = not call.done()
@@ -298,14 +301,16 @@ async def test_what_does_not_stop_is_told_at_the_end(caplog: pytest.LogCaptureFi
     await call
 
     assert still_running
-    assert [vars(record)["tool"] for record in caplog.records if record.message == "tool does not stop"] == ["stubborn"]
+    assert [vars(record)["tool"] for record in caplog.records if record.message == "tool does not stop"] == [
+        "ignore_cancellation"
+    ]
 
 
-async def test_closing_begins_nothing() -> None:
-    """A call that waits for its turn does not get it from one that was stopped because the toolbox is closed."""
-    async with toolbox(entry("hangs", concurrency=1)) as box:
+async def test_closing_starts_no_waiting_call() -> None:
+    """Closing the toolbox stops a running call without starting the call that waits for its place."""
+    async with open_toolbox(tool_entry("hang", concurrency=1)) as box:
         first, second = (
-            asyncio.create_task(box.run(a_tool_call("hangs"), a_context(), timeout_seconds=60)) for _ in range(2)
+            asyncio.create_task(box.run(a_tool_call("hang"), a_context(), timeout_seconds=60)) for _ in range(2)
         )
         await asyncio.to_thread(tools.started.wait)
         tools.started.clear()
@@ -316,10 +321,10 @@ async def test_closing_begins_nothing() -> None:
     assert not tools.started.is_set()
 
 
-async def test_closing_stops_what_runs() -> None:
-    """A toolbox that is closed cancels its tools; whoever waits gets an outcome, and later calls do too."""
-    async with toolbox(entry("hangs")) as box:
-        call = asyncio.create_task(box.run(a_tool_call("hangs"), a_context()))
+async def test_closing_stops_running_tools() -> None:
+    """Closing the toolbox cancels running tools; their calls end with CANCELLED, and later calls with NOT_AVAILABLE."""
+    async with open_toolbox(tool_entry("hang")) as box:
+        call = asyncio.create_task(box.run(a_tool_call("hang"), a_context()))
         await asyncio.to_thread(tools.started.wait)
         await box.aclose()
         execution = await call
@@ -329,24 +334,24 @@ async def test_closing_stops_what_runs() -> None:
     assert later.status is ToolStatus.NOT_AVAILABLE
 
 
-async def test_threads_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    """A thread that was given up keeps its place: further calls wait for it, and no thread is added."""
-    async with toolbox(entry("wait_in_thread", concurrency=1, timeout_seconds=0.2)) as box:
+async def test_the_number_of_threads_is_limited(caplog: pytest.LogCaptureFixture) -> None:
+    """A thread whose call timed out keeps its place: further calls wait for it, and no thread is added."""
+    async with open_toolbox(tool_entry("wait_in_thread", concurrency=1, timeout_seconds=0.2)) as box:
         first = await box.run(a_tool_call("wait_in_thread"), a_context())
         second = await box.run(a_tool_call("wait_in_thread"), a_context())
         threads = [thread.name for thread in threading.enumerate()].count("tool wait_in_thread")
         await box.aclose()
-        told = [vars(record)["threads"] for record in caplog.records if "threads" in record.message]
+        thread_counts = [vars(record)["threads"] for record in caplog.records if "threads" in record.message]
         tools.released.set()
 
     assert (first.status, second.status) == (ToolStatus.TIMED_OUT, ToolStatus.TIMED_OUT)
     assert threads == 1
-    assert told == [1]
+    assert thread_counts == [1]
 
 
-async def test_a_thread_that_ends_late_gives_its_place_back() -> None:
-    """When the thread of a call that was given up ends, the next call gets its place."""
-    async with toolbox(entry("wait_in_thread", concurrency=1, timeout_seconds=60)) as box:
+async def test_a_thread_that_ends_late_frees_its_place() -> None:
+    """When the thread of a timed-out call ends, the next call runs."""
+    async with open_toolbox(tool_entry("wait_in_thread", concurrency=1, timeout_seconds=60)) as box:
         first = await box.run(a_tool_call("wait_in_thread"), a_context(), timeout_seconds=0.05)
         next_call = asyncio.create_task(box.run(a_tool_call("wait_in_thread"), a_context()))
         tools.released.set()
@@ -355,51 +360,51 @@ async def test_a_thread_that_ends_late_gives_its_place_back() -> None:
     assert (first.status, second.status) == (ToolStatus.TIMED_OUT, ToolStatus.OK)
 
 
-async def test_concurrency_is_bounded() -> None:
-    """No more calls of a tool run at once than it allows, and all of them run."""
-    async with toolbox(entry("count_at_once", concurrency=3)) as box:
+async def test_concurrent_calls_are_limited() -> None:
+    """At most `concurrency` calls of a tool run at the same time, and all of them run in the end."""
+    async with open_toolbox(tool_entry("count_running", concurrency=3)) as box:
         context = a_context()
-        executions = await asyncio.gather(*(box.run(a_tool_call("count_at_once"), context) for _ in range(20)))
+        executions = await asyncio.gather(*(box.run(a_tool_call("count_running"), context) for _ in range(20)))
 
     assert {execution.status for execution in executions} == {ToolStatus.OK}
-    assert max(tools.at_once) == 3
+    assert max(tools.running_counts) == 3
 
 
-async def test_waiting_counts() -> None:
-    """A call that waits for its turn longer than its limit has timed out, and was not run."""
-    async with toolbox(entry("hangs", concurrency=1)) as box:
-        first = asyncio.create_task(box.run(a_tool_call("hangs"), a_context()))
+async def test_waiting_for_a_place_uses_the_time_limit() -> None:
+    """A call that waits for a place longer than its time limit has timed out, and its tool is not started."""
+    async with open_toolbox(tool_entry("hang", concurrency=1)) as box:
+        first = asyncio.create_task(box.run(a_tool_call("hang"), a_context()))
         await asyncio.to_thread(tools.started.wait)
         tools.started.clear()
-        second = await box.run(a_tool_call("hangs"), a_context(), timeout_seconds=0.05)
-        ran_too = tools.started.is_set()
+        second = await box.run(a_tool_call("hang"), a_context(), timeout_seconds=0.05)
+        has_started = tools.started.is_set()
         first.cancel()
         await asyncio.wait({first})
 
     assert second.status is ToolStatus.TIMED_OUT
-    assert not ran_too
+    assert not has_started
 
 
 async def test_a_long_result_is_cut_visibly() -> None:
-    """Ten million characters become as many as are allowed, and say so."""
-    execution = await ran("big", settings={"max_result_characters": 1000}, characters=10_000_000)
+    """A result of ten million characters is cut to the limit, and says so at its end."""
+    execution = await run_tool("write_letters", settings={"max_result_characters": 1000}, characters=10_000_000)
 
     assert execution.status is ToolStatus.OK
     assert execution.result_truncated
     assert execution.result == "ä" * 1000 + "... [cut: 10,000,000 characters in all]"
 
 
-async def test_a_result_that_fits_is_whole() -> None:
-    """A result of just the allowed length is not cut."""
-    execution = await ran("big", settings={"max_result_characters": 1000}, characters=1000)
+async def test_a_result_at_the_limit_is_not_cut() -> None:
+    """A result of exactly the allowed length is not cut."""
+    execution = await run_tool("write_letters", settings={"max_result_characters": 1000}, characters=1000)
 
     assert execution.result == "ä" * 1000
     assert not execution.result_truncated
 
 
-async def test_bytes_are_named() -> None:
-    """Binary results are told by their size."""
-    execution = await ran("binary")
+async def test_bytes_are_described_by_their_size() -> None:
+    """A binary result is replaced by a note of its size."""
+    execution = await run_tool("return_bytes")
 
     assert (execution.status, execution.result) == (ToolStatus.OK, "[binary, 1234 bytes]")
 
@@ -416,28 +421,28 @@ async def test_bytes_are_named() -> None:
     ],
 )
 async def test_each_kind_of_result(kind: str, result: str) -> None:
-    """What is no text becomes JSON that can be sent."""
-    execution = await ran("gives", kind=kind)
+    """Each kind of value that is no text becomes JSON that can be sent."""
+    execution = await run_tool("return_value", kind=kind)
 
     assert (execution.status, execution.result) == (ToolStatus.OK, result)
 
 
 @pytest.mark.parametrize("kind", ["endless", "object"])
-async def test_a_result_that_cannot_be_told(kind: str) -> None:
-    """What has no JSON, or no end, is a failure of the tool."""
-    execution = await ran("gives", kind=kind)
+async def test_a_result_without_json_fails(kind: str) -> None:
+    """A result that has no JSON form, or that never ends, is a failure of the tool."""
+    execution = await run_tool("return_value", kind=kind)
 
     assert execution.status is ToolStatus.FAILED
     assert execution.error == "The tool gave a result that is neither text nor JSON."
 
 
 async def test_content_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither arguments nor results stand in the log, whatever happens."""
+    """Neither arguments nor results are written to the log, whether a call succeeds or fails."""
     caplog.set_level(logging.DEBUG)
-    async with toolbox(entry("weather"), entry("raises_words")) as box:
+    async with open_toolbox(tool_entry("weather"), tool_entry("fail_with_words")) as box:
         await box.run(a_tool_call("weather", city=SECRET), a_context())
         await box.run(a_tool_call("weather", city=[SECRET]), a_context())
-        await box.run(a_tool_call("raises_words"), a_context())
+        await box.run(a_tool_call("fail_with_words"), a_context())
         await box.run(a_tool_call(SECRET), a_context())
 
     assert SECRET not in caplog.text
@@ -454,8 +459,8 @@ async def test_content_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
         ({}, "is neither built in nor an entry point; it needs a function"),
     ],
 )
-async def test_a_function_that_is_no_tool(settings: dict[str, Any], problem: str) -> None:
-    """What the configuration names and cannot be a tool is a problem at start."""
+async def test_an_unusable_function_is_a_problem_at_start(settings: dict[str, Any], problem: str) -> None:
+    """A configured function that cannot be a tool is reported as a configuration problem at start."""
     entries = {"wrong": ToolEntry(name="wrong", **settings)}
 
     with pytest.raises(ConfigError, match=r"tools\.wrong: ") as failed:
@@ -465,7 +470,7 @@ async def test_a_function_that_is_no_tool(settings: dict[str, Any], problem: str
     assert find_tool_problems(Config(tools=entries)) == failed.value.problems
 
 
-class Installed:
+class InstalledPackage:
     """A package that offers tools by entry points."""
 
     def __init__(self, folder: Path) -> None:
@@ -482,18 +487,18 @@ class Installed:
 
 
 @pytest.fixture
-def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Installed(tmp_path)
+def _install_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    InstalledPackage(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
 
 
-@pytest.mark.usefixtures("_installed")
-async def test_entry_points_are_off_until_named() -> None:
-    """What packages offer is listed, not imported; an entry of its name switches one on."""
-    async with toolbox() as box:
+@pytest.mark.usefixtures("_install_package")
+async def test_entry_points_are_off_until_configured() -> None:
+    """A tool of an installed package is listed but not imported until an entry of the configuration has its name."""
+    async with open_toolbox() as box:
         off = {info.name: info for info in box.list_all()}
         before = await box.run(a_tool_call("shout", text="hi"), a_context())
-    async with toolbox(ToolEntry(name="shout")) as box:
+    async with open_toolbox(ToolEntry(name="shout")) as box:
         after = await box.run(a_tool_call("shout", text="hi"), a_context())
         sources = {info.name: info.source for info in box.list_usable(ANONYMOUS)}
 
@@ -508,9 +513,9 @@ async def test_entry_points_are_off_until_named() -> None:
     }
 
 
-@pytest.mark.usefixtures("_installed")
-async def test_an_entry_point_that_cannot_be_imported() -> None:
-    """Once it is switched on, its failure is a problem at start; the text of the exception is not told."""
+@pytest.mark.usefixtures("_install_package")
+async def test_an_entry_point_that_fails_to_import_is_a_problem_at_start() -> None:
+    """An enabled entry point that fails to import is a problem at start, which does not repeat the exception's text."""
     with pytest.raises(ConfigError) as failed:
         Toolbox({"exploding": ToolEntry(name="exploding")}, {})
 
