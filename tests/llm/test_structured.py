@@ -494,9 +494,9 @@ async def test_both_calls_are_accounted() -> None:
 
     events, _ = await collect(ScriptedModel(answering("oh"), answering(GOOD)))
     for event in events:
-        ledger.enter(event)
+        ledger.record(event)
 
-    completed = ledger.completed()
+    completed = ledger.build_completed()
     assert [(entry.call, entry.purpose) for entry in completed.model_calls] == [(1, ROUTING), (2, REPAIR)]
     assert completed.usage == USAGE + USAGE
     assert [attempt.call for attempt in completed.attempts] == [1, 2]

@@ -164,7 +164,7 @@ async def test_a_number_of_more_than_its_bits_is_out_of_range(
     assert upstream.connections == 0
 
 
-MEDIA_TYPE: Final = "It must be of an image, audio, application or text."
+MEDIA_TYPE: Final = "It must be a type of image, audio, application or text."
 INVALID_FIELDS = [
     pytest.param({"messages": []}, "messages", "At least one message is required.", id="no messages"),
     pytest.param(of_role(1), "messages[0].content", "At least one part is required.", id="no content"),
@@ -239,7 +239,7 @@ INVALID_FIELDS = [
     pytest.param(
         with_media(mime_type="audio/wav", uri="https://example.com/a.wav"),
         "messages[0].content[0].media.uri",
-        "Only images are taken by URI; give the data.",
+        "Only images may be given by URI; send the data instead.",
         id="sound by URI",
     ),
     *(
@@ -434,7 +434,7 @@ async def test_all_faults_are_named_at_once(refusal: Refusal) -> None:
         ("sampling.max_output_tokens", "It must be at least 1."),
         ("tools[0].name", NAME),
         ("tools[0].parameters_schema", "It must be the JSON text of an object."),
-        ("sampling.stop_sequences", "It has 10000 entries; at most 16 are taken."),
+        ("sampling.stop_sequences", "It has 10000 entries; at most 16 are accepted."),
     )
 
 
@@ -580,25 +580,25 @@ CAPS = [
     pytest.param(
         with_sampling(stop_sequences=["x"] * 10_000),
         "sampling.stop_sequences",
-        "It has 10000 entries; at most 16 are taken.",
+        "It has 10000 entries; at most 16 are accepted.",
         id="ten thousand stops",
     ),
     pytest.param(
         with_sampling(logit_bias=dict.fromkeys(range(1025), 0.0)),
         "sampling.logit_bias",
-        "It has 1025 entries; at most 1024 are taken.",
+        "It has 1025 entries; at most 1024 are accepted.",
         id="biases",
     ),
     pytest.param(
         {"messages": list(a_wire_request().messages) * 1001},
         "messages",
-        "It has 1001 entries; at most 1000 are taken.",
+        "It has 1001 entries; at most 1000 are accepted.",
         id="messages",
     ),
     pytest.param(
         with_tools(*(a_tool(f"f{number}") for number in range(129))),
         "tools",
-        "It has 129 entries; at most 128 are taken.",
+        "It has 129 entries; at most 128 are accepted.",
         id="tools",
     ),
     pytest.param(
@@ -606,25 +606,25 @@ CAPS = [
             *(a_tool(f"f{number}") for number in range(129)), tool_choice=completion_pb2.ToolChoice(tool="f128")
         ),
         "tools",
-        "It has 129 entries; at most 128 are taken.",
+        "It has 129 entries; at most 128 are accepted.",
         id="tools, and a choice among them",
     ),
     pytest.param(
         {"labels": {str(number): "" for number in range(33)}},
         "labels",
-        "It has 33 entries; at most 32 are taken.",
+        "It has 33 entries; at most 32 are accepted.",
         id="labels",
     ),
     pytest.param(
         {"provider_options": {str(number): "1" for number in range(33)}},
         "provider_options",
-        "It has 33 entries; at most 32 are taken.",
+        "It has 33 entries; at most 32 are accepted.",
         id="provider options",
     ),
     pytest.param(
         {"fallback_models": ["fake"] * 9},
         "fallback_models",
-        "It has 9 entries; at most 8 are taken.",
+        "It has 9 entries; at most 8 are accepted.",
         id="fallback models",
     ),
     pytest.param(
@@ -680,7 +680,7 @@ async def test_what_is_just_within_the_depth_is_sent(upstream: FakeUpstream, stu
 async def test_a_message_over_our_cap_is_too_large(upstream: FakeUpstream) -> None:
     """A request of too many bytes is answered by us, whether it was compressed on its way or not."""
     request = a_wire_request("x" * 100_000)
-    expected = violations(("request", f"It has {request.ByteSize()} bytes; at most 65536 are taken."))
+    expected = violations(("request", f"It has {request.ByteSize()} bytes; at most 65536 are accepted."))
 
     async with serving_upstream(upstream, max_request_bytes=65_536) as running:
         for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):

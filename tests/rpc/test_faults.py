@@ -51,7 +51,7 @@ class BrokenEngine:
         """See `Engine.classify`."""
         raise self._fault()
 
-    def models(self, *_: object) -> None:
+    def list_models(self, *_: object) -> None:
         """See `Engine.models`."""
         raise self._fault()
 

@@ -1,4 +1,4 @@
-"""Settings that take effect otherwise than requested: those known at the start, and those of a fallback model.
+"""Settings that take effect otherwise than requested, at the start and after a switch to a fallback model.
 
 The limits of the agent are reported by the agent itself.
 """
@@ -28,7 +28,7 @@ def find_initial_settings(
 
     `fallbacks` are the models that the request or the entry of its model names; `call` is the call that answers.
     """
-    return tuple(_yield_initial_settings(request, decision, fallbacks, call))
+    return tuple(_initial_settings(request, decision, fallbacks, call))
 
 
 def add_changed_settings(event: Event, request: CompletionRequest, purpose: ModelCallPurpose | None) -> Event:
@@ -53,7 +53,7 @@ def _find_settings_after_switch(request: CompletionRequest, switched: AttemptSwi
     return (model, *switched.effective_settings)
 
 
-def _yield_initial_settings(
+def _initial_settings(
     request: CompletionRequest, decision: RouteDecision, fallbacks: tuple[str, ...], call: ModelCall
 ) -> Iterator[EffectiveSetting]:
     if request.model and request.model != decision.model:

@@ -1,4 +1,4 @@
-"""`Engine`: route, then run the path: the one place that knows all paths."""
+"""`Engine`: routes a request and runs its path. It is the one module that knows all paths."""
 
 import asyncio
 import uuid
@@ -36,7 +36,7 @@ from reasoning_grpc.domain.events import (
 from reasoning_grpc.domain.streams import with_heartbeats
 from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
 from reasoning_grpc.engine.ledger import Entry, Ledger
-from reasoning_grpc.engine.passthrough import answering_call
+from reasoning_grpc.engine.passthrough import build_direct_call
 from reasoning_grpc.llm.call_events import stream_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.port import LanguageModel
@@ -47,7 +47,7 @@ SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 
 
 class Engine:
-    """Serves requests: decides their route, and runs it as one stream of events."""
+    """Serves requests: decides their route and runs it as one stream of events."""
 
     def __init__(
         self, table: ModelTable, router: Router, model: LanguageModel, windows: ContextWindows, agent: Agent
@@ -61,42 +61,45 @@ class Engine:
     async def run(
         self, request: CompletionRequest, context: CallContext, heartbeat_seconds: float | None = None
     ) -> AsyncGenerator[StreamEvent, None]:
-        """The events of an answer: `Started` first, `Completed` last. Closing it stops the upstream.
+        """Yields the events of an answer: `Started` first, `Completed` last. Closing it stops the upstream.
 
-        Raises ReasoningError; it carries its progress when an upstream was reached.
+        Raises ReasoningError, which carries the progress of the request when an upstream was reached.
         """
-        ledger = self._ledger(context)
-        entries = _wanted(self._entries(request, context, ledger), request)
+        ledger = self._open_ledger(context)
+        entries = _select_included(self._entries(request, context, ledger), request)
         if heartbeat_seconds is not None:
-            entries = with_heartbeats(entries, heartbeat_seconds, lambda: ledger.enter(Heartbeat()))
-        with _accounting(ledger, context):
+            entries = with_heartbeats(entries, heartbeat_seconds, lambda: ledger.record(Heartbeat()))
+        with _usage_reported(ledger, context):
             async with aclosing(entries):
                 async for entry in entries:
-                    stamped = ledger.stamped(entry)
+                    event = ledger.number(entry)
                     handed_over = ledger.clock()
-                    yield stamped
-                    ledger.read_by_client(ledger.clock() - handed_over)
+                    yield event
+                    ledger.record_client_time(ledger.clock() - handed_over)
 
     async def classify(
         self, request: CompletionRequest, context: CallContext, *, rules_only: bool = False
     ) -> RouteDecision:
-        """How `run` would route this request, by the same code; raises what goes wrong in deciding.
+        """Returns how `run` would route this request, by the same code, and raises the same errors.
 
-        With `rules_only` no model is asked: where one would have been, the mode is AUTO.
+        With `rules_only` no model is called: where one would be, the decision has the mode AUTO.
         """
-        ledger = self._ledger(context)
-        with _accounting(ledger, context):
-            decision, _ = await self._decided(request, context, ledger, ledger.enter, rules_only=rules_only)
+        ledger = self._open_ledger(context)
+        with _usage_reported(ledger, context):
+            decision, _ = await self._decide(request, context, ledger, ledger.record, rules_only=rules_only)
         context.report.usage, context.report.cost = ledger.usage(), ledger.cost()
         return decision
 
-    async def models(
+    async def list_models(
         self, model_filter: ModelFilter, page_size: int, page_token: str, context: CallContext
     ) -> ModelPage:
-        """A page of the models that the caller may use. Raises InvalidRequest for a bad token, and ModelsNotListed."""
+        """Returns a page of the models that the caller may use.
+
+        Raises InvalidRequest for a page token that is not valid, and ModelsNotListed.
+        """
         return await self._table.list_page(model_filter, page_size, page_token, context.caller)
 
-    def _ledger(self, context: CallContext) -> Ledger:
+    def _open_ledger(self, context: CallContext) -> Ledger:
         return Ledger(
             response_id=f"rsp_{uuid.uuid4().hex}",
             arrived=context.arrived,
@@ -104,7 +107,7 @@ class Engine:
             prices_of=lambda model: self._table.describe(model).prices,
         )
 
-    async def _decided(
+    async def _decide(
         self,
         request: CompletionRequest,
         context: CallContext,
@@ -113,15 +116,15 @@ class Engine:
         *,
         rules_only: bool = False,
     ) -> tuple[RouteDecision, tuple[str, ...]]:
-        """The decision, and the models to fall back on."""
+        """Returns the decision, and the fallback models of the request or of its model."""
         decision = await self._router.decide(request, context, on_event, rules_only=rules_only)
         if decision.classification is not None:
             classification = replace(decision.classification, usage=ledger.usage(), cost=ledger.cost())
             decision = replace(decision, classification=classification)
-        ledger.routed()
+        ledger.record_route()
         report = context.report
         report.route_decision, report.model, report.labels = decision, decision.model, request.labels
-        if decision.mode is RoutingMode.AUTO:  # by rules alone it stays open
+        if decision.mode is RoutingMode.AUTO:  # `rules_only`, and no rule decided
             return decision, ()
         if decision.mode not in SERVED_MODES:
             raise RouteNotImplemented(decision)
@@ -130,14 +133,16 @@ class Engine:
     async def _entries(
         self, request: CompletionRequest, context: CallContext, ledger: Ledger
     ) -> AsyncGenerator[Entry, None]:
-        """Every event, wanted or not, entered into the ledger when it happened."""
+        """Yields every event, included or not, recorded in the ledger when it happened."""
         entries_of_routing: list[Entry] = []
-        decision, fallbacks = await self._decided(
-            request, context, ledger, lambda event: entries_of_routing.append(ledger.enter(event))
+        decision, fallbacks = await self._decide(
+            request, context, ledger, lambda event: entries_of_routing.append(ledger.record(event))
         )
         self._table.check_support(request, decision.model)
-        supporting = self._table.select_supporting(request, fallbacks)
-        call = await self._windows.fit(answering_call(request, decision.model, supporting), request.context_policy)
+        fallbacks_in_use = self._table.select_supporting(request, fallbacks)
+        call = await self._windows.fit(
+            build_direct_call(request, decision.model, fallbacks_in_use), request.context_policy
+        )
         settings = find_initial_settings(request, decision, fallbacks, call)
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
@@ -145,24 +150,24 @@ class Engine:
             settings, path = (*settings, *run.list_effective_settings()), run.events()
         else:
             path = stream_call(self._model, call, ModelCallPurpose.ANSWER, context)
-        yield ledger.enter(Started(ledger.response_id, decision, decision.model, context.trace_id, settings))
+        yield ledger.record(Started(ledger.response_id, decision, decision.model, context.trace_id, settings))
         for entry in entries_of_routing:
             yield entry
         async with aclosing(path) as events:
             async for event in events:
-                yield ledger.enter(add_changed_settings(event, request, ledger.purpose()))
-        completed = ledger.completed()
-        _report(completed, context)
-        yield ledger.enter(completed)
+                yield ledger.record(add_changed_settings(event, request, ledger.purpose()))
+        completed = ledger.build_completed()
+        _report_completed(completed, context)
+        yield ledger.record(completed)
 
 
 @contextmanager
-def _accounting(ledger: Ledger, context: CallContext) -> Iterator[None]:
-    """Tells what was used, however this ends: an error of ours carries it, and the log has it."""
+def _usage_reported(ledger: Ledger, context: CallContext) -> Iterator[None]:
+    """Reports what was used however the block ends: to the log, and within a ReasoningError to the caller."""
     try:
         yield
     except BaseException as error:
-        progress = ledger.interrupted(error)
+        progress = ledger.close(error)
         if isinstance(error, ReasoningError):
             error.progress = progress
         if progress is not None:
@@ -173,28 +178,30 @@ def _accounting(ledger: Ledger, context: CallContext) -> Iterator[None]:
         context.report.attempts = tuple(ledger.attempts)
 
 
-async def _wanted(entries: AsyncGenerator[Entry, None], request: CompletionRequest) -> AsyncGenerator[Entry, None]:
-    """Those events that the request asked for. Owns `entries`: closing this generator closes it."""
+async def _select_included(
+    entries: AsyncGenerator[Entry, None], request: CompletionRequest
+) -> AsyncGenerator[Entry, None]:
+    """Yields the events that the request includes. Owns `entries`: closing this generator closes it."""
     async with aclosing(entries):
         async for entry in entries:
-            if _is_wanted(entry.event, request):
-                yield _shown(entry, request.include)
+            if _is_included(entry.event, request.include):
+                yield _remove_excluded(entry, request.include)
 
 
-def _is_wanted(event: Event, request: CompletionRequest) -> bool:
+def _is_included(event: Event, include: IncludeOptions) -> bool:
     match event:
         case ReasoningDelta():
-            return request.include.reasoning
+            return include.reasoning
         case ModelCallStarted() | ModelCallFinished() | ModelCallFailed():
-            return request.include.model_calls
+            return include.model_calls
         case UnshownDelta():
             return False
         case _:
             return True
 
 
-def _shown(entry: Entry, include: IncludeOptions) -> Entry:
-    """The entry without what the request did not ask for."""
+def _remove_excluded(entry: Entry, include: IncludeOptions) -> Entry:
+    """Removes from the event the content that the request does not include."""
     match entry.event:
         case StepPlanned() as planned if not include.thoughts:
             return replace(entry, event=replace(planned, thought=""))
@@ -204,7 +211,7 @@ def _shown(entry: Entry, include: IncludeOptions) -> Entry:
             return entry
 
 
-def _report(completed: Completed, context: CallContext) -> None:
+def _report_completed(completed: Completed, context: CallContext) -> None:
     report = context.report
     report.model, report.finish_reason = completed.model, completed.finish_reason
     report.usage, report.cost = completed.usage, completed.cost

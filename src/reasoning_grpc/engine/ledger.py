@@ -1,4 +1,4 @@
-"""`Ledger`: what one request has used so far, read off its events as they pass."""
+"""`Ledger`: the tokens, cost and time of one request, recorded from its events as they pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,7 @@ from reasoning_grpc.domain.events import (
 
 @dataclass(slots=True)
 class _OpenAttempt:
-    """The attempt under way."""
+    """The attempt in progress."""
 
     call: int
     purpose: ModelCallPurpose
@@ -48,83 +48,83 @@ class _OpenAttempt:
     number: int
     input_tokens: int
     start_offset_seconds: float
-    """Lies ahead while a retry waits for its turn."""
+    """When the attempt begins, from the arrival of the request; in the future while a retry waits for its delay."""
     output_bytes: int = 0
-    answered: bool = False
+    has_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event, and which model call and step of the request it belongs to."""
+    """An event, with the model call and the step that it belongs to."""
 
     event: Event
     call: int
     step: int = 0
-    """0: it is outside of steps."""
+    """0 outside of steps."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """The account of one request. Clock times are seconds of the event loop's clock."""
+    """The ledger of one request. Times are seconds of the event loop's clock."""
 
     response_id: str
     arrived: float
     clock: Callable[[], float]
     prices_of: Callable[[str], Prices]
     calls: int = 0
-    """Model calls begun; also the number of the call under way."""
+    """The number of model calls begun, which is also the number of the call in progress."""
     step: int = 0
-    """The step under way; 0: none is."""
+    """The step in progress; 0 when there is none."""
     attempts: list[Attempt] = field(default_factory=list)
-    """Attempts that have ended."""
+    """The attempts that have ended."""
     events: int = 0
-    """Events handed to the client, without heartbeats."""
+    """The number of events handed to the client, without heartbeats."""
     anything_sent: bool = False
     content_characters: int = 0
     _routed_seconds: float = 0.0
     _first_token_seconds: float | None = None
     _delay_seconds: float = 0.0
-    """How long the next attempt waits before it begins."""
+    """The delay before the next attempt begins."""
     _upstream_seconds: float = 0.0
     _client_seconds: float = 0.0
     _tool_seconds: float = 0.0
-    """In which at least one tool ran."""
+    """The time in which at least one tool ran."""
     _tools_running: int = 0
     _tools_since: float = 0.0
     _before_step: int = 0
-    """How many of `_usages` are older than the step under way."""
+    """The number of entries in `_usages` that are older than the step in progress."""
     _open: _OpenAttempt | None = None
     _reached: bool = False
     _prices: dict[str, Prices] = field(default_factory=dict)
-    """As they were when each model's attempt began: a model may leave the table while it answers."""
+    """Prices at the time when an attempt of the model began: a model may leave the table while it answers."""
     _usages: list[ModelCallUsage] = field(default_factory=list)
-    """One entry for each attempt that used something."""
+    """One entry for each attempt that used tokens."""
     _last_call: ModelCallFinished | None = None
 
     def elapsed_seconds(self) -> float:
-        """Time since the request arrived."""
+        """Returns the time since the request arrived."""
         return self.clock() - self.arrived
 
-    def routed(self) -> None:
-        """The route is decided."""
+    def record_route(self) -> None:
+        """Records that the route is decided now."""
         self._routed_seconds = self.elapsed_seconds()
 
-    def read_by_client(self, seconds: float) -> None:
-        """The client took so long to read an event."""
+    def record_client_time(self, seconds: float) -> None:
+        """Records how long the client took to read an event."""
         self._client_seconds += seconds
 
-    def enter(self, event: Event) -> Entry:
-        """Enters one event, when it happens."""
+    def record(self, event: Event) -> Entry:
+        """Records one event at the time when it happens."""
         match event:
             case ContentDelta(text=text):
                 self.content_characters += len(text)
-                self._note_sent()
-                self._note_output(text)
+                self._record_sent()
+                self._record_output(text)
             case ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
-                self._note_sent()
-                self._note_output(text)
+                self._record_sent()
+                self._record_output(text)
             case UnshownDelta(text=text):
-                self._note_output(text)
+                self._record_output(text)
             case ModelCallStarted(purpose=purpose, model=model, attempt=number):
                 self.calls += number == 1
                 self._prices[model] = self.prices_of(model)
@@ -134,7 +134,7 @@ class Ledger:
             case AttemptSwitched():
                 self._reached = self._reached or event.reached
                 if self._open is not None:
-                    self._note_failed(self._open, event.usage, event.reached and not event.http_status)
+                    self._record_failed(self._open, event.usage, event.reached and not event.http_status)
                 self._upstream_seconds += self._close_attempt(event.failure, event.http_status) + event.delay_seconds
                 self._delay_seconds = event.delay_seconds
             case ModelCallFinished():
@@ -143,9 +143,9 @@ class Ledger:
                 self._last_call = event
                 self._usages.append(ModelCallUsage(self.calls, event.purpose, event.model, event.usage))
             case ModelCallFailed() if self._open is not None:
-                self._note_failed_call(self._open, event)
+                self._record_failed_call(self._open, event)
             case ToolStarted() | ToolFinished():
-                self._note_tool(started=isinstance(event, ToolStarted))
+                self._record_tool(started=isinstance(event, ToolStarted))
             case StepStarted(number=number):
                 self.step, self._before_step = number, len(self._usages)
             case StepFinished():
@@ -156,19 +156,19 @@ class Ledger:
         return Entry(event, self.calls, self.step)
 
     def purpose(self) -> ModelCallPurpose | None:
-        """What the model call in progress is for; None when there is none."""
+        """Returns the purpose of the model call in progress; None when there is none."""
         return None if self._open is None else self._open.purpose
 
     def usage(self) -> Usage | None:
-        """Tokens used so far; None: nothing has used any."""
+        """Returns the tokens used so far; None when no model call used any."""
         return _sum(self._usages)
 
     def step_usage(self) -> Usage | None:
-        """The same of the step under way, or the last one."""
+        """Returns the tokens of the step in progress, or else of the last step; None when it used none."""
         return _sum(self._usages[self._before_step :])
 
     def cost(self) -> Cost | None:
-        """What all model calls so far cost, each model apart; None when a price of one of them is not known."""
+        """Returns the cost of all model calls so far; None when a price of one of the models is not known."""
         usages: dict[str, list[Usage]] = {}
         for entry in self._usages:
             usages.setdefault(entry.model, []).append(entry.usage)
@@ -176,8 +176,8 @@ class Ledger:
         known = [cost for cost in costs if cost is not None]
         return reduce(add, known) if known and len(known) == len(costs) else None
 
-    def completed(self) -> Completed:
-        """The last event: the model call that ended last was the answer."""
+    def build_completed(self) -> Completed:
+        """Builds the last event. The model call that ended last is the answer."""
         answer = self._last_call
         if answer is None:
             raise ValueError("no model call has ended")
@@ -201,13 +201,16 @@ class Ledger:
             attempts=tuple(self.attempts),
         )
 
-    def stamped(self, entry: Entry) -> StreamEvent:
-        """The next event for the client, with its place in the stream; a heartbeat repeats the place before it."""
+    def number(self, entry: Entry) -> StreamEvent:
+        """Returns the next event for the client, with its number. A heartbeat repeats the number before it."""
         self.events += not isinstance(entry.event, Heartbeat)
         return StreamEvent(self.events - 1, self.elapsed_seconds(), entry.call, entry.event, entry.step)
 
-    def interrupted(self, error: BaseException) -> Progress | None:
-        """How far the request had come when this ended it; None when no upstream was reached."""
+    def close(self, error: BaseException) -> Progress | None:
+        """Closes the ledger of a request that this error ended, and returns its progress.
+
+        Returns None when no upstream was reached.
+        """
         failure = error if isinstance(error, ReasoningError) else None
         if self._open is not None and self._open.start_offset_seconds <= self.elapsed_seconds():
             self._close_interrupted(self._open, failure)
@@ -227,13 +230,13 @@ class Ledger:
             anything_sent=self.anything_sent,
         )
 
-    def _note_sent(self) -> None:
+    def _record_sent(self) -> None:
         self.anything_sent = True
-        if self._first_token_seconds is None and not self.step:  # what is thought in a step is no piece of the answer
+        if self._first_token_seconds is None and not self.step:  # reasoning within a step is no part of the answer
             self._first_token_seconds = self.elapsed_seconds()
 
-    def _note_tool(self, *, started: bool) -> None:
-        """A tool began or ended; several may run at once."""
+    def _record_tool(self, *, started: bool) -> None:
+        """Records that a tool began or ended; several may run at once."""
         self.anything_sent = True
         if started and not self._tools_running:
             self._tools_since = self.elapsed_seconds()
@@ -241,13 +244,13 @@ class Ledger:
         if not self._tools_running:
             self._tool_seconds += self.elapsed_seconds() - self._tools_since
 
-    def _note_output(self, text: str) -> None:
+    def _record_output(self, text: str) -> None:
         if self._open is not None:
-            self._open.answered = True
+            self._open.has_output = True
             self._open.output_bytes += text_bytes(text)
 
     def _close_attempt(self, failure: str = "", http_status: int = 0) -> float:
-        """Ends the attempt under way; how long it took."""
+        """Ends the attempt in progress, and returns its duration in seconds."""
         attempt, self._open = self._open, None
         if attempt is None:
             return 0.0
@@ -265,28 +268,28 @@ class Ledger:
         )
         return duration
 
-    def _note_failed_call(self, attempt: _OpenAttempt, event: ModelCallFailed) -> None:
-        """Ends the attempt under way; one that still waited for its turn was none."""
+    def _record_failed_call(self, attempt: _OpenAttempt, event: ModelCallFailed) -> None:
+        """Ends the attempt in progress. An attempt that was still waiting for its delay does not count."""
         self._reached = self._reached or event.reached
         ahead = attempt.start_offset_seconds - self.elapsed_seconds()
         if ahead > 0:
             self._open = None
             self._upstream_seconds -= ahead
             return
-        self._note_failed(attempt, event.usage, attempt.answered or (event.reached and not event.http_status))
+        self._record_failed(attempt, event.usage, attempt.has_output or (event.reached and not event.http_status))
         self._upstream_seconds += self._close_attempt(event.failure, event.http_status)
 
     def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None) -> None:
-        """Ends an attempt that failed or was cut, with the upstream's count of it or an estimate."""
+        """Ends an attempt that failed or was cut, with the upstream's token counts or an estimate."""
         upstream = failure if isinstance(failure, UpstreamError) else None
-        may_bill = attempt.answered or (upstream.reached and not upstream.http_status if upstream else True)
-        self._note_failed(attempt, upstream.usage if upstream else None, may_bill)
+        may_bill = attempt.has_output or (upstream.reached and not upstream.http_status if upstream else True)
+        self._record_failed(attempt, upstream.usage if upstream else None, may_bill)
         self._close_attempt(failure.reason if failure else "CANCELLED", upstream.http_status if upstream else 0)
 
-    def _note_failed(self, attempt: _OpenAttempt, usage: Usage | None, may_bill: bool) -> None:
-        """Enters what a failed attempt used: what is known, or an estimate where it may have cost something.
+    def _record_failed(self, attempt: _OpenAttempt, usage: Usage | None, may_bill: bool) -> None:
+        """Records what a failed attempt used: the known usage, or an estimate where the upstream may bill it.
 
-        Without an HTTP status of failure the upstream may be working, and billing, since it got the prompt.
+        Without an HTTP status of failure the upstream may have begun to work on the prompt, and to bill it.
         """
         if usage is None and may_bill:
             output = estimated_tokens(attempt.output_bytes)
@@ -295,7 +298,7 @@ class Ledger:
             self._usages.append(ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage))
 
     def _model_calls(self) -> tuple[ModelCallUsage, ...]:
-        """One entry for each model call, all its attempts together, under the model that was tried last."""
+        """Returns one entry for each model call: the sum of its attempts, with the model that was tried last."""
         calls: dict[int, ModelCallUsage] = {}
         for entry in self._usages:
             before = calls.get(entry.call)

@@ -1,11 +1,11 @@
-"""The passthrough path: one model call answers."""
+"""The passthrough path: one model call answers the request."""
 
 from reasoning_grpc.domain import CompletionRequest
 from reasoning_grpc.llm.port import ModelCall
 
 
-def answering_call(request: CompletionRequest, model: str, fallback_models: tuple[str, ...]) -> ModelCall:
-    """The model call that answers a request directly."""
+def build_direct_call(request: CompletionRequest, model: str, fallback_models: tuple[str, ...]) -> ModelCall:
+    """Builds the model call that answers a request directly."""
     return ModelCall(
         model=model,
         messages=request.messages,

@@ -1,4 +1,4 @@
-"""`Callers`: who calls, by the bearer token in the metadata."""
+"""`Callers`: authenticates callers by the bearer token in the metadata."""
 
 import hmac
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ _SCHEME = "bearer "
 
 
 class Callers:
-    """The callers of the configuration. Without any, everybody is the anonymous caller."""
+    """The callers of the configuration. When it has none, every caller is the anonymous one."""
 
     def __init__(self, entries: Iterable[CallerEntry]) -> None:
         self._callers = [
@@ -30,10 +30,10 @@ class Callers:
         ]
 
     def authenticate(self, metadata: Sequence[tuple[str, str | bytes]]) -> Caller:
-        """The caller whose token stands in the metadata.
+        """Returns the caller whose token the metadata holds.
 
-        Raises CredentialsMissing, and CredentialsInvalid. The time it takes does not
-        depend on which entry matches, nor on how much of a wrong token is right.
+        Raises CredentialsMissing and CredentialsInvalid. The time it takes depends neither on which caller matches nor
+        on how much of a wrong token is right.
         """
         if not self._callers:
             return ANONYMOUS

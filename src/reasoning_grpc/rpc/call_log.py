@@ -1,4 +1,4 @@
-"""What is said of a call when it ends: one log line, and the same on its span. No content, and no secret."""
+"""The record of a call when it ends: one log line and its span. It holds no content and no secret."""
 
 import asyncio
 import logging
@@ -14,27 +14,28 @@ _STATUS_CODE: Final = "rpc.grpc.status_code"
 _FAILURES: Final = frozenset(
     {"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
-"""Codes that make the span of a call an error. The conventions count all but the first: the others are the caller's
-fault, which a server's span tells by its code alone. A cancelled call is no fault, but its answer is not whole."""
+"""The codes that make the span of a call an error. OpenTelemetry's conventions name all of them except CANCELLED, which
+is here because the answer of a cancelled call is not complete. Other codes are the caller's fault, and a server's span
+says so by its code alone."""
 _NOT_ON_SPANS: Final = frozenset({"method", "code", "reason", "trace_id", "duration_ms", "labels"})
-"""What a span says in another way, and the callers' own labels."""
+"""Facts that a span holds in another form, and the callers' own labels."""
 
 logger = logging.getLogger("reasoning_grpc.calls")
 
 
-def note_end(
+def record_end(
     method: str, call: CallContext, code: str, level: int, reason: str = "", *, exc_info: bool = False
 ) -> None:
-    """Logs one line, and completes the current span; `code` is the name of the status the call ends with."""
+    """Logs one line and completes the current span. `code` is the name of the call's status."""
     span = get_current_span()
     if not (span.is_recording() or logger.isEnabledFor(level)):
         return
-    facts = _facts(method, call, code, reason)
-    _complete(span, facts)
+    facts = _collect_facts(method, call, code, reason)
+    _complete_span(span, facts)
     logger.log(level, "call", extra=facts, exc_info=exc_info)
 
 
-def _complete(span: Span, facts: dict[str, Any]) -> None:
+def _complete_span(span: Span, facts: dict[str, Any]) -> None:
     if not span.is_recording():
         return
     code, reason = facts["code"], facts.get("reason") or facts["code"]
@@ -46,7 +47,7 @@ def _complete(span: Span, facts: dict[str, Any]) -> None:
         span.set_attribute(ERROR_TYPE, reason)
 
 
-def _facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, Any]:
+def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, Any]:
     report = call.report
     facts: dict[str, Any] = {
         "method": method,

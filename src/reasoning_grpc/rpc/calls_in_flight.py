@@ -1,4 +1,4 @@
-"""`CallTracker`: how many calls are in flight, and whether new ones are still taken."""
+"""`CallTracker`: counts the calls in flight, and refuses new ones while the server drains."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from typing import Final
 from reasoning_grpc.domain.errors import ServerShuttingDown
 
 _RETRY_SECONDS: Final = 1.0
-"""When a refused client may try again: by then the balancer knows that this server stops."""
+"""The delay after which a refused client may try again. By then its load balancer knows that this server stops."""
 
 
 class CallTracker:
-    """Counts the calls of our own service; health and reflection are not counted."""
+    """Counts the calls of our own service, without health and reflection."""
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -21,8 +21,8 @@ class CallTracker:
         self._idle.set()
 
     @contextmanager
-    def call(self) -> Iterator[None]:
-        """Counts one call. Raises ServerShuttingDown once draining has begun."""
+    def track(self) -> Iterator[None]:
+        """Counts a call for the time of the block. Raises ServerShuttingDown once draining has begun."""
         if self._draining:
             raise ServerShuttingDown(retry_after_seconds=_RETRY_SECONDS)
         self.in_flight += 1
@@ -35,9 +35,9 @@ class CallTracker:
                 self._idle.set()
 
     def drain(self) -> None:
-        """Refuses calls from now on."""
+        """Refuses new calls from now on."""
         self._draining = True
 
-    async def idle(self) -> None:
-        """Returns when no call is in flight."""
+    async def wait_until_idle(self) -> None:
+        """Waits until no call is in flight."""
         await self._idle.wait()

@@ -1,4 +1,4 @@
-"""What every call of our service goes through: who calls, request id, parsing, statuses, its end."""
+"""The interceptor of our service: authentication, request id, parsing, statuses and the record of each call."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamError,
 )
 from reasoning_grpc.rpc.authentication import Callers
-from reasoning_grpc.rpc.call_log import note_end
+from reasoning_grpc.rpc.call_log import record_end
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.status import call_status, internal_status
@@ -34,20 +34,20 @@ REQUEST_ID_METADATA: Final = "x-request-id"
 _current_call: ContextVar[CallContext] = ContextVar("current_call")
 
 Handler = Any
-"""grpc's RpcMethodHandler; its type stubs know only the synchronous one."""
+"""A grpc.RpcMethodHandler. It is Any because grpc's type stubs know only the synchronous form."""
 
 
 def call_context(_context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
-    """The context of the call that is being handled, as the interceptor made it."""
+    """Returns the context of the current call, as the interceptor created it."""
     return _current_call.get()
 
 
 class _ClientGone(Exception):
-    """A write failed, because the client has left; grpc cancels the call in a moment."""
+    """A write failed because the client has left; grpc will cancel the call in a moment."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the handlers of one service; others pass through untouched."""
+    """Wraps the handlers of one service. Handlers of other services pass through unchanged."""
 
     def __init__(self, *, service: str, callers: Callers, tracker: CallTracker, max_request_bytes: int) -> None:
         self._prefix = f"/{service}/"
@@ -60,7 +60,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """See grpc. Our wrapper gets the request as bytes: grpc would answer UNKNOWN to undecodable ones."""
+        """See grpc. Our wrapper receives the request as bytes: grpc answers UNKNOWN if it cannot decode them."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(self._prefix):
@@ -68,13 +68,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         name = method.removeprefix(self._prefix)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._streaming(handler, name), response_serializer=handler.response_serializer
+                self._wrap_streaming(handler, name), response_serializer=handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(handler, name), response_serializer=handler.response_serializer
+            self._wrap_unary(handler, name), response_serializer=handler.response_serializer
         )
 
-    def _unary(self, handler: Handler, method: str) -> Any:
+    def _wrap_unary(self, handler: Handler, method: str) -> Any:
         async def unary(payload: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             async def answer(request: Message) -> Any:
                 return await handler.unary_unary(request, context)
@@ -83,10 +83,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return unary
 
-    def _streaming(self, handler: Handler, method: str) -> Any:
+    def _wrap_streaming(self, handler: Handler, method: str) -> Any:
         async def streaming(payload: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             async def answer(request: Message) -> None:
-                # Written here rather than yielded to grpc: a cancelled write closes the handler at once.
+                # Responses are written here and not yielded to grpc: a cancelled write closes the handler at once.
                 async with aclosing(handler.unary_stream(request, context)) as responses:
                     async for response in responses:
                         try:
@@ -106,42 +106,42 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context: grpc.aio.ServicerContext[Any, Any],
         answer: Callable[[Message], Awaitable[Any]],
     ) -> Any:
-        call = _new_call(context)
+        call = _create_context(context)
         try:
-            with self._tracker.call():
+            with self._tracker.track():
                 call = replace(call, caller=self._callers.authenticate(_metadata(context)))
-                request = self._parsed(handler, payload)
-                call = replace(call, request_id=_asked_request_id(request) or call.request_id)
+                request = self._parse(handler, payload)
+                call = replace(call, request_id=_read_request_id(request) or call.request_id)
                 _current_call.set(call)
                 response = await answer(request)
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
-            note_end(method, call, "OK", logging.INFO)
+            record_end(method, call, "OK", logging.INFO)
             return response
         except ReasoningError as error:
             status = call_status(error, call.request_id)
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
-            note_end(method, call, status.code.name, level, status.reason)
+            record_end(method, call, status.code.name, level, status.reason)
         except asyncio.CancelledError:
             if _is_own_cancellation():
-                note_end(method, call, call.cut_short_by(), logging.INFO)
+                record_end(method, call, call.cut_short_by(), logging.INFO)
                 raise
-            # Passed on, it would leave the client waiting for its deadline.
+            # If it were passed on, the client would wait until its deadline.
             status = internal_status(call.request_id)
-            note_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
+            record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         except _ClientGone:
-            note_end(method, call, call.cut_short_by(), logging.INFO)
+            record_end(method, call, call.cut_short_by(), logging.INFO)
             return await context.abort(grpc.StatusCode.CANCELLED)
         except grpc.aio.AbortError:
             raise
         except Exception:
             status = internal_status(call.request_id)
-            note_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
+            record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         return await context.abort(status.code, status.message, status.trailing_metadata)
 
-    def _parsed(self, handler: Handler, payload: bytes) -> Message:
+    def _parse(self, handler: Handler, payload: bytes) -> Message:
         if len(payload) > self._max_request_bytes:
             violation = FieldViolation(
-                "request", f"It has {len(payload)} bytes; at most {self._max_request_bytes} are taken."
+                "request", f"It has {len(payload)} bytes; at most {self._max_request_bytes} are accepted."
             )
             raise RequestTooLarge(violations=(violation,))
         assert handler.request_deserializer is not None
@@ -152,20 +152,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return request
 
 
-def _new_call(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
-    """The context of a call, before it is known who calls."""
+def _create_context(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
+    """Creates the context of a call before its caller is authenticated."""
     now = asyncio.get_running_loop().time()
     remaining = context.time_remaining()
     metadata: dict[str, str] = {}
     for key, value in _metadata(context):
         if isinstance(value, str):
             metadata.setdefault(key, value)
-    asked_id = metadata.get(REQUEST_ID_METADATA, "")
-    # Inside the span of the call that span is the parent of what follows; without tracing, what the caller sent.
+    sent_id = metadata.get(REQUEST_ID_METADATA, "")
+    # With tracing, the span of the call is the parent of all further spans; without, the caller's own trace goes on.
     trace = get_current() if get_current_span().get_span_context().is_valid else read_trace_context(metadata)
     return CallContext(
         caller=ANONYMOUS,
-        request_id=asked_id if REQUEST_ID.fullmatch(asked_id) else f"req_{uuid.uuid4().hex}",
+        request_id=sent_id if REQUEST_ID.fullmatch(sent_id) else f"req_{uuid.uuid4().hex}",
         arrived=now,
         deadline=None if remaining is None else now + remaining,
         metadata=metadata,
@@ -178,14 +178,14 @@ def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> Sequence[tuple[str
     return tuple(context.invocation_metadata() or ())
 
 
-def _asked_request_id(request: Any) -> str:
-    """The request id in the message itself, where it has one that is valid."""
+def _read_request_id(request: Any) -> str:
+    """Returns the request id of the message if it has a valid one, or else an empty string."""
     inner = getattr(request, "request", request)
-    asked = getattr(inner, "request_id", "")
-    return asked if REQUEST_ID.fullmatch(asked) else ""
+    request_id = getattr(inner, "request_id", "")
+    return request_id if REQUEST_ID.fullmatch(request_id) else ""
 
 
 def _is_own_cancellation() -> bool:
-    """Whether this call itself is being cancelled, rather than something that it awaited."""
+    """Returns whether this call itself is cancelled, and not only something that it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""`ServerSpans`: one span a call of our service, by opentelemetry-instrumentation-grpc."""
+"""`ServerSpans`: a span for each call of our service, by opentelemetry-instrumentation-grpc."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -8,17 +8,17 @@ from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 from opentelemetry.trace import TracerProvider
 
 Handler = Any
-"""grpc's RpcMethodHandler; its type stubs know only the synchronous one."""
+"""A grpc.RpcMethodHandler. It is Any because grpc's type stubs know only the synchronous form."""
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
 
 class ServerSpans(grpc.aio.ServerInterceptor):
-    """Surrounds the handlers of one service with the instrumentation's spans; others pass through untouched.
+    """Wraps the handlers of one service in the instrumentation's spans. Other handlers pass through unchanged.
 
-    The instrumentation awaits no coroutine that writes for itself, and writes down the text of every exception
-    that it sees, an abort's too. Hence each call goes through it as in a capsule: to the instrumentation it is
-    a generator that yields nothing and never fails. What the handler makes of it, its own context and its
-    failures, go past it. How the call ended the handler says itself, on the span that is current in it.
+    The instrumentation cannot await a coroutine that writes its responses itself, and it records the text of every
+    exception that it sees, also of an abort. So each call passes through it in a capsule: the instrumentation sees a
+    generator that yields nothing and never fails, while the handler's context and failures bypass it. The handler
+    itself records on the current span how the call ended.
     """
 
     def __init__(self, service: str, tracer_provider: TracerProvider) -> None:
@@ -28,12 +28,12 @@ class ServerSpans(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
-        """See grpc, which asks once for each call: so each has a capsule of its own."""
+        """See grpc. It calls this once for each call, so each call has a capsule of its own."""
         if not self._is_ours(handler_call_details):
             return await continuation(handler_call_details)
         capsule = _Capsule(continuation)
-        instrumented = await self._instrumentation.intercept_service(capsule.closed, handler_call_details)
-        return capsule.opened(instrumented)
+        instrumented = await self._instrumentation.intercept_service(capsule.wrap, handler_call_details)
+        return capsule.unwrap(instrumented)
 
 
 class _Capsule:
@@ -44,8 +44,8 @@ class _Capsule:
         self._context: grpc.aio.ServicerContext[Any, Any] | None = None
         self._failure: BaseException | None = None
 
-    async def closed(self, details: grpc.HandlerCallDetails) -> Handler:
-        """The handler as the instrumentation sees it."""
+    async def wrap(self, details: grpc.HandlerCallDetails) -> Handler:
+        """Returns the handler that the instrumentation sees."""
         handler = await self._continuation(details)
         if handler is None:
             return None
@@ -58,10 +58,10 @@ class _Capsule:
         async def unary(request: Any, _: object) -> Any:
             return await self._run(handler.unary_unary, request)
 
-        return _like(handler, streaming if handler.response_streaming else unary)
+        return _make_handler_like(handler, streaming if handler.response_streaming else unary)
 
-    def opened(self, instrumented: Handler) -> Handler:
-        """The handler as grpc sees it: of the same style as without the instrumentation."""
+    def unwrap(self, instrumented: Handler) -> Handler:
+        """Returns the handler that grpc sees, in the style that it has without the instrumentation."""
         if instrumented is None:
             return None
 
@@ -77,12 +77,12 @@ class _Capsule:
             self._raise_failure()
             return response
 
-        return _like(instrumented, streaming if instrumented.response_streaming else unary)
+        return _make_handler_like(instrumented, streaming if instrumented.response_streaming else unary)
 
     async def _run(self, behavior: Callable[[Any, Any], Awaitable[Any]], request: Any) -> Any:
         try:
             return await behavior(request, self._context)
-        except BaseException as exc:  # CancelledError too: raised again, unchanged, outside of the span
+        except BaseException as exc:  # CancelledError as well; it is raised again, unchanged, outside of the span
             self._failure = exc
             return None
 
@@ -92,9 +92,9 @@ class _Capsule:
             if failure is not None:
                 raise failure
         finally:
-            del failure  # or it would hold itself, by its traceback, until the next garbage collection
+            del failure  # otherwise its traceback would keep it alive until the next garbage collection
 
 
-def _like(handler: Handler, behavior: Any) -> Handler:
+def _make_handler_like(handler: Handler, behavior: Any) -> Handler:
     make = grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
     return make(behavior, handler.request_deserializer, handler.response_serializer)

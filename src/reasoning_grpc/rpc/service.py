@@ -1,4 +1,4 @@
-"""The four RPC methods: convert, ask, convert, return."""
+"""The four RPC methods. Each converts the request, calls the engine and converts the result."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -24,7 +24,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
-    """Serves the API; every error leaves as a ReasoningError, for the interceptor."""
+    """Serves the API. Errors leave it as ReasoningError, which the interceptor converts to a status."""
 
     def __init__(self, engine: Engine, caps: Caps) -> None:
         self._engine = engine
@@ -36,15 +36,15 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         """See the proto."""
         run = self._engine.run(convert.completion_request(request, self._caps), call_context(context))
         async with aclosing(run) as events:
-            completion = await fold(_announced(events, context))
+            completion = await fold(_send_headers_first(events, context))
         return convert.complete_response(completion)
 
     async def StreamComplete(
         self, request: events_pb2.StreamCompleteRequest, context: Context
     ) -> AsyncIterator[events_pb2.StreamCompleteResponse]:
         """See the proto."""
-        asked, heartbeat_seconds = convert.stream_request(request, self._caps)
-        run = self._engine.run(asked, call_context(context), heartbeat_seconds)
+        completion_request, heartbeat_seconds = convert.stream_request(request, self._caps)
+        run = self._engine.run(completion_request, call_context(context), heartbeat_seconds)
         async with aclosing(run) as events:
             async for event in events:
                 yield convert.stream_response(event)
@@ -53,8 +53,8 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         self, request: classification_pb2.ClassifyRequest, context: Context
     ) -> classification_pb2.ClassifyResponse:
         """See the proto."""
-        asked, rules_only = convert.classify_request(request, self._caps)
-        decision = await self._engine.classify(asked, call_context(context), rules_only=rules_only)
+        completion_request, rules_only = convert.classify_request(request, self._caps)
+        decision = await self._engine.classify(completion_request, call_context(context), rules_only=rules_only)
         return convert.classify_response(decision)
 
     async def ListModels(
@@ -62,19 +62,19 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
     ) -> models_pb2.ListModelsResponse:
         """See the proto."""
         model_filter, page_size, page_token = convert.list_models_request(request)
-        page = await self._engine.models(model_filter, page_size, page_token, call_context(context))
+        page = await self._engine.list_models(model_filter, page_size, page_token, call_context(context))
         return convert.list_models_response(page)
 
 
-async def _announced(events: AsyncIterator[StreamEvent], context: Context) -> AsyncIterator[StreamEvent]:
-    """The same events; with the first one go the headers.
+async def _send_headers_first(events: AsyncIterator[StreamEvent], context: Context) -> AsyncIterator[StreamEvent]:
+    """Sends initial metadata with the first event, which commits the RPC and stops client retries.
 
-    So the client's library does not send the call again when the connection breaks, and no answer is paid twice: as in
-    a stream, whose first event says the same.
+    Without it, a client library would send a unary call again when its connection breaks, and the answer would be paid
+    twice. In a stream the first event itself has this effect.
     """
-    begun = False
+    has_begun = False
     async for event in events:
-        if not begun:
-            begun = True
+        if not has_begun:
+            has_begun = True
             await context.send_initial_metadata(())
         yield event

@@ -1,4 +1,4 @@
-"""Our errors -> google.rpc.Status: one table, and the details that go with each row."""
+"""Converts our errors to google.rpc.Status: a table of codes, and the details of each status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from reasoning_grpc.rpc import convert
 DOMAIN: Final = "reasoning-grpc"
 PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
 STATUS_METADATA: Final = "grpc-status-details-bin"
-_MOST_DETAIL_BYTES: Final = 4000
-"""grpc replaces a larger status by RESOURCE_EXHAUSTED."""
+_MAX_DETAIL_BYTES: Final = 4000
+"""The limit of all details together: grpc replaces a larger status by RESOURCE_EXHAUSTED."""
 
 CODES: Final[Mapping[type[errors.ReasoningError], grpc.StatusCode]] = {
     errors.MalformedRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -54,12 +54,12 @@ CODES: Final[Mapping[type[errors.ReasoningError], grpc.StatusCode]] = {
     errors.UpstreamMalformedResponse: grpc.StatusCode.INTERNAL,
     errors.UpstreamEmptyResponse: grpc.StatusCode.INTERNAL,
 }
-"""The code of every error that callers can meet."""
+"""The status code of every error that callers can receive."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallStatus:
-    """How a failed call ends: what grpc's `abort` wants."""
+    """The status of a failed call, in the form that grpc's `abort` takes."""
 
     code: grpc.StatusCode
     reason: str
@@ -68,7 +68,7 @@ class CallStatus:
 
 
 def call_status(error: errors.ReasoningError, request_id: str) -> CallStatus:
-    """How a call ends that failed with an error of ours."""
+    """Returns the status of a call that failed with this error."""
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata),
         error_details_pb2.RequestInfo(request_id=request_id),
@@ -84,12 +84,12 @@ def call_status(error: errors.ReasoningError, request_id: str) -> CallStatus:
         violation = error_details_pb2.QuotaFailure.Violation(subject="caller", description=str(error))
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     if error.violations:
-        details.append(_bad_request(error.violations, _MOST_DETAIL_BYTES - sum(_size(detail) for detail in details)))
+        details.append(_bad_request(error.violations, _MAX_DETAIL_BYTES - sum(_size(detail) for detail in details)))
     return _status(CODES[type(error)], error.reason, str(error), details, retry_after)
 
 
 def internal_status(request_id: str) -> CallStatus:
-    """How a call ends that failed in a way we did not foresee; it says nothing of what happened."""
+    """Returns the status of a call with an unexpected failure. It says nothing about the failure."""
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN),
         error_details_pb2.RequestInfo(request_id=request_id),
@@ -98,9 +98,9 @@ def internal_status(request_id: str) -> CallStatus:
 
 
 def _retry_after_seconds(error: errors.ReasoningError) -> float | None:
-    """When the client may try again; None after any piece of the answer: a retry would repeat it."""
-    sent = error.progress is not None and error.progress.anything_sent
-    return None if sent else error.retry_after_seconds
+    """Returns when the client may try again; None once any delta was sent, because a retry would repeat it."""
+    has_sent = error.progress is not None and error.progress.anything_sent
+    return None if has_sent else error.retry_after_seconds
 
 
 def _status(
@@ -118,27 +118,28 @@ def _status(
 
 
 def _pushback(retry_after: float | None) -> str:
-    """What the client's library is to do by itself, in milliseconds; it goes with UNAVAILABLE alone.
+    """Returns the value of `grpc-retry-pushback-ms`: the delay before the client library retries, or -1 for no retry.
 
-    Elsewhere it does harm: grpc-java obeys a time whatever the code, and holds the call back instead of failing it; a
-    -1 counts against a client's `retryThrottling`. Never 0, for which gRPC's core waits for ever.
+    It is sent with UNAVAILABLE alone. With other codes it does harm: grpc-java obeys a delay whatever the code, and
+    delays the call instead of failing it; and -1 counts against a client's `retryThrottling`. It is never 0, because
+    gRPC's core then waits for ever.
     """
     return "-1" if retry_after is None else str(max(1, round(retry_after * 1000)))
 
 
-def _bad_request(violations: tuple[errors.FieldViolation, ...], most_bytes: int) -> error_details_pb2.BadRequest:
-    """As many violations as there is room for, in their order."""
+def _bad_request(violations: tuple[errors.FieldViolation, ...], max_bytes: int) -> error_details_pb2.BadRequest:
+    """Returns the first violations, as many as fit into this many bytes."""
     bad_request = error_details_pb2.BadRequest()
     for violation in violations:
-        shown = bad_request.field_violations.add(field=violation.field, description=violation.description)
-        if _size(bad_request) > most_bytes:
-            bad_request.field_violations.remove(shown)
+        added = bad_request.field_violations.add(field=violation.field, description=violation.description)
+        if _size(bad_request) > max_bytes:
+            bad_request.field_violations.remove(added)
             break
     return bad_request
 
 
 def _size(detail: Message) -> int:
-    """Bytes that a detail takes in the status, its type's name included."""
+    """Returns the bytes that a detail takes in the status, including the name of its type."""
     return detail.ByteSize() + len(detail.DESCRIPTOR.full_name) + 32
 
 

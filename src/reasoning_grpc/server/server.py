@@ -110,7 +110,7 @@ class Server:
         self._tracker.drain()
         try:
             async with asyncio.timeout(grace_seconds):
-                await self._tracker.idle()
+                await self._tracker.wait_until_idle()
         except TimeoutError:
             pass
         calls_cut = self._tracker.in_flight
@@ -138,7 +138,7 @@ class Server:
             await self._grpc.stop(0.1)
             try:
                 async with asyncio.timeout(_CLEANUP_SECONDS):
-                    await self._tracker.idle()
+                    await self._tracker.wait_until_idle()
             except TimeoutError:
                 logger.warning("calls did not clean up in time", extra={"calls": self._tracker.in_flight})
         await self._parts.toolbox.aclose()

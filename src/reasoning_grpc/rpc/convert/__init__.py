@@ -1,4 +1,4 @@
-"""proto <-> our types: pure functions, validation on the way in."""
+"""Conversion between proto messages and our own types: pure functions, which validate requests."""
 
 from reasoning_grpc.rpc.convert.events import stream_response
 from reasoning_grpc.rpc.convert.models import list_models_response

@@ -1,4 +1,4 @@
-"""What the agent did: steps, tool executions and why it stopped, for responses."""
+"""Converts the work of the agent: steps, tool executions and the end of its reasoning."""
 
 from typing import Any
 

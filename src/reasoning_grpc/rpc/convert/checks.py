@@ -1,4 +1,4 @@
-"""`Checks`: collects what is wrong with a request, to report all of it at once."""
+"""`Checks`: collects the violations of a request, to report all of them at once."""
 
 import json
 import math
@@ -9,8 +9,8 @@ from typing import Final
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge, UnsupportedParameter
 
 MAX_JSON_DEPTH: Final = 64
-_MOST_VIOLATIONS: Final = 20
-_LONGEST_FIELD: Final = 60
+_MAX_VIOLATIONS: Final = 20
+_MAX_FIELD_CHARACTERS: Final = 60
 
 
 @dataclass(slots=True)
@@ -21,77 +21,77 @@ class Checks:
     _too_large: list[FieldViolation] = field(default_factory=list)
     _unsupported: list[FieldViolation] = field(default_factory=list)
 
-    def invalid(self, path: str, description: str) -> None:
-        """A field is out of range, missing or contradictory."""
-        self._invalid.append(FieldViolation(_shown(path), description))
+    def report_invalid(self, path: str, description: str) -> None:
+        """Reports a field that is out of range, missing or contradictory."""
+        self._invalid.append(FieldViolation(_printable_path(path), description))
 
-    def too_large(self, path: str, description: str) -> None:
-        """A field is over one of our caps."""
-        self._too_large.append(FieldViolation(_shown(path), description))
+    def report_too_large(self, path: str, description: str) -> None:
+        """Reports a field that is over one of our limits."""
+        self._too_large.append(FieldViolation(_printable_path(path), description))
 
-    def unsupported(self, path: str, description: str) -> None:
-        """A field asks for what this build does not serve."""
-        self._unsupported.append(FieldViolation(_shown(path), description))
+    def report_unsupported(self, path: str, description: str) -> None:
+        """Reports a field with a value that this build does not support."""
+        self._unsupported.append(FieldViolation(_printable_path(path), description))
 
     def finish(self) -> None:
         """Raises InvalidRequest, else RequestTooLarge, else UnsupportedParameter, if anything was found.
 
-        The first names what is too large as well. A status has room for the first few.
+        InvalidRequest also names what is too large. Only the first violations are kept, because a status is small.
         """
         if self._invalid:
-            raise InvalidRequest(violations=tuple((self._invalid + self._too_large)[:_MOST_VIOLATIONS]))
+            raise InvalidRequest(violations=tuple((self._invalid + self._too_large)[:_MAX_VIOLATIONS]))
         if self._too_large:
-            raise RequestTooLarge(violations=tuple(self._too_large[:_MOST_VIOLATIONS]))
+            raise RequestTooLarge(violations=tuple(self._too_large[:_MAX_VIOLATIONS]))
         if self._unsupported:
-            raise UnsupportedParameter(violations=tuple(self._unsupported[:_MOST_VIOLATIONS]))
+            raise UnsupportedParameter(violations=tuple(self._unsupported[:_MAX_VIOLATIONS]))
 
-    def count(self, path: str, count: int, most: int) -> bool:
-        """Whether a list is within its cap."""
-        if count > most:
-            self.too_large(path, f"It has {count} entries; at most {most} are taken.")
-        return count <= most
+    def check_count(self, path: str, count: int, maximum: int) -> bool:
+        """Checks the length of a list, and returns whether it is within the limit."""
+        if count > maximum:
+            self.report_too_large(path, f"It has {count} entries; at most {maximum} are accepted.")
+        return count <= maximum
 
-    def number(
+    def check_number(
         self, path: str, value: float, minimum: float, maximum: float = math.inf, *, above_minimum: bool = False
     ) -> None:
-        """A number must be in its range."""
+        """Checks that a number is in its range."""
         inside = minimum < value <= maximum if above_minimum else minimum <= value <= maximum
-        if not inside:  # NaN is inside of nothing
+        if not inside:  # NaN is within no range
             low = f"above {minimum:g}" if above_minimum else f"from {minimum:g}"
-            shown = f"at least {minimum:g}" if maximum == math.inf else f"{low} to {maximum:g}"
-            self.invalid(path, f"It must be {shown}.")
+            allowed = f"at least {minimum:g}" if maximum == math.inf else f"{low} to {maximum:g}"
+            self.report_invalid(path, f"It must be {allowed}.")
 
-    def text(self, path: str, value: str, maximum: int, *, required: bool = False) -> None:
-        """A text must not be too long, nor empty where it is required."""
+    def check_text(self, path: str, value: str, maximum: int, *, required: bool = False) -> None:
+        """Checks that a text is not too long, and not empty where it is required."""
         if required and not value:
-            self.invalid(path, "It is required.")
+            self.report_invalid(path, "It is required.")
         if len(value) > maximum:
-            self.invalid(path, f"It must have at most {maximum} characters.")
+            self.report_invalid(path, f"It must have at most {maximum} characters.")
 
-    def pattern(self, path: str, value: str, pattern: re.Pattern[str], description: str) -> None:
-        """A text must match."""
+    def check_pattern(self, path: str, value: str, pattern: re.Pattern[str], description: str) -> None:
+        """Checks that a text matches the pattern."""
         if not pattern.fullmatch(value):
-            self.invalid(path, description)
+            self.report_invalid(path, description)
 
-    def json_text(self, path: str, text: str, *, want_object: bool) -> None:
-        """A text must be JSON, of an object where that is wanted, and not nested too deeply."""
+    def check_json(self, path: str, text: str, *, want_object: bool) -> None:
+        """Checks that a text is JSON, not nested too deeply, and an object where `want_object`."""
         if _depth(text) > MAX_JSON_DEPTH:
-            self.too_large(path, f"It is nested more than {MAX_JSON_DEPTH} levels deep.")
+            self.report_too_large(path, f"It is nested more than {MAX_JSON_DEPTH} levels deep.")
             return
         try:
             value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
             json.dumps(value, ensure_ascii=False).encode()
-        except ValueError:  # a half of a surrogate pair among them, which cannot be sent on
-            self.invalid(path, "It must be JSON text.")
+        except ValueError:  # this includes half a surrogate pair, which cannot be sent on
+            self.report_invalid(path, "It must be JSON text.")
             return
         if want_object and not isinstance(value, dict):
-            self.invalid(path, "It must be the JSON text of an object.")
+            self.report_invalid(path, "It must be the JSON text of an object.")
 
 
-def _shown(path: str) -> str:
-    """The path, with names of the caller's own in it cut to a length that leaves room in a status."""
+def _printable_path(path: str) -> str:
+    """Returns the path in printable characters. It may contain names from the caller, so its length is limited."""
     printable = "".join(character if character.isprintable() else "?" for character in path)
-    return printable if len(printable) <= _LONGEST_FIELD else printable[: _LONGEST_FIELD - 3] + "..."
+    return printable if len(printable) <= _MAX_FIELD_CHARACTERS else printable[: _MAX_FIELD_CHARACTERS - 3] + "..."
 
 
 def _refuse_constant(name: str) -> None:
@@ -106,9 +106,9 @@ def _finite(text: str) -> float:
 
 
 def _depth(text: str) -> int:
-    """How deeply JSON text is nested, found without parsing it: the parser would recurse."""
+    """Returns how deeply JSON text is nested. It does not parse the text, because the parser would recurse."""
     depth = deepest = 0
-    # A string that does not end takes all the rest: tried again from each of its quotes, it would take for ever.
+    # A string without an end takes all the rest: a search that began again at each quote would take very long.
     for token in re.finditer(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', text, re.DOTALL):
         if token[0] in "[{":
             depth += 1

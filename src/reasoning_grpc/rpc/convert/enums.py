@@ -1,4 +1,4 @@
-"""Our enums and those of the proto, each value once, by name."""
+"""Pairs of our enums and the enums of the protos, whose values have the same names."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -19,9 +19,9 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class EnumPair(Generic[E]):
-    """An enum of ours and its counterpart, whose values carry a prefix.
+    """One of our enums and its counterpart in the protos, whose values carry a prefix.
 
-    The generated stubs give each enum an integer type of its own; here they are all Any.
+    The generated stubs give each enum an integer type of its own; here these types are all Any.
     """
 
     def __init__(self, ours: type[E], theirs: Any, prefix: str) -> None:
@@ -60,7 +60,7 @@ REASON_PREFIX: Final = "ERROR_REASON_"
 
 
 def error_reason(reason: str) -> Any:
-    """The enum value of a reason; unspecified for one that has none, such as a cancellation."""
+    """Returns the enum value of a reason; 0, unspecified, for one that has none, such as a cancellation."""
     names = errors_pb2.ErrorReason.keys()
     name = REASON_PREFIX + reason
     return errors_pb2.ErrorReason.Value(name) if name in names else 0

@@ -1,4 +1,4 @@
-"""Events of a stream, for responses."""
+"""Converts the events of a stream."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -179,4 +179,4 @@ _EVENTS: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
     events.Heartbeat: ("heartbeat", _heartbeat),
     events.Completed: ("completed", _completed),
 }
-"""Each event class: its field in the oneof, and its converter."""
+"""For each event class, its field in the oneof and its converter."""

@@ -1,4 +1,4 @@
-"""The listing of models, for responses."""
+"""Converts the list of models."""
 
 from reasoning_grpc.domain import ModelInfo, ModelPage, ModelSource, Prices, TokenPrices
 from reasoning_grpc.rpc.convert import enums

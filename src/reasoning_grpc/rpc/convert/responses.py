@@ -1,4 +1,4 @@
-"""Answers and route decisions -> responses; how far a failed call had come -> a detail of its status."""
+"""Converts answers and route decisions to responses, and the progress of a failed call to a status detail."""
 
 from reasoning_grpc.domain import RouteDecision
 from reasoning_grpc.domain.errors import Progress

@@ -1,4 +1,4 @@
-"""Route decisions, for responses and for the details of statuses."""
+"""Converts route decisions, for responses and for status details."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Numbers and times as the proto has them."""
+"""Converts numbers and times."""
 
 from datetime import datetime
 from typing import Any, Final

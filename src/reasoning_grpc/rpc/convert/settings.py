@@ -1,4 +1,4 @@
-"""Settings that took effect otherwise than requested, for responses."""
+"""Converts settings that took effect otherwise than requested."""
 
 from reasoning_grpc.domain import EffectiveSetting
 from reasoning_grpc.rpc.convert import enums

@@ -1,4 +1,4 @@
-"""Usage, cost, timings and attempts, for responses."""
+"""Converts usage, cost, timings and attempts."""
 
 from reasoning_grpc import domain
 from reasoning_grpc.rpc.convert import enums
@@ -6,23 +6,23 @@ from reasoning_grpc.rpc.convert.scalars import duration, optional_duration, toke
 from reasoning_grpc.v1 import usage_pb2
 
 
-def usage(used: domain.Usage) -> usage_pb2.Usage:
+def usage(counts: domain.Usage) -> usage_pb2.Usage:
     """Returns the counts of tokens; None leaves a count unset."""
     return usage_pb2.Usage(
-        input_tokens=token_count(used.input_tokens),
-        cached_input_tokens=token_count(used.cached_input_tokens),
-        cache_write_tokens=token_count(used.cache_write_tokens),
-        audio_input_tokens=token_count(used.audio_input_tokens),
-        output_tokens=token_count(used.output_tokens),
-        reasoning_tokens=token_count(used.reasoning_tokens),
-        total_tokens=token_count(used.total_tokens),
-        source=enums.USAGE_SOURCE.to_proto[used.source],
+        input_tokens=token_count(counts.input_tokens),
+        cached_input_tokens=token_count(counts.cached_input_tokens),
+        cache_write_tokens=token_count(counts.cache_write_tokens),
+        audio_input_tokens=token_count(counts.audio_input_tokens),
+        output_tokens=token_count(counts.output_tokens),
+        reasoning_tokens=token_count(counts.reasoning_tokens),
+        total_tokens=token_count(counts.total_tokens),
+        source=enums.USAGE_SOURCE.to_proto[counts.source],
     )
 
 
-def optional_usage(used: domain.Usage | None) -> usage_pb2.Usage | None:
+def optional_usage(counts: domain.Usage | None) -> usage_pb2.Usage | None:
     """Returns the counts of tokens; None leaves the field unset."""
-    return None if used is None else usage(used)
+    return None if counts is None else usage(counts)
 
 
 def model_call_usage(entry: domain.ModelCallUsage) -> usage_pb2.ModelCallUsage:
@@ -35,9 +35,9 @@ def model_call_usage(entry: domain.ModelCallUsage) -> usage_pb2.ModelCallUsage:
     )
 
 
-def optional_cost(spent: domain.Cost | None) -> usage_pb2.Cost | None:
+def optional_cost(cost: domain.Cost | None) -> usage_pb2.Cost | None:
     """Returns the cost, item by item; None leaves the field unset."""
-    if spent is None:
+    if cost is None:
         return None
     items = [
         usage_pb2.CostItem(
@@ -46,19 +46,19 @@ def optional_cost(spent: domain.Cost | None) -> usage_pb2.Cost | None:
             tokens=token_count(item.tokens),
             nano_usd=item.nano_usd,
         )
-        for item in spent.items
+        for item in cost.items
     ]
-    return usage_pb2.Cost(total_nano_usd=spent.total_nano_usd, items=items)
+    return usage_pb2.Cost(total_nano_usd=cost.total_nano_usd, items=items)
 
 
-def timings(spent: domain.Timings) -> usage_pb2.Timings:
+def timings(times: domain.Timings) -> usage_pb2.Timings:
     """Returns where the time of a request went."""
     return usage_pb2.Timings(
-        queue_duration=duration(spent.queue_seconds),
-        routing_duration=duration(spent.routing_seconds),
-        first_token_duration=optional_duration(spent.first_token_seconds),
-        total_duration=duration(spent.total_seconds),
-        overhead_duration=duration(spent.overhead_seconds),
+        queue_duration=duration(times.queue_seconds),
+        routing_duration=duration(times.routing_seconds),
+        first_token_duration=optional_duration(times.first_token_seconds),
+        total_duration=duration(times.total_seconds),
+        overhead_duration=duration(times.overhead_seconds),
     )
 
 
