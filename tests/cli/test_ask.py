@@ -1,4 +1,4 @@
-"""`ask` as a person runs it: what it prints and where, what it sends, and how it fails."""
+"""`ask` sends a prompt, prints the answer alone to standard output, and reports failures."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ DONE_LINE: Final = re.compile(
 )
 
 
-async def test_ask_prints_the_answer_alone(served: Served) -> None:
+async def test_ask_prints_only_the_answer_to_standard_output(served: Served) -> None:
     """The answer goes to standard output, and the route and a summary to standard error."""
     finished = await served.ask("ask", "hi")
 
@@ -39,7 +39,7 @@ async def test_ask_prints_the_answer_alone(served: Served) -> None:
 
 
 async def test_ask_prints_json(served: Served) -> None:
-    """With --json each event is an object on a line of standard output, and nothing is on the other."""
+    """With `--json` each event is a line with an object on standard output, and standard error is empty."""
     finished = await served.ask("ask", "hi", "--json")
 
     events = [json.loads(line) for line in finished.out.splitlines()]
@@ -52,7 +52,7 @@ async def test_ask_prints_json(served: Served) -> None:
 
 
 async def test_ask_sends_what_its_flags_say(place: Place, served: Served) -> None:
-    """A prompt from standard input, and each flag, reach the upstream."""
+    """The prompt from standard input and the value of each flag reach the upstream."""
     flags = ("--system", "Be brief.", "--temperature", "0", "--max-output-tokens", "5", "--effort", "low")
 
     finished = await served.ask("ask", "-", *flags, "--model", "other", typed="Hi there")
@@ -68,8 +68,8 @@ async def test_ask_sends_what_its_flags_say(place: Place, served: Served) -> Non
     assert 5 in (body.get("max_tokens"), body.get("max_completion_tokens"))
 
 
-async def test_ask_shows_reasoning_aside(place: Place, served: Served) -> None:
-    """The model's own reasoning comes on request, and stays out of what is piped."""
+async def test_ask_prints_reasoning_to_standard_error(place: Place, served: Served) -> None:
+    """The model's own reasoning is shown on request, and only on standard error."""
     place.upstream.reply("Forty-two.", reasoning=("Hm", "m."))
 
     finished = await served.ask("ask", "hi", "--show-reasoning")
@@ -79,8 +79,8 @@ async def test_ask_shows_reasoning_aside(place: Place, served: Served) -> None:
     assert finished.err.startswith(f"{ROUTE_LINE}Hmm.\ndone: stop, ")
 
 
-async def test_a_failure_is_told(place: Place, served: Served) -> None:
-    """Exit code 1, the reason and the request id on standard error, nothing on the other."""
+async def test_a_failure_is_reported(place: Place, served: Served) -> None:
+    """A failure exits with 1 and prints reason and request id to standard error only."""
     place.upstream.fail(401)
 
     finished = await served.ask("ask", "hi")
@@ -90,8 +90,8 @@ async def test_a_failure_is_told(place: Place, served: Served) -> None:
     assert re.fullmatch(r"  request id req_[0-9a-f]{32}\n", "".join(finished.err.splitlines(keepends=True)[2:]))
 
 
-async def test_a_failure_is_told_in_json(place: Place, served: Served) -> None:
-    """With --json the last object is the error, with all that a program needs."""
+async def test_a_failure_is_reported_as_json(place: Place, served: Served) -> None:
+    """With `--json` the last object is the error, with all facts that a program needs."""
     place.upstream.fail(401)
 
     finished = await served.ask("ask", "hi", "--json")
@@ -112,8 +112,8 @@ async def test_a_failure_is_told_in_json(place: Place, served: Served) -> None:
     }
 
 
-async def test_an_answer_that_breaks_off_is_told(place: Place, served: Served) -> None:
-    """What came is on standard output with a line's end, and the failure on the other."""
+async def test_an_answer_that_is_cut_is_reported(place: Place, served: Served) -> None:
+    """The deltas of an answer that is cut are on standard output with a newline, the failure on standard error."""
     place.upstream.cut_after(2, "end")
 
     finished = await served.ask("ask", "hi")
@@ -122,8 +122,8 @@ async def test_an_answer_that_breaks_off_is_told(place: Place, served: Served) -
     assert "\nreasoning-grpc: UPSTREAM_STREAM_TRUNCATED: " in finished.err
 
 
-async def test_each_bad_field_is_told(served: Served) -> None:
-    """Every violation has a line of its own."""
+async def test_each_wrong_field_is_reported(served: Served) -> None:
+    """Each field violation is printed on a separate line."""
     finished = await served.ask("ask", "", "--temperature", "9")
 
     assert (finished.code, finished.out) == (1, "")
@@ -134,8 +134,8 @@ async def test_each_bad_field_is_told(served: Served) -> None:
     ]
 
 
-async def test_tokens_of_a_client(served: Served, tmp_path: Path) -> None:
-    """A token comes from a file or the environment; without one the server says what is wanted."""
+async def test_a_token_comes_from_a_file_or_the_environment(served: Served, tmp_path: Path) -> None:
+    """The token comes from a file or the environment; without one the server says that it is required."""
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     target = ("--target", served.address)
 
@@ -155,8 +155,8 @@ async def test_tokens_of_a_client(served: Served, tmp_path: Path) -> None:
     assert no_file.err == f"reasoning-grpc: {tmp_path / 'none'}: No such file or directory\n"
 
 
-async def test_a_server_that_is_not_there_is_told() -> None:
-    """One line, and no traceback."""
+async def test_a_missing_server_is_reported() -> None:
+    """A server that does not exist is reported in one line, without a traceback."""
     with refusing_api_base() as base:
         finished = await run("ask", "hi", "--target", base.removeprefix("http://").removesuffix("/v1"))
 
@@ -165,8 +165,8 @@ async def test_a_server_that_is_not_there_is_told() -> None:
     assert len(finished.err.splitlines()) == 1
 
 
-async def test_a_client_waits_no_longer_than_it_is_told(place: Place, served: Served) -> None:
-    """--timeout-seconds is the deadline of the call, and reaches the upstream."""
+async def test_a_timeout_ends_the_call(place: Place, served: Served) -> None:
+    """`--timeout-seconds` is the deadline of the call, at whose end the upstream is disconnected, too."""
     place.upstream.hang()
     before = place.upstream.disconnects
 
@@ -174,22 +174,20 @@ async def test_a_client_waits_no_longer_than_it_is_told(place: Place, served: Se
 
     *_, last = finished.err.splitlines()
     assert finished.code == 1
-    assert last.startswith("reasoning-grpc: DEADLINE_EXCEEDED: ")  # the rest is grpc's own
+    assert last.startswith("reasoning-grpc: DEADLINE_EXCEEDED: ")  # the rest is text of grpc
     await place.upstream.disconnect(before + 1)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "errors"),
     [
         pytest.param(("ask", "hi"), ROUTE_LINE, id="ask"),
         pytest.param(("ask", "hi", "--json"), "", id="ask --json"),
         pytest.param(("models",), "", id="models"),
     ],
 )
-async def test_a_reader_that_leaves_is_no_error_worth_words(
-    served: Served, arguments: tuple[str, ...], words: str
-) -> None:
-    """A closed pipe ends a command in silence: `ask ... | head -1` is usual."""
+async def test_a_closed_pipe_is_not_reported(served: Served, arguments: tuple[str, ...], errors: str) -> None:
+    """A closed pipe, as after `ask ... | head -1`, ends a command without a message."""
     reader, writer = os.pipe()
     os.close(reader)
     async with process_of(
@@ -204,11 +202,11 @@ async def test_a_reader_that_leaves_is_no_error_worth_words(
             _, err = await process.communicate()
 
         assert process.returncode == 141
-        assert err.decode() == words
+        assert err.decode() == errors
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "code", "complaint"),
+    ("arguments", "variables", "code", "message"),
     [
         pytest.param(
             ["--tls-key", "key.pem"],
@@ -222,7 +220,7 @@ async def test_a_reader_that_leaves_is_no_error_worth_words(
             {},
             2,
             "--tls-certificate and --tls-key go together",
-            id="the other way round",
+            id="a certificate without key",
         ),
         pytest.param(
             [], {"REASONING_TOKEN": "a\nb"}, 2, "a token must consist of visible ASCII characters", id="two lines"
@@ -232,17 +230,17 @@ async def test_a_reader_that_leaves_is_no_error_worth_words(
         ),
     ],
 )
-async def test_flags_that_cannot_be_used(
-    arguments: list[str], variables: dict[str, str], code: int, complaint: str
+async def test_unusable_flags_are_refused(
+    arguments: list[str], variables: dict[str, str], code: int, message: str
 ) -> None:
-    """One line says why, before anything is sent; a key alone does not mean plain text."""
+    """Flags that cannot be used are refused in one line before a call; a key alone does not mean plain text."""
     done = await run("ask", "--target", "127.0.0.1:1", *arguments, "hi", variables=variables)
 
-    assert (done.code, done.out, done.err) == (code, "", f"reasoning-grpc: {complaint}\n")
+    assert (done.code, done.out, done.err) == (code, "", f"reasoning-grpc: {message}\n")
 
 
-async def test_a_number_that_has_no_room() -> None:
-    """It is told in one line, without a traceback."""
+async def test_a_number_that_does_not_fit_is_refused() -> None:
+    """A number that does not fit into its field is reported in one line, without a traceback."""
     done = await run("ask", "--target", "127.0.0.1:1", "--max-output-tokens", "99999999999", "hi")
 
     assert (done.code, done.out) == (1, "")

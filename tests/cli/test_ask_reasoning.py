@@ -1,4 +1,4 @@
-"""`ask --reason` as a person runs it: steps, thoughts and tools beside the answer."""
+"""`ask --reason` shows the agent's steps, thoughts and tools beside the answer."""
 
 import asyncio
 import json
@@ -25,30 +25,30 @@ REASONING_ROUTE: Final = "route: reasoning with fake (request: The request asks 
 
 
 def plan(thought: str, action: str, *expressions: str) -> str:
-    """A step as the model answers it, with calls of the calculator."""
+    """Returns a plan as the model answers it, with calls of the calculator."""
     calls = [{"name": "calculator", "arguments": json.dumps({"expression": text})} for text in expressions]
     return json.dumps({"thought": thought, "next_action": action, "tool_calls": calls, "concurrent": True})
 
 
-def will_reason(upstream: FakeUpstream) -> None:
-    """Two steps, one of them with two calls, and the answer."""
+def script_run(upstream: FakeUpstream) -> None:
+    """Lets the model answer two steps, the first with two calls, and then the question."""
     upstream.reply(plan("I multiply.", "use_tools", "23 * 19", "23 / 0"))
     upstream.reply(plan("It is 437.", "finish"))
     upstream.reply("It is ", "437.")
 
 
-def told(finished: Finished) -> list[str]:
-    """What `ask` told beside the answer, without what differs from run to run."""
+def list_aside(finished: Finished) -> list[str]:
+    """Returns the lines beside the answer, without the times, which differ from run to run."""
     return re.sub(r"\b\d+(\.\d)? m?s\b", "TIME", finished.err).splitlines()
 
 
-async def test_ask_shows_how_it_was_reasoned(place: Place, served: Served) -> None:
-    """Steps, thoughts, tools and the end of the thinking stand beside the answer, which alone is piped."""
-    will_reason(place.upstream)
+async def test_ask_shows_the_steps(place: Place, served: Served) -> None:
+    """Steps, thoughts, tools and the end of thinking are printed beside the answer, which alone is piped."""
+    script_run(place.upstream)
 
     finished = await served.ask("ask", QUESTION, "--reason")
 
-    first, *lines, summary = told(finished)
+    first, *lines, summary = list_aside(finished)
     assert (finished.code, finished.out) == (0, "It is 437.\n")
     assert first == REASONING_ROUTE
     assert lines[0] == "step 1 of 8: I multiply."
@@ -65,8 +65,8 @@ async def test_ask_shows_how_it_was_reasoned(place: Place, served: Served) -> No
     assert summary.startswith("done: stop, 33 + 21 tokens, $0.000285, ")
 
 
-async def test_ask_shows_a_thought_as_soon_as_it_is_there(place: Place, served: Served) -> None:
-    """The first step is told while the second has not begun to be answered."""
+async def test_ask_shows_a_thought_at_once(place: Place, served: Served) -> None:
+    """The first step is printed before the model has begun to answer the second."""
     place.upstream.reply(plan("First.", "continue"))
     gate = place.upstream.gated(plan("Second.", "finish"))
     place.upstream.reply("Done.")
@@ -89,9 +89,9 @@ async def test_ask_shows_a_thought_as_soon_as_it_is_there(place: Place, served: 
     assert err.startswith(b"step 2 of 8: Second.\n")
 
 
-async def test_ask_in_json_has_every_event_of_the_agent(place: Place, served: Served) -> None:
-    """With thoughts and results, since --reason asks for them."""
-    will_reason(place.upstream)
+async def test_ask_prints_every_event_as_json(place: Place, served: Served) -> None:
+    """With `--json` every event of the agent is printed, with the thoughts and results that `--reason` requests."""
+    script_run(place.upstream)
 
     finished = await served.ask("ask", QUESTION, "--reason", "--json")
 
@@ -106,13 +106,13 @@ async def test_ask_in_json_has_every_event_of_the_agent(place: Place, served: Se
     assert results == {'{"result":"437","exact":true}', "It divides by zero."}
 
 
-async def test_thoughts_are_told_only_to_those_who_asked(place: Place, served: Served) -> None:
-    """The mode alone shows what was done, without thoughts and results."""
-    will_reason(place.upstream)
+async def test_thoughts_are_shown_only_on_request(place: Place, served: Served) -> None:
+    """With `--mode reasoning` alone the steps are shown without thoughts and results."""
+    script_run(place.upstream)
 
     finished = await served.ask("ask", QUESTION, "--mode", "reasoning")
 
-    lines = told(finished)
+    lines = list_aside(finished)
     assert finished.out == "It is 437.\n"
     assert lines[1] == "step 1 of 8: uses tools"
     assert "  tool 1: ok in TIME" in lines
@@ -129,8 +129,8 @@ async def test_thoughts_are_told_only_to_those_who_asked(place: Place, served: S
         pytest.param(("--no-tools",), [], id="none"),
     ],
 )
-async def test_ask_narrows_the_tools(place: Place, served: Served, flags: tuple[str, ...], tools: list[str]) -> None:
-    """The model hears of those that the flags leave, and of the most steps."""
+async def test_flags_limit_the_tools(place: Place, served: Served, flags: tuple[str, ...], tools: list[str]) -> None:
+    """The prompt has only the tools that the flags allow, and the steps are limited as a flag says."""
     place.upstream.reply(
         json.dumps(
             {"thought": "", "next_action": "continue"} | ({"tool_calls": [], "concurrent": False} if tools else {})
@@ -143,21 +143,21 @@ async def test_ask_narrows_the_tools(place: Place, served: Served, flags: tuple[
     prompt = place.upstream.requests[-2].body["messages"][0]["content"]
     assert finished.code == 0
     assert re.findall(r"^- (\w+):", prompt.partition("The tools:")[2], re.MULTILINE) == tools
-    assert told(finished)[1:3] == [
-        "step 1 of 1: thinks on",
+    assert list_aside(finished)[1:3] == [
+        "step 1 of 1: continues to think",
         "thought for TIME, 1 step, 0 tool calls: no more steps are allowed",
     ]
 
 
-async def test_the_models_own_reasoning_stands_in_its_step(place: Place, served: Served) -> None:
-    """On a line of its own, before the plan that it led to, and before the answer."""
+async def test_the_models_own_reasoning_is_shown_in_its_step(place: Place, served: Served) -> None:
+    """The model's own reasoning is printed on a separate line before its plan, and before the answer."""
     place.upstream.reply(plan("Ready.", "finish"), reasoning=("Hm", "m."))
     place.upstream.reply("437.", reasoning=("Now ", "I write."))
 
     finished = await served.ask("ask", QUESTION, "--reason", "--show-reasoning")
 
     assert (finished.code, finished.out) == (0, "437.\n")
-    assert told(finished)[1:5] == [
+    assert list_aside(finished)[1:5] == [
         "Hmm.",
         "step 1 of 8: Ready.",
         "thought for TIME, 1 step, 0 tool calls: ready to answer",
@@ -165,8 +165,8 @@ async def test_the_models_own_reasoning_stands_in_its_step(place: Place, served:
     ]
 
 
-async def test_a_failure_while_reasoning_is_told(place: Place, served: Served) -> None:
-    """What was done until then stands there, then the failure as on any path."""
+async def test_a_failure_during_a_run_is_reported(place: Place, served: Served) -> None:
+    """When a run fails, the steps before it are shown, and then the failure as on any path."""
     place.upstream.reply(plan("First.", "continue"))
     place.upstream.fail(401)
 
@@ -178,30 +178,30 @@ async def test_a_failure_while_reasoning_is_told(place: Place, served: Served) -
     )
 
 
-async def test_limits_of_the_server_are_told(place: Place, served: Served) -> None:
-    """More steps than it allows are cut down, and it is said."""
-    will_reason(place.upstream)
+async def test_limits_of_the_server_are_shown(place: Place, served: Served) -> None:
+    """When the server allows fewer steps than requested, its limit is shown."""
+    script_run(place.upstream)
 
     finished = await served.ask("ask", QUESTION, "--reason", "--max-steps", "99")
 
-    assert told(finished)[1:3] == [
+    assert list_aside(finished)[1:3] == [
         "agent.max_steps: 8 instead of 99 (The server allows no more.)",
         "step 1 of 8: I multiply.",
     ]
 
 
-async def test_bad_limits_of_the_agent_are_told(served: Served) -> None:
-    """Each field by its name; what no server could run is not sent."""
-    no_steps, stranger, both_modes, both_tools = await asyncio.gather(
+async def test_wrong_limits_of_the_agent_are_refused(served: Served) -> None:
+    """A wrong limit is reported with its field, and contradicting flags are refused before a call."""
+    no_steps, unknown, both_modes, both_tools = await asyncio.gather(
         served.ask("ask", "hi", "--reason", "--max-steps", "0"),
         served.ask("ask", "hi", "--reason", "--tool", "rocket"),
         served.ask("ask", "hi", "--reason", "--mode", "passthrough"),
         served.ask("ask", "hi", "--tool", "calculator", "--no-tools"),
     )
 
-    assert (no_steps.code, stranger.code, both_modes.code, both_tools.code) == (1, 1, 2, 2)
+    assert (no_steps.code, unknown.code, both_modes.code, both_tools.code) == (1, 1, 2, 2)
     assert no_steps.err.splitlines()[1] == "  agent.max_steps: It must be at least 1."
-    assert stranger.err.splitlines()[1] == (
+    assert unknown.err.splitlines()[1] == (
         "  agent.allowed_tools: There is no such tool, or you may not use it: rocket."
     )
     assert both_modes.err.endswith("argument --mode: not allowed with argument --reason\n")

@@ -1,4 +1,4 @@
-"""`check-config` as a person runs it."""
+"""`check-config` describes a valid configuration, or prints its problems."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from tests.support.upstream import FakeUpstream
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
-async def test_check_config_shows_what_is_made(place: Place) -> None:
-    """A sound configuration is summed up, as text and as JSON, with flags and variables taken in."""
+async def test_check_config_describes_the_configuration(place: Place) -> None:
+    """A valid configuration is described as text and as JSON, with the effect of flags and variables."""
     base = place.upstream.api_base
     variables = {"FAKE_KEY": KEY, "REASONING_LISTEN": "127.0.0.1:6000"}
 
@@ -31,15 +31,15 @@ async def test_check_config_shows_what_is_made(place: Place) -> None:
 
     assert (as_text.code, as_text.err) == (0, "")
     assert as_text.out == (
-        "The configuration is sound.\n"
+        "The configuration is valid.\n"
         "listen   127.0.0.1:6000\n"
         "callers  alice\n"
         f"model    fake: openai/fake-upstream, {base}, with a key\n"
         "         wire: our own wire; litellm takes our client for openai\n"
-        "         prices: of its entry\n"
+        "         prices: from its entry\n"
         f"model    other: openai/other-upstream, {base}, without a key: api_key_env names none\n"
         "         wire: our own wire; litellm takes our client for openai\n"
-        "         prices: of litellm's map\n"
+        "         prices: from litellm's price map\n"
     )
     assert (as_json.code, as_json.err) == (0, "")
     assert json.loads(as_json.out) == {
@@ -87,8 +87,8 @@ WAYS: Final = {
 }
 
 
-async def test_check_config_says_which_way_each_model_goes(tmp_path: Path) -> None:
-    """Over our own wire, or not, and why."""
+async def test_check_config_describes_the_way_of_each_model(tmp_path: Path) -> None:
+    """For each model `check-config` says whether calls use our own wire, and why."""
     (tmp_path / "reasoning.toml").write_text(
         'default_model = "gpt"\n'
         + "".join(
@@ -104,8 +104,8 @@ async def test_check_config_says_which_way_each_model_goes(tmp_path: Path) -> No
     assert {model["name"]: (model["litellm_model"], model["wire"], model["wire_reason"]) for model in models} == WAYS
 
 
-async def test_check_config_online_says_what_answers(tmp_path: Path) -> None:
-    """Each model is asked once, each with its verdict; one that fails makes the exit code 1."""
+async def test_check_config_online_calls_each_model(tmp_path: Path) -> None:
+    """`--online` calls each model once and prints the result; a failure makes the exit code 1."""
     async with FakeUpstream() as upstream, FakeUpstream() as refusing:
         upstream.model_info.lists("one", "two")
         refusing.always.fail(401)
@@ -131,8 +131,8 @@ async def test_check_config_online_says_what_answers(tmp_path: Path) -> None:
     assert [request.body["max_tokens"] for request in upstream.requests if request.method == "POST"] == [16, 16]
 
 
-async def test_check_config_tells_every_problem(tmp_path: Path) -> None:
-    """One line a problem on standard error, a JSON object on the other if asked, exit code 1."""
+async def test_check_config_prints_every_problem(tmp_path: Path) -> None:
+    """Each problem is a line on standard error, with `--json` also in an object on standard output; the code is 1."""
     (tmp_path / "reasoning.toml").write_text('color = "red"\nembedded = "off"\n')
     expected = ["color: is not a known key", "--max-tools: must be at least 1"]
 

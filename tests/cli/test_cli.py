@@ -1,4 +1,4 @@
-"""The command line as a whole: its help, and the commands that are small."""
+"""The command line has help for every command, and creates tokens."""
 
 import asyncio
 import json
@@ -12,25 +12,25 @@ from tests.support.commands import run
 pytestmark = pytest.mark.process
 
 
-async def test_token_new_makes_a_token_and_its_hash() -> None:
-    """The hash is the one that the configuration wants, and no two tokens are alike."""
+async def test_token_new_prints_a_token_and_its_hash() -> None:
+    """`token new` prints a new token each time, with the hash that the configuration needs."""
     as_text, as_json = await asyncio.gather(run("token", "new"), run("token", "new", "--json"))
 
     printed = re.fullmatch(
         r"token:      (rgt_[A-Za-z0-9_-]{43})\ntoken_hash: (sha256:[0-9a-f]{64})\n"
-        r"Give the token to the caller, now: it is not shown again\. The hash goes into \[callers\.NAME\]\.\n",
+        r"Give the token to the caller now: it is not shown again\. Put the hash into \[callers\.NAME\]\.\n",
         as_text.out,
     )
-    made = json.loads(as_json.out)
+    decoded = json.loads(as_json.out)
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
     assert printed is not None
     assert printed[2] == hash_token(printed[1])
-    assert made == {"token": made["token"], "token_hash": hash_token(made["token"])}
-    assert printed[1] != made["token"]
+    assert decoded == {"token": decoded["token"], "token_hash": hash_token(decoded["token"])}
+    assert printed[1] != decoded["token"]
 
 
 async def test_the_help_has_every_command_and_option() -> None:
-    """--help of the program and of `serve` name all there is; a call that is wrong exits with 2."""
+    """`--help` of the program and of `serve` list every command and option; a wrong call exits with 2."""
     program, serve, wrong = await asyncio.gather(run("--help"), run("serve", "--help"), run("ask"))
 
     assert (program.code, program.err) == (serve.code, serve.err) == (0, "")

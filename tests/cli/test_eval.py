@@ -1,4 +1,4 @@
-"""`reasoning-grpc eval routing` as a person runs it, against a real gRPC server with a script."""
+"""`reasoning-grpc eval routing` measures a scripted server, and prints the report or the failure."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from tests.support.scripted_router import ScriptedRouter, classified, routing_by
 pytestmark = pytest.mark.process
 
 
-def a_file(folder: Path, *labels: str) -> Path:
-    """A file with a prompt for each label, whose text is the label."""
+def write_cases(folder: Path, *labels: str) -> Path:
+    """Writes a file with a prompt for each label, whose text is the label."""
     file = folder / "cases.jsonl"
     lines = [
         {"id": f"case-{place}", "route": label, "messages": [{"role": "user", "content": label}]}
@@ -36,32 +36,31 @@ async def evaluate(router: ScriptedRouter, *arguments: str) -> Finished:
 
 
 def always_passthrough(_: CompleteRequest) -> routing_pb2.RouteDecision:
-    """A router that knows one route."""
+    """Decides for the route passthrough."""
     return classified("passthrough")
 
 
-async def test_the_shipped_set() -> None:
-    """Without a file the prompts that come along are routed, once each; nothing is on standard error in a pipe."""
-
+async def test_without_a_file_the_bundled_prompts_are_routed() -> None:
+    """Without a file each bundled prompt is routed once, and nothing is printed to standard error in a pipe."""
     async with routing_by(always_passthrough) as router:
         done = await evaluate(router, "--json")
 
-    told = json.loads(done.out)
+    report = json.loads(done.out)
     assert (done.code, done.err) == (0, "")
-    assert (told["accuracy"]["total"], told["accuracy"]["share"]) == (len(read_bundled_cases()), 0.5)
-    assert told["controls"]["always_default"]["gain"]["difference"] == 0
+    assert (report["accuracy"]["total"], report["accuracy"]["share"]) == (len(read_bundled_cases()), 0.5)
+    assert report["controls"]["always_default"]["gain"]["difference"] == 0
     assert len(router.requests) == len(read_bundled_cases())
     assert {request.routing.mode for request in router.requests} == {routing_pb2.ROUTING_MODE_AUTO}
     assert any(request.messages[-1].role == messages_pb2.ROLE_TOOL for request in router.requests)
 
 
-async def test_the_report_in_words(tmp_path: Path) -> None:
-    """Accuracy beside both controls, routes, confusion, sources, reasons, latency, tokens, and what was wrong."""
-    file = a_file(tmp_path, *["passthrough"] * 4, *["reasoning"] * 4)
-    waiting = iter(["reasoning", "reasoning", "passthrough", None])
+async def test_the_report_is_printed_as_text(tmp_path: Path) -> None:
+    """The text has accuracy, controls, routes, confusion, sources, reasons, latency, tokens and the wrong prompts."""
+    file = write_cases(tmp_path, *["passthrough"] * 4, *["reasoning"] * 4)
+    routes = iter(["reasoning", "reasoning", "passthrough", None])
 
     def script(request: CompleteRequest) -> routing_pb2.RouteDecision | None:
-        route = "passthrough" if text_of(request) == "passthrough" else next(waiting)
+        route = "passthrough" if text_of(request) == "passthrough" else next(routes)
         return None if route is None else classified(route)
 
     async with routing_by(script) as router:
@@ -80,7 +79,7 @@ async def test_the_report_in_words(tmp_path: Path) -> None:
         "route  precision  95 % interval  recall  95 % interval  F1  prompts",
         "passthrough  80.0 %  37.6 to 96.4  100.0 %  51.0 to 100.0  0.889  4",
         "reasoning  100.0 %  34.2 to 100.0  50.0 %  15.0 to 85.0  0.667  4",
-        "expected \\ taken  passthrough  reasoning  (failed)",
+        "expected \\ chosen  passthrough  reasoning  (failed)",
         "passthrough  4  0  0",
         "reasoning  1  2  1",
         "classifier  7  85.7 %  48.7 to 97.4",
@@ -97,9 +96,9 @@ async def test_the_report_in_words(tmp_path: Path) -> None:
     assert done.out.isascii()
 
 
-async def test_a_sample(tmp_path: Path) -> None:
-    """--limit takes so many prompts by lot: the same for the same seed."""
-    file = a_file(tmp_path, *["passthrough"] * 30)
+async def test_a_limit_chooses_prompts_at_random(tmp_path: Path) -> None:
+    """`--limit` chooses that many prompts at random, and the same ones for the same seed."""
+    file = write_cases(tmp_path, *["passthrough"] * 30)
 
     async with routing_by(always_passthrough) as router:
         samples = [
@@ -113,8 +112,8 @@ async def test_a_sample(tmp_path: Path) -> None:
     assert first == sorted(first, key=lambda name: int(name.removeprefix("case-")))
 
 
-async def test_a_file_that_is_wrong(tmp_path: Path) -> None:
-    """Every problem with its line, up to twenty, and exit code 1; in JSON all of them."""
+async def test_a_wrong_file_is_refused(tmp_path: Path) -> None:
+    """A wrong file exits with 1 and its first twenty problems, in JSON all of them, each with its line."""
     file = tmp_path / "bad.jsonl"
     file.write_text("{}\n" * 9)
 
@@ -129,17 +128,17 @@ async def test_a_file_that_is_wrong(tmp_path: Path) -> None:
     assert len(json.loads(as_json.out)["problems"]) == 27
 
 
-async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """One line says so."""
+async def test_a_missing_file_is_reported(tmp_path: Path) -> None:
+    """A missing file is reported in one line."""
     done = await run("eval", "routing", str(tmp_path / "none.jsonl"))
 
     assert (done.code, done.out) == (1, "")
     assert done.err == f"reasoning-grpc: {tmp_path / 'none.jsonl'}: No such file or directory\n"
 
 
-async def test_no_server(tmp_path: Path) -> None:
-    """One line says so, and there are no figures."""
-    done = await run("eval", "routing", "--target", "127.0.0.1:1", str(a_file(tmp_path, "passthrough")))
+async def test_a_missing_server_is_reported(tmp_path: Path) -> None:
+    """Without a server one line is printed, and no report."""
+    done = await run("eval", "routing", "--target", "127.0.0.1:1", str(write_cases(tmp_path, "passthrough")))
 
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("reasoning-grpc: UNAVAILABLE: ")
@@ -147,18 +146,18 @@ async def test_no_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--limit", "--concurrency"])
-async def test_numbers_that_make_no_sense(flag: str) -> None:
-    """They are refused before anything is sent."""
+async def test_a_number_below_one_is_refused(flag: str) -> None:
+    """A limit or a concurrency below 1 is refused before a call is sent."""
     done = await run("eval", "routing", flag, "0")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err.endswith(f"error: argument {flag}: must be a whole number from 1 on\n")
+    assert done.err.endswith(f"error: argument {flag}: must be a whole number of at least 1\n")
 
 
 @pytest.mark.serial
-async def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    """A terminal on standard error gets a bar that counts; standard output has the report alone."""
-    file = a_file(tmp_path, "passthrough", "reasoning")
+async def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+    """A terminal on standard error gets a progress bar; standard output has only the report."""
+    file = write_cases(tmp_path, "passthrough", "reasoning")
     ours, theirs = pty.openpty()
     try:
         async with (
@@ -171,11 +170,11 @@ async def test_progress_on_a_terminal(tmp_path: Path) -> None:
             ) as process,
         ):
             out, _ = await process.communicate()
-        shown = os.read(ours, 65536).decode()
+        output = os.read(ours, 65536).decode()
     finally:
         os.close(ours)
         os.close(theirs)
 
     assert json.loads(out)["accuracy"]["hits"] == 1
-    assert "classifying" in shown
-    assert "2/2" in shown
+    assert "classifying" in output
+    assert "2/2" in output

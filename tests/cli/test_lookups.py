@@ -1,4 +1,4 @@
-"""`models` and `classify` as a person runs them: what a server has, and what it would do."""
+"""`models` lists a server's models, and `classify` prints how it would route a prompt."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from tests.support.served_process import (
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
-async def test_models(served: Served) -> None:
-    """One line a model: what it is, and what it can do."""
+async def test_models_prints_one_line_per_model(served: Served) -> None:
+    """`models` prints each model with its facts in one line, as text or as JSON."""
     as_text, as_json = await asyncio.gather(served.ask("models"), served.ask("models", "--json"))
 
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
@@ -28,8 +28,8 @@ async def test_models(served: Served) -> None:
     assert [json.loads(line)["name"] for line in as_json.out.splitlines()] == ["fake", "other"]
 
 
-async def test_classify(place: Place, served: Served) -> None:
-    """The decision alone, by the same words as in `ask`; and who would be asked where one would."""
+async def test_classify_prints_the_decision(place: Place, served: Served) -> None:
+    """`classify` prints the decision as `ask` does; with `--rules-only` it names the classifier without a call."""
     before = len(place.upstream.requests)
 
     as_text, as_json, by_rules, refused = await asyncio.gather(
@@ -62,14 +62,14 @@ async def test_classify(place: Place, served: Served) -> None:
     assert len(place.upstream.requests) == before
 
 
-async def test_classify_asks_the_classifier(place: Place, served: Served) -> None:
-    """Who was asked, how long it took, what it used, and why its answer was of no use."""
+async def test_classify_prints_the_classifiers_work(place: Place, served: Served) -> None:
+    """`classify` prints the classifier's model, time, tokens and cost, and why its answer could not be used."""
     place.upstream.reply('{"route": "reasoning"}')
-    asked = await served.ask("classify", "Plan my week.", "--mode", "auto")
+    decided = await served.ask("classify", "Plan my week.", "--mode", "auto")
     place.upstream.reply("", finish_reason="stop")
     failed = await served.ask("classify", "Plan my day.", "--mode", "auto")
 
     work = r"classifier: fake for one of passthrough reasoning, \d+ ms, 11 \+ 7 tokens, \$0\.\d{6}"
-    assert re.fullmatch(rf"reasoning with fake \(classifier: The classifier chose it\.\)\n{work}\n", asked.out)
+    assert re.fullmatch(rf"reasoning with fake \(classifier: The classifier chose it\.\)\n{work}\n", decided.out)
     fallback = r"passthrough with fake \(classifier fallback: The classifier failed; this is the default\.\)"
     assert re.fullmatch(rf"{fallback}\n{work}, its answer is EMPTY: It is empty\.\n", failed.out)

@@ -1,4 +1,4 @@
-"""`serve` as a person runs it: its log, its end by signals, and why it does not start."""
+"""`serve` logs calls without secrets, and reports why it does not start."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
 async def test_the_log_holds_no_secret(served: Served) -> None:
-    """Each call has one line with its facts; prompt, token, key and the upstream's words are in none."""
+    """The log has one line with facts for each call, and never a prompt, token, key or text of the upstream."""
     finished = await served.ask("ask", "a-confidential-prompt", "--json")
 
     answer = json.loads(finished.out.splitlines()[-1])["completed"]
@@ -40,8 +40,8 @@ async def test_the_log_holds_no_secret(served: Served) -> None:
         assert secret not in log
 
 
-async def test_a_server_that_cannot_start_says_why(place: Place, served: Served, tmp_path: Path) -> None:
-    """A port in use, a bad configuration, a missing key and a missing file: exit 1 and a clear line each."""
+async def test_a_server_that_cannot_start_reports_why(place: Place, served: Served, tmp_path: Path) -> None:
+    """A port in use, a bad configuration, a missing key and a missing file exit with 1 and a clear line each."""
     (tmp_path / "bad.toml").write_text('max_retries = -1\n[models.m]\nlitellm_model = "gpt"\n')
     (tmp_path / "wiring.toml").write_text('[models.m]\nlitellm_model = "azure/m"\n')
     (tmp_path / "provider.toml").write_text('listen = "127.0.0.1:0"\n[models.m]\nlitellm_model = "nobody/m"\n')

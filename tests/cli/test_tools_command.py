@@ -1,4 +1,4 @@
-"""`reasoning-grpc tools` as a person runs it."""
+"""`reasoning-grpc tools` lists the tools of a configuration, or prints its problems."""
 
 import json
 from pathlib import Path
@@ -13,18 +13,18 @@ pytestmark = pytest.mark.process
 ROOT = str(Path(__file__).parents[2])
 
 
-def configuration(folder: Path, text: str) -> str:
-    """A file with this configuration."""
+def write_configuration(folder: Path, text: str) -> str:
+    """Writes a file with this configuration, and returns its path."""
     file = folder / "reasoning.toml"
     file.write_text(text)
     return str(file)
 
 
 async def test_every_tool_is_listed(tmp_path: Path) -> None:
-    """Functions, what is off, tools of a server, and a server that is down, as text and as JSON."""
+    """Functions, disabled tools, tools of a server, and a server that is down are listed as text and as JSON."""
     async with open_reports() as reports:
         program, *arguments = build_command("stdio", reports)
-        config = configuration(
+        config = write_configuration(
             tmp_path,
             f"""
             [tools.weather]
@@ -52,27 +52,27 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
         "mcp server good is connected: 1 tools",
         "mcp server gone is down: it cannot be reached",
     ]
-    told = json.loads(as_json.out)
-    assert [tool["name"] for tool in told["tools"]] == ["calculator", "current_time", "good__echo", "weather"]
-    assert told["tools"][2]["mcp_server"] == "good"
-    assert told["tools"][3]["parameters_schema"]["required"] == ["city"]
-    assert told["mcp_servers"] == [
+    listed = json.loads(as_json.out)
+    assert [tool["name"] for tool in listed["tools"]] == ["calculator", "current_time", "good__echo", "weather"]
+    assert listed["tools"][2]["mcp_server"] == "good"
+    assert listed["tools"][3]["parameters_schema"]["required"] == ["city"]
+    assert listed["mcp_servers"] == [
         {"name": "good", "state": "connected", "tools": 1, "problem": None},
         {"name": "gone", "state": "down", "tools": 0, "problem": "it cannot be reached"},
     ]
 
 
-async def test_without_a_configuration_there_are_the_built_in_ones(tmp_path: Path) -> None:
-    """Nothing but what is safe; all is well."""
+async def test_without_a_configuration_the_built_in_tools_are_listed(tmp_path: Path) -> None:
+    """Without a configuration only the built-in tools are listed, and the exit code is 0."""
     done = await run("tools", folder=tmp_path)
 
     assert (done.code, done.err) == (0, "")
     assert [line.split()[0] for line in done.out.splitlines()] == ["calculator", "current_time"]
 
 
-async def test_what_is_wrong_is_told(tmp_path: Path) -> None:
-    """Functions that are not there, one line each."""
-    config = configuration(tmp_path, '[tools.a]\nfunction = "no.such:thing"\n[tools.b]\n')
+async def test_functions_that_cannot_be_loaded_are_reported(tmp_path: Path) -> None:
+    """Each function that cannot be loaded is reported in one line."""
+    config = write_configuration(tmp_path, '[tools.a]\nfunction = "no.such:thing"\n[tools.b]\n')
     done = await run("tools", "--config", config)
     as_json = await run("tools", "--config", config, "--json")
 

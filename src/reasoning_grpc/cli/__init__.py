@@ -1,4 +1,4 @@
-"""The command line: reads flags and environment, sets up logging, runs."""
+"""The command line: reads flags and environment, sets up logging, and runs a command."""
 
 from reasoning_grpc.cli.main import main
 

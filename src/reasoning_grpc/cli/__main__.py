@@ -1,4 +1,4 @@
-"""`python -m reasoning_grpc.cli`: the same as `reasoning-grpc`."""
+"""Runs `python -m reasoning_grpc.cli` like the command `reasoning-grpc`."""
 
 import sys
 

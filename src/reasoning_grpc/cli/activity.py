@@ -1,4 +1,4 @@
-"""`Activity`: what is being done now, on the last line of a terminal."""
+"""`Activity`: shows on the last line of a terminal what is in progress."""
 
 from typing import Final
 
@@ -7,36 +7,36 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from reasoning_grpc.cli.console import harmless
+from reasoning_grpc.cli.console import remove_control_characters
 
 _STYLE: Final = "dim"
 _FRAMES_PER_SECOND: Final = 10
 
 
 class Activity:
-    """A spinner with words, below what the console prints meanwhile; nothing where there is no terminal."""
+    """A spinner with a text, below everything that the console prints; without a terminal it shows nothing."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._spinner = Spinner("dots", style=_STYLE)
         self._live: Live | None = None
 
-    def show(self, words: str) -> None:
-        """Shows what is being done, instead of what was."""
+    def show(self, text: str) -> None:
+        """Shows this text instead of the text before."""
         if not self._console.is_terminal or self._console.is_dumb_terminal:
             return
-        self._spinner.update(text=Text(harmless(words), _STYLE))
+        self._spinner.update(text=Text(remove_control_characters(text), _STYLE))
         if self._live is None:
-            self._live = self._begun()
+            self._live = self._start_live()
         self._live.refresh()
 
-    def _begun(self) -> Live:
+    def _start_live(self) -> Live:
         live = Live(
             self._spinner,
             console=self._console,
             refresh_per_second=_FRAMES_PER_SECOND,
             transient=True,
-            # Standard output is left alone: the answer goes there, by another console.
+            # Rich must not redirect standard output, to which another console prints the answer.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -44,7 +44,7 @@ class Activity:
         return live
 
     def stop(self) -> None:
-        """Leaves the line to others; it may be shown again."""
+        """Removes the spinner; it may be shown again."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -1,4 +1,4 @@
-"""`AnswerView`: an answer as a person likes to watch it; sober when it is not shown on a terminal."""
+"""`AnswerView`: shows an answer to a person while it arrives; without a terminal it prints plain text."""
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -8,24 +8,24 @@ from rich.console import Console
 from rich.text import Text
 
 from reasoning_grpc.cli.activity import Activity
-from reasoning_grpc.cli.console import PipedConsole, harmless
+from reasoning_grpc.cli.console import PipedConsole, remove_control_characters
 from reasoning_grpc.cli.reasoning_lines import ReasoningLines
 from reasoning_grpc.cli.route_view import route_lines
 from reasoning_grpc.v1 import completion_pb2, events_pb2, usage_pb2
 
 _NANO: Final = 1_000_000_000
-_UNDER_WAY: Final = frozenset({"step_started", "step_planned", "tool_started", "tool_finished", "reasoning_finished"})
-"""Events after which something is being done that takes time."""
+_STARTS_WORK: Final = frozenset({"step_started", "step_planned", "tool_started", "tool_finished", "reasoning_finished"})
+"""The events after which work starts that takes time."""
 
 
 class AnswerView:
-    """Prints events as they come: the answer to standard output, all else to standard error.
+    """Prints events while they arrive: the answer to standard output, everything else to standard error.
 
-    So the answer alone goes into a pipe or a file. A context manager: at its end nothing moves on the terminal.
+    So only the answer goes into a pipe or a file. It is a context manager, which stops the spinner at its end.
     """
 
     def __init__(self, answer: Console | None = None, aside: Console | None = None) -> None:
-        """Where the answer goes, and all else, when it is not standard output and standard error."""
+        """`answer` and `aside` are consoles to use instead of standard output and standard error."""
         self._answer = answer or PipedConsole(highlight=False, markup=False, soft_wrap=True)
         self._aside = aside or PipedConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._activity = Activity(self._aside)
@@ -44,29 +44,29 @@ class AnswerView:
         """Prints one event."""
         match event.WhichOneof("kind"):
             case "started":
-                for line in _started_lines(event.started):
-                    self._line(line)
+                for line in _start_lines(event.started):
+                    self._write_line(line)
             case "content_delta":
-                self._piece(self._answer, event.content_delta.text, "")
+                self._write_delta(self._answer, event.content_delta.text, "")
             case "reasoning_delta":
-                self._piece(self._aside, event.reasoning_delta.text, "italic dim")
+                self._write_delta(self._aside, event.reasoning_delta.text, "italic dim")
             case "tool_call_delta":
                 call = event.tool_call_delta
-                self._piece(self._answer, f"\n{call.name} " if call.name else "", "bold")
-                self._piece(self._answer, call.arguments, "")
+                self._write_delta(self._answer, f"\n{call.name} " if call.name else "", "bold")
+                self._write_delta(self._answer, call.arguments, "")
             case "attempt_switched":
                 switched = event.attempt_switched
-                self._line(f"attempt {switched.next_attempt} with {switched.to_model} after a failure", "yellow")
+                self._write_line(f"attempt {switched.next_attempt} with {switched.to_model} after a failure", "yellow")
                 for line in _setting_lines(switched.effective_settings):
-                    self._line(line)
+                    self._write_line(line)
             case "completed":
                 self.finish()
-                self._line(_summary_line(event.completed))
+                self._write_line(_summarize(event.completed))
             case _:
                 self._show_reasoning(event)
 
     def finish(self) -> None:
-        """Ends what is still open: nothing more is shown but what others print."""
+        """Stops the spinner and ends the open line, so that others can print."""
         self._activity.stop()
         self._end_line()
 
@@ -76,32 +76,32 @@ class AnswerView:
             self._open_line = None
 
     def _show_reasoning(self, event: events_pb2.StreamCompleteResponse) -> None:
-        """Tells what the agent has done, and shows what it does now."""
-        kind, line = event.WhichOneof("kind"), self._reasoning.line(event)
+        """Prints what the agent has done, and shows what it does now."""
+        kind, line = event.WhichOneof("kind"), self._reasoning.describe(event)
         if line is not None:
-            self._line(line.text, line.style)
-        if kind in _UNDER_WAY:
+            self._write_line(line.text, line.style)
+        if kind in _STARTS_WORK:
             self._end_line()
-            self._activity.show("answering" if kind == "reasoning_finished" else self._reasoning.under_way())
+            self._activity.show("answering" if kind == "reasoning_finished" else self._reasoning.describe_work())
 
-    def _piece(self, console: Console, text: str, style: str) -> None:
+    def _write_delta(self, console: Console, text: str, style: str) -> None:
         if not text:
             return
         self._activity.stop()
         if self._open_line is not console:
             self._end_line()
             self._open_line = console
-        console.print(Text(harmless(text) if console.is_terminal else text, style), end="")
+        console.print(Text(remove_control_characters(text) if console.is_terminal else text, style), end="")
         console.file.flush()
 
-    def _line(self, text: str, style: str = "dim") -> None:
+    def _write_line(self, text: str, style: str = "dim") -> None:
         self._end_line()
-        self._aside.print(Text(harmless(text), style))
+        self._aside.print(Text(remove_control_characters(text), style))
         self._aside.file.flush()
 
 
-def _started_lines(started: events_pb2.Started) -> Iterator[str]:
-    """Yields the route, and the settings that take effect otherwise than requested."""
+def _start_lines(started: events_pb2.Started) -> Iterator[str]:
+    """Yields the lines about the route, and about each setting that takes effect otherwise than requested."""
     route, *more = route_lines(started.route_decision)
     yield f"route: {route}"
     yield from more
@@ -113,7 +113,7 @@ def _setting_lines(settings: Iterable[completion_pb2.EffectiveSetting]) -> Itera
         yield f"{setting.field}: {setting.effective} instead of {setting.requested} ({setting.reason})"
 
 
-def _summary_line(completed: events_pb2.Completed) -> str:
+def _summarize(completed: events_pb2.Completed) -> str:
     usage, timings = completed.usage, completed.timings
     estimated = "about " if usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED else ""
     facts = [

@@ -1,4 +1,4 @@
-"""What `check-config` tells of a configuration that is sound."""
+"""Describes a valid configuration, for `check-config`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,22 +18,22 @@ _WIRES: Final = {
     Way.FOREIGN: "litellm's reader over its own connections",
 }
 _PRICES: Final = {
-    "entry": "of its entry",
-    "litellm": "of litellm's map",
+    "entry": "from its entry",
+    "litellm": "from litellm's price map",
     "unknown": "unknown",
 }
 
 
-def summary(config: Config, plan: TelemetryPlan, trials: Trials | None) -> dict[str, Any]:
-    """For programs; `trials` None: nothing was tried."""
+def build_summary(config: Config, plan: TelemetryPlan, trials: Trials | None) -> dict[str, Any]:
+    """Returns the effect of the configuration, as `--json` prints it; `trials` is None when no model was called."""
     settings = config.settings
-    models = [_model(entry) for entry in config.models.values()]
+    models = [_describe_model(entry) for entry in config.models.values()]
     if config.runs_embedded:
         models.append({"name": MODEL_NAME, "wire": "embedded", "prices": "free"})
-    proxy = None if config.proxy is None else _proxy(config.proxy)
+    proxy = None if config.proxy is None else _describe_proxy(config.proxy)
     if trials is not None:
-        tried = {trial.model: _answer(trial) for trial in trials.models}
-        models = [model | {"answer": tried[model["name"]]} for model in models]
+        answers = {trial.model: _describe_answer(trial) for trial in trials.models}
+        models = [model | {"answer": answers[model["name"]]} for model in models]
         if proxy is not None and trials.proxy is not None:
             proxy |= {"models": trials.proxy.model_count, "failure": trials.proxy.failure}
     return {
@@ -42,34 +42,36 @@ def summary(config: Config, plan: TelemetryPlan, trials: Trials | None) -> dict[
         "callers": sorted(config.callers),
         "models": models,
         "proxy": proxy,
-        "traces": _exported(plan.traces),
-        "metrics": _exported(plan.metrics),
+        "traces": _describe_export(plan.traces),
+        "metrics": _describe_export(plan.metrics),
         "captures_content": plan.captures_content,
     }
 
 
-def summary_text(told: Mapping[str, Any]) -> str:
-    """The same for people."""
+def format_summary(summary: Mapping[str, Any]) -> str:
+    """Returns the summary as text for a person."""
     lines = [
-        "The configuration is sound.",
-        f"listen   {told['listen']}{' with TLS' if told['tls'] else ''}",
-        f"callers  {', '.join(told['callers']) or 'anyone, without a token'}",
+        "The configuration is valid.",
+        f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
+        f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
     ]
-    for model in told["models"]:
-        lines += _model_lines(model)
-    if proxy := told["proxy"]:
-        lines.append(f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key{_listed(proxy)}")
+    for model in summary["models"]:
+        lines += _format_model(model)
+    if proxy := summary["proxy"]:
+        lines.append(
+            f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key{_format_listing(proxy)}"
+        )
     lines += [
-        f"{signal_name:8} {' and '.join(exporters)} {told[signal_name]['endpoint']}".rstrip()
+        f"{signal_name:8} {' and '.join(exporters)} {summary[signal_name]['endpoint']}".rstrip()
         for signal_name in ("traces", "metrics")
-        if (exporters := told[signal_name]["exporters"])
+        if (exporters := summary[signal_name]["exporters"])
     ]
-    if told["captures_content"]:
-        lines.append("content  what is said stands in the traces")
+    if summary["captures_content"]:
+        lines.append("content  traces hold the text of messages and answers")
     return "\n".join(lines)
 
 
-def _model(entry: ModelEntry) -> dict[str, Any]:
+def _describe_model(entry: ModelEntry) -> dict[str, Any]:
     way, reason = find_way(entry, find_price_map())
     return {
         "name": entry.name,
@@ -78,48 +80,48 @@ def _model(entry: ModelEntry) -> dict[str, Any]:
         "key": bool(entry.api_key),
         "wire": way.value.lower(),
         "wire_reason": reason,
-        "prices": _origin_of_prices(entry),
+        "prices": _find_price_source(entry),
     }
 
 
-def _proxy(proxy: ProxyEntry) -> dict[str, Any]:
+def _describe_proxy(proxy: ProxyEntry) -> dict[str, Any]:
     return {"api_base": proxy.api_base, "key": bool(proxy.api_key)}
 
 
-def _answer(trial: Trial) -> dict[str, Any]:
-    failed = {"failure": trial.failure, "http_status": trial.http_status or None} if trial.failure else {}
-    return {"seconds": round(trial.seconds, 3), **failed}
+def _describe_answer(trial: Trial) -> dict[str, Any]:
+    failure = {"failure": trial.failure, "http_status": trial.http_status or None} if trial.failure else {}
+    return {"seconds": round(trial.seconds, 3), **failure}
 
 
-def _origin_of_prices(entry: ModelEntry) -> str:
-    """Who says what a model costs; "unknown" when nobody does."""
+def _find_price_source(entry: ModelEntry) -> str:
+    """Returns where a model's prices come from: "entry", "litellm" or "unknown"."""
     if entry.prices != Prices():
         return "entry"
     facts = find_listed_facts(entry, find_price_map())
     return "litellm" if facts is not None and facts.prices != Prices() else "unknown"
 
 
-def _exported(export: Export) -> dict[str, Any]:
+def _describe_export(export: Export) -> dict[str, Any]:
     return {"exporters": list(export.exporters), "endpoint": export.endpoint}
 
 
-def _model_lines(model: Mapping[str, Any]) -> list[str]:
+def _format_model(model: Mapping[str, Any]) -> list[str]:
     if model["wire"] == "embedded":
         lines = [f"model    {model['name']}: in a process of this server"]
     else:
-        at = model["api_base"] or "where its provider is"
+        address = model["api_base"] or "at its provider's address"
         key = "with a key" if model["key"] else "without a key: api_key_env names none"
         lines = [
-            f"model    {model['name']}: {model['litellm_model']}, {at}, {key}",
+            f"model    {model['name']}: {model['litellm_model']}, {address}, {key}",
             f"         wire: {_WIRES[Way(model['wire'].upper())]}; {model['wire_reason']}",
             f"         prices: {_PRICES[model['prices']]}",
         ]
     if (answer := model.get("answer")) is not None:
-        lines.append(f"         {_answer_text(answer)}")
+        lines.append(f"         {_format_answer(answer)}")
     return lines
 
 
-def _listed(proxy: Mapping[str, Any]) -> str:
+def _format_listing(proxy: Mapping[str, Any]) -> str:
     if "models" not in proxy:
         return ""
     return (
@@ -127,7 +129,7 @@ def _listed(proxy: Mapping[str, Any]) -> str:
     )
 
 
-def _answer_text(answer: Mapping[str, Any]) -> str:
+def _format_answer(answer: Mapping[str, Any]) -> str:
     if "failure" not in answer:
         return f"answers: in {answer['seconds']:.2f} s"
     status = f" (HTTP {answer['http_status']})" if answer["http_status"] else ""

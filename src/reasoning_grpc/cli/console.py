@@ -1,16 +1,16 @@
-"""What every command that prints through rich needs."""
+"""The console of the commands that print through rich, and the cleaning of text for a terminal."""
 
 from rich.console import Console
 
 
 class PipedConsole(Console):
-    """A console whose output may be piped into something that ends early."""
+    """A console whose output may be piped into a program that ends early."""
 
     def on_broken_pipe(self) -> None:
-        """Rich would exit with 1 here; `main` knows what a closed pipe means."""
+        """Raises BrokenPipeError, which `main` handles; rich itself would exit with 1."""
         raise BrokenPipeError
 
 
-def harmless(text: str) -> str:
-    """The text without what would steer the terminal: a model may have been talked into writing it."""
+def remove_control_characters(text: str) -> str:
+    """Returns the text without characters that control the terminal, which somebody may have made a model write."""
     return "".join(character for character in text if character.isprintable() or character in "\n\t")

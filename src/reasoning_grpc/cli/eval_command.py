@@ -1,4 +1,4 @@
-"""The evaluations: how good a running server is, on labelled prompts."""
+"""Runs the commands of `eval`: they measure the quality of a running server with labelled prompts."""
 
 import argparse
 import dataclasses
@@ -11,9 +11,10 @@ from typing import Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from reasoning_grpc.cli.client_commands import FlagError, complain, make_client
+from reasoning_grpc.cli.client_options import FlagError, create_client
 from reasoning_grpc.cli.console import PipedConsole
 from reasoning_grpc.cli.eval_view import show_routing_report
+from reasoning_grpc.cli.failure_report import report_failure
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.evaluation.case_reader import Case
 from reasoning_grpc.evaluation.cases import InvalidCases, read_bundled_cases, read_cases
@@ -21,19 +22,19 @@ from reasoning_grpc.evaluation.routing import ONE_ATTEMPT, Outcome, route_cases
 from reasoning_grpc.evaluation.routing_report import build_routing_report
 from reasoning_grpc.v1 import routing_pb2
 
-_MOST_PROBLEMS: Final = 20
+_MAX_PROBLEMS: Final = 20
 
 
-async def eval_routing(parsed: argparse.Namespace) -> int:
-    """Measures the router; whatever the figures are, the exit code is 0."""
+async def evaluate_routing(parsed: argparse.Namespace) -> int:
+    """Measures the router, and prints the report; the exit code is 0 whatever the figures are."""
     file: Path | None = parsed.file
     try:
         cases = read_bundled_cases() if file is None else read_cases(file)
-        outcomes = await _outcomes(_sample(cases, parsed.limit, parsed.seed), parsed)
+        outcomes = await _route_cases(_sample(cases, parsed.limit, parsed.seed), parsed)
     except InvalidCases as error:
-        return _complain_of_file(f"{file}", error.problems, as_json=parsed.json)
+        return _report_file_problems(f"{file}", error.problems, as_json=parsed.json)
     except (CallFailed, FlagError, OSError) as error:
-        return complain(error, parsed)
+        return report_failure(error, parsed)
     report = build_routing_report(outcomes, default_route=parsed.default_route, seed=parsed.seed)
     if parsed.json:
         print(json.dumps(dataclasses.asdict(report)))
@@ -43,16 +44,16 @@ async def eval_routing(parsed: argparse.Namespace) -> int:
 
 
 def _sample(cases: Sequence[Case], limit: int | None, seed: int) -> Sequence[Case]:
-    """So many of the cases, drawn by lot and in their order: a file may be sorted by route."""
+    """Returns `limit` randomly chosen cases in their order, because a file may be sorted by route."""
     if limit is None or limit >= len(cases):
         return cases
-    return [cases[place] for place in sorted(random.Random(seed).sample(range(len(cases)), limit))]
+    return [cases[index] for index in sorted(random.Random(seed).sample(range(len(cases)), limit))]
 
 
-async def _outcomes(cases: Sequence[Case], parsed: argparse.Namespace) -> list[Outcome]:
-    console = PipedConsole(stderr=True, quiet=not sys.stderr.isatty())  # rich ends even a disabled bar with a line
+async def _route_cases(cases: Sequence[Case], parsed: argparse.Namespace) -> list[Outcome]:
+    console = PipedConsole(stderr=True, quiet=not sys.stderr.isatty())  # rich prints a line even after a disabled bar
     columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with make_client(parsed, ONE_ATTEMPT) as client:
+    async with create_client(parsed, ONE_ATTEMPT) as client:
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("", total=len(cases))
             return await route_cases(
@@ -66,12 +67,12 @@ async def _outcomes(cases: Sequence[Case], parsed: argparse.Namespace) -> list[O
             )
 
 
-def _complain_of_file(name: str, problems: Sequence[str], *, as_json: bool) -> int:
+def _report_file_problems(name: str, problems: Sequence[str], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"problems": [f"{name}: {problem}" for problem in problems]}))
         return 1
-    for problem in problems[:_MOST_PROBLEMS]:
+    for problem in problems[:_MAX_PROBLEMS]:
         print(f"reasoning-grpc: {name}: {problem}", file=sys.stderr)
-    if len(problems) > _MOST_PROBLEMS:
-        print(f"reasoning-grpc: {name}: and {len(problems) - _MOST_PROBLEMS} more", file=sys.stderr)
+    if len(problems) > _MAX_PROBLEMS:
+        print(f"reasoning-grpc: {name}: and {len(problems) - _MAX_PROBLEMS} more", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""The commands of the server's side: serve, check-config."""
+"""Runs the commands of the server's side: serve, check-config."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reasoning_grpc.cli.config_report import summary, summary_text
+from reasoning_grpc.cli.config_report import build_summary, format_summary
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import Config, ConfigError, read_config
 from reasoning_grpc.embedded.installation import find_installation_problem
@@ -21,14 +21,14 @@ from reasoning_grpc.telemetry.plan import TelemetryPlan, read_telemetry_plan
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
-    """Runs the server until SIGTERM or SIGINT; a second signal ends the process at once."""
+    """Runs the server until SIGTERM or SIGINT, and returns the exit code; a second signal ends the process at once."""
     try:
-        config, plan = _read(flags, file)
+        config, plan = _read_configuration(flags, file)
         set_up_logging(config.settings.log_level, config.settings.log_format)
         telemetry = Telemetry(plan)
         server = Server(config, telemetry)
     except ConfigError as exc:
-        return _complain(exc.problems)
+        return _report_problems(exc.problems)
     try:
         return await _serve(server, config.settings.grace_seconds)
     finally:
@@ -48,9 +48,9 @@ async def _serve(server: Server, grace_seconds: float) -> int:
     try:
         await starting
     except StartError as exc:
-        return _complain([str(exc)])
+        return _report_problems([str(exc)])
     except asyncio.CancelledError:
-        return 0  # stopped before it had started
+        return 0  # a signal came during the start
     finally:
         stopped.cancel()
     print(f"serving on {server.address}", flush=True)
@@ -60,9 +60,12 @@ async def _serve(server: Server, grace_seconds: float) -> int:
 
 
 async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: bool, online: bool) -> int:
-    """Says what the configuration makes, or everything that is wrong with it; online, also which models answer."""
+    """Prints the effect of the configuration, or every problem; online, also which models answer.
+
+    Returns the exit code.
+    """
     try:
-        config, plan = _read(flags, file)
+        config, plan = _read_configuration(flags, file)
         problems = find_config_problems(config) + find_unknown_providers(config)
         if config.runs_embedded and (problem := find_installation_problem(config.settings.embedded_weights)):
             problems.append(f"embedded: {problem}")
@@ -77,14 +80,14 @@ async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: 
     if problems:
         if as_json:
             print(json.dumps({"problems": problems}))
-        return _complain(problems)
-    told = summary(config, plan, trials)
-    print(json.dumps(told) if as_json else summary_text(told))
+        return _report_problems(problems)
+    summary = build_summary(config, plan, trials)
+    print(json.dumps(summary) if as_json else format_summary(summary))
     return 0 if trials is None or trials.has_succeeded else 1
 
 
-def _read(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, TelemetryPlan]:
-    """The configuration, and what OpenTelemetry's variables ask for. Raises ConfigError for both together."""
+def _read_configuration(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, TelemetryPlan]:
+    """Reads the configuration and OpenTelemetry's variables. Raises ConfigError with the problems of both."""
     problems: list[str] = []
     config, plan = Config(), TelemetryPlan()
     try:
@@ -102,11 +105,11 @@ def _read(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, Telemetr
 
 def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
     if stopping.is_set():
-        os._exit(128 + number)  # a second signal; the embedded model's process notices by itself
+        os._exit(128 + number)  # a second signal; the embedded model's process notices the end by itself
     stopping.set()
 
 
-def _complain(problems: list[str]) -> int:
+def _report_problems(problems: list[str]) -> int:
     for problem in problems:
         print(f"reasoning-grpc: {problem}", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""The command `tools`: what tools a configuration makes, and whether they can be called."""
+"""Runs the command `tools`: lists the tools of a configuration, and says whether they can be called."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from reasoning_grpc.cli.console import harmless
+from reasoning_grpc.cli.console import remove_control_characters
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import ConfigError, read_config
 from reasoning_grpc.domain import McpServerInfo, McpServerState, ToolInfo, ToolSource
@@ -18,11 +18,11 @@ _SOURCES: Final = {
     ToolSource.FUNCTION: "function",
     ToolSource.ENTRY_POINT: "entry point",
 }
-_LONGEST_DESCRIPTION: Final = 80
+_MAX_DESCRIPTION_CHARACTERS: Final = 80
 
 
-async def tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -> int:
-    """Connects to the MCP servers, without serving, and lists every tool; 1 when a server is down."""
+async def list_tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -> int:
+    """Connects to the MCP servers, without serving, and prints every tool; returns 1 when a server is down."""
     try:
         config = read_config(flags=flags, environment=os.environ, file=file)
         problems = find_tool_problems(config)
@@ -34,7 +34,7 @@ async def tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -
         for problem in problems:
             print(f"reasoning-grpc: {problem}", file=sys.stderr)
         return 1
-    set_up_logging("error", config.settings.log_format)  # that a server is down is told below
+    set_up_logging("error", config.settings.log_format)  # the text below reports the servers that are down
     toolbox = Toolbox(config.tools, config.mcp_servers)
     try:
         await toolbox.start()
@@ -42,11 +42,11 @@ async def tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -
         infos, servers = toolbox.list_all(), toolbox.list_servers()
     finally:
         await toolbox.aclose()
-    print(_as_json(infos, servers) if as_json else _as_text(infos, servers))
+    print(_format_json(infos, servers) if as_json else _format_text(infos, servers))
     return 0 if all(server.state is McpServerState.CONNECTED for server in servers) else 1
 
 
-def _as_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
+def _format_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
     listed = [
         {
             "name": info.name,
@@ -65,28 +65,28 @@ def _as_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str
     return json.dumps({"tools": listed, "mcp_servers": known})
 
 
-def _as_text(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
-    rows = [(info.name, _source(info), info.state.lower(), _first_line(info.description)) for info in infos]
+def _format_text(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
+    rows = [(info.name, _describe_source(info), info.state.lower(), _shorten(info.description)) for info in infos]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
         for row in rows
     ]
-    lines += [f"mcp server {server.name} is {_state(server)}" for server in servers]
+    lines += [f"mcp server {server.name} is {_describe_state(server)}" for server in servers]
     return "\n".join(lines)
 
 
-def _source(info: ToolInfo) -> str:
+def _describe_source(info: ToolInfo) -> str:
     return f"mcp server {info.mcp_server}" if info.source is ToolSource.MCP else _SOURCES[info.source]
 
 
-def _state(server: McpServerInfo) -> str:
+def _describe_state(server: McpServerInfo) -> str:
     if server.state is McpServerState.CONNECTED:
         return f"connected: {server.tools} tools"
     return f"{server.state.lower()}: {server.problem}"
 
 
-def _first_line(description: str) -> str:
-    """The beginning of a description; a server may have written anything into it."""
-    line = harmless(description.strip().partition("\n")[0])
-    return line if len(line) <= _LONGEST_DESCRIPTION else f"{line[: _LONGEST_DESCRIPTION - 3]}..."
+def _shorten(description: str) -> str:
+    """Returns the beginning of a description, into which a server may have written anything."""
+    line = remove_control_characters(description.strip().partition("\n")[0])
+    return line if len(line) <= _MAX_DESCRIPTION_CHARACTERS else f"{line[: _MAX_DESCRIPTION_CHARACTERS - 3]}..."

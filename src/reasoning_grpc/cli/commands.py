@@ -1,0 +1,72 @@
+"""Runs each command of the command line; the exit code is returned.
+
+Each function imports what its command needs, so that `ask` needs nothing of the server, and `--help` nothing at all.
+"""
+
+import argparse
+import asyncio
+
+from reasoning_grpc.config import options
+
+
+def serve(parsed: argparse.Namespace) -> int:
+    """Runs the command `serve`."""
+    from reasoning_grpc.cli import server_commands
+
+    return asyncio.run(server_commands.serve(_read_options(parsed), parsed.config))
+
+
+def check_config(parsed: argparse.Namespace) -> int:
+    """Runs the command `check-config`."""
+    from reasoning_grpc.cli import server_commands
+
+    return asyncio.run(
+        server_commands.check_config(_read_options(parsed), parsed.config, as_json=parsed.json, online=parsed.online)
+    )
+
+
+def list_tools(parsed: argparse.Namespace) -> int:
+    """Runs the command `tools`."""
+    from reasoning_grpc.cli import tools_command
+
+    return asyncio.run(tools_command.list_tools(_read_options(parsed), parsed.config, as_json=parsed.json))
+
+
+def create_token(parsed: argparse.Namespace) -> int:
+    """Runs the command `token new`."""
+    from reasoning_grpc.cli import token_command
+
+    return token_command.create_token(as_json=parsed.json)
+
+
+def ask(parsed: argparse.Namespace) -> int:
+    """Runs the command `ask`."""
+    from reasoning_grpc.cli import client_commands
+
+    return asyncio.run(client_commands.ask(parsed))
+
+
+def list_models(parsed: argparse.Namespace) -> int:
+    """Runs the command `models`."""
+    from reasoning_grpc.cli import client_commands
+
+    return asyncio.run(client_commands.list_models(parsed))
+
+
+def classify(parsed: argparse.Namespace) -> int:
+    """Runs the command `classify`."""
+    from reasoning_grpc.cli import client_commands
+
+    return asyncio.run(client_commands.classify(parsed))
+
+
+def evaluate_routing(parsed: argparse.Namespace) -> int:
+    """Runs the command `eval routing`."""
+    from reasoning_grpc.cli import eval_command
+
+    return asyncio.run(eval_command.evaluate_routing(parsed))
+
+
+def _read_options(parsed: argparse.Namespace) -> dict[str, object]:
+    """Returns the value of each option that the server's commands have; None: the flag was not used."""
+    return {option.name: getattr(parsed, option.name) for option in options()}
