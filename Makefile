@@ -51,7 +51,7 @@ generate: $(READY) ## Regenerate the Python stubs from the protos
 	$(BIN)/python -m scripts.generate
 
 .PHONY: check-generated
-check-generated: $(READY) ## Fail when the committed stubs are not what the protos give
+check-generated: $(READY) ## Fail when the committed stubs do not match the protos
 	$(BIN)/python -m scripts.generate --check
 
 .PHONY: format

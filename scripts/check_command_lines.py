@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import trustme
 
 from scripts.pages import ROOT, find_blocks, read_pages, split_commands
-from scripts.served import COMMAND, served
+from scripts.server_process import COMMAND, run_server
 
 _HASH = "sha256:<what `reasoning-grpc token new` printed>"
 _LONGEST_SECONDS = 600
@@ -159,7 +159,7 @@ def _serve(pages: Mapping[str, str], folder: Path) -> Iterator[str]:
     calls = [(find_address(command), command) for command in find_command_lines(pages)]
     for address, flags in SERVERS.items():
         files = [part for flag, name in flags.items() for part in (flag, str(folder / name))]
-        with served("--listen", address, *files):
+        with run_server("--listen", address, *files):
             yield from (command for called, command in calls if called == address)
 
 

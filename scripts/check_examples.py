@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from scripts.pages import ROOT
-from scripts.served import served
+from scripts.server_process import run_server
 from tests.support.upstream import FakeToolCall, FakeUpstream
 
 CONFIGURATION: Final = ROOT / "examples" / "agent_with_mcp.toml"
@@ -118,14 +118,14 @@ async def run(example: Example, address: str) -> bool:
 
 async def run_all() -> bool:
     """Runs every example, and returns whether all did what they must."""
-    with served("--config", str(CONFIGURATION)) as address:
+    with run_server("--config", str(CONFIGURATION)) as address:
         outcomes = [await run(example, address) for example in ON_THE_EMBEDDED_MODEL]
     async with FakeUpstream() as upstream:
         script_answers(upstream)
         with TemporaryDirectory() as folder:
             file = Path(folder) / "reasoning.toml"
             file.write_text(configure(upstream.api_base), "utf-8")
-            with served("--config", str(file)) as address:
+            with run_server("--config", str(file)) as address:
                 outcomes += [await run(example, address) for example in ON_A_SCRIPTED_MODEL]
     return all(outcomes)
 

@@ -1,4 +1,4 @@
-"""`make grpcurl`: calls a server on the embedded model with grpcurl, as a stranger would: every RPC, and bad input.
+"""`make grpcurl`: calls every RPC of a server with the embedded model by grpcurl, with good and with bad input.
 
 grpcurl must be on the PATH.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts.served import served
+from scripts.server_process import run_server
 
 SERVICE = "reasoning_grpc.v1.ReasoningService"
 QUESTION = {"messages": [{"role": "ROLE_USER", "content": [{"text": "Say hi."}]}], "sampling": {"maxOutputTokens": 16}}
@@ -26,35 +26,35 @@ REASONING = {
 
 @dataclass(frozen=True)
 class Case:
-    """One call, and what must come of it."""
+    """One call, with the result that it must have."""
 
     title: str
     method: str
     request: dict[str, Any]
-    holds: Callable[[list[Any]], bool]
-    """Whether the answers, or the error and its details, are as they must be."""
+    is_right: Callable[[list[Any]], bool]
+    """Returns whether the answers, or the error and its details, are as they must be."""
     code: int = 0
-    """The gRPC status code expected."""
+    """The expected gRPC status code."""
     metadata: tuple[str, ...] = ()
 
 
-def _reason(reason: str) -> Callable[[list[Any]], bool]:
-    """The error has this reason in its details."""
+def _expect_reason(reason: str) -> Callable[[list[Any]], bool]:
+    """Returns a check that the error has this reason in its details."""
 
-    def holds(answers: list[Any]) -> bool:
+    def has_reason(answers: list[Any]) -> bool:
         return any(detail.get("reason") == reason for detail in answers[0].get("details", []))
 
-    return holds
+    return has_reason
 
 
-def _violates(field: str) -> Callable[[list[Any]], bool]:
-    """The error has a violation of this field in its details."""
+def _expect_violation(field: str) -> Callable[[list[Any]], bool]:
+    """Returns a check that the error has a violation of this field in its details."""
 
-    def holds(answers: list[Any]) -> bool:
+    def has_violation(answers: list[Any]) -> bool:
         details = answers[0].get("details", [])
         return any(each["field"] == field for detail in details for each in detail.get("field_violations", []))
 
-    return holds
+    return has_violation
 
 
 CASES = (
@@ -123,62 +123,62 @@ CASES = (
         {},
         lambda answers: answers[0]["models"][0]["name"] == "smollm2-135m-instruct",
     ),
-    Case("no messages", f"{SERVICE}/Complete", {}, _reason("INVALID_FIELD"), code=3),
+    Case("no messages", f"{SERVICE}/Complete", {}, _expect_reason("INVALID_FIELD"), code=3),
     Case(
         "a model that is not served",
         f"{SERVICE}/StreamComplete",
         {"request": {**QUESTION, "model": "gpt-9"}},
-        _reason("MODEL_NOT_FOUND"),
+        _expect_reason("MODEL_NOT_FOUND"),
         code=5,
     ),
     Case(
         "a route that is not built",
         f"{SERVICE}/Complete",
         {**QUESTION, "routing": {"mode": "ROUTING_MODE_ORCHESTRATION"}},
-        _reason("ROUTE_NOT_IMPLEMENTED"),
+        _expect_reason("ROUTE_NOT_IMPLEMENTED"),
         code=12,
     ),
     Case(
         "no steps",
         f"{SERVICE}/Complete",
         {**REASONING, "agent": {"maxSteps": 0}},
-        _violates("agent.max_steps"),
+        _expect_violation("agent.max_steps"),
         code=3,
     ),
     Case(
-        "a tool that is not there",
+        "an unknown tool",
         f"{SERVICE}/Complete",
         {**REASONING, "agent": {"allowedTools": {"names": ["rocket"]}}},
-        _violates("agent.allowed_tools"),
+        _expect_violation("agent.allowed_tools"),
         code=3,
     ),
     Case(
         "a temperature out of range",
         f"{SERVICE}/Complete",
         {**QUESTION, "sampling": {"temperature": 9}},
-        _reason("INVALID_FIELD"),
+        _expect_reason("INVALID_FIELD"),
         code=3,
     ),
 )
 
 
 def main() -> int:
-    """Runs every case; 1 when one of them did not hold."""
+    """Runs every case, and returns 1 when one of them fails."""
     failed = 0
-    with TemporaryDirectory() as folder, served("--config", _patient(folder)) as address:
-        listed = _grpcurl(address, "list").stdout.split()
-        failed += _report("list by reflection", SERVICE in listed, str(listed))
+    with TemporaryDirectory() as folder, run_server("--config", _write_configuration(folder)) as address:
+        services = _grpcurl(address, "list").stdout.split()
+        failed += _report("list by reflection", SERVICE in services, str(services))
         for case in CASES:
             flags = [part for entry in case.metadata for part in ("-H", entry)]
             done = _grpcurl(*flags, "-format-error", "-d", json.dumps(case.request), address, case.method)
             output = done.stderr if case.code else done.stdout
-            holds = _code(done.returncode) == case.code and case.holds(_objects(output))
-            failed += _report(case.title, holds, done.stdout + done.stderr)
+            has_passed = _convert_exit_code(done.returncode) == case.code and case.is_right(_read_objects(output))
+            failed += _report(case.title, has_passed, done.stdout + done.stderr)
     return 1 if failed else 0
 
 
-def _patient(folder: str) -> str:
-    """A configuration for a machine that may be busy: the classifier has time."""
+def _write_configuration(folder: str) -> str:
+    """Writes a configuration that gives the classifier enough time on a busy machine, and returns its path."""
     file = Path(folder) / "reasoning.toml"
     file.write_text("[classifier]\ntimeout_seconds = 120\n")
     return str(file)
@@ -189,28 +189,29 @@ def _grpcurl(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _code(exit_code: int) -> int:
-    """The gRPC status in grpcurl's exit code."""
+def _convert_exit_code(exit_code: int) -> int:
+    """Returns the gRPC status code that grpcurl's exit code stands for."""
     return exit_code - 64 if exit_code > 64 else exit_code
 
 
-def _objects(output: str) -> list[Any]:
-    """The JSON objects in the output, one after the other."""
+def _read_objects(output: str) -> list[Any]:
+    """Returns the JSON objects in the output, in their order."""
     decoder = json.JSONDecoder()
-    found: list[Any] = []
+    objects: list[Any] = []
     rest = output.strip()
     while rest:
         value, end = decoder.raw_decode(rest)
-        found.append(value)
+        objects.append(value)
         rest = rest[end:].lstrip()
-    return found
+    return objects
 
 
-def _report(title: str, holds: bool, output: str) -> int:
-    print(f"grpcurl: {title}: {'ok' if holds else 'FAILED'}", flush=True)
-    if not holds:
+def _report(title: str, has_passed: bool, output: str) -> int:
+    """Prints the result of a case, and returns the number of failures, 0 or 1."""
+    print(f"grpcurl: {title}: {'ok' if has_passed else 'FAILED'}", flush=True)
+    if not has_passed:
         print(output, file=sys.stderr)
-    return 0 if holds else 1
+    return 0 if has_passed else 1
 
 
 if __name__ == "__main__":

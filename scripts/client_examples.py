@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from clients.conformance.clients import Client
-from scripts.served import served
+from scripts.server_process import run_server
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _TIMEOUT_SECONDS: Final = 300
@@ -15,7 +15,7 @@ _TIMEOUT_SECONDS: Final = 300
 
 def main(clients: Iterable[Client]) -> int:
     """Runs the examples of these clients, which must be built; returns 1 when one fails."""
-    with served() as address:
+    with run_server() as address:
         failed = [client for client in clients if not _run_example(client, address)]
     return int(bool(failed))
 

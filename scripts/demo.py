@@ -1,18 +1,18 @@
-"""`make demo`: serves on the embedded model, asks it over gRPC, shows decisions, steps and tokens as they come."""
+"""`make demo`: runs a server with the embedded model, and shows its decisions, steps and tokens while they arrive."""
 
 import subprocess
 import sys
 
-from scripts.served import COMMAND, served
+from scripts.server_process import COMMAND, run_server
 
 QUESTION = "In one sentence: what is the capital of France?"
 PROBLEM = "What is 23 times 19?"
 
 
 def main() -> int:
-    """Runs the demo; the exit code of the first question that failed."""
+    """Runs the demo, and returns the exit code of the first question that failed."""
     print("Starting the server on the embedded model (SmolLM2 135M: small, often wrong, needs no key) ...", flush=True)
-    with served() as address:
+    with run_server() as address:
         print(f"Serving on {address}. Asking: {QUESTION}\n", flush=True)
         code = _ask(address, "--max-output-tokens", "80", QUESTION)
         if code == 0:

@@ -1,9 +1,9 @@
 """Regenerates the Python stubs of the protos, or checks that the committed ones are current.
 
 The stubs of `protos/reasoning_grpc/v1/x.proto` are `src/reasoning_grpc/v1/x_pb2.py` with its types in `x_pb2.pyi`, and
-`x_pb2_grpc.py` with `x_pb2_grpc.pyi` where the file declares a service. They are made in an empty directory and then
-compared, so a stub that no proto gives any more is removed, or reported by `--check`. Files with other names, such as
-the package's `__init__.py`, are kept by hand and left alone.
+`x_pb2_grpc.py` with `x_pb2_grpc.pyi` when the file declares a service. They are generated in an empty directory and
+then compared, so that a stub without a proto is removed, or reported by `--check`. Files with other names, such as the
+package's `__init__.py`, are written by hand and are not touched.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SERVICE = re.compile(r"^service\s", re.MULTILINE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 1 when `--check` found a difference."""
+    """Runs the command, and returns its exit code: 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(description="Regenerate the Python stubs of the protos.")
     parser.add_argument("--out", type=Path, default=ROOT / "src", help="where the stubs are (default: src)")
     parser.add_argument(
@@ -39,16 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_stubs(options.out, fresh)
         return 0
 
-    found = differences(fresh, read_stubs(options.out))
-    for difference in found:
+    differences = find_differences(fresh, read_stubs(options.out))
+    for difference in differences:
         print(difference, file=sys.stderr)
-    if found:
-        print("The stubs are not what the protos give: run `make generate` and commit the result.", file=sys.stderr)
-    return 1 if found else 0
+    if differences:
+        print("The stubs do not match the protos: run `make generate` and commit the result.", file=sys.stderr)
+    return 1 if differences else 0
 
 
 def compile_protos(out: Path) -> None:
-    """Makes the stubs of all our protos below `out`."""
+    """Generates the stubs of all our protos below `out`."""
     protos = sorted(PROTOS.joinpath(PACKAGE).glob("*.proto"))
     if not protos:
         sys.exit(f"there are no protos in {PROTOS.joinpath(PACKAGE).relative_to(ROOT)}")
@@ -70,7 +70,7 @@ def run_protoc(protos: Sequence[Path], outputs: Sequence[str]) -> None:
 
 
 def read_stubs(directory: Path) -> dict[str, bytes]:
-    """The stubs of our package below `directory`, by file name."""
+    """Returns the stubs of our package below `directory`, by file name."""
     package = directory / PACKAGE
     if not package.is_dir():
         return {}
@@ -78,7 +78,7 @@ def read_stubs(directory: Path) -> dict[str, bytes]:
 
 
 def write_stubs(directory: Path, fresh: dict[str, bytes]) -> None:
-    """Makes the stubs below `directory` equal to `fresh`; files that are equal already are not touched."""
+    """Makes the stubs below `directory` equal to `fresh`; files that are already equal are not touched."""
     package = directory / PACKAGE
     package.mkdir(parents=True, exist_ok=True)
     present = read_stubs(directory)
@@ -89,18 +89,18 @@ def write_stubs(directory: Path, fresh: dict[str, bytes]) -> None:
             (package / name).write_bytes(content)
 
 
-def differences(fresh: dict[str, bytes], present: dict[str, bytes]) -> list[str]:
-    """One line for each stub that is missing, out of date, or given by no proto."""
-    found = []
+def find_differences(fresh: dict[str, bytes], present: dict[str, bytes]) -> list[str]:
+    """Returns one line for each stub that is missing, out of date, or without a proto."""
+    differences = []
     for name in sorted(fresh.keys() | present.keys()):
         path = PACKAGE / name
         if name not in present:
-            found.append(f"missing: {path}")
+            differences.append(f"missing: {path}")
         elif name not in fresh:
-            found.append(f"stale, no proto gives it: {path}")
+            differences.append(f"stale, it has no proto: {path}")
         elif fresh[name] != present[name]:
-            found.append(f"differs: {path}")
-    return found
+            differences.append(f"differs: {path}")
+    return differences
 
 
 if __name__ == "__main__":

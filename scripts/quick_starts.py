@@ -15,7 +15,7 @@ from typing import Final
 
 from clients.conformance.clients import CLIENTS, Client
 from scripts.pages import ROOT, Block, find_blocks, find_section
-from scripts.served import served
+from scripts.server_process import run_server
 
 ADDRESS: Final = "127.0.0.1:50051"
 PROGRAMS: Final = {"python": "main.py", "go": "main.go", "typescript": "main.ts", "java": "src/main/java/Main.java"}
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     selected = [client for client in CLIENTS if not options.client or client.name in options.client]
     failed = False
-    with served("--listen", ADDRESS):
+    with run_server("--listen", ADDRESS):
         for client in selected:
             if client.lacks:
                 print(client.left_out)

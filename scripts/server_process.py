@@ -1,4 +1,4 @@
-"""A server of this checkout, in a process of its own, for the tools that call it as a stranger would."""
+"""`run_server`: runs a server of this checkout in a separate process, for scripts that call it like any client."""
 
 import os
 import subprocess
@@ -13,10 +13,10 @@ _STOP_SECONDS = 15
 
 
 @contextmanager
-def served(*arguments: str, quiet: bool = True) -> Iterator[str]:
-    """Runs `reasoning-grpc serve` on a free port; gives its address, and stops it at the end.
+def run_server(*arguments: str, quiet: bool = True) -> Iterator[str]:
+    """Runs `reasoning-grpc serve` on a free port, yields its address, and stops the server at the end.
 
-    Raises RuntimeError when it ends before it serves.
+    `arguments` are further flags of the command. Raises RuntimeError when the server ends before it serves.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REASONING_")}
     level = "error" if quiet else "info"
@@ -30,7 +30,7 @@ def served(*arguments: str, quiet: bool = True) -> Iterator[str]:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith(_READY):
-            raise RuntimeError("the server ended before it served; its complaint stands above")
+            raise RuntimeError("the server ended before it served; the lines above say why")
         yield line.removeprefix(_READY).strip()
     finally:
         process.terminate()
