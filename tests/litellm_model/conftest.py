@@ -1,4 +1,4 @@
-"""Fixtures for tests of what an upstream can do wrong."""
+"""Fixtures for tests of the adapter through a real server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,8 +10,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reasoning_grpc.cli.logs import JsonFormatter
 from reasoning_grpc.config import ModelEntry
+from tests.support.captured_body import PREFIXES
 from tests.support.checked_server import PROMPT, CheckedServer, CheckedServing
-from tests.support.serving import UPSTREAM_KEY, config_for, provider_entry, serving
+from tests.support.native_events import NATIVE_PROVIDERS
+from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
 
 
@@ -52,3 +54,29 @@ async def checked_server(checked_serving: CheckedServing) -> AsyncIterator[Check
     """A server with the default settings."""
     async with checked_serving() as checked_server:
         yield checked_server
+
+
+@pytest.fixture
+async def native_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
+    """A server with a model of each provider that has its own protocol, named after the provider."""
+    entries = [provider_entry(upstream, provider, name=provider) for provider in NATIVE_PROVIDERS]
+    async with serving(config_for(*entries)) as running:
+        yield running
+
+
+@pytest.fixture(params=NATIVE_PROVIDERS)
+def native_provider(request: pytest.FixtureRequest) -> str:
+    """litellm's prefix of a provider with its own protocol, which is also the name of its model."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def prefix_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
+    """A server with a model for each prefix; the fake upstream serves all of them."""
+    options = frozenset({"min_p", "chat_template_kwargs"})
+    entries = [
+        model_entry(upstream.api_base, prefix, litellm_model=f"{prefix}/fake", provider_options=options)
+        for prefix in PREFIXES
+    ]
+    async with serving(config_for(*entries)) as running:
+        yield running

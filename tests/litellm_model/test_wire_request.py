@@ -1,17 +1,12 @@
 """What part of a request reaches the upstream, and in which form: each field, read from the captured body."""
 
-import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
-import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message as AnyMessage
 
-from reasoning_grpc.client import CallFailed, FieldViolation
-from reasoning_grpc.domain import Sampling as Defaults
-from reasoning_grpc.domain import Secret
 from reasoning_grpc.v1.completion_pb2 import (
     CONTEXT_POLICY_TRUNCATE_OLDEST,
     REASONING_EFFORT_HIGH,
@@ -44,61 +39,21 @@ from reasoning_grpc.v1.messages_pb2 import (
     Message,
     Part,
     Reasoning,
-    Role,
     ToolCall,
     ToolResult,
 )
 from reasoning_grpc.v1.routing_pb2 import ROUTING_MODE_PASSTHROUGH, ROUTING_PREFERENCE_QUALITY, RoutingOptions
+from tests.support.captured_body import BARE, PREFIXES, Json, a_wire_message, capture_body, encode_exactly
 from tests.support.factories import a_wire_request
-from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, provider_entry, serving
+from tests.support.serving import RunningServer
 from tests.support.upstream import FakeUpstream
 
-Json = dict[str, Any]
-
-PREFIXES: Final = ("openai", "litellm_proxy", "custom_openai")
-"""Prefixes whose wire differs; the model of each bears its name."""
-BARE: Final[Json] = {
-    "model": "fake",
-    "messages": [{"role": "user", "content": "hi"}],
-    "stream": True,
-    "stream_options": {"include_usage": True},
-}
-"""All that a minimal request sends."""
 NOT_SERVED: Final = {
     "CompleteRequest.agent",
     "IncludeOptions.tool_results",
     "IncludeOptions.thoughts",
 }
 """Fields that this build refuses."""
-
-
-@pytest.fixture
-async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with a model for each prefix; the fake upstream serves all of them."""
-    options = frozenset({"min_p", "chat_template_kwargs"})
-    entries = [
-        model_entry(upstream.api_base, prefix, litellm_model=f"{prefix}/fake", provider_options=options)
-        for prefix in PREFIXES
-    ]
-    async with serving(config_for(*entries)) as running:
-        yield running
-
-
-async def _capture_body(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> Json:
-    """Returns the body that the upstream gets for a request."""
-    await server.client().complete(request)
-    (captured,) = upstream.requests
-    body: Json = captured.body
-    return body
-
-
-def _encode_exactly(body: Json) -> str:
-    """Returns the JSON text of a body for comparison: unlike dicts, it distinguishes false from 0, and 1 from 1.0."""
-    return json.dumps(body, indent=1, sort_keys=True)
-
-
-def _message(role: Role.ValueType, *parts: Part, **fields: Any) -> Message:
-    return Message(role=role, content=parts, **fields)
 
 
 def _media(mime_type: str, **fields: Any) -> Part:
@@ -210,28 +165,31 @@ FIELDS: Final[dict[str, tuple[Json, Json]]] = {
 
 PDF: Final = {"file_data": "data:application/pdf;base64,YWJj"}
 MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
-    "system": (_message(ROLE_SYSTEM, Part(text="be brief")), [{"role": "system", "content": "be brief"}]),
-    "user": (_message(ROLE_USER, Part(text="hi")), [{"role": "user", "content": "hi"}]),
-    "assistant": (_message(ROLE_ASSISTANT, Part(text="yes")), [{"role": "assistant", "content": "yes"}]),
-    "name": (_message(ROLE_USER, Part(text="hi"), name="ann"), [{"role": "user", "content": "hi", "name": "ann"}]),
+    "system": (a_wire_message(ROLE_SYSTEM, Part(text="be brief")), [{"role": "system", "content": "be brief"}]),
+    "user": (a_wire_message(ROLE_USER, Part(text="hi")), [{"role": "user", "content": "hi"}]),
+    "assistant": (a_wire_message(ROLE_ASSISTANT, Part(text="yes")), [{"role": "assistant", "content": "yes"}]),
+    "name": (
+        a_wire_message(ROLE_USER, Part(text="hi"), name="ann"),
+        [{"role": "user", "content": "hi", "name": "ann"}],
+    ),
     "name-of-an-assistant": (
-        _message(ROLE_ASSISTANT, Part(text="yes"), name="bot"),
+        a_wire_message(ROLE_ASSISTANT, Part(text="yes"), name="bot"),
         [{"role": "assistant", "content": "yes", "name": "bot"}],
     ),
     "several-texts": (
-        _message(ROLE_USER, Part(text="a"), Part(text="b")),
+        a_wire_message(ROLE_USER, Part(text="a"), Part(text="b")),
         [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
     ),
     "several-texts-of-an-assistant": (
-        _message(ROLE_ASSISTANT, Part(text="a"), Part(text="b")),
+        a_wire_message(ROLE_ASSISTANT, Part(text="a"), Part(text="b")),
         [{"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
     ),
     "every-character": (
-        _message(ROLE_USER, Part(text='\u20ac\U0001f600\u0000"\\\u2028')),
+        a_wire_message(ROLE_USER, Part(text='\u20ac\U0001f600\u0000"\\\u2028')),
         [{"role": "user", "content": '\u20ac\U0001f600\u0000"\\\u2028'}],
     ),
     "image-by-uri": (
-        _message(ROLE_USER, Part(text="see"), _media("image/png", uri="https://example.com/a.png")),
+        a_wire_message(ROLE_USER, Part(text="see"), _media("image/png", uri="https://example.com/a.png")),
         [
             {
                 "role": "user",
@@ -243,31 +201,31 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
         ],
     ),
     "image-by-data": (
-        _message(ROLE_USER, _media("image/png", data=b"abc")),
+        a_wire_message(ROLE_USER, _media("image/png", data=b"abc")),
         [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,YWJj"}}]}],
     ),
     "audio-wav": (
-        _message(ROLE_USER, _media("audio/x-wav", data=b"abc")),
+        a_wire_message(ROLE_USER, _media("audio/x-wav", data=b"abc")),
         [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "YWJj", "format": "wav"}}]}],
     ),
     "audio-mp3": (
-        _message(ROLE_USER, _media("audio/mpeg", data=b"abc")),
+        a_wire_message(ROLE_USER, _media("audio/mpeg", data=b"abc")),
         [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "YWJj", "format": "mp3"}}]}],
     ),
     "audio-of-another-kind": (
-        _message(ROLE_USER, _media("audio/ogg", data=b"abc")),
+        a_wire_message(ROLE_USER, _media("audio/ogg", data=b"abc")),
         [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "YWJj", "format": "ogg"}}]}],
     ),
     "pdf": (
-        _message(ROLE_USER, _media("application/pdf", data=b"abc", filename="a.pdf")),
+        a_wire_message(ROLE_USER, _media("application/pdf", data=b"abc", filename="a.pdf")),
         [{"role": "user", "content": [{"type": "file", "file": PDF | {"filename": "a.pdf"}}]}],
     ),
     "reasoning": (
-        _message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"))),
+        a_wire_message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"))),
         [{"role": "assistant", "content": "", "reasoning_content": "hm"}],
     ),
     "signed-reasoning": (
-        _message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"), signature="sig"), Part(text="yes")),
+        a_wire_message(ROLE_ASSISTANT, Part(reasoning=Reasoning(text="hm"), signature="sig"), Part(text="yes")),
         [
             {
                 "role": "assistant",
@@ -278,7 +236,7 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
         ],
     ),
     "redacted-reasoning": (
-        _message(
+        a_wire_message(
             ROLE_ASSISTANT,
             Part(reasoning=Reasoning(text="a"), signature="s1"),
             Part(reasoning=Reasoning(redacted=b"opaque")),
@@ -297,9 +255,12 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
             }
         ],
     ),
-    "refusal": (_message(ROLE_ASSISTANT, Part(refusal="no")), [{"role": "assistant", "content": "", "refusal": "no"}]),
+    "refusal": (
+        a_wire_message(ROLE_ASSISTANT, Part(refusal="no")),
+        [{"role": "assistant", "content": "", "refusal": "no"}],
+    ),
     "tool-calls": (
-        _message(
+        a_wire_message(
             ROLE_ASSISTANT,
             Part(text="wait"),
             Part(tool_call=ToolCall(id="c1", name="f", arguments='{"a": 1}')),
@@ -317,7 +278,7 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
         ],
     ),
     "tool-results": (
-        _message(
+        a_wire_message(
             ROLE_TOOL,
             Part(tool_result=ToolResult(call_id="c1", content='{"ok": 1}')),
             Part(tool_result=ToolResult(call_id="c2", content="no such file", is_error=True)),
@@ -330,15 +291,15 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
 }
 """A message, and what it is on the wire, whatever the prefix."""
 
-SIGNED_CALL: Final = _message(
+SIGNED_CALL: Final = a_wire_message(
     ROLE_ASSISTANT, Part(tool_call=ToolCall(id="c1", name="f", arguments="{}"), signature="gs")
 )
 WIRE_CALL: Final = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 GOOGLES: Final = {"extra_content": {"google": {"thought_signature": "gs"}}}
-CACHED: Final = _message(ROLE_USER, Part(text="long", cache=True), Part(text="short"))
+CACHED: Final = a_wire_message(ROLE_USER, Part(text="long", cache=True), Part(text="short"))
 SHORT: Final = {"type": "text", "text": "short"}
 UNCACHED_WIRE: Final = [{"role": "user", "content": [{"type": "text", "text": "long"}, SHORT]}]
-UNNAMED_PDF: Final = _message(ROLE_USER, _media("application/pdf", data=b"abc"))
+UNNAMED_PDF: Final = a_wire_message(ROLE_USER, _media("application/pdf", data=b"abc"))
 THINKING: Final[Json] = {"reasoning": ReasoningOptions(budget_tokens=100)}
 BY_PREFIX: Final[dict[str, tuple[str, Json, Json]]] = {
     "signature-of-a-call-openai": (
@@ -368,8 +329,8 @@ BY_PREFIX: Final[dict[str, tuple[str, Json, Json]]] = {
         "litellm_proxy",
         {
             "messages": [
-                _message(ROLE_ASSISTANT, Part(text="yes", cache=True)),
-                _message(ROLE_TOOL, Part(tool_result=ToolResult(call_id="c1", content="4"), cache=True)),
+                a_wire_message(ROLE_ASSISTANT, Part(text="yes", cache=True)),
+                a_wire_message(ROLE_TOOL, Part(tool_result=ToolResult(call_id="c1", content="4"), cache=True)),
             ]
         },
         {
@@ -426,46 +387,46 @@ EFFORTS: Final = {
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("fields", "added"), FIELDS.values(), ids=FIELDS.keys())
 async def test_a_field_is_sent(
-    upstream: FakeUpstream, server: RunningServer, prefix: str, fields: Json, added: Json
+    upstream: FakeUpstream, prefix_server: RunningServer, prefix: str, fields: Json, added: Json
 ) -> None:
     """A field that is set is sent in the form of the OpenAI dialect, and nothing else is sent."""
-    body = await _capture_body(upstream, server, a_wire_request(model=prefix, **fields))
+    body = await capture_body(upstream, prefix_server, a_wire_request(model=prefix, **fields))
 
-    assert _encode_exactly(body) == _encode_exactly(BARE | added)
+    assert encode_exactly(body) == encode_exactly(BARE | added)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("message", "wire"), MESSAGES.values(), ids=MESSAGES.keys())
 async def test_a_message_is_sent(
-    upstream: FakeUpstream, server: RunningServer, prefix: str, message: Message, wire: list[Json]
+    upstream: FakeUpstream, prefix_server: RunningServer, prefix: str, message: Message, wire: list[Json]
 ) -> None:
     """Every role and kind of part is sent in the form of the OpenAI dialect, each tool result as a message."""
-    body = await _capture_body(upstream, server, a_wire_request(model=prefix, messages=[message]))
+    body = await capture_body(upstream, prefix_server, a_wire_request(model=prefix, messages=[message]))
 
-    assert _encode_exactly(body) == _encode_exactly(BARE | {"messages": wire})
+    assert encode_exactly(body) == encode_exactly(BARE | {"messages": wire})
 
 
 @pytest.mark.parametrize(("prefix", "fields", "added"), BY_PREFIX.values(), ids=BY_PREFIX.keys())
 async def test_where_prefixes_differ(
-    upstream: FakeUpstream, server: RunningServer, prefix: str, fields: Json, added: Json
+    upstream: FakeUpstream, prefix_server: RunningServer, prefix: str, fields: Json, added: Json
 ) -> None:
     """Cache marks, signatures and budgets are sent in the form of the provider behind the prefix, or not at all."""
-    body = await _capture_body(upstream, server, a_wire_request(model=prefix, **fields))
+    body = await capture_body(upstream, prefix_server, a_wire_request(model=prefix, **fields))
 
-    assert _encode_exactly(body) == _encode_exactly(BARE | added)
+    assert encode_exactly(body) == encode_exactly(BARE | added)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("effort", "word"), EFFORTS.items(), ids=EFFORTS.values())
 async def test_reasoning_effort(
-    upstream: FakeUpstream, server: RunningServer, prefix: str, effort: ReasoningEffort.ValueType, word: str
+    upstream: FakeUpstream, prefix_server: RunningServer, prefix: str, effort: ReasoningEffort.ValueType, word: str
 ) -> None:
     """Every reasoning effort is sent by its word."""
-    body = await _capture_body(
-        upstream, server, a_wire_request(model=prefix, reasoning=ReasoningOptions(effort=effort))
+    body = await capture_body(
+        upstream, prefix_server, a_wire_request(model=prefix, reasoning=ReasoningOptions(effort=effort))
     )
 
-    assert _encode_exactly(body) == _encode_exactly(BARE | {"reasoning_effort": word})
+    assert encode_exactly(body) == encode_exactly(BARE | {"reasoning_effort": word})
 
 
 def test_every_effort_is_tried() -> None:
@@ -502,201 +463,11 @@ def _list_fields(descriptor: Descriptor, without: set[str]) -> Iterator[str]:
             yield from _list_fields(field.message_type, without)
 
 
-async def test_json_text_is_sent_as_it_is(upstream: FakeUpstream, server: RunningServer) -> None:
+async def test_json_text_is_sent_as_it_is(upstream: FakeUpstream, prefix_server: RunningServer) -> None:
     """The order of a schema's members stays, and so do integers that a double cannot hold."""
     schema = '{"type":"object","properties":{"z":{"maximum":9007199254740993},"a":{"minimum":1.0}}}'
 
-    await server.client().complete(a_wire_request(tools=[Tool(name="f", parameters_schema=schema)]))
+    await prefix_server.client().complete(a_wire_request(tools=[Tool(name="f", parameters_schema=schema)]))
 
     (captured,) = upstream.requests
     assert schema.encode() in captured.raw
-
-
-@pytest.mark.parametrize("prefix", ["openai", "custom_openai"])
-async def test_a_thinking_budget_that_the_dialect_lacks(
-    upstream: FakeUpstream, server: RunningServer, prefix: str
-) -> None:
-    """A thinking budget is refused by name before anything is sent, where the OpenAI dialect has no field for it."""
-    with pytest.raises(CallFailed) as failed:
-        await server.client().complete(a_wire_request(model=prefix, **THINKING))
-
-    assert failed.value.code == grpc.StatusCode.INVALID_ARGUMENT
-    assert failed.value.reason == "UNSUPPORTED_PARAMETER"
-    assert failed.value.metadata == {"model": prefix}
-    assert failed.value.violations == (FieldViolation("reasoning.budget_tokens", "The model does not take it."),)
-    assert failed.value.interruption is None
-    assert upstream.requests == []
-
-
-@pytest.mark.parametrize(
-    ("litellm_model", "fields", "field"),
-    [
-        pytest.param("openai/gpt-5-mini", {"sampling": Sampling(temperature=0)}, "sampling.temperature", id="value"),
-        pytest.param(
-            "openai/gpt-5-mini", {"sampling": Sampling(stop_sequences=["a"])}, "sampling.stop_sequences", id="parameter"
-        ),
-        pytest.param(
-            "openai/gpt-4",
-            {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_LOW)},
-            "reasoning.effort",
-            id="effort",
-        ),
-    ],
-)
-async def test_what_litellm_knows_a_model_not_to_take(
-    upstream: FakeUpstream, litellm_model: str, fields: Json, field: str
-) -> None:
-    """A parameter, or a value, that litellm refuses for a known model is named, and nothing is sent."""
-    entry = model_entry(upstream.api_base, litellm_model=litellm_model)
-
-    async with serving(config_for(entry)) as running:
-        with pytest.raises(CallFailed) as failed:
-            await running.client().complete(a_wire_request(**fields))
-
-    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
-    assert failed.value.violations == (FieldViolation(field, "The model does not take it."),)
-    assert upstream.requests == []
-
-
-async def test_a_provider_option_that_the_entry_does_not_list(upstream: FakeUpstream, server: RunningServer) -> None:
-    """An option that the entry does not list is refused by name, and nothing is sent."""
-    with pytest.raises(CallFailed) as failed:
-        await server.client().complete(a_wire_request(provider_options={"min_p": "0.1", "api_key": '"sk-mine"'}))
-
-    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
-    assert failed.value.violations == (
-        FieldViolation("provider_options[api_key]", "The entry of openai does not allow it."),
-    )
-    assert upstream.requests == []
-
-
-DEFAULTS: Final = Defaults(temperature=0.3, top_p=0.9, top_k=40, max_output_tokens=256)
-WIRE_DEFAULTS: Final = {"temperature": 0.3, "top_p": 0.9, "top_k": 40, "max_tokens": 256}
-PROMPT: Final = {"role": "system", "content": "be kind"}
-HI: Final = {"role": "user", "content": "hi"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "added"),
-    [
-        pytest.param({}, {"messages": [PROMPT, HI]} | WIRE_DEFAULTS, id="all"),
-        pytest.param(
-            {"sampling": Sampling(temperature=0, top_p=1, top_k=1, max_output_tokens=1)},
-            {"messages": [PROMPT, HI], "temperature": 0.0, "top_p": 1.0, "top_k": 1, "max_tokens": 1},
-            id="overridden-by-the-request",
-        ),
-        pytest.param(
-            {"messages": [_message(ROLE_USER, Part(text="hi")), _message(ROLE_SYSTEM, Part(text="be brief"))]},
-            {"messages": [HI, {"role": "system", "content": "be brief"}]} | WIRE_DEFAULTS,
-            id="system-message-of-the-request",
-        ),
-    ],
-)
-async def test_defaults_of_the_entry(upstream: FakeUpstream, fields: Json, added: Json) -> None:
-    """An entry's system prompt and defaults are sent for fields that the request leaves unset."""
-    entry = model_entry(upstream.api_base, defaults=DEFAULTS, system_prompt="be kind")
-
-    async with serving(config_for(entry)) as running:
-        body = await _capture_body(upstream, running, a_wire_request(**fields))
-
-    assert _encode_exactly(body) == _encode_exactly(BARE | added)
-
-
-async def test_path_and_headers(upstream: FakeUpstream, server: RunningServer) -> None:
-    """The path is that of the API base, the key the entry's, the id the request's; there is no other header."""
-    await server.client().complete(a_wire_request(request_id="req-7"))
-
-    (captured,) = upstream.requests
-    assert (captured.method, captured.path) == ("POST", "/v1/chat/completions")
-    assert dict(captured.headers) == {
-        "Host": f"127.0.0.1:{upstream.port}",
-        "Content-Type": "application/json",
-        "Content-Length": str(len(captured.raw)),
-        "Accept": "text/event-stream, application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": "reasoning-grpc",
-        "Authorization": f"Bearer {UPSTREAM_KEY}",
-        "X-Client-Request-Id": "req-7",
-    }
-
-
-async def test_a_slash_after_the_api_base(upstream: FakeUpstream) -> None:
-    """A slash after the API base makes no difference."""
-    async with serving(config_for(model_entry(upstream.api_base + "/"))) as running:
-        await running.client().complete(a_wire_request())
-
-    assert [captured.path for captured in upstream.requests] == ["/v1/chat/completions"]
-
-
-@pytest.mark.parametrize("prefix", PREFIXES)
-async def test_a_key_of_the_environment_is_not_sent(
-    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, prefix: str
-) -> None:
-    """An entry without a key sends none, whatever litellm would find in the environment."""
-    for name in ("OPENAI_API_KEY", "LITELLM_PROXY_API_KEY", "CUSTOM_OPENAI_API_KEY"):
-        monkeypatch.setenv(name, "sk-of-the-environment")
-    entry = model_entry(upstream.api_base, litellm_model=f"{prefix}/fake", api_key=Secret(""))
-
-    async with serving(config_for(entry)) as running:
-        await running.client().complete(a_wire_request())
-
-    (captured,) = upstream.requests
-    assert "Authorization" not in captured.headers
-    assert "sk-of-the-environment" not in repr(dict(captured.headers)) + captured.raw.decode()
-
-
-async def test_azure_has_its_own_address(upstream: FakeUpstream) -> None:
-    """Deployment, version and key are sent where Azure expects them; everything else is the OpenAI protocol."""
-    entry = provider_entry(
-        upstream, "azure", litellm_model="azure/our gpt", litellm_params={"api_version": "2030-01-01"}
-    )
-    async with serving(config_for(entry)) as running:
-        await running.client().complete(a_wire_request())
-
-    (captured,) = upstream.requests
-    assert captured.path == "/openai/deployments/our%20gpt/chat/completions?api-version=2030-01-01"
-    assert captured.headers["api-key"] == UPSTREAM_KEY
-    assert "Authorization" not in captured.headers
-    assert captured.body == BARE | {"model": "our gpt"}
-
-
-async def test_azures_newer_address_needs_no_version(upstream: FakeUpstream) -> None:
-    """An address of Azure's that ends in v1 has the plain OpenAI protocol."""
-    entry = model_entry(f"{upstream.api_base}/", litellm_model="azure/fake")
-    async with serving(config_for(entry)) as running:
-        await running.client().complete(a_wire_request())
-
-    (captured,) = upstream.requests
-    assert captured.path == "/v1/chat/completions"
-    assert captured.headers["Authorization"] == f"Bearer {UPSTREAM_KEY}"
-
-
-@pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
-async def test_a_key_of_the_environment_is_never_sent(
-    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, provider: str
-) -> None:
-    """No provider's entry without a key sends one, whatever litellm would find in the environment."""
-    key = Secret("") if provider != "azure" else Secret(UPSTREAM_KEY)
-    for name in ("OPENAI", "AZURE", "HOSTED_VLLM", "ANTHROPIC", "GEMINI", "GOOGLE"):
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-of-the-environment")
-
-    async with serving(config_for(provider_entry(upstream, provider, api_key=key))) as running:
-        await running.client().complete(a_wire_request())
-
-    (captured,) = upstream.requests
-    assert "sk-of-the-environment" not in f"{captured.path}{dict(captured.headers)}{captured.raw!r}"
-
-
-@pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
-async def test_the_callers_trace_continues(upstream: FakeUpstream, provider: str) -> None:
-    """The upstream gets request id and trace context, in every way that a call goes."""
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    async with serving(config_for(provider_entry(upstream, provider))) as running:
-        call: Any = running.stub.Complete(
-            a_wire_request(request_id="req-7"), metadata=(("traceparent", trace), ("tracestate", "a=1"))
-        )
-        await call
-
-    headers = upstream.requests[0].headers
-    assert (headers["traceparent"], headers["tracestate"]) == (trace, "a=1")
-    assert headers["X-Client-Request-Id"] == "req-7"
