@@ -1,4 +1,4 @@
-"""Callers who leave the agent: in each phase the upstream and the tools are let go, and the log knows what was used."""
+"""Callers who cancel the agent: the upstream and the tools stop in every phase, and the log has the usage."""
 
 import asyncio
 import logging
@@ -12,19 +12,27 @@ import pytest
 from reasoning_grpc.v1 import events_pb2
 from tests.rpc.test_cancellation import CallLog
 from tests.support import agent_tools
-from tests.support.agent import agent_config, kinds, native_entry, plan, reasoning_request, tokens, using
+from tests.support.agent import (
+    agent_config,
+    build_usage,
+    list_kinds,
+    native_entry,
+    plan_call,
+    reasoning_request,
+    write_plan,
+)
 from tests.support.agent_grammar import check_grammar
-from tests.support.agent_tools import Bench
+from tests.support.agent_tools import ToolLog
 from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, Gate, Standing
 
-WAITING: Final = plan(using("wait", name="one"), using("wait", name="two"), concurrent=True)
+WAIT_FOR_TWO: Final = write_plan(plan_call("wait", name="one"), plan_call("wait", name="two"), concurrent=True)
 RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
 
 
 @pytest.fixture
 def call_log(caplog: pytest.LogCaptureFixture) -> Iterator[CallLog]:
-    """The log of calls, from now on."""
+    """Returns the log of calls, from now on."""
     caplog.set_level(logging.INFO, "reasoning_grpc")
     log, handler = logging.getLogger("reasoning_grpc.calls"), CallLog()
     log.addHandler(handler)
@@ -33,32 +41,32 @@ def call_log(caplog: pytest.LogCaptureFixture) -> Iterator[CallLog]:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    """What the tools do in this test."""
-    agent_tools.benches.append(Bench())
-    return agent_tools.benches[-1]
+def tool_log() -> ToolLog:
+    """Returns the record of the tools in this test."""
+    agent_tools.tool_logs.append(ToolLog())
+    return agent_tools.tool_logs[-1]
 
 
 @pytest.fixture
 async def running(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with tools."""
+    """Starts a server with tools."""
     async with serving(agent_config(upstream)) as server:
         yield server
 
 
-def begun(running: RunningServer, rpc: str, *, heartbeat: bool = False) -> Any:
-    """A call for the agent, under way."""
+def start_call(running: RunningServer, rpc: str, *, heartbeat: bool = False) -> Any:
+    """Starts a call for the agent."""
     request = reasoning_request()
     if rpc == "Complete":
         return running.stub.Complete(request)
-    asked = events_pb2.StreamCompleteRequest(request=request)
+    stream_request = events_pb2.StreamCompleteRequest(request=request)
     if heartbeat:
-        asked.stream_options.heartbeat_interval.FromSeconds(60)
-    return running.stub.StreamComplete(asked)
+        stream_request.stream_options.heartbeat_interval.FromSeconds(60)
+    return running.stub.StreamComplete(stream_request)
 
 
 async def check_cancelled(running: RunningServer, call_log: CallLog, calls: int, source: str) -> dict[str, Any]:
-    """The call is over: nothing is in flight, and the log says what so many model calls used."""
+    """Checks that no call is in flight, and that the log has the usage of this number of model calls."""
     line = await call_log.line()
     assert (line["code"], line["levelname"], line["attempts"]) == ("CANCELLED", "INFO", calls)
     assert line["usage_source"] == source
@@ -71,20 +79,20 @@ async def check_cancelled(running: RunningServer, call_log: CallLog, calls: int,
     "misbehave",
     [
         pytest.param(lambda fake: fake.hang(), id="before-headers"),
-        pytest.param(lambda fake: fake.hang_after(0), id="before-the-first-piece"),
+        pytest.param(lambda fake: fake.hang_after(0), id="before-the-first-delta"),
         pytest.param(lambda fake: fake.hang_after(3), id="in-the-middle"),
     ],
 )
-async def test_cancelled_before_the_first_plan(
+async def test_cancelling_during_the_first_plan(
     upstream: FakeUpstream,
     running: RunningServer,
     call_log: CallLog,
     rpc: str,
     misbehave: Callable[[FakeUpstream], Gate],
 ) -> None:
-    """A call cancelled while the model plans closes the upstream's connection."""
+    """Cancelling while the model writes its first plan closes the connection to the upstream."""
     misbehave(upstream)
-    call = begun(running, rpc)
+    call = start_call(running, rpc)
     await upstream.request()
 
     call.cancel()
@@ -95,13 +103,13 @@ async def test_cancelled_before_the_first_plan(
 
 
 @RPCS
-async def test_cancelled_while_a_plan_is_mended(
+async def test_cancelling_during_a_repair(
     upstream: FakeUpstream, running: RunningServer, call_log: CallLog, rpc: str
 ) -> None:
-    """So does one that is cancelled during a repair."""
-    upstream.reply("no plan", usage=tokens(100, 10))
+    """Cancelling while the model repairs its plan closes the connection to the upstream."""
+    upstream.reply("no plan", usage=build_usage(100, 10))
     upstream.hang()
-    call = begun(running, rpc)
+    call = start_call(running, rpc)
     await upstream.request(2)
 
     call.cancel()
@@ -113,50 +121,50 @@ async def test_cancelled_while_a_plan_is_mended(
 
 @RPCS
 @pytest.mark.parametrize("heartbeat", [pytest.param(False, id="plain"), pytest.param(True, id="heartbeats")])
-async def test_cancelled_during_tools(
-    upstream: FakeUpstream, running: RunningServer, call_log: CallLog, bench: Bench, rpc: str, heartbeat: bool
+async def test_cancelling_during_concurrent_tools(
+    upstream: FakeUpstream, running: RunningServer, call_log: CallLog, tool_log: ToolLog, rpc: str, heartbeat: bool
 ) -> None:
-    """Tools that run are cancelled with the call, side by side too; no model is asked any more."""
-    upstream.reply(WAITING, usage=tokens(100, 10))
-    call = begun(running, rpc, heartbeat=heartbeat)
+    """Cancelling stops the tools that run concurrently, and no further model call is made."""
+    upstream.reply(WAIT_FOR_TWO, usage=build_usage(100, 10))
+    call = start_call(running, rpc, heartbeat=heartbeat)
     if rpc == "StreamComplete":
         async for event in call:
             if event.WhichOneof("kind") == "tool_started" and event.tool_started.call_id == "call_1_2":
                 break
-    await bench.begin("one", "two")
+    await tool_log.wait_for_starts("one", "two")
 
     call.cancel()
 
-    await bench.cancel("one", "two")
+    await tool_log.wait_for_cancellations("one", "two")
     line = await check_cancelled(running, call_log, 1, "PROVIDER")
     assert (line["input_tokens"], line["output_tokens"]) == (100, 10)
-    assert bench.ended == []
+    assert tool_log.ends == []
     assert len(upstream.requests) == 1
 
 
-async def test_cancelled_during_one_tool_of_several(
-    upstream: FakeUpstream, running: RunningServer, call_log: CallLog, bench: Bench
+async def test_cancelling_during_one_tool_of_several(
+    upstream: FakeUpstream, running: RunningServer, call_log: CallLog, tool_log: ToolLog
 ) -> None:
-    """Of tools that run one after the other the next ones are never begun."""
-    upstream.reply(plan(using("wait", name="one"), using("wait", name="two")))
-    call = begun(running, "Complete")
-    await bench.begin("one")
+    """Cancelling during one of several consecutive tools stops it, and the others are not started."""
+    upstream.reply(write_plan(plan_call("wait", name="one"), plan_call("wait", name="two")))
+    call = start_call(running, "Complete")
+    await tool_log.wait_for_starts("one")
 
     call.cancel()
 
-    await bench.cancel("one")
+    await tool_log.wait_for_cancellations("one")
     await check_cancelled(running, call_log, 1, "PROVIDER")
-    assert bench.began == ["one"]
+    assert tool_log.starts == ["one"]
 
 
 @RPCS
-async def test_cancelled_during_the_answer(
+async def test_cancelling_during_the_answer(
     upstream: FakeUpstream, running: RunningServer, call_log: CallLog, rpc: str
 ) -> None:
-    """A call cancelled while the answer is written closes the upstream's connection."""
-    upstream.reply(plan(), usage=tokens(100, 10))
+    """Cancelling while the answer is written closes the connection to the upstream."""
+    upstream.reply(write_plan(), usage=build_usage(100, 10))
     gate = upstream.hang_after(3)
-    call = begun(running, rpc)
+    call = start_call(running, rpc)
     await gate.sent(3)
 
     call.cancel()
@@ -166,11 +174,11 @@ async def test_cancelled_during_the_answer(
     assert line["input_tokens"] > 100
 
 
-async def test_left_during_a_step(
-    upstream: FakeUpstream, running: RunningServer, call_log: CallLog, bench: Bench
+async def test_closing_the_stream_during_a_step(
+    upstream: FakeUpstream, running: RunningServer, call_log: CallLog, tool_log: ToolLog
 ) -> None:
-    """Closing the client's generator does the same; what it saw is a beginning by the grammar."""
-    upstream.reply(WAITING)
+    """Closing the client's generator cancels the call; the events before that follow the grammar."""
+    upstream.reply(WAIT_FOR_TWO)
     events = []
 
     async with aclosing(running.client().stream(reasoning_request())) as stream:
@@ -180,53 +188,55 @@ async def test_left_during_a_step(
                 break
 
     check_grammar(events, ended_well=False)
-    assert kinds(events)[-1] == "tool_started"
+    assert list_kinds(events)[-1] == "tool_started"
     await check_cancelled(running, call_log, 1, "PROVIDER")
-    assert bench.ended == []
+    assert tool_log.ends == []
 
 
 @RPCS
-async def test_cancelled_during_a_native_step(
-    upstream: FakeUpstream, call_log: CallLog, bench: Bench, rpc: str
+async def test_cancelling_during_a_native_step(
+    upstream: FakeUpstream, call_log: CallLog, tool_log: ToolLog, rpc: str
 ) -> None:
-    """Steps by native tool calls are let go the same way."""
+    """Cancelling stops the tools of a step that was planned by native tool calls."""
     calls = [FakeToolCall(name, "wait", f'{{"name": "{name}"}}') for name in ("one", "two")]
     upstream.reply("I wait.", tool_calls=calls)
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, "anthropic"))) as running:
-        call = begun(running, rpc)
+        call = start_call(running, rpc)
         if rpc == "StreamComplete":
             async for event in call:
                 if event.WhichOneof("kind") == "tool_started" and event.tool_started.call_id == "two":
                     break
-        await bench.begin("one", "two")
+        await tool_log.wait_for_starts("one", "two")
         call.cancel()
-        await bench.cancel("one", "two")
+        await tool_log.wait_for_cancellations("one", "two")
         await check_cancelled(running, call_log, 1, "PROVIDER")
 
 
 # Cancelled while it maps a request in its thread, litellm leaves a coroutine behind that nobody awaits.
 @pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
-async def test_many_calls_at_once_are_left(upstream: FakeUpstream, running: RunningServer, bench: Bench) -> None:
-    """Calls that are left do not disturb those that go on."""
-    upstream.always.reply(plan(using("wait", name="one")))
-    calls = [begun(running, "Complete") for _ in range(10)]
+async def test_cancelling_many_calls_disturbs_no_other(
+    upstream: FakeUpstream, running: RunningServer, tool_log: ToolLog
+) -> None:
+    """Cancelled calls do not disturb a call that runs at the same time."""
+    upstream.always.reply(write_plan(plan_call("wait", name="one")))
+    calls = [start_call(running, "Complete") for _ in range(10)]
     await upstream.request(10)
-    await bench.begin("one")
+    await tool_log.wait_for_starts("one")
 
     for call in calls[1:]:
         call.cancel()
-    upstream.always.choose(lambda body: finishing if "response_format" in body else answering)
-    finishing, answering = scripted(plan()), scripted("The answer.")
-    bench.release("one")
+    upstream.always.choose(lambda body: finish_script if "response_format" in body else answer_script)
+    finish_script, answer_script = script_reply(write_plan()), script_reply("The answer.")
+    tool_log.release("one")
 
     assert (await calls[0]).message.content[0].text == "The answer."
     ended = await asyncio.gather(*(call.code() for call in calls))
     assert ended == [grpc.StatusCode.OK] + [grpc.StatusCode.CANCELLED] * 9
 
 
-def scripted(said: str) -> Standing:
-    """A script that says this."""
+def script_reply(reply: str) -> Standing:
+    """Builds a script that gives this reply."""
     script = Standing()
-    script.reply(said)
+    script.reply(reply)
     return script

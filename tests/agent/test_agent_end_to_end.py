@@ -1,4 +1,4 @@
-"""The agent against everything that there is: the embedded model, a LiteLLM proxy, the plain path, a classifier."""
+"""The agent with real parts: the embedded model, a LiteLLM proxy, translated providers, a classifier and the log."""
 
 import json
 import logging
@@ -16,19 +16,19 @@ from tests.support.agent import (
     PRICES,
     TOOLS,
     agent_config,
-    end,
-    executions,
-    finished,
-    kinds,
-    of_kind,
-    plan,
-    purposes,
+    collect_events,
+    find_finish,
+    join_text,
+    list_executions,
+    list_kinds,
+    list_purposes,
+    name_end,
+    name_status,
+    plan_call,
+    read_texts,
     reasoning_request,
-    shown,
-    status,
-    stream,
-    text,
-    using,
+    select_payloads,
+    write_plan,
 )
 from tests.support.agent_grammar import check_grammar
 from tests.support.litellm_proxy import SERVER_KEY, LiteLLMProxy
@@ -36,34 +36,34 @@ from tests.support.serving import RunningServer, config_for, judging_config, mod
 from tests.support.upstream import FakeToolCall, FakeUpstream
 
 
-def with_tools(config: Config) -> Config:
-    """The configuration with the tools of the tests."""
+def add_tools(config: Config) -> Config:
+    """Adds the tools of the tests to a configuration."""
     return replace(config, tools={name: ToolEntry(name=name, function=function) for name, function in TOOLS.items()})
 
 
 @pytest.mark.process
-async def test_on_the_embedded_model() -> None:
-    """On a real model a run with tools keeps the grammar, whatever it thinks, and ends with an answer."""
+async def test_the_embedded_model_can_run_the_agent() -> None:
+    """A run on the embedded model follows the grammar and ends with an answer."""
     request = reasoning_request(
         "How much is 12 times 12?", agent={"max_steps": 2}, sampling=completion_pb2.Sampling(max_output_tokens=20)
     )
 
     async with serving(config_for()) as running:
-        events = await stream(running, request)
+        events = await collect_events(running, request)
 
     check_grammar(events, ended_well=True)
     completed = events[-1].completed
     assert completed.model == EMBEDDED_NAME
     assert completed.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
     assert completed.cost.total_nano_usd == 0
-    assert end(finished(events)) in {"FINISHED", "MAX_STEPS", "STEP_FAILED"}
-    assert 1 <= finished(events).step_count <= 2
+    assert name_end(find_finish(events)) in {"FINISHED", "MAX_STEPS", "STEP_FAILED"}
+    assert 1 <= find_finish(events).step_count <= 2
     assert completed.model_calls[-1].usage.output_tokens >= 1
 
 
 @pytest.mark.process
-async def test_through_a_litellm_proxy(upstream: FakeUpstream, tmp_path: Path) -> None:
-    """A real proxy passes on what each step asks, in JSON by a schema and by tool calls, and what it used."""
+async def test_the_agent_works_through_a_litellm_proxy(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """A real LiteLLM proxy forwards steps in JSON and by native tool calls, and reports their usage."""
     proxy = LiteLLMProxy(tmp_path, upstream.api_base)
     entry = model_entry(
         f"{proxy.base_url}/v1",
@@ -86,31 +86,31 @@ async def test_through_a_litellm_proxy(upstream: FakeUpstream, tmp_path: Path) -
 
 
 async def check_steps_in_json(upstream: FakeUpstream, running: RunningServer) -> None:
-    """One run with steps in JSON, one of which has to be mended."""
+    """Checks a run with steps in JSON, one of which needs a repair."""
     upstream.reply("no plan")
-    upstream.reply(plan(using("weather", city="Paris"), thought="I look it up."))
-    upstream.reply(plan())
+    upstream.reply(write_plan(plan_call("weather", city="Paris"), thought="I look it up."))
+    upstream.reply(write_plan())
     upstream.reply("It ", "rains.")
 
-    events = await stream(running, reasoning_request("Weather?"))
+    events = await collect_events(running, reasoning_request("Weather?"))
 
     check_run(events, ["STEP", "REPAIR", "STEP", "SYNTHESIS"])
-    bodies = [asked.body for asked in upstream.requests if asked.body]
+    bodies = [upstream_request.body for upstream_request in upstream.requests if upstream_request.body]
     assert [(body.get("response_format") or {}).get("type") for body in bodies] == [*["json_schema"] * 3, None]
     assert not any("tools" in body for body in bodies)
-    assert "Paris: rain for 1 days" in "".join(shown(bodies[-1]["messages"]))
+    assert "Paris: rain for 1 days" in "".join(read_texts(bodies[-1]["messages"]))
 
 
 async def check_native_steps(upstream: FakeUpstream, running: RunningServer) -> None:
-    """One run with steps by tool calls."""
+    """Checks a run with steps by native tool calls."""
     upstream.reply("I look it up.", tool_calls=[FakeToolCall("c1", "weather", '{"city": "Paris"}')])
     upstream.reply("READY")
     upstream.reply("It ", "rains.")
 
-    events = await stream(running, reasoning_request("Weather?", model="native"))
+    events = await collect_events(running, reasoning_request("Weather?", model="native"))
 
     check_run(events, ["STEP", "STEP", "SYNTHESIS"])
-    bodies = [asked.body for asked in upstream.requests if asked.body]
+    bodies = [upstream_request.body for upstream_request in upstream.requests if upstream_request.body]
     assert all("tools" in body and "response_format" not in body for body in bodies)
     assert [body.get("tool_choice") for body in bodies] == [None, None, "none"]
     assert [message["role"] for message in bodies[-1]["messages"]] == [
@@ -119,56 +119,56 @@ async def check_native_steps(upstream: FakeUpstream, running: RunningServer) -> 
 
 
 def check_run(events: Sequence[events_pb2.StreamCompleteResponse], calls: list[str]) -> None:
-    """A run that looked up the weather with so many model calls."""
+    """Checks a run that looked up the weather with model calls for these purposes."""
     check_grammar(events, ended_well=True)
-    assert of_kind(events, "step_planned")[0].thought == "I look it up."
-    assert [(status(each), each.result) for each in executions(events)] == [("OK", "Paris: rain for 1 days")]
-    assert (end(finished(events)), text(events)) == ("FINISHED", "It rains.")
+    assert select_payloads(events, "step_planned")[0].thought == "I look it up."
+    assert [(name_status(each), each.result) for each in list_executions(events)] == [("OK", "Paris: rain for 1 days")]
+    assert (name_end(find_finish(events)), join_text(events)) == ("FINISHED", "It rains.")
     usage = events[-1].completed.usage
-    assert purposes(events[-1].completed.model_calls) == calls
+    assert list_purposes(events[-1].completed.model_calls) == calls
     assert (usage.total_tokens, usage.source) == (18 * len(calls), usage_pb2.USAGE_SOURCE_PROVIDER)
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini", "hosted_vllm"])
-async def test_in_json_on_the_plain_path(upstream: FakeUpstream, provider: str) -> None:
-    """Providers that litellm translates for get the same steps in JSON."""
+async def test_translated_providers_get_steps_in_json(upstream: FakeUpstream, provider: str) -> None:
+    """Providers that litellm translates for receive the steps in JSON."""
     upstream.reply("no plan")
-    upstream.reply(plan(using("weather", city="Paris"), thought="I look it up."))
-    upstream.reply(plan())
+    upstream.reply(write_plan(plan_call("weather", city="Paris"), thought="I look it up."))
+    upstream.reply(write_plan())
     upstream.reply("It ", "rains.")
 
     async with serving(agent_config(upstream, entry=provider_entry(upstream, provider, prices=PRICES))) as running:
-        events = await stream(running, reasoning_request("Weather?"))
+        events = await collect_events(running, reasoning_request("Weather?"))
 
     check_run(events, ["STEP", "REPAIR", "STEP", "SYNTHESIS"])
 
 
-async def test_after_a_classifier(upstream: FakeUpstream, judge: FakeUpstream) -> None:
-    """A request that a model routes to the agent tells of that call too, and pays for it."""
+async def test_the_classifiers_call_is_part_of_the_usage(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """A run that the classifier routed to the agent includes the classifier's model call in its usage and its cost."""
     judge.reply(json.dumps({"route": "reasoning"}))
-    upstream.reply(plan())
+    upstream.reply(write_plan())
     upstream.reply("The answer.")
     request = reasoning_request("Plan my week.")
     request.routing.mode = routing_pb2.ROUTING_MODE_AUTO
 
-    async with serving(with_tools(judging_config(upstream, judge))) as running:
-        events = await stream(running, request)
+    async with serving(add_tools(judging_config(upstream, judge))) as running:
+        events = await collect_events(running, request)
 
-    assert kinds(events)[:4] == ["started", "model_call_started", "model_call_finished", "step_started"]
+    assert list_kinds(events)[:4] == ["started", "model_call_started", "model_call_finished", "step_started"]
     assert events[0].started.route_decision.mode == routing_pb2.ROUTING_MODE_REASONING
     usage = events[-1].completed.usage
-    assert purposes(events[-1].completed.model_calls) == ["ROUTING", "STEP", "SYNTHESIS"]
+    assert list_purposes(events[-1].completed.model_calls) == ["ROUTING", "STEP", "SYNTHESIS"]
     assert [call.model for call in events[-1].completed.model_calls] == ["judge", "fake", "fake"]
     assert usage.total_tokens == 3 * 18
-    assert finished(events).usage.total_tokens == 2 * 18
+    assert find_finish(events).usage.total_tokens == 2 * 18
     assert events[-1].completed.cost.total_nano_usd == sum(item.nano_usd for item in events[-1].completed.cost.items)
 
 
-async def test_the_line_in_the_log(upstream: FakeUpstream, caplog: pytest.LogCaptureFixture) -> None:
-    """A run has one line, with all that its model calls used; nobody's words are in any log."""
+async def test_a_run_has_one_line_in_the_log(upstream: FakeUpstream, caplog: pytest.LogCaptureFixture) -> None:
+    """A run has one line in the log of calls with the usage of all its model calls, and no log has content."""
     caplog.set_level(logging.DEBUG)
-    upstream.reply(plan(using("note", text="a-secret-argument"), thought="a-secret-thought"))
-    upstream.reply(plan())
+    upstream.reply(write_plan(plan_call("note", text="a-secret-argument"), thought="a-secret-thought"))
+    upstream.reply(write_plan())
     upstream.reply("a-secret-answer")
 
     async with serving(agent_config(upstream)) as running:
@@ -179,11 +179,11 @@ async def test_the_line_in_the_log(upstream: FakeUpstream, caplog: pytest.LogCap
     assert (line["input_tokens"], line["output_tokens"], line["usage_source"]) == (33, 21, "PROVIDER")
     assert line["cost_nano_usd"] == 33 * 1000 + 21 * 2000
     ours = [str(vars(record)) for record in caplog.records if record.name.startswith("reasoning_grpc")]
-    assert not [told for told in ours if "a-secret" in told]
+    assert not [line for line in ours if "a-secret" in line]
 
 
 def test_every_end_has_a_test() -> None:
-    """Each reason for which the agent may stop thinking is asserted somewhere in these tests."""
+    """Each reason for which the agent may stop thinking is asserted in one of the tests of this folder."""
     tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     for name in agent_pb2.ReasoningEnd.DESCRIPTOR.values_by_name:
         reason = name.removeprefix("REASONING_END_")

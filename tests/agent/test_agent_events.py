@@ -1,4 +1,4 @@
-"""The order of the agent's events: as they happen, by a grammar, and folded to the whole answer."""
+"""The order of the agent's events: each comes when it happens, the grammar holds, and `Complete` returns their fold."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,20 @@ from reasoning_grpc.v1 import completion_pb2, events_pb2
 from tests.support import agent_tools
 from tests.support.agent import (
     agent_config,
-    finished,
-    kinds,
-    of_kind,
-    outcome,
-    plan,
+    build_usage,
+    collect_events,
+    collect_until_failure,
+    drop_times_and_ids,
+    find_finish,
+    join_text,
+    list_kinds,
+    plan_call,
     reasoning_request,
-    stream,
-    text,
-    tokens,
-    told,
-    using,
+    select_payloads,
+    write_plan,
 )
 from tests.support.agent_grammar import check_grammar
-from tests.support.agent_tools import Bench
+from tests.support.agent_tools import ToolLog
 from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeUpstream, Gate, Standing
 
@@ -48,48 +48,52 @@ FAILURES: Final[dict[str, Callable[[Standing], Gate]]] = {
 JUNK: Final = "no plan"
 
 CALLS: Final = (
-    using("weather", city="Paris"),
-    using("weather", city="Rome"),
-    using("weather", days="no city"),
-    using("note", text="a"),
-    using("note", text="ä\u0000\U0001f600"),
-    using("fail"),
-    using("fail_with_words"),
-    using("return_bytes"),
+    plan_call("weather", city="Paris"),
+    plan_call("weather", city="Rome"),
+    plan_call("weather", days="no city"),
+    plan_call("note", text="a"),
+    plan_call("note", text="ä\u0000\U0001f600"),
+    plan_call("fail"),
+    plan_call("fail_with_words"),
+    plan_call("return_bytes"),
 )
 
 
-def chosen(*values: Any) -> st.SearchStrategy[Any]:
-    """One of these, each as often as it stands there."""
+def pick(*values: Any) -> st.SearchStrategy[Any]:
+    """Picks one of these values; a value that stands there twice is twice as likely."""
     return st.sampled_from(values)
 
 
-def mostly(good: st.SearchStrategy[Any], *others: Any, one_in: int = 10) -> st.SearchStrategy[Any]:
-    """Rarely one of the others."""
-    return chosen(*range(one_in)).flatmap(lambda dice: good if dice else chosen(*others))
+def pick_mostly(good: st.SearchStrategy[Any], *others: Any, one_in: int = 10) -> st.SearchStrategy[Any]:
+    """Picks from `good`, and one time in `one_in` from the others."""
+    return pick(*range(one_in)).flatmap(lambda dice: good if dice else pick(*others))
 
 
-words = st.text(st.characters(codec="utf-8"), max_size=8)
-used = mostly(st.builds(tokens, st.integers(0, 2000), st.integers(0, 500)), None)
-reasoning = st.lists(words.filter(bool), max_size=2)
-planned = st.builds(
-    lambda calls, thought, action, concurrent: plan(
+short_texts = st.text(st.characters(codec="utf-8"), max_size=8)
+usages = pick_mostly(st.builds(build_usage, st.integers(0, 2000), st.integers(0, 500)), None)
+reasonings = st.lists(short_texts.filter(bool), max_size=2)
+plans = st.builds(
+    lambda calls, thought, action, concurrent: write_plan(
         *calls, thought=thought, action="" if calls else action, concurrent=concurrent
     ),
-    st.lists(chosen(*CALLS), max_size=3),
-    words,
-    chosen(*["continue"] * 4, "finish"),
+    st.lists(pick(*CALLS), max_size=3),
+    short_texts,
+    pick(*["continue"] * 4, "finish"),
     st.booleans(),
 )
-said = st.fixed_dictionaries(
-    {"content": mostly(planned, JUNK, plan(using("no_such_tool")), one_in=6), "reasoning": reasoning, "usage": used}
-)
-answered = st.fixed_dictionaries(
+step_replies = st.fixed_dictionaries(
     {
-        "content": words,
-        "reasoning": reasoning,
-        "usage": used,
-        "finish_reason": chosen("stop", "length", "content_filter"),
+        "content": pick_mostly(plans, JUNK, write_plan(plan_call("no_such_tool")), one_in=6),
+        "reasoning": reasonings,
+        "usage": usages,
+    }
+)
+final_replies = st.fixed_dictionaries(
+    {
+        "content": short_texts,
+        "reasoning": reasonings,
+        "usage": usages,
+        "finish_reason": pick("stop", "length", "content_filter"),
     }
 )
 budgets = st.fixed_dictionaries(
@@ -103,54 +107,56 @@ budgets = st.fixed_dictionaries(
 )
 runs = st.fixed_dictionaries(
     {
-        "steps": st.lists(mostly(said, *FAILURES, one_in=15), min_size=1, max_size=6),
-        "answer": mostly(answered, *FAILURES),
-        "agent": chosen(True, False).flatmap(lambda tight: budgets if tight else st.just({})),
+        "steps": st.lists(pick_mostly(step_replies, *FAILURES, one_in=15), min_size=1, max_size=6),
+        "answer": pick_mostly(final_replies, *FAILURES),
+        "agent": pick(True, False).flatmap(lambda tight: budgets if tight else st.just({})),
     }
 )
 
 
 @pytest.fixture
-def bench() -> Bench:
-    """What the tools do in this test."""
-    agent_tools.benches.append(Bench())
-    return agent_tools.benches[-1]
+def tool_log() -> ToolLog:
+    """Returns the record of the tools in this test."""
+    agent_tools.tool_logs.append(ToolLog())
+    return agent_tools.tool_logs[-1]
 
 
 @pytest.fixture
 async def running(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with tools, that tries nothing twice."""
+    """Starts a server with tools that makes no second attempt."""
     async with serving(agent_config(upstream, max_retries=0)) as server:
         yield server
 
 
-def play(upstream: FakeUpstream, run: dict[str, Any]) -> None:
-    """Lets the upstream answer the next run so: steps one after the other, then "finish", and the answer."""
+def script_run(upstream: FakeUpstream, run: dict[str, Any]) -> None:
+    """Scripts the upstream for one run: its steps in order, then plans that finish, and the answer."""
     steps = [_script(step) for step in run["steps"]]
-    done, answer = _script({"content": plan()}), _script(run["answer"])
-    upstream.always.choose(lambda body: (steps.pop(0) if steps else done) if "response_format" in body else answer)
+    finish, answer = _script({"content": write_plan()}), _script(run["answer"])
+    upstream.always.choose(lambda body: (steps.pop(0) if steps else finish) if "response_format" in body else answer)
 
 
-def _script(asked: dict[str, Any] | str) -> Standing:
+def _script(reply: dict[str, Any] | str) -> Standing:
     script = Standing()
-    if isinstance(asked, str):
-        FAILURES[asked](script)
+    if isinstance(reply, str):
+        FAILURES[reply](script)
     else:
-        script.reply(asked["content"], **{name: value for name, value in asked.items() if name != "content"})
+        script.reply(reply["content"], **{name: value for name, value in reply.items() if name != "content"})
     return script
 
 
 @PROPERTY
 @given(run=runs)
-async def test_every_run_keeps_the_grammar(upstream: FakeUpstream, running: RunningServer, run: dict[str, Any]) -> None:
-    """Whatever is planned, run, allowed and fails: the order holds, and `Complete` is the fold of it."""
+async def test_every_run_follows_the_grammar(
+    upstream: FakeUpstream, running: RunningServer, run: dict[str, Any]
+) -> None:
+    """Whatever a run plans, calls and fails at, its events follow the grammar, and `Complete` returns their fold."""
     request = reasoning_request(agent=run["agent"])
-    play(upstream, run)
+    script_run(upstream, run)
 
-    events, failure = await outcome(running, request)
+    events, failure = await collect_until_failure(running, request)
 
     check_grammar(events, ended_well=failure is None)
-    play(upstream, run)
+    script_run(upstream, run)
     if failure is not None:
         with pytest.raises(CallFailed) as again:
             await running.client().complete(request)
@@ -167,11 +173,11 @@ async def test_every_run_keeps_the_grammar(upstream: FakeUpstream, running: Runn
 @pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
 @PROPERTY
 @given(run=runs, leaves_at=st.integers(0, 25))
-async def test_every_run_may_be_left(
+async def test_every_run_may_be_cancelled(
     upstream: FakeUpstream, running: RunningServer, run: dict[str, Any], leaves_at: int
 ) -> None:
-    """A caller who leaves at any event has seen a beginning by the grammar; nothing stays behind."""
-    play(upstream, run)
+    """A caller who leaves at any event has seen events that follow the grammar, and nothing stays in progress."""
+    script_run(upstream, run)
     events: list[events_pb2.StreamCompleteResponse] = []
 
     with contextlib.suppress(CallFailed):
@@ -181,167 +187,169 @@ async def test_every_run_may_be_left(
                 if event.sequence == leaves_at:
                     break
 
-    check_grammar(events, ended_well=kinds(events)[-1:] == ["completed"])
+    check_grammar(events, ended_well=list_kinds(events)[-1:] == ["completed"])
     await upstream.idle()
 
 
 def check_fold(events: list[events_pb2.StreamCompleteResponse], answer: completion_pb2.CompleteResponse) -> None:
-    """A whole answer says what these events of the same run say, put together."""
+    """Checks that a whole answer is the fold of the events of an equal run."""
     completed, started = events[-1].completed, events[0].started
     steps: list[dict[str, Any]] = []
     for event in events:
         match event.WhichOneof("kind"):
             case "step_started":
                 steps.append({"number": event.step})
-                executions: dict[str, Any] = {}
+                by_id: dict[str, Any] = {}
             case "step_planned":
-                planned = told(event.step_planned)
-                steps[-1] |= {name: planned[name] for name in ("thought", "nextAction") if name in planned}
+                plan = drop_times_and_ids(event.step_planned)
+                steps[-1] |= {name: plan[name] for name in ("thought", "nextAction") if name in plan}
                 order = [call.call_id for call in event.step_planned.tool_calls]
             case "tool_finished":
                 execution = event.tool_finished.execution
-                executions[execution.call_id] = told(execution)
+                by_id[execution.call_id] = drop_times_and_ids(execution)
             case "step_finished":
-                steps[-1] |= told(event.step_finished)
-                if executions:
-                    steps[-1]["toolExecutions"] = [executions[id_] for id_ in order if id_ in executions]
-    assert [told(step) for step in answer.steps] == steps
-    assert told(answer.reasoning_finished) == told(finished(events))
-    assert "".join(part.text for part in answer.message.content) == text(events)
+                steps[-1] |= drop_times_and_ids(event.step_finished)
+                if by_id:
+                    steps[-1]["toolExecutions"] = [by_id[id_] for id_ in order if id_ in by_id]
+    assert [drop_times_and_ids(step) for step in answer.steps] == steps
+    assert drop_times_and_ids(answer.reasoning_finished) == drop_times_and_ids(find_finish(events))
+    assert "".join(part.text for part in answer.message.content) == join_text(events)
     reasoned = "".join(delta.reasoning_delta.text for delta in events if not delta.step)
     assert "".join(part.reasoning.text for part in answer.message.content) == reasoned
     assert (answer.usage, answer.cost) == (completed.usage, completed.cost)
     assert [call.usage for call in answer.model_calls] == [call.usage for call in completed.model_calls]
-    assert told(answer.route_decision) == told(started.route_decision)
+    assert drop_times_and_ids(answer.route_decision) == drop_times_and_ids(started.route_decision)
     assert (answer.finish_reason, answer.model) == (completed.finish_reason, completed.model)
     assert list(answer.effective_settings) == list(started.effective_settings)
 
 
-async def test_no_event_waits_for_a_later_one(upstream: FakeUpstream, running: RunningServer, bench: Bench) -> None:
-    """Each event is with the caller before what comes after it has been let begin."""
-    step = upstream.gated(plan(using("wait", name="one"), using("wait", name="two")), reasoning=("Hm.",))
-    last = upstream.gated(plan())
+async def test_each_event_is_sent_at_once(upstream: FakeUpstream, running: RunningServer, tool_log: ToolLog) -> None:
+    """Each event reaches the caller before the test releases what comes after it."""
+    step = upstream.gated(write_plan(plan_call("wait", name="one"), plan_call("wait", name="two")), reasoning=("Hm.",))
+    last = upstream.gated(write_plan())
     answer = upstream.gated("It ", "rains.")
     events = running.client().stream(reasoning_request())
 
-    async def until(kind: str) -> list[str]:
-        """The kinds of events up to the next of this kind."""
+    async def read_until(kind: str) -> list[str]:
+        """Returns the kinds of events up to the next one of this kind."""
         seen: list[str] = []
         while seen[-1:] != [kind]:
-            seen += kinds([await anext(events)])
+            seen += list_kinds([await anext(events)])
         return seen
 
     async with aclosing(events):
-        assert await until("model_call_started") == ["started", "step_started", "model_call_started"]
+        assert await read_until("model_call_started") == ["started", "step_started", "model_call_started"]
         assert step.steps_sent == 0
         step.open()
-        assert await until("reasoning_delta") == ["reasoning_delta"]
+        assert await read_until("reasoning_delta") == ["reasoning_delta"]
         assert step.steps_sent == 1
         step.open_all()
-        assert await until("tool_started") == ["model_call_finished", "step_planned", "tool_started"]
-        await bench.begin("one")
-        assert bench.ended == []
-        bench.release("one")
-        assert await until("tool_started") == ["tool_finished", "tool_started"]
-        await bench.begin("two")
-        assert bench.ended == ["one"]
-        bench.release("two")
-        assert await until("model_call_started") == [
+        assert await read_until("tool_started") == ["model_call_finished", "step_planned", "tool_started"]
+        await tool_log.wait_for_starts("one")
+        assert tool_log.ends == []
+        tool_log.release("one")
+        assert await read_until("tool_started") == ["tool_finished", "tool_started"]
+        await tool_log.wait_for_starts("two")
+        assert tool_log.ends == ["one"]
+        tool_log.release("two")
+        assert await read_until("model_call_started") == [
             *("tool_finished", "step_finished", "step_started", "model_call_started")
         ]
         assert last.steps_sent == 0
         last.open_all()
-        assert await until("reasoning_finished") == [
+        assert await read_until("reasoning_finished") == [
             *("model_call_finished", "step_planned", "step_finished", "reasoning_finished")
         ]
-        assert await until("model_call_started") == ["model_call_started"]
+        assert await read_until("model_call_started") == ["model_call_started"]
         assert answer.steps_sent == 0
         answer.open()
-        assert await until("content_delta") == ["content_delta"]
+        assert await read_until("content_delta") == ["content_delta"]
         assert answer.steps_sent == 1
         answer.open_all()
-        assert await until("completed") == ["content_delta", "model_call_finished", "completed"]
+        assert await read_until("completed") == ["content_delta", "model_call_finished", "completed"]
 
 
-async def test_tools_side_by_side(upstream: FakeUpstream, running: RunningServer, bench: Bench) -> None:
-    """Concurrent tools all run at once; each tells its end when it comes, whatever the others do."""
+async def test_concurrent_tools(upstream: FakeUpstream, running: RunningServer, tool_log: ToolLog) -> None:
+    """Concurrent tools run at the same time, and each reports its end when it ends."""
     names = ("one", "two", "three")
-    upstream.reply(plan(*(using("wait", name=name) for name in names), concurrent=True))
-    upstream.reply(plan())
+    upstream.reply(write_plan(*(plan_call("wait", name=name) for name in names), concurrent=True))
+    upstream.reply(write_plan())
     upstream.reply("Done.")
-    ended: list[str] = []
+    results: list[str] = []
     events = []
 
     async for event in running.client().stream(reasoning_request()):
         events.append(event)
         kind = event.WhichOneof("kind")
-        if kind == "tool_started" and kinds(events).count(kind) == 3:
-            await bench.begin(*names)
-            bench.release("two")
+        if kind == "tool_started" and list_kinds(events).count(kind) == 3:
+            await tool_log.wait_for_starts(*names)
+            tool_log.release("two")
         if kind == "tool_finished":
-            ended.append(event.tool_finished.execution.result)
-            bench.release({1: "three", 2: "one"}.get(len(ended), ""))
+            results.append(event.tool_finished.execution.result)
+            tool_log.release({1: "three", 2: "one"}.get(len(results), ""))
 
     check_grammar(events, ended_well=True)
-    assert ended == ["two is done", "three is done", "one is done"]
-    words = "".join(part["content"] for part in upstream.requests[-1].body["messages"])
-    assert words.index("one is done") < words.index("two is done") < words.index("three is done")
+    assert results == ["two is done", "three is done", "one is done"]
+    prompt_text = "".join(part["content"] for part in upstream.requests[-1].body["messages"])
+    assert prompt_text.index("one is done") < prompt_text.index("two is done") < prompt_text.index("three is done")
 
 
-async def test_tools_one_after_the_other(upstream: FakeUpstream, running: RunningServer, bench: Bench) -> None:
-    """Unless they are planned to run side by side, none begins before the one before it has ended."""
-    upstream.reply(plan(using("wait", name="one"), using("wait", name="two")))
-    upstream.reply(plan())
+async def test_consecutive_tools(upstream: FakeUpstream, running: RunningServer, tool_log: ToolLog) -> None:
+    """Tools that are not planned to be concurrent run one after the other."""
+    upstream.reply(write_plan(plan_call("wait", name="one"), plan_call("wait", name="two")))
+    upstream.reply(write_plan())
     upstream.reply("Done.")
-    call = asyncio.create_task(stream(running, reasoning_request()))
+    call = asyncio.create_task(collect_events(running, reasoning_request()))
 
-    await bench.begin("one")
-    assert bench.began == ["one"]
-    bench.release("one")
-    await bench.begin("two")
-    assert bench.ended == ["one"]
-    bench.release("two")
+    await tool_log.wait_for_starts("one")
+    assert tool_log.starts == ["one"]
+    tool_log.release("one")
+    await tool_log.wait_for_starts("two")
+    assert tool_log.ends == ["one"]
+    tool_log.release("two")
 
     check_grammar(await call, ended_well=True)
 
 
 async def test_heartbeats_during_a_step_and_a_tool(
-    upstream: FakeUpstream, running: RunningServer, bench: Bench
+    upstream: FakeUpstream, running: RunningServer, tool_log: ToolLog
 ) -> None:
-    """Heartbeats fill the silence of a slow plan and of a slow tool, in the step in which they fall."""
-    gate = upstream.gated(plan(using("wait", name="one")))
-    upstream.reply(plan())
+    """Heartbeats come during a slow plan and during a slow tool, with the number of their step."""
+    gate = upstream.gated(write_plan(plan_call("wait", name="one")))
+    upstream.reply(write_plan())
     upstream.reply("Done.")
     events: list[events_pb2.StreamCompleteResponse] = []
 
     async for event in running.client().stream(reasoning_request(), heartbeat_seconds=0.1):
         events.append(event)
         if event.WhichOneof("kind") == "heartbeat":
-            if bench.began:
-                bench.release("one")
+            if tool_log.starts:
+                tool_log.release("one")
             else:
                 gate.open_all()
 
     check_grammar(events, ended_well=True)
-    order = kinds(events)
+    order = list_kinds(events)
     beats = [index for index, kind in enumerate(order) if kind == "heartbeat"]
     assert order.index("model_call_started") < beats[0] < order.index("step_planned")
     assert any(order.index("tool_started") < beat < order.index("tool_finished") for beat in beats)
     assert {events[beat].step for beat in beats if beat < order.index("step_finished")} == {1}
 
 
-async def test_where_the_time_went(upstream: FakeUpstream, running: RunningServer) -> None:
-    """The time of tools, side by side or not, is not the server's own; a thought is no piece of the answer."""
+async def test_the_time_of_tools_is_not_overhead(upstream: FakeUpstream, running: RunningServer) -> None:
+    """The time of tools is not counted as overhead, and a thought is not counted as the first token."""
     seconds = 0.4
-    sleeps = plan(using("sleep", seconds=seconds), using("sleep", seconds=seconds), concurrent=True)
+    sleeps = write_plan(plan_call("sleep", seconds=seconds), plan_call("sleep", seconds=seconds), concurrent=True)
     upstream.reply(sleeps, reasoning=("Hm.",))
-    upstream.reply(plan())
+    upstream.reply(write_plan())
     upstream.reply("Done.")
 
-    events = await stream(running, reasoning_request())
+    events = await collect_events(running, reasoning_request())
 
     timings = events[-1].completed.timings
     total, overhead = timings.total_duration.ToNanoseconds(), timings.overhead_duration.ToNanoseconds()
-    assert all(each.execution.duration.ToNanoseconds() >= seconds * 1e9 for each in of_kind(events, "tool_finished"))
+    assert all(
+        each.execution.duration.ToNanoseconds() >= seconds * 1e9 for each in select_payloads(events, "tool_finished")
+    )
     assert overhead <= total - seconds * 1e9
     assert timings.first_token_duration.ToNanoseconds() >= seconds * 1e9

@@ -1,4 +1,4 @@
-"""What ends the agent's thinking: each budget by its name, and the answer comes all the same."""
+"""The limits of the agent: each ends the thinking with its own reason, and the answer still comes."""
 
 import json
 from typing import Any, Final
@@ -10,35 +10,35 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import Prices
 from tests.support import agent_tools
 from tests.support.agent import (
-    Call,
+    PlannedCall,
     agent_config,
-    end,
-    executions,
-    finished,
-    kinds,
-    of_kind,
-    outcomes,
-    plan,
-    purposes,
+    build_usage,
+    collect_events,
+    find_finish,
+    join_text,
+    list_executions,
+    list_kinds,
+    list_outcomes,
+    list_purposes,
+    name_end,
+    plan_call,
+    read_texts,
     reasoning_request,
-    shown,
-    stream,
-    text,
-    tokens,
-    using,
+    select_payloads,
+    write_plan,
 )
-from tests.support.agent_tools import Bench
+from tests.support.agent_tools import ToolLog
 from tests.support.serving import model_entry, serving
 from tests.support.upstream import FakeUpstream, Standing
 
 STEP_COST: Final = 11 * 1000 + 7 * 2000
-"""Of one model call of the fake upstream, by the prices of the tests."""
+"""The nano-dollars of one model call of the fake upstream, at the prices of these tests."""
 
 
-def always(upstream: FakeUpstream, said: str, **options: Any) -> None:
-    """Every step says this; whatever else is asked is answered."""
+def script_steps(upstream: FakeUpstream, reply: str, **options: Any) -> None:
+    """Scripts the upstream: every step gets this reply, and any other call gets an answer."""
     step, answer = Standing(), Standing()
-    step.reply(said, **options)
+    step.reply(reply, **options)
     answer.reply("The answer.")
     upstream.always.choose(lambda body: step if "response_format" in body else answer)
 
@@ -56,39 +56,39 @@ def always(upstream: FakeUpstream, said: str, **options: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
-async def test_budgets(
+async def test_a_budget_ends_the_thinking(
     upstream: FakeUpstream, agent: dict[str, Any], settings: dict[str, Any], reason: str, steps: int, rpc: str
 ) -> None:
-    """A model that would think for ever is stopped by the budget, which is named, and answers."""
-    always(upstream, plan(action="continue"))
+    """A model that would never finish is stopped by the budget, which is the reported reason, and answers."""
+    script_steps(upstream, write_plan(action="continue"))
     request = reasoning_request(agent=agent)
 
     async with serving(agent_config(upstream, **settings)) as running:
         if rpc == "Complete":
             answer = await running.client().complete(request)
-            finish, said, calls = answer.reasoning_finished, answer.message.content[0].text, answer.model_calls
+            finish, reply, calls = answer.reasoning_finished, answer.message.content[0].text, answer.model_calls
         else:
-            events = await stream(running, request)
-            finish, said, calls = finished(events), text(events), events[-1].completed.model_calls
+            events = await collect_events(running, request)
+            finish, reply, calls = find_finish(events), join_text(events), events[-1].completed.model_calls
 
-    assert (end(finish), finish.step_count, said) == (reason, steps, "The answer.")
-    assert purposes(calls) == ["STEP"] * steps + ["SYNTHESIS"]
+    assert (name_end(finish), finish.step_count, reply) == (reason, steps, "The answer.")
+    assert list_purposes(calls) == ["STEP"] * steps + ["SYNTHESIS"]
     assert finish.usage.total_tokens == steps * 18
     assert finish.cost.total_nano_usd == steps * STEP_COST
 
 
-async def test_tokens_left_bound_the_next_step(upstream: FakeUpstream) -> None:
-    """A step may say no more than the budget leaves after its prompt, and none begins when nothing is left."""
-    always(upstream, plan(action="continue"), usage=tokens(3000, 500))
+async def test_the_token_budget_limits_the_next_step(upstream: FakeUpstream) -> None:
+    """A plan may have the tokens that the budget leaves after its prompt; no step starts when none are left."""
+    script_steps(upstream, write_plan(action="continue"), usage=build_usage(3000, 500))
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(agent={"max_tokens": 5000}))
+        events = await collect_events(running, reasoning_request(agent={"max_tokens": 5000}))
 
-    first, second, _ = (asked.body for asked in upstream.requests)
-    assert (end(finished(events)), finished(events).step_count) == ("TOKEN_BUDGET", 2)
+    first, second, _ = (upstream_request.body for upstream_request in upstream.requests)
+    assert (name_end(find_finish(events)), find_finish(events).step_count) == ("TOKEN_BUDGET", 2)
     assert first["max_tokens"] == 1024
     assert 1 <= second["max_tokens"] < 1024
-    assert finished(events).usage.total_tokens == 2 * 3500
+    assert find_finish(events).usage.total_tokens == 2 * 3500
 
 
 @pytest.mark.parametrize(
@@ -98,156 +98,170 @@ async def test_tokens_left_bound_the_next_step(upstream: FakeUpstream) -> None:
         pytest.param({"max_cost_nano_usd": 1}, "COST_BUDGET", id="cost"),
     ],
 )
-async def test_no_repair_beyond_a_budget(upstream: FakeUpstream, agent: dict[str, Any], reason: str) -> None:
-    """A bad plan is not mended when that would go over a budget, which then ended the thinking; the answer comes."""
-    upstream.reply("no plan", usage=tokens(3000, 500))
+async def test_a_repair_beyond_a_budget_is_not_made(upstream: FakeUpstream, agent: dict[str, Any], reason: str) -> None:
+    """A bad plan is not repaired beyond a budget, which is the reason of the end, and the answer comes."""
+    upstream.reply("no plan", usage=build_usage(3000, 500))
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(agent=agent))
+        events = await collect_events(running, reasoning_request(agent=agent))
 
-    assert purposes(events[-1].completed.model_calls) == ["STEP", "SYNTHESIS"]
-    assert (end(finished(events)), outcomes(events), text(events)) == (reason, ["STOPPED"], "The answer.")
+    assert list_purposes(events[-1].completed.model_calls) == ["STEP", "SYNTHESIS"]
+    assert (name_end(find_finish(events)), list_outcomes(events), join_text(events)) == (
+        reason,
+        ["STOPPED"],
+        "The answer.",
+    )
 
 
-async def test_tokens_left_bound_a_repair(upstream: FakeUpstream) -> None:
-    """A mended plan may have no more tokens than the budget leaves after its prompt."""
-    upstream.reply("no plan", usage=tokens(3000, 500))
-    upstream.reply(plan())
+async def test_the_token_budget_limits_a_repair(upstream: FakeUpstream) -> None:
+    """A repaired plan may have the tokens that the budget leaves after its prompt."""
+    upstream.reply("no plan", usage=build_usage(3000, 500))
+    upstream.reply(write_plan())
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(agent={"max_tokens": 5200}))
+        events = await collect_events(running, reasoning_request(agent={"max_tokens": 5200}))
 
-    step, repair, _ = (asked.body for asked in upstream.requests)
-    assert end(finished(events)) == "FINISHED"
+    step, repair, _ = (upstream_request.body for upstream_request in upstream.requests)
+    assert name_end(find_finish(events)) == "FINISHED"
     assert 1 <= repair["max_tokens"] < step["max_tokens"] == 1024
 
 
 @pytest.mark.parametrize(
-    ("most", "first", "second", "ran"),
+    ("max_tool_calls", "first", "second", "runs"),
     [
         pytest.param(1, 1, 1, 1, id="one"),
         pytest.param(3, 2, 2, 3, id="some-of-a-step"),
         pytest.param(2, 3, 0, 2, id="some-of-the-first"),
     ],
 )
-async def test_tool_calls(upstream: FakeUpstream, most: int, first: int, second: int, ran: int) -> None:
-    """The calls that the budget allows are run, the others are not, and the model reads so."""
+async def test_calls_beyond_the_budget_are_not_run(
+    upstream: FakeUpstream, max_tool_calls: int, first: int, second: int, runs: int
+) -> None:
+    """The tool calls within the budget are run, and the model reads that the others were not."""
     for count in (first, second):
         if count:
-            upstream.reply(plan(*(using("note", text=f"{count} {number}") for number in range(count))))
+            upstream.reply(write_plan(*(plan_call("note", text=f"{count} {number}") for number in range(count))))
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(agent={"max_tool_calls": most}))
+        events = await collect_events(running, reasoning_request(agent={"max_tool_calls": max_tool_calls}))
 
-    assert (end(finished(events)), finished(events).tool_call_count) == ("MAX_TOOL_CALLS", ran)
-    assert len(executions(events)) == kinds(events).count("tool_started") == ran
-    assert outcomes(events)[-1] == "STOPPED"
-    assert sum(len(planned.tool_calls) for planned in of_kind(events, "step_planned")) == first + second
-    (words,) = shown(upstream.requests[-1].body["messages"])
-    assert words.count("It was not run.") == first + second - ran
-    assert text(events) == "The answer."
+    assert (name_end(find_finish(events)), find_finish(events).tool_call_count) == ("MAX_TOOL_CALLS", runs)
+    assert len(list_executions(events)) == list_kinds(events).count("tool_started") == runs
+    assert list_outcomes(events)[-1] == "STOPPED"
+    assert sum(len(planned.tool_calls) for planned in select_payloads(events, "step_planned")) == first + second
+    (prompt_text,) = read_texts(upstream.requests[-1].body["messages"])
+    assert prompt_text.count("It was not run.") == first + second - runs
+    assert join_text(events) == "The answer."
 
 
-async def test_tool_calls_used_up_and_not_missed(upstream: FakeUpstream) -> None:
-    """A model that is ready when its tool calls are used up has finished by itself."""
-    upstream.reply(plan(using("note", text="a")))
-    upstream.reply(plan())
+async def test_a_used_up_budget_alone_does_not_end_the_thinking(upstream: FakeUpstream) -> None:
+    """A model that finishes when its tool calls are used up has the reason FINISHED."""
+    upstream.reply(write_plan(plan_call("note", text="a")))
+    upstream.reply(write_plan())
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(agent={"max_tool_calls": 1}))
+        events = await collect_events(running, reasoning_request(agent={"max_tool_calls": 1}))
 
-    assert (end(finished(events)), finished(events).tool_call_count) == ("FINISHED", 1)
+    assert (name_end(find_finish(events)), find_finish(events).tool_call_count) == ("FINISHED", 1)
 
 
-async def test_no_tool_calls_at_all(upstream: FakeUpstream) -> None:
-    """With none allowed no tool is offered."""
+async def test_a_budget_of_no_tool_calls_hides_the_tools(upstream: FakeUpstream) -> None:
+    """With a budget of no tool calls, the instructions list no tool."""
     upstream.reply(json.dumps({"thought": "I know.", "next_action": "finish"}))
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(agent={"max_tool_calls": 0}))
+        events = await collect_events(running, reasoning_request(agent={"max_tool_calls": 0}))
 
-    assert "weather" not in next(shown(upstream.requests[0].body["messages"]))
-    assert end(finished(events)) == "FINISHED"
+    assert "weather" not in next(read_texts(upstream.requests[0].body["messages"]))
+    assert name_end(find_finish(events)) == "FINISHED"
 
 
-async def test_a_loop_is_noticed(upstream: FakeUpstream) -> None:
-    """The same tool calls three steps in a row are a loop; the third time they are not run."""
-    calls = (using("note", text="a"), using("weather", city="Paris"))
-    always(upstream, plan(*calls))
+async def test_repeated_tool_calls_are_a_loop(upstream: FakeUpstream) -> None:
+    """Equal tool calls in three consecutive steps are a loop, and are not run the third time."""
+    calls = (plan_call("note", text="a"), plan_call("weather", city="Paris"))
+    script_steps(upstream, write_plan(*calls))
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).step_count, finished(events).tool_call_count) == ("LOOP", 3, 4)
-    assert outcomes(events) == ["DONE", "DONE", "STOPPED"]
-    assert text(events) == "The answer."
+    assert (name_end(find_finish(events)), find_finish(events).step_count, find_finish(events).tool_call_count) == (
+        "LOOP",
+        3,
+        4,
+    )
+    assert list_outcomes(events) == ["DONE", "DONE", "STOPPED"]
+    assert join_text(events) == "The answer."
 
 
 @pytest.mark.parametrize(
-    "between", [pytest.param(plan(action="continue"), id="thoughts"), pytest.param(None, id="nothing")]
+    "between", [pytest.param(write_plan(action="continue"), id="thoughts"), pytest.param(None, id="nothing")]
 )
-async def test_a_loop_in_other_words(upstream: FakeUpstream, between: str | None) -> None:
-    """Calls are the same however their arguments are written, in whatever order, and with thoughts between them."""
-    written = ('{"city": "Paris", "days": 2}', '{"days":2,"city":"Paris"}', '{ "city" : "P\\u0061ris", "days" : 2 }')
-    notes = using("note", text="a")
-    for index, arguments in enumerate(written):
+async def test_a_loop_does_not_depend_on_notation(upstream: FakeUpstream, between: str | None) -> None:
+    """Tool calls are equal whatever the notation of their arguments, their order, and the thoughts between them."""
+    notations = ('{"city": "Paris", "days": 2}', '{"days":2,"city":"Paris"}', '{ "city" : "P\\u0061ris", "days" : 2 }')
+    notes = plan_call("note", text="a")
+    for index, arguments in enumerate(notations):
         if index and between is not None:
             upstream.reply(between)
-        calls = (Call("weather", arguments), notes)
-        upstream.reply(plan(*(reversed(calls) if index == 1 else calls)))
+        calls = (PlannedCall("weather", arguments), notes)
+        upstream.reply(write_plan(*(reversed(calls) if index == 1 else calls)))
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).tool_call_count, text(events)) == ("LOOP", 4, "The answer.")
+    assert (name_end(find_finish(events)), find_finish(events).tool_call_count, join_text(events)) == (
+        "LOOP",
+        4,
+        "The answer.",
+    )
 
 
-async def test_what_gives_something_new_is_no_loop(upstream: FakeUpstream) -> None:
-    """A tool that gives something else each time may be asked again, as for the state of a job."""
-    agent_tools.benches.append(Bench())
+async def test_new_results_are_no_loop(upstream: FakeUpstream) -> None:
+    """A repeated tool call whose result changes is no loop, as when the state of a job is polled."""
+    agent_tools.tool_logs.append(ToolLog())
     for _ in range(4):
-        upstream.reply(plan(using("count")))
-    upstream.reply(plan())
+        upstream.reply(write_plan(plan_call("count")))
+    upstream.reply(write_plan())
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert [execution.result for execution in executions(events)] == ["1", "2", "3", "4"]
-    assert (end(finished(events)), text(events)) == ("FINISHED", "The answer.")
+    assert [execution.result for execution in list_executions(events)] == ["1", "2", "3", "4"]
+    assert (name_end(find_finish(events)), join_text(events)) == ("FINISHED", "The answer.")
 
 
-async def test_other_arguments_are_no_loop(upstream: FakeUpstream) -> None:
-    """The same tool with other arguments each time may go on."""
+async def test_new_arguments_are_no_loop(upstream: FakeUpstream) -> None:
+    """Calls of one tool with changing arguments are no loop."""
     for number in range(5):
-        upstream.reply(plan(using("note", text=str(number))))
-    upstream.reply(plan())
+        upstream.reply(write_plan(plan_call("note", text=str(number))))
+    upstream.reply(write_plan())
     upstream.reply("The answer.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).tool_call_count) == ("FINISHED", 5)
+    assert (name_end(find_finish(events)), find_finish(events).tool_call_count) == ("FINISHED", 5)
 
 
-async def test_a_step_that_takes_too_long(upstream: FakeUpstream) -> None:
-    """A step over its own time is given up: its model call has failed, is let go, and the answer comes."""
-    upstream.reply(plan(using("note", text="a")))
+async def test_a_step_has_a_time_limit(upstream: FakeUpstream) -> None:
+    """A step that exceeds its time limit is stopped, its model call has failed, and the answer comes."""
+    upstream.reply(write_plan(plan_call("note", text="a")))
     upstream.hang_after(3)
     upstream.reply("The answer.")
     timeout = Duration(nanos=500_000_000)
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(agent={"step_timeout": timeout}))
+        events = await collect_events(running, reasoning_request(agent={"step_timeout": timeout}))
 
-    (failed,) = of_kind(events, "model_call_failed")
-    assert (end(finished(events)), outcomes(events)) == ("STEP_TIMEOUT", ["DONE", "STOPPED"])
+    (failed,) = select_payloads(events, "model_call_failed")
+    assert (name_end(find_finish(events)), list_outcomes(events)) == ("STEP_TIMEOUT", ["DONE", "STOPPED"])
     assert [call.usage.source for call in events[-1].completed.model_calls] == [1, 2, 1]
     assert [(attempt.call, attempt.failure) for attempt in events[-1].completed.attempts] == [
         (1, 0),
@@ -255,25 +269,25 @@ async def test_a_step_that_takes_too_long(upstream: FakeUpstream) -> None:
         (3, 0),
     ]
     assert (await upstream.disconnect()).body == upstream.requests[1].body
-    assert text(events) == "The answer."
+    assert join_text(events) == "The answer."
 
 
-async def test_a_budget_of_money_where_no_price_is_known(upstream: FakeUpstream) -> None:
-    """Money cannot be counted without prices: the request is refused, and no model is asked."""
+async def test_a_cost_budget_needs_prices(upstream: FakeUpstream) -> None:
+    """A request with a cost budget for a model without prices is refused before any model call."""
     config = agent_config(upstream, entry=model_entry(upstream.api_base, prices=Prices(input=5)))
 
     async with serving(config) as running:
         with pytest.raises(CallFailed) as failed:
-            await stream(running, reasoning_request(agent={"max_cost_nano_usd": 5}))
+            await collect_events(running, reasoning_request(agent={"max_cost_nano_usd": 5}))
 
     assert failed.value.reason == "UNSUPPORTED_PARAMETER"
     assert [violation.field for violation in failed.value.violations] == ["agent.max_cost_nano_usd"]
     assert upstream.requests == []
 
 
-async def test_what_the_server_does_not_grant(upstream: FakeUpstream) -> None:
-    """A wish beyond the server's own limit is told with what holds instead, in exact numbers."""
-    upstream.always.reply(plan())
+async def test_limits_of_the_server_are_effective_settings(upstream: FakeUpstream) -> None:
+    """A requested limit beyond that of the server is reported as an effective setting, in exact numbers."""
+    upstream.always.reply(write_plan())
     settings: dict[str, Any] = {
         "agent_max_steps": 2,
         "agent_max_tool_calls": 3,
@@ -282,7 +296,7 @@ async def test_what_the_server_does_not_grant(upstream: FakeUpstream) -> None:
         "agent_step_timeout_seconds": 2.5,
         "agent_tool_timeout_seconds": 4.0,
     }
-    wishes = {
+    requested = {
         "max_steps": 9,
         "max_tool_calls": 9,
         "max_tokens": 7_654_321,
@@ -292,14 +306,14 @@ async def test_what_the_server_does_not_grant(upstream: FakeUpstream) -> None:
     }
 
     async with serving(agent_config(upstream, **settings)) as running:
-        events = await stream(running, reasoning_request(agent=wishes))
+        events = await collect_events(running, reasoning_request(agent=requested))
 
-    told = {each.field: (each.requested, each.effective) for each in events[0].started.effective_settings}
-    assert told == {
+    settings_by_field = {each.field: (each.requested, each.effective) for each in events[0].started.effective_settings}
+    assert settings_by_field == {
         "agent.max_steps": ("9", "2"),
         "agent.max_tool_calls": ("9", "3"),
         "agent.max_tokens": ("7654321", "1234567"),
         "agent.max_cost_nano_usd": ("2000000001", "1500000000"),
         "agent.step_timeout": ("9s", "2.5s"),
     }
-    assert of_kind(events, "step_started")[0].max_steps == 2
+    assert select_payloads(events, "step_started")[0].max_steps == 2

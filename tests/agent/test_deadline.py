@@ -1,4 +1,4 @@
-"""The agent and time: with a deadline it stops thinking early enough to answer, and says so."""
+"""The agent with a deadline: it stops thinking early enough to answer, and reports that."""
 
 import asyncio
 import random
@@ -10,19 +10,19 @@ import pytest
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from tests.support.agent import (
     agent_config,
-    end,
-    executions,
-    finished,
-    kinds,
-    outcome,
-    outcomes,
-    plan,
+    build_usage,
+    collect_events,
+    collect_until_failure,
+    find_finish,
+    join_text,
+    list_executions,
+    list_kinds,
+    list_outcomes,
+    name_end,
+    name_status,
+    plan_call,
     reasoning_request,
-    status,
-    stream,
-    text,
-    tokens,
-    using,
+    write_plan,
 )
 from tests.support.agent_grammar import check_grammar
 from tests.support.serving import RunningServer, serving
@@ -33,89 +33,89 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning"
 )
 
-THINKS_ON: Final = plan(action="continue")
-PIECES: Final = 10
-ANSWER: Final = "word " * PIECES
+PLAN_TO_CONTINUE: Final = write_plan(action="continue")
+DELTAS: Final = 10
+ANSWER: Final = "word " * DELTAS
 MANY: Final = 1000
 
 
 class SlowModel:
-    """A model that takes its time for each step and for its answer, and thinks for so many steps."""
+    """A model that takes this time for each step and for its answer, and finishes after this number of steps."""
 
     def __init__(
         self, upstream: FakeUpstream, *, step_seconds: float, answer_seconds: float = 0.0, steps: int = MANY
     ) -> None:
         self._steps = steps
-        self._more, self._done = self._said(THINKS_ON, step_seconds), self._said(plan(), step_seconds)
-        self._answer = self._said(ANSWER, answer_seconds)
-        upstream.always.choose(self._choice)
+        self._more, self._done = self._script(PLAN_TO_CONTINUE, step_seconds), self._script(write_plan(), step_seconds)
+        self._answer = self._script(ANSWER, answer_seconds)
+        upstream.always.choose(self._choose_script)
 
-    def _said(self, text: str, seconds: float) -> Standing:
-        script, size = Standing(), -(-len(text) // PIECES)
-        pieces = [text[start : start + size] for start in range(0, len(text), size)]
-        script.reply(*pieces, usage=tokens(10, PIECES), interval_seconds=seconds / len(pieces))
+    def _script(self, reply: str, seconds: float) -> Standing:
+        script, size = Standing(), -(-len(reply) // DELTAS)
+        deltas = [reply[start : start + size] for start in range(0, len(reply), size)]
+        script.reply(*deltas, usage=build_usage(10, DELTAS), interval_seconds=seconds / len(deltas))
         return script
 
-    def _choice(self, body: Any) -> Standing:
+    def _choose_script(self, body: Any) -> Standing:
         if "response_format" not in body:
             return self._answer
         # Each step adds two messages to the instructions and the question.
         return self._more if len(body["messages"]) < 2 * self._steps else self._done
 
 
-def asking(**fields: Any) -> completion_pb2.CompleteRequest:
-    """A request whose steps nothing but the time limits."""
+def long_request(**fields: Any) -> completion_pb2.CompleteRequest:
+    """Builds a request whose steps only the time limits."""
     return reasoning_request(agent={"max_steps": MANY}, **fields)
 
 
-def brief(**fields: Any) -> completion_pb2.CompleteRequest:
-    """The same for an answer that is known to be short."""
-    return asking(sampling=completion_pb2.Sampling(max_output_tokens=PIECES), **fields)
+def short_request(**fields: Any) -> completion_pb2.CompleteRequest:
+    """Builds a request whose steps only the time limits, and whose answer is limited to a few tokens."""
+    return long_request(sampling=completion_pb2.Sampling(max_output_tokens=DELTAS), **fields)
 
 
 @pytest.fixture
 async def running(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server whose agent may take many steps."""
+    """Starts a server whose agent may take many steps."""
     async with serving(agent_config(upstream, agent_max_steps=MANY)) as server:
         yield server
 
 
 def check_in_time(events: Sequence[events_pb2.StreamCompleteResponse], deadline_seconds: float) -> None:
-    """The answer is whole, and was there before the deadline."""
+    """Checks that the answer is complete, and came before the deadline."""
     check_grammar(events, ended_well=True)
-    assert text(events) == ANSWER
+    assert join_text(events) == ANSWER
     assert events[-1].completed.timings.total_duration.ToNanoseconds() < deadline_seconds * 1e9
 
 
 async def test_the_answer_comes_within_any_deadline(upstream: FakeUpstream, running: RunningServer) -> None:
-    """Over many deadlines the answer is there in time, with the reason, and most of the time was used for thinking.
+    """Whatever the deadline, the answer comes in time, and most of the time was used for thinking.
 
-    A loop that does not look at the deadline dies: the same request without one takes longer than each of them.
+    Without a deadline, the request takes longer than each of them, so a loop that ignores deadlines would fail.
     """
     SlowModel(upstream, step_seconds=0.2, answer_seconds=0.3, steps=40)
-    dice = random.Random(11)
-    deadlines = [dice.uniform(2.5, 6.0) for _ in range(10)]
+    generator = random.Random(11)
+    deadlines = [generator.uniform(2.5, 6.0) for _ in range(10)]
 
-    (naive, _), *runs = await asyncio.gather(
-        *(outcome(running, brief(), timeout_seconds=seconds) for seconds in (None, *deadlines))
+    (without_deadline, _), *runs = await asyncio.gather(
+        *(collect_until_failure(running, short_request(), timeout_seconds=seconds) for seconds in (None, *deadlines))
     )
 
-    assert end(finished(naive)) == "FINISHED"
-    assert naive[-1].completed.timings.total_duration.ToNanoseconds() > max(deadlines) * 1e9
+    assert name_end(find_finish(without_deadline)) == "FINISHED"
+    assert without_deadline[-1].completed.timings.total_duration.ToNanoseconds() > max(deadlines) * 1e9
     for (events, failure), deadline in zip(runs, deadlines, strict=True):
         assert failure is None
         check_in_time(events, deadline)
-        assert end(finished(events)) == "DEADLINE"
-        assert finished(events).duration.ToNanoseconds() > deadline * 1e9 / 2
+        assert name_end(find_finish(events)) == "DEADLINE"
+        assert find_finish(events).duration.ToNanoseconds() > deadline * 1e9 / 2
 
 
-async def test_the_whole_answer_comes_in_time_too(upstream: FakeUpstream, running: RunningServer) -> None:
-    """`Complete` keeps to its deadline the same way."""
+async def test_complete_keeps_its_deadline(upstream: FakeUpstream, running: RunningServer) -> None:
+    """`Complete` returns its answer before the deadline as well."""
     SlowModel(upstream, step_seconds=0.2)
 
-    answer = await running.client().complete(brief(), timeout_seconds=3)
+    answer = await running.client().complete(short_request(), timeout_seconds=3)
 
-    assert end(answer.reasoning_finished) == "DEADLINE"
+    assert name_end(answer.reasoning_finished) == "DEADLINE"
     assert answer.message.content[0].text == ANSWER
     assert 1 <= len(answer.steps) == answer.reasoning_finished.step_count
 
@@ -126,125 +126,125 @@ async def test_the_reserve_follows_the_speed_of_the_model(upstream: FakeUpstream
     for step_seconds in (0.1, 0.7):
         SlowModel(upstream, step_seconds=step_seconds)
         async with serving(agent_config(upstream, agent_max_steps=MANY)) as running:
-            events = await stream(running, brief(), timeout_seconds=3)
+            events = await collect_events(running, short_request(), timeout_seconds=3)
             check_in_time(events, 3)
-            assert end(finished(events)) == "DEADLINE"
-            shares.append(finished(events).duration.ToNanoseconds() / 3e9)
+            assert name_end(find_finish(events)) == "DEADLINE"
+            shares.append(find_finish(events).duration.ToNanoseconds() / 3e9)
 
     quick, slow = shares
     assert slow < quick - 0.1
 
 
-async def test_waiting_for_a_retry_is_no_slowness(upstream: FakeUpstream, running: RunningServer) -> None:
-    """How long a retry waits says nothing of how long the answer will take: the reserve stays small."""
+async def test_the_wait_for_a_retry_does_not_count_as_slowness(upstream: FakeUpstream, running: RunningServer) -> None:
+    """The wait before a retry does not enlarge the time that is reserved for the answer."""
     upstream.fail(503, headers={"Retry-After": "1"})
     SlowModel(upstream, step_seconds=0.1)
 
-    events = await stream(running, brief(), timeout_seconds=4)
+    events = await collect_events(running, short_request(), timeout_seconds=4)
 
     check_in_time(events, 4)
-    assert end(finished(events)) == "DEADLINE"
-    assert finished(events).duration.ToNanoseconds() > 2.8e9
+    assert name_end(find_finish(events)) == "DEADLINE"
+    assert find_finish(events).duration.ToNanoseconds() > 2.8e9
 
 
 async def test_the_reserve_follows_the_length_of_the_answers(upstream: FakeUpstream, running: RunningServer) -> None:
-    """Before any answer a long one is expected; when answers turn out to be short, more of the time is for thinking."""
+    """A long answer is expected at first; after short answers, more of the time is used for thinking."""
     SlowModel(upstream, step_seconds=0.1, answer_seconds=0.1)
     steps = []
 
     for _ in range(8):
-        events = await stream(running, asking(), timeout_seconds=2)
+        events = await collect_events(running, long_request(), timeout_seconds=2)
         check_in_time(events, 2)
-        assert end(finished(events)) == "DEADLINE"
-        steps.append(finished(events).step_count)
+        assert name_end(find_finish(events)) == "DEADLINE"
+        steps.append(find_finish(events).step_count)
 
     assert steps[0] <= 2
     assert steps[-1] > 2 * steps[0]
 
 
-async def test_no_time_for_any_step(upstream: FakeUpstream, running: RunningServer) -> None:
-    """Where a deadline leaves time for nothing but the answer, that is what comes."""
+async def test_a_short_deadline_leaves_time_for_the_answer_only(upstream: FakeUpstream, running: RunningServer) -> None:
+    """Where the deadline leaves time for the answer only, no step is made."""
     SlowModel(upstream, step_seconds=1.5, steps=1)
-    await stream(running, brief())
+    await collect_events(running, short_request())
 
-    events = await stream(running, brief(), timeout_seconds=1.5)
+    events = await collect_events(running, short_request(), timeout_seconds=1.5)
 
     check_in_time(events, 1.5)
-    assert (end(finished(events)), finished(events).step_count) == ("DEADLINE", 0)
-    assert not finished(events).HasField("usage")
+    assert (name_end(find_finish(events)), find_finish(events).step_count) == ("DEADLINE", 0)
+    assert not find_finish(events).HasField("usage")
 
 
-@pytest.mark.parametrize("pieces", [0, 3])
-async def test_a_step_that_hangs(upstream: FakeUpstream, running: RunningServer, pieces: int) -> None:
-    """A plan that does not come is given up while there is time to answer; its model call has failed, and counts."""
-    upstream.hang_after(pieces)
+@pytest.mark.parametrize("deltas", [0, 3])
+async def test_a_step_that_hangs_is_stopped(upstream: FakeUpstream, running: RunningServer, deltas: int) -> None:
+    """A plan that does not come is stopped in time for the answer; its model call has failed, and is counted."""
+    upstream.hang_after(deltas)
     upstream.reply(ANSWER)
 
-    events = await stream(running, asking(), timeout_seconds=2)
+    events = await collect_events(running, long_request(), timeout_seconds=2)
 
     check_in_time(events, 2)
-    assert (end(finished(events)), outcomes(events)) == ("DEADLINE", ["STOPPED"])
-    assert kinds(events)[2:5] == ["model_call_started", "model_call_failed", "step_finished"]
+    assert (name_end(find_finish(events)), list_outcomes(events)) == ("DEADLINE", ["STOPPED"])
+    assert list_kinds(events)[2:5] == ["model_call_started", "model_call_failed", "step_finished"]
     assert len(events[-1].completed.model_calls) == 2
     await upstream.disconnect()
 
 
-async def test_a_repair_that_hangs(upstream: FakeUpstream, running: RunningServer) -> None:
-    """So is a repair, however fast the plan before it was; it is the deadline that ended it."""
+async def test_a_repair_that_hangs_is_stopped(upstream: FakeUpstream, running: RunningServer) -> None:
+    """A repair that does not come is stopped in time for the answer, with the deadline as the reason."""
     upstream.reply("no plan")
     upstream.hang()
     upstream.reply(ANSWER)
 
-    events = await stream(running, asking(), timeout_seconds=2)
+    events = await collect_events(running, long_request(), timeout_seconds=2)
 
     check_in_time(events, 2)
-    assert (end(finished(events)), outcomes(events)) == ("DEADLINE", ["STOPPED"])
+    assert (name_end(find_finish(events)), list_outcomes(events)) == ("DEADLINE", ["STOPPED"])
 
 
-async def test_a_retry_that_would_take_too_long(upstream: FakeUpstream, running: RunningServer) -> None:
-    """An upstream that wants to be asked later than there is time for has failed: that is a status."""
+async def test_a_retry_after_the_deadline_is_not_waited_for(upstream: FakeUpstream, running: RunningServer) -> None:
+    """A step whose upstream wants a retry after the deadline ends the call with a status."""
     upstream.fail(503, headers={"Retry-After": "4"})
 
-    events, failure = await outcome(running, asking(), timeout_seconds=3)
+    events, failure = await collect_until_failure(running, long_request(), timeout_seconds=3)
 
     assert failure is not None
     assert failure.reason == "UPSTREAM_OVERLOADED"
-    assert "reasoning_finished" not in kinds(events)
+    assert "reasoning_finished" not in list_kinds(events)
 
 
-async def test_tools_that_take_too_long(upstream: FakeUpstream, running: RunningServer) -> None:
-    """A tool is stopped while there is time to answer, and those after it are not begun."""
-    upstream.reply(plan(using("sleep", seconds=60), using("note", text="too late")))
+async def test_tools_that_take_too_long_are_stopped(upstream: FakeUpstream, running: RunningServer) -> None:
+    """A tool is stopped in time for the answer, and the tools after it are not started."""
+    upstream.reply(write_plan(plan_call("sleep", seconds=60), plan_call("note", text="too late")))
     upstream.reply(ANSWER)
 
-    events = await stream(running, asking(), timeout_seconds=2)
+    events = await collect_events(running, long_request(), timeout_seconds=2)
 
     check_in_time(events, 2)
-    assert [status(execution) for execution in executions(events)] == ["TIMED_OUT", "TIMED_OUT"]
-    assert (end(finished(events)), outcomes(events)) == ("DEADLINE", ["DONE"])
+    assert [name_status(execution) for execution in list_executions(events)] == ["TIMED_OUT", "TIMED_OUT"]
+    assert (name_end(find_finish(events)), list_outcomes(events)) == ("DEADLINE", ["DONE"])
     assert len(upstream.requests) == 2
 
 
 @pytest.mark.parametrize("deadline_seconds", [None, 60.0])
-async def test_the_servers_own_limit(upstream: FakeUpstream, deadline_seconds: float | None) -> None:
-    """Without a deadline, and with one that is far, the server's own limit of thinking holds."""
+async def test_the_server_limits_the_time_of_thinking(upstream: FakeUpstream, deadline_seconds: float | None) -> None:
+    """The server's limit of the thinking applies without a deadline, and with a later one."""
     SlowModel(upstream, step_seconds=0.1)
 
     async with serving(agent_config(upstream, agent_max_steps=MANY, agent_timeout_seconds=1.0)) as running:
-        events = await stream(running, brief(), timeout_seconds=deadline_seconds)
+        events = await collect_events(running, short_request(), timeout_seconds=deadline_seconds)
 
-    assert (end(finished(events)), text(events)) == ("DEADLINE", ANSWER)
-    assert finished(events).duration.ToNanoseconds() >= 1e9
+    assert (name_end(find_finish(events)), join_text(events)) == ("DEADLINE", ANSWER)
+    assert find_finish(events).duration.ToNanoseconds() >= 1e9
 
 
-async def test_the_servers_limit_of_a_tool(upstream: FakeUpstream) -> None:
-    """A tool call ends at the shortest of the server's limit, the request's and its own; the agent goes on."""
-    upstream.reply(plan(using("sleep", seconds=60)))
-    upstream.reply(plan())
+async def test_the_shortest_tool_limit_applies(upstream: FakeUpstream) -> None:
+    """A tool call ends at the shortest of the limits of the server, the request and the tool, and the agent goes on."""
+    upstream.reply(write_plan(plan_call("sleep", seconds=60)))
+    upstream.reply(write_plan())
     upstream.reply(ANSWER)
 
     async with serving(agent_config(upstream, agent_tool_timeout_seconds=0.2)) as running:
-        events = await stream(running, asking())
+        events = await collect_events(running, long_request())
 
-    assert [status(execution) for execution in executions(events)] == ["TIMED_OUT"]
-    assert (end(finished(events)), outcomes(events)) == ("FINISHED", ["DONE", "DONE"])
+    assert [name_status(execution) for execution in list_executions(events)] == ["TIMED_OUT"]
+    assert (name_end(find_finish(events)), list_outcomes(events)) == ("FINISHED", ["DONE", "DONE"])

@@ -1,4 +1,4 @@
-"""The agent with a model's native tool calls, and the model's own reasoning on its way through the steps."""
+"""The agent with native tool calls, and the reasoning of the model on its way through the steps."""
 
 import json
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.agent import (
     PRICES,
     agent_config,
-    end,
-    executions,
-    finished,
-    kinds,
+    build_usage,
+    collect_events,
+    collect_until_failure,
+    find_finish,
+    join_text,
+    list_executions,
+    list_kinds,
+    list_outcomes,
+    list_purposes,
+    name_end,
+    name_status,
     native_entry,
-    of_kind,
-    outcome,
-    outcomes,
-    plan,
-    purposes,
+    plan_call,
     reasoning_request,
-    status,
-    stream,
-    text,
-    tokens,
-    using,
+    select_payloads,
+    write_plan,
 )
 from tests.support.agent_grammar import check_grammar
 from tests.support.serving import model_entry, serving
@@ -41,30 +41,34 @@ NATIVE: Final = pytest.mark.parametrize("provider", ["openai", "hosted_vllm", "a
 
 
 @NATIVE
-async def test_steps_by_tool_calls(upstream: FakeUpstream, provider: str) -> None:
-    """A step is what the model says and the tools it calls; without a call it is ready, and then asked to answer."""
+async def test_native_tool_calls_are_steps(upstream: FakeUpstream, provider: str) -> None:
+    """A step is the text and the tool calls of one reply; a reply without a call ends the thinking."""
     upstream.reply("I look it up.", tool_calls=[PARIS, ROME])
     upstream.reply("READY")
     upstream.reply("It ", "rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
-        events = await stream(running, reasoning_request("Weather?"))
+        events = await collect_events(running, reasoning_request("Weather?"))
 
     check_grammar(events, ended_well=True)
-    first, second = of_kind(events, "step_planned")
+    first, second = select_payloads(events, "step_planned")
     assert (first.thought, second.thought) == ("I look it up.", "READY")
     assert [call.name for call in first.tool_calls] == ["weather", "weather"]
     assert first.concurrent
-    assert sorted(execution.result for execution in executions(events)) == [
+    assert sorted(execution.result for execution in list_executions(events)) == [
         *("Paris: rain for 1 days", "Rome: rain for 1 days")
     ]
-    assert (end(finished(events)), finished(events).tool_call_count, text(events)) == ("FINISHED", 2, "It rains.")
-    assert purposes(events[-1].completed.model_calls) == ["STEP", "STEP", "SYNTHESIS"]
-    assert "tool_call_delta" not in kinds(events)
+    assert (name_end(find_finish(events)), find_finish(events).tool_call_count, join_text(events)) == (
+        "FINISHED",
+        2,
+        "It rains.",
+    )
+    assert list_purposes(events[-1].completed.model_calls) == ["STEP", "STEP", "SYNTHESIS"]
+    assert "tool_call_delta" not in list_kinds(events)
 
 
-async def test_what_the_wire_is_told(upstream: FakeUpstream) -> None:
-    """Tools go as tools, calls and results as such; in the answer's call no tool may be called any more."""
+async def test_tools_and_results_are_sent_natively(upstream: FakeUpstream) -> None:
+    """Tools, calls and results are sent in their own fields, and the call of the answer forbids further tool calls."""
     upstream.reply("I look it up.", tool_calls=[PARIS, ROME])
     upstream.reply("READY")
     upstream.reply("It rains.")
@@ -75,9 +79,9 @@ async def test_what_the_wire_is_told(upstream: FakeUpstream) -> None:
     )
 
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
-        await stream(running, request)
+        await collect_events(running, request)
 
-    first, second, last = (asked.body for asked in upstream.requests)
+    first, second, last = (upstream_request.body for upstream_request in upstream.requests)
     for body in (first, second, last):
         assert [tool["function"]["name"] for tool in body["tools"]] == ["weather"]
     assert {"response_format", "temperature", "tool_choice"}.isdisjoint(first)
@@ -95,45 +99,45 @@ async def test_what_the_wire_is_told(upstream: FakeUpstream) -> None:
     assert last["response_format"] == {"type": "json_object"}
 
 
-async def test_a_fallback_model_without_native_tools(upstream: FakeUpstream, judge: FakeUpstream) -> None:
-    """Where a model that may step in is not given tools natively, steps are asked for in JSON, which both can write."""
+async def test_a_fallback_model_without_native_tools_needs_json(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """Steps are requested in JSON where a fallback model does not have native tools."""
     upstream.always.fail(500)
-    judge.reply(plan(using("weather", city="Paris")))
-    judge.reply(plan())
+    judge.reply(write_plan(plan_call("weather", city="Paris")))
+    judge.reply(write_plan())
     judge.reply("It rains.")
     config = agent_config(upstream, entry=native_entry(upstream), max_retries=0)
     other = model_entry(judge.api_base, "other", prices=PRICES)
 
     async with serving(replace(config, models={**config.models, "other": other})) as running:
-        events = await stream(running, reasoning_request(fallback_models=["other"]))
+        events = await collect_events(running, reasoning_request(fallback_models=["other"]))
 
-    assert (end(finished(events)), text(events)) == ("FINISHED", "It rains.")
-    assert [execution.result for execution in executions(events)] == ["Paris: rain for 1 days"]
-    for asked in (*upstream.requests, *judge.requests):
-        assert "tools" not in asked.body
+    assert (name_end(find_finish(events)), join_text(events)) == ("FINISHED", "It rains.")
+    assert [execution.result for execution in list_executions(events)] == ["Paris: rain for 1 days"]
+    for upstream_request in (*upstream.requests, *judge.requests):
+        assert "tools" not in upstream_request.body
 
 
-async def test_ids_that_come_again(upstream: FakeUpstream) -> None:
-    """Some servers number their calls from zero in each answer; within ours each id is another."""
+async def test_repeated_call_ids_become_unique(upstream: FakeUpstream) -> None:
+    """The ids of tool calls are unique within a run, although some servers count from zero in each answer."""
     for city in ("Paris", "Rome"):
         upstream.reply(tool_calls=[FakeToolCall("call_0", "weather", json.dumps({"city": city}))])
     upstream.reply("READY")
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
     check_grammar(events, ended_well=True)
-    assert len({execution.call_id for execution in executions(events)}) == 2
+    assert len({execution.call_id for execution in list_executions(events)}) == 2
     messages = upstream.requests[-1].body["messages"]
-    called = [call["id"] for message in messages for call in message.get("tool_calls", ())]
-    assert called == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
-    assert len(set(called)) == 2
+    call_ids = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    assert call_ids == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert len(set(call_ids)) == 2
 
 
 @pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
 @pytest.mark.parametrize(
-    ("arguments", "back"),
+    ("arguments", "sent_back"),
     [
         pytest.param('{"city": ', {"malformed_arguments": '{"city": '}, id="cut"),
         pytest.param("[1]", {"malformed_arguments": "[1]"}, id="no-object"),
@@ -141,47 +145,51 @@ async def test_ids_that_come_again(upstream: FakeUpstream) -> None:
         pytest.param('{ "city": 1 }', {"city": 1}, id="wrong-type"),
     ],
 )
-async def test_arguments_that_servers_refuse(
-    upstream: FakeUpstream, provider: str, arguments: str, back: dict[str, Any]
+async def test_malformed_arguments_are_sent_back_as_an_object(
+    upstream: FakeUpstream, provider: str, arguments: str, sent_back: dict[str, Any]
 ) -> None:
-    """A call whose arguments are no JSON object fails, and goes back as one: some servers refuse all else."""
+    """A call whose arguments are no JSON object fails, and is sent back as one, because some servers refuse others."""
     upstream.reply("I look it up.", tool_calls=[FakeToolCall("c1", "weather", arguments)])
     upstream.reply("READY")
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert [(status(each), each.arguments) for each in executions(events)] == [("INVALID_ARGUMENTS", arguments or "{}")]
-    for asked in upstream.requests[1:]:
-        (said,) = [message["tool_calls"] for message in asked.body["messages"] if message.get("tool_calls")]
-        assert [json.loads(call["function"]["arguments"]) for call in said] == [back]
+    assert [(name_status(each), each.arguments) for each in list_executions(events)] == [
+        ("INVALID_ARGUMENTS", arguments or "{}")
+    ]
+    for upstream_request in upstream.requests[1:]:
+        (calls,) = [message["tool_calls"] for message in upstream_request.body["messages"] if message.get("tool_calls")]
+        assert [json.loads(call["function"]["arguments"]) for call in calls] == [sent_back]
 
 
-async def test_a_tool_that_takes_nothing(upstream: FakeUpstream) -> None:
-    """Some servers say nothing where a call has no arguments: it is run."""
+async def test_empty_arguments_are_an_empty_object(upstream: FakeUpstream) -> None:
+    """A native call with an empty string as its arguments is run, because some servers send that."""
     upstream.reply(tool_calls=[FakeToolCall("c1", "count", "")])
     upstream.reply("READY")
     upstream.reply("One.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert [(status(each), each.arguments) for each in executions(events)] == [("OK", "{}")]
+    assert [(name_status(each), each.arguments) for each in list_executions(events)] == [("OK", "{}")]
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 @pytest.mark.parametrize("reasoning", [(), ("Hm.",)])
-async def test_a_step_that_says_nothing(upstream: FakeUpstream, provider: str, reasoning: tuple[str, ...]) -> None:
-    """A model that neither speaks nor calls is ready; where empty words are refused, it is sent none next."""
+async def test_an_empty_step_ends_the_thinking(
+    upstream: FakeUpstream, provider: str, reasoning: tuple[str, ...]
+) -> None:
+    """A model that writes nothing and calls nothing has finished; no empty text is sent to providers that refuse it."""
     upstream.reply(tool_calls=[PARIS])
     upstream.reply(reasoning=reasoning, finish_reason="stop")
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert (end(finished(events)), text(events)) == ("FINISHED", "It rains.")
+    assert (name_end(find_finish(events)), join_text(events)) == ("FINISHED", "It rains.")
     for message in upstream.requests[-1].body["messages"]:
         assert provider == "openai" or all(block.get("text") != "" for block in message["content"])
 
@@ -195,32 +203,34 @@ async def test_a_step_that_says_nothing(upstream: FakeUpstream, provider: str, r
         pytest.param({"reasoning": ("Hm.",), "finish_reason": "length"}, id="cut"),
     ],
 )
-async def test_a_step_that_breaks_off(upstream: FakeUpstream, provider: str, answer: Mapping[str, Any]) -> None:
-    """A model that declines, is filtered or cut before it called a tool has not said that it is ready."""
+async def test_an_incomplete_step_is_an_invalid_plan(
+    upstream: FakeUpstream, provider: str, answer: Mapping[str, Any]
+) -> None:
+    """A model that refuses, is filtered or is cut before it called a tool has made an invalid plan."""
     upstream.reply(tool_calls=[PARIS])
     upstream.reply(**dict(answer))
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
     check_grammar(events, ended_well=True)
-    assert (end(finished(events)), outcomes(events)) == ("STEP_FAILED", ["DONE", "INVALID_PLAN"])
-    assert text(events) == "It rains."
+    assert (name_end(find_finish(events)), list_outcomes(events)) == ("STEP_FAILED", ["DONE", "INVALID_PLAN"])
+    assert join_text(events) == "It rains."
 
 
-async def test_an_answer_that_calls_a_tool_all_the_same(upstream: FakeUpstream) -> None:
-    """The server's tools are not the caller's: a call in the answer is none for it, however the model ended."""
+async def test_a_tool_call_in_the_answer_is_dropped(upstream: FakeUpstream) -> None:
+    """A tool call in the answer does not reach the caller, because the tools are those of the server."""
     upstream.reply("READY")
     upstream.reply("It rains.", tool_calls=[PARIS])
     upstream.reply("READY")
     upstream.reply("It rains.", tool_calls=[PARIS])
 
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
         answer = await running.client().complete(reasoning_request())
 
-    assert "tool_call_delta" not in kinds(events)
+    assert "tool_call_delta" not in list_kinds(events)
     completed = events[-1].completed
     assert completed.finish_reason == completion_pb2.FINISH_REASON_OTHER
     assert completed.provider_finish_reason == "tool_calls"
@@ -229,48 +239,52 @@ async def test_an_answer_that_calls_a_tool_all_the_same(upstream: FakeUpstream) 
 
 
 async def test_calls_that_are_not_run_have_a_result(upstream: FakeUpstream) -> None:
-    """Providers want a result for each call: where a budget keeps one from being run, the result says so."""
+    """A tool call beyond the budget gets a result that says so, because providers require a result for each call."""
     upstream.reply(tool_calls=[PARIS, ROME])
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
-        events = await stream(running, reasoning_request(agent={"max_tool_calls": 1}))
+        events = await collect_events(running, reasoning_request(agent={"max_tool_calls": 1}))
 
     results = [message for message in upstream.requests[-1].body["messages"] if message["role"] == "tool"]
     assert [result["tool_call_id"] for result in results] == ["toolu_1", "toolu_2"]
     assert "not run" in results[1]["content"]
-    assert end(finished(events)) == "MAX_TOOL_CALLS"
+    assert name_end(find_finish(events)) == "MAX_TOOL_CALLS"
 
 
-async def test_a_native_loop(upstream: FakeUpstream) -> None:
-    """Loops are noticed whatever the ids of the calls are."""
+async def test_a_loop_of_native_calls_is_found(upstream: FakeUpstream) -> None:
+    """Repeated native calls are a loop, whatever their ids are."""
     for number in range(3):
         upstream.reply(tool_calls=[FakeToolCall(f"c{number}", "weather", '{"city": "Paris"}')])
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
-    assert (end(finished(events)), finished(events).tool_call_count, text(events)) == ("LOOP", 2, "It rains.")
+    assert (name_end(find_finish(events)), find_finish(events).tool_call_count, join_text(events)) == (
+        "LOOP",
+        2,
+        "It rains.",
+    )
 
 
 @NATIVE
-async def test_a_native_step_that_is_cut(upstream: FakeUpstream, provider: str) -> None:
-    """An upstream that breaks off in the middle of a step is a status, however much of a plan was there."""
+async def test_a_truncated_native_step_ends_the_call(upstream: FakeUpstream, provider: str) -> None:
+    """An upstream that breaks off in the middle of a native step ends the call with a status, and no tool is run."""
     upstream.reply("I look", tool_calls=[PARIS], finish_reason=None, done=False, usage=None)
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, provider), max_retries=0)) as running:
-        events, failure = await outcome(running, reasoning_request())
+        events, failure = await collect_until_failure(running, reasoning_request())
 
     assert failure is not None
     assert failure.reason == "UPSTREAM_STREAM_TRUNCATED"
-    assert "tool_started" not in kinds(events)
+    assert "tool_started" not in list_kinds(events)
     assert failure.interruption is not None
     assert failure.interruption.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
 
 
 async def test_signed_thinking_goes_back_to_anthropic(upstream: FakeUpstream) -> None:
-    """Thinking stands with its signature before the call it led to, byte for byte, and so does what was withheld."""
+    """Signed and redacted thinking is sent back unchanged before the tool call that it led to."""
     upstream.reply(
         "I look.",
         reasoning=("Is it ", "raining? ä\U0001f327"),
@@ -283,10 +297,10 @@ async def test_signed_thinking_goes_back_to_anthropic(upstream: FakeUpstream) ->
     request = reasoning_request(reasoning=completion_pb2.ReasoningOptions(budget_tokens=2048))
 
     async with serving(agent_config(upstream, entry=thinking_entry(upstream))) as running:
-        events = await stream(running, request)
+        events = await collect_events(running, request)
 
     check_grammar(events, ended_well=True)
-    _, second, last = (asked.body for asked in upstream.requests)
+    _, second, last = (upstream_request.body for upstream_request in upstream.requests)
     blocks = next(message["content"] for message in second["messages"] if message["role"] == "assistant")
     assert blocks == [
         {"type": "thinking", "thinking": "Is it raining? ä\U0001f327", "signature": SIGNATURE},
@@ -300,7 +314,7 @@ async def test_signed_thinking_goes_back_to_anthropic(upstream: FakeUpstream) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "most"),
+    ("reasoning", "max_tokens"),
     [
         pytest.param({"budget_tokens": 2048}, 2048 + 1024, id="budget"),
         pytest.param({"effort": completion_pb2.REASONING_EFFORT_LOW}, 4096 + 1024, id="low"),
@@ -308,40 +322,42 @@ async def test_signed_thinking_goes_back_to_anthropic(upstream: FakeUpstream) ->
         pytest.param({"effort": completion_pb2.REASONING_EFFORT_NONE}, 1024, id="none"),
     ],
 )
-async def test_thinking_fits_into_each_step(upstream: FakeUpstream, asked: Mapping[str, Any], most: int) -> None:
-    """What a model may think comes on top of what its plan may take: providers refuse a budget that is not below it."""
+async def test_the_reasoning_budget_is_added_to_the_plans_limit(
+    upstream: FakeUpstream, reasoning: Mapping[str, Any], max_tokens: int
+) -> None:
+    """A step may have the tokens of its plan and those of the reasoning budget, which has to be the smaller number."""
     upstream.reply("READY")
     upstream.reply("It rains.")
-    request = reasoning_request(reasoning=completion_pb2.ReasoningOptions(**asked))
+    request = reasoning_request(reasoning=completion_pb2.ReasoningOptions(**reasoning))
 
     async with serving(agent_config(upstream, entry=thinking_entry(upstream))) as running:
-        await stream(running, request)
+        await collect_events(running, request)
 
     step = upstream.requests[0].body
-    assert step["max_tokens"] == most
-    assert step.get("thinking", {"budget_tokens": 0})["budget_tokens"] < most
+    assert step["max_tokens"] == max_tokens
+    assert step.get("thinking", {"budget_tokens": 0})["budget_tokens"] < max_tokens
 
 
-async def test_a_budget_of_tokens_counts_what_may_be_thought(upstream: FakeUpstream) -> None:
-    """No step begins for which the model's reasoning would leave nothing."""
+async def test_a_token_budget_includes_the_reasoning_budget(upstream: FakeUpstream) -> None:
+    """No step starts when the budget of tokens has no room beside the reasoning budget."""
     upstream.reply("It rains.")
     request = reasoning_request(
         reasoning=completion_pb2.ReasoningOptions(budget_tokens=2048), agent={"max_tokens": 2048}
     )
 
     async with serving(agent_config(upstream, entry=thinking_entry(upstream))) as running:
-        events = await stream(running, request)
+        events = await collect_events(running, request)
 
-    assert (end(finished(events)), finished(events).step_count) == ("TOKEN_BUDGET", 0)
+    assert (name_end(find_finish(events)), find_finish(events).step_count) == ("TOKEN_BUDGET", 0)
 
 
-async def test_a_budget_of_tokens_counts_the_tools(upstream: FakeUpstream) -> None:
-    """What the tools take of a prompt leaves less of the budget for the plan."""
+async def test_a_token_budget_includes_the_tools(upstream: FakeUpstream) -> None:
+    """The tokens of the tools in the prompt leave fewer tokens for the plan."""
     upstream.reply("READY")
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
-        await stream(running, reasoning_request(agent={"max_tokens": 1000}))
+        await collect_events(running, reasoning_request(agent={"max_tokens": 1000}))
 
     body = upstream.requests[0].body
     words = sum(len(message["content"]) for message in body["messages"])
@@ -349,61 +365,65 @@ async def test_a_budget_of_tokens_counts_the_tools(upstream: FakeUpstream) -> No
     assert 1 <= body["max_tokens"] <= 1000 - words // 5
 
 
-async def test_signed_reasoning_goes_back_on_our_own_wire(upstream: FakeUpstream) -> None:
-    """Steps in JSON: what was signed goes back with its step, what was not stays out of the next one."""
-    upstream.reply(plan(using("weather", city="Paris")), reasoning=("Hm.",), reasoning_signature=SIGNATURE)
-    upstream.reply(plan(using("weather", city="Rome")), reasoning=("Just so.",))
-    upstream.reply(plan())
+async def test_signed_reasoning_goes_back_with_steps_in_json(upstream: FakeUpstream) -> None:
+    """Steps in JSON are sent back with their signed reasoning, and without reasoning that is not signed."""
+    upstream.reply(write_plan(plan_call("weather", city="Paris")), reasoning=("Hm.",), reasoning_signature=SIGNATURE)
+    upstream.reply(write_plan(plan_call("weather", city="Rome")), reasoning=("Just so.",))
+    upstream.reply(write_plan())
     upstream.reply("It rains.", reasoning=("I say so.",))
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request())
+        events = await collect_events(running, reasoning_request())
 
     check_grammar(events, ended_well=True)
-    said = [message for message in upstream.requests[2].body["messages"] if message["role"] == "assistant"]
-    assert said[0]["thinking_blocks"] == [{"type": "thinking", "thinking": "Hm.", "signature": SIGNATURE}]
-    assert {"thinking_blocks", "reasoning_content"}.isdisjoint(said[1])
+    messages = [message for message in upstream.requests[2].body["messages"] if message["role"] == "assistant"]
+    assert messages[0]["thinking_blocks"] == [{"type": "thinking", "thinking": "Hm.", "signature": SIGNATURE}]
+    assert {"thinking_blocks", "reasoning_content"}.isdisjoint(messages[1])
     check_reasoning(events, ["Hm.", "Just so."], "I say so.")
 
 
 @pytest.mark.parametrize("provider", ["openai", "gemini"])
-async def test_a_signed_call_goes_back(upstream: FakeUpstream, provider: str) -> None:
-    """What signs a tool call goes back with it."""
+async def test_the_signature_of_a_call_goes_back(upstream: FakeUpstream, provider: str) -> None:
+    """The signature of a tool call is sent back with the call."""
     upstream.reply(tool_calls=[PARIS], tool_signature=SIGNATURE)
     upstream.reply("READY")
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream, entry=native_entry(upstream, provider))) as running:
-        await stream(running, reasoning_request())
+        await collect_events(running, reasoning_request())
 
-    for asked in upstream.requests[1:]:
-        assert asked.raw.decode().count(SIGNATURE) == 1
+    for upstream_request in upstream.requests[1:]:
+        assert upstream_request.raw.decode().count(SIGNATURE) == 1
 
 
-async def test_reasoning_that_nobody_asked_for_is_counted(upstream: FakeUpstream) -> None:
-    """The model's reasoning in steps is paid for, and read, whether or not the caller wants to see it."""
+async def test_reasoning_that_is_not_included_is_counted(upstream: FakeUpstream) -> None:
+    """The reasoning tokens of steps are counted even if the request does not include the reasoning."""
     upstream.reply(
-        plan(), reasoning=("Hm.",), usage={**tokens(10, 20), "completion_tokens_details": {"reasoning_tokens": 9}}
+        write_plan(),
+        reasoning=("Hm.",),
+        usage={**build_usage(10, 20), "completion_tokens_details": {"reasoning_tokens": 9}},
     )
     upstream.reply("It rains.")
 
     async with serving(agent_config(upstream)) as running:
-        events = await stream(running, reasoning_request(include=completion_pb2.IncludeOptions(model_calls=True)))
+        events = await collect_events(
+            running, reasoning_request(include=completion_pb2.IncludeOptions(model_calls=True))
+        )
 
-    assert "reasoning_delta" not in kinds(events)
+    assert "reasoning_delta" not in list_kinds(events)
     assert events[-1].completed.usage.reasoning_tokens == 9 + 2
-    assert outcomes(events) == ["DONE"]
+    assert list_outcomes(events) == ["DONE"]
 
 
 def thinking_entry(upstream: FakeUpstream) -> Any:
-    """A model of Anthropic's that thinks, with native tools."""
+    """Builds the entry of an Anthropic model that reasons, with native tools."""
     capabilities = frozenset({Capability.REASONING, Capability.TOOLS})
     return native_entry(upstream, "anthropic", litellm_model="anthropic/claude-sonnet-4-5", capabilities=capabilities)
 
 
 def check_reasoning(events: Any, steps: list[str], answer: str) -> None:
-    """The model's reasoning is told as it came: that of steps in its step, that of the answer outside."""
+    """Checks that the reasoning of each step has the number of the step, and that of the answer has none."""
     deltas = [event for event in events if event.WhichOneof("kind") == "reasoning_delta"]
-    for number, said in enumerate(steps, 1):
-        assert "".join(delta.reasoning_delta.text for delta in deltas if delta.step == number) == said
+    for number, reasoning in enumerate(steps, 1):
+        assert "".join(delta.reasoning_delta.text for delta in deltas if delta.step == number) == reasoning
     assert "".join(delta.reasoning_delta.text for delta in deltas if not delta.step) == answer

@@ -1,4 +1,4 @@
-"""What the agent remembers of a model's speed, from which it reckons how long the answer will take."""
+"""`Speeds` remembers the speed of each model, and estimates from it how long an answer will be."""
 
 from typing import Final
 
@@ -8,8 +8,8 @@ STEP: Final = Speed(0.1, 0.01, 40)
 GUESS: Final = Speed(0.1, 0.01).answer_tokens
 
 
-def answered(speeds: Speeds, *tokens: int) -> float:
-    """How many tokens an answer is expected to have, after answers of so many."""
+def record_answers(speeds: Speeds, *tokens: int) -> float:
+    """Records answers of these lengths, and returns the expected length of the next one in tokens."""
     for each in tokens:
         speeds.record("fake", Speed(0.1, 0.01, each), answer=True)
     speed = speeds.get("fake")
@@ -17,20 +17,20 @@ def answered(speeds: Speeds, *tokens: int) -> float:
     return speed.answer_tokens
 
 
-def test_the_guess_gives_way_to_short_answers() -> None:
-    """A few short answers are enough to expect no long one, whatever came first, a step or an answer."""
+def test_short_answers_replace_the_first_guess() -> None:
+    """After a few short answers a short one is expected, whether a step or an answer was recorded first."""
     for steps in (0, 1):
         speeds = Speeds()
         for _ in range(steps):
             speeds.record("fake", STEP, answer=False)
 
-        assert answered(speeds, 10) < 0.6 * GUESS
-        assert answered(speeds, 10, 10, 10) < 0.2 * GUESS
+        assert record_answers(speeds, 10) < 0.6 * GUESS
+        assert record_answers(speeds, 10, 10, 10) < 0.2 * GUESS
 
 
-def test_one_long_answer_is_expected_again() -> None:
-    """What was long once may be so again, and would be cut by the deadline: it counts at once."""
+def test_one_long_answer_counts_at_once() -> None:
+    """After one long answer a long one is expected, because the deadline would cut it off otherwise."""
     speeds = Speeds()
 
-    assert answered(speeds, 10, 10, 10, 900) == 900
-    assert answered(speeds, 10) > 400
+    assert record_answers(speeds, 10, 10, 10, 900) == 900
+    assert record_answers(speeds, 10) > 400

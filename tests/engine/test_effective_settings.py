@@ -9,7 +9,7 @@ import pytest
 from reasoning_grpc.config import Config, RuleCondition, RuleEntry
 from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, routing_pb2
-from tests.support.agent import PRICES, agent_config, plan, reasoning_request, stream
+from tests.support.agent import PRICES, agent_config, collect_events, reasoning_request, write_plan
 from tests.support.factories import a_wire_request
 from tests.support.serving import config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
@@ -129,10 +129,10 @@ async def test_a_setting_is_reported_when_it_becomes_known(
     if cause in (FALLBACK, FALLBACK_LIMIT):
         upstream.always.fail(429)
     elif cause == "SERVER_LIMIT":
-        upstream.always.reply(plan())
+        upstream.always.reply(write_plan())
 
     async with serving(case.config(upstream, backup)) as running:
-        events = await stream(running, case.request)
+        events = await collect_events(running, case.request)
         answer = await running.client().complete(case.request)
 
     at_start, after = split(events)
@@ -161,7 +161,7 @@ async def test_a_fallback_model_gets_no_higher_limit_than_it_allows(
     )
 
     async with serving(config_for(*entries, max_retries=0)) as running:
-        events = await stream(running, request)
+        events = await collect_events(running, request)
 
     assert split(events) == (
         [],
@@ -191,7 +191,7 @@ async def test_a_switch_that_changes_nothing_requested_reports_nothing(
     request = a_wire_request(sampling=completion_pb2.Sampling(**sampling))
 
     async with serving(two_models(upstream, backup, max_output_tokens=limit)) as running:
-        events = await stream(running, request)
+        events = await collect_events(running, request)
 
     assert split(events) == ([], [[]])
 
@@ -203,7 +203,7 @@ async def test_a_retry_with_the_same_model_reports_nothing(upstream: FakeUpstrea
     request = a_wire_request(model="fake", sampling=completion_pb2.Sampling(max_output_tokens=5000))
 
     async with serving(config_for(entry)) as running:
-        events = await stream(running, request)
+        events = await collect_events(running, request)
 
     assert split(events) == ([], [[]])
     assert [each.body["max_tokens"] for each in upstream.requests] == [5000, 5000]
@@ -213,7 +213,7 @@ async def test_the_agent_reports_the_switches_of_its_answer_alone(upstream: Fake
     """A step has settings of its own; another model for it is reported, and changes no setting of the request."""
     upstream.fail(429)
     upstream.fail(429)
-    backup.reply(plan())
+    backup.reply(write_plan())
     backup.reply("The answer.")
     config = agent_config(
         upstream, entry=model_entry(upstream.api_base, prices=PRICES, fallback_models=("backup",)), max_retries=0
@@ -223,7 +223,7 @@ async def test_the_agent_reports_the_switches_of_its_answer_alone(upstream: Fake
     request.routing.mode = routing_pb2.ROUTING_MODE_REASONING
 
     async with serving(replace(config, models={**config.models, "backup": second})) as running:
-        events = await stream(running, request)
+        events = await collect_events(running, request)
 
     changed = [("model", "fake", "backup", FALLBACK), ("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)]
     assert split(events) == ([], [[], changed])

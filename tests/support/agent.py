@@ -1,4 +1,4 @@
-"""Runs of the agent: a server with tools, what its model is told to plan, and the requests for it."""
+"""Runs of the agent for tests: a server with tools, plans for its model, requests, and readers of its events."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,24 +32,24 @@ TOOLS: Final = {
     "return_bytes": SHARED + "return_bytes",
 }
 PRICES: Final = Prices(input=1_000_000_000, output=2_000_000_000)
-"""1000 nano-dollars a token in, 2000 a token out."""
+"""1000 nano-dollars for each input token, 2000 for each output token."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class PlannedCall:
     """A tool call as a model plans it."""
 
     name: str
     arguments: str
 
 
-def using(name: str, /, **arguments: Any) -> Call:
-    """A call of a tool with these arguments."""
-    return Call(name, json.dumps(arguments))
+def plan_call(name: str, /, **arguments: Any) -> PlannedCall:
+    """Builds a call of a tool with these arguments."""
+    return PlannedCall(name, json.dumps(arguments))
 
 
-def plan(*calls: Call, thought: str = "I think.", action: str = "", concurrent: bool = False) -> str:
-    """A plan as a model writes it: to use these tools, or else to finish."""
+def write_plan(*calls: PlannedCall, thought: str = "I think.", action: str = "", concurrent: bool = False) -> str:
+    """Writes a plan as a model writes it: it calls these tools, or finishes if there are none."""
     return json.dumps(
         {
             "thought": thought,
@@ -60,13 +60,13 @@ def plan(*calls: Call, thought: str = "I think.", action: str = "", concurrent: 
     )
 
 
-def bare_plan(action: str = "finish", thought: str = "I think.") -> str:
-    """A plan of an agent without tools."""
+def write_plan_without_tools(action: str = "finish", thought: str = "I think.") -> str:
+    """Writes a plan of an agent that has no tools."""
     return json.dumps({"thought": thought, "next_action": action})
 
 
-def tokens(prompt: int, completion: int) -> dict[str, int]:
-    """A usage as an upstream tells it."""
+def build_usage(prompt: int, completion: int) -> dict[str, int]:
+    """Builds the usage that an upstream reports."""
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
@@ -79,7 +79,7 @@ def agent_config(
     tool_limits: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Config:
-    """A server whose agent has tools; its one model, with prices, is the fake upstream."""
+    """Builds the configuration of a server whose agent has tools; its one model, with prices, is the fake upstream."""
     model = entry or model_entry(upstream.api_base, prices=PRICES)
     limits = tool_limits or {}
     entries = {name: ToolEntry(name=name, function=function, **limits) for name, function in tools.items()}
@@ -87,39 +87,39 @@ def agent_config(
 
 
 def native_entry(upstream: FakeUpstream, provider: str = "openai", **overrides: Any) -> ModelEntry:
-    """The fake upstream as a model that is given its tools in the provider's own way."""
+    """Builds the entry of a model that receives its tools in the provider's own format."""
     return provider_entry(upstream, provider, native_tools=True, prices=PRICES, **overrides)
 
 
 def reasoning_request(
-    text: str = "hi", *, agent: Mapping[str, Any] | None = None, **fields: Any
+    prompt: str = "hi", *, agent: Mapping[str, Any] | None = None, **fields: Any
 ) -> completion_pb2.CompleteRequest:
-    """A request for the agent that asks for all there is to see."""
-    seen = {
+    """Builds a request for the agent that includes everything which can be included."""
+    included = {
         "include": completion_pb2.IncludeOptions(reasoning=True, thoughts=True, tool_results=True, model_calls=True),
     }
     options = dict(agent or {})
     if (names := options.pop("allowed_tools", None)) is not None:
         options["allowed_tools"] = agent_pb2.ToolSelection(names=names)
     return a_wire_request(
-        text,
+        prompt,
         routing=routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_REASONING),
         agent=agent_pb2.AgentOptions(**options),
-        **{**seen, **fields},
+        **{**included, **fields},
     )
 
 
-async def stream(
+async def collect_events(
     running: RunningServer, request: completion_pb2.CompleteRequest, **options: Any
 ) -> list[events_pb2.StreamCompleteResponse]:
-    """All events of an answer. Raises CallFailed."""
+    """Returns all events of an answer. Raises CallFailed."""
     return [event async for event in running.client().stream(request, **options)]
 
 
-async def outcome(
+async def collect_until_failure(
     running: RunningServer, request: completion_pb2.CompleteRequest, **options: Any
 ) -> tuple[list[events_pb2.StreamCompleteResponse], CallFailed | None]:
-    """The events of a stream, and how it failed if it did."""
+    """Returns the events of a stream, and its failure if it failed."""
     events: list[events_pb2.StreamCompleteResponse] = []
     try:
         async for event in running.client().stream(request, **options):
@@ -129,77 +129,77 @@ async def outcome(
     return events, None
 
 
-def kinds(events: Events, *without: str) -> list[str]:
-    """The kinds of events, in order, but for some."""
+def list_kinds(events: Events, *without: str) -> list[str]:
+    """Returns the kinds of the events in order, without those in `without`."""
     return [str(kind) for event in events if (kind := event.WhichOneof("kind")) not in without]
 
 
-def of_kind(events: Events, kind: str) -> list[Any]:
-    """What the events of one kind carry."""
+def select_payloads(events: Events, kind: str) -> list[Any]:
+    """Returns the payloads of the events of one kind."""
     return [getattr(event, kind) for event in events if event.WhichOneof("kind") == kind]
 
 
-def text(events: Events) -> str:
-    """The answer's text."""
-    return "".join(delta.text for delta in of_kind(events, "content_delta"))
+def join_text(events: Events) -> str:
+    """Joins the deltas of the answer's text."""
+    return "".join(delta.text for delta in select_payloads(events, "content_delta"))
 
 
-def finished(events: Events) -> agent_pb2.ReasoningFinished:
-    """How the thinking ended; it did so once."""
-    (finish,) = of_kind(events, "reasoning_finished")
+def find_finish(events: Events) -> agent_pb2.ReasoningFinished:
+    """Returns the one event that says how the thinking ended."""
+    (finish,) = select_payloads(events, "reasoning_finished")
     assert isinstance(finish, agent_pb2.ReasoningFinished)
     return finish
 
 
-def end(finish: agent_pb2.ReasoningFinished) -> str:
-    """Why the thinking ended, without the prefix."""
+def name_end(finish: agent_pb2.ReasoningFinished) -> str:
+    """Names the reason why the thinking ended, without its prefix."""
     return agent_pb2.ReasoningEnd.Name(finish.reason).removeprefix("REASONING_END_")
 
 
-def outcomes(events: Events) -> list[str]:
-    """How the steps ended."""
-    return [agent_pb2.StepOutcome.Name(each.outcome)[13:] for each in of_kind(events, "step_finished")]
+def list_outcomes(events: Events) -> list[str]:
+    """Returns the outcomes of the steps, without their prefix."""
+    return [agent_pb2.StepOutcome.Name(each.outcome)[13:] for each in select_payloads(events, "step_finished")]
 
 
-def executions(events: Events) -> list[agent_pb2.ToolExecution]:
-    """The tool calls, in the order in which they ended."""
-    return [each.execution for each in of_kind(events, "tool_finished")]
+def list_executions(events: Events) -> list[agent_pb2.ToolExecution]:
+    """Returns the tool calls, in the order in which they ended."""
+    return [each.execution for each in select_payloads(events, "tool_finished")]
 
 
-def status(execution: agent_pb2.ToolExecution) -> str:
-    """How a tool call ended."""
+def name_status(execution: agent_pb2.ToolExecution) -> str:
+    """Names the status of a tool call, without its prefix."""
     return agent_pb2.ToolStatus.Name(execution.status).removeprefix("TOOL_STATUS_")
 
 
-def purposes(model_calls: Iterable[usage_pb2.ModelCallUsage]) -> list[str]:
-    """What the model calls were for."""
+def list_purposes(model_calls: Iterable[usage_pb2.ModelCallUsage]) -> list[str]:
+    """Returns the purposes of the model calls, without their prefix."""
     return [usage_pb2.ModelCallPurpose.Name(call.purpose)[19:] for call in model_calls]
 
 
-def shown(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The texts of messages, as an upstream got them."""
+def read_texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yields the texts of messages that an upstream received."""
     for message in messages:
         content = message.get("content") or ""
         yield content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-def told(message: Any) -> dict[str, Any]:
-    """A message of ours without what differs from run to run: times and ids."""
+def drop_times_and_ids(message: Any) -> dict[str, Any]:
+    """Converts a message to a dict without times and ids, which differ from run to run."""
     values = MessageToDict(message)
-    _forget(values)
+    _remove_times_and_ids(values)
     return values
 
 
-def _forget(value: Any) -> None:
+def _remove_times_and_ids(value: Any) -> None:
     if isinstance(value, dict):
         for name in ("duration", "timings", "responseId", "startOffset", "elapsedMs"):
             value.pop(name, None)
         for each in value.values():
-            _forget(each)
+            _remove_times_and_ids(each)
     elif isinstance(value, list):
         for each in value:
-            _forget(each)
+            _remove_times_and_ids(each)
 
 
 DEFAULT_TOKENS: Final = int(DEFAULT_USAGE["total_tokens"])
-"""Of each answer that is not told otherwise."""
+"""The total tokens of an answer whose usage a test does not choose."""

@@ -1,4 +1,4 @@
-"""Tools of the agent's tests that say what happens to them, and wait to be let go."""
+"""Tools of the agent's tests that record their calls, and that wait until the test releases them."""
 
 import asyncio
 from contextlib import suppress
@@ -7,66 +7,69 @@ from typing import Final
 from tests.support.upstream.changes import Changes
 
 
-class Bench:
-    """What the tools of one test did; a test begins with a new one."""
+class ToolLog:
+    """The record of what the tools of one test did; each test starts with a new one."""
 
     def __init__(self) -> None:
-        self.began: list[str] = []
-        """The calls of `wait` that have begun, by their names."""
-        self.ended: list[str] = []
-        self.cancelled: list[str] = []
+        self.starts: list[str] = []
+        """The names of the calls of `wait` that have started."""
+        self.ends: list[str] = []
+        """The names of the calls of `wait` that have returned, the texts of `note`, and the calls of `count`."""
+        self.cancellations: list[str] = []
+        """The names of the calls of `wait` that were cancelled."""
         self._released: set[str] = set()
         self._changes = Changes()
 
     def release(self, name: str) -> None:
-        """Lets the call of this name end."""
+        """Lets the call of this name return."""
         self._released.add(name)
         self._changes.notify()
 
-    async def begin(self, *names: str) -> None:
-        """Wait until these calls have begun."""
+    async def wait_for_starts(self, *names: str) -> None:
+        """Waits until these calls have started."""
         await self._changes.expect(
-            lambda: set(names) <= set(self.began), lambda: f"{names} expected to begin; {self.began} did"
+            lambda: set(names) <= set(self.starts), lambda: f"{names} expected to start; {self.starts} did"
         )
 
-    async def cancel(self, *names: str) -> None:
-        """Wait until these calls were cancelled."""
+    async def wait_for_cancellations(self, *names: str) -> None:
+        """Waits until these calls were cancelled."""
         await self._changes.expect(
-            lambda: set(names) <= set(self.cancelled), lambda: f"{names} expected cancelled; {self.cancelled} were"
+            lambda: set(names) <= set(self.cancellations),
+            lambda: f"{names} expected cancelled; {self.cancellations} were",
         )
 
     async def run(self, name: str) -> str:
-        """For the tools: one call, from its beginning to its release."""
-        self.began.append(name)
+        """Runs one call for a tool, from its start to its release."""
+        self.starts.append(name)
         self._changes.notify()
         try:
             await self._changes.wait_for(lambda: name in self._released)
         except asyncio.CancelledError:
-            self.cancelled.append(name)
+            self.cancellations.append(name)
             self._changes.notify()
             raise
-        self.ended.append(name)
+        self.ends.append(name)
         return f"{name} is done"
 
 
-benches: Final = [Bench()]
-"""The last one is in use: tools are plain functions that the configuration names."""
+tool_logs: Final = [ToolLog()]
+"""The last log is in use. Tools are plain functions that the configuration names, so they share this variable."""
 
 
 async def wait(name: str) -> str:
-    """Wait until the test lets it go.
+    """Wait until the test releases this call.
 
     Args:
-        name: Of this call.
+        name: The name of this call.
     """
-    return await benches[-1].run(name)
+    return await tool_logs[-1].run(name)
 
 
 async def sleep(seconds: float) -> str:
-    """Take so long.
+    """Sleep for some seconds.
 
     Args:
-        seconds: How long.
+        seconds: The time.
     """
     with suppress(ZeroDivisionError):
         await asyncio.sleep(seconds)
@@ -74,16 +77,16 @@ async def sleep(seconds: float) -> str:
 
 
 def note(text: str) -> str:
-    """Note something.
+    """Write a note.
 
     Args:
-        text: What.
+        text: The note.
     """
-    benches[-1].ended.append(text)
+    tool_logs[-1].ends.append(text)
     return f"noted: {text}"
 
 
 def count() -> str:
-    """Count the calls of a test."""
-    benches[-1].ended.append("counted")
-    return str(len(benches[-1].ended))
+    """Count the calls of this test."""
+    tool_logs[-1].ends.append("counted")
+    return str(len(tool_logs[-1].ends))
