@@ -3,11 +3,18 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge, UnsupportedParameter
 
+E = TypeVar("E")
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Names of tools and schemas."""
+NAME_RULE: Final = "It must be 1 to 64 of letters, digits, underscore and dash."
+MAX_MODEL_NAME_CHARACTERS: Final = 128
 MAX_JSON_DEPTH: Final = 64
 _MAX_VIOLATIONS: Final = 20
 _MAX_FIELD_CHARACTERS: Final = 60
@@ -60,6 +67,13 @@ class Checks:
             low = f"above {minimum:g}" if above_minimum else f"from {minimum:g}"
             allowed = f"at least {minimum:g}" if maximum == math.inf else f"{low} to {maximum:g}"
             self.report_invalid(path, f"It must be {allowed}.")
+
+    def check_enum(self, path: str, number: int, known: Mapping[int, E]) -> E | None:
+        """Returns the value of this number; reports it and returns None when it is unspecified or unknown."""
+        value = known.get(number)
+        if value is None:
+            self.report_invalid(path, "It is not a known value." if number else "It must be specified.")
+        return value
 
     def check_text(self, path: str, value: str, maximum: int, *, required: bool = False) -> None:
         """Checks that a text is not too long, and not empty where it is required."""

@@ -1,9 +1,34 @@
-"""Converts the list of models."""
+"""Converts requests for the list of models, and the list itself."""
 
-from reasoning_grpc.domain import ModelInfo, ModelPage, ModelSource, Prices, TokenPrices
+from typing import Final
+
+from reasoning_grpc.domain import ModelFilter, ModelInfo, ModelPage, ModelSource, Prices, TokenPrices
 from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.checks import MAX_MODEL_NAME_CHARACTERS, Checks
 from reasoning_grpc.rpc.convert.scalars import timestamp, token_count
 from reasoning_grpc.v1 import models_pb2
+
+_DEFAULT_PAGE: Final = 100
+_MAX_PAGE: Final = 1000
+
+
+def list_models_request(message: models_pb2.ListModelsRequest) -> tuple[ModelFilter, int, str]:
+    """Returns the filter, the page size and the page token. Raises InvalidRequest."""
+    checks = Checks()
+    checks.check_number("page_size", message.page_size, 0)
+    checks.check_text("page_token", message.page_token, 1024)
+    checks.check_text("filter.name_contains", message.filter.name_contains, MAX_MODEL_NAME_CHARACTERS)
+    for index, number in enumerate(message.filter.capabilities):
+        checks.check_enum(f"filter.capabilities[{index}]", number, enums.MODEL_CAPABILITY.from_proto)
+    for index, state in enumerate(message.filter.states):
+        checks.check_enum(f"filter.states[{index}]", state, enums.MODEL_STATE.from_proto)
+    checks.finish()
+    model_filter = ModelFilter(
+        message.filter.name_contains,
+        frozenset(enums.MODEL_CAPABILITY.from_proto[number] for number in message.filter.capabilities),
+        frozenset(enums.MODEL_STATE.from_proto[number] for number in message.filter.states),
+    )
+    return model_filter, min(message.page_size or _DEFAULT_PAGE, _MAX_PAGE), message.page_token
 
 
 def list_models_response(page: ModelPage) -> models_pb2.ListModelsResponse:

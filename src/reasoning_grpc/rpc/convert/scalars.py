@@ -26,6 +26,11 @@ def duration(seconds: float) -> Duration:
     return Duration(seconds=whole, nanos=nanos)
 
 
+def seconds_of(duration: Duration) -> float:
+    """Returns the seconds of a duration."""
+    return duration.seconds + duration.nanos / 1e9
+
+
 def optional_duration(seconds: float | None) -> Duration | None:
     """Returns the duration; None leaves the field unset."""
     return None if seconds is None else duration(seconds)

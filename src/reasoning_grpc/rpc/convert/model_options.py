@@ -1,0 +1,149 @@
+"""Options of a request that the model receives: sampling, tools, response format and reasoning.
+
+Each function reports in `checks` what is wrong with its part of the request.
+"""
+
+import math
+from typing import Any, Final
+
+from reasoning_grpc.domain import (
+    ReasoningEffort,
+    ReasoningOptions,
+    ResponseFormat,
+    ResponseFormatKind,
+    Sampling,
+    Tool,
+    ToolChoice,
+)
+from reasoning_grpc.rpc.convert import enums
+from reasoning_grpc.rpc.convert.checks import NAME, NAME_RULE, Checks
+from reasoning_grpc.v1 import completion_pb2
+
+_MAX_STOP_SEQUENCES: Final = 16
+_MAX_BIASES: Final = 1024
+
+
+def sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
+    """Returns how the model chooses its tokens."""
+    by_name: Any = message  # the type stubs accept only literal names
+
+    def optional(name: str, minimum: float, maximum: float = math.inf, *, above_minimum: bool = False) -> float | None:
+        if not by_name.HasField(name):
+            return None
+        value: float = getattr(message, name)
+        checks.check_number(f"sampling.{name}", value, minimum, maximum, above_minimum=above_minimum)
+        return value
+
+    def optional_integer(name: str, minimum: int, maximum: float = math.inf) -> int | None:
+        value = optional(name, minimum, maximum)
+        return None if value is None else int(value)
+
+    if checks.check_count("sampling.stop_sequences", len(message.stop_sequences), _MAX_STOP_SEQUENCES):
+        for index, stop_sequence in enumerate(message.stop_sequences):
+            checks.check_text(f"sampling.stop_sequences[{index}]", stop_sequence, 256, required=True)
+    if checks.check_count("sampling.logit_bias", len(message.logit_bias), _MAX_BIASES):
+        for token, bias in message.logit_bias.items():
+            checks.check_number(f"sampling.logit_bias[{token}]", bias, -100, 100)
+    logprobs = message.logprobs if message.HasField("logprobs") else None
+    top_logprobs = optional_integer("top_logprobs", 0, 20)
+    if top_logprobs is not None and not logprobs:
+        checks.report_invalid("sampling.top_logprobs", "It requires `logprobs` to be true.")
+    return Sampling(
+        temperature=optional("temperature", 0, 2),
+        top_p=optional("top_p", 0, 1, above_minimum=True),
+        top_k=optional_integer("top_k", 1),
+        max_output_tokens=optional_integer("max_output_tokens", 1),
+        stop_sequences=tuple(message.stop_sequences),
+        seed=message.seed if message.HasField("seed") else None,
+        presence_penalty=optional("presence_penalty", -2, 2),
+        frequency_penalty=optional("frequency_penalty", -2, 2),
+        logit_bias=dict(message.logit_bias),
+        logprobs=logprobs,
+        top_logprobs=top_logprobs,
+    )
+
+
+def tools(message: completion_pb2.CompleteRequest, most: int, checks: Checks) -> tuple[Tool, ...]:
+    """Returns the caller's own tools, whose names are unique; none when there are more than `most`."""
+    if not checks.check_count("tools", len(message.tools), most):
+        return ()
+    seen: set[str] = set()
+    for index, tool in enumerate(message.tools):
+        path = f"tools[{index}]"
+        checks.check_pattern(f"{path}.name", tool.name, NAME, NAME_RULE)
+        if tool.name in seen:
+            checks.report_invalid(f"{path}.name", "Another tool has this name.")
+        seen.add(tool.name)
+        if tool.parameters_schema:
+            checks.check_json(f"{path}.parameters_schema", tool.parameters_schema, want_object=True)
+    return tuple(
+        Tool(tool.name, tool.description, tool.parameters_schema, tool.strict if tool.HasField("strict") else None)
+        for tool in message.tools
+    )
+
+
+def tool_choice(message: completion_pb2.CompleteRequest, checks: Checks) -> ToolChoice | None:
+    """Returns the rule for calling tools."""
+    if not message.HasField("tool_choice"):
+        return None
+    if not message.tools:
+        checks.report_invalid("tool_choice", "It requires `tools`.")
+    choice = message.tool_choice
+    match choice.WhichOneof("choice"):
+        case "mode":
+            mode = checks.check_enum("tool_choice.mode", choice.mode, enums.TOOL_CHOICE_MODE.from_proto)
+            return ToolChoice(mode=mode)
+        case "tool":
+            if message.tools and choice.tool not in {tool.name for tool in message.tools}:
+                checks.report_invalid("tool_choice.tool", "It is not the name of one of `tools`.")
+            return ToolChoice(tool=choice.tool)
+        case _:
+            checks.report_invalid("tool_choice", "It must hold a mode or a tool.")
+            return None
+
+
+def parallel_tool_calls(message: completion_pb2.CompleteRequest, checks: Checks) -> bool | None:
+    """Returns whether the model may ask for several tool calls in one answer."""
+    if not message.HasField("parallel_tool_calls"):
+        return None
+    if not message.tools:
+        checks.report_invalid("parallel_tool_calls", "It requires `tools`.")
+    return message.parallel_tool_calls
+
+
+def response_format(message: completion_pb2.CompleteRequest, checks: Checks) -> ResponseFormat | None:
+    """Returns the format that the answer must have."""
+    if not message.HasField("response_format"):
+        return None
+    match message.response_format.WhichOneof("format"):
+        case "text":
+            return ResponseFormat(ResponseFormatKind.TEXT)
+        case "json_object":
+            return ResponseFormat(ResponseFormatKind.JSON_OBJECT)
+        case "json_schema":
+            schema = message.response_format.json_schema
+            path = "response_format.json_schema"
+            checks.check_pattern(f"{path}.name", schema.name, NAME, NAME_RULE)
+            checks.check_json(f"{path}.schema", schema.schema, want_object=True)
+            strict = schema.strict if schema.HasField("strict") else None
+            return ResponseFormat(
+                ResponseFormatKind.JSON_SCHEMA, schema.name, schema.schema, schema.description, strict
+            )
+        case _:
+            checks.report_invalid("response_format", "It must hold a format.")
+            return None
+
+
+def reasoning_options(message: completion_pb2.ReasoningOptions, checks: Checks) -> ReasoningOptions:
+    """Returns how much the model itself reasons."""
+    match message.WhichOneof("amount"):
+        case "effort":
+            effort = checks.check_enum("reasoning.effort", message.effort, enums.REASONING_EFFORT.from_proto)
+            if effort is ReasoningEffort.XHIGH:
+                checks.report_unsupported("reasoning.effort", "No model accepts XHIGH yet.")
+            return ReasoningOptions(effort=effort)
+        case "budget_tokens":
+            checks.check_number("reasoning.budget_tokens", message.budget_tokens, 1)
+            return ReasoningOptions(budget_tokens=message.budget_tokens)
+        case _:
+            return ReasoningOptions()
