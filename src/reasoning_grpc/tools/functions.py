@@ -1,8 +1,9 @@
 """Python functions as tools: built in, named in the configuration, or offered by installed packages."""
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ class FunctionTools:
         self.tools: Final[dict[str, FunctionTool]] = {}
         self.off: Final[dict[str, ToolInfo]] = {}
         prefixes = tuple(server.prefix for server in servers)
-        offered = _find_entry_points()
+        offered = _find_entry_points(tuple(sys.path))
         own = {name: entry for name, entry in entries.items() if not name.startswith(prefixes)}
         self.problems: Final = [
             f"tools.{name}.function: the name is one of an MCP server's tools"
@@ -64,8 +65,12 @@ class FunctionTools:
             self.problems.append(f"tools.{name}: the function cannot be loaded: {_describe(exc)}")
 
 
-def _find_entry_points() -> dict[str, EntryPoint]:
-    """Returns the functions that installed packages offer, by name. Of two with one name it keeps the first."""
+@cache
+def _find_entry_points(_path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
+    """Returns the functions that packages on this path offer, by name. Of two with one name it keeps the first.
+
+    The result is kept, because the search reads the metadata of every installed package.
+    """
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENTRY_POINTS):
         found.setdefault(point.name, point)
