@@ -59,7 +59,7 @@ async def test_a_server_that_cannot_start_reports_why(place: Place, served: Serv
     for finished in (in_use, bad, no_key, no_file, wiring, provider):
         assert (finished.code, finished.out) == (1, "")
     assert in_use.err.splitlines()[-1] == (
-        f"reasoning-grpc: {served.address} cannot be listened on: it is in use or not ours"
+        f"reasoning-grpc: {served.address} cannot be listened on: it is in use, or it is not an address of this machine"
     )
     assert "Traceback" not in in_use.err
     assert bad.err.splitlines() == [

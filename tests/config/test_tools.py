@@ -80,7 +80,7 @@ def test_limits_come_from_the_entry_first() -> None:
     """A bound that the entry does not have comes from the defaults."""
     entry = ToolEntry(name="weather", concurrency=2)
 
-    limits = entry.limits_over(ToolLimits(timeout_seconds=5, concurrency=9))
+    limits = entry.resolve_limits(ToolLimits(timeout_seconds=5, concurrency=9))
 
     assert limits == ToolLimits(timeout_seconds=5, concurrency=2)
 

@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -16,6 +16,8 @@ from tests.support.factories import a_wire_request
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, config_for, model_entry, serving_upstream
 from tests.support.upstream import FakeUpstream
+
+IN_USE: Final = "cannot be listened on: it is in use, or it is not an address of this machine"
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,7 @@ async def test_a_port_in_use_is_a_start_error(upstream: FakeUpstream, running_se
     """A second server on a port does not start, and the first one continues to serve."""
     config = config_for(model_entry(upstream.api_base), listen=running_server.address)
 
-    assert (
-        await expect_start_error(config) == f"{running_server.address} cannot be listened on: it is in use or not ours"
-    )
+    assert await expect_start_error(config) == f"{running_server.address} {IN_USE}"
     assert await check_health(running_server.channel) == SERVING
 
 
@@ -144,7 +144,7 @@ async def test_a_port_taken_by_another_program_is_a_start_error(upstream: FakeUp
 
         problem = await expect_start_error(config_for(model_entry(upstream.api_base), listen=address))
 
-    assert problem == f"{address} cannot be listened on: it is in use or not ours"
+    assert problem == f"{address} {IN_USE}"
 
 
 async def test_a_tls_file_that_cannot_be_read_is_a_start_error(
@@ -167,7 +167,7 @@ async def test_an_invalid_tls_file_is_a_start_error(
 
     problem = await expect_start_error(config_for(model_entry(upstream.api_base), **settings))
 
-    assert problem == ("127.0.0.1:0 cannot be listened on: it is in use or not ours, or the TLS files are not valid")
+    assert problem == (f"127.0.0.1:0 {IN_USE}, or the TLS files are not valid")
 
 
 async def test_a_client_that_pings_too_often_loses_its_connection(

@@ -1,4 +1,4 @@
-"""`CallerEntry`: someone who may call the server, `[callers.NAME]`, and how its table is reader."""
+"""`CallerEntry`: someone who may call the server, `[callers.NAME]`, and how its table is read."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""`ModelEntry`: a model that requests can name, `[models.NAME]`, and how its table is reader."""
+"""`ModelEntry`: a model that requests can name, `[models.NAME]`, and how its table is read."""
 
 import json
 import re

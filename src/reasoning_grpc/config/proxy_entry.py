@@ -1,4 +1,4 @@
-"""`ProxyEntry`: the LiteLLM proxy behind the server, and how its environment variables are reader."""
+"""`ProxyEntry`: the LiteLLM proxy behind the server, and how its environment variables are read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -124,12 +124,12 @@ class TableReader:
             return []
         return [TableReader(f"{self._path}.{key}[{row}]", table, self._problems) for row, table in enumerate(value)]
 
-    def unread_keys(self) -> tuple[str, ...]:
+    def list_unread_keys(self) -> tuple[str, ...]:
         """Returns the keys that were not read yet."""
         return tuple(self._table)
 
     def report_unknown_keys(self) -> None:
-        """Notes every key that was not reader."""
+        """Reports every key that was not read."""
         for key in self._table:
             self.report(key, "is not a known key")
 

@@ -54,7 +54,7 @@ class ToolEntry:
     concurrency: int | None = None
     max_result_characters: int | None = None
 
-    def limits_over(self, defaults: ToolLimits) -> ToolLimits:
+    def resolve_limits(self, defaults: ToolLimits) -> ToolLimits:
         """Returns the bounds of the tool; `defaults` holds for each bound that the entry does not have."""
         return ToolLimits(
             timeout_seconds=self.timeout_seconds or defaults.timeout_seconds,
@@ -189,7 +189,7 @@ def _read_secret_headers(reader: TableReader, environment: Mapping[str, str]) ->
     """Reads the table of headers and their environment variables, and returns the headers with their values."""
     table = reader.read_table("headers_env")
     headers = {}
-    for name in table.unread_keys():
+    for name in table.list_unread_keys():
         _check_header(reader, "headers_env", name)
         headers[name] = read_secret(table, name, environment)
     table.report_unknown_keys()

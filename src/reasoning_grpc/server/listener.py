@@ -75,7 +75,8 @@ def bind(server: grpc.aio.Server, settings: Settings) -> str:
         raise BindError(f"{exc.filename}: cannot be read: {exc.strerror}") from exc
     except RuntimeError as exc:
         hint = ", or the TLS files are not valid" if settings.tls_certificate else ""
-        raise BindError(f"{settings.listen} cannot be listened on: it is in use or not ours{hint}") from exc
+        reason = f"it is in use, or it is not an address of this machine{hint}"
+        raise BindError(f"{settings.listen} cannot be listened on: {reason}") from exc
     return f"{settings.listen.rpartition(':')[0]}:{port}"
 
 

@@ -57,7 +57,7 @@ class FunctionTools:
             return
         try:
             self.tools[name] = FunctionTool(
-                name, load(), source=source, limits=entry.limits_over(ToolLimits()), description=entry.description
+                name, load(), source=source, limits=entry.resolve_limits(ToolLimits()), description=entry.description
             )
         except UnusableFunction as exc:
             self.problems.append(f"tools.{name}: the function cannot be a tool: {exc}")

@@ -73,7 +73,7 @@ class McpListing:
             mcp_server=self._entry.name,
             state=ToolState.AVAILABLE if entry.enabled else ToolState.OFF,
         )
-        return McpTool(definition, info, entry.limits_over(self._entry.limits), schema, self._call)
+        return McpTool(definition, info, entry.resolve_limits(self._entry.limits), schema, self._call)
 
 
 async def _list_tools(client: Client) -> AsyncGenerator[Tool, None]:
