@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from reasoning_grpc.config import hash_token
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
-from tests.support.served_process import TOKEN, Place, Served, is_ended_while_idle
+from tests.support.server_process import TOKEN, ServerFolder, ServerProcess, expect_clean_end
 from tests.support.serving import RunningServer, serving_upstream
 from tests.support.signals import default_signals_in_children
 from tests.support.upstream import FakeUpstream
@@ -75,7 +75,7 @@ def stub(running_server: RunningServer) -> ReasoningServiceStub:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+async def server_folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerFolder]:
     """A configuration with two models and a caller."""
     folder = tmp_path_factory.mktemp("cli")
     async with FakeUpstream() as upstream:
@@ -98,12 +98,12 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
             base_model = "gemini/gemini-2.5-pro"
             api_base = "{upstream.api_base}"
         """)
-        yield Place(folder, upstream)
+        yield ServerFolder(folder, upstream)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def served(place: Place) -> AsyncIterator[Served]:
+async def server_process(server_folder: ServerFolder) -> AsyncIterator[ServerProcess]:
     """One server process for all tests that do not end it; after them SIGTERM finds it idle."""
-    async with place.serving() as running:
+    async with server_folder.serving() as running:
         yield running
-        await is_ended_while_idle(running, signal.SIGTERM)
+        await expect_clean_end(running, signal.SIGTERM)

@@ -10,13 +10,13 @@ from typing import Final
 
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS, process_of, run
-from tests.support.served_process import (
+from tests.support.commands import PATIENCE_SECONDS, run, running_process
+from tests.support.server_process import (
     REFUSED_KEY,
     ROUTE_LINE,
     TOKEN,
-    Place,
-    Served,
+    ServerFolder,
+    ServerProcess,
 )
 from tests.support.upstream import refusing_api_base
 
@@ -28,9 +28,9 @@ DONE_LINE: Final = re.compile(
 )
 
 
-async def test_ask_prints_only_the_answer_to_standard_output(served: Served) -> None:
+async def test_ask_prints_only_the_answer_to_standard_output(server_process: ServerProcess) -> None:
     """The answer goes to standard output, and the route and a summary to standard error."""
-    finished = await served.ask("ask", "hi")
+    finished = await server_process.ask("ask", "hi")
 
     assert finished.code == 0
     assert finished.out == "Hello world\n"
@@ -38,9 +38,9 @@ async def test_ask_prints_only_the_answer_to_standard_output(served: Served) -> 
     assert DONE_LINE.fullmatch(finished.err.removeprefix(ROUTE_LINE))
 
 
-async def test_ask_prints_json(served: Served) -> None:
+async def test_ask_prints_json(server_process: ServerProcess) -> None:
     """With `--json` each event is a line with an object on standard output, and standard error is empty."""
-    finished = await served.ask("ask", "hi", "--json")
+    finished = await server_process.ask("ask", "hi", "--json")
 
     events = [json.loads(line) for line in finished.out.splitlines()]
     assert finished.code == 0
@@ -51,13 +51,13 @@ async def test_ask_prints_json(served: Served) -> None:
     assert events[-1]["completed"]["finish_reason"] == "FINISH_REASON_STOP"
 
 
-async def test_ask_sends_what_its_flags_say(place: Place, served: Served) -> None:
+async def test_ask_sends_what_its_flags_say(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """The prompt from standard input and the value of each flag reach the upstream."""
     flags = ("--system", "Be brief.", "--temperature", "0", "--max-output-tokens", "5", "--effort", "low")
 
-    finished = await served.ask("ask", "-", *flags, "--model", "other", typed="Hi there")
+    finished = await server_process.ask("ask", "-", *flags, "--model", "other", typed="Hi there")
 
-    body = place.upstream.requests[-1].body
+    body = server_folder.upstream.requests[-1].body
     assert finished.code == 0
     assert {name: body[name] for name in ("model", "messages", "temperature", "reasoning_effort")} == {
         "model": "other-upstream",
@@ -68,33 +68,35 @@ async def test_ask_sends_what_its_flags_say(place: Place, served: Served) -> Non
     assert 5 in (body.get("max_tokens"), body.get("max_completion_tokens"))
 
 
-async def test_ask_prints_reasoning_to_standard_error(place: Place, served: Served) -> None:
+async def test_ask_prints_reasoning_to_standard_error(
+    server_folder: ServerFolder, server_process: ServerProcess
+) -> None:
     """The model's own reasoning is shown on request, and only on standard error."""
-    place.upstream.reply("Forty-two.", reasoning=("Hm", "m."))
+    server_folder.upstream.reply("Forty-two.", reasoning=("Hm", "m."))
 
-    finished = await served.ask("ask", "hi", "--show-reasoning")
+    finished = await server_process.ask("ask", "hi", "--show-reasoning")
 
     assert finished.code == 0
     assert finished.out == "Forty-two.\n"
     assert finished.err.startswith(f"{ROUTE_LINE}Hmm.\ndone: stop, ")
 
 
-async def test_a_failure_is_reported(place: Place, served: Served) -> None:
+async def test_a_failure_is_reported(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """A failure exits with 1 and prints reason and request id to standard error only."""
-    place.upstream.fail(401)
+    server_folder.upstream.fail(401)
 
-    finished = await served.ask("ask", "hi")
+    finished = await server_process.ask("ask", "hi")
 
     assert (finished.code, finished.out) == (1, "")
     assert finished.err.startswith(f"{ROUTE_LINE}reasoning-grpc: UPSTREAM_CREDENTIALS_REJECTED: {REFUSED_KEY}\n")
     assert re.fullmatch(r"  request id req_[0-9a-f]{32}\n", "".join(finished.err.splitlines(keepends=True)[2:]))
 
 
-async def test_a_failure_is_reported_as_json(place: Place, served: Served) -> None:
+async def test_a_failure_is_reported_as_json(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """With `--json` the last object is the error, with all facts that a program needs."""
-    place.upstream.fail(401)
+    server_folder.upstream.fail(401)
 
-    finished = await served.ask("ask", "hi", "--json")
+    finished = await server_process.ask("ask", "hi", "--json")
 
     started, failed = (json.loads(line) for line in finished.out.splitlines())
     error = failed["error"]
@@ -112,19 +114,19 @@ async def test_a_failure_is_reported_as_json(place: Place, served: Served) -> No
     }
 
 
-async def test_an_answer_that_is_cut_is_reported(place: Place, served: Served) -> None:
+async def test_an_answer_that_is_cut_is_reported(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """The deltas of an answer that is cut are on standard output with a newline, the failure on standard error."""
-    place.upstream.cut_after(2, "end")
+    server_folder.upstream.cut_after(2, "end")
 
-    finished = await served.ask("ask", "hi")
+    finished = await server_process.ask("ask", "hi")
 
     assert (finished.code, finished.out) == (1, "word0 word1 \n")
     assert "\nreasoning-grpc: UPSTREAM_STREAM_TRUNCATED: " in finished.err
 
 
-async def test_each_wrong_field_is_reported(served: Served) -> None:
+async def test_each_wrong_field_is_reported(server_process: ServerProcess) -> None:
     """Each field violation is printed on a separate line."""
-    finished = await served.ask("ask", "", "--temperature", "9")
+    finished = await server_process.ask("ask", "", "--temperature", "9")
 
     assert (finished.code, finished.out) == (1, "")
     assert finished.err.splitlines()[:-1] == [
@@ -134,14 +136,14 @@ async def test_each_wrong_field_is_reported(served: Served) -> None:
     ]
 
 
-async def test_a_token_comes_from_a_file_or_the_environment(served: Served, tmp_path: Path) -> None:
+async def test_a_token_comes_from_a_file_or_the_environment(server_process: ServerProcess, tmp_path: Path) -> None:
     """The token comes from a file or the environment; without one the server says that it is required."""
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    target = ("--target", served.address)
+    target = ("--target", server_process.address)
 
     from_file, without, no_file = await asyncio.gather(
         run("models", *target, "--token-file", str(tmp_path / "token")),
-        run("models", variables={"REASONING_TARGET": served.address}),
+        run("models", variables={"REASONING_TARGET": server_process.address}),
         run("models", *target, "--token-file", str(tmp_path / "none")),
     )
 
@@ -165,17 +167,17 @@ async def test_a_missing_server_is_reported() -> None:
     assert len(finished.err.splitlines()) == 1
 
 
-async def test_a_timeout_ends_the_call(place: Place, served: Served) -> None:
+async def test_a_timeout_ends_the_call(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """`--timeout-seconds` is the deadline of the call, at whose end the upstream is disconnected, too."""
-    place.upstream.hang()
-    before = place.upstream.disconnects
+    server_folder.upstream.hang()
+    before = server_folder.upstream.disconnects
 
-    finished = await served.ask("ask", "hi", "--timeout-seconds", "1")
+    finished = await server_process.ask("ask", "hi", "--timeout-seconds", "1")
 
     *_, last = finished.err.splitlines()
     assert finished.code == 1
     assert last.startswith("reasoning-grpc: DEADLINE_EXCEEDED: ")  # the rest is text of grpc
-    await place.upstream.disconnect(before + 1)
+    await server_folder.upstream.disconnect(before + 1)
 
 
 @pytest.mark.parametrize(
@@ -186,12 +188,14 @@ async def test_a_timeout_ends_the_call(place: Place, served: Served) -> None:
         pytest.param(("models",), "", id="models"),
     ],
 )
-async def test_a_closed_pipe_is_not_reported(served: Served, arguments: tuple[str, ...], errors: str) -> None:
+async def test_a_closed_pipe_is_not_reported(
+    server_process: ServerProcess, arguments: tuple[str, ...], errors: str
+) -> None:
     """A closed pipe, as after `ask ... | head -1`, ends a command without a message."""
     reader, writer = os.pipe()
     os.close(reader)
-    async with process_of(
-        *(*arguments, "--target", served.address),
+    async with running_process(
+        *(*arguments, "--target", server_process.address),
         variables={"REASONING_TOKEN": TOKEN},
         stdin=DEVNULL,
         stdout=writer,

@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS, Finished, process_of
-from tests.support.served_process import (
+from tests.support.commands import PATIENCE_SECONDS, Finished, running_process
+from tests.support.server_process import (
     REFUSED_KEY,
     TOKEN,
-    Place,
-    Served,
+    ServerFolder,
+    ServerProcess,
 )
 from tests.support.upstream import FakeUpstream
 
@@ -42,11 +42,11 @@ def list_aside(finished: Finished) -> list[str]:
     return re.sub(r"\b\d+(\.\d)? m?s\b", "TIME", finished.err).splitlines()
 
 
-async def test_ask_shows_the_steps(place: Place, served: Served) -> None:
+async def test_ask_shows_the_steps(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """Steps, thoughts, tools and the end of thinking are printed beside the answer, which alone is piped."""
-    script_run(place.upstream)
+    script_run(server_folder.upstream)
 
-    finished = await served.ask("ask", QUESTION, "--reason")
+    finished = await server_process.ask("ask", QUESTION, "--reason")
 
     first, *lines, summary = list_aside(finished)
     assert (finished.code, finished.out) == (0, "It is 437.\n")
@@ -65,13 +65,13 @@ async def test_ask_shows_the_steps(place: Place, served: Served) -> None:
     assert summary.startswith("done: stop, 33 + 21 tokens, $0.000285, ")
 
 
-async def test_ask_shows_a_thought_at_once(place: Place, served: Served) -> None:
+async def test_ask_shows_a_thought_at_once(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """The first step is printed before the model has begun to answer the second."""
-    place.upstream.reply(plan("First.", "continue"))
-    gate = place.upstream.gated(plan("Second.", "finish"))
-    place.upstream.reply("Done.")
-    async with process_of(
-        *("ask", "hi", "--reason", "--target", served.address),
+    server_folder.upstream.reply(plan("First.", "continue"))
+    gate = server_folder.upstream.gated(plan("Second.", "finish"))
+    server_folder.upstream.reply("Done.")
+    async with running_process(
+        *("ask", "hi", "--reason", "--target", server_process.address),
         variables={"REASONING_TOKEN": TOKEN},
         stdin=DEVNULL,
         stdout=PIPE,
@@ -89,11 +89,11 @@ async def test_ask_shows_a_thought_at_once(place: Place, served: Served) -> None
     assert err.startswith(b"step 2 of 8: Second.\n")
 
 
-async def test_ask_prints_every_event_as_json(place: Place, served: Served) -> None:
+async def test_ask_prints_every_event_as_json(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """With `--json` every event of the agent is printed, with the thoughts and results that `--reason` requests."""
-    script_run(place.upstream)
+    script_run(server_folder.upstream)
 
-    finished = await served.ask("ask", QUESTION, "--reason", "--json")
+    finished = await server_process.ask("ask", QUESTION, "--reason", "--json")
 
     events = [json.loads(line) for line in finished.out.splitlines()]
     kinds = [next(name for name, value in event.items() if isinstance(value, dict)) for event in events]
@@ -106,11 +106,11 @@ async def test_ask_prints_every_event_as_json(place: Place, served: Served) -> N
     assert results == {'{"result":"437","exact":true}', "It divides by zero."}
 
 
-async def test_thoughts_are_shown_only_on_request(place: Place, served: Served) -> None:
+async def test_thoughts_are_shown_only_on_request(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """With `--mode reasoning` alone the steps are shown without thoughts and results."""
-    script_run(place.upstream)
+    script_run(server_folder.upstream)
 
-    finished = await served.ask("ask", QUESTION, "--mode", "reasoning")
+    finished = await server_process.ask("ask", QUESTION, "--mode", "reasoning")
 
     lines = list_aside(finished)
     assert finished.out == "It is 437.\n"
@@ -129,18 +129,20 @@ async def test_thoughts_are_shown_only_on_request(place: Place, served: Served) 
         pytest.param(("--no-tools",), [], id="none"),
     ],
 )
-async def test_flags_limit_the_tools(place: Place, served: Served, flags: tuple[str, ...], tools: list[str]) -> None:
+async def test_flags_limit_the_tools(
+    server_folder: ServerFolder, server_process: ServerProcess, flags: tuple[str, ...], tools: list[str]
+) -> None:
     """The prompt has only the tools that the flags allow, and the steps are limited as a flag says."""
-    place.upstream.reply(
+    server_folder.upstream.reply(
         json.dumps(
             {"thought": "", "next_action": "continue"} | ({"tool_calls": [], "concurrent": False} if tools else {})
         )
     )
-    place.upstream.reply("Done.")
+    server_folder.upstream.reply("Done.")
 
-    finished = await served.ask("ask", "hi", "--reason", "--max-steps", "1", *flags)
+    finished = await server_process.ask("ask", "hi", "--reason", "--max-steps", "1", *flags)
 
-    prompt = place.upstream.requests[-2].body["messages"][0]["content"]
+    prompt = server_folder.upstream.requests[-2].body["messages"][0]["content"]
     assert finished.code == 0
     assert re.findall(r"^- (\w+):", prompt.partition("The tools:")[2], re.MULTILINE) == tools
     assert list_aside(finished)[1:3] == [
@@ -149,12 +151,14 @@ async def test_flags_limit_the_tools(place: Place, served: Served, flags: tuple[
     ]
 
 
-async def test_the_models_own_reasoning_is_shown_in_its_step(place: Place, served: Served) -> None:
+async def test_the_models_own_reasoning_is_shown_in_its_step(
+    server_folder: ServerFolder, server_process: ServerProcess
+) -> None:
     """The model's own reasoning is printed on a separate line before its plan, and before the answer."""
-    place.upstream.reply(plan("Ready.", "finish"), reasoning=("Hm", "m."))
-    place.upstream.reply("437.", reasoning=("Now ", "I write."))
+    server_folder.upstream.reply(plan("Ready.", "finish"), reasoning=("Hm", "m."))
+    server_folder.upstream.reply("437.", reasoning=("Now ", "I write."))
 
-    finished = await served.ask("ask", QUESTION, "--reason", "--show-reasoning")
+    finished = await server_process.ask("ask", QUESTION, "--reason", "--show-reasoning")
 
     assert (finished.code, finished.out) == (0, "437.\n")
     assert list_aside(finished)[1:5] == [
@@ -165,12 +169,12 @@ async def test_the_models_own_reasoning_is_shown_in_its_step(place: Place, serve
     ]
 
 
-async def test_a_failure_during_a_run_is_reported(place: Place, served: Served) -> None:
+async def test_a_failure_during_a_run_is_reported(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """When a run fails, the steps before it are shown, and then the failure as on any path."""
-    place.upstream.reply(plan("First.", "continue"))
-    place.upstream.fail(401)
+    server_folder.upstream.reply(plan("First.", "continue"))
+    server_folder.upstream.fail(401)
 
-    finished = await served.ask("ask", QUESTION, "--reason")
+    finished = await server_process.ask("ask", QUESTION, "--reason")
 
     assert (finished.code, finished.out) == (1, "")
     assert finished.err.startswith(
@@ -178,11 +182,11 @@ async def test_a_failure_during_a_run_is_reported(place: Place, served: Served) 
     )
 
 
-async def test_limits_of_the_server_are_shown(place: Place, served: Served) -> None:
+async def test_limits_of_the_server_are_shown(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """When the server allows fewer steps than requested, its limit is shown."""
-    script_run(place.upstream)
+    script_run(server_folder.upstream)
 
-    finished = await served.ask("ask", QUESTION, "--reason", "--max-steps", "99")
+    finished = await server_process.ask("ask", QUESTION, "--reason", "--max-steps", "99")
 
     assert list_aside(finished)[1:3] == [
         "agent.max_steps: 8 instead of 99 (The server allows no more.)",
@@ -190,13 +194,13 @@ async def test_limits_of_the_server_are_shown(place: Place, served: Served) -> N
     ]
 
 
-async def test_wrong_limits_of_the_agent_are_refused(served: Served) -> None:
+async def test_wrong_limits_of_the_agent_are_refused(server_process: ServerProcess) -> None:
     """A wrong limit is reported with its field, and contradicting flags are refused before a call."""
     no_steps, unknown, both_modes, both_tools = await asyncio.gather(
-        served.ask("ask", "hi", "--reason", "--max-steps", "0"),
-        served.ask("ask", "hi", "--reason", "--tool", "rocket"),
-        served.ask("ask", "hi", "--reason", "--mode", "passthrough"),
-        served.ask("ask", "hi", "--tool", "calculator", "--no-tools"),
+        server_process.ask("ask", "hi", "--reason", "--max-steps", "0"),
+        server_process.ask("ask", "hi", "--reason", "--tool", "rocket"),
+        server_process.ask("ask", "hi", "--reason", "--mode", "passthrough"),
+        server_process.ask("ask", "hi", "--tool", "calculator", "--no-tools"),
     )
 
     assert (no_steps.code, unknown.code, both_modes.code, both_tools.code) == (1, 1, 2, 2)

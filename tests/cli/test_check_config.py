@@ -9,9 +9,9 @@ from typing import Final
 import pytest
 
 from tests.support.commands import run
-from tests.support.served_process import (
+from tests.support.server_process import (
     KEY,
-    Place,
+    ServerFolder,
 )
 from tests.support.upstream import FakeUpstream
 
@@ -19,14 +19,22 @@ from tests.support.upstream import FakeUpstream
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
-async def test_check_config_describes_the_configuration(place: Place) -> None:
+async def test_check_config_describes_the_configuration(server_folder: ServerFolder) -> None:
     """A valid configuration is described as text and as JSON, with the effect of flags and variables."""
-    base = place.upstream.api_base
+    base = server_folder.upstream.api_base
     variables = {"FAKE_KEY": KEY, "REASONING_LISTEN": "127.0.0.1:6000"}
 
     as_text, as_json = await asyncio.gather(
-        run("check-config", "--config", place.config, variables=variables),
-        run("check-config", "--config", place.config, "--json", "--listen", "127.0.0.1:7000", variables=variables),
+        run("check-config", "--config", server_folder.config, variables=variables),
+        run(
+            "check-config",
+            "--config",
+            server_folder.config,
+            "--json",
+            "--listen",
+            "127.0.0.1:7000",
+            variables=variables,
+        ),
     )
 
     assert (as_text.code, as_text.err) == (0, "")

@@ -13,7 +13,7 @@ import pytest
 from reasoning_grpc.evaluation.cases import read_bundled_cases
 from reasoning_grpc.v1 import messages_pb2, routing_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
-from tests.support.commands import Finished, process_of, run
+from tests.support.commands import Finished, run, running_process
 from tests.support.scripted_router import ScriptedRouter, classified, routing_by, text_of
 
 pytestmark = pytest.mark.process
@@ -162,7 +162,7 @@ async def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     try:
         async with (
             routing_by(always_passthrough) as router,
-            process_of(
+            running_process(
                 *("eval", "routing", "--target", router.address, "--json", str(file)),
                 variables={"TERM": "xterm", "COLUMNS": "100"},
                 stdout=PIPE,

@@ -6,18 +6,18 @@ import re
 
 import pytest
 
-from tests.support.served_process import (
-    Place,
-    Served,
+from tests.support.server_process import (
+    ServerFolder,
+    ServerProcess,
 )
 
 # One event loop for all tests here: they share a server process and the upstream behind it.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
-async def test_models_prints_one_line_per_model(served: Served) -> None:
+async def test_models_prints_one_line_per_model(server_process: ServerProcess) -> None:
     """`models` prints each model with its facts in one line, as text or as JSON."""
-    as_text, as_json = await asyncio.gather(served.ask("models"), served.ask("models", "--json"))
+    as_text, as_json = await asyncio.gather(server_process.ask("models"), server_process.ask("models", "--json"))
 
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
     assert as_text.out == (
@@ -28,15 +28,15 @@ async def test_models_prints_one_line_per_model(served: Served) -> None:
     assert [json.loads(line)["name"] for line in as_json.out.splitlines()] == ["fake", "other"]
 
 
-async def test_classify_prints_the_decision(place: Place, served: Served) -> None:
+async def test_classify_prints_the_decision(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """`classify` prints the decision as `ask` does; with `--rules-only` it names the classifier without a call."""
-    before = len(place.upstream.requests)
+    before = len(server_folder.upstream.requests)
 
     as_text, as_json, by_rules, refused = await asyncio.gather(
-        served.ask("classify", "hi", "--mode", "passthrough", "--rules-only"),
-        served.ask("classify", "hi", "--json"),
-        served.ask("classify", "hi", "--mode", "auto", "--rules-only"),
-        served.ask("classify", "hi", "--mode", "orchestration"),
+        server_process.ask("classify", "hi", "--mode", "passthrough", "--rules-only"),
+        server_process.ask("classify", "hi", "--json"),
+        server_process.ask("classify", "hi", "--mode", "auto", "--rules-only"),
+        server_process.ask("classify", "hi", "--mode", "orchestration"),
     )
 
     assert (as_text.code, as_text.err) == (0, "")
@@ -59,15 +59,15 @@ async def test_classify_prints_the_decision(place: Place, served: Served) -> Non
         r"  request id req_[0-9a-f]{32}\n",
         refused.err,
     )
-    assert len(place.upstream.requests) == before
+    assert len(server_folder.upstream.requests) == before
 
 
-async def test_classify_prints_the_classifiers_work(place: Place, served: Served) -> None:
+async def test_classify_prints_the_classifiers_work(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """`classify` prints the classifier's model, time, tokens and cost, and why its answer could not be used."""
-    place.upstream.reply('{"route": "reasoning"}')
-    decided = await served.ask("classify", "Plan my week.", "--mode", "auto")
-    place.upstream.reply("", finish_reason="stop")
-    failed = await served.ask("classify", "Plan my day.", "--mode", "auto")
+    server_folder.upstream.reply('{"route": "reasoning"}')
+    decided = await server_process.ask("classify", "Plan my week.", "--mode", "auto")
+    server_folder.upstream.reply("", finish_reason="stop")
+    failed = await server_process.ask("classify", "Plan my day.", "--mode", "auto")
 
     work = r"classifier: fake for one of passthrough reasoning, \d+ ms, 11 \+ 7 tokens, \$0\.\d{6}"
     assert re.fullmatch(rf"reasoning with fake \(classifier: The classifier chose it\.\)\n{work}\n", decided.out)

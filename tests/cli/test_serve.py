@@ -8,11 +8,11 @@ import pytest
 
 from reasoning_grpc.config import hash_token
 from tests.support.commands import run
-from tests.support.served_process import (
+from tests.support.server_process import (
     KEY,
     TOKEN,
-    Place,
-    Served,
+    ServerFolder,
+    ServerProcess,
 )
 from tests.support.upstream import UPSTREAM_SECRET
 
@@ -20,12 +20,12 @@ from tests.support.upstream import UPSTREAM_SECRET
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
 
 
-async def test_the_log_holds_no_secret(served: Served) -> None:
+async def test_the_log_holds_no_secret(server_process: ServerProcess) -> None:
     """The log has one line with facts for each call, and never a prompt, token, key or text of the upstream."""
-    finished = await served.ask("ask", "a-confidential-prompt", "--json")
+    finished = await server_process.ask("ask", "a-confidential-prompt", "--json")
 
     answer = json.loads(finished.out.splitlines()[-1])["completed"]
-    (line,) = [line for line in served.lines() if line["message"] == "call"][-1:]
+    (line,) = [line for line in server_process.lines() if line["message"] == "call"][-1:]
     assert answer["finish_reason"] == "FINISH_REASON_STOP"
     assert {name: line[name] for name in ("level", "method", "code", "caller", "model", "finish_reason")} == {
         "level": "info",
@@ -35,12 +35,14 @@ async def test_the_log_holds_no_secret(served: Served) -> None:
         "model": "fake",
         "finish_reason": "STOP",
     }
-    log = served.log.read_text()
+    log = server_process.log.read_text()
     for secret in ("a-confidential-prompt", TOKEN, hash_token(TOKEN), KEY, UPSTREAM_SECRET, "Traceback"):
         assert secret not in log
 
 
-async def test_a_server_that_cannot_start_reports_why(place: Place, served: Served, tmp_path: Path) -> None:
+async def test_a_server_that_cannot_start_reports_why(
+    server_folder: ServerFolder, server_process: ServerProcess, tmp_path: Path
+) -> None:
     """A port in use, a bad configuration, a missing key and a missing file exit with 1 and a clear line each."""
     (tmp_path / "bad.toml").write_text('max_retries = -1\n[models.m]\nlitellm_model = "gpt"\n')
     (tmp_path / "wiring.toml").write_text('[models.m]\nlitellm_model = "azure/m"\n')
@@ -48,9 +50,9 @@ async def test_a_server_that_cannot_start_reports_why(place: Place, served: Serv
     key = {"FAKE_KEY": KEY}
 
     in_use, bad, no_key, no_file, wiring, provider = await asyncio.gather(
-        run("serve", "--config", place.config, "--listen", served.address, variables=key),
+        run("serve", "--config", server_folder.config, "--listen", server_process.address, variables=key),
         run("serve", "--config", str(tmp_path / "bad.toml")),
-        run("serve", "--config", place.config),
+        run("serve", "--config", server_folder.config),
         run("serve", "--config", str(tmp_path / "none.toml")),
         run("serve", "--config", str(tmp_path / "wiring.toml")),
         run("serve", "--config", str(tmp_path / "provider.toml")),
@@ -59,7 +61,8 @@ async def test_a_server_that_cannot_start_reports_why(place: Place, served: Serv
     for finished in (in_use, bad, no_key, no_file, wiring, provider):
         assert (finished.code, finished.out) == (1, "")
     assert in_use.err.splitlines()[-1] == (
-        f"reasoning-grpc: {served.address} cannot be listened on: it is in use, or it is not an address of this machine"
+        f"reasoning-grpc: {server_process.address} cannot be listened on: "
+        "it is in use, or it is not an address of this machine"
     )
     assert "Traceback" not in in_use.err
     assert bad.err.splitlines() == [

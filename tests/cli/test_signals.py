@@ -1,4 +1,4 @@
-"""What signals do to the commands, and what a terminal keeps of that."""
+"""Signals end `serve` and `ask` cleanly, and leave the terminal as it was."""
 
 import asyncio
 import os
@@ -11,20 +11,18 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from tests.support.commands import PATIENCE_SECONDS, process_of
+from tests.support.commands import PATIENCE_SECONDS, running_process
 from tests.support.factories import a_wire_request
-from tests.support.served_process import (
-    NOT_SERVING,
+from tests.support.health import NOT_SERVING, SERVING, next_status
+from tests.support.server_process import (
     ROUTE_LINE,
-    SERVING,
     TOKEN,
-    Place,
-    Served,
-    ended,
-    is_ended_while_idle,
-    next_status,
-    stopped_lines,
-    watched,
+    ServerFolder,
+    ServerProcess,
+    expect_clean_end,
+    list_stops,
+    wait_for_end,
+    watching_readiness,
 )
 
 # One event loop for all tests here: they share a server process and the upstream behind it.
@@ -33,17 +31,17 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process, pyt
 
 @dataclass(frozen=True)
 class Stoppable:
-    """Server processes to be ended, one for each way."""
+    """Server processes that the tests end, one for each way."""
 
-    by_sigint: Served
-    with_stream: Served
-    twice: Served
+    by_sigint: ServerProcess
+    with_stream: ServerProcess
+    twice: ServerProcess
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stoppable(place: Place) -> AsyncIterator[Stoppable]:
-    """Started together, which takes half as long."""
-    contexts = [place.serving() for _ in range(3)]
+async def stoppable(server_folder: ServerFolder) -> AsyncIterator[Stoppable]:
+    """Three server processes, which are started at the same time because that takes half as long."""
+    contexts = [server_folder.serving() for _ in range(3)]
     servers = await asyncio.gather(*(context.__aenter__() for context in contexts))
     try:
         yield Stoppable(*servers)
@@ -53,16 +51,16 @@ async def stoppable(place: Place) -> AsyncIterator[Stoppable]:
 
 
 async def test_sigint_ends_an_idle_server(stoppable: Stoppable) -> None:
-    """Ctrl-C is as good as SIGTERM, with which the server of all other tests ends."""
-    await is_ended_while_idle(stoppable.by_sigint, signal.SIGINT)
+    """SIGINT ends an idle server like SIGTERM, which ends the server of all other tests."""
+    await expect_clean_end(stoppable.by_sigint, signal.SIGINT)
 
 
-async def test_a_signal_lets_a_stream_end(place: Place, stoppable: Stoppable) -> None:
-    """The stream that runs is answered whole, then the server exits 0."""
+async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, stoppable: Stoppable) -> None:
+    """After a signal a stream in progress ends well, and then the server exits with 0."""
     server = stoppable.with_stream
-    gate = place.upstream.gated("Hel", "lo")
+    gate = server_folder.upstream.gated("Hel", "lo")
     gate.open()
-    async with server.client() as client, watched(server.address) as watch:
+    async with server.client() as client, watching_readiness(server.address) as watch:
         assert await next_status(watch) == SERVING
         events = client.stream(a_wire_request())
         assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
@@ -72,16 +70,16 @@ async def test_a_signal_lets_a_stream_end(place: Place, stoppable: Stoppable) ->
         gate.open_all()
 
         assert [event.WhichOneof("kind") async for event in events] == ["content_delta", "completed"]
-        assert await ended(server.process) == 0
-    assert stopped_lines(server) == [("info", 0)]
+        assert await wait_for_end(server.process) == 0
+    assert list_stops(server) == [("info", 0)]
 
 
-async def test_a_second_signal_ends_the_server_at_once(place: Place, stoppable: Stoppable) -> None:
-    """It does not wait for what runs, and leaves no traceback."""
+async def test_a_second_signal_ends_the_server_at_once(server_folder: ServerFolder, stoppable: Stoppable) -> None:
+    """A second signal ends the server without waiting for calls in progress, and without a traceback."""
     server = stoppable.twice
-    place.upstream.hang_after(1)
-    before = place.upstream.disconnects
-    async with server.client() as client, watched(server.address) as watch:
+    server_folder.upstream.hang_after(1)
+    before = server_folder.upstream.disconnects
+    async with server.client() as client, watching_readiness(server.address) as watch:
         assert await next_status(watch) == SERVING
         events = client.stream(a_wire_request())
         assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
@@ -91,35 +89,35 @@ async def test_a_second_signal_ends_the_server_at_once(place: Place, stoppable: 
 
         server.process.send_signal(signal.SIGINT)
 
-        assert await ended(server.process) == 128 + signal.SIGINT
+        assert await wait_for_end(server.process) == 128 + signal.SIGINT
         await events.aclose()
-    await place.upstream.disconnect(before + 1)
-    assert stopped_lines(server) == []
+    await server_folder.upstream.disconnect(before + 1)
+    assert list_stops(server) == []
     assert "Traceback" not in server.log.read_text()
 
 
-async def test_a_signal_ends_a_server_that_still_starts(place: Place) -> None:
-    """While it is not ready yet it says so, and a signal ends it with 0 all the same."""
+async def test_a_signal_ends_a_server_during_its_start(server_folder: ServerFolder) -> None:
+    """A server that is not ready yet reports NOT_SERVING, and exits with 0 after a signal."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    async with place.starting(address) as (process, log), watched(address) as watch:
+    async with server_folder.starting(address) as (process, log), watching_readiness(address) as watch:
         assert await next_status(watch) == NOT_SERVING
 
         process.send_signal(signal.SIGTERM)
 
         assert process.stdout is not None
         assert await process.stdout.read() == b""
-        assert await ended(process) == 0
+        assert await wait_for_end(process) == 0
         assert "Traceback" not in log.read_text()
 
 
-async def test_ctrl_c_ends_ask(place: Place, served: Served) -> None:
-    """SIGINT cancels the call up to the upstream, and leaves no traceback."""
-    place.upstream.hang_after(1)
-    before = place.upstream.disconnects
-    arguments = ("ask", "hi", "--target", served.address)
-    async with process_of(
+async def test_ctrl_c_ends_ask(server_folder: ServerFolder, server_process: ServerProcess) -> None:
+    """SIGINT ends `ask` with 130 and without a traceback, and disconnects the upstream."""
+    server_folder.upstream.hang_after(1)
+    before = server_folder.upstream.disconnects
+    arguments = ("ask", "hi", "--target", server_process.address)
+    async with running_process(
         *arguments, variables={"REASONING_TOKEN": TOKEN}, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     ) as process:
         assert process.stdout is not None
@@ -131,41 +129,41 @@ async def test_ctrl_c_ends_ask(place: Place, served: Served) -> None:
         assert process.returncode == 130
         assert out == b""
         assert err.decode() == ROUTE_LINE
-    await place.upstream.disconnect(before + 1)
+    await server_folder.upstream.disconnect(before + 1)
 
 
-async def test_a_terminal_is_left_as_it_was(place: Place, served: Served) -> None:
-    """Interrupted while the agent thinks, `ask` leaves the cursor on, and no traceback."""
-    place.upstream.hang()
-    requests, disconnects = len(place.upstream.requests), place.upstream.disconnects
+async def test_ctrl_c_leaves_the_cursor_on(server_folder: ServerFolder, server_process: ServerProcess) -> None:
+    """SIGINT while the agent thinks ends `ask` with the cursor on and without a traceback."""
+    server_folder.upstream.hang()
+    requests, disconnects = len(server_folder.upstream.requests), server_folder.upstream.disconnects
     ours, theirs = os.openpty()
     try:
-        async with process_of(
-            *("ask", "hi", "--reason", "--target", served.address),
+        async with running_process(
+            *("ask", "hi", "--reason", "--target", server_process.address),
             variables={"REASONING_TOKEN": TOKEN, "TERM": "xterm"},
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=theirs,
         ) as process:
             os.close(theirs)
-            shown = await _shown_until(ours, "step 1 of 8")
-            await place.upstream.request(requests + 1)  # announced before it is sent
+            output = await read_until(ours, "step 1 of 8")
+            await server_folder.upstream.request(requests + 1)  # the line is printed before the request is sent
 
             process.send_signal(signal.SIGINT)
-            shown += await _shown_until(ours, "\x1b[?25h")
+            output += await read_until(ours, "\x1b[?25h")
 
-            assert await ended(process) == 130
-        assert "\x1b[?25l" in shown
-        assert "Traceback" not in shown
+            assert await wait_for_end(process) == 130
+        assert "\x1b[?25l" in output
+        assert "Traceback" not in output
     finally:
         os.close(ours)
-    await place.upstream.disconnect(disconnects + 1)
+    await server_folder.upstream.disconnect(disconnects + 1)
 
 
-async def _shown_until(terminal: int, words: str) -> str:
-    """What a terminal shows up to these words; raises OSError when nobody writes to it any more."""
-    shown = ""
+async def read_until(terminal: int, text: str) -> str:
+    """Returns the output of a terminal up to this text; raises OSError when no process writes to it any more."""
+    output = ""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while words not in shown:
-            shown += (await asyncio.to_thread(os.read, terminal, 4096)).decode()
-    return shown
+        while text not in output:
+            output += (await asyncio.to_thread(os.read, terminal, 4096)).decode()
+    return output

@@ -1,4 +1,4 @@
-"""`reasoning-grpc` as a person runs it: a process, its output, its exit code."""
+"""Runs `reasoning-grpc` as a process, as a person does, and returns its output and exit code."""
 
 import asyncio
 import os
@@ -12,30 +12,30 @@ from typing import Any, Final
 
 PROGRAM: Final = (sys.executable, "-m", "reasoning_grpc.cli")
 PATIENCE_SECONDS: Final = 60.0
-"""How long a process may take for what it must do; a start imports litellm. Reached only by a test that fails."""
+"""How long a process may take for one thing, such as a start, which imports litellm; only a failing test reaches it."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A process that has ended."""
+    """The exit code and the outputs of a process that has ended."""
 
     code: int
     out: str
     err: str
 
 
-def environment_of(variables: Mapping[str, str]) -> dict[str, str]:
-    """An environment of these variables, and what a process needs to run."""
+def build_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Returns these variables with those that a process needs to run."""
     return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables}
 
 
 @asynccontextmanager
-async def process_of(
+async def running_process(
     *arguments: str, variables: Mapping[str, str] | None = None, folder: Path | None = None, **streams: Any
 ) -> AsyncIterator[Process]:
-    """A running process; killed at the end if it still runs."""
+    """Starts a process of the command, and kills it at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, *arguments, env=environment_of(variables or {}), cwd=folder or "/", **streams
+        *PROGRAM, *arguments, env=build_environment(variables or {}), cwd=folder or "/", **streams
     )
     try:
         yield process
@@ -48,8 +48,8 @@ async def process_of(
 async def run(
     *arguments: str, typed: str = "", variables: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Finished:
-    """Runs a command to its end."""
-    async with process_of(
+    """Runs a command to its end; `typed` is its standard input."""
+    async with running_process(
         *arguments, variables=variables, folder=folder, stdin=PIPE, stdout=PIPE, stderr=PIPE
     ) as process:
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -1,4 +1,4 @@
-"""A server as a person runs it: a process of the command `serve`, in front of a fake upstream."""
+"""Server processes: the command `serve` in front of a fake upstream, as an operator runs it."""
 
 import asyncio
 import json
@@ -12,51 +12,49 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.server.server import READINESS
-from tests.support.commands import PATIENCE_SECONDS, Finished, process_of, run
+from tests.support.commands import PATIENCE_SECONDS, Finished, run, running_process
+from tests.support.health import NOT_SERVING, SERVING, next_status, watch_health
 from tests.support.upstream import FakeUpstream
 
 TOKEN: Final = "rgt_token-of-the-command-line"
 KEY: Final = "sk-key-of-the-upstream"
 ROUTE_LINE: Final = "route: passthrough with fake (default: Nothing else decided; this is the default.)\n"
 REFUSED_KEY: Final = 'The upstream of the model "fake" refused the server\'s key.'
-SERVING: Final = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-async def ended(process: Process) -> int:
-    """The exit code of a process that is about to end."""
+async def wait_for_end(process: Process) -> int:
+    """Waits for the end of a process, and returns its exit code."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await process.wait()
 
 
 @dataclass(frozen=True)
-class Served:
+class ServerProcess:
     """A server process that serves."""
 
     process: Process
     address: str
     log: Path
-    """What it writes to standard error."""
+    """The file with everything that the process writes to standard error."""
 
     async def ask(self, *arguments: str, **options: Any) -> Finished:
-        """Runs a client's command with the right target and token."""
+        """Runs a client's command with the address and the token of this server."""
         return await run(*arguments, "--target", self.address, variables={"REASONING_TOKEN": TOKEN}, **options)
 
     def client(self) -> ReasoningClient:
-        """A client in this process."""
+        """Returns a client of this server, in the test's own process."""
         return ReasoningClient(self.address, token=TOKEN)
 
     def lines(self) -> list[dict[str, Any]]:
-        """The lines of its log."""
+        """Returns the lines of its log."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerFolder:
     """A folder with a configuration whose models are a fake upstream."""
 
     folder: Path
@@ -70,55 +68,48 @@ class Place:
 
     @asynccontextmanager
     async def starting(self, listen: str = "127.0.0.1:0") -> AsyncIterator[tuple[Process, Path]]:
-        """A server process that starts, and its log."""
+        """Starts a server process, and yields it with its log before it serves."""
         log = self.folder / f"{len(self.names)}.log"
         self.names.append(log.name)
         arguments = ("serve", "--config", self.config, "--listen", listen)
         with log.open("wb") as errors:
-            async with process_of(
+            async with running_process(
                 *arguments, variables={"FAKE_KEY": KEY}, stdin=DEVNULL, stdout=PIPE, stderr=errors
             ) as process:
                 yield process, log
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Served]:
-        """A server process that serves."""
+    async def serving(self) -> AsyncIterator[ServerProcess]:
+        """Starts a server process, and yields it when it serves."""
         async with self.starting() as (process, log):
             assert process.stdout is not None
             async with asyncio.timeout(PATIENCE_SECONDS):
                 line = (await process.stdout.readline()).decode()
             announced = re.fullmatch(r"serving on (127\.0\.0\.1:\d+)\n", line)
             assert announced is not None, log.read_text()
-            yield Served(process, announced[1], log)
+            yield ServerProcess(process, announced[1], log)
 
 
 @asynccontextmanager
-async def watched(address: str) -> AsyncIterator[Any]:
-    """A watch of the readiness of a server, from before it listens if need be."""
+async def watching_readiness(address: str) -> AsyncIterator[Any]:
+    """Watches the readiness of a server, which need not listen yet."""
     async with grpc.aio.insecure_channel(address) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        yield stub.Watch(health_pb2.HealthCheckRequest(service=READINESS), wait_for_ready=True)
+        yield watch_health(channel, READINESS)
 
 
-async def next_status(watch: Any) -> int:
-    """The next state that a watch tells."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        return int((await watch.read()).status)
+def list_stops(server: ServerProcess) -> list[tuple[str, int]]:
+    """Returns the level and the number of cut calls of each log line about a stop."""
+    return [(line["level"], line["calls_cut"]) for line in server.lines() if line["message"] == "stopped"]
 
 
-def stopped_lines(served: Served) -> list[tuple[str, int]]:
-    """What the log says of the stop."""
-    return [(line["level"], line["calls_cut"]) for line in served.lines() if line["message"] == "stopped"]
-
-
-async def is_ended_while_idle(server: Served, number: signal.Signals) -> None:
-    """A signal ends it with 0, though a client watches its health, and it says that no call was cut."""
-    async with watched(server.address) as watch:
+async def expect_clean_end(server: ServerProcess, number: signal.Signals) -> None:
+    """Sends a signal to an idle server, which must exit with 0 although a client watches its health."""
+    async with watching_readiness(server.address) as watch:
         assert await next_status(watch) == SERVING
 
         server.process.send_signal(number)
 
         assert await next_status(watch) == NOT_SERVING
-        assert await ended(server.process) == 0
-    assert stopped_lines(server) == [("info", 0)]
+        assert await wait_for_end(server.process) == 0
+    assert list_stops(server) == [("info", 0)]
     assert "Traceback" not in server.log.read_text()
