@@ -1,93 +1,16 @@
-"""fold and heartbeats, over plain generators."""
+"""The operators on streams: heartbeats, a limit of time, and a merge, over plain generators."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
 
-from reasoning_grpc.domain import Part, Reasoning, Refusal, Role, Text, ToolCall
-from reasoning_grpc.domain.events import (
-    ContentDelta,
-    Event,
-    Heartbeat,
-    ReasoningDelta,
-    StreamEvent,
-    ToolCallDelta,
-)
-from reasoning_grpc.domain.fold import AnswerParts, fold
-from reasoning_grpc.domain.streams import with_heartbeats
-
-TABLE: list[tuple[str, list[Event], list[Part]]] = [
-    ("text", [ContentDelta("a"), ContentDelta("b")], [Part(Text("ab"))]),
-    (
-        "thinking-between-texts",
-        [ContentDelta("a"), ReasoningDelta("t"), ContentDelta("b")],
-        [Part(Text("a")), Part(Reasoning("t")), Part(Text("b"))],
-    ),
-    (
-        "signature-ends-a-part",
-        [ReasoningDelta("t"), ReasoningDelta("u", signature="s"), ReasoningDelta("v")],
-        [Part(Reasoning("tu"), "s"), Part(Reasoning("v"))],
-    ),
-    (
-        "signature-ends-a-text",
-        [ContentDelta("a"), ContentDelta("", signature="s"), ContentDelta("b"), ContentDelta("c")],
-        [Part(Text("a"), "s"), Part(Text("bc"))],
-    ),
-    (
-        "signature-of-a-text-after-a-call",
-        [ContentDelta("a"), ToolCallDelta("1", 0, "f", "{}"), ContentDelta("", signature="s")],
-        [Part(Text("a"), "s"), Part(ToolCall("1", "f", "{}"))],
-    ),
-    ("signature-of-no-text", [ContentDelta("", signature="s")], [Part(Text(""), "s")]),
-    (
-        "redacted-stands-alone",
-        [ReasoningDelta("t"), ReasoningDelta(redacted=b"x"), ReasoningDelta(redacted=b"y")],
-        [Part(Reasoning("t")), Part(Reasoning(redacted=b"x")), Part(Reasoning(redacted=b"y"))],
-    ),
-    (
-        "interleaved-calls",
-        [
-            ToolCallDelta("1", 0, "f", "{"),
-            ToolCallDelta("2", 1, "g", "["),
-            ToolCallDelta("1", 0, "", "}", "s"),
-            ToolCallDelta("2", 1, "", "]"),
-        ],
-        [Part(ToolCall("1", "f", "{}"), "s"), Part(ToolCall("2", "g", "[]"))],
-    ),
-    (
-        "refusal-is-a-part-of-its-own",
-        [ContentDelta("a"), ContentDelta("no", refusal=True), ContentDelta("!", refusal=True)],
-        [Part(Text("a")), Part(Refusal("no!"))],
-    ),
-    ("nothing", [Heartbeat()], []),
-]
-
-
-@pytest.mark.parametrize(("pieces", "parts"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_pieces_become_parts(pieces: list[Event], parts: list[Part]) -> None:
-    """Neighbouring pieces of a kind are one part; the order is that in which the parts began."""
-    answer = AnswerParts()
-
-    for piece in pieces:
-        answer.add(piece)
-
-    assert answer.message().role is Role.ASSISTANT
-    assert list(answer.message().content) == parts
-
-
-async def test_what_has_no_end_is_not_folded() -> None:
-    """A stream without `completed` is no answer."""
-
-    async def cut() -> AsyncGenerator[StreamEvent, None]:
-        yield StreamEvent(0, 0.0, 0, ContentDelta("a"))
-
-    with pytest.raises(ValueError, match="cannot be folded"):
-        await fold(cut())
+from reasoning_grpc.domain.events import ContentDelta, Event, Heartbeat
+from reasoning_grpc.domain.streams import merge, until, with_heartbeats
 
 
 async def test_heartbeats_fill_silence_and_lose_nothing() -> None:
-    """While the source is silent there are heartbeats; its events come whole and in order."""
+    """Heartbeats fill the silence of a source, whose events arrive complete and in order."""
     go_on = asyncio.Event()
 
     async def source() -> AsyncGenerator[Event, None]:
@@ -107,7 +30,7 @@ async def test_heartbeats_fill_silence_and_lose_nothing() -> None:
 
 
 async def test_closing_heartbeats_closes_the_source() -> None:
-    """The source's clean-up has run when the close returns, also while it is awaited."""
+    """When the close returns, the source has cleaned up, also when its next event was awaited."""
     closed = asyncio.Event()
 
     async def source() -> AsyncGenerator[Event, None]:
@@ -128,7 +51,7 @@ async def test_closing_heartbeats_closes_the_source() -> None:
 
 
 async def test_an_error_of_the_source_passes_through_heartbeats() -> None:
-    """It is the source's own error that arrives."""
+    """An error of the source reaches the reader unchanged."""
 
     async def source() -> AsyncGenerator[Event, None]:
         yield ContentDelta("a")
@@ -139,3 +62,67 @@ async def test_an_error_of_the_source_passes_through_heartbeats() -> None:
 
     with pytest.raises(LookupError, match="broken"):
         await anext(events)
+
+
+async def test_a_stream_ends_at_its_time_and_closes_the_source() -> None:
+    """At its time the stream raises TimeoutError; the events before it have arrived, and the source is closed."""
+    closed = asyncio.Event()
+
+    async def source() -> AsyncGenerator[str, None]:
+        try:
+            yield "a"
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    events = until(source(), asyncio.get_running_loop().time() + 0.05)
+    first = await anext(events)
+
+    with pytest.raises(TimeoutError):
+        await anext(events)
+    assert first == "a"
+    assert closed.is_set()
+
+
+async def test_a_merge_yields_each_event_as_it_comes() -> None:
+    """A source that waits does not hold the events of another back, and each source keeps its order."""
+    go_on = asyncio.Event()
+
+    async def slow() -> AsyncGenerator[str, None]:
+        yield "slow 1"
+        await go_on.wait()
+        yield "slow 2"
+
+    async def quick() -> AsyncGenerator[str, None]:
+        yield "quick 1"
+        yield "quick 2"
+        go_on.set()
+
+    seen = [event async for event in merge([slow(), quick()])]
+
+    assert sorted(seen[:3]) == ["quick 1", "quick 2", "slow 1"]
+    assert seen[3:] == ["slow 2"]
+
+
+async def test_an_error_of_one_source_closes_all_of_a_merge() -> None:
+    """The error is raised, and the sources that were still waiting are closed."""
+    closed = asyncio.Event()
+
+    async def waiting() -> AsyncGenerator[str, None]:
+        try:
+            await asyncio.Event().wait()
+            yield "never"
+        finally:
+            closed.set()
+
+    async def failing() -> AsyncGenerator[str, None]:
+        yield "a"
+        raise LookupError("broken")
+
+    events = merge([waiting(), failing()])
+    assert await anext(events) == "a"
+
+    with pytest.raises(LookupError, match="broken"):
+        await anext(events)
+    assert closed.is_set()
+    assert len(asyncio.all_tasks()) == 1
