@@ -25,7 +25,7 @@ MEANINGLESS: Final[dict[str, object]] = {
     "detail-list": {"detail": [{"loc": ["body"], "msg": SECRET}]},
     "fields-of-another-type": {"error": {"message": 7, "code": [], "type": {}, "param": 7, "status": "x"}},
 }
-"""Bodies that say no more than the status."""
+"""Bodies that say no more than the status does."""
 
 
 @pytest.mark.parametrize("body", MEANINGLESS.values(), ids=MEANINGLESS.keys())

@@ -51,14 +51,14 @@ USAGES: Final = {
     "all cached": a_usage(10_000, 500, cached_input_tokens=10_000),
     "reasoning": a_usage(1000, 5000, reasoning_tokens=4000),
     "reasoning alone": a_usage(1000, 5000, reasoning_tokens=5000),
-    "sound": a_usage(9000, 500, audio_input_tokens=2000),
+    "audio": a_usage(9000, 500, audio_input_tokens=2000),
     **{f"{length} tokens": a_usage(length, 1000) for length in (128_000, 200_000, 256_000, 272_000)},
     **{f"{length + 1} tokens": a_usage(length + 1, 1000) for length in (128_000, 200_000, 256_000, 272_000)},
     "long and cached": a_usage(300_000, 1000, cached_input_tokens=250_000, cache_write_tokens=10_000),
     "long and reasoning": a_usage(300_000, 9000, reasoning_tokens=8000),
 }
 LONG: Final = USAGES["long and cached"]
-"""Of every price that there may be, tiers among them, but sound."""
+"""A usage with tokens of every price except audio, and long enough for the tiers."""
 NOT_PRICED: Final = {
     "deepseek/deepseek-v4-flash": "it depends on the hour",
     "openai/gpt-4o-search-preview": "each call pays for a search as well",
@@ -67,7 +67,7 @@ NOT_PRICED: Final = {
     "azure/model-router": "it is the router's fee, beside the price of the model that it takes",
     "sagemaker/meta-textgeneration-llama-2-7b": "it is paid by the hour, and listed as 0",
 }
-"""Models of which litellm counts a part of the cost, or none."""
+"""Models for which litellm computes only a part of the cost, or none."""
 
 
 def compute_litellm_costs(model: str, usage: Usage) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def test_costs_of_every_model() -> None:
     listed = [
         f"{entry['litellm_provider']}/{key.removeprefix(entry['litellm_provider'] + '/')}"
         for key, entry in library.import_litellm().model_cost.items()
-        # litellm does not find all that it lists for Vertex.
+        # litellm does not find every model that it lists for Vertex.
         if entry.get("mode") == "chat" and not entry["litellm_provider"].startswith("vertex_ai")
     ]
 
@@ -127,7 +127,7 @@ def test_costs_of_every_model() -> None:
     others = {model for model, ours in costs.items() if not are_nearly_equal(ours, compute_litellm_costs(model, LONG))}
 
     assert len(costs) > 0.85 * len(listed)
-    # litellm's calculator for Perplexity does not know of caches, though its map does.
+    # litellm's calculator for Perplexity ignores cached tokens, although the map has a price for them.
     assert {model.partition("/")[0] for model in others} <= {"perplexity"}
 
 

@@ -109,15 +109,15 @@ async def test_a_classifier_behind_the_proxy(
     upstream.reply(json.dumps({"route": "reasoning"}))
 
     config = config_for(judge, proxy=ProxyEntry(base_url=proxy.base_url, api_key=Secret(SERVER_KEY)))
-    patient = ClassifierEntry(timeout_seconds=120)  # the first call through a proxy takes its time
+    patient = ClassifierEntry(timeout_seconds=120)  # the first call through a proxy is slow
     async with serving(replace(config, classifier=patient)) as running:
         request = a_wire_request(routing=routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_AUTO))
         decision = await running.client().classify(request)
 
     assert (decision.route, decision.source) == ("reasoning", routing_pb2.ROUTE_SOURCE_CLASSIFIER)
     assert decision.classification.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
-    asked = upstream.requests[-1]  # before it, a proxy that has just started reads the models
-    form = asked.body["response_format"]
+    captured = upstream.requests[-1]  # before it, a proxy that has just started reads the models
+    form = captured.body["response_format"]
     if capabilities is None:
         assert form == {"type": "json_object"}
     else:
@@ -203,17 +203,17 @@ async def test_a_model_with_a_price_has_a_cost(upstream: FakeUpstream, running: 
 async def test_a_stream_arrives_without_delay(upstream: FakeUpstream, running: RunningServer) -> None:
     """A delta that the upstream has sent arrives before the upstream makes the next one."""
     gate = upstream.gated("one ", "two ", "three")
-    pieces = []
+    texts = []
 
     async with asyncio.timeout(PATIENCE_SECONDS):
         gate.open()
         async for event in running.client().stream(a_wire_request()):
             if event.WhichOneof("kind") == "content_delta":
-                pieces.append(event.content_delta.text)
-                assert gate.steps_sent == len(pieces)
+                texts.append(event.content_delta.text)
+                assert gate.steps_sent == len(texts)
                 gate.open()
 
-    assert pieces == ["one ", "two ", "three"]
+    assert texts == ["one ", "two ", "three"]
     assert event.completed.finish_reason == completion_pb2.FINISH_REASON_STOP
 
 

@@ -57,8 +57,8 @@ async def test_ollama_sends_lines_and_whole_calls(upstream: FakeUpstream, lines:
     async with serving(config_for(entry)) as running:
         answer = await receive_answer(running.client())
 
-    said = answer.summary()
-    if calls := said.pop("calls", []):
+    summary = answer.summary()
+    if calls := summary.pop("calls", []):
         assert len({call[0] for call in calls}) == len(calls)
-        said["calls"] = [call[1:3] for call in calls]
-    assert said == expected
+        summary["calls"] = [call[1:3] for call in calls]
+    assert summary == expected

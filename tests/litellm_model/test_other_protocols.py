@@ -79,8 +79,8 @@ async def test_thinking_becomes_reasoning(
     """Thinking comes as reasoning, with its signature, before the text; withheld reasoning is passed on."""
     answer = await receive(upstream, native_server, *events)
 
-    said = answer.summary()
-    assert {name: said[name] for name in said if name not in {"ended", "tokens"}} == expected
+    summary = answer.summary()
+    assert {name: summary[name] for name in summary if name not in {"ended", "tokens"}} == expected
     assert answer.order == [kind for kind in ("reasoning", "redacted", "text") if kind in expected]
 
 
@@ -193,8 +193,8 @@ async def test_json_from_a_tool_of_litellms_is_text(upstream: FakeUpstream, mode
         json_schema=completion_pb2.JsonSchemaFormat(name="out", schema=schema)
     )
     tool = {"type": "tool_use", "id": "toolu_1", "name": "json_tool_call", "input": {}}
-    pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", '{"x"', ": 1}")]
-    blocks = block(0, tool, *pieces) if word == "tool_use" else text_block(0, '{"x"', ": 1}")
+    deltas = [{"type": "input_json_delta", "partial_json": text} for text in ("", '{"x"', ": 1}")]
+    blocks = block(0, tool, *deltas) if word == "tool_use" else text_block(0, '{"x"', ": 1}")
     upstream.lines(*anthropic_stream(blocks, finish_event(word), STOP))
     entry = provider_entry(upstream, "anthropic", name=model)
 

@@ -29,7 +29,7 @@ GPT: Final = {
     "supports_vision": True,
     "supports_reasoning": False,
 }
-"""What litellm 1.106.2 lists of gpt-4o, cut short."""
+"""A part of what litellm 1.106.2 lists of gpt-4o."""
 
 
 def a_map(tmp_path: Path, **entries: Any) -> PriceMap:
@@ -92,7 +92,7 @@ PRICED: Final[dict[str, tuple[dict[str, Any], Prices]]] = {
     ),
     "sound like input": ({"input_cost_per_audio_token": 1e-06}, BASE_PRICES),
     "images for output are none": ({"output_cost_per_image_token": 3e-05}, BASE_PRICES),
-    "the longer cache is not asked for": ({"cache_creation_input_token_cost_above_1hr": 9e-06}, BASE_PRICES),
+    "the longer cache is not requested": ({"cache_creation_input_token_cost_above_1hr": 9e-06}, BASE_PRICES),
     "other ways to be served": (
         {f"{LONG}_priority": 1e-05, f"{LONG}_batches": 1e-07, "input_cost_per_token_flex": 0},
         BASE_PRICES,

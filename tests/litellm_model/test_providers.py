@@ -14,9 +14,9 @@ from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportLimits
 
 MODELS: Final = {"bedrock": "anthropic.claude-3-5-sonnet-20240620-v1:0"}
-"""Where litellm wants the name of a model that it knows."""
+"""Models for the providers for which litellm requires a known name."""
 SHAPES: Final = {Way.OWN_WIRE: Shape.OPENAI, Way.PLAIN: Shape.HTTP}
-# What litellm's own code and the packages behind it warn of.
+# litellm's own code, and the packages behind it, cause deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -46,7 +46,7 @@ async def _find_shape(provider: str) -> Shape | None:
     await library.load()
     make: Any = library.make_client_class(ExchangeClient, for_azure=provider == "azure")
     client: ExchangeClient = make(exchange, lambda _query: ("http://127.0.0.1:9/v1", {}), {})
-    with suppress(Exception):  # whatever litellm makes of it
+    with suppress(Exception):  # whatever litellm raises in its place
         await _read_all(provider, client)
     return client.used_as
 

@@ -20,7 +20,7 @@ COUNTS: Final = {
     "cl100k_base": [2, 4, 4, 7, 8, 5, 4, 0],
     "": [4, 6, 5, 5, 5, 6, 4, 0],
 }
-"""Tokens of each text: as tiktoken has them, and by the cautious estimate."""
+"""Tokens of each text: by tiktoken, and by the cautious estimate."""
 OFFLINE: Final = """
 import json, sys
 
@@ -50,9 +50,9 @@ async def test_counts_need_no_network() -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
 
-    assert json.loads(said) == COUNTS
+    assert json.loads(output) == COUNTS
 
 
 ENTRIES: Final = [

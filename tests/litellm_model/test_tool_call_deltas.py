@@ -36,7 +36,7 @@ CALLS: Final[dict[str, tuple[list[list[Json]], list[ToolCallDelta]]]] = {
         [[a_call_json(0, "c1", "f", "{")], [a_call_json(0, "", "", "}")]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c1", 0, "", "}")],
     ),
-    "id-and-name-in-every-piece": (
+    "id-and-name-in-every-delta": (
         [[a_call_json(0, "c1", "f", "{")], [a_call_json(0, "c1", "f", "}")]],
         [ToolCallDelta("c1", 0, "f", "{"), ToolCallDelta("c1", 0, "", "}")],
     ),
@@ -79,21 +79,21 @@ CALLS: Final[dict[str, tuple[list[list[Json]], list[ToolCallDelta]]]] = {
 }
 
 
-@pytest.mark.parametrize(("pieces", "expected"), CALLS.values(), ids=CALLS.keys())
-def test_deltas_find_their_tool_call(pieces: list[list[Json]], expected: list[ToolCallDelta]) -> None:
+@pytest.mark.parametrize(("calls_of_deltas", "expected"), CALLS.values(), ids=CALLS.keys())
+def test_deltas_find_their_tool_call(calls_of_deltas: list[list[Json]], expected: list[ToolCallDelta]) -> None:
     """Deltas find their call by index, id or order.
 
     Each has the id, only one has the name, and indices count from 0.
     """
     reader = AnswerReader()
 
-    deltas = read_events(reader, *(chunk({"tool_calls": calls}) for calls in pieces))
+    deltas = read_events(reader, *(chunk({"tool_calls": calls}) for calls in calls_of_deltas))
 
     assert deltas == expected
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "calls_of_deltas",
     [
         [[a_call_json(0, None, "f", "{")], [a_call_json(0, None, None, "}")], [a_call_json(1, None, "g", "{}")]],
         [
@@ -106,11 +106,11 @@ def test_deltas_find_their_tool_call(pieces: list[list[Json]], expected: list[To
     ],
     ids=["indexed", "not-indexed", "empty-ids", "ids-of-another-type"],
 )
-def test_calls_without_an_id_get_one(pieces: list[list[Json]]) -> None:
+def test_calls_without_an_id_get_one(calls_of_deltas: list[list[Json]]) -> None:
     """A call without an id gets one, which all its deltas share."""
     reader = AnswerReader()
 
-    deltas = read_events(reader, *(chunk({"tool_calls": calls}) for calls in pieces))
+    deltas = read_events(reader, *(chunk({"tool_calls": calls}) for calls in calls_of_deltas))
 
     first, more, second = (delta for delta in deltas if isinstance(delta, ToolCallDelta))
     assert first.call_id.startswith("call_")

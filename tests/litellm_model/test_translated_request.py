@@ -44,9 +44,9 @@ Json = dict[str, Any]
 
 ANTHROPIC, GEMINI = "anthropic", "gemini"
 MODELS: Final = {ANTHROPIC: "claude-sonnet-4-5", GEMINI: "gemini-3-pro-preview"}
-"""Models that litellm knows: what it translates depends on them."""
+"""Models that litellm knows, because its conversion depends on them."""
 INVENTED: Final = {ANTHROPIC: {"max_tokens": 64000}, GEMINI: {"generationConfig": {"temperature": 1.0}}}
-"""What litellm adds of its own to every request."""
+"""What litellm itself adds to every request."""
 REFUSED: Final = object()
 
 SCHEMA: Final = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
@@ -140,7 +140,7 @@ FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
         {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 6096},
         REFUSED,
     ),
-    # Not known to Google's protocol, and harmless: it is for the provider's own bookkeeping.
+    # Google's protocol has no such field, and needs none: it is for the provider's own records.
     "end_user": ({"end_user": "user-7"}, {"metadata": {"user_id": "user-7"}}, {}),
     "provider_options": (
         {"provider_options": {"foo": '{"x":[1,null]}'}},
@@ -148,7 +148,7 @@ FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
         {"foo": {"x": [1, None]}},
     ),
 }
-"""Fields of a request, and what they add to the wires of Anthropic and of Gemini."""
+"""Fields of a request, and what they add to the bodies for Anthropic and for Gemini."""
 
 PNG: Final = "data:image/png;base64,"
 CONVERSATION: Final = [
@@ -167,7 +167,7 @@ CONVERSATION: Final = [
     Message(role=ROLE_ASSISTANT, content=[Part(refusal="no")]),
     Message(role=ROLE_USER, content=[Part(text="see"), Part(media=Media(mime_type="image/png", data=b"\x89PNG"))]),
 ]
-"""With everything that a conversation can carry back to a model: signatures, withheld reasoning, a cache mark."""
+"""A conversation with everything that can be sent back to a model: signatures, withheld reasoning, a cache mark."""
 ANTHROPIC_CONVERSATION: Final = {
     "system": [{"type": "text", "text": "sys"}],
     "messages": [

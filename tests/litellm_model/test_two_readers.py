@@ -32,9 +32,9 @@ DIFFERENCES: Final[Mapping[tuple[str, str], Mapping[str, str]]] = {
     ("databricks-parts", "databricks"): {"signatures": NO_BLOCKS},
     ("litellm-proxy-thinking", "databricks"): {"signatures": NO_BLOCKS, "redacted": NO_BLOCKS, "order": NO_BLOCKS},
 }
-"""What differs by litellm's reader, by recording and provider, and why."""
+"""What litellm's reader gives differently, by recording and provider, and why."""
 
-SAID: Final[Mapping[str, Mapping[str, Any]]] = {
+EXPECTED: Final[Mapping[str, Mapping[str, Any]]] = {
     "azure-filtered": {"text": "First, take", "ended": "CONTENT_FILTER content_filter"},
     "azure-filters": {"text": "Fjords are deep.", "ended": "STOP stop", "tokens": [19, 10]},
     "bare-chunks": {"text": "bare bones", "ended": "STOP stop"},
@@ -196,7 +196,7 @@ SAID: Final[Mapping[str, Mapping[str, Any]]] = {
     "xai-running-usage": {"text": "Coca-Cola", "ended": "STOP stop", "tokens": [38, 3]},
     "zhipu-sensitive": {"reasoning": "Hmm", "text": "Well", "ended": "CONTENT_FILTER sensitive", "tokens": [8, 4]},
 }
-"""What each recorded answer says; tokens are told where the server counted them."""
+"""What each recorded answer says, with its tokens where the server counted them."""
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ async def test_our_reader_understands_every_dialect(
     """Our own reader understands every recorded dialect."""
     own = await receive(upstream, server, recording, OWN)
 
-    assert own.summary() == SAID[recording]
+    assert own.summary() == EXPECTED[recording]
 
 
 @pytest.mark.parametrize("recording", RECORDED)
@@ -239,5 +239,5 @@ async def test_litellms_readers_agree(upstream: FakeUpstream, server: RunningSer
 
 def test_the_tables_are_complete() -> None:
     """Each recording has its expected meaning, and no listed difference lacks its recording."""
-    assert SAID.keys() == RECORDED.keys()
+    assert EXPECTED.keys() == RECORDED.keys()
     assert DIFFERENCES.keys() <= {(recording, provider) for recording in RECORDED for provider in READ_BY_LITELLM}

@@ -48,9 +48,9 @@ async def test_whole_answer_instead_of_a_stream(
 
     answer = await receive_answer(native_server.client(), model=model)
 
-    said = answer.summary()
-    assert said.pop("ended") in {"TOOL_CALLS tool_use", "TOOL_CALLS STOP"}
-    assert said == {
+    summary = answer.summary()
+    assert summary.pop("ended") in {"TOOL_CALLS tool_use", "TOOL_CALLS STOP"}
+    assert summary == {
         "reasoning": "hm",
         "text": "Let me look.",
         "calls": [["toolu_1", "weather", '{"city": "Oslo"}', ""]],

@@ -161,7 +161,7 @@ FIELDS: Final[dict[str, tuple[Json, Json]]] = {
         {},
     ),
 }
-"""Fields of a request, and what they add to the wire, whatever the prefix."""
+"""Fields of a request, and what they add to the body, whatever the prefix."""
 
 PDF: Final = {"file_data": "data:application/pdf;base64,YWJj"}
 MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
@@ -289,7 +289,7 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
         ],
     ),
 }
-"""A message, and what it is on the wire, whatever the prefix."""
+"""A message, and its form in the body, whatever the prefix."""
 
 SIGNED_CALL: Final = a_wire_message(
     ROLE_ASSISTANT, Part(tool_call=ToolCall(id="c1", name="f", arguments="{}"), signature="gs")
@@ -361,7 +361,7 @@ BY_PREFIX: Final[dict[str, tuple[str, Json, Json]]] = {
         THINKING,
         {"thinking": {"type": "enabled", "budget_tokens": 100}},
     ),
-    # OpenAI's own API wants a name; litellm makes one.
+    # OpenAI's own API requires a name; litellm invents one.
     "pdf-without-a-name-openai": (
         "openai",
         {"messages": [UNNAMED_PDF]},
@@ -373,7 +373,7 @@ BY_PREFIX: Final[dict[str, tuple[str, Json, Json]]] = {
         {"messages": [{"role": "user", "content": [{"type": "file", "file": PDF}]}]},
     ),
 }
-"""Prefix, fields, and what they add to the wire, where prefixes differ."""
+"""Prefix, fields, and what they add to the body, where prefixes differ."""
 
 EFFORTS: Final = {
     REASONING_EFFORT_NONE: "none",

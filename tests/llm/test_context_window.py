@@ -71,9 +71,9 @@ def show_kept(words: str, room: int, head: int = 0) -> str:
     question = next((message for word, message in zip(words.split(), before, strict=True) if word == "q"), None)
     after = omit_oldest_messages(a_call(messages=before), room, count_messages, head=head, question=question)
     left = {id(message) for message in after.messages}
-    shown = [word if id(message) in left else "-" for word, message in zip(words.split(), before, strict=True)]
-    assert after.omitted_messages == shown.count("-") == len(before) - len(after.messages)
-    return " ".join(shown)
+    rest = [word if id(message) in left else "-" for word, message in zip(words.split(), before, strict=True)]
+    assert after.omitted_messages == rest.count("-") == len(before) - len(after.messages)
+    return " ".join(rest)
 
 
 TABLE: Final = [
@@ -184,9 +184,11 @@ def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObjec
     """The longest possible rest that fits is left, in order, and the omitted messages are counted."""
     words, weights = [word for word, _ in rows], [weight for _, weight in rows]
     head = data.draw(st.integers(0, 3))
-    asked = data.draw(st.sampled_from([None, *(at for at, word in enumerate(words) if word == "u" and at >= head)]))
+    question_index = data.draw(
+        st.sampled_from([None, *(at for at, word in enumerate(words) if word == "u" and at >= head)])
+    )
     call = a_call(messages=conversation(" ".join(words)), tools=(Tool("f"),))
-    question = None if asked is None else call.messages[asked]
+    question = None if question_index is None else call.messages[question_index]
     weight = {id(message): each for message, each in zip(call.messages, weights, strict=True)}
 
     def count(part: ModelCall) -> int:
@@ -194,7 +196,7 @@ def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObjec
 
     fitting = [
         stay
-        for stay in _list_possible_rests(words, head, asked)
+        for stay in _list_possible_rests(words, head, question_index)
         if frame + sum(weights[index] for index in stay) <= room
     ]
 
@@ -236,7 +238,7 @@ def test_what_was_left_out_before_is_not_forgotten() -> None:
 
 
 LONG: Final = "four" * 94
-"""A message of 100 tokens, by the estimate, with what stands around it."""
+"""A message of 100 estimated tokens, including those around its text."""
 TALK: Final = tuple(a_message(LONG, (Role.USER, Role.ASSISTANT)[index % 2]) for index in range(41))
 
 
@@ -263,10 +265,10 @@ async def fit_talk(policy: ContextPolicy | None, *models: ModelInfo, **fields: A
 
 ROOMS: Final = [
     pytest.param({"context_window_tokens": 5000}, {}, 3976, id="a default reserve"),
-    pytest.param({"context_window_tokens": 4000}, {"max_output_tokens": 1500}, 2500, id="as asked"),
+    pytest.param({"context_window_tokens": 4000}, {"max_output_tokens": 1500}, 2500, id="as requested"),
     pytest.param({"context_window_tokens": 4000, "default_output_tokens": 200}, {}, 3800, id="the entry's"),
     pytest.param(
-        {"context_window_tokens": 4000, "default_output_tokens": 200}, {"max_output_tokens": 500}, 3500, id="asked"
+        {"context_window_tokens": 4000, "default_output_tokens": 200}, {"max_output_tokens": 500}, 3500, id="requested"
     ),
     pytest.param({"context_window_tokens": 4000, "max_output_tokens": 300}, {}, 3700, id="the model's limit"),
     pytest.param({"context_window_tokens": 4000}, {"max_output_tokens": 9000}, 2000, id="half of the window at most"),
@@ -418,7 +420,7 @@ class PausedModel(EstimatingModel):
         super().__init__(models=[a_model()])
         self.begun, self.let_on = asyncio.Event(), threading.Event()
         self.counting: list[str] = []
-        """For whom it counts."""
+        """The calls for which it is counting."""
         self._loop = asyncio.get_running_loop()
 
     def count_tokens(self, call: ModelCall) -> int:

@@ -205,17 +205,19 @@ async def test_fallback_instead_of_a_long_delay(
     assert len(upstream.requests) == 1
 
 
-@pytest.mark.parametrize("asked", [pytest.param(True, id="of-the-request"), pytest.param(False, id="of-the-entry")])
-async def test_fallback_after_the_retries(upstream: FakeUpstream, backup: FakeUpstream, asked: bool) -> None:
+@pytest.mark.parametrize(
+    "in_request", [pytest.param(True, id="of-the-request"), pytest.param(False, id="of-the-entry")]
+)
+async def test_fallback_after_the_retries(upstream: FakeUpstream, backup: FakeUpstream, in_request: bool) -> None:
     """The fallback model answers after the last retry, and answer, usage and cost name it."""
     upstream.always.fail(503)
     entries = (
-        model_entry(upstream.api_base, fallback_models=() if asked else ("backup",)),
+        model_entry(upstream.api_base, fallback_models=() if in_request else ("backup",)),
         model_entry(backup.api_base, "backup", prices=Prices(input=1_000_000, output=2_000_000)),
     )
 
     async with serving(config_for(*entries)) as running:
-        events = await collect_events(running, fallback_models=["backup"] if asked else [])
+        events = await collect_events(running, fallback_models=["backup"] if in_request else [])
 
     completed = events[-1].completed
     assert events[0].started.model == "fake"

@@ -77,8 +77,8 @@ PLAN: Final = Schema[Any]("plan", object_of(thought=STRING, calls=array_of(TOOL_
 async def collect(model: LanguageModel, call: ModelCall | None = None, **options: Any) -> tuple[list[Event], Any]:
     """Returns the events of the model calls, and the outcome."""
     options = {"schema": CHOICE, "purpose": ROUTING, **options}
-    asked = stream_structured_answer(model, call or a_call(), context=a_context(), **options)
-    *events, outcome = [event async for event in asked]
+    stream = stream_structured_answer(model, call or a_call(), context=a_context(), **options)
+    *events, outcome = [event async for event in stream]
     assert not any(isinstance(event, TypedAnswer | FlawedAnswer) for event in events)
     return events, outcome  # type: ignore[return-value]
 
@@ -98,25 +98,25 @@ def list_texts(call: ModelCall) -> list[tuple[Role, str]]:
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "deltas",
     [
         pytest.param((GOOD,), id="at once"),
-        pytest.param((GOOD[:9], GOOD[9:]), id="in pieces"),
+        pytest.param((GOOD[:9], GOOD[9:]), id="in deltas"),
         pytest.param((f"\n {GOOD} \n",), id="among white space"),
         pytest.param((ReasoningDelta("{} is not it"), GOOD), id="after reasoning"),
         pytest.param(('{"reason": "It is short.", "route": "direct"}',), id="in another order"),
     ],
 )
-async def test_a_good_answer_is_a_value(pieces: tuple[str | Delta, ...]) -> None:
+async def test_a_good_answer_is_a_value(deltas: tuple[str | Delta, ...]) -> None:
     """A good answer takes one call; its text is yielded only to be counted, the model's own reasoning to be shown."""
-    model = ScriptedModel(answering(*pieces))
+    model = ScriptedModel(answering(*deltas))
 
     events, outcome = await collect(model)
 
     assert outcome == TypedAnswer(Choice("direct", "It is short."))
     assert events == [
         ModelCallStarted(ROUTING, "fake"),
-        *(UnshownDelta(piece) if isinstance(piece, str) else piece for piece in pieces),
+        *(UnshownDelta(delta) if isinstance(delta, str) else delta for delta in deltas),
         ModelCallFinished(ROUTING, "fake", 1, FinishReason.STOP, "stop", USAGE, 0.25),
     ]
 
@@ -128,7 +128,7 @@ async def test_a_value_that_ends_at_the_limit() -> None:
     assert isinstance(outcome, TypedAnswer)
 
 
-MENDABLE: Final[dict[str, tuple[tuple[str | Delta, ...], AnswerFlaw, str]]] = {
+REPAIRABLE: Final[dict[str, tuple[tuple[str | Delta, ...], AnswerFlaw, str]]] = {
     "words": (("I would say direct.",), AnswerFlaw.NOT_JSON, "It is not JSON and nothing else."),
     "refusal-in-words": (
         ("I'm sorry, but I can't help with that.",),
@@ -172,7 +172,7 @@ MENDABLE: Final[dict[str, tuple[tuple[str | Delta, ...], AnswerFlaw, str]]] = {
     "number-for-string": (('{"route": "direct", "reason": 1}',), AnswerFlaw.WRONG_SHAPE, "It.reason is no string."),
     "text-and-tool-call": ((GOOD, ToolCallDelta("c1", 0, "f", "{}")), AnswerFlaw.WRONG_SHAPE, "It calls a tool."),
 }
-"""Answers that a model can see to be wrong, their flaws, and what it is told."""
+"""Answers whose flaw a model can see, their flaws, and what the repair says of them."""
 
 FINAL: Final[dict[str, tuple[Script, AnswerFlaw]]] = {
     "empty": (answering(), AnswerFlaw.EMPTY),
@@ -191,35 +191,35 @@ FINAL: Final[dict[str, tuple[Script, AnswerFlaw]]] = {
         AnswerFlaw.WRONG_SHAPE,
     ),
 }
-"""Answers of which nothing is to be shown, or that are the model's last word."""
+"""Answers without a text that a repair could show, or in which the model refused."""
 
 
 @pytest.mark.parametrize(
-    ("pieces", "problem"), [(pieces, problem) for pieces, _, problem in MENDABLE.values()], ids=MENDABLE
+    ("deltas", "problem"), [(deltas, problem) for deltas, _, problem in REPAIRABLE.values()], ids=REPAIRABLE
 )
-async def test_a_bad_answer_is_repaired(pieces: tuple[str | Delta, ...], problem: str) -> None:
+async def test_a_bad_answer_is_repaired(deltas: tuple[str | Delta, ...], problem: str) -> None:
     """The repair shows the model its answer, what is wrong with it, and the schema; the second answer counts."""
-    model = ScriptedModel(answering(*pieces), answering(GOOD))
+    model = ScriptedModel(answering(*deltas), answering(GOOD))
 
     events, outcome = await collect(model, purpose=STEP)
 
-    said = "".join(piece for piece in pieces if isinstance(piece, str))
+    rejected = "".join(delta for delta in deltas if isinstance(delta, str))
     first, second = model.calls
     assert isinstance(outcome, TypedAnswer)
     assert list_calls(events) == [("Started", STEP), ("Finished", STEP), ("Started", REPAIR), ("Finished", REPAIR)]
     assert list_texts(second)[:-2] == list_texts(first)
     assert list_texts(second)[-2][0] is Role.ASSISTANT
-    assert list_texts(second)[-2][1] == said[: 32 * 1024 + 1]
+    assert list_texts(second)[-2][1] == rejected[: 32 * 1024 + 1]
     assert list_texts(second)[-1][0] is Role.USER
     assert problem in list_texts(second)[-1][1]
     assert CHOICE.text in list_texts(second)[-1][1]
     assert (second.response_format, second.sampling) == (first.response_format, first.sampling)
 
 
-@pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
-async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
+@pytest.mark.parametrize(("deltas", "flaw", "problem"), REPAIRABLE.values(), ids=REPAIRABLE)
+async def test_there_is_one_repair(deltas: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
     """A second bad answer is the outcome, with its own flaw."""
-    model = ScriptedModel(answering("oh"), answering(*pieces))
+    model = ScriptedModel(answering("oh"), answering(*deltas))
 
     events, outcome = await collect(model)
 
@@ -227,10 +227,10 @@ async def test_there_is_one_repair(pieces: tuple[str | Delta, ...], flaw: Answer
     assert [purpose for what, purpose in list_calls(events) if what == "Finished"] == [ROUTING, REPAIR]
 
 
-@pytest.mark.parametrize(("pieces", "flaw", "problem"), MENDABLE.values(), ids=MENDABLE)
-async def test_without_repair(pieces: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
+@pytest.mark.parametrize(("deltas", "flaw", "problem"), REPAIRABLE.values(), ids=REPAIRABLE)
+async def test_without_repair(deltas: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
     """Without a repair, the first bad answer is the outcome."""
-    events, outcome = await collect(ScriptedModel(answering(*pieces)), repair=None)
+    events, outcome = await collect(ScriptedModel(answering(*deltas)), repair=None)
 
     assert outcome == FlawedAnswer(flaw, problem)
     assert list_calls(events)[-1] == ("Finished", ROUTING)
@@ -422,7 +422,7 @@ REASONING: Final = frozenset({Capability.REASONING, Capability.JSON_SCHEMA})
 
 
 @pytest.mark.parametrize(
-    ("models", "asked", "sent"),
+    ("models", "requested", "sent"),
     [
         pytest.param([a_model(capabilities=JSON_SCHEMA)], Sampling(), (0.0, 1024), id="known"),
         pytest.param([a_model()], Sampling(), (None, 1024), id="unknown"),
@@ -439,17 +439,17 @@ REASONING: Final = frozenset({Capability.REASONING, Capability.JSON_SCHEMA})
             [a_model(capabilities=JSON_SCHEMA, max_output_tokens=500)],
             Sampling(temperature=0.7, max_output_tokens=64),
             (0.7, 64),
-            id="asked",
+            id="requested",
         ),
     ],
 )
 async def test_defaults_of_sampling(
-    models: list[ModelInfo], asked: Sampling, sent: tuple[float | None, int | None]
+    models: list[ModelInfo], requested: Sampling, sent: tuple[float | None, int | None]
 ) -> None:
     """Temperature 0 is sent where any is known to be taken, with a limit of tokens; a call may have other values."""
     model = ScriptedModel(answering(GOOD), models=models)
 
-    await collect(model, a_call(sampling=asked, fallback_models=tuple(m.name for m in models[1:])))
+    await collect(model, a_call(sampling=requested, fallback_models=tuple(m.name for m in models[1:])))
 
     sampling = model.calls[0].sampling
     assert (sampling.temperature, sampling.max_output_tokens) == sent
@@ -539,9 +539,9 @@ async def test_an_unknown_model_is_not_called() -> None:
 async def test_closing_the_stream_closes_the_call(scripts: tuple[Script, ...]) -> None:
     """Closing the stream before its end leaves no call open."""
     model = ScriptedModel(*scripts, answering(GOOD))
-    asked = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
+    stream = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
 
-    async with aclosing(asked) as events:
+    async with aclosing(stream) as events:
         async for event in events:
             if isinstance(event, ModelCallFinished) and len(model.calls) > len(scripts):
                 assert model.streams_open == 1

@@ -67,7 +67,7 @@ WIRE_SCHEMA: Final = {
     "required": ["thought", "next_action", "calls", "concurrent"],
     "additionalProperties": False,
 }
-"""All that a provider may see of the schema, and all of it."""
+"""The schema exactly as a provider must get it."""
 PLAN: Final[Schema[dict[str, Any]]] = Schema(
     "plan",
     object_of(
@@ -136,8 +136,8 @@ async def request_plan(
     """Returns the events of a request for a plan, and the outcome."""
     call = a_call(messages=CONVERSATION, sampling=Sampling(max_output_tokens=max_output_tokens))
     events = stream_structured_answer(model, call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
-    *told, outcome = [event async for event in events]
-    return told, outcome  # type: ignore[return-value]
+    *yielded, outcome = [event async for event in events]
+    return yielded, outcome  # type: ignore[return-value]
 
 
 def split_json(value: Any = VALUE) -> tuple[str, str]:
@@ -263,30 +263,30 @@ async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str
 
     first, second = upstream.requests
     finished = [event for event in events if isinstance(event, ModelCallFinished)]
-    said = "messages" if "messages" in first.body else "contents"
-    *before, shown, told = second.body[said]
+    member = "messages" if "messages" in first.body else "contents"
+    *before, rejected, instruction = second.body[member]
     assert outcome == TypedAnswer(VALUE)
     assert find_schema(first.body) == find_schema(second.body)
-    assert before == first.body[said]
-    assert (shown["role"] in {"assistant", "model"}, told["role"]) == (True, "user")
-    assert json.dumps(fenced)[1:-1] in json.dumps(shown)
-    assert "That answer cannot be used. It is not JSON and nothing else." in json.dumps(told)
+    assert before == first.body[member]
+    assert (rejected["role"] in {"assistant", "model"}, instruction["role"]) == (True, "user")
+    assert json.dumps(fenced)[1:-1] in json.dumps(rejected)
+    assert "That answer cannot be used. It is not JSON and nothing else." in json.dumps(instruction)
     assert [event.purpose for event in finished] == [ModelCallPurpose.STEP, ModelCallPurpose.REPAIR]
     assert all((event.usage.input_tokens, event.usage.output_tokens) == (11, 7) for event in finished)
     assert all(event.usage.source is UsageSource.PROVIDER for event in finished)
 
 
 BAD: Final[dict[str, tuple[dict[str, Any], AnswerFlaw]]] = {
-    "not-json": ({"pieces": ["Let me think."]}, AnswerFlaw.NOT_JSON),
-    "fenced": ({"pieces": ["```json\n", json.dumps(VALUE), "\n```"]}, AnswerFlaw.NOT_JSON),
-    "extra-key": ({"pieces": [json.dumps(VALUE | {"mood": "glad"})]}, AnswerFlaw.WRONG_SHAPE),
-    "out-of-the-enum": ({"pieces": [json.dumps(VALUE | {"next_action": "sleep"})]}, AnswerFlaw.WRONG_SHAPE),
-    "empty": ({"pieces": [], "finish_reason": "stop"}, AnswerFlaw.EMPTY),
-    "cut": ({"pieces": split_json()[:1], "finish_reason": "length"}, AnswerFlaw.TRUNCATED),
-    "filtered": ({"pieces": split_json()[:1], "finish_reason": "content_filter"}, AnswerFlaw.FILTERED),
-    "tool-call": ({"pieces": [], "tool_calls": [FakeToolCall("c1", "search", "{}")]}, AnswerFlaw.WRONG_SHAPE),
+    "not-json": ({"texts": ["Let me think."]}, AnswerFlaw.NOT_JSON),
+    "fenced": ({"texts": ["```json\n", json.dumps(VALUE), "\n```"]}, AnswerFlaw.NOT_JSON),
+    "extra-key": ({"texts": [json.dumps(VALUE | {"mood": "glad"})]}, AnswerFlaw.WRONG_SHAPE),
+    "out-of-the-enum": ({"texts": [json.dumps(VALUE | {"next_action": "sleep"})]}, AnswerFlaw.WRONG_SHAPE),
+    "empty": ({"texts": [], "finish_reason": "stop"}, AnswerFlaw.EMPTY),
+    "cut": ({"texts": split_json()[:1], "finish_reason": "length"}, AnswerFlaw.TRUNCATED),
+    "filtered": ({"texts": split_json()[:1], "finish_reason": "content_filter"}, AnswerFlaw.FILTERED),
+    "tool-call": ({"texts": [], "tool_calls": [FakeToolCall("c1", "search", "{}")]}, AnswerFlaw.WRONG_SHAPE),
 }
-"""Bad answers, by what the upstream replies, and their flaws."""
+"""What the upstream replies, and the flaw of that answer."""
 
 
 @pytest.mark.parametrize("litellm_model", ["openai/fake", "hosted_vllm/fake", "anthropic/claude-sonnet-4-5"])
@@ -296,14 +296,14 @@ async def test_a_bad_answer_has_its_flaw(
 ) -> None:
     """A bad answer has its flaw through both readers, after at most one repair."""
     options = dict(reply)
-    said = options.pop("pieces")
-    upstream.always.reply(*said, **options)
+    texts = options.pop("texts")
+    upstream.always.reply(*texts, **options)
 
     async with make_adapter(make_model(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
         _, outcome = await request_plan(model)
 
     assert outcome.flaw is flaw
-    assert len(upstream.requests) == (2 if "".join(said) and flaw is not AnswerFlaw.FILTERED else 1)
+    assert len(upstream.requests) == (2 if "".join(texts) and flaw is not AnswerFlaw.FILTERED else 1)
 
 
 @pytest.mark.parametrize(
@@ -470,10 +470,13 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
     call = a_call(messages=(a_message("You choose a route.", Role.SYSTEM), a_message(question)))
 
     events = stream_structured_answer(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None)
-    *told, outcome = [event async for event in events]
+    *yielded, outcome = [event async for event in events]
 
     assert isinstance(outcome, TypedAnswer)
-    assert [type(each) for each in told if not isinstance(each, UnshownDelta)] == [ModelCallStarted, ModelCallFinished]
+    assert [type(each) for each in yielded if not isinstance(each, UnshownDelta)] == [
+        ModelCallStarted,
+        ModelCallFinished,
+    ]
 
 
 @pytest.mark.process

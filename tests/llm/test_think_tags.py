@@ -37,18 +37,18 @@ WIRES: Final = ("openai", "hosted_vllm")
 
 async def convert_stepwise(tags: ThinkTags, events: Sequence[ModelEvent], **call: Any) -> list[list[ModelEvent]]:
     """Returns the events of an answer, grouped by the events of the inner model that cause them."""
-    told: list[list[ModelEvent]] = []
+    groups: list[list[ModelEvent]] = []
 
     def script() -> Iterator[ModelEvent]:
         for event in events:
-            told.append([])
+            groups.append([])
             yield event
 
     model = UntaggedModel(ScriptedModel(script(), models=[a_model(think_tags=tags)]))
     async with aclosing(model.stream(a_call(**call), a_context())) as stream:
         async for event in stream:
-            told[-1].append(event)
-    return told
+            groups[-1].append(event)
+    return groups
 
 
 def split_whole(text: str, tags: ThinkTags) -> tuple[str, str]:
@@ -72,11 +72,11 @@ CUTS: Final = st.lists(st.integers(0, 80), max_size=12)
 async def test_a_text_may_be_cut_anywhere(text: str, cuts: list[int], tags: ThinkTags) -> None:
     """Reasoning and answer do not depend on the cuts of the text; nothing is repeated, reordered or empty."""
     borders = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    pieces = [text[start:end] for start, end in pairwise(borders)]
+    chunks = [text[start:end] for start, end in pairwise(borders)]
 
-    told = await convert_stepwise(tags, answering(*pieces))
+    groups = await convert_stepwise(tags, answering(*chunks))
 
-    *deltas, finished = (event for events in told for event in events)
+    *deltas, finished = (event for events in groups for event in events)
     kinds = [type(delta) for delta in deltas]
     assert isinstance(finished, ModelFinished)
     assert all(isinstance(delta, ContentDelta | ReasoningDelta) and delta.text for delta in deltas)
@@ -92,14 +92,14 @@ def _join(deltas: Sequence[ModelEvent], kind: type[ContentDelta] | type[Reasonin
 @given(text=TEXT, tags=st.sampled_from([PAIR, OPEN]))
 async def test_nothing_is_held_back_but_what_may_be_a_tag(text: str, tags: ThinkTags) -> None:
     """Read by single characters, everything is yielded at once except for what may be a part of a tag at its end."""
-    told = await convert_stepwise(tags, answering(*text))
+    groups = await convert_stepwise(tags, answering(*text))
 
     for length, _ in enumerate(text, 1):
-        so_far = [event for events in told[:length] for event in events]
-        shown = _join(so_far, ReasoningDelta) + _join(so_far, ContentDelta)
+        so_far = [event for events in groups[:length] for event in events]
+        yielded = _join(so_far, ReasoningDelta) + _join(so_far, ContentDelta)
         so_far_whole = "".join(split_whole(text[:length], tags))
-        held = so_far_whole.removeprefix(shown)
-        assert so_far_whole == shown + held
+        held = so_far_whole.removeprefix(yielded)
+        assert so_far_whole == yielded + held
         assert OPENING.startswith(held.lstrip()) or CLOSING.startswith(held)
 
 
@@ -114,13 +114,13 @@ def reasoning(text: str) -> ReasoningDelta:
 
 
 ROWS: Final[dict[str, tuple[ThinkTags, list[Delta], list[list[Delta]]]]] = {
-    "a-tag-in-pieces": (
+    "a-tag-in-chunks": (
         PAIR,
         [content("<"), content("th"), content("ink"), content(">h"), content("m<"), content("/think"), content(">42")],
         [[], [], [], [reasoning("h")], [reasoning("m")], [], [content("42")], []],
     ),
     "all-at-once": (PAIR, [content("\n<think>\nhm\n</think>\n\n42\n")], [[reasoning("hm\n"), content("42\n")], []]),
-    "white-space-in-pieces": (
+    "white-space-in-chunks": (
         PAIR,
         [
             content("\n"),
@@ -255,7 +255,7 @@ ROWS: Final[dict[str, tuple[ThinkTags, list[Delta], list[list[Delta]]]]] = {
         [[content("<think>hm</think>42")], [content("</think>")], []],
     ),
 }
-"""Pieces of an answer, and what is told upon each, and at the end before the finish."""
+"""Deltas of an answer, and what is yielded for each of them, and at the end before the finish."""
 
 
 @pytest.mark.parametrize(("tags", "events", "expected"), ROWS.values(), ids=ROWS.keys())
@@ -263,9 +263,9 @@ async def test_what_is_yielded_and_when(tags: ThinkTags, events: list[Delta], ex
     """Everything keeps its order, and events that are no text of the answer are unchanged."""
     script = answering(*events)
 
-    told = await convert_stepwise(tags, script)
+    groups = await convert_stepwise(tags, script)
 
-    assert told == [*expected[:-1], [*expected[-1], script[-1]]]
+    assert groups == [*expected[:-1], [*expected[-1], script[-1]]]
 
 
 def token(text: str, raw_bytes: bytes = b"") -> TokenLogprob:
@@ -280,7 +280,7 @@ def tokens(*texts: str) -> ContentDelta:
 
 LOGPROBS: Final[dict[str, tuple[list[Delta], list[Delta]]]] = {
     "of-the-answer": ([tokens("<think>"), tokens("hm"), tokens("</think>"), tokens("4", "2")], [tokens("4", "2")]),
-    "in-one-piece": ([tokens("<think>", "hm", "</think>", "\n\n", "4", "2")], [tokens("4", "2")]),
+    "in-one-delta": ([tokens("<think>", "hm", "</think>", "\n\n", "4", "2")], [tokens("4", "2")]),
     "across-the-border": (
         [tokens("<think>", "hm", "</think", ">\n4", "2")],
         [ContentDelta("42", (token(">\n4"), token("2")))],
@@ -296,15 +296,15 @@ LOGPROBS: Final[dict[str, tuple[list[Delta], list[Delta]]]] = {
         [ContentDelta("", (token("?"),)), content("é")],
     ),
 }
-"""Pieces with log-probabilities, and the pieces of the answer that are told of them."""
+"""Deltas with log probabilities, and the deltas of the answer that they become."""
 
 
 @pytest.mark.parametrize(("events", "expected"), LOGPROBS.values(), ids=LOGPROBS.keys())
 async def test_logprobs_stay_with_the_answer(events: list[Delta], expected: list[Delta]) -> None:
     """Log probabilities of the answer's tokens stay with it; reasoning has no field for its own."""
-    told = await convert_stepwise(PAIR, answering(*events))
+    groups = await convert_stepwise(PAIR, answering(*events))
 
-    assert [event for events in told for event in events if isinstance(event, ContentDelta)] == expected
+    assert [event for events in groups for event in events if isinstance(event, ContentDelta)] == expected
 
 
 JSON: Final = ResponseFormat(ResponseFormatKind.JSON_SCHEMA, "n", "{}")
@@ -316,7 +316,7 @@ JSON: Final = ResponseFormat(ResponseFormatKind.JSON_SCHEMA, "n", "{}")
         pytest.param('\n{"a": 1}', JSON, ("", '\n{"a": 1}'), id="json"),
         pytest.param("[1]", JSON, ("", "[1]"), id="an array"),
         pytest.param("hm</think>{}", JSON, ("hm", "{}"), id="reasoning first"),
-        pytest.param("{hm", None, ("{hm", ""), id="not asked for"),
+        pytest.param("{hm", None, ("{hm", ""), id="not requested"),
         pytest.param("{hm", ResponseFormat(ResponseFormatKind.TEXT), ("{hm", ""), id="text"),
     ],
 )
@@ -324,9 +324,9 @@ async def test_json_at_the_beginning_is_the_answer(
     text: str, response_format: ResponseFormat | None, expected: tuple[str, str]
 ) -> None:
     """Where JSON was requested and comes at once, the model could not reason, whatever its template wrote."""
-    told = await convert_stepwise(OPEN, answering(*text), response_format=response_format)
+    groups = await convert_stepwise(OPEN, answering(*text), response_format=response_format)
 
-    deltas = [event for events in told for event in events]
+    deltas = [event for events in groups for event in events]
     assert (_join(deltas, ReasoningDelta), _join(deltas, ContentDelta)) == expected
 
 
@@ -374,17 +374,17 @@ def reasoned_answer(reasoning: str, *parts: messages_pb2.Part) -> messages_pb2.M
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize(
-    ("tags", "pieces"),
+    ("tags", "chunks"),
     [
         pytest.param(PAIR, ("<th", "ink>\nh", "m</thi", "nk>", "\n\n4", "2"), id="pair"),
         pytest.param(OPEN, ("h", "m</thi", "nk>", "\n\n4", "2"), id="open"),
     ],
 )
 async def test_callers_see_reasoning(
-    upstream: FakeUpstream, wire: str, tags: ThinkTags, pieces: tuple[str, ...]
+    upstream: FakeUpstream, wire: str, tags: ThinkTags, chunks: tuple[str, ...]
 ) -> None:
     """Reasoning between tags arrives as reasoning, streamed or whole, with the provider's usage and finish reason."""
-    upstream.always.reply(*pieces, finish_reason="length")
+    upstream.always.reply(*chunks, finish_reason="length")
 
     async with serving(config_for(tagged_entry(upstream, wire, think_tags=tags))) as running:
         streamed = await receive_answer(running.client())
@@ -434,14 +434,14 @@ async def test_a_server_that_separates_reasoning_itself(upstream: FakeUpstream, 
 async def test_each_delta_is_yielded_at_once(upstream: FakeUpstream) -> None:
     """The caller gets each delta before the next one is sent, except for what may be the beginning of a tag."""
     gate = upstream.gated("<think>a", "b", " <", "c</thi", "nk>4", "2")
-    told: list[tuple[str, int]] = []
+    groups: list[tuple[str, int]] = []
 
     async with serving(config_for(tagged_entry(upstream))) as running:
         async for event in running.client().stream(request_reasoning()):
-            told.append((event.reasoning_delta.text or event.content_delta.text, gate.steps_sent))
+            groups.append((event.reasoning_delta.text or event.content_delta.text, gate.steps_sent))
             gate.open()
 
-    assert told == [("", 0), ("a", 1), ("b", 2), (" ", 3), ("<c", 4), ("4", 5), ("2", 6), ("", 7)]
+    assert groups == [("", 0), ("a", 1), ("b", 2), (" ", 3), ("<c", 4), ("4", 5), ("2", 6), ("", 7)]
 
 
 async def test_a_call_with_text_held_back_is_retried(upstream: FakeUpstream) -> None:

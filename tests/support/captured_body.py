@@ -19,7 +19,7 @@ BARE: Final[Json] = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
-"""All that a minimal request sends."""
+"""The body of a minimal request."""
 
 
 async def capture_body(upstream: FakeUpstream, server: RunningServer, request: CompleteRequest) -> Json:

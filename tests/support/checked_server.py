@@ -17,7 +17,7 @@ from tests.support.upstream import Gate, chunk, numbered
 
 PROMPT: Final = "prompt-canary-51c9"
 PROMPT_TOKENS: Final = 5
-"""What the server estimates for it: a token for each four bytes."""
+"""The server's estimate for PROMPT: one token for each four bytes."""
 EVERY_PROTOCOL: Final = pytest.mark.parametrize(
     "provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"], indirect=True
 )

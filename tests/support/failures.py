@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 SECRET: Final = "sk-secret-7f3a"
-"""Stands in every body, key and exception; it must not get out."""
+"""A text in every body, key and exception, which no error may show."""
 SERVERS_KEY: Final = a_deployment(name="fake", api_key=Secret(SECRET))
 CALLERS_KEY: Final = a_deployment(name="fake", api_key=Secret(SECRET), key_is_callers=True)
 NO_HEADERS: Final[Mapping[str, str]] = {}

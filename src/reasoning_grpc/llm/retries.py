@@ -24,7 +24,7 @@ class RetryPolicy:
     base_delay_seconds: float = 0.1
     """The delay before retry n is random, at most this times 2 to the power n - 1."""
     max_delay_seconds: float = 5.0
-    """When an upstream asks for a longer delay, it is not called again."""
+    """The longest delay. When an upstream asks for a longer one, it is not called again."""
 
     def choose_delay(self, error: UpstreamError, retries: int) -> float | None:
         """Returns the seconds to wait before retry number `retries` + 1; None for no such retry."""
