@@ -172,6 +172,7 @@ async def test_cancelling_ends_all_spans(upstream: FakeUpstream, receiver: OtlpR
         assert span.attributes["error.type"] == "CANCELLED"
 
 
+@pytest.mark.slow
 async def test_a_model_call_at_the_deadline_has_a_failed_span(
     upstream: FakeUpstream, receiver: OtlpReceiver, tracing: Tracing
 ) -> None:

@@ -29,9 +29,10 @@ from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeUpstream, Standing
 
 # Cut off while it maps a request in its thread, litellm leaves a coroutine behind that nobody awaits.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning"),
+]
 
 PLAN_TO_CONTINUE: Final = write_plan(action="continue")
 DELTAS: Final = 10

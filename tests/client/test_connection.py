@@ -120,6 +120,7 @@ async def test_options_override_the_defaults(listen: Any) -> None:
     assert servicer.calls == 1
 
 
+@pytest.mark.slow
 async def test_a_silent_call_is_pinged_for_as_long_as_it_lasts() -> None:
     """By default gRPC stops after two pings, so that nobody would notice a dead server."""
     pings: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()

@@ -55,6 +55,7 @@ async def _find_all_problems() -> Problems:
         return {each.name: find_problems(each, results.get(each.name)) + await host.find_problems(each) for each in ALL}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
 def test_a_scenario(scenario: Scenario, problems: Problems) -> None:

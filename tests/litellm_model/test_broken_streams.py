@@ -106,6 +106,7 @@ async def test_finish_reason_without_done(upstream: FakeUpstream, checked_server
     assert answer.end.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
 
 
+@pytest.mark.slow
 async def test_comments_without_end_after_the_finish_reason(
     upstream: FakeUpstream, checked_server: CheckedServer
 ) -> None:

@@ -58,6 +58,7 @@ async def test_slow_upstream(
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fall_silent",
     [

@@ -271,6 +271,7 @@ async def test_error_of_the_last_model(upstream: FakeUpstream, backup: FakeUpstr
     assert (failure.interruption.attempt_count, failure.interruption.model_call_count) == (4, 1)
 
 
+@pytest.mark.slow
 async def test_fallback_on_timeout(upstream: FakeUpstream, backup: FakeUpstream) -> None:
     """A model that does not begin in time is left for the fallback.
 

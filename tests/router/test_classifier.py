@@ -720,6 +720,7 @@ async def test_the_fallback_is_one_that_the_caller_may_take(upstream: FakeUpstre
     assert decision.reason == "The classifier failed; this is the first route that the caller may take."
 
 
+@pytest.mark.slow
 async def test_the_callers_deadline_leaves_time_to_answer(upstream: FakeUpstream, judge: FakeUpstream) -> None:
     """A classifier that would wait longer than the caller gets a share of the time; the rest is the answer's."""
     judge.always.hang()

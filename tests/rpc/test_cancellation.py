@@ -233,6 +233,7 @@ async def _nothing_more_is_sent(gate: Gate) -> None:
         await asyncio.sleep(0.3)
 
 
+@pytest.mark.slow
 @EVERY_PROTOCOL
 @pytest.mark.parametrize(
     "misbehave",
@@ -292,6 +293,7 @@ async def test_cancel_cuts_the_delay_of_a_retry(
 
 
 # Cancelled while it maps a request in its thread, litellm leaves a coroutine behind that nobody awaits.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
 async def test_burst_of_deadlines(upstream: FakeUpstream) -> None:
     """Two hundred calls that run into their deadlines never hold more connections than the pool has.

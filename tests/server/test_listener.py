@@ -170,6 +170,7 @@ async def test_an_invalid_tls_file_is_a_start_error(
     assert problem == (f"127.0.0.1:0 {IN_USE}, or the TLS files are not valid")
 
 
+@pytest.mark.slow
 async def test_a_client_that_pings_too_often_loses_its_connection(
     running_server: RunningServer, upstream: FakeUpstream
 ) -> None:

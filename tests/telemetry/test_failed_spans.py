@@ -244,6 +244,7 @@ async def test_a_cancelled_call_has_a_complete_trace(
     assert [line for line in caplog.records if line.name.startswith(("opentelemetry", "asyncio"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["StreamComplete", "Complete"])
 async def test_an_expired_deadline_differs_from_a_cancellation(
     receiver: OtlpReceiver, traced: RunningServer, upstream: FakeUpstream, method: str
