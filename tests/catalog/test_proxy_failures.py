@@ -16,6 +16,7 @@ from reasoning_grpc.config import ProxyEntry
 from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.v1 import classification_pb2, errors_pb2, models_pb2
 from tests.support.factories import a_wire_request
+from tests.support.model_lists import list_page
 from tests.support.proxy import (
     INFO,
     NOT_LISTED,
@@ -24,7 +25,6 @@ from tests.support.proxy import (
     Script,
     describe,
     get_proxy_source,
-    list_page,
     list_requests,
     serving_behind,
     start_every_call,

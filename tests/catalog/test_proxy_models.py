@@ -11,6 +11,7 @@ from reasoning_grpc.client import FieldViolation
 from reasoning_grpc.config import CallerEntry, ProxyEntry, hash_token
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2
 from tests.support.factories import a_wire_request
+from tests.support.model_lists import list_page
 from tests.support.proxy import (
     CHAT,
     INFO,
@@ -20,7 +21,6 @@ from tests.support.proxy import (
     Script,
     get_proxy_source,
     list_names,
-    list_page,
     list_requests,
     serving_behind,
     start_every_call,

@@ -8,10 +8,10 @@ import grpc
 from reasoning_grpc.server.server import Server
 from reasoning_grpc.v1 import models_pb2
 from tests.support.factories import a_wire_request
+from tests.support.model_lists import list_page
 from tests.support.proxy import (
     INFO,
     SOON,
-    list_page,
     list_requests,
     serving_behind,
     wait_for_reading,

@@ -81,7 +81,7 @@ def test_quantile(share: float, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hits", "taken", "support", "score"),
+    ("hits", "answers", "support", "score"),
     [
         pytest.param(6, 8, 10, 2 * 0.75 * 0.6 / (0.75 + 0.6), id="the harmonic mean"),
         pytest.param(4, 4, 4, 1.0, id="all right"),
@@ -89,13 +89,13 @@ def test_quantile(share: float, value: float) -> None:
         pytest.param(0, 0, 0, None, id="of nothing"),
     ],
 )
-def test_f1_score(hits: int, taken: int, support: int, score: float | None) -> None:
+def test_f1_score(hits: int, answers: int, support: int, score: float | None) -> None:
     """The F1 score is the harmonic mean of precision and recall; None when both are undefined."""
-    assert compute_f1_score(hits, taken, support) == (None if score is None else pytest.approx(score))
+    assert compute_f1_score(hits, answers, support) == (None if score is None else pytest.approx(score))
 
 
 @pytest.mark.parametrize(
-    ("expected", "taken"),
+    ("expected", "answers"),
     [
         pytest.param("aabb", ["a", "b", "b", "b"], id="two routes"),
         pytest.param("aabbc", ["a", "c", "b", "a", "c"], id="three routes"),
@@ -103,14 +103,15 @@ def test_f1_score(hits: int, taken: int, support: int, score: float | None) -> N
         pytest.param("aaab", ["c", "c", "c", "c"], id="a route that is never right"),
     ],
 )
-def test_the_mean_of_the_shuffles_is_exact(expected: str, taken: Sequence[str | None]) -> None:
+def test_the_mean_of_the_shuffles_is_exact(expected: str, answers: Sequence[str | None]) -> None:
     """The mean of the shuffled control is that of all permutations, and the p-value is near the true one."""
-    reached = sum(wanted == got for wanted, got in zip(expected, taken, strict=True))
+    reached = sum(wanted == got for wanted, got in zip(expected, answers, strict=True))
     all_matches = [
-        sum(wanted == got for wanted, got in zip(expected, deal, strict=True)) for deal in itertools.permutations(taken)
+        sum(wanted == got for wanted, got in zip(expected, deal, strict=True))
+        for deal in itertools.permutations(answers)
     ]
 
-    control = compute_shuffled_control(expected, taken, seed=7)
+    control = compute_shuffled_control(expected, answers, seed=7)
 
     assert control.expected == pytest.approx(fmean(all_matches) / len(expected))
     true_p_value = fmean(matches >= reached for matches in all_matches)
@@ -121,11 +122,11 @@ def test_random_answers_are_within_the_shuffles() -> None:
     """The accuracy of random answers is inside the interval of the shuffles, and the p-value is not small."""
     coin = random.Random(3)
     expected = ["a", "b"] * 70
-    taken = coin.choices("ab", k=140)
+    answers = coin.choices("ab", k=140)
 
-    control = compute_shuffled_control(expected, taken, seed=1)
+    control = compute_shuffled_control(expected, answers, seed=1)
 
-    reached = sum(wanted == got for wanted, got in zip(expected, taken, strict=True)) / 140
+    reached = sum(wanted == got for wanted, got in zip(expected, answers, strict=True)) / 140
     assert control.interval.low <= reached <= control.interval.high
     assert control.p_value > 0.05
     assert control.interval.low < 0.45 < 0.55 < control.interval.high

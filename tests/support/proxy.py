@@ -9,6 +9,7 @@ import grpc
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import classification_pb2, models_pb2
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.model_lists import list_page
 from tests.support.serving import RunningServer, config_for, proxy_entry, serving
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import read_to_end
@@ -35,13 +36,6 @@ async def serving_behind(upstream: FakeUpstream, *entries: Any, **options: Any) 
     options = {"proxy": proxy_entry(upstream), "default_model": "", **options}
     async with serving(config_for(*entries, **options)) as running:
         yield running
-
-
-async def list_page(running: RunningServer, **fields: Any) -> models_pb2.ListModelsResponse:
-    """Returns one page of the list."""
-    stub: Any = running.stub
-    page: models_pb2.ListModelsResponse = await stub.ListModels(models_pb2.ListModelsRequest(**fields))
-    return page
 
 
 async def list_names(running: RunningServer, **fields: Any) -> list[str]:

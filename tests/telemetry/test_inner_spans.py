@@ -33,14 +33,14 @@ async def test_a_classification_has_a_span(
         await running.client().complete(a_wire_request(text=PROMPT, **AUTO))
 
         call, classify = await only_span(receiver, COMPLETE), await only_span(receiver, "classify")
-        asked, answered = await only_span(receiver, "chat judge"), await only_span(receiver, CHAT)
+        judge_call, answered = await only_span(receiver, "chat judge"), await only_span(receiver, CHAT)
     assert (classify.kind, classify.parent_id, classify.status) == ("INTERNAL", call.span_id, ("UNSET", ""))
     assert classify.attributes == {
         "reasoning_grpc.route": "passthrough",
         "reasoning_grpc.classifier_model": "judge",
     }
-    assert (asked.parent_id, answered.parent_id) == (classify.span_id, call.span_id)
-    assert asked.is_continued_by(judge.requests[0].headers)
+    assert (judge_call.parent_id, answered.parent_id) == (classify.span_id, call.span_id)
+    assert judge_call.is_continued_by(judge.requests[0].headers)
     assert answered.is_continued_by(upstream.requests[0].headers)
     assert call.attributes["reasoning_grpc.route_source"] == "CLASSIFIER"
     assert PROMPT not in str(receiver.spans)
@@ -71,8 +71,8 @@ async def test_a_failed_classification_has_its_cause(
         await running.client().complete(a_wire_request(**AUTO))
 
         call, classify = await only_span(receiver, COMPLETE), await only_span(receiver, "classify")
-        asked = (await receiver.expect_spans("chat judge", 2 if cause == "NOT_JSON" else 1))[0]
-    assert (call.status, classify.status, asked.status) == (("UNSET", ""), ("UNSET", ""), failure_of_call)
+        judge_call = (await receiver.expect_spans("chat judge", 2 if cause == "NOT_JSON" else 1))[0]
+    assert (call.status, classify.status, judge_call.status) == (("UNSET", ""), ("UNSET", ""), failure_of_call)
     assert classify.attributes["reasoning_grpc.classifier_failure"] == cause
     assert call.attributes["reasoning_grpc.classifier_failure"] == cause
 

@@ -178,7 +178,7 @@ def _add_client_options(parser: argparse.ArgumentParser) -> None:
 def _add_request_options(parser: argparse.ArgumentParser) -> "argparse._MutuallyExclusiveGroup":
     """Adds the prompt and its flags, and returns the group of the flags that choose the path."""
     parser.add_argument("prompt", help='the prompt; "-" reads it from standard input')
-    parser.add_argument("--model", default="", help="the model to ask; else the server's default")
+    parser.add_argument("--model", default="", help="the model that answers; else the server's default")
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--mode", choices=MODES, help="the path to take; else the server decides")
     _add_client_options(parser)
