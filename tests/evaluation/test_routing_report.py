@@ -11,7 +11,8 @@ import pytest
 from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.evaluation.case_reader import Case
 from reasoning_grpc.evaluation.routing import ONE_ATTEMPT, Outcome, route_cases
-from reasoning_grpc.evaluation.routing_report import Latency, RoutingReport, Share, Tokens, build_routing_report
+from reasoning_grpc.evaluation.routing_figures import Latency, RoutingReport, Share, Tokens
+from reasoning_grpc.evaluation.routing_report import build_routing_report
 from reasoning_grpc.evaluation.statistics import compute_wilson_interval
 from reasoning_grpc.v1 import errors_pb2, routing_pb2, usage_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reasoning_grpc.cli.console import PipedConsole, remove_control_characters
-from reasoning_grpc.evaluation.routing_report import Latency, RoutingReport, Share, Verdict
+from reasoning_grpc.evaluation.routing_figures import Latency, RoutingReport, Share, Verdict
 from reasoning_grpc.evaluation.statistics import Interval
 
 _MAX_WRONG: Final = 20

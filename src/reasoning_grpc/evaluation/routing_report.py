@@ -6,16 +6,22 @@ because the request would have taken that route; `sources` shows which part of t
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from reasoning_grpc.evaluation.routing import Outcome
+from reasoning_grpc.evaluation.routing_figures import (
+    AlwaysDefault,
+    Controls,
+    Latency,
+    RouteFigures,
+    RoutingReport,
+    Share,
+    Tokens,
+    Verdict,
+)
 from reasoning_grpc.evaluation.statistics import (
-    Difference,
-    Interval,
-    Shuffled,
     compare_pairs,
     compute_f1_score,
     compute_shuffled_control,
@@ -25,114 +31,6 @@ from reasoning_grpc.evaluation.statistics import (
 from reasoning_grpc.v1 import errors_pb2, routing_pb2, usage_pb2
 
 DEFAULT_ROUTE: Final = "passthrough"
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share, with the interval in which the true share may lie."""
-
-    hits: int
-    total: int
-    share: float
-    interval: Interval
-
-
-@dataclass(frozen=True, slots=True)
-class RouteFigures:
-    """How well one route is distinguished from the others."""
-
-    precision: Share | None
-    """The share of prompts that should take the route among those that took it; None when none took it."""
-    recall: Share | None
-    """The share of prompts that took the route among those that should take it; None when none should."""
-    f1: float | None
-    support: int
-    """The number of prompts that should take the route."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlwaysDefault:
-    """The control that sends every prompt to one route."""
-
-    route: str
-    accuracy: Share
-    gain: Difference
-    """By how much the router is better than this control."""
-
-
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """The controls with which the accuracy has to be compared."""
-
-    always_default: AlwaysDefault
-    shuffled: Shuffled
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Quantiles in seconds, as nearest ranks, so that each is a measured value."""
-
-    count: int
-    p50: float
-    p90: float
-    p99: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """The tokens that the classifications used."""
-
-    input: int
-    output: int
-    decisions: int
-    """The number of decisions that report their usage."""
-    estimated: bool
-    """Whether the server estimated any of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One case with its outcome."""
-
-    id: str
-    expected: str
-    taken: str | None
-    """The route that the server chose; None when the call failed."""
-    source: str
-    """The source of the decision; empty when the call failed."""
-    failure: str
-    """The reason for which the call failed or the classifier's answer could not be used; empty when neither is so."""
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingReport:
-    """All figures of one run; `eval --json` prints these fields by these names."""
-
-    accuracy: Share
-    controls: Controls
-    routes: dict[str, RouteFigures]
-    confusion: dict[str, dict[str, int]]
-    """The number of prompts by expected route, then by chosen route."""
-    failed: dict[str, int]
-    """The number of failed calls by expected route."""
-    failures: dict[str, int]
-    """The number of failed calls by reason."""
-    sources: dict[str, Share]
-    """The accuracy by the source of the decision."""
-    fallbacks: dict[str, int]
-    """The number of classifier's answers that could not be used, by reason."""
-    tags: dict[str, Share]
-    classifier_models: list[str]
-    classifier_latency: Latency | None
-    """None when no decision needed the classifier."""
-    call_latency: Latency
-    tokens: Tokens
-    cost_nano_usd: int | None
-    """The cost of the tokens in billionths of a US dollar; None when a price is not known."""
-    seed: int
-    prompts: list[Verdict]
 
 
 def build_routing_report(
