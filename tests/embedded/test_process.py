@@ -263,7 +263,7 @@ def get_port(endpoint: EmbeddedEndpoint) -> int:
 
 
 async def wait_until_it_stops(model: EmbeddedModel) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while model.endpoint is not None:  # noqa: ASYNC110 -- no event says that the child ended
             await asyncio.sleep(0.005)
 

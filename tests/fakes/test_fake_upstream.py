@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from tests.support.upstream import (
     DEFAULT_USAGE,
+    PATIENCE_SECONDS,
     UPSTREAM_SECRET,
     FakeToolCall,
     FakeUpstream,
@@ -320,7 +321,7 @@ async def test_disconnect_is_seen(upstream: FakeUpstream, script: Callable[[Fake
     await asyncio.wait([asking])
     await session.close()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await upstream.disconnect()).body == STREAM
         await upstream.idle()
         await upstream.all_closed()
@@ -335,7 +336,7 @@ async def test_closing_ends_what_hangs(script: Callable[[FakeUpstream], Gate]) -
         asking = asyncio.create_task(Client(session, upstream.api_base).text())
         await upstream.request()
 
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await upstream.aclose()
 
         with pytest.raises(aiohttp.ClientError):

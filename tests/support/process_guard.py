@@ -4,6 +4,7 @@ It fails a test that starts a process, by itself or by a fixture, without the ma
 starts none.
 """
 
+import platform
 import sys
 from collections.abc import Generator
 from typing import Any, Final
@@ -64,6 +65,7 @@ class ProcessGuard:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Installs the guard. An audit hook stays until the interpreter ends."""
+    platform.processor()  # runs `uname` once for the whole process; libraries ask for it when they are first used
     guard = ProcessGuard()
     config.pluginmanager.register(guard)
     sys.addaudithook(guard.audit)

@@ -133,10 +133,10 @@ async def test_an_upstreams_failure_is_on_both_spans(
 
 
 @pytest.mark.parametrize(
-    ("misbehave", "reason"),
+    ("misbehave", "setting", "reason"),
     [
-        pytest.param(lambda fake: fake.hang(), "UPSTREAM_TIMEOUT", id="nothing"),
-        pytest.param(lambda fake: fake.hang_after(1), "UPSTREAM_STALLED", id="silence"),
+        pytest.param(lambda fake: fake.hang(), "first_token_timeout_seconds", "UPSTREAM_TIMEOUT", id="nothing"),
+        pytest.param(lambda fake: fake.hang_after(1), "stall_timeout_seconds", "UPSTREAM_STALLED", id="silence"),
     ],
 )
 async def test_our_own_timeouts_differ_from_a_cancellation(
@@ -144,13 +144,12 @@ async def test_our_own_timeouts_differ_from_a_cancellation(
     receiver: OtlpReceiver,
     upstream: FakeUpstream,
     misbehave: Callable[[FakeUpstream], Gate],
+    setting: str,
     reason: str,
 ) -> None:
     """A model call that one of our timeouts ended has the timeout's reason, not CANCELLED."""
     misbehave(upstream)
-    config = config_for(
-        model_entry(upstream.api_base), first_token_timeout_seconds=0.5, stall_timeout_seconds=0.5, max_retries=0
-    )
+    config = config_for(model_entry(upstream.api_base), **{setting: 0.5}, max_retries=0)
     async with tracing(config) as running:
         with pytest.raises(CallFailed):
             await running.client().complete(a_wire_request())
