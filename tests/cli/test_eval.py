@@ -14,7 +14,7 @@ from reasoning_grpc.evaluation.cases import read_bundled_cases
 from reasoning_grpc.v1 import messages_pb2, routing_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 from tests.support.commands import Finished, run, running_process
-from tests.support.scripted_router import ScriptedRouter, classified, routing_by, text_of
+from tests.support.scripted_router import ScriptedRouter, build_decision, read_last_text, serve_script
 
 pytestmark = pytest.mark.process
 
@@ -37,12 +37,12 @@ async def evaluate(router: ScriptedRouter, *arguments: str) -> Finished:
 
 def always_passthrough(_: CompleteRequest) -> routing_pb2.RouteDecision:
     """Decides for the route passthrough."""
-    return classified("passthrough")
+    return build_decision("passthrough")
 
 
 async def test_without_a_file_the_bundled_prompts_are_routed() -> None:
     """Without a file each bundled prompt is routed once, and nothing is printed to standard error in a pipe."""
-    async with routing_by(always_passthrough) as router:
+    async with serve_script(always_passthrough) as router:
         done = await evaluate(router, "--json")
 
     report = json.loads(done.out)
@@ -60,10 +60,10 @@ async def test_the_report_is_printed_as_text(tmp_path: Path) -> None:
     routes = iter(["reasoning", "reasoning", "passthrough", None])
 
     def script(request: CompleteRequest) -> routing_pb2.RouteDecision | None:
-        route = "passthrough" if text_of(request) == "passthrough" else next(routes)
-        return None if route is None else classified(route)
+        route = "passthrough" if read_last_text(request) == "passthrough" else next(routes)
+        return None if route is None else build_decision(route)
 
-    async with routing_by(script) as router:
+    async with serve_script(script) as router:
         done = await evaluate(router, str(file), "--concurrency", "1")
 
     lines = [re.sub(r" {2,}", "  ", line).rstrip() for line in done.out.splitlines()]
@@ -100,7 +100,7 @@ async def test_a_limit_chooses_prompts_at_random(tmp_path: Path) -> None:
     """`--limit` chooses that many prompts at random, and the same ones for the same seed."""
     file = write_cases(tmp_path, *["passthrough"] * 30)
 
-    async with routing_by(always_passthrough) as router:
+    async with serve_script(always_passthrough) as router:
         samples = [
             json.loads((await evaluate(router, str(file), "--json", "--limit", "5", *seed)).out)["prompts"]
             for seed in ((), (), ("--seed", "2"))
@@ -161,7 +161,7 @@ async def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
         async with (
-            routing_by(always_passthrough) as router,
+            serve_script(always_passthrough) as router,
             running_process(
                 *("eval", "routing", "--target", router.address, "--json", str(file)),
                 variables={"TERM": "xterm", "COLUMNS": "100"},

@@ -17,7 +17,7 @@ from reasoning_grpc.evaluation.statistics import compute_wilson_interval
 from reasoning_grpc.v1 import errors_pb2, routing_pb2, usage_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 from reasoning_grpc.v1.messages_pb2 import ROLE_USER, Message, Part
-from tests.support.scripted_router import Script, classified, routing_by, text_of
+from tests.support.scripted_router import Script, build_decision, read_last_text, serve_script
 from tests.support.serving import RunningServer
 
 P: Final = "passthrough"
@@ -34,7 +34,7 @@ def build_cases(*labels: str, tags: tuple[str, ...] = ()) -> list[Case]:
 
 async def route_with(script: Script, cases: Sequence[Case], concurrency: int = 3) -> list[Outcome]:
     """Lets a scripted server route the cases, and returns the outcomes."""
-    async with routing_by(script) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
+    async with serve_script(script) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
         return await route_cases(client, cases, concurrency=concurrency)
 
 
@@ -45,7 +45,7 @@ async def report_on(script: Script, cases: Sequence[Case]) -> RoutingReport:
 
 def read_label(request: CompleteRequest) -> str:
     """Returns the route that the request's text names."""
-    return text_of(request).split()[1]
+    return read_last_text(request).split()[1]
 
 
 def build_share(hits: int, total: int) -> Share:
@@ -59,7 +59,7 @@ async def test_each_case_is_sent_once() -> None:
     cases = build_cases(*[P, R] * 10)
 
     async with (
-        routing_by(lambda request: classified(read_label(request))) as router,
+        serve_script(lambda request: build_decision(read_label(request))) as router,
         ReasoningClient(router.address, options=ONE_ATTEMPT) as client,
     ):
         outcomes = await route_cases(
@@ -72,14 +72,14 @@ async def test_each_case_is_sent_once() -> None:
     assert {(request.model, request.routing.mode) for request in router.requests} == {
         ("m", routing_pb2.ROUTING_MODE_AUTO)
     }
-    assert sorted(map(text_of, router.requests)) == sorted(case.messages[0].content[0].text for case in cases)
+    assert sorted(map(read_last_text, router.requests)) == sorted(case.messages[0].content[0].text for case in cases)
 
 
 async def test_without_a_price_there_is_no_cost() -> None:
     """When the cost of one decision is unknown, the report has no cost."""
 
     def script(request: CompleteRequest) -> routing_pb2.RouteDecision:
-        return classified(P, nano_usd=None if text_of(request).startswith("0") else 500)
+        return build_decision(P, nano_usd=None if read_last_text(request).startswith("0") else 500)
 
     report = await report_on(script, build_cases(P, P))
 
@@ -90,14 +90,14 @@ async def test_a_report_counts_rightly() -> None:
     """Every figure of a report on known answers is what a person would count by hand."""
 
     def script(request: CompleteRequest) -> routing_pb2.RouteDecision | None:
-        place = int(text_of(request).split()[0])
+        place = int(read_last_text(request).split()[0])
         match place:
             case 3:
                 return None
             case 4:
-                return classified(P, milliseconds=300)
+                return build_decision(P, milliseconds=300)
             case 5:
-                fallback = classified(P, milliseconds=2000, input_tokens=0)
+                fallback = build_decision(P, milliseconds=2000, input_tokens=0)
                 fallback.source = routing_pb2.ROUTE_SOURCE_CLASSIFIER_FALLBACK
                 fallback.classification.failure = errors_pb2.ERROR_REASON_UPSTREAM_TIMEOUT
                 fallback.classification.usage.source = usage_pb2.USAGE_SOURCE_ESTIMATED
@@ -105,12 +105,12 @@ async def test_a_report_counts_rightly() -> None:
             case 6:
                 return routing_pb2.RouteDecision(route=R, source=routing_pb2.ROUTE_SOURCE_CACHE)
             case 7:
-                other = classified("other", nano_usd=500)
+                other = build_decision("other", nano_usd=500)
                 other.source = routing_pb2.ROUTE_SOURCE_CLASSIFIER_FALLBACK
                 other.classification.flaw = errors_pb2.ANSWER_FLAW_REFUSED
                 return other
             case _:
-                return classified(read_label(request))
+                return build_decision(read_label(request))
 
     # The expected routes are P P P P R R R R; the actual ones P P P failed, P P(fallback) R(cache) other.
     report = await report_on(script, build_cases(P, P, P, P, R, R, R, R, tags=("multi-turn",)))
@@ -145,7 +145,7 @@ async def test_a_report_counts_rightly() -> None:
 
 async def test_a_router_that_always_takes_the_default_gains_nothing() -> None:
     """A router that always chooses the default has the accuracy of both controls."""
-    report = await report_on(lambda _: classified(P), build_cases(*[P] * 30, *[R] * 10))
+    report = await report_on(lambda _: build_decision(P), build_cases(*[P] * 30, *[R] * 10))
 
     always, shuffled = report.controls.always_default, report.controls.shuffled
     assert report.accuracy == always.accuracy == build_share(30, 40)
@@ -155,7 +155,7 @@ async def test_a_router_that_always_takes_the_default_gains_nothing() -> None:
 
 async def test_a_router_that_is_right_beats_the_controls() -> None:
     """A router that is always right differs significantly from both controls."""
-    report = await report_on(lambda request: classified(read_label(request)), build_cases(*[P, R] * 20))
+    report = await report_on(lambda request: build_decision(read_label(request)), build_cases(*[P, R] * 20))
 
     always, shuffled = report.controls.always_default, report.controls.shuffled
     assert report.accuracy == build_share(40, 40)
@@ -168,7 +168,7 @@ async def test_a_router_that_is_right_beats_the_controls() -> None:
 async def test_calls_that_fail_are_wrong() -> None:
     """Failed calls count as wrong answers, so that answering only one half gives half the accuracy."""
     report = await report_on(
-        lambda request: classified(P) if read_label(request) == P else None, build_cases(*[P, R] * 10)
+        lambda request: build_decision(P) if read_label(request) == P else None, build_cases(*[P, R] * 10)
     )
 
     assert report.accuracy == build_share(10, 20)
@@ -178,7 +178,7 @@ async def test_calls_that_fail_are_wrong() -> None:
 
 async def test_the_default_route_can_be_chosen() -> None:
     """The control uses the default route that the caller of the report chooses."""
-    outcomes = await route_with(lambda _: classified(R), build_cases(P, R, R, R))
+    outcomes = await route_with(lambda _: build_decision(R), build_cases(P, R, R, R))
 
     always = build_routing_report(outcomes, default_route=R).controls.always_default
 
@@ -197,7 +197,7 @@ async def test_a_report_without_a_classifier() -> None:
 
 async def test_values_of_a_newer_server_are_numbers() -> None:
     """A source and a failure that these stubs do not know are reported as their numbers."""
-    decision = classified(P)
+    decision = build_decision(P)
     decision.source, decision.classification.failure = 99, 999  # type: ignore[assignment]
 
     report = await report_on(lambda _: decision, build_cases(P))
@@ -207,7 +207,7 @@ async def test_values_of_a_newer_server_are_numbers() -> None:
 
 async def test_the_report_is_json() -> None:
     """A report can be written as JSON, with the names of its fields."""
-    report = await report_on(lambda _: classified(P), build_cases(P, R))
+    report = await report_on(lambda _: build_decision(P), build_cases(P, R))
 
     decoded = json.loads(json.dumps(dataclasses.asdict(report)))
 
@@ -228,7 +228,7 @@ async def test_without_a_server_the_first_call_fails() -> None:
 
 async def test_without_any_answer_the_failure_is_raised() -> None:
     """When a server refuses every prompt, its failure is raised instead of a report."""
-    async with routing_by(lambda _: None) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
+    async with serve_script(lambda _: None) as router, ReasoningClient(router.address, options=ONE_ATTEMPT) as client:
         with pytest.raises(CallFailed) as failed:
             await route_cases(client, build_cases(P, R, P))
 

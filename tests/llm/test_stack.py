@@ -19,7 +19,7 @@ from reasoning_grpc.llm.retries import ResilientModel, RetryPolicy
 from reasoning_grpc.llm.stack import wrap_model
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from tests.support.factories import a_call, a_context, a_deployment
-from tests.support.models import ScriptedModel, a_model, answering
+from tests.support.models import ScriptedModel, a_model, script_answer
 
 ONE_RETRY = RetryPolicy(max_retries=1, base_delay_seconds=0)
 NO_RETRY = RetryPolicy(max_retries=0)
@@ -59,7 +59,7 @@ async def collect(model: LanguageModel, **call: Any) -> list[ModelEvent]:
 async def test_each_attempt_has_its_own_span() -> None:
     """The spans stand inside the retries: a failed attempt and its retry are two spans."""
     spans = Spans()
-    adapter = ScriptedModel([UpstreamUnreachable(model="fake")], answering("hi"))
+    adapter = ScriptedModel([UpstreamUnreachable(model="fake")], script_answer("hi"))
 
     events = await collect(wrap(adapter, retries=ONE_RETRY, tracer=spans.tracer))
 
@@ -69,7 +69,7 @@ async def test_each_attempt_has_its_own_span() -> None:
 
 async def test_each_attempt_has_the_full_timeouts() -> None:
     """The timeouts stand inside the retries: when a model is silent too long, its fallback model is called."""
-    adapter = ScriptedModel([asyncio.Event()], answering("hi"), models=[a_model(), a_model(name="backup")])
+    adapter = ScriptedModel([asyncio.Event()], script_answer("hi"), models=[a_model(), a_model(name="backup")])
 
     events = await collect(wrap(adapter, timeouts=SHORT), fallback_models=("backup",))
 
@@ -90,7 +90,7 @@ async def test_text_that_is_held_back_ends_the_wait_for_the_first_token() -> Non
 async def test_spans_show_reasoning_as_reasoning() -> None:
     """The spans stand outside the think tags: what stands between the tags is captured as a reasoning part."""
     spans = Spans()
-    adapter = ScriptedModel(answering("<think>two", "</think>four"), models=[a_model(think_tags=ThinkTags.PAIR)])
+    adapter = ScriptedModel(script_answer("<think>two", "</think>four"), models=[a_model(think_tags=ThinkTags.PAIR)])
 
     events = await collect(wrap(adapter, tracer=spans.tracer, captures_content=True))
 
@@ -102,7 +102,7 @@ async def test_spans_show_reasoning_as_reasoning() -> None:
 
 async def test_retries_stand_outside_with_and_without_a_tracer() -> None:
     """Without a tracer the spans are left out, and all else works as before."""
-    adapter = ScriptedModel([UpstreamUnreachable(model="fake")], answering("hi"))
+    adapter = ScriptedModel([UpstreamUnreachable(model="fake")], script_answer("hi"))
 
     model = wrap(adapter, retries=ONE_RETRY)
     events = await collect(model)

@@ -33,7 +33,7 @@ from reasoning_grpc.llm.structured import (
     one_of,
 )
 from tests.support.factories import a_call
-from tests.support.models import USAGE, Script, ScriptedModel, answering
+from tests.support.models import USAGE, Script, ScriptedModel, script_answer
 from tests.support.typed_answers import CHOICE, GOOD, ROUTING, Choice, collect, list_texts
 
 TOOL_CALL: Final = object_of(name=one_of(["search", "sum"]), arguments=STRING)
@@ -52,7 +52,7 @@ PLAN: Final = Schema[Any]("plan", object_of(thought=STRING, calls=array_of(TOOL_
 )
 async def test_a_good_answer_is_a_value(deltas: tuple[str | Delta, ...]) -> None:
     """A good answer takes one call; its text is yielded only to be counted, the model's own reasoning to be shown."""
-    model = ScriptedModel(answering(*deltas))
+    model = ScriptedModel(script_answer(*deltas))
 
     events, outcome = await collect(model)
 
@@ -66,7 +66,7 @@ async def test_a_good_answer_is_a_value(deltas: tuple[str | Delta, ...]) -> None
 
 async def test_a_value_that_ends_at_the_limit() -> None:
     """JSON that is complete was not cut, whatever the finish reason says."""
-    _, outcome = await collect(ScriptedModel(answering(GOOD, finish_reason=FinishReason.LENGTH)))
+    _, outcome = await collect(ScriptedModel(script_answer(GOOD, finish_reason=FinishReason.LENGTH)))
 
     assert isinstance(outcome, TypedAnswer)
 
@@ -99,7 +99,7 @@ NESTED: Final[dict[str, tuple[Any, str]]] = {
 @pytest.mark.parametrize(("answer", "problem"), NESTED.values(), ids=NESTED)
 async def test_members_inside_are_checked(answer: Any, problem: str) -> None:
     """Objects in arrays are checked as strictly, and the problem names the place."""
-    _, outcome = await collect(ScriptedModel(answering(json.dumps(answer))), schema=PLAN, repair=None)
+    _, outcome = await collect(ScriptedModel(script_answer(json.dumps(answer))), schema=PLAN, repair=None)
 
     assert outcome == (FlawedAnswer(AnswerFlaw.WRONG_SHAPE, problem) if problem else TypedAnswer(answer))
 
@@ -132,7 +132,7 @@ async def test_a_parser_may_reject_a_value() -> None:
             raise ValueError("The reason is empty.")
         return str(fields["route"])
 
-    model = ScriptedModel(answering('{"route": "direct", "reason": ""}'), answering(GOOD))
+    model = ScriptedModel(script_answer('{"route": "direct", "reason": ""}'), script_answer(GOOD))
 
     _, outcome = await collect(model, schema=Schema("choice", CHOICE.shape, read))
 
@@ -149,7 +149,7 @@ async def test_a_parser_may_reject_a_value() -> None:
 )
 def test_any_answer_is_a_value_or_has_a_flaw(text: str) -> None:
     """No answer of a model raises an error, and every value has the right shape."""
-    _, outcome = asyncio.run(collect(ScriptedModel(answering(text)), repair=None))
+    _, outcome = asyncio.run(collect(ScriptedModel(script_answer(text)), repair=None))
 
     match outcome:
         case TypedAnswer(Choice(route, reason)):
@@ -162,7 +162,7 @@ def test_any_answer_is_a_value_or_has_a_flaw(text: str) -> None:
 async def test_an_answer_without_end_is_left() -> None:
     """An answer over our limit is closed, its tokens are estimated, and the repair shows what was read."""
     script: Script = [*(ContentDelta("x" * 40) for _ in range(3)), asyncio.Event()]
-    model = ScriptedModel(script, answering(GOOD))
+    model = ScriptedModel(script, script_answer(GOOD))
 
     events, outcome = await collect(model, a_call(omitted_messages=3, omitted_tokens=200), max_characters=100)
 
@@ -182,6 +182,6 @@ async def test_an_answer_without_end_is_left() -> None:
 
 async def test_json_over_the_limit_is_cut() -> None:
     """The part that was read of a longer answer is rejected, even if it is JSON."""
-    _, outcome = await collect(ScriptedModel(answering(GOOD + " ", "!")), max_characters=len(GOOD), repair=None)
+    _, outcome = await collect(ScriptedModel(script_answer(GOOD + " ", "!")), max_characters=len(GOOD), repair=None)
 
     assert outcome.flaw is AnswerFlaw.TRUNCATED

@@ -22,7 +22,7 @@ from reasoning_grpc.llm.structured import (
     stream_structured_answer,
 )
 from tests.support.factories import a_call, a_context
-from tests.support.models import USAGE, Script, ScriptedModel, answering
+from tests.support.models import USAGE, Script, ScriptedModel, script_answer
 from tests.support.typed_answers import CHOICE, GOOD, REPAIR, ROUTING, collect
 
 
@@ -35,7 +35,7 @@ async def test_both_calls_are_accounted() -> None:
         prices_of=lambda _: Prices(input=0, output=0),
     )
 
-    events, _ = await collect(ScriptedModel(answering("oh"), answering(GOOD)))
+    events, _ = await collect(ScriptedModel(script_answer("oh"), script_answer(GOOD)))
     for event in events:
         ledger.record(event)
 
@@ -49,7 +49,7 @@ async def test_both_calls_are_accounted() -> None:
 async def test_switches_are_yielded() -> None:
     """A switch to another attempt is yielded like any other event."""
     switched = AttemptSwitched("fake", "other", 2, "UPSTREAM_ERROR")
-    model = ScriptedModel((switched, *answering(GOOD)))
+    model = ScriptedModel((switched, *script_answer(GOOD)))
 
     events, outcome = await collect(model)
 
@@ -57,7 +57,7 @@ async def test_switches_are_yielded() -> None:
     assert events[:3] == [ModelCallStarted(ROUTING, "fake"), switched, ModelCallStarted(ROUTING, "other", 2)]
 
 
-@pytest.mark.parametrize("scripts", [(), (answering("oh"),)], ids=["first", "repair"])
+@pytest.mark.parametrize("scripts", [(), (script_answer("oh"),)], ids=["first", "repair"])
 async def test_a_failure_of_the_upstream_is_raised(scripts: tuple[Script, ...]) -> None:
     """A failure of the upstream is raised unchanged, and is no flaw of an answer."""
     model = ScriptedModel(*scripts, (ContentDelta("{"), UpstreamFailed(model="fake")))
@@ -78,10 +78,10 @@ async def test_an_unknown_model_is_not_called() -> None:
     assert model.calls == []
 
 
-@pytest.mark.parametrize("scripts", [(), (answering("oh"),)], ids=["first", "repair"])
+@pytest.mark.parametrize("scripts", [(), (script_answer("oh"),)], ids=["first", "repair"])
 async def test_closing_the_stream_closes_the_call(scripts: tuple[Script, ...]) -> None:
     """Closing the stream before its end leaves no call open."""
-    model = ScriptedModel(*scripts, answering(GOOD))
+    model = ScriptedModel(*scripts, script_answer(GOOD))
     stream = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
 
     async with aclosing(stream) as events:
@@ -100,7 +100,7 @@ async def test_a_cancel_closes_the_call() -> None:
     assert isinstance(await anext(events), ModelCallStarted)
     assert isinstance(await anext(events), UnshownDelta)
     waiting = asyncio.ensure_future(anext(events))
-    await model.waits.wait()
+    await model.is_waiting.wait()
 
     waiting.cancel()
 

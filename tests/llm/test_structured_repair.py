@@ -20,7 +20,7 @@ from reasoning_grpc.llm.structured import (
     FlawedAnswer,
     TypedAnswer,
 )
-from tests.support.models import Script, ScriptedModel, answering
+from tests.support.models import Script, ScriptedModel, script_answer
 from tests.support.typed_answers import CHOICE, GOOD, REPAIR, ROUTING, STEP, collect, list_calls, list_texts
 
 REPAIRABLE: Final[dict[str, tuple[tuple[str | Delta, ...], AnswerFlaw, str]]] = {
@@ -70,19 +70,19 @@ REPAIRABLE: Final[dict[str, tuple[tuple[str | Delta, ...], AnswerFlaw, str]]] = 
 """Answers whose flaw a model can see, their flaws, and what the repair says of them."""
 
 FINAL: Final[dict[str, tuple[Script, AnswerFlaw]]] = {
-    "empty": (answering(), AnswerFlaw.EMPTY),
-    "white-space": (answering(" \n"), AnswerFlaw.EMPTY),
-    "reasoning-alone": (answering(ReasoningDelta(GOOD)), AnswerFlaw.EMPTY),
+    "empty": (script_answer(), AnswerFlaw.EMPTY),
+    "white-space": (script_answer(" \n"), AnswerFlaw.EMPTY),
+    "reasoning-alone": (script_answer(ReasoningDelta(GOOD)), AnswerFlaw.EMPTY),
     "reasoning-to-the-limit": (
-        answering(ReasoningDelta("hm"), finish_reason=FinishReason.LENGTH),
+        script_answer(ReasoningDelta("hm"), finish_reason=FinishReason.LENGTH),
         AnswerFlaw.TRUNCATED,
     ),
-    "refusal": (answering(ContentDelta("I will not.", refusal=True)), AnswerFlaw.REFUSED),
-    "refusal-after-json": (answering(GOOD, ContentDelta("No.", refusal=True)), AnswerFlaw.REFUSED),
-    "filter": (answering(GOOD[:9], finish_reason=FinishReason.CONTENT_FILTER), AnswerFlaw.FILTERED),
-    "filter-after-json": (answering(GOOD, finish_reason=FinishReason.CONTENT_FILTER), AnswerFlaw.FILTERED),
+    "refusal": (script_answer(ContentDelta("I will not.", refusal=True)), AnswerFlaw.REFUSED),
+    "refusal-after-json": (script_answer(GOOD, ContentDelta("No.", refusal=True)), AnswerFlaw.REFUSED),
+    "filter": (script_answer(GOOD[:9], finish_reason=FinishReason.CONTENT_FILTER), AnswerFlaw.FILTERED),
+    "filter-after-json": (script_answer(GOOD, finish_reason=FinishReason.CONTENT_FILTER), AnswerFlaw.FILTERED),
     "tool-call": (
-        answering(ToolCallDelta("c1", 0, "f", GOOD), finish_reason=FinishReason.TOOL_CALLS),
+        script_answer(ToolCallDelta("c1", 0, "f", GOOD), finish_reason=FinishReason.TOOL_CALLS),
         AnswerFlaw.WRONG_SHAPE,
     ),
 }
@@ -94,7 +94,7 @@ FINAL: Final[dict[str, tuple[Script, AnswerFlaw]]] = {
 )
 async def test_a_bad_answer_is_repaired(deltas: tuple[str | Delta, ...], problem: str) -> None:
     """The repair shows the model its answer, what is wrong with it, and the schema; the second answer counts."""
-    model = ScriptedModel(answering(*deltas), answering(GOOD))
+    model = ScriptedModel(script_answer(*deltas), script_answer(GOOD))
 
     events, outcome = await collect(model, purpose=STEP)
 
@@ -114,7 +114,7 @@ async def test_a_bad_answer_is_repaired(deltas: tuple[str | Delta, ...], problem
 @pytest.mark.parametrize(("deltas", "flaw", "problem"), REPAIRABLE.values(), ids=REPAIRABLE)
 async def test_there_is_one_repair(deltas: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
     """A second bad answer is the outcome, with its own flaw."""
-    model = ScriptedModel(answering("oh"), answering(*deltas))
+    model = ScriptedModel(script_answer("oh"), script_answer(*deltas))
 
     events, outcome = await collect(model)
 
@@ -125,7 +125,7 @@ async def test_there_is_one_repair(deltas: tuple[str | Delta, ...], flaw: Answer
 @pytest.mark.parametrize(("deltas", "flaw", "problem"), REPAIRABLE.values(), ids=REPAIRABLE)
 async def test_without_repair(deltas: tuple[str | Delta, ...], flaw: AnswerFlaw, problem: str) -> None:
     """Without a repair, the first bad answer is the outcome."""
-    events, outcome = await collect(ScriptedModel(answering(*deltas)), repair=None)
+    events, outcome = await collect(ScriptedModel(script_answer(*deltas)), repair=None)
 
     assert outcome == FlawedAnswer(flaw, problem)
     assert list_calls(events)[-1] == ("Finished", ROUTING)
@@ -142,7 +142,7 @@ async def test_an_answer_that_is_not_repaired(script: Script, flaw: AnswerFlaw) 
 
 async def test_a_cut_answer_is_repaired() -> None:
     """The repair says to the model that its answer was too long."""
-    model = ScriptedModel(answering(GOOD[:-2], finish_reason=FinishReason.LENGTH), answering(GOOD))
+    model = ScriptedModel(script_answer(GOOD[:-2], finish_reason=FinishReason.LENGTH), script_answer(GOOD))
 
     _, outcome = await collect(model)
 

@@ -15,7 +15,7 @@ from reasoning_grpc.domain import (
     Text,
 )
 from tests.support.factories import a_call, a_message
-from tests.support.models import ScriptedModel, a_model, answering
+from tests.support.models import ScriptedModel, a_model, script_answer
 from tests.support.typed_answers import CHOICE, GOOD, collect, list_texts
 
 SCHEMA_FORMAT: Final = ResponseFormat(ResponseFormatKind.JSON_SCHEMA, "choice", CHOICE.text, strict=True)
@@ -50,7 +50,7 @@ async def test_the_form_of_the_schema(models: list[ModelInfo], response_format: 
 
     It is in the prompt unless it is enforced.
     """
-    model = ScriptedModel(answering(GOOD), models=models)
+    model = ScriptedModel(script_answer(GOOD), models=models)
     call = a_call(
         messages=(a_message("You route.", Role.SYSTEM), a_message()), fallback_models=tuple(m.name for m in models[1:])
     )
@@ -70,7 +70,7 @@ async def test_the_form_of_the_schema(models: list[ModelInfo], response_format: 
 
 async def test_a_conversation_without_a_system_message() -> None:
     """A conversation without a system message gets one where the schema must be in the prompt."""
-    model = ScriptedModel(answering(GOOD))
+    model = ScriptedModel(script_answer(GOOD))
 
     await collect(model)
 
@@ -83,7 +83,7 @@ async def test_the_system_message_keeps_its_parts() -> None:
     """The schema follows the last part of the system message, and the mark for a cache stays."""
     system = a_message("", Role.SYSTEM)
     parts = (Part(Text("One.")), Part(Text("Two."), cache=True))
-    model = ScriptedModel(answering(GOOD))
+    model = ScriptedModel(script_answer(GOOD))
 
     await collect(model, a_call(messages=(type(system)(Role.SYSTEM, parts), a_message())))
 
@@ -122,7 +122,7 @@ async def test_defaults_of_sampling(
     models: list[ModelInfo], requested: Sampling, sent: tuple[float | None, int | None]
 ) -> None:
     """Temperature 0 is sent where any is known to be taken, with a limit of tokens; a call may have other values."""
-    model = ScriptedModel(answering(GOOD), models=models)
+    model = ScriptedModel(script_answer(GOOD), models=models)
 
     await collect(model, a_call(sampling=requested, fallback_models=tuple(m.name for m in models[1:])))
 

@@ -25,7 +25,7 @@ from reasoning_grpc.domain.events import (
 from reasoning_grpc.llm.think_tags import CLOSING, OPENING, UntaggedModel
 from reasoning_grpc.v1 import completion_pb2, messages_pb2
 from tests.support.factories import a_call, a_context, a_wire_request
-from tests.support.models import ScriptedModel, a_model, answering
+from tests.support.models import ScriptedModel, a_model, script_answer
 from tests.support.received import receive_answer
 from tests.support.serving import config_for, model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
@@ -74,7 +74,7 @@ async def test_a_text_may_be_cut_anywhere(text: str, cuts: list[int], tags: Thin
     borders = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     chunks = [text[start:end] for start, end in pairwise(borders)]
 
-    groups = await convert_stepwise(tags, answering(*chunks))
+    groups = await convert_stepwise(tags, script_answer(*chunks))
 
     *deltas, finished = (event for events in groups for event in events)
     kinds = [type(delta) for delta in deltas]
@@ -92,7 +92,7 @@ def _join(deltas: Sequence[ModelEvent], kind: type[ContentDelta] | type[Reasonin
 @given(text=TEXT, tags=st.sampled_from([PAIR, OPEN]))
 async def test_nothing_is_held_back_but_what_may_be_a_tag(text: str, tags: ThinkTags) -> None:
     """Read by single characters, everything is yielded at once except for what may be a part of a tag at its end."""
-    groups = await convert_stepwise(tags, answering(*text))
+    groups = await convert_stepwise(tags, script_answer(*text))
 
     for length, _ in enumerate(text, 1):
         so_far = [event for events in groups[:length] for event in events]
@@ -261,7 +261,7 @@ ROWS: Final[dict[str, tuple[ThinkTags, list[Delta], list[list[Delta]]]]] = {
 @pytest.mark.parametrize(("tags", "events", "expected"), ROWS.values(), ids=ROWS.keys())
 async def test_what_is_yielded_and_when(tags: ThinkTags, events: list[Delta], expected: list[list[Delta]]) -> None:
     """Everything keeps its order, and events that are no text of the answer are unchanged."""
-    script = answering(*events)
+    script = script_answer(*events)
 
     groups = await convert_stepwise(tags, script)
 
@@ -302,7 +302,7 @@ LOGPROBS: Final[dict[str, tuple[list[Delta], list[Delta]]]] = {
 @pytest.mark.parametrize(("events", "expected"), LOGPROBS.values(), ids=LOGPROBS.keys())
 async def test_logprobs_stay_with_the_answer(events: list[Delta], expected: list[Delta]) -> None:
     """Log probabilities of the answer's tokens stay with it; reasoning has no field for its own."""
-    groups = await convert_stepwise(PAIR, answering(*events))
+    groups = await convert_stepwise(PAIR, script_answer(*events))
 
     assert [event for events in groups for event in events if isinstance(event, ContentDelta)] == expected
 
@@ -324,7 +324,7 @@ async def test_json_at_the_beginning_is_the_answer(
     text: str, response_format: ResponseFormat | None, expected: tuple[str, str]
 ) -> None:
     """Where JSON was requested and comes at once, the model could not reason, whatever its template wrote."""
-    groups = await convert_stepwise(OPEN, answering(*text), response_format=response_format)
+    groups = await convert_stepwise(OPEN, script_answer(*text), response_format=response_format)
 
     deltas = [event for events in groups for event in events]
     assert (_join(deltas, ReasoningDelta), _join(deltas, ContentDelta)) == expected

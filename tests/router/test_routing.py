@@ -1,4 +1,4 @@
-"""How a request is routed, and that every method tells the same: rules, the request, metadata, the default."""
+"""The routing of a request by rules, its own fields, metadata and the default, on which all methods agree."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -30,47 +30,51 @@ JSON_SCHEMA: Final[dict[str, Any]] = {
 TEXT: Final[dict[str, Any]] = {"response_format": completion_pb2.ResponseFormat(text=completion_pb2.TextFormat())}
 
 
-def mode(value: Any) -> dict[str, Any]:
-    """The field of a request that asks for a mode."""
+def mode_field(value: Any) -> dict[str, Any]:
+    """Builds the field of a request for a mode."""
     return {"routing": routing_pb2.RoutingOptions(mode=value)}
 
 
-def by_default(taken: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
-    """The decision when nothing else decides."""
-    return decision(taken, routing_pb2.ROUTE_SOURCE_DEFAULT, "Nothing else decided; this is the default.")
+def by_default(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
+    """Builds the decision for a request without any preference."""
+    return build_decision(mode, routing_pb2.ROUTE_SOURCE_DEFAULT, "Nothing else decided; this is the default.")
 
 
-def by_request(taken: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
-    """The decision of the request's own field."""
-    return decision(taken, routing_pb2.ROUTE_SOURCE_REQUEST, "The request asks for this mode.")
+def by_request(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
+    """Builds the decision by the request's own field."""
+    return build_decision(mode, routing_pb2.ROUTE_SOURCE_REQUEST, "The request asks for this mode.")
 
 
-def by_metadata(taken: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
-    """The decision of the call's metadata."""
-    return decision(taken, routing_pb2.ROUTE_SOURCE_METADATA, "The call's metadata asks for this mode.")
+def by_metadata(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
+    """Builds the decision by the metadata of the call."""
+    return build_decision(mode, routing_pb2.ROUTE_SOURCE_METADATA, "The call's metadata asks for this mode.")
 
 
-def by_tools(asked: Any = 0) -> routing_pb2.RouteDecision:
-    """The decision of the shipped rule on the caller's tools."""
+def by_tools(requested: Any = 0) -> routing_pb2.RouteDecision:
+    """Builds the decision by the shipped rule about tools of the caller."""
     reason = "The request brings its own tools, which only the caller can run."
-    return decision(PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="caller-tools", requested_mode=asked)
+    return build_decision(
+        PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="caller-tools", requested_mode=requested
+    )
 
 
-def by_format(asked: Any = 0) -> routing_pb2.RouteDecision:
-    """The decision of the shipped rule on response formats."""
+def by_format(requested: Any = 0) -> routing_pb2.RouteDecision:
+    """Builds the decision by the shipped rule about response formats."""
     reason = "The request asks for a response format."
-    return decision(PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="response-format", requested_mode=asked)
+    return build_decision(
+        PASSTHROUGH, routing_pb2.ROUTE_SOURCE_RULE, reason, rule_id="response-format", requested_mode=requested
+    )
 
 
-def decision(taken: Any, source: Any, reason: str, **fields: Any) -> routing_pb2.RouteDecision:
-    """A decision for the model "fake"."""
-    name = routing_pb2.RoutingMode.Name(taken).removeprefix("ROUTING_MODE_").lower()
-    return routing_pb2.RouteDecision(route=name, mode=taken, model="fake", source=source, reason=reason, **fields)
+def build_decision(mode: Any, source: Any, reason: str, **fields: Any) -> routing_pb2.RouteDecision:
+    """Builds a decision for the model "fake"."""
+    name = routing_pb2.RoutingMode.Name(mode).removeprefix("ROUTING_MODE_").lower()
+    return routing_pb2.RouteDecision(route=name, mode=mode, model="fake", source=source, reason=reason, **fields)
 
 
 @dataclass(frozen=True)
-class Answered:
-    """The decision, as each method told it."""
+class Decisions:
+    """The decisions of all methods about one request."""
 
     complete: routing_pb2.RouteDecision
     stream: routing_pb2.RouteDecision
@@ -78,25 +82,25 @@ class Answered:
     classify_by_rules: routing_pb2.RouteDecision
 
 
-def metadata_of(asked: str | None) -> tuple[tuple[str, str], ...]:
-    """The metadata that asks for a mode."""
-    return () if asked is None else (("x-routing-mode", asked),)
+def build_metadata(metadata_mode: str | None) -> tuple[tuple[str, str], ...]:
+    """Builds the metadata that requests a mode."""
+    return () if metadata_mode is None else (("x-routing-mode", metadata_mode),)
 
 
-def a_classification(*, rules_only: bool = False, **fields: Any) -> classification_pb2.ClassifyRequest:
-    """A request for the decision alone."""
+def a_classify_request(*, rules_only: bool = False, **fields: Any) -> classification_pb2.ClassifyRequest:
+    """Builds a request for the decision only."""
     return classification_pb2.ClassifyRequest(request=a_wire_request(**fields), rules_only=rules_only)
 
 
-async def answered(running: RunningServer, asked: str | None, **fields: Any) -> Answered:
-    """Asks every method the same."""
+async def decide_by_every_method(running: RunningServer, metadata_mode: str | None, **fields: Any) -> Decisions:
+    """Calls every method with one request, and returns their decisions."""
     stub: Any = running.stub
-    metadata = metadata_of(asked)
-    classify = await stub.Classify(a_classification(**fields), metadata=metadata)
-    by_rules = await stub.Classify(a_classification(rules_only=True, **fields), metadata=metadata)
+    metadata = build_metadata(metadata_mode)
+    classify = await stub.Classify(a_classify_request(**fields), metadata=metadata)
+    by_rules = await stub.Classify(a_classify_request(rules_only=True, **fields), metadata=metadata)
     complete = await stub.Complete(a_wire_request(**fields), metadata=metadata)
     events = [event async for event in stub.StreamComplete(a_stream_request(**fields), metadata=metadata)]
-    return Answered(
+    return Decisions(
         complete=complete.route_decision,
         stream=events[0].started.route_decision,
         classify=classify.route_decision,
@@ -104,28 +108,28 @@ async def answered(running: RunningServer, asked: str | None, **fields: Any) -> 
     )
 
 
-def completing(running: RunningServer, asked: str | None, **fields: Any) -> tuple[Any, ...]:
-    """Calls of both methods that answer."""
+def start_answers(running: RunningServer, metadata_mode: str | None, **fields: Any) -> tuple[Any, ...]:
+    """Calls the two methods that answer."""
     stub: Any = running.stub
-    metadata = metadata_of(asked)
+    metadata = build_metadata(metadata_mode)
     return (
         stub.Complete(a_wire_request(**fields), metadata=metadata),
         stub.StreamComplete(a_stream_request(**fields), metadata=metadata).read(),
     )
 
 
-def classifying(running: RunningServer, asked: str | None, **fields: Any) -> tuple[Any, ...]:
-    """Calls for the decision alone, in both ways."""
+def start_classifications(running: RunningServer, metadata_mode: str | None, **fields: Any) -> tuple[Any, ...]:
+    """Calls `Classify` with the classifier and with rules only."""
     stub: Any = running.stub
-    metadata = metadata_of(asked)
+    metadata = build_metadata(metadata_mode)
     return tuple(
-        stub.Classify(a_classification(rules_only=rules_only, **fields), metadata=metadata)
+        stub.Classify(a_classify_request(rules_only=rules_only, **fields), metadata=metadata)
         for rules_only in (False, True)
     )
 
 
-async def failures_of(calls: tuple[Any, ...]) -> list[CallFailed]:
-    """How each of the calls is refused."""
+async def collect_failures(calls: tuple[Any, ...]) -> list[CallFailed]:
+    """Returns the failure of each call."""
     failures: list[CallFailed] = []
     for call in calls:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
@@ -134,105 +138,105 @@ async def failures_of(calls: tuple[Any, ...]) -> list[CallFailed]:
     return failures
 
 
-async def refused(running: RunningServer, asked: str | None, **fields: Any) -> list[CallFailed]:
-    """Asks every method the same; how each refuses."""
-    return await failures_of(
-        (*completing(running, asked, **fields), *classifying(running, asked, **fields)),
+async def collect_refusals(running: RunningServer, metadata_mode: str | None, **fields: Any) -> list[CallFailed]:
+    """Calls every method with one request, and returns their failures."""
+    return await collect_failures(
+        (*start_answers(running, metadata_mode, **fields), *start_classifications(running, metadata_mode, **fields)),
     )
 
 
-SERVED = [
-    pytest.param({}, None, by_default(), id="nothing asked"),
+DECISIONS = [
+    pytest.param({}, None, by_default(), id="nothing requested"),
     pytest.param({}, "", by_default(), id="empty metadata"),
-    pytest.param(mode(PASSTHROUGH), None, by_request(), id="request"),
-    pytest.param(mode(PASSTHROUGH), "reasoning", by_request(), id="request before metadata"),
-    pytest.param(mode(PASSTHROUGH), "auto", by_request(), id="request before auto in metadata"),
+    pytest.param(mode_field(PASSTHROUGH), None, by_request(), id="request"),
+    pytest.param(mode_field(PASSTHROUGH), "reasoning", by_request(), id="request before metadata"),
+    pytest.param(mode_field(PASSTHROUGH), "auto", by_request(), id="request before auto in metadata"),
     pytest.param({}, "passthrough", by_metadata(), id="metadata"),
     pytest.param({}, " PassThrough ", by_metadata(), id="metadata in any case"),
     pytest.param(TEXT, None, by_default(), id="text is no format"),
     pytest.param(TOOLS, None, by_tools(), id="tools"),
     pytest.param(TOOLS, "passthrough", by_tools(), id="tools, and passthrough in metadata"),
-    pytest.param({**TOOLS, **mode(PASSTHROUGH)}, None, by_tools(), id="tools, and passthrough"),
-    pytest.param({**TOOLS, **mode(AUTO)}, None, by_tools(AUTO), id="tools before auto"),
-    pytest.param({**TOOLS, **mode(AUTO)}, "reasoning", by_tools(AUTO), id="tools before auto and metadata"),
+    pytest.param({**TOOLS, **mode_field(PASSTHROUGH)}, None, by_tools(), id="tools, and passthrough"),
+    pytest.param({**TOOLS, **mode_field(AUTO)}, None, by_tools(AUTO), id="tools before auto"),
+    pytest.param({**TOOLS, **mode_field(AUTO)}, "reasoning", by_tools(AUTO), id="tools before auto and metadata"),
     pytest.param(TOOLS, "reasoning", by_tools(REASONING), id="tools before reasoning in metadata"),
     pytest.param(TOOLS, "orchestration", by_tools(ORCHESTRATION), id="tools before orchestration in metadata"),
     pytest.param(TOOLS, "auto", by_tools(AUTO), id="tools before auto in metadata"),
     pytest.param(JSON_OBJECT, None, by_format(), id="JSON object"),
     pytest.param(JSON_SCHEMA, None, by_format(), id="JSON schema"),
-    pytest.param({**JSON_SCHEMA, **mode(PASSTHROUGH)}, None, by_format(), id="format, and passthrough"),
-    pytest.param({**JSON_SCHEMA, **mode(AUTO)}, None, by_format(AUTO), id="format before auto"),
+    pytest.param({**JSON_SCHEMA, **mode_field(PASSTHROUGH)}, None, by_format(), id="format, and passthrough"),
+    pytest.param({**JSON_SCHEMA, **mode_field(AUTO)}, None, by_format(AUTO), id="format before auto"),
     pytest.param(JSON_SCHEMA, "reasoning", by_format(REASONING), id="format before reasoning in metadata"),
     pytest.param({**TOOLS, **JSON_SCHEMA}, None, by_tools(), id="tools before format"),
 ]
 
 
-@pytest.mark.parametrize(("fields", "asked", "expected"), SERVED)
-async def test_every_method_tells_the_same_decision(
+@pytest.mark.parametrize(("fields", "metadata_mode", "expected"), DECISIONS)
+async def test_all_methods_make_one_decision(
     upstream: FakeUpstream,
     running_server: RunningServer,
     fields: dict[str, Any],
-    asked: str | None,
+    metadata_mode: str | None,
     expected: routing_pb2.RouteDecision,
 ) -> None:
-    """What `Classify` says is what `Complete` and `started` say; only those two reach the upstream."""
-    told = await answered(running_server, asked, **fields)
+    """All methods have one decision, and only those that answer reach the upstream."""
+    decisions = await decide_by_every_method(running_server, metadata_mode, **fields)
 
-    assert told == Answered(expected, expected, expected, expected)
+    assert decisions == Decisions(expected, expected, expected, expected)
     assert len(upstream.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("fields", "asked_by"),
+    ("fields", "requested_by"),
     [({}, "request"), ({}, "metadata"), ({}, "default"), (JSON_SCHEMA, "request")],
     ids=["request", "metadata", "default", "request, with a format"],
 )
-async def test_every_method_tells_the_same_decision_for_reasoning(
-    upstream: FakeUpstream, fields: dict[str, Any], asked_by: str
+async def test_all_methods_make_one_decision_for_reasoning(
+    upstream: FakeUpstream, fields: dict[str, Any], requested_by: str
 ) -> None:
-    """The agent is asked by the same code; a format does not keep it from being."""
-    asked = "reasoning" if asked_by == "metadata" else None
-    settings = {"default_mode": RoutingMode.REASONING} if asked_by == "default" else {}
-    fields = {**fields, **(mode(REASONING) if asked_by == "request" else {})}
-    expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[asked_by](REASONING)
+    """All methods have the same decision where a request goes to the agent, with a response format as well."""
+    metadata_mode = "reasoning" if requested_by == "metadata" else None
+    settings = {"default_mode": RoutingMode.REASONING} if requested_by == "default" else {}
+    fields = {**fields, **(mode_field(REASONING) if requested_by == "request" else {})}
+    expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[requested_by](REASONING)
 
     async with serving_upstream(upstream, **settings) as running:
-        told = await answered(running, asked, **fields)
+        decisions = await decide_by_every_method(running, metadata_mode, **fields)
 
-    assert told == Answered(expected, expected, expected, expected)
+    assert decisions == Decisions(expected, expected, expected, expected)
 
 
-async def test_the_decision_names_the_model_asked_for(upstream: FakeUpstream) -> None:
-    """The model is the one that the request names, in the decision and on the wire."""
+async def test_the_decision_names_the_requested_model(upstream: FakeUpstream) -> None:
+    """The model that a request names stands in the decision and in the request to the upstream."""
     models = (model_entry(upstream.api_base), model_entry(upstream.api_base, "other"))
 
     async with serving(config_for(*models)) as running:
-        told = await answered(running, None, model="other")
+        decisions = await decide_by_every_method(running, None, model="other")
 
-    assert {told.complete.model, told.stream.model, told.classify.model} == {"other"}
+    assert {decisions.complete.model, decisions.stream.model, decisions.classify.model} == {"other"}
     assert {request.body["model"] for request in upstream.requests} == {"other"}
 
 
-NOT_SERVED = [
-    pytest.param(wanted, asked_by, id=f"{asked_by} asks for {name}")
-    for name, wanted in {"orchestration": ORCHESTRATION}.items()
-    for asked_by in ("request", "metadata", "default")
+UNSERVED_MODES = [
+    pytest.param(mode, requested_by, id=f"{requested_by} requests {name}")
+    for name, mode in {"orchestration": ORCHESTRATION}.items()
+    for requested_by in ("request", "metadata", "default")
 ]
 
 
-@pytest.mark.parametrize(("wanted", "asked_by"), NOT_SERVED)
+@pytest.mark.parametrize(("mode", "requested_by"), UNSERVED_MODES)
 async def test_a_mode_that_is_not_served_is_unimplemented(
-    upstream: FakeUpstream, wanted: routing_pb2.RoutingMode.ValueType, asked_by: str
+    upstream: FakeUpstream, mode: routing_pb2.RoutingMode.ValueType, requested_by: str
 ) -> None:
-    """Whoever asks for it, every method answers ROUTE_NOT_IMPLEMENTED with the decision in the details."""
-    name = routing_pb2.RoutingMode.Name(wanted).removeprefix("ROUTING_MODE_")
-    fields = mode(wanted) if asked_by == "request" else {}
-    asked = name.lower() if asked_by == "metadata" else None
-    settings = {"default_mode": RoutingMode(name)} if asked_by == "default" else {}
-    expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[asked_by](wanted)
+    """A mode that is not served gets ROUTE_NOT_IMPLEMENTED from every method, with the decision in the details."""
+    name = routing_pb2.RoutingMode.Name(mode).removeprefix("ROUTING_MODE_")
+    fields = mode_field(mode) if requested_by == "request" else {}
+    metadata_mode = name.lower() if requested_by == "metadata" else None
+    settings = {"default_mode": RoutingMode(name)} if requested_by == "default" else {}
+    expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[requested_by](mode)
 
     async with serving_upstream(upstream, **settings) as running:
-        failures = await refused(running, asked, **fields)
+        failures = await collect_refusals(running, metadata_mode, **fields)
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
@@ -246,11 +250,11 @@ async def test_a_mode_that_is_not_served_is_unimplemented(
 
 
 async def test_the_server_default_yields_to_the_request(upstream: FakeUpstream) -> None:
-    """A default mode of AUTO does not stand in the way of who asks for another."""
+    """The default mode AUTO applies only where neither the request, nor metadata, nor a rule decides."""
     async with serving_upstream(upstream, default_mode=RoutingMode.AUTO) as running:
-        by_field = await answered(running, None, **mode(PASSTHROUGH))
-        by_header = await answered(running, "passthrough")
-        by_rule = await answered(running, None, **TOOLS)
+        by_field = await decide_by_every_method(running, None, **mode_field(PASSTHROUGH))
+        by_header = await decide_by_every_method(running, "passthrough")
+        by_rule = await decide_by_every_method(running, None, **TOOLS)
 
     assert by_field.complete == by_request()
     assert by_header.complete == by_metadata()
@@ -258,31 +262,31 @@ async def test_the_server_default_yields_to_the_request(upstream: FakeUpstream) 
 
 
 @pytest.mark.parametrize(
-    ("fields", "wanted"),
+    ("fields", "mode"),
     [
         pytest.param(JSON_SCHEMA, ORCHESTRATION, id="format and orchestration"),
         pytest.param(TOOLS, ORCHESTRATION, id="tools and orchestration"),
     ],
 )
-async def test_an_explicit_mode_is_not_silently_overridden(
-    upstream: FakeUpstream, running_server: RunningServer, fields: dict[str, Any], wanted: Any
+async def test_a_shipped_rule_keeps_a_requested_mode(
+    upstream: FakeUpstream, running_server: RunningServer, fields: dict[str, Any], mode: Any
 ) -> None:
-    """A shipped rule lets a mode pass that the request asks for by its field, though it is not served yet."""
-    failures = await refused(running_server, None, **fields, **mode(wanted))
+    """A shipped rule does not override a mode that the request names in its field, even if it is not served yet."""
+    failures = await collect_refusals(running_server, None, **fields, **mode_field(mode))
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
         assert failed.reason == "ROUTE_NOT_IMPLEMENTED"
-        assert failed.route_decision == by_request(wanted)
+        assert failed.route_decision == by_request(mode)
     assert upstream.connections == 0
 
 
-@pytest.mark.parametrize("asked", [None, "passthrough"], ids=["no metadata", "metadata"])
+@pytest.mark.parametrize("metadata_mode", [None, "passthrough"], ids=["no metadata", "metadata"])
 async def test_reasoning_with_the_callers_tools_is_a_contradiction(
-    upstream: FakeUpstream, running_server: RunningServer, asked: str | None
+    upstream: FakeUpstream, running_server: RunningServer, metadata_mode: str | None
 ) -> None:
-    """The agent cannot run them, so the request is refused and told which field to change."""
-    failures = await refused(running_server, asked, **TOOLS, **mode(REASONING))
+    """A request for the agent with tools of the caller is refused with the field to change."""
+    failures = await collect_refusals(running_server, metadata_mode, **TOOLS, **mode_field(REASONING))
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
@@ -297,22 +301,22 @@ async def test_reasoning_with_the_callers_tools_is_a_contradiction(
 
 
 @pytest.mark.parametrize(
-    ("asked", "fields"),
+    ("metadata_mode", "fields"),
     [
         pytest.param("fast", {}, id="unknown"),
         pytest.param("unspecified", {}, id="unspecified"),
         pytest.param("ROUTING_MODE_REASONING", {}, id="the name in the proto"),
         pytest.param("passthrough, reasoning", {}, id="two"),
         pytest.param("x" * 4000, {}, id="long"),
-        pytest.param("fast", mode(PASSTHROUGH), id="unknown beside a field"),
+        pytest.param("fast", mode_field(PASSTHROUGH), id="unknown beside a field"),
         pytest.param("fast", TOOLS, id="unknown beside a rule"),
     ],
 )
 async def test_an_unknown_mode_in_metadata_is_invalid(
-    upstream: FakeUpstream, running_server: RunningServer, asked: str, fields: dict[str, Any]
+    upstream: FakeUpstream, running_server: RunningServer, metadata_mode: str, fields: dict[str, Any]
 ) -> None:
-    """It is never ignored, even where something else would have decided."""
-    failures = await refused(running_server, asked, **fields)
+    """An unknown mode in the metadata is an error, even where a field or a rule would decide."""
+    failures = await collect_refusals(running_server, metadata_mode, **fields)
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
@@ -357,8 +361,8 @@ QUALITY: Final = routing_pb2.ROUTING_PREFERENCE_QUALITY
 
 
 @pytest.fixture
-async def routed(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with routes, rules and callers of its own, and three models; the first is the default one."""
+async def routing_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
+    """Starts a server with routes, rules, callers and three models, the first of which is the default."""
     config = config_for(
         *(model_entry(upstream.api_base, name) for name in ("fake", "big", "small")),
         callers={"narrow": NARROW, "billing": BILLING},
@@ -367,46 +371,48 @@ async def routed(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
         yield running
 
 
-async def decided(
+async def decide(
     running: RunningServer, token: str = "billing", metadata: Any = (), **fields: Any
 ) -> routing_pb2.RouteDecision:
-    """The decision, which `Classify` and `Complete` must tell alike."""
+    """Returns the decision of `Classify`, and checks that `Complete` has the same."""
     stub: Any = running.stub
     metadata = (("authorization", f"Bearer {token}"), *metadata)
     request = a_wire_request(**fields)
     classified = await stub.Classify(classification_pb2.ClassifyRequest(request=request), metadata=metadata)
-    taken: routing_pb2.RouteDecision = classified.route_decision
+    decision: routing_pb2.RouteDecision = classified.route_decision
     completed = await stub.Complete(request, metadata=metadata)
-    assert completed.route_decision == taken
-    assert completed.model == taken.model
-    return taken
+    assert completed.route_decision == decision
+    assert completed.model == decision.model
+    return decision
 
 
-def route(name: str, **fields: Any) -> dict[str, Any]:
-    """The field of a request that asks for a route."""
+def route_field(name: str, **fields: Any) -> dict[str, Any]:
+    """Builds the field of a request for a route."""
     return {"routing": routing_pb2.RoutingOptions(route=name, **fields)}
 
 
 @pytest.mark.parametrize(
-    ("fields", "taken", "model"),
+    ("fields", "expected_route", "model"),
     [
-        pytest.param(route("careful"), "careful", "big", id="the route's model"),
-        pytest.param(route("careful", preference=COST), "careful", "small", id="the model for a preference"),
-        pytest.param(route("careful", preference=QUALITY), "careful", "big", id="no model for a preference"),
-        pytest.param(route("careful") | {"model": "fake"}, "careful", "fake", id="the model asked for"),
-        pytest.param(route("passthrough"), "passthrough", "fake", id="a built-in route"),
+        pytest.param(route_field("careful"), "careful", "big", id="the route's model"),
+        pytest.param(route_field("careful", preference=COST), "careful", "small", id="the model for a preference"),
+        pytest.param(route_field("careful", preference=QUALITY), "careful", "big", id="no model for a preference"),
+        pytest.param(route_field("careful") | {"model": "fake"}, "careful", "fake", id="the requested model"),
+        pytest.param(route_field("passthrough"), "passthrough", "fake", id="a built-in route"),
     ],
 )
-async def test_a_route_that_is_asked_for(routed: RunningServer, fields: dict[str, Any], taken: str, model: str) -> None:
-    """It is taken, with its model unless the request names one."""
-    decision = await decided(routed, **fields)
+async def test_a_requested_route_is_used(
+    routing_server: RunningServer, fields: dict[str, Any], expected_route: str, model: str
+) -> None:
+    """A requested route is used, with its model unless the request names one."""
+    decision = await decide(routing_server, **fields)
 
-    assert (decision.route, decision.mode, decision.model) == (taken, PASSTHROUGH, model)
+    assert (decision.route, decision.mode, decision.model) == (expected_route, PASSTHROUGH, model)
     assert (decision.source, decision.rule_id) == (routing_pb2.ROUTE_SOURCE_REQUEST, "")
 
 
 @pytest.mark.parametrize(
-    ("fields", "metadata", "rule", "taken", "model"),
+    ("fields", "metadata", "rule", "expected_route", "model"),
     [
         pytest.param({"labels": {"tier": "free"}}, (), "free", "passthrough", "small", id="labels"),
         pytest.param(
@@ -423,59 +429,61 @@ async def test_a_route_that_is_asked_for(routed: RunningServer, fields: dict[str
         pytest.param({"text": "long"}, (("x-tier", "gold"),), "gold", "careful", "big", id="metadata and length"),
     ],
 )
-async def test_an_operators_rule(
-    routed: RunningServer, fields: dict[str, Any], metadata: Any, rule: str, taken: str, model: str
+async def test_a_rule_decides_by_the_request(
+    routing_server: RunningServer, fields: dict[str, Any], metadata: Any, rule: str, expected_route: str, model: str
 ) -> None:
-    """What a request shows decides, whatever model and mode it asks for, and the decision says so."""
-    plain = await decided(routed, metadata=metadata, **fields)
-    asking = await decided(routed, metadata=metadata, **fields, **mode(REASONING))
-    naming = await decided(routed, metadata=metadata, **fields, **route("research"))
+    """A matching rule decides, whatever model and mode the request names, and the decision has what was requested."""
+    plain = await decide(routing_server, metadata=metadata, **fields)
+    with_mode = await decide(routing_server, metadata=metadata, **fields, **mode_field(REASONING))
+    with_route = await decide(routing_server, metadata=metadata, **fields, **route_field("research"))
 
     assert (plain.source, plain.rule_id) == (routing_pb2.ROUTE_SOURCE_RULE, rule)
-    assert (plain.route, plain.model, plain.requested_mode, plain.requested_route) == (taken, model, 0, "")
-    assert (asking.rule_id, asking.route, asking.requested_mode) == (rule, taken, REASONING)
-    assert (naming.rule_id, naming.requested_mode, naming.requested_route) == (rule, REASONING, "research")
+    assert (plain.route, plain.model, plain.requested_mode, plain.requested_route) == (expected_route, model, 0, "")
+    assert (with_mode.rule_id, with_mode.route, with_mode.requested_mode) == (rule, expected_route, REASONING)
+    assert (with_route.rule_id, with_route.requested_mode, with_route.requested_route) == (rule, REASONING, "research")
 
 
-async def test_a_rule_that_does_not_match_decides_nothing(routed: RunningServer) -> None:
-    """Each condition must hold: another label, too short a text, another model."""
+async def test_every_condition_of_a_rule_must_hold(routing_server: RunningServer) -> None:
+    """A rule does not decide where one of its conditions does not hold."""
     cases: list[tuple[dict[str, Any], Any]] = [
         ({"labels": {"tier": "paid"}}, ()),
         ({}, (("x-tier", "gold"),)),
         ({"model": "fake"}, ()),
     ]
 
-    decisions = [await decided(routed, metadata=metadata, **fields) for fields, metadata in cases]
+    decisions = [await decide(routing_server, metadata=metadata, **fields) for fields, metadata in cases]
 
     assert [decision.source for decision in decisions] == [routing_pb2.ROUTE_SOURCE_DEFAULT] * 3
 
 
-async def test_the_first_rule_that_matches_decides(routed: RunningServer) -> None:
-    """Rules are tried in their order, the operator's before the shipped ones."""
-    both = await decided(routed, metadata=(("x-tier", "gold"),), text="long", labels={"tier": "free"}, **TOOLS)
-    shipped = await decided(routed, labels={"tier": "paid"}, **TOOLS)
+async def test_the_first_rule_that_matches_decides(routing_server: RunningServer) -> None:
+    """Rules are tried in their order, those of the operator before the shipped ones."""
+    both = await decide(routing_server, metadata=(("x-tier", "gold"),), text="long", labels={"tier": "free"}, **TOOLS)
+    shipped = await decide(routing_server, labels={"tier": "paid"}, **TOOLS)
 
     assert (both.rule_id, shipped.rule_id) == ("free", "caller-tools")
 
 
 @pytest.mark.parametrize(
-    ("fields", "rule", "taken"),
+    ("fields", "rule", "expected_route"),
     [
         pytest.param({"model": "big"}, "ours", "reasoning", id="a caller's rule"),
-        pytest.param(route("research"), "", "research", id="a route of the agent"),
+        pytest.param(route_field("research"), "", "research", id="a route of the agent"),
     ],
 )
-async def test_a_route_of_the_agent(routed: RunningServer, fields: dict[str, Any], rule: str, taken: str) -> None:
-    """It is taken by rules and by name like any other."""
-    decision = await decided(routed, **fields)
+async def test_a_route_of_the_agent_is_used(
+    routing_server: RunningServer, fields: dict[str, Any], rule: str, expected_route: str
+) -> None:
+    """A route of the agent can be chosen by a rule and by name."""
+    decision = await decide(routing_server, **fields)
 
-    assert (decision.rule_id, decision.route, decision.mode) == (rule, taken, REASONING)
+    assert (decision.rule_id, decision.route, decision.mode) == (rule, expected_route, REASONING)
 
 
-async def test_a_model_that_a_rule_changed_is_an_effective_setting(routed: RunningServer) -> None:
-    """`started` tells which model was asked for, and which one answers."""
+async def test_a_model_that_a_rule_changed_is_an_effective_setting(routing_server: RunningServer) -> None:
+    """`started` has the requested model and the one that answers instead because of a rule."""
     request = a_wire_request(labels={"tier": "free"}, model="big")
-    events = [event async for event in routed.client(token="billing").stream(request)]
+    events = [event async for event in routing_server.client(token="billing").stream(request)]
 
     (setting,) = events[0].started.effective_settings
     assert (setting.field, setting.requested, setting.effective) == ("model", "big", "small")
@@ -484,20 +492,24 @@ async def test_a_model_that_a_rule_changed_is_an_effective_setting(routed: Runni
 @pytest.mark.parametrize(
     ("fields", "code", "reason"),
     [
-        pytest.param(route("nowhere"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="unknown"),
-        pytest.param(route("auto"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="auto is no route"),
-        pytest.param(route("x" * 65), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="long"),
-        pytest.param(route("research") | TOOLS, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="contradiction"),
-        pytest.param(route("seen"), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="not this caller's"),
-        pytest.param(mode(REASONING), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="nor this mode"),
+        pytest.param(route_field("nowhere"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="unknown"),
+        pytest.param(route_field("auto"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="auto is no route"),
+        pytest.param(route_field("x" * 65), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="long"),
+        pytest.param(
+            route_field("research") | TOOLS, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="contradiction"
+        ),
+        pytest.param(
+            route_field("seen"), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="not this caller's"
+        ),
+        pytest.param(mode_field(REASONING), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="nor this mode"),
     ],
 )
-async def test_a_route_that_is_refused(
-    upstream: FakeUpstream, routed: RunningServer, fields: dict[str, Any], code: grpc.StatusCode, reason: str
+async def test_a_route_can_be_refused(
+    upstream: FakeUpstream, routing_server: RunningServer, fields: dict[str, Any], code: grpc.StatusCode, reason: str
 ) -> None:
-    """Unknown routes and contradictions name the field; a route that the caller may not take names the route."""
+    """An unknown route and a contradiction name the field; a route that the caller may not use names the route."""
     with pytest.raises(CallFailed) as failed:
-        await routed.client(token="narrow").complete(a_wire_request(**fields))
+        await routing_server.client(token="narrow").complete(a_wire_request(**fields))
 
     assert (failed.value.code, failed.value.reason) == (code, reason)
     if reason == "INVALID_FIELD":

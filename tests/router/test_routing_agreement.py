@@ -1,4 +1,4 @@
-"""`Classify` runs the code of `Complete`: whatever is asked, every method decides the same, or refuses the same."""
+"""`Classify` and the methods that answer agree on any request: they make one decision, or refuse alike."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ CLASSIFIER: Final = routing_pb2.ROUTE_SOURCE_CLASSIFIER
 FALLBACK: Final = routing_pb2.ROUTE_SOURCE_CLASSIFIER_FALLBACK
 CACHE: Final = routing_pb2.ROUTE_SOURCE_CACHE
 OPTION: Final = "top_a"
-"""An option of a provider that only the model "big" takes."""
+"""An option of a provider that only the model "big" accepts."""
 
 ROUTES: Final = {
     "careful": RouteEntry(
@@ -58,39 +58,39 @@ RULES: Final = (
     RuleEntry(id="gold", when=RuleCondition(metadata={"x-tier": "gold"}, has_tools=False), route="research"),
     RuleEntry(id="ours", when=RuleCondition(callers=frozenset({"billing"}), models=("b*",)), route="reasoning"),
 )
-ANSWERED: Final = frozenset({"passthrough", "careful"})
+NARROW_ROUTES: Final = frozenset({"passthrough", "careful"})
 CALLERS: Final = {
     name: CallerEntry(name=name, token_hash=hash_token(name), allowed_routes=routes, allowed_models=models)
     for name, routes, models in (
         ("billing", None, None),
-        ("narrow", ANSWERED, None),
+        ("narrow", NARROW_ROUTES, None),
         ("single", frozenset({"careful"}), None),
-        ("small", ANSWERED, frozenset({"fake", "small"})),
+        ("small", NARROW_ROUTES, frozenset({"fake", "small"})),
     )
 }
-SAID: Final = (
+JUDGE_REPLIES: Final = (
     *(json.dumps({"route": name}) for name in ("passthrough", "reasoning", "careful", "research")),
     '{"route": "orchestration"}',
     '{"route": "passthrough", "sure": true}',
     "I would say passthrough.",
     "",
 )
-"""What the judge says, one of them for each conversation."""
+"""The replies of the judge, one of which is chosen for each conversation."""
 
 
-def said(body: Mapping[str, Any]) -> str:
-    """What the judge says of a conversation: always the same, asked once or again."""
+def choose_reply(body: Mapping[str, Any]) -> str:
+    """Chooses the reply of the judge by the conversation, so that a repeated conversation gets the same reply."""
     digest = hashlib.sha256(json.dumps(body["messages"]).encode()).digest()
-    return SAID[digest[0] % len(SAID)]
+    return JUDGE_REPLIES[digest[0] % len(JUDGE_REPLIES)]
 
 
-def rarely(unusual: st.SearchStrategy[Any], usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Mostly the usual."""
+def pick_rarely(unusual: st.SearchStrategy[Any], usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Picks `unusual` one time in six, and `usual` otherwise."""
     return st.sampled_from([usual, usual, usual, usual, usual, unusual]).flatmap(lambda strategy: strategy)
 
 
-def text_part(text: str) -> messages_pb2.Part:
-    """A text."""
+def build_text_part(text: str) -> messages_pb2.Part:
+    """Builds a part of text."""
     return messages_pb2.Part(text=text)
 
 
@@ -100,20 +100,20 @@ PICTURE: Final = messages_pb2.Part(media=messages_pb2.Media(mime_type="image/png
 CALL: Final = messages_pb2.Part(tool_call=messages_pb2.ToolCall(id="c", name="f", arguments="{}"))
 RESULT: Final = messages_pb2.Part(tool_result=messages_pb2.ToolResult(call_id="c", content="3"))
 SPEAKERS: Final = st.sampled_from([messages_pb2.ROLE_USER, messages_pb2.ROLE_ASSISTANT, messages_pb2.ROLE_SYSTEM])
-SPOKEN: Final = st.builds(
-    lambda role, texts: messages_pb2.Message(role=role, content=map(text_part, texts)),
+USUAL_MESSAGES: Final = st.builds(
+    lambda role, texts: messages_pb2.Message(role=role, content=map(build_text_part, texts)),
     SPEAKERS,
     st.lists(WORDS, min_size=1, max_size=2),
 )
-OTHERS: Final = st.sampled_from(
+UNUSUAL_MESSAGES: Final = st.sampled_from(
     [
-        messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[text_part("See."), PICTURE]),
+        messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[build_text_part("See."), PICTURE]),
         messages_pb2.Message(role=messages_pb2.ROLE_ASSISTANT, content=[CALL]),
         messages_pb2.Message(role=messages_pb2.ROLE_TOOL, content=[RESULT]),
-        messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[text_part("")]),
+        messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[build_text_part("")]),
     ]
 )
-MESSAGE: Final = rarely(OTHERS, SPOKEN)
+MESSAGE: Final = pick_rarely(UNUSUAL_MESSAGES, USUAL_MESSAGES)
 MODE: Final = st.sampled_from(routing_pb2.RoutingMode.values())
 PREFERENCE: Final = st.just(routing_pb2.ROUTING_PREFERENCE_COST) | st.sampled_from(
     routing_pb2.RoutingPreference.values()
@@ -141,13 +141,13 @@ FORMAT: Final = st.sampled_from(
 REQUEST: Final = st.builds(
     completion_pb2.CompleteRequest,
     messages=st.lists(MESSAGE, min_size=1, max_size=5),
-    model=rarely(MODEL, st.just("")),
-    tools=rarely(st.just([completion_pb2.Tool(name="f")]), st.just([])),
-    response_format=rarely(FORMAT, st.none()),
+    model=pick_rarely(MODEL, st.just("")),
+    tools=pick_rarely(st.just([completion_pb2.Tool(name="f")]), st.just([])),
+    response_format=pick_rarely(FORMAT, st.none()),
     routing=AUTOMATIC | st.none() | ROUTING,
-    fallback_models=rarely(st.lists(MODEL, max_size=2), st.just([])),
-    labels=rarely(st.sampled_from([{"tier": "free"}, {"tier": "paid"}]), st.just({})),
-    provider_options=rarely(st.just({OPTION: "1"}), st.just({})),
+    fallback_models=pick_rarely(st.lists(MODEL, max_size=2), st.just([])),
+    labels=pick_rarely(st.sampled_from([{"tier": "free"}, {"tier": "paid"}]), st.just({})),
+    provider_options=pick_rarely(st.just({OPTION: "1"}), st.just({})),
 )
 METADATA: Final = st.fixed_dictionaries(
     {"authorization": st.sampled_from([f"Bearer {name}" for name in (*CALLERS, *CALLERS, *CALLERS, "nobody")])},
@@ -160,20 +160,20 @@ JUDGE_FAILS: Final = st.sampled_from([False, False, False, True])
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a method makes of a request: a decision, a refusal, or a refusal with the decision that it follows from."""
+class Outcome:
+    """The outcome of a method: a decision, a refusal, or a refusal with the decision that led to it."""
 
     route: routing_pb2.RouteDecision | None
     refusal: tuple[Any, ...] | None = None
 
     @property
     def source(self) -> routing_pb2.RouteSource.ValueType:
-        """What decided."""
+        """The source of the decision."""
         return routing_pb2.ROUTE_SOURCE_UNSPECIFIED if self.route is None else self.route.source
 
 
-def timeless(decision: routing_pb2.RouteDecision) -> routing_pb2.RouteDecision:
-    """The decision but for how long it took."""
+def drop_latency(decision: routing_pb2.RouteDecision) -> routing_pb2.RouteDecision:
+    """Returns a copy of a decision without the time that it took."""
     copy = routing_pb2.RouteDecision()
     copy.CopyFrom(decision)
     if copy.HasField("classification"):
@@ -181,58 +181,58 @@ def timeless(decision: routing_pb2.RouteDecision) -> routing_pb2.RouteDecision:
     return copy
 
 
-def refused(failure: CallFailed) -> Told:
-    """The refusal, as far as every method must tell it."""
-    route = None if failure.route_decision is None else timeless(failure.route_decision)
-    return Told(route, (failure.code, failure.reason, failure.message, failure.metadata, failure.violations))
+def read_refusal(failure: CallFailed) -> Outcome:
+    """Returns the parts of a refusal in which all methods must agree."""
+    route = None if failure.route_decision is None else drop_latency(failure.route_decision)
+    return Outcome(route, (failure.code, failure.reason, failure.message, failure.metadata, failure.violations))
 
 
-async def told(call: Any) -> Told:
-    """What a call with one answer comes to."""
+async def read_outcome(call: Any) -> Outcome:
+    """Returns the outcome of a call with one response."""
     try:
-        return Told(timeless((await call).route_decision))
+        return Outcome(drop_latency((await call).route_decision))
     except grpc.aio.AioRpcError as error:
-        return refused(CallFailed(error))
+        return read_refusal(CallFailed(error))
 
 
-async def told_by_events(call: Any) -> Told:
-    """What a stream comes to: the decision in the first of its events."""
+async def read_outcome_of_stream(call: Any) -> Outcome:
+    """Returns the outcome of a stream: the decision in its first event, or its refusal."""
     try:
         started, *_ = [event.started async for event in call]
     except grpc.aio.AioRpcError as error:
-        return refused(CallFailed(error))
-    return Told(timeless(started.route_decision))
+        return read_refusal(CallFailed(error))
+    return Outcome(drop_latency(started.route_decision))
 
 
 @dataclass(frozen=True)
-class Methods:
-    """What every method makes of one request."""
+class Outcomes:
+    """The outcomes of all methods for one request."""
 
-    classify: Told
-    complete: Told
-    stream: Told
-    rules: Told
+    classify: Outcome
+    complete: Outcome
+    stream: Outcome
+    rules: Outcome
 
 
-async def ask_every_method(
+async def call_every_method(
     running: RunningServer, judge: FakeUpstream, request: completion_pb2.CompleteRequest, metadata: Mapping[str, str]
-) -> Methods:
-    """Asks them one after the other; by rules alone, nobody asks the judge."""
+) -> Outcomes:
+    """Calls all methods with one request, and checks that `rules_only` does not call the judge."""
     stub: Any = running.stub
     pairs = tuple(metadata.items())
-    classify = await told(stub.Classify(classification_pb2.ClassifyRequest(request=request), metadata=pairs))
-    complete = await told(stub.Complete(request, metadata=pairs))
-    streamed = events_pb2.StreamCompleteRequest(request=request)
-    stream = await told_by_events(stub.StreamComplete(streamed, metadata=pairs))
-    asked = len(judge.requests)
+    classify = await read_outcome(stub.Classify(classification_pb2.ClassifyRequest(request=request), metadata=pairs))
+    complete = await read_outcome(stub.Complete(request, metadata=pairs))
+    stream_request = events_pb2.StreamCompleteRequest(request=request)
+    stream = await read_outcome_of_stream(stub.StreamComplete(stream_request, metadata=pairs))
+    requests_before = len(judge.requests)
     by_rules = classification_pb2.ClassifyRequest(request=request, rules_only=True)
-    rules = await told(stub.Classify(by_rules, metadata=pairs))
-    assert len(judge.requests) == asked
-    return Methods(classify, complete, stream, rules)
+    rules = await read_outcome(stub.Classify(by_rules, metadata=pairs))
+    assert len(judge.requests) == requests_before
+    return Outcomes(classify, complete, stream, rules)
 
 
-def check_answering(classify: Told, answer: Told, request: completion_pb2.CompleteRequest) -> None:
-    """What a method that answers tells, where `Classify` told this of the same request."""
+def check_answer(classify: Outcome, answer: Outcome, request: completion_pb2.CompleteRequest) -> None:
+    """Checks the outcome of a method that answers against the outcome of `Classify`."""
     decision = classify.route
     if classify.refusal is not None or decision is None:
         assert answer == classify
@@ -244,18 +244,18 @@ def check_answering(classify: Told, answer: Told, request: completion_pb2.Comple
         assert answer == classify
 
 
-def remembered(told: Told) -> Told:
-    """The same decision, when it is taken from the cache."""
-    if told.route is None or told.source != CLASSIFIER:
-        return told
-    copy = timeless(told.route)
+def expect_cached(outcome: Outcome) -> Outcome:
+    """Returns the outcome that a repeated call takes from the cache."""
+    if outcome.route is None or outcome.source != CLASSIFIER:
+        return outcome
+    copy = drop_latency(outcome.route)
     copy.ClearField("classification")
     copy.source, copy.reason = CACHE, "The classifier chose it before, for the same conversation."
-    return Told(copy, told.refusal)
+    return Outcome(copy, outcome.refusal)
 
 
-def undecided(rules: Told) -> routing_pb2.RouteDecision:
-    """What rules alone leave to a classifier."""
+def check_undecided(rules: Outcome) -> routing_pb2.RouteDecision:
+    """Checks that rules alone leave the decision to the classifier, and returns it."""
     assert rules.route is not None
     assert rules.refusal is None
     assert (rules.route.route, rules.route.mode) == ("auto", routing_pb2.ROUTING_MODE_AUTO)
@@ -267,19 +267,19 @@ def undecided(rules: Told) -> routing_pb2.RouteDecision:
     return rules.route
 
 
-def check_rules(classify: Told, rules: Told) -> None:
-    """What rules alone decide, where the judge, who remembers nothing, was asked otherwise."""
+def check_rules(classify: Outcome, rules: Outcome) -> None:
+    """Checks the decision of rules alone against that of `Classify`, where nothing is cached."""
     if classify.source in {CLASSIFIER, FALLBACK}:
-        left = undecided(rules)
+        decision = check_undecided(rules)
         assert classify.route is not None
-        assert (left.rule_id, left.classification.model) == (classify.route.rule_id, "judge")
-        assert left.classification.routes == classify.route.classification.routes
+        assert (decision.rule_id, decision.classification.model) == (classify.route.rule_id, "judge")
+        assert decision.classification.routes == classify.route.classification.routes
     else:
         assert rules == classify
 
 
-def configured(upstream: FakeUpstream, judge: FakeUpstream, default_mode: RoutingMode, **classifier: Any) -> Config:
-    """A configuration of everything that routes; its judge has all the time it needs."""
+def build_config(upstream: FakeUpstream, judge: FakeUpstream, default_mode: RoutingMode, **classifier: Any) -> Config:
+    """Builds a configuration with everything that can decide; its judge has enough time."""
     config = judging_config(upstream, judge)
     more = (
         model_entry(upstream.api_base, "big", provider_options=frozenset({OPTION}), fallback_models=("small",)),
@@ -296,68 +296,68 @@ def configured(upstream: FakeUpstream, judge: FakeUpstream, default_mode: Routin
     )
 
 
-def script(judge: FakeUpstream, fails: bool) -> None:
-    """Has the judge fail, or answer by what it is shown."""
-    if fails:
+def script_judge(judge: FakeUpstream, should_fail: bool) -> None:
+    """Scripts the judge to fail, or to reply by the conversation."""
+    if should_fail:
         judge.always.fail(500)
     else:
-        judge.always.reply_by(said)
+        judge.always.reply_by(choose_reply)
 
 
 @pytest.fixture(params=[RoutingMode.PASSTHROUGH, RoutingMode.AUTO], ids=["passthrough", "auto"])
-async def forgetful(
+async def server_without_cache(
     request: pytest.FixtureRequest, upstream: FakeUpstream, judge: FakeUpstream
 ) -> AsyncIterator[RunningServer]:
-    """A server of this default mode that asks the judge every time."""
-    async with serving(configured(upstream, judge, request.param, cache_entries=0)) as running:
+    """Starts a server with this default mode that calls the judge for each request."""
+    async with serving(build_config(upstream, judge, request.param, cache_entries=0)) as running:
         yield running
 
 
 @pytest.fixture
-async def remembering(upstream: FakeUpstream, judge: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server that remembers what the judge said."""
-    async with serving(configured(upstream, judge, RoutingMode.AUTO)) as running:
+async def server_with_cache(upstream: FakeUpstream, judge: FakeUpstream) -> AsyncIterator[RunningServer]:
+    """Starts a server that caches the decisions of the judge."""
+    async with serving(build_config(upstream, judge, RoutingMode.AUTO)) as running:
         yield running
 
 
 @PROPERTY
 @given(request=REQUEST, metadata=METADATA, judge_fails=JUDGE_FAILS)
-async def test_every_method_decides_the_same(
-    forgetful: RunningServer,
+async def test_all_methods_agree(
+    server_without_cache: RunningServer,
     judge: FakeUpstream,
     request: completion_pb2.CompleteRequest,
     metadata: dict[str, str],
     judge_fails: bool,
 ) -> None:
-    """Whatever is asked, by whom, and whatever the judge says, the decisions or refusals are equal."""
-    script(judge, judge_fails)
+    """All methods make the same decision or refuse alike, whatever the request, the caller and the judge are."""
+    script_judge(judge, judge_fails)
 
-    methods = await ask_every_method(forgetful, judge, request, metadata)
+    outcomes = await call_every_method(server_without_cache, judge, request, metadata)
 
-    assert methods.classify.source != CACHE
-    check_answering(methods.classify, methods.complete, request)
-    check_answering(methods.classify, methods.stream, request)
-    check_rules(methods.classify, methods.rules)
+    assert outcomes.classify.source != CACHE
+    check_answer(outcomes.classify, outcomes.complete, request)
+    check_answer(outcomes.classify, outcomes.stream, request)
+    check_rules(outcomes.classify, outcomes.rules)
 
 
 @PROPERTY
 @given(request=REQUEST, metadata=METADATA, judge_fails=JUDGE_FAILS)
 async def test_a_cache_changes_no_decision(
-    remembering: RunningServer,
+    server_with_cache: RunningServer,
     judge: FakeUpstream,
     request: completion_pb2.CompleteRequest,
     metadata: dict[str, str],
     judge_fails: bool,
 ) -> None:
-    """What the classifier said once is taken from the cache by every method, rules alone too; the rest is equal."""
-    script(judge, judge_fails)
+    """A cached decision is the one that the classifier made, for all methods and with `rules_only`."""
+    script_judge(judge, judge_fails)
 
-    methods = await ask_every_method(remembering, judge, request, metadata)
+    outcomes = await call_every_method(server_with_cache, judge, request, metadata)
 
-    again = remembered(methods.classify)
-    check_answering(again, methods.complete, request)
-    check_answering(again, methods.stream, request)
-    if again.source == FALLBACK:
-        undecided(methods.rules)
+    cached = expect_cached(outcomes.classify)
+    check_answer(cached, outcomes.complete, request)
+    check_answer(cached, outcomes.stream, request)
+    if cached.source == FALLBACK:
+        check_undecided(outcomes.rules)
     else:
-        assert methods.rules == again
+        assert outcomes.rules == cached

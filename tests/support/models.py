@@ -1,4 +1,4 @@
-"""ScriptedModel: a LanguageModel that plays given events and keeps the calls it saw."""
+"""`ScriptedModel`: a LanguageModel that plays scripts and keeps the calls that it received."""
 
 import asyncio
 from collections import deque
@@ -12,36 +12,36 @@ from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ModelF
 from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
 
 Script = Iterable[ModelEvent | Exception | asyncio.Event]
-"""What one call yields, raises, or waits for, in this order."""
+"""The events that one call yields, the errors that it raises, and the events that it waits for, in order."""
 
 USAGE = Usage(11, 7, 18, UsageSource.PROVIDER)
 
 
 def a_model(**overrides: Any) -> ModelInfo:
-    """A model of which nothing is known but its name."""
+    """Builds a model of which nothing is known but its name."""
     return replace(ModelInfo(name="fake", source=ModelSourceKind.CONFIGURATION, provider="openai"), **overrides)
 
 
-def answering(
-    *pieces: str | Delta, finish_reason: FinishReason = FinishReason.STOP, usage: Usage = USAGE
+def script_answer(
+    *deltas: str | Delta, finish_reason: FinishReason = FinishReason.STOP, usage: Usage = USAGE
 ) -> tuple[ModelEvent, ...]:
-    """A script that says this; texts are pieces of content."""
-    deltas = (ContentDelta(piece) if isinstance(piece, str) else piece for piece in pieces)
-    return (*deltas, ModelFinished("fake", finish_reason, finish_reason.value.lower(), usage, 0.25))
+    """Builds a script that gives an answer; a text stands for a delta of content."""
+    events = (ContentDelta(delta) if isinstance(delta, str) else delta for delta in deltas)
+    return (*events, ModelFinished("fake", finish_reason, finish_reason.value.lower(), usage, 0.25))
 
 
 class ScriptedModel:
-    """Plays one script a call, in the order in which they were given."""
+    """Plays one script for each call, in the order in which they were passed."""
 
     def __init__(self, *scripts: Script, models: Iterable[ModelInfo] = (a_model(),)) -> None:
         self._scripts = deque(scripts)
         self._models = {model.name: model for model in models}
         self.calls: list[ModelCall] = []
-        """Every call so far."""
+        """All calls so far."""
         self.streams_open = 0
-        """Calls that were begun, and neither ended nor closed."""
-        self.waits = asyncio.Event()
-        """Set once a script waits."""
+        """The number of calls in progress."""
+        self.is_waiting = asyncio.Event()
+        """Set as soon as a script waits for an event."""
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:  # noqa: ARG002
         """See `LanguageModel.stream`."""
@@ -52,7 +52,7 @@ class ScriptedModel:
                 if isinstance(step, Exception):
                     raise step
                 if isinstance(step, asyncio.Event):
-                    self.waits.set()
+                    self.is_waiting.set()
                     await step.wait()
                 else:
                     yield step

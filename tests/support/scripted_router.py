@@ -24,7 +24,7 @@ Script = Callable[[completion_pb2.CompleteRequest], routing_pb2.RouteDecision | 
 
 @dataclass
 class ScriptedRouter(ReasoningServiceServicer):
-    """Answers by its script, and keeps what it was asked."""
+    """Answers by its script, and keeps the requests that it received."""
 
     script: Script
     address: str = ""
@@ -33,7 +33,7 @@ class ScriptedRouter(ReasoningServiceServicer):
     async def Classify(
         self, request: classification_pb2.ClassifyRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> classification_pb2.ClassifyResponse:
-        """The decision of the script."""
+        """Returns the decision of the script."""
         self.requests.append(request.request)
         decision = self.script(request.request)
         if decision is None:
@@ -44,7 +44,7 @@ class ScriptedRouter(ReasoningServiceServicer):
 
 
 @asynccontextmanager
-async def routing_by(script: Script) -> AsyncIterator[ScriptedRouter]:
+async def serve_script(script: Script) -> AsyncIterator[ScriptedRouter]:
     """Serves the script on a port of its own."""
     router = ScriptedRouter(script)  # type: ignore[abstract]  # the stub's base answers the others: UNIMPLEMENTED
     server = grpc.aio.server()
@@ -57,10 +57,10 @@ async def routing_by(script: Script) -> AsyncIterator[ScriptedRouter]:
         await server.stop(grace=None)
 
 
-def classified(
+def build_decision(
     route: str, *, milliseconds: int = 100, input_tokens: int = 50, nano_usd: int | None = 1000
 ) -> routing_pb2.RouteDecision:
-    """A decision of the classifier's model."""
+    """Builds a decision of the classifier's model."""
     return routing_pb2.RouteDecision(
         route=route,
         source=routing_pb2.ROUTE_SOURCE_CLASSIFIER,
@@ -78,6 +78,6 @@ def classified(
     )
 
 
-def text_of(request: completion_pb2.CompleteRequest) -> str:
-    """The last text of a request."""
+def read_last_text(request: completion_pb2.CompleteRequest) -> str:
+    """Returns the last text of a request."""
     return request.messages[-1].content[-1].text
