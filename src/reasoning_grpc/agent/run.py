@@ -213,7 +213,7 @@ class AgentRun:
 
 
 def _hide_tool_calls(event: Event) -> Event:
-    """Hides calls of the server's tools in the answer: the model was told not to make them, and the caller cannot."""
+    """Hides calls of the server's tools in the answer: the call forbids them, and the caller cannot."""
     match event:
         case ToolCallDelta(arguments=text):
             return UnshownDelta(text)

@@ -17,7 +17,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class RouteFigures:
-    """How well one route is distinguished from the others."""
+    """The figures that say how well one route is told apart from the others."""
 
     precision: Share | None
     """The share of prompts that should take the route among those that took it; None when none took it."""

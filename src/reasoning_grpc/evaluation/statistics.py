@@ -26,7 +26,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much better the first of two answerers of the same questions was than the second."""
+    """The difference in quality between two answerers of the same questions."""
 
     difference: float
     """The first's share of right answers minus the second's."""

@@ -9,7 +9,7 @@ from typing import Final
 
 
 class Way(StrEnum):
-    """Whose connections carry the calls of a provider, and who reads its answers."""
+    """The way of a provider's calls: whose connections carry them, and who reads the answers."""
 
     OWN_WIRE = "OWN_WIRE"
     """Our connections and our own reader: exact in every respect, and the cheapest."""

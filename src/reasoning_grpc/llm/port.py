@@ -24,7 +24,7 @@ from reasoning_grpc.domain.events import ModelEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
-    """What one model call sends. None and empty collections are not sent."""
+    """The content of one model call. None and empty collections are not sent."""
 
     model: str
     """Name of the model in the model table."""

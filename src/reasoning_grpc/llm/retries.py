@@ -18,7 +18,7 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often, and how soon, a failed attempt is followed by another one with the same model."""
+    """The rule for retries: how often and how soon a failed attempt is repeated with the same model."""
 
     max_retries: int = 2
     base_delay_seconds: float = 0.1

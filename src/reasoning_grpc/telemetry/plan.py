@@ -21,7 +21,7 @@ _CAPTURE_VALUES: Final = {"": False, "false": False, "no_content": False} | {
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Where one signal is sent."""
+    """The exporters of one signal, and their endpoint."""
 
     exporters: tuple[str, ...] = ()
     """Names from EXPORTERS, without "none"; empty: the signal is not exported."""

@@ -1,4 +1,4 @@
-"""What can be wrong with an answer that arrived; `failures` converts it to errors of ours."""
+"""The faults of an answer that arrived. `failures` converts them to our errors."""
 
 
 class MalformedAnswer(ValueError):
@@ -6,7 +6,7 @@ class MalformedAnswer(ValueError):
 
 
 class ErrorInAnswer(Exception):
-    """The upstream reported an error inside an answer. `failures` reads the error; nobody is shown it."""
+    """The upstream reported an error inside an answer. `failures` reads the error, and nothing else does."""
 
     def __init__(self, error: object) -> None:
         super().__init__("an error inside the answer")

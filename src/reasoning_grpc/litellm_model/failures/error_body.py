@@ -37,7 +37,7 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What an error's body says; every member is empty where the body does not say it."""
+    """The content of an error's body. A member is empty where the body does not have it."""
 
     codes: frozenset[str] = frozenset()
     """Values of `code`, `type`, `status` and a detail's `reason`, in lower case."""

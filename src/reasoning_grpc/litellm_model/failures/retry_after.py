@@ -1,4 +1,4 @@
-"""How long an upstream asks us to wait before the next attempt."""
+"""The delay that an upstream asks for before the next attempt."""
 
 import re
 from collections.abc import Mapping

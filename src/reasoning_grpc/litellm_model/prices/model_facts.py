@@ -29,14 +29,14 @@ _MOST_TOKENS: Final = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What is known of a model, under whichever name it is served."""
+    """The known facts about a model, whatever name it is served under."""
 
     provider: str = ""
     by_responses_api: bool = False
     """Whether litellm calls it through OpenAI's Responses API."""
     capabilities: frozenset[Capability] = frozenset()
     lacks: frozenset[Capability] = frozenset()
-    """What it is known not to do; a capability in neither set is unknown."""
+    """The capabilities that it is known to lack; a capability in neither set is unknown."""
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     encoding: str = ""

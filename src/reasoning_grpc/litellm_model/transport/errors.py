@@ -1,10 +1,10 @@
-"""What can go wrong with the HTTP of a call; `failures` converts it to errors of ours."""
+"""The failures of a call's HTTP exchange. `failures` converts them to our errors."""
 
 from collections.abc import Mapping
 
 
 class HttpFailure(Exception):
-    """The upstream answered with a status that is not a success. `failures` reads it; nobody is shown it."""
+    """The upstream answered with a status that is not a success. `failures` reads it, and nothing else does."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(status)

@@ -21,7 +21,7 @@ class TypedAnswer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class FlawedAnswer:
-    """What is wrong with the last answer of a model."""
+    """A model's last answer had this flaw."""
 
     flaw: AnswerFlaw
     problem: str

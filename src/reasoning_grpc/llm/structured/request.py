@@ -27,7 +27,7 @@ _OUTPUT_TOKENS: Final = 1024
 
 
 class _Form(IntEnum):
-    """How a call gives the schema to a model; a weaker form first."""
+    """The form in which a call gives the schema to a model, the weakest first."""
 
     PROMPT = 0
     JSON_OBJECT = 1
