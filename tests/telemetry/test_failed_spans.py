@@ -149,7 +149,8 @@ async def test_our_own_timeouts_differ_from_a_cancellation(
 ) -> None:
     """A model call that one of our timeouts ended has the timeout's reason, not CANCELLED."""
     misbehave(upstream)
-    config = config_for(model_entry(upstream.api_base), **{setting: 0.5}, max_retries=0)
+    settings: dict[str, Any] = {setting: 0.5, "max_retries": 0}
+    config = config_for(model_entry(upstream.api_base), **settings)
     async with tracing(config) as running:
         with pytest.raises(CallFailed):
             await running.client().complete(a_wire_request())
