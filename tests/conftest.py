@@ -1,4 +1,4 @@
-"""Fixtures of all tests: no key in the environment, a fake upstream, a real server in front of it."""
+"""Fixtures of all tests: a clean environment, a fake upstream, and a real server in front of it."""
 
 import gc
 import os
@@ -19,22 +19,15 @@ pytest_plugins = ["tests.support.process_guard"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    """Reports what the last tests leave open: a worker of pytest-xdist does not report it later."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture(scope="session", autouse=True)
 def _default_signals() -> Iterator[None]:
-    """Signals reach the processes that tests start, even where the test run itself ignores them."""
+    """Lets signals reach the processes that tests start, even when the test run itself ignores them."""
     with default_signals_in_children():
         yield
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the machine's environment reaches a test: no key, no address, no option of ours."""
+    """Removes keys, addresses and our own options from the environment."""
     for name in os.environ:
         if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")) or name.startswith(("REASONING_", "OTEL_")):
             monkeypatch.delenv(name)
@@ -49,34 +42,34 @@ def _find_last_leaks() -> Iterator[None]:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[FakeUpstream]:
-    """A fake upstream."""
+    """Provides a fake upstream."""
     async with FakeUpstream() as fake:
         yield fake
 
 
 @pytest.fixture
 async def judge() -> AsyncIterator[FakeUpstream]:
-    """A fake upstream for the classifier's model alone."""
+    """Provides a fake upstream for the model of the classifier."""
     async with FakeUpstream() as fake:
         yield fake
 
 
 @pytest.fixture
 async def running_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A real server on port 0, whose one model is the fake upstream."""
+    """Provides a real server on port 0, whose only model is the fake upstream."""
     async with serving_upstream(upstream) as running:
         yield running
 
 
 @pytest.fixture
 def stub(running_server: RunningServer) -> ReasoningServiceStub:
-    """A stub of the running server."""
+    """Provides a stub of the running server."""
     return running_server.stub
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server_folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerFolder]:
-    """A configuration with two models and a caller."""
+    """Provides a configuration with two models and a caller."""
     folder = tmp_path_factory.mktemp("cli")
     async with FakeUpstream() as upstream:
         (folder / "reasoning.toml").write_text(f"""
@@ -103,7 +96,7 @@ async def server_folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server_process(server_folder: ServerFolder) -> AsyncIterator[ServerProcess]:
-    """One server process for all tests that do not end it; after them SIGTERM finds it idle."""
+    """Provides one server process for the tests of a module; at the end it is idle, and SIGTERM ends it."""
     async with server_folder.serving() as running:
         yield running
         await expect_clean_end(running, signal.SIGTERM)

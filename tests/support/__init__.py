@@ -1,1 +1,1 @@
-"""Stand-ins that the tests play against: a fake upstream, a scripted model, valid objects."""
+"""The support of the tests: fake upstreams, scripted models, real processes, and builders of valid objects."""

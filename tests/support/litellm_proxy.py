@@ -1,4 +1,4 @@
-"""A real LiteLLM proxy: a process of its own, offline, without a database, in front of an upstream of ours."""
+"""A real LiteLLM proxy in its own process, offline and without a database, in front of a fake upstream."""
 
 import asyncio
 import json
@@ -12,9 +12,9 @@ from typing import Any, Final
 SERVER_KEY: Final = "sk-key-of-the-server"
 VIRTUAL_KEY: Final = "sk-virtual-key-of-alice"
 FORBIDDEN_KEY: Final = "sk-key-that-may-nothing"
-"""The proxy knows this one, and answers 403; to any other it answers 401."""
+"""The proxy knows this key and answers 403; it answers 401 to an unknown key."""
 UPSTREAM_KEY: Final = "sk-key-behind-the-proxy"
-"""What the proxy itself sends."""
+"""The key that the proxy sends to the upstream."""
 
 _START_SECONDS: Final = 90.0
 _PROGRAM: Final = "import litellm; litellm.run_server()"
@@ -35,12 +35,12 @@ _TRACED: Final = {"callbacks": ["otel"], "forward_traceparent_to_llm_provider": 
 
 
 class LiteLLMProxy:
-    """The process; started again, it is where it was."""
+    """The process of a proxy. After a restart it has the same address."""
 
     def __init__(self, folder: Path, upstream_api_base: str, *, otlp_endpoint: str = "") -> None:
-        """`folder` is for its files; all models of the proxy are served by one upstream.
+        """`folder` is for its files; one upstream serves all models of the proxy.
 
-        With an endpoint it exports spans there, and passes trace contexts on.
+        With an endpoint it exports spans to it, and forwards trace contexts.
         """
         self._otlp_endpoint = otlp_endpoint
         self._folder = folder
@@ -58,11 +58,11 @@ class LiteLLMProxy:
 
     @property
     def base_url(self) -> str:
-        """What `LITELLM_BASE_URL` would be."""
+        """The address of the proxy, as a value of `LITELLM_BASE_URL`."""
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Returns when it serves, which takes five seconds or more."""
+        """Starts the process, and returns when it serves, which takes five seconds or more."""
         self._serves.clear()
         self._lines.clear()
         self._process = await asyncio.create_subprocess_exec(
@@ -89,7 +89,7 @@ class LiteLLMProxy:
             raise AssertionError("the LiteLLM proxy did not start:\n" + "".join(self._lines[-40:])) from None
 
     async def kill(self) -> None:
-        """Ends it at once, without a word to its clients."""
+        """Kills the process, so that its clients get no answer."""
         if self._process is not None and self._output is not None:
             if self._process.returncode is None:
                 self._process.kill()
@@ -97,7 +97,7 @@ class LiteLLMProxy:
             await self._process.wait()
 
     async def _read_output(self, process: Process) -> None:
-        """Reads all it prints, which would stop it otherwise."""
+        """Reads everything that the process prints; a full pipe would stop it."""
         assert process.stdout is not None
         async for line in process.stdout:
             self._lines.append(line.decode(errors="replace"))

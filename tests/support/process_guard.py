@@ -33,7 +33,7 @@ class ProcessGuard:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-        """Remembers a fixture that starts a process: a later test that shares it starts none itself."""
+        """Records a fixture that starts a process; a later test that shares it starts none itself."""
         before = len(self._started)
         try:
             return (yield)
@@ -47,7 +47,7 @@ class ProcessGuard:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Fails a test that passes, but whose marker is wrong."""
+        """Fails a passing test whose marker is wrong."""
         result = yield
         needs_processes = bool(self._started) or self._has_starting_fixture(item)
         if needs_processes and not item.get_closest_marker("process"):

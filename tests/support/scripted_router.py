@@ -1,4 +1,4 @@
-"""A real gRPC server whose `Classify` answers by a script."""
+"""A real gRPC server whose `Classify` follows a script."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
 )
 
 Script = Callable[[completion_pb2.CompleteRequest], routing_pb2.RouteDecision | None]
-"""The decision for a request; None refuses it with SERVER_OVERLOADED."""
+"""Returns the decision for a request; None rejects it with SERVER_OVERLOADED."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class ScriptedRouter(ReasoningServiceServicer):
 
 @asynccontextmanager
 async def serve_script(script: Script) -> AsyncIterator[ScriptedRouter]:
-    """Serves the script on a port of its own."""
+    """Serves the script on a free port."""
     router = ScriptedRouter(script)  # type: ignore[abstract]  # the stub's base answers the others: UNIMPLEMENTED
     server = grpc.aio.server()
     add_ReasoningServiceServicer_to_server(router, server)

@@ -1,4 +1,4 @@
-"""A real server on port 0, in this process, in front of the fake upstream."""
+"""A real server on port 0, in the process of the test, in front of the fake upstream."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,33 +16,33 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.upstream import FakeUpstream
 
 UPSTREAM_KEY = "sk-upstream-secret"
-"""The key that the server sends to the fake upstream; it must never be seen anywhere else."""
+"""The key that the server sends to the fake upstream; it must appear nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that serves, and a channel to it."""
+    """A server in operation, and a channel to it."""
 
     server: Server
     channel: grpc.aio.Channel
 
     @property
     def address(self) -> str:
-        """Where it listens, HOST:PORT."""
+        """The address of the server, as HOST:PORT."""
         return self.server.address
 
     @property
     def stub(self) -> ReasoningServiceStub:
-        """A stub on the channel."""
+        """Returns a stub that uses the channel."""
         return ReasoningServiceStub(self.channel)
 
     def client(self, **options: Any) -> ReasoningClient:
-        """Our own client on the channel."""
+        """Returns our own client, which uses the channel."""
         return ReasoningClient(channel=self.channel, **options)
 
 
 def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEntry:
-    """An entry for a model behind the fake upstream."""
+    """Builds the entry of a model that the fake upstream serves."""
     return replace(
         ModelEntry(name=name, litellm_model=f"openai/{name}", api_base=api_base, api_key=Secret(UPSTREAM_KEY)),
         **overrides,
@@ -50,17 +50,17 @@ def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEnt
 
 
 def provider_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
-    """An entry for a model behind the fake upstream, of a provider of litellm whose protocol it speaks."""
+    """Builds the entry of a model of this provider, whose protocol the fake upstream knows."""
     return model_entry(upstream.api_base_for(provider), name, **{"litellm_model": f"{provider}/{name}", **overrides})
 
 
 def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:
-    """The fake upstream as the LiteLLM proxy of a server."""
+    """Builds the entry of a LiteLLM proxy that the fake upstream plays."""
     return replace(ProxyEntry(base_url=f"http://127.0.0.1:{upstream.port}", api_key=Secret(UPSTREAM_KEY)), **overrides)
 
 
 def judging_config(upstream: FakeUpstream, judge: FakeUpstream, **changes: Any) -> Config:
-    """A configuration whose classifier's model, "judge", is another upstream than the one that answers, "fake"."""
+    """Builds a configuration with one upstream for the classifier's model, "judge", and one for the model "fake"."""
     priced: dict[str, Any] = {"prices": Prices(input=1_000_000_000, output=2_000_000_000)}
     answers = model_entry(upstream.api_base, **priced)
     judges = model_entry(judge.api_base, "judge", capabilities=frozenset({Capability.JSON_SCHEMA}), **priced)
@@ -73,7 +73,7 @@ def config_for(
     proxy: ProxyEntry | None = None,
     **settings: Any,
 ) -> Config:
-    """A configuration for tests: port 0, quick retries are the policy's own, the first entry is the default."""
+    """Builds a configuration that listens on port 0, and whose default model is the first entry."""
     values = {"listen": "127.0.0.1:0", "default_model": entries[0].name if entries else "", **settings}
     models = {entry.name: entry for entry in entries}
     return Config(settings=Settings(**values), models=models, callers=callers or {}, proxy=proxy)
@@ -81,7 +81,7 @@ def config_for(
 
 @asynccontextmanager
 async def serving(config: Config, telemetry: Telemetry | None = None) -> AsyncIterator[RunningServer]:
-    """Runs a server of this configuration; stops it at the end, and checks that no call was left behind."""
+    """Runs a server with this configuration. At the end it stops the server, and checks that no call is left."""
     server = Server(config, telemetry)
     await server.start()
     try:

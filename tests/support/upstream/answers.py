@@ -1,4 +1,4 @@
-"""What the fake upstream is told to answer, in terms of no protocol: an answer, its pieces, a failure."""
+"""The answers and failures of the fake upstream, described without any protocol."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ DEFAULT_USAGE: Final[Json] = {
     "prompt_tokens_details": {"cached_tokens": 3},
     "completion_tokens_details": {"reasoning_tokens": 2},
 }
-"""Usage is told in OpenAI's words; other dialects also know `cache_creation_tokens` among the prompt's details."""
+"""The usage has OpenAI's names; other dialects also read `cache_creation_tokens` from the details of the prompt."""
 UPSTREAM_SECRET: Final = "upstream-secret-7f3a"
-"""Found in every default error text; it must never reach a caller, a log or a span."""
+"""Every default error text contains it; it must never reach a caller, a log or a span."""
 
 DEFAULT_ERROR: Final[Json] = {
     "message": f"The server had an error ({UPSTREAM_SECRET})",
@@ -28,67 +28,67 @@ DEFAULT_ERROR: Final[Json] = {
 
 @dataclass(frozen=True)
 class FakeToolCall:
-    """A tool call of the answer; its first delta carries id, name and the first piece of the arguments."""
+    """A tool call of the answer; its first delta has the id, the name and the first part of the arguments."""
 
     id: str
     name: str
     arguments: str | Sequence[str] = "{}"
-    """One string is one delta, several are as many. Gemini sends them as one, so they must be JSON together."""
+    """Each string is one delta. Gemini sends all of them at once, so together they must be JSON."""
     indexed: bool = True
-    """Some servers of the OpenAI protocol leave `index` out of the deltas."""
+    """Whether the deltas have an `index`, which some servers of the OpenAI protocol leave out."""
 
     @property
     def pieces(self) -> tuple[str, ...]:
-        """The arguments as they are streamed."""
+        """Returns the arguments as they are streamed."""
         return (self.arguments,) if isinstance(self.arguments, str) else tuple(self.arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A piece of a streamed answer. Pieces of one kind in a row are a block; a tool call is a block of its own."""
+    """A delta of a streamed answer. Successive deltas of one kind form a block; each tool call is its own block."""
 
     kind: Literal["reasoning", "redacted", "content", "refusal", "tool_call"]
     text: str
     block: int
     begins: bool
-    """Whether it is the first piece of its block."""
+    """Whether it is the first delta of its block."""
     logprob: float | None = None
     signature: str | None = None
-    """Of the reasoning that ends here, or of the tool call that begins here."""
+    """The signature of the reasoning that ends here, or of the tool call that begins here."""
     call: FakeToolCall | None = None
     call_index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """A well-formed answer. In order: reasoning, redacted, content, refusal, tool calls, finish, usage."""
+    """A valid answer: reasoning, redacted reasoning, content, refusal, tool calls, finish and usage, in this order."""
 
     content: Iterable[str] = ()
-    """May be endless when it is streamed and not ended."""
+    """The deltas of the text. They may be endless in a stream that never ends."""
     reasoning: Sequence[str] = ()
     reasoning_signature: str | None = None
-    """Anthropic's comes with the last piece of reasoning, Gemini's with the finish."""
+    """Anthropic sends it with the last delta of reasoning, Gemini with the finish."""
     redacted_reasoning: Sequence[str] = ()
-    """Each is a block of its own; Gemini has none."""
+    """Each string is its own block; Gemini has none."""
     refusal: str | None = None
     tool_calls: Sequence[FakeToolCall] = ()
     tool_signature: str | None = None
-    """Stands at the first tool call; Anthropic has none."""
+    """The first tool call has it; Anthropic has none."""
     finish_reason: str | None = "auto"
-    """"stop", "length", "tool_calls" and "content_filter" are each protocol's own word for it, others go as they are;
-    "auto" follows from the answer; None leaves out whatever ends an answer in the protocol."""
+    """Each protocol translates "stop", "length", "tool_calls" and "content_filter", and sends other words unchanged.
+    "auto" is derived from the answer; None leaves out everything that ends an answer in the protocol."""
     usage: Json | Literal["null"] | None = field(default_factory=lambda: DEFAULT_USAGE)
-    """"null" sends a null in the place of the usage, None nothing at all."""
+    """With "null" the usage is a JSON null; with None there is no usage."""
     logprobs: Sequence[float] | None = None
-    """One number for each content piece; in the OpenAI protocol only."""
+    """One number for each delta of content; only the OpenAI protocol has them."""
     model: str = "fake"
     reasoning_field: str = "reasoning_content"
-    """In the OpenAI protocol."""
+    """The name of the field that has the reasoning in the OpenAI protocol."""
     extra: Json = field(default_factory=dict)
-    """Added to every chunk, or to the completion, or to Anthropic's message; may overwrite, such as `id`."""
+    """Fields that are added to every chunk, to the completion, or to Anthropic's message; they may overwrite others."""
 
     def pieces(self) -> Iterator[Piece]:
-        """The answer as it is streamed."""
+        """Yields the deltas of the answer."""
         block = 0
         for pieces in self._blocks():
             begins = True
@@ -98,7 +98,7 @@ class Completion:
             block += not begins
 
     def tokens(self, name: str, details: str = "") -> int:
-        """A number of the usage, 0 if it is not there."""
+        """Returns a number of the usage, or 0 without it."""
         usage: Any = {} if self.usage == "null" or self.usage is None else self.usage
         return int(((usage.get(details) or {}) if details else usage).get(name) or 0)
 
@@ -128,7 +128,7 @@ class Completion:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An HTTP error; what is None follows from the code, one of OpenAI's well-known ones, or else from the status."""
+    """An HTTP error. A field that is None is derived from the code, which is one of OpenAI's, or from the status."""
 
     status: int
     code: str | None = None
@@ -136,12 +136,12 @@ class Failure:
     message: str | None = None
 
     def text(self, by_code: Mapping[str, str]) -> str:
-        """The message, or the protocol's own for this code, or one that tells the status."""
+        """Returns the message, or the protocol's own message for this code, or one that contains the status."""
         if self.message is not None:
             return self.message
         return f"{by_code.get(self.code or '', f'The request failed with {self.status}.')} ({UPSTREAM_SECRET})"
 
 
 def numbered(count: int) -> tuple[str, ...]:
-    """`count` pieces of text, no two alike: "word0 ", "word1 ", and so on."""
+    """Returns this many different deltas of text: "word0 ", "word1 ", and so on."""
     return tuple(f"word{number} " for number in range(count))

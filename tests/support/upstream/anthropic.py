@@ -1,4 +1,4 @@
-"""Anthropic's Messages protocol: a message in content blocks, each event named."""
+"""Anthropic's Messages protocol: a message has content blocks, and each event has a name."""
 
 import json
 import re
@@ -50,7 +50,7 @@ class Anthropic(Dialect):
     done: ClassVar = _event({"type": "message_stop"})
 
     def pieces(self, completion: Completion) -> Iterator[bytes]:
-        """One delta each, with what goes before: the message's start, the end of a block, the start of the next."""
+        """Yields one delta each, after the start of the message, the end of a block and the start of the next one."""
         for number, piece in enumerate(completion.pieces()):
             before = b"" if number else self._opening(completion)
             if piece.begins:
@@ -60,7 +60,7 @@ class Anthropic(Dialect):
             yield before + b"".join(deltas)
 
     def ending(self, completion: Completion, request: Json) -> Iterator[bytes]:  # noqa: ARG002
-        """The end of the last block, and the stop reason with the output's usage."""
+        """Yields the end of the last block, and the stop reason with the usage of the output."""
         blocks = [piece.block for piece in completion.pieces()]
         yield self._block_stop(blocks[-1]) if blocks else self._opening(completion)
         if completion.finish_reason is None:
@@ -72,7 +72,7 @@ class Anthropic(Dialect):
         yield self.event(data)
 
     def whole(self, completion: Completion) -> bytes:
-        """A message."""
+        """Returns a message."""
         message = _message(completion)
         message["content"] = list(_content(completion))
         message["stop_reason"] = _stop_reason(completion)
@@ -81,13 +81,13 @@ class Anthropic(Dialect):
         return json.dumps({**message, **completion.extra}).encode()
 
     def failure(self, failure: Failure) -> Json:
-        """{"type": "error", "error": {...}}."""
+        """Returns `{"type": "error", "error": {...}}`."""
         error_type = failure.error_type or _error_type(failure.status)
         error = {"type": error_type, "message": failure.text(_TEXTS_BY_CODE)}
         return {"type": "error", "error": error, "request_id": "req_fake"}
 
     def error_event(self, error: Json | None) -> bytes:
-        """Its type follows from its code, or is the told one if there is no code."""
+        """Returns the event of an error; its type is derived from the code, if there is one."""
         if error is None:
             return self.event({"type": "error", "error": None})
         known = isinstance(error.get("code"), int) or not error.get("type")
@@ -95,7 +95,7 @@ class Anthropic(Dialect):
         return self.event({"type": "error", "error": {"type": error_type, "message": error.get("message")}})
 
     def event(self, data: Json) -> bytes:
-        """An event with the name of its type."""
+        """Returns an event whose name is its type."""
         return _event(data)
 
     def _opening(self, completion: Completion) -> bytes:

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, without sleeping."""
+"""`Changes` lets tests wait until a condition is true, without sleeping."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,23 +9,23 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 class Changes:
-    """Wakes whoever waits, each time its owner says that something changed."""
+    """Wakes every waiter each time its owner reports a change."""
 
     def __init__(self) -> None:
         self._next = asyncio.Event()
 
     def notify(self) -> None:
-        """Let every waiter look again."""
+        """Lets every waiter check its condition again."""
         self._next.set()
         self._next = asyncio.Event()
 
     async def wait_for(self, predicate: Callable[[], bool]) -> None:
-        """Wait, for ever if need be, until `predicate` holds."""
+        """Waits without a limit until `predicate` is true."""
         while not predicate():
             await self._next.wait()
 
     async def expect(self, predicate: Callable[[], bool], failure: Callable[[], str]) -> None:
-        """Wait until `predicate` holds; when patience ends, raise AssertionError with what `failure` says then."""
+        """Waits until `predicate` is true. When patience ends, it raises AssertionError with the text of `failure`."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self.wait_for(predicate)

@@ -1,4 +1,4 @@
-"""A dialect: how one provider's protocol writes what a script answers."""
+"""A dialect writes the answers of scripts in the protocol of one provider."""
 
 import json
 import re
@@ -11,45 +11,45 @@ from .answers import Completion, Failure, Json
 
 
 class Dialect(ABC):
-    """Writes answers and errors in one protocol. A stream is its pieces, its ending, and what says that it is done."""
+    """Writes answers and errors in one protocol. A stream has deltas, an ending, and a mark that it is done."""
 
     base_path: ClassVar[str]
-    """What follows the host in the `api_base` that litellm is given."""
+    """The path in the `api_base` that litellm gets."""
     path: ClassVar[re.Pattern[str]]
-    """Where requests for completions go."""
+    """The paths of requests for completions."""
     done: ClassVar[bytes]
-    """The event after which nothing comes, empty if the protocol has none."""
+    """The last event of a stream; it is empty if the protocol has none."""
 
     def streams(self, path: str, request: Json) -> bool:  # noqa: ARG002
-        """Whether this request is to be answered by a stream."""
+        """Returns whether this request asks for a stream."""
         return bool(request.get("stream"))
 
     @abstractmethod
     def pieces(self, completion: Completion) -> Iterator[bytes]:
-        """The events that carry the answer, one write each."""
+        """Yields the events of the answer; each is one write."""
 
     @abstractmethod
     def ending(self, completion: Completion, request: Json) -> Iterator[bytes]:
-        """The events after the answer, without `done`."""
+        """Yields the events after the answer, without `done`."""
 
     @abstractmethod
     def whole(self, completion: Completion) -> bytes:
-        """The body of the same answer to a request that does not stream."""
+        """Returns the body of the answer to a request that does not stream."""
 
     @abstractmethod
     def failure(self, failure: Failure) -> Json:
-        """The body of an HTTP error."""
+        """Returns the body of an HTTP error."""
 
     @abstractmethod
     def error_event(self, error: Json | None) -> bytes:
-        """An error in a stream, told in OpenAI's words."""
+        """Returns the event of an error in a stream; `error` has OpenAI's form."""
 
     def event(self, data: Json) -> bytes:
-        """One event with `data` as JSON."""
+        """Returns one event with `data` as JSON."""
         return b"data: " + json.dumps(data).encode() + b"\n\n"
 
     def gzip_bomb(self, megabytes: int, event_megabytes: int, *, stream: bool) -> bytes:
-        """A small gzip body: valid JSON, or SSE in events of the given size, that expands to `megabytes` of text."""
+        """Returns a small gzip body that expands to this much text, as valid JSON or as events of this size."""
         if not stream:
             return _bomb(b"", self.whole(Completion(content=("@",))), b"", 1, megabytes)
         sample = Completion(content=("", "@"), usage=None)
@@ -59,7 +59,7 @@ class Dialect(ABC):
 
 
 def status_of(error: Json) -> int:
-    """The HTTP status that an error in a stream stands for."""
+    """Returns the HTTP status that corresponds to an error in a stream."""
     code = error.get("code")
     return code if isinstance(code, int) else 500
 

@@ -1,4 +1,4 @@
-"""Gemini's protocol: each event a response with the next parts of its one candidate."""
+"""Gemini's protocol: each event is a response with the next parts of the only candidate."""
 
 import json
 import re
@@ -45,22 +45,22 @@ class Gemini(Dialect):
     done: ClassVar = b""
 
     def streams(self, path: str, request: Json) -> bool:  # noqa: ARG002
-        """The path tells."""
+        """Returns whether the path is that of a stream."""
         return path.endswith(":streamGenerateContent")
 
     def pieces(self, completion: Completion) -> Iterator[bytes]:
-        """One part each; a tool call comes whole with its first piece."""
+        """Yields one part each; a tool call is complete in its first delta."""
         for piece in completion.pieces():
             if part := _part(piece):
                 yield self.event(_response(completion, {"content": _content(part)}))
 
     def ending(self, completion: Completion, request: Json) -> Iterator[bytes]:  # noqa: ARG002
-        """The finish reason beside an empty part, and the usage."""
+        """Yields the finish reason with an empty part, and the usage."""
         if completion.finish_reason is not None:
             yield self.event(_response(completion, _finish(completion, {"text": ""})))
 
     def whole(self, completion: Completion) -> bytes:
-        """One response with every part."""
+        """Returns one response with every part."""
         texts = {True: "".join(completion.reasoning), False: "".join((*completion.content, completion.refusal or ""))}
         parts = [_text(text, thought=thought) for thought, text in texts.items() if text]
         for index, call in enumerate(completion.tool_calls):
@@ -68,18 +68,18 @@ class Gemini(Dialect):
         return json.dumps(_response(completion, _finish(completion, *parts))).encode()
 
     def failure(self, failure: Failure) -> Json:
-        """{"error": {...}}; a wrong key is what Google answers, so with status 400 if told so."""
+        """Returns `{"error": {...}}`; Google answers a wrong key with status 400, if the script says so."""
         return {"error": _error(failure.status, failure.text(_TEXTS_BY_CODE), failure.error_type)}
 
     def error_event(self, error: Json | None) -> bytes:
-        """Its status follows from its code, or is the told type if there is no code."""
+        """Returns the event of an error; its status is derived from the code, or is the type if there is no code."""
         if error is None:
             return self.event({"error": None})
         told = None if isinstance(error.get("code"), int) else error.get("type")
         return self.event({"error": _error(status_of(error), error.get("message"), told)})
 
     def event(self, data: Json) -> bytes:
-        """Google ends its lines with CR LF."""
+        """Returns one event; Google ends its lines with CR LF."""
         return f"data: {json.dumps(data)}\r\n\r\n".encode()
 
 
@@ -121,7 +121,7 @@ def _call(call: FakeToolCall, signature: str | None) -> dict[str, Any]:
 
 
 def _usage(completion: Completion, *, finished: bool) -> dict[str, Any] | None:
-    """What Google tells with every event: before the last, only of the prompt."""
+    """Returns the usage, which Google sends with every event; before the last event it covers only the prompt."""
     if completion.usage == "null":
         return None
     prompt, cached = completion.tokens("prompt_tokens"), completion.tokens("cached_tokens", "prompt_tokens_details")

@@ -1,4 +1,4 @@
-"""The lists of models that a LiteLLM proxy serves, scripted like everything else; not there until they are told."""
+"""The lists of models of a LiteLLM proxy. Tests script them; until then their paths answer 404."""
 
 import json
 from abc import abstractmethod
@@ -10,11 +10,11 @@ from .scripting import Answer, Gate, Script, Scripting
 _HEADERS: Final = {"Content-Type": "application/json"}
 
 Listed = str | tuple[str, Json]
-"""A model's name, or its name with what the list tells of it."""
+"""The name of a model, or its name with its facts in the list."""
 
 
 class Listing(Scripting):
-    """One of the lists: it answers what it was told last."""
+    """One of the lists. It answers with the last script that it got."""
 
     play: tuple[Script, Gate]
 
@@ -22,7 +22,7 @@ class Listing(Scripting):
         self.fail(404, message="no such path")
 
     def lists(self, *models: Listed, gated: bool = False) -> Gate:
-        """These models, a row each; what is told of one may be anything."""
+        """Answers with a row for each of these models; the facts of a model may be anything."""
         rows = [self._row(model, {}) if isinstance(model, str) else self._row(*model) for model in models]
         data = json.dumps({"data": rows, "object": "list"}).encode()
         answer = Answer(headers=_HEADERS, ending=(data,), content_length=len(data))
@@ -30,14 +30,14 @@ class Listing(Scripting):
 
     @abstractmethod
     def _row(self, name: str, facts: Json) -> dict[str, Any]:
-        """A model of the list."""
+        """Returns the row of a model."""
 
     def _add(self, script: Script, gate: Gate) -> None:
         self.play = (script, gate)
 
 
 class ModelInfo(Listing):
-    """GET /v1/model/info, which tells limits, prices and capabilities."""
+    """GET /v1/model/info, which has limits, prices and capabilities."""
 
     def _row(self, name: str, facts: Json) -> dict[str, Any]:
         parameters = {"model": f"openai/{name}", "api_base": "http://behind-the-proxy.invalid/v1"}
@@ -45,7 +45,7 @@ class ModelInfo(Listing):
 
 
 class ModelList(Listing):
-    """GET /v1/models, which tells names, and little else."""
+    """GET /v1/models, which has names, and little else."""
 
     def _row(self, name: str, facts: Json) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "openai", **facts}

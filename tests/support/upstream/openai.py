@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol: chunks, whole completions, errors. Signatures stand where a LiteLLM proxy puts them."""
+"""The OpenAI chat protocol: chunks, completions and errors. Signatures have the place that a LiteLLM proxy uses."""
 
 import json
 import re
@@ -52,7 +52,7 @@ class OpenAI(Dialect):
     done: ClassVar = DONE
 
     def pieces(self, completion: Completion) -> Iterator[bytes]:
-        """One chunk each; the first one names the role too."""
+        """Yields one chunk each; the first one also has the role."""
         for number, piece in enumerate(completion.pieces()):
             role = {"role": "assistant"} if number == 0 else {}
             logprobs = None
@@ -61,7 +61,7 @@ class OpenAI(Dialect):
             yield self.event(_chunk(completion, role | _delta(piece, completion.reasoning_field), logprobs=logprobs))
 
     def ending(self, completion: Completion, request: Json) -> Iterator[bytes]:
-        """The finish, and the usage if the request asked for it."""
+        """Yields the finish, and the usage if the request asks for it."""
         if completion.finish_reason is not None:
             yield self.event(_chunk(completion, {}, finish_reason=_finish_reason(completion)))
         wanted = (request.get("stream_options") or {}).get("include_usage")
@@ -69,7 +69,7 @@ class OpenAI(Dialect):
             yield self.event(usage_chunk(_usage(completion), model=completion.model, **completion.extra))
 
     def whole(self, completion: Completion) -> bytes:
-        """A chat.completion."""
+        """Returns a chat.completion."""
         content = tuple(completion.content)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(content) if content else None}
         if completion.reasoning:
@@ -91,7 +91,7 @@ class OpenAI(Dialect):
         return json.dumps({**body, **completion.extra}).encode()
 
     def failure(self, failure: Failure) -> Json:
-        """{"error": {...}}."""
+        """Returns `{"error": {...}}`."""
         by_status = "server_error" if failure.status >= 500 else "invalid_request_error"
         default_type = _ERROR_TYPES.get(failure.status, by_status)
         if failure.code is not None and failure.code in _ERRORS_BY_CODE:
@@ -105,7 +105,7 @@ class OpenAI(Dialect):
         return {"error": error}
 
     def error_event(self, error: Json | None) -> bytes:
-        """The error as it was told."""
+        """Returns the event of an error, which is sent unchanged."""
         return self.event({"error": error})
 
 
@@ -119,13 +119,13 @@ class Azure(OpenAI):
 def chunk(
     delta: Json, finish_reason: str | None = None, logprobs: Json | None = None, **members: Any
 ) -> dict[str, Any]:
-    """A chat.completion.chunk with one choice; `members` are added to its outermost object."""
+    """Returns a chat.completion.chunk with one choice; `members` are added to its outermost object."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
     return {**_HEAD, "object": "chat.completion.chunk", "model": "fake", "choices": [choice], **members}
 
 
 def usage_chunk(usage: Json | None, choices: Sequence[Json] = (), **members: Any) -> dict[str, Any]:
-    """The chunk after the finish; a LiteLLM proxy sends it with `choices=[{"delta": {}}]`."""
+    """Returns the chunk after the finish; a LiteLLM proxy sends it with `choices=[{"delta": {}}]`."""
     body = {**_HEAD, "object": "chat.completion.chunk", "model": "fake", "choices": list(choices), "usage": usage}
     return {**body, **members}
 

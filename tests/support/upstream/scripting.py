@@ -1,4 +1,4 @@
-"""Scripts: what the fake upstream is told to answer, one line each."""
+"""Scripts: a test describes the next answer of the fake upstream in one line."""
 
 import itertools
 import json
@@ -13,89 +13,89 @@ from .dialect import Dialect
 from .openai import chunk
 
 Cut = Literal["reset", "close", "end"]
-"""reset: a TCP RST. close: the connection closes, the body lacks its terminating chunk. end: the body ends cleanly."""
+"""reset: a TCP RST. close: the connection closes without the last chunk of the body. end: the body ends cleanly."""
 
 _SSE: Final[dict[str, str]] = {"Content-Type": "text/event-stream; charset=utf-8"}
 _JSON: Final[dict[str, str]] = {"Content-Type": "application/json"}
 
 
 class Gate:
-    """Lets the steps of an answer out one at a time. A step is a piece, or all that follows the last piece."""
+    """Sends the steps of an answer one at a time. A step is a delta, or everything after the last delta."""
 
     def __init__(self, *, is_open: bool) -> None:
         self._changes = Changes()
         self._is_open = is_open
         self._permits = 0
         self.steps_sent = 0
-        """Steps written so far; of all its answers, when the script answers every request."""
+        """The number of steps that were written, in all answers of the script together."""
 
     def open(self, steps: int = 1) -> None:
-        """Let the next step out, or the next few."""
+        """Lets the fake send the next steps."""
         self._permits += steps
         self._changes.notify()
 
     def open_all(self) -> None:
-        """Hold nothing back any more."""
+        """Lets the fake send all steps from now on."""
         self._is_open = True
         self._changes.notify()
 
     async def sent(self, steps: int) -> None:
-        """Wait until so many steps were written to the connection."""
+        """Waits until this many steps were written to the connection."""
         await self._changes.expect(
             lambda: self.steps_sent >= steps,
             lambda: f"expected {steps} steps sent upstream, {self.steps_sent} were",
         )
 
     async def pass_through(self) -> None:
-        """For the server: wait for the next step's turn."""
+        """Waits until the next step may be sent; the server calls it."""
         await self._changes.wait_for(lambda: self._is_open or self._permits > 0)
         self._permits -= not self._is_open
 
     def count_step(self) -> None:
-        """For the server: a step was written."""
+        """Counts a step that was written; the server calls it."""
         self.steps_sent += 1
         self._changes.notify()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes out for one request: headers, then pieces, one write each, then the ending, then the way it ends."""
+    """The answer to one request: headers, deltas that are one write each, the ending, and the way it ends."""
 
     status: int = 200
     headers: Mapping[str, str] | None = field(default_factory=lambda: _SSE)
-    """None sends no headers, and so nothing at all."""
+    """With None nothing is sent at all."""
     pieces: Iterable[bytes] = ()
     ending: Iterable[bytes] = ()
     end: Cut | Literal["hang"] = "end"
     content_length: int | None = None
-    """None is a chunked body."""
+    """With None the body is chunked."""
     interval_seconds: float = 0.0
-    """The pause before each piece."""
+    """The pause before each delta."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A request, as far as its answer depends on it."""
+    """The parts of a request that its answer depends on."""
 
     dialect: Dialect
-    """What to answer in."""
+    """The dialect of the answer."""
     stream: bool
     body: Json
 
 
 Script = Callable[[Asked], Answer]
-"""Makes the answer to one request."""
+"""Builds the answer to one request."""
 
 
 class Scripting(ABC):
-    """The one-line ways to say what is answered next, in whatever protocol it is asked for.
+    """Adds the next answer by a call of one line; the protocol is that of the request.
 
-    Each returns the answer's gate, open unless `gated`.
+    Each method returns the gate of the answer, which is open unless `gated` is true.
     """
 
     @abstractmethod
     def _add(self, script: Script, gate: Gate) -> None:
-        """Take the script in."""
+        """Adds the script."""
 
     def reply(
         self,
@@ -118,9 +118,9 @@ class Scripting(ABC):
         interval_seconds: float = 0.0,
         gated: bool = False,
     ) -> Gate:
-        """Answer well, as `Completion` explains; `together` writes the whole stream at once, as one step.
+        """Sends a valid answer, as `Completion` explains; `together` writes the whole stream as one step.
 
-        With an interval there is a pause before each piece of a stream.
+        An interval is a pause before each delta of a stream.
         """
         completion = Completion(
             content=pieces,
@@ -152,7 +152,7 @@ class Scripting(ABC):
         return self._play(script, gated=gated)
 
     def reply_by(self, say: Callable[[Json], str]) -> Gate:
-        """Answer well, with what this says of the request's body, all of it in one piece."""
+        """Sends a valid answer of one delta, whose text `say` derives from the body of the request."""
 
         def script(asked: Asked) -> Answer:
             completion = Completion(content=(say(asked.body),))
@@ -164,29 +164,29 @@ class Scripting(ABC):
         return self._play(script)
 
     def gated(self, *pieces: str, **options: Any) -> Gate:
-        """A `reply`, headers at once, whose every step waits for its gate: each piece, then the ending."""
+        """Sends the headers of a `reply` at once; each delta, and then the ending, waits for the gate."""
         return self.reply(*pieces, gated=True, **options)
 
     def chunks(
         self, *chunks: Json, finish: str | None = None, done: bool = False, together: bool = False, gated: bool = False
     ) -> Gate:
-        """These objects, one event each; `chunk` and `usage_chunk` make OpenAI's, `finish` and `done` add its end."""
+        """Sends each object as an event. `chunk` and `usage_chunk` build OpenAI's; `finish` and `done` add the end."""
         ending = (chunk({}, finish),) if finish else ()
         return self._stream(chunks, ending, done=done, together=together, gated=gated)
 
     def lines(
         self, *lines: str | bytes | Json, done: bool = False, together: bool = False, gated: bool = False
     ) -> Gate:
-        """Raw events: text gets the empty line that ends an event, bytes go as they are, objects become an event."""
+        """Sends raw events: text gets the empty line that ends an event, bytes are unchanged, an object is an event."""
         return self._stream(lines, done=done, together=together, gated=gated)
 
     def error_in_stream(
         self, after: int = 0, error: Json | None = DEFAULT_ERROR, *, done: bool = False, gated: bool = False
     ) -> Gate:
-        """So many pieces, then the event of an error, None being null, then the clean end of the body.
+        """Sends this many deltas, then the event of an error, which is null for None, and ends the body cleanly.
 
-        The error is told in OpenAI's words; a `code` that is an HTTP status, or else its `type`, becomes another
-        protocol's type.
+        The error has OpenAI's form. Other protocols derive its type from a `code` that is an HTTP status, or from its
+        `type`.
         """
 
         def script(asked: Asked) -> Answer:
@@ -204,7 +204,7 @@ class Scripting(ABC):
         headers: Mapping[str, str] | None = None,
         content_length: int | None = None,
     ) -> Gate:
-        """Any body; a `content_length` above its size makes it short: the connection closes after what there is."""
+        """Sends any body. After a body that is shorter than `content_length` the connection closes."""
         fields = {"Content-Type": content_type, **(headers or {})}
         return self._play(lambda _: _whole(data, status=status, headers=fields, content_length=content_length))
 
@@ -218,7 +218,7 @@ class Scripting(ABC):
         headers: Mapping[str, str] | None = None,
         body: Json | bytes | None = None,
     ) -> Gate:
-        """An HTTP error; its text and type fit well-known codes by themselves. `body` replaces the protocol's error."""
+        """Sends an HTTP error, whose text and type are derived from well-known codes. `body` replaces the error."""
         failure = Failure(status=status, code=code, error_type=error_type, message=message)
 
         def script(asked: Asked) -> Answer:
@@ -229,11 +229,11 @@ class Scripting(ABC):
         return self._play(script)
 
     def redirect(self, location: str) -> Gate:
-        """A 307 to another address."""
+        """Sends a redirect (307) to another address."""
         return self.body(b"", status=307, headers={"Location": location})
 
     def compressed_bomb(self, megabytes: int = 128, event_megabytes: int = 1) -> Gate:
-        """A valid answer, small under gzip, with so many megabytes of text in events of so many each."""
+        """Sends a valid answer with this much text, in events of this size, which gzip makes small."""
 
         def script(asked: Asked) -> Answer:
             headers = (_SSE if asked.stream else _JSON) | {"Content-Encoding": "gzip"}
@@ -243,23 +243,23 @@ class Scripting(ABC):
         return self._play(script)
 
     def hang(self) -> Gate:
-        """Take the request and never answer, not even headers."""
+        """Receives the request and never answers, not even with headers."""
         return self._play(lambda _: Answer(headers=None, end="hang"))
 
     def hang_after(self, pieces: int, *, gated: bool = False) -> Gate:
-        """Headers and so many pieces, then silence; with 0 just the headers."""
+        """Sends headers and this many deltas, and then nothing."""
         return self._play(_interrupted(pieces, "hang"), gated=gated)
 
     def cut_after(self, pieces: int, how: Cut = "reset", *, gated: bool = False) -> Gate:
-        """Headers and so many pieces, then the cut. Gated, the cut is the last step: when the pieces were read."""
+        """Sends headers and this many deltas, then cuts. If it is gated, the cut is the last step."""
         return self._play(_interrupted(pieces, how), gated=gated)
 
     def drop(self, how: Literal["reset", "close"] = "close") -> Gate:
-        """Take the request, then end the connection without a word."""
+        """Receives the request, and ends the connection without an answer."""
         return self._play(lambda _: Answer(headers=None, end=how))
 
     def comments_forever(self, after: int = 0, interval_seconds: float = 0.01) -> Gate:
-        """So many pieces, then SSE comments without end."""
+        """Sends this many deltas, then SSE comments without end."""
 
         def script(asked: Asked) -> Answer:
             comments = itertools.repeat(b": keep-alive\n\n")
@@ -268,7 +268,7 @@ class Scripting(ABC):
         return self._play(script)
 
     def drip(self, interval_seconds: float = 0.05) -> Gate:
-        """A valid stream, one byte at a time, without end; without `stream`, a JSON body that never closes."""
+        """Sends an endless valid stream byte by byte; without `stream` it sends a JSON body that never ends."""
 
         def script(asked: Asked) -> Answer:
             if not asked.stream:

@@ -1,4 +1,4 @@
-"""The fake upstream's HTTP side: takes requests, plays scripts, notices who hangs up."""
+"""The HTTP server of the fake upstream: it receives requests, plays scripts, and records which clients leave."""
 
 import asyncio
 import json
@@ -32,34 +32,34 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "anthropic": Anthropic(),
     "gemini": Gemini(),
 }
-"""By the prefix of litellm that speaks it."""
+"""The dialects by the prefixes of litellm that use them."""
 
 _AS_TOLD: Final = frozenset({"/api/chat"})
-"""Paths of protocols that it does not speak: whoever scripts the answer writes it."""
+"""The paths of protocols that the fake does not know; the script writes such an answer itself."""
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CapturedRequest:
-    """A request as it arrived."""
+    """A request as it was received."""
 
     method: str
     path: str
-    """With its query."""
+    """The path with its query."""
     headers: CIMultiDictProxy[str]
     body: Any
-    """The parsed JSON; None if it is none."""
+    """The parsed JSON, or None if the body is not JSON."""
     raw: bytes = field(repr=False)
 
 
 class Standing(Scripting):
-    """The script that answers whenever no other does: the last one it was told."""
+    """The last script that it got, which answers every request for which no script is queued."""
 
     play: Play
 
     def choose(self, choice: Callable[[Json], "Standing"]) -> None:
-        """Answers each request as the script does that is chosen by its body; the gate of that one is not asked."""
+        """Answers each request with the script that `choice` selects by its body, and ignores the gate of that script."""
         self._add(lambda asked: choice(asked.body).play[0](asked), Gate(is_open=True))
 
     def _add(self, script: Script, gate: Gate) -> None:
@@ -67,23 +67,23 @@ class Standing(Scripting):
 
 
 class FakeUpstream(Scripting):
-    """A server that answers each chat request with the next script, and without one with "Hello", " world".
+    """Answers each chat request with the next script, or with "Hello", " world" if there is none.
 
-    It speaks every protocol of DIALECTS; the request's path tells which one is asked for.
+    It knows every protocol of DIALECTS; the path of a request shows its protocol.
     """
 
     def __init__(self, port: int = 0) -> None:
         self._port = port
         self._scripts: deque[Play] = deque()
         self.always = Standing()
-        """Scripted the same way; answers every request for which no script is queued."""
+        """Answers every request for which no script is queued."""
         self.always.reply(*DEFAULT_PIECES)
         self.requests: list[CapturedRequest] = []
-        """Every request so far, to any path, in order of arrival."""
+        """All requests to any path, in the order in which they arrived."""
         self.connections = 0
-        """Connections accepted so far."""
+        """The number of connections that were accepted."""
         self.model_info, self.model_list = ModelInfo(), ModelList()
-        """The lists of a LiteLLM proxy."""
+        """The lists of models of a LiteLLM proxy."""
         self._routes: dict[tuple[str, str], Callable[[CapturedRequest], Play]] = {
             ("GET", "/v1/model/info"): lambda _: self.model_info.play,
             ("GET", "/v1/models"): lambda _: self.model_list.play,
@@ -99,7 +99,7 @@ class FakeUpstream(Scripting):
         self._closing = False
 
     async def start(self) -> Self:
-        """Listen on 127.0.0.1, on a free port or the one that was asked for."""
+        """Listens on 127.0.0.1, on the given port or a free one."""
         self._http = _Http(self._handle, self._connection_made, self._connection_lost)
         self._listener = await asyncio.get_running_loop().create_server(
             self._http, "127.0.0.1", self._port, backlog=1024
@@ -108,7 +108,7 @@ class FakeUpstream(Scripting):
         return self
 
     async def aclose(self) -> None:
-        """End every connection, hanging or not, and stop listening."""
+        """Ends every connection and stops listening."""
         self._closing = True
         self._listener.close()
         for transport in list(self._open.values()):
@@ -125,60 +125,60 @@ class FakeUpstream(Scripting):
 
     @property
     def api_base(self) -> str:
-        """What to configure as the model's address."""
+        """The `api_base` of a model behind the fake."""
         return self.api_base_for("openai")
 
     def api_base_for(self, provider: str) -> str:
-        """What to configure as the address of a model with this prefix of litellm."""
+        """Returns the `api_base` of a model with this prefix of litellm."""
         return f"http://127.0.0.1:{self.port}{DIALECTS[provider].base_path}"
 
     @property
     def open_connections(self) -> int:
-        """Connections open now."""
+        """The number of open connections."""
         return len(self._open)
 
     @property
     def active(self) -> int:
-        """Requests being answered now."""
+        """The number of requests whose answer is in progress."""
         return len(self._busy)
 
     @property
     def disconnects(self) -> int:
-        """Times a client went away before its answer was finished."""
+        """The number of clients that left before their answer was complete."""
         return len(self._disconnected)
 
     async def request(self, n: int = 1) -> CapturedRequest:
-        """Wait until the n-th request, counted from 1, has arrived."""
+        """Waits for the n-th request, and returns it."""
         await self._until(lambda: len(self.requests) >= n, f"request {n}")
         return self.requests[n - 1]
 
     async def disconnect(self, n: int = 1) -> CapturedRequest:
-        """Wait until the n-th time a client went away before its answer was finished; return what it had asked."""
+        """Waits until n clients have left before their answer was complete; returns the request of the n-th."""
         await self._until(lambda: self.disconnects >= n, f"disconnect {n}")
         return self._disconnected[n - 1]
 
     def forget(self) -> None:
-        """Drop the answers that are left, and every request and disconnect so far."""
+        """Removes the queued scripts, and the record of requests and disconnects."""
         self._scripts.clear()
         self.requests.clear()
         self._disconnected.clear()
 
     async def idle(self) -> None:
-        """Wait until no request is being answered."""
+        """Waits until no answer is in progress."""
         await self._until(lambda: not self._busy, "no active request")
 
     async def all_closed(self) -> None:
-        """Wait until no connection is open."""
+        """Waits until no connection is open."""
         await self._until(lambda: not self._open, "no open connection")
 
     def close_on_accept(self) -> None:
-        """From now on close each connection when it comes, and now those that wait for a next request."""
+        """Closes idle connections now, and each new connection at once."""
         self._accepting = False
         for transport in set(self._open.values()) - self._busy:
             transport.abort()
 
     def accept(self) -> None:
-        """Serve connections again, after `close_on_accept`."""
+        """Accepts connections again after `close_on_accept`."""
         self._accepting = True
 
     def _add(self, script: Script, gate: Gate) -> None:
@@ -241,7 +241,7 @@ class FakeUpstream(Scripting):
 
 
 class _Exchange:
-    """One request while its answer is played."""
+    """One request whose answer is in progress."""
 
     def __init__(self, request: web.BaseRequest, answer: Answer, gate: Gate) -> None:
         transport = request.transport
@@ -251,11 +251,11 @@ class _Exchange:
         self.response = web.StreamResponse(status=answer.status, headers=answer.headers)
         self.response.content_length = answer.content_length
         self.finished = False
-        """Whether the answer is over: what the client does from now on is no disconnect."""
+        """Whether the answer is complete; a client that leaves later is not a disconnect."""
         self._request, self._answer, self._gate = request, answer, gate
 
     async def run(self) -> None:
-        """Send the headers, the pieces, the ending, and end as told."""
+        """Sends the headers, the deltas and the ending, and ends as the script says."""
         if self._answer.headers is not None:
             await self.response.prepare(self._request)
         for piece in self._answer.pieces:
@@ -286,7 +286,7 @@ class _Exchange:
 
 
 class _Http(web.Server):
-    """aiohttp's low-level server; tells of connections, and cancels a handler when its client leaves."""
+    """aiohttp's low-level server. It reports connections, and cancels a handler when its client leaves."""
 
     def __init__(
         self,
@@ -308,7 +308,7 @@ class _Http(web.Server):
 
 @contextmanager
 def refusing_api_base() -> Iterator[str]:
-    """The address of a port that stays taken and refuses every connection: bound, never listening."""
+    """Yields the address of a port that is bound but does not listen, so that it refuses every connection."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
