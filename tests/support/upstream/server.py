@@ -59,7 +59,7 @@ class Standing(Scripting):
     play: Play
 
     def choose(self, choice: Callable[[Json], "Standing"]) -> None:
-        """Answers each request with the script that `choice` selects by its body, and ignores the gate of that script."""
+        """Answers each request with the script that `choice` selects by the body; that script's gate is ignored."""
         self._add(lambda asked: choice(asked.body).play[0](asked), Gate(is_open=True))
 
     def _add(self, script: Script, gate: Gate) -> None:
