@@ -1,4 +1,4 @@
-"""The fake upstream's dialects are read by litellm itself: one script, the same answer through each provider."""
+"""litellm reads the same answer from one script in every dialect of the fake upstream."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ ENDS = {
 
 
 class Read:
-    """What a stream of litellm said, put together."""
+    """The joined deltas of a stream of litellm."""
 
     def __init__(self) -> None:
         self.text = self.reasoning = self.finish_reason = ""
@@ -40,7 +40,7 @@ class Read:
         self.usage: Any = None
 
     def take(self, chunk: Any) -> None:
-        """Add one chunk."""
+        """Records one chunk."""
         body = chunk.model_dump()
         self.usage = body.get("usage") or self.usage
         for choice in body["choices"]:
@@ -66,7 +66,7 @@ class Read:
 
 @pytest_asyncio.fixture
 async def upstream() -> AsyncIterator[FakeUpstream]:
-    """A fake of its own for each test."""
+    """Provides a fake for each test."""
     await library.load()
     async with FakeUpstream() as fake:
         yield fake
@@ -74,7 +74,7 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 async def ask(upstream: FakeUpstream, provider: str, **options: Any) -> Any:
-    """A call through litellm."""
+    """Makes a call through litellm."""
     return await library.import_litellm().acompletion(
         model=f"{provider}/some-model",
         api_base=upstream.api_base_for(provider),
@@ -87,7 +87,7 @@ async def ask(upstream: FakeUpstream, provider: str, **options: Any) -> Any:
 
 
 async def read(upstream: FakeUpstream, provider: str) -> tuple[Read, Any]:
-    """A whole stream, and litellm's object for it."""
+    """Reads a whole stream, and returns it with litellm's object for it."""
     stream = await ask(upstream, provider, stream=True, stream_options={"include_usage": True})
     result = Read()
     async for chunk in stream:
@@ -96,7 +96,7 @@ async def read(upstream: FakeUpstream, provider: str) -> tuple[Read, Any]:
 
 
 async def failure(upstream: FakeUpstream, provider: str) -> tuple[Read, list[BaseException]]:
-    """What was read of a stream before it failed, and the failure with all that it came from."""
+    """Returns what was read of a stream before it failed, and the failure with all its causes."""
     result = Read()
     cause: BaseException | None = None
     try:
@@ -113,7 +113,7 @@ async def failure(upstream: FakeUpstream, provider: str) -> tuple[Read, list[Bas
 
 
 async def test_text_and_usage(upstream: FakeUpstream, provider: str) -> None:
-    """Text, finish and every number of the usage arrive; the request is kept as it came."""
+    """Text, finish and every number of the usage arrive, and the request is recorded unchanged."""
     upstream.reply("Hel", "lo")
 
     result, _ = await read(upstream, provider)
@@ -130,7 +130,7 @@ async def test_text_and_usage(upstream: FakeUpstream, provider: str) -> None:
 
 
 async def test_reasoning(upstream: FakeUpstream, provider: str) -> None:
-    """Reasoning comes apart from the text, with its signature, and with what was withheld where there is such."""
+    """Reasoning is separate from the text, and has its signature, and redacted parts where a provider has them."""
     upstream.reply("a", "b", reasoning=("hm", "m"), reasoning_signature="c2ln", redacted_reasoning=("eHh4",))
 
     result, _ = await read(upstream, provider)
@@ -141,7 +141,7 @@ async def test_reasoning(upstream: FakeUpstream, provider: str) -> None:
 
 
 async def test_tool_calls(upstream: FakeUpstream, provider: str) -> None:
-    """Calls arrive with id, name and arguments; the first is signed where calls are."""
+    """Tool calls arrive with id, name and arguments; the first one is signed where a provider signs calls."""
     calls = (FakeToolCall("id1", "f", ('{"a"', ": 1}")), FakeToolCall("id2", "g", '{"b": "c"}'))
     upstream.reply("a", tool_calls=calls, tool_signature="c2ln")
 
@@ -157,7 +157,7 @@ async def test_tool_calls(upstream: FakeUpstream, provider: str) -> None:
 
 @pytest.mark.parametrize("finish_reason", ["stop", "length", "content_filter"])
 async def test_finish_reasons(upstream: FakeUpstream, provider: str, finish_reason: str) -> None:
-    """Each reason to stop comes in the protocol's own word, which litellm translates back."""
+    """litellm translates the finish reason of each protocol."""
     upstream.reply("a", finish_reason=finish_reason)
 
     result, _ = await read(upstream, provider)
@@ -166,7 +166,7 @@ async def test_finish_reasons(upstream: FakeUpstream, provider: str, finish_reas
 
 
 async def test_whole_answer(upstream: FakeUpstream, provider: str) -> None:
-    """Without a stream the same script is one body."""
+    """Without a stream the answer of a script is one body."""
     call = FakeToolCall("id1", "f", '{"a": 1}')
     upstream.reply("Hel", "lo", reasoning=("hm",), reasoning_signature="c2ln", tool_calls=(call,))
 
@@ -182,7 +182,7 @@ async def test_whole_answer(upstream: FakeUpstream, provider: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503, 529])
 async def test_http_errors(upstream: FakeUpstream, provider: str, status: int) -> None:
-    """A status and its headers stand in the chain of what litellm raises, with the protocol's error as text."""
+    """The exceptions of litellm have the status, the headers, and the protocol's error as text."""
     upstream.fail(status, headers={"Retry-After": "7"})
 
     _, chain = await failure(upstream, provider)
@@ -194,7 +194,7 @@ async def test_http_errors(upstream: FakeUpstream, provider: str, status: int) -
 
 
 async def test_known_errors(upstream: FakeUpstream, provider: str) -> None:
-    """A well-known code speaks so that litellm knows it."""
+    """The error of a well-known code has a text that litellm recognizes."""
     upstream.fail(400, code="context_length_exceeded")
 
     _, chain = await failure(upstream, provider)
@@ -204,7 +204,7 @@ async def test_known_errors(upstream: FakeUpstream, provider: str) -> None:
 
 @pytest.mark.parametrize("after", [0, 2])
 async def test_error_in_stream(upstream: FakeUpstream, provider: str, after: int) -> None:
-    """An error event ends the stream after its pieces."""
+    """An error event ends the stream after its deltas."""
     upstream.error_in_stream(after)
 
     result, chain = await failure(upstream, provider)
@@ -215,7 +215,7 @@ async def test_error_in_stream(upstream: FakeUpstream, provider: str, after: int
 
 @pytest.mark.parametrize("how", ["reset", "close"])
 async def test_broken_stream(upstream: FakeUpstream, provider: str, how: Cut) -> None:
-    """A broken connection is an error after its pieces."""
+    """A broken connection is an error after the deltas."""
     gate = upstream.cut_after(1, how, gated=True)
     gate.open()
     stream = await ask(upstream, provider, stream=True)
@@ -231,7 +231,7 @@ async def test_broken_stream(upstream: FakeUpstream, provider: str, how: Cut) ->
 
 
 async def test_truncated_stream(upstream: FakeUpstream, provider: str) -> None:
-    """What is cut cleanly lacks the protocol's end; litellm invents one, and its Gemini never tells the true one."""
+    """A clean cut lacks the end of the protocol; litellm invents one, and for Gemini it never reports the true one."""
     upstream.cut_after(2, "end")
     upstream.reply("a", finish_reason=None)
     upstream.reply("a")
@@ -246,7 +246,7 @@ async def test_truncated_stream(upstream: FakeUpstream, provider: str) -> None:
 
 
 async def test_ends_on_the_wire(upstream: FakeUpstream, provider: str) -> None:
-    """A whole answer has the protocol's end, a cut one nothing of it."""
+    """A complete answer has the end of the protocol, and a cut one has no part of it."""
     upstream.reply("a")
     upstream.cut_after(2, "end")
     upstream.reply("a", finish_reason=None, done=False)
@@ -262,7 +262,7 @@ async def test_ends_on_the_wire(upstream: FakeUpstream, provider: str) -> None:
 
 
 async def test_leaving(upstream: FakeUpstream, provider: str) -> None:
-    """Whoever stops waiting for a piece is seen to leave."""
+    """The fake notices a client that no longer waits for a delta."""
     gate = upstream.gated("a", "b")
     gate.open()
     stream = await ask(upstream, provider, stream=True)

@@ -1,4 +1,4 @@
-"""FakeUpstream does what it says, seen by a plain aiohttp client."""
+"""The fake upstream follows its scripts, as a plain aiohttp client sees it."""
 
 import asyncio
 import io
@@ -31,23 +31,23 @@ STREAM = {"model": "m", "messages": [], "stream": True, "stream_options": {"incl
 
 
 class Client:
-    """Asks the fake and keeps nothing."""
+    """Sends requests to the fake, and stores nothing."""
 
     def __init__(self, session: aiohttp.ClientSession, api_base: str) -> None:
         self._session = session
         self._url = f"{api_base}/chat/completions"
 
     def post(self, body: Any = STREAM, **options: Any) -> Any:
-        """The response, as a context manager."""
+        """Returns the response, as a context manager."""
         return self._session.post(self._url, json=body, **options)
 
     async def text(self, body: Any = STREAM) -> str:
-        """The whole body of an answer."""
+        """Returns the whole body of an answer."""
         async with self.post(body) as response:
             return str(await response.text())
 
     async def events(self, body: Any = STREAM) -> AsyncGenerator[Any, None]:
-        """The events of a stream, parsed, [DONE] as text."""
+        """Yields the parsed events of a stream, and [DONE] as text."""
         async with self.post(body) as response:
             async for line in response.content:
                 if line.strip():
@@ -55,14 +55,14 @@ class Client:
                     yield data if data == "[DONE]" else json.loads(data)
 
     async def deltas(self) -> list[dict[str, Any]]:
-        """Every delta of a stream's chunks."""
+        """Returns every delta of a stream."""
         chunks = [event async for event in self.events() if event != "[DONE]"]
         return [choice["delta"] for event in chunks for choice in event["choices"]]
 
 
 @pytest_asyncio.fixture
 async def upstream() -> AsyncIterator[FakeUpstream]:
-    """A fake of its own for each test, which leaves no task behind."""
+    """Provides a fake for each test, and checks that it leaves no task."""
     async with FakeUpstream() as fake:
         yield fake
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -70,13 +70,13 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 @pytest_asyncio.fixture
 async def client(upstream: FakeUpstream) -> AsyncIterator[Client]:
-    """A client of that fake."""
+    """Provides a client of the fake."""
     async with aiohttp.ClientSession() as session:
         yield Client(session, upstream.api_base)
 
 
 async def test_default_stream(client: Client) -> None:
-    """Unscripted, a request gets "Hello", " world", a finish, the usage and [DONE]."""
+    """Without a script a request gets "Hello", " world", a finish, the usage and [DONE]."""
     hello, world, finish, usage, done = [event async for event in client.events()]
 
     assert hello["choices"][0]["delta"] == {"role": "assistant", "content": "Hello"}
@@ -87,7 +87,7 @@ async def test_default_stream(client: Client) -> None:
 
 
 async def test_usage_is_sent_only_when_asked_for(upstream: FakeUpstream, client: Client) -> None:
-    """Without include_usage there is no usage chunk; with it, usage may also be null or absent."""
+    """Only include_usage brings a usage chunk, and then the usage may be null or absent."""
     upstream.reply("a")
     upstream.reply("a", usage="null")
     upstream.reply("a", usage=None)
@@ -102,7 +102,7 @@ async def test_usage_is_sent_only_when_asked_for(upstream: FakeUpstream, client:
 
 
 async def test_whole_completion(upstream: FakeUpstream, client: Client) -> None:
-    """A request that does not stream gets the same script as one completion."""
+    """A request that does not stream gets the answer of the script as one completion."""
     call = FakeToolCall("id1", "f", ('{"a"', ":1}"))
     upstream.reply("Hel", "lo", reasoning=("hm",), tool_calls=(call,), logprobs=(-0.5, -1.0), extra={"id": "x"})
 
@@ -118,7 +118,7 @@ async def test_whole_completion(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_kinds_of_deltas(upstream: FakeUpstream, client: Client) -> None:
-    """Reasoning, content, refusal and tool calls come in this order, each piece an event."""
+    """Reasoning, content, refusal and tool calls are sent in this order, and each delta is an event."""
     calls = (FakeToolCall("id1", "f", ("{", "}")), FakeToolCall("id2", "g", indexed=False))
     upstream.reply("a", reasoning=("hm",), refusal="no", tool_calls=calls, reasoning_field="reasoning")
 
@@ -132,7 +132,7 @@ async def test_kinds_of_deltas(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_scripts_queue_and_always(upstream: FakeUpstream, client: Client) -> None:
-    """Queued scripts go first and once; `always` answers all the rest."""
+    """Each queued script answers one request; `always` answers all later ones."""
     upstream.always.fail(503)
     upstream.reply("once", together=True)
 
@@ -146,7 +146,7 @@ async def test_scripts_queue_and_always(upstream: FakeUpstream, client: Client) 
 
 
 async def test_raw_streams(upstream: FakeUpstream, client: Client) -> None:
-    """Chunks and lines go out as given."""
+    """Chunks and lines are sent unchanged."""
     proxy_usage = usage_chunk(None, choices=[{"delta": {}}])
     upstream.chunks(chunk({"content": None}), {"choices": []}, proxy_usage, finish="stop", done=True)
     upstream.lines("data: {bad", ": comment", "data:", b"raw\n", {"choices": []})
@@ -173,7 +173,7 @@ async def test_truncated_stream(upstream: FakeUpstream, client: Client, done: bo
 
 @pytest.mark.parametrize("error", [{"code": 429, "message": "slow"}, {"code": None}, None])
 async def test_error_in_stream(upstream: FakeUpstream, client: Client, error: dict[str, Any] | None) -> None:
-    """An error event comes after the pieces, and nothing after it."""
+    """An error event follows the deltas and is the last event."""
     upstream.error_in_stream(after=2, error=error)
 
     *pieces, last = [event async for event in client.events()]
@@ -201,7 +201,7 @@ async def test_http_error(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_redirect(upstream: FakeUpstream, client: Client) -> None:
-    """A redirect names the place to go."""
+    """A redirect has the address of its target."""
     upstream.redirect("http://127.0.0.1:9/elsewhere")
 
     async with client.post(allow_redirects=False) as response:
@@ -209,7 +209,7 @@ async def test_redirect(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_short_body(upstream: FakeUpstream, client: Client) -> None:
-    """A body shorter than its Content-Length ends with the connection."""
+    """A body that is shorter than its Content-Length ends when the connection closes."""
     upstream.body(b'{"half', content_length=100)
 
     async with client.post() as response:
@@ -219,7 +219,7 @@ async def test_short_body(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_reset_after_pieces(upstream: FakeUpstream, client: Client) -> None:
-    """A gated reset comes after the client has read every piece, as a TCP reset."""
+    """A gated cut resets the TCP connection after the client has read every delta."""
     gate = upstream.cut_after(3, gated=True)
     gate.open(3)
 
@@ -233,7 +233,7 @@ async def test_reset_after_pieces(upstream: FakeUpstream, client: Client) -> Non
 
 
 async def test_closed_in_the_body(upstream: FakeUpstream, client: Client) -> None:
-    """A closed connection leaves the chunked body without its terminating chunk."""
+    """A closed connection leaves a chunked body without its last chunk."""
     upstream.cut_after(1, "close")
 
     with pytest.raises(aiohttp.ClientPayloadError, match="TransferEncoding"):
@@ -250,7 +250,7 @@ async def test_cut_cleanly(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_no_answer_at_all(upstream: FakeUpstream, client: Client) -> None:
-    """A request may be dropped, a port refuse."""
+    """The fake can drop a request, and a port can refuse a connection."""
     upstream.drop()
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await client.text()
@@ -264,7 +264,7 @@ async def test_no_answer_at_all(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_close_on_accept(upstream: FakeUpstream, client: Client) -> None:
-    """No connection, new or idle, takes a request any more, until told otherwise."""
+    """After `close_on_accept` no connection takes a request until `accept`."""
     await client.text()
     await upstream.idle()
     assert upstream.open_connections == 1
@@ -281,7 +281,7 @@ async def test_close_on_accept(upstream: FakeUpstream, client: Client) -> None:
 
 
 async def test_own_cuts_are_no_disconnects(upstream: FakeUpstream, client: Client) -> None:
-    """Only the client's leaving counts as a disconnect."""
+    """A cut by the fake itself does not count as a disconnect of the client."""
     for how in ("reset", "close", "end"):
         upstream.cut_after(1, how)
         async with client.post() as response:
@@ -310,7 +310,7 @@ async def test_own_cuts_are_no_disconnects(upstream: FakeUpstream, client: Clien
     ids=["hang", "headers", "pieces", "comments", "drip", "gated", "blocked", "blocked together"],
 )
 async def test_disconnect_is_seen(upstream: FakeUpstream, script: Callable[[FakeUpstream], Gate]) -> None:
-    """Whatever the fake is busy with, it sees at once that the client left."""
+    """The fake notices that a client has left, whatever its answer is waiting for."""
     script(upstream)
     session = aiohttp.ClientSession(read_bufsize=1024)
     asking = asyncio.create_task(session.post(f"{upstream.api_base}/chat/completions", json=STREAM))
@@ -329,7 +329,7 @@ async def test_disconnect_is_seen(upstream: FakeUpstream, script: Callable[[Fake
 
 @pytest.mark.parametrize("script", [FakeUpstream.hang, FakeUpstream.drip, lambda upstream: upstream.gated("a")])
 async def test_closing_ends_what_hangs(script: Callable[[FakeUpstream], Gate]) -> None:
-    """aclose returns promptly, its hanging answers are over and do not count as disconnects."""
+    """`aclose` ends answers that hang, which do not count as disconnects."""
     upstream = await FakeUpstream().start()
     script(upstream)
     async with aiohttp.ClientSession() as session:
@@ -345,7 +345,7 @@ async def test_closing_ends_what_hangs(script: Callable[[FakeUpstream], Gate]) -
 
 
 async def test_endless_streams_are_valid(upstream: FakeUpstream, client: Client) -> None:
-    """A drip adds up to chunks; comments are comments."""
+    """The bytes of a drip make valid chunks, and comments are valid comments."""
     upstream.drip(interval_seconds=0)
     async with aclosing(client.events()) as events:
         contents = [(await anext(events))["choices"][0]["delta"]["content"] for _ in range(2)]
@@ -358,7 +358,7 @@ async def test_endless_streams_are_valid(upstream: FakeUpstream, client: Client)
 
 
 async def test_gate(upstream: FakeUpstream, client: Client) -> None:
-    """Headers come at once, each piece when the gate opens, the ending as one more step."""
+    """A gated answer sends its headers at once, and each delta and the ending when the gate opens."""
     gate = upstream.gated("a", "b")
 
     async with client.post() as response:
@@ -375,7 +375,7 @@ async def test_gate(upstream: FakeUpstream, client: Client) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_compressed_bomb(upstream: FakeUpstream, client: Client, stream: bool) -> None:
-    """A small gzip body expands to a large valid answer."""
+    """The small gzip body of a bomb expands to a large valid answer."""
     upstream.compressed_bomb(megabytes=8)
 
     text = await client.text({"stream": stream})
@@ -385,7 +385,7 @@ async def test_compressed_bomb(upstream: FakeUpstream, client: Client, stream: b
 
 
 async def test_compressed_bomb_is_small(upstream: FakeUpstream) -> None:
-    """On the wire the bomb takes less than a megabyte, and its checksum is right."""
+    """A bomb has less than a megabyte on the wire, and a correct checksum."""
     upstream.compressed_bomb()
 
     async with (
@@ -402,7 +402,7 @@ async def test_compressed_bomb_is_small(upstream: FakeUpstream) -> None:
 
 
 async def test_captured_request(upstream: FakeUpstream) -> None:
-    """Requests are kept as they came, large ones and unknown paths included."""
+    """Requests are recorded unchanged, also large ones and those to unknown paths."""
     large = {"messages": [{"role": "user", "content": "x" * 2**22}]}
     data = io.BytesIO(json.dumps(large).encode())
     async with aiohttp.request("POST", f"{upstream.api_base}/chat/completions", data=data, headers={"X-A": "1"}):
@@ -419,7 +419,7 @@ async def test_captured_request(upstream: FakeUpstream) -> None:
 
 
 async def test_connections_are_counted(upstream: FakeUpstream, client: Client) -> None:
-    """Two answers at once take two connections, which stay open for the next."""
+    """Two answers at the same time need two connections, which stay open for later requests."""
     gates = [upstream.gated("a"), upstream.gated("b")]
     asking = [asyncio.create_task(client.text()) for _ in gates]
     await upstream.request(2)
