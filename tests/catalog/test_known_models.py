@@ -69,8 +69,8 @@ def test_a_model_may_lack_json_objects(entry: dict[str, Any], lacks: bool) -> No
     """A model that is known to refuse JSON objects lacks that capability."""
     info = describe(**entry)
 
-    assert info.lacks == ({Capability.JSON_OBJECT} if lacks else frozenset())
-    assert not info.lacks & info.capabilities
+    assert info.missing_capabilities == ({Capability.JSON_OBJECT} if lacks else frozenset())
+    assert not info.missing_capabilities & info.capabilities
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_a_capability_that_the_map_denies_is_not_refused() -> None:
     facts = find_price_map().find_facts(model)
 
     assert facts is not None
-    assert facts.lacks == {Capability.REASONING}
-    assert describe(litellm_model=model).lacks == frozenset()
+    assert facts.missing_capabilities == {Capability.REASONING}
+    assert describe(litellm_model=model).missing_capabilities == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_known_model_has_all_facts() -> None:
                 Capability.DOCUMENT_INPUT,
             }
         ),
-        lacks=frozenset({Capability.REASONING}),
+        missing_capabilities=frozenset({Capability.REASONING}),
         context_window_tokens=128_000,
         max_output_tokens=16_384,
         encoding="o200k_base",
@@ -103,7 +103,7 @@ FACTS = [
             "input_cost_per_token_above_128k_tokens": None,
             "output_cost_per_reasoning_token": None,
         },
-        {"prices": Prices(input=10**9, output=2 * 10**9).with_tiers({200_000: {"input": 3 * 10**9}})},
+        {"prices": Prices(input=10**9, output=2 * 10**9).add_tiers({200_000: {"input": 3 * 10**9}})},
         id="long prompts",
     ),
     *(pytest.param({"input_cost_per_token": value}, {}, id=f"price {value!r}") for value in NO_PRICES),
@@ -116,7 +116,11 @@ FACTS = [
         {"capabilities": frozenset({Capability.AUDIO_INPUT, Capability.REASONING})},
         id="other flags",
     ),
-    pytest.param({"supports_response_schema": False}, {"lacks": frozenset({Capability.JSON_SCHEMA})}, id="no schema"),
+    pytest.param(
+        {"supports_response_schema": False},
+        {"missing_capabilities": frozenset({Capability.JSON_SCHEMA})},
+        id="no schema",
+    ),
     pytest.param(
         {"litellm_provider": "vertex_ai-language-models"}, {"provider": "vertex_ai-language-models"}, id="own"
     ),

@@ -74,7 +74,7 @@ def test_every_key_of_a_model_entry_is_read() -> None:
             cache_write=1_000_000_000,
             audio_input=2_500_000_000,
             reasoning=1_200_000_000,
-        ).with_tiers({200_000: {"input": 300_000_000, "output": 1_200_000_000}, 500_000: {"output": 0}}),
+        ).add_tiers({200_000: {"input": 300_000_000, "output": 1_200_000_000}, 500_000: {"output": 0}}),
         fallback_models=("m",),
         provider_options=frozenset({"top_a"}),
         native_tools=True,

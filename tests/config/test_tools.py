@@ -94,8 +94,8 @@ def test_allowed_tools_reach_the_caller() -> None:
         for line in ("", "allowed_tools = []", 'allowed_tools = ["calculator"]')
     ]
 
-    assert [caller.may_run("calculator") for caller in callers] == [True, False, True]
-    assert [caller.may_run("weather") for caller in callers] == [True, False, False]
+    assert [caller.may_use_tool("calculator") for caller in callers] == [True, False, True]
+    assert [caller.may_use_tool("weather") for caller in callers] == [True, False, False]
 
 
 @pytest.mark.parametrize(

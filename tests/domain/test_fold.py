@@ -13,7 +13,7 @@ from reasoning_grpc.domain.events import (
     StreamEvent,
     ToolCallDelta,
 )
-from reasoning_grpc.domain.fold import AnswerParts, fold
+from reasoning_grpc.domain.fold import MessageBuilder, fold
 
 TABLE: list[tuple[str, list[Event], list[Part]]] = [
     ("text", [ContentDelta("a"), ContentDelta("b")], [Part(Text("ab"))]),
@@ -65,13 +65,13 @@ TABLE: list[tuple[str, list[Event], list[Part]]] = [
 @pytest.mark.parametrize(("pieces", "parts"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_pieces_become_parts(pieces: list[Event], parts: list[Part]) -> None:
     """Neighbouring pieces of a kind are one part; the order is that in which the parts began."""
-    answer = AnswerParts()
+    answer = MessageBuilder()
 
     for piece in pieces:
-        answer.add(piece)
+        answer.record(piece)
 
-    assert answer.message().role is Role.ASSISTANT
-    assert list(answer.message().content) == parts
+    assert answer.build_message().role is Role.ASSISTANT
+    assert list(answer.build_message().content) == parts
 
 
 async def test_what_has_no_end_is_not_folded() -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from reasoning_grpc.domain.events import ContentDelta, Event, Heartbeat
-from reasoning_grpc.domain.streams import merge, until, with_heartbeats
+from reasoning_grpc.domain.streams import add_heartbeats, merge, stop_at
 
 
 async def test_heartbeats_fill_silence_and_lose_nothing() -> None:
@@ -19,7 +19,7 @@ async def test_heartbeats_fill_silence_and_lose_nothing() -> None:
         yield ContentDelta("b")
 
     seen: list[Event] = []
-    async for event in with_heartbeats(source(), 0.01, Heartbeat):
+    async for event in add_heartbeats(source(), 0.01, Heartbeat):
         seen.append(event)
         if seen.count(Heartbeat()) == 2:
             go_on.set()
@@ -40,7 +40,7 @@ async def test_closing_heartbeats_closes_the_source() -> None:
         finally:
             closed.set()
 
-    events = with_heartbeats(source(), 0.01, Heartbeat)
+    events = add_heartbeats(source(), 0.01, Heartbeat)
     assert await anext(events) == ContentDelta("a")
     assert await anext(events) == Heartbeat()
 
@@ -57,7 +57,7 @@ async def test_an_error_of_the_source_passes_through_heartbeats() -> None:
         yield ContentDelta("a")
         raise LookupError("broken")
 
-    events = with_heartbeats(source(), 10, Heartbeat)
+    events = add_heartbeats(source(), 10, Heartbeat)
     await anext(events)
 
     with pytest.raises(LookupError, match="broken"):
@@ -75,7 +75,7 @@ async def test_a_stream_ends_at_its_time_and_closes_the_source() -> None:
         finally:
             closed.set()
 
-    events = until(source(), asyncio.get_running_loop().time() + 0.05)
+    events = stop_at(source(), asyncio.get_running_loop().time() + 0.05)
     first = await anext(events)
 
     with pytest.raises(TimeoutError):

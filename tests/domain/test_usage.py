@@ -25,7 +25,7 @@ def _usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
 )
 def test_an_item_is_rounded_half_to_even(tokens: int, price: int, nano_usd: int) -> None:
     """Prices are for a million tokens; each item is rounded on its own."""
-    cost = Prices(input=0, output=price).cost("m", [_usage(0, tokens)])
+    cost = Prices(input=0, output=price).compute_cost("m", [_usage(0, tokens)])
 
     assert cost == Cost((CostItem("m", TokenKind.OUTPUT, tokens, nano_usd),))
 
@@ -34,7 +34,7 @@ def test_cached_and_written_tokens_are_priced_apart() -> None:
     """They are part of the input, and are taken out of it."""
     prices = Prices(input=10_000_000, output=40_000_000, cached_input=1_000_000, cache_write=12_000_000)
 
-    cost = prices.cost("m", [_usage(100, 10, cached_input_tokens=60, cache_write_tokens=30)])
+    cost = prices.compute_cost("m", [_usage(100, 10, cached_input_tokens=60, cache_write_tokens=30)])
 
     assert cost == Cost(
         (
@@ -70,7 +70,7 @@ TIERED: Final = Prices(
 )
 def test_a_long_prompt_is_dearer_as_a_whole(input_tokens: int, nano_usd: tuple[int, int, int]) -> None:
     """Every token has the price of the tier, not only those above; a tier is no mixture with those below it."""
-    cost = TIERED.cost("m", [_usage(input_tokens, 10, cached_input_tokens=100)])
+    cost = TIERED.compute_cost("m", [_usage(input_tokens, 10, cached_input_tokens=100)])
 
     assert cost == Cost(
         (
@@ -85,7 +85,7 @@ def test_each_model_call_has_its_own_tier() -> None:
     """Two short prompts are no long one; the items are those of all calls together."""
     short, long = _usage(150, 1), _usage(300, 1)
 
-    two_short, both = TIERED.cost("m", [short, short]), TIERED.cost("m", [short, long])
+    two_short, both = TIERED.compute_cost("m", [short, short]), TIERED.compute_cost("m", [short, long])
 
     assert two_short == Cost(
         (CostItem("m", TokenKind.INPUT, 300, 300), CostItem("m", TokenKind.OUTPUT, 2, 20)),
@@ -97,14 +97,14 @@ def test_each_model_call_has_its_own_tier() -> None:
 
 def test_an_item_of_several_calls_is_rounded_once() -> None:
     """Halves of a nano-dollar add up before they are rounded."""
-    cost = Prices(input=500_000, output=0).cost("m", [_usage(1, 0)] * 3)
+    cost = Prices(input=500_000, output=0).compute_cost("m", [_usage(1, 0)] * 3)
 
     assert cost == Cost((CostItem("m", TokenKind.INPUT, 3, 2),))
 
 
 def test_a_tier_takes_over_what_it_does_not_change() -> None:
     """Tiers are made in the order of their length, each from the one below."""
-    tiered = Prices(input=1, output=2, cache_write=3).with_tiers({500: {"input": 7}, 200: {"input": 5, "output": 6}})
+    tiered = Prices(input=1, output=2, cache_write=3).add_tiers({500: {"input": 7}, 200: {"input": 5, "output": 6}})
 
     assert tiered == Prices(
         input=1,
@@ -155,7 +155,7 @@ def test_reasoning_and_sound_may_be_priced_apart(
     prices: Prices, parts: dict[str, int], items: dict[str, tuple[int, int]] | None
 ) -> None:
     """They are part of output and input, and are taken out where they have prices of their own."""
-    cost = prices.cost("m", [_usage(100, 10, **parts)])
+    cost = prices.compute_cost("m", [_usage(100, 10, **parts)])
 
     shown = None if cost is None else {str(item.kind): (item.tokens, item.nano_usd) for item in cost.items}
     assert shown == items
@@ -175,7 +175,7 @@ def test_reasoning_and_sound_may_be_priced_apart(
 )
 def test_an_unknown_price_makes_no_cost(prices: Prices, known: bool) -> None:
     """A price that is needed and not known leaves the cost unknown: it is never guessed."""
-    assert (prices.cost("m", [_usage(5, 5)]) is not None) is known
+    assert (prices.compute_cost("m", [_usage(5, 5)]) is not None) is known
 
 
 def test_a_sum_is_estimated_when_a_part_is() -> None:

@@ -474,7 +474,7 @@ async def test_ids_of_tool_calls_are_stable(
             id="reasoning-apart",
         ),
         pytest.param(
-            Prices(input=1, output=1).with_tiers({10: {"input": 150_000_000, "output": 600_000_000}}),
+            Prices(input=1, output=1).add_tiers({10: {"input": 150_000_000, "output": 600_000_000}}),
             [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 450), ("OUTPUT", 7, 4200)],
             id="a-long-prompt",
         ),

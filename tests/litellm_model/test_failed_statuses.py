@@ -36,7 +36,7 @@ def test_the_status_decides_without_a_meaningful_body(status: int, body: object,
 
     assert type(error) is expected
     assert error.http_status == status
-    assert error.reached
+    assert error.is_upstream_reached
     assert error.violations == ()
 
 

@@ -50,9 +50,9 @@ ON_THE_WIRE: Final[dict[str, tuple[BaseException, type[UpstreamError], bool]]] =
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped-by-litellm"])
-@pytest.mark.parametrize(("exc", "expected", "reached"), ON_THE_WIRE.values(), ids=ON_THE_WIRE.keys())
+@pytest.mark.parametrize(("exc", "expected", "is_upstream_reached"), ON_THE_WIRE.values(), ids=ON_THE_WIRE.keys())
 def test_an_exception_of_the_network_is_found(
-    exc: BaseException, expected: type[UpstreamError], reached: bool, wrapped: bool
+    exc: BaseException, expected: type[UpstreamError], is_upstream_reached: bool, wrapped: bool
 ) -> None:
     """An exception of the network is found below litellm's own.
 
@@ -61,10 +61,10 @@ def test_an_exception_of_the_network_is_found(
     if wrapped:
         exc = chain_errors(make_litellm_error("InternalServerError", status_code=500, message=SECRET), exc)
 
-    error = convert(exc, reached=False)
+    error = convert(exc, is_upstream_reached=False)
 
     assert type(error) is expected
-    assert error.reached == reached
+    assert error.is_upstream_reached == is_upstream_reached
     assert error.http_status == 0
 
 
@@ -126,11 +126,14 @@ def test_a_bug_is_no_error_of_the_upstream(bug: BaseException, wrapped: bool) ->
         else bug
     )
 
-    assert convert_failure(exc, SERVERS_KEY, reached=True) is None
+    assert convert_failure(exc, SERVERS_KEY, is_upstream_reached=True) is None
 
 
 def test_an_error_of_ours_stays_itself() -> None:
     """An error of ours is returned unchanged, wherever it is in the chain."""
     ours: ReasoningError = errors.ModelNotFound({"model": "x"})
 
-    assert convert_failure(chain_errors(make_litellm_error("APIError"), ours), SERVERS_KEY, reached=False) is ours
+    assert (
+        convert_failure(chain_errors(make_litellm_error("APIError"), ours), SERVERS_KEY, is_upstream_reached=False)
+        is ours
+    )

@@ -95,7 +95,7 @@ def compute_our_costs(model: str, usage: Usage) -> tuple[int, int] | None:
     """Returns our costs of input and output, in nano-dollars; None when a price is unknown."""
     facts = find_price_map().find_facts(model)
     assert facts is not None
-    cost = facts.prices.cost("m", [usage])
+    cost = facts.prices.compute_cost("m", [usage])
     if cost is None:
         return None
     of_input = sum(item.nano_usd for item in cost.items if item.kind in INPUT_KINDS)

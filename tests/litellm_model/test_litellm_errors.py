@@ -47,10 +47,10 @@ def test_each_exception_of_litellm_is_converted_by_its_class(name: str, attribut
 
     A class that says nothing is a failure.
     """
-    error = convert(make_litellm_error(name, **attributes), reached=False)
+    error = convert(make_litellm_error(name, **attributes), is_upstream_reached=False)
 
     assert type(error) is (BY_LITELLM_CLASS[name] or errors.UpstreamFailed)
-    assert not error.reached
+    assert not error.is_upstream_reached
     assert error.violations == ()
 
 

@@ -44,7 +44,7 @@ def test_an_entry_is_read() -> None:
     assert read_facts(GPT) == ModelFacts(
         provider="openai",
         capabilities=frozenset({Capability.TOOLS, Capability.IMAGE_INPUT}),
-        lacks=frozenset({Capability.REASONING}),
+        missing_capabilities=frozenset({Capability.REASONING}),
         context_window_tokens=128_000,
         max_output_tokens=16_384,
         prices=Prices(input=2_500_000_000, output=10_000_000_000, cached_input=1_250_000_000),
@@ -97,10 +97,10 @@ PRICED: Final[dict[str, tuple[dict[str, Any], Prices]]] = {
         {f"{LONG}_priority": 1e-05, f"{LONG}_batches": 1e-07, "input_cost_per_token_flex": 0},
         BASE_PRICES,
     ),
-    "a tier": ({LONG: 3e-06}, BASE_PRICES.with_tiers({200_000: {"input": 3 * 10**9}})),
+    "a tier": ({LONG: 3e-06}, BASE_PRICES.add_tiers({200_000: {"input": 3 * 10**9}})),
     "a tier without k": (
         {"input_cost_per_token_above_128_tokens": 3e-06},
-        BASE_PRICES.with_tiers({128: {"input": 3 * 10**9}}),
+        BASE_PRICES.add_tiers({128: {"input": 3 * 10**9}}),
     ),
     "two tiers": (
         {LONGER: 5e-06, LONG: 3e-06, "input_cost_per_token_above_272k_tokens": None},
@@ -116,7 +116,7 @@ PRICED: Final[dict[str, tuple[dict[str, Any], Prices]]] = {
     ),
     "a tier that begins at its length": (
         {LONG: 3e-06, "litellm_provider": "xai"},
-        BASE_PRICES.with_tiers({199_999: {"input": 3 * 10**9}}),
+        BASE_PRICES.add_tiers({199_999: {"input": 3 * 10**9}}),
     ),
     "half for what is cached": (
         {"litellm_provider": "fireworks_ai"},

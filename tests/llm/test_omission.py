@@ -78,7 +78,7 @@ def test_a_call_that_cannot_fit_is_refused(words: str, room: int) -> None:
     with pytest.raises(ContextWindowExceeded) as refused:
         show_kept(words, room)
 
-    assert (refused.value.http_status, refused.value.reached) == (0, False)
+    assert (refused.value.http_status, refused.value.is_upstream_reached) == (0, False)
     assert refused.value.metadata == {"model": "fake"}
 
 

@@ -17,10 +17,10 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.events import (
     ContentDelta,
     Delta,
+    InternalDelta,
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
-    UnshownDelta,
 )
 from reasoning_grpc.llm.structured import (
     BOOLEAN,
@@ -59,7 +59,7 @@ async def test_a_good_answer_is_a_value(deltas: tuple[str | Delta, ...]) -> None
     assert outcome == TypedAnswer(Choice("direct", "It is short."))
     assert events == [
         ModelCallStarted(ROUTING, "fake"),
-        *(UnshownDelta(delta) if isinstance(delta, str) else delta for delta in deltas),
+        *(InternalDelta(delta) if isinstance(delta, str) else delta for delta in deltas),
         ModelCallFinished(ROUTING, "fake", 1, FinishReason.STOP, "stop", USAGE, 0.25),
     ]
 

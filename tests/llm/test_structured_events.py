@@ -12,9 +12,9 @@ from reasoning_grpc.domain.errors import ModelNotFound, UpstreamFailed
 from reasoning_grpc.domain.events import (
     AttemptSwitched,
     ContentDelta,
+    InternalDelta,
     ModelCallFinished,
     ModelCallStarted,
-    UnshownDelta,
 )
 from reasoning_grpc.engine.ledger import Ledger
 from reasoning_grpc.llm.structured import (
@@ -30,7 +30,7 @@ async def test_both_calls_are_accounted() -> None:
     """A ledger that sees the events counts a call, its usage and its attempt for each of both calls, and no answer."""
     ledger = Ledger(
         response_id="r",
-        arrived=0.0,
+        arrival_time=0.0,
         clock=asyncio.get_running_loop().time,
         prices_of=lambda _: Prices(input=0, output=0),
     )
@@ -43,7 +43,11 @@ async def test_both_calls_are_accounted() -> None:
     assert [(entry.call, entry.purpose) for entry in completed.model_calls] == [(1, ROUTING), (2, REPAIR)]
     assert completed.usage == USAGE + USAGE
     assert [attempt.call for attempt in completed.attempts] == [1, 2]
-    assert (ledger.content_characters, ledger.anything_sent, completed.timings.first_token_seconds) == (0, False, None)
+    assert (ledger.content_characters, ledger.has_sent_output, completed.timings.first_token_seconds) == (
+        0,
+        False,
+        None,
+    )
 
 
 async def test_switches_are_yielded() -> None:
@@ -98,7 +102,7 @@ async def test_a_cancel_closes_the_call() -> None:
     model = ScriptedModel((ContentDelta("{"), asyncio.Event()))
     events = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
     assert isinstance(await anext(events), ModelCallStarted)
-    assert isinstance(await anext(events), UnshownDelta)
+    assert isinstance(await anext(events), InternalDelta)
     waiting = asyncio.ensure_future(anext(events))
     await model.is_waiting.wait()
 

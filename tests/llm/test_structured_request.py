@@ -28,18 +28,20 @@ JSON_OBJECT: Final = frozenset({Capability.JSON_OBJECT})
     ("models", "response_format"),
     [
         pytest.param([a_model(capabilities=JSON_SCHEMA)], SCHEMA_FORMAT, id="schema"),
-        pytest.param([a_model(capabilities=JSON_SCHEMA, lacks=JSON_OBJECT)], SCHEMA_FORMAT, id="schema alone"),
+        pytest.param(
+            [a_model(capabilities=JSON_SCHEMA, missing_capabilities=JSON_OBJECT)], SCHEMA_FORMAT, id="schema alone"
+        ),
         pytest.param([a_model(capabilities=JSON_OBJECT)], OBJECT_FORMAT, id="object"),
-        pytest.param([a_model(lacks=JSON_SCHEMA)], OBJECT_FORMAT, id="no schema"),
+        pytest.param([a_model(missing_capabilities=JSON_SCHEMA)], OBJECT_FORMAT, id="no schema"),
         pytest.param([a_model()], OBJECT_FORMAT, id="nothing known"),
-        pytest.param([a_model(lacks=JSON_OBJECT | JSON_SCHEMA)], None, id="neither"),
+        pytest.param([a_model(missing_capabilities=JSON_OBJECT | JSON_SCHEMA)], None, id="neither"),
         pytest.param(
             [a_model(capabilities=JSON_SCHEMA), a_model(name="other", capabilities=JSON_OBJECT)],
             OBJECT_FORMAT,
             id="fallback without schema",
         ),
         pytest.param(
-            [a_model(capabilities=JSON_SCHEMA), a_model(name="other", lacks=JSON_OBJECT)],
+            [a_model(capabilities=JSON_SCHEMA), a_model(name="other", missing_capabilities=JSON_OBJECT)],
             None,
             id="fallback without both",
         ),

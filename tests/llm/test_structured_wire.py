@@ -25,7 +25,7 @@ from reasoning_grpc.domain import (
     UsageSource,
 )
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
-from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, UnshownDelta
+from reasoning_grpc.domain.events import Event, InternalDelta, ModelCallFinished, ModelCallStarted
 from reasoning_grpc.embedded.process import EmbeddedModel
 from reasoning_grpc.litellm_model import LiteLLMModel, TransportLimits
 from reasoning_grpc.llm.structured import (
@@ -233,7 +233,7 @@ async def test_the_prompt_alone(upstream: FakeUpstream, litellm_model: str) -> N
     """A model that takes no JSON object either gets the schema in the prompt alone."""
     upstream.reply(*split_json())
 
-    async with make_adapter(make_model(upstream, litellm_model), lacks=JSON_OBJECT) as model:
+    async with make_adapter(make_model(upstream, litellm_model), missing_capabilities=JSON_OBJECT) as model:
         _, outcome = await request_plan(model)
 
     (request,) = upstream.requests
@@ -473,7 +473,7 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
     *yielded, outcome = [event async for event in events]
 
     assert isinstance(outcome, TypedAnswer)
-    assert [type(each) for each in yielded if not isinstance(each, UnshownDelta)] == [
+    assert [type(each) for each in yielded if not isinstance(each, InternalDelta)] == [
         ModelCallStarted,
         ModelCallFinished,
     ]

@@ -288,9 +288,9 @@ def test_a_header_of_bytes_is_no_token() -> None:
 
 def test_who_may_use_what() -> None:
     """None allows every model, a set only its own."""
-    assert ANONYMOUS.may_use("anything")
-    assert Caller(name="bob", allowed_models=frozenset({"small"})).may_use("small")
-    assert not Caller(name="bob", allowed_models=frozenset({"small"})).may_use("large")
+    assert ANONYMOUS.may_use_model("anything")
+    assert Caller(name="bob", allowed_models=frozenset({"small"})).may_use_model("small")
+    assert not Caller(name="bob", allowed_models=frozenset({"small"})).may_use_model("large")
 
 
 def test_a_hash_is_what_the_configuration_takes() -> None:

@@ -28,7 +28,7 @@ from tests.support.upstream import FakeUpstream
 SERVICE: Final = "/reasoning_grpc.v1.ReasoningService/"
 STATUS: Final = "grpc-status-details-bin"
 INVALID: Final = "The request has invalid fields; see the field violations."
-TOO_LARGE: Final = "The request is over a cap of this server; see the field violations."
+TOO_LARGE: Final = "The request exceeds a limit of this server; see the field violations."
 UNSUPPORTED: Final = "The request has parameters that are not supported; see the field violations."
 NOT_KNOWN: Final = "It is not a known value."
 UNKNOWN: Final[Any] = 99

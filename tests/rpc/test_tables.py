@@ -71,7 +71,7 @@ def test_every_event_converts() -> None:
 
     names = [name for name, _ in converted._EVENTS.values()]
 
-    assert set(converted._EVENTS) == classes - {events.UnshownDelta}
+    assert set(converted._EVENTS) == classes - {events.InternalDelta}
     assert len(set(names)) == len(names)
     assert set(names) <= fields
 

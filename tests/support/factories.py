@@ -47,7 +47,7 @@ def a_deployment(**overrides: Any) -> Deployment:
 def a_context(**overrides: Any) -> CallContext:
     """Builds the context of a call that arrives now. Needs a running loop."""
     now = asyncio.get_running_loop().time()
-    return replace(CallContext(caller=ANONYMOUS, request_id="req_test", arrived=now), **overrides)
+    return replace(CallContext(caller=ANONYMOUS, request_id="req_test", arrival_time=now), **overrides)
 
 
 def a_wire_request(text: str = "hi", **fields: Any) -> completion_pb2.CompleteRequest:

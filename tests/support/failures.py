@@ -17,13 +17,15 @@ Json = dict[str, Any]
 SECRET: Final = "sk-secret-7f3a"
 """A text in every body, key and exception, which no error may show."""
 SERVERS_KEY: Final = a_deployment(name="fake", api_key=Secret(SECRET))
-CALLERS_KEY: Final = a_deployment(name="fake", api_key=Secret(SECRET), key_is_callers=True)
+CALLERS_KEY: Final = a_deployment(name="fake", api_key=Secret(SECRET), is_callers_key=True)
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-def convert(exc: BaseException, deployment: Deployment = SERVERS_KEY, *, reached: bool = True) -> UpstreamError:
+def convert(
+    exc: BaseException, deployment: Deployment = SERVERS_KEY, *, is_upstream_reached: bool = True
+) -> UpstreamError:
     """Converts an exception, and checks that the error says nothing that it must not say."""
-    error = convert_failure(exc, deployment, reached=reached)
+    error = convert_failure(exc, deployment, is_upstream_reached=is_upstream_reached)
     assert isinstance(error, UpstreamError)
     status = {"http_status": str(error.http_status)} if error.http_status else {}
     assert error.metadata == {"model": "fake"} | status

@@ -51,7 +51,7 @@ class Agent:
         return AgentRun(self._dependencies, request, direct, context, account)
 
     def _check_tools(self, request: CompletionRequest, context: CallContext) -> None:
-        known = {info.name for info in self._dependencies.toolbox.list_all() if context.caller.may_run(info.name)}
+        known = {info.name for info in self._dependencies.toolbox.list_all() if context.caller.may_use_tool(info.name)}
         if unknown := sorted((request.agent.allowed_tools or frozenset()) - known):
             violations = (FieldViolation("agent.allowed_tools", _UNKNOWN_TOOL.format(name)) for name in unknown)
             raise InvalidRequest(violations=tuple(violations))

@@ -22,14 +22,14 @@ from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.domain.events import (
     ContentDelta,
     Event,
+    InternalDelta,
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
     ToolCallDelta,
-    UnshownDelta,
 )
-from reasoning_grpc.domain.fold import AnswerParts
-from reasoning_grpc.domain.streams import until
+from reasoning_grpc.domain.fold import MessageBuilder
+from reasoning_grpc.domain.streams import stop_at
 from reasoning_grpc.llm.call_events import CallInProgress, stream_call
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.structured import FlawedAnswer, TypedAnswer, stream_structured_answer
@@ -79,7 +79,7 @@ async def plan_events(
         _plan_natively(model, call, context) if native else _plan_in_json(model, call, tools, step, context, repair)
     )
     attempt = CallInProgress()
-    async with aclosing(until(source, ends)) as events:
+    async with aclosing(stop_at(source, ends)) as events:
         while True:
             try:
                 event = await anext(events, None)
@@ -98,23 +98,23 @@ async def plan_events(
 async def _plan_in_json(
     model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], step: int, context: CallContext, repair: Repair
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
-    answer = AnswerParts()
+    answer = MessageBuilder()
     source = stream_structured_answer(model, call, plan_schema(tools, step), _STEP, context, repair=repair)
     async with aclosing(source) as events:
         async for event in events:
             match event:
                 case TypedAnswer(value=plan):
-                    yield ModelPlan(plan, answer.message())
+                    yield ModelPlan(plan, answer.build_message())
                     return
                 case FlawedAnswer():
                     yield NoPlan()
                     return
                 case ModelCallStarted():
-                    answer = AnswerParts()
-                case UnshownDelta(text=text):
-                    answer.add(ContentDelta(text))
+                    answer = MessageBuilder()
+                case InternalDelta(text=text):
+                    answer.record(ContentDelta(text))
                 case ReasoningDelta():
-                    answer.add(event)
+                    answer.record(event)
                 case _:
                     pass
             yield event
@@ -123,22 +123,22 @@ async def _plan_in_json(
 async def _plan_natively(
     model: LanguageModel, call: ModelCall, context: CallContext
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
-    answer, is_cut_short = AnswerParts(), False
+    answer, is_cut_short = MessageBuilder(), False
     async with aclosing(stream_call(model, call, _STEP, context)) as events:
         async for event in events:
-            answer.add(event)
+            answer.record(event)
             match event:
                 case ContentDelta(text=text) | ToolCallDelta(arguments=text):
-                    yield UnshownDelta(text)
+                    yield InternalDelta(text)
                     continue
                 case ModelCallStarted():
-                    answer = AnswerParts()
+                    answer = MessageBuilder()
                 case ModelCallFinished(finish_reason=finish_reason):
                     is_cut_short = finish_reason in _CUT_SHORT
                 case _:
                     pass
             yield event
-    message = answer.message()
+    message = answer.build_message()
     message = replace(message, content=tuple(map(_with_arguments, message.content)))
     has_no_plan = is_cut_short or any(isinstance(part.content, Refusal) for part in message.content)
     plan = _read_plan(message)

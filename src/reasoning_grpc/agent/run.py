@@ -26,6 +26,7 @@ from reasoning_grpc.domain import (
 )
 from reasoning_grpc.domain.events import (
     Event,
+    InternalDelta,
     ModelCallFinished,
     ReasoningFinished,
     StepFinished,
@@ -33,7 +34,6 @@ from reasoning_grpc.domain.events import (
     StepStarted,
     ToolCallDelta,
     ToolFinished,
-    UnshownDelta,
 )
 from reasoning_grpc.llm.call_events import stream_call
 from reasoning_grpc.llm.context_window import ContextWindows
@@ -216,7 +216,7 @@ def _hide_tool_calls(event: Event) -> Event:
     """Hides calls of the server's tools in the answer: the call forbids them, and the caller cannot."""
     match event:
         case ToolCallDelta(arguments=text):
-            return UnshownDelta(text)
+            return InternalDelta(text)
         case ModelCallFinished(finish_reason=FinishReason.TOOL_CALLS):
             return replace(event, finish_reason=FinishReason.OTHER)
         case _:

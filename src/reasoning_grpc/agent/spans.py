@@ -74,7 +74,7 @@ class AgentSpans:
         try:
             yield span, replace(context, trace=set_span_in_context(span, context.trace))
         except BaseException as error:
-            mark_error(span, error, cancelled=context.cut_short_by())
+            mark_error(span, error, cancelled=context.infer_end_status())
             raise
         finally:
             span.end()

@@ -9,11 +9,11 @@ from reasoning_grpc.domain.events import (
     AttemptSwitched,
     ContentDelta,
     Event,
+    InternalDelta,
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
     ToolCallDelta,
-    UnshownDelta,
 )
 
 _UNKNOWN_SHARE: Final = 1 / 3
@@ -116,7 +116,7 @@ class ThinkingTime:
                 self._call_began, self._first, self._delay = self._clock() + self._delay, None, 0.0
             case ModelCallFinished():
                 self._measure(event)
-            case UnshownDelta() | ContentDelta() | ReasoningDelta() | ToolCallDelta() if self._first is None:
+            case InternalDelta() | ContentDelta() | ReasoningDelta() | ToolCallDelta() if self._first is None:
                 self._first = self._clock()
             case _:
                 pass

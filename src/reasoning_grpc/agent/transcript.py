@@ -91,7 +91,7 @@ class Transcript:
         if self._opening:
             earlier, question = self._conversation, _user(text)
         else:
-            earlier, question = self._conversation[:-1], self.question.with_words(text)
+            earlier, question = self._conversation[:-1], self.question.append_text(text)
         return (*self._system, *earlier, question), question
 
     def record_step(self, plan: Plan, answer: Message, executions: Sequence[ToolExecution]) -> None:
@@ -132,7 +132,7 @@ def _note(note: tuple[str, str]) -> str:
 def _append_instructions(system: Sequence[Message], instructions: str) -> Message:
     """Joins all system messages and the instructions into one message: many servers take only one."""
     parts = tuple(part for message in system for part in message.content)
-    return Message(Role.SYSTEM, parts).with_words(instructions)
+    return Message(Role.SYSTEM, parts).append_text(instructions)
 
 
 def _write_out(message: Message) -> Message:

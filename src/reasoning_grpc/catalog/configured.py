@@ -13,18 +13,24 @@ class ConfiguredModel:
     """A model that an entry of the configuration describes; litellm's price map fills in what the entry leaves out.
 
     A capability that the map denies is not taken as lacking: a wrong flag would refuse what the provider supports,
-    and the provider itself refuses what its model does not support. JSON objects are the exception, see `_find_lacks`.
+    and the provider itself refuses what its model does not support. JSON objects are the exception: see
+    `_find_missing_capabilities`.
     """
 
     def __init__(self, entry: ModelEntry, price_map: PriceMap) -> None:
-        facts, lacks = find_listed_facts(entry, price_map) or ModelFacts(), _find_lacks(entry)
+        facts, missing_capabilities = (
+            find_listed_facts(entry, price_map) or ModelFacts(),
+            _find_missing_capabilities(entry),
+        )
         self._info: Final = ModelInfo(
             name=entry.name,
             source=ModelSourceKind.CONFIGURATION,
             provider=entry.litellm_model.partition("/")[0],
             description=entry.description,
-            capabilities=facts.capabilities - lacks if entry.capabilities is None else entry.capabilities,
-            lacks=lacks,
+            capabilities=facts.capabilities - missing_capabilities
+            if entry.capabilities is None
+            else entry.capabilities,
+            missing_capabilities=missing_capabilities,
             think_tags=entry.think_tags,
             context_window_tokens=entry.context_window_tokens or facts.context_window_tokens,
             max_output_tokens=entry.max_output_tokens or facts.max_output_tokens,
@@ -56,7 +62,7 @@ class ConfiguredModel:
         return self._deployment
 
 
-def _find_lacks(entry: ModelEntry) -> frozenset[Capability]:
+def _find_missing_capabilities(entry: ModelEntry) -> frozenset[Capability]:
     """Returns JSON objects when the adapter refuses them for the provider, or the entry's capabilities have no JSON."""
     stated = entry.capabilities
     without_json = stated is not None and not stated & {Capability.JSON_OBJECT, Capability.JSON_SCHEMA}

@@ -40,7 +40,7 @@ class EmbeddedEntry:
             description="SmolLM2 135M Instruct, run by this server: small, often wrong, always there.",
             state=ModelState.UNAVAILABLE if self._model.endpoint is None else ModelState.AVAILABLE,
             capabilities=_CAPABILITIES,
-            lacks=frozenset(Capability) - _CAPABILITIES,
+            missing_capabilities=frozenset(Capability) - _CAPABILITIES,
             context_window_tokens=self._context_tokens,
             system_prompt=DEFAULT_SYSTEM_PROMPT,
             default_output_tokens=_DEFAULT_OUTPUT_TOKENS,
@@ -51,7 +51,7 @@ class EmbeddedEntry:
         """See `ServedModel.find_deployment`."""
         endpoint = self._model.endpoint
         if endpoint is None:
-            raise UpstreamRestarting(model=EMBEDDED_NAME, reached=False, retry_after_seconds=_RETRY_SECONDS)
+            raise UpstreamRestarting(model=EMBEDDED_NAME, is_upstream_reached=False, retry_after_seconds=_RETRY_SECONDS)
         return Deployment(
             name=EMBEDDED_NAME,
             litellm_model=f"openai/{EMBEDDED_NAME}",

@@ -63,7 +63,7 @@ class ProxyListing:
             raise UpstreamTimeout(model="") from exc
         except (HttpFailure, MalformedAnswer, aiohttp.ClientError, ConnectionError) as exc:
             proxy = Deployment(name="", litellm_model=PROXY_PREFIX, api_base=self._proxy.api_base)
-            error = convert_failure(exc, proxy, reached=True)
+            error = convert_failure(exc, proxy, is_upstream_reached=True)
             if error is None:
                 raise
             raise error from exc

@@ -14,7 +14,7 @@ def find_unsupported(request: CompletionRequest, model: ModelInfo) -> Iterator[F
     for name in sorted(request.provider_options.keys() - model.provider_options):
         yield FieldViolation(f"provider_options[{name}]", f"The entry of {model.name} does not allow it.")
     for field, capability in _required_capabilities(request):
-        if capability in model.lacks:
+        if capability in model.missing_capabilities:
             yield FieldViolation(field, f"The model {model.name} cannot do it.")
 
 

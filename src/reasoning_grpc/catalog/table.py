@@ -50,7 +50,7 @@ class ModelTable:
         deployment = self._find_or_fail(model).find_deployment()
         if caller.upstream_key is None or not deployment.litellm_model.startswith(PROXY_PREFIX):
             return deployment
-        return replace(deployment, api_key=caller.upstream_key, key_is_callers=True)
+        return replace(deployment, api_key=caller.upstream_key, is_callers_key=True)
 
     def describe(self, model: str) -> ModelInfo:
         """Returns what is known about a model. Raises ModelNotFound and ModelsNotListed."""
@@ -104,7 +104,9 @@ class ModelTable:
         """
         if request.fallback_models:
             return tuple(self._find_allowed(name, caller).name for name in request.fallback_models)
-        return tuple(name for name in model.fallback_models if caller.may_use(name) and self._find(name) is not None)
+        return tuple(
+            name for name in model.fallback_models if caller.may_use_model(name) and self._find(name) is not None
+        )
 
     async def list_page(self, model_filter: ModelFilter, page_size: int, page_token: str, caller: Caller) -> ModelPage:
         """Returns a page of the models that the caller may use, sorted by name.
@@ -118,7 +120,7 @@ class ModelTable:
         if all(source.update_time is None for source in sources):
             raise ModelsNotListed
         models, default = self._merge_sources(), self.find_default()
-        names = sorted(name for name in models if caller.may_use(name) and name > after)
+        names = sorted(name for name in models if caller.may_use_model(name) and name > after)
         infos = [_describe(models[name], default) for name in names]
         accepted = [info for info in infos if model_filter.accepts(info)]
         page = tuple(accepted[:page_size])
@@ -153,7 +155,7 @@ class ModelTable:
 
     def _find_allowed(self, model: str, caller: Caller) -> ModelInfo:
         info = _describe(self._find_or_fail(model, caller), self.find_default())
-        if not caller.may_use(info.name):
+        if not caller.may_use_model(info.name):
             raise ModelNotAllowed({"model": model})
         return info
 
@@ -166,7 +168,7 @@ class ModelTable:
         if found is None and not self._are_all_read():
             raise ModelsNotListed(model=model)
         if found is None:
-            raise _build_not_found(model, filter(caller.may_use, self._merge_sources()))
+            raise _build_not_found(model, filter(caller.may_use_model, self._merge_sources()))
         return found
 
 

@@ -108,7 +108,7 @@ def _read_prices(reader: TableReader) -> Prices:
         tiers[above or 0] = changes
     if tiers and (prices.input is None or prices.output is None):
         reader.report("price_tiers", "needs input_usd_per_million and output_usd_per_million")
-    return prices.with_tiers(tiers)
+    return prices.add_tiers(tiers)
 
 
 def _read_token_prices(reader: TableReader) -> dict[str, Any]:

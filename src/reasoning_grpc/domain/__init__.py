@@ -1,4 +1,4 @@
-"""Our own small vocabulary: what the floors between the wire and litellm speak."""
+"""Our own small vocabulary: the types that all code between the wire and litellm uses."""
 
 from reasoning_grpc.domain.agent import AgentOptions, NextAction, ReasoningEnd, Step, StepOutcome
 from reasoning_grpc.domain.answers import AnswerFlaw, FinishReason
@@ -69,8 +69,8 @@ from reasoning_grpc.domain.usage import (
     Timings,
     Usage,
     UsageSource,
-    estimated_tokens,
-    text_bytes,
+    count_bytes,
+    estimate_tokens,
 )
 
 __all__ = [
@@ -145,6 +145,6 @@ __all__ = [
     "ToolStatus",
     "Usage",
     "UsageSource",
-    "estimated_tokens",
-    "text_bytes",
+    "count_bytes",
+    "estimate_tokens",
 ]

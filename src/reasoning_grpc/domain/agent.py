@@ -1,4 +1,4 @@
-"""The reasoning agent: what limits it, and what it did."""
+"""The reasoning agent: its limits, and its steps."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ class StepOutcome(StrEnum):
     INVALID_PLAN = "INVALID_PLAN"
     """The model's plan could not be read, even after one repair."""
     STOPPED = "STOPPED"
-    """By a limit or a deadline."""
+    """A limit or a deadline stopped the step."""
 
 
 class ReasoningEnd(StrEnum):
@@ -35,7 +35,7 @@ class ReasoningEnd(StrEnum):
     TOKEN_BUDGET = "TOKEN_BUDGET"
     COST_BUDGET = "COST_BUDGET"
     DEADLINE = "DEADLINE"
-    """There is just enough time left to answer."""
+    """Just enough time was left to answer, or the server's own time limit for thinking was reached."""
     STEP_TIMEOUT = "STEP_TIMEOUT"
     LOOP = "LOOP"
     """The model repeated the same tool calls."""
@@ -45,29 +45,30 @@ class ReasoningEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """What a request says of the agent; None: the server's own limit."""
+    """The limits that a request sets for the agent. None means the server's own limit."""
 
     max_steps: int | None = None
     max_tool_calls: int | None = None
     max_tokens: int | None = None
-    """In all model calls before the synthesis."""
+    """Tokens of all model calls before the synthesis."""
     max_cost_nano_usd: int | None = None
-    """The same in money."""
+    """Cost of all model calls before the synthesis."""
     allowed_tools: frozenset[str] | None = None
-    """None: all that the caller may use; empty: none."""
+    """None means all tools that the caller may use; empty means no tools."""
     step_timeout_seconds: float | None = None
     tool_timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of the agent, as a whole answer returns it."""
+    """One step of the agent, as it stands in a whole answer."""
 
     number: int
     thought: str = ""
     next_action: NextAction | None = None
-    """None: the plan could not be read."""
+    """None when the plan could not be read."""
     tool_executions: tuple[ToolExecution, ...] = ()
-    """In the order in which they were planned."""
+    """The executions, in the order in which the tool calls were planned."""
     outcome: StepOutcome
     usage: Usage | None = None
+    """None when the step used no tokens."""

@@ -1,30 +1,30 @@
-"""How a model's answer ends, and what can be wrong with it."""
+"""Why a model's answer ends, and what can be wrong with it."""
 
 from enum import StrEnum
 
 
 class FinishReason(StrEnum):
-    """Why an answer ended, in our words."""
+    """Why an answer ended, independent of the provider's own words."""
 
     STOP = "STOP"
     LENGTH = "LENGTH"
     TOOL_CALLS = "TOOL_CALLS"
     CONTENT_FILTER = "CONTENT_FILTER"
     OTHER = "OTHER"
-    """A word of the provider's that we do not know."""
+    """The provider gave a reason that we do not know."""
 
 
 class AnswerFlaw(StrEnum):
-    """What keeps an answer from being used that had to have a form."""
+    """Why an answer that had to follow a schema cannot be used."""
 
     EMPTY = "EMPTY"
     NOT_JSON = "NOT_JSON"
-    """JSON in a fence, or among other words, is none either."""
+    """The answer is not JSON. JSON in a code fence or between other words does not count."""
     WRONG_SHAPE = "WRONG_SHAPE"
-    """JSON of another schema, or a call of a tool."""
+    """The answer is JSON that does not match the schema, or a tool call."""
     TRUNCATED = "TRUNCATED"
-    """A limit of its length, the model's or ours, cut it short."""
+    """A limit of its length, the model's or ours, cut the answer short."""
     REFUSED = "REFUSED"
-    """The model declined."""
+    """The model declined to answer."""
     FILTERED = "FILTERED"
-    """The provider's filter ended it."""
+    """The provider's content filter ended the answer."""

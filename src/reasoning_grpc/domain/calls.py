@@ -1,4 +1,4 @@
-"""One call: who makes it, until when, and what is known of it so far."""
+"""One call to the server: its caller, its deadline, and what its log line reports."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,38 +11,38 @@ from reasoning_grpc.domain.prices import Cost
 from reasoning_grpc.domain.routing import RouteDecision
 from reasoning_grpc.domain.usage import Attempt, Usage
 
-if TYPE_CHECKING:  # the client's commands read these types without the server's dependencies
+if TYPE_CHECKING:  # the commands for clients import these types without the server's dependencies
     from opentelemetry.context import Context
 
 _DEADLINE_SLACK_SECONDS: Final = 0.05
 _DEADLINE_SLACK_SHARE: Final = 0.01
-"""grpc rounds a timeout up by as much when it sends it, so that clients give up before the deadline that we know."""
+"""grpc rounds a timeout up by this share when it sends it, so clients stop waiting before the deadline that we know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, what they may use, and with which key."""
+    """A caller of the server, and what it may use."""
 
     name: str
     allowed_models: frozenset[str] | None = None
-    """None: all."""
+    """None means all models."""
     allowed_routes: frozenset[str] | None = None
-    """None: all."""
+    """None means all routes."""
     allowed_tools: frozenset[str] | None = None
-    """Of the server's own tools. None: all."""
+    """Names of the server's own tools. None means all of them."""
     upstream_key: Secret | None = None
-    """What a LiteLLM proxy gets instead of the server's own key; None: the server's own."""
+    """The key that is sent to a LiteLLM proxy. None means the server's own key."""
 
-    def may_use(self, model: str) -> bool:
-        """Whether this caller may use the model of this name."""
+    def may_use_model(self, model: str) -> bool:
+        """Returns whether the caller may use the model with this name."""
         return self.allowed_models is None or model in self.allowed_models
 
-    def may_take(self, route: str) -> bool:
-        """Whether this caller's requests may take the route of this name."""
+    def may_use_route(self, route: str) -> bool:
+        """Returns whether the caller's requests may take the route with this name."""
         return self.allowed_routes is None or route in self.allowed_routes
 
-    def may_run(self, tool: str) -> bool:
-        """Whether the server's tool of this name may be run for this caller."""
+    def may_use_tool(self, tool: str) -> bool:
+        """Returns whether the server's tool with this name may run for the caller."""
         return self.allowed_tools is None or tool in self.allowed_tools
 
 
@@ -51,7 +51,7 @@ ANONYMOUS = Caller(name="anonymous")
 
 @dataclass(slots=True)
 class CallReport:
-    """What the log says of a call when it ends; filled on the way."""
+    """The values that the log line at the end of a call reports. They are set while the call runs."""
 
     route_decision: RouteDecision | None = None
     model: str = ""
@@ -65,31 +65,31 @@ class CallReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """What travels down with a request."""
+    """The context of a request, which is passed down with it."""
 
     caller: Caller
     request_id: str
-    arrived: float
+    arrival_time: float
     """When the request arrived, in seconds of the event loop's clock."""
     deadline: float | None = None
-    """When the caller stops waiting, in seconds of the event loop's clock; None: never."""
+    """When the caller stops waiting, in seconds of the event loop's clock. None means never."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     trace: "Context | None" = None
-    """What is the parent of the spans made for this call, and goes on upstream; None: it is part of no trace."""
+    """The parent of the spans of this call, which is also sent upstream. None when the call is part of no trace."""
     trace_id: str = ""
-    """Of `trace`; empty when it is part of no trace."""
+    """Id of the trace. Empty when the call is part of no trace."""
     report: CallReport = field(default_factory=CallReport)
 
     def remaining_seconds(self) -> float | None:
-        """Time until the deadline, not below zero; None when there is none."""
+        """Returns the time until the deadline, at least zero. Returns None when there is no deadline."""
         if self.deadline is None:
             return None
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
-    def cut_short_by(self) -> str:
-        """Why the call ended before its answer, when nobody here ended it: CANCELLED or DEADLINE_EXCEEDED."""
+    def infer_end_status(self) -> str:
+        """Returns the status of a call that the client ended before its answer: CANCELLED or DEADLINE_EXCEEDED."""
         if self.deadline is None:
             return "CANCELLED"
-        slack = _DEADLINE_SLACK_SECONDS + _DEADLINE_SLACK_SHARE * (self.deadline - self.arrived)
-        late = asyncio.get_running_loop().time() > self.deadline - slack
-        return "DEADLINE_EXCEEDED" if late else "CANCELLED"
+        slack = _DEADLINE_SLACK_SECONDS + _DEADLINE_SLACK_SHARE * (self.deadline - self.arrival_time)
+        is_late = asyncio.get_running_loop().time() > self.deadline - slack
+        return "DEADLINE_EXCEEDED" if is_late else "CANCELLED"

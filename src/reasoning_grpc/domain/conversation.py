@@ -1,11 +1,11 @@
-"""A conversation: messages and the parts they are made of."""
+"""A conversation: its messages, and the parts of a message."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Who speaks."""
+    """The author of a message."""
 
     SYSTEM = "SYSTEM"
     USER = "USER"
@@ -15,14 +15,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words."""
+    """Text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image, sound or document, by exactly one of `uri` and `data`."""
+    """An image, audio or a document. Exactly one of `uri` and `data` is set."""
 
     mime_type: str
     uri: str = ""
@@ -32,7 +32,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """The model's own reasoning: in words, or withheld by the provider as opaque bytes."""
+    """The model's own reasoning: as text, or as opaque bytes when the provider withholds the text."""
 
     text: str = ""
     redacted: bytes = b""
@@ -40,17 +40,17 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's wish to have a tool called."""
+    """A tool call that a model requests."""
 
     id: str
     name: str
     arguments: str
-    """JSON text as the model wrote it: not checked."""
+    """JSON text as the model wrote it. It is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool call gave."""
+    """The result of a tool call."""
 
     call_id: str
     content: str
@@ -59,7 +59,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The model's words for declining to answer."""
+    """The text in which the model declines to answer."""
 
     text: str
 
@@ -73,23 +73,26 @@ class Part:
 
     content: PartContent
     signature: str = ""
-    """The provider's opaque signature of this part, to be sent back unchanged."""
+    """The provider's opaque signature of this part. It must be sent back unchanged."""
     cache: bool = False
-    """Whether the conversation up to here is worth caching."""
+    """Whether the provider should cache the conversation up to the end of this part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; the order of its parts matters."""
+    """One message of a conversation. The order of its parts matters."""
 
     role: Role
     content: tuple[Part, ...]
     name: str = ""
 
-    def with_words(self, words: str) -> "Message":
-        """The message with these words at its end: in its last text if it ends with one, as many servers want."""
+    def append_text(self, text: str) -> "Message":
+        """Returns a copy of the message that ends with this text.
+
+        The text is added to the last part if that is an unsigned text, because many servers accept only one text.
+        """
         match self.content:
-            case (*others, Part(content=Text(text=text), signature="") as last):
-                return replace(self, content=(*others, replace(last, content=Text(f"{text}\n\n{words}"))))
+            case (*others, Part(content=Text(text=end), signature="") as last):
+                return replace(self, content=(*others, replace(last, content=Text(f"{end}\n\n{text}"))))
             case _:
-                return replace(self, content=(*self.content, Part(Text(words))))
+                return replace(self, content=(*self.content, Part(Text(text))))

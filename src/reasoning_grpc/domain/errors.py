@@ -1,7 +1,7 @@
-"""What can go wrong, in our words, without gRPC.
+"""The failures that we expect and name. They know nothing of gRPC.
 
     ReasoningError
-    |-- RequestError                 the caller can mend the request
+    |-- RequestError                 the caller can fix the request
     |   |-- MalformedRequest, InvalidRequest, RequestTooLarge, UnsupportedParameter
     |   |-- CredentialsMissing, CredentialsInvalid, ModelNotAllowed, RouteNotAllowed
     |   `-- ModelNotFound, RouteNotImplemented
@@ -16,8 +16,8 @@
         |-- ContextWindowExceeded, ContentPolicyViolated, UpstreamRejectedRequest
         `-- UpstreamMalformedResponse, UpstreamEmptyResponse
 
-Every sentence is fixed; what varies stands in `metadata`, under the name it has
-in the sentence. Nothing of an upstream's body, of a prompt or of a key gets in.
+Every sentence is fixed. Its variable parts are values in `metadata`, by the names that
+the sentence uses. No part of an upstream's body, of a prompt or of a key gets in.
 """
 
 from collections.abc import Mapping
@@ -31,16 +31,16 @@ _LONGEST_VALUE = 128
 
 
 class Retry(Enum):
-    """Whether `resilience` attempts a model call again after this failure, before its first delta."""
+    """How often `llm/retries.py` retries a model call after this failure, as long as no delta of it was sent."""
 
     NEVER = 0
     ONCE = 1
-    YES = 2
+    REPEATEDLY = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """A field of the request, as a path such as "messages[2].content", and what is wrong with it."""
+    """What is wrong with a field of the request. The field is a path, such as "messages[2].content"."""
 
     field: str
     description: str
@@ -57,70 +57,70 @@ class Progress:
     attempt_count: int
     last_sequence: int
     content_characters: int
-    anything_sent: bool
-    """Whether a delta or a tool event was produced; `started` does not count."""
+    has_sent_output: bool
+    """Whether a delta or a tool event was sent; `started` does not count."""
 
 
 class ReasoningError(Exception):
-    """An outcome we expect and name; `metadata` holds each value in the message."""
+    """An outcome that we expect and name. `metadata` holds each value that is in the message."""
 
     reason: ClassVar[str] = "REASONING_ERROR"
     sentence: ClassVar[str] = "The request could not be served."
-    """The message; `{name}` stands for the metadata value of that name."""
+    """The message, in which `{name}` stands for the metadata value with that name."""
 
     def __init__(
         self, metadata: Mapping[str, str] | None = None, *, violations: tuple[FieldViolation, ...] = ()
     ) -> None:
-        self.metadata = {name: _printable(value) for name, value in (metadata or {}).items()}
+        self.metadata = {name: _make_printable(value) for name, value in (metadata or {}).items()}
         self.violations = violations
         self.retry_after_seconds: float | None = None
-        """When to try again, where we know."""
+        """The time after which the request may be sent again. None when it is not known."""
         self.progress: Progress | None = None
-        """Set by the engine when an upstream was reached."""
-        super().__init__(self.sentence.format_map(_Named(self.metadata)))
+        """How far the call had come. The engine sets it when an upstream was reached."""
+        super().__init__(self.sentence.format_map(_Values(self.metadata)))
 
 
 class RequestError(ReasoningError):
-    """The caller can mend the request."""
+    """The caller can fix the request."""
 
 
 class MalformedRequest(RequestError):
-    """The message is not valid protobuf."""
+    """The request is not valid protobuf. The caller can fix it."""
 
     reason = "MALFORMED_REQUEST"
     sentence = "The request is not a valid protobuf message."
 
 
 class InvalidRequest(RequestError):
-    """Fields are missing, out of range or contradictory; `violations` names each."""
+    """Fields are missing, out of range or contradictory. `violations` names each of them."""
 
     reason = "INVALID_FIELD"
     sentence = "The request has invalid fields; see the field violations."
 
 
 class RequestTooLarge(RequestError):
-    """The request is over one of our own caps; `violations` names each."""
+    """The request exceeds limits of this server. `violations` names each of them."""
 
     reason = "REQUEST_TOO_LARGE"
-    sentence = "The request is over a cap of this server; see the field violations."
+    sentence = "The request exceeds a limit of this server; see the field violations."
 
 
 class UnsupportedParameter(RequestError):
-    """A parameter that the model does not take, or that this build does not serve."""
+    """The request has a parameter that the model does not support, or that this build does not serve."""
 
     reason = "UNSUPPORTED_PARAMETER"
     sentence = "The request has parameters that are not supported; see the field violations."
 
 
 class CredentialsMissing(RequestError):
-    """No token was given, and the server asks for one."""
+    """The caller sent no token, and the server requires one."""
 
     reason = "CREDENTIALS_MISSING"
     sentence = 'A token is required: send the metadata "authorization: Bearer TOKEN".'
 
 
 class CredentialsInvalid(RequestError):
-    """The token is not one of ours."""
+    """The server does not know the token."""
 
     reason = "CREDENTIALS_INVALID"
     sentence = "The token is not valid."
@@ -141,14 +141,14 @@ class RouteNotAllowed(RequestError):
 
 
 class ModelNotFound(RequestError):
-    """The caller asked for a model we do not serve; metadata `nearest` has similar names."""
+    """The caller requested a model that we do not serve. The metadata value `nearest` has similar names."""
 
     reason = "MODEL_NOT_FOUND"
     sentence = 'There is no model "{model}".'
 
 
 class RouteNotImplemented(RequestError):
-    """This build does not serve the route that was decided."""
+    """This build does not serve the route that the router chose."""
 
     reason = "ROUTE_NOT_IMPLEMENTED"
     sentence = 'This build does not serve the route "{route}".'
@@ -159,7 +159,7 @@ class RouteNotImplemented(RequestError):
 
 
 class ServerError(ReasoningError):
-    """This process cannot serve now; another, or a later try, may."""
+    """This process cannot serve the request now. Another process, or a later attempt, may serve it."""
 
     def __init__(self, *, retry_after_seconds: float) -> None:
         super().__init__()
@@ -167,32 +167,32 @@ class ServerError(ReasoningError):
 
 
 class CallerLimitReached(ServerError):
-    """The caller is over its own limit."""
+    """The caller has reached its own limit. It can wait, or the operator can raise the limit."""
 
     reason = "CALLER_LIMIT"
-    sentence = "The caller is over its limit."
+    sentence = "The caller has reached its limit."
 
 
 class ServerOverloaded(ServerError):
-    """This process is full."""
+    """This process serves as many requests as it may."""
 
     reason = "SERVER_OVERLOADED"
     sentence = "The server is full."
 
 
 class ServerShuttingDown(ServerError):
-    """This process is stopping."""
+    """This process is shutting down."""
 
     reason = "SERVER_SHUTTING_DOWN"
     sentence = "The server is shutting down."
 
 
 class UpstreamError(ReasoningError):
-    """A model call failed; metadata `model` names the model in our table, if it is about one."""
+    """A model call failed. The metadata value `model` names the model in our table, if the failure is about one."""
 
     retry: ClassVar[Retry] = Retry.NEVER
-    fallback: ClassVar[bool] = True
-    """Whether another model may be tried: not when the request itself is at fault."""
+    allows_fallback: ClassVar[bool] = True
+    """Whether another model may be tried. It is false when the request itself is wrong."""
 
     def __init__(
         self,
@@ -200,112 +200,112 @@ class UpstreamError(ReasoningError):
         model: str,
         http_status: int = 0,
         retry_after_seconds: float | None = None,
-        reached: bool = True,
+        is_upstream_reached: bool = True,
         violations: tuple[FieldViolation, ...] = (),
     ) -> None:
         metadata = {"model": model, "http_status": str(http_status or "")}
         super().__init__({name: value for name, value in metadata.items() if value}, violations=violations)
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
-        self.reached = reached
-        """Whether the upstream got the request, so that money may have been spent."""
+        self.is_upstream_reached = is_upstream_reached
+        """Whether the upstream received the request, so that the attempt may have a cost."""
         self.usage: Usage | None = None
-        """What the attempt used, where the adapter knows: the upstream's count, or an estimate."""
+        """Tokens that the attempt used, counted by the upstream or estimated. None when the adapter does not know."""
 
 
 class UpstreamTimeout(UpstreamError):
-    """The upstream was too slow to begin or to finish."""
+    """The upstream took too long to begin or to finish its answer."""
 
     reason = "UPSTREAM_TIMEOUT"
     sentence = 'The upstream of the model "{model}" took too long.'
 
 
 class UpstreamStalled(UpstreamError):
-    """The upstream fell silent in the middle of an answer."""
+    """The upstream sent nothing more in the middle of an answer."""
 
     reason = "UPSTREAM_STALLED"
-    sentence = 'The upstream of the model "{model}" fell silent in the middle of the answer.'
+    sentence = 'The upstream of the model "{model}" stopped sending in the middle of the answer.'
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection to the upstream, or it broke; the operator can mend it."""
+    """The server could not connect to the upstream, or the connection broke. The operator can fix it."""
 
     reason = "UPSTREAM_UNREACHABLE"
     sentence = 'The upstream of the model "{model}" cannot be reached.'
-    retry = Retry.YES
+    retry = Retry.REPEATEDLY
 
 
 class UpstreamRestarting(UpstreamUnreachable):
-    """The embedded model is starting again; it will answer in a moment."""
+    """The embedded model is restarting. It will answer in a moment."""
 
     sentence = 'The embedded model "{model}" is restarting.'
     retry = Retry.NEVER
 
 
 class ModelsNotListed(UpstreamUnreachable):
-    """A LiteLLM proxy has never listed its models, so that nobody knows whether it has the one asked for, if any."""
+    """The LiteLLM proxy has never listed its models, so the server does not know whether the proxy has a model."""
 
     sentence = "The LiteLLM proxy has not listed its models yet."
 
     def __init__(self, *, model: str = "") -> None:
-        super().__init__(model=model, reached=False)
+        super().__init__(model=model, is_upstream_reached=False)
 
 
 class UpstreamFailed(UpstreamError):
-    """The upstream failed by its own account."""
+    """The upstream reported that it failed."""
 
     reason = "UPSTREAM_ERROR"
     sentence = 'The upstream of the model "{model}" failed.'
-    retry = Retry.YES
+    retry = Retry.REPEATEDLY
 
 
 class UpstreamOverloaded(UpstreamError):
-    """The upstream is overloaded by its own account."""
+    """The upstream reported that it is overloaded."""
 
     reason = "UPSTREAM_OVERLOADED"
     sentence = 'The upstream of the model "{model}" is overloaded.'
-    retry = Retry.YES
+    retry = Retry.REPEATEDLY
 
 
 class UpstreamStreamTruncated(UpstreamError):
-    """The upstream's stream ended without a finish reason."""
+    """The upstream ended its stream without a finish reason."""
 
     reason = "UPSTREAM_STREAM_TRUNCATED"
     sentence = 'The upstream of the model "{model}" ended its stream without a finish reason.'
-    retry = Retry.YES
+    retry = Retry.REPEATEDLY
 
 
 class UpstreamRateLimited(UpstreamError):
-    """The upstream limits the rate; the caller may try again after the delay."""
+    """The upstream limits the rate of requests. The caller may try again after the delay."""
 
     reason = "UPSTREAM_RATE_LIMITED"
-    sentence = 'The upstream of the model "{model}" limits the rate.'
+    sentence = 'The upstream of the model "{model}" limits the rate of requests.'
 
 
 class UpstreamQuotaExhausted(UpstreamError):
-    """The upstream's quota or budget is used up; the operator can mend it."""
+    """The quota or budget at the upstream is used up. The operator can fix it."""
 
     reason = "UPSTREAM_QUOTA_EXHAUSTED"
     sentence = 'The quota at the upstream of the model "{model}" is used up.'
 
 
 class UpstreamCredentialsRejected(UpstreamError):
-    """The upstream refused the server's own key; the operator can mend it."""
+    """The upstream refused the server's own key. The operator can fix it."""
 
     reason = "UPSTREAM_CREDENTIALS_REJECTED"
     sentence = 'The upstream of the model "{model}" refused the server\'s key.'
 
 
 class UpstreamKeyRejected(UpstreamError):
-    """The upstream refused the key configured for the caller."""
+    """The upstream refused the key that is configured for the caller."""
 
     reason = "UPSTREAM_KEY_REJECTED"
     sentence = 'The upstream of the model "{model}" refused the caller\'s key.'
-    fallback = False
+    allows_fallback = False
 
 
 class UpstreamModelMissing(UpstreamError):
-    """The upstream does not have a model that we list; the operator can mend it."""
+    """The upstream does not have a model that we list. The operator can fix it."""
 
     reason = "UPSTREAM_MODEL_MISSING"
     sentence = 'The upstream does not have the model "{model}".'
@@ -316,7 +316,7 @@ class ContextWindowExceeded(UpstreamError):
 
     reason = "CONTEXT_WINDOW_EXCEEDED"
     sentence = 'The conversation does not fit the context window of the model "{model}".'
-    fallback = False
+    allows_fallback = False
 
 
 class ContentPolicyViolated(UpstreamError):
@@ -324,15 +324,15 @@ class ContentPolicyViolated(UpstreamError):
 
     reason = "CONTENT_POLICY"
     sentence = 'The content policy of the model "{model}" refuses the conversation.'
-    fallback = False
+    allows_fallback = False
 
 
 class UpstreamParameterUnsupported(UpstreamError):
-    """The model does not take a parameter of the request; `violations` names it where known."""
+    """The model does not support a parameter of the request. `violations` names the parameter when it is known."""
 
     reason = "UNSUPPORTED_PARAMETER"
-    sentence = 'The model "{model}" does not take a parameter of the request.'
-    fallback = False
+    sentence = 'The model "{model}" does not support a parameter of the request.'
+    allows_fallback = False
 
 
 class UpstreamRejectedRequest(UpstreamError):
@@ -340,11 +340,11 @@ class UpstreamRejectedRequest(UpstreamError):
 
     reason = "UPSTREAM_REJECTED_REQUEST"
     sentence = 'The upstream of the model "{model}" refused the request.'
-    fallback = False
+    allows_fallback = False
 
 
 class UpstreamMalformedResponse(UpstreamError):
-    """The upstream answered something that is not its protocol."""
+    """The upstream sent an answer that does not follow its protocol."""
 
     reason = "UPSTREAM_MALFORMED_RESPONSE"
     sentence = 'The upstream of the model "{model}" sent a malformed answer.'
@@ -352,19 +352,21 @@ class UpstreamMalformedResponse(UpstreamError):
 
 
 class UpstreamEmptyResponse(UpstreamError):
-    """The upstream answered nothing at all."""
+    """The upstream sent an empty answer."""
 
     reason = "UPSTREAM_EMPTY_RESPONSE"
     sentence = 'The upstream of the model "{model}" sent an empty answer.'
     retry = Retry.ONCE
 
 
-class _Named(dict[str, str]):
+class _Values(dict[str, str]):
+    """Values for a sentence. A question mark takes the place of a missing value."""
+
     def __missing__(self, name: str) -> str:
         return "?"
 
 
-def _printable(value: str) -> str:
-    """The value, fit for a header, a log line and a 4 KB status: printable, and not long."""
-    shown = "".join(character if character.isprintable() else "?" for character in value[: _LONGEST_VALUE + 1])
-    return shown if len(shown) <= _LONGEST_VALUE else shown[: _LONGEST_VALUE - 3] + "..."
+def _make_printable(value: str) -> str:
+    """Returns the value, printable and short enough for a header, a log line and a status of 4 KB."""
+    printable = "".join(character if character.isprintable() else "?" for character in value[: _LONGEST_VALUE + 1])
+    return printable if len(printable) <= _LONGEST_VALUE else printable[: _LONGEST_VALUE - 3] + "..."

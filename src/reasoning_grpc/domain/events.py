@@ -1,9 +1,9 @@
-"""What a stream yields: one small dataclass a kind.
+"""The events of a stream: one small dataclass for each kind.
 
-A model call yields `ModelEvent`s: deltas as they arrive, `AttemptSwitched` where
-an attempt failed before its first delta, and `ModelFinished` once, last, when the
-upstream gave a finish reason. The engine yields `StreamEvent`s, each around an
-`Event`: `Started` first, `Completed` last and only when all went well.
+A model call yields `ModelEvent`s: deltas as they arrive, an `AttemptSwitched` when an
+attempt fails before its first delta, and one `ModelFinished` at the end, when the
+upstream sent a finish reason. The engine yields `StreamEvent`s, each of which holds an
+`Event`: `Started` comes first, and `Completed` comes last, only when the request succeeded.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from reasoning_grpc.domain.usage import ModelCallUsage
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of the model's own reasoning; a signature ends the part it belongs to."""
+    """A delta of the model's own reasoning. A signature ends the part that the delta belongs to."""
 
     text: str = ""
     redacted: bytes = b""
@@ -37,7 +37,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class AlternativeToken:
-    """A token that the model might have picked instead."""
+    """A token that the model might have chosen instead."""
 
     token: str
     logprob: float
@@ -46,7 +46,7 @@ class AlternativeToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of the answer and how likely it was."""
+    """A token of the answer, and the logarithm of its probability."""
 
     token: str
     logprob: float
@@ -56,7 +56,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class ContentDelta:
-    """A piece of the answer; a signature ends the part it belongs to."""
+    """A delta of the answer. A signature ends the part that the delta belongs to."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -66,7 +66,7 @@ class ContentDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a call of one of the caller's tools; the name comes in the first piece only."""
+    """A delta of a call of one of the caller's tools. Only the first delta of a call has its name."""
 
     call_id: str
     index: int
@@ -76,15 +76,15 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class UnshownDelta:
-    """A piece of what a model answered to ourselves: nobody is shown it, but it is paid for."""
+class InternalDelta:
+    """A delta of an answer that only the server reads. It has a cost, but no caller receives it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptSwitched:
-    """An attempt at a model call failed before its first delta; another follows after `delay_seconds`."""
+    """An attempt at a model call failed before its first delta. Another attempt follows after `delay_seconds`."""
 
     from_model: str
     to_model: str
@@ -92,17 +92,17 @@ class AttemptSwitched:
     failure: str
     http_status: int = 0
     delay_seconds: float = 0.0
-    reached: bool = True
-    """Whether the upstream got the request, so that money may have been spent."""
+    is_upstream_reached: bool = True
+    """Whether the upstream received the request, so that the attempt may have a cost."""
     usage: Usage | None = None
-    """What the failed attempt used, where it is known."""
+    """Tokens that the failed attempt used. None when they are not known."""
     effective_settings: tuple[EffectiveSetting, ...] = ()
-    """Settings that take effect otherwise than requested because of `to_model`."""
+    """Settings that take effect otherwise than requested, because `to_model` answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFinished:
-    """A model call ended, with the finish reason that the upstream really sent."""
+    """A model call ended, with a finish reason that the upstream really sent."""
 
     model: str
     finish_reason: FinishReason
@@ -129,18 +129,18 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class ModelCallStarted:
-    """A model call begins (attempt 1), or is attempted again."""
+    """A model call starts (attempt 1), or another attempt at it does."""
 
     purpose: ModelCallPurpose
     model: str
     attempt: int = 1
     input_tokens: int = field(default=0, compare=False)
-    """About so many; what counts if nobody else counts them."""
+    """Estimated tokens of the prompt. They count when the upstream does not report its own count."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCallFinished:
-    """A model call ended well."""
+    """A model call succeeded."""
 
     purpose: ModelCallPurpose
     model: str
@@ -150,9 +150,9 @@ class ModelCallFinished:
     usage: Usage
     upstream_seconds: float = 0.0
     omitted_messages: int = 0
-    """How many were left out of the call, so that it fits the context window."""
+    """Number of messages that were left out of the call to fit the context window."""
     omitted_tokens: int = 0
-    """About so many."""
+    """Estimated tokens of these messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +163,17 @@ class ModelCallFailed:
     model: str
     attempt: int
     failure: str
-    """The reason of the error."""
+    """The reason of the error that ended the call."""
     http_status: int = 0
-    reached: bool = True
-    """Whether the upstream got the request, so that money may have been spent."""
+    is_upstream_reached: bool = True
+    """Whether the upstream received the request, so that the call may have a cost."""
     usage: Usage | None = None
-    """What it used, where that is known."""
+    """Tokens that the call used. None when they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """The agent begins a step."""
+    """The agent starts a step."""
 
     number: int
     max_steps: int
@@ -181,19 +181,19 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepPlanned:
-    """The agent knows what it wants to do in this step."""
+    """The agent has planned a step."""
 
     thought: str
     next_action: NextAction
     tool_calls: tuple[ToolCall, ...] = ()
     concurrent: bool = False
     usage: Usage | None = None
-    """Of this step's model calls."""
+    """Tokens of this step's model calls so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """A tool begins to run."""
+    """A tool starts to run."""
 
     call: ToolCall
 
@@ -211,7 +211,7 @@ class StepFinished:
 
     outcome: StepOutcome
     usage: Usage | None = None
-    """Of its model calls; None: it used none."""
+    """Tokens of the step's model calls. None when it used none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,14 +222,15 @@ class ReasoningFinished:
     step_count: int
     tool_call_count: int
     usage: Usage | None
-    """Of all model calls so far."""
+    """Tokens of all model calls so far. None when they used none."""
     cost: Cost | None
+    """Cost of all model calls so far. None when a price is not known."""
     duration_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Nothing else happened for the time asked for."""
+    """No other event was sent for the requested interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,16 +249,18 @@ class Completed:
 
 ModelCallEvent = ModelCallStarted | AttemptSwitched | ModelCallFinished | ModelCallFailed
 AgentEvent = StepStarted | StepPlanned | ToolStarted | ToolFinished | StepFinished | ReasoningFinished
-Event = Started | ModelCallEvent | AgentEvent | Delta | UnshownDelta | Heartbeat | Completed
+Event = Started | ModelCallEvent | AgentEvent | Delta | InternalDelta | Heartbeat | Completed
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """An event and its place in the stream."""
+    """An event, and its place in the stream."""
 
     sequence: int
-    """0, 1, 2, ...; a heartbeat repeats that of the event before it."""
+    """Position of the event: 0, 1, 2, ... A heartbeat repeats the position of the event before it."""
     elapsed_seconds: float
+    """Time from the arrival of the request to the event."""
     call: int
+    """Number of the model call that the event belongs to; 0 before the first one."""
     event: Event
     step: int = 0

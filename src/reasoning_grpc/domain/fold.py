@@ -1,4 +1,4 @@
-"""The fold: a stream of events becomes the whole answer that it tells."""
+"""`fold` turns the events of a stream into the whole answer."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -34,27 +34,27 @@ from reasoning_grpc.domain.events import (
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer: the fold of its events."""
+    """A whole answer, folded from its events."""
 
     started: Started
     completed: Completed
     message: Message
     steps: tuple[Step, ...] = ()
     reasoning_finished: ReasoningFinished | None = None
-    """None: the answer did not take the path of the agent."""
+    """None when the agent did not serve the request."""
     effective_settings: tuple[EffectiveSetting, ...] = ()
-    """The settings of `started`, then those of each switch to another model."""
+    """The settings of `started`, followed by the settings of each switch to another model."""
 
 
 async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
-    """The whole answer that these events tell. They must end with `Completed`."""
-    answer, steps = AnswerParts(), StepParts()
+    """Returns the whole answer. Raises ValueError when the events lack `Started` or `Completed`."""
+    answer, steps = MessageBuilder(), StepBuilder()
     started: Started | None = None
     completed: Completed | None = None
     finished: ReasoningFinished | None = None
     settings: list[EffectiveSetting] = []
-    async for stamped in events:
-        match stamped.event:
+    async for placed in events:
+        match placed.event:
             case Started() as event:
                 started = event
                 settings += event.effective_settings
@@ -64,16 +64,16 @@ async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
                 completed = event
             case ReasoningFinished() as event:
                 finished = event
-            case event if stamped.step:
-                steps.add(event)
+            case event if placed.step:
+                steps.record(event)
             case event:
-                answer.add(event)
+                answer.record(event)
     if started is None or completed is None:
         raise ValueError("a stream without `started` or `completed` cannot be folded")
     return Completion(
         started=started,
         completed=completed,
-        message=answer.message(),
+        message=answer.build_message(),
         steps=tuple(steps.steps),
         reasoning_finished=finished,
         effective_settings=tuple(settings),
@@ -81,17 +81,17 @@ async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
 
 
 @dataclass(slots=True)
-class StepParts:
-    """Joins the events of steps to steps."""
+class StepBuilder:
+    """Builds steps from their events."""
 
     steps: list[Step] = field(default_factory=list)
-    """Those that have ended."""
+    """The steps that have ended."""
     _number: int = 0
     _plan: StepPlanned | None = None
     _executions: dict[str, ToolExecution] = field(default_factory=dict)
 
-    def add(self, event: Event) -> None:
-        """Takes one event of a step."""
+    def record(self, event: Event) -> None:
+        """Records one event of a step."""
         match event:
             case StepStarted(number=number):
                 self._number, self._plan, self._executions = number, None, {}
@@ -100,11 +100,11 @@ class StepParts:
             case ToolFinished(execution=execution):
                 self._executions[execution.call_id] = execution
             case StepFinished():
-                self.steps.append(self._step(event))
+                self.steps.append(self._build_step(event))
             case _:
                 pass
 
-    def _step(self, end: StepFinished) -> Step:
+    def _build_step(self, end: StepFinished) -> Step:
         plan = self._plan
         if plan is None:
             return Step(number=self._number, outcome=end.outcome, usage=end.usage)
@@ -120,27 +120,27 @@ class StepParts:
 
 
 @dataclass(slots=True)
-class AnswerParts:
-    """Joins the pieces of an answer to the parts of a message, in the order in which they began."""
+class MessageBuilder:
+    """Builds a message from the deltas of an answer. Its parts are in the order in which they began."""
 
     _parts: list["_OpenPart"] = field(default_factory=list)
     _calls: dict[str, "_OpenPart"] = field(default_factory=dict)
 
-    def add(self, event: Event) -> None:
-        """Takes one event; those that are no piece of the answer change nothing."""
+    def record(self, event: Event) -> None:
+        """Records one event. An event that is not a delta of the answer changes nothing."""
         match event:
             case ContentDelta(text=text, refusal=refusal, signature=signature) if text:
-                self._open("refusal" if refusal else "text").add(text, signature)
+                self._continue_or_begin("refusal" if refusal else "text").append(text, signature)
             case ContentDelta(signature=signature) if signature:
-                self._last_text().add("", signature)
+                self._find_last_text().append("", signature)
             case ReasoningDelta(redacted=redacted, signature=signature) if redacted:
-                self._parts.append(_OpenPart("redacted", redacted=redacted, signature=signature, closed=True))
+                self._parts.append(_OpenPart("redacted", redacted=redacted, signature=signature, is_closed=True))
             case ReasoningDelta(text=text, signature=signature):
-                self._open("reasoning").add(text, signature)
+                self._continue_or_begin("reasoning").append(text, signature)
             case ToolCallDelta(call_id=call_id, name=name, arguments=arguments, signature=signature):
                 call = self._calls.get(call_id)
                 if call is None:
-                    call = self._calls[call_id] = _OpenPart("tool_call", call_id=call_id, name=name, closed=True)
+                    call = self._calls[call_id] = _OpenPart("tool_call", call_id=call_id, name=name, is_closed=True)
                     self._parts.append(call)
                 call.name = call.name or name
                 call.texts.append(arguments)
@@ -148,38 +148,41 @@ class AnswerParts:
             case _:
                 pass
 
-    def message(self) -> Message:
-        """The answer so far, as a message of the assistant."""
-        return Message(Role.ASSISTANT, tuple(part.part() for part in self._parts))
+    def build_message(self) -> Message:
+        """Returns the answer so far, as a message of the assistant."""
+        return Message(Role.ASSISTANT, tuple(part.build() for part in self._parts))
 
-    def _last_text(self) -> "_OpenPart":
-        """The last part of text, wherever it stands; an empty one if there is none."""
+    def _find_last_text(self) -> "_OpenPart":
+        """Returns the last part of text, even if other parts follow it. Begins an empty one if there is none."""
         last = next((part for part in reversed(self._parts) if part.kind == "text"), None)
-        return self._open("text") if last is None else last
+        return self._continue_or_begin("text") if last is None else last
 
-    def _open(self, kind: str) -> "_OpenPart":
-        if not self._parts or self._parts[-1].closed or self._parts[-1].kind != kind:
+    def _continue_or_begin(self, kind: str) -> "_OpenPart":
+        """Returns the last part if it has this kind and is not closed; otherwise begins a new part."""
+        if not self._parts or self._parts[-1].is_closed or self._parts[-1].kind != kind:
             self._parts.append(_OpenPart(kind))
         return self._parts[-1]
 
 
 @dataclass(slots=True)
 class _OpenPart:
+    """A part of the message, as far as it is known."""
+
     kind: str
     texts: list[str] = field(default_factory=list)
     redacted: bytes = b""
     signature: str = ""
     call_id: str = ""
     name: str = ""
-    closed: bool = False
-    """Whether the next piece of the same kind begins another part."""
+    is_closed: bool = False
+    """Whether the next delta of the same kind begins another part."""
 
-    def add(self, text: str, signature: str) -> None:
+    def append(self, text: str, signature: str) -> None:
         self.texts.append(text)
         if signature:
-            self.signature, self.closed = signature, True
+            self.signature, self.is_closed = signature, True
 
-    def part(self) -> Part:
+    def build(self) -> Part:
         text = "".join(self.texts)
         match self.kind:
             case "text":

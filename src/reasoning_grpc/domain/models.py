@@ -1,4 +1,4 @@
-"""Models as callers see them, and as the adapter reaches them."""
+"""Models: what callers learn about them, and how the adapter calls them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from reasoning_grpc.domain.requests import Sampling
 
 
 class Secret:
-    """A string that is never printed; `reveal` gives it to the one place that sends it."""
+    """A string that is never printed. `reveal` returns it to the one place that sends it."""
 
     __slots__ = ("_value",)
 
@@ -19,7 +19,7 @@ class Secret:
         self._value: Final = value
 
     def reveal(self) -> str:
-        """The secret itself."""
+        """Returns the secret itself."""
         return self._value
 
     def __bool__(self) -> bool:
@@ -54,11 +54,11 @@ class ThinkTags(StrEnum):
     """How a model that writes its reasoning into the text of an answer marks it there."""
 
     NONE = "NONE"
-    """It does not: a tag is text."""
+    """The model does not mark its reasoning: a tag is text."""
     PAIR = "PAIR"
-    """An answer may begin with <think>; </think> ends the reasoning."""
+    """An answer may begin with <think>, and </think> ends its reasoning."""
     OPEN = "OPEN"
-    """Its chat template has written <think> already: an answer begins inside."""
+    """The chat template of the model ends with <think>, so an answer begins with reasoning."""
 
 
 class ModelState(StrEnum):
@@ -70,56 +70,59 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """A model as callers see it."""
+    """A model that requests can name. The attributes that no caller receives are marked as internal."""
 
     name: str
     source: ModelSourceKind
     provider: str
-    """The provider's protocol behind it, such as "openai"."""
+    """The protocol of the provider behind the model, such as "openai"."""
     description: str = ""
     is_default: bool = False
     state: ModelState = ModelState.AVAILABLE
     capabilities: frozenset[Capability] = frozenset()
-    lacks: frozenset[Capability] = frozenset()
-    """What it is known not to do, so that a request for it is refused rather than ignored by the upstream."""
+    missing_capabilities: frozenset[Capability] = frozenset()
+    """Internal. What the model is known not to do. A request for it is refused; the upstream would ignore it."""
     think_tags: ThinkTags = ThinkTags.NONE
+    """Internal."""
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     encoding: str = ""
-    """The model's tokenizer, as tiktoken names it; empty: not known. Not shown."""
+    """Internal. tiktoken's name of the model's tokenizer. Empty when it is not known."""
     system_prompt: str = ""
-    """Sent first when a conversation has no system message of its own. Not shown."""
+    """Internal. It is sent first when a conversation has no system message of its own."""
     default_output_tokens: int | None = None
-    """The most tokens of an answer where a request has no limit; None: the model's own. Not shown."""
+    """Internal. Token limit of an answer to a request that has none. None means the model's own limit."""
     prices: Prices = field(default_factory=Prices)
     fallback_models: tuple[str, ...] = ()
     provider_options: frozenset[str] = frozenset()
     native_tools: bool = False
-    """Whether the agent's tools are told to it by the provider's own means, instead of in a plan in JSON."""
+    """Internal. Whether the agent plans with the provider's own tool calls, and not with a plan in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where models come from, and how fresh that is."""
+    """A source of models, and how fresh its models are."""
 
     kind: ModelSourceKind
     model_count: int
     update_time: datetime | None
+    """When the server last read the source successfully. None when it never did."""
     stale: bool = False
+    """Whether reading the source has failed since then."""
     failure: str = ""
-    """The reason of its last failure; empty when it did not fail."""
+    """The reason of the error of the last reading. Empty when it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFilter:
-    """Conditions that a listed model must all meet; an empty one is no condition."""
+    """Conditions, all of which a listed model must meet. An empty condition is met by every model."""
 
     name_contains: str = ""
     capabilities: frozenset[Capability] = frozenset()
     states: frozenset[ModelState] = frozenset()
 
     def accepts(self, model: ModelInfo) -> bool:
-        """Whether the model meets every condition."""
+        """Returns whether the model meets every condition."""
         return (
             self.name_contains.casefold() in model.name.casefold()
             and self.capabilities <= model.capabilities
@@ -129,7 +132,7 @@ class ModelFilter:
 
 @dataclass(frozen=True, slots=True)
 class ModelPage:
-    """A page of models, ordered by name; `next_page_token` is empty on the last."""
+    """A page of models, ordered by name. `next_page_token` is empty on the last page."""
 
     models: tuple[ModelInfo, ...]
     sources: tuple[ModelSource, ...]
@@ -138,24 +141,24 @@ class ModelPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """How the adapter reaches a model: what litellm is told, and what only our own client sees."""
+    """How the adapter calls a model: the arguments for litellm, and the values that only our own HTTP client uses."""
 
     name: str
-    """Name in the model table."""
+    """Name of the model in the model table."""
     litellm_model: str
     api_base: str
     api_key: Secret = field(default_factory=lambda: Secret(""))
-    key_is_callers: bool = False
-    """Whether the key belongs to the caller: then its refusal is the caller's to mend."""
+    is_callers_key: bool = False
+    """Whether the key belongs to the caller, who must then fix it when the upstream refuses it."""
     system_prompt: str = ""
-    """Sent first when the conversation has no system message of its own."""
+    """It is sent first when the conversation has no system message of its own."""
     sampling: Sampling = field(default_factory=Sampling)
-    """Values for what a request leaves unset."""
+    """Values for the parameters that a request leaves unset."""
     headers: Mapping[str, str] = field(default_factory=dict)
     litellm_params: Mapping[str, str] = field(default_factory=dict)
-    """What litellm must know of the provider beside address and key, such as a region."""
+    """Other parameters that litellm needs for the provider, such as a region."""
 
     @property
     def provider(self) -> str:
-        """litellm's prefix of the model, such as "openai"."""
+        """Returns litellm's prefix of the model, such as "openai"."""
         return self.litellm_model.partition("/")[0]

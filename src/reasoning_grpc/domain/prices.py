@@ -1,4 +1,4 @@
-"""What tokens cost: the prices of a model, and the money that they make of usage."""
+"""The prices of a model, and the cost of the tokens that it used."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -11,7 +11,7 @@ _TOKENS_PER_PRICE: Final = 1_000_000
 
 
 class TokenKind(StrEnum):
-    """A kind of token with a price of its own."""
+    """A kind of token that has its own price."""
 
     INPUT = "INPUT"
     CACHED_INPUT = "CACHED_INPUT"
@@ -23,7 +23,7 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """Money spent on one kind of token of one model, in nano-dollars."""
+    """Cost of one kind of token of one model, in nano-dollars."""
 
     model: str
     kind: TokenKind
@@ -33,13 +33,13 @@ class CostItem:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Money spent, in nano-dollars: the sum of items that are each rounded half to even."""
+    """A cost in nano-dollars: the sum of its items, each of which is rounded half to even."""
 
     items: tuple[CostItem, ...]
 
     @property
     def total_nano_usd(self) -> int:
-        """The sum of the items."""
+        """Returns the sum of the items."""
         return sum(item.nano_usd for item in self.items)
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -48,30 +48,30 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrices:
-    """Nano-dollars for a million tokens of each kind; None: not known."""
+    """A price for each kind of token, in nano-dollars for a million tokens. None means that it is not known."""
 
     input: int | None = None
     output: int | None = None
     cached_input: int | None = None
-    """None: the price of `input`."""
+    """None means the price of `input`."""
     cache_write: int | None = None
-    """None: the price of `input`."""
+    """None means the price of `input`."""
     audio_input: int | None = None
-    """None: the price of `input`."""
+    """None means the price of `input`."""
     reasoning: int | None = None
-    """None: the price of `output`."""
+    """None means the price of `output`."""
 
-    def priced(self, usage: Usage) -> Iterator[tuple[TokenKind, int, int | None]]:
-        """The tokens of one model call by kind, with the price of each."""
+    def price_tokens(self, usage: Usage) -> Iterator[tuple[TokenKind, int, int | None]]:
+        """Yields the tokens of one model call by kind, with the price of each kind."""
         cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
         fresh = max(0, usage.input_tokens - cached - written)
         audio = min(fresh, usage.audio_input_tokens or 0) if self.audio_input is not None else 0
         reasoning = min(usage.output_tokens, usage.reasoning_tokens or 0) if self.reasoning is not None else 0
-        # Nobody says how much of the cached prompt was audio, which is cached at a price of its own.
-        cached_price = None if cached and audio else _either(self.cached_input, self.input)
+        # Providers do not report how much of the cached prompt was audio, which has its own price when it is cached.
+        cached_price = None if cached and audio else _price_or_base(self.cached_input, self.input)
         yield TokenKind.INPUT, fresh - audio, self.input
         yield TokenKind.CACHED_INPUT, cached, cached_price
-        yield TokenKind.CACHE_WRITE, written, _either(self.cache_write, self.input)
+        yield TokenKind.CACHE_WRITE, written, _price_or_base(self.cache_write, self.input)
         yield TokenKind.AUDIO_INPUT, audio, self.audio_input
         yield TokenKind.OUTPUT, usage.output_tokens - reasoning, self.output
         yield TokenKind.REASONING, reasoning, self.reasoning
@@ -79,10 +79,10 @@ class TokenPrices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTier(TokenPrices):
-    """The prices of every token of a model call with a long prompt."""
+    """The prices of all tokens of a model call with a long prompt."""
 
     above_input_tokens: int
-    """The longest prompt that is still too short for this tier."""
+    """The tier applies to prompts with more than this number of tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +90,14 @@ class Prices(TokenPrices):
     """The prices of a model."""
 
     tiers: tuple[PriceTier, ...] = ()
-    """Prices for longer prompts, whole ones, by rising length."""
+    """Prices for long prompts, shortest prompt first. A tier applies to the whole prompt."""
 
-    def with_tiers(self, changes: Mapping[int, Mapping[str, Any]]) -> "Prices":
-        """The same with tiers: for each length of the prompt what changes above it; the rest stays as below."""
+    def add_tiers(self, changes: Mapping[int, Mapping[str, Any]]) -> "Prices":
+        """Returns a copy with tiers.
+
+        `changes` has, for each length of the prompt, the prices that change above it. All other prices of a tier are
+        those of the tier below it.
+        """
         tiers: list[PriceTier] = []
         prices = {kind.name: getattr(self, kind.name) for kind in fields(TokenPrices)}
         for above_input_tokens in sorted(changes):
@@ -101,32 +105,32 @@ class Prices(TokenPrices):
             tiers.append(PriceTier(above_input_tokens=above_input_tokens, **prices))
         return replace(self, tiers=tuple(tiers))
 
-    def cost(self, model: str, usages: Iterable[Usage]) -> Cost | None:
-        """What these model calls cost together; None when a price that they need is not known."""
+    def compute_cost(self, model: str, usages: Iterable[Usage]) -> Cost | None:
+        """Returns the cost of these model calls together. Returns None when a price that they need is not known."""
         tokens = dict.fromkeys(TokenKind, 0)
         amounts = dict.fromkeys(TokenKind, 0)  # in millionths of a nano-dollar
         for usage in usages:
-            for kind, count, price in self._for_prompt(usage.input_tokens).priced(usage):
+            for kind, count, price in self._find_prices(usage.input_tokens).price_tokens(usage):
                 if count and price is None:
                     return None
                 tokens[kind] += count
                 amounts[kind] += count * (price or 0)
-        items = [CostItem(model, kind, count, _rounded(amounts[kind])) for kind, count in tokens.items() if count]
+        items = [CostItem(model, kind, count, _round_amount(amounts[kind])) for kind, count in tokens.items() if count]
         if not items and self.input is None and self.output is None:
             return None
         return Cost(tuple(items))
 
-    def _for_prompt(self, input_tokens: int) -> TokenPrices:
-        """The prices for a prompt of this length: a longer one is dearer as a whole, not in what is above."""
+    def _find_prices(self, input_tokens: int) -> TokenPrices:
+        """Returns the prices for a prompt of this length. They apply to the whole prompt, not only to a part of it."""
         return next((tier for tier in reversed(self.tiers) if input_tokens > tier.above_input_tokens), self)
 
 
-def _either(own: int | None, standard: int | None) -> int | None:
-    return standard if own is None else own
+def _price_or_base(price: int | None, base: int | None) -> int | None:
+    return base if price is None else price
 
 
-def _rounded(amount: int) -> int:
-    """Millionths of a nano-dollar as nano-dollars, half to even."""
+def _round_amount(amount: int) -> int:
+    """Converts millionths of a nano-dollar to nano-dollars, rounded half to even."""
     quotient, rest = divmod(amount, _TOKENS_PER_PRICE)
     twice = rest * 2
     return quotient + (twice > _TOKENS_PER_PRICE or (twice == _TOKENS_PER_PRICE and quotient % 2 == 1))

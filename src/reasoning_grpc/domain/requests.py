@@ -1,4 +1,4 @@
-"""What a caller asks for. None, and an empty collection, mean: not given, and not sent."""
+"""The request of a caller. A value that is None or empty was not given, and is not sent to the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from reasoning_grpc.domain.routing import RoutingMode, RoutingPreference
 
 
 class ToolChoiceMode(StrEnum):
-    """A rule for calling tools."""
+    """Whether the model may or must call tools."""
 
     AUTO = "AUTO"
     NONE = "NONE"
@@ -54,12 +54,12 @@ class EffectiveSettingCause(StrEnum):
     FALLBACK = "FALLBACK"
     """The model failed, and a fallback model takes its place."""
     FALLBACK_LIMIT = "FALLBACK_LIMIT"
-    """The fallback model that takes the place of a failed one allows no more."""
+    """The fallback model that takes the place of a failed model has a lower limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the model picks its tokens."""
+    """How the model chooses its tokens."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -81,13 +81,13 @@ class Tool:
     name: str
     description: str = ""
     parameters_schema: str = ""
-    """JSON Schema of the arguments, as JSON text; empty: it takes none."""
+    """JSON Schema of the arguments, as JSON text. Empty means that the tool takes no arguments."""
     strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Either a rule, or the name of the tool that must be called."""
+    """Whether tools may be called, or the name of the one tool that must be called."""
 
     mode: ToolChoiceMode | None = None
     tool: str = ""
@@ -95,7 +95,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """The shape an answer must have; all but `kind` belong to JSON_SCHEMA."""
+    """The format that an answer must have. Only the kind JSON_SCHEMA uses the other attributes."""
 
     kind: ResponseFormatKind
     name: str = ""
@@ -115,11 +115,11 @@ class ReasoningOptions:
 
 @dataclass(frozen=True, slots=True)
 class RoutingOptions:
-    """Which path the caller asks for; None leaves it to the server."""
+    """Which path the caller requests. None means that the server decides."""
 
     mode: RoutingMode | None = None
     route: str = ""
-    """Name of a configured route; empty: none is asked for. Not beside `mode`."""
+    """Name of a configured route. It is empty when none is requested, or when `mode` is set."""
     preference: RoutingPreference | None = None
 
 
@@ -148,11 +148,11 @@ class EffectiveSetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionRequest:
-    """A conversation to be answered, and how; valid by construction in `convert`."""
+    """A conversation to answer, and how to answer it. `rpc.convert` creates only valid ones."""
 
     messages: tuple[Message, ...]
     model: str = ""
-    """Name in the model table; empty: the server's default."""
+    """Name in the model table. Empty means the server's default model."""
     sampling: Sampling = field(default_factory=Sampling)
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
@@ -162,10 +162,10 @@ class CompletionRequest:
     routing: RoutingOptions = field(default_factory=RoutingOptions)
     agent: AgentOptions = field(default_factory=AgentOptions)
     context_policy: ContextPolicy | None = None
-    """None: the conversation is sent whole."""
+    """None means that the whole conversation is sent."""
     fallback_models: tuple[str, ...] = ()
     include: IncludeOptions = field(default_factory=IncludeOptions)
     labels: Mapping[str, str] = field(default_factory=dict)
     end_user: str = ""
     provider_options: Mapping[str, str] = field(default_factory=dict)
-    """Name to value, the value as JSON text."""
+    """Values by name, each as JSON text."""

@@ -15,11 +15,11 @@ class RoutingMode(StrEnum):
     REASONING = "REASONING"
     ORCHESTRATION = "ORCHESTRATION"
     AUTO = "AUTO"
-    """A classifier decides; never the mode of a decision that was acted on."""
+    """A classifier decides. It is never the mode by which a request was served."""
 
 
 class RoutingPreference(StrEnum):
-    """What to favour where several models could serve."""
+    """What to favour where several models could serve a request."""
 
     QUALITY = "QUALITY"
     BALANCED = "BALANCED"
@@ -44,28 +44,28 @@ class RouteRejectionCause(StrEnum):
     NOT_CHOSEN = "NOT_CHOSEN"
     """The classifier chose another route."""
     CALLER_TOOLS = "CALLER_TOOLS"
-    """The route cannot serve a request with tools of the caller's own."""
+    """The request has tools of the caller's own, which the route cannot serve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """The work of the model that classified a request."""
+    """What the model that classifies requests did."""
 
     model: str
-    """Who was asked, or would have been."""
+    """Name of the model that was called, or would have been called."""
     routes: tuple[str, ...]
-    """What it had to choose from."""
+    """Names of the routes that the model could choose from."""
     skipped: bool = False
-    """Nobody was asked, because only rules were wanted."""
+    """Whether the model was not called because the caller wanted rules only."""
     latency_seconds: float | None = None
     usage: Usage | None = None
     cost: Cost | None = None
     failure: str = ""
-    """The reason of the error that kept it from answering."""
+    """The reason of the error of a model that did not answer. Empty when it answered."""
     flaw: AnswerFlaw | None = None
-    """What kept its answer from being used."""
+    """Why the answer could not be used. None when it was used."""
     failure_detail: str = ""
-    """Either of the two in a short English sentence."""
+    """Explains `failure` or `flaw` in a short English sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +80,26 @@ class RejectedRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteDecision:
-    """Which path and model serve a request, and what decided it."""
+    """The path and the model that serve a request, and what decided them."""
 
     mode: RoutingMode
     model: str
     source: RouteSource
     reason: str
-    """A short English sentence."""
+    """Explains the decision in a short English sentence."""
     rule_id: str = ""
-    """Of the rule that decided, or that had the classifier decide."""
-    own_route: str = ""
-    """Name of the configured route; empty: the built-in one of the mode."""
+    """Id of the rule that decided, or that sent the request to the classifier. Empty when no rule matched."""
+    configured_route: str = ""
+    """Name of the configured route. Empty means the built-in route of the mode."""
     requested_mode: RoutingMode | None = None
     """The mode that was requested, when another one was chosen."""
     requested_route: str = ""
     """The route that was requested, when another one was chosen."""
     classification: Classification | None = None
-    """None: no classifier was to be asked."""
+    """None when the decision needed no classifier."""
     rejected_routes: tuple[RejectedRoute, ...] = ()
 
     @property
     def route(self) -> str:
-        """Name of the route: the built-in ones are named after their mode."""
-        return self.own_route or self.mode.value.lower()
+        """Returns the name of the route. A built-in route has the name of its mode."""
+        return self.configured_route or self.mode.value.lower()

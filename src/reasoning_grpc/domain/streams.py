@@ -1,4 +1,4 @@
-"""Operators on async generators of events: heartbeats, a time limit, and the merge of several into one."""
+"""Functions for async generators of events: they add heartbeats, set a time limit, or merge several generators."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -8,26 +8,26 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def with_heartbeats(
+async def add_heartbeats(
     events: AsyncGenerator[T, None], interval_seconds: float, heartbeat: Callable[[], T]
 ) -> AsyncGenerator[T, None]:
-    """The same events, and a heartbeat whenever none came for the interval, from the first event on.
+    """Yields the events, and after the first one a heartbeat whenever no event came for the interval.
 
-    Owns `events`: closing this generator closes it.
+    Closing this generator closes `events`.
     """
     pending: asyncio.Task[T | None] | None = None
-    begun = False
+    has_begun = False
     try:
         while True:
             pending = pending or asyncio.create_task(_next(events))
-            done, _ = await asyncio.wait({pending}, timeout=interval_seconds if begun else None)
+            done, _ = await asyncio.wait({pending}, timeout=interval_seconds if has_begun else None)
             if not done:
                 yield heartbeat()
                 continue
             event, pending = pending.result(), None
             if event is None:
                 return
-            begun = True
+            has_begun = True
             yield event
     finally:
         if pending is not None:
@@ -40,14 +40,14 @@ async def _next(events: AsyncGenerator[T, None]) -> T | None:
     return await anext(events, None)
 
 
-async def until(events: AsyncGenerator[T, None], ends: float) -> AsyncGenerator[T, None]:
-    """The same events, up to this time of the event loop's clock; then it raises TimeoutError.
+async def stop_at(events: AsyncGenerator[T, None], end_time: float) -> AsyncGenerator[T, None]:
+    """Yields the events until this time of the event loop's clock, and then raises TimeoutError.
 
-    Owns `events`: closing this generator closes it.
+    Closing this generator closes `events`.
     """
     async with aclosing(events):
         while True:
-            async with asyncio.timeout_at(ends):
+            async with asyncio.timeout_at(end_time):
                 event = await anext(events, None)
             if event is None:
                 return
@@ -55,9 +55,9 @@ async def until(events: AsyncGenerator[T, None], ends: float) -> AsyncGenerator[
 
 
 async def merge(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
-    """The events of all sources, each as it comes; a source goes on when its last event was taken.
+    """Yields the events of all sources as they come. A source continues when its last event has been consumed.
 
-    Owns the sources: closing this generator closes them, and so does an error of one, which is raised.
+    Closing this generator closes the sources. An error of one source closes them too, and is raised.
     """
     waiting: dict[asyncio.Task[T | None], AsyncGenerator[T, None]] = {}
     try:

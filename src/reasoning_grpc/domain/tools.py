@@ -1,4 +1,4 @@
-"""The server's own tools: what the agent may call, and what came of a call."""
+"""The server's own tools, which the agent may call, and the outcome of a tool call."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,9 +21,9 @@ class ToolState(StrEnum):
 
     AVAILABLE = "AVAILABLE"
     UNAVAILABLE = "UNAVAILABLE"
-    """Its MCP server does not answer now, or it could not be loaded."""
+    """The tool's MCP server does not answer now, or the tool could not be loaded."""
     OFF = "OFF"
-    """The configuration does not switch it on."""
+    """The configuration does not switch the tool on."""
 
 
 class ToolStatus(StrEnum):
@@ -33,24 +33,24 @@ class ToolStatus(StrEnum):
     FAILED = "FAILED"
     TIMED_OUT = "TIMED_OUT"
     INVALID_ARGUMENTS = "INVALID_ARGUMENTS"
-    """It was not run."""
+    """The tool was not run, because the arguments do not match its schema."""
     NOT_AVAILABLE = "NOT_AVAILABLE"
-    """There is no such tool, the caller may not use it, or it cannot be reached; it was not run."""
+    """The tool was not run: it does not exist, the caller may not use it, or its server cannot be reached."""
     CANCELLED = "CANCELLED"
-    """Whoever had called it did not wait for its end."""
+    """The agent stopped before the tool returned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolInfo:
-    """What is known of a tool."""
+    """A tool of the server."""
 
     name: str
     description: str
     parameters_schema: str
-    """JSON Schema of the arguments, an object, as JSON text; empty while it is not known."""
+    """JSON Schema of the arguments, which are an object, as JSON text. Empty while it is not known."""
     source: ToolSource
     mcp_server: str = ""
-    """Name of the MCP server whose tool it is; empty for others."""
+    """Name of the tool's MCP server. Empty for other tools."""
     state: ToolState = ToolState.AVAILABLE
 
 
@@ -64,16 +64,16 @@ class ToolExecution:
     """JSON text as the model wrote it."""
     status: ToolStatus
     result: str = ""
-    """What the tool gave: JSON text, or any text; of a failed call what the tool itself said of it, if anything."""
+    """The output of the tool: JSON text, or any text. For a failed call, the tool's own error message, if any."""
     result_truncated: bool = False
     error: str = ""
-    """What went wrong, in a sentence of ours, with nothing of the tool's in it; empty when nothing did."""
+    """What went wrong, in a fixed English sentence without any text of the tool. Empty when nothing did."""
     duration_seconds: float = 0.0
-    """Waiting for its turn included."""
+    """Duration of the call. It includes the time in which the call waited for others."""
 
     @property
     def text_for_model(self) -> str:
-        """What the model is told of it."""
+        """Returns the text that the model receives as the result."""
         return "\n".join(filter(None, (self.error, self.result))) if self.error else self.result
 
 
@@ -81,19 +81,19 @@ class McpServerState(StrEnum):
     """Whether there is a connection to an MCP server."""
 
     CONNECTING = "CONNECTING"
-    """For the first time."""
+    """The server connects for the first time."""
     CONNECTED = "CONNECTED"
     DOWN = "DOWN"
-    """It is tried again, after longer and longer pauses."""
+    """There is no connection. The server tries again, after longer and longer pauses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpServerInfo:
-    """What is known of an MCP server."""
+    """The state of an MCP server, and its tools."""
 
     name: str
     state: McpServerState
     tools: int
-    """Those that it has and that are offered; while it is down, those it had."""
+    """Number of its tools that the agent may use. While the server is down, the number before that."""
     problem: str = ""
-    """Why it is down, in a few words of ours."""
+    """Why there is no connection, in a short fixed text."""

@@ -1,4 +1,4 @@
-"""What an answer used: tokens and time."""
+"""The tokens and the time that an answer used."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,9 +25,9 @@ class UsageSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens used; None: not reported.
+    """Counts of tokens. None means that the provider did not report a count.
 
-    Cached, cache-write and audio tokens are part of input, reasoning tokens of output.
+    Input tokens include cached, cache-write and audio tokens; output tokens include reasoning tokens.
     """
 
     input_tokens: int
@@ -40,7 +40,7 @@ class Usage:
     audio_input_tokens: int | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Both together; estimated when either is."""
+        """Returns the sum. It is estimated when one of the two is."""
         estimated = UsageSource.ESTIMATED in (self.source, other.source)
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
@@ -56,7 +56,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ModelCallUsage:
-    """Tokens used by one model call."""
+    """Tokens that one model call used."""
 
     call: int
     purpose: ModelCallPurpose
@@ -66,38 +66,39 @@ class ModelCallUsage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a request went, in seconds."""
+    """Where the time of a request went."""
 
     queue_seconds: float
     routing_seconds: float
     first_token_seconds: float | None
-    """From the arrival of the request; None when there was no token."""
+    """Time from the arrival of the request to the first delta. None when there was no delta."""
     total_seconds: float
     overhead_seconds: float
-    """Of the total, what we took ourselves: neither the upstream nor the client's reading."""
+    """The part of the total that the server itself used, without waiting for an upstream, a tool or the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a model call; times in seconds, from the arrival of the request."""
+    """One attempt at a model call."""
 
     call: int
     number: int
     model: str
     start_offset_seconds: float
+    """Time from the arrival of the request to the start of the attempt."""
     duration_seconds: float
     failure: str = ""
-    """The reason of the error that ended it; empty when it succeeded."""
+    """The reason of the error that ended the attempt. Empty when it succeeded."""
     http_status: int = 0
 
 
-def text_bytes(text: str) -> int:
-    """Size of a text in UTF-8, the base of every estimate of tokens."""
+def count_bytes(text: str) -> int:
+    """Returns the size of a text in UTF-8, on which every estimate of tokens is based."""
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
-def estimated_tokens(size_bytes: int) -> int:
-    """Tokens that a text of this size may have: one for each four bytes, rounded up."""
+def estimate_tokens(size_bytes: int) -> int:
+    """Estimates the tokens of a text of this size: one for each four bytes, rounded up."""
     return -(-size_bytes // _BYTES_PER_TOKEN)
 
 

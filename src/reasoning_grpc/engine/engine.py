@@ -23,6 +23,7 @@ from reasoning_grpc.domain.events import (
     Completed,
     Event,
     Heartbeat,
+    InternalDelta,
     ModelCallFailed,
     ModelCallFinished,
     ModelCallStarted,
@@ -31,9 +32,8 @@ from reasoning_grpc.domain.events import (
     StepPlanned,
     StreamEvent,
     ToolFinished,
-    UnshownDelta,
 )
-from reasoning_grpc.domain.streams import with_heartbeats
+from reasoning_grpc.domain.streams import add_heartbeats
 from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
@@ -68,7 +68,7 @@ class Engine:
         ledger = self._open_ledger(context)
         entries = _select_included(self._entries(request, context, ledger), request)
         if heartbeat_seconds is not None:
-            entries = with_heartbeats(entries, heartbeat_seconds, lambda: ledger.record(Heartbeat()))
+            entries = add_heartbeats(entries, heartbeat_seconds, lambda: ledger.record(Heartbeat()))
         with _usage_reported(ledger, context):
             async with aclosing(entries):
                 async for entry in entries:
@@ -102,7 +102,7 @@ class Engine:
     def _open_ledger(self, context: CallContext) -> Ledger:
         return Ledger(
             response_id=f"rsp_{uuid.uuid4().hex}",
-            arrived=context.arrived,
+            arrival_time=context.arrival_time,
             clock=asyncio.get_running_loop().time,
             prices_of=lambda model: self._table.describe(model).prices,
         )
@@ -194,7 +194,7 @@ def _is_included(event: Event, include: IncludeOptions) -> bool:
             return include.reasoning
         case ModelCallStarted() | ModelCallFinished() | ModelCallFailed():
             return include.model_calls
-        case UnshownDelta():
+        case InternalDelta():
             return False
         case _:
             return True

@@ -14,8 +14,8 @@ from reasoning_grpc.domain import (
     Timings,
     Usage,
     UsageSource,
-    estimated_tokens,
-    text_bytes,
+    count_bytes,
+    estimate_tokens,
 )
 from reasoning_grpc.domain.errors import Progress, ReasoningError, UpstreamError
 from reasoning_grpc.domain.events import (
@@ -24,6 +24,7 @@ from reasoning_grpc.domain.events import (
     ContentDelta,
     Event,
     Heartbeat,
+    InternalDelta,
     ModelCallFailed,
     ModelCallFinished,
     ModelCallStarted,
@@ -34,7 +35,6 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
     ToolFinished,
     ToolStarted,
-    UnshownDelta,
 )
 
 
@@ -68,7 +68,7 @@ class Ledger:
     """The ledger of one request. Times are seconds of the event loop's clock."""
 
     response_id: str
-    arrived: float
+    arrival_time: float
     clock: Callable[[], float]
     prices_of: Callable[[str], Prices]
     calls: int = 0
@@ -79,7 +79,7 @@ class Ledger:
     """The attempts that have ended."""
     events: int = 0
     """The number of events handed to the client, without heartbeats."""
-    anything_sent: bool = False
+    has_sent_output: bool = False
     content_characters: int = 0
     _routed_seconds: float = 0.0
     _first_token_seconds: float | None = None
@@ -103,7 +103,7 @@ class Ledger:
 
     def elapsed_seconds(self) -> float:
         """Returns the time since the request arrived."""
-        return self.clock() - self.arrived
+        return self.clock() - self.arrival_time
 
     def record_route(self) -> None:
         """Records that the route is decided now."""
@@ -123,7 +123,7 @@ class Ledger:
             case ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
                 self._record_sent()
                 self._record_output(text)
-            case UnshownDelta(text=text):
+            case InternalDelta(text=text):
                 self._record_output(text)
             case ModelCallStarted(purpose=purpose, model=model, attempt=number):
                 self.calls += number == 1
@@ -132,9 +132,9 @@ class Ledger:
                 self._open = _OpenAttempt(self.calls, purpose, model, number, event.input_tokens, started)
                 self._delay_seconds = 0.0
             case AttemptSwitched():
-                self._reached = self._reached or event.reached
+                self._reached = self._reached or event.is_upstream_reached
                 if self._open is not None:
-                    self._record_failed(self._open, event.usage, event.reached and not event.http_status)
+                    self._record_failed(self._open, event.usage, event.is_upstream_reached and not event.http_status)
                 self._upstream_seconds += self._close_attempt(event.failure, event.http_status) + event.delay_seconds
                 self._delay_seconds = event.delay_seconds
             case ModelCallFinished():
@@ -172,7 +172,7 @@ class Ledger:
         usages: dict[str, list[Usage]] = {}
         for entry in self._usages:
             usages.setdefault(entry.model, []).append(entry.usage)
-        costs = [self._prices[model].cost(model, each) for model, each in usages.items()]
+        costs = [self._prices[model].compute_cost(model, each) for model, each in usages.items()]
         known = [cost for cost in costs if cost is not None]
         return reduce(add, known) if known and len(known) == len(costs) else None
 
@@ -215,7 +215,7 @@ class Ledger:
         if self._open is not None and self._open.start_offset_seconds <= self.elapsed_seconds():
             self._close_interrupted(self._open, failure)
         if isinstance(failure, UpstreamError):
-            self._reached = self._reached or failure.reached
+            self._reached = self._reached or failure.is_upstream_reached
         usage = self.usage()
         if not self._reached and usage is None:
             return None
@@ -227,17 +227,17 @@ class Ledger:
             attempt_count=len(self.attempts),
             last_sequence=self.events - 1,
             content_characters=self.content_characters,
-            anything_sent=self.anything_sent,
+            has_sent_output=self.has_sent_output,
         )
 
     def _record_sent(self) -> None:
-        self.anything_sent = True
+        self.has_sent_output = True
         if self._first_token_seconds is None and not self.step:  # reasoning within a step is no part of the answer
             self._first_token_seconds = self.elapsed_seconds()
 
     def _record_tool(self, *, started: bool) -> None:
         """Records that a tool began or ended; several may run at once."""
-        self.anything_sent = True
+        self.has_sent_output = True
         if started and not self._tools_running:
             self._tools_since = self.elapsed_seconds()
         self._tools_running += 1 if started else -1
@@ -247,7 +247,7 @@ class Ledger:
     def _record_output(self, text: str) -> None:
         if self._open is not None:
             self._open.has_output = True
-            self._open.output_bytes += text_bytes(text)
+            self._open.output_bytes += count_bytes(text)
 
     def _close_attempt(self, failure: str = "", http_status: int = 0) -> float:
         """Ends the attempt in progress, and returns its duration in seconds."""
@@ -270,19 +270,23 @@ class Ledger:
 
     def _record_failed_call(self, attempt: _OpenAttempt, event: ModelCallFailed) -> None:
         """Ends the attempt in progress. An attempt that was still waiting for its delay does not count."""
-        self._reached = self._reached or event.reached
+        self._reached = self._reached or event.is_upstream_reached
         ahead = attempt.start_offset_seconds - self.elapsed_seconds()
         if ahead > 0:
             self._open = None
             self._upstream_seconds -= ahead
             return
-        self._record_failed(attempt, event.usage, attempt.has_output or (event.reached and not event.http_status))
+        self._record_failed(
+            attempt, event.usage, attempt.has_output or (event.is_upstream_reached and not event.http_status)
+        )
         self._upstream_seconds += self._close_attempt(event.failure, event.http_status)
 
     def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None) -> None:
         """Ends an attempt that failed or was cut, with the upstream's token counts or an estimate."""
         upstream = failure if isinstance(failure, UpstreamError) else None
-        may_bill = attempt.has_output or (upstream.reached and not upstream.http_status if upstream else True)
+        may_bill = attempt.has_output or (
+            upstream.is_upstream_reached and not upstream.http_status if upstream else True
+        )
         self._record_failed(attempt, upstream.usage if upstream else None, may_bill)
         self._close_attempt(failure.reason if failure else "CANCELLED", upstream.http_status if upstream else 0)
 
@@ -292,7 +296,7 @@ class Ledger:
         Without an HTTP status of failure the upstream may have begun to work on the prompt, and to bill it.
         """
         if usage is None and may_bill:
-            output = estimated_tokens(attempt.output_bytes)
+            output = estimate_tokens(attempt.output_bytes)
             usage = Usage(attempt.input_tokens, output, attempt.input_tokens + output, UsageSource.ESTIMATED)
         if usage is not None:
             self._usages.append(ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage))

@@ -63,7 +63,7 @@ class LiteLLMModel:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:
-            error = convert_failure(exc, deployment, reached=answer.is_reached)
+            error = convert_failure(exc, deployment, is_upstream_reached=answer.is_reached)
             if error is None:
                 raise
             raise _add_usage(error, answer.reader, call) from exc

@@ -46,7 +46,7 @@ class LiteLLMCall:
         """
         deployment = self._deployment
         if violations := find_refused_fields(self._call, deployment):
-            raise UpstreamParameterUnsupported(model=deployment.name, reached=False, violations=violations)
+            raise UpstreamParameterUnsupported(model=deployment.name, is_upstream_reached=False, violations=violations)
         arguments = build_arguments(self._call, deployment) | _build_address(deployment)
         if deployment.provider != "azure" or deployment.api_key:
             self._client = self._create_client()

@@ -69,4 +69,6 @@ class CallInProgress:
         failure = ModelCallFailed(self._attempt.purpose, self._attempt.model, self._attempt.attempt, error.reason)
         if not isinstance(error, UpstreamError):
             return failure
-        return replace(failure, http_status=error.http_status, reached=error.reached, usage=error.usage)
+        return replace(
+            failure, http_status=error.http_status, is_upstream_reached=error.is_upstream_reached, usage=error.usage
+        )

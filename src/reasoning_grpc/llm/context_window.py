@@ -15,7 +15,7 @@ from reasoning_grpc.domain import (
     Part,
     Role,
     Text,
-    text_bytes,
+    count_bytes,
 )
 from reasoning_grpc.domain.errors import ContextWindowExceeded
 from reasoning_grpc.llm.omission import omit_oldest_messages
@@ -75,7 +75,7 @@ class ContextWindows:
         self, call: ModelCall, info: ModelInfo, room: int | None, policy: ContextPolicy, omit: Callable[..., ModelCall]
     ) -> ModelCall:
         """Returns the call without the messages that do not fit its first model."""
-        if room is None or sum_prompt_tokens(call, text_bytes) <= room:
+        if room is None or sum_prompt_tokens(call, count_bytes) <= room:
             return call
         if policy is ContextPolicy.ERROR:
             await self._check_fit(call, info, room)
@@ -87,7 +87,7 @@ class ContextWindows:
         count = self._model.count_tokens if info.encoding else estimate_prompt_tokens
         fitting = await self._run_in_thread(omit_oldest_messages, _remove_media(call), room, count)
         if fitting.omitted_messages > call.omitted_messages:
-            raise ContextWindowExceeded(model=call.model, reached=False)
+            raise ContextWindowExceeded(model=call.model, is_upstream_reached=False)
 
     async def _run_in_thread(
         self, omit: Callable[..., ModelCall], call: ModelCall, room: int, count: Callable[[ModelCall], int]

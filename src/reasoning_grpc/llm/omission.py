@@ -47,7 +47,7 @@ def omit_oldest_messages(
         starts = _find_starts(messages, Role.ASSISTANT, head)
         first = _find_first_fitting(after, starts, room - tokens(question_index), tokens)
     if first is None:
-        raise ContextWindowExceeded(model=call.model, reached=False)
+        raise ContextWindowExceeded(model=call.model, is_upstream_reached=False)
     return _omit_before(call, first, stay)
 
 

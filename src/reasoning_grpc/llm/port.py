@@ -16,8 +16,8 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolChoice,
     ToolResult,
-    estimated_tokens,
-    text_bytes,
+    count_bytes,
+    estimate_tokens,
 )
 from reasoning_grpc.domain.events import ModelEvent
 
@@ -106,7 +106,7 @@ class WrappedModel:
 
 def estimate_prompt_tokens(call: ModelCall) -> int:
     """Returns an estimate of the prompt's tokens by the length of its texts, without its media."""
-    return estimated_tokens(sum(map(text_bytes, _list_prompt_texts(call))))
+    return estimate_tokens(sum(map(count_bytes, _list_prompt_texts(call))))
 
 
 def _list_prompt_texts(call: ModelCall) -> list[str]:

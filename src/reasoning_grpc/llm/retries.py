@@ -28,7 +28,7 @@ class RetryPolicy:
 
     def choose_delay(self, error: UpstreamError, retries: int) -> float | None:
         """Returns the seconds to wait before retry number `retries` + 1; None for no such retry."""
-        allowed = {Retry.NEVER: 0, Retry.ONCE: min(1, self.max_retries), Retry.YES: self.max_retries}
+        allowed = {Retry.NEVER: 0, Retry.ONCE: min(1, self.max_retries), Retry.REPEATEDLY: self.max_retries}
         if retries >= allowed[error.retry]:
             return None
         jittered = random.uniform(0, min(self.max_delay_seconds, self.base_delay_seconds * 2**retries))
@@ -72,7 +72,7 @@ class ResilientModel(WrappedModel):
                 failure=failed.reason,
                 http_status=failed.http_status,
                 delay_seconds=delay,
-                reached=failed.reached,
+                is_upstream_reached=failed.is_upstream_reached,
                 usage=failed.usage,
                 effective_settings=_find_changed_settings(requested, call, following),
             )
@@ -100,7 +100,7 @@ class ResilientModel(WrappedModel):
         remaining = context.remaining_seconds()
         if delay is not None and (remaining is None or delay < remaining):
             return call.model, delay
-        fallback = next(fallbacks, None) if error.fallback else None
+        fallback = next(fallbacks, None) if error.allows_fallback else None
         return None if fallback is None else (fallback, 0.0)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from reasoning_grpc.domain import CallContext, ResponseFormatKind, ThinkTags, text_bytes
+from reasoning_grpc.domain import CallContext, ResponseFormatKind, ThinkTags, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ReasoningDelta, TokenLogprob
 from reasoning_grpc.llm.port import ModelCall, WrappedModel
 
@@ -154,8 +154,8 @@ def _find_tag_start(text: str) -> str:
 
 def _select_last(logprobs: tuple[TokenLogprob, ...], text: str) -> tuple[TokenLogprob, ...]:
     """Returns the last tokens, those of which this text at their end consists."""
-    missing, first = text_bytes(text), len(logprobs)
+    missing, first = count_bytes(text), len(logprobs)
     while missing > 0 and first > 0:
         first -= 1
-        missing -= len(logprobs[first].raw_bytes) or text_bytes(logprobs[first].token)
+        missing -= len(logprobs[first].raw_bytes) or count_bytes(logprobs[first].token)
     return logprobs[first:]

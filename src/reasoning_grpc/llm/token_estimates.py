@@ -12,8 +12,8 @@ from reasoning_grpc.domain import (
     Tool,
     ToolCall,
     ToolResult,
-    estimated_tokens,
-    text_bytes,
+    count_bytes,
+    estimate_tokens,
 )
 from reasoning_grpc.llm.port import ModelCall
 
@@ -37,7 +37,7 @@ _OTHER_BYTES_A_TOKEN: Final = 2
 def sum_prompt_tokens(call: ModelCall, count_text: Callable[[str], int]) -> int:
     """Returns the tokens of the call's prompt as the sum of its parts; `count_text` counts the tokens of a text.
 
-    Media, and the tokens around texts, are estimated. With `text_bytes` as `count_text`, the sum is more than any
+    Media, and the tokens around texts, are estimated. With `count_bytes` as `count_text`, the sum is more than any
     tokenizer counts.
     """
     return sum(_count_message(message, count_text) for message in call.messages) + _count_frame(call, count_text)
@@ -45,7 +45,7 @@ def sum_prompt_tokens(call: ModelCall, count_text: Callable[[str], int]) -> int:
 
 def estimate_text_tokens(text: str) -> int:
     """Returns one token for each four bytes of a text. Few texts have fewer tokens, many have more."""
-    return estimated_tokens(text_bytes(text))
+    return estimate_tokens(count_bytes(text))
 
 
 def estimate_text_tokens_cautiously(text: str) -> int:
@@ -101,7 +101,7 @@ def _estimate_nontext(part: Part) -> int:
         case Media() as media:
             return _estimate_media(media)
         case Reasoning(redacted=redacted):
-            return estimated_tokens(len(redacted))
+            return estimate_tokens(len(redacted))
         case ToolCall() | ToolResult():
             return _AROUND_TOOL
         case _:
@@ -115,6 +115,6 @@ def _estimate_media(media: Media) -> int:
         case "audio":
             return -(-len(media.data) // _AUDIO_BYTES_A_TOKEN)
         case "text":
-            return estimated_tokens(len(media.data))
+            return estimate_tokens(len(media.data))
         case _:
             return -(-len(media.data) // _DOCUMENT_BYTES_A_TOKEN)

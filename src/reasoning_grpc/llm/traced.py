@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 from reasoning_grpc.domain import CallContext, Caller, Deployment
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
-from reasoning_grpc.domain.fold import AnswerParts
+from reasoning_grpc.domain.fold import MessageBuilder
 from reasoning_grpc.llm import genai
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
 from reasoning_grpc.telemetry.tracing import mark_error
@@ -67,7 +67,7 @@ class _SpanRecorder:
     def __init__(self, span: Span, call: ModelCall, *, captures_content: bool) -> None:
         self._span = span
         self._call = call
-        self._answer = AnswerParts() if captures_content else None
+        self._answer = MessageBuilder() if captures_content else None
         self._finish_reason = ""
         self._clock = asyncio.get_running_loop().time
         self._started = self._clock()
@@ -83,20 +83,20 @@ class _SpanRecorder:
             self._awaits_first = False
             self._span.set_attribute(genai.TIME_TO_FIRST_CHUNK, self._clock() - self._started)
         if self._answer is not None:
-            self._answer.add(event)
+            self._answer.record(event)
 
     def record_error(self, error: BaseException, context: CallContext) -> None:
         """Records what ended the call; after its last event, that is no failure."""
         if self._finish_reason:
             return
-        mark_error(self._span, error, cancelled=context.cut_short_by())
+        mark_error(self._span, error, cancelled=context.infer_end_status())
         if isinstance(error, UpstreamError) and error.usage is not None:
             self._span.set_attributes(genai.build_usage_attributes(error.usage))
 
     def end(self) -> None:
         """Ends the span."""
         if self._answer is not None:
-            message = self._answer.message()
+            message = self._answer.build_message()
             self._span.set_attribute(genai.INPUT_MESSAGES, genai.format_input_messages(self._call.messages))
             self._span.set_attribute(genai.OUTPUT_MESSAGES, genai.format_output_messages(message, self._finish_reason))
         self._span.end()

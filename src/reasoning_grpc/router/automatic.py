@@ -94,12 +94,12 @@ class AutomaticMode:
 
     def _split_by_ability(self, request: CompletionRequest, caller: Caller) -> tuple[list[Route], list[Route]]:
         """Splits the routes that the caller may take into those that can serve the request and those that cannot."""
-        routes = [each for each in self._routes if each.mode in _SERVED and caller.may_take(each.name)]
+        routes = [each for each in self._routes if each.mode in _SERVED and caller.may_use_route(each.name)]
         unable = [each for each in routes if request.tools and each.mode is RoutingMode.REASONING]
         return [each for each in routes if each not in unable], unable
 
     def _may_use_model(self, decision: RouteDecision, caller: Caller) -> bool:
-        return caller.may_use(decision.model or self._table.find_default())
+        return caller.may_use_model(decision.model or self._table.find_default())
 
 
 def _reject(routes: Iterable[Route], cause: RouteRejectionCause) -> tuple[RejectedRoute, ...]:

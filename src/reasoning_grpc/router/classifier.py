@@ -27,7 +27,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from reasoning_grpc.domain.events import Event, ReasoningDelta, UnshownDelta
+from reasoning_grpc.domain.events import Event, InternalDelta, ReasoningDelta
 from reasoning_grpc.llm.call_events import CallInProgress
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, object_of, one_of, stream_structured_answer
@@ -120,7 +120,9 @@ class ModelClassifier:
         )
         room = _tokens_for_conversation(prompt, info)
         if room is not None and room < _MIN_CONVERSATION_TOKENS:
-            return Verdict(classification=_with_failure(draft, ContextWindowExceeded(model=info.name, reached=False)))
+            return Verdict(
+                classification=_with_failure(draft, ContextWindowExceeded(model=info.name, is_upstream_reached=False))
+            )
         call = self._build_call(prompt, request, room)
         key = _cache_key(call, names, context)
         if route := self._cache.get(key):
@@ -206,7 +208,7 @@ class _EventReporter:
 
     def report(self, event: Event) -> None:
         self._call.record(event)
-        self._on_event(UnshownDelta(event.text) if isinstance(event, ReasoningDelta) else event)
+        self._on_event(InternalDelta(event.text) if isinstance(event, ReasoningDelta) else event)
 
     def report_failure(self, error: ReasoningError) -> None:
         if (failed := self._call.build_failure(error)) is not None:

@@ -71,7 +71,7 @@ class Router:
             decision = route.decide(draft, preference)
         if decision.mode is RoutingMode.AUTO:  # `rules_only`, and no rule decided
             return decision
-        if not context.caller.may_take(decision.route):
+        if not context.caller.may_use_route(decision.route):
             raise RouteNotAllowed({"route": decision.route})
         model = await self._table.find_model(decision.model, context.caller, request.fallback_models)
         return replace(decision, model=model.name)

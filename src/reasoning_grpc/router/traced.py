@@ -38,7 +38,7 @@ class TracedClassifier:
             _describe(span, verdict)
             return verdict
         except BaseException as error:
-            mark_error(span, error, cancelled=context.cut_short_by())
+            mark_error(span, error, cancelled=context.infer_end_status())
             raise
         finally:
             span.end()

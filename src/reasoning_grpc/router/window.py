@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reasoning_grpc.domain import Media, Message, Part, Refusal, Role, Text, ToolCall, ToolResult, text_bytes
+from reasoning_grpc.domain import Media, Message, Part, Refusal, Role, Text, ToolCall, ToolResult, count_bytes
 
 _SHARE: Final = 0.75
 """The part of the remaining room that one message may take: a long last message leaves room for earlier ones."""
@@ -49,7 +49,7 @@ def conversation_window(
 def _max_tokens(text: str) -> int:
     """Estimates the most tokens a text has in common tokenizers: one for two letters, one for any other byte."""
     in_words = len(_WORDS.findall(text))
-    return text_bytes(text) - in_words // 2
+    return count_bytes(text) - in_words // 2
 
 
 def _lines(texts: list[tuple[Role, str]], room: int) -> list[str]:

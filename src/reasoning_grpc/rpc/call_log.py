@@ -56,7 +56,7 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> di
         "request_id": call.request_id,
         "trace_id": call.trace_id or None,
         "caller": call.caller.name,
-        "duration_ms": round((asyncio.get_running_loop().time() - call.arrived) * 1000, 3),
+        "duration_ms": round((asyncio.get_running_loop().time() - call.arrival_time) * 1000, 3),
         "model": report.model or None,
         "labels": dict(report.labels) or None,
         "events": report.events or None,

@@ -123,13 +123,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             record_end(method, call, status.code.name, level, status.reason)
         except asyncio.CancelledError:
             if _is_own_cancellation():
-                record_end(method, call, call.cut_short_by(), logging.INFO)
+                record_end(method, call, call.infer_end_status(), logging.INFO)
                 raise
             # If it were passed on, the client would wait until its deadline.
             status = internal_status(call.request_id)
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         except _ClientGone:
-            record_end(method, call, call.cut_short_by(), logging.INFO)
+            record_end(method, call, call.infer_end_status(), logging.INFO)
             return await context.abort(grpc.StatusCode.CANCELLED)
         except grpc.aio.AbortError:
             raise
@@ -166,7 +166,7 @@ def _create_context(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
     return CallContext(
         caller=ANONYMOUS,
         request_id=sent_id if REQUEST_ID.fullmatch(sent_id) else f"req_{uuid.uuid4().hex}",
-        arrived=now,
+        arrival_time=now,
         deadline=None if remaining is None else now + remaining,
         metadata=metadata,
         trace=trace,

@@ -99,7 +99,7 @@ def internal_status(request_id: str) -> CallStatus:
 
 def _retry_after_seconds(error: errors.ReasoningError) -> float | None:
     """Returns when the client may try again; None once any delta was sent, because a retry would repeat it."""
-    has_sent = error.progress is not None and error.progress.anything_sent
+    has_sent = error.progress is not None and error.progress.has_sent_output
     return None if has_sent else error.retry_after_seconds
 
 

@@ -54,7 +54,7 @@ async def _try_model(model: LanguageModel, name: str) -> Trial:
         messages=(Message(Role.USER, (Part(Text("Say OK.")),)),),
         sampling=Sampling(max_output_tokens=_TOKENS),
     )
-    context = CallContext(caller=ANONYMOUS, request_id=f"req_{uuid.uuid4().hex}", arrived=started)
+    context = CallContext(caller=ANONYMOUS, request_id=f"req_{uuid.uuid4().hex}", arrival_time=started)
     try:
         async with aclosing(model.stream(call, context)) as events:
             async for _ in events:

@@ -143,7 +143,7 @@ class Toolbox:
 
 
 def _may_run(name: str, caller: Caller, allowed: Collection[str] | None) -> bool:
-    return caller.may_run(name) and (allowed is None or name in allowed)
+    return caller.may_use_tool(name) and (allowed is None or name in allowed)
 
 
 def _create_mcp_servers(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reasoning_grpc.domain import FinishReason, Usage, text_bytes
+from reasoning_grpc.domain import FinishReason, Usage, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
 from reasoning_grpc.litellm_model.answers.content import (
     find_signature,
@@ -108,5 +108,5 @@ class AnswerReader:
 def _count_bytes(delta: Delta) -> int:
     """Returns the length of what a model generated for this delta."""
     if isinstance(delta, ToolCallDelta):
-        return text_bytes(delta.name) + text_bytes(delta.arguments)
-    return text_bytes(delta.text)
+        return count_bytes(delta.name) + count_bytes(delta.arguments)
+    return count_bytes(delta.text)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reasoning_grpc.domain import Usage, UsageSource, estimated_tokens
+from reasoning_grpc.domain import Usage, UsageSource, estimate_tokens
 from reasoning_grpc.litellm_model.lenient import Json, read_object, read_token_count
 
 
@@ -32,7 +32,7 @@ def convert_usage(reported: Mapping[str, Any], *, estimated_input_tokens: int, o
     if input_tokens is None:
         input_tokens = estimated_input_tokens
     if output_tokens is None:
-        output_tokens = estimated_tokens(output_bytes)
+        output_tokens = estimate_tokens(output_bytes)
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,

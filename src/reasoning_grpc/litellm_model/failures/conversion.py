@@ -52,11 +52,11 @@ _NOT_CONNECTED: Final = (
 """Exceptions after which the upstream cannot have received the request."""
 
 
-def convert_failure(exc: BaseException, deployment: Deployment, *, reached: bool) -> ReasoningError | None:
+def convert_failure(exc: BaseException, deployment: Deployment, *, is_upstream_reached: bool) -> ReasoningError | None:
     """Converts an exception in a call of this deployment to the error of ours that says what happened.
 
-    `reached` says whether the upstream has received the request, as far as our connection knows. Returns None for an
-    exception that nobody expects.
+    `is_upstream_reached` says whether the upstream has received the request, as far as our connection knows.
+    Returns None for an exception that nobody expects.
     """
     chain = list(_walk_chain(exc))
     error = _find_answered_error(chain, deployment)
@@ -65,10 +65,13 @@ def convert_failure(exc: BaseException, deployment: Deployment, *, reached: bool
     for link in chain:
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
-                return error_class(model=deployment.name, reached=reached or not isinstance(link, _NOT_CONNECTED))
-    if reached and any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError) for link in chain):
+                return error_class(
+                    model=deployment.name,
+                    is_upstream_reached=is_upstream_reached or not isinstance(link, _NOT_CONNECTED),
+                )
+    if is_upstream_reached and any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError) for link in chain):
         return UpstreamMalformedResponse(model=deployment.name)  # raised by litellm's reader
-    return convert_litellm_error(chain, deployment, reached=reached)
+    return convert_litellm_error(chain, deployment, is_upstream_reached=is_upstream_reached)
 
 
 def _find_answered_error(chain: list[BaseException], deployment: Deployment) -> ReasoningError | None:

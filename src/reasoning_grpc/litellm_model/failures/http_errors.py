@@ -131,7 +131,7 @@ def convert_http_error(
     """Converts an error that the upstream answered; the status is 0 where the upstream named none."""
     error_class = next((rule.error for rule in BODY_RULES if rule.matches(status, body)), None)
     error_class = error_class or classify_status(status)
-    if error_class is UpstreamCredentialsRejected and deployment.key_is_callers:
+    if error_class is UpstreamCredentialsRejected and deployment.is_callers_key:
         error_class = UpstreamKeyRejected
     return error_class(
         model=deployment.name,

@@ -65,7 +65,7 @@ _NAMED_PARAMETERS: Final = re.compile(r"'(\w+)'|\b(\w+)=")
 
 
 def convert_litellm_error(
-    chain: Sequence[BaseException], deployment: Deployment, *, reached: bool
+    chain: Sequence[BaseException], deployment: Deployment, *, is_upstream_reached: bool
 ) -> UpstreamError | None:
     """Converts a chain of exceptions by litellm's classes; None when it holds an exception that nobody expects.
 
@@ -76,13 +76,15 @@ def convert_litellm_error(
         if error_class is not None:
             names = _NAMED_PARAMETERS.findall(str(getattr(link, "message", ""))[:2000])
             violations = find_violations(error_class, [quoted or assigned for quoted, assigned in names])
-            return error_class(model=deployment.name, reached=reached, violations=violations)
+            return error_class(model=deployment.name, is_upstream_reached=is_upstream_reached, violations=violations)
     if not all(_is_expected(type(link)) for link in chain):
         return None
     status = next((status for link in chain if (status := _find_status(link))), 0)
     if status:
-        return classify_status(status)(model=deployment.name, http_status=status, reached=reached)
-    return UpstreamFailed(model=deployment.name, reached=reached)
+        return classify_status(status)(
+            model=deployment.name, http_status=status, is_upstream_reached=is_upstream_reached
+        )
+    return UpstreamFailed(model=deployment.name, is_upstream_reached=is_upstream_reached)
 
 
 def _classify(exception_class: type[BaseException]) -> type[UpstreamError] | None:

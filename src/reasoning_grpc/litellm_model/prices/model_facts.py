@@ -35,7 +35,7 @@ class ModelFacts:
     by_responses_api: bool = False
     """Whether litellm calls it through OpenAI's Responses API."""
     capabilities: frozenset[Capability] = frozenset()
-    lacks: frozenset[Capability] = frozenset()
+    missing_capabilities: frozenset[Capability] = frozenset()
     """The capabilities that it is known to lack; a capability in neither set is unknown."""
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
@@ -51,7 +51,7 @@ def read_facts(members: Mapping[str, Any]) -> ModelFacts:
         provider=provider if isinstance(provider, str) and _PROVIDER.fullmatch(provider) else "",
         by_responses_api=members.get("mode") == "responses",
         capabilities=_read_flags(members, value=True),
-        lacks=_read_flags(members, value=False),
+        missing_capabilities=_read_flags(members, value=False),
         context_window_tokens=_read_limit(members.get("max_input_tokens")),
         max_output_tokens=_read_limit(members.get("max_output_tokens")),
         encoding=find_encoding(provider, key) if isinstance(provider, str) and isinstance(key, str) else "",

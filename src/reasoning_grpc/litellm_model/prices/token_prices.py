@@ -86,7 +86,7 @@ def _read_members(members: Mapping[str, Any]) -> Prices:
         changes.setdefault(above, {})[_PRICE_OF_MEMBER[found[1]]] = _read_price(value)
     # If a price of a tier cannot be read, all its prices are unknown: the prices below the tier would be wrong.
     known = {above: _UNKNOWN if None in change.values() else change for above, change in changes.items()}
-    return Prices(**_remove_redundant(prices)).with_tiers(known)
+    return Prices(**_remove_redundant(prices)).add_tiers(known)
 
 
 def _read_table(table: object, members: Mapping[str, Any]) -> Prices:
@@ -99,7 +99,7 @@ def _read_table(table: object, members: Mapping[str, Any]) -> Prices:
     }
     if 0 not in priced:
         return Prices()
-    return Prices(**priced.pop(0)).with_tiers(priced)
+    return Prices(**priced.pop(0)).add_tiers(priced)
 
 
 def _index_by_length(table: object) -> dict[int, Mapping[str, Any]]:

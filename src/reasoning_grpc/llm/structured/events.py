@@ -12,16 +12,16 @@ from reasoning_grpc.domain import (
     ModelCallPurpose,
     Usage,
     UsageSource,
-    estimated_tokens,
-    text_bytes,
+    count_bytes,
+    estimate_tokens,
 )
 from reasoning_grpc.domain.events import (
     ContentDelta,
     Event,
+    InternalDelta,
     ModelCallFinished,
     ModelCallStarted,
     ToolCallDelta,
-    UnshownDelta,
 )
 from reasoning_grpc.llm.call_events import stream_call
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
@@ -48,7 +48,7 @@ async def stream_structured_answer(
 ) -> AsyncGenerator[Event | TypedAnswer[T] | FlawedAnswer, None]:
     """Yields the events of one or two model calls, and last `TypedAnswer` or `FlawedAnswer`.
 
-    The text of an answer is yielded as `UnshownDelta`s. The second call, for REPAIR, shows the model its answer and
+    The text of an answer is yielded as `InternalDelta`s. The second call, for REPAIR, shows the model its answer and
     what is wrong with it. `repair` may change this call, or prevent it by None. An answer is read up to
     `max_characters`; limits of its tokens and its time are the caller's task.
 
@@ -78,7 +78,7 @@ async def stream_structured_answer(
 async def _stream_answer(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext, answer: AnswerText
 ) -> AsyncGenerator[Event, None]:
-    """Yields the events of one model call, its text as `UnshownDelta`s, and records them in `answer`."""
+    """Yields the events of one model call, its text as `InternalDelta`s, and records them in `answer`."""
     attempt = ModelCallStarted(purpose, call.model)
     started = asyncio.get_running_loop().time()
     async with aclosing(stream_call(model, call, purpose, context)) as events:
@@ -88,7 +88,7 @@ async def _stream_answer(
                 break
             if isinstance(event, ModelCallStarted):
                 attempt, started = event, asyncio.get_running_loop().time()
-            yield UnshownDelta(_read_text(event)) if isinstance(event, ContentDelta | ToolCallDelta) else event
+            yield InternalDelta(_read_text(event)) if isinstance(event, ContentDelta | ToolCallDelta) else event
     if answer.is_too_long:
         usage = _estimate_usage(attempt.input_tokens, answer.text)
         seconds = asyncio.get_running_loop().time() - started
@@ -103,5 +103,5 @@ def _read_text(delta: ContentDelta | ToolCallDelta) -> str:
 
 
 def _estimate_usage(input_tokens: int, answer: str) -> Usage:
-    output_tokens = estimated_tokens(text_bytes(answer))
+    output_tokens = estimate_tokens(count_bytes(answer))
     return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.ESTIMATED)

@@ -57,7 +57,7 @@ def _choose_form(info: ModelInfo) -> _Form:
     """
     if Capability.JSON_SCHEMA in info.capabilities:
         return _Form.JSON_SCHEMA
-    return _Form.PROMPT if Capability.JSON_OBJECT in info.lacks else _Form.JSON_OBJECT
+    return _Form.PROMPT if Capability.JSON_OBJECT in info.missing_capabilities else _Form.JSON_OBJECT
 
 
 def _takes_temperature(info: ModelInfo) -> bool:
@@ -82,7 +82,7 @@ def _add_instruction(messages: tuple[Message, ...], instruction: str) -> tuple[M
     """
     match messages:
         case (Message(role=Role.SYSTEM) as system, *rest):
-            return (system.with_words(instruction), *rest)
+            return (system.append_text(instruction), *rest)
         case _:
             return (Message(Role.SYSTEM, (Part(Text(instruction)),)), *messages)
 
