@@ -21,6 +21,12 @@ LIGHT: Final = {"client": {STUBS}, "evaluation": {STUBS, "client"}}
 """Floors that must not need the server's dependencies, and all that they may import."""
 ABOVE_THE_STUBS: Final = FLOORS[: FLOORS.index("rpc") + 1]
 """The floors that may use the generated stubs, beside the light ones: everything below speaks our own types."""
+ENTRANCES: Final = {
+    "domain": {"errors", "events", "fold", "streams"},
+    "llm": {"structured"},
+    "rpc": {"server_spans"},  # imports the gRPC instrumentation, which only a traced server needs
+}
+"""The modules that other floors may import by their own names. All else of a floor they import from its folder."""
 
 
 def test_every_folder_is_a_floor() -> None:
@@ -41,6 +47,23 @@ def test_imports_point_down() -> None:
     ]
 
     assert upward == []
+
+
+def test_floors_export_what_others_may_use() -> None:
+    """A module imports another floor's names from the folder itself, so what a folder does not export is private."""
+    private = []
+    for file in PACKAGE.rglob("*.py"):
+        if find_floor(file) == STUBS:
+            continue
+        for name in find_imported_names(file):
+            package, floor, part, *_ = [*name.split("."), "", ""]
+            if package != "reasoning_grpc" or floor in {"", STUBS, find_floor(file)}:
+                continue
+            is_module = (PACKAGE / floor / f"{part}.py").exists() or (PACKAGE / floor / part / "__init__.py").exists()
+            if part and is_module and part not in ENTRANCES.get(floor, ()):
+                private.append((str(file.relative_to(PACKAGE)), name))
+
+    assert private == []
 
 
 def test_light_floors_need_no_server() -> None:

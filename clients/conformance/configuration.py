@@ -17,8 +17,8 @@ from reasoning_grpc.config import (
     Settings,
     ToolEntry,
     hash_token,
+    read_model_entry,
 )
-from reasoning_grpc.config.model_entry import read_model_entry
 from reasoning_grpc.domain import Secret
 from tests.support.upstream import FakeUpstream
 

@@ -9,13 +9,8 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.domain.errors import ServerOverloaded
-from reasoning_grpc.rpc.authentication import Callers
-from reasoning_grpc.rpc.calls_in_flight import CallTracker
-from reasoning_grpc.rpc.convert import Caps
-from reasoning_grpc.rpc.interceptor import CallInterceptor
-from reasoning_grpc.rpc.service import ReasoningService
-from reasoning_grpc.rpc.status import call_status
-from reasoning_grpc.server.listener import SERVICE
+from reasoning_grpc.rpc import Callers, CallInterceptor, CallTracker, Caps, ReasoningService, call_status
+from reasoning_grpc.server import SERVICE
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceServicer,

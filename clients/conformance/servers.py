@@ -16,7 +16,7 @@ from clients.conformance.relay import Relay
 from clients.conformance.scenario import DEFAULT_TOKEN
 from reasoning_grpc.client import ReasoningClient, text_request
 from reasoning_grpc.config import Config
-from reasoning_grpc.server.server import Server
+from reasoning_grpc.server import Server
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,
     add_ReasoningServiceServicer_to_server,

@@ -8,8 +8,7 @@ from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds
 from reasoning_grpc.domain import CallContext, CompletionRequest
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, UnsupportedParameter
-from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelCall
 from reasoning_grpc.tools import Toolbox
 
 _UNKNOWN_TOOL = "There is no such tool, or you may not use it: {}."

@@ -17,8 +17,7 @@ from reasoning_grpc.domain import (
     ToolChoiceMode,
     ToolInfo,
 )
-from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm import ContextWindows, ModelCall, estimate_prompt_tokens
 
 _STEP_TOKENS: Final = 1024
 """The most tokens of one plan. The model's own reasoning is added to them."""

@@ -30,8 +30,7 @@ from reasoning_grpc.domain.events import (
 )
 from reasoning_grpc.domain.fold import MessageBuilder
 from reasoning_grpc.domain.streams import stop_at
-from reasoning_grpc.llm.call_events import CallInProgress, stream_call
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm import CallInProgress, LanguageModel, ModelCall, stream_call
 from reasoning_grpc.llm.structured import FlawedAnswer, TypedAnswer, stream_structured_answer
 
 Repair = Callable[[ModelCall], ModelCall | None]

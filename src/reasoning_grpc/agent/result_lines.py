@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from reasoning_grpc.domain import ToolCall, ToolResult
-from reasoning_grpc.tools.results import cut
+from reasoning_grpc.tools import cut
 
 _TAG: Final = "tool_results"
 _ESCAPED: Final = {"</": "<\\/", "\uff1c": "\\uff1c", "\ufe64": "\\ufe64"}

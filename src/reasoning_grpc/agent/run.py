@@ -35,9 +35,7 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
     ToolFinished,
 )
-from reasoning_grpc.llm.call_events import stream_call
-from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelCall, stream_call
 from reasoning_grpc.tools import Toolbox
 
 

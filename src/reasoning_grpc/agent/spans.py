@@ -8,7 +8,7 @@ from typing import Final
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Tracer, set_span_in_context
 
 from reasoning_grpc.domain import CallContext, StepOutcome, ToolCall, ToolExecution, ToolStatus
-from reasoning_grpc.telemetry.tracing import PREFIX, mark_error, mark_failed
+from reasoning_grpc.telemetry import PREFIX, mark_error, mark_failed
 
 _OPERATION: Final = "gen_ai.operation.name"
 _TOOL_NAME: Final = "gen_ai.tool.name"

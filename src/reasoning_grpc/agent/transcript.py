@@ -19,7 +19,7 @@ from reasoning_grpc.domain import (
     ToolExecution,
     ToolResult,
 )
-from reasoning_grpc.tools.results import cut
+from reasoning_grpc.tools import cut
 
 _GO_ON: Final = "Go on."
 _NEXT_STEP: Final = "Go on with the next step."

@@ -1,1 +1,31 @@
 """The models that requests can name, and their sources: configuration, LiteLLM proxy, embedded model."""
+
+from reasoning_grpc.catalog.configured import (
+    ConfiguredModel,
+    find_entry_problem,
+    find_listed_facts,
+    find_provider_problem,
+    find_way,
+)
+from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
+from reasoning_grpc.catalog.proxy import ProxyModels
+from reasoning_grpc.catalog.proxy_listing import ProxyListing
+from reasoning_grpc.catalog.sources import KnownModels, ModelSourceReader
+from reasoning_grpc.catalog.table import ModelTable
+from reasoning_grpc.catalog.traced_listing import TracedListing
+
+__all__ = [
+    "EMBEDDED_NAME",
+    "ConfiguredModel",
+    "EmbeddedEntry",
+    "KnownModels",
+    "ModelSourceReader",
+    "ModelTable",
+    "ProxyListing",
+    "ProxyModels",
+    "TracedListing",
+    "find_entry_problem",
+    "find_listed_facts",
+    "find_provider_problem",
+    "find_way",
+]

@@ -4,9 +4,18 @@ from typing import Final
 
 from reasoning_grpc.config import ModelEntry
 from reasoning_grpc.domain import Capability, Deployment, ModelInfo, ModelSourceKind, Prices
-from reasoning_grpc.litellm_model import ModelFacts, PriceMap, find_listed_name, library, providers
-from reasoning_grpc.litellm_model.providers import Way, choose_way, explain_way
-from reasoning_grpc.litellm_model.request import takes_json_object
+from reasoning_grpc.litellm_model import (
+    TEXT_COMPLETION,
+    WITHOUT_ADDRESS,
+    ModelFacts,
+    PriceMap,
+    Way,
+    choose_way,
+    explain_way,
+    find_listed_name,
+    has_provider,
+    takes_json_object,
+)
 
 
 class ConfiguredModel:
@@ -87,9 +96,9 @@ def find_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
 def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
     """Returns why this build cannot serve an entry; empty when it can."""
     provider = entry.litellm_model.partition("/")[0]
-    if provider in providers.TEXT_COMPLETION:
+    if provider in TEXT_COMPLETION:
         return f"models.{entry.name}.litellm_model: {provider} completes texts; only chat is served"
-    if not entry.api_base and provider in providers.WITHOUT_ADDRESS:
+    if not entry.api_base and provider in WITHOUT_ADDRESS:
         return f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
     if entry.base_model and price_map.is_known and price_map.find_facts(entry.base_model) is None:
         return f"models.{entry.name}.base_model: {entry.base_model!r} is not a model that litellm knows"
@@ -99,6 +108,6 @@ def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
 def find_provider_problem(entry: ModelEntry) -> str:
     """Returns why an entry's provider cannot be reached; empty when it can. May import litellm, which takes seconds."""
     provider = entry.litellm_model.partition("/")[0]
-    if choose_way(provider) is not Way.FOREIGN or library.has_provider(provider):
+    if choose_way(provider) is not Way.FOREIGN or has_provider(provider):
         return ""
     return f"models.{entry.name}.litellm_model: litellm has no provider {provider!r}"

@@ -13,7 +13,7 @@ from reasoning_grpc.domain import (
     Secret,
 )
 from reasoning_grpc.domain.errors import UpstreamRestarting
-from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
+from reasoning_grpc.embedded import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
 
 EMBEDDED_NAME: Final = MODEL_NAME
 _CAPABILITIES: Final = frozenset({Capability.JSON_OBJECT, Capability.JSON_SCHEMA, Capability.LOGPROBS})

@@ -8,8 +8,7 @@ import msgspec
 
 from reasoning_grpc.config import MODEL_NAME
 from reasoning_grpc.domain import ModelInfo, ModelSourceKind, Prices
-from reasoning_grpc.litellm_model.answers import MalformedAnswer
-from reasoning_grpc.litellm_model.prices.model_facts import can_chat, read_facts
+from reasoning_grpc.litellm_model import MalformedAnswer, can_chat, read_facts
 
 R = TypeVar("R")
 

@@ -12,11 +12,8 @@ from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.domain import Deployment, ModelInfo
 from reasoning_grpc.domain.errors import UpstreamTimeout
-from reasoning_grpc.litellm_model.answers import MalformedAnswer
-from reasoning_grpc.litellm_model.failures import convert_failure
-from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
-from reasoning_grpc.litellm_model.transport.errors import HttpFailure
-from reasoning_grpc.telemetry.tracing import build_trace_headers
+from reasoning_grpc.litellm_model import ConnectionPool, HttpFailure, MalformedAnswer, convert_failure
+from reasoning_grpc.telemetry import build_trace_headers
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}
 _MAX_LIST_BYTES: Final = 64 * 1024 * 1024

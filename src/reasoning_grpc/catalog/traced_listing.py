@@ -8,8 +8,8 @@ from opentelemetry.trace import SpanKind, Tracer
 
 from reasoning_grpc.catalog.proxy import ModelListing
 from reasoning_grpc.catalog.sources import ServedModel
-from reasoning_grpc.llm.genai import build_address_attributes
-from reasoning_grpc.telemetry.tracing import PREFIX, mark_error
+from reasoning_grpc.llm import build_address_attributes
+from reasoning_grpc.telemetry import PREFIX, mark_error
 
 SPAN_NAME: Final = "discover models"
 

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reasoning_grpc.catalog.configured import find_listed_facts, find_way
+from reasoning_grpc.catalog import find_listed_facts, find_way
 from reasoning_grpc.config import Config, ModelEntry, ProxyEntry
 from reasoning_grpc.domain import Prices
-from reasoning_grpc.embedded.process import MODEL_NAME
-from reasoning_grpc.litellm_model import find_price_map
-from reasoning_grpc.litellm_model.providers import Way
-from reasoning_grpc.server.model_trial import Trial, Trials
-from reasoning_grpc.telemetry.plan import Export, TelemetryPlan
+from reasoning_grpc.embedded import MODEL_NAME
+from reasoning_grpc.litellm_model import Way, find_price_map
+from reasoning_grpc.server import Trial, Trials
+from reasoning_grpc.telemetry import Export, TelemetryPlan
 
 _WIRES: Final = {
     Way.OWN_WIRE: "our own wire",

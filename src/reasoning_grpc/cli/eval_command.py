@@ -16,10 +16,16 @@ from reasoning_grpc.cli.console import PipedConsole
 from reasoning_grpc.cli.eval_view import show_routing_report
 from reasoning_grpc.cli.failure_report import report_failure
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.evaluation.case_reader import Case
-from reasoning_grpc.evaluation.cases import InvalidCases, read_bundled_cases, read_cases
-from reasoning_grpc.evaluation.routing import ONE_ATTEMPT, Outcome, route_cases
-from reasoning_grpc.evaluation.routing_report import build_routing_report
+from reasoning_grpc.evaluation import (
+    ONE_ATTEMPT,
+    Case,
+    InvalidCases,
+    Outcome,
+    build_routing_report,
+    read_bundled_cases,
+    read_cases,
+    route_cases,
+)
 from reasoning_grpc.v1 import routing_pb2
 
 _MAX_PROBLEMS: Final = 20

@@ -7,8 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reasoning_grpc.cli.console import PipedConsole, remove_control_characters
-from reasoning_grpc.evaluation.routing_figures import Latency, RoutingReport, Share, Verdict
-from reasoning_grpc.evaluation.statistics import Interval
+from reasoning_grpc.evaluation import Interval, Latency, RoutingReport, Share, Verdict
 
 _MAX_WRONG: Final = 20
 _WIDTH: Final = 200

@@ -12,12 +12,9 @@ from typing import Any
 from reasoning_grpc.cli.config_report import build_summary, format_summary
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import Config, ConfigError, read_config
-from reasoning_grpc.embedded.installation import find_installation_problem
-from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
-from reasoning_grpc.server.model_trial import Trials
-from reasoning_grpc.server.server import Server, StartError
-from reasoning_grpc.telemetry.export import Telemetry
-from reasoning_grpc.telemetry.plan import TelemetryPlan, read_telemetry_plan
+from reasoning_grpc.embedded import find_installation_problem
+from reasoning_grpc.server import Server, StartError, Trials, find_config_problems, find_unknown_providers
+from reasoning_grpc.telemetry import Telemetry, TelemetryPlan, read_telemetry_plan
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:

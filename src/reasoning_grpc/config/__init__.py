@@ -1,7 +1,7 @@
 """The configuration: typed, read once at start, and checked as a whole."""
 
 from reasoning_grpc.config.caller_entry import CallerEntry, hash_token
-from reasoning_grpc.config.model_entry import MODEL_NAME, ModelEntry
+from reasoning_grpc.config.model_entry import MODEL_NAME, ModelEntry, read_model_entry
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.config.reading import ConfigError, read_config
 from reasoning_grpc.config.routing import ClassifierEntry, PartKind, RouteEntry, RuleCondition, RuleEntry
@@ -32,4 +32,5 @@ __all__ = [
     "hash_token",
     "options",
     "read_config",
+    "read_model_entry",
 ]

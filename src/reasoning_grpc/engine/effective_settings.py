@@ -15,7 +15,7 @@ from reasoning_grpc.domain import (
     RouteDecision,
 )
 from reasoning_grpc.domain.events import AttemptSwitched, Event
-from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm import ModelCall
 
 _ANSWERS: Final = frozenset({ModelCallPurpose.ANSWER, ModelCallPurpose.SYNTHESIS})
 """The model calls that the request's own settings are for."""

@@ -7,7 +7,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from reasoning_grpc.agent import Agent
-from reasoning_grpc.catalog.table import ModelTable
+from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import (
     CallContext,
     CompletionRequest,
@@ -37,9 +37,7 @@ from reasoning_grpc.domain.streams import add_heartbeats
 from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
-from reasoning_grpc.llm.call_events import stream_call
-from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import LanguageModel
+from reasoning_grpc.llm import ContextWindows, LanguageModel, stream_call
 from reasoning_grpc.router import EventCallback, Router
 
 SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})

@@ -1,7 +1,7 @@
 """The passthrough path: one model call answers the request."""
 
 from reasoning_grpc.domain import CompletionRequest
-from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm import ModelCall
 
 
 def build_direct_call(request: CompletionRequest, model: str, fallback_models: tuple[str, ...]) -> ModelCall:

@@ -17,15 +17,35 @@ prices/            what litellm lists of a model: limits, capabilities, prices
 """
 
 from reasoning_grpc.litellm_model.adapter import LiteLLMModel
-from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts
+from reasoning_grpc.litellm_model.answers import MalformedAnswer
+from reasoning_grpc.litellm_model.failures import convert_failure
+from reasoning_grpc.litellm_model.library import has_provider
+from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat, read_facts
 from reasoning_grpc.litellm_model.prices.price_map import PriceMap, find_listed_name, find_price_map
+from reasoning_grpc.litellm_model.providers import TEXT_COMPLETION, WITHOUT_ADDRESS, Way, choose_way, explain_way
+from reasoning_grpc.litellm_model.request import takes_json_object
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.errors import HttpFailure
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 
 __all__ = [
+    "TEXT_COMPLETION",
+    "WITHOUT_ADDRESS",
+    "ConnectionPool",
+    "HttpFailure",
     "LiteLLMModel",
+    "MalformedAnswer",
     "ModelFacts",
     "PriceMap",
     "TransportLimits",
+    "Way",
+    "can_chat",
+    "choose_way",
+    "convert_failure",
+    "explain_way",
     "find_listed_name",
     "find_price_map",
+    "has_provider",
+    "read_facts",
+    "takes_json_object",
 ]

@@ -18,7 +18,7 @@ from reasoning_grpc.litellm_model.providers import Way, choose_way
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
-from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm import ModelCall, estimate_prompt_tokens
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
 

@@ -18,8 +18,8 @@ from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way, choose_
 from reasoning_grpc.litellm_model.request import build_arguments, find_refused_fields, select_merged_options
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.telemetry.tracing import build_trace_headers
+from reasoning_grpc.llm import ModelCall
+from reasoning_grpc.telemetry import build_trace_headers
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 

@@ -9,8 +9,7 @@ from functools import partial
 from typing import Final
 
 from reasoning_grpc.litellm_model import library
-from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
+from reasoning_grpc.llm import ModelCall, estimate_text_tokens_cautiously, sum_prompt_tokens
 
 _PROVIDERS: Final = frozenset({"azure", "openai"})
 _ENCODINGS: Final = (

@@ -12,3 +12,27 @@ omission.py         leaves out the oldest messages of a call
 token_estimates.py  estimates the tokens of a prompt
 structured/         answers that follow a JSON schema
 """
+
+from reasoning_grpc.llm.call_events import CallInProgress, stream_call
+from reasoning_grpc.llm.context_window import ContextWindows
+from reasoning_grpc.llm.genai import build_address_attributes
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.retries import RetryPolicy
+from reasoning_grpc.llm.stack import wrap_model
+from reasoning_grpc.llm.timeouts import ModelTimeouts
+from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
+
+__all__ = [
+    "CallInProgress",
+    "ContextWindows",
+    "LanguageModel",
+    "ModelCall",
+    "ModelTimeouts",
+    "RetryPolicy",
+    "build_address_attributes",
+    "estimate_prompt_tokens",
+    "estimate_text_tokens_cautiously",
+    "stream_call",
+    "sum_prompt_tokens",
+    "wrap_model",
+]

@@ -23,7 +23,7 @@ from reasoning_grpc.domain import (
 )
 from reasoning_grpc.domain.events import ModelFinished
 from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.telemetry.tracing import PREFIX, SERVER_ADDRESS, SERVER_PORT
+from reasoning_grpc.telemetry import PREFIX, SERVER_ADDRESS, SERVER_PORT
 
 OPERATION: Final = "chat"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"

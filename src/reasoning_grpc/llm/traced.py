@@ -17,7 +17,7 @@ from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.domain.fold import MessageBuilder
 from reasoning_grpc.llm import genai
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
-from reasoning_grpc.telemetry.tracing import mark_error
+from reasoning_grpc.telemetry import mark_error
 
 
 class TracedModel(WrappedModel):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from reasoning_grpc.catalog.table import ModelTable
+from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import (
     CallContext,
     Caller,

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from cachetools import TTLCache
 
-from reasoning_grpc.catalog.table import ModelTable
+from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.config import ClassifierEntry
 from reasoning_grpc.domain import (
     ANONYMOUS,
@@ -28,8 +28,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamTimeout,
 )
 from reasoning_grpc.domain.events import Event, InternalDelta, ReasoningDelta
-from reasoning_grpc.llm.call_events import CallInProgress
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm import CallInProgress, LanguageModel, ModelCall, estimate_prompt_tokens
 from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, object_of, one_of, stream_structured_answer
 from reasoning_grpc.router.prompt import ClassifierPrompt, conversation_message
 from reasoning_grpc.router.routes import Route

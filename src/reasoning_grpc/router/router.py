@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reasoning_grpc.catalog.table import ModelTable
+from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import CallContext, CompletionRequest, RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RouteNotAllowed
 from reasoning_grpc.router.automatic import AutomaticMode

@@ -8,7 +8,7 @@ from opentelemetry.trace import Span, Tracer, set_span_in_context
 from reasoning_grpc.domain import CallContext, CompletionRequest
 from reasoning_grpc.router.classifier import Classifier, EventCallback, Verdict
 from reasoning_grpc.router.routes import Route
-from reasoning_grpc.telemetry.tracing import PREFIX, mark_error
+from reasoning_grpc.telemetry import PREFIX, mark_error
 
 
 class TracedClassifier:

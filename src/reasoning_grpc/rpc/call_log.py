@@ -8,7 +8,7 @@ import grpc
 from opentelemetry.trace import Span, get_current_span
 
 from reasoning_grpc.domain import CallContext, RouteDecision
-from reasoning_grpc.telemetry.tracing import ERROR_TYPE, PREFIX, mark_failed
+from reasoning_grpc.telemetry import ERROR_TYPE, PREFIX, mark_failed
 
 _STATUS_CODE: Final = "rpc.grpc.status_code"
 _FAILURES: Final = frozenset(

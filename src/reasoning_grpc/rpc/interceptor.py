@@ -27,7 +27,7 @@ from reasoning_grpc.rpc.call_log import record_end
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.status import call_status, internal_status
-from reasoning_grpc.telemetry.tracing import read_trace_context, read_trace_id
+from reasoning_grpc.telemetry import read_trace_context, read_trace_id
 
 REQUEST_ID_METADATA: Final = "x-request-id"
 

@@ -8,7 +8,7 @@ import grpc
 
 from reasoning_grpc.domain.events import StreamEvent
 from reasoning_grpc.domain.fold import fold
-from reasoning_grpc.engine.engine import Engine
+from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import convert
 from reasoning_grpc.rpc.convert import Caps
 from reasoning_grpc.rpc.interceptor import call_context

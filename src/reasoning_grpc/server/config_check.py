@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from reasoning_grpc.agent import TOOLS_PLACEHOLDER
-from reasoning_grpc.catalog.configured import find_entry_problem, find_provider_problem
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
+from reasoning_grpc.catalog import EMBEDDED_NAME, find_entry_problem, find_provider_problem
 from reasoning_grpc.config import Config
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.router import ROUTES_PLACEHOLDER

@@ -8,12 +8,9 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from reasoning_grpc.config import Config, Settings
-from reasoning_grpc.rpc.authentication import Callers
-from reasoning_grpc.rpc.calls_in_flight import CallTracker
-from reasoning_grpc.rpc.interceptor import CallInterceptor
-from reasoning_grpc.rpc.service import ReasoningService
+from reasoning_grpc.rpc import Callers, CallInterceptor, CallTracker, ReasoningService
 from reasoning_grpc.server.reflection import ReflectionPool
-from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name

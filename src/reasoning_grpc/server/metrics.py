@@ -5,7 +5,7 @@ from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model import ConnectionPool
 
 OPEN_CONNECTIONS: Final = "http.client.open_connections"
 """OpenTelemetry's semantic conventions name the metric and its states; the attribute for the pool is our own."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from reasoning_grpc.domain import ANONYMOUS, CallContext, Message, ModelSource, Part, Role, Sampling, Text
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm import LanguageModel, ModelCall
 
 _TOKENS: Final = 16
 """Some providers refuse a lower limit."""

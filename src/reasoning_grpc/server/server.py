@@ -9,19 +9,16 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
+from reasoning_grpc.catalog import EMBEDDED_NAME
 from reasoning_grpc.config import Config, ConfigError
-from reasoning_grpc.embedded.launch import EmbeddedStartError
-from reasoning_grpc.embedded.process import EmbeddedModel
-from reasoning_grpc.rpc.calls_in_flight import CallTracker
-from reasoning_grpc.rpc.convert import Caps
-from reasoning_grpc.rpc.service import ReasoningService
+from reasoning_grpc.embedded import EmbeddedModel, EmbeddedStartError
+from reasoning_grpc.rpc import CallTracker, Caps, ReasoningService
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.listener import SERVICE, BindError, bind, build_grpc_server, build_interceptors
 from reasoning_grpc.server.metrics import observe_connections
 from reasoning_grpc.server.model_trial import Trials, try_models
 from reasoning_grpc.server.wiring import build_parts
-from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry import Telemetry
 
 LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"

@@ -8,24 +8,23 @@ from typing import Final
 from opentelemetry.trace import Tracer
 
 from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, load_agent_examples, load_agent_prompt
-from reasoning_grpc.catalog.configured import ConfiguredModel
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
-from reasoning_grpc.catalog.proxy import ProxyModels
-from reasoning_grpc.catalog.proxy_listing import ProxyListing
-from reasoning_grpc.catalog.sources import KnownModels, ModelSourceReader
-from reasoning_grpc.catalog.table import ModelTable
-from reasoning_grpc.catalog.traced_listing import TracedListing
+from reasoning_grpc.catalog import (
+    EMBEDDED_NAME,
+    ConfiguredModel,
+    EmbeddedEntry,
+    KnownModels,
+    ModelSourceReader,
+    ModelTable,
+    ProxyListing,
+    ProxyModels,
+    TracedListing,
+)
 from reasoning_grpc.config import ClassifierEntry, Config, ProxyEntry, Settings
 from reasoning_grpc.domain import ModelSourceKind
-from reasoning_grpc.embedded.process import EmbeddedModel
-from reasoning_grpc.engine.engine import Engine
-from reasoning_grpc.litellm_model import LiteLLMModel, TransportLimits, find_price_map
-from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
-from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.port import LanguageModel
-from reasoning_grpc.llm.retries import RetryPolicy
-from reasoning_grpc.llm.stack import wrap_model
-from reasoning_grpc.llm.timeouts import ModelTimeouts
+from reasoning_grpc.embedded import EmbeddedModel
+from reasoning_grpc.engine import Engine
+from reasoning_grpc.litellm_model import ConnectionPool, LiteLLMModel, TransportLimits, find_price_map
+from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelTimeouts, RetryPolicy, wrap_model
 from reasoning_grpc.router import (
     Classifier,
     ClassifierPrompt,
@@ -36,7 +35,7 @@ from reasoning_grpc.router import (
     build_rule,
     load_classifier_prompt,
 )
-from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.tools import Toolbox
 
 _NANO: Final = 1_000_000_000

@@ -1,1 +1,31 @@
 """OpenTelemetry: the seam that our code uses, and the export of what it records."""
+
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry.plan import Export, TelemetryPlan, read_telemetry_plan
+from reasoning_grpc.telemetry.tracing import (
+    ERROR_TYPE,
+    PREFIX,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    build_trace_headers,
+    mark_error,
+    mark_failed,
+    read_trace_context,
+    read_trace_id,
+)
+
+__all__ = [
+    "ERROR_TYPE",
+    "PREFIX",
+    "SERVER_ADDRESS",
+    "SERVER_PORT",
+    "Export",
+    "Telemetry",
+    "TelemetryPlan",
+    "build_trace_headers",
+    "mark_error",
+    "mark_failed",
+    "read_telemetry_plan",
+    "read_trace_context",
+    "read_trace_id",
+]

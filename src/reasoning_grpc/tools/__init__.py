@@ -1,6 +1,12 @@
 """The tools that the agent may call: Python functions and the tools of MCP servers, listed and run alike."""
 
 from reasoning_grpc.tools.errors import ToolError
+from reasoning_grpc.tools.results import cut
 from reasoning_grpc.tools.toolbox import Toolbox, find_tool_problems
 
-__all__ = ["ToolError", "Toolbox", "find_tool_problems"]
+__all__ = [
+    "ToolError",
+    "Toolbox",
+    "cut",
+    "find_tool_problems",
+]

@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from opentelemetry.context import get_current
 
 from reasoning_grpc.config import McpServerEntry
-from reasoning_grpc.telemetry.tracing import build_trace_headers
+from reasoning_grpc.telemetry import build_trace_headers
 
 _MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 """The limit of one answer over HTTP."""

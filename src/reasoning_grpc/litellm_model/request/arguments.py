@@ -15,7 +15,7 @@ from reasoning_grpc.domain import (
 )
 from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
 from reasoning_grpc.litellm_model.request.messages import convert_messages
-from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm import ModelCall
 
 FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
     "messages": "messages",

@@ -11,7 +11,7 @@ from typing import Final
 from reasoning_grpc.domain import Deployment, Media, ResponseFormatKind
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
-from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm import ModelCall
 
 _NOT_TAKEN: Final = "The model does not take it."
 _NO_ADDRESSES: Final = "The model takes no address here; send the data itself."
