@@ -2,15 +2,11 @@
 
 import gc
 import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import pytest_asyncio
 
-from reasoning_grpc.config import hash_token
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
-from tests.support.server_process import TOKEN, ServerFolder, ServerProcess, expect_clean_end
 from tests.support.serving import RunningServer, serving_upstream
 from tests.support.signals import default_signals_in_children
 from tests.support.upstream import FakeUpstream
@@ -65,38 +61,3 @@ async def running_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]
 def stub(running_server: RunningServer) -> ReasoningServiceStub:
     """Provides a stub of the running server."""
     return running_server.stub
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server_folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerFolder]:
-    """Provides a configuration with two models and a caller."""
-    folder = tmp_path_factory.mktemp("cli")
-    async with FakeUpstream() as upstream:
-        (folder / "reasoning.toml").write_text(f"""
-            default_model = "fake"
-            grace_seconds = 600
-            [callers.alice]
-            token_hash = "{hash_token(TOKEN)}"
-            [models.fake]
-            litellm_model = "openai/fake-upstream"
-            api_base = "{upstream.api_base}"
-            api_key_env = "FAKE_KEY"
-            description = "Not a model at all."
-            capabilities = ["json_schema", "tools"]
-            context_window_tokens = 8192
-            input_usd_per_million = 1
-            output_usd_per_million = 12
-            [models.other]
-            litellm_model = "openai/other-upstream"
-            base_model = "gemini/gemini-2.5-pro"
-            api_base = "{upstream.api_base}"
-        """)
-        yield ServerFolder(folder, upstream)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server_process(server_folder: ServerFolder) -> AsyncIterator[ServerProcess]:
-    """Provides one server process for the tests of a module; at the end it is idle, and SIGTERM ends it."""
-    async with server_folder.serving() as running:
-        yield running
-        await expect_clean_end(running, signal.SIGTERM)

@@ -20,8 +20,8 @@ from tests.support.server_process import (
 )
 from tests.support.upstream import refusing_api_base
 
-# One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
+# All tests of the command line share an event loop, with a server process and the upstream behind it.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 DONE_LINE: Final = re.compile(
     r"done: stop, 11 \+ 7 tokens, \$0\.000095, first token \d+ ms, total \d+ ms, overhead \d+\.\d ms\n"

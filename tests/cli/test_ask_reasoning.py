@@ -17,8 +17,8 @@ from tests.support.server_process import (
 )
 from tests.support.upstream import FakeUpstream
 
-# One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
+# All tests of the command line share an event loop, with a server process and the upstream behind it.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 QUESTION: Final = "What is 23 times 19?"
 REASONING_ROUTE: Final = "route: reasoning with fake (request: The request asks for this mode.)"

@@ -15,8 +15,8 @@ from tests.support.server_process import (
 )
 from tests.support.upstream import FakeUpstream
 
-# One event loop for all tests here: they share an upstream.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
+# All tests of the command line share an event loop, with an upstream.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 
 async def test_check_config_describes_the_configuration(server_folder: ServerFolder) -> None:

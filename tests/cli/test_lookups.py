@@ -11,8 +11,8 @@ from tests.support.server_process import (
     ServerProcess,
 )
 
-# One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
+# All tests of the command line share an event loop, with a server process and the upstream behind it.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 
 async def test_models_prints_one_line_per_model(server_process: ServerProcess) -> None:

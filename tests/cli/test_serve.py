@@ -16,8 +16,8 @@ from tests.support.server_process import (
 )
 from tests.support.upstream import UPSTREAM_SECRET
 
-# One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process]
+# All tests of the command line share an event loop, with a server process and the upstream behind it.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 
 async def test_the_log_holds_no_secret(server_process: ServerProcess) -> None:

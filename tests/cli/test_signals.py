@@ -25,8 +25,8 @@ from tests.support.server_process import (
     watching_readiness,
 )
 
-# One event loop for all tests here: they share a server process and the upstream behind it.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.process, pytest.mark.serial]
+# All tests of the command line share an event loop, with a server process and the upstream behind it.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process, pytest.mark.serial]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Stoppable:
     twice: ServerProcess
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stoppable(server_folder: ServerFolder) -> AsyncIterator[Stoppable]:
     """Three server processes, which are started at the same time because that takes half as long."""
     contexts = [server_folder.serving() for _ in range(3)]
