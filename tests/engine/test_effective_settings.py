@@ -24,14 +24,14 @@ FALLBACK_LIMIT: Final = "FALLBACK_LIMIT"
 
 @pytest.fixture
 async def backup() -> AsyncIterator[FakeUpstream]:
-    """The upstream of a second model."""
+    """Runs the upstream of a second model."""
     async with FakeUpstream() as fake:
         fake.always.reply("from ", "backup")
         yield fake
 
 
 def describe(settings: Any) -> list[Setting]:
-    """Returns the settings as tuples; each explains its cause in a sentence."""
+    """Returns the settings as tuples, and checks that each explains its cause in a sentence."""
     assert all(setting.reason.endswith(".") for setting in settings)
     prefix = "EFFECTIVE_SETTING_CAUSE_"
     return [
@@ -45,41 +45,41 @@ def describe(settings: Any) -> list[Setting]:
     ]
 
 
-def split(events: list[events_pb2.StreamCompleteResponse]) -> tuple[list[Setting], list[list[Setting]]]:
-    """Returns the settings of `started`, and those of each switch."""
+def split_settings(events: list[events_pb2.StreamCompleteResponse]) -> tuple[list[Setting], list[list[Setting]]]:
+    """Returns the settings of `started`, and the settings of each switch."""
     switched = [event.attempt_switched for event in events if event.WhichOneof("kind") == "attempt_switched"]
     return describe(events[0].started.effective_settings), [describe(each.effective_settings) for each in switched]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A request that brings about one effective setting."""
+    """A request that leads to one effective setting."""
 
     config: Callable[[FakeUpstream, FakeUpstream], Config]
     request: completion_pb2.CompleteRequest
     expected: list[Setting]
 
 
-def two_models(upstream: FakeUpstream, backup: FakeUpstream, **of_backup: Any) -> Config:
-    """Returns a server with a model that cannot be reached for long, and one that answers in its place."""
+def configure_fallback(upstream: FakeUpstream, backup: FakeUpstream, **backup_settings: Any) -> Config:
+    """Returns a configuration with a model and its fallback model, and without retries."""
     first = model_entry(upstream.api_base, fallback_models=("backup",))
-    return config_for(first, model_entry(backup.api_base, "backup", **of_backup), max_retries=0)
+    return config_for(first, model_entry(backup.api_base, "backup", **backup_settings), max_retries=0)
 
 
-def ruled(upstream: FakeUpstream, backup: FakeUpstream) -> Config:
-    """Returns a server with a rule that names another model than the request."""
+def configure_rule(upstream: FakeUpstream, backup: FakeUpstream) -> Config:
+    """Returns a configuration with a rule that names another model than the request."""
     rule = RuleEntry(id="big", when=RuleCondition(labels={"size": "big"}), route="passthrough", model="backup")
-    return replace(two_models(upstream, backup), rules=(rule,))
+    return replace(configure_fallback(upstream, backup), rules=(rule,))
 
 
 def user(text: str) -> messages_pb2.Message:
-    """Returns a message of the user."""
+    """Creates a message of the user."""
     return messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[messages_pb2.Part(text=text)])
 
 
 CASES: Final[dict[str, Case]] = {
     "ROUTING": Case(
-        ruled,
+        configure_rule,
         a_wire_request(model="fake", labels={"size": "big"}),
         [("model", "fake", "backup", "ROUTING")],
     ),
@@ -91,7 +91,7 @@ CASES: Final[dict[str, Case]] = {
         [("agent.max_steps", "9", "1", "SERVER_LIMIT")],
     ),
     "FALLBACK_UNSUITABLE": Case(
-        lambda upstream, backup: two_models(upstream, backup, context_window_tokens=40),
+        lambda upstream, backup: configure_fallback(upstream, backup, context_window_tokens=40),
         a_wire_request("four" * 90, context_policy=completion_pb2.CONTEXT_POLICY_ERROR),
         [("fallback_models", "backup", "", "FALLBACK_UNSUITABLE")],
     ),
@@ -103,9 +103,9 @@ CASES: Final[dict[str, Case]] = {
         ),
         [("messages", "3", "1", "CONTEXT_WINDOW")],
     ),
-    FALLBACK: Case(two_models, a_wire_request(model="fake"), [("model", "fake", "backup", FALLBACK)]),
+    FALLBACK: Case(configure_fallback, a_wire_request(model="fake"), [("model", "fake", "backup", FALLBACK)]),
     FALLBACK_LIMIT: Case(
-        lambda upstream, backup: two_models(upstream, backup, max_output_tokens=100),
+        lambda upstream, backup: configure_fallback(upstream, backup, max_output_tokens=100),
         a_wire_request(sampling=completion_pb2.Sampling(max_output_tokens=5000)),
         [("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)],
     ),
@@ -114,7 +114,7 @@ CASES: Final[dict[str, Case]] = {
 
 
 def test_every_cause_has_a_case() -> None:
-    """No cause can be added without a request that brings it about."""
+    """Every cause of an effective setting has a request in these tests that leads to it."""
     names = {value.name for value in completion_pb2.EffectiveSettingCause.DESCRIPTOR.values}
 
     assert {f"EFFECTIVE_SETTING_CAUSE_{cause}" for cause in CASES} == names - {"EFFECTIVE_SETTING_CAUSE_UNSPECIFIED"}
@@ -124,7 +124,7 @@ def test_every_cause_has_a_case() -> None:
 async def test_a_setting_is_reported_when_it_becomes_known(
     upstream: FakeUpstream, backup: FakeUpstream, cause: str
 ) -> None:
-    """`started` or `attempt_switched` reports the setting, and so does the answer of `Complete`."""
+    """`started` or `attempt_switched` reports an effective setting, and so does the answer of `Complete`."""
     case = CASES[cause]
     if cause in (FALLBACK, FALLBACK_LIMIT):
         upstream.always.fail(429)
@@ -135,7 +135,7 @@ async def test_a_setting_is_reported_when_it_becomes_known(
         events = await collect_events(running, case.request)
         answer = await running.client().complete(case.request)
 
-    at_start, after = split(events)
+    at_start, after = split_settings(events)
     if cause in (FALLBACK, FALLBACK_LIMIT):
         assert (at_start, after) == ([], [case.expected])
     else:
@@ -146,7 +146,7 @@ async def test_a_setting_is_reported_when_it_becomes_known(
 async def test_a_fallback_model_gets_no_higher_limit_than_it_allows(
     upstream: FakeUpstream, backup: FakeUpstream
 ) -> None:
-    """Each fallback model gets the requested limit or its own; a setting that holds again is reported, too."""
+    """Each fallback model receives the requested limit or its own, whichever is lower, and each switch reports it."""
     upstream.always.fail(429)
     backup.fail(429)
     entries = (
@@ -163,7 +163,7 @@ async def test_a_fallback_model_gets_no_higher_limit_than_it_allows(
     async with serving(config_for(*entries, max_retries=0)) as running:
         events = await collect_events(running, request)
 
-    assert split(events) == (
+    assert split_settings(events) == (
         [],
         [
             [("model", "fake", "small", FALLBACK), ("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)],
@@ -186,18 +186,18 @@ async def test_a_fallback_model_gets_no_higher_limit_than_it_allows(
 async def test_a_switch_that_changes_nothing_requested_reports_nothing(
     upstream: FakeUpstream, backup: FakeUpstream, limit: int | None, sampling: dict[str, Any]
 ) -> None:
-    """A request without a model gets the model that answers, and what it did request takes effect."""
+    """A switch reports no setting when the request names no model and all that it requests still takes effect."""
     upstream.always.fail(429)
     request = a_wire_request(sampling=completion_pb2.Sampling(**sampling))
 
-    async with serving(two_models(upstream, backup, max_output_tokens=limit)) as running:
+    async with serving(configure_fallback(upstream, backup, max_output_tokens=limit)) as running:
         events = await collect_events(running, request)
 
-    assert split(events) == ([], [[]])
+    assert split_settings(events) == ([], [[]])
 
 
 async def test_a_retry_with_the_same_model_reports_nothing(upstream: FakeUpstream) -> None:
-    """The requested model answers in the end, so that nothing took effect otherwise than requested."""
+    """A retry with the requested model reports no setting, because everything takes effect as requested."""
     upstream.fail(503)
     entry = model_entry(upstream.api_base, max_output_tokens=10)
     request = a_wire_request(model="fake", sampling=completion_pb2.Sampling(max_output_tokens=5000))
@@ -205,12 +205,12 @@ async def test_a_retry_with_the_same_model_reports_nothing(upstream: FakeUpstrea
     async with serving(config_for(entry)) as running:
         events = await collect_events(running, request)
 
-    assert split(events) == ([], [[]])
+    assert split_settings(events) == ([], [[]])
     assert [each.body["max_tokens"] for each in upstream.requests] == [5000, 5000]
 
 
 async def test_the_agent_reports_the_switches_of_its_answer_alone(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """A step has settings of its own; another model for it is reported, and changes no setting of the request."""
+    """Only a switch for the answer reports settings: a switch for a step changes no setting of the request."""
     upstream.fail(429)
     upstream.fail(429)
     backup.reply(write_plan())
@@ -226,6 +226,6 @@ async def test_the_agent_reports_the_switches_of_its_answer_alone(upstream: Fake
         events = await collect_events(running, request)
 
     changed = [("model", "fake", "backup", FALLBACK), ("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)]
-    assert split(events) == ([], [[], changed])
+    assert split_settings(events) == ([], [[], changed])
     assert [event.step for event in events if event.WhichOneof("kind") == "attempt_switched"] == [1, 0]
     assert [each.body["max_tokens"] for each in backup.requests] == [100, 100]

@@ -1,4 +1,4 @@
-"""How many bytes the events of a stream have: deltas are sent by the thousand."""
+"""Deltas have few bytes besides their text, because a stream has thousands of them."""
 
 from typing import Any, Final
 
@@ -13,20 +13,20 @@ from tests.support.serving import RunningServer
 from tests.support.upstream import FakeUpstream
 
 LARGEST_DELTA: Final = 24
-"""Bytes that an event with a short delta may have; its text is 6 of them."""
+"""Most bytes that an event with a short delta may have. Its text has 6 of them."""
 TEXT: Final = " hello"
 
 
 @pytest.mark.parametrize("delta", [ContentDelta(TEXT), ReasoningDelta(TEXT)], ids=["content", "reasoning"])
 def test_a_delta_stays_small_late_in_a_long_stream(delta: ContentDelta | ReasoningDelta) -> None:
-    """Position, call and time of the ten-thousandth event, ten minutes after the request, fit beside the text."""
+    """The ten-thousandth event, ten minutes after the request, has at most 24 bytes, its position and time included."""
     late = StreamEvent(sequence=9_999, elapsed_seconds=600.0, call=3, event=delta)
 
     assert convert.stream_response(late).ByteSize() <= LARGEST_DELTA
 
 
-def test_all_that_deltas_use_has_a_tag_of_one_byte() -> None:
-    """Field numbers up to 15 take one byte; the fields of every event and the kinds of deltas have such numbers."""
+def test_the_fields_of_deltas_have_tags_of_one_byte() -> None:
+    """The fields of every event and the kinds of deltas have numbers up to 15, whose tags take one byte."""
     message = events_pb2.StreamCompleteResponse.DESCRIPTOR
     kinds = message.oneofs_by_name["kind"].fields
 
@@ -38,7 +38,7 @@ def test_all_that_deltas_use_has_a_tag_of_one_byte() -> None:
 
 
 def test_a_delta_of_a_tool_call_repeats_no_more_than_the_id() -> None:
-    """After the first delta of a call only its id and the new text are sent beside the position."""
+    """After the first delta of a tool call, a delta does not repeat the name of the tool."""
     first = StreamEvent(0, 1.0, 1, ToolCallDelta("call_1", 0, "weather", "{"))
     later = StreamEvent(1, 1.0, 1, ToolCallDelta("call_1", 0, "", "{"))
 
@@ -48,7 +48,7 @@ def test_a_delta_of_a_tool_call_repeats_no_more_than_the_id() -> None:
 
 
 async def test_deltas_that_really_arrive_are_small(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """The messages that a client receives have few bytes besides their text."""
+    """The messages with short deltas that a client receives have at most 24 bytes."""
     gate = upstream.gated(*[TEXT] * 20)
     call: Any = running_server.channel.unary_stream(
         "/reasoning_grpc.v1.ReasoningService/StreamComplete",

@@ -1,4 +1,4 @@
-"""The model's own reasoning goes to the caller, and back to the model with the next turn, as the provider wants it."""
+"""The model's own reasoning goes to the caller, and back to the model in the next turn, in the provider's form."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,7 +36,7 @@ GO_ON: Final = Message(role=ROLE_USER, content=[Part(text="go on")])
 
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with a model of each provider, all behind the fake upstream."""
+    """Runs a server with a model of each provider, all behind the fake upstream."""
     entries = [
         model_entry(upstream.api_base, OPENAI),
         model_entry(upstream.api_base, VLLM, litellm_model=f"{VLLM}/fake"),
@@ -49,24 +49,24 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What a model answers in the first turn, and what it gets of that in the second."""
+    """The answer of a model in the first turn, and the part of the second request that repeats it."""
 
     model: str
-    answers: Callable[[FakeUpstream], object]
+    script_answer: Callable[[FakeUpstream], object]
     message: list[Part]
-    """What the caller is told."""
+    """The parts that the caller receives."""
     sent: Any
-    """What is sent of it: the message of the assistant in the OpenAI protocol, its content in Anthropic's."""
+    """What is sent back: the message of the assistant in the OpenAI protocol, or its content in Anthropic's."""
     reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
 
 
-def thought(text: str, signature: str = "") -> Part:
-    """A part of reasoning."""
+def a_thought(text: str, signature: str = "") -> Part:
+    """Creates a part of reasoning."""
     return Part(reasoning=Reasoning(text=text), signature=signature)
 
 
-def call(call_id: str, arguments: str) -> Part:
-    """A call of the tool."""
+def a_call(call_id: str, arguments: str) -> Part:
+    """Creates a part with a call of the tool."""
     return Part(tool_call=ToolCall(id=call_id, name="f", arguments=arguments))
 
 
@@ -79,51 +79,51 @@ WIRE_BLOCKS: Final = [
 ]
 
 
-def thinking(text: str, signature: str) -> Json:
-    """A block of Anthropic's, and what is sent back of it."""
+def thinking_block(text: str, signature: str) -> Json:
+    """Creates a block of reasoning in Anthropic's form. The same block is sent back."""
     return {"type": "thinking", "thinking": text, "signature": signature}
 
 
-def use(call_id: str, value: int) -> Json:
-    """A block with a call of the tool."""
+def tool_use(call_id: str, value: int) -> Json:
+    """Creates a block with a call of the tool in Anthropic's form."""
     return {"type": "tool_use", "id": call_id, "name": "f", "input": {"a": value}}
 
 
-def said(text: str) -> Json:
-    """A block of text."""
+def text_block(text: str) -> Json:
+    """Creates a block of text in Anthropic's form."""
     return {"type": "text", "text": text}
 
 
-def blocks(*content: Json) -> Callable[[FakeUpstream], object]:
-    """Streams these blocks as Anthropic does, in as many pieces as it can."""
+def stream_blocks(*content: Json) -> Callable[[FakeUpstream], object]:
+    """Returns a function that scripts a stream of these blocks in Anthropic's form, a delta for each character."""
 
-    def answer(upstream: FakeUpstream) -> None:
+    def script_stream(upstream: FakeUpstream) -> None:
         start = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "content": []}
-        calls = any(block["type"] == "tool_use" for block in content)
+        has_calls = any(block["type"] == "tool_use" for block in content)
         upstream.lines(
             {"type": "message_start", "message": start | {"stop_reason": None, "usage": {"input_tokens": 11}}},
-            *(event for index, block in enumerate(content) for event in _events(index, block)),
+            *(event for index, block in enumerate(content) for event in _list_events(index, block)),
             {
                 "type": "message_delta",
-                "delta": {"stop_reason": "tool_use" if calls else "end_turn"},
+                "delta": {"stop_reason": "tool_use" if has_calls else "end_turn"},
                 "usage": {"output_tokens": 7},
             },
             {"type": "message_stop"},
         )
 
-    return answer
+    return script_stream
 
 
-def _events(index: int, block: Json) -> Iterator[Json]:
+def _list_events(index: int, block: Json) -> Iterator[Json]:
     empty = {"thinking": "", "signature": "", "text": "", "input": {}}
     start = {name: empty.get(name, value) for name, value in block.items()}
     yield {"type": "content_block_start", "index": index, "content_block": start}
-    for delta in _deltas(block):
+    for delta in _list_deltas(block):
         yield {"type": "content_block_delta", "index": index, "delta": delta}
     yield {"type": "content_block_stop", "index": index}
 
 
-def _deltas(block: Json) -> Iterator[Json]:
+def _list_deltas(block: Json) -> Iterator[Json]:
     match block["type"]:
         case "thinking":
             for character in block["thinking"]:
@@ -137,18 +137,20 @@ def _deltas(block: Json) -> Iterator[Json]:
                 yield {"type": "input_json_delta", "partial_json": character}
 
 
-def of_anthropic(message: list[Part], *content: Json) -> Turn:
-    """A turn of Anthropic's: what is sent back is what came."""
+def anthropic_turn(message: list[Part], *content: Json) -> Turn:
+    """Creates a turn of a model of Anthropic's, in which the blocks of the answer are sent back unchanged."""
     options = ReasoningOptions(budget_tokens=2000)
-    return Turn(model=ANTHROPIC, answers=blocks(*content), message=message, sent=[*content], reasoning=options)
+    return Turn(
+        model=ANTHROPIC, script_answer=stream_blocks(*content), message=message, sent=[*content], reasoning=options
+    )
 
 
 TURNS: Final[dict[str, Turn]] = {
     **{
         f"{model}-unsigned": Turn(
             model=model,
-            answers=lambda fake: fake.reply("4", "2", reasoning=("h", "m")),
-            message=[thought("hm"), Part(text="42")],
+            script_answer=lambda fake: fake.reply("4", "2", reasoning=("h", "m")),
+            message=[a_thought("hm"), Part(text="42")],
             sent={"role": "assistant", "content": "42", "reasoning_content": "hm"},
         )
         for model in (OPENAI, VLLM)
@@ -156,28 +158,30 @@ TURNS: Final[dict[str, Turn]] = {
     **{
         f"{model}-unsigned-and-a-call": Turn(
             model=model,
-            answers=lambda fake: fake.reply(reasoning=("h", "m"), reasoning_field="reasoning", tool_calls=(CALL,)),
-            message=[thought("hm"), call("id1", '{"a": 1}')],
+            script_answer=lambda fake: fake.reply(
+                reasoning=("h", "m"), reasoning_field="reasoning", tool_calls=(CALL,)
+            ),
+            message=[a_thought("hm"), a_call("id1", '{"a": 1}')],
             sent={"role": "assistant", "tool_calls": [WIRE_CALL], "reasoning_content": "hm"},
         )
         for model in (OPENAI, VLLM)
     },
     "openai-signed": Turn(
         model=OPENAI,
-        answers=lambda fake: fake.reply("42", reasoning=("h", "m"), reasoning_signature=SIGNATURE),
-        message=[thought("hm", SIGNATURE), Part(text="42")],
+        script_answer=lambda fake: fake.reply("42", reasoning=("h", "m"), reasoning_signature=SIGNATURE),
+        message=[a_thought("hm", SIGNATURE), Part(text="42")],
         sent={"role": "assistant", "content": "42", "reasoning_content": "hm", "thinking_blocks": WIRE_BLOCKS[:1]},
     ),
     "openai-signed-withheld-and-a-call": Turn(
         model=OPENAI,
-        answers=lambda fake: fake.reply(
+        script_answer=lambda fake: fake.reply(
             "t",
             reasoning=("h", "m"),
             reasoning_signature=SIGNATURE,
             redacted_reasoning=(WITHHELD,),
             tool_calls=(CALL,),
         ),
-        message=[thought("hm", SIGNATURE), WITHHELD_PART, Part(text="t"), call("id1", '{"a": 1}')],
+        message=[a_thought("hm", SIGNATURE), WITHHELD_PART, Part(text="t"), a_call("id1", '{"a": 1}')],
         sent={
             "role": "assistant",
             "content": "t",
@@ -188,94 +192,100 @@ TURNS: Final[dict[str, Turn]] = {
     ),
     "think-tags": Turn(
         model=TAGGED,
-        answers=lambda fake: fake.reply("<think>h", "m</th", "ink>42"),
-        message=[thought("hm"), Part(text="42")],
+        script_answer=lambda fake: fake.reply("<think>h", "m</th", "ink>42"),
+        message=[a_thought("hm"), Part(text="42")],
         sent={"role": "assistant", "content": "42", "reasoning_content": "hm"},
     ),
-    "anthropic-signed": of_anthropic(
-        [thought("hm", SIGNATURE), Part(text="42")], thinking("hm", SIGNATURE), said("42")
+    "anthropic-signed": anthropic_turn(
+        [a_thought("hm", SIGNATURE), Part(text="42")], thinking_block("hm", SIGNATURE), text_block("42")
     ),
-    "anthropic-withheld": of_anthropic(
-        [WITHHELD_PART, Part(text="42")], {"type": "redacted_thinking", "data": WITHHELD}, said("42")
+    "anthropic-withheld": anthropic_turn(
+        [WITHHELD_PART, Part(text="42")], {"type": "redacted_thinking", "data": WITHHELD}, text_block("42")
     ),
-    "anthropic-a-signature-of-no-words": of_anthropic(
-        [thought("", SIGNATURE), Part(text="42")], thinking("", SIGNATURE), said("42")
+    "anthropic-a-signature-without-text": anthropic_turn(
+        [a_thought("", SIGNATURE), Part(text="42")], thinking_block("", SIGNATURE), text_block("42")
     ),
-    "anthropic-and-a-call": of_anthropic(
-        [thought("hm", SIGNATURE), Part(text="t"), call("id1", '{"a": 1}')],
-        *(thinking("hm", SIGNATURE), said("t"), use("id1", 1)),
+    "anthropic-and-a-call": anthropic_turn(
+        [a_thought("hm", SIGNATURE), Part(text="t"), a_call("id1", '{"a": 1}')],
+        *(thinking_block("hm", SIGNATURE), text_block("t"), tool_use("id1", 1)),
     ),
-    "anthropic-several-and-calls": of_anthropic(
+    "anthropic-several-and-calls": anthropic_turn(
         [
-            *(thought("a", SIGNATURE), WITHHELD_PART, thought("b", OTHER_SIGNATURE), Part(text="t")),
-            *(call("id1", '{"a": 1}'), call("id2", '{"a": 2}')),
+            *(a_thought("a", SIGNATURE), WITHHELD_PART, a_thought("b", OTHER_SIGNATURE), Part(text="t")),
+            *(a_call("id1", '{"a": 1}'), a_call("id2", '{"a": 2}')),
         ],
-        *(thinking("a", SIGNATURE), {"type": "redacted_thinking", "data": WITHHELD}, thinking("b", OTHER_SIGNATURE)),
-        *(said("t"), use("id1", 1), use("id2", 2)),
+        *(
+            thinking_block("a", SIGNATURE),
+            {"type": "redacted_thinking", "data": WITHHELD},
+            thinking_block("b", OTHER_SIGNATURE),
+        ),
+        *(text_block("t"), tool_use("id1", 1), tool_use("id2", 2)),
     ),
-    "anthropic-between-texts": of_anthropic(
-        [thought("a", SIGNATURE), Part(text="t"), thought("b", OTHER_SIGNATURE), Part(text="42")],
-        *(thinking("a", SIGNATURE), said("t"), thinking("b", OTHER_SIGNATURE), said("42")),
+    "anthropic-between-texts": anthropic_turn(
+        [a_thought("a", SIGNATURE), Part(text="t"), a_thought("b", OTHER_SIGNATURE), Part(text="42")],
+        *(thinking_block("a", SIGNATURE), text_block("t"), thinking_block("b", OTHER_SIGNATURE), text_block("42")),
     ),
-    "anthropic-between-calls": of_anthropic(
+    "anthropic-between-calls": anthropic_turn(
         [
-            *(thought("a", SIGNATURE), Part(text="t"), call("id1", '{"a": 1}')),
-            *(WITHHELD_PART, thought("b", OTHER_SIGNATURE), call("id2", '{"a": 2}')),
+            *(a_thought("a", SIGNATURE), Part(text="t"), a_call("id1", '{"a": 1}')),
+            *(WITHHELD_PART, a_thought("b", OTHER_SIGNATURE), a_call("id2", '{"a": 2}')),
         ],
-        *(thinking("a", SIGNATURE), said("t"), use("id1", 1)),
-        *({"type": "redacted_thinking", "data": WITHHELD}, thinking("b", OTHER_SIGNATURE), use("id2", 2)),
+        *(thinking_block("a", SIGNATURE), text_block("t"), tool_use("id1", 1)),
+        *({"type": "redacted_thinking", "data": WITHHELD}, thinking_block("b", OTHER_SIGNATURE), tool_use("id2", 2)),
     ),
 }
 """Answers of every kind that has reasoning."""
 
 
-async def told(running: RunningServer, request: CompleteRequest, rpc: str) -> Message:
-    """The message of an answer: the whole one, or what a caller makes of the stream."""
+async def receive_message(running: RunningServer, request: CompleteRequest, rpc: str) -> Message:
+    """Returns the message of an answer to `Complete`, or the message that the deltas of a stream make up."""
     if rpc == "Complete":
         return (await running.client().complete(request)).message
-    return folded([event async for event in running.client().stream(request)])
+    return fold_message([event async for event in running.client().stream(request)])
 
 
-def folded(events: list[StreamCompleteResponse]) -> Message:
-    """The deltas of a stream put together as their comments say."""
+def fold_message(events: list[StreamCompleteResponse]) -> Message:
+    """Puts the deltas of a stream together, independently of the client's own fold."""
     parts: list[Part] = []
     for event in events:
         match event.WhichOneof("kind"):
             case "reasoning_delta" if event.reasoning_delta.WhichOneof("form") == "redacted":
                 parts.append(Part(reasoning=Reasoning(redacted=event.reasoning_delta.redacted)))
             case "reasoning_delta":
-                if not _goes_on(parts, "reasoning"):
-                    parts.append(thought(""))
+                if not _is_continued(parts, "reasoning"):
+                    parts.append(a_thought(""))
                 parts[-1].reasoning.text += event.reasoning_delta.text
                 parts[-1].signature = event.reasoning_delta.signature
             case "content_delta":
-                if not _goes_on(parts, "text"):
+                if not _is_continued(parts, "text"):
                     parts.append(Part(text=""))
                 parts[-1].text += event.content_delta.text
             case "tool_call_delta":
                 if event.tool_call_delta.name:
-                    parts.append(call(event.tool_call_delta.call_id, ""))
+                    parts.append(a_call(event.tool_call_delta.call_id, ""))
                 parts[-1].tool_call.arguments += event.tool_call_delta.arguments
     return Message(role=ROLE_ASSISTANT, content=parts)
 
 
-def _goes_on(parts: list[Part], kind: str) -> bool:
-    """Whether the next piece of this kind goes on with the last part."""
+def _is_continued(parts: list[Part], kind: str) -> bool:
+    """Returns whether the next delta of this kind continues the last part."""
     last = parts[-1] if parts else Part()
     return last.WhichOneof("kind") == kind and not (last.signature or last.reasoning.redacted)
 
 
 @pytest.mark.parametrize("rpc", ["Complete", "StreamComplete"])
 @pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS.keys())
-async def test_reasoning_goes_back(upstream: FakeUpstream, server: RunningServer, turn: Turn, rpc: str) -> None:
-    """An answer's message, put as it is into the next request, is there what the model said, in its order."""
-    turn.answers(upstream)
+async def test_reasoning_is_sent_back_unchanged(
+    upstream: FakeUpstream, server: RunningServer, turn: Turn, rpc: str
+) -> None:
+    """An answer's message in the next request reaches the model with the same reasoning, text and calls, in order."""
+    turn.script_answer(upstream)
     request = CompleteRequest(model=turn.model, tools=[TOOL], reasoning=turn.reasoning, messages=[QUESTION])
     request.include.reasoning = True
 
-    message = await told(server, request, rpc)
-    called = [part.tool_call.id for part in message.content if part.HasField("tool_call")]
-    results = [Part(tool_result=ToolResult(call_id=call_id, content="7")) for call_id in called]
+    message = await receive_message(server, request, rpc)
+    call_ids = [part.tool_call.id for part in message.content if part.HasField("tool_call")]
+    results = [Part(tool_result=ToolResult(call_id=call_id, content="7")) for call_id in call_ids]
     request.messages.append(message)
     if results:
         request.messages.add(role=ROLE_TOOL, content=results)
@@ -285,26 +295,26 @@ async def test_reasoning_goes_back(upstream: FakeUpstream, server: RunningServer
     assert message == Message(role=ROLE_ASSISTANT, content=turn.message)
     body = upstream.requests[1].body
     if turn.model == ANTHROPIC:
-        check_anthropic(body, turn, called)
+        check_anthropic(body, turn, call_ids)
     else:
-        wire_results = [{"role": "tool", "tool_call_id": call_id, "content": "7"} for call_id in called]
+        wire_results = [{"role": "tool", "tool_call_id": call_id, "content": "7"} for call_id in call_ids]
         user = [{"role": "user", "content": text} for text in ("q", "go on")]
         assert body["messages"] == [user[0], turn.sent, *wire_results, user[1]]
 
 
-def check_anthropic(body: Json, turn: Turn, called: list[str]) -> None:
-    """The second request in Anthropic's form: results come first in the turn of the user, and the model may reason."""
-    results = [{"type": "tool_result", "tool_use_id": call_id, "content": "7"} for call_id in called]
+def check_anthropic(body: Json, turn: Turn, call_ids: list[str]) -> None:
+    """Checks the second request in Anthropic's form: the user's turn begins with the results, and reasoning is on."""
+    results = [{"type": "tool_result", "tool_use_id": call_id, "content": "7"} for call_id in call_ids]
     assert body["messages"] == [
-        {"role": "user", "content": [said("q")]},
+        {"role": "user", "content": [text_block("q")]},
         {"role": "assistant", "content": turn.sent},
-        {"role": "user", "content": [*results, said("go on")]},
+        {"role": "user", "content": [*results, text_block("go on")]},
     ]
     assert body["thinking"] == {"type": "enabled", "budget_tokens": 2000}
 
 
-async def test_reasoning_over_several_turns(upstream: FakeUpstream, server: RunningServer) -> None:
-    """Each turn's reasoning stays with it, however many come after."""
+async def test_reasoning_stays_with_its_turn(upstream: FakeUpstream, server: RunningServer) -> None:
+    """The reasoning of each earlier turn is sent back with that turn in every later request."""
     request = CompleteRequest(
         model=ANTHROPIC,
         tools=[TOOL],
@@ -312,10 +322,13 @@ async def test_reasoning_over_several_turns(upstream: FakeUpstream, server: Runn
         include=IncludeOptions(reasoning=True),
     )
     request.messages.append(QUESTION)
-    turns = [(thinking("a", SIGNATURE), use("id1", 1)), (thinking("b", OTHER_SIGNATURE), use("id2", 2))]
+    turns = [
+        (thinking_block("a", SIGNATURE), tool_use("id1", 1)),
+        (thinking_block("b", OTHER_SIGNATURE), tool_use("id2", 2)),
+    ]
 
     for turn in turns:
-        blocks(*turn)(upstream)
+        stream_blocks(*turn)(upstream)
         request.messages.append((await server.client().complete(request)).message)
         result = ToolResult(call_id=str(turn[1]["id"]), content="7")
         request.messages.add(role=ROLE_TOOL, content=[Part(tool_result=result)])
@@ -328,20 +341,20 @@ async def test_reasoning_over_several_turns(upstream: FakeUpstream, server: Runn
 UNSIGNED: Final = {"reasoning_content": "hm"}
 SIGNED: Final = UNSIGNED | {"thinking_blocks": WIRE_BLOCKS[:1]}
 NOTHING: Final[Json] = {}
-KEPT: Final[dict[str, Json]] = {
+SENT_BACK: Final[dict[str, Json]] = {
     **dict.fromkeys(("openai", "litellm_proxy", "deepseek", "groq", "openrouter", "xai"), SIGNED),
     **dict.fromkeys(("hosted_vllm", "together_ai", "fireworks_ai"), UNSIGNED),
     **dict.fromkeys(("mistral", "databricks"), NOTHING),
 }
-"""What is sent of signed reasoning, by provider of the OpenAI protocol."""
+"""The form in which signed reasoning is sent back, by provider of the OpenAI protocol."""
 
 
-@pytest.mark.parametrize("provider", KEPT)
-async def test_what_providers_get_back(upstream: FakeUpstream, provider: str) -> None:
-    """Some of litellm's translations leave out signatures, or the reasoning."""
-    message = Message(role=ROLE_ASSISTANT, content=[thought("hm", SIGNATURE), Part(text="t")])
+@pytest.mark.parametrize("provider", SENT_BACK)
+async def test_the_provider_decides_what_is_sent_back(upstream: FakeUpstream, provider: str) -> None:
+    """Signed reasoning is sent back whole, without its signature or not at all, as litellm's provider translates it."""
+    message = Message(role=ROLE_ASSISTANT, content=[a_thought("hm", SIGNATURE), Part(text="t")])
 
     async with serving(config_for(model_entry(upstream.api_base, litellm_model=f"{provider}/fake"))) as running:
         await running.client().complete(CompleteRequest(messages=[QUESTION, message, GO_ON]))
 
-    assert upstream.requests[0].body["messages"][1] == {"role": "assistant", "content": "t"} | KEPT[provider]
+    assert upstream.requests[0].body["messages"][1] == {"role": "assistant", "content": "t"} | SENT_BACK[provider]

@@ -1,4 +1,4 @@
-"""What callers may rely on in every stream, and that `Complete` is the fold of `StreamComplete`."""
+"""Every stream keeps the order that its comments promise, and `Complete` is the fold of `StreamComplete`."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ PROPERTY: Final = settings(
 )
 
 TEXT: Final = st.text(st.characters(codec="utf-8"), max_size=12)
-PIECES: Final = st.lists(TEXT, max_size=5)
+TEXTS: Final = st.lists(TEXT, max_size=5)
 COUNT: Final = st.integers(0, 2**40)
 USAGE: Final = st.none() | st.fixed_dictionaries(
     {},
@@ -43,7 +43,7 @@ USAGE: Final = st.none() | st.fixed_dictionaries(
 
 @st.composite
 def tool_calls(draw: st.DrawFn) -> list[FakeToolCall]:
-    """Calls of the caller's tools, whose arguments arrive in pieces."""
+    """Draws calls of the caller's tools, whose arguments arrive in several chunks."""
     count = draw(st.integers(0, 3))
     indexed = draw(st.booleans())
     arguments = st.lists(TEXT, min_size=1, max_size=3)
@@ -52,8 +52,8 @@ def tool_calls(draw: st.DrawFn) -> list[FakeToolCall]:
 
 SCRIPT: Final = st.fixed_dictionaries(
     {
-        "pieces": PIECES,
-        "reasoning": PIECES,
+        "tokens": TEXTS,
+        "reasoning": TEXTS,
         "refusal": st.none() | TEXT,
         "tool_calls": tool_calls(),
         "usage": USAGE,
@@ -81,45 +81,45 @@ DELTA: Final = st.one_of(
 
 
 @dataclass(slots=True)
-class Folded:
-    """What a client puts together from the deltas of a stream, by the comments of the proto."""
+class DeltaFold:
+    """Folds the deltas of a stream by the comments of the proto, independently of the client's own fold."""
 
     parts: list[messages_pb2.Part] = field(default_factory=list)
-    closed: bool = True
+    is_closed: bool = True
 
     def add(self, event: events_pb2.StreamCompleteResponse) -> None:
-        """Takes one event."""
+        """Adds one event."""
         match event.WhichOneof("kind"):
             case "content_delta" if event.content_delta.refusal:
-                self._open("refusal").refusal += event.content_delta.text
+                self._continue_or_begin("refusal").refusal += event.content_delta.text
             case "content_delta":
-                self._open("text").text += event.content_delta.text
+                self._continue_or_begin("text").text += event.content_delta.text
             case "reasoning_delta":
                 self._add_reasoning(event.reasoning_delta)
             case "tool_call_delta":
                 self._add_tool_call(event.tool_call_delta)
 
-    def _open(self, kind: str) -> messages_pb2.Part:
-        if self.closed or self.parts[-1].WhichOneof("kind") != kind:
+    def _continue_or_begin(self, kind: str) -> messages_pb2.Part:
+        if self.is_closed or self.parts[-1].WhichOneof("kind") != kind:
             part = messages_pb2.Part()
             if kind == "reasoning":
                 part.reasoning.text = ""
             else:
                 setattr(part, kind, "")
             self.parts.append(part)
-        self.closed = False
+        self.is_closed = False
         return self.parts[-1]
 
     def _add_reasoning(self, delta: events_pb2.ReasoningDelta) -> None:
         if delta.WhichOneof("form") == "redacted":
             reasoning = messages_pb2.Reasoning(redacted=delta.redacted)
             self.parts.append(messages_pb2.Part(reasoning=reasoning, signature=delta.signature))
-            self.closed = True
+            self.is_closed = True
             return
-        part = self._open("reasoning")
+        part = self._continue_or_begin("reasoning")
         part.reasoning.text += delta.text
         part.signature = delta.signature
-        self.closed = bool(delta.signature)
+        self.is_closed = bool(delta.signature)
 
     def _add_tool_call(self, delta: events_pb2.ToolCallDelta) -> None:
         for part in self.parts:
@@ -128,13 +128,13 @@ class Folded:
                 return
         call = messages_pb2.ToolCall(id=delta.call_id, name=delta.name, arguments=delta.arguments)
         self.parts.append(messages_pb2.Part(tool_call=call))
-        self.closed = True
+        self.is_closed = True
 
 
-async def outcome_of_stream(
+async def read_stream(
     running: RunningServer, request: completion_pb2.CompleteRequest
 ) -> tuple[list[events_pb2.StreamCompleteResponse], CallFailed | None]:
-    """The events of a stream, and how it failed if it did."""
+    """Returns the events of a stream, and its failure if it failed."""
     events: list[events_pb2.StreamCompleteResponse] = []
     try:
         async for event in running.client().stream(request):
@@ -145,7 +145,7 @@ async def outcome_of_stream(
 
 
 def check_order(events: Sequence[events_pb2.StreamCompleteResponse], failure: CallFailed | None) -> None:
-    """What holds for the events of every stream."""
+    """Checks what is true for the events of every stream."""
     kinds = [event.WhichOneof("kind") for event in events]
     elapsed = [event.elapsed_ms for event in events]
     assert [event.sequence for event in events] == expected_sequences(kinds)
@@ -157,7 +157,7 @@ def check_order(events: Sequence[events_pb2.StreamCompleteResponse], failure: Ca
 
 
 def check_timings(timings: usage_pb2.Timings) -> None:
-    """What holds for the times of every answer."""
+    """Checks what is true for the times of every answer."""
     total = timings.total_duration.ToNanoseconds()
     assert total > 0
     assert 0 <= timings.overhead_duration.ToNanoseconds() <= total
@@ -168,26 +168,28 @@ def check_timings(timings: usage_pb2.Timings) -> None:
 
 
 async def check_fold(running: RunningServer, request: completion_pb2.CompleteRequest) -> None:
-    """Streams a request and completes it; both must tell the same."""
-    events, failure = await outcome_of_stream(running, request)
+    """Checks that `StreamComplete` and `Complete` give the same answer, or the same failure, to a request."""
+    events, failure = await read_stream(running, request)
     check_order(events, failure)
     if failure is not None:
         with pytest.raises(CallFailed) as failed:
             await running.client().complete(request)
-        assert comparable_failure(failed.value) == comparable_failure(failure)
+        assert select_failure_facts(failed.value) == select_failure_facts(failure)
         return
 
     response = await running.client().complete(request)
-    folded = Folded()
+    delta_fold = DeltaFold()
     for event in events:
-        folded.add(event)
+        delta_fold.add(event)
     started, completed = events[0].started, events[-1].completed
     check_timings(completed.timings)
     check_timings(response.timings)
     ids = {
-        id_: f"call {number}" for parts in (folded.parts, response.message.content) for number, id_ in call_ids(parts)
+        id_: f"call {number}"
+        for parts in (delta_fold.parts, response.message.content)
+        for number, id_ in number_call_ids(parts)
     }
-    assert named(response.message.content, ids) == named(folded.parts, ids)
+    assert rename_calls(response.message.content, ids) == rename_calls(delta_fold.parts, ids)
     assert response.message.role == messages_pb2.ROLE_ASSISTANT
     assert (response.route_decision, response.model) == (started.route_decision, completed.model)
     assert (response.finish_reason, response.provider_finish_reason) == (
@@ -199,8 +201,8 @@ async def check_fold(running: RunningServer, request: completion_pb2.CompleteReq
     assert [attempt.failure for attempt in response.attempts] == [attempt.failure for attempt in completed.attempts]
 
 
-def comparable_failure(failure: CallFailed) -> Any:
-    """What both RPCs say of a failure; ids and the numbers of events, which follow the network, left out."""
+def select_failure_facts(failure: CallFailed) -> Any:
+    """Returns what both RPCs must report of a failure: all but ids, and the numbers of events, which vary."""
     assert failure.interruption is not None
     progress = failure.interruption
     return (
@@ -217,13 +219,13 @@ def comparable_failure(failure: CallFailed) -> Any:
     )
 
 
-def call_ids(parts: Sequence[messages_pb2.Part]) -> list[tuple[int, str]]:
-    """The ids of the tool calls, numbered; those that the server made up differ from answer to answer."""
+def number_call_ids(parts: Sequence[messages_pb2.Part]) -> list[tuple[int, str]]:
+    """Returns the ids of the tool calls with their numbers, because ids made by the server differ between answers."""
     return list(enumerate(part.tool_call.id for part in parts if part.HasField("tool_call")))
 
 
-def named(parts: Sequence[messages_pb2.Part], ids: dict[str, str]) -> list[messages_pb2.Part]:
-    """The same parts under other ids of tool calls."""
+def rename_calls(parts: Sequence[messages_pb2.Part], ids: dict[str, str]) -> list[messages_pb2.Part]:
+    """Returns copies of the parts, with other ids of tool calls."""
     copies = []
     for part in parts:
         copy = messages_pb2.Part()
@@ -239,8 +241,8 @@ def named(parts: Sequence[messages_pb2.Part], ids: dict[str, str]) -> list[messa
 async def test_complete_is_the_fold_of_the_stream(
     upstream: FakeUpstream, running_server: RunningServer, script: dict[str, Any], include: bool
 ) -> None:
-    """Whatever the upstream answers, cut or not, both RPCs tell the same, and the events keep their order."""
-    upstream.always.reply(*script["pieces"], **{name: value for name, value in script.items() if name != "pieces"})
+    """Whatever the upstream answers, cut or whole, both RPCs give the same answer, and the events keep their order."""
+    upstream.always.reply(*script["tokens"], **{name: value for name, value in script.items() if name != "tokens"})
     request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=include))
 
     await check_fold(running_server, request)
@@ -261,7 +263,7 @@ async def test_any_order_of_deltas_is_kept(
     together: bool,
     include: bool,
 ) -> None:
-    """Kinds may follow each other in any order; parts stay in it, signatures and redacted reasoning too."""
+    """Deltas of all kinds may come in any order, and the parts of the answer are in the same order."""
     upstream.always.chunks(*map(chunk, deltas), finish=finish_reason, done=True, together=together)
     request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=include))
 
@@ -269,59 +271,59 @@ async def test_any_order_of_deltas_is_kept(
 
 
 @settings(PROPERTY, max_examples=30)
-@given(pieces=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=9), min_size=1, max_size=6))
+@given(tokens=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=9), min_size=1, max_size=6))
 async def test_text_arrives_as_it_was_sent(
-    upstream: FakeUpstream, running_server: RunningServer, pieces: list[str]
+    upstream: FakeUpstream, running_server: RunningServer, tokens: list[str]
 ) -> None:
-    """No character is lost or changed on the way, however the pieces are cut."""
-    upstream.reply(*pieces)
+    """No character of the answer is lost or changed, however the upstream cuts the text into chunks."""
+    upstream.reply(*tokens)
 
     response = await running_server.client().complete(a_wire_request())
 
-    assert [part.text for part in response.message.content] == ["".join(pieces)]
+    assert [part.text for part in response.message.content] == ["".join(tokens)]
 
 
-async def test_pieces_of_one_network_read_leave_as_one_message(
+async def test_chunks_of_one_network_read_are_sent_together(
     upstream: FakeUpstream, running_server: RunningServer
 ) -> None:
-    """What the network brought together is not parted again, kind by kind."""
+    """Chunks of the same kind that arrive in one network read leave as one delta."""
     upstream.reply("a", "b", "c", reasoning=("x", "y"), together=True)
     request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=True))
 
     events = [event async for event in running_server.client().stream(request)]
 
-    shown = [(event.WhichOneof("kind"), event.reasoning_delta.text + event.content_delta.text) for event in events]
-    assert shown == [("started", ""), ("reasoning_delta", "xy"), ("content_delta", "abc"), ("completed", "")]
+    deltas = [(event.WhichOneof("kind"), event.reasoning_delta.text + event.content_delta.text) for event in events]
+    assert deltas == [("started", ""), ("reasoning_delta", "xy"), ("content_delta", "abc"), ("completed", "")]
 
 
-async def test_pieces_are_passed_on_as_they_come(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """A piece is with the caller before the upstream sends the next one."""
+async def test_each_delta_is_sent_at_once(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """A delta reaches the caller before the upstream sends the next chunk."""
     gate = upstream.gated("one", "two", "three")
-    seen = []
+    received = []
 
     async for event in running_server.client().stream(a_wire_request()):
-        seen.append((event.WhichOneof("kind"), event.content_delta.text, gate.steps_sent))
+        received.append((event.WhichOneof("kind"), event.content_delta.text, gate.steps_sent))
         gate.open()
 
-    assert seen[:4] == [
+    assert received[:4] == [
         ("started", "", 0),
         ("content_delta", "one", 1),
         ("content_delta", "two", 2),
         ("content_delta", "three", 3),
     ]
-    assert [kind for kind, _, _ in seen[4:]] == ["completed"]
+    assert [kind for kind, _, _ in received[4:]] == ["completed"]
 
 
-async def test_heartbeats(upstream: FakeUpstream, running_server: RunningServer) -> None:
+async def test_heartbeats_fill_silence(upstream: FakeUpstream, running_server: RunningServer) -> None:
     """Heartbeats fill the silence before and between the deltas; each repeats the number of the event before it."""
     gate = upstream.gated("one", "two")
     events: list[events_pb2.StreamCompleteResponse] = []
-    beats = 0
+    beats_in_a_row = 0
 
     async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
         events.append(event)
-        beats = beats + 1 if event.WhichOneof("kind") == "heartbeat" else 0
-        if beats == 2:
+        beats_in_a_row = beats_in_a_row + 1 if event.WhichOneof("kind") == "heartbeat" else 0
+        if beats_in_a_row == 2:
             gate.open()
 
     check_order(events, None)
@@ -336,8 +338,8 @@ async def test_heartbeats(upstream: FakeUpstream, running_server: RunningServer)
     assert events[-1].sequence == 3
 
 
-async def test_no_heartbeats_unless_asked_for(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """A stream with an hour between heartbeats is the same as one without."""
+async def test_a_long_interval_sends_no_heartbeats(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """A stream with an hour between heartbeats has the same events as a stream without heartbeats."""
     upstream.always.reply("one", together=True)
     client = running_server.client()
 
@@ -348,7 +350,7 @@ async def test_no_heartbeats_unless_asked_for(upstream: FakeUpstream, running_se
 
 
 async def test_heartbeats_end_with_a_failure(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """A failure during heartbeats ends the stream like any other; its last sequence does not count them."""
+    """A failure during heartbeats ends the stream, and the last sequence of its interruption does not count them."""
     gate = upstream.cut_after(0, "end", gated=True)
     upstream.always.cut_after(0, "end")
     events: list[events_pb2.StreamCompleteResponse] = []
@@ -368,8 +370,8 @@ async def test_heartbeats_end_with_a_failure(upstream: FakeUpstream, running_ser
     assert failed.value.interruption.last_sequence == events[-1].sequence == 1
 
 
-async def test_model_calls_if_included(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """With `include.model_calls` each attempt is announced, and the call's end tells its usage."""
+async def test_model_calls_are_sent_when_included(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """With `include.model_calls` each attempt has an event, and the event at the end of the call has its usage."""
     upstream.fail(503)
     upstream.reply("Hello", together=True, finish_reason="length")
     request = a_wire_request(include=completion_pb2.IncludeOptions(model_calls=True))
@@ -408,10 +410,8 @@ async def test_model_calls_if_included(upstream: FakeUpstream, running_server: R
     )
 
 
-async def test_sequence_is_gapless_without_what_is_not_included(
-    upstream: FakeUpstream, running_server: RunningServer
-) -> None:
-    """Events that were not asked for leave no gap in the numbering."""
+async def test_events_that_are_not_included_leave_no_gap(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """Events that the caller did not request leave no gap in the sequence."""
     upstream.reply("42", reasoning=("hm",), together=True)
 
     events = [event async for event in running_server.client().stream(a_wire_request())]
@@ -427,7 +427,7 @@ async def test_sequence_is_gapless_without_what_is_not_included(
 async def test_ids_of_tool_calls_are_stable(
     upstream: FakeUpstream, running_server: RunningServer, wire_id: str
 ) -> None:
-    """Every piece of a call carries the id of the first one, which names the tool; a missing id is made up."""
+    """Every delta of a tool call has the id of the first one, which the server makes up if the upstream gave none."""
     first = {"tool_calls": [{"index": 0, "id": wire_id, "function": {"name": "find", "arguments": '{"q"'}}]}
     more = [{"tool_calls": [{"index": 0, "function": {"arguments": text}}]} for text in (": ", '"x"}')]
     gate = upstream.chunks(*map(chunk, (first, *more)), finish="tool_calls", done=True, gated=True)
@@ -451,12 +451,12 @@ async def test_ids_of_tool_calls_are_stable(
         pytest.param(
             Prices(input=150_000_000, output=600_000_000, cached_input=75_000_000),
             [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 225), ("OUTPUT", 7, 4200)],
-            id="all-apart",
+            id="every-kind-has-a-price",
         ),
         pytest.param(
             Prices(input=150_000_000, output=600_000_000),
             [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 450), ("OUTPUT", 7, 4200)],
-            id="cached-like-input",
+            id="cached-at-the-price-of-input",
         ),
         pytest.param(
             Prices(input=0, output=0),
@@ -471,7 +471,7 @@ async def test_ids_of_tool_calls_are_stable(
         pytest.param(
             Prices(input=150_000_000, output=600_000_000, reasoning=800_000_000),
             [("INPUT", 8, 1200), ("CACHED_INPUT", 3, 450), ("OUTPUT", 5, 3000), ("REASONING", 2, 1600)],
-            id="reasoning-apart",
+            id="reasoning-has-a-price",
         ),
         pytest.param(
             Prices(input=1, output=1).add_tiers({10: {"input": 150_000_000, "output": 600_000_000}}),
@@ -483,8 +483,10 @@ async def test_ids_of_tool_calls_are_stable(
         pytest.param(Prices(), None, id="unknown"),
     ],
 )
-async def test_cost(upstream: FakeUpstream, prices: Prices, items: list[tuple[str, int, int]] | None) -> None:
-    """The cost is exact in nano-dollars, each kind of token at its price, and absent when a price is not known."""
+async def test_an_answer_has_its_exact_cost(
+    upstream: FakeUpstream, prices: Prices, items: list[tuple[str, int, int]] | None
+) -> None:
+    """The cost of an answer is exact in nano-dollars for each kind of token, and absent when a price is not known."""
     upstream.always.reply("Hello")
 
     async with serving(config_for(model_entry(upstream.api_base, prices=prices))) as running:
@@ -492,21 +494,21 @@ async def test_cost(upstream: FakeUpstream, prices: Prices, items: list[tuple[st
         await check_fold(running, a_wire_request())
 
     assert response.HasField("cost") == (items is not None)
-    shown = [
+    reported = [
         (usage_pb2.TokenKind.Name(item.kind).removeprefix("TOKEN_KIND_"), item.tokens, item.nano_usd)
         for item in response.cost.items
     ]
-    assert shown == (items or [])
-    assert response.cost.total_nano_usd == sum(nano_usd for _, _, nano_usd in shown)
+    assert reported == (items or [])
+    assert response.cost.total_nano_usd == sum(nano_usd for _, _, nano_usd in reported)
 
 
-async def test_cost_of_an_interrupted_answer(upstream: FakeUpstream) -> None:
-    """An interruption carries the cost so far, by the estimated usage."""
+async def test_an_interruption_has_the_cost_so_far(upstream: FakeUpstream) -> None:
+    """The interruption of a cut answer has the cost of its estimated usage."""
     upstream.cut_after(3, "end")
     prices = Prices(input=1_000_000, output=10_000_000)
 
     async with serving(config_for(model_entry(upstream.api_base, prices=prices))) as running:
-        _, failure = await outcome_of_stream(running, a_wire_request(text="x" * 400))
+        _, failure = await read_stream(running, a_wire_request(text="x" * 400))
 
     assert failure is not None
     assert failure.interruption is not None
@@ -515,8 +517,8 @@ async def test_cost_of_an_interrupted_answer(upstream: FakeUpstream) -> None:
     assert failure.interruption.cost.total_nano_usd == 150
 
 
-async def test_waiting_for_the_upstream_is_no_overhead(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """Time that the upstream took is in the total and the first token, not in the overhead."""
+async def test_waiting_for_the_upstream_is_not_overhead(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """The time of waiting for the upstream counts in the total and in the first token, but not in the overhead."""
     gate = upstream.gated("one", "two")
     events: list[events_pb2.StreamCompleteResponse] = []
 
@@ -527,7 +529,7 @@ async def test_waiting_for_the_upstream_is_no_overhead(upstream: FakeUpstream, r
 
     check_timings(events[-1].completed.timings)
     timings = events[-1].completed.timings
-    waited = 2 * 0.1e9
-    assert timings.first_token_duration.ToNanoseconds() >= waited / 2
-    assert timings.total_duration.ToNanoseconds() >= waited
-    assert timings.overhead_duration.ToNanoseconds() <= timings.total_duration.ToNanoseconds() - waited
+    wait_nanoseconds = 2 * 0.1e9
+    assert timings.first_token_duration.ToNanoseconds() >= wait_nanoseconds / 2
+    assert timings.total_duration.ToNanoseconds() >= wait_nanoseconds
+    assert timings.overhead_duration.ToNanoseconds() <= timings.total_duration.ToNanoseconds() - wait_nanoseconds

@@ -1,4 +1,4 @@
-"""What a caller may rely on beyond the single fields: answers go back, fallbacks take all, silence is filled."""
+"""An answer says what really happened, and can be sent back as part of the next request."""
 
 import gzip
 import json
@@ -14,13 +14,13 @@ from tests.support.serving import RunningServer, config_for, model_entry, servin
 from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
 
 ANSWERS: dict[str, dict[str, Any]] = {
-    "text": {"pieces": ("Hello",)},
-    "nothing": {"pieces": ()},
-    "reasoning-alone": {"pieces": (), "reasoning": ("hm",)},
-    "refusal-alone": {"pieces": (), "refusal": "no"},
-    "calls": {"pieces": (), "tool_calls": (FakeToolCall("c1", "f", "{}"),)},
-    "all": {"pieces": ("a",), "reasoning": ("hm",), "tool_calls": (FakeToolCall("c1", "f", "{}"),)},
-    "logprobs": {"pieces": ("a", "b"), "logprobs": (-0.1, -0.2)},
+    "text": {"tokens": ("Hello",)},
+    "nothing": {"tokens": ()},
+    "reasoning-alone": {"tokens": (), "reasoning": ("hm",)},
+    "refusal-alone": {"tokens": (), "refusal": "no"},
+    "calls": {"tokens": (), "tool_calls": (FakeToolCall("c1", "f", "{}"),)},
+    "all": {"tokens": ("a",), "reasoning": ("hm",), "tool_calls": (FakeToolCall("c1", "f", "{}"),)},
+    "logprobs": {"tokens": ("a", "b"), "logprobs": (-0.1, -0.2)},
 }
 
 
@@ -28,10 +28,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
 async def test_every_answer_can_be_sent_back(
     upstream: FakeUpstream, running_server: RunningServer, script: dict[str, Any]
 ) -> None:
-    """The message of an answer, appended as it is, is taken; an assistant without tool calls has a content."""
+    """The message of an answer is accepted in the next request; without tool calls the upstream receives a content."""
     client = running_server.client()
-    options = {name: value for name, value in script.items() if name != "pieces"}
-    upstream.reply(*script["pieces"], **options)
+    options = {name: value for name, value in script.items() if name != "tokens"}
+    upstream.reply(*script["tokens"], **options)
     request = a_wire_request(include=completion_pb2.IncludeOptions(reasoning=True))
     request.messages.append((await client.complete(request)).message)
 
@@ -43,7 +43,7 @@ async def test_every_answer_can_be_sent_back(
 
 
 async def test_a_fallback_that_lacks_an_option_is_refused(upstream: FakeUpstream) -> None:
-    """A whitelist holds for the models that a request names to fall back on, too."""
+    """A request is refused when a fallback model that it names does not allow one of its provider options."""
     first = model_entry(upstream.api_base, "first", provider_options=frozenset({"min_p"}))
     second = model_entry(upstream.api_base, "second")
 
@@ -62,7 +62,7 @@ async def test_a_fallback_that_lacks_an_option_is_refused(upstream: FakeUpstream
 
 
 async def test_a_configured_fallback_that_lacks_an_option_is_left_out(upstream: FakeUpstream) -> None:
-    """It is not tried, and the caller is told so."""
+    """A configured fallback model that does not allow a provider option is not tried, and `started` reports that."""
     upstream.always.fail(503)
     first = model_entry(
         upstream.api_base, "first", provider_options=frozenset({"min_p"}), fallback_models=("second", "third")
@@ -83,10 +83,10 @@ async def test_a_configured_fallback_that_lacks_an_option_is_left_out(upstream: 
     assert [request.body["model"] for request in upstream.requests] == ["first", "third"]
 
 
-async def test_heartbeats_fill_reasoning_that_is_not_shown(
+async def test_heartbeats_are_sent_during_hidden_reasoning(
     upstream: FakeUpstream, running_server: RunningServer
 ) -> None:
-    """What the caller did not ask for does not count as something sent."""
+    """Reasoning that the caller did not request is not sent, so heartbeats are sent while the model reasons."""
     gate = upstream.reply("Hello", reasoning=("a", "b", "c"), gated=True)
     kinds = []
 
@@ -104,7 +104,7 @@ async def test_heartbeats_fill_reasoning_that_is_not_shown(
 
 
 async def test_an_aborted_answer_is_a_failure(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """Some servers end what they gave up with a finish reason."""
+    """The finish reason `abort`, with which some servers end an answer that they give up, is a failure."""
     upstream.always.reply("half an", finish_reason="abort")
 
     with pytest.raises(CallFailed) as failed:
@@ -114,7 +114,7 @@ async def test_an_aborted_answer_is_a_failure(upstream: FakeUpstream, running_se
 
 
 async def test_an_unknown_finish_reason_is_other(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """We do not claim that the model was done; the provider's word is beside it."""
+    """An unknown finish reason becomes OTHER, and the answer has the provider's own word as well."""
     upstream.reply("Hello", finish_reason="tired")
 
     answer = await running_server.client().complete(a_wire_request())
@@ -123,7 +123,7 @@ async def test_an_unknown_finish_reason_is_other(upstream: FakeUpstream, running
 
 
 async def test_a_tools_name_may_follow_its_id(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """The name goes up in the piece that first has it."""
+    """A tool call is complete when its name comes in a later chunk than its id."""
     upstream.chunks(
         chunk({"tool_calls": [{"index": 0, "id": "c1"}]}),
         chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{"}}]}),
@@ -138,7 +138,7 @@ async def test_a_tools_name_may_follow_its_id(upstream: FakeUpstream, running_se
 
 
 async def test_a_tool_call_without_a_name_is_malformed(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """Nobody could run it, nor send it back."""
+    """A tool call without a name makes the answer malformed, because no caller could run it."""
     nameless = chunk({"tool_calls": [{"index": 0, "id": "c1", "function": {"arguments": "{}"}}]})
     upstream.always.chunks(nameless, finish="tool_calls")
 
@@ -149,7 +149,7 @@ async def test_a_tool_call_without_a_name_is_malformed(upstream: FakeUpstream, r
 
 
 async def test_a_compressed_error_is_read(upstream: FakeUpstream, running_server: RunningServer) -> None:
-    """Its code decides, as if it had come plain."""
+    """The error code in a compressed body is read, and decides the reason of the failure."""
     error = {"error": {"message": "x", "type": "insufficient_quota", "code": "insufficient_quota"}}
     upstream.body(
         gzip.compress(json.dumps(error).encode()),
@@ -165,7 +165,7 @@ async def test_a_compressed_error_is_read(upstream: FakeUpstream, running_server
 
 
 async def test_labels_are_in_the_log(running_server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
-    """They are the caller's own, and one line a call has them."""
+    """The log line of a call has the labels of its request."""
     caplog.set_level("INFO", "reasoning_grpc.calls")
 
     await running_server.client().complete(a_wire_request(labels={"team": "billing"}))
@@ -175,10 +175,10 @@ async def test_labels_are_in_the_log(running_server: RunningServer, caplog: pyte
     ]
 
 
-async def test_redacted_reasoning_that_is_not_ours_is_refused(
+async def test_redacted_reasoning_that_is_no_text_is_refused(
     upstream: FakeUpstream, running_server: RunningServer
 ) -> None:
-    """It is not sent on otherwise than it came."""
+    """Redacted reasoning that is not UTF-8 text is refused, because it could not be sent on unchanged."""
     request = a_wire_request()
     request.messages.add(role=messages_pb2.ROLE_ASSISTANT).content.add().reasoning.redacted = b"\xff\xfe"
 
