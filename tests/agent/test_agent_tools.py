@@ -119,7 +119,7 @@ async def test_a_plan_with_an_unknown_tool_is_repaired(upstream: FakeUpstream) -
 
 
 async def test_a_bare_value_becomes_the_only_argument(upstream: FakeUpstream) -> None:
-    """A value in place of an object is taken as the only argument of the tool, because small models write that."""
+    """A value in place of an object becomes the only argument of the tool, because small models write that."""
     upstream.reply(write_plan(PlannedCall("note", "just this")))
     upstream.reply(write_plan())
     upstream.reply("The answer.")

@@ -138,7 +138,7 @@ async def test_spans_have_no_content(upstream: FakeUpstream, receiver: OtlpRecei
 async def test_only_a_failed_upstream_marks_a_step_as_failed(
     upstream: FakeUpstream, receiver: OtlpReceiver, tracing: Tracing
 ) -> None:
-    """The span of a step with an invalid plan is no error; that of a step whose upstream failed is."""
+    """The span of a step has an error if its upstream failed, and none if its plan was invalid."""
     upstream.reply("no plan")
     upstream.reply("no plan")
     upstream.reply("It rains.")

@@ -58,7 +58,7 @@ async def test_the_request_to_the_classifier(upstream: FakeUpstream, judge: Fake
 async def test_a_model_without_schemas_gets_the_schema_in_the_prompt(
     upstream: FakeUpstream, judge: FakeUpstream
 ) -> None:
-    """A classifier model without JSON schemas is asked for JSON, and the schema stands in its instructions."""
+    """A classifier model without JSON schemas has to answer in JSON, and its instructions contain the schema."""
     entry = model_entry(judge.api_base, "judge", capabilities=frozenset({Capability.JSON_OBJECT}))
     judge.reply(write_choice("passthrough"))
 

@@ -108,7 +108,7 @@ async def test_a_route_with_a_forbidden_model_is_left_out(upstream: FakeUpstream
 
 
 async def test_a_caller_without_a_route_is_refused(upstream: FakeUpstream, judge: FakeUpstream) -> None:
-    """A caller none of whose routes can be served is refused before the classifier is called."""
+    """A caller that may use only routes which cannot be served is refused before the classifier is called."""
     async with serving(judging_config(upstream, judge, callers=CALLERS)) as running:
         with pytest.raises(CallFailed) as failed:
             await running.client(token="nothing").complete(a_wire_request(**AUTO))

@@ -23,22 +23,22 @@ JSON_SCHEMA: Final[dict[str, Any]] = {
 TEXT: Final[dict[str, Any]] = {"response_format": completion_pb2.ResponseFormat(text=completion_pb2.TextFormat())}
 
 
-def by_default(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
+def default_decision(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
     """Builds the decision for a request without any preference."""
     return build_decision(mode, routing_pb2.ROUTE_SOURCE_DEFAULT, "Nothing else decided; this is the default.")
 
 
-def by_request(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
+def request_decision(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
     """Builds the decision by the request's own field."""
     return build_decision(mode, routing_pb2.ROUTE_SOURCE_REQUEST, "The request asks for this mode.")
 
 
-def by_metadata(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
+def metadata_decision(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
     """Builds the decision by the metadata of the call."""
     return build_decision(mode, routing_pb2.ROUTE_SOURCE_METADATA, "The call's metadata asks for this mode.")
 
 
-def by_tools(requested: Any = 0) -> routing_pb2.RouteDecision:
+def tools_decision(requested: Any = 0) -> routing_pb2.RouteDecision:
     """Builds the decision by the shipped rule about tools of the caller."""
     reason = "The request brings its own tools, which only the caller can run."
     return build_decision(
@@ -46,7 +46,7 @@ def by_tools(requested: Any = 0) -> routing_pb2.RouteDecision:
     )
 
 
-def by_format(requested: Any = 0) -> routing_pb2.RouteDecision:
+def format_decision(requested: Any = 0) -> routing_pb2.RouteDecision:
     """Builds the decision by the shipped rule about response formats."""
     reason = "The request asks for a response format."
     return build_decision(
@@ -134,28 +134,28 @@ async def collect_refusals(running: RunningServer, metadata_mode: str | None, **
 
 
 DECISIONS = [
-    pytest.param({}, None, by_default(), id="nothing requested"),
-    pytest.param({}, "", by_default(), id="empty metadata"),
-    pytest.param(mode_field(PASSTHROUGH), None, by_request(), id="request"),
-    pytest.param(mode_field(PASSTHROUGH), "reasoning", by_request(), id="request before metadata"),
-    pytest.param(mode_field(PASSTHROUGH), "auto", by_request(), id="request before auto in metadata"),
-    pytest.param({}, "passthrough", by_metadata(), id="metadata"),
-    pytest.param({}, " PassThrough ", by_metadata(), id="metadata in any case"),
-    pytest.param(TEXT, None, by_default(), id="text is no format"),
-    pytest.param(TOOLS, None, by_tools(), id="tools"),
-    pytest.param(TOOLS, "passthrough", by_tools(), id="tools, and passthrough in metadata"),
-    pytest.param({**TOOLS, **mode_field(PASSTHROUGH)}, None, by_tools(), id="tools, and passthrough"),
-    pytest.param({**TOOLS, **mode_field(AUTO)}, None, by_tools(AUTO), id="tools before auto"),
-    pytest.param({**TOOLS, **mode_field(AUTO)}, "reasoning", by_tools(AUTO), id="tools before auto and metadata"),
-    pytest.param(TOOLS, "reasoning", by_tools(REASONING), id="tools before reasoning in metadata"),
-    pytest.param(TOOLS, "orchestration", by_tools(ORCHESTRATION), id="tools before orchestration in metadata"),
-    pytest.param(TOOLS, "auto", by_tools(AUTO), id="tools before auto in metadata"),
-    pytest.param(JSON_OBJECT, None, by_format(), id="JSON object"),
-    pytest.param(JSON_SCHEMA, None, by_format(), id="JSON schema"),
-    pytest.param({**JSON_SCHEMA, **mode_field(PASSTHROUGH)}, None, by_format(), id="format, and passthrough"),
-    pytest.param({**JSON_SCHEMA, **mode_field(AUTO)}, None, by_format(AUTO), id="format before auto"),
-    pytest.param(JSON_SCHEMA, "reasoning", by_format(REASONING), id="format before reasoning in metadata"),
-    pytest.param({**TOOLS, **JSON_SCHEMA}, None, by_tools(), id="tools before format"),
+    pytest.param({}, None, default_decision(), id="nothing requested"),
+    pytest.param({}, "", default_decision(), id="empty metadata"),
+    pytest.param(mode_field(PASSTHROUGH), None, request_decision(), id="request"),
+    pytest.param(mode_field(PASSTHROUGH), "reasoning", request_decision(), id="request before metadata"),
+    pytest.param(mode_field(PASSTHROUGH), "auto", request_decision(), id="request before auto in metadata"),
+    pytest.param({}, "passthrough", metadata_decision(), id="metadata"),
+    pytest.param({}, " PassThrough ", metadata_decision(), id="metadata in any case"),
+    pytest.param(TEXT, None, default_decision(), id="text is no format"),
+    pytest.param(TOOLS, None, tools_decision(), id="tools"),
+    pytest.param(TOOLS, "passthrough", tools_decision(), id="tools, and passthrough in metadata"),
+    pytest.param({**TOOLS, **mode_field(PASSTHROUGH)}, None, tools_decision(), id="tools, and passthrough"),
+    pytest.param({**TOOLS, **mode_field(AUTO)}, None, tools_decision(AUTO), id="tools before auto"),
+    pytest.param({**TOOLS, **mode_field(AUTO)}, "reasoning", tools_decision(AUTO), id="tools before auto and metadata"),
+    pytest.param(TOOLS, "reasoning", tools_decision(REASONING), id="tools before reasoning in metadata"),
+    pytest.param(TOOLS, "orchestration", tools_decision(ORCHESTRATION), id="tools before orchestration in metadata"),
+    pytest.param(TOOLS, "auto", tools_decision(AUTO), id="tools before auto in metadata"),
+    pytest.param(JSON_OBJECT, None, format_decision(), id="JSON object"),
+    pytest.param(JSON_SCHEMA, None, format_decision(), id="JSON schema"),
+    pytest.param({**JSON_SCHEMA, **mode_field(PASSTHROUGH)}, None, format_decision(), id="format, and passthrough"),
+    pytest.param({**JSON_SCHEMA, **mode_field(AUTO)}, None, format_decision(AUTO), id="format before auto"),
+    pytest.param(JSON_SCHEMA, "reasoning", format_decision(REASONING), id="format before reasoning in metadata"),
+    pytest.param({**TOOLS, **JSON_SCHEMA}, None, tools_decision(), id="tools before format"),
 ]
 
 
@@ -186,7 +186,9 @@ async def test_all_methods_make_one_decision_for_reasoning(
     metadata_mode = "reasoning" if requested_by == "metadata" else None
     settings = {"default_mode": RoutingMode.REASONING} if requested_by == "default" else {}
     fields = {**fields, **(mode_field(REASONING) if requested_by == "request" else {})}
-    expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[requested_by](REASONING)
+    expected = {"request": request_decision, "metadata": metadata_decision, "default": default_decision}[requested_by](
+        REASONING
+    )
 
     async with serving_upstream(upstream, **settings) as running:
         decisions = await decide_by_every_method(running, metadata_mode, **fields)
@@ -221,7 +223,9 @@ async def test_a_mode_that_is_not_served_is_unimplemented(
     fields = mode_field(mode) if requested_by == "request" else {}
     metadata_mode = name.lower() if requested_by == "metadata" else None
     settings = {"default_mode": RoutingMode(name)} if requested_by == "default" else {}
-    expected = {"request": by_request, "metadata": by_metadata, "default": by_default}[requested_by](mode)
+    expected = {"request": request_decision, "metadata": metadata_decision, "default": default_decision}[requested_by](
+        mode
+    )
 
     async with serving_upstream(upstream, **settings) as running:
         failures = await collect_refusals(running, metadata_mode, **fields)
@@ -244,9 +248,9 @@ async def test_the_server_default_yields_to_the_request(upstream: FakeUpstream) 
         by_header = await decide_by_every_method(running, "passthrough")
         by_rule = await decide_by_every_method(running, None, **TOOLS)
 
-    assert by_field.complete == by_request()
-    assert by_header.complete == by_metadata()
-    assert by_rule.complete == by_tools()
+    assert by_field.complete == request_decision()
+    assert by_header.complete == metadata_decision()
+    assert by_rule.complete == tools_decision()
 
 
 @pytest.mark.parametrize(
@@ -265,7 +269,7 @@ async def test_a_shipped_rule_keeps_a_requested_mode(
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
         assert failed.reason == "ROUTE_NOT_IMPLEMENTED"
-        assert failed.route_decision == by_request(mode)
+        assert failed.route_decision == request_decision(mode)
     assert upstream.connections == 0
 
 

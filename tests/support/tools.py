@@ -130,7 +130,7 @@ def return_value(kind: str) -> Any:
     }[kind]
 
 
-def unannotated(city) -> str:
+def omit_annotation(city) -> str:
     """Cannot be a tool, because a parameter has no annotation."""
     return str(city)
 

@@ -123,7 +123,7 @@ def test_precedence_is_that_of_python(numbers: list[str], operators: list[str]) 
         ("(-1) ** 999999999999", "-1", True),
     ],
 )
-def test_results(expression: str, result: str, exact: bool) -> None:
+def test_each_kind_of_expression(expression: str, result: str, exact: bool) -> None:
     """Each kind of expression gives the expected value, and says whether it is exact."""
     assert calculator(expression) == {"result": result, "exact": exact}
 

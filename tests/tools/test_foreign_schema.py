@@ -1,4 +1,4 @@
-"""Tests `ForeignSchema`: it checks arguments against the schema of an MCP server's tool, in bounded time."""
+"""`ForeignSchema` checks arguments against the schema of an MCP server's tool in bounded time."""
 
 import json
 from typing import Any, Final
@@ -89,7 +89,7 @@ def test_arguments_are_checked(schema: dict[str, Any], arguments: str, problem: 
     ],
 )
 def test_keywords_whose_check_may_never_end_are_left_to_the_server(schema: dict[str, Any], arguments: str) -> None:
-    """Arguments that break such a rule are accepted, because the rule is not checked here.
+    """Arguments that break a keyword whose check may never end are accepted, because only the server checks it.
 
     Python's `re` backtracks without end on some patterns, jsonschema compares each list member with all others, and
     each level of an `unevaluated...` keyword makes it check twice all that is below.

@@ -3,95 +3,25 @@
 import asyncio
 import json
 import logging
-import os
-import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Final
 
 import pytest
 
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import LogFormat, McpServerEntry, ToolEntry, ToolLimits
-from reasoning_grpc.domain import (
-    ANONYMOUS,
-    McpServerState,
-    Secret,
-    ToolCall,
-    ToolExecution,
-    ToolSource,
-    ToolState,
-    ToolStatus,
-)
+from reasoning_grpc.domain import ANONYMOUS, Secret, ToolCall, ToolSource, ToolStatus
 from reasoning_grpc.telemetry.tracing import read_trace_context
-from reasoning_grpc.tools import Toolbox
-from reasoning_grpc.tools.mcp_server import McpServer
 from reasoning_grpc.tools.mcp_tool import build_public_name
 from tests.support.factories import a_context
-from tests.support.mcp_server import SECRET, Reports, build_command, open_reports, serve_http
+from tests.support.mcp_server import SECRET, Reports, serve_http
+from tests.support.mcp_toolbox import NEW, OLD, ConnectedToolbox, open_toolbox, stdio_entry, wait_until
 
-NEW: Final[tuple[str, ...]] = ()
-OLD: Final = ("--old",)
 TRANSPORTS: Final = [("stdio", NEW), ("stdio", OLD), ("http", NEW), ("http", OLD)]
 TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 TRACE: Final = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
-PATIENCE_SECONDS: Final = 60.0
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits until the condition holds."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-@dataclass(frozen=True)
-class ConnectedToolbox:
-    """A toolbox with one MCP server named "test"."""
-
-    box: Toolbox
-    reports: Reports
-
-    async def call(self, tool: str, *, context: Any = None, **arguments: Any) -> ToolExecution:
-        """Calls one of the server's tools."""
-        return await self.box.run(ToolCall("call_1", f"test__{tool}", json.dumps(arguments)), context or a_context())
-
-    def is_usable(self, name: str) -> bool:
-        """Returns whether a tool can be called now."""
-        return f"test__{name}" in [info.name for info in self.box.list_usable(ANONYMOUS)]
-
-    def is_in_state(self, state: McpServerState) -> bool:
-        """Returns whether the server is in this state."""
-        return self.box.list_servers()[0].state is state
-
-
-def stdio_entry(reports: Reports, *options: str, **settings: Any) -> McpServerEntry:
-    """Builds the entry of a server that is a process."""
-    program, *arguments = build_command("stdio", reports, *options)
-    return McpServerEntry(name="test", command=program, args=tuple(arguments), **settings)
-
-
-@asynccontextmanager
-async def open_toolbox(
-    reports: Reports, entry: McpServerEntry, entries: dict[str, ToolEntry] | None = None
-) -> AsyncIterator[ConnectedToolbox]:
-    """Opens a toolbox with this server, and waits for the first attempt to connect."""
-    box = Toolbox(entries or {}, {entry.name: entry})
-    await box.start()
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await box.wait_for_first_attempts()
-        yield ConnectedToolbox(box, reports)
-    finally:
-        await box.aclose()
-
-
-@pytest.fixture
-async def reports() -> AsyncIterator[Reports]:
-    """Receives the reports of servers."""
-    async with open_reports() as received:
-        yield received
 
 
 @pytest.fixture(params=TRANSPORTS, ids=["stdio", "stdio, old protocol", "http", "http, old protocol"])
@@ -167,122 +97,6 @@ async def test_a_tool_that_is_added_later_becomes_usable(toolbox: ConnectedToolb
 
     assert not before
     assert late.result == "late"
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("options", [NEW, OLD])
-async def test_a_killed_process_is_restarted(reports: Reports, options: tuple[str, ...]) -> None:
-    """When the server's process is killed, the running call fails; its tools are usable again after the restart."""
-    async with open_toolbox(reports, stdio_entry(reports, *options)) as toolbox:
-        process_id = int(await reports.wait_for("pid"))
-        call = asyncio.create_task(toolbox.call("hang"))
-        await reports.wait_for("hanging")
-        os.kill(process_id, signal.SIGKILL)
-        failed = await call
-        await wait_until(lambda: not toolbox.is_usable("echo"))
-        meanwhile = await toolbox.call("echo", text="hi")
-        states = {info.name: info.state for info in toolbox.box.list_all()}
-        restarted = int(await reports.wait_for("pid"))
-        await wait_until(lambda: toolbox.is_in_state(McpServerState.CONNECTED))
-        again = await toolbox.call("echo", text="hi")
-
-    assert failed.status is ToolStatus.FAILED
-    assert failed.error == "The connection to the tool's server was lost."
-    assert meanwhile.status is ToolStatus.NOT_AVAILABLE
-    assert states["test__echo"] is ToolState.UNAVAILABLE
-    assert states["calculator"] is ToolState.AVAILABLE
-    assert restarted != process_id
-    assert again.result == "hi"
-
-
-@pytest.mark.process
-async def test_a_crashed_process_is_restarted(reports: Reports) -> None:
-    """A crash of the server's process during a call fails that call only."""
-    async with open_toolbox(reports, stdio_entry(reports)) as toolbox:
-        crashed = await toolbox.call("crash")
-        await wait_until(lambda: not toolbox.is_usable("echo"))
-        await wait_until(lambda: toolbox.is_usable("echo"))
-        again = await toolbox.call("echo", text="hi")
-
-    assert crashed.status is ToolStatus.FAILED
-    assert again.result == "hi"
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("options", [NEW, OLD])
-async def test_an_http_server_is_connected_again(reports: Reports, options: tuple[str, ...]) -> None:
-    """A server that was down is connected again, also where the new server does not know the old session."""
-    async with serve_http(reports, *options) as (process, url):
-        port = url.rpartition(":")[2].removesuffix("/mcp")
-        async with open_toolbox(reports, McpServerEntry(name="test", url=url)) as toolbox:
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
-            failed = await toolbox.call("echo", text="hi")
-            await wait_until(lambda: toolbox.box.list_servers()[0].problem == "it cannot be reached")
-            async with serve_http(reports, *options, "--port", port) as (second, _):
-                await wait_until(lambda: toolbox.is_usable("echo"))
-                back = await toolbox.call("echo", text="hi")
-                second.send_signal(signal.SIGKILL)
-                await second.wait()
-                async with serve_http(reports, *options, "--port", port):
-                    await toolbox.call("echo", text="this one may find the session gone")
-                    await wait_until(lambda: toolbox.is_usable("echo"))
-                    async with asyncio.timeout(PATIENCE_SECONDS):
-                        while (await toolbox.call("echo", text="hi")).status is not ToolStatus.OK:  # noqa: ASYNC110
-                            await asyncio.sleep(0.01)
-
-    assert failed.status in (ToolStatus.FAILED, ToolStatus.NOT_AVAILABLE)
-    assert back.result == "hi"
-
-
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        pytest.param(
-            {"command": "/no/such/program"},
-            "its command cannot be started: No such file or directory",
-            marks=pytest.mark.process,
-        ),
-        ({"url": "http://127.0.0.1:9/mcp"}, "it cannot be reached"),
-        pytest.param({"command": "true"}, "the connection was lost", marks=pytest.mark.process),
-    ],
-)
-async def test_other_tools_work_while_a_server_is_down(
-    reports: Reports, settings: dict[str, Any], problem: str
-) -> None:
-    """A toolbox whose server is down starts, says why the server is down, and runs its other tools."""
-    async with open_toolbox(reports, McpServerEntry(name="test", **settings)) as toolbox:
-        (info,) = toolbox.box.list_servers()
-        other = await toolbox.box.run(ToolCall("c", "calculator", '{"expression": "1"}'), a_context())
-
-    assert (info.state, info.problem, info.tools) == (McpServerState.DOWN, problem, 0)
-    assert other.status is ToolStatus.OK
-
-
-@pytest.mark.process
-async def test_a_silent_server_is_abandoned(reports: Reports) -> None:
-    """A server that does not answer in time is down, and its process is ended."""
-    async with open_toolbox(reports, stdio_entry(reports, "--silent", connect_timeout_seconds=2.0)) as toolbox:
-        process_id = int(await reports.wait_for("pid"))
-        problem = toolbox.box.list_servers()[0].problem
-
-    assert problem == "it does not answer in time"
-    with pytest.raises(ProcessLookupError):
-        os.kill(process_id, 0)
-
-
-@pytest.mark.process
-async def test_closing_ends_a_server_that_connects(reports: Reports) -> None:
-    """Closing the toolbox ends a server that has not answered yet; meanwhile, the other tools are usable."""
-    box = Toolbox({}, {"test": stdio_entry(reports, "--silent")})
-    await box.start()
-    process_id = int(await reports.wait_for("pid"))
-    usable = [info.name for info in box.list_usable(ANONYMOUS)]
-    await box.aclose()
-
-    assert usable == ["calculator", "current_time"]
-    with pytest.raises(ProcessLookupError):
-        os.kill(process_id, 0)
 
 
 @pytest.mark.process
@@ -377,48 +191,6 @@ async def test_an_http_answer_has_a_limit(reports: Reports, options: tuple[str, 
 
     assert failed.status is ToolStatus.FAILED
     assert after.result == "hi"
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("transport", ["stdio", "http"])
-async def test_nothing_is_left_after_closing(reports: Reports, transport: str) -> None:
-    """After closing, the tasks, file descriptors and the process are gone, and the running call has ended."""
-    async with AsyncExitStack() as stack:
-        entry = stdio_entry(reports)
-        if transport == "http":
-            _, url = await stack.enter_async_context(serve_http(reports))
-            entry = McpServerEntry(name="test", url=url)
-        before = len(os.listdir("/dev/fd"))
-        async with open_toolbox(reports, entry) as toolbox:
-            process_id = int(await reports.wait_for("pid")) if transport == "stdio" else 0
-            call = asyncio.create_task(toolbox.call("hang"))
-            await reports.wait_for("hanging")
-        outcome = await call
-        names = [task.get_name() for task in asyncio.all_tasks()]
-        if transport == "stdio":
-            with pytest.raises(ProcessLookupError):
-                os.kill(process_id, 0)
-            await reports.wait_until_closed()
-        after = len(os.listdir("/dev/fd"))
-
-    assert not [name for name in names if "mcp" in name or "test" in name.removeprefix("Task-")]
-    assert after == before
-    assert outcome.status is ToolStatus.CANCELLED
-
-
-@pytest.mark.process
-async def test_closing_during_a_reading_of_the_list(reports: Reports, caplog: pytest.LogCaptureFixture) -> None:
-    """A server that is closed while its list is being read stays closed."""
-    async with serve_http(reports) as (_, url):
-        for _ in range(5):
-            server = McpServer(McpServerEntry(name="test", url=url), {}, check_seconds=0.001)
-            server.start()
-            await server.wait_for_first_attempt()
-            assert server.info().state is McpServerState.CONNECTED
-            await server.aclose()
-
-    assert not caplog.messages
-    assert not [task for task in asyncio.all_tasks() if "mcp" in task.get_name()]
 
 
 @pytest.mark.parametrize(
