@@ -153,7 +153,7 @@ async def test_the_reserve_follows_the_length_of_the_answers(upstream: FakeUpstr
     SlowModel(upstream, step_seconds=0.1, answer_seconds=0.1)
     steps = []
 
-    for _ in range(8):
+    for _ in range(6):
         events = await collect_events(running, long_request(), timeout_seconds=2)
         check_in_time(events, 2)
         assert name_end(find_finish(events)) == "DEADLINE"

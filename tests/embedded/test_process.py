@@ -167,7 +167,7 @@ async def test_it_does_not_outlive_a_killed_parent() -> None:
         env={**os.environ, "PYTHONPATH": str(SOURCES)},
     )
     assert parent.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         started = json.loads(await parent.stdout.readline())
         endpoint = EmbeddedEndpoint(started["api_base"], started["api_key"])
         async with post_chat(endpoint, ignore_eos=True, max_tokens=-1) as response:
@@ -263,7 +263,7 @@ def get_port(endpoint: EmbeddedEndpoint) -> int:
 
 
 async def wait_until_it_stops(model: EmbeddedModel) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while model.endpoint is not None:  # noqa: ASYNC110 -- no event says that the child ended
             await asyncio.sleep(0.005)
 

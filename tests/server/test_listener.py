@@ -1,5 +1,6 @@
 """The server listens on its address, with or without TLS, or says why it cannot."""
 
+import asyncio
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +99,10 @@ async def test_tls_serves_clients_that_trust_the_authority(
     """With TLS only clients that trust the server's authority get a connection."""
     async with serving_upstream(upstream, **settings_for(authority)) as running:
         assert await read_answer(running.address, authority.credentials()) == "Hello world"
-        await expect_no_connection(running.address, stranger.credentials())
-        await expect_no_connection(running.address, None)
+        await asyncio.gather(
+            expect_no_connection(running.address, stranger.credentials()),
+            expect_no_connection(running.address, None),
+        )
 
     assert len(upstream.requests) == 1
 
@@ -112,8 +115,10 @@ async def test_mutual_tls_serves_clients_with_a_certificate(
 
     async with serving_upstream(upstream, **settings) as running:
         assert await read_answer(running.address, authority.credentials(client_of=authority)) == "Hello world"
-        await expect_no_connection(running.address, authority.credentials())
-        await expect_no_connection(running.address, authority.credentials(client_of=stranger))
+        await asyncio.gather(
+            expect_no_connection(running.address, authority.credentials()),
+            expect_no_connection(running.address, authority.credentials(client_of=stranger)),
+        )
 
     assert len(upstream.requests) == 1
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 PROGRAM: Final = (sys.executable, "-m", "reasoning_grpc.cli")
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 """How long a process may take for one thing, such as a start, which imports litellm; only a failing test reaches it."""
 
 

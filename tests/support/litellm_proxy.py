@@ -16,7 +16,7 @@ FORBIDDEN_KEY: Final = "sk-key-that-may-nothing"
 UPSTREAM_KEY: Final = "sk-key-behind-the-proxy"
 """The key that the proxy sends to the upstream."""
 
-_START_SECONDS: Final = 90.0
+_START_SECONDS: Final = 240.0
 _PROGRAM: Final = "import litellm; litellm.run_server()"
 # Without a database the proxy has no keys of its own, and refuses a wrong one with 400.
 _AUTH: Final = f"""

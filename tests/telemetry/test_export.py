@@ -27,7 +27,7 @@ from tests.support.upstream import FakeUpstream, refusing_api_base
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-PROCESS_SECONDS: Final = 60.0
+PROCESS_SECONDS: Final = 120.0
 """How long a process may take to start, which imports litellm, and to stop; only a failing test reaches it."""
 SDK_WAITS: Final = {"OTEL_EXPORTER_OTLP_TIMEOUT": "600", "OTEL_BSP_EXPORT_TIMEOUT": "600000"}
 """Makes the SDK wait far longer than PROCESS_SECONDS: a process that exits in that time has not waited for it."""
