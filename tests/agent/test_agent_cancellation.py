@@ -11,7 +11,6 @@ import pytest
 
 from reasoning_grpc.v1 import events_pb2
 from tests.rpc.test_cancellation import CallLog
-from tests.support import agent_tools
 from tests.support.agent import (
     agent_config,
     build_usage,
@@ -38,13 +37,6 @@ def call_log(caplog: pytest.LogCaptureFixture) -> Iterator[CallLog]:
     log.addHandler(handler)
     yield handler
     log.removeHandler(handler)
-
-
-@pytest.fixture
-def tool_log() -> ToolLog:
-    """Returns the record of the tools in this test."""
-    agent_tools.tool_logs.append(ToolLog())
-    return agent_tools.tool_logs[-1]
 
 
 @pytest.fixture

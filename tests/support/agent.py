@@ -13,7 +13,7 @@ from reasoning_grpc.domain import Prices
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry
-from tests.support.upstream import DEFAULT_USAGE, FakeUpstream
+from tests.support.upstream import DEFAULT_USAGE, FakeUpstream, Standing
 
 Events = Sequence[events_pb2.StreamCompleteResponse]
 
@@ -107,6 +107,14 @@ def reasoning_request(
         agent=agent_pb2.AgentOptions(**options),
         **{**included, **fields},
     )
+
+
+def script_steps(upstream: FakeUpstream, reply: str, **options: Any) -> None:
+    """Scripts the upstream: every step gets this reply, and any other call gets an answer."""
+    step, answer = Standing(), Standing()
+    step.reply(reply, **options)
+    answer.reply("The answer.")
+    upstream.always.choose(lambda body: step if "response_format" in body else answer)
 
 
 async def collect_events(
