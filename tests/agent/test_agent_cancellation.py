@@ -1,7 +1,6 @@
 """Callers who cancel the agent: the upstream and the tools stop in every phase, and the log has the usage."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Final
@@ -10,7 +9,6 @@ import grpc
 import pytest
 
 from reasoning_grpc.v1 import events_pb2
-from tests.rpc.test_cancellation import CallLog
 from tests.support.agent import (
     agent_config,
     build_usage,
@@ -22,6 +20,7 @@ from tests.support.agent import (
 )
 from tests.support.agent_grammar import check_grammar
 from tests.support.agent_tools import ToolLog
+from tests.support.call_log import CallLog, recording_calls
 from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, Gate, Standing
 
@@ -32,11 +31,8 @@ RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
 @pytest.fixture
 def call_log(caplog: pytest.LogCaptureFixture) -> Iterator[CallLog]:
     """Returns the log of calls, from now on."""
-    caplog.set_level(logging.INFO, "reasoning_grpc")
-    log, handler = logging.getLogger("reasoning_grpc.calls"), CallLog()
-    log.addHandler(handler)
-    yield handler
-    log.removeHandler(handler)
+    with recording_calls(caplog) as log:
+        yield log
 
 
 @pytest.fixture
@@ -59,7 +55,7 @@ def start_call(running: RunningServer, rpc: str, *, heartbeat: bool = False) -> 
 
 async def check_cancelled(running: RunningServer, call_log: CallLog, calls: int, source: str) -> dict[str, Any]:
     """Checks that no call is in flight, and that the log has the usage of this number of model calls."""
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert (line["code"], line["levelname"], line["attempts"]) == ("CANCELLED", "INFO", calls)
     assert line["usage_source"] == source
     assert running.server.calls_in_flight == 0

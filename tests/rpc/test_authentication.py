@@ -1,4 +1,4 @@
-"""Who may call, and what: tokens, models allowed, and nothing of a token anywhere."""
+"""Callers prove who they are by a token, may use only their models, and no token appears anywhere else."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -16,6 +16,7 @@ from reasoning_grpc.v1 import classification_pb2, models_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
+from tests.support.wire_calls import expect_failure, read_to_end
 
 ALL_TOKEN: Final = "rgt_the-token-of-alice"
 SOME_TOKEN: Final = "rgt_the-token-of-bob"
@@ -30,13 +31,13 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 def bearer(token: str) -> Metadata:
-    """The metadata that carries a token."""
+    """Creates the metadata with a token."""
     return (("authorization", f"Bearer {token}"),)
 
 
 @pytest.fixture
 async def guarded(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server that knows alice, who may use both models, and bob, who may use "small" alone."""
+    """Runs a server with two callers: alice may use both models, and bob may use only "small"."""
     callers = {
         "alice": CallerEntry(name="alice", token_hash=hash_token(ALL_TOKEN)),
         "bob": CallerEntry(name="bob", token_hash=hash_token(SOME_TOKEN), allowed_models=frozenset({"small"})),
@@ -46,37 +47,24 @@ async def guarded(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
         yield running
 
 
-def every_call(running: RunningServer, metadata: Metadata = (), **fields: Any) -> list[Any]:
-    """One call of each method that takes a request."""
+def start_request_calls(running: RunningServer, metadata: Metadata = (), **fields: Any) -> list[Any]:
+    """Starts one call of each method that takes a request to complete."""
     classify = classification_pb2.ClassifyRequest(request=a_wire_request(**fields))
     return [
         running.stub.Complete(a_wire_request(**fields), metadata=metadata),
-        to_the_end(running.stub.StreamComplete(a_stream_request(**fields), metadata=metadata)),
+        read_to_end(running.stub.StreamComplete(a_stream_request(**fields), metadata=metadata)),
         running.stub.Classify(classify, metadata=metadata),
     ]
 
 
-async def to_the_end(stream: Any) -> None:
-    """Reads a stream."""
-    async for _ in stream:
-        pass
-
-
 def list_models(running: RunningServer, metadata: Metadata = ()) -> Any:
-    """A call of the method that lists."""
+    """Starts a call of `ListModels`."""
     return running.stub.ListModels(models_pb2.ListModelsRequest(), metadata=metadata)
-
-
-async def failure(call: Any) -> CallFailed:
-    """How a call fails."""
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await call
-    return CallFailed(failed.value)
 
 
 REFUSED = [
     pytest.param((), MISSING, id="no token"),
-    pytest.param((("x-authorization", f"Bearer {ALL_TOKEN}"),), MISSING, id="a token elsewhere"),
+    pytest.param((("x-authorization", f"Bearer {ALL_TOKEN}"),), MISSING, id="a token in another header"),
     pytest.param(bearer("rgt_wrong"), WRONG, id="wrong"),
     pytest.param(bearer(""), WRONG, id="empty"),
     pytest.param((("authorization", ""),), WRONG, id="empty header"),
@@ -99,9 +87,9 @@ async def test_without_a_valid_token_nothing_is_served(
     metadata: Metadata,
     expected: tuple[grpc.StatusCode, str, str],
 ) -> None:
-    """Every method answers the same constant text, and nothing of what was presented."""
-    for call in (*every_call(guarded, metadata), list_models(guarded, metadata)):
-        failed = await failure(call)
+    """Without a valid token every method fails with a fixed text, which repeats nothing that the caller sent."""
+    for call in (*start_request_calls(guarded, metadata), list_models(guarded, metadata)):
+        failed = await expect_failure(call)
 
         assert (failed.code, failed.reason, failed.message) == expected
         assert failed.metadata == {}
@@ -109,7 +97,7 @@ async def test_without_a_valid_token_nothing_is_served(
 
 
 async def test_a_token_of_a_megabyte_is_refused_by_grpc(guarded: RunningServer) -> None:
-    """It is more metadata than grpc takes; the next call is served."""
+    """grpc refuses a token of a megabyte as too much metadata, and the next call is served."""
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await list_models(guarded, bearer("x" * 2**20))
 
@@ -119,11 +107,11 @@ async def test_a_token_of_a_megabyte_is_refused_by_grpc(guarded: RunningServer) 
     assert len((await list_models(guarded, bearer(ALL_TOKEN))).models) == 2
 
 
-async def test_credentials_are_looked_at_before_the_request(guarded: RunningServer) -> None:
-    """Who has no token learns nothing of what is wrong with a request."""
+async def test_credentials_are_checked_before_the_request(guarded: RunningServer) -> None:
+    """A caller without a token does not learn what is wrong with its request."""
     complete: Any = guarded.channel.unary_unary("/reasoning_grpc.v1.ReasoningService/Complete")
 
-    failed = await failure(complete(b"\xff"))
+    failed = await expect_failure(complete(b"\xff"))
 
     assert (failed.code, failed.reason, failed.message) == MISSING
 
@@ -136,20 +124,20 @@ async def test_credentials_are_looked_at_before_the_request(guarded: RunningServ
         pytest.param(f"BEARER   {ALL_TOKEN}  ", id="upper case and spaces"),
     ],
 )
-async def test_a_right_token_is_served(guarded: RunningServer, value: str) -> None:
-    """The scheme may be written in any case, as HTTP says."""
-    for call in every_call(guarded, (("authorization", value),)):
+async def test_a_valid_token_is_accepted(guarded: RunningServer, value: str) -> None:
+    """Every method accepts a valid token, with the scheme in upper or lower case."""
+    for call in start_request_calls(guarded, (("authorization", value),)):
         await call
 
     listed = await list_models(guarded, (("authorization", value),))
     assert [model.name for model in listed.models] == ["large", "small"]
 
 
-async def test_a_caller_may_use_its_models_alone(upstream: FakeUpstream, guarded: RunningServer) -> None:
-    """A model outside `allowed_models` is PERMISSION_DENIED for every method, the default one too."""
+async def test_a_caller_may_use_only_its_models(upstream: FakeUpstream, guarded: RunningServer) -> None:
+    """Every method refuses a model outside `allowed_models` with PERMISSION_DENIED, also the default model."""
     for fields in ({"model": "large"}, {}):
-        for call in every_call(guarded, bearer(SOME_TOKEN), **fields):
-            failed = await failure(call)
+        for call in start_request_calls(guarded, bearer(SOME_TOKEN), **fields):
+            failed = await expect_failure(call)
 
             assert failed.code == grpc.StatusCode.PERMISSION_DENIED
             assert failed.reason == "MODEL_NOT_ALLOWED"
@@ -157,15 +145,15 @@ async def test_a_caller_may_use_its_models_alone(upstream: FakeUpstream, guarded
             assert failed.metadata == {"model": "large"}
     assert upstream.connections == 0
 
-    for call in every_call(guarded, bearer(SOME_TOKEN), model="small"):
+    for call in start_request_calls(guarded, bearer(SOME_TOKEN), model="small"):
         await call
     assert {request.body["model"] for request in upstream.requests} == {"small"}
 
 
-async def test_a_caller_may_fall_back_on_its_models_alone(upstream: FakeUpstream, guarded: RunningServer) -> None:
-    """A fallback model that a request names must be allowed as well."""
-    for call in every_call(guarded, bearer(SOME_TOKEN), model="small", fallback_models=["small", "large"]):
-        failed = await failure(call)
+async def test_a_caller_may_name_only_its_models_as_fallbacks(upstream: FakeUpstream, guarded: RunningServer) -> None:
+    """Every method refuses a request that names a fallback model outside `allowed_models`."""
+    for call in start_request_calls(guarded, bearer(SOME_TOKEN), model="small", fallback_models=["small", "large"]):
+        failed = await expect_failure(call)
 
         assert failed.code == grpc.StatusCode.PERMISSION_DENIED
         assert failed.reason == "MODEL_NOT_ALLOWED"
@@ -173,8 +161,8 @@ async def test_a_caller_may_fall_back_on_its_models_alone(upstream: FakeUpstream
     assert upstream.connections == 0
 
 
-async def test_configured_fallbacks_are_left_out_for_who_may_not_use_them(upstream: FakeUpstream) -> None:
-    """The entry's own fallbacks are no way around `allowed_models`; the failure is the caller's answer."""
+async def test_configured_fallbacks_respect_allowed_models(upstream: FakeUpstream) -> None:
+    """A configured fallback model outside `allowed_models` is not tried, and the caller receives the failure."""
     callers = {
         "bob": CallerEntry(name="bob", token_hash=hash_token(SOME_TOKEN), allowed_models=frozenset({"small"})),
     }
@@ -185,7 +173,7 @@ async def test_configured_fallbacks_are_left_out_for_who_may_not_use_them(upstre
     upstream.always.fail(404)
 
     async with serving(config_for(*models, callers=callers)) as running:
-        failed = await failure(running.stub.Complete(a_wire_request(), metadata=bearer(SOME_TOKEN)))
+        failed = await expect_failure(running.stub.Complete(a_wire_request(), metadata=bearer(SOME_TOKEN)))
 
     assert failed.code == grpc.StatusCode.FAILED_PRECONDITION
     assert failed.reason == "UPSTREAM_MODEL_MISSING"
@@ -193,10 +181,10 @@ async def test_configured_fallbacks_are_left_out_for_who_may_not_use_them(upstre
     assert [request.body["model"] for request in upstream.requests] == ["small"]
 
 
-async def test_a_caller_sees_its_models_alone(guarded: RunningServer) -> None:
-    """What a caller may not use is not listed, and not named as nearest to a slip."""
+async def test_a_caller_sees_only_its_models(guarded: RunningServer) -> None:
+    """A model that the caller may not use is not listed, and not suggested for an unknown name."""
     listed = await list_models(guarded, bearer(SOME_TOKEN))
-    failed = await failure(guarded.stub.Complete(a_wire_request(model="larg"), metadata=bearer(SOME_TOKEN)))
+    failed = await expect_failure(guarded.stub.Complete(a_wire_request(model="larg"), metadata=bearer(SOME_TOKEN)))
 
     assert [model.name for model in listed.models] == ["small"]
     assert failed.code == grpc.StatusCode.NOT_FOUND
@@ -204,25 +192,25 @@ async def test_a_caller_sees_its_models_alone(guarded: RunningServer) -> None:
 
 
 async def test_an_empty_list_of_models_allows_none(upstream: FakeUpstream) -> None:
-    """An empty `allowed_models` is not the same as none given."""
+    """A caller with an empty `allowed_models` may use no model."""
     callers = {"eve": CallerEntry(name="eve", token_hash=hash_token(SOME_TOKEN), allowed_models=frozenset())}
 
     async with serving(config_for(model_entry(upstream.api_base), callers=callers)) as running:
         listed = await list_models(running, bearer(SOME_TOKEN))
-        failed = await failure(running.stub.Complete(a_wire_request(), metadata=bearer(SOME_TOKEN)))
+        failed = await expect_failure(running.stub.Complete(a_wire_request(), metadata=bearer(SOME_TOKEN)))
 
     assert list(listed.models) == []
     assert failed.reason == "MODEL_NOT_ALLOWED"
 
 
 @pytest.mark.parametrize("metadata", [(), bearer("rgt_anything")], ids=["no token", "some token"])
-async def test_without_callers_everybody_is_anonymous(
+async def test_without_callers_every_call_is_anonymous(
     running_server: RunningServer, caplog: pytest.LogCaptureFixture, metadata: Metadata
 ) -> None:
-    """A server without callers takes calls with a token and without one, and logs them as anonymous."""
+    """A server without callers accepts calls with and without a token, and logs them as anonymous."""
     caplog.set_level(logging.INFO, "reasoning_grpc.calls")
 
-    for call in every_call(running_server, metadata):
+    for call in start_request_calls(running_server, metadata):
         await call
 
     assert [record.__dict__["caller"] for record in caplog.records if record.name == "reasoning_grpc.calls"] == [
@@ -231,11 +219,11 @@ async def test_without_callers_everybody_is_anonymous(
 
 
 async def test_the_log_names_the_caller(guarded: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
-    """A call is logged with the name of its caller; one that is refused with nobody's."""
+    """The log has the name of the caller, and `anonymous` for a call without a valid token."""
     caplog.set_level(logging.INFO, "reasoning_grpc.calls")
 
     await list_models(guarded, bearer(SOME_TOKEN))
-    await failure(list_models(guarded, bearer("rgt_wrong")))
+    await expect_failure(list_models(guarded, bearer("rgt_wrong")))
 
     lines = [record.__dict__ for record in caplog.records if record.name == "reasoning_grpc.calls"]
     assert [(line["caller"], line["code"], line.get("reason")) for line in lines] == [
@@ -247,16 +235,16 @@ async def test_the_log_names_the_caller(guarded: RunningServer, caplog: pytest.L
 async def test_no_token_is_in_a_log_a_status_or_on_the_wire(
     upstream: FakeUpstream, guarded: RunningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither a right token nor a wrong one is repeated anywhere, with every logger at its loudest."""
+    """No valid or invalid token appears in a status, an upstream request or a log, even at the level DEBUG."""
     caplog.set_level(logging.DEBUG)
     statuses = []
 
     for token in (ALL_TOKEN, "rgt_wrong"):
-        for call in every_call(guarded, bearer(token), model="no-such-model"):
+        for call in start_request_calls(guarded, bearer(token), model="no-such-model"):
             with pytest.raises(grpc.aio.AioRpcError) as failed:
                 await call
             statuses.append(repr((failed.value.details(), failed.value.trailing_metadata())))
-    for call in every_call(guarded, bearer(ALL_TOKEN)):
+    for call in start_request_calls(guarded, bearer(ALL_TOKEN)):
         await call
 
     logged = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
@@ -269,7 +257,7 @@ async def test_no_token_is_in_a_log_a_status_or_on_the_wire(
 
 
 def test_a_token_is_found_among_many() -> None:
-    """Each of many callers is known by its own token, without an entry being in the way of another."""
+    """Each of many callers is found by its own token, and an unknown token by none."""
     entries = [CallerEntry(name=f"c{number}", token_hash=hash_token(f"t{number}")) for number in range(50)]
     callers = Callers(entries)
 
@@ -278,21 +266,21 @@ def test_a_token_is_found_among_many() -> None:
         callers.authenticate(bearer("t50"))
 
 
-def test_a_header_of_bytes_is_no_token() -> None:
-    """What grpc could not decode is refused, not compared."""
+def test_a_header_of_bytes_is_refused() -> None:
+    """An authorization header that grpc could not decode is refused, and not compared with any token."""
     callers = Callers([CallerEntry(name="alice", token_hash=hash_token(ALL_TOKEN))])
 
     with pytest.raises(CredentialsInvalid):
         callers.authenticate((("authorization", f"Bearer {ALL_TOKEN}".encode()),))
 
 
-def test_who_may_use_what() -> None:
-    """None allows every model, a set only its own."""
+def test_allowed_models_limit_a_caller() -> None:
+    """A caller without `allowed_models` may use every model, and another caller only the models in it."""
     assert ANONYMOUS.may_use_model("anything")
     assert Caller(name="bob", allowed_models=frozenset({"small"})).may_use_model("small")
     assert not Caller(name="bob", allowed_models=frozenset({"small"})).may_use_model("large")
 
 
-def test_a_hash_is_what_the_configuration_takes() -> None:
-    """The hash of a token is SHA-256 in hex, under its name."""
+def test_a_token_hash_is_sha256_in_hex() -> None:
+    """The hash of a token is its SHA-256 in hex after the name of the algorithm."""
     assert hash_token("abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

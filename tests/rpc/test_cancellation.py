@@ -1,7 +1,6 @@
-"""Callers who leave: the upstream sees it, and the log says how the call ended."""
+"""A call that its caller ends disconnects the upstream, and the log says how the call ended."""
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
@@ -12,65 +11,43 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import events_pb2
+from tests.support.call_log import CallLog, recording_calls
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, provider_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream, Gate
-from tests.support.upstream.changes import Changes
 
-PIECE_BYTES: Final = 256 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 DEADLINE_SECONDS: Final = 1.0
-
-
-class CallLog(logging.Handler):
-    """The lines that the server writes when a call ends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[dict[str, Any]] = []
-        self._changes = Changes()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See logging."""
-        self.lines.append(vars(record))
-        self._changes.notify()
-
-    async def line(self, n: int = 1) -> dict[str, Any]:
-        """Wait for the n-th line, counted from 1."""
-        await self._changes.expect(lambda: len(self.lines) >= n, lambda: f"{n} lines expected; there are {self.lines}")
-        return self.lines[n - 1]
 
 
 EVERY_PROTOCOL: Final = pytest.mark.parametrize(
     "provider", ["openai", "hosted_vllm", "anthropic", "gemini"], indirect=True
 )
-"""Our own wire, and the plain path with each protocol that the fake upstream speaks."""
+"""Our own transport, and litellm's with each protocol that the fake upstream speaks."""
 
 
 @pytest.fixture
 def provider(request: pytest.FixtureRequest) -> str:
-    """litellm's prefix of the server's model."""
+    """Returns litellm's prefix of the server's model."""
     return str(getattr(request, "param", "openai"))
 
 
 @pytest.fixture
 async def running_server(upstream: FakeUpstream, provider: str) -> AsyncIterator[RunningServer]:
-    """A server whose one model is the fake upstream, of this provider."""
+    """Runs a server whose one model is the fake upstream, with the protocol of this provider."""
     async with serving(config_for(provider_entry(upstream, provider))) as running:
         yield running
 
 
 @pytest.fixture
 def call_log(caplog: pytest.LogCaptureFixture) -> Iterator[CallLog]:
-    """The log of calls, from now on."""
-    caplog.set_level(logging.INFO, "reasoning_grpc")
-    log, handler = logging.getLogger("reasoning_grpc.calls"), CallLog()
-    log.addHandler(handler)
-    yield handler
-    log.removeHandler(handler)
+    """Collects the log lines of calls during the test."""
+    with recording_calls(caplog) as log:
+        yield log
 
 
-async def kinds(call: AsyncIterator[events_pb2.StreamCompleteResponse]) -> list[str | None]:
-    """The kinds of all events of a stream."""
+async def read_kinds(call: AsyncIterator[events_pb2.StreamCompleteResponse]) -> list[str | None]:
+    """Returns the kinds of all events of a stream."""
     return [event.WhichOneof("kind") async for event in call]
 
 
@@ -85,13 +62,13 @@ HANGS: Final = pytest.mark.parametrize(
 
 @EVERY_PROTOCOL
 @HANGS
-async def test_cancelled_stream_before_its_first_delta(
+async def test_cancelling_a_silent_stream_disconnects_the_upstream(
     upstream: FakeUpstream,
     running_server: RunningServer,
     call_log: CallLog,
     misbehave: Callable[[FakeUpstream], Gate],
 ) -> None:
-    """A stream cancelled while the upstream is silent closes the upstream's connection."""
+    """Cancelling a stream before its first delta closes the connection to the upstream."""
     misbehave(upstream)
     call: Any = running_server.stub.StreamComplete(a_stream_request())
     await upstream.request()
@@ -99,7 +76,7 @@ async def test_cancelled_stream_before_its_first_delta(
     call.cancel()
 
     await upstream.disconnect()
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert (line["method"], line["code"], line["levelname"]) == ("StreamComplete", "CANCELLED", "INFO")
     assert running_server.server.calls_in_flight == 0
     assert await call.code() == grpc.StatusCode.CANCELLED
@@ -107,13 +84,13 @@ async def test_cancelled_stream_before_its_first_delta(
 
 @EVERY_PROTOCOL
 @HANGS
-async def test_cancelled_unary_call(
+async def test_cancelling_a_silent_unary_call_disconnects_the_upstream(
     upstream: FakeUpstream,
     running_server: RunningServer,
     call_log: CallLog,
     misbehave: Callable[[FakeUpstream], Gate],
 ) -> None:
-    """A unary call does the same."""
+    """Cancelling a unary call while the upstream is silent closes the connection to the upstream."""
     misbehave(upstream)
     call: Any = running_server.stub.Complete(a_wire_request())
     await upstream.request()
@@ -121,17 +98,17 @@ async def test_cancelled_unary_call(
     call.cancel()
 
     await upstream.disconnect()
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert (line["method"], line["code"], line["levelname"]) == ("Complete", "CANCELLED", "INFO")
     assert running_server.server.calls_in_flight == 0
     assert await call.code() == grpc.StatusCode.CANCELLED
 
 
 @EVERY_PROTOCOL
-async def test_cancelled_unary_call_in_mid_stream(
+async def test_cancelling_a_unary_call_logs_what_it_used(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:
-    """A unary call cancelled in the middle of its answer does the same; the log knows what it used."""
+    """Cancelling a unary call during its answer disconnects the upstream, and the log estimates its usage."""
     gate = upstream.hang_after(3)
     call: Any = running_server.stub.Complete(a_wire_request())
     await gate.sent(3)
@@ -139,16 +116,16 @@ async def test_cancelled_unary_call_in_mid_stream(
     call.cancel()
 
     await upstream.disconnect()
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert (line["code"], line["usage_source"], line["attempts"]) == ("CANCELLED", "ESTIMATED", 1)
     assert running_server.server.calls_in_flight == 0
 
 
 @EVERY_PROTOCOL
-async def test_cancelled_stream_after_comments(
+async def test_cancelling_during_comments_disconnects_the_upstream(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:
-    """Comments of the upstream change nothing."""
+    """Cancelling a stream while the upstream sends only comments closes the connection to the upstream."""
     gate = upstream.comments_forever()
     call: Any = running_server.stub.StreamComplete(a_stream_request())
     await gate.sent(5)
@@ -156,15 +133,15 @@ async def test_cancelled_stream_after_comments(
     call.cancel()
 
     await upstream.disconnect()
-    assert (await call_log.line())["code"] == "CANCELLED"
+    assert (await call_log.wait_for_line())["code"] == "CANCELLED"
 
 
 @EVERY_PROTOCOL
 @pytest.mark.parametrize("heartbeat_seconds", [pytest.param(None, id="plain"), pytest.param(60.0, id="heartbeats")])
-async def test_stream_closed_in_the_middle(
+async def test_closing_the_generator_cancels_the_call(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog, heartbeat_seconds: float | None
 ) -> None:
-    """Closing the client's generator after a few deltas cancels the call, and the log tells how far it came."""
+    """Closing the client's generator after a few deltas cancels the call, and the log estimates its usage."""
     upstream.hang_after(3)
     stream = running_server.client().stream(a_wire_request(), heartbeat_seconds=heartbeat_seconds)
     text = ""
@@ -176,19 +153,19 @@ async def test_stream_closed_in_the_middle(
                 break
 
     await upstream.disconnect()
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert (line["code"], line["model"], line["usage_source"]) == ("CANCELLED", "fake", "ESTIMATED")
     assert (line["input_tokens"], line["output_tokens"]) == (1, 5)
     assert running_server.server.calls_in_flight == 0
 
 
 @EVERY_PROTOCOL
-async def test_task_of_a_stream_is_cancelled(
+async def test_cancelling_the_reading_task_cancels_the_call(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:
-    """Cancelling the task that reads a stream cancels the call."""
+    """Cancelling the task that reads a stream cancels the call and disconnects the upstream."""
     gate = upstream.hang_after(1)
-    reading = asyncio.create_task(kinds(running_server.client().stream(a_wire_request())))
+    reading = asyncio.create_task(read_kinds(running_server.client().stream(a_wire_request())))
     await gate.sent(1)
 
     reading.cancel()
@@ -196,37 +173,37 @@ async def test_task_of_a_stream_is_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await reading
     await upstream.disconnect()
-    assert (await call_log.line())["code"] == "CANCELLED"
+    assert (await call_log.wait_for_line())["code"] == "CANCELLED"
 
 
 @EVERY_PROTOCOL
 @pytest.mark.parametrize("heartbeat", [pytest.param(False, id="plain"), pytest.param(True, id="heartbeats")])
-async def test_cancelled_while_a_write_waits(
+async def test_a_client_that_does_not_read_can_cancel(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog, heartbeat: bool
 ) -> None:
-    """A client that does not read blocks the server in a write; when it leaves, the upstream is let go."""
-    pieces = 400
-    gate = upstream.reply(*["x" * PIECE_BYTES] * pieces)
+    """A client that does not read blocks a write of the server; cancelling still disconnects the upstream."""
+    chunks = 400
+    gate = upstream.reply(*["x" * CHUNK_BYTES] * chunks)
     request = a_stream_request()
     if heartbeat:
         request.stream_options.heartbeat_interval.FromSeconds(60)
     call: Any = running_server.stub.StreamComplete(request)
     await gate.sent(24)  # grpc takes 6 MB before a write waits
-    await _nothing_more_is_sent(gate)
-    assert gate.steps_sent < pieces
+    await _wait_until_blocked(gate)
+    assert gate.steps_sent < chunks
     assert running_server.server.calls_in_flight == 1
 
     call.cancel()
 
     await upstream.disconnect()
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert line["code"] == "CANCELLED"
-    assert line["events"] < pieces
+    assert line["events"] < chunks
     assert running_server.server.calls_in_flight == 0
 
 
-async def _nothing_more_is_sent(gate: Gate) -> None:
-    """Wait until the upstream is stuck: there is no event for what does not happen."""
+async def _wait_until_blocked(gate: Gate) -> None:
+    """Waits until the upstream sends nothing more, by polling, because nothing reports that."""
     before = -1
     while before != gate.steps_sent:
         before = gate.steps_sent
@@ -243,18 +220,18 @@ async def _nothing_more_is_sent(gate: Gate) -> None:
     ],
 )
 @pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
-async def test_expired_deadline(
+async def test_a_deadline_ends_the_call(
     upstream: FakeUpstream,
     running_server: RunningServer,
     call_log: CallLog,
     rpc: str,
     misbehave: Callable[[FakeUpstream], Gate],
 ) -> None:
-    """At the caller's deadline grpc ends the call, without details; the upstream is let go, and the log says so."""
+    """At the caller's deadline grpc ends the call without details, the upstream is disconnected and the log says so."""
     misbehave(upstream)
     client, request = running_server.client(), a_wire_request()
     call = (
-        kinds(client.stream(request, timeout_seconds=DEADLINE_SECONDS))
+        read_kinds(client.stream(request, timeout_seconds=DEADLINE_SECONDS))
         if rpc == "StreamComplete"
         else client.complete(request, timeout_seconds=DEADLINE_SECONDS)
     )
@@ -263,7 +240,7 @@ async def test_expired_deadline(
         await call
 
     await upstream.disconnect()
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
     assert failed.value.interruption is None
     assert (line["method"], line["code"], line["levelname"]) == (rpc, "DEADLINE_EXCEEDED", "INFO")
@@ -272,10 +249,10 @@ async def test_expired_deadline(
 
 
 @EVERY_PROTOCOL
-async def test_cancel_cuts_the_delay_of_a_retry(
+async def test_cancelling_ends_the_delay_of_a_retry(
     upstream: FakeUpstream, running_server: RunningServer, call_log: CallLog
 ) -> None:
-    """A call that waits to be tried again ends when it is cancelled, and is not tried again."""
+    """Cancelling a call during the delay before a retry ends it at once, without another attempt."""
     upstream.always.fail(503, headers={"Retry-After": "5"})
     call: Any = running_server.stub.StreamComplete(a_stream_request())
     async for event in call:
@@ -285,20 +262,20 @@ async def test_cancel_cuts_the_delay_of_a_retry(
 
     call.cancel()
 
-    line = await call_log.line()
+    line = await call_log.wait_for_line()
     assert (line["code"], line["attempts"]) == ("CANCELLED", 1)
     assert line["duration_ms"] < 5000
     assert len(upstream.requests) == 1
     assert running_server.server.calls_in_flight == 0
 
 
-# Cancelled while it maps a request in its thread, litellm leaves a coroutine behind that nobody awaits.
+# litellm leaves a coroutine that nobody awaits when it is cancelled while its thread maps a request.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
-async def test_burst_of_deadlines(upstream: FakeUpstream) -> None:
-    """Two hundred calls that run into their deadlines never hold more connections than the pool has.
+async def test_many_deadlines_do_not_exceed_the_pool(upstream: FakeUpstream) -> None:
+    """Two hundred calls whose deadlines expire never hold more connections than the pool has.
 
-    That no call is left in flight is checked where the server stops.
+    The fixture of the server checks at its end that no call is in flight.
     """
     upstream.always.hang()
     calls, pool = 200, 20
@@ -306,9 +283,9 @@ async def test_burst_of_deadlines(upstream: FakeUpstream) -> None:
 
     async with serving_upstream(upstream, max_upstream_connections=pool) as running:
         connections: list[int] = []
-        watching = asyncio.create_task(_note_connections(upstream, connections))
+        watching = asyncio.create_task(_record_connections(upstream, connections))
         codes = await asyncio.gather(
-            *(_code_of_call(running, timeout_seconds=dice.uniform(0.2, 2.0)) for _ in range(calls))
+            *(_read_code(running, timeout_seconds=dice.uniform(0.2, 2.0)) for _ in range(calls))
         )
         await upstream.all_closed()
         await upstream.idle()
@@ -317,19 +294,19 @@ async def test_burst_of_deadlines(upstream: FakeUpstream) -> None:
             await watching
 
     assert codes == [grpc.StatusCode.DEADLINE_EXCEEDED] * calls
-    # A connection that the server has closed, and used the room of, may not have ended at the fake.
+    # The server may reuse the place of a closed connection before the fake upstream has seen its end.
     assert max(connections) <= 2 * pool
     assert upstream.disconnects == len(upstream.requests)
 
 
-async def _code_of_call(running: RunningServer, timeout_seconds: float) -> grpc.StatusCode:
+async def _read_code(running: RunningServer, timeout_seconds: float) -> grpc.StatusCode:
     with pytest.raises(CallFailed) as failed:
         await running.client().complete(a_wire_request(), timeout_seconds=timeout_seconds)
     return failed.value.code
 
 
-async def _note_connections(upstream: FakeUpstream, seen: list[int]) -> None:
-    """Notes how many connections are open at the arrival of each request."""
+async def _record_connections(upstream: FakeUpstream, counts: list[int]) -> None:
+    """Records how many connections are open when each request arrives."""
     while True:
-        await upstream.request(len(seen) + 1)
-        seen.append(upstream.open_connections)
+        await upstream.request(len(counts) + 1)
+        counts.append(upstream.open_connections)

@@ -1,4 +1,4 @@
-"""A fault of our own code reaches the caller as INTERNAL, without a word of the exception."""
+"""A bug of the server reaches the caller as INTERNAL, without any text of the exception."""
 
 import asyncio
 import logging
@@ -31,15 +31,15 @@ Fault = Callable[[], BaseException]
 
 
 class BrokenEngine:
-    """An engine that raises the given fault; with `begins`, a stream yields a delta before that."""
+    """An engine that raises the given exception. With `sends_delta`, a stream yields a delta before it fails."""
 
-    def __init__(self, fault: Fault, *, begins: bool = False) -> None:
+    def __init__(self, fault: Fault, *, sends_delta: bool = False) -> None:
         self._fault = fault
-        self._begins = begins
+        self._sends_delta = sends_delta
 
     async def run(self, *_: object) -> AsyncGenerator[StreamEvent, None]:
         """See `Engine.run`."""
-        if self._begins:
+        if self._sends_delta:
             decision = RouteDecision(
                 mode=RoutingMode.PASSTHROUGH, model="m", source=RouteSource.DEFAULT, reason="the default"
             )
@@ -52,7 +52,7 @@ class BrokenEngine:
         raise self._fault()
 
     def list_models(self, *_: object) -> None:
-        """See `Engine.models`."""
+        """See `Engine.list_models`."""
         raise self._fault()
 
 
@@ -85,15 +85,17 @@ FAULTS = [
     pytest.param(lambda: KeyError("secret"), KeyError, id="KeyError"),
     pytest.param(lambda: ExceptionGroup("secret", [ValueError("secret")]), ExceptionGroup, id="ExceptionGroup"),
     pytest.param(lambda: grpc.aio.UsageError("secret"), grpc.aio.UsageError, id="an error of grpc"),
-    pytest.param(lambda: asyncio.CancelledError("secret"), asyncio.CancelledError, id="a cancellation from elsewhere"),
+    pytest.param(
+        lambda: asyncio.CancelledError("secret"), asyncio.CancelledError, id="a cancellation from inside the server"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-async def test_a_fault_of_ours_is_internal(
+async def test_a_bug_of_the_server_is_internal(
     fault: Fault, kind: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every method fails at once with a fixed text, and the log has the traceback and the request id."""
+    """A bug makes every method fail at once with a fixed text, and the log has the traceback and the request id."""
     async with serving_engine(BrokenEngine(fault)) as broken:
         for method, call in start_every_call(broken.channel, metadata=(("x-request-id", "r-1"),), timeout=100):
             caplog.clear()
@@ -120,11 +122,11 @@ async def test_a_fault_of_ours_is_internal(
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-async def test_a_fault_in_the_middle_of_a_stream_is_internal(
+async def test_a_bug_during_a_stream_is_internal(
     fault: Fault, kind: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault in a stream ends it with INTERNAL, after the deltas that were sent before it."""
-    async with serving_engine(BrokenEngine(fault, begins=True)) as broken:
+    """A bug during a stream ends it with INTERNAL, after the deltas that were sent before."""
+    async with serving_engine(BrokenEngine(fault, sends_delta=True)) as broken:
         stub: Any = ReasoningServiceStub(broken.channel)
         stream = stub.StreamComplete(a_stream_request(), timeout=100)
         await read_first_delta(stream)
@@ -138,8 +140,8 @@ async def test_a_fault_in_the_middle_of_a_stream_is_internal(
     assert record.exc_info[0] is kind
 
 
-async def test_a_fault_does_not_end_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """Each of many simultaneous faults is answered, and no call stays in flight."""
+async def test_a_bug_does_not_stop_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """Each of many calls that hit a bug at the same time fails, and no call stays in flight."""
     caplog.set_level(logging.CRITICAL)
     async with serving_engine(BrokenEngine(lambda: ValueError("secret"))) as broken:
         stub: Any = ReasoningServiceStub(broken.channel)

@@ -1,4 +1,4 @@
-"""Tables that must be complete, walked from the other side."""
+"""The tables that convert errors, enums and events are complete."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -14,21 +14,21 @@ from reasoning_grpc.rpc.status import CODES, call_status
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, messages_pb2, models_pb2, routing_pb2, usage_pb2
 
 
-def _leaves(error_class: type[errors.ReasoningError]) -> Iterator[type[errors.ReasoningError]]:
-    """The classes that are raised: those with a reason of their own or of their parent's."""
+def _list_raised_classes(error_class: type[errors.ReasoningError]) -> Iterator[type[errors.ReasoningError]]:
+    """Yields the classes that can be raised: all except the three that group others."""
     for subclass in error_class.__subclasses__():
         if subclass not in (errors.RequestError, errors.ServerError, errors.UpstreamError):
             yield subclass
-        yield from _leaves(subclass)
+        yield from _list_raised_classes(subclass)
 
 
 def test_every_error_has_a_status() -> None:
-    """Every class of ours that can be raised has a code, and the table has no other."""
-    assert set(_leaves(errors.ReasoningError)) == set(CODES)
+    """Every error class that can be raised has a status code, and the table has no other class."""
+    assert set(_list_raised_classes(errors.ReasoningError)) == set(CODES)
 
 
 def test_every_reason_is_in_the_proto() -> None:
-    """Our reasons are those of `ErrorReason`, and it has none that cannot be."""
+    """The reasons of our errors are exactly the values of `ErrorReason`."""
     ours = {error_class.reason for error_class in CODES} | {"INTERNAL"}
 
     theirs = {name.removeprefix("ERROR_REASON_") for name in errors_pb2.ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
@@ -58,14 +58,14 @@ ENUMS = [
 
 @pytest.mark.parametrize(("pair", "ours", "theirs"), ENUMS, ids=[ours.__name__ for _, ours, _ in ENUMS])
 def test_every_enum_value_converts_both_ways(pair: enums.EnumPair[Any], ours: type[StrEnum], theirs: Any) -> None:
-    """Each value of ours has one of theirs, and the other way round, but for UNSPECIFIED."""
+    """Each enum value of the domain has one in the proto and vice versa, except UNSPECIFIED."""
     assert set(pair.to_proto) == set(ours)
     assert set(pair.from_proto) == set(theirs.values()) - {0}
     assert all(pair.from_proto[pair.to_proto[member]] is member for member in ours)
 
 
 def test_every_event_converts() -> None:
-    """Each class of event that callers are shown has a field of the oneof to itself, and a converter."""
+    """Each class of event that callers receive has its own field of the oneof, and a converter."""
     fields = {field.name for field in events_pb2.StreamCompleteResponse.DESCRIPTOR.oneofs_by_name["kind"].fields}
     classes = {argument for union in get_args(events.Event) for argument in (get_args(union) or (union,))}
 
@@ -77,10 +77,10 @@ def test_every_event_converts() -> None:
 
 
 @pytest.mark.parametrize("error_class", list(CODES), ids=lambda error_class: error_class.__name__)
-def test_every_sentence_names_only_what_its_metadata_has(error_class: type[errors.ReasoningError]) -> None:
-    """A message is complete: no value that it names is missing from the metadata."""
+def test_every_error_sentence_is_complete(error_class: type[errors.ReasoningError]) -> None:
+    """The metadata of an error has every value that its sentence names."""
     decision = types.RouteDecision(
-        mode=types.RoutingMode.AUTO, model="m", source=types.RouteSource.REQUEST, reason="asked"
+        mode=types.RoutingMode.AUTO, model="m", source=types.RouteSource.REQUEST, reason="requested"
     )
     if issubclass(error_class, errors.UpstreamError):
         error: errors.ReasoningError = error_class(model="m")
@@ -96,8 +96,8 @@ def test_every_sentence_names_only_what_its_metadata_has(error_class: type[error
 
 
 @pytest.mark.parametrize(("seconds", "pushback"), [(None, "-1"), (0.0, "1"), (0.0001, "1"), (1.5, "1500")])
-def test_the_pushback_of_unavailable_says_what_retry_info_says(seconds: float | None, pushback: str) -> None:
-    """In milliseconds, and never 0, for which gRPC's core waits for ever."""
+def test_an_unavailable_status_has_a_pushback(seconds: float | None, pushback: str) -> None:
+    """The pushback of UNAVAILABLE is the delay in milliseconds, and never 0, because gRPC's core waits forever on 0."""
     status = call_status(errors.UpstreamOverloaded(model="m", retry_after_seconds=seconds), "req_1")
 
     assert dict(status.trailing_metadata)["grpc-retry-pushback-ms"] == pushback
@@ -105,7 +105,7 @@ def test_the_pushback_of_unavailable_says_what_retry_info_says(seconds: float | 
 
 @pytest.mark.parametrize("seconds", [None, 1.0])
 def test_other_codes_have_no_pushback(seconds: float | None) -> None:
-    """grpc-java would obey it and hold the call back; others count -1 against their retries."""
+    """Only UNAVAILABLE has a pushback: with another code grpc-java would delay the call, and other clients count -1."""
     status = call_status(errors.UpstreamRateLimited(model="m", retry_after_seconds=seconds), "req_1")
 
     assert "grpc-retry-pushback-ms" not in dict(status.trailing_metadata)
