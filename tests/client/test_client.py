@@ -14,7 +14,7 @@ from tests.support.upstream import FakeUpstream
 async def test_a_unary_call_sends_its_headers_once_its_route_is_decided(
     running_server: RunningServer, upstream: FakeUpstream
 ) -> None:
-    """After the headers no client sends the call again, and pays for it twice, when the connection breaks."""
+    """A unary call sends its headers when its route is decided, so that no client retries it at double cost."""
     gate = upstream.gated("Hello")
     async with ReasoningClient(running_server.address) as client:
         # The test calls it as a stream: for a unary call, grpc.aio returns the headers only with the answer.
@@ -53,7 +53,7 @@ async def test_closing_the_stream_stops_the_upstream(running_server: RunningServ
 
 
 def test_text_of_joins_the_parts_of_text() -> None:
-    """Parts of other kinds are left out, before and between the parts of text."""
+    """`text_of` joins the parts of text, and leaves out parts of other kinds before and between them."""
     parts = [
         messages_pb2.Part(reasoning=messages_pb2.Reasoning(text="hm")),
         messages_pb2.Part(text="One"),
@@ -66,7 +66,7 @@ def test_text_of_joins_the_parts_of_text() -> None:
 
 
 def test_text_request_creates_its_messages() -> None:
-    """The system message comes first, then the message of the user."""
+    """`text_request` puts a system message before the message of the user."""
     request = text_request("hi", system="Be brief.", model="m")
 
     assert request == completion_pb2.CompleteRequest(

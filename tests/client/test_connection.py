@@ -43,7 +43,7 @@ class Unavailable(SERVICER):  # type: ignore[misc]
 
 @pytest.fixture
 async def listen() -> AsyncIterator[Any]:
-    """Gives a function that serves a servicer on a free port, and returns the port."""
+    """Returns a function that serves a servicer on a free port, and returns the port."""
     servers = []
 
     async def start(servicer: Any) -> int:
@@ -122,7 +122,7 @@ async def test_options_override_the_defaults(listen: Any) -> None:
 
 @pytest.mark.slow
 async def test_a_silent_call_is_pinged_for_as_long_as_it_lasts() -> None:
-    """By default gRPC stops after two pings, so that nobody would notice a dead server."""
+    """A silent call is pinged all the time, so that a dead server is noticed; by default gRPC stops after two pings."""
     pings: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
     listening = await asyncio.start_server(partial(answer_pings, pings), "127.0.0.1", 0)
     target = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"

@@ -181,7 +181,7 @@ def test_a_call_that_grpc_ended_has_no_details(read: dict[str, Any], conforms: b
 
 
 def test_a_timeout_of_the_upstream_needs_details() -> None:
-    """It has the code of the client's own deadline, but a reason, so the other details must come as well."""
+    """A timeout of the upstream has the code of the client's own deadline, but must have a reason and details."""
     error = {
         **build_error_result()["error"],
         "code": "DEADLINE_EXCEEDED",
@@ -290,7 +290,7 @@ def test_a_runner_that_writes_no_results_has_failed(code: str) -> None:
 
 
 def test_a_twin_has_models_of_its_own() -> None:
-    """With the same models, a twin would get answers that are meant for the streamed scenario."""
+    """A twin has its own models; with the same models it would receive the answers to the streamed scenario."""
     fallback: Scenario = BY_NAME["fallback (Complete)"]
 
     assert list(fallback.upstreams) == ["fallback-unary", "fallback-second-unary"]

@@ -64,7 +64,7 @@ def test_a_scenario(scenario: Scenario, problems: Problems) -> None:
 
 
 def test_every_kind_of_event_is_in_a_scenario() -> None:
-    """A new kind of event needs a scenario that expects it."""
+    """Every kind of event has a scenario that expects it."""
     expected = {kind for scenario in ALL for event in scenario.expect.events or () for kind in event}
     if any(scenario.expect.heartbeats for scenario in ALL):
         expected.add("heartbeat")
@@ -75,7 +75,7 @@ def test_every_kind_of_event_is_in_a_scenario() -> None:
 
 
 def test_every_reason_is_in_a_scenario() -> None:
-    """A new error reason needs a scenario that ends with it."""
+    """Every error reason has a scenario that ends with it, except the reasons of `NOT_PRODUCED`."""
     expected = {(scenario.expect.error or {}).get("reason") for scenario in ALL}
 
     reasons = {value.name.removeprefix("ERROR_REASON_") for value in errors_pb2.ErrorReason.DESCRIPTOR.values}
@@ -85,12 +85,12 @@ def test_every_reason_is_in_a_scenario() -> None:
 
 @pytest.mark.parametrize("error", NOT_PRODUCED)
 def test_an_error_without_a_scenario_is_not_raised(error: type[errors.ReasoningError]) -> None:
-    """The name of the error is only in the module that declares it, and in the table of statuses."""
+    """An error of `NOT_PRODUCED` is never raised: only its own module and the table of statuses name it."""
     source = Path(reasoning_grpc.__file__).parent
 
-    naming = {str(path.relative_to(source)) for path in source.rglob("*.py") if error.__name__ in path.read_text()}
+    modules = {str(path.relative_to(source)) for path in source.rglob("*.py") if error.__name__ in path.read_text()}
 
-    assert naming == {"domain/errors.py", "rpc/status.py"}
+    assert modules == {"domain/errors.py", "rpc/status.py"}
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)

@@ -1,4 +1,4 @@
-"""The fold makes the parts of an answer from its deltas, in their order."""
+"""The fold builds the parts of an answer from its deltas."""
 
 from collections.abc import AsyncGenerator
 
@@ -18,7 +18,7 @@ from reasoning_grpc.domain.fold import MessageBuilder, fold
 TABLE: list[tuple[str, list[Event], list[Part]]] = [
     ("text", [ContentDelta("a"), ContentDelta("b")], [Part(Text("ab"))]),
     (
-        "thinking-between-texts",
+        "reasoning-between-texts",
         [ContentDelta("a"), ReasoningDelta("t"), ContentDelta("b")],
         [Part(Text("a")), Part(Reasoning("t")), Part(Text("b"))],
     ),
@@ -37,7 +37,7 @@ TABLE: list[tuple[str, list[Event], list[Part]]] = [
         [ContentDelta("a"), ToolCallDelta("1", 0, "f", "{}"), ContentDelta("", signature="s")],
         [Part(Text("a"), "s"), Part(ToolCall("1", "f", "{}"))],
     ),
-    ("signature-of-no-text", [ContentDelta("", signature="s")], [Part(Text(""), "s")]),
+    ("signature-without-text", [ContentDelta("", signature="s")], [Part(Text(""), "s")]),
     (
         "redacted-stands-alone",
         [ReasoningDelta("t"), ReasoningDelta(redacted=b"x"), ReasoningDelta(redacted=b"y")],
@@ -62,23 +62,23 @@ TABLE: list[tuple[str, list[Event], list[Part]]] = [
 ]
 
 
-@pytest.mark.parametrize(("pieces", "parts"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_pieces_become_parts(pieces: list[Event], parts: list[Part]) -> None:
-    """Neighbouring pieces of a kind are one part; the order is that in which the parts began."""
+@pytest.mark.parametrize(("deltas", "parts"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_deltas_become_parts(deltas: list[Event], parts: list[Part]) -> None:
+    """Consecutive deltas of one kind become one part, and the parts are in the order in which they began."""
     answer = MessageBuilder()
 
-    for piece in pieces:
-        answer.record(piece)
+    for delta in deltas:
+        answer.record(delta)
 
     assert answer.build_message().role is Role.ASSISTANT
     assert list(answer.build_message().content) == parts
 
 
-async def test_what_has_no_end_is_not_folded() -> None:
-    """A stream without `completed` is no answer."""
+async def test_a_stream_without_an_end_is_not_folded() -> None:
+    """The fold of a stream without `completed` raises ValueError, because the answer is not whole."""
 
-    async def cut() -> AsyncGenerator[StreamEvent, None]:
+    async def cut_stream() -> AsyncGenerator[StreamEvent, None]:
         yield StreamEvent(0, 0.0, 0, ContentDelta("a"))
 
     with pytest.raises(ValueError, match="cannot be folded"):
-        await fold(cut())
+        await fold(cut_stream())

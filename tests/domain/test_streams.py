@@ -1,4 +1,4 @@
-"""The operators on streams: heartbeats, a limit of time, and a merge, over plain generators."""
+"""The functions for async generators add heartbeats, set a time limit and merge generators."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,19 +18,19 @@ async def test_heartbeats_fill_silence_and_lose_nothing() -> None:
         await go_on.wait()
         yield ContentDelta("b")
 
-    seen: list[Event] = []
+    received: list[Event] = []
     async for event in add_heartbeats(source(), 0.01, Heartbeat):
-        seen.append(event)
-        if seen.count(Heartbeat()) == 2:
+        received.append(event)
+        if received.count(Heartbeat()) == 2:
             go_on.set()
 
-    assert seen[0] == ContentDelta("a")
-    assert seen[-1] == ContentDelta("b")
-    assert seen.count(Heartbeat()) >= 2
+    assert received[0] == ContentDelta("a")
+    assert received[-1] == ContentDelta("b")
+    assert received.count(Heartbeat()) >= 2
 
 
 async def test_closing_heartbeats_closes_the_source() -> None:
-    """When the close returns, the source has cleaned up, also when its next event was awaited."""
+    """Closing a stream with heartbeats closes its source first, also while the next event of the source is awaited."""
     closed = asyncio.Event()
 
     async def source() -> AsyncGenerator[Event, None]:
@@ -51,7 +51,7 @@ async def test_closing_heartbeats_closes_the_source() -> None:
 
 
 async def test_an_error_of_the_source_passes_through_heartbeats() -> None:
-    """An error of the source reaches the reader unchanged."""
+    """An error of the source reaches the reader of a stream with heartbeats unchanged."""
 
     async def source() -> AsyncGenerator[Event, None]:
         yield ContentDelta("a")
@@ -65,7 +65,7 @@ async def test_an_error_of_the_source_passes_through_heartbeats() -> None:
 
 
 async def test_a_stream_ends_at_its_time_and_closes_the_source() -> None:
-    """At its time the stream raises TimeoutError; the events before it have arrived, and the source is closed."""
+    """A stream with a time limit yields the events before it, then raises TimeoutError and closes its source."""
     closed = asyncio.Event()
 
     async def source() -> AsyncGenerator[str, None]:
@@ -85,7 +85,7 @@ async def test_a_stream_ends_at_its_time_and_closes_the_source() -> None:
 
 
 async def test_a_merge_yields_each_event_as_it_comes() -> None:
-    """A source that waits does not hold the events of another back, and each source keeps its order."""
+    """A merge yields the events of one source while another waits, and keeps the order of each source."""
     go_on = asyncio.Event()
 
     async def slow() -> AsyncGenerator[str, None]:
@@ -98,14 +98,14 @@ async def test_a_merge_yields_each_event_as_it_comes() -> None:
         yield "quick 2"
         go_on.set()
 
-    seen = [event async for event in merge([slow(), quick()])]
+    received = [event async for event in merge([slow(), quick()])]
 
-    assert sorted(seen[:3]) == ["quick 1", "quick 2", "slow 1"]
-    assert seen[3:] == ["slow 2"]
+    assert sorted(received[:3]) == ["quick 1", "quick 2", "slow 1"]
+    assert received[3:] == ["slow 2"]
 
 
 async def test_an_error_of_one_source_closes_all_of_a_merge() -> None:
-    """The error is raised, and the sources that were still waiting are closed."""
+    """A merge raises the error of one source, and closes the sources that are still waiting."""
     closed = asyncio.Event()
 
     async def waiting() -> AsyncGenerator[str, None]:

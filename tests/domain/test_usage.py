@@ -1,4 +1,4 @@
-"""Costs in whole nano-dollars, and the sums of usage."""
+"""Costs are whole nano-dollars, and usage can be added."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ import pytest
 from reasoning_grpc.domain import Cost, CostItem, Prices, PriceTier, TokenKind, Usage, UsageSource
 
 
-def _usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
+def _make_usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
     return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.PROVIDER, **parts)
 
 
@@ -24,17 +24,17 @@ def _usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
     ids=["whole", "half-down-to-even", "half-up-to-even", "above-half", "cents", "a-million"],
 )
 def test_an_item_is_rounded_half_to_even(tokens: int, price: int, nano_usd: int) -> None:
-    """Prices are for a million tokens; each item is rounded on its own."""
-    cost = Prices(input=0, output=price).compute_cost("m", [_usage(0, tokens)])
+    """The cost of an item is rounded half to even, at a price for a million tokens."""
+    cost = Prices(input=0, output=price).compute_cost("m", [_make_usage(0, tokens)])
 
     assert cost == Cost((CostItem("m", TokenKind.OUTPUT, tokens, nano_usd),))
 
 
-def test_cached_and_written_tokens_are_priced_apart() -> None:
-    """They are part of the input, and are taken out of it."""
+def test_cached_and_written_tokens_have_their_own_price() -> None:
+    """Cached and cache-write tokens cost their own price, and do not count as other input tokens."""
     prices = Prices(input=10_000_000, output=40_000_000, cached_input=1_000_000, cache_write=12_000_000)
 
-    cost = prices.compute_cost("m", [_usage(100, 10, cached_input_tokens=60, cache_write_tokens=30)])
+    cost = prices.compute_cost("m", [_make_usage(100, 10, cached_input_tokens=60, cache_write_tokens=30)])
 
     assert cost == Cost(
         (
@@ -62,15 +62,15 @@ TIERED: Final = Prices(
     ("input_tokens", "nano_usd"),
     [
         pytest.param(199, (99, 10, 100), id="below"),
-        pytest.param(200, (100, 10, 100), id="as long as the tier says"),
-        pytest.param(201, (202, 20, 200), id="longer"),
-        pytest.param(500, (800, 20, 200), id="as long as the next tier says"),
-        pytest.param(501, (2005, 500, 500), id="longer than both"),
+        pytest.param(200, (100, 10, 100), id="at the limit of the tier"),
+        pytest.param(201, (202, 20, 200), id="above the limit"),
+        pytest.param(500, (800, 20, 200), id="at the limit of the next tier"),
+        pytest.param(501, (2005, 500, 500), id="above both limits"),
     ],
 )
-def test_a_long_prompt_is_dearer_as_a_whole(input_tokens: int, nano_usd: tuple[int, int, int]) -> None:
-    """Every token has the price of the tier, not only those above; a tier is no mixture with those below it."""
-    cost = TIERED.compute_cost("m", [_usage(input_tokens, 10, cached_input_tokens=100)])
+def test_a_tier_applies_to_the_whole_prompt(input_tokens: int, nano_usd: tuple[int, int, int]) -> None:
+    """Every token of a long prompt has the price of its tier, not only the tokens above the limit of the tier."""
+    cost = TIERED.compute_cost("m", [_make_usage(input_tokens, 10, cached_input_tokens=100)])
 
     assert cost == Cost(
         (
@@ -82,8 +82,8 @@ def test_a_long_prompt_is_dearer_as_a_whole(input_tokens: int, nano_usd: tuple[i
 
 
 def test_each_model_call_has_its_own_tier() -> None:
-    """Two short prompts are no long one; the items are those of all calls together."""
-    short, long = _usage(150, 1), _usage(300, 1)
+    """The tier of each model call depends on its own prompt, and the items add up all calls."""
+    short, long = _make_usage(150, 1), _make_usage(300, 1)
 
     two_short, both = TIERED.compute_cost("m", [short, short]), TIERED.compute_cost("m", [short, long])
 
@@ -96,14 +96,14 @@ def test_each_model_call_has_its_own_tier() -> None:
 
 
 def test_an_item_of_several_calls_is_rounded_once() -> None:
-    """Halves of a nano-dollar add up before they are rounded."""
-    cost = Prices(input=500_000, output=0).compute_cost("m", [_usage(1, 0)] * 3)
+    """The amounts of several model calls are added before the item is rounded."""
+    cost = Prices(input=500_000, output=0).compute_cost("m", [_make_usage(1, 0)] * 3)
 
     assert cost == Cost((CostItem("m", TokenKind.INPUT, 3, 2),))
 
 
-def test_a_tier_takes_over_what_it_does_not_change() -> None:
-    """Tiers are made in the order of their length, each from the one below."""
+def test_a_tier_keeps_the_prices_that_it_does_not_change() -> None:
+    """A tier has the prices of the tier below it, except those that change."""
     tiered = Prices(input=1, output=2, cache_write=3).add_tiers({500: {"input": 7}, 200: {"input": 5, "output": 6}})
 
     assert tiered == Prices(
@@ -117,52 +117,52 @@ def test_a_tier_takes_over_what_it_does_not_change() -> None:
     )
 
 
-APART: Final = Prices(input=1_000_000, output=10_000_000, reasoning=40_000_000, audio_input=7_000_000)
+OWN_PRICES: Final = Prices(input=1_000_000, output=10_000_000, reasoning=40_000_000, audio_input=7_000_000)
 
 
 @pytest.mark.parametrize(
     ("prices", "parts", "items"),
     [
-        pytest.param(APART, {}, {"INPUT": (100, 100), "OUTPUT": (10, 100)}, id="not reported"),
+        pytest.param(OWN_PRICES, {}, {"INPUT": (100, 100), "OUTPUT": (10, 100)}, id="not reported"),
         pytest.param(
-            APART,
+            OWN_PRICES,
             {"reasoning_tokens": 4, "audio_input_tokens": 30},
             {"INPUT": (70, 70), "AUDIO_INPUT": (30, 210), "OUTPUT": (6, 60), "REASONING": (4, 160)},
-            id="apart",
+            id="own prices",
         ),
         pytest.param(
             Prices(input=1_000_000, output=10_000_000),
             {"reasoning_tokens": 4, "audio_input_tokens": 30},
             {"INPUT": (100, 100), "OUTPUT": (10, 100)},
-            id="like the others",
+            id="no own prices",
         ),
         pytest.param(
-            APART,
+            OWN_PRICES,
             {"reasoning_tokens": 400, "audio_input_tokens": 300},
             {"AUDIO_INPUT": (100, 700), "REASONING": (10, 400)},
-            id="more parts than there is",
+            id="more than the whole",
         ),
-        pytest.param(APART, {"audio_input_tokens": 30, "cached_input_tokens": 5}, None, id="perhaps cached sound"),
+        pytest.param(OWN_PRICES, {"audio_input_tokens": 30, "cached_input_tokens": 5}, None, id="perhaps cached audio"),
         pytest.param(
-            APART,
+            OWN_PRICES,
             {"cached_input_tokens": 5},
             {"INPUT": (95, 95), "CACHED_INPUT": (5, 5), "OUTPUT": (10, 100)},
             id="cached text",
         ),
     ],
 )
-def test_reasoning_and_sound_may_be_priced_apart(
+def test_reasoning_and_audio_may_have_their_own_price(
     prices: Prices, parts: dict[str, int], items: dict[str, tuple[int, int]] | None
 ) -> None:
-    """They are part of output and input, and are taken out where they have prices of their own."""
-    cost = prices.compute_cost("m", [_usage(100, 10, **parts)])
+    """Reasoning and audio tokens are separate items of the cost when they have their own price."""
+    cost = prices.compute_cost("m", [_make_usage(100, 10, **parts)])
 
-    shown = None if cost is None else {str(item.kind): (item.tokens, item.nano_usd) for item in cost.items}
-    assert shown == items
+    reported = None if cost is None else {str(item.kind): (item.tokens, item.nano_usd) for item in cost.items}
+    assert reported == items
 
 
 @pytest.mark.parametrize(
-    ("prices", "known"),
+    ("prices", "is_known"),
     [
         (Prices(), False),
         (Prices(input=1), False),
@@ -173,14 +173,14 @@ def test_reasoning_and_sound_may_be_priced_apart(
     ],
     ids=["none", "no-output", "no-input", "both", "free", "no-output-in-the-tier"],
 )
-def test_an_unknown_price_makes_no_cost(prices: Prices, known: bool) -> None:
-    """A price that is needed and not known leaves the cost unknown: it is never guessed."""
-    assert (prices.compute_cost("m", [_usage(5, 5)]) is not None) is known
+def test_an_unknown_price_leaves_the_cost_unknown(prices: Prices, is_known: bool) -> None:
+    """The cost is unknown when a price that it needs is unknown, and never a guess."""
+    assert (prices.compute_cost("m", [_make_usage(5, 5)]) is not None) is is_known
 
 
-def test_a_sum_is_estimated_when_a_part_is() -> None:
-    """Counts add up; what was reported once stays reported; one estimate makes the sum an estimate."""
-    provider = _usage(10, 5, cached_input_tokens=4)
+def test_a_sum_with_an_estimate_is_an_estimate() -> None:
+    """The sum of two usages is an estimate when one of them is, and has every count that one of them reports."""
+    provider = _make_usage(10, 5, cached_input_tokens=4)
     estimated = Usage(3, 2, 5, UsageSource.ESTIMATED)
 
     assert provider + estimated == Usage(13, 7, 20, UsageSource.ESTIMATED, cached_input_tokens=4)
