@@ -61,6 +61,14 @@ def test_json_stays_json(value: Any, indent: int | None) -> None:
     assert [first["arguments"], first["result"], second["arguments"]] == [{}, value, value]
 
 
+@pytest.mark.parametrize("content", ["NaN", "-Infinity", '{"a": [NaN]}'])
+def test_numbers_that_are_no_json_stay_text(content: str) -> None:
+    """NaN and Infinity are no JSON, so a result with one of them is a text on the line."""
+    (line,) = read_results((content, content))
+
+    assert (line["arguments"], line["result"]) == (content, content)
+
+
 @pytest.mark.parametrize("content", ["a" * 1000, "\n" * 1000, json.dumps(["a"] * 300)])
 def test_a_long_result_is_cut(content: str) -> None:
     """A result over the limit is cut, and says so."""

@@ -37,10 +37,15 @@ def _format_line(call: ToolCall, result: ToolResult, max_characters: int | None)
 def _as_json(text: str) -> str:
     """Returns JSON text on one line, and any other text as a JSON string."""
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return _quote(text)
     return text.replace("\r", " ").replace("\n", " ")
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuses NaN and Infinity, which Python reads as numbers although they are no JSON."""
+    raise ValueError(name)
 
 
 def _quote(text: str) -> str:
