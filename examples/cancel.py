@@ -1,4 +1,4 @@
-"""Leaves a stream early, in two ways. Both stop the model at once: nobody pays for text that nobody reads.
+"""Leaves a stream early, in two ways. Both stop the model at once, so that nobody pays for text that nobody reads.
 
 .venv/bin/python examples/cancel.py
 """

@@ -229,7 +229,7 @@ const (
 	ReasoningEnd_REASONING_END_LOOP ReasoningEnd = 7
 	// The model's plan for a step could not be read, even after one repair.
 	ReasoningEnd_REASONING_END_STEP_FAILED ReasoningEnd = 8
-	// A step took longer than `step_timeout`.
+	// The model took longer than `step_timeout` to plan a step.
 	ReasoningEnd_REASONING_END_STEP_TIMEOUT ReasoningEnd = 9
 )
 
@@ -288,24 +288,25 @@ func (ReasoningEnd) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_agent_proto_rawDescGZIP(), []int{3}
 }
 
-// Limits and tools of the reasoning agent. The server has its own limits, and
-// the smaller of the two applies; `started` reports where that is the server's.
+// Limits and tools of the reasoning agent. The server has limits of its own, and
+// the smaller of the two applies. Where that is the server's, `started` reports
+// it in `effective_settings`.
 type AgentOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Largest number of steps of thinking, at least 1.
 	MaxSteps *int32 `protobuf:"varint,1,opt,name=max_steps,json=maxSteps,proto3,oneof" json:"max_steps,omitempty"`
 	// Largest number of tool calls in all steps together, at least 0.
 	MaxToolCalls *int32 `protobuf:"varint,2,opt,name=max_tool_calls,json=maxToolCalls,proto3,oneof" json:"max_tool_calls,omitempty"`
-	// Largest number of tokens in all model calls before the synthesis, at least
-	// 1.
+	// Largest number of tokens in all model calls before the one that writes the
+	// answer, at least 1.
 	MaxTokens *int32 `protobuf:"varint,3,opt,name=max_tokens,json=maxTokens,proto3,oneof" json:"max_tokens,omitempty"`
-	// Highest cost of all model calls before the synthesis, in nano-dollars (one
-	// billionth of a US dollar), at least 1.
+	// Highest cost of all model calls before the one that writes the answer, in
+	// nano-dollars (one billionth of a US dollar), at least 1.
 	MaxCostNanoUsd *int64 `protobuf:"varint,4,opt,name=max_cost_nano_usd,json=maxCostNanoUsd,proto3,oneof" json:"max_cost_nano_usd,omitempty"`
 	// The server's tools that the agent may use. Unset means all that the caller
 	// may use; set and empty means none.
 	AllowedTools *ToolSelection `protobuf:"bytes,5,opt,name=allowed_tools,json=allowedTools,proto3" json:"allowed_tools,omitempty"`
-	// Longest duration of one step, above zero.
+	// Longest duration of the planning of one step, above zero.
 	StepTimeout *durationpb.Duration `protobuf:"bytes,6,opt,name=step_timeout,json=stepTimeout,proto3" json:"step_timeout,omitempty"`
 	// Longest duration of one tool call, above zero.
 	ToolTimeout   *durationpb.Duration `protobuf:"bytes,7,opt,name=tool_timeout,json=toolTimeout,proto3" json:"tool_timeout,omitempty"`

@@ -152,8 +152,8 @@ func (ReasoningEffort) EnumDescriptor() ([]byte, []int) {
 type ContextPolicy int32
 
 const (
-	// The server decides: it sends the whole conversation. When that does not
-	// fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
+	// The server sends the whole conversation. When the provider refuses it, the
+	// call fails with CONTEXT_WINDOW_EXCEEDED.
 	ContextPolicy_CONTEXT_POLICY_UNSPECIFIED ContextPolicy = 0
 	// The server leaves out the oldest messages, as few as possible, until the
 	// rest and the answer fit the smallest window among the model and its
@@ -165,7 +165,7 @@ const (
 	// out.
 	ContextPolicy_CONTEXT_POLICY_TRUNCATE_OLDEST ContextPolicy = 1
 	// The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
-	// known, it fails before the model is called.
+	// known, and the prompt alone is longer, it fails before the model is called.
 	ContextPolicy_CONTEXT_POLICY_ERROR ContextPolicy = 2
 )
 
@@ -347,8 +347,8 @@ func (EffectiveSettingCause) EnumDescriptor() ([]byte, []int) {
 }
 
 // A conversation to answer, and how to answer it. Only `messages` is required.
-// Any other field that is unset is not sent to the model, whose own default
-// then applies.
+// For a field that is unset, a default applies: the server's own, or the one
+// that its operator has configured for the model, or else the provider's.
 type CompleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the model that is to answer, as `ListModels` returns it. Empty
@@ -726,7 +726,9 @@ func (x *CompleteResponse) GetEffectiveSettings() []*EffectiveSetting {
 	return nil
 }
 
-// How the model chooses its tokens. Unset fields are not sent.
+// How the model chooses its tokens, and how many. For a field that is unset, the
+// default that the server's operator has configured for the model applies, or
+// else the provider's own.
 type Sampling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Randomness, 0 to 2; 0 is the most deterministic.

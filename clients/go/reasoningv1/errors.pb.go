@@ -45,7 +45,7 @@ const (
 	// PERMISSION_DENIED: the caller may not use this route.
 	ErrorReason_ERROR_REASON_ROUTE_NOT_ALLOWED ErrorReason = 7
 	// NOT_FOUND: the server has no such model; the metadata value `nearest` has
-	// similar names.
+	// similar names, if there are any.
 	ErrorReason_ERROR_REASON_MODEL_NOT_FOUND ErrorReason = 8
 	// RESOURCE_EXHAUSTED: the caller has reached its own limit.
 	ErrorReason_ERROR_REASON_CALLER_LIMIT ErrorReason = 9
@@ -82,7 +82,7 @@ const (
 	// INVALID_ARGUMENT: the provider's content policy refuses the conversation.
 	ErrorReason_ERROR_REASON_CONTENT_POLICY ErrorReason = 23
 	// INVALID_ARGUMENT: the model, or this version of the server, does not accept
-	// a parameter; `google.rpc.BadRequest` names the parameter where it is known.
+	// a field of the request; `google.rpc.BadRequest` names it where it is known.
 	ErrorReason_ERROR_REASON_UNSUPPORTED_PARAMETER ErrorReason = 24
 	// INVALID_ARGUMENT: the upstream refused the request for another reason.
 	ErrorReason_ERROR_REASON_UPSTREAM_REJECTED_REQUEST ErrorReason = 25

@@ -811,8 +811,8 @@ type ModelSource struct {
 	Kind ModelSourceKind `protobuf:"varint,1,opt,name=kind,proto3,enum=reasoning_grpc.v1.ModelSourceKind" json:"kind,omitempty"`
 	// When the server last read the source successfully. Unset when it never did.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Whether reading the source has failed since then, so that its models may be
-	// out of date.
+	// Whether the server has failed to read the source since then, so that the
+	// models may be out of date.
 	Stale bool `protobuf:"varint,3,opt,name=stale,proto3" json:"stale,omitempty"`
 	// Why the last reading failed. Unspecified when it succeeded.
 	Failure ErrorReason `protobuf:"varint,4,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`

@@ -148,7 +148,7 @@ class _ReasoningEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reasonin
     REASONING_END_STEP_FAILED: _ReasoningEnd.ValueType  # 8
     """The model's plan for a step could not be read, even after one repair."""
     REASONING_END_STEP_TIMEOUT: _ReasoningEnd.ValueType  # 9
-    """A step took longer than `step_timeout`."""
+    """The model took longer than `step_timeout` to plan a step."""
 
 class ReasoningEnd(_ReasoningEnd, metaclass=_ReasoningEndEnumTypeWrapper):
     """Why the agent stopped thinking."""
@@ -174,13 +174,14 @@ REASONING_END_LOOP: ReasoningEnd.ValueType  # 7
 REASONING_END_STEP_FAILED: ReasoningEnd.ValueType  # 8
 """The model's plan for a step could not be read, even after one repair."""
 REASONING_END_STEP_TIMEOUT: ReasoningEnd.ValueType  # 9
-"""A step took longer than `step_timeout`."""
+"""The model took longer than `step_timeout` to plan a step."""
 Global___ReasoningEnd: _TypeAlias = ReasoningEnd  # noqa: Y015
 
 @_typing.final
 class AgentOptions(_message.Message):
-    """Limits and tools of the reasoning agent. The server has its own limits, and
-    the smaller of the two applies; `started` reports where that is the server's.
+    """Limits and tools of the reasoning agent. The server has limits of its own, and
+    the smaller of the two applies. Where that is the server's, `started` reports
+    it in `effective_settings`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -197,12 +198,12 @@ class AgentOptions(_message.Message):
     max_tool_calls: _builtins.int
     """Largest number of tool calls in all steps together, at least 0."""
     max_tokens: _builtins.int
-    """Largest number of tokens in all model calls before the synthesis, at least
-    1.
+    """Largest number of tokens in all model calls before the one that writes the
+    answer, at least 1.
     """
     max_cost_nano_usd: _builtins.int
-    """Highest cost of all model calls before the synthesis, in nano-dollars (one
-    billionth of a US dollar), at least 1.
+    """Highest cost of all model calls before the one that writes the answer, in
+    nano-dollars (one billionth of a US dollar), at least 1.
     """
     @_builtins.property
     def allowed_tools(self) -> Global___ToolSelection:
@@ -212,7 +213,7 @@ class AgentOptions(_message.Message):
 
     @_builtins.property
     def step_timeout(self) -> _duration_pb2.Duration:
-        """Longest duration of one step, above zero."""
+        """Longest duration of the planning of one step, above zero."""
 
     @_builtins.property
     def tool_timeout(self) -> _duration_pb2.Duration:

@@ -102,8 +102,8 @@ class _ContextPolicy:
 class _ContextPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContextPolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CONTEXT_POLICY_UNSPECIFIED: _ContextPolicy.ValueType  # 0
-    """The server decides: it sends the whole conversation. When that does not
-    fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
+    """The server sends the whole conversation. When the provider refuses it, the
+    call fails with CONTEXT_WINDOW_EXCEEDED.
     """
     CONTEXT_POLICY_TRUNCATE_OLDEST: _ContextPolicy.ValueType  # 1
     """The server leaves out the oldest messages, as few as possible, until the
@@ -117,15 +117,15 @@ class _ContextPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Context
     """
     CONTEXT_POLICY_ERROR: _ContextPolicy.ValueType  # 2
     """The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
-    known, it fails before the model is called.
+    known, and the prompt alone is longer, it fails before the model is called.
     """
 
 class ContextPolicy(_ContextPolicy, metaclass=_ContextPolicyEnumTypeWrapper):
     """What to do when a conversation does not fit the model's context window."""
 
 CONTEXT_POLICY_UNSPECIFIED: ContextPolicy.ValueType  # 0
-"""The server decides: it sends the whole conversation. When that does not
-fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
+"""The server sends the whole conversation. When the provider refuses it, the
+call fails with CONTEXT_WINDOW_EXCEEDED.
 """
 CONTEXT_POLICY_TRUNCATE_OLDEST: ContextPolicy.ValueType  # 1
 """The server leaves out the oldest messages, as few as possible, until the
@@ -139,7 +139,7 @@ out.
 """
 CONTEXT_POLICY_ERROR: ContextPolicy.ValueType  # 2
 """The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
-known, it fails before the model is called.
+known, and the prompt alone is longer, it fails before the model is called.
 """
 Global___ContextPolicy: _TypeAlias = ContextPolicy  # noqa: Y015
 
@@ -230,8 +230,8 @@ Global___EffectiveSettingCause: _TypeAlias = EffectiveSettingCause  # noqa: Y015
 @_typing.final
 class CompleteRequest(_message.Message):
     """A conversation to answer, and how to answer it. Only `messages` is required.
-    Any other field that is unset is not sent to the model, whose own default
-    then applies.
+    For a field that is unset, a default applies: the server's own, or the one
+    that its operator has configured for the model, or else the provider's.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -510,7 +510,10 @@ Global___CompleteResponse: _TypeAlias = CompleteResponse  # noqa: Y015
 
 @_typing.final
 class Sampling(_message.Message):
-    """How the model chooses its tokens. Unset fields are not sent."""
+    """How the model chooses its tokens, and how many. For a field that is unset, the
+    default that the server's operator has configured for the model applies, or
+    else the provider's own.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -42,7 +42,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the caller may not use this route."""
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 8
     """NOT_FOUND: the server has no such model; the metadata value `nearest` has
-    similar names.
+    similar names, if there are any.
     """
     ERROR_REASON_CALLER_LIMIT: _ErrorReason.ValueType  # 9
     """RESOURCE_EXHAUSTED: the caller has reached its own limit."""
@@ -84,7 +84,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the provider's content policy refuses the conversation."""
     ERROR_REASON_UNSUPPORTED_PARAMETER: _ErrorReason.ValueType  # 24
     """INVALID_ARGUMENT: the model, or this version of the server, does not accept
-    a parameter; `google.rpc.BadRequest` names the parameter where it is known.
+    a field of the request; `google.rpc.BadRequest` names it where it is known.
     """
     ERROR_REASON_UPSTREAM_REJECTED_REQUEST: _ErrorReason.ValueType  # 25
     """INVALID_ARGUMENT: the upstream refused the request for another reason."""
@@ -131,7 +131,7 @@ ERROR_REASON_ROUTE_NOT_ALLOWED: ErrorReason.ValueType  # 7
 """PERMISSION_DENIED: the caller may not use this route."""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
 """NOT_FOUND: the server has no such model; the metadata value `nearest` has
-similar names.
+similar names, if there are any.
 """
 ERROR_REASON_CALLER_LIMIT: ErrorReason.ValueType  # 9
 """RESOURCE_EXHAUSTED: the caller has reached its own limit."""
@@ -173,7 +173,7 @@ ERROR_REASON_CONTENT_POLICY: ErrorReason.ValueType  # 23
 """INVALID_ARGUMENT: the provider's content policy refuses the conversation."""
 ERROR_REASON_UNSUPPORTED_PARAMETER: ErrorReason.ValueType  # 24
 """INVALID_ARGUMENT: the model, or this version of the server, does not accept
-a parameter; `google.rpc.BadRequest` names the parameter where it is known.
+a field of the request; `google.rpc.BadRequest` names it where it is known.
 """
 ERROR_REASON_UPSTREAM_REJECTED_REQUEST: ErrorReason.ValueType  # 25
 """INVALID_ARGUMENT: the upstream refused the request for another reason."""

@@ -484,8 +484,8 @@ class ModelSource(_message.Message):
     kind: Global___ModelSourceKind.ValueType
     """The kind of source."""
     stale: _builtins.bool
-    """Whether reading the source has failed since then, so that its models may be
-    out of date.
+    """Whether the server has failed to read the source since then, so that the
+    models may be out of date.
     """
     failure: _errors_pb2.ErrorReason.ValueType
     """Why the last reading failed. Unspecified when it succeeded."""

@@ -17,8 +17,9 @@ export const file_reasoning_grpc_v1_agent: GenFile = /*@__PURE__*/
   fileDesc("Ch1yZWFzb25pbmdfZ3JwYy92MS9hZ2VudC5wcm90bxIRcmVhc29uaW5nX2dycGMudjEi3QIKDEFnZW50T3B0aW9ucxIWCgltYXhfc3RlcHMYASABKAVIAIgBARIbCg5tYXhfdG9vbF9jYWxscxgCIAEoBUgBiAEBEhcKCm1heF90b2tlbnMYAyABKAVIAogBARIeChFtYXhfY29zdF9uYW5vX3VzZBgEIAEoA0gDiAEBEjcKDWFsbG93ZWRfdG9vbHMYBSABKAsyIC5yZWFzb25pbmdfZ3JwYy52MS5Ub29sU2VsZWN0aW9uEi8KDHN0ZXBfdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgx0b29sX3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDAoKX21heF9zdGVwc0IRCg9fbWF4X3Rvb2xfY2FsbHNCDQoLX21heF90b2tlbnNCFAoSX21heF9jb3N0X25hbm9fdXNkIh4KDVRvb2xTZWxlY3Rpb24SDQoFbmFtZXMYASADKAki8AEKBFN0ZXASDgoGbnVtYmVyGAEgASgFEg8KB3Rob3VnaHQYAiABKAkSMgoLbmV4dF9hY3Rpb24YAyABKA4yHS5yZWFzb25pbmdfZ3JwYy52MS5OZXh0QWN0aW9uEjkKD3Rvb2xfZXhlY3V0aW9ucxgEIAMoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xFeGVjdXRpb24SLwoHb3V0Y29tZRgFIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXBPdXRjb21lEicKBXVzYWdlGAYgASgLMhgucmVhc29uaW5nX2dycGMudjEuVXNhZ2Ui1gEKDVRvb2xFeGVjdXRpb24SDwoHY2FsbF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWFyZ3VtZW50cxgDIAEoCRItCgZzdGF0dXMYBCABKA4yHS5yZWFzb25pbmdfZ3JwYy52MS5Ub29sU3RhdHVzEg4KBnJlc3VsdBgFIAEoCRIYChByZXN1bHRfdHJ1bmNhdGVkGAYgASgIEg0KBWVycm9yGAcgASgJEisKCGR1cmF0aW9uGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIu4BChFSZWFzb25pbmdGaW5pc2hlZBIvCgZyZWFzb24YASABKA4yHy5yZWFzb25pbmdfZ3JwYy52MS5SZWFzb25pbmdFbmQSEgoKc3RlcF9jb3VudBgCIAEoBRIXCg90b29sX2NhbGxfY291bnQYAyABKAUSJwoFdXNhZ2UYBCABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIlCgRjb3N0GAUgASgLMhcucmVhc29uaW5nX2dycGMudjEuQ29zdBIrCghkdXJhdGlvbhgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbip2CgpOZXh0QWN0aW9uEhsKF05FWFRfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUTkVYVF9BQ1RJT05fQ09OVElOVUUQARIZChVORVhUX0FDVElPTl9VU0VfVE9PTFMQAhIWChJORVhUX0FDVElPTl9GSU5JU0gQAyp7CgtTdGVwT3V0Y29tZRIcChhTVEVQX09VVENPTUVfVU5TUEVDSUZJRUQQABIVChFTVEVQX09VVENPTUVfRE9ORRABEh0KGVNURVBfT1VUQ09NRV9JTlZBTElEX1BMQU4QAhIYChRTVEVQX09VVENPTUVfU1RPUFBFRBADKs0BCgpUb29sU3RhdHVzEhsKF1RPT0xfU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOVE9PTF9TVEFUVVNfT0sQARIWChJUT09MX1NUQVRVU19GQUlMRUQQAhIZChVUT09MX1NUQVRVU19USU1FRF9PVVQQAxIhCh1UT09MX1NUQVRVU19JTlZBTElEX0FSR1VNRU5UUxAEEh0KGVRPT0xfU1RBVFVTX05PVF9BVkFJTEFCTEUQBRIZChVUT09MX1NUQVRVU19DQU5DRUxMRUQQBiq6AgoMUmVhc29uaW5nRW5kEh0KGVJFQVNPTklOR19FTkRfVU5TUEVDSUZJRUQQABIaChZSRUFTT05JTkdfRU5EX0ZJTklTSEVEEAESGwoXUkVBU09OSU5HX0VORF9NQVhfU1RFUFMQAhIgChxSRUFTT05JTkdfRU5EX01BWF9UT09MX0NBTExTEAMSHgoaUkVBU09OSU5HX0VORF9UT0tFTl9CVURHRVQQBBIdChlSRUFTT05JTkdfRU5EX0NPU1RfQlVER0VUEAUSGgoWUkVBU09OSU5HX0VORF9ERUFETElORRAGEhYKElJFQVNPTklOR19FTkRfTE9PUBAHEh0KGVJFQVNPTklOR19FTkRfU1RFUF9GQUlMRUQQCBIeChpSRUFTT05JTkdfRU5EX1NURVBfVElNRU9VVBAJQncKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgpBZ2VudFByb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_google_protobuf_duration, file_reasoning_grpc_v1_usage]);
 
 /**
- * Limits and tools of the reasoning agent. The server has its own limits, and
- * the smaller of the two applies; `started` reports where that is the server's.
+ * Limits and tools of the reasoning agent. The server has limits of its own, and
+ * the smaller of the two applies. Where that is the server's, `started` reports
+ * it in `effective_settings`.
  *
  * @generated from message reasoning_grpc.v1.AgentOptions
  */
@@ -38,16 +39,16 @@ export type AgentOptions = Message<"reasoning_grpc.v1.AgentOptions"> & {
   maxToolCalls?: number | undefined;
 
   /**
-   * Largest number of tokens in all model calls before the synthesis, at least
-   * 1.
+   * Largest number of tokens in all model calls before the one that writes the
+   * answer, at least 1.
    *
    * @generated from field: optional int32 max_tokens = 3;
    */
   maxTokens?: number | undefined;
 
   /**
-   * Highest cost of all model calls before the synthesis, in nano-dollars (one
-   * billionth of a US dollar), at least 1.
+   * Highest cost of all model calls before the one that writes the answer, in
+   * nano-dollars (one billionth of a US dollar), at least 1.
    *
    * @generated from field: optional int64 max_cost_nano_usd = 4;
    */
@@ -62,7 +63,7 @@ export type AgentOptions = Message<"reasoning_grpc.v1.AgentOptions"> & {
   allowedTools?: ToolSelection | undefined;
 
   /**
-   * Longest duration of one step, above zero.
+   * Longest duration of the planning of one step, above zero.
    *
    * @generated from field: google.protobuf.Duration step_timeout = 6;
    */
@@ -503,7 +504,7 @@ export enum ReasoningEnd {
   STEP_FAILED = 8,
 
   /**
-   * A step took longer than `step_timeout`.
+   * The model took longer than `step_timeout` to plan a step.
    *
    * @generated from enum value: REASONING_END_STEP_TIMEOUT = 9;
    */

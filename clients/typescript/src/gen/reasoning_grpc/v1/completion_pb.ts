@@ -22,8 +22,8 @@ export const file_reasoning_grpc_v1_completion: GenFile = /*@__PURE__*/
 
 /**
  * A conversation to answer, and how to answer it. Only `messages` is required.
- * Any other field that is unset is not sent to the model, whose own default
- * then applies.
+ * For a field that is unset, a default applies: the server's own, or the one
+ * that its operator has configured for the model, or else the provider's.
  *
  * @generated from message reasoning_grpc.v1.CompleteRequest
  */
@@ -291,7 +291,9 @@ export const CompleteResponseSchema: GenMessage<CompleteResponse> = /*@__PURE__*
   messageDesc(file_reasoning_grpc_v1_completion, 1);
 
 /**
- * How the model chooses its tokens. Unset fields are not sent.
+ * How the model chooses its tokens, and how many. For a field that is unset, the
+ * default that the server's operator has configured for the model applies, or
+ * else the provider's own.
  *
  * @generated from message reasoning_grpc.v1.Sampling
  */
@@ -831,8 +833,8 @@ export const ReasoningEffortSchema: GenEnum<ReasoningEffort> = /*@__PURE__*/
  */
 export enum ContextPolicy {
   /**
-   * The server decides: it sends the whole conversation. When that does not
-   * fit, the call fails with CONTEXT_WINDOW_EXCEEDED.
+   * The server sends the whole conversation. When the provider refuses it, the
+   * call fails with CONTEXT_WINDOW_EXCEEDED.
    *
    * @generated from enum value: CONTEXT_POLICY_UNSPECIFIED = 0;
    */
@@ -854,7 +856,7 @@ export enum ContextPolicy {
 
   /**
    * The call fails with CONTEXT_WINDOW_EXCEEDED. Where the model's window is
-   * known, it fails before the model is called.
+   * known, and the prompt alone is longer, it fails before the model is called.
    *
    * @generated from enum value: CONTEXT_POLICY_ERROR = 2;
    */

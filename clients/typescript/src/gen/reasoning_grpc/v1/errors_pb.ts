@@ -78,7 +78,7 @@ export enum ErrorReason {
 
   /**
    * NOT_FOUND: the server has no such model; the metadata value `nearest` has
-   * similar names.
+   * similar names, if there are any.
    *
    * @generated from enum value: ERROR_REASON_MODEL_NOT_FOUND = 8;
    */
@@ -195,7 +195,7 @@ export enum ErrorReason {
 
   /**
    * INVALID_ARGUMENT: the model, or this version of the server, does not accept
-   * a parameter; `google.rpc.BadRequest` names the parameter where it is known.
+   * a field of the request; `google.rpc.BadRequest` names it where it is known.
    *
    * @generated from enum value: ERROR_REASON_UNSUPPORTED_PARAMETER = 24;
    */

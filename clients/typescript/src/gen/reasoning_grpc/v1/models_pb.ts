@@ -384,8 +384,8 @@ export type ModelSource = Message<"reasoning_grpc.v1.ModelSource"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * Whether reading the source has failed since then, so that its models may be
-   * out of date.
+   * Whether the server has failed to read the source since then, so that the
+   * models may be out of date.
    *
    * @generated from field: bool stale = 3;
    */
