@@ -23,18 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build and test the clients.")
     parser.add_argument("--all", action="store_true", help="fail when a toolchain is missing")
     options = parser.parse_args(arguments)
-    left_out = [client for client in CLIENTS if client.lacks]
-    _report(left_out)
-    if left_out and options.all:
+    omitted = [client for client in CLIENTS if client.missing_commands]
+    _report(omitted)
+    if omitted and options.all:
         return 1
-    code = _check([client for client in CLIENTS if client not in left_out])
-    _report(left_out)  # again, because much has been printed since
+    code = _check([client for client in CLIENTS if client not in omitted])
+    _report(omitted)  # again, because much has been printed since
     return code
 
 
-def _report(left_out: Sequence[Client]) -> None:
-    for client in left_out:
-        print(client.left_out, flush=True)
+def _report(omitted: Sequence[Client]) -> None:
+    for client in omitted:
+        print(client.omission_notice, flush=True)
 
 
 def _check(clients: Sequence[Client]) -> int:

@@ -96,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     with run_server("--listen", ADDRESS):
         for client in selected:
-            if client.lacks:
-                print(client.left_out)
+            if client.missing_commands:
+                print(client.omission_notice)
                 failed |= options.all or bool(options.client)
                 continue
             failed |= not _works(client)

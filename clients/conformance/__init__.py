@@ -1,7 +1,7 @@
 """The conformance suite: scenarios as data, servers that play them, and a judge of what clients received.
 
 scenario.py        reads the scenarios
-script.py          tells the fake upstreams what to answer
+script.py          scripts the answers of the fake upstreams
 other_servers.py   defines the servers that are not ours: a newer one, one without free capacity, one with a bug
 relay.py           counts the bytes that clients send
 configuration.py   builds the configuration of the servers

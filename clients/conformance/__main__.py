@@ -27,13 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"no scenario's name contains {options.scenario!r}", file=sys.stderr)
         return 1
     clients = [each for each in CLIENTS if not options.client or each.name in options.client]
-    left_out = [each for each in clients if each.lacks]
-    found = asyncio.run(_judge_clients([each for each in clients if each not in left_out], selected))
+    omitted = [each for each in clients if each.missing_commands]
+    found = asyncio.run(_judge_clients([each for each in clients if each not in omitted], selected))
     _print_matrix(selected, found)
-    for client in left_out:
-        print(client.left_out)
+    for client in omitted:
+        print(client.omission_notice)
     has_failed = any(any(each.values()) for each in found.values())
-    return int(has_failed or bool(left_out and (options.all or options.client)))
+    return int(has_failed or bool(omitted and (options.all or options.client)))
 
 
 def _parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -29,14 +29,14 @@ class Client:
     """The make targets in the client's folder that build and test it. `make test` tests the Python client."""
 
     @property
-    def lacks(self) -> list[str]:
+    def missing_commands(self) -> list[str]:
         """Returns the needed commands that are not installed."""
         return [command for command in self.needs if shutil.which(command) is None]
 
     @property
-    def left_out(self) -> str:
+    def omission_notice(self) -> str:
         """Returns the line that reports that the client is left out, and what is missing."""
-        return f"left out: {self.name}, because {' and '.join(self.lacks)} cannot be found"
+        return f"left out: {self.name}, because {' and '.join(self.missing_commands)} cannot be found"
 
 
 _QUESTION: Final = "What is 23 times 19?"

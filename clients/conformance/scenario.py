@@ -1,4 +1,4 @@
-"""Reads the scenarios: the call of a client, the answers of the upstreams, and what must come of the call."""
+"""Reads the scenarios: the call of a client, the answers of the upstreams, and the expected outcome."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -45,11 +45,11 @@ class ScriptedUpstream:
     answers: tuple[Json, ...] = ()
     """The answers to the requests, in their order. Each is the name of a script of the fake upstream, and arguments."""
     calls: int | None = None
-    """How many requests the upstream must receive. None means as many as there are answers."""
+    """The number of requests that the upstream must receive. None means one for each answer."""
     requests: tuple[Json, ...] = ()
-    """What the requests must be, in their order: `headers`, by lower-case names, and `body`. Both may be left out."""
+    """The expected requests, in their order: `headers`, by lower-case names, and `body`. Both may be left out."""
     disconnects: int = 0
-    """How many of the requests the server must abandon."""
+    """The number of requests that the server must abandon."""
     protocol: str = "openai"
     """The protocol that the fake upstream speaks, as the prefix that litellm has for it."""
     is_proxied: bool = False
@@ -65,7 +65,7 @@ class ScriptedUpstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What must come of a call. Anything that is left out here is not checked."""
+    """The expected outcome of a call. Anything that is left out here is not checked."""
 
     events: tuple[Json, ...] | None = None
     """All events in order, as {kind: fields}, or {} for an unknown kind.
@@ -87,7 +87,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One call, the upstreams behind it, and what must come of it."""
+    """One call, the upstreams behind it, and its expected outcome."""
 
     name: str
     title: str
@@ -160,7 +160,7 @@ def _create_twin(scenario: Scenario) -> Scenario:
 
 
 def _expect_in_twin(expected: Expected, renamed: Mapping[str, str]) -> Expected:
-    """Returns what must come of the same request when it is sent to `Complete`."""
+    """Returns the expected outcome of the same request when it is sent to `Complete`."""
     response = None if expected.error is not None else _rename(expected.folded or {}, renamed)
     error = _rename(expected.error, renamed)
     return Expected(response=response, error=error, max_sent_bytes=expected.max_sent_bytes)

@@ -1,4 +1,4 @@
-"""Tells the fake upstreams what to answer: a scenario names the scripts of `Scripting` as data."""
+"""Scripts the answers of the fake upstreams: a scenario names the scripts of `Scripting` as data."""
 
 import copy
 import json

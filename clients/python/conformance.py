@@ -98,7 +98,7 @@ async def _read_stream(call: Any, cancel_after: int | None) -> dict[str, Any]:
 async def _read_events(
     call: Any, received: list[events_pb2.StreamCompleteResponse], cancel_after: int | None
 ) -> grpc.aio.AioRpcError | None:
-    """Appends the events of a stream to `received`, and cancels the call when told to; returns the error at its end."""
+    """Appends the events of a stream to `received`, and cancels the call if the plan says so; returns its error."""
     if cancel_after == 0:
         call.cancel()
     try:

@@ -34,10 +34,10 @@ async def test_a_unary_call_sends_its_headers_once_its_route_is_decided(
 @pytest.mark.parametrize("token", ["two words", "a-line\n", "caf\u00e9"])
 def test_an_invalid_token_is_rejected(token: str) -> None:
     """A token that cannot be sent in a header is rejected at once, and the error does not repeat it."""
-    with pytest.raises(ValueError, match="visible ASCII") as refused:
+    with pytest.raises(ValueError, match="visible ASCII") as rejected:
         ReasoningClient("127.0.0.1:1", token=token)
 
-    assert token not in str(refused.value)
+    assert token not in str(rejected.value)
 
 
 async def test_closing_the_stream_stops_the_upstream(running_server: RunningServer, upstream: FakeUpstream) -> None:

@@ -159,7 +159,7 @@ def test_every_client_has_the_same_service_config() -> None:
     """The shared file, the file in the Python package and the block in each README are equal."""
     config = ROOT.joinpath("clients", "service_config.json").read_text("utf-8")
     readmes = sorted(ROOT.glob("clients/*/README.md"))
-    shown = {
+    configs_by_client = {
         path.parent.name: [json.loads(block) for block in re.findall(r"```json\n(.*?)```", path.read_text(), re.DOTALL)]
         for path in readmes
         if path.parent.name != "conformance"
@@ -167,6 +167,6 @@ def test_every_client_has_the_same_service_config() -> None:
 
     assert config == SERVICE_CONFIG
     assert dict(CHANNEL_OPTIONS)["grpc.service_config"] == SERVICE_CONFIG
-    assert shown["python"]
-    for blocks in shown.values():
+    assert configs_by_client["python"]
+    for blocks in configs_by_client.values():
         assert json.loads(config) in blocks

@@ -49,7 +49,7 @@ class CallFailed(Exception):
             for violation in (bad_request.field_violations if bad_request else ())
         )
         self.interruption: interruption_pb2.Interruption | None = _find_detail(status, interruption_pb2.Interruption)
-        """How far the call had come; None when no upstream was reached."""
+        """The progress of the call before it failed; None when no upstream was reached."""
         self.route_decision: routing_pb2.RouteDecision | None = _find_detail(status, routing_pb2.RouteDecision)
         """The route decision; None unless the server does not serve the route that it chose."""
 

@@ -8,7 +8,7 @@ from reasoning_grpc.domain.usage import Usage
 
 
 class NextAction(StrEnum):
-    """What the model wants to do after a thought."""
+    """The action that the model wants to take after a thought."""
 
     CONTINUE = "CONTINUE"
     USE_TOOLS = "USE_TOOLS"
@@ -16,7 +16,7 @@ class NextAction(StrEnum):
 
 
 class StepOutcome(StrEnum):
-    """How a step ended."""
+    """The outcome of a step."""
 
     DONE = "DONE"
     INVALID_PLAN = "INVALID_PLAN"
@@ -26,7 +26,7 @@ class StepOutcome(StrEnum):
 
 
 class ReasoningEnd(StrEnum):
-    """Why the agent stopped thinking."""
+    """The reason why the agent stopped thinking."""
 
     FINISHED = "FINISHED"
     """The model said that it was ready to answer."""

@@ -1,10 +1,10 @@
-"""Why a model's answer ends, and what can be wrong with it."""
+"""The reasons why a model's answer ends, and the flaws that it can have."""
 
 from enum import StrEnum
 
 
 class FinishReason(StrEnum):
-    """Why an answer ended, independent of the provider's own words."""
+    """The reason why an answer ended, independent of the provider's own words."""
 
     STOP = "STOP"
     LENGTH = "LENGTH"
@@ -15,7 +15,7 @@ class FinishReason(StrEnum):
 
 
 class AnswerFlaw(StrEnum):
-    """Why an answer that had to follow a schema cannot be used."""
+    """The reason why an answer that had to follow a schema cannot be used."""
 
     EMPTY = "EMPTY"
     NOT_JSON = "NOT_JSON"

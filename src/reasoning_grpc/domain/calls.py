@@ -70,9 +70,9 @@ class CallContext:
     caller: Caller
     request_id: str
     arrival_time: float
-    """When the request arrived, in seconds of the event loop's clock."""
+    """The time when the request arrived, in seconds of the event loop's clock."""
     deadline: float | None = None
-    """When the caller stops waiting, in seconds of the event loop's clock. None means never."""
+    """The time when the caller stops waiting, in seconds of the event loop's clock. None means never."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     trace: "Context | None" = None
     """The parent of the spans of this call, which is also sent upstream. None when the call is part of no trace."""

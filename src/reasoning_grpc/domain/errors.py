@@ -31,7 +31,7 @@ _LONGEST_VALUE = 128
 
 
 class Retry(Enum):
-    """How often `llm/retries.py` retries a model call after this failure, as long as no delta of it was sent."""
+    """The limit for retries after this failure. `llm/retries.py` retries a model call only before its first delta."""
 
     NEVER = 0
     ONCE = 1
@@ -40,7 +40,7 @@ class Retry(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """What is wrong with a field of the request. The field is a path, such as "messages[2].content"."""
+    """A problem with a field of the request. The field is a path, such as "messages[2].content"."""
 
     field: str
     description: str
@@ -48,7 +48,7 @@ class FieldViolation:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a failed call had come."""
+    """The progress of a call before it failed."""
 
     response_id: str
     usage: Usage
@@ -76,7 +76,7 @@ class ReasoningError(Exception):
         self.retry_after_seconds: float | None = None
         """The time after which the request may be sent again. None when it is not known."""
         self.progress: Progress | None = None
-        """How far the call had come. The engine sets it when an upstream was reached."""
+        """The progress of the call before it failed. The engine sets it when an upstream was reached."""
         super().__init__(self.sentence.format_map(_Values(self.metadata)))
 
 

@@ -51,7 +51,7 @@ class ModelSourceKind(StrEnum):
 
 
 class ThinkTags(StrEnum):
-    """How a model that writes its reasoning into the text of an answer marks it there."""
+    """The way in which a model marks reasoning that it writes into the text of an answer."""
 
     NONE = "NONE"
     """The model does not mark its reasoning: a tag is text."""
@@ -62,7 +62,7 @@ class ThinkTags(StrEnum):
 
 
 class ModelState(StrEnum):
-    """Whether a model can be called now."""
+    """The state of a model: whether it can be called now."""
 
     AVAILABLE = "AVAILABLE"
     UNAVAILABLE = "UNAVAILABLE"
@@ -81,7 +81,7 @@ class ModelInfo:
     state: ModelState = ModelState.AVAILABLE
     capabilities: frozenset[Capability] = frozenset()
     missing_capabilities: frozenset[Capability] = frozenset()
-    """Internal. What the model is known not to do. A request for it is refused; the upstream would ignore it."""
+    """Internal. What the model is known to lack. A request for it is refused, since the upstream may ignore it."""
     think_tags: ThinkTags = ThinkTags.NONE
     """Internal."""
     context_window_tokens: int | None = None
@@ -106,7 +106,7 @@ class ModelSource:
     kind: ModelSourceKind
     model_count: int
     update_time: datetime | None
-    """When the server last read the source successfully. None when it never did."""
+    """The time when the server last read the source successfully. None when it never did."""
     stale: bool = False
     """Whether reading the source has failed since then."""
     failure: str = ""
@@ -141,7 +141,7 @@ class ModelPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """How the adapter calls a model: the arguments for litellm, and the values that only our own HTTP client uses."""
+    """The values for calls of a model: arguments of litellm, and values that only our own HTTP client uses."""
 
     name: str
     """Name of the model in the model table."""

@@ -10,7 +10,7 @@ from reasoning_grpc.domain.routing import RoutingMode, RoutingPreference
 
 
 class ToolChoiceMode(StrEnum):
-    """Whether the model may or must call tools."""
+    """The rule for tool calls: whether the model may or must make them."""
 
     AUTO = "AUTO"
     NONE = "NONE"
@@ -18,7 +18,7 @@ class ToolChoiceMode(StrEnum):
 
 
 class ReasoningEffort(StrEnum):
-    """How much a model reasons before it answers."""
+    """The amount of reasoning before an answer."""
 
     NONE = "NONE"
     MINIMAL = "MINIMAL"
@@ -29,7 +29,7 @@ class ReasoningEffort(StrEnum):
 
 
 class ResponseFormatKind(StrEnum):
-    """The shape of an answer."""
+    """The form of an answer."""
 
     TEXT = "TEXT"
     JSON_OBJECT = "JSON_OBJECT"
@@ -37,14 +37,14 @@ class ResponseFormatKind(StrEnum):
 
 
 class ContextPolicy(StrEnum):
-    """What to do with a conversation that does not fit the model's context window."""
+    """The rule for a conversation that does not fit the model's context window."""
 
     TRUNCATE_OLDEST = "TRUNCATE_OLDEST"
     ERROR = "ERROR"
 
 
 class EffectiveSettingCause(StrEnum):
-    """Why a setting took effect otherwise than requested."""
+    """The cause of an effective setting that differs from the requested one."""
 
     ROUTING = "ROUTING"
     SERVER_LIMIT = "SERVER_LIMIT"
@@ -59,7 +59,7 @@ class EffectiveSettingCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the model chooses its tokens."""
+    """The parameters by which the model chooses its tokens."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -87,7 +87,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Whether tools may be called, or the name of the one tool that must be called."""
+    """The rule for tool calls, or the name of the one tool that must be called."""
 
     mode: ToolChoiceMode | None = None
     tool: str = ""
@@ -107,7 +107,7 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningOptions:
-    """How much the model itself reasons."""
+    """The amount of the model's own reasoning."""
 
     effort: ReasoningEffort | None = None
     budget_tokens: int | None = None
@@ -115,7 +115,7 @@ class ReasoningOptions:
 
 @dataclass(frozen=True, slots=True)
 class RoutingOptions:
-    """Which path the caller requests. None means that the server decides."""
+    """The path that the caller requests. None means that the server decides."""
 
     mode: RoutingMode | None = None
     route: str = ""

@@ -1,4 +1,4 @@
-"""How a request is routed, and why."""
+"""The routing of a request, and the reasons for it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class RoutingMode(StrEnum):
 
 
 class RoutingPreference(StrEnum):
-    """What to favour where several models could serve a request."""
+    """The aim that decides between several models that could serve a request."""
 
     QUALITY = "QUALITY"
     BALANCED = "BALANCED"
@@ -27,7 +27,7 @@ class RoutingPreference(StrEnum):
 
 
 class RouteSource(StrEnum):
-    """What decided a route."""
+    """The source of a route decision."""
 
     RULE = "RULE"
     REQUEST = "REQUEST"
@@ -39,7 +39,7 @@ class RouteSource(StrEnum):
 
 
 class RouteRejectionCause(StrEnum):
-    """Why a route was not chosen."""
+    """The cause for which a route was not chosen."""
 
     NOT_CHOSEN = "NOT_CHOSEN"
     """The classifier chose another route."""
@@ -49,7 +49,7 @@ class RouteRejectionCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """What the model that classifies requests did."""
+    """The classification of a request by a model."""
 
     model: str
     """Name of the model that was called, or would have been called."""
@@ -63,7 +63,7 @@ class Classification:
     failure: str = ""
     """The reason of the error of a model that did not answer. Empty when it answered."""
     flaw: AnswerFlaw | None = None
-    """Why the answer could not be used. None when it was used."""
+    """The flaw for which the answer could not be used. None when it was used."""
     failure_detail: str = ""
     """Explains `failure` or `flaw` in a short English sentence."""
 

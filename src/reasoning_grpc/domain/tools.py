@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class ToolSource(StrEnum):
-    """Where a tool comes from."""
+    """The source of a tool."""
 
     BUILT_IN = "BUILT_IN"
     FUNCTION = "FUNCTION"
@@ -17,7 +17,7 @@ class ToolSource(StrEnum):
 
 
 class ToolState(StrEnum):
-    """Whether a tool can be called now."""
+    """The state of a tool: whether it can be called now."""
 
     AVAILABLE = "AVAILABLE"
     UNAVAILABLE = "UNAVAILABLE"
@@ -27,7 +27,7 @@ class ToolState(StrEnum):
 
 
 class ToolStatus(StrEnum):
-    """How a tool call ended."""
+    """The outcome of a tool call."""
 
     OK = "OK"
     FAILED = "FAILED"
@@ -67,7 +67,7 @@ class ToolExecution:
     """The output of the tool: JSON text, or any text. For a failed call, the tool's own error message, if any."""
     result_truncated: bool = False
     error: str = ""
-    """What went wrong, in a fixed English sentence without any text of the tool. Empty when nothing did."""
+    """The problem, in a fixed English sentence without any text of the tool. Empty when there was none."""
     duration_seconds: float = 0.0
     """Duration of the call. It includes the time in which the call waited for others."""
 
@@ -78,7 +78,7 @@ class ToolExecution:
 
 
 class McpServerState(StrEnum):
-    """Whether there is a connection to an MCP server."""
+    """The state of the connection to an MCP server."""
 
     CONNECTING = "CONNECTING"
     """The server connects for the first time."""
@@ -96,4 +96,4 @@ class McpServerInfo:
     tools: int
     """Number of its tools that the agent may use. While the server is down, the number before that."""
     problem: str = ""
-    """Why there is no connection, in a short fixed text."""
+    """The reason why there is no connection, in a short fixed text."""

@@ -7,7 +7,7 @@ _BYTES_PER_TOKEN = 4
 
 
 class ModelCallPurpose(StrEnum):
-    """What a model call is for."""
+    """The purpose of a model call."""
 
     ROUTING = "ROUTING"
     STEP = "STEP"
@@ -17,7 +17,7 @@ class ModelCallPurpose(StrEnum):
 
 
 class UsageSource(StrEnum):
-    """Who counted tokens."""
+    """The source of token counts."""
 
     PROVIDER = "PROVIDER"
     ESTIMATED = "ESTIMATED"
@@ -66,7 +66,7 @@ class ModelCallUsage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a request went."""
+    """The durations of the parts of a request."""
 
     queue_seconds: float
     routing_seconds: float
