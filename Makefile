@@ -93,7 +93,7 @@ floors: $(READY) ## Draw the floors of the package for docs/architecture.md
 	$(BIN)/python -m scripts.draw_floors
 
 .PHONY: grpcurl
-grpcurl: $(READY) $(GRPCURL) ## Call every RPC of a running server with grpcurl; needs Go
+grpcurl: $(READY) $(GRPCURL) ## Start a server and call every RPC with grpcurl; needs Go
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m scripts.check_grpcurl
 
 .PHONY: command-lines

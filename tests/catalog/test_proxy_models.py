@@ -120,7 +120,7 @@ async def test_a_capability_that_a_model_lacks_is_refused(upstream: FakeUpstream
         await running.client().complete(a_wire_request(model="unknown", reasoning=reasoning))
 
     assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
-    assert failed.violations == (FieldViolation("reasoning.effort", "The model no cannot do it."),)
+    assert failed.violations == (FieldViolation("reasoning.effort", "The model no does not support it."),)
     assert list_requests(upstream) == [INFO, CHAT]
 
 

@@ -47,7 +47,7 @@ async def test_classify_prints_the_decision(server_folder: ServerFolder, server_
         "mode": "ROUTING_MODE_PASSTHROUGH",
         "model": "fake",
         "source": "ROUTE_SOURCE_DEFAULT",
-        "reason": "Nothing else decided; this is the default.",
+        "reason": "The request chooses none; this is the server's default.",
     }
     assert (by_rules.code, by_rules.err) == (0, "")
     assert by_rules.out == (

@@ -25,7 +25,9 @@ TEXT: Final[dict[str, Any]] = {"response_format": completion_pb2.ResponseFormat(
 
 def default_decision(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:
     """Builds the decision for a request without any preference."""
-    return build_decision(mode, routing_pb2.ROUTE_SOURCE_DEFAULT, "Nothing else decided; this is the default.")
+    return build_decision(
+        mode, routing_pb2.ROUTE_SOURCE_DEFAULT, "The request chooses none; this is the server's default."
+    )
 
 
 def request_decision(mode: Any = PASSTHROUGH) -> routing_pb2.RouteDecision:

@@ -21,7 +21,7 @@ from tests.support.upstream import FakeUpstream
 
 TOKEN: Final = "rgt_token-of-the-command-line"
 KEY: Final = "sk-key-of-the-upstream"
-ROUTE_LINE: Final = "route: passthrough with fake (default: Nothing else decided; this is the default.)\n"
+ROUTE_LINE: Final = "route: passthrough with fake (default: The request chooses none; this is the server's default.)\n"
 REFUSED_KEY: Final = 'The upstream of the model "fake" refused the server\'s key.'
 
 

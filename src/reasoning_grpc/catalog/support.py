@@ -15,7 +15,7 @@ def find_unsupported(request: CompletionRequest, model: ModelInfo) -> Iterator[F
         yield FieldViolation(f"provider_options[{name}]", f"The entry of {model.name} does not allow it.")
     for field, capability in _required_capabilities(request):
         if capability in model.missing_capabilities:
-            yield FieldViolation(field, f"The model {model.name} cannot do it.")
+            yield FieldViolation(field, f"The model {model.name} does not support it.")
 
 
 def _required_capabilities(request: CompletionRequest) -> Iterator[tuple[str, Capability]]:

@@ -88,7 +88,7 @@ class Settings:
     max_messages: int = _option(1000, "Most messages in a request.", minimum=1)
     unknown_context_window_tokens: int = _option(
         8192,
-        "Context window that is assumed for models with an unknown one, when a request asks to fit its messages.",
+        "Assumed context window of models whose own is unknown, for CONTEXT_POLICY_TRUNCATE_OLDEST.",
         minimum=256,
     )
     max_tools: int = _option(128, "Most tools in a request.", minimum=1)

@@ -105,7 +105,7 @@ class Router:
         for mode, source, reason in (
             (requested.mode, RouteSource.REQUEST, "The request asks for this mode."),
             (requested.metadata_mode, RouteSource.METADATA, "The call's metadata asks for this mode."),
-            (self._default_mode, RouteSource.DEFAULT, "Nothing else decided; this is the default."),
+            (self._default_mode, RouteSource.DEFAULT, "The request chooses none; this is the server's default."),
         ):
             if mode is not None:
                 return mode.value.lower(), _draft(request.model, source, reason)
