@@ -1,7 +1,6 @@
 """The model's own reasoning goes to the caller, and back to the model in the next turn, in the provider's form."""
 
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,10 +19,9 @@ from reasoning_grpc.v1.messages_pb2 import (
     ToolCall,
     ToolResult,
 )
+from tests.support.anthropic_blocks import Json, stream_blocks, text_block, thinking_block, tool_use
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream
-
-Json = dict[str, Any]
 
 OPENAI, VLLM, TAGGED, ANTHROPIC = "openai", "hosted_vllm", "tagged", "anthropic"
 SIGNATURE: Final = "EqQBCkgIARABGAIiQ+/x9w=="
@@ -56,7 +54,7 @@ class Turn:
     message: list[Part]
     """The parts that the caller receives."""
     sent: Any
-    """What is sent back: the message of the assistant in the OpenAI protocol, or its content in Anthropic's."""
+    """The part that is sent back: the assistant's message in the OpenAI protocol, or its content in Anthropic's."""
     reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
 
 
@@ -77,64 +75,6 @@ WIRE_BLOCKS: Final = [
     {"type": "thinking", "thinking": "hm", "signature": SIGNATURE},
     {"type": "redacted_thinking", "data": WITHHELD},
 ]
-
-
-def thinking_block(text: str, signature: str) -> Json:
-    """Creates a block of reasoning in Anthropic's form. The same block is sent back."""
-    return {"type": "thinking", "thinking": text, "signature": signature}
-
-
-def tool_use(call_id: str, value: int) -> Json:
-    """Creates a block with a call of the tool in Anthropic's form."""
-    return {"type": "tool_use", "id": call_id, "name": "f", "input": {"a": value}}
-
-
-def text_block(text: str) -> Json:
-    """Creates a block of text in Anthropic's form."""
-    return {"type": "text", "text": text}
-
-
-def stream_blocks(*content: Json) -> Callable[[FakeUpstream], object]:
-    """Returns a function that scripts a stream of these blocks in Anthropic's form, a delta for each character."""
-
-    def script_stream(upstream: FakeUpstream) -> None:
-        start = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "content": []}
-        has_calls = any(block["type"] == "tool_use" for block in content)
-        upstream.lines(
-            {"type": "message_start", "message": start | {"stop_reason": None, "usage": {"input_tokens": 11}}},
-            *(event for index, block in enumerate(content) for event in _list_events(index, block)),
-            {
-                "type": "message_delta",
-                "delta": {"stop_reason": "tool_use" if has_calls else "end_turn"},
-                "usage": {"output_tokens": 7},
-            },
-            {"type": "message_stop"},
-        )
-
-    return script_stream
-
-
-def _list_events(index: int, block: Json) -> Iterator[Json]:
-    empty = {"thinking": "", "signature": "", "text": "", "input": {}}
-    start = {name: empty.get(name, value) for name, value in block.items()}
-    yield {"type": "content_block_start", "index": index, "content_block": start}
-    for delta in _list_deltas(block):
-        yield {"type": "content_block_delta", "index": index, "delta": delta}
-    yield {"type": "content_block_stop", "index": index}
-
-
-def _list_deltas(block: Json) -> Iterator[Json]:
-    match block["type"]:
-        case "thinking":
-            for character in block["thinking"]:
-                yield {"type": "thinking_delta", "thinking": character}
-            yield {"type": "signature_delta", "signature": block["signature"]}
-        case "text":
-            for character in block["text"]:
-                yield {"type": "text_delta", "text": character}
-        case "tool_use":
-            for character in json.dumps(block["input"]):
-                yield {"type": "input_json_delta", "partial_json": character}
 
 
 def anthropic_turn(message: list[Part], *content: Json) -> Turn:
