@@ -43,7 +43,7 @@ test: $(READY) ## Run the tests on all cores; needs nothing but Python
 	$(BIN)/python -m scripts.run_tests $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(READY) ## Run the tests that neither start a process nor wait, in less than a minute
+test-fast: $(READY) ## Run the tests that neither start a process nor are about time
 	$(BIN)/pytest -n auto --dist worksteal -m "not process and not slow and not serial" $(ARGS)
 
 .PHONY: generate

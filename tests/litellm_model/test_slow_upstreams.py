@@ -24,6 +24,7 @@ TOTAL: Final = {"model_call_timeout_seconds": 0.5}
 
 
 @EVERY_PROTOCOL
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rpc", "misbehave", "settings"),
     [
