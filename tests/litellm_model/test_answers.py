@@ -154,7 +154,7 @@ ODD: Final[list[tuple[tuple[str, str], Any]]] = [
     *((("delta", name), odd) for name in ("thinking_blocks", "tool_calls") for odd in NO_LISTS),
     *((("choice", "finish_reason"), odd) for odd in (*NO_TEXTS, "")),
     *((("choice", "logprobs"), odd) for odd in (*NO_OBJECTS, {"content": None}, {"content": 7}, {"content": [7, []]})),
-    *((("choice", "index"), odd) for odd in NO_OBJECTS),
+    *((("choice", "index"), odd) for odd in NO_OBJECTS if odd != 7),
     *((("answer", name), odd) for name in ("usage", "x_groq", "id", "model", "object") for odd in NO_OBJECTS),
     *((("answer", "x_groq"), {"usage": odd}) for odd in NO_OBJECTS),
     *((("answer", "error"), odd) for odd in NO_ERRORS),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_grpc.litellm_model.answers import ErrorEvent
 from reasoning_grpc.litellm_model.transport.errors import MalformedStream
 from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder
 
@@ -35,14 +36,34 @@ STREAMS: Final[dict[str, tuple[list[bytes], list[bytes]]]] = {
     "other-fields": ([b"event: delta\nid: 7\nretry: 10\ndata: 1\n\nevent\nid\n"], [b"1"]),
     "no-end-of-line-at-the-end": ([b"data: 1\n\ndata: 2"], [b"1", b"2"]),
     "comment-at-the-end": ([b"data: 1\n\n: by"], [b"1"]),
+    "carriage-returns": ([b"data: 1\r\rdata: 2\r\r"], [b"1", b"2"]),
+    "carriage-returns-split": ([b"data: 1\r", b"\rdata: 2", b"\r", b"\r"], [b"1", b"2"]),
+    "mixed-line-ends": ([b"data: 1\r\n\ndata: 2\n\r\ndata: 3\r\n\r"], [b"1", b"2", b"3"]),
+    "byte-order-mark": ([b"\xef\xbb\xbfdata: 1\n\n"], [b"1"]),
+    "byte-order-mark-split": ([b"\xef", b"\xbb", b"\xbfdata: 1\n\n"], [b"1"]),
+    "byte-order-mark-before-a-half-line": ([b"\xef\xbb\xbfdata: 1"], [b"1"]),
+    "two-data-lines": ([b'data: {"a":\ndata: 1}\n\ndata: 2\n\n'], [b'{"a":\n 1}', b"2"]),
+    "an-empty-data-line-in-an-event": ([b'data: {\ndata:\ndata: "a": 1}\n\n'], [b'{\n\n "a": 1}']),
+    "other-fields-in-an-event": ([b"event: a\ndata: [1,\n: c\nid: 7\ndata: 2]\nretry: 1\n\n"], [b"[1,\n 2]"]),
+    "an-event-without-data": ([b"event: ping\n\ndata: 1\n\n"], [b"1"]),
+    "names-without-empty-lines": ([b"event: a\ndata: 1\nevent: b\ndata: 2\n"], [b"1", b"2"]),
+    "a-named-error": ([b"event: error\ndata: 1\n\ndata: 2\n\n"], [ErrorEvent(b"1"), b"2"]),
+    "a-named-error-without-empty-lines": (
+        [b"event: a\ndata: 1\nevent: a\ndata: 2\nevent: error\ndata: 3"],
+        [b"1", b"2", ErrorEvent(b"3")],
+    ),
+    "a-named-error-without-data": ([b"event: error\n\ndata: 2\n\n"], [ErrorEvent(b""), b"2"]),
     "a-line-feed-inside-json": ([b'data: "a\\n"\n\n'], [b'"a\\n"']),
 }
 
 
 @pytest.mark.parametrize(("feeds", "expected"), STREAMS.values(), ids=STREAMS.keys())
-def test_each_data_line_is_an_event(feeds: list[bytes], expected: list[bytes]) -> None:
-    """Each `data:` line is an event, wherever the network cuts it; comments and other fields are not events."""
-    assert _decode(feeds) == expected
+def test_data_lines_are_events(feeds: list[bytes], expected: list[bytes]) -> None:
+    """The `data:` lines up to an empty line are an event; comments and other fields are not events."""
+    events = _decode(feeds)
+
+    assert events == expected
+    assert [type(event) for event in events] == [type(event) for event in expected]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +77,7 @@ def test_each_data_line_is_an_event(feeds: list[bytes], expected: list[bytes]) -
         [b"datum: 1\n"],
         [b" data: 1\n"],
         [b"data\n"],
+        [b"data:\ndata:\n\n"],
         [b"data:\n\n"],
         [b"data: \r\n\r\n"],
         [b"data:"],
@@ -79,6 +101,16 @@ def test_an_event_over_the_limit_is_an_error() -> None:
     assert isinstance(decoder.failure, MalformedStream)
 
 
+def test_data_lines_over_the_limit_are_an_error() -> None:
+    """The limit of an event counts all its data lines."""
+    decoder = EventStreamDecoder(max_event_bytes=20)
+
+    assert decoder.feed(b"data: [1,\ndata: 2,\n") == []
+    assert decoder.failure is None
+    assert decoder.feed(b"data: 3,\n") == []
+    assert isinstance(decoder.failure, MalformedStream)
+
+
 def test_events_before_junk_are_kept() -> None:
     """Events that were whole before a malformed line are returned, together with the failure."""
     decoder = EventStreamDecoder(max_event_bytes=100)
@@ -87,25 +119,39 @@ def test_events_before_junk_are_kept() -> None:
     assert isinstance(decoder.failure, MalformedStream)
 
 
-LINES: Final = st.sampled_from(
+PARTS: Final = st.sampled_from(
     [
-        b"data: 1\n",
-        b"data:{}\r\n",
-        b"data: \xe2\x82\xac \n",
-        b"\n",
-        b"\r\n",
-        b": c\n",
-        b"event: x\n",
-        b"data: [DONE]\n\n",
+        ([b"data: 1"], b"1"),
+        ([b"data:{}"], b"{}"),
+        ([b"data: \xe2\x82\xac "], b"\xe2\x82\xac"),
+        ([b"data: {", b"data:", b'data: "a": 1}'], b'{\n\n "a": 1}'),
+        ([b"event: x", b"id: 7", b": c", b"data: [DONE]"], b"[DONE]"),
+        ([b"event: error", b"data: 2"], ErrorEvent(b"2")),
+        ([b"data: 2", b"event:error"], ErrorEvent(b"2")),
+        ([b"retry: 10"], None),
+        ([b":"], None),
+        ([], None),
     ]
 )
+"""The lines of an event, and what the decoder returns for it."""
+LINE_ENDS: Final = st.sampled_from([b"\n", b"\r", b"\r\n"])
 
 
-@given(st.lists(LINES), st.sampled_from([b"", b"data: last", b": last"]), st.data())
-def test_any_split_gives_the_same_events(lines: list[bytes], last: bytes, data: st.DataObject) -> None:
-    """The events are the same wherever the network cuts the stream."""
-    stream = b"".join(lines) + last
+@given(st.lists(PARTS), st.booleans(), st.sampled_from([b"", b"data: last", b": last"]), st.data())
+def test_any_split_gives_the_same_events(
+    parts: list[tuple[list[bytes], bytes | None]], has_mark: bool, last: bytes, data: st.DataObject
+) -> None:
+    """The events are those that were written, with any line ends, and wherever the network cuts the stream."""
+    stream = b"\xef\xbb\xbf" * has_mark
+    for line in (line for part, _ in parts for line in (*part, b"")):
+        end = data.draw(LINE_ENDS)
+        # A CR and a LF would be one line end where two are meant.
+        stream += line + (b"\r\n" if not line and end == b"\n" and stream.endswith(b"\r") else end)
+    expected = [event for _, event in parts if event is not None] + [last[6:]] * last.startswith(b"data")
+    stream += last
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
     feeds = [stream[start:end] for start, end in itertools.pairwise([0, *cuts, len(stream)])]
 
-    assert _decode(feeds) == _decode([stream])
+    for fed in (feeds, [stream], [stream[at : at + 1] for at in range(len(stream))]):
+        events = _decode(fed)
+        assert [(type(event), event) for event in events] == [(type(event), event) for event in expected]

@@ -95,6 +95,7 @@ class LiteLLMAnswer:
     def _remove_inventions(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Returns litellm's chunk without what the upstream never sent."""
         self._usage = answer.pop("usage", None) or self._usage
+        answer.pop("id", None)  # the observer has compared the upstream's ids; litellm gives some chunks new ones
         observer = self._find_observer()
         for choice in answer.get("choices") or ():
             choice.pop("finish_reason", None)

@@ -26,7 +26,7 @@ async def read_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerato
     if exchange.content_type not in EVENT_STREAM_TYPES:
         raise MalformedAnswer("the answer is neither an event stream nor JSON")
     decoder = EventStreamDecoder(max_event_bytes=exchange.limits.max_event_bytes)
-    batches = event_batches(exchange, decoder, lambda: reader.finish_reason is not None)
+    batches = event_batches(exchange, decoder, reader)
     async with aclosing(batches):
         async for batch in batches:
             deltas, failure = _read_batch(batch, reader)

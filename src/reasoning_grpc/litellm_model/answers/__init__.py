@@ -5,23 +5,32 @@ where text of the answer would be lost, the answer is malformed. Chunks with a `
 `message`.
 """
 
+from reasoning_grpc.litellm_model.answers.choices import select_choice
 from reasoning_grpc.litellm_model.answers.content import read_parts
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word
+from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.json_events import decode_event
 from reasoning_grpc.litellm_model.answers.reader import AnswerReader
+from reasoning_grpc.litellm_model.answers.reported_errors import CODE_FIELDS, ErrorEvent, decode_part, find_error
 from reasoning_grpc.litellm_model.answers.tool_calls import find_calls
 from reasoning_grpc.litellm_model.answers.usage import find_usage
 
 __all__ = [
+    "CODE_FIELDS",
     "AnswerReader",
+    "ErrorEvent",
     "ErrorInAnswer",
+    "GenerationCheck",
     "MalformedAnswer",
     "check_finish_word",
     "decode_event",
+    "decode_part",
     "find_calls",
+    "find_error",
     "find_usage",
     "join_deltas",
     "read_parts",
+    "select_choice",
 ]

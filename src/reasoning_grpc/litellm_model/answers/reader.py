@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import FinishReason, Usage, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
+from reasoning_grpc.litellm_model.answers.choices import select_choice
 from reasoning_grpc.litellm_model.answers.content import (
     find_signature,
     read_content,
@@ -13,9 +14,10 @@ from reasoning_grpc.litellm_model.answers.content import (
     read_reasoning,
     sign_last,
 )
-from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
+from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
-from reasoning_grpc.litellm_model.answers.json_events import decode_event
+from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
+from reasoning_grpc.litellm_model.answers.reported_errors import check_part, decode_part
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
 from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage
 
@@ -35,35 +37,31 @@ class AnswerReader:
     """Whether any delta or finish reason came, so that the answer is more than nothing."""
     _usage: Mapping[str, Any] = field(default_factory=dict)
     _calls: ToolCallReader = field(default_factory=ToolCallReader)
+    _generations: GenerationCheck = field(default_factory=GenerationCheck)
     _output_bytes: int = 0
+    _goes_on: bool = False
+    """Whether content has followed a finish reason."""
 
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
-        return self.read_answer(decode_event(event))
+        return self._read_part(decode_part(event))
 
     def read_answer(self, answer: object) -> list[Delta]:
         """Returns the deltas of one event whose JSON is decoded. Raises MalformedAnswer and ErrorInAnswer."""
         if not isinstance(answer, dict):
             raise MalformedAnswer("an event is not an object")
-        if answer.get("error"):
-            raise ErrorInAnswer(answer["error"])
-        choices = answer.get("choices")
-        if choices is None and not answer.keys() & {"choices", "usage"}:
-            raise MalformedAnswer("an event has no choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if usage := find_usage(answer, choice):
-            self._usage = {**self._usage, **usage}
-        if not isinstance(choice, dict):
-            return []
-        delta = choice.get("delta")
-        if not delta and not self.has_answer:
-            delta = choice.get("message")  # in later events, some servers repeat the answer so far in it
-        deltas = self._read_delta(delta, choice) if isinstance(delta, dict) else []
-        if word := choice.get("finish_reason"):
-            self._record_finish(word)
-        if deltas or self.finish_reason is not None:
-            self.has_answer = True
-        return deltas
+        check_part(answer)
+        return self._read_part(answer)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the finish reason has arrived, and is the last thing but usage."""
+        return self.finish_reason is not None and not self._goes_on
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the answer has ended: never, since `[DONE]`, or the end of the body, ends this protocol's stream."""
+        return False
 
     @property
     def has_usage(self) -> bool:
@@ -75,6 +73,33 @@ class AnswerReader:
         return convert_usage(
             self._usage, estimated_input_tokens=estimated_input_tokens, output_bytes=self._output_bytes
         )
+
+    def _read_part(self, answer: Mapping[str, Any]) -> list[Delta]:
+        """Returns the deltas of one event that reports no error. Raises MalformedAnswer and ErrorInAnswer.
+
+        Content that follows a finish reason still belongs to the answer, since some servers send a finish reason with
+        every part. The last one counts, and then only the end of the stream ends the answer.
+        """
+        choices = answer.get("choices")
+        if choices is None and not answer.keys() & {"choices", "usage"}:
+            raise MalformedAnswer("an event has no choices")
+        choice = select_choice(choices)
+        if usage := find_usage(answer, choice):
+            self._usage = {**self._usage, **usage}
+        if choice is None:
+            return []
+        delta = choice.get("delta")
+        if not delta and not self.has_answer:
+            delta = choice.get("message")  # in later events, some servers repeat the answer so far in it
+        deltas = self._read_delta(delta, choice) if isinstance(delta, dict) else []
+        word = choice.get("finish_reason")
+        self._generations.check(answer.get("id"), has_content=bool(deltas or word))
+        self._goes_on = self._goes_on or (bool(deltas) and self.finish_reason is not None)
+        if word:
+            self._record_finish(word)
+        if deltas or self.finish_reason is not None:
+            self.has_answer = True
+        return deltas
 
     def _record_finish(self, word: object) -> None:
         if not isinstance(word, str):

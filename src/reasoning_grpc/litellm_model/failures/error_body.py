@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from reasoning_grpc.litellm_model.answers import CODE_FIELDS, find_error
 from reasoning_grpc.litellm_model.lenient import read_objects, read_text
 
 BY_ERROR_TYPE: Final[Mapping[str, int]] = {
@@ -14,6 +15,10 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "rate_limit_exceeded": 429,
     "overloaded_error": 529,
     "overloaded": 529,
+    "engine_overloaded_error": 503,
+    "service_unavailable": 503,
+    "service_unavailable_error": 503,
+    "too_many_requests": 429,
     "authentication_error": 401,
     "permission_error": 403,
     "not_found_error": 404,
@@ -40,7 +45,7 @@ class ErrorBody:
     """The content of an error's body. A member is empty where the body does not have it."""
 
     codes: frozenset[str] = frozenset()
-    """Values of `code`, `type`, `status` and a detail's `reason`, in lower case."""
+    """Values of `type`, of the members of CODE_FIELDS and of a detail's `reason`, in lower case."""
     message: str = ""
     parameter: str = ""
     """The parameter that is at fault, in the words of the upstream."""
@@ -60,7 +65,8 @@ class ErrorBody:
             decoded = decoded[0]  # Google answers so when a stream was requested without `alt=sse`
         if not isinstance(decoded, dict):
             return cls()
-        return cls.read(decoded.get("error") or decoded.get("detail") or decoded)
+        error = find_error(decoded)
+        return cls.read(decoded if error is None else error)
 
     @classmethod
     def read(cls, error: object) -> "ErrorBody":
@@ -70,7 +76,7 @@ class ErrorBody:
         if not isinstance(error, dict):
             return cls()
         details = read_objects(error.get("details"))
-        words = [error.get(key) for key in ("code", "type", "status")] + [detail.get("reason") for detail in details]
+        words = [error.get(key) for key in ("type", *CODE_FIELDS)] + [detail.get("reason") for detail in details]
         codes = frozenset(word.lower() for word in words if isinstance(word, str))
         delays = [detail.get("retryDelay") for detail in details]
         return cls(
@@ -90,7 +96,7 @@ def read_status(value: object) -> int:
 
 
 def _find_status(error: Mapping[str, Any], codes: frozenset[str]) -> int:
-    for key in ("status", "status_code", "code"):
+    for key in CODE_FIELDS:
         status = read_status(error.get(key))
         if 400 <= status < 600:
             return status

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer, decode_event
-from reasoning_grpc.litellm_model.lenient import Json, add_known, read_integer, read_list, read_object
+from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_part
+from reasoning_grpc.litellm_model.lenient import Json, add_known, read_integer, read_object, read_objects
+from reasoning_grpc.litellm_model.protocols.anthropic_order import MessageOrder
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer, encode_line
 
 _PING: Final[Json] = {"type": "ping"}
 """An event without content, which takes the place of an event that litellm must not see."""
+_THINKING: Final = ("thinking", "signature")
 
 
 @dataclass(slots=True)
@@ -24,65 +26,109 @@ class AnthropicObserver(Observer):
     knows_protocol = True
     _inputs: dict[object, Json] = field(default_factory=dict)
     """The arguments at the start of a call, by the index of its block, until a delta brings arguments."""
+    _order: MessageOrder = field(default_factory=MessageOrder)
+    _early_finish: Json = field(default_factory=dict)
+    """The end that the start of the message has; it counts where no other comes."""
     _hidden_blocks: set[object] = field(default_factory=set)
     """Indices of blocks that are calls of the provider's own tools."""
 
     def observe_whole(self, body: bytes) -> list[bytes]:
         """See `Observer.observe_whole`."""
-        message = decode_event(body)
-        if not isinstance(message, dict) or message.get("type") != "message":
-            self.observe_event(body)  # it may be an error
+        message = decode_part(body)
+        if message.get("type") != "message":
             raise MalformedAnswer("the answer is not a message")
         self.has_events = True
-        return [encode_line(self._observe(event)) for event in _split_message(message)]
+        return [encode_line(event) for event in self._observe(message)]
 
-    def _observe(self, answer: Json) -> Json:
+    def _observe(self, answer: Json) -> list[Json]:
         match answer.get("type"):
-            case "error":
-                raise ErrorInAnswer({})
+            case "message":
+                return [*self._start_message({"type": "message_start", "message": answer}), *self._stop_message()]
             case "message_start":
-                message = answer["message"] = read_object(answer.get("message"))
-                self._record_usage(read_object(message.pop("usage", None)), finished=False)
+                return self._start_message(answer)
             case "content_block_start":
                 return self._start_block(answer)
             case "content_block_delta":
-                return self._continue_block(answer)
+                return [self._continue_block(answer)]
             case "content_block_stop":
-                return self._stop_block(answer)
+                return [self._stop_block(answer)]
             case "message_delta":
-                self._record_finish(read_object(answer.get("delta")).get("stop_reason"))
-                self._record_usage(read_object(answer.pop("usage", None)), finished=True)
-                answer["usage"] = {"input_tokens": PLACEHOLDER_TOKENS, "output_tokens": PLACEHOLDER_TOKENS}
-                answer["delta"] = {"stop_reason": "end_turn"}  # litellm warns of words that it does not know
+                return [self._update_message(answer)]
+            case "message_stop":
+                return self._stop_message()
             case str():
-                pass
+                return [answer]
             case _:
                 raise MalformedAnswer("an event has no type")
-        return answer
 
-    def _start_block(self, event: Json) -> Json:
+    def _start_message(self, event: Json) -> list[Json]:
+        """Returns the start of the message, and the events for what some servers put into it: content and the end."""
+        message = event["message"] = read_object(event.get("message"))
+        if not self._order.start_message(message.get("id")):
+            return [_PING]
+        usage, content = read_object(message.pop("usage", None)), read_objects(message.pop("content", None))
+        stop_reason = message.pop("stop_reason", None)
+        self._record_usage(usage, finished=False)
+        events = [event]
+        message["content"] = []
+        for block in _split_content(content):
+            events += self._observe(block)
+        if stop_reason:
+            self._early_finish = {"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": usage}
+            events += [self._update_message(self._early_finish)] if content else []
+        return events
+
+    def _update_message(self, event: Json) -> Json:
+        word = read_object(event.get("delta")).get("stop_reason")
+        self._order.update_message(is_finished=bool(word))
+        if word and any(self._inputs.values()):
+            raise MalformedAnswer("the message finished within a tool call")
+        self._record_finish(word)
+        self._record_usage(read_object(event.pop("usage", None)), finished=True)
+        event["usage"] = {"input_tokens": PLACEHOLDER_TOKENS, "output_tokens": PLACEHOLDER_TOKENS}
+        event["delta"] = {"stop_reason": "end_turn"}  # litellm warns of words that it does not know
+        return event
+
+    def _stop_message(self) -> list[Json]:
+        """Returns the end of the message; before it the finish, if that came only with the start."""
+        is_finished = self._order.stop_message()
+        self.is_ended = True
+        finish = [self._update_message(self._early_finish)] if self._early_finish and not is_finished else []
+        return [*finish, {"type": "message_stop"}]
+
+    def _start_block(self, event: Json) -> list[Json]:
+        """Returns the start of a block, and deltas for thinking in it, which litellm takes only from deltas."""
+        index = event.get("index")
+        self._order.start_block(index)
         block = event["content_block"] = read_object(event.get("content_block"))
         match block.get("type"):
             case "text":
                 block["text"] = self._record_text(block.get("text"))
+            case "thinking":
+                deltas = [{"type": f"{name}_delta", name: block[name]} for name in _THINKING if block.get(name)]
+                event["content_block"] = {"type": "thinking", "thinking": "", "signature": ""}
+                return [event, *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)]
             case "tool_use":
-                self._inputs[event.get("index")] = read_object(block.get("input"))
+                self._inputs[index] = read_object(block.get("input"))
                 block["id"] = block.get("id") or ""
                 if not block.get("name"):
                     raise MalformedAnswer("a tool call has no name")
             case "server_tool_use":
-                self._hidden_blocks.add(event.get("index"))
-                return _PING
+                self._hidden_blocks.add(index)
+                return [_PING]
             case str():
                 pass
             case _:
                 raise MalformedAnswer("a block has no type")
-        return event
+        return [event]
 
     def _continue_block(self, event: Json) -> Json:
+        content = read_object(event.get("delta"))
+        if content:
+            self._order.continue_block(event.get("index"))
         if event.get("index") in self._hidden_blocks:
             return _PING
-        delta = event["delta"] = {"type": "", **read_object(event.get("delta"))}
+        delta = event["delta"] = {"type": "", **content}
         if "text" in delta:
             delta["text"] = self._record_text(delta["text"])
         if delta.get("partial_json"):
@@ -92,7 +138,9 @@ class AnthropicObserver(Observer):
     def _stop_block(self, event: Json) -> Json:
         """Returns the event, or in its place the arguments of a call that brought them only at its start."""
         index = event.get("index")
+        self._order.stop_block(index)
         if index in self._hidden_blocks:
+            self._hidden_blocks.remove(index)
             return _PING
         if index not in self._inputs:
             return event
@@ -116,15 +164,8 @@ class AnthropicObserver(Observer):
             self.usage["completion_tokens_details"] = {"reasoning_tokens": thinking}
 
 
-def _split_message(message: Json) -> Iterator[Json]:
-    """Yields the events in which Anthropic would have streamed this message."""
-    yield {"type": "message_start", "message": message | {"content": []}}
-    for index, block in enumerate(map(read_object, read_list(message.get("content")))):
+def _split_content(content: list[Json]) -> Iterator[Json]:
+    """Yields the events in which Anthropic would have streamed these blocks."""
+    for index, block in enumerate(content):
         yield {"type": "content_block_start", "index": index, "content_block": block}
-        if block.get("type") == "thinking":
-            for name in ("thinking", "signature"):
-                delta = {"type": f"{name}_delta", name: block.get(name) or ""}
-                yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
-    delta = {"stop_reason": message.get("stop_reason")}
-    yield {"type": "message_delta", "delta": delta, "usage": message.get("usage")}

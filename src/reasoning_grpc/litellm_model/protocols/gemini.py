@@ -3,11 +3,10 @@
 import json
 from dataclasses import dataclass
 
-from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_event
+from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_event, select_choice
 from reasoning_grpc.litellm_model.lenient import (
     Json,
     add_known,
-    read_first_object,
     read_integer,
     read_list,
     read_object,
@@ -26,18 +25,24 @@ class GeminiObserver(Observer):
         """See `Observer.observe_whole`: the body is a response, or a list of them."""
         responses = decode_event(body)
         if not isinstance(responses, list):
-            return [self.observe_event(body)]
-        return [self.observe_event(json.dumps(response).encode()) for response in responses]
+            return self.observe_event(body)
+        return [event for response in responses for event in self.observe_event(json.dumps(response).encode())]
 
-    def _observe(self, answer: Json) -> Json:
+    def _observe(self, answer: Json) -> list[Json]:
         block_reason = read_object(answer.get("promptFeedback")).get("blockReason")
         if not block_reason and not answer.keys() & {"candidates", "usageMetadata"}:
             raise MalformedAnswer("an event has no candidates")
-        candidate = read_first_object(answer.get("candidates"))
+        candidate = select_choice(answer.get("candidates")) or {}
         if "content" in candidate:
             content = candidate["content"] = read_object(candidate["content"])
             content["parts"] = [self._rewrite_part(part) for part in read_list(content.get("parts"))]
-        self._record_finish(block_reason or candidate.get("finishReason"))
+        if "candidates" in answer:
+            answer["candidates"] = [candidate] if candidate else []
+        self._record_part(
+            answer.get("responseId"),
+            has_content=bool(read_object(candidate.get("content")).get("parts")),
+            finish_word=block_reason or candidate.get("finishReason"),
+        )
         if candidate.get("finishReason"):
             candidate["finishReason"] = "STOP"  # litellm warns of words that it does not know
         self._record_usage(read_object(answer.pop("usageMetadata", None)))
@@ -47,7 +52,7 @@ class GeminiObserver(Observer):
                 "candidatesTokenCount": PLACEHOLDER_TOKENS,
                 "totalTokenCount": 2 * PLACEHOLDER_TOKENS,
             }
-        return answer
+        return [answer]
 
     def _rewrite_part(self, part: object) -> Json:
         """Returns the part without nulls, on which litellm breaks. Raises MalformedAnswer."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from reasoning_grpc.litellm_model.answers import (
-    ErrorInAnswer,
+    GenerationCheck,
     MalformedAnswer,
     check_finish_word,
-    decode_event,
+    decode_part,
 )
 from reasoning_grpc.litellm_model.lenient import Json
 
@@ -37,29 +37,46 @@ class Observer:
     """What the provider has counted so far, in the fields of the OpenAI protocol."""
     text_length: int = 0
     """Characters of text in the answer so far: none of it may be lost."""
+    is_ended: bool = False
+    """Whether the provider has said that the answer ends; what follows is not read."""
     has_events: bool = False
     """Whether it saw any event; an answer that litellm reads as a whole may have none."""
     has_failed: bool = False
     """Whether the answer broke off, or could not be read, before litellm had it."""
+    _generations: GenerationCheck = field(default_factory=GenerationCheck)
+    _goes_on: bool = False
+    """Whether content has followed a finish reason."""
 
-    def observe_event(self, event: bytes) -> bytes:
-        """Records one event and returns it in the form for litellm. Raises MalformedAnswer and ErrorInAnswer."""
+    @property
+    def is_finished(self) -> bool:
+        """Whether the finish reason has arrived, and is the last thing but usage."""
+        return bool(self.provider_finish_reason) and not self._goes_on
+
+    def observe_event(self, event: bytes) -> list[bytes]:
+        """Records one event and returns it in the form for litellm, which may be several events.
+
+        Raises MalformedAnswer and ErrorInAnswer.
+        """
         self.has_events = True
-        answer = decode_event(event)
-        if not isinstance(answer, dict):
-            raise MalformedAnswer("an event is not an object")
-        if answer.get("error"):
-            raise ErrorInAnswer(answer["error"])
-        return encode_line(self._observe(answer))
+        return [encode_line(part) for part in self._observe(decode_part(event))]
 
     def observe_whole(self, body: bytes) -> list[bytes]:
         """Converts a body that is not streamed to the events of a stream. Raises MalformedAnswer and ErrorInAnswer."""
         self.observe_event(body)
         raise MalformedAnswer("the answer is not a stream")
 
-    def _observe(self, answer: Json) -> Json:
+    def _observe(self, answer: Json) -> list[Json]:
         """Records one event, already decoded, and returns it for litellm. Raises MalformedAnswer and ErrorInAnswer."""
-        return answer
+        return [answer]
+
+    def _record_part(self, part_id: object, *, has_content: bool, finish_word: object) -> None:
+        """Records a part of an answer that may have content, a finish reason, or both.
+
+        Raises MalformedAnswer where a second answer begins, and ErrorInAnswer for a word that reports a failure.
+        """
+        self._generations.check(part_id, has_content=has_content or bool(finish_word))
+        self._goes_on = self._goes_on or (has_content and bool(self.provider_finish_reason))
+        self._record_finish(finish_word)
 
     def _record_finish(self, word: object) -> None:
         """Records a finish reason, if it is one. Raises ErrorInAnswer for a word that reports a failure."""

@@ -19,7 +19,7 @@ class OllamaObserver(Observer):
     knows_protocol = True
     _calls: int = 0
 
-    def _observe(self, answer: Json) -> Json:
+    def _observe(self, answer: Json) -> list[Json]:
         if not isinstance(answer.get("done"), bool):
             raise MalformedAnswer("an event does not say whether it is the last")
         message = read_object(answer.get("message"))
@@ -30,9 +30,10 @@ class OllamaObserver(Observer):
             call |= {"id": call.get("id") or f"call_{uuid.uuid4().hex}", "index": self._calls}
             self._calls += 1
         if answer["done"]:
+            self.is_ended = True
             self._record_finish(answer.get("done_reason") or "stop")
             self.usage = {
                 "prompt_tokens": answer.get("prompt_eval_count"),
                 "completion_tokens": answer.get("eval_count"),
             }
-        return answer
+        return [answer]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from reasoning_grpc.domain.events import ContentDelta, ReasoningDelta
-from reasoning_grpc.litellm_model.answers import MalformedAnswer, find_calls, find_usage, read_parts
-from reasoning_grpc.litellm_model.lenient import Json, read_first_object, read_object
+from reasoning_grpc.litellm_model.answers import MalformedAnswer, find_calls, find_usage, read_parts, select_choice
+from reasoning_grpc.litellm_model.lenient import Json, read_object
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer
 
 _PLACEHOLDER_USAGE: Final[Json] = {
@@ -29,22 +29,24 @@ class OpenAIObserver(Observer):
 
     def observe_whole(self, body: bytes) -> list[bytes]:
         """See `Observer.observe_whole`."""
-        return [self.observe_event(body)]
+        return self.observe_event(body)
 
-    def _observe(self, answer: Json) -> Json:
+    def _observe(self, answer: Json) -> list[Json]:
         if not answer.keys() & {"choices", "usage"}:
             raise MalformedAnswer("an event has no choices")
-        choice = read_first_object(answer.get("choices"))
+        choice = select_choice(answer.get("choices"))
         self.usage |= find_usage(answer, choice)
         answer = {"id": "", "created": 0, "model": "", **answer}
         for name in ("usage", "error"):
             answer.pop(name, None)
         if not choice:
-            return answer | {"choices": [], "usage": _PLACEHOLDER_USAGE}
+            return [answer | {"choices": [], "usage": _PLACEHOLDER_USAGE}]
         delta = read_object(choice.get("delta")) or (read_object(choice.get("message")) if not self.text_length else {})
         choice["delta"] = self._rewrite_delta(delta)
-        self._record_finish(choice.get("finish_reason"))
-        return answer | {"choices": [choice]} | ({"usage": _PLACEHOLDER_USAGE} if self.provider_finish_reason else {})
+        has_content = _has_content(choice["delta"])
+        self._record_part(answer["id"], has_content=has_content, finish_word=choice.get("finish_reason"))
+        usage = {"usage": _PLACEHOLDER_USAGE} if self.provider_finish_reason else {}
+        return [answer | {"choices": [choice]} | usage]
 
     def _rewrite_delta(self, delta: Json) -> Json:
         """Returns the delta in a form of which litellm loses nothing."""
@@ -62,6 +64,11 @@ class OpenAIObserver(Observer):
         if any(delta.get(name) for name in ("refusal", "thinking_blocks", "reasoning_details")):
             delta["provider_specific_fields"] = read_object(delta.get("provider_specific_fields")) | {"keep": True}
         return delta
+
+
+def _has_content(delta: Json) -> bool:
+    """Whether a delta brings more than a role."""
+    return any(value for name, value in delta.items() if name != "role")
 
 
 def _convert_parts(deltas: list[ContentDelta | ReasoningDelta]) -> Json:

@@ -1,8 +1,8 @@
 """The events of a streamed answer, in batches as the network brings them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from collections.abc import AsyncGenerator
+from typing import Final, Protocol
 
 from reasoning_grpc.litellm_model.transport.exchange import READ_ERRORS, Exchange
 from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder
@@ -11,30 +11,45 @@ EVENT_STREAM_TYPES: Final = frozenset({"", "text/event-stream", "text/plain", "a
 """MIME types with which upstreams send event streams; the empty one is a missing header."""
 
 
-async def event_batches(
-    exchange: Exchange, decoder: EventStreamDecoder, is_finished: Callable[[], bool]
-) -> AsyncGenerator[list[bytes], None]:
-    """Yields the events that each network read completes, up to `[DONE]` or the end of the body.
+class Progress(Protocol):
+    """What the reader of the events knows of the answer so far."""
 
-    `is_finished` says whether the finish reason has arrived. From then on the answer is whole: usage and the end of
-    the body are awaited only for `trailer_seconds`, and their failures are ignored.
+    @property
+    def is_finished(self) -> bool:
+        """Whether the finish reason has arrived."""
+        ...
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the answer has ended, so that nothing more of it may follow."""
+        ...
+
+
+async def event_batches(
+    exchange: Exchange, decoder: EventStreamDecoder, progress: Progress
+) -> AsyncGenerator[list[bytes], None]:
+    """Yields the events that each network read completes, up to `[DONE]`, the end that `progress` sees, or the body's.
+
+    From the finish reason on, the answer is whole: usage and the end of the body are awaited only for
+    `trailer_seconds`, and their failures are ignored. What follows the end is not read.
 
     Raises what `Exchange.read` raises, and MalformedStream.
     """
     done = False
     wait_until: float | None = None
     while True:
-        if done or is_finished():
+        if done or progress.is_finished:
             wait_until = wait_until or asyncio.get_running_loop().time() + exchange.limits.trailer_seconds
             data = await _read_trailer(exchange, wait_until)
         else:
             data = await exchange.read()
         # After the finish reason, half an event at the end is not a part of the answer.
-        is_whole = bool(data) or is_finished()
+        is_whole = bool(data) or progress.is_finished
         batch = decoder.feed(data) if is_whole else decoder.finish()
         if not done and batch:
             done = DONE in batch
             yield batch[: batch.index(DONE)] if done else batch
+            done = done or progress.is_ended
         if decoder.failure is not None and not done:
             raise decoder.failure
         if not data or (done and exchange.is_at_end):

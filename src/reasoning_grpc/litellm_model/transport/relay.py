@@ -52,7 +52,7 @@ async def _relay(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes
         raise MalformedAnswer("the answer is neither a stream of events nor JSON")
     is_lines = kind in _LINE_TYPES
     decoder = (LineDecoder if is_lines else EventStreamDecoder)(max_event_bytes=exchange.limits.max_event_bytes)
-    batches = event_batches(exchange, decoder, lambda: bool(observer.provider_finish_reason))
+    batches = event_batches(exchange, decoder, observer)
     async with aclosing(batches):
         async for batch in batches:
             events, failure = _observe_batch(batch, observer)
@@ -63,10 +63,16 @@ async def _relay(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes
 
 
 def _observe_batch(batch: list[bytes], observer: Observer) -> tuple[list[bytes], Exception | None]:
-    """Returns the events before the first that cannot be read, so that they are not lost, and why it cannot."""
+    """Returns the events before the first that cannot be read, so that they are not lost, and why it cannot.
+
+    The events after the end of the answer are not read.
+    """
     events: list[bytes] = []
     try:
-        events.extend(observer.observe_event(event) for event in batch)
+        for event in batch:
+            events += observer.observe_event(event)
+            if observer.is_ended:
+                break
     except (MalformedAnswer, ErrorInAnswer) as exc:
         return events, exc
     return events, None

@@ -1,63 +1,116 @@
-"""Decoders of event streams: they convert bytes to the JSON text of each event."""
+"""Decoders of server-sent events: they convert bytes to the data of each event, as the standard says."""
 
 from typing import Final
 
+from reasoning_grpc.litellm_model.answers import ErrorEvent, MalformedAnswer, decode_event
 from reasoning_grpc.litellm_model.transport.errors import MalformedStream
 
 DONE: Final = b"[DONE]"
 """The event that ends a stream of the OpenAI protocol."""
-_IGNORED_FIELDS: Final = (b"event", b"id", b"retry")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_IGNORED_FIELDS: Final = (b"id", b"retry")
 
 
 class EventStreamDecoder:
     """Takes bytes as the network brings them, and returns the data of each event that is whole.
 
-    Every event of the dialect is one `data:` line. Any line that is neither that, nor a comment, nor another
-    field of the standard is an error, because text may have been lost.
+    A line ends with LF, CR or CRLF, and an empty line ends an event, whose `data:` lines are joined. Two deviations
+    from the standard keep text from being lost in silence: the last event needs no empty line, and what the standard
+    ignores, a line without a known field and an event with empty data, is an error.
     """
 
     def __init__(self, *, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
         self._rest = b""
+        self._has_begun = False
+        self._is_after_return = False
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._name = b""
         self.failure: MalformedStream | None = None
         """Why nothing more can be read; the events before it were returned."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Returns the data of the events that these bytes complete, up to a `failure`."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, self._rest = (self._rest + self._convert_line_ends(data)).split(b"\n")
+        if lines and not self._has_begun:
+            self._has_begun = True
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
         events = self._decode_lines(lines)
-        if len(self._rest) > self._max_event_bytes:
+        if len(self._rest) + self._data_bytes > self._max_event_bytes:
             self.failure = MalformedStream("an event is too long")
         return events
 
     def finish(self) -> list[bytes]:
-        """Returns the data of a last line without a line feed, unless it is a `failure`."""
-        last, self._rest = self._rest, b""
-        return self._decode_lines([last])
+        """Returns the data of a last event without a line end or an empty line, unless it is a `failure`."""
+        last, self._rest = self._rest if self._has_begun else self._rest.removeprefix(_BYTE_ORDER_MARK), b""
+        return self._decode_lines([last, b""])
+
+    def _convert_line_ends(self, data: bytes) -> bytes:
+        """Returns the bytes with LF as the only line end; a CRLF may be split between two calls."""
+        if self._is_after_return:
+            data = data.removeprefix(b"\n")
+            self._is_after_return = False
+        if b"\r" in data:
+            self._is_after_return = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return data
 
     def _decode_lines(self, lines: list[bytes]) -> list[bytes]:
         events: list[bytes] = []
         try:
-            events.extend(event for line in lines if (event := self._decode_line(line)) is not None)
+            for line in lines:
+                # Most lines are the one data line of an event, or the empty line after it.
+                if not line:
+                    if self._data or self._name:
+                        self._end_event(events)
+                elif line.startswith(b"data:"):
+                    if _is_whole(self._data):
+                        self._end_event(events)  # some servers leave out the empty line
+                    self._data.append(line[5:])
+                    self._data_bytes += len(line)
+                else:
+                    self._decode_field(line, events)
         except MalformedStream as exc:
             self.failure = exc
         return events
 
-    def _decode_line(self, line: bytes) -> bytes | None:
-        """Returns the data in a line; None when it has none. Raises MalformedStream."""
-        if line.startswith(b"data:"):
-            data = line[5:].strip()
-            if not data:
-                raise MalformedStream("an event is empty")
-            return data
-        line = line.rstrip(b"\r")
-        if not line or line.startswith(b":") or line.partition(b":")[0] in _IGNORED_FIELDS:
-            return None
-        raise MalformedStream("a line is not of an event stream")
+    def _decode_field(self, line: bytes, events: list[bytes]) -> None:
+        """Reads a line that is neither data nor empty. Raises MalformedStream."""
+        field, _, value = line.partition(b":")
+        if field == b"event":
+            if self._name and _is_whole(self._data):
+                self._end_event(events)
+            self._name = value.strip()
+        elif field and field not in _IGNORED_FIELDS:
+            raise MalformedStream("a line is not of an event stream")
+
+    def _end_event(self, events: list[bytes]) -> None:
+        """Adds the event whose lines were read. Raises MalformedStream for one whose data is empty."""
+        is_error, has_data = self._name.lower() == b"error", bool(self._data)
+        data = (self._data[0] if len(self._data) == 1 else b"\n".join(self._data)).strip()
+        self._data.clear()
+        self._data_bytes, self._name = 0, b""
+        if is_error:
+            events.append(ErrorEvent(data))
+        elif data:
+            events.append(data)
+        elif has_data:
+            raise MalformedStream("an event is empty")
 
 
 class LineDecoder(EventStreamDecoder):
     """Decodes a stream whose every line is an event, such as Ollama's."""
 
-    def _decode_line(self, line: bytes) -> bytes | None:
-        return line.strip() or None
+    def _decode_lines(self, lines: list[bytes]) -> list[bytes]:
+        return [event for line in lines if (event := line.strip())]
+
+
+def _is_whole(data: list[bytes]) -> bool:
+    """Whether the only data line so far is a whole event, so that another one begins a new event."""
+    if len(data) != 1:  # servers that leave out the empty line write each event in one line
+        return False
+    try:
+        return data[0].strip() == DONE or decode_event(data[0]) is not None
+    except MalformedAnswer:
+        return False

@@ -1,0 +1,33 @@
+"""`GenerationCheck`: notices that the parts of two answers stand in one stream."""
+
+from dataclasses import dataclass
+
+from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer
+
+
+@dataclass(slots=True)
+class GenerationCheck:
+    """Compares the ids in the parts of one answer.
+
+    Most servers give all parts one id, and a few give each part an id of its own. So a new id begins a second
+    answer only where an id has been repeated. Parts without content may have any id, and parts without an id
+    belong to the answer.
+    """
+
+    _id: object = None
+    _is_repeated: bool = False
+    _has_content: bool = False
+    _has_older_content: bool = False
+    """Whether any content came under another id than the latest."""
+
+    def check(self, part_id: object, *, has_content: bool) -> None:
+        """Records a part. Raises MalformedAnswer if its content is that of a second answer."""
+        if part_id and part_id == self._id:
+            self._is_repeated = True
+        elif part_id and (has_content or not self._id):
+            self._has_older_content = self._has_content
+            self._id = part_id
+        if has_content:
+            self._has_content = True
+            if self._is_repeated and self._has_older_content:
+                raise MalformedAnswer("a second answer began in the same stream")

@@ -1,0 +1,76 @@
+"""`MessageOrder`: checks that the events of one message of Anthropic's come in their order."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from reasoning_grpc.litellm_model.answers import MalformedAnswer
+
+
+class _State(Enum):
+    """How far a message has come."""
+
+    START = auto()
+    BLOCKS = auto()
+    FINISHED = auto()
+
+
+@dataclass(slots=True)
+class MessageOrder:
+    """Takes the events of a message: its start, its blocks one after another, and its finish.
+
+    What the provider may leave out is not needed: the end of the last block, and the finish of a message that has
+    only usage so far. Each method raises MalformedAnswer for an event that may not come now.
+    """
+
+    _state: _State = _State.START
+    _id: object = None
+    _is_repeated: bool = False
+    _open_blocks: set[object] = field(default_factory=set)
+    _seen_blocks: set[object] = field(default_factory=set)
+
+    def start_message(self, message_id: object) -> bool:
+        """Returns whether a message starts; False if its start is only repeated, with the same id."""
+        if self._state is _State.START:
+            self._state, self._id = _State.BLOCKS, message_id
+            return True
+        if message_id and message_id == self._id:
+            self._is_repeated = True
+            return False
+        raise MalformedAnswer("a second message began in the same stream")
+
+    def start_block(self, index: object) -> None:
+        """Begins a block."""
+        self._expect(_State.BLOCKS)
+        if index in self._open_blocks or (self._is_repeated and index in self._seen_blocks):
+            raise MalformedAnswer(
+                "a block began that is open already, or that was sent before its message was repeated"
+            )
+        self._open_blocks.add(index)
+        self._seen_blocks.add(index)
+
+    def continue_block(self, index: object) -> None:
+        """Continues a block."""
+        self._expect(_State.BLOCKS)
+        if index not in self._open_blocks:
+            raise MalformedAnswer("a delta belongs to no open block")
+
+    def stop_block(self, index: object) -> None:
+        """Ends a block."""
+        self.continue_block(index)
+        self._open_blocks.remove(index)
+
+    def update_message(self, *, is_finished: bool) -> None:
+        """Takes a part of the message's end, with or without the reason why it finished."""
+        if self._state is _State.START:
+            raise MalformedAnswer("a message ended that had not begun")
+        if is_finished:
+            self._state = _State.FINISHED
+
+    def stop_message(self) -> bool:
+        """Ends the message; returns whether the reason why it finished has come."""
+        self.update_message(is_finished=False)
+        return self._state is _State.FINISHED
+
+    def _expect(self, state: _State) -> None:
+        if self._state is not state:
+            raise MalformedAnswer("a block came before the start of its message, or after its finish")
