@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from reasoning_grpc.config import Config, RuleCondition, RuleEntry
 from reasoning_grpc.domain import Capability
-from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, routing_pb2
+from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, collect_events, reasoning_request, write_plan
 from tests.support.factories import a_wire_request
 from tests.support.serving import config_for, model_entry, serving
@@ -108,6 +109,29 @@ CASES: Final[dict[str, Case]] = {
         lambda upstream, backup: configure_fallback(upstream, backup, max_output_tokens=100),
         a_wire_request(sampling=completion_pb2.Sampling(max_output_tokens=5000)),
         [("sampling.max_output_tokens", "5000", "100", FALLBACK_LIMIT)],
+    ),
+    "NOT_USED": Case(
+        lambda upstream, _: config_for(model_entry(upstream.api_base)),
+        a_wire_request(
+            agent=agent_pb2.AgentOptions(
+                max_steps=2,
+                max_tool_calls=0,
+                max_tokens=300,
+                max_cost_nano_usd=4,
+                allowed_tools=agent_pb2.ToolSelection(names=["current_time", "calculator"]),
+                step_timeout=Duration(seconds=5),
+                tool_timeout=Duration(nanos=500_000_000),
+            )
+        ),
+        [
+            ("agent.max_steps", "2", "", "NOT_USED"),
+            ("agent.max_tool_calls", "0", "", "NOT_USED"),
+            ("agent.max_tokens", "300", "", "NOT_USED"),
+            ("agent.max_cost_nano_usd", "4", "", "NOT_USED"),
+            ("agent.allowed_tools", "calculator, current_time", "", "NOT_USED"),
+            ("agent.step_timeout", "5s", "", "NOT_USED"),
+            ("agent.tool_timeout", "0.5s", "", "NOT_USED"),
+        ],
     ),
 }
 """One case for each cause."""

@@ -295,6 +295,9 @@ const (
 	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_FALLBACK EffectiveSettingCause = 5
 	// The fallback model that takes the place of a failed one allows no more.
 	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT EffectiveSettingCause = 6
+	// The path that the route decision chose has no use for the setting, such as
+	// a limit of the agent where the agent does not think.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_NOT_USED EffectiveSettingCause = 7
 )
 
 // Enum value maps for EffectiveSettingCause.
@@ -307,6 +310,7 @@ var (
 		4: "EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW",
 		5: "EFFECTIVE_SETTING_CAUSE_FALLBACK",
 		6: "EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT",
+		7: "EFFECTIVE_SETTING_CAUSE_NOT_USED",
 	}
 	EffectiveSettingCause_value = map[string]int32{
 		"EFFECTIVE_SETTING_CAUSE_UNSPECIFIED":         0,
@@ -316,6 +320,7 @@ var (
 		"EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW":      4,
 		"EFFECTIVE_SETTING_CAUSE_FALLBACK":            5,
 		"EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT":      6,
+		"EFFECTIVE_SETTING_CAUSE_NOT_USED":            7,
 	}
 )
 
@@ -1457,7 +1462,7 @@ type EffectiveSetting struct {
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
 	// The requested value, as text.
 	Requested string `protobuf:"bytes,2,opt,name=requested,proto3" json:"requested,omitempty"`
-	// The value that took effect, as text.
+	// The value that took effect, as text. Empty when none did.
 	Effective string `protobuf:"bytes,3,opt,name=effective,proto3" json:"effective,omitempty"`
 	// Why the two differ, for programs.
 	Cause EffectiveSettingCause `protobuf:"varint,4,opt,name=cause,proto3,enum=reasoning_grpc.v1.EffectiveSettingCause" json:"cause,omitempty"`
@@ -1676,7 +1681,7 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1c\n" +
 	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12 \n" +
 	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x04\x12\x17\n" +
-	"\x13FINISH_REASON_OTHER\x10\x05*\xbe\x02\n" +
+	"\x13FINISH_REASON_OTHER\x10\x05*\xe4\x02\n" +
 	"\x15EffectiveSettingCause\x12'\n" +
 	"#EFFECTIVE_SETTING_CAUSE_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fEFFECTIVE_SETTING_CAUSE_ROUTING\x10\x01\x12(\n" +
@@ -1684,7 +1689,8 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"+EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE\x10\x03\x12*\n" +
 	"&EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW\x10\x04\x12$\n" +
 	" EFFECTIVE_SETTING_CAUSE_FALLBACK\x10\x05\x12*\n" +
-	"&EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT\x10\x06B|\n" +
+	"&EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT\x10\x06\x12$\n" +
+	" EFFECTIVE_SETTING_CAUSE_NOT_USED\x10\aB|\n" +
 	"\x1aio.github.reasoninggrpc.v1B\x0fCompletionProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (

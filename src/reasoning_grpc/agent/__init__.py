@@ -1,7 +1,7 @@
 """The reasoning agent: it thinks in steps with tools, then writes the answer."""
 
 from reasoning_grpc.agent.agent import Agent
-from reasoning_grpc.agent.limits import AgentLimits
+from reasoning_grpc.agent.limits import AgentLimits, list_unused_options
 from reasoning_grpc.agent.prompts import TOOLS_PLACEHOLDER, AgentPrompts, load_agent_examples, load_agent_prompt
 from reasoning_grpc.agent.spans import AgentSpans
 
@@ -11,6 +11,7 @@ __all__ = [
     "AgentLimits",
     "AgentPrompts",
     "AgentSpans",
+    "list_unused_options",
     "load_agent_examples",
     "load_agent_prompt",
 ]

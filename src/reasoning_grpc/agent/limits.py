@@ -8,6 +8,7 @@ from reasoning_grpc.domain import AgentOptions, EffectiveSetting, EffectiveSetti
 
 N = TypeVar("N", int, float)
 _REASON: Final = "The server allows no more."
+_NOT_USED: Final = "The request is answered directly, without the reasoning agent."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,23 @@ class AgentLimits:
                 yield EffectiveSetting(
                     f"agent.{field}", _format(wish), _format(granted), EffectiveSettingCause.SERVER_LIMIT, _REASON
                 )
+
+
+def list_unused_options(requested: AgentOptions) -> Iterator[EffectiveSetting]:
+    """Yields a setting for each option of a request that the agent does not answer."""
+    tools = requested.allowed_tools
+    for field, wish in (
+        ("max_steps", requested.max_steps),
+        ("max_tool_calls", requested.max_tool_calls),
+        ("max_tokens", requested.max_tokens),
+        ("max_cost_nano_usd", requested.max_cost_nano_usd),
+        ("allowed_tools", None if tools is None else ", ".join(sorted(tools)) or "none"),
+        ("step_timeout", requested.step_timeout_seconds),
+        ("tool_timeout", requested.tool_timeout_seconds),
+    ):
+        if wish is not None:
+            requested_text = wish if isinstance(wish, str) else _format(wish)
+            yield EffectiveSetting(f"agent.{field}", requested_text, "", EffectiveSettingCause.NOT_USED, _NOT_USED)
 
 
 def _format(limit: float | None) -> str:

@@ -55,6 +55,8 @@ class EffectiveSettingCause(StrEnum):
     """The model failed, and a fallback model takes its place."""
     FALLBACK_LIMIT = "FALLBACK_LIMIT"
     """The fallback model that takes the place of a failed model has a lower limit."""
+    NOT_USED = "NOT_USED"
+    """The path that the route decision chose has no use for the setting."""
 
 
 @dataclass(frozen=True, slots=True)

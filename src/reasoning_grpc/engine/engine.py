@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
-from reasoning_grpc.agent import Agent
+from reasoning_grpc.agent import Agent, list_unused_options
 from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import (
     CallContext,
@@ -147,6 +147,7 @@ class Engine:
             run = self._agent.create_run(request, call, context, ledger)
             settings, path = (*settings, *run.list_effective_settings()), run.events()
         else:
+            settings = (*settings, *list_unused_options(request.agent))
             path = stream_call(self._model, call, ModelCallPurpose.ANSWER, context)
         yield ledger.record(Started(ledger.response_id, decision, decision.model, context.trace_id, settings))
         for entry in entries_of_routing:

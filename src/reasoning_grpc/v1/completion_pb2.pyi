@@ -205,6 +205,10 @@ class _EffectiveSettingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     """The model failed, and a fallback model takes its place."""
     EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT: _EffectiveSettingCause.ValueType  # 6
     """The fallback model that takes the place of a failed one allows no more."""
+    EFFECTIVE_SETTING_CAUSE_NOT_USED: _EffectiveSettingCause.ValueType  # 7
+    """The path that the route decision chose has no use for the setting, such as
+    a limit of the agent where the agent does not think.
+    """
 
 class EffectiveSettingCause(_EffectiveSettingCause, metaclass=_EffectiveSettingCauseEnumTypeWrapper):
     """Why a setting took effect otherwise than requested."""
@@ -225,6 +229,10 @@ EFFECTIVE_SETTING_CAUSE_FALLBACK: EffectiveSettingCause.ValueType  # 5
 """The model failed, and a fallback model takes its place."""
 EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT: EffectiveSettingCause.ValueType  # 6
 """The fallback model that takes the place of a failed one allows no more."""
+EFFECTIVE_SETTING_CAUSE_NOT_USED: EffectiveSettingCause.ValueType  # 7
+"""The path that the route decision chose has no use for the setting, such as
+a limit of the agent where the agent does not think.
+"""
 Global___EffectiveSettingCause: _TypeAlias = EffectiveSettingCause  # noqa: Y015
 
 @_typing.final
@@ -912,7 +920,7 @@ class EffectiveSetting(_message.Message):
     requested: _builtins.str
     """The requested value, as text."""
     effective: _builtins.str
-    """The value that took effect, as text."""
+    """The value that took effect, as text. Empty when none did."""
     cause: Global___EffectiveSettingCause.ValueType
     """Why the two differ, for programs."""
     reason: _builtins.str
