@@ -1,12 +1,17 @@
 """The calls of the Python client, and its texts."""
 
+import asyncio
+import subprocess
+import sys
+import textwrap
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from reasoning_grpc.client import ReasoningClient, text_message, text_of, text_request
 from reasoning_grpc.v1 import completion_pb2, messages_pb2
+from tests.support.commands import PATIENCE_SECONDS
 from tests.support.serving import RunningServer
 from tests.support.upstream import FakeUpstream
 
@@ -50,6 +55,60 @@ async def test_closing_the_stream_stops_the_upstream(running_server: RunningServ
                 if each.HasField("content_delta"):
                     break
         await upstream.disconnect()
+
+
+ANYWHERE = {
+    "in a module": """
+        client = ReasoningClient(sys.argv[1])
+        asyncio.run(ask())
+        """,
+    "in several event loops": """
+        client = ReasoningClient(sys.argv[1])
+        asyncio.run(ask())
+        asyncio.run(ask(closes=False))
+        asyncio.run(ask())
+        """,
+    "after an event loop has ended": """
+        asyncio.run(asyncio.sleep(0))
+        client = ReasoningClient(sys.argv[1])
+        asyncio.run(ask())
+        """,
+    "used again after it was closed": """
+        client = ReasoningClient(sys.argv[1])
+        async def ask_twice():
+            await ask()
+            await ask()
+        asyncio.run(ask_twice())
+        """,
+}
+"""Programs that use a client in ways that a channel of grpc.aio does not allow, by what they show."""
+
+PRELUDE: Final = """
+import asyncio, sys
+from reasoning_grpc.client import ReasoningClient, text_of, text_request
+
+async def ask(closes=True):
+    print(text_of((await client.complete(text_request("hi"))).message))
+    print("".join([event.content_delta.text async for event in client.stream(text_request("hi"))]))
+    if closes:
+        await client.aclose()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("program", [pytest.param(program, id=name) for name, program in ANYWHERE.items()])
+async def test_a_client_can_be_made_and_used_anywhere(running_server: RunningServer, program: str) -> None:
+    """A client works wherever it is created, and in one event loop after another."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(program), running_server.address),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await process.communicate()
+
+    assert (err.decode(), process.returncode) == ("", 0)
+    assert set(out.decode().splitlines()) == {"Hello world"}
 
 
 def test_text_of_joins_the_parts_of_text() -> None:

@@ -6,7 +6,7 @@ async with ReasoningClient("127.0.0.1:50051") as client:
     async for event in client.stream(text_request("And HTTP/2?")):
         print(event.content_delta.text, end="")
 
-connection.py   `connect` creates a channel with retries and keepalive
+connection.py   `connect` creates a channel with retries and keepalive; `ChannelPerLoop` keeps one for each event loop
 failure.py      `CallFailed` has the details of a failed call
 folding.py      `Folder` and `fold` turn the events of a stream into an answer
 client.py       `ReasoningClient` makes the four calls

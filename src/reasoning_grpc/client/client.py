@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from reasoning_grpc.client.connection import connect
+from reasoning_grpc.client.connection import ChannelPerLoop, connect
 from reasoning_grpc.client.failure import CallFailed
 from reasoning_grpc.v1 import (
     classification_pb2,
@@ -24,7 +25,9 @@ from reasoning_grpc.v1 import (
 class ReasoningClient:
     """Calls a server. Each method that makes a call raises CallFailed when the call fails.
 
-    A `channel` can be given in place of a target; the client then does not close it.
+    A `channel` can be given in place of a target; the client then does not close it, and it must be used in the event
+    loop of that channel. Otherwise the client can be created anywhere, also in a module and before any event loop runs:
+    it opens a channel for each event loop that makes calls, at the first call.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class ReasoningClient:
         channel: grpc.aio.Channel | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        """Creates the client. Call this while the event loop of the calls is running: the channel belongs to it.
+        """Creates the client, which does not connect yet.
 
         `credentials` and `options` are those of `connect`. `token` is the bearer token of the caller. Without TLS it is
         sent in plaintext, so use it without TLS only in a trusted network. Raises ValueError when the token cannot be
@@ -44,20 +47,24 @@ class ReasoningClient:
         """
         if token and not re.fullmatch("[!-~]+", token):
             raise ValueError("a token must consist of visible ASCII characters")
-        self._owns_channel = channel is None
-        self._channel = channel or connect(target, credentials=credentials, options=options)
-        self._stub = reasoning_service_pb2_grpc.ReasoningServiceStub(self._channel)
+        self._given_channel = channel
+        self._channels = ChannelPerLoop(partial(connect, target, credentials=credentials, options=options))
+        self._stub: tuple[grpc.aio.Channel, reasoning_service_pb2_grpc.ReasoningServiceAsyncStub] | None = None
+        """The stub of the last call, with its channel."""
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     @property
     def channel(self) -> grpc.aio.Channel:
-        """Returns the channel that the calls use."""
-        return self._channel
+        """Returns the channel that the calls of the running event loop use."""
+        return self._given_channel or self._channels.find_or_open()
 
     @property
     def stub(self) -> "reasoning_service_pb2_grpc.ReasoningServiceAsyncStub":
         """Returns the generated stub of the channel. Pass `metadata` to its calls: it does not send it by itself."""
-        return self._stub
+        channel = self.channel
+        if self._stub is None or self._stub[0] is not channel:
+            self._stub = channel, reasoning_service_pb2_grpc.ReasoningServiceStub(channel)
+        return self._stub[1]
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -73,16 +80,16 @@ class ReasoningClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the channel, unless it was given to the client."""
-        if self._owns_channel:
-            await self._channel.close()
+        """Closes the channel of the running event loop, unless it was given to the client. A later call opens one."""
+        self._stub = None
+        await self._channels.aclose()
 
     async def complete(
         self, request: completion_pb2.CompleteRequest, *, timeout_seconds: float | None = None
     ) -> completion_pb2.CompleteResponse:
         """Returns the whole answer."""
         try:
-            return await self._stub.Complete(request, timeout=timeout_seconds, metadata=self._metadata)
+            return await self.stub.Complete(request, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise CallFailed(error) from error
 
@@ -99,7 +106,7 @@ class ReasoningClient:
             interval = Duration()
             interval.FromMilliseconds(round(heartbeat_seconds * 1000))
             options.heartbeat_interval.CopyFrom(interval)
-        call = self._stub.StreamComplete(
+        call = self.stub.StreamComplete(
             events_pb2.StreamCompleteRequest(request=request, stream_options=options),
             timeout=timeout_seconds,
             metadata=self._metadata,
@@ -122,7 +129,7 @@ class ReasoningClient:
         """Returns how `complete` would route the request."""
         classify_request = classification_pb2.ClassifyRequest(request=request, rules_only=rules_only)
         try:
-            response = await self._stub.Classify(classify_request, timeout=timeout_seconds, metadata=self._metadata)
+            response = await self.stub.Classify(classify_request, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise CallFailed(error) from error
         return response.route_decision
@@ -135,7 +142,7 @@ class ReasoningClient:
         request = models_pb2.ListModelsRequest(filter=model_filter)
         while True:
             try:
-                page = await self._stub.ListModels(request, timeout=timeout_seconds, metadata=self._metadata)
+                page = await self.stub.ListModels(request, timeout=timeout_seconds, metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
                 raise CallFailed(error) from error
             models += page.models

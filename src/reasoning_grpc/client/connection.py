@@ -1,6 +1,7 @@
-"""`connect` creates a channel with retries and keepalive."""
+"""`connect` creates a channel with retries and keepalive; `ChannelPerLoop` keeps one for each event loop."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -39,3 +40,27 @@ def connect(
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=merged)
     return grpc.aio.secure_channel(target, credentials, options=merged)
+
+
+class ChannelPerLoop:
+    """Opens a channel for each event loop that asks for one, because a channel of grpc.aio belongs to its loop."""
+
+    def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+        self._open_channel = open_channel
+        self._channels: dict[asyncio.AbstractEventLoop, grpc.aio.Channel] = {}
+
+    def find_or_open(self) -> grpc.aio.Channel:
+        """Returns the channel of the running event loop. Raises RuntimeError when no loop is running."""
+        loop = asyncio.get_running_loop()
+        channel = self._channels.get(loop)
+        if channel is None:
+            # A loop that was closed makes no more calls; its channel is closed when nothing refers to it any more.
+            self._channels = {other: kept for other, kept in self._channels.items() if not other.is_closed()}
+            channel = self._channels[loop] = self._open_channel()
+        return channel
+
+    async def aclose(self) -> None:
+        """Closes the channel of the running event loop, if it has one."""
+        channel = self._channels.pop(asyncio.get_running_loop(), None)
+        if channel is not None:
+            await channel.close()
