@@ -12,7 +12,7 @@ export { Folder, fold } from "./fold.js";
 export type { MetadataInit } from "./metadata.js";
 export { defaultServiceConfig } from "./service_config.js";
 export { type GrpcServiceDefinition, grpcServiceDefinition, reasoningServiceDefinition } from "./service_definition.js";
-export { textMessage, textOf, textRequest } from "./text.js";
+export { type MessageInit, textMessage, textOf, textRequest } from "./text.js";
 
 export * from "./gen/reasoning_grpc/v1/agent_pb.js";
 export * from "./gen/reasoning_grpc/v1/classification_pb.js";

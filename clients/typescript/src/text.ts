@@ -1,17 +1,21 @@
-import { type Message, Role } from "./gen/reasoning_grpc/v1/messages_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Message, type MessageSchema, Role } from "./gen/reasoning_grpc/v1/messages_pb.js";
+
+/** A message as requests take it: whole, such as one of an answer, or its fields alone. */
+export type MessageInit = MessageInitShape<typeof MessageSchema>;
 
 /**
  * Creates a `CompleteRequest` with one user message. If `system` is given, a system message comes first. Add further
  * fields like this: `{ ...textRequest("Hello"), model: "fast" }`.
  */
-export function textRequest(text: string, { system = "" } = {}) {
+export function textRequest(text: string, { system = "" } = {}): { messages: MessageInit[] } {
   const messages = [textMessage(Role.USER, text)];
   return { messages: system ? [textMessage(Role.SYSTEM, system), ...messages] : messages };
 }
 
 /** Creates a message with one text part. */
-export function textMessage(role: Role, text: string) {
-  return { role, content: [{ kind: { case: "text" as const, value: text } }] };
+export function textMessage(role: Role, text: string): MessageInit {
+  return { role, content: [{ kind: { case: "text", value: text } }] };
 }
 
 /**

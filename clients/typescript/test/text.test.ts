@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type MessageInitShape, create } from "@bufbuild/protobuf";
-import { MessageSchema, type PartSchema, Role, textMessage, textOf, textRequest } from "@reasoning-grpc/client";
+import {
+  CompleteRequestSchema,
+  CompleteResponseSchema,
+  MessageSchema,
+  type PartSchema,
+  Role,
+  textMessage,
+  textOf,
+  textRequest,
+} from "@reasoning-grpc/client";
 
 test("textOf joins the text parts of a message, and returns an empty string without a message", () => {
   const content: MessageInitShape<typeof PartSchema>[] = [
@@ -25,4 +34,18 @@ test("textRequest puts the system message before the user message", () => {
   assert.deepEqual(textRequest("hi").messages, [
     { role: Role.USER, content: [{ kind: { case: "text", value: "hi" } }] },
   ]);
+});
+
+test("an answer can be added to the messages of a request", () => {
+  const answer = create(CompleteResponseSchema, { message: { role: Role.ASSISTANT } });
+  const conversation = [...textRequest("a").messages];
+
+  conversation.push(answer.message!);
+  conversation.push(textMessage(Role.USER, "b"));
+  const { messages } = create(CompleteRequestSchema, { messages: conversation });
+
+  assert.deepEqual(
+    messages.map(({ role }) => role),
+    [Role.USER, Role.ASSISTANT, Role.USER],
+  );
 });
