@@ -4,6 +4,8 @@ The stubs of `protos/reasoning_grpc/v1/x.proto` are `src/reasoning_grpc/v1/x_pb2
 `x_pb2_grpc.py` with `x_pb2_grpc.pyi` when the file declares a service. They are generated in an empty directory and
 then compared, so that a stub without a proto is removed, or reported by `--check`. Files with other names, such as the
 package's `__init__.py`, are written by hand and are not touched.
+
+`descriptors.binpb` has the descriptors of all protos with their comments, which the stubs have not, for reflection.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 PACKAGE = Path("reasoning_grpc", "v1")
-STUB_NAME = re.compile(r".+_pb2(_grpc)?\.pyi?")
+DESCRIPTORS = "descriptors.binpb"
+STUB_NAME = re.compile(rf".+_pb2(_grpc)?\.pyi?|{re.escape(DESCRIPTORS)}")
 SERVICE = re.compile(r"^service\s", re.MULTILINE)
 
 
@@ -53,6 +56,7 @@ def compile_protos(out: Path) -> None:
     if not protos:
         sys.exit(f"there are no protos in {PROTOS.joinpath(PACKAGE).relative_to(ROOT)}")
     run_protoc(protos, [f"--python_out={out}", f"--mypy_out=quiet:{out}"])
+    run_protoc(protos, [f"--descriptor_set_out={out / PACKAGE / DESCRIPTORS}", "--include_source_info"])
     # The service stubs are typed for synchronous and for asyncio channels alike, which is mypy_grpc's default.
     services = [proto for proto in protos if SERVICE.search(proto.read_text(encoding="utf-8"))]
     if services:

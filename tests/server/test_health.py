@@ -12,7 +12,15 @@ import pytest
 from reasoning_grpc.server.listener import SERVICE
 from reasoning_grpc.server.server import LIVENESS, READINESS, Server
 from tests.support.factories import a_wire_request
-from tests.support.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, check_health, next_status, watch_health
+from tests.support.health import (
+    NOT_SERVING,
+    SERVICE_UNKNOWN,
+    SERVING,
+    check_health,
+    list_health,
+    next_status,
+    watch_health,
+)
 from tests.support.serving import RunningServer, config_for, model_entry
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import expect_failure
@@ -23,6 +31,12 @@ async def test_a_warm_server_is_serving_under_every_name(running_server: Running
     """A check and a watch of every known name report SERVING once the server is warm."""
     assert await check_health(running_server.channel, name) == SERVING
     assert await next_status(watch_health(running_server.channel, name)) == SERVING
+
+
+async def test_the_list_has_every_name(running_server: RunningServer) -> None:
+    """The method List reports the status of every name."""
+    names = {"", SERVICE, READINESS, LIVENESS}
+    assert await list_health(running_server.channel) == dict.fromkeys(names, SERVING)
 
 
 async def test_an_unknown_name_has_no_health_status(running_server: RunningServer) -> None:

@@ -19,6 +19,13 @@ async def check_health(channel: grpc.aio.Channel, name: str = "") -> int:
     return int(response.status)
 
 
+async def list_health(channel: grpc.aio.Channel) -> dict[str, int]:
+    """Returns the health status of every name that the server lists."""
+    messages: Any = health_pb2  # the published types lack this method
+    response = await _stub(channel).List(messages.HealthListRequest(), wait_for_ready=True)
+    return {name: int(answer.status) for name, answer in response.statuses.items()}
+
+
 def watch_health(channel: grpc.aio.Channel, name: str = "") -> Any:
     """Starts a watch of this name; the empty name is the server."""
     return _stub(channel).Watch(health_pb2.HealthCheckRequest(service=name), wait_for_ready=True)

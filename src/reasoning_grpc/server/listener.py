@@ -1,15 +1,14 @@
 """Builds the gRPC server and binds it to its address, with TLS where the settings have it."""
 
-from typing import Any, Final
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
 
 from reasoning_grpc.config import Config, Settings
 from reasoning_grpc.rpc import Callers, CallInterceptor, CallTracker, ReasoningService
-from reasoning_grpc.server.reflection import ReflectionPool
+from reasoning_grpc.server.reflection import add_reflection
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
@@ -39,9 +38,7 @@ def build_grpc_server(
     reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
-        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-        pool: Any = ReflectionPool()
-        reflection.enable_server_reflection(names, server, pool=pool)
+        add_reflection(server, (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name))
     return server
 
 

@@ -7,13 +7,13 @@ from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import aio as health_aio
 
 from reasoning_grpc.catalog import EMBEDDED_NAME
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.embedded import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.rpc import CallTracker, Caps, ReasoningService
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
+from reasoning_grpc.server.health import HealthService
 from reasoning_grpc.server.listener import SERVICE, BindError, bind, build_grpc_server, build_interceptors
 from reasoning_grpc.server.metrics import observe_connections
 from reasoning_grpc.server.model_trial import Trials, try_models
@@ -48,7 +48,7 @@ class Server:
         self._parts = build_parts(config, self._telemetry)
         observe_connections(self._telemetry.meter, self._parts.pools)
         self._tracker = CallTracker()
-        self._health = health_aio.HealthServicer()
+        self._health = HealthService()
         self._grpc: grpc.aio.Server | None = None
         self.address = ""
         """The address on which the server listens, as HOST:PORT; empty until it is bound."""
