@@ -73,7 +73,9 @@ def build_error_result(**changes: Any) -> dict[str, Any]:
     """Builds a result that conforms to the scenario `empty-request`, with changes to its error."""
     error: dict[str, Any] = {
         "code": "INVALID_ARGUMENT",
-        "message": "The request has invalid fields; see the field violations.",
+        "message": (
+            "The request has invalid fields; see the field violations. messages: At least one message is required."
+        ),
         "reason": "INVALID_FIELD",
         "domain": "reasoning-grpc",
         "metadata": {},

@@ -269,7 +269,7 @@ async def test_an_invalid_field_is_named(
 
     assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
     assert failed.reason == "INVALID_FIELD"
-    assert failed.message == INVALID
+    assert failed.message == f"{INVALID} {field}: {description}"
     assert failed.metadata == {}
     assert failed.violations == violations((field, description))
 
@@ -291,6 +291,7 @@ async def test_all_invalid_fields_are_named_at_once(expect_refusal: ExpectRefusa
     failed = await expect_refusal(request)
 
     assert failed.reason == "INVALID_FIELD"
+    assert failed.message == f"{INVALID} model: It must be printable."
     assert failed.violations == violations(
         ("model", "It must be printable."),
         ("request_id", "It must be 1 to 128 visible ASCII characters."),

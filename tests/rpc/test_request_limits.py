@@ -108,7 +108,7 @@ async def test_a_field_above_a_limit_is_too_large(
 
     assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
     assert failed.reason == "REQUEST_TOO_LARGE"
-    assert failed.message == TOO_LARGE
+    assert failed.message == f"{TOO_LARGE} {field}: {description}"
     assert failed.violations == violations((field, description))
 
 

@@ -78,7 +78,8 @@ async def test_an_unknown_model_is_not_found(
 
     assert failed.code == grpc.StatusCode.NOT_FOUND
     assert failed.reason == "MODEL_NOT_FOUND"
-    assert failed.message == f'There is no model "{model}".'
+    names = f" The nearest names are: {nearest['nearest']}." if nearest else ""
+    assert failed.message == f'There is no model "{model}".{names}'
     assert failed.metadata == {"model": model} | nearest
     assert failed.violations == ()
 

@@ -26,7 +26,6 @@ class CallFailed(Exception):
     """A call failed. The error reads the details of the status from the error of grpc that it is created from."""
 
     def __init__(self, error: grpc.aio.AioRpcError) -> None:
-        super().__init__(f"{error.code().name}: {error.details()}")
         status = _read_status(error)
         info = _find_detail(status, error_details_pb2.ErrorInfo)
         request_info = _find_detail(status, error_details_pb2.RequestInfo)
@@ -52,6 +51,13 @@ class CallFailed(Exception):
         """The progress of the call before it failed; None when no upstream was reached."""
         self.route_decision: routing_pb2.RouteDecision | None = _find_detail(status, routing_pb2.RouteDecision)
         """The route decision; None unless the server does not serve the route that it chose."""
+        super().__init__(self._describe())
+
+    def _describe(self) -> str:
+        """Returns code, reason and message, and the first violation unless the message has it already."""
+        name = f"{self.code.name} ({self.reason})" if self.reason else self.code.name
+        violations = [f"{violation.field}: {violation.description}" for violation in self.violations[:1]]
+        return " ".join([f"{name}: {self.message}", *(each for each in violations if each not in self.message)])
 
 
 def _read_status(error: grpc.aio.AioRpcError) -> Status:

@@ -17,10 +17,11 @@
         `-- UpstreamMalformedResponse, UpstreamEmptyResponse
 
 Every sentence is fixed. Its variable parts are values in `metadata`, by the names that
-the sentence uses. No part of an upstream's body, of a prompt or of a key gets in.
+the sentence uses. The first field violation or the nearest names follow it, because many
+programs log the message alone. No part of an upstream's body, of a prompt or of a key gets in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -28,6 +29,7 @@ from typing import ClassVar
 from reasoning_grpc.domain import Cost, RouteDecision, Usage
 
 _LONGEST_VALUE = 128
+_LONGEST_VIOLATION = 256
 
 
 class Retry(Enum):
@@ -62,11 +64,11 @@ class Progress:
 
 
 class ReasoningError(Exception):
-    """An outcome that we expect and name. `metadata` holds each value that is in the message."""
+    """An outcome that we expect and name. `metadata` and `violations` hold each value that is in the message."""
 
     reason: ClassVar[str] = "REASONING_ERROR"
     sentence: ClassVar[str] = "The request could not be served."
-    """The message, in which `{name}` stands for the metadata value with that name."""
+    """How the message begins; `{name}` stands for the metadata value with that name."""
 
     def __init__(
         self, metadata: Mapping[str, str] | None = None, *, violations: tuple[FieldViolation, ...] = ()
@@ -77,7 +79,15 @@ class ReasoningError(Exception):
         """The time after which the request may be sent again. None when it is not known."""
         self.progress: Progress | None = None
         """The progress of the call before it failed. The engine sets it when an upstream was reached."""
-        super().__init__(self.sentence.format_map(_Values(self.metadata)))
+        super().__init__(" ".join(self._message_parts()))
+
+    def _message_parts(self) -> Iterator[str]:
+        yield self.sentence.format_map(_Values(self.metadata))
+        if nearest := self.metadata.get("nearest"):
+            yield f"The nearest names are: {nearest}."
+        if self.violations:
+            first = self.violations[0]
+            yield _make_printable(f"{first.field}: {first.description}", _LONGEST_VIOLATION)
 
 
 class RequestError(ReasoningError):
@@ -366,7 +376,7 @@ class _Values(dict[str, str]):
         return "?"
 
 
-def _make_printable(value: str) -> str:
+def _make_printable(value: str, longest: int = _LONGEST_VALUE) -> str:
     """Returns the value, printable and short enough for a header, a log line and a status of 4 KB."""
-    printable = "".join(character if character.isprintable() else "?" for character in value[: _LONGEST_VALUE + 1])
-    return printable if len(printable) <= _LONGEST_VALUE else printable[: _LONGEST_VALUE - 3] + "..."
+    printable = "".join(character if character.isprintable() else "?" for character in value[: longest + 1])
+    return printable if len(printable) <= longest else printable[: longest - 3] + "..."

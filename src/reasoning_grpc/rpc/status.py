@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -18,7 +19,7 @@ DOMAIN: Final = "reasoning-grpc"
 PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
 STATUS_METADATA: Final = "grpc-status-details-bin"
 _MAX_DETAIL_BYTES: Final = 4000
-"""The limit of all details together: grpc replaces a larger status by RESOURCE_EXHAUSTED."""
+"""The limit of message and details together: grpc replaces a larger status by RESOURCE_EXHAUSTED."""
 
 CODES: Final[Mapping[type[errors.ReasoningError], grpc.StatusCode]] = {
     errors.MalformedRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -84,7 +85,8 @@ def call_status(error: errors.ReasoningError, request_id: str) -> CallStatus:
         violation = error_details_pb2.QuotaFailure.Violation(subject="caller", description=str(error))
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     if error.violations:
-        details.append(_bad_request(error.violations, _MAX_DETAIL_BYTES - sum(_size(detail) for detail in details)))
+        room = _MAX_DETAIL_BYTES - len(quote(str(error))) - sum(_size(detail) for detail in details)
+        details.append(_bad_request(error.violations, room))
     return _status(CODES[type(error)], error.reason, str(error), details, retry_after)
 
 
