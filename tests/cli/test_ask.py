@@ -130,8 +130,8 @@ async def test_each_wrong_field_is_reported(server_process: ServerProcess) -> No
 
     assert (finished.code, finished.out) == (1, "")
     assert finished.err.splitlines()[:-1] == [
-        "reasoning-grpc: INVALID_FIELD: The request has invalid fields; see the field violations.",
-        "  messages[0].content[0].text: It must not be empty.",
+        "reasoning-grpc: INVALID_FIELD: The request has invalid fields; see the field violations. "
+        "messages[0].content[0].text: It must not be empty.",
         "  sampling.temperature: It must be from 0 to 2.",
     ]
 

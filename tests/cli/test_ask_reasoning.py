@@ -204,9 +204,27 @@ async def test_wrong_limits_of_the_agent_are_refused(server_process: ServerProce
     )
 
     assert (no_steps.code, unknown.code, both_modes.code, both_tools.code) == (1, 1, 2, 2)
-    assert no_steps.err.splitlines()[1] == "  agent.max_steps: It must be at least 1."
-    assert unknown.err.splitlines()[1] == (
-        "  agent.allowed_tools: There is no such tool, or you may not use it: rocket."
+    assert no_steps.err.splitlines()[0].endswith(" agent.max_steps: It must be at least 1.")
+    assert unknown.err.splitlines()[0].endswith(
+        " agent.allowed_tools: There is no such tool, or you may not use it: rocket."
     )
     assert both_modes.err.endswith("argument --mode: not allowed with argument --reason\n")
     assert both_tools.err.endswith("argument --no-tools: not allowed with argument --tool\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        pytest.param(("--tool", "calculator"), "--tool", id="a tool"),
+        pytest.param(("--no-tools", "--mode", "passthrough"), "--no-tools", id="no tools"),
+        pytest.param(("--max-steps", "2", "--tool", "calculator"), "--tool and --max-steps", id="two flags"),
+    ],
+)
+async def test_flags_of_the_agent_need_the_agent(
+    server_process: ServerProcess, flags: tuple[str, ...], named: str
+) -> None:
+    """A flag of the agent is refused where the agent does not answer, so that none is ignored in silence."""
+    finished = await server_process.ask("ask", "hi", *flags)
+
+    assert (finished.code, finished.out) == (2, "")
+    assert finished.err == f"reasoning-grpc: {named}: only for --reason, --mode reasoning and --mode auto\n"

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import re
+from importlib.metadata import version
 
 import pytest
 
 from reasoning_grpc.config import hash_token, options
-from tests.support.commands import run
+from tests.support.commands import Finished, run
 
 pytestmark = pytest.mark.process
 
@@ -40,3 +41,10 @@ async def test_the_help_has_every_command_and_option() -> None:
         assert f"  {option.flag}" in serve.out
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err.endswith("reasoning-grpc ask: error: the following arguments are required: prompt\n")
+
+
+async def test_version_prints_the_version() -> None:
+    """`--version` prints the version of the installed package, and exits with 0."""
+    finished = await run("--version")
+
+    assert finished == Finished(0, f"reasoning-grpc {version('reasoning-grpc')}\n", "")

@@ -21,9 +21,10 @@ async def test_models_prints_one_line_per_model(server_process: ServerProcess) -
 
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
     assert as_text.out == (
-        "fake  (openai, available, default, 8192 tokens, $1 in and $12 out, tools, json schema)  Not a model at all.\n"
-        "other  (openai, available, 1048576 tokens, $1.25 in and $10 out or more, tools, json object, json schema,"
-        " image input, audio input, document input, reasoning)\n"
+        "fake  (openai, available, default, 8192 tokens, $1 in and $12 out per million tokens, tools, json schema)"
+        "  Not a model at all.\n"
+        "other  (openai, available, 1048576 tokens, $1.25 in and $10 out or more per million tokens, tools,"
+        " json object, json schema, image input, audio input, document input, reasoning)\n"
     )
     assert [json.loads(line)["name"] for line in as_json.out.splitlines()] == ["fake", "other"]
 

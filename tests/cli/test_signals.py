@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 import socket
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,6 +26,7 @@ from tests.support.server_process import (
     wait_for_end,
     watching_readiness,
 )
+from tests.support.signals import ignore_hangup_and_interrupt
 
 # All tests of the command line share an event loop, with a server process and the upstream behind it.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process, pytest.mark.serial]
@@ -34,14 +37,22 @@ class Stoppable:
     """Server processes that the tests end, one for each way."""
 
     by_sigint: ServerProcess
+    by_sighup: ServerProcess
+    with_ignored: ServerProcess
     with_stream: ServerProcess
     twice: ServerProcess
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stoppable(server_folder: ServerFolder) -> AsyncIterator[Stoppable]:
-    """Three server processes, which are started at the same time because that takes half as long."""
-    contexts = [server_folder.serving() for _ in range(3)]
+    """Server processes, which are started at the same time because that takes half as long."""
+    contexts = [
+        server_folder.serving(),
+        server_folder.serving(),
+        server_folder.serving(preexec_fn=ignore_hangup_and_interrupt),
+        server_folder.serving(),
+        server_folder.serving(),
+    ]
     servers = await asyncio.gather(*(context.__aenter__() for context in contexts))
     try:
         yield Stoppable(*servers)
@@ -55,6 +66,23 @@ async def test_sigint_ends_an_idle_server(stoppable: Stoppable) -> None:
     await expect_clean_end(stoppable.by_sigint, signal.SIGINT)
 
 
+async def test_sighup_ends_an_idle_server(stoppable: Stoppable) -> None:
+    """SIGHUP, which a closed terminal sends, ends an idle server like SIGTERM."""
+    await expect_clean_end(stoppable.by_sighup, signal.SIGHUP)
+
+
+async def test_ignored_signals_stay_ignored(stoppable: Stoppable) -> None:
+    """A server that was started to ignore SIGINT and SIGHUP serves on after them, and SIGTERM still ends it."""
+    server = stoppable.with_ignored
+
+    for number in (signal.SIGINT, signal.SIGHUP):
+        server.process.send_signal(number)
+
+    # SIGTERM would end the server at once, with another exit code, if one of the signals had begun to stop it.
+    assert (await server.ask("ask", "hi")).code == 0
+    await expect_clean_end(server, signal.SIGTERM)
+
+
 async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, stoppable: Stoppable) -> None:
     """After a signal a stream in progress ends well, and then the server exits with 0."""
     server = stoppable.with_stream
@@ -65,7 +93,7 @@ async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, stoppable
         events = client.stream(a_wire_request())
         assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
 
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGHUP)
         assert await next_status(watch) == NOT_SERVING
         gate.open_all()
 
@@ -116,13 +144,7 @@ async def test_ctrl_c_ends_ask(server_folder: ServerFolder, server_process: Serv
     """SIGINT ends `ask` with 130 and without a traceback, and disconnects the upstream."""
     server_folder.upstream.hang_after(1)
     before = server_folder.upstream.disconnects
-    arguments = ("ask", "hi", "--target", server_process.address)
-    async with running_process(
-        *arguments, variables={"REASONING_TOKEN": TOKEN}, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert await process.stdout.readexactly(6) == b"word0 "
-
+    async with asking(server_process) as process:
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
 
@@ -130,6 +152,52 @@ async def test_ctrl_c_ends_ask(server_folder: ServerFolder, server_process: Serv
         assert out == b""
         assert err.decode() == ROUTE_LINE
     await server_folder.upstream.disconnect(before + 1)
+
+
+ENDINGS = [pytest.param(signal.SIGTERM, 143, id="SIGTERM"), pytest.param(signal.SIGHUP, 129, id="SIGHUP")]
+
+
+@pytest.mark.parametrize(("number", "code"), ENDINGS)
+async def test_a_signal_ends_ask(
+    server_folder: ServerFolder, server_process: ServerProcess, number: signal.Signals, code: int
+) -> None:
+    """SIGTERM and SIGHUP end `ask` with the exit code of the signal, and disconnect the upstream."""
+    server_folder.upstream.hang_after(1)
+    before = server_folder.upstream.disconnects
+    async with asking(server_process) as process:
+        process.send_signal(number)
+        out, err = await process.communicate()
+
+        assert (process.returncode, out, err.decode()) == (code, b"", ROUTE_LINE)
+    await server_folder.upstream.disconnect(before + 1)
+
+
+async def test_ask_ignores_what_it_was_started_to_ignore(
+    server_folder: ServerFolder, server_process: ServerProcess
+) -> None:
+    """`ask` that was started to ignore SIGINT and SIGHUP answers to the end after them."""
+    gate = server_folder.upstream.gated("word0 ", "word1")
+    gate.open()
+    async with asking(server_process, preexec_fn=ignore_hangup_and_interrupt) as process:
+        for number in (signal.SIGINT, signal.SIGHUP):
+            process.send_signal(number)
+        gate.open_all()
+        out, _ = await process.communicate()
+
+        assert (process.returncode, out) == (0, b"word1\n")
+
+
+@asynccontextmanager
+async def asking(server: ServerProcess, **options: Any) -> AsyncIterator[Process]:
+    """Runs `ask`, and yields its process once it has printed the first word of the answer."""
+    arguments = ("ask", "hi", "--target", server.address)
+    variables = {"REASONING_TOKEN": TOKEN}
+    async with running_process(
+        *arguments, variables=variables, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, **options
+    ) as process:
+        assert process.stdout is not None
+        assert await process.stdout.readexactly(6) == b"word0 "
+        yield process
 
 
 async def test_ctrl_c_leaves_the_cursor_on(server_folder: ServerFolder, server_process: ServerProcess) -> None:

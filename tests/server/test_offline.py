@@ -9,6 +9,7 @@ import pytest
 
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.v1 import completion_pb2
+from tests.support.commands import read_announced_address
 from tests.support.factories import a_wire_request
 from tests.support.upstream import FakeUpstream
 
@@ -60,8 +61,8 @@ async def test_the_server_connects_only_to_loopback(upstream: FakeUpstream, tmp_
     )
     assert process.stdout is not None
     try:
-        first_line = (await process.stdout.readline()).decode()
-        async with ReasoningClient(first_line.removeprefix("serving on ").strip()) as client:
+        address = read_announced_address(await process.stdout.readline())
+        async with ReasoningClient(address) as client:
             answers = [
                 await client.complete(a_wire_request(model=provider, response_format=FORMAT)) for provider in models
             ]
@@ -70,7 +71,6 @@ async def test_the_server_connects_only_to_loopback(upstream: FakeUpstream, tmp_
         rest = await process.stdout.read()
         exit_code = await process.wait()
 
-    assert first_line.startswith("serving on ")
     assert ["".join(part.text for part in answer.message.content) for answer in answers] == ["Hello world"] * 3
     assert rest == b""
     assert exit_code == 0

@@ -1,6 +1,7 @@
 """Runs `reasoning-grpc` as a process, as a person does, and returns its output and exit code."""
 
 import asyncio
+import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -27,6 +28,13 @@ class Finished:
 def build_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Returns these variables with those that a process needs to run."""
     return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables}
+
+
+def read_announced_address(line: bytes) -> str:
+    """Returns the address in the line that a server prints when it serves and its log is JSON."""
+    announced = json.loads(line)
+    assert announced == {"message": "serving", "address": announced["address"]}
+    return str(announced["address"])
 
 
 @asynccontextmanager

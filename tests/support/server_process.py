@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ import grpc
 
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.server.server import READINESS
-from tests.support.commands import PATIENCE_SECONDS, Finished, run, running_process
+from tests.support.commands import PATIENCE_SECONDS, Finished, read_announced_address, run, running_process
 from tests.support.health import NOT_SERVING, SERVING, next_status, watch_health
 from tests.support.upstream import FakeUpstream
 
@@ -67,27 +66,26 @@ class ServerFolder:
         return str(self.folder / "reasoning.toml")
 
     @asynccontextmanager
-    async def starting(self, listen: str = "127.0.0.1:0") -> AsyncIterator[tuple[Process, Path]]:
-        """Starts a server process, and yields it with its log before it serves."""
+    async def starting(self, listen: str = "127.0.0.1:0", **options: Any) -> AsyncIterator[tuple[Process, Path]]:
+        """Starts a server process, and yields it with its log before it serves; `options` are for the process."""
         log = self.folder / f"{len(self.names)}.log"
         self.names.append(log.name)
         arguments = ("serve", "--config", self.config, "--listen", listen)
         with log.open("wb") as errors:
             async with running_process(
-                *arguments, variables={"FAKE_KEY": KEY}, stdin=DEVNULL, stdout=PIPE, stderr=errors
+                *arguments, variables={"FAKE_KEY": KEY}, stdin=DEVNULL, stdout=PIPE, stderr=errors, **options
             ) as process:
                 yield process, log
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[ServerProcess]:
-        """Starts a server process, and yields it when it serves."""
-        async with self.starting() as (process, log):
+    async def serving(self, **options: Any) -> AsyncIterator[ServerProcess]:
+        """Starts a server process, and yields it when it serves; `options` are for the process."""
+        async with self.starting(**options) as (process, log):
             assert process.stdout is not None
             async with asyncio.timeout(PATIENCE_SECONDS):
-                line = (await process.stdout.readline()).decode()
-            announced = re.fullmatch(r"serving on (127\.0\.0\.1:\d+)\n", line)
-            assert announced is not None, log.read_text()
-            yield ServerProcess(process, announced[1], log)
+                line = await process.stdout.readline()
+            assert line, log.read_text()
+            yield ServerProcess(process, read_announced_address(line), log)
 
 
 @asynccontextmanager

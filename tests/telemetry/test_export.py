@@ -20,6 +20,7 @@ from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
+from tests.support.commands import read_announced_address
 from tests.support.factories import a_wire_request
 from tests.support.otlp import OtlpReceiver
 from tests.support.upstream import FakeUpstream, refusing_api_base
@@ -114,9 +115,9 @@ async def served(
     try:
         assert process.stdout is not None
         async with asyncio.timeout(PROCESS_SECONDS):
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("serving on "), log.read_text()
-        yield Served(process, line.removeprefix("serving on ").strip(), log)
+            line = await process.stdout.readline()
+        assert line, log.read_text()
+        yield Served(process, read_announced_address(line), log)
     finally:
         if process.returncode is None:
             process.kill()

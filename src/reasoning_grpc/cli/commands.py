@@ -6,6 +6,7 @@ Each function imports what its command needs, so that `ask` needs nothing of the
 import argparse
 import asyncio
 
+from reasoning_grpc.cli.signals import run_until_signal
 from reasoning_grpc.config import options
 
 
@@ -20,7 +21,7 @@ def check_config(parsed: argparse.Namespace) -> int:
     """Runs the command `check-config`."""
     from reasoning_grpc.cli import server_commands
 
-    return asyncio.run(
+    return run_until_signal(
         server_commands.check_config(_read_options(parsed), parsed.config, as_json=parsed.json, online=parsed.online)
     )
 
@@ -29,7 +30,7 @@ def list_tools(parsed: argparse.Namespace) -> int:
     """Runs the command `tools`."""
     from reasoning_grpc.cli import tools_command
 
-    return asyncio.run(tools_command.list_tools(_read_options(parsed), parsed.config, as_json=parsed.json))
+    return run_until_signal(tools_command.list_tools(_read_options(parsed), parsed.config, as_json=parsed.json))
 
 
 def create_token(parsed: argparse.Namespace) -> int:
@@ -43,28 +44,30 @@ def ask(parsed: argparse.Namespace) -> int:
     """Runs the command `ask`."""
     from reasoning_grpc.cli import client_commands
 
-    return asyncio.run(client_commands.ask(parsed))
+    client_commands.read_prompt(parsed)
+    return run_until_signal(client_commands.ask(parsed))
 
 
 def list_models(parsed: argparse.Namespace) -> int:
     """Runs the command `models`."""
     from reasoning_grpc.cli import client_commands
 
-    return asyncio.run(client_commands.list_models(parsed))
+    return run_until_signal(client_commands.list_models(parsed))
 
 
 def classify(parsed: argparse.Namespace) -> int:
     """Runs the command `classify`."""
     from reasoning_grpc.cli import client_commands
 
-    return asyncio.run(client_commands.classify(parsed))
+    client_commands.read_prompt(parsed)
+    return run_until_signal(client_commands.classify(parsed))
 
 
 def evaluate_routing(parsed: argparse.Namespace) -> int:
     """Runs the command `eval routing`."""
     from reasoning_grpc.cli import eval_command
 
-    return asyncio.run(eval_command.evaluate_routing(parsed))
+    return run_until_signal(eval_command.evaluate_routing(parsed))
 
 
 def _read_options(parsed: argparse.Namespace) -> dict[str, object]:

@@ -2,13 +2,29 @@
 
 import argparse
 import json
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
+import grpc
 from google.protobuf.json_format import MessageToDict
 
 from reasoning_grpc.cli.client_options import FlagError
 from reasoning_grpc.client import CallFailed
+
+_ENDINGS: Final = (
+    (grpc.StatusCode.UNAVAILABLE, "refused|no such file", "nothing listens on {target}; is the server running?"),
+    (grpc.StatusCode.UNAVAILABLE, "dns|domain name|resolution|resolve", "the name in {target} cannot be resolved"),
+    (
+        grpc.StatusCode.UNAVAILABLE,
+        "ssl|tls|handshake|certificate|peer name",
+        "the TLS handshake with {target} failed; does the server use TLS, with a certificate for this name?",
+    ),
+    (grpc.StatusCode.UNAVAILABLE, "timed? ?out|timeout", "{target} does not answer"),
+    (grpc.StatusCode.UNAVAILABLE, "", "the connection to {target} broke, or is not gRPC; does the server use TLS?"),
+    (grpc.StatusCode.UNIMPLEMENTED, "", "the server on {target} does not have this method"),
+)
+"""What we say when gRPC itself ended the call, by its code and a pattern of its text; the first row that fits holds."""
 
 
 def report_failure(error: CallFailed | FlagError | OSError, parsed: argparse.Namespace) -> int:
@@ -24,14 +40,27 @@ def report_failure(error: CallFailed | FlagError | OSError, parsed: argparse.Nam
     if parsed.json:
         print(json.dumps({"error": _convert_error(error)}))
     else:
-        print(f"reasoning-grpc: {error.reason or error.code.name}: {error.message}", file=sys.stderr)
-        for violation in error.violations:
-            print(f"  {violation.field}: {violation.description}", file=sys.stderr)
+        print(f"reasoning-grpc: {_describe(error, parsed)}", file=sys.stderr)
+        for line in (f"{violation.field}: {violation.description}" for violation in error.violations):
+            if line not in error.message:
+                print(f"  {line}", file=sys.stderr)
         if error.retry_after_seconds is not None:
             print(f"  try again in {error.retry_after_seconds:g} s", file=sys.stderr)
         if error.request_id:
             print(f"  request id {error.request_id}", file=sys.stderr)
     return 1
+
+
+def _describe(error: CallFailed, parsed: argparse.Namespace) -> str:
+    """Returns why the call failed: in the server's words, or in ours when gRPC itself ended the call."""
+    if error.reason:
+        return f"{error.reason}: {error.message}"
+    if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and parsed.timeout_seconds is not None:
+        return f"{error.code.name}: there was no answer within {parsed.timeout_seconds:g} s"
+    for code, words, sentence in _ENDINGS:
+        if error.code is code and re.search(words, error.message, re.IGNORECASE):
+            return f"{code.name}: {sentence.format(target=parsed.target)}"
+    return f"{error.code.name}: {error.message}"
 
 
 def _convert_error(error: CallFailed) -> dict[str, Any]:

@@ -15,9 +15,8 @@ _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message"
 
 def set_up_logging(level: str, log_format: LogFormat) -> None:
     """Sends every log line to standard error, in this format."""
-    as_json = log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not sys.stderr.isatty())
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    handler.setFormatter(JsonFormatter() if is_json(log_format) else TextFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # litellm and the HTTP clients log whole requests at lower levels.
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "httpcore", "openai", *_MCP_LOGGERS):
@@ -25,6 +24,11 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     # A failed export is logged once, not at each attempt, and a header that cannot be read is not logged at all.
     for name in ("opentelemetry.exporter", "opentelemetry.util.re"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def is_json(log_format: LogFormat) -> bool:
+    """Whether log lines are JSON; AUTO means JSON unless standard error is a terminal."""
+    return log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not sys.stderr.isatty())
 
 
 def _collect_extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -12,6 +12,8 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command, and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage."""
+    # gRPC's core would print lines of its own about failures that we report; an operator may set the variable.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     parsed = build_parser().parse_args(arguments)
     run: Command = parsed.run
     try:

@@ -25,7 +25,8 @@ def _describe_prices(model_prices: models_pb2.ModelPrices) -> list[str]:
         f"${number / 1_000_000_000:g}"
         for number in (prices.input_nano_usd_per_million, prices.output_nano_usd_per_million)
     ]
-    return [f"{dollars[0]} in and {dollars[1]} out{' or more' if model_prices.tiers else ''}"]
+    more = " or more" if model_prices.tiers else ""
+    return [f"{dollars[0]} in and {dollars[1]} out{more} per million tokens"]
 
 
 def _name_value(name: str) -> str:

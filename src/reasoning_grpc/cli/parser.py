@@ -2,8 +2,10 @@
 
 import argparse
 import os
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from reasoning_grpc.cli import commands
 from reasoning_grpc.config import Option, options
@@ -21,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reasoning-grpc", description="A language model endpoint for backend services, over gRPC."
     )
+    parser.add_argument("--version", action=_ShowVersion, help="show the version and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serve(subparsers)
     _add_ask(subparsers)
@@ -31,6 +34,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tools(subparsers)
     _add_token(subparsers)
     return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Prints the version, which it looks up only when it is asked for, and ends the program."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"reasoning-grpc {version('reasoning-grpc')}")
+        parser.exit()
 
 
 def _add_serve(subparsers: "Subparsers") -> None:

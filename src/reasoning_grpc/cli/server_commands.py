@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_grpc.cli.config_report import build_summary, format_summary
-from reasoning_grpc.cli.logs import set_up_logging
-from reasoning_grpc.config import Config, ConfigError, read_config
+from reasoning_grpc.cli.logs import is_json, set_up_logging
+from reasoning_grpc.cli.signals import is_ignored
+from reasoning_grpc.config import Config, ConfigError, LogFormat, Settings, read_config
 from reasoning_grpc.embedded import find_installation_problem
 from reasoning_grpc.server import Server, StartError, Trials, find_config_problems, find_unknown_providers
 from reasoning_grpc.telemetry import Telemetry, TelemetryPlan, read_telemetry_plan
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
-    """Runs the server until SIGTERM or SIGINT, and returns the exit code; a second signal ends the process at once."""
+    """Runs the server until a signal, and returns the exit code; a second signal ends the process at once.
+
+    SIGTERM, SIGINT and SIGHUP let calls in progress end. SIGINT and SIGHUP stay ignored in a process that was started
+    to ignore them.
+    """
     try:
         config, plan = _read_configuration(flags, file)
         set_up_logging(config.settings.log_level, config.settings.log_format)
@@ -27,15 +32,15 @@ async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
     except ConfigError as exc:
         return _report_problems(exc.problems)
     try:
-        return await _serve(server, config.settings.grace_seconds)
+        return await _serve(server, config.settings)
     finally:
         await telemetry.aclose()
 
 
-async def _serve(server: Server, grace_seconds: float) -> int:
+async def _serve(server: Server, settings: Settings) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, *(each for each in (signal.SIGINT, signal.SIGHUP) if not is_ignored(each))):
         loop.add_signal_handler(number, _on_signal, number, stopping)
     starting = asyncio.create_task(server.start())
     stopped = asyncio.create_task(stopping.wait())
@@ -50,10 +55,16 @@ async def _serve(server: Server, grace_seconds: float) -> int:
         return 0  # a signal came during the start
     finally:
         stopped.cancel()
-    print(f"serving on {server.address}", flush=True)
+    _announce(server.address, settings.log_format)
     await stopping.wait()
-    await server.stop(grace_seconds)
+    await server.stop(settings.grace_seconds)
     return 0
+
+
+def _announce(address: str, log_format: LogFormat) -> None:
+    """Prints the address to standard output, in the format of the log, which may go to the same place."""
+    as_json = json.dumps({"message": "serving", "address": address})
+    print(as_json if is_json(log_format) else f"serving on {address}", flush=True)
 
 
 async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: bool, online: bool) -> int:

@@ -1,0 +1,43 @@
+"""Ends commands by signals: a signal that the process was started to ignore stays ignored."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, Final
+
+_ENDS_CLIENT: Final = (signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a command of the client's side, besides SIGINT, which `asyncio.run` handles."""
+
+
+def is_ignored(number: signal.Signals) -> bool:
+    """Whether the process ignores the signal, as it does when a script starts it with `&`, or `nohup` does."""
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def run_until_signal(command: Coroutine[Any, Any, int]) -> int:
+    """Runs a command to its end, and returns its exit code.
+
+    SIGTERM and SIGHUP cancel it, so that it cancels its call and restores the terminal; the exit code is then that of
+    a process which the signal has ended, as shells count it: 143 and 129.
+    """
+    return asyncio.run(_run_until_signal(command))
+
+
+async def _run_until_signal(command: Coroutine[Any, Any, int]) -> int:
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(command)
+    received: list[signal.Signals] = []
+
+    def cancel(number: signal.Signals) -> None:
+        received.append(number)
+        running.cancel()
+
+    for number in _ENDS_CLIENT:
+        if not is_ignored(number):
+            loop.add_signal_handler(number, cancel, number)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if received and running.cancelled():
+            return 128 + received[0]
+        raise
