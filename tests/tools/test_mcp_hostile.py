@@ -169,12 +169,83 @@ async def test_an_unusable_tool_is_logged_once(caplog: pytest.LogCaptureFixture)
 
 
 async def test_a_list_that_breaks_the_protocol_takes_the_server_down() -> None:
-    """A server that lists an invalid tool is down, and the reason is a sentence of ours without the server's text."""
+    """A server whose list is no list is down, and the reason is a sentence of ours without the server's text."""
 
     def list_invalid(message: dict[str, Any]) -> web.Response:
-        return build_result(message, tools=[a_listed_tool("secret", inputSchema={"type": "array"})])
+        return build_result(message, tools="secret")
 
     async with serve_hostile(tools_list=list_invalid) as box:
         (info,) = box.list_servers()
 
     assert (info.state, info.problem) == (McpServerState.DOWN, "it does not keep to the protocol")
+
+
+async def test_a_repeated_cursor_ends_the_list() -> None:
+    """Reading stops at a cursor that was there before, because it would read the same pages again."""
+    requested = []
+
+    def repeat_pages(message: dict[str, Any]) -> web.Response:
+        requested.append(page := requested_page(message))
+        return build_result(message, tools=[a_listed_tool(f"tool_{page}")], nextCursor=str(1 + page % 3))
+
+    async with serve_hostile(tools_list=repeat_pages) as box:
+        names = list_usable_names(box)
+
+    assert names == ["test__tool_0", "test__tool_1", "test__tool_2", "test__tool_3"]
+    assert requested == [0, 1, 2, 3]
+
+
+async def test_the_same_cursor_again_and_again_ends_the_list() -> None:
+    """A cursor that never advances costs one more request, not one for each page that a list may have."""
+    requested = []
+
+    def repeat_page(message: dict[str, Any]) -> web.Response:
+        requested.append(message)
+        return build_result(message, tools=[a_listed_tool("harm")], nextCursor="1")
+
+    async with serve_hostile(tools_list=repeat_page) as box:
+        names = list_usable_names(box)
+
+    assert names == ["test__harm"]
+    assert len(requested) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 502, 503])
+async def test_the_log_has_the_http_status_of_a_call(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The line in the log about a refused call has the HTTP status of its answer."""
+    async with serve_hostile(tools_call=lambda _: web.Response(status=status, text="secret")) as box:
+        execution = await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
+    (record,) = [vars(record) for record in caplog.records if record.message == "mcp server refused a call"]
+
+    assert (execution.status, execution.result) == (ToolStatus.FAILED, "")
+    assert record["http_status"] == status
+
+
+async def test_an_answer_without_an_http_failure_has_no_status_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal in an HTTP answer that is no failure is logged with its code alone."""
+
+    def refuse(message: dict[str, Any]) -> web.Response:
+        error = {"code": -32000, "message": "Connection closed"}
+        return web.json_response({"jsonrpc": "2.0", "id": message["id"], "error": error})
+
+    async with serve_hostile(tools_call=refuse) as box:
+        execution = await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
+    (record,) = [vars(record) for record in caplog.records if record.message == "mcp server refused a call"]
+
+    assert execution.error == "The tool's server refused the call."
+    assert record["code"] == -32000
+    assert "http_status" not in record
+
+
+async def test_a_lone_surrogate_over_http_fails_at_once() -> None:
+    """A call whose answer has a lone surrogate fails when the answer comes, and does not wait for its time limit."""
+
+    def answer_half(message: dict[str, Any]) -> web.Response:
+        answer = build_result(message, content=[{"type": "text", "text": "HALF"}])
+        answer.text = (answer.text or "").replace("HALF", "\\ud800")
+        return answer
+
+    async with serve_hostile(tools_call=answer_half) as box:
+        execution = await box.run(ToolCall("call_1", "test__harm", "{}"), a_context())
+
+    assert execution.status is ToolStatus.FAILED

@@ -56,7 +56,7 @@ async def test_results_and_failures_reach_the_caller(toolbox: ConnectedToolbox) 
     assert (plain.status, plain.result) == (ToolStatus.OK, "hällo")
     assert json.loads(structured.result) == {"sum": 3}
     assert (bad.status, bad.result) == (ToolStatus.INVALID_ARGUMENTS, "")
-    assert media.result == "[image/png, 1234 bytes]\n[application/pdf, 5 bytes]\nword"
+    assert media.result == "[image/png, 1234 bytes]\n[application/pdf, file:///a.bin, 5 bytes]\nword"
     assert big.result_truncated
     assert big.result == "x" * 20_000 + "... [cut: 10,000,000 characters in all]"
     assert failed.status is ToolStatus.FAILED

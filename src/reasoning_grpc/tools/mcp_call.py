@@ -1,7 +1,7 @@
 """One call of an MCP server's tool: how it is sent, and what its failures mean."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from mcp import Client, MCPError
 from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, CallToolRequest, CallToolRequestParams, CallToolResult
@@ -10,7 +10,11 @@ from pydantic import ValidationError
 
 from reasoning_grpc.domain import CallContext
 from reasoning_grpc.tools.errors import NoResult, ToolError
+from reasoning_grpc.tools.mcp_incoming import SDK_CLOSED
 from reasoning_grpc.tools.results import ToolOutput, convert_content
+
+_LOST: Final = (SDK_CLOSED, "SSE stream ")
+"""How the texts of the SDK's own errors for a lost connection begin. Servers use the code of these errors as well."""
 
 
 async def call_tool(client: Client, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
@@ -28,7 +32,7 @@ async def call_tool(client: Client, name: str, arguments: Mapping[str, Any], con
         raise NoResult("The tool's server gave an answer that cannot be read.") from exc
     finally:
         detach(token)
-    blocks = [block.model_dump(mode="json", by_alias=True) for block in result.content]
+    blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
     return ToolOutput(convert_content(blocks, result.structured_content), is_error=result.is_error)
 
 
@@ -36,6 +40,6 @@ def convert_refusal(error: MCPError) -> Exception:
     """Converts a refusal to one of our errors. The model reads its text only where it is about the arguments."""
     if error.code == INVALID_PARAMS:
         return ToolError(error.message)
-    if error.code == CONNECTION_CLOSED:
+    if error.code == CONNECTION_CLOSED and error.message.startswith(_LOST):
         return NoResult("The connection to the tool's server was lost.")
     return NoResult("The tool's server refused the call.")

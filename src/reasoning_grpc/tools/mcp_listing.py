@@ -29,6 +29,8 @@ class McpListing:
         self._tool_entries = tool_entries
         self._call = call
         self._left_out: dict[str, str] = {}
+        self._uncallable: dict[str, str] = {}
+        """The tools that were taken out of the list while it was read, by their own names, with the reasons."""
         self.tools: dict[str, McpTool] = {}
         """The tools by their public names."""
 
@@ -36,6 +38,7 @@ class McpListing:
         """Reads the list. Tools that did not change keep their objects."""
         usable: dict[str, McpTool] = {}
         left_out: dict[str, str] = {}
+        self._uncallable.clear()
         async with aclosing(_list_tools(client)) as listing:
             async for tool in listing:
                 if self._entry.tools is not None and tool.name not in self._entry.tools:
@@ -47,8 +50,16 @@ class McpListing:
                     usable[name] = await self._build_tool(name, Definition.from_listed(tool))
                 except UnusableSchema as exc:
                     left_out[name] = str(exc)
+        for own_name, problem in self._uncallable.items():
+            if self._entry.tools is None or own_name in self._entry.tools:
+                left_out.setdefault(build_public_name(self._entry.prefix, own_name), problem)
         self._log_left_out(left_out)
         self.tools = usable
+
+    def record_uncallable(self, own_name: str, problem: str) -> None:
+        """Records a tool that was taken out of the list that is being read."""
+        if len(self._uncallable) < _MAX_TOOLS:
+            self._uncallable[own_name] = problem
 
     def _log_left_out(self, left_out: dict[str, str]) -> None:
         """Logs the tools that are left out now and were not before."""
@@ -78,7 +89,7 @@ class McpListing:
 
 async def _list_tools(client: Client) -> AsyncGenerator[Tool, None]:
     """Yields the tools of a server, reading one page at a time."""
-    tools, cursor = 0, None
+    tools, cursor, cursors = 0, None, set[str]()
     if client.server_capabilities.tools is None:
         return
     for _ in range(_MAX_PAGES):
@@ -86,5 +97,6 @@ async def _list_tools(client: Client) -> AsyncGenerator[Tool, None]:
         for tool in page.tools[: _MAX_TOOLS - tools]:
             yield tool
         tools, cursor = tools + len(page.tools), page.next_cursor
-        if not cursor or tools >= _MAX_TOOLS:
+        if not cursor or cursor in cursors or tools >= _MAX_TOOLS:  # a repeated cursor would lead round in a circle
             return
+        cursors.add(cursor)

@@ -21,7 +21,7 @@ from reasoning_grpc.tools.errors import ToolUnavailable
 from reasoning_grpc.tools.mcp_call import call_tool, convert_refusal
 from reasoning_grpc.tools.mcp_listing import McpListing
 from reasoning_grpc.tools.mcp_tool import McpTool
-from reasoning_grpc.tools.mcp_transport import open_transport
+from reasoning_grpc.tools.mcp_transport import open_transport, record_http_status
 from reasoning_grpc.tools.results import ToolOutput
 
 _FIRST_DELAY_SECONDS: Final = 0.1
@@ -29,6 +29,7 @@ _MAX_DELAY_SECONDS: Final = 30.0
 _GOOD_RUN_SECONDS: Final = 30.0
 """After a connection that lasted this long, the delay starts from its first value again."""
 _CHECK_SECONDS: Final = 60.0
+_FIRST_FAILED_STATUS: Final = 400
 _PAUSE_SECONDS: Final = 0.1
 """The pause between two readings of the list, however often the server says that it has changed."""
 _CLOSE_SECONDS: Final = 10.0
@@ -116,7 +117,12 @@ class McpServer:
         """Connects, stays connected, and returns why the connection ended."""
         self._http_status, self._ended = 0, False
         self._check_due.clear()
-        streams = open_transport(self._entry, on_end=self._on_end, on_status=self._on_status)
+        streams = open_transport(
+            self._entry,
+            on_end=self._on_end,
+            on_status=self._on_status,
+            on_left_out=self._listing.record_uncallable,
+        )
         client = Client(
             streams,
             client_info=Implementation(name="reasoning-grpc", version="1"),
@@ -175,13 +181,16 @@ class McpServer:
         client = self._client
         if client is None:
             raise ToolUnavailable
-        try:
-            return await call_tool(client, name, arguments, context)
-        except MCPError as exc:
-            self._check_due.set()
-            facts = {"mcp_server": self._entry.name, "code": exc.code, "request_id": context.request_id}
-            _logger.warning("mcp server refused a call", extra=facts)
-            raise convert_refusal(exc) from None
+        with record_http_status() as http_status:
+            try:
+                return await call_tool(client, name, arguments, context)
+            except MCPError as exc:
+                self._check_due.set()
+                facts = {"mcp_server": self._entry.name, "code": exc.code, "request_id": context.request_id}
+                if http_status.code >= _FIRST_FAILED_STATUS:
+                    facts["http_status"] = http_status.code
+                _logger.warning("mcp server refused a call", extra=facts)
+                raise convert_refusal(exc) from None
 
     def _record_up(self, client: Client) -> None:
         self._client = client
@@ -215,7 +224,7 @@ class McpServer:
                 return "it does not answer in time"
             case httpx2.TransportError():
                 return "it cannot be reached"
-            case MCPError() if self._http_status >= 400:
+            case MCPError() if self._http_status >= _FIRST_FAILED_STATUS:
                 return f"it answers HTTP {self._http_status}"
             case MCPError(code=code):
                 return "the connection was lost" if code == CONNECTION_CLOSED else f"it refuses, code {code}"

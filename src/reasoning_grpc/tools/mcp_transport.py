@@ -4,8 +4,10 @@ import logging
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
@@ -15,6 +17,8 @@ from opentelemetry.context import get_current
 
 from reasoning_grpc.config import McpServerEntry
 from reasoning_grpc.telemetry import build_trace_headers
+from reasoning_grpc.tools.mcp_incoming import IncomingMessages
+from reasoning_grpc.tools.mcp_listed_tools import ReportLeftOut
 
 _MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 """The limit of one answer over HTTP."""
@@ -22,17 +26,43 @@ _MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _logger = logging.getLogger("reasoning_grpc.tools")
 
 
+_http_status: Final[ContextVar["HttpStatus | None"]] = ContextVar("_http_status", default=None)
+
+
+@dataclass(slots=True)
+class HttpStatus:
+    """The HTTP status with which a server answered the messages of one caller."""
+
+    code: int = 0
+    """0: there was no answer, or the transport is not HTTP."""
+
+
+@contextmanager
+def record_http_status() -> Iterator[HttpStatus]:
+    """Records the HTTP status of the answers to messages that are sent within the block."""
+    status = HttpStatus()
+    token = _http_status.set(status)
+    try:
+        yield status
+    finally:
+        _http_status.reset(token)
+
+
 @asynccontextmanager
 async def open_transport(
-    entry: McpServerEntry, *, on_end: Callable[[], None], on_status: Callable[[int], None]
+    entry: McpServerEntry,
+    *,
+    on_end: Callable[[], None],
+    on_status: Callable[[int], None],
+    on_left_out: ReportLeftOut,
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Opens the streams to an MCP server, for the SDK's client.
 
     `on_end` is called when the server has closed its end, which the SDK does not report. `on_status` receives the
-    status of each HTTP answer to a message.
+    status of each HTTP answer to a message. `on_left_out` receives the tools that are taken out of a list.
     """
     async with _start_process(entry) if entry.command else _open_http(entry, on_status) as (reading, writing):
-        yield _WatchedStream(reading, on_end), writing
+        yield IncomingMessages(reading, entry.name, on_end=on_end, on_left_out=on_left_out), writing
 
 
 @asynccontextmanager
@@ -43,6 +73,7 @@ async def _start_process(entry: McpServerEntry) -> AsyncIterator[tuple[Any, Any]
         args=list(entry.args),
         env={name: secret.reveal() for name, secret in entry.env.items()},
         cwd=entry.cwd,
+        encoding_error_handler="replace",  # with "strict", bytes that are no text end the SDK's reading without a word
     )
     with ExitStack() as stack:
         is_debugging = _logger.isEnabledFor(logging.DEBUG)
@@ -61,6 +92,8 @@ async def _open_http(entry: McpServerEntry, on_status: Callable[[int], None]) ->
     async def limit_answer(response: httpx2.Response) -> None:
         if response.request.method == "POST":
             on_status(response.status_code)
+            if (status := _http_status.get()) is not None:
+                status.code = response.status_code
         response.headers.pop(
             "Content-Encoding", None
         )  # we did not ask for it, and unpacked bytes would escape the limit
@@ -101,41 +134,3 @@ class _BoundedStream(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         """See httpx2."""
         await self._inner.aclose()
-
-
-class _WatchedStream:
-    """A stream of messages that calls `on_end` when it has ended."""
-
-    def __init__(self, inner: Any, on_end: Callable[[], None]) -> None:
-        self._inner = inner
-        self._on_end = on_end
-
-    @property
-    def last_context(self) -> Any:
-        """See the SDK's streams."""
-        return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> Any:
-        """See the SDK's streams."""
-        return await self._inner.receive()
-
-    async def aclose(self) -> None:
-        """See the SDK's streams."""
-        await self._inner.aclose()
-
-    def __aiter__(self) -> "_WatchedStream":
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._inner.__anext__()
-        except BaseException:
-            self._on_end()
-            raise
-
-    async def __aenter__(self) -> "_WatchedStream":
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc_info: Any) -> Any:
-        return await self._inner.__aexit__(*exc_info)

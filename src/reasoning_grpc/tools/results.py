@@ -1,7 +1,7 @@
 """Results of tools, as text."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,28 +42,66 @@ def cut(text: str, max_characters: int) -> tuple[str, bool]:
 
 
 def convert_content(blocks: list[dict[str, Any]], structured: object) -> str:
-    """Converts the content of an MCP result: joins its blocks, or writes the structured content if no block is text."""
+    """Converts the content of an MCP result: joins its blocks, and adds structured content that they do not contain."""
+    texts = [_convert_block(block) for block in blocks]
+    if structured is not None and not _is_said(structured, blocks):
+        texts.append(json.dumps(structured, ensure_ascii=False, separators=(",", ":")))
+    return "\n".join(texts)
+
+
+def _is_said(structured: object, blocks: list[dict[str, Any]]) -> bool:
+    """Returns whether the blocks contain the structured content.
+
+    Servers repeat it as JSON in a block. Where a tool returns a value that is no object, they put this value into an
+    object with one member, and write the value alone into a block, or each item of a list into a block of its own.
+    """
+    values = [structured]
+    if isinstance(structured, dict) and len(structured) == 1:
+        values += structured.values()
     texts = [block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)]
-    if not texts and structured is not None:
-        return json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
-    return "\n".join(_convert_block(block) for block in blocks)
+    said = [(text, _parse_json(text)) for text in texts]
+    for value in values:
+        if any(value in pair for pair in said):
+            return True
+        if isinstance(value, list) and value == blocks:
+            return True
+        if isinstance(value, list) and len(value) == len(said) > 0:
+            return all(item in pair for item, pair in zip(value, said, strict=True))
+    return False
+
+
+def _parse_json(text: str) -> object:
+    """Returns the value of a JSON text, and the text itself where it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _convert_block(block: dict[str, Any]) -> str:
-    """Returns the text of a block, or the type and size of a block that is not text."""
+    """Returns the text of a block, or a note that describes a block that is not text."""
     match block:
         case {"type": "text", "text": str(text)}:
             return text
         case {"type": "image" | "audio", "data": str(data)}:
             return f"[{block.get('mimeType') or block['type']}, {_count_base64_bytes(data)} bytes]"
-        case {"type": "resource", "resource": {"text": str(text)}}:
-            return text
-        case {"type": "resource", "resource": {"blob": str(blob), **resource}}:
-            return f"[{resource.get('mimeType') or 'binary'}, {_count_base64_bytes(blob)} bytes]"
-        case {"type": "resource_link", "uri": str(uri)}:
-            return f"[{block.get('mimeType') or 'resource'}, {uri}]"
+        case {"type": "resource", "resource": {"text": str(text)} as resource}:
+            return f"[{_describe_resource(resource)}]\n{text}"
+        case {"type": "resource", "resource": {"blob": str(blob)} as resource}:
+            size = f"{_count_base64_bytes(blob)} bytes"
+            return f"[{_describe_resource({'mimeType': 'binary', **resource})}, {size}]"
+        case {"type": "resource_link", "uri": str()}:
+            return f"[{_describe_resource(block)}]"
         case _:
             return f"[{block.get('type', 'something')}]"
+
+
+def _describe_resource(resource: Mapping[str, Any]) -> str:
+    """Returns all that a server says about a resource."""
+    facts = [resource.get("mimeType") or "resource", resource.get("uri")]
+    facts += [f"{key}: {resource[key]}" for key in ("name", "title", "description") if resource.get(key)]
+    facts += [f"{resource['size']} bytes"] if "size" in resource else []
+    return ", ".join(filter(None, facts))
 
 
 def _count_base64_bytes(text: str) -> int:

@@ -1,0 +1,89 @@
+"""Results of an MCP server's tools as text: nothing that the server says is lost."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from reasoning_grpc.tools.results import convert_content
+from tests.support.mcp_server import Reports
+from tests.support.mcp_toolbox import open_toolbox
+from tests.support.scripted_mcp import a_result_line, scripted_entry
+
+ITEMS = {"items": ["a", "b", "c"]}
+PICTURE = {"type": "image", "data": base64.b64encode(b"12345").decode(), "mimeType": "image/png"}
+
+
+def a_text(text: str) -> dict[str, Any]:
+    """Builds a block of text."""
+    return {"type": "text", "text": text}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "structured", "text"),
+    [
+        ([a_text("returned 3 item(s).")], ITEMS, 'returned 3 item(s).\n{"items":["a","b","c"]}'),
+        ([a_text("See the data.")], {"content": "other"}, 'See the data.\n{"content":"other"}'),
+        ([], ITEMS, '{"items":["a","b","c"]}'),
+        ([PICTURE], ITEMS, '[image/png, 5 bytes]\n{"items":["a","b","c"]}'),
+        ([a_text("a"), a_text("b")], {"result": ["a", "c"]}, 'a\nb\n{"result":["a","c"]}'),
+        ([a_text("2 items")], {"result": []}, '2 items\n{"result":[]}'),
+        ([], None, ""),
+        ([], {}, "{}"),
+    ],
+)
+def test_structured_content_is_added(blocks: list[dict[str, Any]], structured: object, text: str) -> None:
+    """Structured content that the blocks do not contain follows them as JSON."""
+    assert convert_content(blocks, structured) == text
+
+
+@pytest.mark.parametrize(
+    ("blocks", "structured"),
+    [
+        ([a_text(json.dumps(ITEMS))], ITEMS),
+        ([a_text(json.dumps(ITEMS, indent=2))], ITEMS),
+        ([a_text("Here it is:"), a_text(json.dumps(ITEMS))], ITEMS),
+        ([a_text("hello")], {"result": "hello"}),
+        ([a_text("1.5")], {"result": 1.5}),
+        ([a_text("the file")], {"content": "the file"}),
+        ([a_text("a"), a_text("b")], {"result": ["a", "b"]}),
+        ([a_text('{\n  "a": 1\n}'), a_text('{"a": 2}')], {"result": [{"a": 1}, {"a": 2}]}),
+        ([a_text("1"), a_text("2")], {"result": ["1", "2"]}),
+        ([PICTURE], {"content": [PICTURE]}),
+    ],
+)
+def test_structured_content_is_not_repeated(blocks: list[dict[str, Any]], structured: object) -> None:
+    """Structured content that stands in the blocks is not written again."""
+    assert convert_content(blocks, structured) == convert_content(blocks, None)
+
+
+LINK = {"type": "resource_link", "uri": "file:///a.txt", "name": "a.txt"}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("block", "text"),
+    [
+        (LINK, "[resource, file:///a.txt, name: a.txt]"),
+        (
+            LINK | {"description": "The minutes.", "title": "Minutes", "mimeType": "text/plain", "size": 12},
+            "[text/plain, file:///a.txt, name: a.txt, title: Minutes, description: The minutes., 12 bytes]",
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "file:///a.txt", "mimeType": "text/plain", "text": "words"}},
+            "[text/plain, file:///a.txt]\nwords",
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "file:///a.bin", "blob": "MTIzNDU="}},
+            "[binary, file:///a.bin, 5 bytes]",
+        ),
+    ],
+)
+async def test_resources_are_described(reports: Reports, block: dict[str, Any], text: str) -> None:
+    """All that a server says about a resource reaches the model."""
+    entry = scripted_entry(tools_call=[a_result_line({"content": [block]})])
+    async with open_toolbox(reports, entry) as toolbox:
+        execution = await toolbox.call("harm")
+
+    assert execution.result == text
