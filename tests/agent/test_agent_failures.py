@@ -33,6 +33,19 @@ WEATHER: Final = plan_call("weather", city="Paris")
 JUNK: Final = "Let me think about it first."
 
 
+async def test_a_fenced_plan_needs_no_repair(upstream: FakeUpstream) -> None:
+    """A plan in one outer code fence is followed at once."""
+    upstream.reply(f"```json\n{write_plan(WEATHER)}\n```")
+    upstream.reply(f"```\n{write_plan()}\n```\n")
+    upstream.reply("Hello")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await collect_events(running, reasoning_request())
+
+    assert list_purposes(events) == ["STEP", "STEP", "SYNTHESIS"]
+    assert name_end(find_finish(events)) == "FINISHED"
+
+
 @pytest.mark.parametrize(
     "bad",
     [

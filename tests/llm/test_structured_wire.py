@@ -254,8 +254,8 @@ async def test_a_json_object_is_refused_for_anthropic(upstream: FakeUpstream) ->
 @pytest.mark.parametrize("litellm_model", SCHEMA_ON_THE_WIRE)
 async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str) -> None:
     """The second request has the bad answer and what is wrong with it, in the form of the first; both are counted."""
-    fenced = f"```json\n{json.dumps(VALUE)}\n```"
-    upstream.reply(fenced)
+    with_words = f"Sure: {json.dumps(VALUE)}"
+    upstream.reply(with_words)
     upstream.reply(*split_json())
 
     async with make_adapter(make_model(upstream, litellm_model), capabilities=JSON_SCHEMA) as model:
@@ -269,7 +269,7 @@ async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str
     assert find_schema(first.body) == find_schema(second.body)
     assert before == first.body[member]
     assert (rejected["role"] in {"assistant", "model"}, instruction["role"]) == (True, "user")
-    assert json.dumps(fenced)[1:-1] in json.dumps(rejected)
+    assert json.dumps(with_words)[1:-1] in json.dumps(rejected)
     assert "That answer cannot be used. It is not JSON and nothing else." in json.dumps(instruction)
     assert [event.purpose for event in finished] == [ModelCallPurpose.STEP, ModelCallPurpose.REPAIR]
     assert all((event.usage.input_tokens, event.usage.output_tokens) == (11, 7) for event in finished)
@@ -278,7 +278,10 @@ async def test_the_repair_on_the_wire(upstream: FakeUpstream, litellm_model: str
 
 BAD: Final[dict[str, tuple[dict[str, Any], AnswerFlaw]]] = {
     "not-json": ({"texts": ["Let me think."]}, AnswerFlaw.NOT_JSON),
-    "fenced": ({"texts": ["```json\n", json.dumps(VALUE), "\n```"]}, AnswerFlaw.NOT_JSON),
+    "fenced-extra-key": (
+        {"texts": ["```json\n", json.dumps(VALUE | {"mood": "glad"}), "\n```"]},
+        AnswerFlaw.WRONG_SHAPE,
+    ),
     "extra-key": ({"texts": [json.dumps(VALUE | {"mood": "glad"})]}, AnswerFlaw.WRONG_SHAPE),
     "out-of-the-enum": ({"texts": [json.dumps(VALUE | {"next_action": "sleep"})]}, AnswerFlaw.WRONG_SHAPE),
     "empty": ({"texts": [], "finish_reason": "stop"}, AnswerFlaw.EMPTY),

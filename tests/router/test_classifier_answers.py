@@ -22,7 +22,7 @@ from tests.support.upstream import FakeToolCall, FakeUpstream
 
 BAD: Final[dict[str, tuple[dict[str, Any], str, int]]] = {
     "not JSON": ({"deltas": ["I would say reasoning."]}, "NOT_JSON", 2),
-    "fenced JSON": ({"deltas": ["```json\n", write_choice("reasoning"), "\n```"]}, "NOT_JSON", 2),
+    "words around a fence": ({"deltas": ["So:\n```json\n", write_choice("reasoning"), "\n```"]}, "NOT_JSON", 2),
     "two answers": ({"deltas": [write_choice("reasoning") * 2]}, "NOT_JSON", 2),
     "extra keys": ({"deltas": ['{"route": "reasoning", "why": "so"}']}, "WRONG_SHAPE", 2),
     "out of the enum": ({"deltas": [write_choice("orchestration")]}, "WRONG_SHAPE", 2),
@@ -60,6 +60,20 @@ async def test_a_bad_answer_falls_back(upstream: FakeUpstream, judge: FakeUpstre
     purposes = [each.purpose for each in answer.model_calls]
     assert purposes == [*(ROUTING, REPAIR)[:calls], ANSWER]
     assert answer.message.content[0].text == "Hello world"
+
+
+@pytest.mark.parametrize(
+    "fence", ["```json\n{}\n```", "```\n{}\n```\n", "\n~~~ json\n{}\n~~~", "````JSON {} ````", "```json{}```"]
+)
+async def test_one_outer_fence_is_taken_off(upstream: FakeUpstream, judge: FakeUpstream, fence: str) -> None:
+    """A choice in a code fence decides at once, because many models put JSON into one."""
+    judge.always.reply(*fence.replace("{}", write_choice("reasoning")))
+
+    async with serving(judging_config(upstream, judge)) as running:
+        decision = await classify(running, **AUTO)
+
+    assert (decision.route, decision.source) == ("reasoning", CLASSIFIER)
+    assert len(judge.requests) == 1
 
 
 async def test_a_repaired_answer_decides(upstream: FakeUpstream, judge: FakeUpstream) -> None:

@@ -19,7 +19,7 @@ class AnswerFlaw(StrEnum):
 
     EMPTY = "EMPTY"
     NOT_JSON = "NOT_JSON"
-    """The answer is not JSON. JSON in a code fence or between other words does not count."""
+    """The answer is not JSON. JSON in one code fence is JSON; JSON between other words is not."""
     WRONG_SHAPE = "WRONG_SHAPE"
     """The answer is JSON that does not match the schema, or a tool call."""
     TRUNCATED = "TRUNCATED"

@@ -1,5 +1,6 @@
 """Reads the answer of a model: a value, or what is wrong with the answer."""
 
+import re
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -28,6 +29,9 @@ class FlawedAnswer:
     """A sentence that says what is wrong, without any text of the answer."""
 
 
+_FENCE_MARKS: Final = ("`", "~")
+_FENCE_MARKS_AT_LEAST: Final = 3
+_LANGUAGE: Final = re.compile(r"[A-Za-z0-9_+.-]{0,20}")
 _TRUNCATED: Final = FlawedAnswer(AnswerFlaw.TRUNCATED, "It was too long, and cut.")
 
 
@@ -71,7 +75,7 @@ class AnswerText:
         if self.is_too_long:
             return _TRUNCATED
         try:
-            value = msgspec.json.decode(self.text)
+            value = msgspec.json.decode(_remove_fence(self.text))
         except (ValueError, RecursionError):
             return self._describe_malformed()
         return _parse_value(value, schema)
@@ -82,6 +86,21 @@ class AnswerText:
         if not self.text.strip():
             return FlawedAnswer(AnswerFlaw.EMPTY, "It is empty.")
         return FlawedAnswer(AnswerFlaw.NOT_JSON, "It is not JSON and nothing else.")
+
+
+def _remove_fence(text: str) -> str:
+    """Returns the text within one outer code fence of Markdown, and any other text whole.
+
+    Many models put JSON into a fence. The answer is an object, so the name of a language may stand before it, but no other word.
+    """
+    stripped = text.strip()
+    mark = stripped[:1]
+    size = len(stripped) - len(stripped.lstrip(mark)) if mark in _FENCE_MARKS else 0
+    if size < _FENCE_MARKS_AT_LEAST or len(stripped) < 2 * size or not stripped.endswith(mark * size):
+        return text
+    inner = stripped[size:-size].strip()
+    language, brace, rest = inner.partition("{")
+    return brace + rest if _LANGUAGE.fullmatch(language.strip()) else inner
 
 
 def _parse_value(value: object, schema: Schema[T]) -> TypedAnswer[T] | FlawedAnswer:
