@@ -42,7 +42,7 @@ async def test_a_fenced_plan_needs_no_repair(upstream: FakeUpstream) -> None:
     async with serving(agent_config(upstream)) as running:
         events = await collect_events(running, reasoning_request())
 
-    assert list_purposes(events) == ["STEP", "STEP", "SYNTHESIS"]
+    assert list_purposes(events[-1].completed.model_calls) == ["STEP", "STEP", "SYNTHESIS"]
     assert name_end(find_finish(events)) == "FINISHED"
 
 

@@ -183,6 +183,14 @@ def _build_server(report: Any, *, old: bool) -> Any:
         return ""
 
     @server.tool()
+    async def count_slowly(count: int, seconds: float, context: Context) -> str:
+        """Report progress this many times, with a pause of so many seconds before each."""
+        for number in range(count):
+            await asyncio.sleep(seconds)
+            await context.report_progress(number, count)
+        return "counted"
+
+    @server.tool()
     def crash() -> str:
         """End the process."""
         os._exit(3)

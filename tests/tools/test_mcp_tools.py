@@ -20,6 +20,8 @@ from tests.support.mcp_server import SECRET, Reports, serve_http
 from tests.support.mcp_toolbox import NEW, OLD, ConnectedToolbox, open_toolbox, stdio_entry, wait_until
 
 TRANSPORTS: Final = [("stdio", NEW), ("stdio", OLD), ("http", NEW), ("http", OLD)]
+LIMIT_SECONDS: Final = 1.5
+"""The limit of the tools that report progress and that hang."""
 TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 TRACE: Final = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
 
@@ -34,7 +36,10 @@ async def toolbox(request: pytest.FixtureRequest, reports: Reports) -> AsyncIter
         else:
             _, url = await stack.enter_async_context(serve_http(reports, *options))
             entry = McpServerEntry(name="test", url=url)
-        yield await stack.enter_async_context(open_toolbox(reports, entry))
+        limited = {
+            name: ToolEntry(name=name, timeout_seconds=LIMIT_SECONDS) for name in ("test__count_slowly", "test__hang")
+        }
+        yield await stack.enter_async_context(open_toolbox(reports, entry, limited))
 
 
 @pytest.mark.process
@@ -85,6 +90,34 @@ async def test_a_stopped_call_ends_in_the_server(toolbox: ConnectedToolbox) -> N
 
     assert timed_out.status is ToolStatus.TIMED_OUT
     assert after.result == "still there"
+
+
+@pytest.mark.process
+async def test_progress_renews_the_time_limit_of_a_tool(toolbox: ConnectedToolbox) -> None:
+    """A tool that reports progress may take longer than its own limit, which ends a tool that reports nothing."""
+    arguments = json.dumps({"count": 8, "seconds": 0.25})
+    slow, silent = await asyncio.gather(
+        toolbox.box.run(ToolCall("call_1", "test__count_slowly", arguments), a_context(), timeout_seconds=60.0),
+        toolbox.box.run(ToolCall("call_2", "test__hang", "{}"), a_context(), timeout_seconds=60.0),
+    )
+
+    assert (slow.status, slow.result) == (ToolStatus.OK, "counted")
+    assert slow.duration_seconds > LIMIT_SECONDS
+    assert silent.status is ToolStatus.TIMED_OUT
+    assert silent.duration_seconds < 60
+
+
+@pytest.mark.process
+async def test_progress_does_not_renew_the_absolute_limit(toolbox: ConnectedToolbox) -> None:
+    """A tool that reports progress for ever ends at the limit of its caller."""
+    arguments = json.dumps({"count": 1_000_000, "seconds": 0.05})
+    endless = await toolbox.box.run(
+        ToolCall("call_1", "test__count_slowly", arguments), a_context(), timeout_seconds=0.5
+    )
+    unlimited = await toolbox.box.run(ToolCall("call_2", "test__count_slowly", arguments), a_context())
+
+    assert endless.status is ToolStatus.TIMED_OUT
+    assert unlimited.status is ToolStatus.TIMED_OUT
 
 
 @pytest.mark.process

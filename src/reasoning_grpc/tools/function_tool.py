@@ -11,6 +11,7 @@ from reasoning_grpc.config import ToolLimits
 from reasoning_grpc.domain import CallContext, ToolInfo, ToolSource
 from reasoning_grpc.tools.results import ToolOutput, convert_result
 from reasoning_grpc.tools.signature import Signature
+from reasoning_grpc.tools.tool import ProgressCallback
 
 
 class FunctionTool:
@@ -51,8 +52,13 @@ class FunctionTool:
         """See `RunnableTool.parse_arguments`."""
         return self._signature.parse_arguments(text)
 
-    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:  # noqa: ARG002
-        """See `RunnableTool.call`."""
+    async def call(
+        self,
+        arguments: Mapping[str, Any],
+        context: CallContext,  # noqa: ARG002
+        on_progress: ProgressCallback,  # noqa: ARG002
+    ) -> ToolOutput:
+        """See `RunnableTool.call`. A function cannot report progress."""
         if self._is_async:
             return ToolOutput(convert_result(await self._function(**arguments)))
         await self._places.acquire()

@@ -12,22 +12,29 @@ from reasoning_grpc.domain import CallContext
 from reasoning_grpc.tools.errors import NoResult, ToolError
 from reasoning_grpc.tools.mcp_incoming import SDK_CLOSED
 from reasoning_grpc.tools.results import ToolOutput, convert_content
+from reasoning_grpc.tools.tool import ProgressCallback
 
 _LOST: Final = (SDK_CLOSED, "SSE stream ")
 """How the texts of the SDK's own errors for a lost connection begin. Servers use the code of these errors as well."""
 
 
-async def call_tool(client: Client, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
+async def call_tool(
+    client: Client, name: str, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
+) -> ToolOutput:
     """Calls a tool. Raises MCPError where the server refuses, and NoResult.
 
     It does not use the SDK's `call_tool`, because that checks results against a schema of the server's, which is not
     trusted and may make the check endless.
     """
     request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=dict(arguments)))
+
+    async def report_progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
+        on_progress()
+
     # The SDK sends from a task of its own, which inherits the context that is current here.
     token = attach(context.trace or Context())
     try:
-        result = await client.session.send_request(request, CallToolResult)
+        result = await client.session.send_request(request, CallToolResult, progress_callback=report_progress)
     except (ValidationError, RuntimeError) as exc:
         raise NoResult("The tool's server gave an answer that cannot be read.") from exc
     finally:

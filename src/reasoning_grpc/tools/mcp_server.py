@@ -23,6 +23,7 @@ from reasoning_grpc.tools.mcp_listing import McpListing
 from reasoning_grpc.tools.mcp_tool import McpTool
 from reasoning_grpc.tools.mcp_transport import open_transport, record_http_status
 from reasoning_grpc.tools.results import ToolOutput
+from reasoning_grpc.tools.tool import ProgressCallback
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _MAX_DELAY_SECONDS: Final = 30.0
@@ -176,14 +177,16 @@ class McpServer:
                 async for _ in changes:
                     self._check_due.set()
 
-    async def _call(self, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
+    async def _call(
+        self, name: str, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
+    ) -> ToolOutput:
         """Calls a tool. Raises ToolUnavailable, ToolError and NoResult."""
         client = self._client
         if client is None:
             raise ToolUnavailable
         with record_http_status() as http_status:
             try:
-                return await call_tool(client, name, arguments, context)
+                return await call_tool(client, name, arguments, context, on_progress)
             except MCPError as exc:
                 self._check_due.set()
                 facts = {"mcp_server": self._entry.name, "code": exc.code, "request_id": context.request_id}

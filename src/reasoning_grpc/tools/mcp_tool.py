@@ -12,12 +12,13 @@ from reasoning_grpc.config import TOOL_NAME, ToolLimits
 from reasoning_grpc.domain import CallContext, ToolInfo
 from reasoning_grpc.tools.foreign_schema import ForeignSchema
 from reasoning_grpc.tools.results import ToolOutput
+from reasoning_grpc.tools.tool import ProgressCallback
 
 _MAX_NAME_CHARACTERS: Final = 64
 _DIGEST_CHARACTERS: Final = 8
 _MAX_DESCRIPTION_CHARACTERS: Final = 4000
 
-McpCall = Callable[[str, Mapping[str, Any], CallContext], Awaitable[ToolOutput]]
+McpCall = Callable[[str, Mapping[str, Any], CallContext, ProgressCallback], Awaitable[ToolOutput]]
 """Calls a tool by its name on the server."""
 
 
@@ -53,9 +54,11 @@ class McpTool:
         """See `RunnableTool.parse_arguments`."""
         return self.schema.parse_arguments(text)
 
-    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
+    async def call(
+        self, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
+    ) -> ToolOutput:
         """See `RunnableTool.call`."""
-        return await self.run(self.definition.name, arguments, context)
+        return await self.run(self.definition.name, arguments, context, on_progress)
 
 
 def build_public_name(prefix: str, own_name: str) -> str:

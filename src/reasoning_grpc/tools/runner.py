@@ -9,7 +9,8 @@ from typing import Any, Final
 from reasoning_grpc.domain import CallContext, ToolStatus
 from reasoning_grpc.tools.errors import ArgumentsProblem, NoResult, ToolError, ToolUnavailable
 from reasoning_grpc.tools.results import ToolOutput
-from reasoning_grpc.tools.tool import RunnableTool
+from reasoning_grpc.tools.time_limit import TimeLimit
+from reasoning_grpc.tools.tool import ProgressCallback, RunnableTool
 
 STOP_SECONDS: Final = 5.0
 """The time that a cancelled tool has to stop."""
@@ -48,7 +49,7 @@ class ToolRunner:
     async def run(
         self, tool: RunnableTool, arguments_text: str, context: CallContext, timeout_seconds: float | None
     ) -> Outcome:
-        """Runs a tool and returns how it ended. `timeout_seconds` shortens the tool's own limit; see `Toolbox.run`."""
+        """Runs a tool and returns how it ended. For `timeout_seconds` see `Toolbox.run`."""
         try:
             arguments = tool.parse_arguments(arguments_text)
         except ArgumentsProblem as exc:
@@ -57,34 +58,33 @@ class ToolRunner:
             return Outcome(ToolStatus.INVALID_ARGUMENTS, str(exc), "The tool does not take the arguments.")
         except Exception as exc:  # a check in one of the function's own types
             return _report_failure(exc, tool, context)
-        own_limit = tool.limits.timeout_seconds
-        limit_seconds = own_limit if timeout_seconds is None else min(own_limit, timeout_seconds)
-        return await self._run_in_turn(tool, arguments, context, limit_seconds) if limit_seconds > 0 else _TIMED_OUT
+        limit = TimeLimit(tool.limits.timeout_seconds, timeout_seconds)
+        return await self._run_in_turn(tool, arguments, context, limit) if limit.left_seconds() > 0 else _TIMED_OUT
 
     async def _run_in_turn(
-        self, tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext, limit_seconds: float
+        self, tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext, limit: TimeLimit
     ) -> Outcome:
         """Waits for a place, runs the tool in a task of its own, and frees the place when the task has ended."""
-        ends = asyncio.get_running_loop().time() + limit_seconds
         turns = self._turns.setdefault(tool.info.name, asyncio.Semaphore(tool.limits.concurrency))
         try:
-            async with asyncio.timeout_at(ends):
+            async with asyncio.timeout_at(limit.ends):
                 await turns.acquire()
         except TimeoutError:
             return _TIMED_OUT
         if self._closed:
             turns.release()
             return _CANCELLED
-        work = asyncio.create_task(_call_tool(tool, arguments, context), name=f"tool {tool.info.name}")
+        work = asyncio.create_task(_call_tool(tool, arguments, context, limit.renew), name=f"tool {tool.info.name}")
         self._running[work] = tool.info.name
         work.add_done_callback(self._running.pop)
         work.add_done_callback(lambda _: turns.release())
-        return await self._wait_for_end(work, ends)
+        return await self._wait_for_end(work, limit)
 
-    async def _wait_for_end(self, work: asyncio.Task[Outcome], ends: float) -> Outcome:
-        """Waits for the task until the time `ends`, stops it then, and returns its outcome."""
+    async def _wait_for_end(self, work: asyncio.Task[Outcome], limit: TimeLimit) -> Outcome:
+        """Waits for the task within its limit, stops it then, and returns its outcome."""
         try:
-            await asyncio.wait({work}, timeout=ends - asyncio.get_running_loop().time())
+            while not work.done() and limit.left_seconds() > 0:
+                await asyncio.wait({work}, timeout=limit.left_seconds())
             if not work.done():
                 await self._stop(work, _LATE_STOP_SECONDS)
                 return _TIMED_OUT
@@ -113,10 +113,12 @@ class ToolRunner:
             _logger.warning("tool does not stop", extra={"tool": name})
 
 
-async def _call_tool(tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext) -> Outcome:
+async def _call_tool(
+    tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
+) -> Outcome:
     """Calls the tool, and converts its result or its exception to an outcome. A cancellation of this task passes."""
     try:
-        return _convert_output(await tool.call(arguments, context))
+        return _convert_output(await tool.call(arguments, context, on_progress))
     except ToolError as exc:
         return _convert_output(ToolOutput(str(exc), is_error=True))
     except ToolUnavailable:

@@ -1,11 +1,14 @@
 """`RunnableTool`: the interface of a tool, whatever its source."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from reasoning_grpc.config import ToolLimits
 from reasoning_grpc.domain import CallContext, ToolInfo
 from reasoning_grpc.tools.results import ToolOutput
+
+ProgressCallback = Callable[[], None]
+"""Is called whenever a running tool reports that it makes progress."""
 
 
 class RunnableTool(Protocol):
@@ -28,8 +31,10 @@ class RunnableTool(Protocol):
         """
         ...
 
-    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolOutput:
-        """Runs the tool once. A cancellation stops it.
+    async def call(
+        self, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
+    ) -> ToolOutput:
+        """Runs the tool once. A cancellation stops it. A tool that can report progress calls `on_progress` each time.
 
         Raises ToolError, ToolUnavailable, NoResult, and whatever the tool raises.
         """

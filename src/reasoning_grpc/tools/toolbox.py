@@ -103,8 +103,9 @@ class Toolbox:
     ) -> ToolExecution:
         """Runs a call and returns its execution. A failure raises nothing: it is an execution with that status.
 
-        `timeout_seconds` shortens the tool's own limit. A tool that has not ended by then is cancelled, and gets a
-        moment to stop. When this call is cancelled, it cancels the tool, waits for it up to `stop_seconds`, and lets
+        `timeout_seconds` is the absolute limit. The tool's own limit may end the call earlier; progress that the tool
+        reports renews it. With None, the tool's own limit is absolute. A tool that has not ended by then is cancelled,
+        and gets a moment to stop. When this call is cancelled, it cancels the tool, waits for it up to `stop_seconds`, and lets
         the cancellation pass. A tool that does not stop keeps its place until it does; a thread runs to its end.
         """
         loop = asyncio.get_running_loop()

@@ -91,7 +91,8 @@ class AnswerText:
 def _remove_fence(text: str) -> str:
     """Returns the text within one outer code fence of Markdown, and any other text whole.
 
-    Many models put JSON into a fence. The answer is an object, so the name of a language may stand before it, but no other word.
+    Many models put JSON into a fence. The answer is an object, so the name of a language may stand before it, but
+    no other word.
     """
     stripped = text.strip()
     mark = stripped[:1]
