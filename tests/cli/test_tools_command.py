@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import run
+from tests.support.configuration import TOKEN_HASH
 from tests.support.mcp_server import build_command, open_reports
 
 pytestmark = pytest.mark.process
@@ -57,9 +58,49 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
     assert listed["tools"][2]["mcp_server"] == "good"
     assert listed["tools"][3]["parameters_schema"]["required"] == ["city"]
     assert listed["mcp_servers"] == [
-        {"name": "good", "state": "connected", "tools": 1, "problem": None},
-        {"name": "gone", "state": "down", "tools": 0, "problem": "it cannot be reached"},
+        {"name": "good", "state": "connected", "tools": 1, "problem": None, "setting_problems": []},
+        {
+            "name": "gone",
+            "state": "down",
+            "tools": 0,
+            "problem": "it cannot be reached",
+            "setting_problems": [],
+        },
     ]
+
+
+async def test_settings_that_fit_no_tool_are_reported(tmp_path: Path) -> None:
+    """Each setting that names a tool which the server does not list is reported, and the exit code is 1."""
+    async with open_reports() as reports:
+        program, *arguments = build_command("stdio", reports)
+        config = write_configuration(
+            tmp_path,
+            f"""
+            [tools.files__write-letters]
+            enabled = false
+            [tools.files__hang]
+            timeout_seconds = 1
+            [mcp_servers.files]
+            command = {json.dumps(program)}
+            args = {json.dumps(arguments)}
+            tools = ["ech", "write_letters", "quite different"]
+            [callers.ann]
+            token_hash = "{TOKEN_HASH}"
+            allowed_tools = ["files__fial", "files__echo"]
+            """,
+        )
+        as_text = await run("tools", "--config", config)
+        as_json = await run("tools", "--config", config, "--json")
+
+    problems = [
+        "mcp_servers.files.tools: 'ech' fits no tool of the mcp server files; did you mean 'echo'?",
+        "mcp_servers.files.tools: 'quite different' fits no tool of the mcp server files",
+        "tools.files__write-letters fits no tool of the mcp server files; did you mean 'files__write_letters'?",
+        "callers.ann.allowed_tools: 'files__fial' fits no tool of the mcp server files; did you mean 'files__fail'?",
+    ]
+    assert (as_text.code, as_json.code) == (1, 1)
+    assert as_text.err.splitlines() == as_json.err.splitlines() == [f"reasoning-grpc: {each}" for each in problems]
+    assert json.loads(as_json.out)["mcp_servers"][0]["setting_problems"] == problems
 
 
 async def test_without_a_configuration_the_built_in_tools_are_listed(tmp_path: Path) -> None:

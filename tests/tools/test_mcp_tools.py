@@ -211,6 +211,23 @@ async def test_entries_select_and_limit_tools(reports: Reports) -> None:
 
 
 @pytest.mark.process
+async def test_a_setting_that_fits_no_tool_is_logged_once(reports: Reports, caplog: pytest.LogCaptureFixture) -> None:
+    """The first reading of the list logs each setting that names no listed tool, and later readings do not."""
+    entry = stdio_entry(reports, tools=frozenset({"ecko"}))
+    entries = {name: ToolEntry(name=name, enabled=False) for name in ("test__write-letters", "test__echo")}
+    async with open_toolbox(reports, entry, entries) as toolbox:
+        (info,) = toolbox.box.list_servers()
+        await toolbox.call("ecko")
+
+    logged = [vars(each)["problem"] for each in caplog.records if each.message.startswith("setting fits no tool")]
+    assert logged == list(info.setting_problems)
+    assert logged == [
+        "mcp_servers.test.tools: 'ecko' fits no tool of the mcp server test; did you mean 'echo'?",
+        "tools.test__write-letters fits no tool of the mcp server test; did you mean 'test__write_letters'?",
+    ]
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("options", [NEW, OLD, ("--json",)], ids=["events", "old protocol", "json"])
 async def test_an_http_answer_has_a_limit(reports: Reports, options: tuple[str, ...]) -> None:
     """A call fails when its answer is too long to be held in memory, and the next call works."""

@@ -11,7 +11,7 @@ from reasoning_grpc.cli.console import remove_control_characters
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import ConfigError, read_config
 from reasoning_grpc.domain import McpServerInfo, McpServerState, ToolInfo, ToolSource
-from reasoning_grpc.tools import Toolbox, find_tool_problems
+from reasoning_grpc.tools import Toolbox, find_tool_problems, list_tools_of_callers
 
 _SOURCES: Final = {
     ToolSource.BUILT_IN: "built in",
@@ -22,7 +22,10 @@ _MAX_DESCRIPTION_CHARACTERS: Final = 80
 
 
 async def list_tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bool) -> int:
-    """Connects to the MCP servers, without serving, and prints every tool; returns 1 when a server is down."""
+    """Connects to the MCP servers, without serving, and prints every tool.
+
+    Returns 1 when a server is down, and when a setting fits no tool.
+    """
     try:
         config = read_config(flags=flags, environment=os.environ, file=file)
         problems = find_tool_problems(config)
@@ -35,7 +38,7 @@ async def list_tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bo
             print(f"reasoning-grpc: {problem}", file=sys.stderr)
         return 1
     set_up_logging("error", config.settings.log_format)  # the text below reports the servers that are down
-    toolbox = Toolbox(config.tools, config.mcp_servers)
+    toolbox = Toolbox(config.tools, config.mcp_servers, tools_of_callers=list_tools_of_callers(config))
     try:
         await toolbox.start()
         await toolbox.wait_for_first_attempts()
@@ -43,7 +46,11 @@ async def list_tools(flags: Mapping[str, Any], file: Path | None, *, as_json: bo
     finally:
         await toolbox.aclose()
     print(_format_json(infos, servers) if as_json else _format_text(infos, servers))
-    return 0 if all(server.state is McpServerState.CONNECTED for server in servers) else 1
+    unfitting = [problem for server in servers for problem in server.setting_problems]
+    for problem in unfitting:
+        print(f"reasoning-grpc: {remove_control_characters(problem)}", file=sys.stderr)
+    are_connected = all(server.state is McpServerState.CONNECTED for server in servers)
+    return 0 if are_connected and not unfitting else 1
 
 
 def _format_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
@@ -59,7 +66,13 @@ def _format_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
         for info in infos
     ]
     known = [
-        {"name": server.name, "state": server.state.lower(), "tools": server.tools, "problem": server.problem or None}
+        {
+            "name": server.name,
+            "state": server.state.lower(),
+            "tools": server.tools,
+            "problem": server.problem or None,
+            "setting_problems": list(server.setting_problems),
+        }
         for server in servers
     ]
     return json.dumps({"tools": listed, "mcp_servers": known})

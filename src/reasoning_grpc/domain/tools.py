@@ -97,3 +97,5 @@ class McpServerInfo:
     """Number of its tools that the agent may use. While the server is down, the number before that."""
     problem: str = ""
     """The reason why there is no connection, in a short fixed text."""
+    setting_problems: tuple[str, ...] = ()
+    """A sentence for each setting that names a tool which the server does not list."""

@@ -36,7 +36,7 @@ from reasoning_grpc.router import (
     load_classifier_prompt,
 )
 from reasoning_grpc.telemetry import Telemetry
-from reasoning_grpc.tools import Toolbox
+from reasoning_grpc.tools import Toolbox, list_tools_of_callers
 
 _NANO: Final = 1_000_000_000
 
@@ -69,7 +69,7 @@ def build_parts(config: Config, telemetry: Telemetry) -> ServerParts:
     table = ModelTable(_build_sources(config, proxy, embedded), default_model)
     model = _build_model(config, table, telemetry, pools)
     windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
-    toolbox = Toolbox(config.tools, config.mcp_servers)
+    toolbox = Toolbox(config.tools, config.mcp_servers, tools_of_callers=list_tools_of_callers(config))
     router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
     agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), AgentSpans(tracer))
     engine = Engine(table, router, model, windows, agent)

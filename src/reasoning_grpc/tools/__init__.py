@@ -2,11 +2,12 @@
 
 from reasoning_grpc.tools.errors import ToolError
 from reasoning_grpc.tools.results import cut
-from reasoning_grpc.tools.toolbox import Toolbox, find_tool_problems
+from reasoning_grpc.tools.toolbox import Toolbox, find_tool_problems, list_tools_of_callers
 
 __all__ = [
     "ToolError",
     "Toolbox",
     "cut",
     "find_tool_problems",
+    "list_tools_of_callers",
 ]

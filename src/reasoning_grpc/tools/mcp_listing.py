@@ -12,6 +12,7 @@ from mcp_types import Tool
 from reasoning_grpc.config import McpServerEntry, ToolEntry
 from reasoning_grpc.domain import ToolInfo, ToolSource, ToolState
 from reasoning_grpc.tools.foreign_schema import ForeignSchema, UnusableSchema
+from reasoning_grpc.tools.mcp_settings import find_setting_problems
 from reasoning_grpc.tools.mcp_tool import Definition, McpCall, McpTool, build_public_name
 
 _MAX_TOOLS: Final = 1000
@@ -23,11 +24,23 @@ _logger = logging.getLogger("reasoning_grpc.tools")
 class McpListing:
     """The tools that a server lists, without those that the configuration leaves out or that cannot be used."""
 
-    def __init__(self, entry: McpServerEntry, tool_entries: Mapping[str, ToolEntry], call: McpCall) -> None:
-        """`tool_entries` are the entries of the configuration, by the public names of tools."""
+    def __init__(
+        self,
+        entry: McpServerEntry,
+        tool_entries: Mapping[str, ToolEntry],
+        named_tools: Mapping[str, str],
+        call: McpCall,
+    ) -> None:
+        """`tool_entries` are the entries of the configuration, by the public names of tools.
+
+        `named_tools` has the public names that the configuration mentions, by the places where it does.
+        """
         self._entry = entry
         self._tool_entries = tool_entries
+        self._named_tools = named_tools
         self._call = call
+        self.setting_problems: tuple[str, ...] = ()
+        """A sentence for each setting that names a tool which the server does not list."""
         self._left_out: dict[str, str] = {}
         self._uncallable: dict[str, str] = {}
         """The tools that were taken out of the list while it was read, by their own names, with the reasons."""
@@ -38,9 +51,11 @@ class McpListing:
         """Reads the list. Tools that did not change keep their objects."""
         usable: dict[str, McpTool] = {}
         left_out: dict[str, str] = {}
+        own_names: set[str] = set()
         self._uncallable.clear()
         async with aclosing(_list_tools(client)) as listing:
             async for tool in listing:
+                own_names.add(tool.name)
                 if self._entry.tools is not None and tool.name not in self._entry.tools:
                     continue
                 name = build_public_name(self._entry.prefix, tool.name)
@@ -55,11 +70,21 @@ class McpListing:
                 left_out.setdefault(build_public_name(self._entry.prefix, own_name), problem)
         self._log_left_out(left_out)
         self.tools = usable
+        self._check_settings(own_names | self._uncallable.keys())
 
     def record_uncallable(self, own_name: str, problem: str) -> None:
         """Records a tool that was taken out of the list that is being read."""
         if len(self._uncallable) < _MAX_TOOLS:
             self._uncallable[own_name] = problem
+
+    def _check_settings(self, own_names: set[str]) -> None:
+        """Finds the settings that fit no listed tool, and logs those that were not found before."""
+        problems = find_setting_problems(self._entry, self._named_tools, own_names)
+        for problem in problems:
+            if problem not in self.setting_problems:
+                facts = {"mcp_server": self._entry.name, "problem": problem}
+                _logger.warning("setting fits no tool of an mcp server", extra=facts)
+        self.setting_problems = problems
 
     def _log_left_out(self, left_out: dict[str, str]) -> None:
         """Logs the tools that are left out now and were not before."""

@@ -43,14 +43,20 @@ class McpServer:
     """One MCP server. When it fails, only the calls of its tools fail."""
 
     def __init__(
-        self, entry: McpServerEntry, tool_entries: Mapping[str, ToolEntry], *, check_seconds: float = _CHECK_SECONDS
+        self,
+        entry: McpServerEntry,
+        tool_entries: Mapping[str, ToolEntry],
+        named_tools: Mapping[str, str] | None = None,
+        *,
+        check_seconds: float = _CHECK_SECONDS,
     ) -> None:
         """`tool_entries` are the entries of the configuration, by the public names of tools.
 
+        `named_tools` has the public names that the configuration mentions, by the places where it does.
         `check_seconds` is the interval after which the list is read again even if nobody reported a change.
         """
         self._entry = entry
-        self._listing = McpListing(entry, tool_entries, self._call)
+        self._listing = McpListing(entry, tool_entries, named_tools or {}, self._call)
         self._check_seconds = check_seconds
         self._client: Client | None = None
         self._state = McpServerState.CONNECTING
@@ -85,7 +91,13 @@ class McpServer:
     def info(self) -> McpServerInfo:
         """Returns the state of the server now."""
         count = sum(tool.info.state is not ToolState.OFF for tool in self.tools.values())
-        return McpServerInfo(name=self._entry.name, state=self._state, tools=count, problem=self._problem)
+        return McpServerInfo(
+            name=self._entry.name,
+            state=self._state,
+            tools=count,
+            problem=self._problem,
+            setting_problems=self._listing.setting_problems,
+        )
 
     async def aclose(self) -> None:
         """Closes the connection, and ends the process if there is one."""

@@ -40,6 +40,11 @@ def find_tool_problems(config: Config) -> list[str]:
     return functions.problems + unknown
 
 
+def list_tools_of_callers(config: Config) -> dict[str, frozenset[str]]:
+    """Returns the tools that the configuration names for each caller."""
+    return {caller.name: caller.allowed_tools or frozenset() for caller in config.callers.values()}
+
+
 class Toolbox:
     """All tools by name. It needs a running event loop, `start` before use and `aclose` after it."""
 
@@ -48,9 +53,12 @@ class Toolbox:
         entries: Mapping[str, ToolEntry],
         servers: Mapping[str, McpServerEntry],
         *,
+        tools_of_callers: Mapping[str, Collection[str]] | None = None,
         stop_seconds: float = STOP_SECONDS,
     ) -> None:
-        """`stop_seconds` is the time that a cancelled tool has to stop; after it, the toolbox no longer waits for it.
+        """`tools_of_callers` are the tools that the configuration names for each caller; unknown ones are reported.
+
+        `stop_seconds` is the time that a cancelled tool has to stop; after it, the toolbox no longer waits for it.
 
         Raises ConfigError for functions that cannot be loaded.
         """
@@ -59,7 +67,7 @@ class Toolbox:
             raise ConfigError(functions.problems)
         self._functions: Final = functions.tools
         self._off: Final = functions.off
-        self._servers: Final = _create_mcp_servers(entries, servers)
+        self._servers: Final = _create_mcp_servers(entries, servers, tools_of_callers or {})
         self._runner: Final = ToolRunner(stop_seconds)
         self._closed = False
 
@@ -105,8 +113,9 @@ class Toolbox:
 
         `timeout_seconds` is the absolute limit. The tool's own limit may end the call earlier; progress that the tool
         reports renews it. With None, the tool's own limit is absolute. A tool that has not ended by then is cancelled,
-        and gets a moment to stop. When this call is cancelled, it cancels the tool, waits for it up to `stop_seconds`, and lets
-        the cancellation pass. A tool that does not stop keeps its place until it does; a thread runs to its end.
+        and gets a moment to stop. When this call is cancelled, it cancels the tool, waits for it up to `stop_seconds`,
+        and lets the cancellation pass. A tool that does not stop keeps its place until it does; a thread runs to its
+        end.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -148,10 +157,15 @@ def _may_run(name: str, caller: Caller, allowed: Collection[str] | None) -> bool
 
 
 def _create_mcp_servers(
-    entries: Mapping[str, ToolEntry], servers: Mapping[str, McpServerEntry]
+    entries: Mapping[str, ToolEntry],
+    servers: Mapping[str, McpServerEntry],
+    tools_of_callers: Mapping[str, Collection[str]],
 ) -> "tuple[McpServer, ...]":
     if not servers:
         return ()
     from reasoning_grpc.tools.mcp_server import McpServer
 
-    return tuple(McpServer(entry, entries) for entry in servers.values())
+    places = {f"tools.{name}": name for name in entries}
+    for caller, names in tools_of_callers.items():
+        places |= {f"callers.{caller}.allowed_tools: {name!r}": name for name in sorted(names)}
+    return tuple(McpServer(entry, entries, places) for entry in servers.values())
