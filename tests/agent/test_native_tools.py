@@ -10,6 +10,7 @@ import pytest
 from reasoning_grpc.v1 import completion_pb2, usage_pb2
 from tests.support.agent import (
     PRICES,
+    TOOLS,
     agent_config,
     collect_events,
     collect_until_failure,
@@ -61,6 +62,26 @@ async def test_native_tool_calls_are_steps(upstream: FakeUpstream, provider: str
     )
     assert list_purposes(events[-1].completed.model_calls) == ["STEP", "STEP", "SYNTHESIS"]
     assert "tool_call_delta" not in list_kinds(events)
+
+
+@pytest.mark.parametrize(("count", "is_native"), [(128, True), (129, False)])
+async def test_more_tools_than_providers_take_are_planned_in_json(
+    upstream: FakeUpstream, count: int, is_native: bool
+) -> None:
+    """With more than 128 tools the steps are planned in JSON, because providers refuse a request with so many tools."""
+    upstream.reply("READY" if is_native else write_plan())
+    upstream.reply("It rains.")
+    config = agent_config(
+        upstream,
+        entry=native_entry(upstream),
+        tools={f"weather_{number}": TOOLS["weather"] for number in range(count - 2)},  # beside two built-in ones
+    )
+
+    async with serving(config) as running:
+        events = await collect_events(running, reasoning_request("Weather?"))
+
+    assert (name_end(find_finish(events)), join_text(events)) == ("FINISHED", "It rains.")
+    assert [len(request.body.get("tools", [])) for request in upstream.requests] == [count if is_native else 0] * 2
 
 
 async def test_tools_and_results_are_sent_natively(upstream: FakeUpstream) -> None:

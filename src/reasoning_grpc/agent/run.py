@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reasoning_grpc.agent.budget import Account, Budget
 from reasoning_grpc.agent.calls import AgentCalls
@@ -37,6 +38,9 @@ from reasoning_grpc.domain.events import (
 )
 from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelCall, stream_call
 from reasoning_grpc.tools import Toolbox
+
+_MAX_NATIVE_TOOLS: Final = 128
+"""The most tools that providers take. With more of them, the steps are planned in JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +85,10 @@ class AgentRun:
         limits = dependencies.limits.restrict(request.agent)
         info = dependencies.model.describe(direct.model)
         models = map(dependencies.model.describe, (direct.model, *direct.fallback_models))
-        self._native = all(model.native_tools for model in models)  # every model can write a plan in JSON
         offered = dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
         self._tools = offered if limits.max_tool_calls else ()
+        are_native = all(model.native_tools for model in models)  # every model can write a plan in JSON
+        self._native = are_native and len(self._tools) <= _MAX_NATIVE_TOOLS
         self._transcript = Transcript(
             direct.messages,
             dependencies.prompts.step_instructions(self._tools, limits.max_steps, native=self._native),

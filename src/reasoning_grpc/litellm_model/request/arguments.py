@@ -15,6 +15,7 @@ from reasoning_grpc.domain import (
 )
 from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
 from reasoning_grpc.litellm_model.request.messages import convert_messages
+from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
 
 FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
@@ -41,8 +42,6 @@ FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
 }
 """The request field from which a parameter of the OpenAI dialect comes."""
 
-_NO_ARGUMENTS: Final = {"type": "object", "properties": {}}
-
 
 def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the arguments that say what is requested: model, messages and parameters."""
@@ -51,7 +50,7 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
         "model": deployment.litellm_model,
         "messages": convert_messages(call.messages, provider, system_prompt=deployment.system_prompt),
         **_convert_sampling(call.sampling, deployment.sampling),
-        **_convert_tools(call),
+        **_convert_tools(call, provider),
         **_convert_reasoning(call.reasoning),
     }
     if call.response_format is not None:
@@ -101,10 +100,10 @@ def _convert_sampling(requested: Sampling, defaults: Sampling) -> dict[str, Any]
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _convert_tools(call: ModelCall) -> dict[str, Any]:
+def _convert_tools(call: ModelCall, provider: str) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if call.tools:
-        arguments["tools"] = [_convert_tool(tool) for tool in call.tools]
+        arguments["tools"] = [_convert_tool(tool, provider) for tool in call.tools]
     if call.tool_choice is not None:
         arguments["tool_choice"] = _convert_tool_choice(call.tool_choice)
     if call.parallel_tool_calls is not None:
@@ -128,11 +127,11 @@ def _convert_reasoning(reasoning: ReasoningOptions) -> dict[str, Any]:
     return arguments
 
 
-def _convert_tool(tool: Tool) -> dict[str, Any]:
+def _convert_tool(tool: Tool, provider: str) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = json.loads(tool.parameters_schema) if tool.parameters_schema else _NO_ARGUMENTS
+    function["parameters"] = prepare_parameters(json.loads(tool.parameters_schema or "{}"), provider)
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
