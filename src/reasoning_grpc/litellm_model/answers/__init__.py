@@ -13,7 +13,13 @@ from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.json_events import decode_event
 from reasoning_grpc.litellm_model.answers.reader import AnswerReader
-from reasoning_grpc.litellm_model.answers.reported_errors import CODE_FIELDS, ErrorEvent, decode_part, find_error
+from reasoning_grpc.litellm_model.answers.reported_errors import (
+    CODE_FIELDS,
+    ErrorEvent,
+    decode_part,
+    find_error,
+    read_choice,
+)
 from reasoning_grpc.litellm_model.answers.tool_calls import find_calls
 from reasoning_grpc.litellm_model.answers.usage import find_usage
 
@@ -31,6 +37,7 @@ __all__ = [
     "find_error",
     "find_usage",
     "join_deltas",
+    "read_choice",
     "read_parts",
     "select_choice",
 ]

@@ -23,6 +23,8 @@ class GenerationCheck:
     def check(self, part_id: object, *, has_content: bool) -> None:
         """Records a part. Raises MalformedAnswer if its content is that of a second answer."""
         if part_id and part_id == self._id:
+            if self._is_repeated and self._has_content and not self._has_older_content:
+                return  # most parts
             self._is_repeated = True
         elif part_id and (has_content or not self._id):
             self._has_older_content = self._has_content

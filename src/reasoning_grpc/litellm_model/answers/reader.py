@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import FinishReason, Usage, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
-from reasoning_grpc.litellm_model.answers.choices import select_choice
 from reasoning_grpc.litellm_model.answers.content import (
     find_signature,
     read_content,
@@ -17,7 +16,7 @@ from reasoning_grpc.litellm_model.answers.content import (
 from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
-from reasoning_grpc.litellm_model.answers.reported_errors import check_part, decode_part
+from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
 from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage
 
@@ -44,14 +43,36 @@ class AnswerReader:
 
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
-        return self._read_part(decode_part(event))
+        return self.read_answer(decode_part(event))
 
     def read_answer(self, answer: object) -> list[Delta]:
-        """Returns the deltas of one event whose JSON is decoded. Raises MalformedAnswer and ErrorInAnswer."""
+        """Returns the deltas of one event whose JSON is decoded. Raises MalformedAnswer and ErrorInAnswer.
+
+        Content that follows a finish reason still belongs to the answer, since some servers send a finish reason with
+        every part. The last one counts, and then only the end of the stream ends the answer.
+        """
         if not isinstance(answer, dict):
             raise MalformedAnswer("an event is not an object")
-        check_part(answer)
-        return self._read_part(answer)
+        choice = read_choice(answer)
+        if choice is None and answer.get("choices") is None and not answer.keys() & {"choices", "usage"}:
+            raise MalformedAnswer("an event has no choices")
+        if usage := find_usage(answer, choice):
+            self._usage = {**self._usage, **usage}
+        if choice is None:
+            return []
+        delta = choice.get("delta")
+        if not delta and not self.has_answer:
+            delta = choice.get("message")  # in later events, some servers repeat the answer so far in it
+        deltas = self._read_delta(delta, choice) if isinstance(delta, dict) else []
+        word = choice.get("finish_reason")
+        self._generations.check(answer.get("id"), has_content=bool(deltas or word))
+        if deltas and self.finish_reason is not None:
+            self._goes_on = True
+        if word:
+            self._record_finish(word)
+        if deltas or self.finish_reason is not None:
+            self.has_answer = True
+        return deltas
 
     @property
     def is_finished(self) -> bool:
@@ -73,33 +94,6 @@ class AnswerReader:
         return convert_usage(
             self._usage, estimated_input_tokens=estimated_input_tokens, output_bytes=self._output_bytes
         )
-
-    def _read_part(self, answer: Mapping[str, Any]) -> list[Delta]:
-        """Returns the deltas of one event that reports no error. Raises MalformedAnswer and ErrorInAnswer.
-
-        Content that follows a finish reason still belongs to the answer, since some servers send a finish reason with
-        every part. The last one counts, and then only the end of the stream ends the answer.
-        """
-        choices = answer.get("choices")
-        if choices is None and not answer.keys() & {"choices", "usage"}:
-            raise MalformedAnswer("an event has no choices")
-        choice = select_choice(choices)
-        if usage := find_usage(answer, choice):
-            self._usage = {**self._usage, **usage}
-        if choice is None:
-            return []
-        delta = choice.get("delta")
-        if not delta and not self.has_answer:
-            delta = choice.get("message")  # in later events, some servers repeat the answer so far in it
-        deltas = self._read_delta(delta, choice) if isinstance(delta, dict) else []
-        word = choice.get("finish_reason")
-        self._generations.check(answer.get("id"), has_content=bool(deltas or word))
-        self._goes_on = self._goes_on or (bool(deltas) and self.finish_reason is not None)
-        if word:
-            self._record_finish(word)
-        if deltas or self.finish_reason is not None:
-            self.has_answer = True
-        return deltas
 
     def _record_finish(self, word: object) -> None:
         if not isinstance(word, str):

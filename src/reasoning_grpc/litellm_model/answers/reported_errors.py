@@ -1,11 +1,11 @@
 """Finds the error that a provider reports in an answer, wherever providers put errors."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from reasoning_grpc.litellm_model.answers.choices import select_choice
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.json_events import decode_event
+from reasoning_grpc.litellm_model.lenient import Json
 
 CODE_FIELDS: Final = ("status", "status_code", "code", "error_code")
 """The members in which an error has its code."""
@@ -17,38 +17,49 @@ class ErrorEvent(bytes):
     """The data of a server-sent event with the name `error`, in whatever form."""
 
 
-def decode_part(event: bytes) -> dict[str, Any]:
-    """Returns the JSON object of one event of an answer. Raises MalformedAnswer, and ErrorInAnswer for an error."""
+def decode_part(event: bytes) -> Json:
+    """Returns the JSON object of one event. Raises MalformedAnswer, and ErrorInAnswer for an event named `error`."""
     if isinstance(event, ErrorEvent):
         raise ErrorInAnswer(_read_error_event(event))
     part = decode_event(event)
     if not isinstance(part, dict):
         raise MalformedAnswer("an event is not an object")
-    check_part(part)
     return part
 
 
-def check_part(part: Mapping[str, Any]) -> None:
-    """Raises ErrorInAnswer if a part of an answer reports an error."""
-    if (error := find_error(part)) is not None:
+def read_choice(part: Json) -> Json | None:
+    """Returns the choice of a part of an answer, if it has one. Raises ErrorInAnswer if the part reports an error."""
+    choice = select_choice(part.get("choices"))
+    error = _find_error_without_choice(part) if choice is None else _find_error_beside_choice(part, choice)
+    if error is not None:
         raise ErrorInAnswer(error)
+    return choice
 
 
-def find_error(part: Mapping[str, Any]) -> object:
-    """Returns the error that a part of an answer, or the body of a failure, reports; None if it reports none.
+def find_error(body: Json) -> object:
+    """Returns the error that the body of a failure reports; None if it reports none in a place that is known."""
+    choice = select_choice(body.get("choices"))
+    return _find_error_without_choice(body) if choice is None else _find_error_beside_choice(body, choice)
 
-    The error is in a member at the top, in the choice, or the object is the error itself.
-    """
-    # Bursts have thousands of parts without an error: what they lack must cost nothing.
-    if part.get("error") or part.get("object") == "error" or part.get("type") == "error":
+
+def _find_error_beside_choice(part: Json, choice: Json) -> object:
+    """Returns the error at the top of a part of an answer, or in its choice; None if there is none."""
+    # Bursts have thousands of such parts, and hardly one has an error: what they lack must cost nothing.
+    if part.get("error"):
         return _unwrap_error(part)
-    if choices := part.get("choices"):
-        choice = select_choice(choices)
-        return None if choice is None else _find_choice_error(choice)
-    return _unwrap_error(part) if _is_bare_error(part) else None
+    if error := choice.get("error"):
+        return error
+    holder = choice.get("delta") or choice.get("message")
+    return (holder.get("error") or None) if isinstance(holder, dict) else None
 
 
-def _unwrap_error(body: Mapping[str, Any]) -> object:
+def _find_error_without_choice(part: Json) -> object:
+    """Returns the error in an object: in a member at its top, or the object itself; None if there is none."""
+    is_error = part.get("error") or part.get("object") == "error" or part.get("type") == "error"
+    return _unwrap_error(part) if is_error or _is_bare_error(part) else None
+
+
+def _unwrap_error(body: Json) -> object:
     """Returns the error in an object that reports one: its member for it, or else the object itself."""
     for name in ("error", "detail", "errors"):
         error = body.get(name)
@@ -60,7 +71,7 @@ def _unwrap_error(body: Mapping[str, Any]) -> object:
     return body
 
 
-def _is_bare_error(part: Mapping[str, Any]) -> bool:
+def _is_bare_error(part: Json) -> bool:
     """Whether an object without content is an error: it has details, or a message with a code."""
     if not _CONTENT_FIELDS.isdisjoint(part):
         return False
@@ -69,17 +80,7 @@ def _is_bare_error(part: Mapping[str, Any]) -> bool:
     return isinstance(part.get("message"), str) and any(part.get(name) for name in CODE_FIELDS)
 
 
-def _find_choice_error(choice: Mapping[str, Any]) -> object:
-    if error := choice.get("error"):
-        return error
-    for name in ("delta", "message"):
-        holder = choice.get(name)
-        if isinstance(holder, dict) and (error := holder.get("error")):
-            return error
-    return None
-
-
-def _add_outer_codes(error: object, body: Mapping[str, Any]) -> object:
+def _add_outer_codes(error: object, body: Json) -> object:
     """Returns the error with the codes that stand beside it, as far as it has none of its own."""
     outer = {name: value for name in CODE_FIELDS if (value := body.get(name))}
     if isinstance(error, str) and outer:

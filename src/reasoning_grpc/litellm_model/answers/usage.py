@@ -7,9 +7,11 @@ from reasoning_grpc.domain import Usage, UsageSource, estimate_tokens
 from reasoning_grpc.litellm_model.lenient import Json, read_object, read_token_count
 
 
-def find_usage(answer: Mapping[str, Any], choice: object) -> Json:
+def find_usage(answer: Mapping[str, Any], choice: Json | None) -> Json:
     """Returns the counts in one event from wherever servers put them: in the event, a vendor's field, the choice."""
     found: Json = {}
+    if not ("usage" in answer or "x_groq" in answer or (choice and "usage" in choice)):
+        return found  # most events: bursts have thousands of them
     for holder in (answer, answer.get("x_groq"), choice):
         if isinstance(holder, dict) and isinstance(usage := holder.get("usage"), dict):
             found = {**found, **usage} if found else usage

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_part
+from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_part, read_choice
 from reasoning_grpc.litellm_model.lenient import Json, add_known, read_integer, read_object, read_objects
 from reasoning_grpc.litellm_model.protocols.anthropic_order import MessageOrder
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer, encode_line
@@ -35,6 +35,7 @@ class AnthropicObserver(Observer):
     def observe_whole(self, body: bytes) -> list[bytes]:
         """See `Observer.observe_whole`."""
         message = decode_part(body)
+        read_choice(message)  # it may be an error
         if message.get("type") != "message":
             raise MalformedAnswer("the answer is not a message")
         self.has_events = True

@@ -15,6 +15,7 @@ from reasoning_grpc.litellm_model.answers import (
     MalformedAnswer,
     check_finish_word,
     decode_part,
+    read_choice,
 )
 from reasoning_grpc.litellm_model.lenient import Json
 
@@ -58,7 +59,9 @@ class Observer:
         Raises MalformedAnswer and ErrorInAnswer.
         """
         self.has_events = True
-        return [encode_line(part) for part in self._observe(decode_part(event))]
+        part = decode_part(event)
+        read_choice(part)
+        return [encode_line(rewritten) for rewritten in self._observe(part)]
 
     def observe_whole(self, body: bytes) -> list[bytes]:
         """Converts a body that is not streamed to the events of a stream. Raises MalformedAnswer and ErrorInAnswer."""
