@@ -116,7 +116,7 @@ class AnswerReader:
         if isinstance(refusal, str) and refusal:
             deltas.append(ContentDelta(refusal, refusal=True))
         if not _CALL_FIELDS.isdisjoint(delta):
-            deltas += [self._calls.read_call(call) for call in find_calls(delta)]
+            deltas += self._calls.read_calls(find_calls(delta))
         if "provider_specific_fields" in delta:
             deltas = sign_last(deltas, find_signature(delta))
         for counted in deltas:

@@ -2,12 +2,13 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reasoning_grpc.domain.events import ToolCallDelta
-from reasoning_grpc.litellm_model.lenient import Json, read_object, read_objects, read_text
+from reasoning_grpc.litellm_model.answers.json_progress import JsonProgress
+from reasoning_grpc.litellm_model.lenient import Json, read_integer, read_object, read_objects, read_text
 
 
 def find_calls(delta: Mapping[str, Any]) -> list[Json]:
@@ -18,17 +19,38 @@ def find_calls(delta: Mapping[str, Any]) -> list[Json]:
     return [calls] if isinstance(calls, dict) and "function" in calls else read_objects(calls)
 
 
+@dataclass(frozen=True, slots=True)
+class _WireCall:
+    """A tool call in one delta. Index and id are labels: servers leave them out, repeat them and share them."""
+
+    index: int | None
+    """None if the server gives none."""
+    id: str
+    name: str
+    arguments: str
+    signature: str
+
+
 @dataclass(slots=True)
 class _OpenCall:
     """A tool call whose deltas are arriving."""
 
     id: str
+    """Our id, which no other call of the answer has."""
     index: int
     wire_index: int | None
-    """The index that the server gives the call; None if it gives none."""
     wire_id: str
-    """The id that the server gives the call; empty if it gives none."""
-    has_name: bool = False
+    delta_number: int
+    """The number of the last delta that had a part of the call."""
+    name: str = ""
+    arguments: JsonProgress = field(default_factory=JsonProgress)
+    is_named_again: bool = False
+    """Whether the name came again without arguments, after arguments that were whole."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the call has arguments, and their JSON is not whole yet."""
+        return self.arguments.has_begun and not self.arguments.is_whole
 
 
 @dataclass(slots=True)
@@ -36,6 +58,9 @@ class ToolCallReader:
     """Reads the tool calls of one answer, delta by delta."""
 
     _calls: list[_OpenCall] = field(default_factory=list)
+    _last: _OpenCall | None = None
+    """The call to which the last part belongs."""
+    _delta_number: int = 0
 
     @property
     def has_calls(self) -> bool:
@@ -45,46 +70,104 @@ class ToolCallReader:
     @property
     def has_unnamed_call(self) -> bool:
         """Whether the name of any call is still missing."""
-        return any(not call.has_name for call in self._calls)
+        return any(not call.name for call in self._calls)
 
-    def read_call(self, call: Mapping[str, Any]) -> ToolCallDelta:
-        """Converts one call of a delta."""
-        function = read_object(call.get("function"))
-        name, arguments = read_text(function.get("name")), function.get("arguments")
-        if isinstance(arguments, dict | list):
-            arguments = json.dumps(arguments)
-        known = self._find_call(call, name) or self._open_call(call)
-        if known.has_name:
+    def read_calls(self, calls: list[Json]) -> list[ToolCallDelta]:
+        """Converts the calls of one delta."""
+        self._delta_number += 1
+        return [self._read_call(_read_wire_call(call)) for call in calls]
+
+    def _read_call(self, part: _WireCall) -> ToolCallDelta:
+        known = self._find_call(part)
+        name = part.name
+        if known is not None and self._begins_another(part, known):
+            name = name or known.name  # the name came before, with the labels of the call that was whole
+            known.is_named_again = False
+            known = None
+        if known is None:
+            known = self._open_call(part)
+        elif known.name:
             name = ""  # some servers repeat it in every delta
-        known.has_name = known.has_name or bool(name)
-        return ToolCallDelta(known.id, known.index, name, read_text(arguments), _find_signature(call))
+        known.name = known.name or name
+        known.wire_id = known.wire_id or part.id
+        known.wire_index = part.index if known.wire_index is None else known.wire_index
+        known.delta_number = self._delta_number
+        self._last = known
+        known.arguments.read(part.arguments)
+        return ToolCallDelta(known.id, known.index, name, part.arguments, part.signature)
 
-    def _open_call(self, call: Mapping[str, Any]) -> _OpenCall:
-        wire_index, wire_id = call.get("index"), read_text(call.get("id"))
+    def _open_call(self, part: _WireCall) -> _OpenCall:
+        is_unique = part.id and all(call.id != part.id for call in self._calls)
         opened = _OpenCall(
-            id=wire_id or f"call_{uuid.uuid4().hex}",
+            id=part.id if is_unique else f"call_{uuid.uuid4().hex}",
             index=len(self._calls),
-            wire_index=wire_index if isinstance(wire_index, int) else None,
-            wire_id=wire_id,
+            wire_index=part.index,
+            wire_id=part.id,
+            delta_number=self._delta_number,
         )
         self._calls.append(opened)
         return opened
 
-    def _find_call(self, call: Mapping[str, Any], name: str) -> _OpenCall | None:
-        """Returns the open call that a delta continues; None if the delta begins a call.
+    def _find_call(self, part: _WireCall) -> _OpenCall | None:
+        """Returns the latest call that the labels of a delta fit; None if they fit none.
 
-        The call is found by its index, else by its id. Without either, a delta without a name continues the last call.
+        The index decides, and the id among calls that share an index. Without labels, the last call is meant.
         """
-        wire_index, wire_id = call.get("index"), read_text(call.get("id"))
-        if isinstance(wire_index, int):
-            same_index = [known for known in self._calls if known.wire_index == wire_index]
-            # Some servers give every whole call the index 0; a new id with a name tells them apart.
-            if same_index and not (wire_id and name and same_index[-1].wire_id not in {"", wire_id}):
-                return same_index[-1]
-            return None
-        if wire_id:
-            return next((known for known in self._calls if known.wire_id == wire_id), None)
-        return self._calls[-1] if self._calls and not name else None
+        last = self._last
+        same_id = self._find_last(lambda call: bool(part.id) and call.wire_id == part.id)
+        if part.index is not None:
+            same_index = self._find_last(lambda call: call.wire_index == part.index)
+            if same_index is not None:
+                return same_id if same_id is not None and same_id.wire_index == part.index else same_index
+            if same_id is not None:  # some servers count the deltas, not the calls
+                return same_id if not part.name or (same_id.is_partial and part.name == same_id.name) else None
+            return last if last is not None and not part.id and self._continues_unlabelled(part, last) else None
+        if part.id:
+            return same_id or (last if last is not None and self._continues_unlabelled(part, last) else None)
+        return last
+
+    def _find_last(self, fits: Callable[[_OpenCall], bool]) -> _OpenCall | None:
+        return next((call for call in reversed(self._calls) if fits(call)), None)
+
+    def _continues_unlabelled(self, part: _WireCall, last: _OpenCall) -> bool:
+        """Whether a delta whose labels fit no call continues the last one: a call begins with its name."""
+        return not part.name and bool(last.name) and not (last.arguments.is_whole and part.arguments.strip())
+
+    def _begins_another(self, part: _WireCall, known: _OpenCall) -> bool:
+        """Whether a delta begins another call, although its labels are those of a known one.
+
+        Some servers give every call the index 0, or the same id, or no label. So another name begins a call, and so
+        do a name with another id, and arguments with a name after arguments that were whole.
+        """
+        if not part.name:
+            return known.is_named_again and part.arguments.lstrip().startswith("{")
+        if not known.name:
+            return False
+        if part.name != known.name or (part.id and known.wire_id not in {"", part.id}):
+            return True
+        if known.is_partial:
+            return False
+        if known.delta_number == self._delta_number:
+            return True  # one delta has two parts with a name
+        if known.arguments.is_whole:
+            if part.arguments.strip():
+                return True
+            known.is_named_again = True
+        return False
+
+
+def _read_wire_call(call: Mapping[str, Any]) -> _WireCall:
+    function = read_object(call.get("function"))
+    arguments = function.get("arguments")
+    if isinstance(arguments, dict | list):
+        arguments = json.dumps(arguments)
+    return _WireCall(
+        index=read_integer(call.get("index")),
+        id=read_text(call.get("id")),
+        name=read_text(function.get("name")),
+        arguments=read_text(arguments),
+        signature=_find_signature(call),
+    )
 
 
 def _find_signature(call: Mapping[str, Any]) -> str:

@@ -1,0 +1,193 @@
+"""Tool calls are told apart whatever index and id a server gives them, because both are only labels."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reasoning_grpc.domain.events import ToolCallDelta
+from reasoning_grpc.domain.fold import MessageBuilder
+from reasoning_grpc.litellm_model.answers import AnswerReader
+from reasoning_grpc.litellm_model.answers.json_progress import JsonProgress
+from reasoning_grpc.v1 import completion_pb2
+from tests.support.answer_events import Json, read_events
+from tests.support.checked_server import BOTH_RPCS, CheckedServer
+from tests.support.upstream import FakeUpstream, chunk
+
+Call = tuple[str, str]
+"""The name and the arguments of a call."""
+
+
+@dataclass(frozen=True)
+class SentCall:
+    """A call as a server sends it."""
+
+    name: str
+    pieces: tuple[str, ...]
+    """The arguments, of which the first delta has the first piece."""
+    labels: Json
+    """Index and id, as far as the server gives them."""
+    repeats_labels: bool
+    repeats_name: bool
+
+    @property
+    def content(self) -> Call:
+        """Returns what must arrive."""
+        return self.name, "".join(self.pieces)
+
+    def deltas(self) -> Iterator[Json]:
+        """Yields the call as a server streams it."""
+        for number, piece in enumerate(self.pieces):
+            labels = self.labels if number == 0 or self.repeats_labels else {}
+            name = {"name": self.name} if number == 0 or self.repeats_name else {}
+            yield {**labels, "function": {**name, "arguments": piece}}
+
+
+@st.composite
+def sent_calls(draw: st.DrawFn) -> list[SentCall]:
+    """Draws calls of one answer, with missing, repeated and shared labels."""
+    calls = []
+    for number in range(draw(st.integers(1, 4))):
+        arguments = json.dumps(draw(st.dictionaries(st.text(max_size=3), st.text(max_size=6), max_size=2)))
+        cuts = sorted(draw(st.lists(st.integers(0, len(arguments)), max_size=3)))
+        bounds = [0, *cuts, len(arguments)]
+        index = draw(st.sampled_from([None, 0, number, number + 5]))
+        call_id = draw(st.sampled_from([None, "", "shared", f"c{number}"]))
+        calls.append(
+            SentCall(
+                name=draw(st.sampled_from(["get", "put"])),
+                pieces=tuple(arguments[start:end] for start, end in pairwise(bounds)),
+                labels={name: value for name, value in {"index": index, "id": call_id}.items() if value is not None},
+                repeats_labels=draw(st.booleans()),
+                repeats_name=draw(st.booleans()),
+            )
+        )
+    return calls
+
+
+@given(calls=sent_calls(), in_one_chunk=st.booleans())
+def test_calls_are_told_apart_whatever_their_labels(calls: list[SentCall], *, in_one_chunk: bool) -> None:
+    """Each call arrives once and whole, with an id that no other call of the answer has."""
+    deltas = [list(call.deltas()) for call in calls]
+    parts = [[part] for each in deltas for part in each]
+    if in_one_chunk and len(parts) == len(calls):
+        parts = [[part for (part,) in deltas]]
+    reader = AnswerReader()
+
+    read = read_events(reader, *(chunk({"tool_calls": each}) for each in parts))
+
+    received = join_calls(read)
+    assert [content for _, content in received] == [call.content for call in calls]
+    assert len({call_id for call_id, _ in received}) == len(calls)
+
+
+def join_calls(deltas: list[Any]) -> list[tuple[str, Call]]:
+    """Returns the id, the name and the arguments of each call that these deltas amount to."""
+    builder = MessageBuilder()
+    for delta in deltas:
+        assert isinstance(delta, ToolCallDelta)
+        builder.record(delta)
+    contents: Any = [part.content for part in builder.build_message().content]
+    return [(call.id, (call.name, call.arguments)) for call in contents]
+
+
+def part(name: str | None, arguments: str, **labels: Any) -> Json:
+    """Returns one part of a call."""
+    return {**labels, "function": {"name": name, "arguments": arguments}}
+
+
+ANSWERS: Final[dict[str, tuple[list[list[Json]], list[Call]]]] = {
+    "whole-calls-of-index-0": (
+        [[part("get", '{"a":1}', index=0)], [part("put", '{"b":2}', index=0)]],
+        [("get", '{"a":1}'), ("put", '{"b":2}')],
+    ),
+    "whole-calls-of-index-0-in-one-chunk": (
+        [[part("get", '{"a":1}', index=0), part("put", '{"b":2}', index=0)]],
+        [("get", '{"a":1}'), ("put", '{"b":2}')],
+    ),
+    "the-same-name-twice": (
+        [[part("get", '{"a":1}', index=0)], [part("get", '{"a":2}', index=0)]],
+        [("get", '{"a":1}'), ("get", '{"a":2}')],
+    ),
+    "one-id-for-all": (
+        [[part("get", '{"a":1}', index=0, id="c")], [part("put", "{}", index=1, id="c")]],
+        [("get", '{"a":1}'), ("put", "{}")],
+    ),
+    "two-parts-without-arguments": (
+        [[part("get", "", index=0), part("get", "", index=0)]],
+        [("get", ""), ("get", "")],
+    ),
+    "a-name-without-arguments-at-the-end": (
+        [[part("get", '{"a":1}', index=0, id="c")], [part("get", "", index=0, id="c")]],
+        [("get", '{"a":1}')],
+    ),
+    "deltas-counted-as-calls": (
+        [[part("get", '{"a":', index=0, id="c")], [part(None, "1}", index=1, id="c")]],
+        [("get", '{"a":1}')],
+    ),
+    "an-index-from-the-second-delta-on": (
+        [[part("get", "")], [part(None, '{"a":', index=0)], [part(None, "1}", index=0)]],
+        [("get", '{"a":1}')],
+    ),
+    "an-id-of-each-delta": (
+        [[part("get", '{"a":', id="c1")], [part(None, "1}", id="c2")]],
+        [("get", '{"a":1}')],
+    ),
+    "a-bracket-too-many": (
+        [[part("get", '{"a":1}', index=0)], [part(None, "}", index=0)]],
+        [("get", '{"a":1}}')],
+    ),
+}
+
+
+@BOTH_RPCS
+@pytest.mark.parametrize(("calls_of_chunks", "expected"), ANSWERS.values(), ids=ANSWERS)
+async def test_callers_get_each_call(
+    upstream: FakeUpstream,
+    checked_server: CheckedServer,
+    rpc: str,
+    calls_of_chunks: list[list[Json]],
+    expected: list[Call],
+) -> None:
+    """Callers of both RPCs get each call once, whole, with an id of its own."""
+    chunks = [chunk({"tool_calls": calls}) for calls in calls_of_chunks]
+    upstream.chunks(*chunks, chunk({}, "tool_calls"), done=True)
+
+    answer = await checked_server.answer(rpc)
+
+    received: dict[str, list[str]] = {}
+    if rpc == "Complete":
+        assert isinstance(answer.end, completion_pb2.CompleteResponse)
+        for each in answer.end.message.content:
+            received[each.tool_call.id] = [each.tool_call.name, each.tool_call.arguments]
+    for event in answer.events:
+        if event.HasField("tool_call_delta"):
+            call = received.setdefault(event.tool_call_delta.call_id, ["", ""])
+            call[0] += event.tool_call_delta.name
+            call[1] += event.tool_call_delta.arguments
+    assert [tuple(call) for call in received.values()] == expected
+
+
+@given(
+    st.recursive(
+        st.none() | st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    ),
+    st.lists(st.integers(0, 200)),
+)
+def test_json_is_whole_at_its_end(value: Any, cuts: list[int]) -> None:
+    """An object is whole exactly when its last bracket has arrived, wherever it is cut."""
+    text = json.dumps({"value": value}, ensure_ascii=False)
+    bounds = [0, *sorted(min(cut, len(text) - 1) for cut in cuts), len(text)]
+    progress = JsonProgress()
+
+    states = []
+    for start, end in pairwise(bounds):
+        progress.read(text[start:end])
+        states.append(progress.is_whole)
+
+    assert states == [False] * (len(states) - 1) + [True]
