@@ -1,12 +1,15 @@
 """An answer, and an interruption, has the exact cost of its tokens."""
 
+from typing import Final
+
 import pytest
 
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.v1 import usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.fold_check import check_fold
-from tests.support.serving import config_for, model_entry, serving
+from tests.support.native_events import finish_event, text_block
+from tests.support.serving import config_for, model_entry, provider_entry, serving
 from tests.support.streams import read_stream
 from tests.support.upstream import FakeUpstream
 
@@ -66,6 +69,38 @@ async def test_an_answer_has_its_exact_cost(
     ]
     assert reported == (items or [])
     assert response.cost.total_nano_usd == sum(nano_usd for _, _, nano_usd in reported)
+
+
+CACHE_WRITES: Final = {
+    "input_tokens": 20,
+    "cache_creation_input_tokens": 1_000_000,
+    "cache_creation": {"ephemeral_5m_input_tokens": 600_000, "ephemeral_1h_input_tokens": 400_000},
+}
+"""Anthropic's counts of a prompt that it keeps partly for five minutes and partly for an hour."""
+
+
+@pytest.mark.parametrize(
+    ("long_cache_write", "nano_usd"), [(6_000_000_000, 4_650_165_000), (None, None)], ids=["priced", "not-priced"]
+)
+async def test_cache_writes_of_an_hour_have_their_own_price(
+    upstream: FakeUpstream, long_cache_write: int | None, nano_usd: int | None
+) -> None:
+    """What is written to the cache for an hour costs its own price; without that price, the cost is not known."""
+    prices = Prices(
+        input=3_000_000_000, output=15_000_000_000, cache_write=3_750_000_000, long_cache_write=long_cache_write
+    )
+    upstream.lines(
+        {"type": "message_start", "message": {"id": "msg_1", "usage": CACHE_WRITES}},
+        *text_block(0, "Hello"),
+        finish_event("end_turn", input_tokens=20, cache_creation_input_tokens=1_000_000, output_tokens=7),
+        {"type": "message_stop"},
+    )
+
+    async with serving(config_for(provider_entry(upstream, "anthropic", prices=prices))) as running:
+        response = await running.client().complete(a_wire_request())
+
+    assert response.usage.long_cache_write_tokens == 400_000
+    assert (response.cost.total_nano_usd if response.HasField("cost") else None) == nano_usd
 
 
 async def test_an_interruption_has_the_cost_so_far(upstream: FakeUpstream) -> None:

@@ -92,7 +92,21 @@ PRICED: Final[dict[str, tuple[dict[str, Any], Prices]]] = {
     ),
     "sound like input": ({"input_cost_per_audio_token": 1e-06}, BASE_PRICES),
     "images for output are none": ({"output_cost_per_image_token": 3e-05}, BASE_PRICES),
-    "the longer cache is not requested": ({"cache_creation_input_token_cost_above_1hr": 9e-06}, BASE_PRICES),
+    "the longer cache": (
+        {
+            "cache_creation_input_token_cost_above_1hr": 9e-06,
+            "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 1.2e-05,
+        },
+        Prices(input=10**9, output=2 * 10**9, long_cache_write=9 * 10**9).add_tiers(
+            {200_000: {"long_cache_write": 12 * 10**9}}
+        ),
+    ),
+    "the longer cache of a tier without its price": (
+        {"cache_creation_input_token_cost_above_1hr": 9e-06, LONG: 3e-06},
+        Prices(input=10**9, output=2 * 10**9, long_cache_write=9 * 10**9).add_tiers(
+            {200_000: {"input": 3 * 10**9, "long_cache_write": None}}
+        ),
+    ),
     "other ways to be served": (
         {f"{LONG}_priority": 1e-05, f"{LONG}_batches": 1e-07, "input_cost_per_token_flex": 0},
         BASE_PRICES,

@@ -65,6 +65,16 @@ def remove_fields(usage: dict[str, Any], *names: str) -> dict[str, Any]:
             id="details-null-or-number",
         ),
         pytest.param(
+            {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623},
+            {
+                "input_tokens": 20,
+                "output_tokens": 603,
+                "total_tokens": 623,
+                "source": usage_pb2.USAGE_SOURCE_PROVIDER,
+            },
+            id="output-that-only-the-total-has",
+        ),
+        pytest.param(
             {"prompt_tokens": 11},
             GUESSED | {"input_tokens": 11, "total_tokens": 13},
             id="prompt-tokens-only",

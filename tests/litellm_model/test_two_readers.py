@@ -98,7 +98,7 @@ EXPECTED: Final[Mapping[str, Mapping[str, Any]]] = {
             ["function-call-19", "weather", '{"city":"Bergen"}', ""],
         ],
         "ended": "TOOL_CALLS stop",
-        "tokens": [70, 12],
+        "tokens": [70, 25],
     },
     "groq-reasoning": {"reasoning": "Easy one.", "text": "4", "ended": "STOP stop", "tokens": [18, 9]},
     "groq-text": {"text": "Salt and light.", "ended": "STOP stop", "tokens": [18, 9]},

@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reasoning_grpc.domain import Usage, UsageSource
 from reasoning_grpc.litellm_model.answers import AnswerReader
@@ -67,14 +69,79 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
         },
         _make_counted_usage(11, 7, 18, cached_input_tokens=4, cache_write_tokens=5),
     ),
-    "total-of-its-own": (
-        {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 30},
-        _make_counted_usage(11, 7, 30),
+    "output-that-only-the-total-has": (
+        {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623},
+        _make_counted_usage(20, 603, 623),
+    ),
+    "output-that-only-the-total-has-beside-reasoning": (
+        {
+            "prompt_tokens": 20,
+            "completion_tokens": 198,
+            "total_tokens": 623,
+            "completion_tokens_details": {"reasoning_tokens": 300},
+        },
+        _make_counted_usage(20, 603, 623, reasoning_tokens=300),
+    ),
+    "cache-beside-the-input": (
+        {
+            "prompt_tokens": 8,
+            "completion_tokens": 7,
+            "total_tokens": 45,
+            "cache_read_input_tokens": 20,
+            "cache_creation_input_tokens": 10,
+        },
+        _make_counted_usage(38, 7, 45, cached_input_tokens=20, cache_write_tokens=10),
+    ),
+    "cache-and-reasoning-beside": (
+        {
+            "prompt_tokens": 8,
+            "completion_tokens": 7,
+            "total_tokens": 40,
+            "cached_tokens": 20,
+            "reasoning_tokens": 5,
+        },
+        _make_counted_usage(28, 12, 40, cached_input_tokens=20, reasoning_tokens=5),
+    ),
+    "cache-above-the-input": (
+        {"prompt_tokens": 8, "completion_tokens": 7, "total_tokens": 15, "cached_tokens": 20},
+        _make_estimated_usage(28, 7, cached_input_tokens=20),
+    ),
+    "reasoning-above-the-output": (
+        {"prompt_tokens": 8, "completion_tokens": 7, "reasoning_tokens": 20},
+        _make_estimated_usage(8, 27, reasoning_tokens=20),
+    ),
+    "audio-above-the-input": (
+        {"prompt_tokens": 8, "completion_tokens": 7, "prompt_tokens_details": {"audio_tokens": 9}},
+        _make_estimated_usage(8, 7, audio_input_tokens=8),
+    ),
+    "total-below-the-sum": (
+        {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 12},
+        _make_estimated_usage(11, 7),
+    ),
+    "total-zero": ({"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 0}, _make_counted_usage(11, 7, 18)),
+    "cache-writes-by-duration": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 7,
+            "cache_creation": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4},
+        },
+        _make_counted_usage(11, 7, 18, cache_write_tokens=10, long_cache_write_tokens=4),
+    ),
+    "cache-writes-by-duration-in-the-words-of-litellm": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 7,
+            "prompt_tokens_details": {
+                "cache_creation_tokens": 10,
+                "cache_creation_token_details": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4},
+            },
+        },
+        _make_counted_usage(11, 7, 18, cache_write_tokens=10, long_cache_write_tokens=4),
     ),
     "no-total": ({"prompt_tokens": 11, "completion_tokens": 7}, _make_counted_usage(11, 7, 18)),
     "no-input": ({"completion_tokens": 7, "total_tokens": 18}, _make_counted_usage(11, 7, 18)),
     "no-output": ({"prompt_tokens": 11, "total_tokens": 18}, _make_counted_usage(11, 7, 18)),
-    "total-below-a-part": ({"prompt_tokens": 11, "total_tokens": 5}, _make_counted_usage(11, 0, 5)),
+    "total-below-a-part": ({"prompt_tokens": 11, "total_tokens": 5}, _make_estimated_usage(11, 2)),
     "input-alone": ({"prompt_tokens": 11}, _make_estimated_usage(11, 2)),
     "output-alone": ({"completion_tokens": 7}, _make_estimated_usage(100, 7)),
     "total-alone": ({"total_tokens": 18}, _make_estimated_usage(100, 2)),
@@ -126,8 +193,22 @@ def test_an_odd_count_counts_as_absent(odd: Any) -> None:
         [{"choices": [{"delta": {}, "usage": {"prompt_tokens": 11, "completion_tokens": 7}}]}],
         [usage_chunk({"prompt_tokens": 11, "completion_tokens": 7}), usage_chunk(None)],
         [usage_chunk({"prompt_tokens": 11, "completion_tokens": 1}), usage_chunk({"completion_tokens": 7})],
+        [
+            usage_chunk({"prompt_tokens": 11, "completion_tokens": 1, "total_tokens": 12}),
+            usage_chunk({"completion_tokens": 7}),
+        ],
     ],
-    ids=["openai", "proxy", "without-choices", "with-the-finish", "groq", "moonshot", "null-after-it", "growing"],
+    ids=[
+        "openai",
+        "proxy",
+        "without-choices",
+        "with-the-finish",
+        "groq",
+        "moonshot",
+        "null-after-it",
+        "growing",
+        "total-of-before",
+    ],
 )
 def test_usage_is_found_in_every_place(events: list[Json]) -> None:
     """Usage is found wherever a server puts it, and the latest count wins."""
@@ -156,3 +237,34 @@ def test_the_estimate_counts_every_text(delta: Json, tokens: int) -> None:
     read_events(reader, chunk(delta))
 
     assert reader.build_usage(100).output_tokens == tokens
+
+
+@given(*[st.none() | st.integers(0, 50)] * 7)
+def test_the_counts_always_add_up(
+    prompt: int | None,
+    completion: int | None,
+    total: int | None,
+    cached: int | None,
+    written: int | None,
+    reasoning: int | None,
+    audio: int | None,
+) -> None:
+    """Whatever an upstream reports, the parts fit into their wholes, and the total is the sum."""
+    reader = AnswerReader()
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": total,
+        "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": audio},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+
+    read_events(reader, usage_chunk(usage))
+
+    read = reader.build_usage(10)
+    assert read.total_tokens == read.input_tokens + read.output_tokens
+    assert (read.cached_input_tokens or 0) + (read.cache_write_tokens or 0) <= read.input_tokens
+    assert (read.reasoning_tokens or 0) <= read.output_tokens
+    assert (read.audio_input_tokens or 0) <= read.input_tokens
+    if read.source is UsageSource.PROVIDER and total:
+        assert read.total_tokens == total

@@ -728,8 +728,12 @@ type TokenPrices struct {
 	ReasoningNanoUsdPerMillion *int64 `protobuf:"varint,5,opt,name=reasoning_nano_usd_per_million,json=reasoningNanoUsdPerMillion,proto3,oneof" json:"reasoning_nano_usd_per_million,omitempty"`
 	// Price of audio in the prompt. Unset means the price of the prompt.
 	AudioInputNanoUsdPerMillion *int64 `protobuf:"varint,6,opt,name=audio_input_nano_usd_per_million,json=audioInputNanoUsdPerMillion,proto3,oneof" json:"audio_input_nano_usd_per_million,omitempty"`
-	unknownFields               protoimpl.UnknownFields
-	sizeCache                   protoimpl.SizeCache
+	// Price of the part of the prompt that is written to the provider's cache for
+	// an hour, where the provider has a price of its own for it. Unset when not
+	// known: the cost of such tokens is not known then.
+	LongCacheWriteNanoUsdPerMillion *int64 `protobuf:"varint,7,opt,name=long_cache_write_nano_usd_per_million,json=longCacheWriteNanoUsdPerMillion,proto3,oneof" json:"long_cache_write_nano_usd_per_million,omitempty"`
+	unknownFields                   protoimpl.UnknownFields
+	sizeCache                       protoimpl.SizeCache
 }
 
 func (x *TokenPrices) Reset() {
@@ -800,6 +804,13 @@ func (x *TokenPrices) GetReasoningNanoUsdPerMillion() int64 {
 func (x *TokenPrices) GetAudioInputNanoUsdPerMillion() int64 {
 	if x != nil && x.AudioInputNanoUsdPerMillion != nil {
 		return *x.AudioInputNanoUsdPerMillion
+	}
+	return 0
+}
+
+func (x *TokenPrices) GetLongCacheWriteNanoUsdPerMillion() int64 {
+	if x != nil && x.LongCacheWriteNanoUsdPerMillion != nil {
+		return *x.LongCacheWriteNanoUsdPerMillion
 	}
 	return 0
 }
@@ -930,20 +941,22 @@ const file_reasoning_grpc_v1_models_proto_rawDesc = "" +
 	"\x05tiers\x18\x02 \x03(\v2\x1c.reasoning_grpc.v1.PriceTierR\x05tiers\"q\n" +
 	"\tPriceTier\x12,\n" +
 	"\x12above_input_tokens\x18\x01 \x01(\x05R\x10aboveInputTokens\x126\n" +
-	"\x06prices\x18\x02 \x01(\v2\x1e.reasoning_grpc.v1.TokenPricesR\x06prices\"\x92\x05\n" +
+	"\x06prices\x18\x02 \x01(\v2\x1e.reasoning_grpc.v1.TokenPricesR\x06prices\"\x91\x06\n" +
 	"\vTokenPrices\x12?\n" +
 	"\x1ainput_nano_usd_per_million\x18\x01 \x01(\x03H\x00R\x16inputNanoUsdPerMillion\x88\x01\x01\x12L\n" +
 	"!cached_input_nano_usd_per_million\x18\x02 \x01(\x03H\x01R\x1ccachedInputNanoUsdPerMillion\x88\x01\x01\x12J\n" +
 	" cache_write_nano_usd_per_million\x18\x03 \x01(\x03H\x02R\x1bcacheWriteNanoUsdPerMillion\x88\x01\x01\x12A\n" +
 	"\x1boutput_nano_usd_per_million\x18\x04 \x01(\x03H\x03R\x17outputNanoUsdPerMillion\x88\x01\x01\x12G\n" +
 	"\x1ereasoning_nano_usd_per_million\x18\x05 \x01(\x03H\x04R\x1areasoningNanoUsdPerMillion\x88\x01\x01\x12J\n" +
-	" audio_input_nano_usd_per_million\x18\x06 \x01(\x03H\x05R\x1baudioInputNanoUsdPerMillion\x88\x01\x01B\x1d\n" +
+	" audio_input_nano_usd_per_million\x18\x06 \x01(\x03H\x05R\x1baudioInputNanoUsdPerMillion\x88\x01\x01\x12S\n" +
+	"%long_cache_write_nano_usd_per_million\x18\a \x01(\x03H\x06R\x1flongCacheWriteNanoUsdPerMillion\x88\x01\x01B\x1d\n" +
 	"\x1b_input_nano_usd_per_millionB$\n" +
 	"\"_cached_input_nano_usd_per_millionB#\n" +
 	"!_cache_write_nano_usd_per_millionB\x1e\n" +
 	"\x1c_output_nano_usd_per_millionB!\n" +
 	"\x1f_reasoning_nano_usd_per_millionB#\n" +
-	"!_audio_input_nano_usd_per_million\"\xf3\x01\n" +
+	"!_audio_input_nano_usd_per_millionB(\n" +
+	"&_long_cache_write_nano_usd_per_million\"\xf3\x01\n" +
 	"\vModelSource\x126\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\".reasoning_grpc.v1.ModelSourceKindR\x04kind\x12;\n" +
 	"\vupdate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +

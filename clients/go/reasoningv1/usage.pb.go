@@ -30,7 +30,8 @@ const (
 	UsageSource_USAGE_SOURCE_UNSPECIFIED UsageSource = 0
 	// The provider reported every count.
 	UsageSource_USAGE_SOURCE_PROVIDER UsageSource = 1
-	// The server estimated at least one count from the length of the text.
+	// The server estimated at least one count from the length of the text, or the
+	// provider's counts contradict each other.
 	UsageSource_USAGE_SOURCE_ESTIMATED UsageSource = 2
 )
 
@@ -211,6 +212,15 @@ func (TokenKind) EnumDescriptor() ([]byte, []int) {
 }
 
 // Counts of tokens, and who counted them.
+//
+// Before they are priced, the provider's counts are checked against their own
+// sums. A total that exceeds input plus output by exactly the cache tokens, the
+// reasoning tokens, or both, shows that the provider counts these beside the
+// input or the output: they are added there. Any other excess of the total is
+// output that the provider did not list, such as hidden reasoning. Where the
+// counts contradict each other, a part that exceeds its whole is added to it,
+// a total that is too small is replaced by the sum, and the source is
+// ESTIMATED.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tokens of the prompt. It includes the cached, cache-write and audio tokens
@@ -234,9 +244,13 @@ type Usage struct {
 	TotalTokens int32 `protobuf:"varint,7,opt,name=total_tokens,json=totalTokens,proto3" json:"total_tokens,omitempty"`
 	// Who counted. It is ESTIMATED when at least one of the counts is an
 	// estimate.
-	Source        UsageSource `protobuf:"varint,8,opt,name=source,proto3,enum=reasoning_grpc.v1.UsageSource" json:"source,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Source UsageSource `protobuf:"varint,8,opt,name=source,proto3,enum=reasoning_grpc.v1.UsageSource" json:"source,omitempty"`
+	// The part of the cache-write tokens that the provider's cache keeps for an
+	// hour, which has a price of its own. Unset when the provider did not report
+	// it.
+	LongCacheWriteTokens *int32 `protobuf:"varint,9,opt,name=long_cache_write_tokens,json=longCacheWriteTokens,proto3,oneof" json:"long_cache_write_tokens,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -323,6 +337,13 @@ func (x *Usage) GetSource() UsageSource {
 		return x.Source
 	}
 	return UsageSource_USAGE_SOURCE_UNSPECIFIED
+}
+
+func (x *Usage) GetLongCacheWriteTokens() int32 {
+	if x != nil && x.LongCacheWriteTokens != nil {
+		return *x.LongCacheWriteTokens
+	}
+	return 0
 }
 
 // Tokens used by one model call, in all its attempts together.
@@ -719,7 +740,7 @@ var File_reasoning_grpc_v1_usage_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\n" +
-	"\x1dreasoning_grpc/v1/usage.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\"\xd0\x03\n" +
+	"\x1dreasoning_grpc/v1/usage.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\"\xa8\x04\n" +
 	"\x05Usage\x12!\n" +
 	"\finput_tokens\x18\x01 \x01(\x05R\vinputTokens\x123\n" +
 	"\x13cached_input_tokens\x18\x02 \x01(\x05H\x00R\x11cachedInputTokens\x88\x01\x01\x121\n" +
@@ -728,11 +749,13 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\routput_tokens\x18\x05 \x01(\x05R\foutputTokens\x12.\n" +
 	"\x10reasoning_tokens\x18\x06 \x01(\x05H\x03R\x0freasoningTokens\x88\x01\x01\x12!\n" +
 	"\ftotal_tokens\x18\a \x01(\x05R\vtotalTokens\x126\n" +
-	"\x06source\x18\b \x01(\x0e2\x1e.reasoning_grpc.v1.UsageSourceR\x06sourceB\x16\n" +
+	"\x06source\x18\b \x01(\x0e2\x1e.reasoning_grpc.v1.UsageSourceR\x06source\x12:\n" +
+	"\x17long_cache_write_tokens\x18\t \x01(\x05H\x04R\x14longCacheWriteTokens\x88\x01\x01B\x16\n" +
 	"\x14_cached_input_tokensB\x15\n" +
 	"\x13_cache_write_tokensB\x15\n" +
 	"\x13_audio_input_tokensB\x13\n" +
-	"\x11_reasoning_tokens\"\xa9\x01\n" +
+	"\x11_reasoning_tokensB\x1a\n" +
+	"\x18_long_cache_write_tokens\"\xa9\x01\n" +
 	"\x0eModelCallUsage\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x05R\x04call\x12=\n" +
 	"\apurpose\x18\x02 \x01(\x0e2#.reasoning_grpc.v1.ModelCallPurposeR\apurpose\x12\x14\n" +

@@ -56,6 +56,8 @@ class TokenPrices:
     """None means the price of `input`."""
     cache_write: int | None = None
     """None means the price of `input`."""
+    long_cache_write: int | None = None
+    """The price of what is written to a cache for an hour, where that differs. None means that it is not known."""
     audio_input: int | None = None
     """None means the price of `input`."""
     reasoning: int | None = None
@@ -64,6 +66,7 @@ class TokenPrices:
     def price_tokens(self, usage: Usage) -> Iterator[tuple[TokenKind, int, int | None]]:
         """Yields the tokens of one model call by kind, with the price of each kind."""
         cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
+        long_written = min(written, usage.long_cache_write_tokens or 0)
         fresh = max(0, usage.input_tokens - cached - written)
         audio = min(fresh, usage.audio_input_tokens or 0) if self.audio_input is not None else 0
         reasoning = min(usage.output_tokens, usage.reasoning_tokens or 0) if self.reasoning is not None else 0
@@ -71,7 +74,8 @@ class TokenPrices:
         cached_price = None if cached and audio else _price_or_base(self.cached_input, self.input)
         yield TokenKind.INPUT, fresh - audio, self.input
         yield TokenKind.CACHED_INPUT, cached, cached_price
-        yield TokenKind.CACHE_WRITE, written, _price_or_base(self.cache_write, self.input)
+        yield TokenKind.CACHE_WRITE, written - long_written, _price_or_base(self.cache_write, self.input)
+        yield TokenKind.CACHE_WRITE, long_written, self.long_cache_write
         yield TokenKind.AUDIO_INPUT, audio, self.audio_input
         yield TokenKind.OUTPUT, usage.output_tokens - reasoning, self.output
         yield TokenKind.REASONING, reasoning, self.reasoning

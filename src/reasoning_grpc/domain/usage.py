@@ -38,6 +38,8 @@ class Usage:
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     audio_input_tokens: int | None = None
+    long_cache_write_tokens: int | None = None
+    """The part of the cache-write tokens that the cache keeps for an hour, which has a price of its own."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Returns the sum. It is estimated when one of the two is."""
@@ -51,6 +53,7 @@ class Usage:
             cache_write_tokens=_sum(self.cache_write_tokens, other.cache_write_tokens),
             reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
             audio_input_tokens=_sum(self.audio_input_tokens, other.audio_input_tokens),
+            long_cache_write_tokens=_sum(self.long_cache_write_tokens, other.long_cache_write_tokens),
         )
 
 

@@ -413,6 +413,7 @@ class TokenPrices(_message.Message):
     OUTPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     REASONING_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     AUDIO_INPUT_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
+    LONG_CACHE_WRITE_NANO_USD_PER_MILLION_FIELD_NUMBER: _builtins.int
     input_nano_usd_per_million: _builtins.int
     """Price of the prompt. Unset when not known."""
     cached_input_nano_usd_per_million: _builtins.int
@@ -429,6 +430,11 @@ class TokenPrices(_message.Message):
     """Price of the model's own reasoning. Unset means the price of the answer."""
     audio_input_nano_usd_per_million: _builtins.int
     """Price of audio in the prompt. Unset means the price of the prompt."""
+    long_cache_write_nano_usd_per_million: _builtins.int
+    """Price of the part of the prompt that is written to the provider's cache for
+    an hour, where the provider has a price of its own for it. Unset when not
+    known: the cost of such tokens is not known then.
+    """
     def __init__(
         self,
         *,
@@ -438,10 +444,11 @@ class TokenPrices(_message.Message):
         output_nano_usd_per_million: _builtins.int | None = ...,
         reasoning_nano_usd_per_million: _builtins.int | None = ...,
         audio_input_nano_usd_per_million: _builtins.int | None = ...,
+        long_cache_write_nano_usd_per_million: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_long_cache_write_nano_usd_per_million", b"_long_cache_write_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "long_cache_write_nano_usd_per_million", b"long_cache_write_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million", "_cache_write_nano_usd_per_million", b"_cache_write_nano_usd_per_million", "_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million", "_input_nano_usd_per_million", b"_input_nano_usd_per_million", "_long_cache_write_nano_usd_per_million", b"_long_cache_write_nano_usd_per_million", "_output_nano_usd_per_million", b"_output_nano_usd_per_million", "_reasoning_nano_usd_per_million", b"_reasoning_nano_usd_per_million", "audio_input_nano_usd_per_million", b"audio_input_nano_usd_per_million", "cache_write_nano_usd_per_million", b"cache_write_nano_usd_per_million", "cached_input_nano_usd_per_million", b"cached_input_nano_usd_per_million", "input_nano_usd_per_million", b"input_nano_usd_per_million", "long_cache_write_nano_usd_per_million", b"long_cache_write_nano_usd_per_million", "output_nano_usd_per_million", b"output_nano_usd_per_million", "reasoning_nano_usd_per_million", b"reasoning_nano_usd_per_million"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["audio_input_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofArgType__audio_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_audio_input_nano_usd_per_million", b"_audio_input_nano_usd_per_million"]  # noqa: Y015
@@ -451,6 +458,8 @@ class TokenPrices(_message.Message):
     _WhichOneofArgType__cached_input_nano_usd_per_million: _TypeAlias = _typing.Literal["_cached_input_nano_usd_per_million", b"_cached_input_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofReturnType__input_nano_usd_per_million: _TypeAlias = _typing.Literal["input_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofArgType__input_nano_usd_per_million: _TypeAlias = _typing.Literal["_input_nano_usd_per_million", b"_input_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__long_cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["long_cache_write_nano_usd_per_million"]  # noqa: Y015
+    _WhichOneofArgType__long_cache_write_nano_usd_per_million: _TypeAlias = _typing.Literal["_long_cache_write_nano_usd_per_million", b"_long_cache_write_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofReturnType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["output_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofArgType__output_nano_usd_per_million: _TypeAlias = _typing.Literal["_output_nano_usd_per_million", b"_output_nano_usd_per_million"]  # noqa: Y015
     _WhichOneofReturnType__reasoning_nano_usd_per_million: _TypeAlias = _typing.Literal["reasoning_nano_usd_per_million"]  # noqa: Y015
@@ -463,6 +472,8 @@ class TokenPrices(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_nano_usd_per_million) -> _WhichOneofReturnType__cached_input_nano_usd_per_million | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_nano_usd_per_million) -> _WhichOneofReturnType__input_nano_usd_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__long_cache_write_nano_usd_per_million) -> _WhichOneofReturnType__long_cache_write_nano_usd_per_million | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__output_nano_usd_per_million) -> _WhichOneofReturnType__output_nano_usd_per_million | None: ...
     @_typing.overload

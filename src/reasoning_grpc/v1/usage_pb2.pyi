@@ -32,7 +32,9 @@ class _UsageSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageSour
     USAGE_SOURCE_PROVIDER: _UsageSource.ValueType  # 1
     """The provider reported every count."""
     USAGE_SOURCE_ESTIMATED: _UsageSource.ValueType  # 2
-    """The server estimated at least one count from the length of the text."""
+    """The server estimated at least one count from the length of the text, or the
+    provider's counts contradict each other.
+    """
 
 class UsageSource(_UsageSource, metaclass=_UsageSourceEnumTypeWrapper):
     """Who counted tokens."""
@@ -42,7 +44,9 @@ USAGE_SOURCE_UNSPECIFIED: UsageSource.ValueType  # 0
 USAGE_SOURCE_PROVIDER: UsageSource.ValueType  # 1
 """The provider reported every count."""
 USAGE_SOURCE_ESTIMATED: UsageSource.ValueType  # 2
-"""The server estimated at least one count from the length of the text."""
+"""The server estimated at least one count from the length of the text, or the
+provider's counts contradict each other.
+"""
 Global___UsageSource: _TypeAlias = UsageSource  # noqa: Y015
 
 class _ModelCallPurpose:
@@ -127,7 +131,17 @@ Global___TokenKind: _TypeAlias = TokenKind  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """Counts of tokens, and who counted them."""
+    """Counts of tokens, and who counted them.
+
+    Before they are priced, the provider's counts are checked against their own
+    sums. A total that exceeds input plus output by exactly the cache tokens, the
+    reasoning tokens, or both, shows that the provider counts these beside the
+    input or the output: they are added there. Any other excess of the total is
+    output that the provider did not list, such as hidden reasoning. Where the
+    counts contradict each other, a part that exceeds its whole is added to it,
+    a total that is too small is replaced by the sum, and the source is
+    ESTIMATED.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -139,6 +153,7 @@ class Usage(_message.Message):
     REASONING_TOKENS_FIELD_NUMBER: _builtins.int
     TOTAL_TOKENS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    LONG_CACHE_WRITE_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Tokens of the prompt. It includes the cached, cache-write and audio tokens
     below.
@@ -167,6 +182,11 @@ class Usage(_message.Message):
     """Who counted. It is ESTIMATED when at least one of the counts is an
     estimate.
     """
+    long_cache_write_tokens: _builtins.int
+    """The part of the cache-write tokens that the provider's cache keeps for an
+    hour, which has a price of its own. Unset when the provider did not report
+    it.
+    """
     def __init__(
         self,
         *,
@@ -178,10 +198,11 @@ class Usage(_message.Message):
         reasoning_tokens: _builtins.int | None = ...,
         total_tokens: _builtins.int = ...,
         source: Global___UsageSource.ValueType = ...,
+        long_cache_write_tokens: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_long_cache_write_tokens", b"_long_cache_write_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "long_cache_write_tokens", b"long_cache_write_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens", "_cache_write_tokens", b"_cache_write_tokens", "_cached_input_tokens", b"_cached_input_tokens", "_long_cache_write_tokens", b"_long_cache_write_tokens", "_reasoning_tokens", b"_reasoning_tokens", "audio_input_tokens", b"audio_input_tokens", "cache_write_tokens", b"cache_write_tokens", "cached_input_tokens", b"cached_input_tokens", "input_tokens", b"input_tokens", "long_cache_write_tokens", b"long_cache_write_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "source", b"source", "total_tokens", b"total_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__audio_input_tokens: _TypeAlias = _typing.Literal["audio_input_tokens"]  # noqa: Y015
     _WhichOneofArgType__audio_input_tokens: _TypeAlias = _typing.Literal["_audio_input_tokens", b"_audio_input_tokens"]  # noqa: Y015
@@ -189,6 +210,8 @@ class Usage(_message.Message):
     _WhichOneofArgType__cache_write_tokens: _TypeAlias = _typing.Literal["_cache_write_tokens", b"_cache_write_tokens"]  # noqa: Y015
     _WhichOneofReturnType__cached_input_tokens: _TypeAlias = _typing.Literal["cached_input_tokens"]  # noqa: Y015
     _WhichOneofArgType__cached_input_tokens: _TypeAlias = _typing.Literal["_cached_input_tokens", b"_cached_input_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__long_cache_write_tokens: _TypeAlias = _typing.Literal["long_cache_write_tokens"]  # noqa: Y015
+    _WhichOneofArgType__long_cache_write_tokens: _TypeAlias = _typing.Literal["_long_cache_write_tokens", b"_long_cache_write_tokens"]  # noqa: Y015
     _WhichOneofReturnType__reasoning_tokens: _TypeAlias = _typing.Literal["reasoning_tokens"]  # noqa: Y015
     _WhichOneofArgType__reasoning_tokens: _TypeAlias = _typing.Literal["_reasoning_tokens", b"_reasoning_tokens"]  # noqa: Y015
     @_typing.overload
@@ -197,6 +220,8 @@ class Usage(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_tokens) -> _WhichOneofReturnType__cache_write_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_tokens) -> _WhichOneofReturnType__cached_input_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__long_cache_write_tokens) -> _WhichOneofReturnType__long_cache_write_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_tokens) -> _WhichOneofReturnType__reasoning_tokens | None: ...
 

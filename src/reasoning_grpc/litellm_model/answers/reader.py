@@ -18,7 +18,7 @@ from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_wor
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
-from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage
+from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage, merge_usage
 
 _REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
 _CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
@@ -57,7 +57,7 @@ class AnswerReader:
         if choice is None and answer.get("choices") is None and not answer.keys() & {"choices", "usage"}:
             raise MalformedAnswer("an event has no choices")
         if usage := find_usage(answer, choice):
-            self._usage = {**self._usage, **usage}
+            self._usage = merge_usage(self._usage, usage)
         if choice is None:
             return []
         delta = choice.get("delta")

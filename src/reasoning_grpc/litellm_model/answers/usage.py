@@ -1,10 +1,13 @@
 """The tokens that an answer used, from the counts that the upstream reported."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from reasoning_grpc.domain import Usage, UsageSource, estimate_tokens
-from reasoning_grpc.litellm_model.lenient import Json, read_object, read_token_count
+from reasoning_grpc.litellm_model.lenient import Json, add_known, read_object, read_token_count
+
+_COUNTS: Final = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
 def find_usage(answer: Mapping[str, Any], choice: Json | None) -> Json:
@@ -18,57 +21,122 @@ def find_usage(answer: Mapping[str, Any], choice: Json | None) -> Json:
     return found
 
 
+def merge_usage(before: Mapping[str, Any], usage: Mapping[str, Any]) -> Json:
+    """Returns the counts so far with those of a later event, which win; a total belongs to the counts beside it."""
+    merged = {**before, **usage}
+    if "total_tokens" not in usage and any(name in usage for name in _COUNTS):
+        merged.pop("total_tokens", None)
+    return merged
+
+
 def convert_usage(reported: Mapping[str, Any], *, estimated_input_tokens: int, output_bytes: int) -> Usage:
-    """Converts the counts that the upstream reported, and fills in those that it left out by estimates.
+    """Converts the counts that the upstream reported, checks their sums, and estimates the counts that it left out.
 
     `output_bytes` is the length of the answer, for an estimate of its tokens.
     """
-    input_details = _read_details(reported, "prompt_tokens_details", "input_tokens_details")
-    output_details = _read_details(reported, "completion_tokens_details", "output_tokens_details")
-    reasoning_tokens = _find_count(output_details.get("reasoning_tokens"), reported.get("reasoning_tokens"))
-    input_tokens = _find_count(reported.get("prompt_tokens"), reported.get("input_tokens"))
-    output_tokens = _find_count(reported.get("completion_tokens"), reported.get("output_tokens"))
-    total_tokens = _find_count(reported.get("total_tokens"))
-    input_tokens, output_tokens = _derive_missing(input_tokens, output_tokens, total_tokens, reasoning_tokens or 0)
-    is_complete = input_tokens is not None and output_tokens is not None
-    if input_tokens is None:
-        input_tokens = estimated_input_tokens
-    if output_tokens is None:
-        output_tokens = estimate_tokens(output_bytes)
+    counts = _Counts.read(reported)
+    counts.derive_missing()
+    is_counted = counts.input is not None and counts.output is not None
+    if not is_counted:
+        counts.total = None
+    adds_up = counts.correct_sums(
+        estimated_input_tokens if counts.input is None else counts.input,
+        estimate_tokens(output_bytes) if counts.output is None else counts.output,
+    )
+    assert counts.input is not None
+    assert counts.output is not None
+    audio, long_write = counts.audio_input, counts.long_cache_write
+    adds_up = adds_up and (audio or 0) <= counts.input and (long_write or 0) <= counts.written
     return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        total_tokens=total_tokens if is_complete and total_tokens is not None else input_tokens + output_tokens,
-        source=UsageSource.PROVIDER if is_complete else UsageSource.ESTIMATED,
-        cached_input_tokens=_find_count(
-            input_details.get("cached_tokens"),
-            reported.get("prompt_cache_hit_tokens"),
-            reported.get("cached_tokens"),
-            reported.get("cache_read_input_tokens"),
-        ),
-        cache_write_tokens=_find_count(
-            input_details.get("cache_write_tokens"),
-            input_details.get("cache_creation_tokens"),
-            reported.get("cache_creation_input_tokens"),
-        ),
-        reasoning_tokens=reasoning_tokens,
-        audio_input_tokens=_find_count(input_details.get("audio_tokens")),
+        input_tokens=counts.input,
+        output_tokens=counts.output,
+        total_tokens=counts.input + counts.output,
+        source=UsageSource.PROVIDER if is_counted and adds_up else UsageSource.ESTIMATED,
+        cached_input_tokens=counts.cached_input,
+        cache_write_tokens=counts.cache_write,
+        reasoning_tokens=counts.reasoning,
+        audio_input_tokens=None if audio is None else min(audio, counts.input),
+        long_cache_write_tokens=None if long_write is None else min(long_write, counts.written),
     )
 
 
-def _derive_missing(
-    input_tokens: int | None, output_tokens: int | None, total_tokens: int | None, reasoning_tokens: int
-) -> tuple[int | None, int | None]:
-    """Returns input and output tokens, one derived from the total where only the other was reported."""
-    if total_tokens is not None and input_tokens is None and output_tokens is not None:
-        input_tokens = max(0, total_tokens - output_tokens)
-    elif total_tokens is not None and output_tokens is None and input_tokens is not None:
-        output_tokens = max(0, total_tokens - input_tokens)
-    if input_tokens is None or output_tokens is None:
-        return input_tokens, output_tokens
-    # xAI counts reasoning beside the output, others count it as a part of the output.
-    is_beside = total_tokens == input_tokens + output_tokens + reasoning_tokens
-    return input_tokens, output_tokens + reasoning_tokens if is_beside else output_tokens
+@dataclass(slots=True)
+class _Counts:
+    """The counts that an upstream reported; None where it reported none."""
+
+    input: int | None
+    output: int | None
+    total: int | None
+    cached_input: int | None
+    cache_write: int | None
+    long_cache_write: int | None
+    audio_input: int | None
+    reasoning: int | None
+
+    @classmethod
+    def read(cls, reported: Mapping[str, Any]) -> Self:
+        """Reads the counts from wherever servers put them."""
+        input_details = _read_details(reported, "prompt_tokens_details", "input_tokens_details")
+        output_details = _read_details(reported, "completion_tokens_details", "output_tokens_details")
+        written = read_object(reported.get("cache_creation") or input_details.get("cache_creation_token_details"))
+        return cls(
+            input=_find_count(reported.get("prompt_tokens"), reported.get("input_tokens")),
+            output=_find_count(reported.get("completion_tokens"), reported.get("output_tokens")),
+            total=_find_count(reported.get("total_tokens")) or None,  # some servers write 0 for "not counted"
+            cached_input=_find_count(
+                input_details.get("cached_tokens"),
+                reported.get("prompt_cache_hit_tokens"),
+                reported.get("cached_tokens"),
+                reported.get("cache_read_input_tokens"),
+            ),
+            cache_write=_find_count(
+                input_details.get("cache_write_tokens"),
+                input_details.get("cache_creation_tokens"),
+                reported.get("cache_creation_input_tokens"),
+                add_known(*map(_find_count, written.values())),
+            ),
+            long_cache_write=_find_count(written.get("ephemeral_1h_input_tokens")),
+            audio_input=_find_count(input_details.get("audio_tokens")),
+            reasoning=_find_count(output_details.get("reasoning_tokens"), reported.get("reasoning_tokens")),
+        )
+
+    @property
+    def cached(self) -> int:
+        """The tokens that were read from the provider's cache."""
+        return self.cached_input or 0
+
+    @property
+    def written(self) -> int:
+        """The tokens that were written to the provider's cache."""
+        return self.cache_write or 0
+
+    def derive_missing(self) -> None:
+        """Derives input or output from the total, where only the other one was reported and is no more than it."""
+        if self.total is None:
+            return
+        if self.input is None and self.output is not None and self.output <= self.total:
+            self.input = self.total - self.output
+        elif self.output is None and self.input is not None and self.input <= self.total:
+            self.output = self.total - self.input
+
+    def correct_sums(self, input_tokens: int, output_tokens: int) -> bool:
+        """Corrects counts that do not add up, by the rule that `Usage` in usage.proto states.
+
+        Returns whether the provider's own numbers confirm the result.
+        """
+        cache, reasoning = self.cached + self.written, self.reasoning or 0
+        missing = 0 if self.total is None else self.total - input_tokens - output_tokens
+        for add_input, add_output in ((0, 0), (0, reasoning), (cache, 0), (cache, reasoning)):
+            self.input, self.output = input_tokens + add_input, output_tokens + add_output
+            if missing == add_input + add_output and cache <= self.input and reasoning <= self.output:
+                return True
+        self.input, self.output = input_tokens, output_tokens + max(0, missing)
+        if missing > 0 and cache <= self.input and reasoning <= self.output:
+            return True
+        self.input = input_tokens + (cache if cache > input_tokens else 0)
+        self.output = output_tokens + (reasoning if reasoning > output_tokens else 0)
+        self.output = max(self.output, (self.total or 0) - self.input)
+        return False
 
 
 def _read_details(reported: Mapping[str, Any], *names: str) -> Json:

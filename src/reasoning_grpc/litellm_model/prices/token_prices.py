@@ -17,6 +17,7 @@ _MEMBERS: Final[Mapping[str, str]] = {
     "output": "output_cost_per_token",
     "cached_input": "cache_read_input_token_cost",
     "cache_write": "cache_creation_input_token_cost",
+    "long_cache_write": "cache_creation_input_token_cost_above_1hr",
     "audio_input": "input_cost_per_audio_token",
     "reasoning": "output_cost_per_reasoning_token",
 }
@@ -85,7 +86,11 @@ def _read_members(members: Mapping[str, Any]) -> Prices:
         above = int(found[2]) * (1000 if found[3] else 1) - (provider in _INCLUSIVE)
         changes.setdefault(above, {})[_PRICE_OF_MEMBER[found[1]]] = _read_price(value)
     # If a price of a tier cannot be read, all its prices are unknown: the prices below the tier would be wrong.
-    known = {above: _UNKNOWN if None in change.values() else change for above, change in changes.items()}
+    # The price of a longer cache is not inherited either, because litellm lists it for few tiers.
+    known = {
+        above: _UNKNOWN if None in change.values() else {"long_cache_write": None, **change}
+        for above, change in changes.items()
+    }
     return Prices(**_remove_redundant(prices)).add_tiers(known)
 
 

@@ -159,6 +159,8 @@ class AnthropicObserver(Observer):
         if isinstance(uncached := usage.get("input_tokens"), int):
             self.usage["prompt_tokens"] = add_known(uncached, cached, written)
             self.usage["prompt_tokens_details"] = {"cached_tokens": cached, "cache_write_tokens": written}
+        if by_duration := read_object(usage.get("cache_creation")):  # the start alone has it
+            self.usage["cache_creation"] = by_duration
         if finished:
             self.usage["completion_tokens"] = usage.get("output_tokens")
             thinking = read_object(usage.get("output_tokens_details")).get("thinking_tokens")

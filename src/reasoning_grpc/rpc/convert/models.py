@@ -78,6 +78,7 @@ def _token_prices(prices: TokenPrices) -> models_pb2.TokenPrices:
         output_nano_usd_per_million=prices.output,
         reasoning_nano_usd_per_million=prices.reasoning,
         audio_input_nano_usd_per_million=prices.audio_input,
+        long_cache_write_nano_usd_per_million=prices.long_cache_write,
     )
 
 

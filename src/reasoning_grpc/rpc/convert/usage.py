@@ -16,6 +16,7 @@ def usage(counts: domain.Usage) -> usage_pb2.Usage:
         output_tokens=token_count(counts.output_tokens),
         reasoning_tokens=token_count(counts.reasoning_tokens),
         total_tokens=token_count(counts.total_tokens),
+        long_cache_write_tokens=token_count(counts.long_cache_write_tokens),
         source=enums.USAGE_SOURCE.to_proto[counts.source],
     )
 
