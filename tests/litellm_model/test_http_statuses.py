@@ -154,6 +154,26 @@ async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream,
 
 
 @EVERY_PROTOCOL
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        pytest.param({"retry-after-ms": "7000"}, 7.0, id="milliseconds"),
+        pytest.param({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m12s"}, 72.0, id="reset"),
+    ],
+)
+async def test_delays_in_other_headers(
+    upstream: FakeUpstream, checked_server: CheckedServer, headers: dict[str, str], seconds: float
+) -> None:
+    """The delay of a 429 is reported, whichever header has it."""
+    upstream.fail(429, headers=headers)
+
+    failure = await checked_server.failure("StreamComplete")
+
+    assert failure.verdict[1] == "UPSTREAM_RATE_LIMITED"
+    assert failure.error.retry_after_seconds == seconds
+
+
+@EVERY_PROTOCOL
 @BOTH_RPCS
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),

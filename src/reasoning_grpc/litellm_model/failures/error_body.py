@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from reasoning_grpc.litellm_model.answers import CODE_FIELDS, find_error
-from reasoning_grpc.litellm_model.lenient import read_objects, read_text
+from reasoning_grpc.litellm_model.failures.retry_after import find_delay_phrase
+from reasoning_grpc.litellm_model.lenient import Json, read_object, read_objects, read_text
 
 BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "rate_limit_error": 429,
@@ -51,8 +52,8 @@ class ErrorBody:
     """The parameter that is at fault, in the words of the upstream."""
     status: int = 0
     """The HTTP status that the error equals."""
-    retry_delay: str = ""
-    """The seconds until another attempt makes sense, as Google writes them beside the error."""
+    delays: Mapping[str, str] = field(default_factory=dict)
+    """What the body says of the delay before another attempt, as headers would say it."""
 
     @classmethod
     def parse(cls, body: bytes) -> "ErrorBody":
@@ -72,20 +73,36 @@ class ErrorBody:
     def read(cls, error: object) -> "ErrorBody":
         """Reads the error itself: an object, or only its message."""
         if isinstance(error, str):
-            return cls(message=error)
+            return cls(message=error, delays=_find_delays({}, [], error))
         if not isinstance(error, dict):
             return cls()
         details = read_objects(error.get("details"))
         words = [error.get(key) for key in ("type", *CODE_FIELDS)] + [detail.get("reason") for detail in details]
         codes = frozenset(word.lower() for word in words if isinstance(word, str))
-        delays = [detail.get("retryDelay") for detail in details]
+        message = read_text(error.get("message"))
         return cls(
             codes=codes,
-            message=read_text(error.get("message")),
+            message=message,
             parameter=read_text(error.get("param")),
             status=_find_status(error, codes),
-            retry_delay=next((delay for delay in delays if isinstance(delay, str)), "").removesuffix("s"),
+            delays=_find_delays(error, details, message),
         )
+
+
+def _find_delays(error: Mapping[str, Any], details: list[Json], message: str) -> dict[str, str]:
+    """Returns the delays beside an error, by the headers that would say the same.
+
+    Google writes `retryDelay`, others `retry_after`; OpenRouter passes the provider's headers on, and OpenAI and Groq
+    write the delay into the message as well.
+    """
+    metadata = read_object(error.get("metadata"))
+    headers = read_object(metadata.get("headers"))
+    delays = {name.lower(): str(value) for name, value in headers.items() if isinstance(value, str | int | float)}
+    candidates = [detail.get("retryDelay") for detail in details]
+    candidates += [holder.get(name) for holder in (error, metadata) for name in ("retry_after", "retry_after_seconds")]
+    candidates.append(find_delay_phrase(message) or None)
+    text = next((str(value) for value in candidates if isinstance(value, str | int | float)), None)
+    return delays if text is None else {"retry-after": text} | delays
 
 
 def read_status(value: object) -> int:

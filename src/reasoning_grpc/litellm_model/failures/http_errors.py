@@ -25,7 +25,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamTimeout,
 )
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
-from reasoning_grpc.litellm_model.failures.retry_after import read_retry_after
+from reasoning_grpc.litellm_model.failures.retry_after import read_reset, read_retry_after
 from reasoning_grpc.litellm_model.request import FIELD_OF_PARAMETER
 
 
@@ -136,7 +136,7 @@ def convert_http_error(
     return error_class(
         model=deployment.name,
         http_status=status,
-        retry_after_seconds=_read_delay(headers, body) if error_class in _DELAYED else None,
+        retry_after_seconds=_read_delay(error_class, headers, body) if error_class in _DELAYED else None,
         violations=find_violations(error_class, [body.parameter]),
     )
 
@@ -159,7 +159,12 @@ def find_violations(error_class: type[UpstreamError], parameters: Iterable[str])
     return tuple(FieldViolation(field, "The model does not take it.") for field in fields)
 
 
-def _read_delay(headers: Mapping[str, str], body: ErrorBody) -> float | None:
+def _read_delay(error_class: type[UpstreamError], headers: Mapping[str, str], body: ErrorBody) -> float | None:
+    """Returns the delay that headers or body ask for, and after a limited rate also the time until its reset.
+
+    Many providers send the resets of their limits with every answer, so they say nothing of other failures.
+    """
     now = datetime.now(UTC)
-    in_headers = read_retry_after(headers, now)
-    return read_retry_after({"retry-after": body.retry_delay}, now) if in_headers is None else in_headers
+    readers = (read_retry_after, read_reset) if error_class is UpstreamRateLimited else (read_retry_after,)
+    delays = (read(source, now) for read in readers for source in (headers, body.delays))
+    return next((delay for delay in delays if delay is not None), None)
