@@ -9,7 +9,7 @@ from reasoning_grpc.domain.answers import FinishReason
 from reasoning_grpc.domain.models import Secret
 from reasoning_grpc.domain.prices import Cost
 from reasoning_grpc.domain.routing import RouteDecision
-from reasoning_grpc.domain.usage import Attempt, Usage
+from reasoning_grpc.domain.usage import Attempt, Usage, UsageMeter
 
 if TYPE_CHECKING:  # the commands for clients import these types without the server's dependencies
     from opentelemetry.context import Context
@@ -79,6 +79,8 @@ class CallContext:
     trace_id: str = ""
     """Id of the trace. Empty when the call is part of no trace."""
     report: CallReport = field(default_factory=CallReport)
+    meter: UsageMeter = field(default_factory=UsageMeter)
+    """What the provider has counted so far of the model call that this context is passed to."""
 
     def remaining_seconds(self) -> float | None:
         """Returns the time until the deadline, at least zero. Returns None when there is no deadline."""

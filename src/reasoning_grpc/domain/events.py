@@ -23,7 +23,7 @@ from reasoning_grpc.domain import (
     ToolExecution,
     Usage,
 )
-from reasoning_grpc.domain.usage import ModelCallUsage
+from reasoning_grpc.domain.usage import ModelCallUsage, UsageMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,8 @@ class ModelCallStarted:
     attempt: int = 1
     input_tokens: int = field(default=0, compare=False)
     """Estimated tokens of the prompt. They count when the upstream does not report its own count."""
+    meter: UsageMeter = field(default_factory=UsageMeter, compare=False, repr=False)
+    """What the provider has counted so far of the attempt."""
 
 
 @dataclass(frozen=True, slots=True)

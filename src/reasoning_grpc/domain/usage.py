@@ -1,5 +1,6 @@
 """The tokens and the time that an answer used."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,6 +56,22 @@ class Usage:
             audio_input_tokens=_sum(self.audio_input_tokens, other.audio_input_tokens),
             long_cache_write_tokens=_sum(self.long_cache_write_tokens, other.long_cache_write_tokens),
         )
+
+
+def _count_nothing() -> Usage | None:
+    return None
+
+
+@dataclass(slots=True)
+class UsageMeter:
+    """Knows what the provider has counted so far of the attempt in progress, so that no way out loses it."""
+
+    read: Callable[[], Usage | None] = _count_nothing
+    """Returns the usage so far; None where the provider has counted nothing. The adapter sets it for each attempt."""
+
+    def reset(self) -> None:
+        """Forgets the attempt that has ended."""
+        self.read = _count_nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from reasoning_grpc.domain import (
     Prices,
     Timings,
     Usage,
+    UsageMeter,
     UsageSource,
     count_bytes,
     estimate_tokens,
@@ -49,6 +50,7 @@ class _OpenAttempt:
     input_tokens: int
     start_offset_seconds: float
     """When the attempt begins, from the arrival of the request; in the future while a retry waits for its delay."""
+    meter: UsageMeter
     output_bytes: int = 0
     has_output: bool = False
 
@@ -129,7 +131,7 @@ class Ledger:
                 self.calls += number == 1
                 self._prices[model] = self.prices_of(model)
                 started = self.elapsed_seconds() + self._delay_seconds
-                self._open = _OpenAttempt(self.calls, purpose, model, number, event.input_tokens, started)
+                self._open = _OpenAttempt(self.calls, purpose, model, number, event.input_tokens, started, event.meter)
                 self._delay_seconds = 0.0
             case AttemptSwitched():
                 self._reached = self._reached or event.is_upstream_reached
@@ -293,8 +295,11 @@ class Ledger:
     def _record_failed(self, attempt: _OpenAttempt, usage: Usage | None, may_bill: bool) -> None:
         """Records what a failed attempt used: the known usage, or an estimate where the upstream may bill it.
 
+        Without a usage from the attempt's error, it is what the provider has counted so far.
+
         Without an HTTP status of failure the upstream may have begun to work on the prompt, and to bill it.
         """
+        usage = usage or attempt.meter.read()
         if usage is None and may_bill:
             output = estimate_tokens(attempt.output_bytes)
             usage = Usage(attempt.input_tokens, output, attempt.input_tokens + output, UsageSource.ESTIMATED)

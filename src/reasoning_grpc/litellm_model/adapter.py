@@ -55,6 +55,7 @@ class LiteLLMModel:
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)
         answer = LiteLLMCall(call, deployment, exchange, headers)
+        context.meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
         try:
             await answer.open()
             async with aclosing(answer.deltas()) as deltas:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from reasoning_grpc.domain import CallContext, Deployment
+from reasoning_grpc.domain import CallContext, Deployment, Usage
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
@@ -65,6 +65,12 @@ class LiteLLMCall:
         if self._litellm_answer is None:
             return read_deltas(self._exchange, self.reader)
         return self._litellm_answer.deltas(self.reader)
+
+    def read_usage_so_far(self, estimated_input_tokens: int) -> Usage | None:
+        """Returns what the provider has counted so far; None where it has counted nothing."""
+        if self._litellm_answer is not None:
+            self._litellm_answer.record_counts(self.reader)
+        return self.reader.build_usage(estimated_input_tokens) if self.reader.has_counts else None
 
     @property
     def is_reached(self) -> bool:

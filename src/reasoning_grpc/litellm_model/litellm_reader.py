@@ -67,8 +67,14 @@ class LiteLLMAnswer:
                     self._has_calls = self._has_calls or isinstance(delta, ToolCallDelta)
                     yield delta
         finally:
-            reader.read_answer({"usage": self._find_observer().usage})  # also of an answer that was cut
+            self.record_counts(reader)  # also of an answer that was cut
         self._finish(reader)
+
+    def record_counts(self, reader: AnswerReader) -> None:
+        """Records in the reader what the observer has seen the provider count."""
+        observer = self._find_observer()
+        reader.read_answer({"usage": observer.usage})
+        reader.uncounted_bytes = observer.text_length - observer.counted_text_length
 
     async def aclose(self) -> None:
         """Stops litellm's reading."""

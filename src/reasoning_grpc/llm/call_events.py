@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from reasoning_grpc.domain import CallContext, ModelCallPurpose
+from reasoning_grpc.domain import CallContext, ModelCallPurpose, UsageMeter
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
 from reasoning_grpc.domain.events import (
     AttemptSwitched,
@@ -21,9 +21,9 @@ async def stream_call(
     model: LanguageModel, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
 ) -> AsyncGenerator[Event, None]:
     """Yields `ModelCallStarted` before each attempt at the call, then its deltas, and `ModelCallFinished` last."""
-    attempt, input_tokens = 1, estimate_prompt_tokens(call)
-    yield ModelCallStarted(purpose, call.model, attempt, input_tokens)
-    async with aclosing(model.stream(call, context)) as events:
+    attempt, input_tokens, meter = 1, estimate_prompt_tokens(call), UsageMeter()
+    yield ModelCallStarted(purpose, call.model, attempt, input_tokens, meter)
+    async with aclosing(model.stream(call, replace(context, meter=meter))) as events:
         async for event in events:
             match event:
                 case ModelFinished():
@@ -41,7 +41,8 @@ async def stream_call(
                 case AttemptSwitched():
                     attempt = event.next_attempt
                     yield event
-                    yield ModelCallStarted(purpose, event.to_model, attempt, input_tokens)
+                    meter.reset()
+                    yield ModelCallStarted(purpose, event.to_model, attempt, input_tokens, meter)
                 case delta:
                     yield delta
 

@@ -44,7 +44,9 @@ class TimedModel(WrappedModel):
                         event = await anext(events, None)
                 except TimeoutError as exc:
                     error_class = UpstreamTimeout if wait_until == ends else silence_error
-                    raise error_class(model=call.model) from exc
+                    error = error_class(model=call.model)
+                    error.usage = context.meter.read()
+                    raise error from exc
                 if event is None:
                     return
                 yield event

@@ -90,8 +90,9 @@ class _SpanRecorder:
         if self._finish_reason:
             return
         mark_error(self._span, error, cancelled=context.infer_end_status())
-        if isinstance(error, UpstreamError) and error.usage is not None:
-            self._span.set_attributes(genai.build_usage_attributes(error.usage))
+        usage = error.usage if isinstance(error, UpstreamError) else context.meter.read()
+        if usage is not None:
+            self._span.set_attributes(genai.build_usage_attributes(usage))
 
     def end(self) -> None:
         """Ends the span."""

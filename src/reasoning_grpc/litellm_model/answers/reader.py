@@ -18,7 +18,7 @@ from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_wor
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
-from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage, merge_usage
+from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage, has_counts, merge_usage
 
 _REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
 _CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
@@ -34,6 +34,8 @@ class AnswerReader:
     """The finish reason in the provider's own word."""
     has_answer: bool = False
     """Whether any delta or finish reason came, so that the answer is more than nothing."""
+    uncounted_bytes: int = 0
+    """The length of what has arrived since the upstream counted last."""
     _usage: Mapping[str, Any] = field(default_factory=dict)
     _calls: ToolCallReader = field(default_factory=ToolCallReader)
     _generations: GenerationCheck = field(default_factory=GenerationCheck)
@@ -56,8 +58,10 @@ class AnswerReader:
         choice = read_choice(answer)
         if choice is None and answer.get("choices") is None and not answer.keys() & {"choices", "usage"}:
             raise MalformedAnswer("an event has no choices")
-        if usage := find_usage(answer, choice):
+        usage = find_usage(answer, choice)
+        if usage:
             self._usage = merge_usage(self._usage, usage)
+            self.uncounted_bytes = 0
         if choice is None:
             return []
         delta = choice.get("delta")
@@ -70,6 +74,8 @@ class AnswerReader:
             self._goes_on = True
         if word:
             self._record_finish(word)
+        if usage:
+            self.uncounted_bytes = 0  # the counts of an event include its deltas
         if deltas or self.finish_reason is not None:
             self.has_answer = True
         return deltas
@@ -89,10 +95,21 @@ class AnswerReader:
         """Whether there is anything to count: a delta of the answer, or the upstream's own numbers."""
         return self.has_answer or bool(self._usage)
 
+    @property
+    def has_counts(self) -> bool:
+        """Whether the upstream has counted anything."""
+        return has_counts(self._usage)
+
     def build_usage(self, estimated_input_tokens: int) -> Usage:
-        """Returns the upstream's counts, with estimates for those that it left out."""
+        """Returns the upstream's counts, with estimates for those that it left out.
+
+        Of an answer without an end, what came after the last count is estimated.
+        """
         return convert_usage(
-            self._usage, estimated_input_tokens=estimated_input_tokens, output_bytes=self._output_bytes
+            self._usage,
+            estimated_input_tokens=estimated_input_tokens,
+            output_bytes=self._output_bytes,
+            uncounted_bytes=self.uncounted_bytes if self.finish_reason is None else 0,
         )
 
     def _record_finish(self, word: object) -> None:
@@ -120,7 +137,9 @@ class AnswerReader:
         if "provider_specific_fields" in delta:
             deltas = sign_last(deltas, find_signature(delta))
         for counted in deltas:
-            self._output_bytes += _count_bytes(counted)
+            size = _count_bytes(counted)
+            self._output_bytes += size
+            self.uncounted_bytes += size
         return deltas
 
 

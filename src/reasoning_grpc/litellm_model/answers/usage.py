@@ -29,14 +29,24 @@ def merge_usage(before: Mapping[str, Any], usage: Mapping[str, Any]) -> Json:
     return merged
 
 
-def convert_usage(reported: Mapping[str, Any], *, estimated_input_tokens: int, output_bytes: int) -> Usage:
+def has_counts(reported: Mapping[str, Any]) -> bool:
+    """Whether any of the counts is a number of tokens."""
+    return any(read_token_count(reported.get(name)) is not None for name in (*_COUNTS, "total_tokens"))
+
+
+def convert_usage(
+    reported: Mapping[str, Any], *, estimated_input_tokens: int, output_bytes: int, uncounted_bytes: int = 0
+) -> Usage:
     """Converts the counts that the upstream reported, checks their sums, and estimates the counts that it left out.
 
-    `output_bytes` is the length of the answer, for an estimate of its tokens.
+    `output_bytes` is the length of the answer, for an estimate of its tokens; `uncounted_bytes` is the length of what
+    came after the last count.
     """
     counts = _Counts.read(reported)
     counts.derive_missing()
-    is_counted = counts.input is not None and counts.output is not None
+    is_counted = counts.input is not None and counts.output is not None and not uncounted_bytes
+    if counts.output is not None:
+        counts.output += estimate_tokens(uncounted_bytes)
     if not is_counted:
         counts.total = None
     adds_up = counts.correct_sums(

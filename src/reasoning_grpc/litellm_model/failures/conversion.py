@@ -6,6 +6,7 @@ everything that our client raises as `InternalServerError` or `APIError`.
 """
 
 import json
+import traceback
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,7 +24,7 @@ from reasoning_grpc.domain.errors import (
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
 from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error
-from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error
+from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error, is_expected
 from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure, MalformedStream
 
 BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
@@ -71,7 +72,14 @@ def convert_failure(exc: BaseException, deployment: Deployment, *, is_upstream_r
                 )
     if is_upstream_reached and any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError) for link in chain):
         return UpstreamMalformedResponse(model=deployment.name)  # raised by litellm's reader
-    return convert_litellm_error(chain, deployment, is_upstream_reached=is_upstream_reached)
+    error = convert_litellm_error(chain, deployment, is_upstream_reached=is_upstream_reached)
+    if (
+        error is None
+        and is_upstream_reached
+        and all(is_expected(link) or _is_raised_by_litellm(link) for link in chain)
+    ):
+        return UpstreamMalformedResponse(model=deployment.name)  # litellm breaks on what it has read
+    return error
 
 
 def _find_answered_error(chain: list[BaseException], deployment: Deployment) -> ReasoningError | None:
@@ -88,6 +96,13 @@ def _find_answered_error(chain: list[BaseException], deployment: Deployment) -> 
             body = _read_response_body(link, response)
             return convert_http_error(response.status_code, response.headers, body, deployment)
     return None
+
+
+def _is_raised_by_litellm(exc: BaseException) -> bool:
+    """Whether litellm's code, and not ours, raised the exception, perhaps in another library that it called."""
+    frames = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(exc.__traceback__))
+    packages = [name.partition(".")[0] for name in frames]
+    return next((name for name in reversed(packages) if name in {"litellm", "reasoning_grpc"}), "") == "litellm"
 
 
 def _find_response(exc: BaseException) -> httpx.Response | None:

@@ -77,7 +77,7 @@ def convert_litellm_error(
             names = _NAMED_PARAMETERS.findall(str(getattr(link, "message", ""))[:2000])
             violations = find_violations(error_class, [quoted or assigned for quoted, assigned in names])
             return error_class(model=deployment.name, is_upstream_reached=is_upstream_reached, violations=violations)
-    if not all(_is_expected(type(link)) for link in chain):
+    if not all(is_expected(link) for link in chain):
         return None
     status = next((status for link in chain if (status := _find_status(link))), 0)
     if status:
@@ -94,10 +94,10 @@ def _classify(exception_class: type[BaseException]) -> type[UpstreamError] | Non
     return None
 
 
-def _is_expected(exception_class: type[BaseException]) -> bool:
+def is_expected(exc: BaseException) -> bool:
     """Whether an exception can come from an upstream: it is litellm's, its HTTP client's, or the network's."""
     expected = {"litellm", "openai", "httpx", "httpcore"}
-    return _top_package(exception_class) in expected or issubclass(exception_class, OSError)
+    return _top_package(type(exc)) in expected or isinstance(exc, OSError)
 
 
 def _top_package(exception_class: type[BaseException]) -> str:

@@ -40,6 +40,8 @@ class Observer:
     """Characters of text in the answer so far: none of it may be lost."""
     is_ended: bool = False
     """Whether the provider has said that the answer ends; what follows is not read."""
+    counted_text_length: int = 0
+    """Characters of text that had arrived when the provider counted last."""
     has_events: bool = False
     """Whether it saw any event; an answer that litellm reads as a whole may have none."""
     has_failed: bool = False
@@ -61,12 +63,20 @@ class Observer:
         self.has_events = True
         part = decode_part(event)
         read_choice(part)
-        return [encode_line(rewritten) for rewritten in self._observe(part)]
+        counted = self.usage.copy()
+        parts = self._observe(part)
+        if self.usage != counted:
+            self.counted_text_length = self.text_length
+        return [encode_line(rewritten) for rewritten in parts]
 
     def observe_whole(self, body: bytes) -> list[bytes]:
         """Converts a body that is not streamed to the events of a stream. Raises MalformedAnswer and ErrorInAnswer."""
         self.observe_event(body)
         raise MalformedAnswer("the answer is not a stream")
+
+    def complete_whole(self, body: bytes) -> bytes:
+        """Returns a body that litellm reads whole, with the members without which litellm would break."""
+        return body
 
     def _observe(self, answer: Json) -> list[Json]:
         """Records one event, already decoded, and returns it for litellm. Raises MalformedAnswer and ErrorInAnswer."""

@@ -1,10 +1,18 @@
 """`OpenAIObserver`: observes answers of the OpenAI protocol that litellm reads."""
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
 from reasoning_grpc.domain.events import ContentDelta, ReasoningDelta
-from reasoning_grpc.litellm_model.answers import MalformedAnswer, find_calls, find_usage, read_parts, select_choice
+from reasoning_grpc.litellm_model.answers import (
+    MalformedAnswer,
+    decode_event,
+    find_calls,
+    find_usage,
+    read_parts,
+    select_choice,
+)
 from reasoning_grpc.litellm_model.lenient import Json, read_object
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer
 
@@ -30,6 +38,11 @@ class OpenAIObserver(Observer):
     def observe_whole(self, body: bytes) -> list[bytes]:
         """See `Observer.observe_whole`."""
         return self.observe_event(body)
+
+    def complete_whole(self, body: bytes) -> bytes:
+        """See `Observer.complete_whole`: for `groq/`, litellm reads a member that only Groq itself sends."""
+        answer = decode_event(body)
+        return json.dumps({"service_tier": "auto", **answer}).encode() if isinstance(answer, dict) else body
 
     def _observe(self, answer: Json) -> list[Json]:
         if not answer.keys() & {"choices", "usage"}:

@@ -34,7 +34,7 @@ async def relay_whole(exchange: Exchange, observer: Observer) -> AsyncGenerator[
     body = await exchange.read_whole()
     if observer.knows_protocol:
         observer.observe_whole(body)
-    yield body
+    yield observer.complete_whole(body)
 
 
 async def _relay(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:

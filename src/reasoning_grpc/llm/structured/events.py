@@ -90,7 +90,7 @@ async def _stream_answer(
                 attempt, started = event, asyncio.get_running_loop().time()
             yield InternalDelta(_read_text(event)) if isinstance(event, ContentDelta | ToolCallDelta) else event
     if answer.is_too_long:
-        usage = _estimate_usage(attempt.input_tokens, answer.text)
+        usage = attempt.meter.read() or _estimate_usage(attempt.input_tokens, answer.text)
         seconds = asyncio.get_running_loop().time() - started
         omitted = (call.omitted_messages, call.omitted_tokens)
         yield ModelCallFinished(
