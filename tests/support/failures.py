@@ -29,7 +29,8 @@ def convert(
     assert isinstance(error, UpstreamError)
     status = {"http_status": str(error.http_status)} if error.http_status else {}
     assert error.metadata == {"model": "fake"} | status
-    assert str(error) == error.sentence.replace("{model}", "fake")
+    violations = [f"{first.field}: {first.description}" for first in error.violations[:1]]
+    assert str(error) == " ".join([error.sentence.replace("{model}", "fake"), *violations])
     assert SECRET not in repr((error.args, error.metadata, error.violations))
     return error
 
