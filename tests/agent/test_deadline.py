@@ -121,33 +121,6 @@ async def test_complete_keeps_its_deadline(upstream: FakeUpstream, running: Runn
     assert 1 <= len(answer.steps) == answer.reasoning_finished.step_count
 
 
-async def test_the_reserve_follows_the_speed_of_the_model(upstream: FakeUpstream) -> None:
-    """The slower a model was, the earlier the thinking ends."""
-    shares = []
-    for step_seconds in (0.1, 0.7):
-        SlowModel(upstream, step_seconds=step_seconds)
-        async with serving(agent_config(upstream, agent_max_steps=MANY)) as running:
-            events = await collect_events(running, short_request(), timeout_seconds=3)
-            check_in_time(events, 3)
-            assert name_end(find_finish(events)) == "DEADLINE"
-            shares.append(find_finish(events).duration.ToNanoseconds() / 3e9)
-
-    quick, slow = shares
-    assert slow < quick - 0.1
-
-
-async def test_the_wait_for_a_retry_does_not_count_as_slowness(upstream: FakeUpstream, running: RunningServer) -> None:
-    """The wait before a retry does not enlarge the time that is reserved for the answer."""
-    upstream.fail(503, headers={"Retry-After": "1"})
-    SlowModel(upstream, step_seconds=0.1)
-
-    events = await collect_events(running, short_request(), timeout_seconds=4)
-
-    check_in_time(events, 4)
-    assert name_end(find_finish(events)) == "DEADLINE"
-    assert find_finish(events).duration.ToNanoseconds() > 2.8e9
-
-
 async def test_the_reserve_follows_the_length_of_the_answers(upstream: FakeUpstream, running: RunningServer) -> None:
     """A long answer is expected at first; after short answers, more of the time is used for thinking."""
     SlowModel(upstream, step_seconds=0.1, answer_seconds=0.1)

@@ -1,11 +1,78 @@
-"""`Speeds` remembers the speed of each model, and estimates from it how long an answer will be."""
+"""`ThinkingTime` reserves time for the answer, as much as the measured speed of the model asks for."""
 
 from typing import Final
 
-from reasoning_grpc.agent.thinking_time import Speed, Speeds
+import pytest
+
+from reasoning_grpc.agent.thinking_time import Speed, Speeds, ThinkingTime
+from reasoning_grpc.domain import FinishReason, ModelCallPurpose, Usage, UsageSource
+from reasoning_grpc.domain.events import AttemptSwitched, InternalDelta, ModelCallFinished, ModelCallStarted
+from tests.support.factories import a_context
 
 STEP: Final = Speed(0.1, 0.01, 40)
 GUESS: Final = Speed(0.1, 0.01).answer_tokens
+TOKENS: Final = 10
+DEADLINE: Final = 3.0
+
+
+class Run:
+    """The thinking time of a run that begins at 0 and has a deadline, on a clock that moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self.time = ThinkingTime(
+            Speeds(),
+            "fake",
+            a_context(deadline=DEADLINE),
+            limit_seconds=60,
+            max_answer_tokens=TOKENS,
+            clock=lambda: self._now,
+        )
+
+    def make_step(self, seconds: float, delay_seconds: float = 0.0) -> None:
+        """Records a step whose tokens come at an even pace, after the delay of a retry."""
+        if delay_seconds:
+            self.time.record(AttemptSwitched("fake", "fake", 2, "UPSTREAM_OVERLOADED", delay_seconds=delay_seconds))
+        self.time.record(ModelCallStarted(ModelCallPurpose.STEP, "fake"))
+        self._now += delay_seconds + seconds / TOKENS
+        self.time.record(InternalDelta("word"))
+        self._now += seconds - seconds / TOKENS
+        usage = Usage(10, TOKENS, 10 + TOKENS, UsageSource.PROVIDER)
+        self.time.record(ModelCallFinished(ModelCallPurpose.STEP, "fake", 1, FinishReason.STOP, "stop", usage))
+
+
+async def test_a_third_of_the_time_is_kept_for_an_unknown_model() -> None:
+    """Before a speed was measured, a third of the time is kept for the answer."""
+    assert Run().time.end_time() == pytest.approx(DEADLINE * 2 / 3)
+
+
+@pytest.mark.parametrize(("seconds", "end"), [(0.1, 2.7), (0.7, 1.85), (1.0, 1.4)])
+async def test_the_reserve_follows_the_speed_of_the_model(seconds: float, end: float) -> None:
+    """The slower a model was, the earlier the thinking ends, but a tenth of the time is always kept."""
+    run = Run()
+
+    run.make_step(seconds)
+
+    assert run.time.end_time() == pytest.approx(end)
+
+
+async def test_the_slowest_step_counts() -> None:
+    """After a slow step, a quick one does not shorten the reserve."""
+    run = Run()
+
+    run.make_step(0.7)
+    run.make_step(0.1)
+
+    assert run.time.end_time() == pytest.approx(1.85)
+
+
+async def test_the_wait_for_a_retry_does_not_count_as_slowness() -> None:
+    """The wait before a retry does not enlarge the time that is reserved for the answer."""
+    run = Run()
+
+    run.make_step(0.7, delay_seconds=1.0)
+
+    assert run.time.end_time() == pytest.approx(1.85)
 
 
 def record_answers(speeds: Speeds, *tokens: int) -> float:

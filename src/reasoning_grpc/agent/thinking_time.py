@@ -1,6 +1,7 @@
 """`ThinkingTime`: how long the agent may think, so that the answer still comes in time."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -74,11 +75,19 @@ class ThinkingTime:
     """The time of one run. It measures the speed of the models from the events of the run."""
 
     def __init__(
-        self, speeds: Speeds, model: str, context: CallContext, *, limit_seconds: float, max_answer_tokens: int | None
+        self,
+        speeds: Speeds,
+        model: str,
+        context: CallContext,
+        *,
+        limit_seconds: float,
+        max_answer_tokens: int | None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        """`clock` returns seconds; without it the event loop's clock is used."""
         self._speeds = speeds
         self._model = model
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock or asyncio.get_running_loop().time
         self._began = self._clock()
         self._limit = self._began + limit_seconds
         self._deadline = context.deadline
