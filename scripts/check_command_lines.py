@@ -72,6 +72,7 @@ EXPECTATIONS = (
     Expectation(r"/Classify$", r'"source": "ROUTE_SOURCE_DEFAULT"'),
     Expectation(r"/ListModels$", r'"name": "smollm2-135m-instruct"'),
     Expectation(r"/Check$", r'"status": "SERVING"'),
+    Expectation(r"\.Health/List$", r'(?s)"readiness": \{\s*"status": "SERVING"'),
 )
 """The first one whose pattern is found in a command counts."""
 

@@ -29,6 +29,7 @@ STREAMS: Final[dict[str, tuple[list[bytes], list[bytes]]]] = {
     "split-in-a-character": ([b"data: \xe2\x82", b"\xac\n\n"], [b"\xe2\x82\xac"]),
     "crlf": ([b"data: 1\r\n\r\ndata: 2\r\n\r\n"], [b"1", b"2"]),
     "crlf-split": ([b"data: 1\r", b"\n\r", b"\ndata: 2\r\n\r\n"], [b"1", b"2"]),
+    "crlf-split-around-nothing": ([b"data: 1\r", b"", b"\n\r", b"", b"\ndata: 2\r\n\r\n"], [b"1", b"2"]),
     "no-space": ([b"data:1\n\n"], [b"1"]),
     "many-spaces": ([b"data:   1  \n\n"], [b"1"]),
     "no-empty-line-between": ([b"data: 1\ndata: 2\n"], [b"1", b"2"]),

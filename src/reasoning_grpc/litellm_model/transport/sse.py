@@ -48,7 +48,7 @@ class EventStreamDecoder:
 
     def _convert_line_ends(self, data: bytes) -> bytes:
         """Returns the bytes with LF as the only line end; a CRLF may be split between two calls."""
-        if self._is_after_return:
+        if self._is_after_return and data:
             data = data.removeprefix(b"\n")
             self._is_after_return = False
         if b"\r" in data:
