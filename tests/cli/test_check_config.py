@@ -142,7 +142,11 @@ async def test_check_config_online_calls_each_model(tmp_path: Path) -> None:
 async def test_check_config_prints_every_problem(tmp_path: Path) -> None:
     """Each problem is a line on standard error, with `--json` also in an object on standard output; the code is 1."""
     (tmp_path / "reasoning.toml").write_text('color = "red"\nembedded = "off"\n')
-    expected = ["color: is not a known key", "--max-tools: must be at least 1"]
+    expected = [
+        "color: is not a known key",
+        "--max-tools: must be at least 1",
+        "there is no model: configure one, or set embedded to on",
+    ]
 
     as_text, as_json = await asyncio.gather(
         run("check-config", "--max-tools", "0", folder=tmp_path),
@@ -152,3 +156,64 @@ async def test_check_config_prints_every_problem(tmp_path: Path) -> None:
     assert (as_text.code, as_text.out) == (as_json.code, "") == (1, "")
     assert as_text.err.splitlines() == [f"reasoning-grpc: {problem}" for problem in expected]
     assert json.loads(as_json.out) == {"problems": expected}
+
+
+async def test_check_config_prints_problems_of_every_kind_at_once(tmp_path: Path) -> None:
+    """Wrong values, unknown names, and models that cannot be served are reported in one run, each once."""
+    (tmp_path / "reasoning.toml").write_text("""
+        default_model = "fats"
+        max_retries = -1
+        [models.fast]
+        litellm_model = "azure/m"
+        [models.broken]
+        litellm_model = "gpt"
+        [models.strange]
+        litellm_model = "nobody/m"
+        fallback_models = ["fsat"]
+        [callers.alice]
+        token_hash = "x"
+        allowed_tools = ["calculater"]
+        [[rules]]
+        id = "a"
+        when = { has_tools = true }
+        then = { route = "passthrough", model = "brokn" }
+    """)
+
+    finished = await run("check-config", folder=tmp_path)
+
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.splitlines() == [
+        f"reasoning-grpc: {problem}"
+        for problem in (
+            "max_retries: must be at least 0 and at most 10",
+            'models.broken.litellm_model: must be "PROVIDER/MODEL", such as "openai/gpt-4o-mini"',
+            "callers.alice.token_hash: must be what `reasoning-grpc token new` printed as the hash",
+            "models.fast.api_base: is missing; azure has no address of its own",
+            "callers.alice.allowed_tools: 'calculater' is not a tool; did you mean calculator?",
+            "default_model: 'fats' is not a model of this configuration; did you mean fast?",
+            "models.strange.fallback_models: 'fsat' is not another model; did you mean fast?",
+            "rules.a.then.model: 'brokn' is not a model; did you mean broken?",
+            "models.strange.litellm_model: litellm has no provider 'nobody'",
+        )
+    ]
+
+
+async def test_check_config_can_accept_keys_that_are_not_set(server_folder: ServerFolder, tmp_path: Path) -> None:
+    """With `--accept-unset-keys` a variable without a value is shown and is no problem; other problems remain."""
+    (tmp_path / "bad.toml").write_text('max_retries = -1\n[models.m]\nlitellm_model = "openai/m"\napi_key_env = "NO"\n')
+    unset = "models.fake.api_key_env: the environment variable FAKE_KEY is not set"
+    flag = "--accept-unset-keys"
+
+    without, as_text, as_json, bad = await asyncio.gather(
+        run("check-config", "--config", server_folder.config),
+        run("check-config", "--config", server_folder.config, flag),
+        run("check-config", "--config", server_folder.config, flag, "--json"),
+        run("check-config", "--config", str(tmp_path / "bad.toml"), flag),
+    )
+
+    assert (without.code, without.err) == (1, f"reasoning-grpc: {unset}\n")
+    assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
+    assert f"unset    {unset}\n" in as_text.out
+    assert ", without a key: its environment variable is not set\n" in as_text.out
+    assert json.loads(as_json.out)["unset_keys"] == [unset]
+    assert (bad.code, bad.err) == (1, "reasoning-grpc: max_retries: must be at least 0 and at most 10\n")

@@ -116,7 +116,9 @@ BAD_ENTRIES = [
         'api_key_env = "NO_SUCH"', ["api_key_env: the environment variable NO_SUCH is not set"], id="key not set"
     ),
     pytest.param('api_key_env = "EMPTY"', ["api_key_env: the environment variable EMPTY is not set"], id="key empty"),
-    pytest.param('api_key = "sk-1"', ["api_key: is not a known key"], id="a key in the file"),
+    pytest.param(
+        'api_key = "sk-1"', ["api_key: is not a known key; did you mean api_key_env?"], id="a key in the file"
+    ),
     pytest.param(
         'litellm_params = { api_version = 1, api_key = "sk-1", timeout = "1" }',
         [

@@ -256,9 +256,9 @@ def test_unknown_keys_and_variables_are_refused() -> None:
     found = expect_problems('listne = "x"\n[server]\nlisten = "x"', environment=environment)
 
     assert found == [
-        "listne: is not a known key",
+        "listne: is not a known key; did you mean listen?",
         "server: is not a known key",
-        "REASONING_LISTENN: is not a known environment variable",
+        "REASONING_LISTENN: is not a known environment variable; did you mean REASONING_LISTEN?",
         "REASONING_MODELS: is not a known environment variable",
     ]
 

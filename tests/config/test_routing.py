@@ -175,7 +175,7 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
             "classifier.cache_entries: must be a number from 0 to 1e+06",
             "classifier.timeout_seconds: must be a number from 0.001 to 600",
             "classifier.window_messages: must be a whole number from 1 to 1000",
-            "classifier.models: is not a known key",
+            "classifier.models: is not a known key; did you mean model?",
         ],
     ),
 }

@@ -108,7 +108,7 @@ def test_allowed_tools_reach_the_caller() -> None:
             '[tools."a b"]\nfunction = "a:b"',
             "tools.a b: a name is 1 to 64 of letters, digits, _ and -, no digit or - first",
         ),
-        ("[tools.a]\nfunktion = 'a:b'", "tools.a.funktion: is not a known key"),
+        ("[tools.a]\nfunktion = 'a:b'", "tools.a.funktion: is not a known key; did you mean function?"),
         ("[tools.a]\nfunction = 'a.b'", 'tools.a.function: must be "package.module:function"'),
         ("[tools.a]\ntimeout_seconds = 0", "tools.a.timeout_seconds: must be a number from 0.001 to 3600"),
         ("[tools.a]\nconcurrency = 0", "tools.a.concurrency: must be a whole number from 1 to 1000"),

@@ -22,7 +22,13 @@ def check_config(parsed: argparse.Namespace) -> int:
     from reasoning_grpc.cli import server_commands
 
     return run_until_signal(
-        server_commands.check_config(_read_options(parsed), parsed.config, as_json=parsed.json, online=parsed.online)
+        server_commands.check_config(
+            _read_options(parsed),
+            parsed.config,
+            as_json=parsed.json,
+            online=parsed.online,
+            accepts_unset_keys=parsed.accept_unset_keys,
+        )
     )
 
 

@@ -1,6 +1,6 @@
 """Describes a valid configuration, for `check-config`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from reasoning_grpc.catalog import find_listed_facts, find_way
@@ -23,8 +23,13 @@ _PRICES: Final = {
 }
 
 
-def build_summary(config: Config, plan: TelemetryPlan, trials: Trials | None) -> dict[str, Any]:
-    """Returns the effect of the configuration, as `--json` prints it; `trials` is None when no model was called."""
+def build_summary(
+    config: Config, plan: TelemetryPlan, trials: Trials | None, unset_keys: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Returns the effect of the configuration, as `--json` prints it; `trials` is None when no model was called.
+
+    `unset_keys` are the problems of variables that are not set, which were accepted.
+    """
     settings = config.settings
     models = [_describe_model(entry) for entry in config.models.values()]
     if config.runs_embedded:
@@ -44,6 +49,7 @@ def build_summary(config: Config, plan: TelemetryPlan, trials: Trials | None) ->
         "traces": _describe_export(plan.traces),
         "metrics": _describe_export(plan.metrics),
         "captures_content": plan.captures_content,
+        **({"unset_keys": list(unset_keys)} if unset_keys else {}),
     }
 
 
@@ -55,7 +61,7 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
     ]
     for model in summary["models"]:
-        lines += _format_model(model)
+        lines += _format_model(model, summary.get("unset_keys", ()))
     if proxy := summary["proxy"]:
         lines.append(
             f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key{_format_listing(proxy)}"
@@ -65,6 +71,7 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         for signal_name in ("traces", "metrics")
         if (exporters := summary[signal_name]["exporters"])
     ]
+    lines += [f"unset    {problem}" for problem in summary.get("unset_keys", ())]
     if summary["captures_content"]:
         lines.append("content  traces hold the text of messages and answers")
     return "\n".join(lines)
@@ -104,12 +111,18 @@ def _describe_export(export: Export) -> dict[str, Any]:
     return {"exporters": list(export.exporters), "endpoint": export.endpoint}
 
 
-def _format_model(model: Mapping[str, Any]) -> list[str]:
+def _explain_missing_key(name: str, unset_keys: Sequence[str]) -> str:
+    if any(problem.startswith(f"models.{name}.api_key_env: ") for problem in unset_keys):
+        return ": its environment variable is not set"
+    return ": api_key_env names none"
+
+
+def _format_model(model: Mapping[str, Any], unset_keys: Sequence[str]) -> list[str]:
     if model["wire"] == "embedded":
         lines = [f"model    {model['name']}: in a process of this server"]
     else:
         address = model["api_base"] or "at its provider's address"
-        key = "with a key" if model["key"] else "without a key: api_key_env names none"
+        key = "with a key" if model["key"] else f"without a key{_explain_missing_key(model['name'], unset_keys)}"
         lines = [
             f"model    {model['name']}: {model['litellm_model']}, {address}, {key}",
             f"         wire: {_WIRES[Way(model['wire'].upper())]}; {model['wire_reason']}",

@@ -135,7 +135,13 @@ def _add_check_config(subparsers: "Subparsers") -> None:
     check = subparsers.add_parser("check-config", help="check a configuration, and show its effect")
     _add_server_options(check)
     check.add_argument("--json", action="store_true", help="print JSON")
-    check.add_argument(
+    keys = check.add_mutually_exclusive_group()
+    keys.add_argument(
+        "--accept-unset-keys",
+        action="store_true",
+        help="accept that environment variables with keys are not set, as on a machine that only checks",
+    )
+    keys.add_argument(
         "--online", action="store_true", help="also request a few tokens from each model, and the list of the proxy"
     )
     check.set_defaults(run=commands.check_config)

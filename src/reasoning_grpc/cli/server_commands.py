@@ -5,14 +5,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reasoning_grpc.cli.config_report import build_summary, format_summary
 from reasoning_grpc.cli.logs import is_json, set_up_logging
 from reasoning_grpc.cli.signals import is_ignored
-from reasoning_grpc.config import Config, ConfigError, LogFormat, Settings, read_config
+from reasoning_grpc.config import Config, ConfigError, LogFormat, Settings, inspect_config, is_unset_variable
 from reasoning_grpc.embedded import find_installation_problem
 from reasoning_grpc.server import Server, StartError, Trials, find_config_problems, find_unknown_providers
 from reasoning_grpc.telemetry import Telemetry, TelemetryPlan, read_telemetry_plan
@@ -67,18 +67,17 @@ def _announce(address: str, log_format: LogFormat) -> None:
     print(as_json if is_json(log_format) else f"serving on {address}", flush=True)
 
 
-async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: bool, online: bool) -> int:
+async def check_config(
+    flags: Mapping[str, Any], file: Path | None, *, as_json: bool, online: bool, accepts_unset_keys: bool
+) -> int:
     """Prints the effect of the configuration, or every problem; online, also which models answer.
 
+    `accepts_unset_keys` is for a machine that has no keys: an environment variable that is not set is then no problem.
     Returns the exit code.
     """
-    try:
-        config, plan = _read_configuration(flags, file)
-        problems = find_config_problems(config) + find_unknown_providers(config)
-        if config.runs_embedded and (problem := find_installation_problem(config.settings.embedded_weights)):
-            problems.append(f"embedded: {problem}")
-    except ConfigError as exc:
-        problems = exc.problems
+    config, plan, problems = _inspect_configuration(flags, file, _find_all_problems)
+    unset = [problem for problem in problems if is_unset_variable(problem)] if accepts_unset_keys else []
+    problems = [problem for problem in problems if problem not in unset]
     trials: Trials | None = None
     if online and not problems:
         try:
@@ -89,26 +88,36 @@ async def check_config(flags: Mapping[str, Any], file: Path | None, *, as_json: 
         if as_json:
             print(json.dumps({"problems": problems}))
         return _report_problems(problems)
-    summary = build_summary(config, plan, trials)
+    summary = build_summary(config, plan, trials, unset)
     print(json.dumps(summary) if as_json else format_summary(summary))
     return 0 if trials is None or trials.has_succeeded else 1
 
 
+def _find_all_problems(config: Config) -> list[str]:
+    """Returns what is wrong with a configuration beyond its values, also what takes seconds to find."""
+    problems = find_config_problems(config) + find_unknown_providers(config)
+    if config.runs_embedded and (problem := find_installation_problem(config.settings.embedded_weights)):
+        problems.append(f"embedded: {problem}")
+    return problems
+
+
 def _read_configuration(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, TelemetryPlan]:
     """Reads the configuration and OpenTelemetry's variables. Raises ConfigError with the problems of both."""
-    problems: list[str] = []
-    config, plan = Config(), TelemetryPlan()
-    try:
-        config = read_config(flags=flags, environment=os.environ, file=file)
-    except ConfigError as exc:
-        problems += exc.problems
-    try:
-        plan = read_telemetry_plan(os.environ)
-    except ConfigError as exc:
-        problems += exc.problems
+    config, plan, problems = _inspect_configuration(flags, file, find_config_problems)
     if problems:
         raise ConfigError(problems)
     return config, plan
+
+
+def _inspect_configuration(
+    flags: Mapping[str, Any], file: Path | None, find_problems: Callable[[Config], Iterable[str]]
+) -> tuple[Config, TelemetryPlan, list[str]]:
+    """Returns what could be read of the configuration and of OpenTelemetry's variables, and the problems of both."""
+    config, problems = inspect_config(flags=flags, environment=os.environ, file=file, find_problems=find_problems)
+    try:
+        return config, read_telemetry_plan(os.environ), problems
+    except ConfigError as exc:
+        return config, TelemetryPlan(), problems + exc.problems
 
 
 def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:

@@ -2,8 +2,9 @@
 
 from reasoning_grpc.config.caller_entry import CallerEntry, hash_token
 from reasoning_grpc.config.model_entry import MODEL_NAME, ModelEntry, read_model_entry
+from reasoning_grpc.config.problems import is_unset_variable, suggest
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry
-from reasoning_grpc.config.reading import ConfigError, read_config
+from reasoning_grpc.config.reading import ConfigError, inspect_config, read_config
 from reasoning_grpc.config.routing import ClassifierEntry, PartKind, RouteEntry, RuleCondition, RuleEntry
 from reasoning_grpc.config.settings import Config, LogFormat, Option, Settings, options
 from reasoning_grpc.config.tools import MCP_SEPARATOR, TOOL_NAME, McpServerEntry, ToolEntry, ToolLimits
@@ -30,7 +31,10 @@ __all__ = [
     "ToolEntry",
     "ToolLimits",
     "hash_token",
+    "inspect_config",
+    "is_unset_variable",
     "options",
     "read_config",
     "read_model_entry",
+    "suggest",
 ]

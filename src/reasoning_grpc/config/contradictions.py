@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
+from reasoning_grpc.config.problems import suggest
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX
 from reasoning_grpc.config.settings import Config
 from reasoning_grpc.domain import RoutingMode
@@ -46,17 +47,17 @@ def _find_routing_problems(config: Config) -> Iterator[str]:
     known = _BUILT_IN_ROUTES | config.routes.keys()
     for rule in config.rules:
         if rule.route not in known | {RoutingMode.AUTO.value.lower()}:
-            yield f"rules.{rule.id}.then.route: {rule.route!r} is not a route"
+            yield f"rules.{rule.id}.then.route: {rule.route!r} is not a route{suggest(rule.route, known)}"
     for rule in config.rules:
         for name in sorted(rule.when.callers - config.callers.keys()):
-            yield f"rules.{rule.id}.when.callers: {name!r} is not a caller"
+            yield f"rules.{rule.id}.when.callers: {name!r} is not a caller{suggest(name, config.callers)}"
     for caller in config.callers.values():
         if caller.allowed_routes is None:
             continue
         if not caller.allowed_routes:
             yield f"callers.{caller.name}.allowed_routes: is empty; leave it out to allow all routes"
         for name in sorted(caller.allowed_routes - known):
-            yield f"callers.{caller.name}.allowed_routes: {name!r} is not a route"
+            yield f"callers.{caller.name}.allowed_routes: {name!r} is not a route{suggest(name, known)}"
 
 
 def _find_caller_problems(config: Config) -> Iterator[str]:
@@ -65,7 +66,7 @@ def _find_caller_problems(config: Config) -> Iterator[str]:
         for caller in config.callers.values():
             if caller.upstream_key is not None:
                 yield f"callers.{caller.name}.upstream_key_env: no model is reached through a LiteLLM proxy"
-    hashes = [entry.token_hash for entry in config.callers.values()]
+    hashes = [entry.token_hash for entry in config.callers.values() if entry.token_hash]
     if len(set(hashes)) < len(hashes):
         yield "callers: two callers have the same token_hash"
 

@@ -1,7 +1,7 @@
 """Reads the configuration from flags, environment and file, and reports all problems together."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,7 @@ from reasoning_grpc.config.caller_entry import read_caller_entry
 from reasoning_grpc.config.contradictions import find_contradictions
 from reasoning_grpc.config.model_entry import ModelEntry, read_model_entry
 from reasoning_grpc.config.option_values import convert_value
+from reasoning_grpc.config.problems import remove_follow_ups, suggest
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry, read_proxy_entry
 from reasoning_grpc.config.routing import read_classifier_entry, read_route_entry, read_rule_entries
 from reasoning_grpc.config.settings import ENVIRONMENT_PREFIX, Config, Settings, options
@@ -43,8 +44,27 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
 
     Raises ConfigError with every problem.
     """
+    config, problems = inspect_config(flags=flags, environment=environment, file=file)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def inspect_config(
+    *,
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    file: Path | None = None,
+    find_problems: Callable[[Config], Iterable[str]] = lambda _: (),
+) -> tuple[Config, list[str]]:
+    """Reads the configuration like `read_config`, and returns what could be read of it, and every problem.
+
+    `find_problems` finds further problems of a configuration, such as those of models that cannot be served. Problems
+    that follow from others are left out.
+    """
     problems: list[str] = []
     file_table = _read_file(file, environment, problems)
+    is_readable = not problems
     tables = {name: file_table.pop(name, {}) for name in _TABLES}
     rules = read_rule_entries(file_table.pop("rules", []), problems)
     classifier = read_classifier_entry(file_table.pop("classifier", {}), problems)
@@ -69,11 +89,9 @@ def read_config(*, flags: Mapping[str, Any], environment: Mapping[str, str], fil
         ),
         proxy=proxy,
     )
-    if not problems:
-        problems += find_contradictions(config)
-    if problems:
-        raise ConfigError(problems)
-    return config
+    if not is_readable:  # nothing else can be said about a file that cannot be read
+        return config, problems
+    return config, remove_follow_ups(problems, [*find_contradictions(config), *find_problems(config)])
 
 
 def _read_file(file: Path | None, environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
@@ -116,9 +134,10 @@ def _read_settings(
     values: dict[str, Any] = {}
     known = {option.name: option for option in options()}
     variables = {option.variable for option in known.values()} | {CONFIG_VARIABLE} | CLIENT_VARIABLES
-    problems += [f"{key}: is not a known key" for key in table if key not in known]
+    keys = {*known, *_TABLES, "rules", "classifier"}
+    problems += [f"{key}: is not a known key{suggest(key, keys)}" for key in table if key not in known]
     problems += [
-        f"{name}: is not a known environment variable"
+        f"{name}: is not a known environment variable{suggest(name, variables, prefix=ENVIRONMENT_PREFIX)}"
         for name in sorted(environment)
         if name.startswith(ENVIRONMENT_PREFIX) and name not in variables
     ]

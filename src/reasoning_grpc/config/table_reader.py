@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
+from reasoning_grpc.config.problems import describe_unset_variable, suggest
 from reasoning_grpc.domain import Secret
 
 _NANO: Final = 1_000_000_000
@@ -25,6 +26,7 @@ class TableReader:
         self._path = path
         self._problems = problems
         self._table: dict[str, Any] = dict(table) if isinstance(table, Mapping) else {}
+        self._known: set[str] = set()
         if not isinstance(table, Mapping):
             self.report("", "must be a table")
 
@@ -34,7 +36,7 @@ class TableReader:
 
     def read_text(self, key: str, *, required: bool = False, find_problem: Callable[[str], str] = lambda _: "") -> str:
         """Returns a string; empty when absent. `find_problem` returns what is wrong with one that is not empty."""
-        value = self._table.pop(key, None)
+        value = self._take(key)
         if isinstance(value, str) and (value or not required):
             if value and (problem := find_problem(value)):
                 self.report(key, problem)
@@ -47,7 +49,7 @@ class TableReader:
 
     def read_texts(self, key: str) -> tuple[str, ...] | None:
         """Returns a list of strings; None when absent."""
-        value = self._table.pop(key, None)
+        value = self._take(key)
         if value is None:
             return None
         if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
@@ -57,7 +59,7 @@ class TableReader:
 
     def read_count(self, key: str, maximum: int = _MAX_INT32, *, required: bool = False) -> int | None:
         """Returns a whole number of at least 1; None when absent."""
-        value = self._table.pop(key, None)
+        value = self._take(key)
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum:
             return value
         if value is not None:
@@ -68,7 +70,7 @@ class TableReader:
 
     def read_number(self, key: str, minimum: float, maximum: float) -> float | None:
         """Returns a number in the range; None when absent."""
-        value = self._table.pop(key, None)
+        value = self._take(key)
         if value is None:
             return None
         if _is_number(value) and minimum <= value <= maximum:
@@ -78,7 +80,7 @@ class TableReader:
 
     def read_price(self, key: str) -> int | None:
         """Returns the price of a million tokens, US dollars in the file, as nano-dollars; None when absent."""
-        value = self._table.pop(key, None)
+        value = self._take(key)
         if value is None:
             return None
         if _is_number(value) and 0 <= value <= 1_000_000:
@@ -88,7 +90,7 @@ class TableReader:
 
     def read_bool(self, key: str) -> bool | None:
         """Returns true or false; None when absent."""
-        value = self._table.pop(key, None)
+        value = self._take(key)
         if value is None or isinstance(value, bool):
             return value
         self.report(key, "must be true or false")
@@ -96,7 +98,7 @@ class TableReader:
 
     def read_bool_or(self, key: str, word: str) -> bool | str | None:
         """Returns true, false or this word; None when absent."""
-        value = self._table.pop(key, None)
+        value = self._take(key)
         if value is None or isinstance(value, bool):
             return value
         if value == word:
@@ -106,7 +108,7 @@ class TableReader:
 
     def read_strings(self, key: str) -> dict[str, str]:
         """Returns a table of strings; empty when absent."""
-        value = self._table.pop(key, {})
+        value = self._take(key, {})
         if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
             return value
         self.report(key, "must be a table of strings")
@@ -114,11 +116,11 @@ class TableReader:
 
     def read_table(self, key: str) -> "TableReader":
         """Returns a reader of a table in this table; of an empty one when it is absent."""
-        return TableReader(f"{self._path}.{key}", self._table.pop(key, {}), self._problems)
+        return TableReader(f"{self._path}.{key}", self._take(key, {}), self._problems)
 
     def read_tables(self, key: str) -> "list[TableReader]":
         """Returns a reader for each table of a list; none when the list is absent."""
-        value = self._table.pop(key, [])
+        value = self._take(key, [])
         if not isinstance(value, list):
             self.report(key, "must be a list of tables")
             return []
@@ -131,7 +133,12 @@ class TableReader:
     def report_unknown_keys(self) -> None:
         """Reports every key that was not read."""
         for key in self._table:
-            self.report(key, "is not a known key")
+            self.report(key, f"is not a known key{suggest(key, self._known)}")
+
+    def _take(self, key: str, absent: Any = None) -> Any:
+        """Removes a value from the table, and returns it, or what stands for an absent one."""
+        self._known.add(key)
+        return self._table.pop(key, absent)
 
 
 def read_secret(reader: TableReader, key: str, environment: Mapping[str, str]) -> Secret | None:
@@ -141,7 +148,7 @@ def read_secret(reader: TableReader, key: str, environment: Mapping[str, str]) -
         return None
     value = environment.get(variable, "")
     if not value:
-        reader.report(key, f"the environment variable {variable} is not set")
+        reader.report(key, describe_unset_variable(variable))
     elif not VISIBLE_ASCII.fullmatch(value):
         reader.report(key, f"the environment variable {variable} must be visible ASCII characters")
     return Secret(value)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from reasoning_grpc.config.problems import describe_unset_variable
 from reasoning_grpc.config.table_reader import TableReader, find_url_problem, read_secret
 from reasoning_grpc.domain import Secret
 
@@ -172,7 +173,7 @@ def _read_variables(reader: TableReader, environment: Mapping[str, str]) -> dict
     names = reader.read_texts("env") or ()
     for name in names:
         if name not in environment:
-            reader.report("env", f"the environment variable {name} is not set")
+            reader.report("env", describe_unset_variable(name))
     return {name: Secret(environment.get(name, "")) for name in names}
 
 

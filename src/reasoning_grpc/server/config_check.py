@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from reasoning_grpc.agent import TOOLS_PLACEHOLDER
 from reasoning_grpc.catalog import EMBEDDED_NAME, find_entry_problem, find_provider_problem
-from reasoning_grpc.config import Config
+from reasoning_grpc.config import Config, suggest
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.router import ROUTES_PLACEHOLDER
 from reasoning_grpc.tools import find_tool_problems
@@ -31,7 +31,8 @@ def find_unknown_providers(config: Config) -> list[str]:
 
     Imports litellm, which takes seconds, when a provider is not one that we call ourselves.
     """
-    return [problem for entry in config.models.values() if (problem := find_provider_problem(entry))]
+    named = [entry for entry in config.models.values() if "/" in entry.litellm_model]
+    return [problem for entry in named if (problem := find_provider_problem(entry))]
 
 
 def _find_prompt_problems(config: Config) -> Iterator[str]:
@@ -58,18 +59,24 @@ def _find_unknown_models(config: Config) -> Iterator[str]:
     names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
     default = config.settings.default_model
     if default and default not in names:
-        yield f"default_model: {default!r} is not a model of this configuration"
+        yield f"default_model: {default!r} is not a model of this configuration{suggest(default, names)}"
     if not default and not config.runs_embedded and len(names) > 1:
         yield "default_model: is missing; there are several models"
     for entry in config.models.values():
         unknown = [name for name in entry.fallback_models if name not in names]
-        yield from (f"models.{entry.name}.fallback_models: {name!r} is not another model" for name in unknown)
+        others = names - {entry.name}
+        yield from (
+            f"models.{entry.name}.fallback_models: {name!r} is not another model{suggest(name, others)}"
+            for name in unknown
+        )
     for caller in config.callers.values():
         unknown = sorted((caller.allowed_models or frozenset()) - names)
-        yield from (f"callers.{caller.name}.allowed_models: {name!r} is not a model" for name in unknown)
+        yield from (
+            f"callers.{caller.name}.allowed_models: {name!r} is not a model{suggest(name, names)}" for name in unknown
+        )
     for key, name in _models_of_routing(config):
         if name not in names:
-            yield f"{key}: {name!r} is not a model"
+            yield f"{key}: {name!r} is not a model{suggest(name, names)}"
 
 
 def _models_of_routing(config: Config) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
-from reasoning_grpc.config import Config, ConfigError, McpServerEntry, ToolEntry
+from reasoning_grpc.config import Config, ConfigError, McpServerEntry, ToolEntry, suggest
 from reasoning_grpc.domain import (
     CallContext,
     Caller,
@@ -32,7 +32,7 @@ def find_tool_problems(config: Config) -> list[str]:
     names = functions.tools.keys() | functions.off.keys()
     prefixes = tuple(server.prefix for server in config.mcp_servers.values())
     unknown = [
-        f"callers.{caller.name}.allowed_tools: {name!r} is not a tool"
+        f"callers.{caller.name}.allowed_tools: {name!r} is not a tool{suggest(name, names)}"
         for caller in config.callers.values()
         for name in sorted((caller.allowed_tools or frozenset()) - names)
         if not name.startswith(prefixes)
