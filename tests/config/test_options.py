@@ -206,6 +206,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "agent_timeout_seconds": [("0", ABOVE_ZERO)],
     "agent_step_timeout_seconds": [("0", ABOVE_ZERO)],
     "agent_tool_timeout_seconds": [("0", ABOVE_ZERO)],
+    "agent_tool_list_timeout_seconds": [("-1", "must be at least 0")],
     "agent_plan_prompt": [("1", TEXT)],
     "agent_native_prompt": [("true", TEXT)],
     "agent_answer_prompt": [("[]", TEXT)],

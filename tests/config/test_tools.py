@@ -40,6 +40,7 @@ def test_every_key_of_every_entry_is_read() -> None:
     concurrency = 2
     max_result_characters = 900
     connect_timeout_seconds = 5
+    required = true
     """
 
     config = read_toml(text, environment=VARIABLES)
@@ -65,6 +66,7 @@ def test_every_key_of_every_entry_is_read() -> None:
     assert git.tools == frozenset({"search", "read"})
     assert git.limits == ToolLimits(timeout_seconds=10, concurrency=2, max_result_characters=900)
     assert (git.connect_timeout_seconds, git.prefix) == (5, "git-hub__")
+    assert (files.required, git.required) == (False, True)
     assert "secret-" not in repr(config)
 
 

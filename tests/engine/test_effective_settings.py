@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from reasoning_grpc.config import Config, RuleCondition, RuleEntry
+from reasoning_grpc.config import Config, McpServerEntry, RuleCondition, RuleEntry
 from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, collect_events, reasoning_request, write_plan
@@ -73,6 +73,12 @@ def configure_rule(upstream: FakeUpstream, backup: FakeUpstream) -> Config:
     return replace(configure_fallback(upstream, backup), rules=(rule,))
 
 
+def configure_missing_server(upstream: FakeUpstream, _: FakeUpstream) -> Config:
+    """Returns a configuration with an MCP server that cannot be reached."""
+    entry = model_entry(upstream.api_base, capabilities=frozenset({Capability.JSON_SCHEMA}))
+    return replace(config_for(entry), mcp_servers={"gone": McpServerEntry(name="gone", url="http://127.0.0.1:1/mcp")})
+
+
 def user(text: str) -> messages_pb2.Message:
     """Creates a message of the user."""
     return messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[messages_pb2.Part(text=text)])
@@ -133,6 +139,11 @@ CASES: Final[dict[str, Case]] = {
             ("agent.tool_timeout", "0.5s", "", "NOT_USED"),
         ],
     ),
+    "TOOLS_UNAVAILABLE": Case(
+        configure_missing_server,
+        reasoning_request(agent={"allowed_tools": ["calculator", "gone__any"]}),
+        [("agent.allowed_tools", "calculator, gone__any", "calculator", "TOOLS_UNAVAILABLE")],
+    ),
 }
 """One case for each cause."""
 
@@ -152,7 +163,7 @@ async def test_a_setting_is_reported_when_it_becomes_known(
     case = CASES[cause]
     if cause in (FALLBACK, FALLBACK_LIMIT):
         upstream.always.fail(429)
-    elif cause == "SERVER_LIMIT":
+    elif cause in ("SERVER_LIMIT", "TOOLS_UNAVAILABLE"):
         upstream.always.reply(write_plan())
 
     async with serving(case.config(upstream, backup)) as running:

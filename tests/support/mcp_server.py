@@ -1,6 +1,6 @@
 """A real MCP server in a process of its own, made with the official SDK; its options and tools make it misbehave.
 
-The file runs as `mcp_server.py stdio|http REPORT_PORT [--port PORT] [--old] [--json] [--token TOKEN] [--silent]`. It
+The file runs as `mcp_server.py stdio|http REPORT_PORT [--port PORT] [--old] [--json] [--token TOKEN] [OPTION]`. It
 reports its events to the port, a line each: that it listens, that a tool hangs, that the tool was stopped. `Reports`
 receives these lines, and `serve_http` starts a process that speaks HTTP.
 """
@@ -31,6 +31,7 @@ class Reports:
         self._lines: asyncio.Queue[str] = asyncio.Queue()
         self._open = 0
         self._none_open = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def wait_for(self, kind: str) -> str:
         """Waits for the next report of this kind, skips others before it, and returns the rest of its line."""
@@ -44,12 +45,19 @@ class Reports:
         """Waits until every server has closed its connection."""
         await self._none_open.wait()
 
+    def release(self) -> None:
+        """Lets the servers that were started with `--held` begin to answer."""
+        for writer in self._writers:
+            writer.write(b"go")
+
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
         self._none_open.clear()
+        self._writers.append(writer)
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 self._lines.put_nowait(line.decode().rstrip("\n"))
+        self._writers.remove(writer)
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
@@ -97,11 +105,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="answer with JSON, not with events")
     parser.add_argument("--token", default="")
     parser.add_argument("--silent", action="store_true", help="never answer")
+    parser.add_argument("--held", action="store_true", help="begin to answer only when the test says so")
     options = parser.parse_args()
-    report = _open_report(options.report_port)
+    connection = socket.create_connection(("127.0.0.1", options.report_port))
+    report = _create_report(connection)
     report(f"pid {os.getpid()}")
     if options.silent:
         signal.pause()
+    if options.held:
+        connection.recv(2)
     server = _build_server(report, old=options.old)
     if options.transport == "stdio":
         asyncio.run(_serve_stdio(server, old=options.old))
@@ -110,8 +122,7 @@ def main() -> None:
         _serve_http(server, options, report)
 
 
-def _open_report(port: int) -> Any:
-    connection = socket.create_connection(("127.0.0.1", port))
+def _create_report(connection: socket.socket) -> Any:
     return lambda line: connection.sendall(f"{line}\n".encode())
 
 

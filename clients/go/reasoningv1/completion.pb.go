@@ -298,6 +298,9 @@ const (
 	// The path that the route decision chose has no use for the setting, such as
 	// a limit of the agent where the agent does not think.
 	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_NOT_USED EffectiveSettingCause = 7
+	// Tools that the agent may use cannot be called now. For example, their MCP
+	// server has no connection.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE EffectiveSettingCause = 8
 )
 
 // Enum value maps for EffectiveSettingCause.
@@ -311,6 +314,7 @@ var (
 		5: "EFFECTIVE_SETTING_CAUSE_FALLBACK",
 		6: "EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT",
 		7: "EFFECTIVE_SETTING_CAUSE_NOT_USED",
+		8: "EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE",
 	}
 	EffectiveSettingCause_value = map[string]int32{
 		"EFFECTIVE_SETTING_CAUSE_UNSPECIFIED":         0,
@@ -321,6 +325,7 @@ var (
 		"EFFECTIVE_SETTING_CAUSE_FALLBACK":            5,
 		"EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT":      6,
 		"EFFECTIVE_SETTING_CAUSE_NOT_USED":            7,
+		"EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE":   8,
 	}
 )
 
@@ -1681,7 +1686,7 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1c\n" +
 	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12 \n" +
 	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x04\x12\x17\n" +
-	"\x13FINISH_REASON_OTHER\x10\x05*\xe4\x02\n" +
+	"\x13FINISH_REASON_OTHER\x10\x05*\x93\x03\n" +
 	"\x15EffectiveSettingCause\x12'\n" +
 	"#EFFECTIVE_SETTING_CAUSE_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fEFFECTIVE_SETTING_CAUSE_ROUTING\x10\x01\x12(\n" +
@@ -1690,7 +1695,8 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"&EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW\x10\x04\x12$\n" +
 	" EFFECTIVE_SETTING_CAUSE_FALLBACK\x10\x05\x12*\n" +
 	"&EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT\x10\x06\x12$\n" +
-	" EFFECTIVE_SETTING_CAUSE_NOT_USED\x10\aB|\n" +
+	" EFFECTIVE_SETTING_CAUSE_NOT_USED\x10\a\x12-\n" +
+	")EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE\x10\bB|\n" +
 	"\x1aio.github.reasoninggrpc.v1B\x0fCompletionProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (

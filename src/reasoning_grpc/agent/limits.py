@@ -25,6 +25,8 @@ class AgentLimits:
     """Time for thinking, whatever the caller's deadline is."""
     step_timeout_seconds: float = 60.0
     tool_timeout_seconds: float = 30.0
+    tool_list_timeout_seconds: float = 10.0
+    """The longest wait for MCP servers that connect for the first time. Requests cannot change it."""
 
     def restrict(self, requested: AgentOptions) -> "AgentLimits":
         """Returns the limits of a run whose request has these options."""
@@ -36,6 +38,7 @@ class AgentLimits:
             timeout_seconds=self.timeout_seconds,
             step_timeout_seconds=_smaller(self.step_timeout_seconds, requested.step_timeout_seconds),
             tool_timeout_seconds=_smaller(self.tool_timeout_seconds, requested.tool_timeout_seconds),
+            tool_list_timeout_seconds=self.tool_list_timeout_seconds,
         )
 
     def list_changes(self, requested: AgentOptions) -> Iterator[EffectiveSetting]:

@@ -8,6 +8,7 @@ from typing import Final
 from reasoning_grpc.agent.budget import Account, Budget
 from reasoning_grpc.agent.calls import AgentCalls
 from reasoning_grpc.agent.limits import AgentLimits
+from reasoning_grpc.agent.missing_tools import find_missing_tools
 from reasoning_grpc.agent.planning import ModelPlan, NoPlan, assign_unique_ids, plan_events
 from reasoning_grpc.agent.prompts import AgentPrompts
 from reasoning_grpc.agent.spans import AgentSpans
@@ -87,6 +88,8 @@ class AgentRun:
         models = map(dependencies.model.describe, (direct.model, *direct.fallback_models))
         offered = dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
         self._tools = offered if limits.max_tool_calls else ()
+        unready = dependencies.toolbox.list_unready_servers(context.caller, request.agent.allowed_tools)
+        self._missing_tools = find_missing_tools(request.agent, offered, unready) if limits.max_tool_calls else None
         are_native = all(model.native_tools for model in models)  # every model can write a plan in JSON
         self._native = are_native and len(self._tools) <= _MAX_NATIVE_TOOLS
         self._transcript = Transcript(
@@ -115,7 +118,8 @@ class AgentRun:
 
     def list_effective_settings(self) -> tuple[EffectiveSetting, ...]:
         """Returns a setting for each requested option that the run does not follow."""
-        return tuple(self._budget.limits.list_changes(self._options))
+        changes = tuple(self._budget.limits.list_changes(self._options))
+        return changes if self._missing_tools is None else (*changes, self._missing_tools)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yields the events of the steps, `ReasoningFinished`, and the events of the answer. Raises UpstreamError."""

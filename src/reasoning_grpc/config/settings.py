@@ -107,6 +107,9 @@ class Settings:
     agent_tool_timeout_seconds: float = _option(
         30.0, "Longest time of one tool call; a tool's own limit may be shorter.", minimum=0.001
     )
+    agent_tool_list_timeout_seconds: float = _option(
+        10.0, "Longest wait of a request for MCP servers that connect for the first time.", minimum=0.0
+    )
     agent_plan_prompt: Path | None = _option(None, "File with the agent's instructions for steps in JSON.")
     agent_native_prompt: Path | None = _option(None, "File with the agent's instructions for steps by tool calls.")
     agent_answer_prompt: Path | None = _option(None, "File with the instructions for the answer after thinking.")

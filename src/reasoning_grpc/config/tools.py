@@ -87,6 +87,8 @@ class McpServerEntry:
     """The bounds of each of its tools."""
     connect_timeout_seconds: float = 30.0
     """The longest time to start or reach the server and read its list of tools."""
+    required: bool = False
+    """Whether our server is ready only when this server has connected once."""
 
     @property
     def prefix(self) -> str:
@@ -141,6 +143,7 @@ def read_mcp_server_entry(
             or defaults.max_result_characters,
         ),
         connect_timeout_seconds=_read_seconds(reader, "connect_timeout_seconds") or 30.0,
+        required=reader.read_bool("required") or False,
     )
     _check_connection(reader, entry)
     reader.report_unknown_keys()

@@ -57,6 +57,8 @@ class EffectiveSettingCause(StrEnum):
     """The fallback model that takes the place of a failed model has a lower limit."""
     NOT_USED = "NOT_USED"
     """The path that the route decision chose has no use for the setting."""
+    TOOLS_UNAVAILABLE = "TOOLS_UNAVAILABLE"
+    """Tools that the request may use cannot be called now."""
 
 
 @dataclass(frozen=True, slots=True)

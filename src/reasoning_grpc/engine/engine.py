@@ -144,7 +144,7 @@ class Engine:
         settings = find_initial_settings(request, decision, fallbacks, call)
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
-            run = self._agent.create_run(request, call, context, ledger)
+            run = await self._agent.create_run(request, call, context, ledger)
             settings, path = (*settings, *run.list_effective_settings()), run.events()
         else:
             settings = (*settings, *list_unused_options(request.agent))

@@ -71,6 +71,7 @@ class Server:
             self._grpc = self._build_bound_server()
             await self._grpc.start()
             await self._open()
+            await self._parts.toolbox.wait_for_required()
         except BaseException as exc:
             await self._close()
             if isinstance(exc, EmbeddedStartError | BindError):

@@ -168,6 +168,7 @@ def _build_limits(settings: Settings) -> AgentLimits:
         timeout_seconds=settings.agent_timeout_seconds,
         step_timeout_seconds=settings.agent_step_timeout_seconds,
         tool_timeout_seconds=settings.agent_tool_timeout_seconds,
+        tool_list_timeout_seconds=settings.agent_tool_list_timeout_seconds,
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -16,7 +16,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from reasoning_grpc.config import McpServerEntry, ToolEntry
-from reasoning_grpc.domain import CallContext, McpServerInfo, McpServerState, ToolInfo, ToolState
+from reasoning_grpc.domain import CallContext, Caller, McpServerInfo, McpServerState, ToolInfo, ToolState
 from reasoning_grpc.tools.errors import ToolUnavailable
 from reasoning_grpc.tools.mcp_call import call_tool, convert_refusal
 from reasoning_grpc.tools.mcp_listing import McpListing
@@ -67,6 +67,7 @@ class McpServer:
         self._check_due = asyncio.Event()
         """Set when the list may have changed, or the connection may be lost."""
         self._attempted = asyncio.Event()
+        self._connected_once = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -76,6 +77,20 @@ class McpServer:
     async def wait_for_first_attempt(self) -> None:
         """Waits until the first attempt to connect has succeeded or failed, or the server was closed."""
         await self._attempted.wait()
+
+    async def wait_for_first_connection(self) -> None:
+        """Waits until the server has connected once, or was closed."""
+        await self._connected_once.wait()
+
+    @property
+    def is_required(self) -> bool:
+        """Whether our server is ready only when this server has connected once."""
+        return self._entry.required
+
+    def may_offer(self, caller: Caller, allowed: Collection[str] | None) -> bool:
+        """Returns whether the server may list a tool that a request may use; `allowed` is as in `list_usable`."""
+        names = [names for names in (caller.allowed_tools, allowed) if names is not None]
+        return all(any(name.startswith(self._entry.prefix) for name in each) for each in names)
 
     @property
     def tools(self) -> Mapping[str, McpTool]:
@@ -103,6 +118,7 @@ class McpServer:
         """Closes the connection, and ends the process if there is one."""
         self._closing = True
         self._attempted.set()
+        self._connected_once.set()
         if self._keeper is None:
             return
         self._keeper.cancel()
@@ -211,6 +227,7 @@ class McpServer:
         self._client = client
         self._state, self._problem = McpServerState.CONNECTED, ""
         self._attempted.set()
+        self._connected_once.set()
         _logger.info("mcp server connected", extra={"mcp_server": self._entry.name, "tools": len(self.tools)})
 
     def _record_down(self, problem: str, next_try_seconds: float) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from reasoning_grpc.config import Config, ConfigError, McpServerEntry, ToolEntry, suggest
@@ -10,6 +11,7 @@ from reasoning_grpc.domain import (
     CallContext,
     Caller,
     McpServerInfo,
+    McpServerState,
     ToolCall,
     ToolExecution,
     ToolInfo,
@@ -67,6 +69,7 @@ class Toolbox:
             raise ConfigError(functions.problems)
         self._functions: Final = functions.tools
         self._off: Final = functions.off
+        self._prefixes: Final = tuple(server.prefix for server in servers.values())
         self._servers: Final = _create_mcp_servers(entries, servers, tools_of_callers or {})
         self._runner: Final = ToolRunner(stop_seconds)
         self._closed = False
@@ -79,6 +82,26 @@ class Toolbox:
     async def wait_for_first_attempts(self) -> None:
         """Waits until the first attempt to connect to each MCP server has succeeded or failed."""
         await asyncio.gather(*(server.wait_for_first_attempt() for server in self._servers))
+
+    async def wait_for_required(self) -> None:
+        """Waits until each required MCP server has connected once, or the toolbox was closed."""
+        await asyncio.gather(*(server.wait_for_first_connection() for server in self._servers if server.is_required))
+
+    async def wait_for_lists(self, caller: Caller, allowed: Collection[str] | None, seconds: float) -> None:
+        """Waits for the first attempts to connect to the MCP servers that may offer tools to a request."""
+        waited = (server.wait_for_first_attempt() for server in self._servers if server.may_offer(caller, allowed))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*waited)
+
+    def list_unready_servers(self, caller: Caller, allowed: Collection[str] | None) -> tuple[str, ...]:
+        """Returns the MCP servers that may offer tools to a request and are not connected now."""
+        infos = (server.info() for server in self._servers if server.may_offer(caller, allowed))
+        return tuple(info.name for info in infos if info.state is not McpServerState.CONNECTED)
+
+    def may_exist(self, name: str) -> bool:
+        """Returns whether there is a tool of this name, or an MCP server that may list one at another time."""
+        return name in {info.name for info in self.list_all()} or name.startswith(self._prefixes)
 
     def list_all(self) -> tuple[ToolInfo, ...]:
         """Returns every known tool with its state, ordered by name."""

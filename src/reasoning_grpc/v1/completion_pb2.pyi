@@ -209,6 +209,10 @@ class _EffectiveSettingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     """The path that the route decision chose has no use for the setting, such as
     a limit of the agent where the agent does not think.
     """
+    EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE: _EffectiveSettingCause.ValueType  # 8
+    """Tools that the agent may use cannot be called now. For example, their MCP
+    server has no connection.
+    """
 
 class EffectiveSettingCause(_EffectiveSettingCause, metaclass=_EffectiveSettingCauseEnumTypeWrapper):
     """Why a setting took effect otherwise than requested."""
@@ -232,6 +236,10 @@ EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT: EffectiveSettingCause.ValueType  # 6
 EFFECTIVE_SETTING_CAUSE_NOT_USED: EffectiveSettingCause.ValueType  # 7
 """The path that the route decision chose has no use for the setting, such as
 a limit of the agent where the agent does not think.
+"""
+EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE: EffectiveSettingCause.ValueType  # 8
+"""Tools that the agent may use cannot be called now. For example, their MCP
+server has no connection.
 """
 Global___EffectiveSettingCause: _TypeAlias = EffectiveSettingCause  # noqa: Y015
 
