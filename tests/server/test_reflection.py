@@ -96,6 +96,7 @@ async def test_reflection_has_the_comments_of_all_our_protos(
         served = FileDescriptorProto()
         descriptor_pool.Default().FindFileByName(name).CopyToProto(served)
         assert list_declarations(file) == list_declarations(served)
+        assert not any(field.json_name for message in file.message_type for field in message.field)
 
 
 async def test_an_unknown_symbol_is_not_found(running_server: RunningServer) -> None:

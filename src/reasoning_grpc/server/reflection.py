@@ -4,7 +4,7 @@ grpcio-reflection has the protocol `grpc.reflection.v1alpha` alone. `grpc.reflec
 another name, so the same servicer answers both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf import descriptor_pool, text_format
 from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio as reflection_aio
 
@@ -93,8 +93,18 @@ class CommentedFile:
 @cache
 def _read_commented_files() -> Mapping[str, FileDescriptorProto]:
     """Reads our protos with their comments, by their paths; `make generate` writes the file."""
-    descriptors = files("reasoning_grpc.v1").joinpath("descriptors.binpb").read_bytes()
-    return {file.name: file for file in FileDescriptorSet.FromString(descriptors).file}
+    descriptors = FileDescriptorSet.FromString(files("reasoning_grpc.v1").joinpath("descriptors.binpb").read_bytes())
+    for file in descriptors.file:
+        _clear_json_names(file.message_type)
+    return {file.name: file for file in descriptors.file}
+
+
+def _clear_json_names(messages: Iterable[DescriptorProto]) -> None:
+    """Removes the `json_name` that protoc adds to fields: grpcurl would print it in place of the proto's name."""
+    for message in messages:
+        for field in message.field:
+            field.ClearField("json_name")
+        _clear_json_names(message.nested_type)
 
 
 def _build_reflection_pool() -> descriptor_pool.DescriptorPool:
