@@ -27,6 +27,8 @@ from tests.support.agent_grammar import check_grammar
 from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeUpstream, Gate, Standing
 
+pytestmark = pytest.mark.thorough
+
 PROPERTY: Final = settings(
     max_examples=100,
     deadline=None,

@@ -34,6 +34,8 @@ from tests.support.serving import RunningServer, config_for, model_entry, servin
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream, refusing_api_base
 from tests.support.wire_calls import expect_failure
 
+pytestmark = pytest.mark.thorough
+
 
 def fail_both(status: int, **options: Any) -> Script:
     """Returns a script with which both lists fail with this status."""

@@ -13,6 +13,7 @@ from tests.support.upstream import DEFAULT_USAGE, UPSTREAM_SECRET, Cut, FakeTool
 
 pytestmark = [
     pytest.mark.asyncio,
+    pytest.mark.thorough,
     pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"]),
 ]
 

@@ -17,6 +17,8 @@ from tests.support.checked_server import (
 )
 from tests.support.upstream import FakeUpstream, chunk
 
+pytestmark = pytest.mark.thorough
+
 
 @BOTH_RPCS
 @pytest.mark.parametrize(

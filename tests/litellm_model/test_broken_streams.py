@@ -22,6 +22,8 @@ from tests.support.checked_server import (
 )
 from tests.support.upstream import DEFAULT_ERROR, UPSTREAM_SECRET, FakeUpstream, chunk, usage_chunk
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     ("how", "reason"),

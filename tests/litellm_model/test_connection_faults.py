@@ -20,6 +20,8 @@ from tests.support.checked_server import (
 from tests.support.serving import model_entry
 from tests.support.upstream import FakeUpstream, refusing_api_base
 
+pytestmark = pytest.mark.thorough
+
 
 @EVERY_PROTOCOL
 @BOTH_RPCS

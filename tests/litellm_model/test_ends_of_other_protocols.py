@@ -26,6 +26,8 @@ from tests.support.received import receive_answer
 from tests.support.serving import RunningServer
 from tests.support.upstream import FakeUpstream, Gate
 
+pytestmark = pytest.mark.thorough
+
 WORDS: Final = "word0 word1 word2 "
 
 

@@ -21,6 +21,8 @@ from tests.support.checked_server import (
 )
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
 
+pytestmark = pytest.mark.thorough
+
 
 @EVERY_PROTOCOL
 @BOTH_RPCS

@@ -7,6 +7,8 @@ import pytest
 from reasoning_grpc.domain import TokenKind, Usage, UsageSource
 from reasoning_grpc.litellm_model import find_price_map, library
 
+pytestmark = pytest.mark.thorough
+
 INPUT_KINDS: Final = frozenset({TokenKind.INPUT, TokenKind.CACHED_INPUT, TokenKind.CACHE_WRITE, TokenKind.AUDIO_INPUT})
 MODELS: Final = (
     "openai/gpt-4o",

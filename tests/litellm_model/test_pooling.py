@@ -18,6 +18,8 @@ from tests.support.otlp import OtlpReceiver
 from tests.support.serving import RunningServer, config_for, provider_entry, proxy_entry, serving
 from tests.support.upstream import FakeUpstream
 
+pytestmark = pytest.mark.thorough
+
 EVERY_WAY: Final = pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
 CALLS: Final = 12
 

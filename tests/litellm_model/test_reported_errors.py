@@ -11,6 +11,8 @@ from tests.support.received import receive_answer
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import FakeUpstream, chunk
 
+pytestmark = pytest.mark.thorough
+
 OPENAI_PROVIDERS: Final = ("openai", "hosted_vllm", "openrouter")
 PROVIDERS: Final = (*OPENAI_PROVIDERS, "anthropic", "gemini")
 

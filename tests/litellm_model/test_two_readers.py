@@ -16,6 +16,8 @@ from tests.support.received import ReceivedAnswer, receive_answer
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
 
+pytestmark = pytest.mark.thorough
+
 OWN: Final = "openai"
 READ_BY_LITELLM: Final = (
     *("hosted_vllm", "deepseek", "groq", "mistral", "together_ai", "openrouter", "xai", "fireworks_ai"),

@@ -17,6 +17,8 @@ from tests.support.injections import CANARY, FORGED, INJECTIONS, SECRET_ROUTE, I
 from tests.support.serving import config_for, judging_config, serving
 from tests.support.upstream import CapturedRequest, FakeUpstream
 
+pytestmark = pytest.mark.thorough
+
 ROUTES: Final = {
     name: RouteEntry(name=name, mode=mode, description=f"Requests for the {name}.")
     for name, mode in (

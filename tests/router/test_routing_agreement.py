@@ -27,6 +27,8 @@ from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, me
 from tests.support.serving import RunningServer, judging_config, model_entry, serving
 from tests.support.upstream import FakeUpstream
 
+pytestmark = pytest.mark.thorough
+
 PROPERTY: Final = settings(
     max_examples=150,
     deadline=None,

@@ -16,6 +16,8 @@ from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, provider_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream, Gate
 
+pytestmark = pytest.mark.thorough
+
 CHUNK_BYTES: Final = 256 * 1024
 DEADLINE_SECONDS: Final = 1.0
 
