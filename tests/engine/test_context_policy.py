@@ -181,7 +181,7 @@ async def test_an_option_gives_the_size_of_unknown_windows(
 
 @pytest.mark.parametrize(("text", "sent"), [("汉字" * 20, 3), ("x9Qz7Lk2" * 15, 1)])
 async def test_the_tokenizer_of_the_model_counts(upstream: FakeUpstream, text: str, sent: int) -> None:
-    """Of two texts of 120 bytes one fits and the other does not, because the tokenizer of the model counts them."""
+    """One text of 120 bytes fits and another does not, because the tokenizer of the model counts them."""
     messages = [user(text), assistant("ok"), user(SHORT)]
     limit = completion_pb2.Sampling(max_output_tokens=10)
 

@@ -269,7 +269,7 @@ async def test_parts_of_the_openai_protocol(
 
 @pytest.mark.parametrize("provider", OPENAI_PROVIDERS)
 async def test_a_whole_answer_with_two_choices(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
-    """Of a whole answer too, the choice with the index 0 is the answer."""
+    """The choice with the index 0 is the answer in a whole body as well."""
     first = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
     body = part("a") | {"object": "chat.completion", "choices": [second_choice("Bye", "length"), first]}
     upstream.body(json.dumps(body).encode(), content_type="application/json")

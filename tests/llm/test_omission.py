@@ -174,7 +174,7 @@ def test_as_many_messages_as_fit(rows: list[tuple[str, int]], data: st.DataObjec
 
 
 def test_messages_are_counted_once_and_no_further_than_needed() -> None:
-    """Of a thousand messages, only those that fit and one more are counted."""
+    """Only the messages that fit and one more are counted, even if there are a thousand."""
     counted: list[int] = []
 
     def count(part: ModelCall) -> int:
