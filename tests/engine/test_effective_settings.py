@@ -12,7 +12,7 @@ from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, collect_events, reasoning_request, write_plan
 from tests.support.factories import a_wire_request
-from tests.support.serving import config_for, model_entry, serving
+from tests.support.serving import config_for, model_entry, provider_entry, serving
 from tests.support.upstream import FakeUpstream
 
 Setting = tuple[str, str, str, str]
@@ -84,6 +84,12 @@ def user(text: str) -> messages_pb2.Message:
     return messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[messages_pb2.Part(text=text)])
 
 
+def five_cache_marks() -> completion_pb2.CompleteRequest:
+    """Creates a request with more cache marks than Anthropic takes."""
+    parts = [messages_pb2.Part(text=str(number), cache=True) for number in range(5)]
+    return completion_pb2.CompleteRequest(messages=[messages_pb2.Message(role=messages_pb2.ROLE_USER, content=parts)])
+
+
 CASES: Final[dict[str, Case]] = {
     "ROUTING": Case(
         configure_rule,
@@ -143,6 +149,11 @@ CASES: Final[dict[str, Case]] = {
         configure_missing_server,
         reasoning_request(agent={"allowed_tools": ["calculator", "gone__any"]}),
         [("agent.allowed_tools", "calculator, gone__any", "calculator", "TOOLS_UNAVAILABLE")],
+    ),
+    "PROVIDER_LIMIT": Case(
+        lambda upstream, _: config_for(provider_entry(upstream, "anthropic")),
+        five_cache_marks(),
+        [("messages.content.cache", "5", "4", "PROVIDER_LIMIT")],
     ),
 }
 """One case for each cause."""
@@ -208,6 +219,29 @@ async def test_a_fallback_model_gets_no_higher_limit_than_it_allows(
     sent = [(each.body["model"], each.body["max_tokens"]) for each in (*upstream.requests, *backup.requests)]
     assert sent == [("fake", 5000), ("small", 100), ("large", 5000)]
     assert {each.body["temperature"] for each in backup.requests} == {0.5}
+
+
+async def test_a_switch_reports_what_the_provider_of_the_next_model_takes_otherwise(
+    upstream: FakeUpstream, backup: FakeUpstream
+) -> None:
+    """Each switch reports the settings that its model takes otherwise than the model before it."""
+    upstream.always.fail(429)
+    entries = (
+        model_entry(upstream.api_base),
+        provider_entry(upstream, "anthropic", name="claude"),
+        model_entry(backup.api_base, "last"),
+    )
+    request = five_cache_marks()
+    request.fallback_models.extend(["claude", "last"])
+
+    async with serving(config_for(*entries, max_retries=0)) as running:
+        events = await collect_events(running, request)
+
+    field = "messages.content.cache"
+    assert split_settings(events) == (
+        [],
+        [[(field, "5", "4", "PROVIDER_LIMIT")], [(field, "5", "5", FALLBACK)]],
+    )
 
 
 @pytest.mark.parametrize(

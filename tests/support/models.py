@@ -6,7 +6,15 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from reasoning_grpc.domain import CallContext, FinishReason, ModelInfo, ModelSourceKind, Usage, UsageSource
+from reasoning_grpc.domain import (
+    CallContext,
+    EffectiveSetting,
+    FinishReason,
+    ModelInfo,
+    ModelSourceKind,
+    Usage,
+    UsageSource,
+)
 from reasoning_grpc.domain.errors import ModelNotFound
 from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ModelFinished
 from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
@@ -58,6 +66,10 @@ class ScriptedModel:
                     yield step
         finally:
             self.streams_open -= 1
+
+    def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:  # noqa: ARG002
+        """See `LanguageModel.list_effective_settings`."""
+        return ()
 
     def describe(self, model: str) -> ModelInfo:
         """See `LanguageModel.describe`."""

@@ -60,6 +60,7 @@ class ConfiguredModel:
             system_prompt=entry.system_prompt,
             sampling=entry.defaults,
             litellm_params=entry.litellm_params,
+            base_model=entry.base_model,
         )
 
     def describe(self) -> ModelInfo:

@@ -158,6 +158,16 @@ class Deployment:
     litellm_params: Mapping[str, str] = field(default_factory=dict)
     """Other parameters that litellm needs for the provider, such as a region."""
 
+    base_model: str = ""
+    """litellm's name of the model that is served, where `litellm_model` does not say it."""
+
+    @property
+    def deciding_model(self) -> str:
+        """Returns litellm's name of the model that decides what a call may hold: the base model, if there is one."""
+        if not self.base_model:
+            return self.litellm_model
+        return f"{self.provider}/{self.base_model.partition('/')[2] or self.base_model}"
+
     @property
     def provider(self) -> str:
         """Returns litellm's prefix of the model, such as "openai"."""

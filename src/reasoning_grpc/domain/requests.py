@@ -59,6 +59,8 @@ class EffectiveSettingCause(StrEnum):
     """The path that the route decision chose has no use for the setting."""
     TOOLS_UNAVAILABLE = "TOOLS_UNAVAILABLE"
     """Tools that the request may use cannot be called now."""
+    PROVIDER_LIMIT = "PROVIDER_LIMIT"
+    """The provider of the model takes less, or takes it only in another form."""
 
 
 @dataclass(frozen=True, slots=True)

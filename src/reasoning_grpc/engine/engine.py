@@ -141,7 +141,10 @@ class Engine:
         call = await self._windows.fit(
             build_direct_call(request, decision.model, fallbacks_in_use), request.context_policy
         )
-        settings = find_initial_settings(request, decision, fallbacks, call)
+        settings = (
+            *find_initial_settings(request, decision, fallbacks, call),
+            *self._model.list_effective_settings(call, context),
+        )
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
             run = await self._agent.create_run(request, call, context, ledger)

@@ -6,7 +6,18 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Protocol
 
-from reasoning_grpc.domain import CallContext, Caller, Deployment, Message, ModelInfo, Part, Role, Secret, Text
+from reasoning_grpc.domain import (
+    CallContext,
+    Caller,
+    Deployment,
+    EffectiveSetting,
+    Message,
+    ModelInfo,
+    Part,
+    Role,
+    Secret,
+    Text,
+)
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamEmptyResponse, UpstreamError, UpstreamStreamTruncated
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import library
@@ -15,6 +26,7 @@ from reasoning_grpc.litellm_model.call import LiteLLMCall, build_headers
 from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
 from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.providers import Way, choose_way
+from reasoning_grpc.litellm_model.request import prepare_call
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
@@ -87,6 +99,14 @@ class LiteLLMModel:
     def pool(self) -> ConnectionPool:
         """Our connections to upstreams, without those that are litellm's own."""
         return self._transport.pool
+
+    def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
+        """See `LanguageModel.list_effective_settings`."""
+        try:
+            deployment = self._directory.find_deployment(call.model, context.caller)
+        except ReasoningError:  # the call itself reports why it cannot be made
+            return ()
+        return prepare_call(call, deployment).settings
 
     def describe(self, model: str) -> ModelInfo:
         """See `LanguageModel.describe`."""

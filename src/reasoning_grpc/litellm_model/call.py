@@ -15,7 +15,7 @@ from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
 from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way, choose_way
-from reasoning_grpc.litellm_model.request import build_arguments, find_refused_fields, select_merged_options
+from reasoning_grpc.litellm_model.request import build_arguments, prepare_call, select_merged_options
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
@@ -45,9 +45,12 @@ class LiteLLMCall:
         Raises litellm's exceptions; those of our client are in their chain.
         """
         deployment = self._deployment
-        if violations := find_refused_fields(self._call, deployment):
-            raise UpstreamParameterUnsupported(model=deployment.name, is_upstream_reached=False, violations=violations)
-        arguments = build_arguments(self._call, deployment) | _build_address(deployment)
+        prepared = prepare_call(self._call, deployment)
+        if prepared.violations:
+            raise UpstreamParameterUnsupported(
+                model=deployment.name, is_upstream_reached=False, violations=prepared.violations
+            )
+        arguments = build_arguments(prepared.call, deployment) | _build_address(deployment)
         if deployment.provider != "azure" or deployment.api_key:
             self._client = self._create_client()
             arguments["client"] = self._client

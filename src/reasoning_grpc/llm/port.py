@@ -6,6 +6,7 @@ from typing import Protocol
 
 from reasoning_grpc.domain import (
     CallContext,
+    EffectiveSetting,
     Media,
     Message,
     ModelInfo,
@@ -60,6 +61,13 @@ class LanguageModel(Protocol):
         """
         ...
 
+    def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
+        """Returns the settings of a call that its provider takes otherwise than requested.
+
+        Nothing is sent. It is empty for a call that cannot be made now.
+        """
+        ...
+
     def describe(self, model: str) -> ModelInfo:
         """Returns what is known of a model. Raises ModelNotFound."""
         ...
@@ -86,6 +94,10 @@ class WrappedModel:
 
     def __init__(self, inner: LanguageModel) -> None:
         self._inner = inner
+
+    def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
+        """See `LanguageModel.list_effective_settings`."""
+        return self._inner.list_effective_settings(call, context)
 
     def describe(self, model: str) -> ModelInfo:
         """See `LanguageModel.describe`."""

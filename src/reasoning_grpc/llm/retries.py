@@ -9,11 +9,14 @@ import random
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reasoning_grpc.domain import CallContext, EffectiveSetting, EffectiveSettingCause
 from reasoning_grpc.domain.errors import Retry, UpstreamError
 from reasoning_grpc.domain.events import AttemptSwitched, ModelEvent
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
+
+_AS_REQUESTED: Final = "This fallback model allows what was requested."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ class ResilientModel(WrappedModel):
                 delay_seconds=delay,
                 is_upstream_reached=failed.is_upstream_reached,
                 usage=failed.usage,
-                effective_settings=_find_changed_settings(requested, call, following),
+                effective_settings=self._find_changed_settings(requested, call, following, context),
             )
             retries = retries + 1 if model == call.model else 0
             call = following
@@ -92,6 +95,24 @@ class ResilientModel(WrappedModel):
         allowed = self.describe(model).max_output_tokens or limit
         return replace(call, sampling=replace(call.sampling, max_output_tokens=min(limit, allowed)))
 
+    def _find_changed_settings(
+        self, requested: ModelCall, last: ModelCall, following: ModelCall, context: CallContext
+    ) -> tuple[EffectiveSetting, ...]:
+        """Returns the settings that take effect otherwise in the following attempt than in the last one."""
+        if following.model == last.model:
+            return ()
+        before, after = (
+            {setting.field: setting for setting in self.list_effective_settings(call, context)}
+            for call in (last, following)
+        )
+        restored = (
+            replace(setting, effective=setting.requested, cause=EffectiveSettingCause.FALLBACK, reason=_AS_REQUESTED)
+            for field, setting in before.items()
+            if field not in after
+        )
+        changed = (setting for field, setting in after.items() if setting != before.get(field))
+        return (*_find_changed_limits(requested, last, following), *restored, *changed)
+
     def _choose_switch(
         self, error: UpstreamError, call: ModelCall, context: CallContext, fallbacks: Iterator[str], retries: int
     ) -> tuple[str, float] | None:
@@ -104,12 +125,12 @@ class ResilientModel(WrappedModel):
         return None if fallback is None else (fallback, 0.0)
 
 
-def _find_changed_settings(requested: ModelCall, last: ModelCall, following: ModelCall) -> tuple[EffectiveSetting, ...]:
-    """Returns the settings of the call that differ between the last attempt and the following one."""
+def _find_changed_limits(requested: ModelCall, last: ModelCall, following: ModelCall) -> tuple[EffectiveSetting, ...]:
+    """Returns the limit of the answer if it differs between the last attempt and the following one."""
     wish, effective = requested.sampling.max_output_tokens, following.sampling.max_output_tokens
     if effective == last.sampling.max_output_tokens:
         return ()
     cause, reason = EffectiveSettingCause.FALLBACK_LIMIT, "The fallback model allows no more."
     if effective == wish:
-        cause, reason = EffectiveSettingCause.FALLBACK, "This fallback model allows what was requested."
+        cause, reason = EffectiveSettingCause.FALLBACK, _AS_REQUESTED
     return (EffectiveSetting("sampling.max_output_tokens", str(wish), str(effective), cause, reason),)

@@ -213,6 +213,10 @@ class _EffectiveSettingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     """Tools that the agent may use cannot be called now. For example, their MCP
     server has no connection.
     """
+    EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT: _EffectiveSettingCause.ValueType  # 9
+    """The provider of the model takes less than was requested, or takes it only
+    in another form.
+    """
 
 class EffectiveSettingCause(_EffectiveSettingCause, metaclass=_EffectiveSettingCauseEnumTypeWrapper):
     """Why a setting took effect otherwise than requested."""
@@ -240,6 +244,10 @@ a limit of the agent where the agent does not think.
 EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE: EffectiveSettingCause.ValueType  # 8
 """Tools that the agent may use cannot be called now. For example, their MCP
 server has no connection.
+"""
+EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT: EffectiveSettingCause.ValueType  # 9
+"""The provider of the model takes less than was requested, or takes it only
+in another form.
 """
 Global___EffectiveSettingCause: _TypeAlias = EffectiveSettingCause  # noqa: Y015
 

@@ -1,16 +1,22 @@
 """Converts our `ModelCall` to the arguments of `litellm.acompletion`, in the OpenAI dialect.
 
-Only what a call sets is passed on; litellm then converts it for the provider. What litellm would leave out of the
-request without an error is refused.
+Only what a call sets is passed on; litellm then converts it for the provider. What litellm would leave out or change
+without a word is refused, or changed and reported.
+
+preparation.py   refuses or changes what the provider takes otherwise, by its dialect
+dialects/        the dialects of providers
+arguments.py     converts the prepared call to the arguments
 """
 
 from reasoning_grpc.litellm_model.request.arguments import FIELD_OF_PARAMETER, build_arguments, select_merged_options
-from reasoning_grpc.litellm_model.request.refusals import find_refused_fields, takes_json_object
+from reasoning_grpc.litellm_model.request.dialects import takes_json_object
+from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
 
 __all__ = [
     "FIELD_OF_PARAMETER",
+    "PreparedCall",
     "build_arguments",
-    "find_refused_fields",
+    "prepare_call",
     "select_merged_options",
     "takes_json_object",
 ]

@@ -1,0 +1,36 @@
+"""The dialects of providers: what each takes otherwise than our requests say it, measured on litellm 1.106.2.
+
+litellm refuses most parameters that a model does not take. What it would leave out, change or invent in silence is
+refused here, or changed here and reported. A test compares what was requested with what left, for each provider that
+the documentation promises.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
+from reasoning_grpc.litellm_model.request.dialects.anthropic import ANTHROPIC
+from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
+from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
+from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI
+from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_media_addresses
+
+__all__ = ["Dialect", "find_dialect", "takes_json_object"]
+
+_OTHER: Final = Dialect(refusals=(refuse_media_addresses,))
+"""The dialect of providers that no other entry of the table covers."""
+_OF_PROVIDER: Final[Mapping[str, Dialect]] = {
+    **dict.fromkeys(SPEAKS_OPENAI, OPENAI),
+    "anthropic": ANTHROPIC,
+    "gemini": GEMINI,
+}
+
+
+def find_dialect(provider: str) -> Dialect:
+    """Returns the dialect of a provider's requests."""
+    return _OF_PROVIDER.get(provider, _OTHER)
+
+
+def takes_json_object(provider: str) -> bool:
+    """Whether litellm passes on to a provider that the answer must be JSON, of whatever schema."""
+    return refuse_json_object not in find_dialect(provider).refusals

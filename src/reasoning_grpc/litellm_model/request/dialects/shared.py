@@ -1,0 +1,37 @@
+"""Refusals that several dialects share."""
+
+from collections.abc import Iterator
+
+from reasoning_grpc.domain import Media, ResponseFormatKind
+from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
+from reasoning_grpc.llm import ModelCall
+
+_NO_ADDRESSES = "The model takes no address here; send the data itself."
+
+
+def refuse_media_addresses(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses the media that litellm would fetch into this process, from any address that a caller names."""
+    for row, message in enumerate(call.messages):
+        for column, part in enumerate(message.content):
+            if isinstance(part.content, Media) and part.content.uri:
+                yield FieldViolation(f"messages[{row}].content[{column}].media.uri", _NO_ADDRESSES)
+
+
+def refuse_json_object(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses JSON mode, which has no schema."""
+    if call.response_format is not None and call.response_format.kind is ResponseFormatKind.JSON_OBJECT:
+        yield FieldViolation("response_format", NOT_TAKEN)
+
+
+def refuse_strict_tools(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses tools whose arguments the provider must hold to their schema."""
+    for index, tool in enumerate(call.tools):
+        if tool.strict:
+            yield FieldViolation(f"tools[{index}].strict", NOT_TAKEN)
+
+
+def refuse_single_tool_calls(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses the wish for at most one tool call in an answer."""
+    if call.parallel_tool_calls is False:
+        yield FieldViolation("parallel_tool_calls", NOT_TAKEN)

@@ -1,0 +1,31 @@
+"""`prepare_call`: refuses or changes what a provider takes otherwise, before litellm converts the call."""
+
+from dataclasses import dataclass
+
+from reasoning_grpc.domain import Deployment, EffectiveSetting
+from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.litellm_model.request.dialects import find_dialect
+from reasoning_grpc.llm import ModelCall
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A call as its provider takes it."""
+
+    call: ModelCall
+    settings: tuple[EffectiveSetting, ...] = ()
+    """The settings that take effect otherwise than requested."""
+    violations: tuple[FieldViolation, ...] = ()
+    """The fields that the provider does not take; the call must not be sent when there are any."""
+
+
+def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
+    """Returns the call as the provider of the deployment takes it."""
+    dialect, model = find_dialect(deployment.provider), deployment.deciding_model
+    violations = tuple(violation for refuse in dialect.refusals for violation in refuse(call, model))
+    settings: list[EffectiveSetting] = []
+    for change in dialect.changes:
+        call, setting = change(call, model)
+        if setting is not None:
+            settings.append(setting)
+    return PreparedCall(call, tuple(settings), violations)
