@@ -58,6 +58,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
             {
                 "name": "fake",
                 "litellm_model": "openai/fake-upstream",
+                "untested": False,
                 "api_base": base,
                 "key": True,
                 "wire": "own_wire",
@@ -67,6 +68,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
             {
                 "name": "other",
                 "litellm_model": "openai/other-upstream",
+                "untested": False,
                 "api_base": base,
                 "key": False,
                 "wire": "own_wire",
@@ -100,7 +102,7 @@ async def test_check_config_describes_the_way_of_each_model(tmp_path: Path) -> N
     (tmp_path / "reasoning.toml").write_text(
         'default_model = "gpt"\n'
         + "".join(
-            f'[models.{name}]\nlitellm_model = "{model}"\napi_base = "http://127.0.0.1:9/v1"\n'
+            f'[models.{name}]\nlitellm_model = "{model}"\napi_base = "http://127.0.0.1:9/v1"\nuntested = true\n'
             for name, (model, _, _) in WAYS.items()
         )
     )
@@ -110,6 +112,51 @@ async def test_check_config_describes_the_way_of_each_model(tmp_path: Path) -> N
     assert (done.code, done.err) == (0, "")
     models = json.loads(done.out)["models"]
     assert {model["name"]: (model["litellm_model"], model["wire"], model["wire_reason"]) for model in models} == WAYS
+    assert [model["name"] for model in models if model["untested"]] == ["command"]
+
+
+async def test_check_config_refuses_prefixes_that_are_not_promised(tmp_path: Path) -> None:
+    """A prefix without recorded answers is refused, unless its entry accepts it; then its line says "untested"."""
+    tables = "".join(
+        f'[models.{name}]\nlitellm_model = "{model}"\n{keys}\n'
+        for name, model, keys in (
+            ("cohere", "cohere/command-a", ""),
+            ("xinference", "xinference/m", ""),
+            ("misspelt", "antropic/m", ""),
+            ("base", "replicate/m", 'base_model = "openai/no-such-model"'),
+            ("accepted", "watsonx/m", "untested = true"),
+            ("nobody", "nobody/m", "untested = true"),
+            ("misspelt-key", "replicate/m", "untestd = true"),
+            ("promised", "deepseek/m", "untested = true"),
+        )
+    )
+    (tmp_path / "bad.toml").write_text(f'default_model = "accepted"\n{tables}')
+    (tmp_path / "good.toml").write_text('[models.m]\nlitellm_model = "cohere_chat/command-a"\nuntested = true\n')
+
+    bad, started, good = await asyncio.gather(
+        run("check-config", "--config", str(tmp_path / "bad.toml")),
+        run("serve", "--config", str(tmp_path / "bad.toml")),
+        run("check-config", "--config", str(tmp_path / "good.toml")),
+    )
+
+    untested = "is untested; choose a promised prefix (docs/providers.md), or set untested = true in this entry"
+    problems = [
+        f"reasoning-grpc: models.{problem}"
+        for problem in (
+            "misspelt-key.untestd: is not a known key; did you mean untested?",
+            f"cohere.litellm_model: cohere/ {untested}",
+            f"xinference.litellm_model: xinference/ {untested}",
+            "xinference.api_base: is missing; xinference has no address of its own",
+            "misspelt.litellm_model: litellm has no provider 'antropic'; did you mean anthropic?",
+            f"base.litellm_model: replicate/ {untested}",
+            "base.base_model: 'openai/no-such-model' is not a model that litellm knows",
+            "nobody.litellm_model: litellm has no provider 'nobody'",
+        )
+    ]
+    assert (bad.code, bad.err.splitlines()) == (1, problems)
+    assert (started.code, started.err.splitlines()) == (1, problems[:-1])
+    assert (good.code, good.err) == (0, "")
+    assert "model    m: cohere_chat/command-a (untested), at its provider's address, without a key" in good.out
 
 
 async def test_check_config_online_calls_each_model(tmp_path: Path) -> None:
@@ -189,11 +236,11 @@ async def test_check_config_prints_problems_of_every_kind_at_once(tmp_path: Path
             'models.broken.litellm_model: must be "PROVIDER/MODEL", such as "openai/gpt-4o-mini"',
             "callers.alice.token_hash: must be what `reasoning-grpc token new` printed as the hash",
             "models.fast.api_base: is missing; azure has no address of its own",
+            "models.strange.litellm_model: litellm has no provider 'nobody'",
             "callers.alice.allowed_tools: 'calculater' is not a tool; did you mean calculator?",
             "default_model: 'fats' is not a model of this configuration; did you mean fast?",
             "models.strange.fallback_models: 'fsat' is not another model; did you mean fast?",
             "rules.a.then.model: 'brokn' is not a model; did you mean broken?",
-            "models.strange.litellm_model: litellm has no provider 'nobody'",
         )
     ]
 

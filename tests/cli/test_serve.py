@@ -48,7 +48,9 @@ async def test_a_server_that_cannot_start_reports_why(
     """A port in use, a bad configuration, a missing key and a missing file exit with 1 and a clear line each."""
     (tmp_path / "bad.toml").write_text('max_retries = -1\n[models.m]\nlitellm_model = "gpt"\n')
     (tmp_path / "wiring.toml").write_text('[models.m]\nlitellm_model = "azure/m"\n')
-    (tmp_path / "provider.toml").write_text('listen = "127.0.0.1:0"\n[models.m]\nlitellm_model = "nobody/m"\n')
+    (tmp_path / "provider.toml").write_text(
+        'listen = "127.0.0.1:0"\n[models.m]\nlitellm_model = "nobody/m"\nuntested = true\n'
+    )
     key = {"FAKE_KEY": KEY}
 
     in_use, bad, no_key, no_file, wiring, provider = await asyncio.gather(

@@ -19,6 +19,7 @@ def test_every_key_of_a_model_entry_is_read() -> None:
     default_model = "good/model-1.0"
     [models."good/model-1.0"]
     litellm_model = "openai/gpt-4o-mini"
+    untested = true
     api_base = "https://example.com/v1"
     litellm_params = { api_version = "2025-02-01-preview", vertex_project = "p" }
     api_key_env = "GOOD_KEY"
@@ -59,6 +60,7 @@ def test_every_key_of_a_model_entry_is_read() -> None:
     assert replace(entry, api_key=config.models["m"].api_key) == ModelEntry(
         name="good/model-1.0",
         litellm_model="openai/gpt-4o-mini",
+        untested=True,
         api_base="https://example.com/v1",
         litellm_params={"api_version": "2025-02-01-preview", "vertex_project": "p"},
         api_key=config.models["m"].api_key,
@@ -128,6 +130,7 @@ BAD_ENTRIES = [
         ],
         id="litellm_params",
     ),
+    pytest.param("untested = 1", ["untested: must be true or false"], id="untested"),
     pytest.param("description = 1", ["description: must be a string"], id="description"),
     pytest.param(
         'capabilities = ["tools", "TOOLS", "fly"]',

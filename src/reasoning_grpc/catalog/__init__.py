@@ -2,10 +2,11 @@
 
 from reasoning_grpc.catalog.configured import (
     ConfiguredModel,
-    find_entry_problem,
+    find_entry_problems,
     find_listed_facts,
     find_provider_problem,
     find_way,
+    is_untested,
 )
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
 from reasoning_grpc.catalog.proxy import ProxyModels
@@ -24,8 +25,9 @@ __all__ = [
     "ProxyListing",
     "ProxyModels",
     "TracedListing",
-    "find_entry_problem",
+    "find_entry_problems",
     "find_listed_facts",
     "find_provider_problem",
     "find_way",
+    "is_untested",
 ]

@@ -1,10 +1,12 @@
 """`ConfiguredModel`: a model of the configuration file, with the facts that litellm's price map adds."""
 
+from collections.abc import Iterator
 from typing import Final
 
-from reasoning_grpc.config import ModelEntry
+from reasoning_grpc.config import ModelEntry, suggest
 from reasoning_grpc.domain import Capability, Deployment, ModelInfo, ModelSourceKind, Prices
 from reasoning_grpc.litellm_model import (
+    PROMISED,
     TEXT_COMPLETION,
     WITHOUT_ADDRESS,
     ModelFacts,
@@ -94,16 +96,28 @@ def find_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
     return explain_way(provider, has_key=bool(entry.api_key), by_responses_api=by_responses_api)
 
 
-def find_entry_problem(entry: ModelEntry, price_map: PriceMap) -> str:
-    """Returns why this build cannot serve an entry; empty when it can."""
-    provider = entry.litellm_model.partition("/")[0]
+def is_untested(entry: ModelEntry) -> bool:
+    """Whether no recorded answers show that the server reads this entry's provider rightly."""
+    return entry.litellm_model.partition("/")[0] not in PROMISED
+
+
+def find_entry_problems(entry: ModelEntry, price_map: PriceMap) -> Iterator[str]:
+    """Yields each reason why this build does not serve an entry.
+
+    Imports litellm, which takes seconds, for a provider that the server does not promise and we do not call ourselves.
+    """
+    provider, slash, _ = entry.litellm_model.partition("/")  # a name that could not be read has no slash
     if provider in TEXT_COMPLETION:
-        return f"models.{entry.name}.litellm_model: {provider} completes texts; only chat is served"
+        yield f"models.{entry.name}.litellm_model: {provider} completes texts; only chat is served"
+    elif slash and is_untested(entry) and not entry.untested:
+        yield find_provider_problem(entry) or (
+            f"models.{entry.name}.litellm_model: {provider}/ is untested; "
+            "choose a promised prefix (docs/providers.md), or set untested = true in this entry"
+        )
     if not entry.api_base and provider in WITHOUT_ADDRESS:
-        return f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
+        yield f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
     if entry.base_model and price_map.is_known and price_map.find_facts(entry.base_model) is None:
-        return f"models.{entry.name}.base_model: {entry.base_model!r} is not a model that litellm knows"
-    return ""
+        yield f"models.{entry.name}.base_model: {entry.base_model!r} is not a model that litellm knows"
 
 
 def find_provider_problem(entry: ModelEntry) -> str:
@@ -111,4 +125,4 @@ def find_provider_problem(entry: ModelEntry) -> str:
     provider = entry.litellm_model.partition("/")[0]
     if choose_way(provider) is not Way.FOREIGN or has_provider(provider):
         return ""
-    return f"models.{entry.name}.litellm_model: litellm has no provider {provider!r}"
+    return f"models.{entry.name}.litellm_model: litellm has no provider {provider!r}{suggest(provider, PROMISED)}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from reasoning_grpc.catalog import find_listed_facts, find_way
+from reasoning_grpc.catalog import find_listed_facts, find_way, is_untested
 from reasoning_grpc.config import Config, ModelEntry, ProxyEntry
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.embedded import MODEL_NAME
@@ -11,11 +11,12 @@ from reasoning_grpc.litellm_model import Way, find_price_map
 from reasoning_grpc.server import Trial, Trials
 from reasoning_grpc.telemetry import Export, TelemetryPlan
 
-_WIRES: Final = {
+WIRES: Final = {
     Way.OWN_WIRE: "our own wire",
     Way.PLAIN: "litellm's reader over our connections",
     Way.FOREIGN: "litellm's reader over its own connections",
 }
+"""The names of the ways, for people."""
 _PRICES: Final = {
     "entry": "from its entry",
     "litellm": "from litellm's price map",
@@ -82,6 +83,7 @@ def _describe_model(entry: ModelEntry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "litellm_model": entry.litellm_model,
+        "untested": is_untested(entry),
         "api_base": entry.api_base,
         "key": bool(entry.api_key),
         "wire": way.value.lower(),
@@ -123,9 +125,10 @@ def _format_model(model: Mapping[str, Any], unset_keys: Sequence[str]) -> list[s
     else:
         address = model["api_base"] or "at its provider's address"
         key = "with a key" if model["key"] else f"without a key{_explain_missing_key(model['name'], unset_keys)}"
+        untested = " (untested)" if model["untested"] else ""
         lines = [
-            f"model    {model['name']}: {model['litellm_model']}, {address}, {key}",
-            f"         wire: {_WIRES[Way(model['wire'].upper())]}; {model['wire_reason']}",
+            f"model    {model['name']}: {model['litellm_model']}{untested}, {address}, {key}",
+            f"         wire: {WIRES[Way(model['wire'].upper())]}; {model['wire_reason']}",
             f"         prices: {_PRICES[model['prices']]}",
         ]
     if (answer := model.get("answer")) is not None:

@@ -31,6 +31,8 @@ class ModelEntry:
     name: str
     litellm_model: str
     """litellm's name of the model, the provider's prefix first: "openai/gpt-4o-mini"."""
+    untested: bool = False
+    """Whether the operator accepts a prefix that the server does not promise."""
     api_base: str = ""
     api_key: Secret = field(default_factory=lambda: Secret(""))
     """The value of the environment variable that `api_key_env` names."""
@@ -68,6 +70,7 @@ def read_model_entry(name: str, table: object, environment: Mapping[str, str], p
     entry = ModelEntry(
         name=name,
         litellm_model=reader.read_text("litellm_model", required=True, find_problem=_find_litellm_model_problem),
+        untested=bool(reader.read_bool("untested")),
         api_base=reader.read_text("api_base", find_problem=_find_api_base_problem),
         api_key=api_key or Secret(""),
         base_model=reader.read_text("base_model", find_problem=_find_litellm_model_problem),

@@ -81,6 +81,8 @@ def _relate(keys: list[str]) -> Iterator[str]:
         entry, _, last = key.rpartition(".")
         if key.startswith("models.") and last in _ADDRESS_KEYS:
             yield from (f"{entry}.{other}" for other in sorted(_ADDRESS_KEYS - {last}))
+            if last == "litellm_model":
+                yield f"{entry}.untested"
 
 
 def _list_unreadable_keys(problem: str) -> Iterator[str]:

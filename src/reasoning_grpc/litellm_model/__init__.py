@@ -5,6 +5,7 @@ call.py            LiteLLMCall: one call, which either we read or litellm reads
 request/           converts our ModelCall to the arguments of `litellm.acompletion`, and refuses what litellm would drop
 library.py         litellm itself: imported late, silenced, without its own retries and callbacks
 providers.py       litellm's providers, and the way that their calls go
+promised.py        the prefixes that the server promises, with the protocol of each
 transport/         the HTTP of our calls: connections, exchange, events of a stream, what litellm takes for its client
 own_reader.py      reads an answer of the OpenAI protocol without litellm
 litellm_reader.py  reads an answer as litellm reads it, without what litellm invents
@@ -22,6 +23,7 @@ from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.library import has_provider
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat, read_facts
 from reasoning_grpc.litellm_model.prices.price_map import PriceMap, find_listed_name, find_price_map
+from reasoning_grpc.litellm_model.promised import PROMISED
 from reasoning_grpc.litellm_model.providers import TEXT_COMPLETION, WITHOUT_ADDRESS, Way, choose_way, explain_way
 from reasoning_grpc.litellm_model.request import takes_json_object
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
@@ -29,6 +31,7 @@ from reasoning_grpc.litellm_model.transport.errors import HttpFailure
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 
 __all__ = [
+    "PROMISED",
     "TEXT_COMPLETION",
     "WITHOUT_ADDRESS",
     "ConnectionPool",

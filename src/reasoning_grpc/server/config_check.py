@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from reasoning_grpc.agent import TOOLS_PLACEHOLDER
-from reasoning_grpc.catalog import EMBEDDED_NAME, find_entry_problem, find_provider_problem
+from reasoning_grpc.catalog import EMBEDDED_NAME, find_entry_problems, find_provider_problem, is_untested
 from reasoning_grpc.config import Config, suggest
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.router import ROUTES_PLACEHOLDER
@@ -16,7 +16,7 @@ def find_config_problems(config: Config) -> list[str]:
     Reading the configuration cannot find these problems, because they depend on the other floors.
     """
     price_map = find_price_map()
-    problems = [problem for entry in config.models.values() if (problem := find_entry_problem(entry, price_map))]
+    problems = [problem for entry in config.models.values() for problem in find_entry_problems(entry, price_map)]
     problems += _find_prompt_problems(config)
     problems += find_tool_problems(config)
     if config.runs_embedded and EMBEDDED_NAME in config.models:
@@ -27,12 +27,13 @@ def find_config_problems(config: Config) -> list[str]:
 
 
 def find_unknown_providers(config: Config) -> list[str]:
-    """Returns a sentence for each model whose provider neither we nor litellm know.
+    """Returns a sentence for each model of an accepted untested provider which neither we nor litellm know.
 
-    Imports litellm, which takes seconds, when a provider is not one that we call ourselves.
+    `find_config_problems` reports the others. Imports litellm, which takes seconds, when a provider is not one that
+    we call ourselves.
     """
-    named = [entry for entry in config.models.values() if "/" in entry.litellm_model]
-    return [problem for entry in named if (problem := find_provider_problem(entry))]
+    accepted = [entry for entry in config.models.values() if entry.untested and is_untested(entry)]
+    return [problem for entry in accepted if (problem := find_provider_problem(entry))]
 
 
 def _find_prompt_problems(config: Config) -> Iterator[str]:
