@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from reasoning_grpc.agent.native_tools import prepare_native_tools
 from reasoning_grpc.agent.transcript import Transcript
 from reasoning_grpc.domain import (
     Capability,
@@ -12,7 +13,6 @@ from reasoning_grpc.domain import (
     ReasoningEffort,
     ReasoningOptions,
     Sampling,
-    Tool,
     ToolChoice,
     ToolChoiceMode,
     ToolInfo,
@@ -49,7 +49,7 @@ class AgentCalls:
         cut to the models' context windows; without it they are sent whole.
         """
         self._direct = direct
-        self._tools = tuple(Tool(tool.name, tool.description, tool.parameters_schema) for tool in tools)
+        self._tools = prepare_native_tools(tools)
         self._transcript = transcript
         self._windows = windows
         self._fits = fits

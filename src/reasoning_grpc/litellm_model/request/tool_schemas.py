@@ -28,7 +28,7 @@ _NEVER: Final[Schema] = {"not": {}}
 
 def prepare_parameters(schema: Mapping[str, Any], provider: str) -> Schema:
     """Returns the schema of a tool's arguments as the provider takes it."""
-    prepared = _prepare({"type": "object", **schema}, _OF_PROVIDER.get(provider, _OF_ALL))
+    prepared = _prepare({**schema, "type": "object"}, _OF_PROVIDER.get(provider, _OF_ALL))
     if not isinstance(prepared.get("properties"), dict):
         prepared["properties"] = {}
     return prepared

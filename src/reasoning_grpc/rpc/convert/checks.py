@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge, UnsupportedParameter
 
@@ -87,19 +87,24 @@ class Checks:
         if not pattern.fullmatch(value):
             self.report_invalid(path, description)
 
-    def check_json(self, path: str, text: str, *, want_object: bool) -> None:
-        """Checks that a text is JSON, not nested too deeply, and an object where `want_object`."""
+    def check_json(self, path: str, text: str, *, want_object: bool) -> Any:
+        """Checks that a text is JSON, not nested too deeply, and an object where `want_object`.
+
+        Returns its value, or None where the text is not what it must be.
+        """
         if _depth(text) > MAX_JSON_DEPTH:
             self.report_too_large(path, f"It is nested more than {MAX_JSON_DEPTH} levels deep.")
-            return
+            return None
         try:
             value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
             json.dumps(value, ensure_ascii=False).encode()
         except ValueError:  # this includes half a surrogate pair, which cannot be sent on
             self.report_invalid(path, "It must be JSON text.")
-            return
+            return None
         if want_object and not isinstance(value, dict):
             self.report_invalid(path, "It must be the JSON text of an object.")
+            return None
+        return value
 
 
 def _printable_path(path: str) -> str:

@@ -75,11 +75,18 @@ def tools(message: completion_pb2.CompleteRequest, most: int, checks: Checks) ->
             checks.report_invalid(f"{path}.name", "Another tool has this name.")
         seen.add(tool.name)
         if tool.parameters_schema:
-            checks.check_json(f"{path}.parameters_schema", tool.parameters_schema, want_object=True)
+            schema = checks.check_json(f"{path}.parameters_schema", tool.parameters_schema, want_object=True)
+            if schema is not None and not _takes_objects(schema.get("type", "object")):
+                checks.report_invalid(f"{path}.parameters_schema", "Its type must be object, as arguments are.")
     return tuple(
         Tool(tool.name, tool.description, tool.parameters_schema, tool.strict if tool.HasField("strict") else None)
         for tool in message.tools
     )
+
+
+def _takes_objects(kind: Any) -> bool:
+    """Whether the `type` of a JSON schema takes an object."""
+    return kind == "object" or (isinstance(kind, list) and "object" in kind)
 
 
 def tool_choice(message: completion_pb2.CompleteRequest, checks: Checks) -> ToolChoice | None:

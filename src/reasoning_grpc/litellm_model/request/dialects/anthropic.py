@@ -6,6 +6,7 @@ from typing import Final
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Message
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_strict_tools
+from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
 from reasoning_grpc.llm import ModelCall
 
 MAX_CACHE_MARKS: Final = 4
@@ -40,6 +41,6 @@ def limit_cache_marks(call: ModelCall, _model: str) -> tuple[ModelCall, Effectiv
 
 
 ANTHROPIC: Final = Dialect(
-    refusals=(refuse_json_object, refuse_strict_tools),
+    refusals=(refuse_json_object, refuse_strict_tools, refuse_tools_beyond_plain_objects),
     changes=(limit_cache_marks,),
 )
