@@ -12,7 +12,7 @@ from reasoning_grpc.config import CallerEntry, PartKind, RouteEntry, RuleConditi
 from reasoning_grpc.domain import RoutingMode, RoutingPreference
 from reasoning_grpc.v1 import classification_pb2, messages_pb2, routing_pb2
 from tests.support.factories import a_wire_request
-from tests.support.routing import PASSTHROUGH, REASONING, TOOLS, mode_field, route_field
+from tests.support.routing import JSON_OBJECT, PASSTHROUGH, REASONING, TOOLS, mode_field, route_field
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
 
@@ -162,6 +162,34 @@ async def test_a_route_of_the_agent_is_used(
     decision = await decide(routing_server, **fields)
 
     assert (decision.rule_id, decision.route, decision.mode) == (rule, expected_route, REASONING)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "mode", "model"),
+    [
+        pytest.param("careful", TOOLS, PASSTHROUGH, "big", id="an own route with tools"),
+        pytest.param("careful", JSON_OBJECT, PASSTHROUGH, "big", id="an own route with a format"),
+        pytest.param("careful", TOOLS | JSON_OBJECT, PASSTHROUGH, "big", id="an own route with both"),
+        pytest.param("passthrough", TOOLS, PASSTHROUGH, "fake", id="a built-in route"),
+        pytest.param("research", JSON_OBJECT, REASONING, "big", id="a route of the agent"),
+    ],
+)
+async def test_a_named_route_wins_over_the_built_in_rules(
+    routing_server: RunningServer, name: str, fields: dict[str, Any], mode: Any, model: str
+) -> None:
+    """A request that names a route keeps it, and its model, although it has tools or a response format."""
+    decision = await decide(routing_server, **fields, **route_field(name))
+
+    assert (decision.route, decision.mode, decision.model) == (name, mode, model)
+    assert (decision.source, decision.rule_id) == (routing_pb2.ROUTE_SOURCE_REQUEST, "")
+    assert (decision.requested_mode, decision.requested_route) == (0, "")
+
+
+async def test_an_operators_rule_wins_over_a_named_route(routing_server: RunningServer) -> None:
+    """A rule of the operator decides before the built-in rules, also for a request that names a route."""
+    decision = await decide(routing_server, labels={"tier": "free"}, **TOOLS, **route_field("careful"))
+
+    assert (decision.rule_id, decision.route, decision.requested_route) == ("free", "passthrough", "careful")
 
 
 async def test_a_model_that_a_rule_changed_is_an_effective_setting(routing_server: RunningServer) -> None:

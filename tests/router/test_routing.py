@@ -10,13 +10,10 @@ from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.domain import RoutingMode
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, routing_pb2
 from tests.support.factories import a_stream_request, a_wire_request
-from tests.support.routing import AUTO, ORCHESTRATION, PASSTHROUGH, REASONING, TOOLS, mode_field
+from tests.support.routing import AUTO, JSON_OBJECT, ORCHESTRATION, PASSTHROUGH, REASONING, TOOLS, mode_field
 from tests.support.serving import RunningServer, config_for, model_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream
 
-JSON_OBJECT: Final[dict[str, Any]] = {
-    "response_format": completion_pb2.ResponseFormat(json_object=completion_pb2.JsonObjectFormat())
-}
 JSON_SCHEMA: Final[dict[str, Any]] = {
     "response_format": completion_pb2.ResponseFormat(json_schema=completion_pb2.JsonSchemaFormat(name="a", schema="{}"))
 }

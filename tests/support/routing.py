@@ -10,6 +10,9 @@ ORCHESTRATION: Final = routing_pb2.ROUTING_MODE_ORCHESTRATION
 AUTO: Final = routing_pb2.ROUTING_MODE_AUTO
 
 TOOLS: Final[dict[str, Any]] = {"tools": [completion_pb2.Tool(name="f")]}
+JSON_OBJECT: Final[dict[str, Any]] = {
+    "response_format": completion_pb2.ResponseFormat(json_object=completion_pb2.JsonObjectFormat())
+}
 
 
 def mode_field(value: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Router:
             if requested.mode in rule.contradicts:
                 field = "routing.route" if requested.route else "routing.mode"
                 raise InvalidRequest(violations=(FieldViolation(field, rule.contradiction),))
-            if requested.mode not in rule.yields_to:
+            if requested.mode not in rule.yields_to and not (requested.route and rule.yields_to_routes):
                 return rule
         return None
 

@@ -36,6 +36,8 @@ class Rule:
     """Replaces the preference of the request."""
     yields_to: frozenset[RoutingMode] = frozenset()
     """Modes that a request may choose in spite of the rule."""
+    yields_to_routes: bool = False
+    """Whether a request may choose a route by its name in spite of the rule."""
     contradicts: frozenset[RoutingMode] = frozenset()
     """Modes that a request which meets the condition must not choose."""
     contradiction: str = ""
@@ -43,7 +45,7 @@ class Rule:
 
 
 def build_rule(entry: RuleEntry) -> Rule:
-    """Returns the rule of a configuration entry. It yields to no mode: it overrides what requests choose."""
+    """Returns the rule of a configuration entry. It yields to nothing: it overrides what requests choose."""
     return Rule(
         id=entry.id,
         applies=lambda request, context: _meets(entry.when, request, context),
@@ -67,6 +69,7 @@ BUILT_IN_RULES: Final = (
         route="passthrough",
         reason="The request brings its own tools, which only the caller can run.",
         yields_to=frozenset({RoutingMode.ORCHESTRATION}),
+        yields_to_routes=True,
         contradicts=frozenset({RoutingMode.REASONING}),
         contradiction="The reasoning agent cannot run the caller's own tools; leave out `tools`, or the mode.",
     ),
@@ -76,6 +79,7 @@ BUILT_IN_RULES: Final = (
         route="passthrough",
         reason="The request asks for a response format.",
         yields_to=frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION}),
+        yields_to_routes=True,
     ),
 )
 """The built-in rules, which are tried after those of the configuration."""
