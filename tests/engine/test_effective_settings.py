@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from reasoning_grpc.config import Config, McpServerEntry, RuleCondition, RuleEntry
 from reasoning_grpc.domain import Capability
+from reasoning_grpc.litellm_model.origins import create_mark
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, collect_events, reasoning_request, write_plan
 from tests.support.factories import a_wire_request
@@ -154,6 +155,20 @@ CASES: Final[dict[str, Case]] = {
         lambda upstream, _: config_for(provider_entry(upstream, "anthropic")),
         five_cache_marks(),
         [("messages.content.cache", "5", "4", "PROVIDER_LIMIT")],
+    ),
+    "FOREIGN_SIGNATURE": Case(
+        lambda upstream, _: config_for(model_entry(upstream.api_base)),
+        completion_pb2.CompleteRequest(
+            messages=[
+                user("q"),
+                messages_pb2.Message(
+                    role=messages_pb2.ROLE_ASSISTANT,
+                    content=[messages_pb2.Part(text="42", signature=f"{create_mark('gemini/another', '')}c2ln")],
+                ),
+                user("go on"),
+            ]
+        ),
+        [("messages.content.signature", "1", "0", "FOREIGN_SIGNATURE")],
     ),
 }
 """One case for each cause."""

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.v1 import completion_pb2, events_pb2, interruption_pb2
 from tests.support.factories import a_wire_request
+from tests.support.opaque_values import remove_mark
 
 
 @dataclass
@@ -73,18 +74,18 @@ class ReceivedAnswer:
     def _record_reasoning(self, delta: events_pb2.ReasoningDelta) -> None:
         if delta.WhichOneof("form") == "redacted":
             self._record_kind("redacted")
-            self.redacted.append(delta.redacted)
+            self.redacted.append(remove_mark(delta.redacted.decode()).encode())
         else:
             self._record_kind("reasoning")
             self.reasoning += delta.text
-        self.signatures += [delta.signature] if delta.signature else []
+        self.signatures += [remove_mark(delta.signature)] if delta.signature else []
 
     def _record_call(self, delta: events_pb2.ToolCallDelta) -> None:
         self._record_kind(f"call {delta.index}")
         if delta.index == len(self.calls):
             self.calls.append([re.sub(r"^call_[0-9a-f]{32}$", "", delta.call_id), delta.name, "", ""])
         self.calls[delta.index][2] += delta.arguments
-        self.calls[delta.index][3] += delta.signature
+        self.calls[delta.index][3] += remove_mark(delta.signature)
 
     def _record_kind(self, kind: str) -> None:
         if self.order[-1:] != [kind]:

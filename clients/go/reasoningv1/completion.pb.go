@@ -304,21 +304,25 @@ const (
 	// The provider of the model takes less than was requested, or takes it only
 	// in another form.
 	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT EffectiveSettingCause = 9
+	// Signatures and redacted reasoning in the conversation come from another
+	// model, so they are left out: the provider would refuse them.
+	EffectiveSettingCause_EFFECTIVE_SETTING_CAUSE_FOREIGN_SIGNATURE EffectiveSettingCause = 10
 )
 
 // Enum value maps for EffectiveSettingCause.
 var (
 	EffectiveSettingCause_name = map[int32]string{
-		0: "EFFECTIVE_SETTING_CAUSE_UNSPECIFIED",
-		1: "EFFECTIVE_SETTING_CAUSE_ROUTING",
-		2: "EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT",
-		3: "EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE",
-		4: "EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW",
-		5: "EFFECTIVE_SETTING_CAUSE_FALLBACK",
-		6: "EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT",
-		7: "EFFECTIVE_SETTING_CAUSE_NOT_USED",
-		8: "EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE",
-		9: "EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT",
+		0:  "EFFECTIVE_SETTING_CAUSE_UNSPECIFIED",
+		1:  "EFFECTIVE_SETTING_CAUSE_ROUTING",
+		2:  "EFFECTIVE_SETTING_CAUSE_SERVER_LIMIT",
+		3:  "EFFECTIVE_SETTING_CAUSE_FALLBACK_UNSUITABLE",
+		4:  "EFFECTIVE_SETTING_CAUSE_CONTEXT_WINDOW",
+		5:  "EFFECTIVE_SETTING_CAUSE_FALLBACK",
+		6:  "EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT",
+		7:  "EFFECTIVE_SETTING_CAUSE_NOT_USED",
+		8:  "EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE",
+		9:  "EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT",
+		10: "EFFECTIVE_SETTING_CAUSE_FOREIGN_SIGNATURE",
 	}
 	EffectiveSettingCause_value = map[string]int32{
 		"EFFECTIVE_SETTING_CAUSE_UNSPECIFIED":         0,
@@ -331,6 +335,7 @@ var (
 		"EFFECTIVE_SETTING_CAUSE_NOT_USED":            7,
 		"EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE":   8,
 		"EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT":      9,
+		"EFFECTIVE_SETTING_CAUSE_FOREIGN_SIGNATURE":   10,
 	}
 )
 
@@ -1691,7 +1696,7 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1c\n" +
 	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12 \n" +
 	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x04\x12\x17\n" +
-	"\x13FINISH_REASON_OTHER\x10\x05*\xbf\x03\n" +
+	"\x13FINISH_REASON_OTHER\x10\x05*\xee\x03\n" +
 	"\x15EffectiveSettingCause\x12'\n" +
 	"#EFFECTIVE_SETTING_CAUSE_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fEFFECTIVE_SETTING_CAUSE_ROUTING\x10\x01\x12(\n" +
@@ -1702,7 +1707,9 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"&EFFECTIVE_SETTING_CAUSE_FALLBACK_LIMIT\x10\x06\x12$\n" +
 	" EFFECTIVE_SETTING_CAUSE_NOT_USED\x10\a\x12-\n" +
 	")EFFECTIVE_SETTING_CAUSE_TOOLS_UNAVAILABLE\x10\b\x12*\n" +
-	"&EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT\x10\tB|\n" +
+	"&EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT\x10\t\x12-\n" +
+	")EFFECTIVE_SETTING_CAUSE_FOREIGN_SIGNATURE\x10\n" +
+	"B|\n" +
 	"\x1aio.github.reasoninggrpc.v1B\x0fCompletionProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 
 var (

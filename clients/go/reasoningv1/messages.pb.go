@@ -166,6 +166,8 @@ type Part struct {
 	Kind isPart_Kind `protobuf_oneof:"kind"`
 	// The provider's opaque signature of this part. Send it back unchanged with
 	// the part: some providers refuse a reasoning part or a tool call without it.
+	// The server adds a mark of the model to it. In a request to another model,
+	// it is left out, and reported as an effective setting.
 	Signature string `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`
 	// A hint that the conversation up to and including this part will be sent
 	// again, so that it is worth caching. Providers that cache automatically
@@ -511,7 +513,7 @@ type Reasoning_Text struct {
 
 type Reasoning_Redacted struct {
 	// Reasoning that the provider withheld or encrypted; only the provider can
-	// read it.
+	// read it. Like a signature, it has a mark of its model.
 	Redacted []byte `protobuf:"bytes,2,opt,name=redacted,proto3,oneof"`
 }
 

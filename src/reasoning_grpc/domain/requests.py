@@ -61,6 +61,8 @@ class EffectiveSettingCause(StrEnum):
     """Tools that the request may use cannot be called now."""
     PROVIDER_LIMIT = "PROVIDER_LIMIT"
     """The provider of the model takes less, or takes it only in another form."""
+    FOREIGN_SIGNATURE = "FOREIGN_SIGNATURE"
+    """Signatures and redacted reasoning in the conversation come from another model."""
 
 
 @dataclass(frozen=True, slots=True)

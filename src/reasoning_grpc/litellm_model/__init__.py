@@ -12,6 +12,7 @@ litellm_reader.py  reads an answer as litellm reads it, without what litellm inv
 protocols/         observers of an answer that litellm reads, one a protocol
 answers/           converts the JSON of an answer to our deltas, finish reason and usage
 lenient.py         readers of JSON values whose type nobody guarantees
+origins.py         marks opaque values, such as signatures, with the model that made them
 failures/          converts whatever goes wrong to our errors
 encodings.py       the tokenizers of OpenAI's models
 prices/            what litellm lists of a model: limits, capabilities, prices

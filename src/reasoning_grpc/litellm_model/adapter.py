@@ -25,6 +25,7 @@ from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.call import LiteLLMCall, build_headers
 from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
 from reasoning_grpc.litellm_model.failures import convert_failure
+from reasoning_grpc.litellm_model.origins import mark_delta
 from reasoning_grpc.litellm_model.providers import Way, choose_way
 from reasoning_grpc.litellm_model.request import prepare_call
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
@@ -72,7 +73,7 @@ class LiteLLMModel:
             await answer.open()
             async with aclosing(answer.deltas()) as deltas:
                 async for delta in deltas:
-                    yield delta
+                    yield mark_delta(delta, deployment)
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:

@@ -217,6 +217,10 @@ class _EffectiveSettingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     """The provider of the model takes less than was requested, or takes it only
     in another form.
     """
+    EFFECTIVE_SETTING_CAUSE_FOREIGN_SIGNATURE: _EffectiveSettingCause.ValueType  # 10
+    """Signatures and redacted reasoning in the conversation come from another
+    model, so they are left out: the provider would refuse them.
+    """
 
 class EffectiveSettingCause(_EffectiveSettingCause, metaclass=_EffectiveSettingCauseEnumTypeWrapper):
     """Why a setting took effect otherwise than requested."""
@@ -248,6 +252,10 @@ server has no connection.
 EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT: EffectiveSettingCause.ValueType  # 9
 """The provider of the model takes less than was requested, or takes it only
 in another form.
+"""
+EFFECTIVE_SETTING_CAUSE_FOREIGN_SIGNATURE: EffectiveSettingCause.ValueType  # 10
+"""Signatures and redacted reasoning in the conversation come from another
+model, so they are left out: the provider would refuse them.
 """
 Global___EffectiveSettingCause: _TypeAlias = EffectiveSettingCause  # noqa: Y015
 

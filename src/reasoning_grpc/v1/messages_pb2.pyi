@@ -110,6 +110,8 @@ class Part(_message.Message):
     signature: _builtins.str
     """The provider's opaque signature of this part. Send it back unchanged with
     the part: some providers refuse a reasoning part or a tool call without it.
+    The server adds a mark of the model to it. In a request to another model,
+    it is left out, and reported as an effective setting.
     """
     cache: _builtins.bool
     """A hint that the conversation up to and including this part will be sent
@@ -202,7 +204,7 @@ class Reasoning(_message.Message):
     """Reasoning in words."""
     redacted: _builtins.bytes
     """Reasoning that the provider withheld or encrypted; only the provider can
-    read it.
+    read it. Like a signature, it has a mark of its model.
     """
     def __init__(
         self,

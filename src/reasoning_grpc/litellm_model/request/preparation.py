@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting
 from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.litellm_model.origins import leave_out_foreign_values
 from reasoning_grpc.litellm_model.request.dialects import find_dialect
 from reasoning_grpc.llm import ModelCall
 
@@ -24,6 +25,9 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     dialect, model = find_dialect(deployment.provider), deployment.deciding_model
     violations = tuple(violation for refuse in dialect.refusals for violation in refuse(call, model))
     settings: list[EffectiveSetting] = []
+    call, setting = leave_out_foreign_values(call, deployment)
+    if setting is not None:
+        settings.append(setting)
     for change in dialect.changes:
         call, setting = change(call, model)
         if setting is not None:

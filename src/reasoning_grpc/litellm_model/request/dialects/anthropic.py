@@ -5,6 +5,7 @@ from typing import Final
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Message
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
+from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_unsigned_reasoning
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_strict_tools
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
 from reasoning_grpc.llm import ModelCall
@@ -42,5 +43,5 @@ def limit_cache_marks(call: ModelCall, _model: str) -> tuple[ModelCall, Effectiv
 
 ANTHROPIC: Final = Dialect(
     refusals=(refuse_json_object, refuse_strict_tools, refuse_tools_beyond_plain_objects),
-    changes=(limit_cache_marks,),
+    changes=(leave_out_unsigned_reasoning, limit_cache_marks),
 )

@@ -115,6 +115,8 @@ export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
   /**
    * The provider's opaque signature of this part. Send it back unchanged with
    * the part: some providers refuse a reasoning part or a tool call without it.
+   * The server adds a mark of the model to it. In a request to another model,
+   * it is left out, and reported as an effective setting.
    *
    * @generated from field: string signature = 7;
    */
@@ -210,7 +212,7 @@ export type Reasoning = Message$1<"reasoning_grpc.v1.Reasoning"> & {
   } | {
     /**
      * Reasoning that the provider withheld or encrypted; only the provider can
-     * read it.
+     * read it. Like a signature, it has a mark of its model.
      *
      * @generated from field: bytes redacted = 2;
      */
