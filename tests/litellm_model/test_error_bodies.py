@@ -17,6 +17,7 @@ VLLM_PROMPT: Final = "The decoder prompt (length 5000) is longer than the maximu
 LLAMA_CONTEXT: Final = "the request exceeds the available context size, try increasing it"
 PROXY_NO_MODEL: Final = "/chat/completions: Invalid model name passed in model=x. Call `/v1/models` to view models."
 AZURE_POLICY: Final = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+QUOTA: Final = errors.UpstreamQuotaExhausted
 ANY_STATUS: Final = (400, 401, 403, 404, 422, 429, 500, 503)
 BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = {
     "quota-code": (
@@ -244,6 +245,25 @@ def test_a_parameter_of_another_failure_is_not_named() -> None:
     error = convert(http_failure(400, openai_body("Too long.", "context_length_exceeded", None, "messages")))
 
     assert error.violations == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b'data: {"error": {"code": "insufficient_quota"}}\n\ndata: [DONE]\n\n', QUOTA, id="data"),
+        pytest.param(b'event: error\r\ndata: {"code": "insufficient_quota"}\r\n\r\n', QUOTA, id="a named event"),
+        pytest.param(b': wait\n\ndata: {"error":\ndata: {"type": "insufficient_quota"}}', QUOTA, id="two lines"),
+        pytest.param(b"data: [DONE]\n\n", errors.UpstreamRateLimited, id="no error"),
+        pytest.param(b"data: {half", errors.UpstreamRateLimited, id="half an event"),
+        pytest.param(b"data of another kind", errors.UpstreamRateLimited, id="text"),
+    ],
+)
+def test_the_body_of_a_failed_status_may_be_an_event_stream(body: bytes, expected: type[UpstreamError]) -> None:
+    """The first event of a stream under a failed status is the error; without one, the status decides."""
+    error = convert(http_failure(429, body))
+
+    assert type(error) is expected
+    assert error.http_status == 429
 
 
 IN_ANSWERS: Final[dict[str, tuple[object, type[UpstreamError], int]]] = {

@@ -10,6 +10,7 @@ import msgspec
 from reasoning_grpc.litellm_model.answers import CODE_FIELDS, find_error
 from reasoning_grpc.litellm_model.failures.retry_after import find_delay_phrase
 from reasoning_grpc.litellm_model.lenient import Json, read_object, read_objects, read_text
+from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 
 BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "rate_limit_error": 429,
@@ -57,11 +58,14 @@ class ErrorBody:
 
     @classmethod
     def parse(cls, body: bytes) -> "ErrorBody":
-        """Reads the body of a response; the result is empty when the body is not JSON of a known form."""
-        try:
-            decoded = msgspec.json.decode(body)
-        except (ValueError, RecursionError):
-            return cls()
+        """Reads the body of a response; the result is empty when the body is not JSON of a known form.
+
+        Some servers answer a request for a stream with a failed status and an event stream, whose first event is the
+        error.
+        """
+        decoded = _decode(body)
+        if decoded is None:
+            decoded = _decode(_find_first_event(body))
         if isinstance(decoded, list) and decoded:
             decoded = decoded[0]  # Google answers so when a stream was requested without `alt=sse`
         if not isinstance(decoded, dict):
@@ -87,6 +91,21 @@ class ErrorBody:
             status=_find_status(error, codes),
             delays=_find_delays(error, details, message),
         )
+
+
+def _decode(body: bytes) -> object:
+    """Returns the JSON value of a body; None when it is no JSON."""
+    try:
+        decoded: object = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+    return decoded
+
+
+def _find_first_event(body: bytes) -> bytes:
+    """Returns the data of the first event in a body that is an event stream; empty when there is none."""
+    decoder = EventStreamDecoder(max_event_bytes=len(body))
+    return next(iter([*decoder.feed(body), *decoder.finish()]), b"")
 
 
 def _find_delays(error: Mapping[str, Any], details: list[Json], message: str) -> dict[str, str]:
