@@ -7,7 +7,9 @@ from typing import Any, Final
 import pytest
 from yarl import URL
 
+from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library, providers
+from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
 from reasoning_grpc.litellm_model.providers import Way, choose_way, explain_way
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
@@ -15,6 +17,7 @@ from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportL
 
 MODELS: Final = {"bedrock": "anthropic.claude-3-5-sonnet-20240620-v1:0"}
 """Models for the providers for which litellm requires a known name."""
+_DEPLOYMENT: Final = Deployment(name="m", litellm_model="openai/some-model", api_base="http://127.0.0.1:9/v1")
 SHAPES: Final = {Way.OWN_WIRE: Shape.OPENAI, Way.PLAIN: Shape.HTTP}
 # litellm's own code, and the packages behind it, cause deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -45,7 +48,7 @@ async def _find_shape(provider: str) -> Shape | None:
     exchange = UnsentExchange(ConnectionPool(limit=1), TransportLimits(), {})
     await library.load()
     make: Any = library.make_client_class(ExchangeClient, for_azure=provider == "azure")
-    client: ExchangeClient = make(exchange, lambda _query: ("http://127.0.0.1:9/v1", {}), {})
+    client: ExchangeClient = make(exchange, OutgoingRequest(_DEPLOYMENT, {}))
     with suppress(Exception):  # whatever litellm raises in its place
         await _read_all(provider, client)
     return client.used_as

@@ -139,6 +139,12 @@ class ModelPage:
     next_page_token: str = ""
 
 
+_NAMES_WITHOUT_FOLDERS: Final = frozenset({"azure", "custom_openai", "openai"})
+"""Providers whose models have plain names. In a price map, a region may come before the name: "azure/eu/gpt-5"."""
+_NAMES_WITH_VENDORS: Final = frozenset({"openrouter"})
+"""Providers whose models have the vendor in their names: "openrouter/openai/gpt-5"."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """The values for calls of a model: arguments of litellm, and values that only our own HTTP client uses."""
@@ -163,10 +169,18 @@ class Deployment:
 
     @property
     def deciding_model(self) -> str:
-        """Returns litellm's name of the model that decides what a call may hold: the base model, if there is one."""
+        """Returns litellm's name of the model that decides what a call may hold: the base model, if there is one.
+
+        The name has the provider of the deployment, because that provider's protocol decides too.
+        """
         if not self.base_model:
             return self.litellm_model
-        return f"{self.provider}/{self.base_model.partition('/')[2] or self.base_model}"
+        base_provider, _, name = self.base_model.partition("/")
+        if self.provider in _NAMES_WITHOUT_FOLDERS:
+            name = name.rpartition("/")[2]
+        elif base_provider != self.provider:
+            name = self.base_model if self.provider in _NAMES_WITH_VENDORS else name.rpartition("/")[2]
+        return f"{self.provider}/{name}"
 
     @property
     def provider(self) -> str:

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from functools import partial
-from typing import Any, Final
-from urllib.parse import quote, urlencode
+from typing import Any
 
 from reasoning_grpc.domain import CallContext, Deployment, Usage
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
@@ -12,16 +10,20 @@ from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import AnswerReader
 from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
+from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
 from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way, choose_way
-from reasoning_grpc.litellm_model.request import build_arguments, prepare_call, select_merged_options
+from reasoning_grpc.litellm_model.request import (
+    build_arguments,
+    choose_model,
+    prepare_call,
+    select_merged_options,
+)
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.telemetry import build_trace_headers
-
-_OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 
 
 class LiteLLMCall:
@@ -51,6 +53,7 @@ class LiteLLMCall:
                 model=deployment.name, is_upstream_reached=False, violations=prepared.violations
             )
         arguments = build_arguments(prepared.call, deployment) | _build_address(deployment)
+        arguments |= choose_model(deployment, arguments)
         if deployment.provider != "azure" or deployment.api_key:
             self._client = self._create_client()
             arguments["client"] = self._client
@@ -100,8 +103,8 @@ class LiteLLMCall:
         client_class: type[ExchangeClient] = library.make_client_class(
             ExchangeClient, for_azure=self._deployment.provider == "azure"
         )
-        build_address = partial(_build_openai_address, self._deployment)
-        return client_class(self._exchange, build_address, select_merged_options(self._call, self._deployment))
+        outgoing = OutgoingRequest(self._deployment, select_merged_options(self._call, self._deployment))
+        return client_class(self._exchange, outgoing)
 
 
 def build_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
@@ -123,13 +126,3 @@ def _build_address(deployment: Deployment) -> dict[str, Any]:
     elif deployment.provider not in OWN_CREDENTIALS:
         address["api_key"] = "not-here"  # without a key, litellm would take any that it finds in the environment
     return address
-
-
-def _build_openai_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Returns the URL and the headers of a call in the OpenAI protocol, with the query that litellm wants."""
-    api_base, key = deployment.api_base, deployment.api_key.reveal()
-    api_base = (api_base or library.find_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
-    if deployment.provider == "azure" and not api_base.endswith("/v1"):
-        api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
-        return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}
-    return f"{api_base}/chat/completions", {"Authorization": f"Bearer {key}"} if key else {}

@@ -7,10 +7,12 @@ warms up, off the event loop.
 import asyncio
 import importlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
+
+from reasoning_grpc.domain import Deployment
 
 T = TypeVar("T")
 
@@ -86,6 +88,31 @@ def make_client_class(base: type[T], *, for_azure: bool) -> type[T]:
 
     wanted: type = AsyncAzureOpenAI if for_azure else AsyncHTTPHandler
     return type(f"{wanted.__name__}{base.__name__}", (base, wanted), {})
+
+
+def uses_responses_api(deployment: Deployment, arguments: Mapping[str, Any]) -> bool:
+    """Whether litellm would make a call of a deployment through OpenAI's Responses API, going by the model's name."""
+    import_litellm()
+    from litellm.main import responses_api_bridge_check
+
+    if deployment.provider not in {"azure", "openai"}:
+        return False
+    info, _ = responses_api_bridge_check(
+        model=deployment.litellm_model.partition("/")[2],
+        custom_llm_provider=deployment.provider,
+        tools=arguments.get("tools"),
+        reasoning_effort=arguments.get("reasoning_effort"),
+        api_base=deployment.api_base or None,
+    )
+    return bool(info.get("mode") == "responses")
+
+
+def complete_fireworks_name(name: str) -> str:
+    """Returns the full name of a model of Fireworks, which litellm sends for a short one."""
+    import_litellm()
+    from litellm.llms.fireworks_ai.common_utils import resolve_fireworks_resource_name
+
+    return str(resolve_fireworks_resource_name(name))
 
 
 def count_tokens(model: str, text: str) -> int:

@@ -6,17 +6,22 @@ without a word is refused, or changed and reported.
 preparation.py   refuses or changes what the provider takes otherwise, by its dialect
 dialects/        the dialects of providers
 arguments.py     converts the prepared call to the arguments
+model_names.py   names the model to litellm, and restores the provider's own name in what leaves
 """
 
 from reasoning_grpc.litellm_model.request.arguments import FIELD_OF_PARAMETER, build_arguments, select_merged_options
 from reasoning_grpc.litellm_model.request.dialects import takes_json_object
+from reasoning_grpc.litellm_model.request.model_names import choose_model, restore_address, restore_model
 from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
 
 __all__ = [
     "FIELD_OF_PARAMETER",
     "PreparedCall",
     "build_arguments",
+    "choose_model",
     "prepare_call",
+    "restore_address",
+    "restore_model",
     "select_merged_options",
     "takes_json_object",
 ]

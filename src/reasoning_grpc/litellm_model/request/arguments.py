@@ -44,10 +44,9 @@ FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
 
 
 def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
-    """Returns the arguments that say what is requested: model, messages and parameters."""
+    """Returns the arguments that say what is requested: messages and parameters. `choose_model` names the model."""
     provider = deployment.provider
     arguments: dict[str, Any] = {
-        "model": deployment.litellm_model,
         "messages": convert_messages(call.messages, provider, system_prompt=deployment.system_prompt),
         **_convert_sampling(call.sampling, deployment.sampling),
         **_convert_tools(call, provider),

@@ -8,9 +8,9 @@ object has both shapes, and knows afterwards which one litellm used. Measured on
 litellm 1.106.2; `providers` has the list.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 import msgspec
@@ -31,8 +31,25 @@ class Shape(StrEnum):
     """litellm's own `AsyncHTTPHandler`."""
 
 
-BuildAddress = Callable[[Mapping[str, str]], tuple[str, Mapping[str, str]]]
-"""Returns the URL and the headers of a call, from the query that litellm wants."""
+class Finisher(Protocol):
+    """What a client does to a request after litellm has built it."""
+
+    def build_address(self, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+        """Returns the URL and the headers of a call, from the query that litellm wants. It is for the first shape."""
+        ...
+
+    def restore_address(self, url: str) -> str:
+        """Returns the URL to send to, from the URL that litellm has built. It is for the second shape."""
+        ...
+
+    @property
+    def changes_body(self) -> bool:
+        """Whether `finish_body` must see a body that litellm has already encoded."""
+        ...
+
+    def finish_body(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Returns the body to send. Raises UpstreamParameterUnsupported."""
+        ...
 
 
 class ExchangeClient:
@@ -42,20 +59,17 @@ class ExchangeClient:
     litellm wants.
     """
 
-    def __init__(self, exchange: Exchange, build_address: BuildAddress, options: Mapping[str, Any]) -> None:
-        """`build_address` is for the first shape; in the second one, litellm brings the address.
-
-        `options` are merged into the body of the second shape; in the first one, litellm puts them there.
-        """
+    def __init__(self, exchange: Exchange, finisher: Finisher) -> None:
         self._exchange = exchange
-        self._build_address = build_address
-        self._options = options
+        self._finisher = finisher
         self.observer = Observer()
         """The observer of the answer, in the second shape."""
         self.used_as: Shape | None = None
         """None until litellm has used it; litellm never does where it has to use a client of its own."""
         self._custom_query = _Query()
-        self.api_key = "not-here"  # litellm looks for a key and logs it; the real one is only in our own header
+        # litellm looks for a key and an address, and logs them; the real ones are only in our own request
+        self.api_key = "not-here"
+        self._base_url = httpx.URL("http://not-here")
 
     @property
     def chat(self) -> Self:
@@ -85,8 +99,8 @@ class ExchangeClient:
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
         self.used_as = Shape.OPENAI
-        url, headers = self._build_address(self._custom_query)
-        encoded = msgspec.json.encode(body | dict(extra_body or {}))
+        url, headers = self._finisher.build_address(self._custom_query)
+        encoded = msgspec.json.encode(self._finisher.finish_body(body | dict(extra_body or {})))
         await self._exchange.send(url, encoded, dict(headers) | dict(extra_headers or {}))
         return _UnreadAnswer(self._exchange.headers)
 
@@ -111,9 +125,18 @@ class ExchangeClient:
         if isinstance(data, str | bytes):
             data, content = None, data
         request = httpx.Request(
-            "POST", url, data=data, json=json, params=params, headers=headers, files=files, content=content
+            "POST",
+            self._finisher.restore_address(url),
+            data=data,
+            json=json,
+            params=params,
+            headers=headers,
+            files=files,
+            content=content,
         )
-        body = _merge_options(await request.aread(), self._options)
+        body = await request.aread()
+        if self._finisher.changes_body:
+            body = msgspec.json.encode(self._finisher.finish_body(msgspec.json.decode(body, type=dict[str, Any])))
         # The URL is sent as it is: a second encoding would break its signature, where it has one.
         await self._exchange.send(URL(str(request.url), encoded=True), body, _select_end_to_end(request.headers))
         self.observer = choose_observer(request.url.path)
@@ -146,6 +169,10 @@ class _UnreadAnswer:
         """Returns what litellm takes for its stream."""
         return self
 
+    def model_dump(self) -> dict[str, Any]:
+        """Returns what litellm takes for an answer that is not streamed; it asks some models of Azure for one."""
+        return {"choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]}
+
 
 class _RelayedAnswer(httpx.AsyncByteStream):
     """The answer as litellm reads it in the second shape."""
@@ -159,10 +186,6 @@ class _RelayedAnswer(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Stops reading."""
         await self._chunks.aclose()
-
-
-def _merge_options(body: bytes, options: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode(msgspec.json.decode(body, type=dict[str, Any]) | dict(options)) if options else body
 
 
 def _select_end_to_end(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,45 @@
+"""`OutgoingRequest`: what we do to a request after litellm has built it, before our connection sends it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from reasoning_grpc.domain import Deployment
+from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.request import restore_address, restore_model
+
+_OPENAI_API_BASE: Final = "https://api.openai.com/v1"
+
+
+class OutgoingRequest:
+    """The address of one call, and the last changes of its body."""
+
+    def __init__(self, deployment: Deployment, options: Mapping[str, Any]) -> None:
+        """`options` are merged into the body."""
+        self._deployment = deployment
+        self._options = options
+
+    def build_address(self, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+        """Returns the URL and the headers of a call in the OpenAI protocol, with the query that litellm wants."""
+        deployment = self._deployment
+        api_base, key = deployment.api_base, deployment.api_key.reveal()
+        api_base = (api_base or library.find_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
+        if deployment.provider == "azure" and not api_base.endswith("/v1"):
+            api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
+            return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}
+        return f"{api_base}/chat/completions", {"Authorization": f"Bearer {key}"} if key else {}
+
+    def restore_address(self, url: str) -> str:
+        """Returns the URL that litellm has built, with the provider's own name of the model."""
+        return restore_address(url, self._deployment)
+
+    @property
+    def changes_body(self) -> bool:
+        """Whether `finish_body` must see a body that litellm has already encoded."""
+        return bool(self._options) or self._deployment.litellm_model != self._deployment.deciding_model
+
+    def finish_body(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Returns the body to send."""
+        body |= self._options
+        restore_model(body, self._deployment)
+        return body
