@@ -37,6 +37,7 @@ def object_schema(**properties: Any) -> dict[str, Any]:
         (object_schema(a={"enum": ["x", "y"]}), '{"a": "z"}', 'a: it does not fit enum ["x", "y"]'),
         (object_schema(a={"items": {"type": "string"}}), '{"a": ["x", 1]}', 'a.1: it does not fit type "string"'),
         ({"required": ["a", "b"]}, '{"a": 1}', "the whole: it has no b"),
+        ({"required": ["a", "b", "c"]}, '{"b": 1}', "the whole: it has no a, c"),
         (
             object_schema(a={}) | {"additionalProperties": False},
             '{"secret": 1}',
@@ -65,6 +66,26 @@ def test_arguments_are_checked(schema: dict[str, Any], arguments: str, problem: 
 
     assert found.startswith(problem) if problem else found == ""
     assert "secret" not in found
+
+
+def test_each_problem_is_described_once() -> None:
+    """Members that are missing in one place are named together, and leave room for the problems of other places."""
+    member = {"required": ["name", "type", "notes"], "properties": {"name": {"type": "string"}}}
+    schema = object_schema(a={"items": member}) | {"required": ["a", "b"]}
+
+    assert find_problem(schema, '{"a": [{"name": 1}, {"notes": 1}]}') == (
+        'a.0: it has no type, notes; a.0.name: it does not fit type "string"; '
+        "a.1: it has no name, type; the whole: it has no b"
+    )
+
+
+def test_the_description_of_problems_has_a_limit() -> None:
+    """Of many missing members the first are named, and of many problems the first are described."""
+    names = [f"name{number}" for number in range(1000)]
+    schema = object_schema(a={"items": {"required": names}})
+
+    assert find_problem(schema, '{"a": [{}]}') == "a.0: it has no name0, name1, name2, name3, name4"
+    assert find_problem(object_schema(a={"items": {"type": "null"}}), json.dumps({"a": [1] * 30})).count(";") == 4
 
 
 @pytest.mark.parametrize(

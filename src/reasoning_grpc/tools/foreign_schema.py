@@ -33,6 +33,9 @@ _NAMED: Final = frozenset({"properties", "$defs", "definitions", "dependentSchem
 _DATA: Final = frozenset({"enum", "const", "default", "examples", "required"})
 _REFERENCES: Final = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 _MAX_PROBLEMS: Final = 5
+"""The number of problems that are described, and of missing members that a description names."""
+_MAX_ERRORS: Final = 20
+"""The number of errors of jsonschema that are read. It reports each missing member as an error of its own."""
 _MAX_PLACE_CHARACTERS: Final = 100
 _MAX_RULE_CHARACTERS: Final = 100
 
@@ -86,7 +89,8 @@ class ForeignSchema:
     def _find_problem(self, arguments: dict[str, Any]) -> str:
         """Says what does not fit; returns an empty string when everything fits."""
         try:
-            return "; ".join(map(_describe, islice(self._validator.iter_errors(arguments), _MAX_PROBLEMS)))
+            errors = islice(self._validator.iter_errors(arguments), _MAX_ERRORS)
+            return "; ".join(islice(dict.fromkeys(map(_describe, errors)), _MAX_PROBLEMS))
         except Exception:  # a reference that leads nowhere or in a circle, or a number that is too large
             return ""  # then the MCP server checks its own schema
 
@@ -157,7 +161,7 @@ def _describe(error: ValidationError) -> str:
 def _rule(error: ValidationError) -> str:
     keyword, allowed, value = str(error.validator), error.validator_value, error.instance
     if keyword == "required" and isinstance(allowed, list) and isinstance(value, dict):
-        return f"it has no {next((name for name in allowed if name not in value), '')}"
+        return f"it has no {', '.join(islice((name for name in allowed if name not in value), _MAX_PROBLEMS))}"
     if keyword == "additionalProperties":
         return "it has a member that is not allowed"
     rule = json.dumps(allowed) if isinstance(allowed, str | int | float | list) else ""
