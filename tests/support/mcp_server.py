@@ -162,7 +162,17 @@ def _build_server(report: Any, *, old: bool) -> Any:
     from mcp.server import MCPServer
     from mcp.server.mcpserver import Context, Image
     from mcp.server.mcpserver.exceptions import ToolError
-    from mcp_types import METHOD_NOT_FOUND, BlobResourceContents, EmbeddedResource
+    from mcp_types import (
+        METHOD_NOT_FOUND,
+        BlobResourceContents,
+        ElicitRequest,
+        ElicitRequestFormParams,
+        EmbeddedResource,
+        InputRequiredResult,
+        SamplingMessage,
+        TextContent,
+    )
+    from pydantic import BaseModel
 
     async def refuse_discovery(context: Any, call_next: Any) -> Any:
         if context.method == "server/discover":
@@ -241,6 +251,37 @@ def _build_server(report: Any, *, old: bool) -> Any:
     def read_variable(name: str) -> str:
         """Return a variable of the process."""
         return os.environ.get(name, "")
+
+    class Name(BaseModel):
+        name: str
+
+    @server.tool()
+    async def ask_person(context: Context) -> str:
+        """Ask a person for a name while the call waits."""
+        return str(await context.elicit("What is your name?", Name))
+
+    @server.tool()
+    async def ask_model(context: Context) -> str:
+        """Ask the client's model for a name while the call waits."""
+        question = SamplingMessage(role="user", content=TextContent(type="text", text="What is your name?"))
+        return str(await context.session.create_message([question], max_tokens=10))
+
+    @server.tool()
+    async def ask_roots(context: Context) -> str:
+        """Ask for the client's folders while the call waits."""
+        return str(await context.session.list_roots())
+
+    @server.tool()
+    async def require_name() -> str | InputRequiredResult:
+        """End the call with a question for a person."""
+        form = ElicitRequestFormParams(message="What is your name?", requested_schema=Name.model_json_schema())
+        return InputRequiredResult(input_requests={"name": ElicitRequest(params=form)})
+
+    @server.tool()
+    async def require_time(rounds: int, context: Context) -> str | InputRequiredResult:
+        """End this many calls with a state that the next one brings back."""
+        state = int(context.request_state or 0)
+        return "done" if state == rounds else InputRequiredResult(request_state=str(state + 1))
 
     @server.tool()
     async def grow(context: Context) -> str:
