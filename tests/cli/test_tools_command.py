@@ -8,6 +8,7 @@ import pytest
 from tests.support.commands import run
 from tests.support.configuration import TOKEN_HASH
 from tests.support.mcp_server import build_command, open_reports
+from tests.support.scripted_mcp import a_result_line, scripted_entry
 
 pytestmark = pytest.mark.process
 
@@ -58,13 +59,21 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
     assert listed["tools"][2]["mcp_server"] == "good"
     assert listed["tools"][3]["parameters_schema"]["required"] == ["city"]
     assert listed["mcp_servers"] == [
-        {"name": "good", "state": "connected", "tools": 1, "problem": None, "setting_problems": []},
+        {
+            "name": "good",
+            "state": "connected",
+            "tools": 1,
+            "problem": None,
+            "setting_problems": [],
+            "left_out": {},
+        },
         {
             "name": "gone",
             "state": "down",
             "tools": 0,
             "problem": "it cannot be reached",
             "setting_problems": [],
+            "left_out": {},
         },
     ]
 
@@ -101,6 +110,34 @@ async def test_settings_that_fit_no_tool_are_reported(tmp_path: Path) -> None:
     assert (as_text.code, as_json.code) == (1, 1)
     assert as_text.err.splitlines() == as_json.err.splitlines() == [f"reasoning-grpc: {each}" for each in problems]
     assert json.loads(as_json.out)["mcp_servers"][0]["setting_problems"] == problems
+
+
+async def test_tools_that_cannot_be_called_are_named(tmp_path: Path) -> None:
+    """A tool that is left out of a server's list is named with the reason, and the exit code stays 0."""
+    listed = [
+        {"name": "good", "inputSchema": {"type": "object"}},
+        {"name": "long-task", "inputSchema": {"type": "object"}, "execution": {"taskSupport": "required"}},
+    ]
+    server = scripted_entry(tools_list=[a_result_line({"tools": listed})])
+    config = write_configuration(
+        tmp_path,
+        f"""
+        [mcp_servers.files]
+        command = {json.dumps(server.command)}
+        args = {json.dumps(server.args)}
+        """,
+    )
+    as_text = await run("tools", "--config", config, variables={"PYTHONPATH": ROOT})
+    as_json = await run("tools", "--config", config, "--json", variables={"PYTHONPATH": ROOT})
+
+    assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
+    assert as_text.out.splitlines()[-2:] == [
+        "mcp server files is connected: 1 tools",
+        "files__long-task is left out: it can only be called as a task",
+    ]
+    assert json.loads(as_json.out)["mcp_servers"][0]["left_out"] == {
+        "files__long-task": "it can only be called as a task"
+    }
 
 
 async def test_without_a_configuration_the_built_in_tools_are_listed(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def _format_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
             "tools": server.tools,
             "problem": server.problem or None,
             "setting_problems": list(server.setting_problems),
+            "left_out": dict(server.left_out),
         }
         for server in servers
     ]
@@ -85,7 +86,9 @@ def _format_text(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
         for row in rows
     ]
-    lines += [f"mcp server {server.name} is {_describe_state(server)}" for server in servers]
+    for server in servers:
+        lines.append(f"mcp server {server.name} is {_describe_state(server)}")
+        lines += [f"{name} is left out: {problem}" for name, problem in server.left_out.items()]
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """The server's own tools, which the agent may call, and the outcome of a tool call."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -99,3 +100,5 @@ class McpServerInfo:
     """The reason why there is no connection, in a short fixed text."""
     setting_problems: tuple[str, ...] = ()
     """A sentence for each setting that names a tool which the server does not list."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """The listed tools that cannot be called, by their public names, with the reasons."""

@@ -41,7 +41,8 @@ class McpListing:
         self._call = call
         self.setting_problems: tuple[str, ...] = ()
         """A sentence for each setting that names a tool which the server does not list."""
-        self._left_out: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+        """The tools that cannot be called, by their public names, with the reasons."""
         self._uncallable: dict[str, str] = {}
         """The tools that were taken out of the list while it was read, by their own names, with the reasons."""
         self.tools: dict[str, McpTool] = {}
@@ -89,10 +90,10 @@ class McpListing:
     def _log_left_out(self, left_out: dict[str, str]) -> None:
         """Logs the tools that are left out now and were not before."""
         for name, problem in left_out.items():
-            if self._left_out.get(name) != problem:
+            if self.left_out.get(name) != problem:
                 facts = {"mcp_server": self._entry.name, "tool": name, "problem": problem}
                 _logger.warning("tool of an mcp server is left out", extra=facts)
-        self._left_out = left_out
+        self.left_out = left_out
 
     async def _build_tool(self, name: str, definition: Definition) -> McpTool:
         """Returns the known tool, or checks and builds it if its definition is new. Raises UnusableSchema."""

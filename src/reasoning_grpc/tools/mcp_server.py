@@ -112,6 +112,7 @@ class McpServer:
             tools=count,
             problem=self._problem,
             setting_problems=self._listing.setting_problems,
+            left_out=self._listing.left_out,
         )
 
     async def aclose(self) -> None:
