@@ -14,6 +14,9 @@ GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 GHZ_VERSION := v0.121.0
 GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 
+MCP_SERVERS := .tools/mcp_servers
+MCP_SERVERS_LOCK := requirements/mcp_servers
+
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
@@ -108,13 +111,17 @@ clients: $(READY) ## Build and test the clients whose toolchains are here; CLIEN
 conformance: $(READY) ## Hold the clients that are built to the scenarios, and print the matrix
 	$(BIN)/python -m clients.conformance $(ARGS)
 
+.PHONY: mcp-servers
+mcp-servers: $(READY) ## Try the official MCP servers behind a server; CLIENTS=--all fails without Node
+	$(BIN)/python -m scripts.check_mcp_servers $(CLIENTS) $(ARGS)
+
 .PHONY: findings
 findings: ## Try again what surprised us about libraries; needs a package index, and is no part of check
 	@changed=; for finding in findings/*.sh; do echo "$$finding"; "$$finding" || changed="$$changed $$finding"; echo; done; \
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers ## Everything that CI checks
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
@@ -122,6 +129,13 @@ lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--up
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
 		--excludes requirements/excludes.txt --extra server --extra local --extra dev \
 		--output-file requirements/dev.txt $(ARGS) pyproject.toml requirements/dev.in
+
+.PHONY: lock-mcp-servers
+lock-mcp-servers: $(READY) ## Resolve the MCP servers of requirements/mcp_servers anew; needs npm
+	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-mcp-servers" \
+		--output-file $(MCP_SERVERS_LOCK)/python.txt $(ARGS) $(MCP_SERVERS_LOCK)/python.in
+	cd $(MCP_SERVERS_LOCK) && rm -f package-lock.json && npm install --package-lock-only --no-audit --no-fund --silent
 
 .PHONY: clean
 clean: ## Remove what the other targets made, .venv included
@@ -152,4 +166,15 @@ $(GRPCURL):
 $(GHZ):
 	@command -v go > /dev/null || { echo "ghz is built with Go, which is not installed" >&2; exit 1; }
 	GOBIN="$(CURDIR)/.tools/bin" go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
+	@touch $@
+
+$(MCP_SERVERS)/.ready: $(LOCKED) $(addprefix $(MCP_SERVERS_LOCK)/,package.json package-lock.json .npmrc python.txt)
+	rm -rf $(MCP_SERVERS)
+	mkdir -p $(MCP_SERVERS)
+	cp $(addprefix $(MCP_SERVERS_LOCK)/,package.json package-lock.json .npmrc) $(MCP_SERVERS)
+	cd $(MCP_SERVERS) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	$(UV) venv --quiet --python $(BIN)/python $(MCP_SERVERS)/python
+	$(UV) pip install --quiet --python $(MCP_SERVERS)/python --no-deps --require-hashes -r $(MCP_SERVERS_LOCK)/python.txt || \
+		$(BIN)/pip --python $(MCP_SERVERS)/python/bin/python install --quiet --disable-pip-version-check \
+			--no-deps --require-hashes -r $(MCP_SERVERS_LOCK)/python.txt
 	@touch $@
