@@ -61,6 +61,16 @@ def test_json_stays_json(value: Any, indent: int | None) -> None:
     assert [first["arguments"], first["result"], second["arguments"]] == [{}, value, value]
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\n\n", "\r"])
+def test_indented_json_loses_its_indentation(line_break: str) -> None:
+    """JSON that a tool writes over many lines reaches the model without the indentation, which would cost tokens."""
+    content = json.dumps({"a": ["x  y", {"b": 1}]}, indent=8).replace("\n", line_break)
+
+    formatted = format_results([(ToolCall("c1", "note", "{}"), ToolResult("c1", content))], None)
+
+    assert '"result": { "a": [ "x  y", { "b": 1 } ] }}' in formatted
+
+
 @pytest.mark.parametrize("content", ["NaN", "-Infinity", '{"a": [NaN]}'])
 def test_numbers_that_are_no_json_stay_text(content: str) -> None:
     """NaN and Infinity are no JSON, so a result with one of them is a text on the line."""

@@ -68,6 +68,14 @@ def test_arguments_are_checked(schema: dict[str, Any], arguments: str, problem: 
     assert "secret" not in found
 
 
+def test_models_do_not_see_the_dialect() -> None:
+    """A schema reaches the model as it is but for the address of its dialect, by which arguments are still checked."""
+    schema = {"$schema": DRAFT_4, "properties": {"$schema": {"minimum": 3, "exclusiveMinimum": True}}}
+
+    assert json.loads(ForeignSchema(schema).text) == {"properties": schema["properties"]}
+    assert find_problem(schema, '{"$schema": 3}') == "$schema: it does not fit minimum 3"
+
+
 def test_each_problem_is_described_once() -> None:
     """Members that are missing in one place are named together, and leave room for the problems of other places."""
     member = {"required": ["name", "type", "notes"], "properties": {"name": {"type": "string"}}}

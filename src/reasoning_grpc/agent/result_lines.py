@@ -1,6 +1,7 @@
 """Tool results as lines of JSON, for steps in which the provider's own tool calls are not used."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,6 +12,8 @@ _TAG: Final = "tool_results"
 _ESCAPED: Final = {"</": "<\\/", "\uff1c": "\\uff1c", "\ufe64": "\\ufe64"}
 """Escapes, valid in JSON, that keep a result from containing the closing tag. The wide forms are escaped too, because
 some tokenizers turn them into the plain one."""
+_LINE_BREAK: Final = re.compile(r"[\r\n][ \t\r\n]*")
+"""A line break of JSON with the indentation after it. No string of JSON contains one, so nothing is lost with it."""
 
 
 def format_results(results: Iterable[tuple[ToolCall, ToolResult]], max_characters: int | None) -> str:
@@ -35,12 +38,12 @@ def _format_line(call: ToolCall, result: ToolResult, max_characters: int | None)
 
 
 def _as_json(text: str) -> str:
-    """Returns JSON text on one line, and any other text as a JSON string."""
+    """Returns JSON text on one line, without its indentation, and any other text as a JSON string."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return _quote(text)
-    return text.replace("\r", " ").replace("\n", " ")
+    return _LINE_BREAK.sub(" ", text)
 
 
 def _refuse_constant(name: str) -> None:

@@ -109,11 +109,12 @@ class _TooMuchWork(Exception):
 
 
 def _serialize(schema: Mapping[str, Any]) -> str:
-    """Writes the schema as models see it.
+    """Writes the schema as models see it, without the address of its dialect, which costs tokens and says nothing.
 
     Raises ValueError for infinite numbers, because providers refuse a call that contains one; and UnusableSchema.
     """
-    text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    shown = {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
+    text = json.dumps(shown, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if len(text) > _MAX_SCHEMA_CHARACTERS:
         raise UnusableSchema(f"it is longer than {_MAX_SCHEMA_CHARACTERS} characters")
     return text
