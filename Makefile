@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV ?= $(BIN)/uv
 # Further arguments for the tool that a target runs: `make test ARGS="-k cancel -x"`.
 ARGS ?=
-# `make check CLIENTS=--all` fails where the toolchain of a client is missing.
+# `make check CLIENTS=--all` fails where the toolchain of a client, or Node.js for the MCP servers, is missing.
 CLIENTS ?=
 
 GRPCURL_VERSION := v1.9.4

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,8 @@ class ServerFolder:
     folder: Path
     upstream: FakeUpstream
     names: list[str] = field(default_factory=list)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the server's environment beside the key of the upstream."""
 
     @property
     def config(self) -> str:
@@ -73,7 +75,12 @@ class ServerFolder:
         arguments = ("serve", "--config", self.config, "--listen", listen)
         with log.open("wb") as errors:
             async with running_process(
-                *arguments, variables={"FAKE_KEY": KEY}, stdin=DEVNULL, stdout=PIPE, stderr=errors, **options
+                *arguments,
+                variables={"FAKE_KEY": KEY, **self.variables},
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=errors,
+                **options,
             ) as process:
                 yield process, log
 
