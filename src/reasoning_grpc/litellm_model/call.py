@@ -14,12 +14,7 @@ from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
 from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way, choose_way
-from reasoning_grpc.litellm_model.request import (
-    build_arguments,
-    choose_model,
-    prepare_call,
-    select_merged_options,
-)
+from reasoning_grpc.litellm_model.request import build_arguments, build_own_members, choose_model, prepare_call
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
@@ -55,7 +50,7 @@ class LiteLLMCall:
         arguments = build_arguments(prepared.call, deployment) | _build_address(deployment)
         arguments |= choose_model(deployment, arguments)
         if deployment.provider != "azure" or deployment.api_key:
-            self._client = self._create_client()
+            self._client = self._create_client(prepared.call)
             arguments["client"] = self._client
         if choose_way(deployment.provider) is not Way.PLAIN:
             arguments["extra_headers"] = dict(self._headers)
@@ -99,11 +94,11 @@ class LiteLLMCall:
     def _used_as(self) -> Shape | None:
         return None if self._client is None else self._client.used_as
 
-    def _create_client(self) -> ExchangeClient:
+    def _create_client(self, call: ModelCall) -> ExchangeClient:
         client_class: type[ExchangeClient] = library.make_client_class(
             ExchangeClient, for_azure=self._deployment.provider == "azure"
         )
-        outgoing = OutgoingRequest(self._deployment, select_merged_options(self._call, self._deployment))
+        outgoing = OutgoingRequest(self._deployment, build_own_members(call, self._deployment))
         return client_class(self._exchange, outgoing)
 
 

@@ -3,13 +3,15 @@
 Only what a call sets is passed on; litellm then converts it for the provider. What litellm would leave out or change
 without a word is refused, or changed and reported.
 
-preparation.py   refuses or changes what the provider takes otherwise, by its dialect
-dialects/        the dialects of providers
-arguments.py     converts the prepared call to the arguments
-model_names.py   names the model to litellm, and restores the provider's own name in what leaves
+preparation.py    refuses or changes what the provider takes otherwise, by its dialect
+defaults.py       merges the defaults of a model into a call
+dialects/         the dialects of providers
+arguments.py      converts the prepared call to the arguments
+model_names.py    names the model to litellm, and restores the provider's own name in what leaves
+anthropic_body.py writes the conversation in Anthropic's protocol
 """
 
-from reasoning_grpc.litellm_model.request.arguments import FIELD_OF_PARAMETER, build_arguments, select_merged_options
+from reasoning_grpc.litellm_model.request.arguments import FIELD_OF_PARAMETER, build_arguments, build_own_members
 from reasoning_grpc.litellm_model.request.dialects import takes_json_object
 from reasoning_grpc.litellm_model.request.model_names import choose_model, restore_address, restore_model
 from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
@@ -18,10 +20,10 @@ __all__ = [
     "FIELD_OF_PARAMETER",
     "PreparedCall",
     "build_arguments",
+    "build_own_members",
     "choose_model",
     "prepare_call",
     "restore_address",
     "restore_model",
-    "select_merged_options",
     "takes_json_object",
 ]

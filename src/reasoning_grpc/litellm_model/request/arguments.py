@@ -14,6 +14,9 @@ from reasoning_grpc.domain import (
     ToolChoice,
 )
 from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
+from reasoning_grpc.litellm_model.request.anthropic_body import PLACEHOLDER, write_conversation
+from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.output_schemas import write_output_schema
 from reasoning_grpc.litellm_model.request.messages import convert_messages
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
@@ -47,13 +50,13 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the arguments that say what is requested: messages and parameters. `choose_model` names the model."""
     provider = deployment.provider
     arguments: dict[str, Any] = {
-        "messages": convert_messages(call.messages, provider, system_prompt=deployment.system_prompt),
-        **_convert_sampling(call.sampling, deployment.sampling),
+        "messages": _convert_messages(call, deployment),
+        **_convert_sampling(call.sampling),
         **_convert_tools(call, provider),
         **_convert_reasoning(call.reasoning),
     }
     if call.response_format is not None:
-        arguments["response_format"] = _convert_response_format(call.response_format)
+        arguments |= _convert_response_format(call.response_format, deployment)
     if call.end_user:
         arguments["user"] = call.end_user
     if forced := _list_forced_parameters(provider) & arguments.keys():
@@ -65,6 +68,12 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     return arguments
 
 
+def build_own_members(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
+    """Returns the members that we put into the body after litellm has built it."""
+    own = write_conversation(call, deployment) if deployment.provider == "anthropic" else {}
+    return own | select_merged_options(call, deployment)
+
+
 def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the options that we merge into the body after litellm has built it; empty where litellm takes them.
 
@@ -74,27 +83,29 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
     return _decode_options(call) if is_converted else {}
 
 
+def _convert_messages(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
+    if deployment.provider == "anthropic":
+        return list(PLACEHOLDER)
+    return convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
+
+
 def _decode_options(call: ModelCall) -> dict[str, Any]:
     return {name: json.loads(value) for name, value in call.provider_options.items()}
 
 
-def _convert_sampling(requested: Sampling, defaults: Sampling) -> dict[str, Any]:
-    def choose(name: str) -> Any:
-        value = getattr(requested, name)
-        return getattr(defaults, name) if value is None else value
-
+def _convert_sampling(sampling: Sampling) -> dict[str, Any]:
     values = {
-        "temperature": choose("temperature"),
-        "top_p": choose("top_p"),
-        "top_k": choose("top_k"),
-        "max_tokens": choose("max_output_tokens"),
-        "stop": list(requested.stop_sequences or defaults.stop_sequences) or None,
-        "seed": choose("seed"),
-        "presence_penalty": choose("presence_penalty"),
-        "frequency_penalty": choose("frequency_penalty"),
-        "logit_bias": {str(token): bias for token, bias in requested.logit_bias.items()} or None,
-        "logprobs": requested.logprobs,
-        "top_logprobs": requested.top_logprobs,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "max_tokens": sampling.max_output_tokens,
+        "stop": list(sampling.stop_sequences) or None,
+        "seed": sampling.seed,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "logit_bias": {str(token): bias for token, bias in sampling.logit_bias.items()} or None,
+        "logprobs": sampling.logprobs,
+        "top_logprobs": sampling.top_logprobs,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -142,12 +153,22 @@ def _convert_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
     return {"type": "function", "function": {"name": choice.tool}}
 
 
-def _convert_response_format(response_format: ResponseFormat) -> dict[str, Any]:
+def _convert_response_format(response_format: ResponseFormat, deployment: Deployment) -> dict[str, Any]:
     if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
-        return {"type": response_format.kind.value.lower()}
-    schema: dict[str, Any] = {"name": response_format.name, "schema": json.loads(response_format.schema)}
+        return {"response_format": {"type": response_format.kind.value.lower()}}
+    schema: dict[str, Any] = json.loads(response_format.schema)
+    if deployment.provider == "anthropic" and describe_claude(deployment.deciding_model).writes_schemas:
+        return {"output_format": {"type": "json_schema", "schema": _describe_schema(schema, response_format)}}
+    members: dict[str, Any] = {"name": response_format.name, "schema": schema}
     if response_format.description:
-        schema["description"] = response_format.description
+        members["description"] = response_format.description
     if response_format.strict is not None:
-        schema["strict"] = response_format.strict
-    return {"type": "json_schema", "json_schema": schema}
+        members["strict"] = response_format.strict
+    return {"response_format": {"type": "json_schema", "json_schema": members}}
+
+
+def _describe_schema(schema: dict[str, Any], response_format: ResponseFormat) -> dict[str, Any]:
+    """Returns the schema for Anthropic, with the description of the format, for which there is no other place."""
+    description = {"description": response_format.description} if response_format.description else {}
+    written: dict[str, Any] = write_output_schema(description | schema)
+    return written

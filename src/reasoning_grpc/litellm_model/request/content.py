@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import Media, Message, Part, Text
 
-_TAKE_CACHE_MARKS: Final = frozenset({"anthropic", "bedrock", "litellm_proxy", "openrouter"})
+_TAKE_CACHE_MARKS: Final = frozenset({"bedrock", "litellm_proxy", "openrouter"})
 """Providers that cache what is marked. For Gemini, litellm would create a cache by a request of its own.
 
 A server that speaks only the OpenAI dialect caches without marks, and may refuse them.

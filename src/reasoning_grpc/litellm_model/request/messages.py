@@ -1,9 +1,7 @@
 """Converts a conversation to messages of the OpenAI dialect, for one provider."""
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Iterable
 from typing import Any, Final
 
 from reasoning_grpc.domain import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
@@ -12,8 +10,6 @@ from reasoning_grpc.litellm_model.request.content import convert_content, conver
 
 _TAKE_TEXT_SIGNATURES: Final = frozenset({"gemini", "litellm_proxy", "vertex_ai", "vertex_ai_beta"})
 """Providers for which litellm has a place for the signature of a text."""
-_JOIN_MESSAGES: Final = frozenset({"anthropic"})
-"""Providers for which litellm joins successive messages of the assistant, and keeps the reasoning of each in place."""
 
 
 def convert_messages(messages: Iterable[Message], provider: str, *, system_prompt: str) -> list[dict[str, Any]]:
@@ -27,8 +23,7 @@ def convert_messages(messages: Iterable[Message], provider: str, *, system_promp
             case Role.TOOL:
                 converted += [_convert_tool_result(part, provider) for part in message.content]
             case Role.ASSISTANT:
-                sections = _split_at_reasoning(message) if provider in _JOIN_MESSAGES else (message,)
-                converted += [_convert_assistant(section, provider) | _convert_name(section) for section in sections]
+                converted.append(_convert_assistant(message, provider) | _convert_name(message))
             case role:
                 content = convert_content(message, provider)
                 converted.append({"role": role.value.lower(), "content": content} | _convert_name(message))
@@ -66,22 +61,6 @@ def _convert_assistant(message: Message, provider: str) -> dict[str, Any]:
     return converted | _convert_reasoning(reasoning) | _convert_text_signature(message, provider)
 
 
-def _split_at_reasoning(message: Message) -> Iterator[Message]:
-    """Yields the message in sections, each of which begins where reasoning begins again; litellm joins them in order.
-
-    In a single message, litellm would put all reasoning first. But a signature is valid only for the place at
-    which the model wrote it.
-    """
-    parts = message.content
-    starts = (at for at in range(1, len(parts)) if _is_reasoning(parts[at]) and not _is_reasoning(parts[at - 1]))
-    for start, end in pairwise((0, *starts, len(parts))):
-        yield replace(message, content=parts[start:end])
-
-
-def _is_reasoning(part: Part) -> bool:
-    return isinstance(part.content, Reasoning)
-
-
 def _convert_text_signature(message: Message, provider: str) -> dict[str, Any]:
     """Converts the first signature of a text, because litellm's dialect has a place for one in each message."""
     signatures = [part.signature for part in message.content if isinstance(part.content, Text) and part.signature]
@@ -113,7 +92,7 @@ def _convert_reasoning(parts: list[Part]) -> dict[str, Any]:
 def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
     call = part.content
     assert isinstance(call, ToolCall)
-    arguments = call.arguments if provider in SPEAKS_OPENAI else _ensure_object(call.arguments)
+    arguments = call.arguments if provider in SPEAKS_OPENAI else ensure_object(call.arguments)
     converted: dict[str, Any] = {
         "id": call.id,
         "type": "function",
@@ -128,7 +107,7 @@ def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
     return converted
 
 
-def _ensure_object(arguments: str) -> str:
+def ensure_object(arguments: str) -> str:
     """Returns the arguments as a JSON object, because other protocols have no place for malformed text in a call."""
     try:
         is_object = isinstance(json.loads(arguments), dict)

@@ -1,11 +1,13 @@
 """`prepare_call`: refuses or changes what a provider takes otherwise, before litellm converts the call."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.origins import leave_out_foreign_values
-from reasoning_grpc.litellm_model.request.dialects import find_dialect
+from reasoning_grpc.litellm_model.request.defaults import merge_defaults
+from reasoning_grpc.litellm_model.request.dialects import Dialect, find_dialect
 from reasoning_grpc.llm import ModelCall
 
 
@@ -21,9 +23,9 @@ class PreparedCall:
 
 
 def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
-    """Returns the call as the provider of the deployment takes it."""
+    """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
     dialect, model = find_dialect(deployment.provider), deployment.deciding_model
-    violations = tuple(violation for refuse in dialect.refusals for violation in refuse(call, model))
+    call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model))
     settings: list[EffectiveSetting] = []
     call, setting = leave_out_foreign_values(call, deployment)
     if setting is not None:
@@ -33,3 +35,7 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
         if setting is not None:
             settings.append(setting)
     return PreparedCall(call, tuple(settings), violations)
+
+
+def _find_violations(dialect: Dialect, model: str, call: ModelCall) -> tuple[FieldViolation, ...]:
+    return tuple(violation for refuse in dialect.refusals for violation in refuse(call, model))

@@ -1,47 +1,89 @@
-"""The dialect of Anthropic's Messages API, as litellm writes it."""
+"""The dialect of Anthropic's Messages API: litellm writes the parameters, and `anthropic_body` the conversation."""
 
+import re
 from dataclasses import replace
 from typing import Final
 
-from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Message
+from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause
+from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
+    leave_out_blanks,
+    move_later_system,
+    refuse_empty_conversation,
+    refuse_names_of_calls,
+    refuse_prefill,
+    refuse_undefined_tools,
+    report_blanks,
+    report_later_system,
+)
+from reasoning_grpc.litellm_model.request.dialects.claude_formats import (
+    leave_out_text_format,
+    refuse_schemas,
+    refuse_schemas_beside,
+    report_described,
+    report_strict,
+)
+from reasoning_grpc.litellm_model.request.dialects.claude_media import limit_cache_marks, refuse_media_types
+from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
+    fit_reasoning,
+    raise_minimal_effort,
+    refuse_forced_tools,
+    refuse_reasoning,
+    refuse_sampling,
+)
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_unsigned_reasoning
-from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_strict_tools
+from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_strict_tools, report_names
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
 from reasoning_grpc.llm import ModelCall
 
-MAX_CACHE_MARKS: Final = 4
-"""The number of cache marks that the provider takes in a request; it refuses one with more.
-
-Source: Anthropic's documentation of prompt caching, "up to 4 cache breakpoints".
-"""
+_PERSONAL: Final = re.compile(r"[\w.%+-]+@[\w.-]+\.[a-zA-Z]{2,}|\+?[\d\s()-]{7,}", re.ASCII)
+"""E-mail addresses and telephone numbers, as litellm recognizes them."""
 
 
-def limit_cache_marks(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Keeps the last marks, because each of them caches all of the prompt before it."""
-    count = sum(part.cache for message in call.messages for part in message.content)
-    if count <= MAX_CACHE_MARKS:
+def leave_out_personal_user(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
+    """Leaves out an end user whose name is an address or a number, which litellm leaves out in silence."""
+    if not _PERSONAL.match(call.end_user):
         return call, None
-    superfluous = count - MAX_CACHE_MARKS
-    messages: list[Message] = []
-    for message in call.messages:
-        parts = []
-        for part in message.content:
-            if part.cache and superfluous:
-                part, superfluous = replace(part, cache=False), superfluous - 1  # noqa: PLW2901
-            parts.append(part)
-        messages.append(replace(message, content=tuple(parts)))
     setting = EffectiveSetting(
-        "messages.content.cache",
-        str(count),
-        str(MAX_CACHE_MARKS),
+        "end_user",
+        call.end_user,
+        "",
         EffectiveSettingCause.PROVIDER_LIMIT,
-        "The provider takes no more cache marks, so the last ones are kept.",
+        "The provider takes no e-mail addresses and no telephone numbers for the end user.",
     )
-    return replace(call, messages=tuple(messages)), setting
+    return replace(call, end_user=""), setting
 
 
 ANTHROPIC: Final = Dialect(
-    refusals=(refuse_json_object, refuse_strict_tools, refuse_tools_beyond_plain_objects),
-    changes=(leave_out_unsigned_reasoning, limit_cache_marks),
+    refusals=(
+        refuse_json_object,
+        refuse_strict_tools,
+        refuse_tools_beyond_plain_objects,
+        refuse_empty_conversation,
+        refuse_undefined_tools,
+        refuse_names_of_calls,
+        refuse_prefill,
+        refuse_media_types,
+        refuse_reasoning,
+        refuse_sampling,
+        refuse_forced_tools,
+        refuse_schemas,
+        refuse_schemas_beside,
+    ),
+    changes=(
+        report_blanks,
+        report_later_system,
+        report_names,
+        report_described,
+        report_strict,
+        leave_out_unsigned_reasoning,
+        leave_out_blanks,
+        move_later_system,
+        limit_cache_marks,
+        raise_minimal_effort,
+        fit_reasoning,
+        leave_out_text_format,
+        leave_out_personal_user,
+    ),
 )
+"""The reports come first, because they name the fields of the caller's own call."""

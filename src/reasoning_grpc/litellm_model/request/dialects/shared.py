@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from reasoning_grpc.domain import Media, ResponseFormatKind
+from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Media, ResponseFormatKind
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
 from reasoning_grpc.llm import ModelCall
@@ -35,3 +35,18 @@ def refuse_single_tool_calls(call: ModelCall, _model: str) -> Iterator[FieldViol
     """Refuses the wish for at most one tool call in an answer."""
     if call.parallel_tool_calls is False:
         yield FieldViolation("parallel_tool_calls", NOT_TAKEN)
+
+
+def report_names(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
+    """Reports the first name of an author, where the protocol has no place for the names of authors."""
+    for row, message in enumerate(call.messages):
+        if message.name:
+            setting = EffectiveSetting(
+                f"messages[{row}].name",
+                message.name,
+                "",
+                EffectiveSettingCause.PROVIDER_LIMIT,
+                "The provider takes no names of the authors of messages.",
+            )
+            return call, setting
+    return call, None

@@ -1,0 +1,103 @@
+"""Writes the conversation of a call in Anthropic's protocol.
+
+litellm would put texts before tool calls, invent tools and texts, strip blanks, and download documents. So it gets
+no conversation, and what is written here takes its place in the body that litellm has built.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from typing import Any, Final
+
+from reasoning_grpc.domain import (
+    Deployment,
+    Media,
+    Part,
+    Reasoning,
+    ReasoningEffort,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
+from reasoning_grpc.litellm_model.request.messages import ensure_object
+from reasoning_grpc.llm import ModelCall
+
+Json = dict[str, Any]
+
+PLACEHOLDER: Final[tuple[Json, ...]] = ({"role": "user", "content": "-"},)
+"""The conversation that litellm gets."""
+_ROLES: Final = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "user"}
+_CHARACTER_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def write_conversation(call: ModelCall, deployment: Deployment) -> Json:
+    """Returns the members of the body that hold the conversation, and what litellm leaves out of the parameters."""
+    members: Json = {"messages": []}
+    system: list[Json] = []
+    for message in call.messages:
+        blocks = list(_write_blocks(message.content))
+        role = _ROLES[message.role]
+        if role == "system" and not members["messages"]:
+            system += blocks
+        elif blocks and members["messages"] and members["messages"][-1]["role"] == role:
+            members["messages"][-1]["content"] += blocks
+        elif blocks:
+            members["messages"].append({"role": role, "content": blocks})
+    if deployment.system_prompt and not any(message.role is Role.SYSTEM for message in call.messages):
+        system = [{"type": "text", "text": deployment.system_prompt}]
+    if system:
+        members["system"] = system
+    is_off = call.reasoning.effort is ReasoningEffort.NONE
+    if is_off and describe_claude(deployment.deciding_model).thinks_adaptively:
+        members["thinking"] = {"type": "disabled"}  # such a model may reason when nothing is said
+    return members
+
+
+def _write_blocks(parts: Iterable[Part]) -> Iterator[Json]:
+    for part in parts:
+        block = _write_block(part)
+        yield block | {"cache_control": {"type": "ephemeral"}} if part.cache else block
+
+
+def _write_block(part: Part) -> Json:
+    match part.content:
+        case Text(text=text) | Refusal(text=text):  # the protocol has no block for a refusal
+            return {"type": "text", "text": text}
+        case Media():
+            return _write_media(part.content)
+        case Reasoning(redacted=redacted) if redacted:
+            return {"type": "redacted_thinking", "data": redacted.decode()}
+        case Reasoning(text=text):
+            return {"type": "thinking", "thinking": text, "signature": part.signature}
+        case ToolCall(id=call_id, name=name, arguments=arguments):
+            arguments = json.loads(ensure_object(arguments))
+            return {"type": "tool_use", "id": _write_id(call_id), "name": name, "input": arguments}
+        case ToolResult(call_id=call_id, content=content, is_error=is_error):
+            block = {"type": "tool_result", "tool_use_id": _write_id(call_id), "content": content}
+            return block | {"is_error": True} if is_error else block
+
+
+def _write_media(media: Media) -> Json:
+    if media.mime_type.startswith("image/"):
+        return {"type": "image", "source": _write_source(media)}
+    block: Json = {"type": "document", "source": _write_source(media)}
+    return block | {"title": media.filename} if media.filename else block
+
+
+def _write_source(media: Media) -> Json:
+    if media.uri:
+        return {"type": "url", "url": media.uri}
+    if media.mime_type.startswith("text/"):
+        return {"type": "text", "media_type": media.mime_type, "data": media.data.decode()}
+    return {"type": "base64", "media_type": media.mime_type, "data": base64.b64encode(media.data).decode()}
+
+
+def _write_id(call_id: str) -> str:
+    """Returns the id of a call in the provider's characters; different ids stay different."""
+    written = _CHARACTER_NOT_IN_IDS.sub("_", call_id)
+    return written if written == call_id else f"{written}_{sha256(call_id.encode()).hexdigest()[:8]}"

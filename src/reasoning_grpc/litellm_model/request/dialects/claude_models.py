@@ -1,0 +1,68 @@
+"""The facts about a model of Anthropic's that decide what a call may hold, from litellm's tables.
+
+litellm converts a call by these facts, so that what is refused or changed here fits what it would do.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from reasoning_grpc.litellm_model import library
+
+_TAKES_TEMPERATURE_WITH_TOP_P: Final = re.compile(r"claude-(?:instant|[23]\b|(?:opus|sonnet)-4(?:-0)?(?:[-@]20|$))")
+"""The older models. Later ones answer: "temperature and top_p cannot both be specified for this model"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeModel:
+    """The facts about one model. What litellm does not know counts as the usual for its version."""
+
+    thinks_adaptively: bool
+    """Whether it takes an effort, and decides itself how many tokens it spends on reasoning."""
+    takes_budgets: bool
+    """Whether it takes a number of tokens for its reasoning."""
+    always_thinks: bool
+    """Whether its reasoning cannot be switched off."""
+    takes_sampling: bool
+    """Whether it takes another temperature than 1, `top_p` and `top_k`."""
+    takes_temperature_with_top_p: bool
+    takes_forced_tools: bool
+    """Whether the request may force it to call a tool."""
+    takes_prefill: bool
+    """Whether the last message may be the beginning of its answer."""
+    takes_later_system: bool
+    """Whether a message of the conversation may have the role "system"."""
+    writes_schemas: bool
+    """Whether it can hold its answer to a JSON schema; for other models, litellm makes the schema a tool."""
+    max_output_tokens: int
+    """The limit that litellm sends when a call has none."""
+
+
+@lru_cache(maxsize=4096)
+def describe_claude(model: str) -> ClaudeModel:
+    """Returns the facts about a model, by litellm's name of it."""
+    library.import_litellm()
+    from litellm.llms.anthropic.chat.transformation import AnthropicConfig
+    from litellm.utils import supports_mid_conversation_system
+
+    config: Any = AnthropicConfig
+    provider, _, name = model.partition("/")
+    resolved = "bedrock_converse" if provider == "bedrock" else provider
+
+    def is_listed(flag: str) -> bool:
+        return bool(config.supports_model_capability(name, flag, resolved))
+
+    thinks_adaptively = is_listed("supports_adaptive_thinking")
+    return ClaudeModel(
+        thinks_adaptively=thinks_adaptively,
+        takes_budgets=not thinks_adaptively or is_listed("supports_legacy_thinking"),
+        always_thinks=is_listed("thinking_always_on"),
+        takes_sampling=config._supports_sampling_params(name),
+        takes_temperature_with_top_p=bool(_TAKES_TEMPERATURE_WITH_TOP_P.search(name)),
+        takes_forced_tools=not config.forced_tool_use_unsupported(name),
+        takes_prefill=config._get_model_capability(name, "supports_assistant_prefill") is not False,
+        takes_later_system=bool(supports_mid_conversation_system(model=name, custom_llm_provider=resolved)),
+        writes_schemas=is_listed("supports_native_structured_output"),
+        max_output_tokens=config.get_max_tokens_for_model(name),
+    )
