@@ -14,19 +14,21 @@ from tests.support.upstream import DEFAULT_USAGE, UPSTREAM_SECRET, Cut, FakeTool
 pytestmark = [
     pytest.mark.asyncio,
     pytest.mark.thorough,
-    pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"]),
+    pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "bedrock"]),
 ]
 
 PATHS = {
     "openai": "/v1/chat/completions",
     "anthropic": "/v1/messages",
     "gemini": "/v1beta/models/some-model:streamGenerateContent?alt=sse",
+    "bedrock": "/model/some-model/converse-stream",
 }
 
 ENDS = {
     "openai": ['"finish_reason": "stop"', "[DONE]"],
     "anthropic": ['"stop_reason": "end_turn"', "message_delta", "message_stop"],
     "gemini": ["finishReason"],
+    "bedrock": ["messageStop", "metadata"],
 }
 
 
@@ -77,7 +79,7 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 async def ask(upstream: FakeUpstream, provider: str, **options: Any) -> Any:
     """Makes a call through litellm."""
     return await library.import_litellm().acompletion(
-        model=f"{provider}/some-model",
+        model=f"{'bedrock/converse' if provider == 'bedrock' else provider}/some-model",
         api_base=upstream.api_base_for(provider),
         api_key="some-key",
         messages=[{"role": "user", "content": "hi"}],
@@ -138,7 +140,7 @@ async def test_reasoning(upstream: FakeUpstream, provider: str) -> None:
 
     assert (result.reasoning, result.text) == ("hmm", "ab")
     assert result.signatures == ["c2ln"]
-    assert result.redacted == (["eHh4"] if provider == "anthropic" else [])
+    assert result.redacted == (["eHh4"] if provider in {"anthropic", "bedrock"} else [])
 
 
 async def test_tool_calls(upstream: FakeUpstream, provider: str) -> None:
@@ -152,7 +154,7 @@ async def test_tool_calls(upstream: FakeUpstream, provider: str) -> None:
     first, second = result.calls.values()
     assert (first["name"], first["arguments"]) == ("f", '{"a": 1}')
     assert first["id"] == ("id1__thought__c2ln" if provider == "gemini" else "id1")
-    assert first["signature"] == ("" if provider == "anthropic" else "c2ln")
+    assert first["signature"] == ("" if provider in {"anthropic", "bedrock"} else "c2ln")
     assert second == {"id": "id2", "name": "g", "arguments": '{"b": "c"}', "signature": ""}
 
 
@@ -254,9 +256,9 @@ async def test_ends_on_the_wire(upstream: FakeUpstream, provider: str) -> None:
     url = upstream.api_base.removesuffix("/v1") + PATHS[provider]
 
     async with aiohttp.ClientSession() as session:
-        texts = [await (await session.post(url, json={"stream": True})).text() for _ in range(3)]
+        bodies = [await (await session.post(url, json={"stream": True})).read() for _ in range(3)]
 
-    assert [[end in text for end in ENDS[provider]] for text in texts] == [
+    assert [[end.encode() in body for end in ENDS[provider]] for body in bodies] == [
         [True] * len(ENDS[provider]),
         *[[False] * len(ENDS[provider])] * 2,
     ]

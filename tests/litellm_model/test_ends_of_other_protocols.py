@@ -1,4 +1,4 @@
-"""How answers in the protocols of Anthropic and Google end: their finish reasons, cuts and errors."""
+"""How answers in the protocols of Anthropic, Google and Amazon end: their finish reasons, cuts and errors."""
 
 import json
 from collections.abc import Callable
@@ -7,6 +7,16 @@ from typing import Final
 import pytest
 
 from reasoning_grpc.v1 import usage_pb2
+from tests.support.converse_events import (
+    CONVERSE_START,
+    converse_call,
+    converse_counts,
+    converse_delta,
+    converse_end,
+    converse_stop,
+    converse_stream,
+    converse_text,
+)
 from tests.support.native_events import (
     NATIVE_PROVIDERS,
     START,
@@ -15,6 +25,7 @@ from tests.support.native_events import (
     anthropic_error,
     anthropic_stream,
     block,
+    find_provider,
     finish_event,
     google_error,
     google_response,
@@ -24,7 +35,7 @@ from tests.support.native_events import (
 )
 from tests.support.received import receive_answer
 from tests.support.serving import RunningServer
-from tests.support.upstream import FakeUpstream, Gate
+from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream, Gate
 
 pytestmark = pytest.mark.thorough
 
@@ -50,6 +61,13 @@ CUTS: Final[dict[str, tuple[Callable[[FakeUpstream], Gate], tuple[str, ...], str
     "without-finish-reason": (
         lambda fake: fake.reply("word0 ", "word1 ", "word2 ", finish_reason=None),
         NATIVE_PROVIDERS,
+        "UPSTREAM_STREAM_TRUNCATED",
+    ),
+    "bedrock-stop-reason-null": (
+        lambda fake: fake.lines(
+            *converse_stream(converse_text(0, "word0 ", "word1 ", "word2 "), converse_stop(None), converse_counts({}))
+        ),
+        ("bedrock",),
         "UPSTREAM_STREAM_TRUNCATED",
     ),
     "finish-reason-null": (
@@ -78,7 +96,7 @@ async def test_a_cut_stream_is_not_complete(
     cut: Callable[[FakeUpstream], Gate],
     reason: str,
 ) -> None:
-    """An answer that breaks off in any way fails; its input was counted by the provider, its output is estimated."""
+    """An answer that breaks off in any way fails; its output is estimated, and its input where it was not counted."""
     gate = cut(upstream)
 
     answer = await receive_answer(native_server.client(), gate.open, model=native_provider)
@@ -86,7 +104,8 @@ async def test_a_cut_stream_is_not_complete(
     assert (answer.error, answer.text, answer.finish) == (reason, WORDS, "")
     assert answer.interruption is not None
     assert answer.interruption.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
-    assert (answer.interruption.usage.input_tokens, answer.interruption.usage.output_tokens) == (11, 5)
+    input_tokens = 1 if native_provider == "bedrock" else 11  # Bedrock counts only at the end
+    assert (answer.interruption.usage.input_tokens, answer.interruption.usage.output_tokens) == (input_tokens, 5)
     assert len(upstream.requests) == 1
 
 
@@ -95,6 +114,13 @@ async def test_message_stop_is_not_needed(upstream: FakeUpstream, native_server:
     answer = await receive(upstream, native_server, *anthropic_stream(text_block(0, "Hello"), finish_event("end_turn")))
 
     assert answer.summary() == {"text": "Hello", "ended": "STOP end_turn", "tokens": [11, 7]}
+
+
+BEGINNINGS: Final = {
+    "anthropic": anthropic_stream(text_block(0, "Half an")),
+    "gemini": [google_response(google_text("Half an"))],
+    "bedrock": converse_stream(converse_text(0, "Half an")),
+}
 
 
 @pytest.mark.parametrize(
@@ -122,19 +148,29 @@ async def test_message_stop_is_not_needed(upstream: FakeUpstream, native_server:
         (google_error(400, "INVALID_ARGUMENT"), "UPSTREAM_REJECTED_REQUEST", "400"),
         ({"error": {"status": "UNAVAILABLE"}}, "UPSTREAM_OVERLOADED", "503"),
         ({"error": None}, "UPSTREAM_MALFORMED_RESPONSE", ""),
+        ({"modelStreamErrorException": {"message": "x", "originalStatusCode": 424}}, "UPSTREAM_ERROR", "424"),
+        ({"modelStreamErrorException": {"message": "x", "originalStatusCode": 400}}, "UPSTREAM_ERROR", "424"),
+        ({"throttlingException": {"message": "Too many tokens"}}, "UPSTREAM_RATE_LIMITED", "429"),
+        ({"internalServerException": {"message": UPSTREAM_SECRET}}, "UPSTREAM_ERROR", "500"),
+        ({"serviceUnavailableException": {"message": UPSTREAM_SECRET}}, "UPSTREAM_OVERLOADED", "503"),
+        ({"modelTimeoutException": {"message": UPSTREAM_SECRET}}, "UPSTREAM_TIMEOUT", "408"),
+        ({"validationException": {"message": UPSTREAM_SECRET}}, "UPSTREAM_REJECTED_REQUEST", "400"),
+        ({"validationException": {"message": "Input is too long"}}, "CONTEXT_WINDOW_EXCEEDED", "400"),
+        ({"brandNewException": {"message": UPSTREAM_SECRET}}, "UPSTREAM_ERROR", ""),
+        ({"brandNewException": {}}, "UPSTREAM_ERROR", ""),
     ],
-    ids=lambda value: json.dumps(value["error"])[:60] if isinstance(value, dict) else None,
+    ids=lambda value: json.dumps(value.get("error", value))[:60] if isinstance(value, dict) else None,
 )
 async def test_an_error_in_the_middle_of_a_stream(
     upstream: FakeUpstream, native_server: RunningServer, error: Json, reason: str, http_status: str
 ) -> None:
     """An error in the middle of a stream ends the answer with its own reason and the progress so far."""
-    of_anthropic = "type" in error
-    before = anthropic_stream(text_block(0, "Half an")) if of_anthropic else [google_response(google_text("Half an"))]
+    provider = find_provider(error)
+    before = BEGINNINGS[provider]
     gate = upstream.lines(*before, error, gated=True)
     gate.open(len(before))
 
-    answer = await receive_answer(native_server.client(), gate.open, model="anthropic" if of_anthropic else "gemini")
+    answer = await receive_answer(native_server.client(), gate.open, model=provider)
 
     assert (answer.error, answer.http_status) == (reason, http_status)
     assert (answer.text, answer.finish) == ("Half an", "")
@@ -166,6 +202,17 @@ WORDS_FOR_THE_END: Final = {
         "MALFORMED_FUNCTION_CALL": "OTHER",
         "UNEXPECTED_TOOL_CALL": "OTHER",
         "BRAND_NEW": "OTHER",
+    },
+    "bedrock": {
+        "end_turn": "STOP",
+        "stop_sequence": "STOP",
+        "max_tokens": "LENGTH",
+        "model_context_window_exceeded": "LENGTH",
+        "guardrail_intervened": "CONTENT_FILTER",
+        "content_filtered": "CONTENT_FILTER",
+        "malformed_tool_use": "OTHER",
+        "malformed_model_output": "OTHER",
+        "brand_new": "OTHER",
     },
 }
 
@@ -241,6 +288,9 @@ MALFORMED: Final = {
     ],
     "gemini-no-json": [google_response(), "data: {"],
     "gemini-html": [google_response(), "<html>busy</html>"],
+    "bedrock-html": [CONVERSE_START, "<html>busy</html>"],
+    "bedrock-delta-null": [CONVERSE_START, converse_delta(0, text=7)],
+    "bedrock-call-without-a-name": converse_stream(converse_call(0, "t1", "", "{}"), *converse_end("tool_use")),
 }
 
 
@@ -251,9 +301,7 @@ async def test_malformed_events_are_retried_once(
     """An event that cannot be read is a malformed answer, not an internal error, and is tried once more."""
     upstream.always.lines(*events)
 
-    answer = await receive_answer(
-        native_server.client(), model="anthropic" if events[0] is START or "type" in events[0] else "gemini"
-    )
+    answer = await receive_answer(native_server.client(), model=find_provider(events[0]))
 
     assert (answer.error, answer.text, answer.finish) == ("UPSTREAM_MALFORMED_RESPONSE", "", "")
     assert len(upstream.requests) == 2

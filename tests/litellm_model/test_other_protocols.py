@@ -1,4 +1,4 @@
-"""What callers see of answers in the protocols of Anthropic and Google, which litellm and an observer read."""
+"""What callers see of answers in the protocols of Anthropic, Google and Amazon, which litellm and an observer read."""
 
 from typing import Any, Final
 
@@ -8,6 +8,16 @@ from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer
 from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
 from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
 from reasoning_grpc.v1 import completion_pb2
+from tests.support.converse_events import (
+    converse_block_stop,
+    converse_call,
+    converse_call_start,
+    converse_delta,
+    converse_end,
+    converse_stop,
+    converse_stream,
+    converse_text,
+)
 from tests.support.native_events import (
     MARKS,
     STOP,
@@ -71,6 +81,28 @@ async def test_each_delta_is_passed_on_at_once(
             {"reasoning": "let me see", "signatures": ["EqQB"], "text": "42"},
             id="gemini",
         ),
+        pytest.param(
+            converse_stream(
+                converse_delta(0, reasoningContent={"text": "let me "}),
+                converse_delta(0, reasoningContent={"text": "see"}),
+                converse_delta(0, reasoningContent={"signature": "EqQB"}),
+                converse_block_stop(0),
+                converse_delta(1, reasoningContent={"redactedContent": "EmwK"}),
+                converse_block_stop(1),
+                converse_text(2, "42"),
+                *converse_end(),
+            ),
+            {"reasoning": "let me see", "signatures": ["EqQB"], "redacted": [b"EmwK"], "text": "42"},
+            id="bedrock",
+        ),
+        pytest.param(
+            converse_stream(
+                converse_delta(0, reasoningContent={"text": "let me see", "signature": "EqQB"}, text="42"),
+                *converse_end(),
+            ),
+            {"reasoning": "let me see", "signatures": ["EqQB"], "text": "42"},
+            id="bedrock-in-one-delta",
+        ),
     ],
 )
 async def test_thinking_becomes_reasoning(
@@ -133,6 +165,37 @@ CALLS: Final = {
         [["c1", "weather", '{"city": "Oslo"}', ""], ["c2", "now", "{}", ""]],
         "STOP",
     ),
+    "bedrock": (
+        converse_stream(
+            converse_text(0, "Let me ", "look."),
+            converse_call(1, "tooluse_1", "weather", "", '{"city": ', '"Oslo"}'),
+            converse_call(2, "tooluse_2", "now"),
+            *converse_end("tool_use"),
+        ),
+        [["tooluse_1", "weather", '{"city": "Oslo"}', ""], ["tooluse_2", "now", "{}", ""]],
+        "tool_use",
+    ),
+    "bedrock-without-block-stops": (
+        converse_stream(
+            converse_delta(0, text="Let me look."),
+            converse_call_start(1, "tooluse_1", "weather"),
+            converse_call_start(2, "tooluse_2", "now"),
+            converse_delta(2, toolUse={"input": "{}"}),
+            *converse_end("tool_use"),
+        ),
+        [["tooluse_1", "weather", "{}", ""], ["tooluse_2", "now", "{}", ""]],
+        "tool_use",
+    ),
+    "bedrock-input-at-the-start": (
+        converse_stream(
+            converse_text(0, "Let me look."),
+            converse_call_start(1, "tooluse_1", "weather", input={"city": "Oslo"}),
+            converse_block_stop(1),
+            *converse_end("tool_use"),
+        ),
+        [["tooluse_1", "weather", '{"city": "Oslo"}', ""]],
+        "tool_use",
+    ),
 }
 
 
@@ -169,6 +232,25 @@ async def test_the_providers_own_tools_are_not_the_callers(
     result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
     events = anthropic_stream(
         block(0, search, query), block(1, result), text_block(2, "Found."), finish_event("end_turn"), STOP
+    )
+
+    answer = await receive(upstream, native_server, *events)
+
+    assert answer.summary() == {"text": "Found.", "ended": "STOP end_turn", "tokens": [11, 7]}
+
+
+async def test_amazons_own_tools_are_not_the_callers(upstream: FakeUpstream, native_server: RunningServer) -> None:
+    """A search that Bedrock made itself, and what it found, are neither a call nor text of the answer."""
+    result = {"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolResult": {"toolUseId": "t1"}}}}
+    events = converse_stream(
+        converse_call_start(0, "t1", "nova_grounding", type="server_tool_use"),
+        converse_delta(0, toolUse={"input": "{}"}),
+        converse_block_stop(0),
+        result,
+        converse_delta(1, toolResult=[{"text": "a page"}]),
+        converse_block_stop(1),
+        converse_text(2, "Found."),
+        *converse_end(),
     )
 
     answer = await receive(upstream, native_server, *events)
@@ -222,6 +304,17 @@ NULLS: Final = {
         google_response(google_text(None), {"functionCall": None}, {"text": "Hello", "thought": None}),
         google_response(google_text(""), word="STOP"),
     ],
+    "bedrock": converse_stream(
+        {"contentBlockStart": {"contentBlockIndex": 0, "start": None}},
+        converse_delta(0, text=None, toolUse=None, reasoningContent=None),
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": None}},
+        converse_block_stop(0),
+        converse_block_stop(1),
+        {"metadataOfANewKind": {"index": None}},
+        converse_text(2, "Hello"),
+        converse_stop("end_turn", additionalModelResponseFields=None),
+        {"metadata": {"usage": None, "metrics": None, "trace": None}},
+    ),
 }
 
 

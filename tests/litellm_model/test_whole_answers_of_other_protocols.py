@@ -30,6 +30,20 @@ RESPONSE: Final = google_response(
     word="STOP",
     usageMetadata={"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
 )
+CONVERSED: Final[Json] = {
+    "output": {
+        "message": {
+            "role": "assistant",
+            "content": [
+                {"reasoningContent": {"reasoningText": {"text": "hm"}}},
+                {"text": "Let me look."},
+                {"toolUse": {"toolUseId": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}},
+            ],
+        }
+    },
+    "stopReason": "tool_use",
+    "usage": {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18},
+}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +52,7 @@ RESPONSE: Final = google_response(
         pytest.param("anthropic", MESSAGE, id="anthropic"),
         pytest.param("gemini", RESPONSE, id="gemini"),
         pytest.param("gemini", [google_response(), RESPONSE], id="gemini-list"),
+        pytest.param("bedrock", CONVERSED, id="bedrock"),
     ],
 )
 async def test_whole_answer_instead_of_a_stream(

@@ -1,15 +1,16 @@
-"""Events of Anthropic's and of Google's own protocols, as their servers stream them."""
+"""Events of Anthropic's and of Google's own protocols, as their servers stream them; see `converse_events` too."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from tests.support.converse_events import is_converse_event
 from tests.support.received import ReceivedAnswer, receive_answer
 from tests.support.serving import RunningServer
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
 
 Json = dict[str, Any]
 
-NATIVE_PROVIDERS: Final = ("anthropic", "gemini")
+NATIVE_PROVIDERS: Final = ("anthropic", "gemini", "bedrock")
 MARKS: Final = "ends with `data: [DONE]`, a line\u2028or\u2029two\u0085of text, data: {}\n\nevent: error"
 
 
@@ -66,8 +67,14 @@ def google_text(value: Any, **members: Any) -> Json:
 async def receive(upstream: FakeUpstream, native_server: RunningServer, *events: Json | str) -> ReceivedAnswer:
     """Returns these events as a caller receives them; the first one shows whose they are."""
     upstream.lines(*events)
-    of_anthropic = isinstance(events[0], dict) and "type" in events[0]
-    return await receive_answer(native_server.client(), model="anthropic" if of_anthropic else "gemini")
+    return await receive_answer(native_server.client(), model=find_provider(events[0]))
+
+
+def find_provider(event: Json | str) -> str:
+    """Returns the provider in whose protocol an event is, which is also the name of its model."""
+    if isinstance(event, dict) and "type" in event:
+        return "anthropic"
+    return "bedrock" if isinstance(event, dict) and is_converse_event(event) else "gemini"
 
 
 def anthropic_error(kind: str, message: str = UPSTREAM_SECRET) -> Json:

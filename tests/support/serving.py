@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -17,6 +17,8 @@ from tests.support.upstream import FakeUpstream
 
 UPSTREAM_KEY = "sk-upstream-secret"
 """The key that the server sends to the fake upstream; it must appear nowhere else."""
+_ROUTES: Final = {"bedrock": "converse/"}
+"""What stands before the name of a model to tell litellm which API of the provider it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEnt
 
 def provider_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
     """Builds the entry of a model of this provider, whose protocol the fake upstream knows."""
-    return model_entry(upstream.api_base_for(provider), name, **{"litellm_model": f"{provider}/{name}", **overrides})
+    model = f"{provider}/{_ROUTES.get(provider, '')}{name}"
+    return model_entry(upstream.api_base_for(provider), name, **{"litellm_model": model, **overrides})
 
 
 def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:

@@ -19,6 +19,8 @@ class Dialect(ABC):
     """The paths of requests for completions."""
     done: ClassVar[bytes]
     """The last event of a stream; it is empty if the protocol has none."""
+    content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    """The MIME type of a stream."""
 
     def streams(self, path: str, request: Json) -> bool:  # noqa: ARG002
         """Returns whether this request asks for a stream."""

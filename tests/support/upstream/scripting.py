@@ -4,7 +4,7 @@ import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from .answers import DEFAULT_ERROR, DEFAULT_USAGE, Completion, Failure, FakeToolCall, Json, numbered
@@ -15,7 +15,6 @@ from .openai import chunk
 Cut = Literal["reset", "close", "end"]
 """reset: a TCP RST. close: the connection closes without the last chunk of the body. end: the body ends cleanly."""
 
-_SSE: Final[dict[str, str]] = {"Content-Type": "text/event-stream; charset=utf-8"}
 _JSON: Final[dict[str, str]] = {"Content-Type": "application/json"}
 
 
@@ -62,7 +61,7 @@ class Answer:
     """The answer to one request: headers, deltas that are one write each, the ending, and the way it ends."""
 
     status: int = 200
-    headers: Mapping[str, str] | None = field(default_factory=lambda: _SSE)
+    headers: Mapping[str, str] | None
     """With None nothing is sent at all."""
     pieces: Iterable[bytes] = ()
     ending: Iterable[bytes] = ()
@@ -146,8 +145,8 @@ class Scripting(ABC):
             sent = tuple(dialect.pieces(completion))
             ending = (*dialect.ending(completion, asked.body), *_done(dialect, done))
             if together:
-                return Answer(headers=_SSE | more, ending=(b"".join(sent + ending),))
-            return Answer(headers=_SSE | more, pieces=sent, ending=ending, interval_seconds=interval_seconds)
+                return _streamed(asked, more, ending=(b"".join(sent + ending),))
+            return _streamed(asked, more, pieces=sent, ending=ending, interval_seconds=interval_seconds)
 
         return self._play(script, gated=gated)
 
@@ -159,7 +158,7 @@ class Scripting(ABC):
             if not asked.stream:
                 return _whole(asked.dialect.whole(completion))
             ending = (*asked.dialect.ending(completion, asked.body), *_done(asked.dialect, True))
-            return Answer(pieces=tuple(asked.dialect.pieces(completion)), ending=ending)
+            return _streamed(asked, pieces=tuple(asked.dialect.pieces(completion)), ending=ending)
 
         return self._play(script)
 
@@ -191,7 +190,7 @@ class Scripting(ABC):
 
         def script(asked: Asked) -> Answer:
             ending = (asked.dialect.error_event(error), *_done(asked.dialect, done))
-            return Answer(pieces=_content(asked, after), ending=ending)
+            return _streamed(asked, pieces=_content(asked, after), ending=ending)
 
         return self._play(script, gated=gated)
 
@@ -236,7 +235,7 @@ class Scripting(ABC):
         """Sends a valid answer with this much text, in events of this size, which gzip makes small."""
 
         def script(asked: Asked) -> Answer:
-            headers = (_SSE if asked.stream else _JSON) | {"Content-Encoding": "gzip"}
+            headers = (_stream_headers(asked) if asked.stream else _JSON) | {"Content-Encoding": "gzip"}
             data = asked.dialect.gzip_bomb(megabytes, event_megabytes, stream=asked.stream)
             return _whole(data, headers=headers)
 
@@ -263,7 +262,8 @@ class Scripting(ABC):
 
         def script(asked: Asked) -> Answer:
             comments = itertools.repeat(b": keep-alive\n\n")
-            return Answer(pieces=itertools.chain(_content(asked, after), comments), interval_seconds=interval_seconds)
+            pieces = itertools.chain(_content(asked, after), comments)
+            return _streamed(asked, pieces=pieces, interval_seconds=interval_seconds)
 
         return self._play(script)
 
@@ -277,7 +277,7 @@ class Scripting(ABC):
                 return Answer(headers=_JSON, pieces=_bytes(data), interval_seconds=interval_seconds)
             endless = Completion(content=(f"{number} " for number in itertools.count()))
             events = itertools.chain.from_iterable(asked.dialect.pieces(endless))
-            return Answer(pieces=_bytes(events), interval_seconds=interval_seconds)
+            return _streamed(asked, pieces=_bytes(events), interval_seconds=interval_seconds)
 
         return self._play(script)
 
@@ -293,7 +293,9 @@ class Scripting(ABC):
         def script(asked: Asked) -> Answer:
             pieces = [_raw_event(asked.dialect, line) for line in lines]
             ending = [*(_raw_event(asked.dialect, line) for line in last), *_done(asked.dialect, done)]
-            return Answer(ending=(b"".join(pieces + ending),)) if together else Answer(pieces=pieces, ending=ending)
+            if together:
+                return _streamed(asked, ending=(b"".join(pieces + ending),))
+            return _streamed(asked, pieces=pieces, ending=ending)
 
         return self._play(script, gated=gated)
 
@@ -301,6 +303,15 @@ class Scripting(ABC):
         gate = Gate(is_open=not gated)
         self._add(script, gate)
         return gate
+
+
+def _stream_headers(asked: Asked) -> dict[str, str]:
+    return {"Content-Type": asked.dialect.content_type}
+
+
+def _streamed(asked: Asked, headers: Mapping[str, str] | None = None, **fields: Any) -> Answer:
+    """Returns a stream of events in the dialect of the request."""
+    return Answer(headers={**_stream_headers(asked), **(headers or {})}, **fields)
 
 
 def _whole(
@@ -314,7 +325,7 @@ def _whole(
 def _interrupted(pieces: int, end: Cut | Literal["hang"]) -> Script:
     def script(asked: Asked) -> Answer:
         if asked.stream:
-            return Answer(pieces=_content(asked, pieces), end=end)
+            return _streamed(asked, pieces=_content(asked, pieces), end=end)
         whole = asked.dialect.whole(Completion(content=numbered(pieces)))
         return Answer(headers=_JSON, pieces=(whole[: len(whole) // 2],), end=end)
 

@@ -15,6 +15,7 @@ from multidict import CIMultiDictProxy
 
 from .answers import DEFAULT_PIECES, Json
 from .anthropic import Anthropic
+from .bedrock import Bedrock
 from .changes import Changes
 from .dialect import Dialect
 from .gemini import Gemini
@@ -31,6 +32,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "azure": Azure(),
     "anthropic": Anthropic(),
     "gemini": Gemini(),
+    "bedrock": Bedrock(),
 }
 """The dialects by the prefixes of litellm that use them."""
 

@@ -16,6 +16,7 @@ from reasoning_grpc.litellm_model.answers.reader import AnswerReader
 from reasoning_grpc.litellm_model.answers.reported_errors import (
     CODE_FIELDS,
     ErrorEvent,
+    NamedEvent,
     decode_part,
     find_error,
     read_choice,
@@ -30,6 +31,7 @@ __all__ = [
     "ErrorInAnswer",
     "GenerationCheck",
     "MalformedAnswer",
+    "NamedEvent",
     "check_finish_word",
     "decode_event",
     "decode_part",

@@ -1,6 +1,6 @@
 """Finds the error that a provider reports in an answer, wherever providers put errors."""
 
-from typing import Final
+from typing import Final, Self
 
 from reasoning_grpc.litellm_model.answers.choices import select_choice
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
@@ -14,17 +14,32 @@ _CONTENT_FIELDS: Final = frozenset({"choices", "candidates", "usage", "usageMeta
 
 
 class ErrorEvent(bytes):
-    """The data of a server-sent event with the name `error`, in whatever form."""
+    """The data of an event that reports an error by its name, in whatever form."""
+
+
+class NamedEvent(bytes):
+    """The data of an event whose name stands beside it, and says what the data is."""
+
+    def __new__(cls, data: bytes, name: str) -> Self:
+        """Returns the data, which remembers its name."""
+        event = super().__new__(cls, data)
+        event.name = name
+        return event
+
+    name: str
 
 
 def decode_part(event: bytes) -> Json:
-    """Returns the JSON object of one event. Raises MalformedAnswer, and ErrorInAnswer for an event named `error`."""
+    """Returns the JSON object of one event; that of a `NamedEvent` is a member with the name, in an object of its own.
+
+    Raises MalformedAnswer, and ErrorInAnswer for an `ErrorEvent`.
+    """
     if isinstance(event, ErrorEvent):
         raise ErrorInAnswer(_read_error_event(event))
     part = decode_event(event)
     if not isinstance(part, dict):
         raise MalformedAnswer("an event is not an object")
-    return part
+    return {event.name: part} if isinstance(event, NamedEvent) else part
 
 
 def read_choice(part: Json) -> Json | None:

@@ -38,6 +38,19 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "internal": 500,
     "unavailable": 503,
     "deadline_exceeded": 504,
+    "accessdeniedexception": 403,
+    "internalfailure": 500,
+    "internalserverexception": 500,
+    "modelerrorexception": 424,
+    "modelnotreadyexception": 429,
+    "modelstreamerrorexception": 424,
+    "modeltimeoutexception": 408,
+    "resourcenotfoundexception": 404,
+    "serviceunavailable": 503,
+    "serviceunavailableexception": 503,
+    "throttling": 429,
+    "throttlingexception": 429,
+    "validationexception": 400,
 }
 """The HTTP status that an error equals, by its type or Google's status, when it names no number itself."""
 

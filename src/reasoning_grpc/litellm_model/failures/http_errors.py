@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -53,7 +53,7 @@ BODY_RULES: Final = (
         UpstreamQuotaExhausted,
         frozenset(
             {"insufficient_quota", "budget_exceeded", "billing_hard_limit_reached", "billing_not_active"}
-            | {"insufficient_balance", "credit_balance_too_low", "billing_disabled"}
+            | {"insufficient_balance", "credit_balance_too_low", "billing_disabled", "servicequotaexceededexception"}
         ),
         re.compile(
             r"budget has been exceeded|exceededbudget|credit balance is too low"
@@ -85,7 +85,7 @@ BODY_RULES: Final = (
     BodyRule(
         UpstreamModelMissing,
         frozenset({"model_not_found", "model_not_found_error", "deploymentnotfound"}),
-        re.compile(r"invalid model name|model .{0,80}does not exist", re.IGNORECASE),
+        re.compile(r"invalid model name|model identifier is invalid|model .{0,80}does not exist", re.IGNORECASE),
         frozenset({400, 404}),
     ),
     BodyRule(
@@ -121,6 +121,8 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
 }
 """The error of each status. Any other 4xx is a rejected request, any other 5xx a failure; the rest is malformed."""
 
+_ERROR_NAME_HEADER: Final = "x-amzn-errortype"
+
 _DELAYED: Final = frozenset({UpstreamRateLimited, UpstreamFailed, UpstreamOverloaded})
 """Errors that report the delay for which the upstream asks."""
 
@@ -129,6 +131,7 @@ def convert_http_error(
     status: int, headers: Mapping[str, str], body: ErrorBody, deployment: Deployment
 ) -> UpstreamError:
     """Converts an error that the upstream answered; the status is 0 where the upstream named none."""
+    body = replace(body, codes=body.codes | _find_error_name(headers))
     error_class = next((rule.error for rule in BODY_RULES if rule.matches(status, body)), None)
     error_class = error_class or classify_status(status)
     if error_class is UpstreamCredentialsRejected and deployment.is_callers_key:
@@ -148,6 +151,12 @@ def classify_status(status: int) -> type[UpstreamError]:
     if 400 <= status < 500:
         return UpstreamRejectedRequest
     return UpstreamFailed if status == 0 or 500 <= status < 600 else UpstreamMalformedResponse
+
+
+def _find_error_name(headers: Mapping[str, str]) -> frozenset[str]:
+    """Returns the name of the error in Amazon's header for it, in lower case; an address may follow the name."""
+    name = headers.get(_ERROR_NAME_HEADER, "").partition(":")[0]
+    return frozenset({name.lower()} if name else ())
 
 
 def find_violations(error_class: type[UpstreamError], parameters: Iterable[str]) -> tuple[FieldViolation, ...]:

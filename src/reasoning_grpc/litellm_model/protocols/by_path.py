@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from reasoning_grpc.litellm_model.protocols.anthropic import AnthropicObserver
+from reasoning_grpc.litellm_model.protocols.bedrock import ConverseObserver
 from reasoning_grpc.litellm_model.protocols.gemini import GeminiObserver
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.protocols.ollama import OllamaObserver
@@ -13,6 +14,8 @@ _BY_PATH: Final[Mapping[str, type[Observer]]] = {
     "/chat/completions": OpenAIObserver,
     "/messages": AnthropicObserver,
     ":streamGenerateContent": GeminiObserver,
+    "/converse": ConverseObserver,
+    "/converse-stream": ConverseObserver,
     "/api/chat": OllamaObserver,
     "/api/generate": OllamaObserver,
 }

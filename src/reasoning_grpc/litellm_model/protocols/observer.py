@@ -32,6 +32,11 @@ class Observer:
 
     knows_protocol: ClassVar[bool] = False
     """Whether it recognizes the end of an answer, so that its finish reason is final."""
+    is_binary: ClassVar[bool] = False
+    """Whether litellm reads the answer as Amazon's binary event stream, whose events have names.
+
+    Each event is then an object whose only member is the payload, under the event's name.
+    """
     provider_finish_reason: str = ""
     """Why the answer ended, in the provider's own word; empty until the provider has sent it."""
     usage: Json = field(default_factory=dict)

@@ -4,11 +4,30 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final, Protocol
 
+from reasoning_grpc.litellm_model.transport.errors import MalformedStream
 from reasoning_grpc.litellm_model.transport.exchange import READ_ERRORS, Exchange
-from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder
+from reasoning_grpc.litellm_model.transport.sse import DONE
 
 EVENT_STREAM_TYPES: Final = frozenset({"", "text/event-stream", "text/plain", "application/octet-stream"})
 """MIME types with which upstreams send event streams; the empty one is a missing header."""
+
+
+class EventDecoder(Protocol):
+    """A decoder of the bytes of an answer."""
+
+    failure: MalformedStream | None
+    """Why nothing more can be read; the events before it were returned."""
+
+    def __init__(self, *, max_event_bytes: int) -> None:
+        """No event may be longer than `max_event_bytes`."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Returns the events that these bytes complete."""
+        ...
+
+    def finish(self) -> list[bytes]:
+        """Returns the events that the end of the answer completes."""
+        ...
 
 
 class Progress(Protocol):
@@ -26,7 +45,7 @@ class Progress(Protocol):
 
 
 async def event_batches(
-    exchange: Exchange, decoder: EventStreamDecoder, progress: Progress
+    exchange: Exchange, decoder: EventDecoder, progress: Progress
 ) -> AsyncGenerator[list[bytes], None]:
     """Yields the events that each network read completes, up to `[DONE]`, the end that `progress` sees, or the body's.
 

@@ -1,17 +1,40 @@
 """Relays a streamed answer to litellm's reader; an observer sees each event first."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Final
+from typing import Final, NamedTuple
 
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.protocols.observer import Observer
-from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, event_batches
+from reasoning_grpc.litellm_model.transport.binary_events import BinaryEventDecoder, encode_binary_event, encode_message
+from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, EventDecoder, event_batches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder, LineDecoder
 
+_JSON_TYPES: Final = frozenset({"application/json"})
 _LINE_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _BINARY_TYPES: Final = frozenset({"application/vnd.amazon.eventstream"})
+_UNKNOWN_TYPES: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+
+
+class _Framing(NamedTuple):
+    """How events stand in the bytes of an answer."""
+
+    decoder: type[EventDecoder]
+    encode: Callable[[bytes], bytes]
+    """Returns the bytes of an event for litellm."""
+    opening: bytes = b""
+    """What litellm gets before the first event."""
+
+
+_EVENT_STREAM: Final = _Framing(EventStreamDecoder, lambda event: b"data: " + event + b"\n\n")
+_LINES: Final = _Framing(LineDecoder, lambda event: event + b"\n")
+_BINARY: Final = _Framing(
+    BinaryEventDecoder,
+    encode_binary_event,
+    # litellm raises an error of its own for a stream without any event that it knows.
+    encode_message({":event-type": "messageStart", ":message-type": "event"}, b""),
+)
 
 
 async def relay_stream(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:
@@ -39,27 +62,36 @@ async def relay_whole(exchange: Exchange, observer: Observer) -> AsyncGenerator[
 
 async def _relay(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes, None]:
     kind = exchange.content_type
-    if kind in _BINARY_TYPES:
+    if kind in _BINARY_TYPES and not observer.is_binary:
         while data := await exchange.read():
             yield data
         return
+    framing = _choose_framing(kind, is_binary=observer.is_binary)
+    if framing.opening:
+        yield framing.opening
     if kind == "application/json":
         if body := await exchange.read_whole():
             for event in observer.observe_whole(body):
-                yield b"data: " + event + b"\n\n"
+                yield framing.encode(event)
         return
-    if kind not in EVENT_STREAM_TYPES | _LINE_TYPES:
-        raise MalformedAnswer("the answer is neither a stream of events nor JSON")
-    is_lines = kind in _LINE_TYPES
-    decoder = (LineDecoder if is_lines else EventStreamDecoder)(max_event_bytes=exchange.limits.max_event_bytes)
+    decoder = framing.decoder(max_event_bytes=exchange.limits.max_event_bytes)
     batches = event_batches(exchange, decoder, observer)
     async with aclosing(batches):
         async for batch in batches:
             events, failure = _observe_batch(batch, observer)
             for event in events:
-                yield event + b"\n" if is_lines else b"data: " + event + b"\n\n"
+                yield framing.encode(event)
             if failure is not None:
                 raise failure
+
+
+def _choose_framing(kind: str, *, is_binary: bool) -> _Framing:
+    """Returns how litellm reads the events of an answer of this MIME type. Raises MalformedAnswer for another type."""
+    if kind not in _JSON_TYPES | (_BINARY_TYPES | _UNKNOWN_TYPES if is_binary else EVENT_STREAM_TYPES | _LINE_TYPES):
+        raise MalformedAnswer("the answer is neither a stream of events nor JSON")
+    if is_binary:
+        return _BINARY
+    return _LINES if kind in _LINE_TYPES else _EVENT_STREAM
 
 
 def _observe_batch(batch: list[bytes], observer: Observer) -> tuple[list[bytes], Exception | None]:
