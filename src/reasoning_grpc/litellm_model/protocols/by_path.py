@@ -5,6 +5,7 @@ from typing import Final
 
 from reasoning_grpc.litellm_model.protocols.anthropic import AnthropicObserver
 from reasoning_grpc.litellm_model.protocols.bedrock import ConverseObserver
+from reasoning_grpc.litellm_model.protocols.bedrock_invoke import InvokeObserver
 from reasoning_grpc.litellm_model.protocols.gemini import GeminiObserver
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.protocols.ollama import OllamaObserver
@@ -16,6 +17,7 @@ _BY_PATH: Final[Mapping[str, type[Observer]]] = {
     ":streamGenerateContent": GeminiObserver,
     "/converse": ConverseObserver,
     "/converse-stream": ConverseObserver,
+    "/invoke-with-response-stream": InvokeObserver,
     "/api/chat": OllamaObserver,
     "/api/generate": OllamaObserver,
 }
