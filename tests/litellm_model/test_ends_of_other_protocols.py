@@ -274,6 +274,10 @@ MALFORMED: Final = {
     "anthropic-no-json": [START, "data: {"],
     "anthropic-junk-line": [START, "junk"],
     "anthropic-block-null": [START, {"type": "content_block_start", "index": 0, "content_block": None}],
+    "anthropic-index-of-another-type": [
+        START,
+        {"type": "content_block_start", "index": [0], "content_block": {"type": "text", "text": ""}},
+    ],
     "anthropic-text-of-another-type": anthropic_stream(block(0, {"type": "text"}, {"type": "text_delta", "text": 7})),
     "anthropic-call-without-a-name": anthropic_stream(
         block(0, {"type": "tool_use", "id": "toolu_1"}), finish_event("tool_use"), STOP

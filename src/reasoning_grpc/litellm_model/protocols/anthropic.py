@@ -42,6 +42,8 @@ class AnthropicObserver(Observer):
         return [encode_line(event) for event in self._observe(message)]
 
     def _observe(self, answer: Json) -> list[Json]:
+        if not isinstance(answer.get("index"), int | None):
+            raise MalformedAnswer("the index of a block is not a number")
         match answer.get("type"):
             case "message":
                 return [*self._start_message({"type": "message_start", "message": answer}), *self._stop_message()]
