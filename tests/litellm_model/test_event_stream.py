@@ -54,6 +54,10 @@ STREAMS: Final[dict[str, tuple[list[bytes], list[bytes]]]] = {
         [b"1", b"2", ErrorEvent(b"3")],
     ),
     "a-named-error-without-data": ([b"event: error\n\ndata: 2\n\n"], [ErrorEvent(b""), b"2"]),
+    "an-error-in-the-place-of-data": (
+        [b'data: 1\n\nerror: {"code":500}\n\n', b"data: 2\nerror: 3"],
+        [b"1", ErrorEvent(b'{"code":500}'), b"2", ErrorEvent(b"3")],
+    ),
     "a-line-feed-inside-json": ([b'data: "a\\n"\n\n'], [b'"a\\n"']),
 }
 

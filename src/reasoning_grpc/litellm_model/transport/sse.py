@@ -82,6 +82,12 @@ class EventStreamDecoder:
             if self._name and _is_whole(self._data):
                 self._end_event(events)
             self._name = value.strip()
+        elif field == b"error":  # servers of llama.cpp have written the event's name in the place of `data`
+            if _is_whole(self._data):
+                self._end_event(events)
+            self._name = field
+            self._data.append(value)
+            self._data_bytes += len(line)
         elif field and field not in _IGNORED_FIELDS:
             raise MalformedStream("a line is not of an event stream")
 
