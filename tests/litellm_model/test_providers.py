@@ -86,6 +86,15 @@ def test_the_tables_name_only_known_providers() -> None:
     assert not library.has_provider("nobody")
 
 
+def test_each_provider_on_our_wire_has_an_address() -> None:
+    """A prompt goes to an address of its provider, or to the configured one, and never to another provider."""
+    without = {provider for provider in providers.OWN_WIRE if not library.find_api_base(f"{provider}/some-model")} - {
+        "openai"
+    }
+
+    assert without == (providers.WITHOUT_ADDRESS & providers.OWN_WIRE) - {"llamafile"}
+
+
 @pytest.mark.parametrize(
     ("provider", "has_key", "by_responses_api", "expected"),
     [

@@ -23,7 +23,10 @@ class OutgoingRequest:
         """Returns the URL and the headers of a call in the OpenAI protocol, with the query that litellm wants."""
         deployment = self._deployment
         api_base, key = deployment.api_base, deployment.api_key.reveal()
-        api_base = (api_base or library.find_api_base(deployment.litellm_model) or _OPENAI_API_BASE).rstrip("/")
+        if not api_base:
+            own = _OPENAI_API_BASE if deployment.provider == "openai" else ""
+            api_base = library.find_api_base(deployment.litellm_model) or own
+        api_base = api_base.rstrip("/")
         if deployment.provider == "azure" and not api_base.endswith("/v1"):
             api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
             return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}

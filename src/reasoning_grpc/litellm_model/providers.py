@@ -64,7 +64,8 @@ TEXT_COMPLETION: Final = frozenset(
 """Providers of the older protocol, which completes a text and has no conversations."""
 
 WITHOUT_ADDRESS: Final = frozenset(
-    {"azure", "custom_openai", "hosted_vllm", "litellm_proxy", "llamafile", "xinference"}
+    {"ai21", "azure", "custom_openai", "databricks", "hosted_vllm", "litellm_proxy", "llamafile", "lm_studio"}
+    | {"xinference"}
 )
 """Providers without an address of their own: the configuration must have one."""
 
