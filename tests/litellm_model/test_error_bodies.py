@@ -178,6 +178,39 @@ BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = 
         google_body('Invalid JSON payload received. Unknown name "x": Cannot find field.', 400, "INVALID_ARGUMENT"),
         errors.UpstreamParameterUnsupported,
     ),
+    "balance-phrase": (
+        (402, 429),
+        openai_body("Insufficient balance or no resource package. Please recharge.", "1113"),
+        errors.UpstreamQuotaExhausted,
+    ),
+    "spending-limit": (
+        (412, 429),
+        openai_body("Your team has reached its monthly spending limit."),
+        errors.UpstreamQuotaExhausted,
+    ),
+    "key-in-a-400": (
+        (400,),
+        {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***ey."},
+        errors.UpstreamCredentialsRejected,
+    ),
+    "context-xai": (
+        (400,),
+        {
+            "code": "Client specified an invalid argument",
+            "error": "This model's maximum prompt length is 8 but it has 9.",
+        },
+        errors.ContextWindowExceeded,
+    ),
+    "validation-list": (
+        (422,),
+        {"detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "Field required"}]},
+        errors.UpstreamRejectedRequest,
+    ),
+    "validation-list-of-another-type": ((422,), {"detail": [7, {"msg": 7}]}, errors.UpstreamRejectedRequest),
+    "validation-list-that-is-empty": ((422,), {"message": {"detail": []}}, errors.UpstreamRejectedRequest),
+    "overloaded-in-a-429": ((429,), openai_body("Busy.", None, "engine_overloaded_error"), errors.UpstreamOverloaded),
+    "a-call-that-the-model-spoilt": ((400,), openai_body("No.", "tool_use_failed"), errors.UpstreamMalformedResponse),
+    "model-retired": ((410,), openai_body("The model is no longer available."), errors.UpstreamModelMissing),
     "google-overloaded": ((503,), google_body("Overloaded.", 503, "UNAVAILABLE"), errors.UpstreamOverloaded),
     "google-details-of-another-type": (
         (400,),
@@ -240,6 +273,29 @@ def test_a_refused_parameter_becomes_a_field(param: str | None, fields: list[str
     assert error.violations == tuple(FieldViolation(field, "The model does not take it.") for field in fields)
 
 
+@pytest.mark.parametrize(
+    ("location", "fields"),
+    [
+        (["body", "top_k"], ["sampling.top_k"]),
+        (["body", "response_format", "json_schema"], ["response_format"]),
+        (["body"], []),
+        (["query", "top_k"], []),
+        (["body", 7], []),
+        ("body", []),
+        (None, []),
+    ],
+)
+def test_a_validation_error_names_its_field(location: object, fields: list[str]) -> None:
+    """A parameter that a server's validation refuses becomes a field, wherever the list of its errors stands."""
+    listed = [{"type": "extra_forbidden", "loc": location, "msg": "Extra inputs are not permitted"}]
+
+    for body in ({"detail": listed}, {"object": "error", "message": {"detail": listed}, "code": None}):
+        error = convert(http_failure(422, body))
+
+        assert type(error) is errors.UpstreamParameterUnsupported
+        assert [violation.field for violation in error.violations] == fields
+
+
 def test_a_parameter_of_another_failure_is_not_named() -> None:
     """A request that is refused for its content names no field that the model does not take."""
     error = convert(http_failure(400, openai_body("Too long.", "context_length_exceeded", None, "messages")))
@@ -276,6 +332,7 @@ IN_ANSWERS: Final[dict[str, tuple[object, type[UpstreamError], int]]] = {
     "a-status-in-words": ({"status": "UNAVAILABLE"}, errors.UpstreamOverloaded, 503),
     "429-beside-a-word": ({"status": "RESOURCE_EXHAUSTED", "code": 429}, errors.UpstreamRateLimited, 429),
     "null": ({"code": None, "message": SECRET}, errors.UpstreamFailed, 0),
+    "a-name-of-grpc": ({"code": "The service is currently unavailable"}, errors.UpstreamOverloaded, 503),
     "text": (SECRET, errors.UpstreamFailed, 0),
     "number": (7, errors.UpstreamFailed, 0),
     "list": ([SECRET], errors.UpstreamFailed, 0),

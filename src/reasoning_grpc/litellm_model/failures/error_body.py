@@ -21,14 +21,20 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "service_unavailable": 503,
     "service_unavailable_error": 503,
     "too_many_requests": 429,
+    "too_many_requests_error": 429,
+    "rate_limit_reached_error": 429,
+    "request_limit_exceeded": 429,
     "authentication_error": 401,
     "permission_error": 403,
     "not_found_error": 404,
     "invalid_request_error": 400,
     "timeout_error": 504,
     "api_error": 500,
+    "internal_server_error": 500,
     "billing_error": 402,
     "request_too_large": 413,
+    "temporarily_unavailable": 503,
+    "resource_does_not_exist": 404,
     "invalid_argument": 400,
     "failed_precondition": 400,
     "unauthenticated": 401,
@@ -51,8 +57,17 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "throttling": 429,
     "throttlingexception": 429,
     "validationexception": 400,
+    "client specified an invalid argument": 400,
+    "the request does not have valid authentication credentials": 401,
+    "the caller does not have permission to execute the specified operation": 403,
+    "some requested entity was not found": 404,
+    "some resource has been exhausted": 429,
+    "the service is currently unavailable": 503,
+    "deadline expired before operation could complete": 504,
 }
-"""The HTTP status that an error equals, by its type or Google's status, when it names no number itself."""
+"""The HTTP status that an error equals, by its type, when it names no number itself.
+
+The words with blanks are the names of gRPC's codes, as xAI writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +106,17 @@ class ErrorBody:
         """Reads the error itself: an object, or only its message."""
         if isinstance(error, str):
             return cls(message=error, delays=_find_delays({}, [], error))
+        error = _select_validation_error(error)
         if not isinstance(error, dict):
             return cls()
         details = read_objects(error.get("details"))
         words = [error.get(key) for key in ("type", *CODE_FIELDS)] + [detail.get("reason") for detail in details]
         codes = frozenset(word.lower() for word in words if isinstance(word, str))
-        message = read_text(error.get("message"))
+        message = read_text(error.get("message")) or read_text(error.get("msg"))
         return cls(
             codes=codes,
             message=message,
-            parameter=read_text(error.get("param")),
+            parameter=read_text(error.get("param")) or _find_located_parameter(error.get("loc")),
             status=_find_status(error, codes),
             delays=_find_delays(error, details, message),
         )
@@ -119,6 +135,22 @@ def _find_first_event(body: bytes) -> bytes:
     """Returns the data of the first event in a body that is an event stream; empty when there is none."""
     decoder = EventStreamDecoder(max_event_bytes=len(body))
     return next(iter([*decoder.feed(body), *decoder.finish()]), b"")
+
+
+def _select_validation_error(error: object) -> object:
+    """Returns the first validation error in the lists of servers that are written with FastAPI, else the error itself.
+
+    The list is the detail of a body, and Mistral puts that body into the message.
+    """
+    message = error.get("message") if isinstance(error, dict) else None
+    listed = message.get("detail") if isinstance(message, dict) else error
+    return next(iter(read_objects(listed)), {}) if isinstance(listed, list) else error
+
+
+def _find_located_parameter(location: object) -> str:
+    """Returns the parameter in the path to a wrong value, such as ["body", "top_k"]; empty if there is none."""
+    path = location if isinstance(location, list) else []
+    return read_text(path[1]) if len(path) > 1 and path[0] == "body" else ""
 
 
 def _find_delays(error: Mapping[str, Any], details: list[Json], message: str) -> dict[str, str]:

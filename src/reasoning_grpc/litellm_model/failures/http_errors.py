@@ -53,16 +53,21 @@ BODY_RULES: Final = (
         UpstreamQuotaExhausted,
         frozenset(
             {"insufficient_quota", "budget_exceeded", "billing_hard_limit_reached", "billing_not_active"}
-            | {"insufficient_balance", "credit_balance_too_low", "billing_disabled", "servicequotaexceededexception"}
+            | {"insufficient_balance", "credit_balance_too_low", "billing_disabled", "exceeded_current_quota_error"}
+            | {"arrearage", "servicequotaexceededexception"}
         ),
         re.compile(
             r"budget has been exceeded|exceededbudget|credit balance is too low"
-            r"|reached your specified api usage limits",
+            r"|reached your specified api usage limits|insufficient balance|monthly spending limit"
+            r"|(used all available|(doesn't|does not) have any) credits",
             re.IGNORECASE,
         ),
     ),
     BodyRule(
-        UpstreamCredentialsRejected, frozenset({"no_db_connection", "api_key_invalid"}), statuses=frozenset({400})
+        UpstreamCredentialsRejected,
+        frozenset({"no_db_connection", "api_key_invalid"}),
+        re.compile(r"(incorrect|invalid) api key", re.IGNORECASE),
+        frozenset({400}),
     ),
     BodyRule(
         ContextWindowExceeded,
@@ -70,7 +75,8 @@ BODY_RULES: Final = (
         re.compile(
             r"maximum context length|context[ _]window|context[ _]length|context size|context limit|prompt is too long"
             r"|input token count|input (is )?too long|maximum model length"
-            r"|exceeds? the (maximum|available) (number of tokens|context)",
+            r"|exceeds? the (maximum|available) (number of tokens|context)|maximum prompt length|model token limit"
+            r"|prompt exceeds max length|range of input length should be|max_new_tokens` must be <=",
             re.IGNORECASE,
         ),
         frozenset({400, 413, 422}),
@@ -78,14 +84,21 @@ BODY_RULES: Final = (
     BodyRule(
         ContentPolicyViolated,
         frozenset({"content_policy_violation", "content_filter", "responsibleaipolicyviolation"})
-        | {"guardrail_violation", "guardrail_intervened"},
-        re.compile(r"content management policy|content policy|content filter|guardrail", re.IGNORECASE),
+        | {"guardrail_violation", "guardrail_intervened", "data_inspection_failed"},
+        re.compile(
+            r"content management policy|content policy|content filter|guardrail|sensitive content|input was flagged",
+            re.IGNORECASE,
+        ),
         frozenset({400, 403, 422}),
     ),
     BodyRule(
         UpstreamModelMissing,
-        frozenset({"model_not_found", "model_not_found_error", "deploymentnotfound"}),
-        re.compile(r"invalid model name|model identifier is invalid|model .{0,80}does not exist", re.IGNORECASE),
+        frozenset({"model_not_found", "model_not_found_error", "deploymentnotfound", "invalid_model"}),
+        re.compile(
+            r"invalid model name|model identifier is invalid|model .{0,80}does not exist|model not exist"
+            r"|unknown model|not a valid model id",
+            re.IGNORECASE,
+        ),
         frozenset({400, 404}),
     ),
     BodyRule(
@@ -98,6 +111,16 @@ BODY_RULES: Final = (
         ),
         frozenset({400, 422}),
     ),
+    BodyRule(
+        UpstreamOverloaded,
+        frozenset({"engine_overloaded_error", "queue_exceeded", "service_tier_capacity_exceeded"}),
+        statuses=frozenset({429}),
+    ),
+    BodyRule(  # the model's own tool call or JSON cannot be read
+        UpstreamMalformedResponse,
+        frozenset({"tool_use_failed", "json_validate_failed"}),
+        statuses=frozenset({400}),
+    ),
 )
 """The rules for bodies; the first one that matches decides, before the status."""
 
@@ -109,6 +132,7 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
     404: UpstreamModelMissing,
     408: UpstreamTimeout,
     409: UpstreamFailed,
+    410: UpstreamModelMissing,
     413: ContextWindowExceeded,
     422: UpstreamRejectedRequest,
     424: UpstreamFailed,
