@@ -69,6 +69,7 @@ class ReceivedAnswer:
             self.refusal += delta.text
         else:
             self.text += delta.text
+        self.signatures += [remove_mark(delta.signature)] if delta.signature else []
         self.logprobs += [MessageToDict(logprob) for logprob in delta.logprobs]
 
     def _record_reasoning(self, delta: events_pb2.ReasoningDelta) -> None:

@@ -19,12 +19,13 @@ from .answers import (
 from .changes import PATIENCE_SECONDS
 from .openai import chunk, usage_chunk
 from .scripting import Cut, Gate, Scripting
-from .server import CapturedRequest, FakeUpstream, Standing, refusing_api_base
+from .server import DIALECTS, CapturedRequest, FakeUpstream, Standing, refusing_api_base
 
 __all__ = [
     "DEFAULT_ERROR",
     "DEFAULT_PIECES",
     "DEFAULT_USAGE",
+    "DIALECTS",
     "PATIENCE_SECONDS",
     "UPSTREAM_SECRET",
     "CapturedRequest",
