@@ -29,7 +29,7 @@ from tests.support.upstream import FakeUpstream
 # Starting the server takes longer than any of the tests, which are many.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.thorough]
 
-ANSWERS: Final = {prefix: read_answers(prefix) for prefix in sorted(PROMISED) if prefix != "bedrock"}
+ANSWERS: Final = {prefix: read_answers(prefix) for prefix in sorted(PROMISED)}
 COMPLETE: Final = [
     (prefix, kind) for prefix, answers in ANSWERS.items() for kind in answers.kinds if kind in COMPLETE_KINDS
 ]
@@ -72,7 +72,7 @@ async def test_each_promised_prefix_has_its_recordings() -> None:
         assert len({row["error"] for row in answers.expected["refused"]}) >= 3
 
     folders = {folder.name for folder in FOLDER.iterdir()}
-    assert folders | SHARED.keys() == PROMISED.keys() - {"bedrock"}
+    assert folders | SHARED.keys() == PROMISED.keys()
     assert set(SHARED.values()) <= folders
 
 

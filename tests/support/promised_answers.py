@@ -2,9 +2,11 @@
 
 The recordings are written by hand after what the provider sends: `text`, `reasoning`, `calls` (two tool calls), and
 `failing` (an error in the middle of an answer). answers.toml says what a caller must get of each. It also has the
-bodies of failed statuses, as `refused`, and says in `absent` why a recording is missing.
+bodies of failed statuses, as `refused`, and says in `absent` why a recording is missing. The recordings of Bedrock are
+in JSON, and become binary messages when they are read.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ from tests.support.opaque_values import remove_marks
 from tests.support.received import ReceivedAnswer
 from tests.support.serving import model_entry, provider_entry
 from tests.support.upstream import DIALECTS, FakeUpstream
+from tests.support.upstream.bedrock import Bedrock
 
 FOLDER: Final = Path(__file__).parent / "promised"
 COMPLETE_KINDS: Final = ("text", "reasoning", "calls")
@@ -32,6 +35,7 @@ SHARED: Final[Mapping[str, str]] = {"custom_openai": "openai"}
 _CONTENT_TYPES: Final = {
     ".sse": "text/event-stream; charset=utf-8",
     ".ndjson": "application/x-ndjson",
+    ".jsonl": Bedrock.content_type,
 }
 _COUNTS: Final = {
     "inputTokens": "input",
@@ -82,8 +86,10 @@ class PrefixAnswers:
     def read(self, kind: str) -> Recording:
         """Reads the recording of this kind."""
         (file,) = (file for file in self.folder.glob(f"{kind}.*") if file.suffix in _CONTENT_TYPES)
-        pattern = _LINE if file.suffix == ".ndjson" else _EVENT
-        return Recording(tuple(pattern.findall(file.read_bytes())), _CONTENT_TYPES[file.suffix])
+        events = (_EVENT if file.suffix == ".sse" else _LINE).findall(file.read_bytes())
+        if file.suffix == ".jsonl":
+            events = [Bedrock().event(json.loads(event)) for event in events]
+        return Recording(tuple(events), _CONTENT_TYPES[file.suffix])
 
     def build_entry(self, upstream: FakeUpstream) -> ModelEntry:
         """Builds the entry of a model with this prefix, and of its name."""
