@@ -101,13 +101,18 @@ async def test_a_recorded_answer_is_received_whole(
 async def test_an_error_in_a_recorded_answer_is_reported(
     upstream: FakeUpstream, server: RunningServer, prefix: str
 ) -> None:
-    """An error in the middle of an answer ends it with the reason, and with the progress so far."""
+    """An error in the middle of an answer ends both RPCs with the reason, and with the progress so far."""
     answers = ANSWERS[prefix]
-    answers.read("failing").play(upstream)
+    expected, recording = answers.expected["failing"], answers.read("failing")
+    recording.play(upstream)
+    recording.play(upstream)
 
     answer = await receive_answer(server.client(), model=prefix)
+    with pytest.raises(CallFailed) as failed:
+        await server.client().complete(a_wire_request(model=prefix))
 
-    assert summarize_streamed(answer) == answers.expected["failing"]
+    assert summarize_streamed(answer) == expected
+    assert failed.value.reason == expected["error"]
     assert answer.interruption is not None
     assert answer.interruption.content_characters == len(answer.text)
 

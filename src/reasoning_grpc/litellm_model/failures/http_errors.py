@@ -79,7 +79,7 @@ BODY_RULES: Final = (
             r"|prompt exceeds max length|range of input length should be|max_new_tokens` must be <=",
             re.IGNORECASE,
         ),
-        frozenset({400, 413, 422}),
+        frozenset({400, 403, 413, 422}),
     ),
     BodyRule(
         ContentPolicyViolated,
@@ -137,13 +137,14 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
     422: UpstreamRejectedRequest,
     424: UpstreamFailed,
     429: UpstreamRateLimited,
+    498: UpstreamOverloaded,
     500: UpstreamFailed,
     502: UpstreamFailed,
     503: UpstreamOverloaded,
     504: UpstreamTimeout,
     529: UpstreamOverloaded,
 }
-"""The error of each status. Any other 4xx is a rejected request, any other 5xx a failure; the rest is malformed."""
+"""The error of each status; 498 is Groq's own. Any other 4xx is a rejected request, any other 5xx a failure; the rest is malformed."""
 
 _ERROR_NAME_HEADER: Final = "x-amzn-errortype"
 
