@@ -144,7 +144,9 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
     504: UpstreamTimeout,
     529: UpstreamOverloaded,
 }
-"""The error of each status; 498 is Groq's own. Any other 4xx is a rejected request, any other 5xx a failure; the rest is malformed."""
+"""The error of each status; 498 is Groq's own.
+
+Any other 4xx is a rejected request, any other 5xx a failure; the rest is malformed."""
 
 _ERROR_NAME_HEADER: Final = "x-amzn-errortype"
 
