@@ -45,6 +45,13 @@ BODIES: Final[dict[str, tuple[tuple[int, ...], object, type[UpstreamError]]]] = 
         errors.UpstreamFailed,
     ),
     "proxy-without-the-model": ((400,), openai_body(PROXY_NO_MODEL, "400"), errors.UpstreamModelMissing),
+    "proxy-of-perplexity-without-the-model": (
+        (400,),
+        openai_body(
+            "litellm.BadRequestError: PerplexityException - Invalid model 'x'. Permitted models are ...", "400"
+        ),
+        errors.UpstreamModelMissing,
+    ),
     "openai-without-the-model": (
         (404,),
         openai_body("The model `x` does not exist or you do not have access to it.", "model_not_found"),

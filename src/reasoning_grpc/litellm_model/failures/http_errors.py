@@ -95,7 +95,7 @@ BODY_RULES: Final = (
         UpstreamModelMissing,
         frozenset({"model_not_found", "model_not_found_error", "deploymentnotfound", "invalid_model"}),
         re.compile(
-            r"invalid model name|model identifier is invalid|model .{0,80}does not exist|model not exist"
+            r"invalid model( name|:| ')|model identifier is invalid|model .{0,80}does not exist|model not exist"
             r"|unknown model|not a valid model id",
             re.IGNORECASE,
         ),
