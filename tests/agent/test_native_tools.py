@@ -64,6 +64,19 @@ async def test_native_tool_calls_are_steps(upstream: FakeUpstream, provider: str
     assert "tool_call_delta" not in list_kinds(events)
 
 
+async def test_an_empty_result_is_no_blank_message(upstream: FakeUpstream) -> None:
+    """The model is told that a result is empty, and the caller gets it as it is."""
+    upstream.reply(tool_calls=[FakeToolCall("c1", "write_letters", '{"characters": 0}')])
+    upstream.reply("READY")
+    upstream.reply("Done.")
+
+    async with serving(agent_config(upstream, entry=native_entry(upstream))) as running:
+        events = await collect_events(running, reasoning_request("Write nothing."))
+
+    assert upstream.requests[1].body["messages"][-1]["content"] == "[empty result]"
+    assert [(name_status(each), each.result) for each in list_executions(events)] == [("OK", "")]
+
+
 @pytest.mark.parametrize(("count", "is_native"), [(128, True), (129, False)])
 async def test_more_tools_than_providers_take_are_planned_in_json(
     upstream: FakeUpstream, count: int, is_native: bool

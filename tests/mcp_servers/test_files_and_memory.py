@@ -19,16 +19,18 @@ async def test_files_are_read(servers: OfficialServers) -> None:
         plan_call("files__list_directory", path=str(files)),
         plan_call("files__directory_tree", path=str(files)),
         plan_call("files__read_media_file", path=str(files / "picture.png")),
+        plan_call("files__read_text_file", path=str(files / "notes" / "empty.txt")),
     )
 
-    text, head, listing, tree, picture = run.shown
+    text, head, listing, tree, picture, empty = run.shown
     assert (text, head, picture) == ("first\nsecond\n", "first", "[image/png, 100 bytes]")
     assert sorted(listing.split("\n")) == ["[DIR] notes", "[FILE] a.txt", "[FILE] picture.png"]
     assert sorted(tree, key=lambda entry: str(entry["name"])) == [
         {"name": "a.txt", "type": "file"},
-        {"name": "notes", "type": "directory", "children": []},
+        {"name": "notes", "type": "directory", "children": [{"name": "empty.txt", "type": "file"}]},
         {"name": "picture.png", "type": "file"},
     ]
+    assert (empty, run.outcomes[-1]) == ("[empty result]", ("OK", ""))
     assert {status for status, _ in run.outcomes} == {"OK"}
 
 

@@ -64,6 +64,7 @@ class Folders:
     def fill(self) -> None:
         """Writes a few files, and a repository with one commit and a change after it."""
         (self.files / "notes").mkdir(parents=True)
+        (self.files / "notes" / "empty.txt").touch()
         (self.files / "a.txt").write_text("first\nsecond\n")
         (self.files / "picture.png").write_bytes(bytes(100))
         self.repository.mkdir()

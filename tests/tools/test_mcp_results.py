@@ -26,6 +26,8 @@ def a_text(text: str) -> dict[str, Any]:
         ([a_text("returned 3 item(s).")], ITEMS, 'returned 3 item(s).\n{"items":["a","b","c"]}'),
         ([a_text("See the data.")], {"content": "other"}, 'See the data.\n{"content":"other"}'),
         ([], ITEMS, '{"items":["a","b","c"]}'),
+        ([], {"result": []}, '{"result":[]}'),
+        ([], {"result": None}, '{"result":null}'),
         ([PICTURE], ITEMS, '[image/png, 5 bytes]\n{"items":["a","b","c"]}'),
         ([a_text("a"), a_text("b")], {"result": ["a", "c"]}, 'a\nb\n{"result":["a","c"]}'),
         ([a_text("2 items")], {"result": []}, '2 items\n{"result":[]}'),

@@ -1,6 +1,7 @@
 """Results of tool calls: how values, errors and exceptions of a function reach the model."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,17 @@ async def test_a_long_result_is_cut_visibly() -> None:
     assert execution.status is ToolStatus.OK
     assert execution.result_truncated
     assert execution.result == "ä" * 1000 + "... [cut: 10,000,000 characters in all]"
+
+
+async def test_a_blank_result_is_named_for_the_model() -> None:
+    """The caller gets a blank result as it is, and the model a note, because some providers refuse blank results."""
+    execution = await run_tool("write_letters", characters=0)
+    blank = replace(execution, result=" \n")
+    failed = replace(execution, error="It failed.")
+
+    assert (execution.status, execution.result) == (ToolStatus.OK, "")
+    assert execution.text_for_model == blank.text_for_model == "[empty result]"
+    assert failed.text_for_model == "It failed."
 
 
 async def test_a_result_at_the_limit_is_not_cut() -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+_EMPTY: Final = "[empty result]"
 
 
 class ToolSource(StrEnum):
@@ -74,8 +77,12 @@ class ToolExecution:
 
     @property
     def text_for_model(self) -> str:
-        """Returns the text that the model receives as the result."""
-        return "\n".join(filter(None, (self.error, self.result))) if self.error else self.result
+        """Returns the text that the model receives as the result.
+
+        It is never blank, because some providers refuse a blank result.
+        """
+        text = "\n".join(filter(None, (self.error, self.result)))
+        return text if text.strip() else _EMPTY
 
 
 class McpServerState(StrEnum):

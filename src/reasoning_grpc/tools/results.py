@@ -63,7 +63,7 @@ def _is_said(structured: object, blocks: list[dict[str, Any]]) -> bool:
     for value in values:
         if any(value in pair for pair in said):
             return True
-        if isinstance(value, list) and value == blocks:
+        if blocks and value == blocks:
             return True
         if isinstance(value, list) and len(value) == len(said) > 0:
             return all(item in pair for item, pair in zip(value, said, strict=True))
