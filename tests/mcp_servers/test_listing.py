@@ -1,7 +1,8 @@
 """The tools of the official MCP servers, as the command `tools` lists them and as the model sees them."""
 
 import json
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
@@ -107,3 +108,28 @@ async def test_a_model_gets_all_tools_natively(servers: OfficialServers) -> None
     (execution,) = list_executions(events)
     assert (name_status(execution), json.loads(execution.arguments)) == ("OK", {"a": 1, "b": 2})
     assert events[-1].completed.finish_reason == completion_pb2.FINISH_REASON_STOP
+
+
+@pytest.mark.parametrize(
+    ("model", "find_declared"),
+    [("claude", lambda body: body["tools"]), ("gemini", lambda body: body["tools"][0]["function_declarations"])],
+    ids=["claude", "gemini"],
+)
+async def test_other_providers_get_all_tools(
+    servers: OfficialServers, model: str, find_declared: Callable[[Any], list[Any]]
+) -> None:
+    """A provider with a protocol of its own gets every tool, and no setting of the request is changed."""
+    servers.upstream.requests.clear()
+    servers.upstream.reply(tool_calls=[FakeToolCall("toolu_1", "time__get_current_time", '{"timezone": "UTC"}')])
+    servers.upstream.reply("READY")
+    servers.upstream.reply("Done.")
+
+    events = await servers.collect_events(reasoning_request(model=model))
+
+    bodies = [request.body for request in servers.upstream.requests]
+    assert [tool["name"] for tool in find_declared(bodies[0]) if "__" in tool["name"]] == NAMES
+    assert '"$schema"' not in json.dumps(bodies[0])
+    assert not events[0].started.effective_settings
+    (execution,) = list_executions(events)
+    assert name_status(execution) == "OK"
+    assert ["day_of_week" in json.dumps(body) for body in bodies] == [False, True, True]

@@ -81,7 +81,10 @@ class Folders:
 
 
 def write_configuration(folders: Folders, upstream: FakeUpstream, remote_port: int) -> str:
-    """Writes a configuration with the official MCP servers and two models, one of which takes tools natively."""
+    """Writes a configuration with the official MCP servers.
+
+    The model "fake" plans in JSON. The others take tools natively, in the protocols of three providers.
+    """
     python = INSTALLED / "python" / "bin"
     return f"""
         default_model = "fake"
@@ -97,6 +100,18 @@ def write_configuration(folders: Folders, upstream: FakeUpstream, remote_port: i
         api_base = "{upstream.api_base}"
         api_key_env = "FAKE_KEY"
         capabilities = ["json_schema", "tools"]
+        native_tools = true
+        [models.claude]
+        litellm_model = "anthropic/claude"
+        api_base = "{upstream.api_base_for("anthropic")}"
+        api_key_env = "FAKE_KEY"
+        capabilities = ["tools"]
+        native_tools = true
+        [models.gemini]
+        litellm_model = "gemini/gemini"
+        api_base = "{upstream.api_base_for("gemini")}"
+        api_key_env = "FAKE_KEY"
+        capabilities = ["tools"]
         native_tools = true
 
         [mcp_servers.time]
