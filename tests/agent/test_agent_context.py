@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from reasoning_grpc.agent.calls import AgentCalls
+from reasoning_grpc.agent.transcript import Transcript
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.domain import Capability
+from reasoning_grpc.domain import Capability, ModelSourceKind
+from reasoning_grpc.llm import ContextWindows
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, plan_call, write_plan
+from tests.support.factories import a_call
+from tests.support.models import ScriptedModel, a_model
 from tests.support.serving import model_entry, serving
 from tests.support.upstream import FakeUpstream
 
@@ -65,6 +70,29 @@ async def test_old_messages_are_left_out(upstream: FakeUpstream, policy: Any) ->
     finished = [event.model_call_finished for event in events if event.HasField("model_call_finished")]
     assert [call.omitted_messages > 0 and call.omitted_tokens > 0 for call in finished] == [True] * 4
     assert any(setting.field == "messages" for setting in events[0].started.effective_settings) == bool(policy)
+
+
+@pytest.mark.parametrize(
+    ("source", "budget", "tokens"),
+    [
+        pytest.param(ModelSourceKind.CONFIGURATION, None, 256, id="configured"),
+        pytest.param(ModelSourceKind.EMBEDDED, None, 276, id="embedded"),
+        pytest.param(ModelSourceKind.EMBEDDED, 100, 100, id="budget"),
+    ],
+)
+async def test_a_plan_of_the_embedded_model_has_room_for_a_fence(
+    source: ModelSourceKind, budget: int | None, tokens: int
+) -> None:
+    """The embedded model gets 20 tokens more for a plan, which may be in a code fence; a budget stays as it is."""
+    model = a_model(source=source, context_window_tokens=WINDOW)
+    direct = a_call()
+    windows = ContextWindows(ScriptedModel(models=(model,)), unknown_window_tokens=WINDOW)
+    transcript = Transcript(direct.messages, "Think.", native=False)
+    calls = AgentCalls(direct, model, transcript, windows, tools=(), fits=False)
+
+    call = await calls.build_step_call(budget)
+
+    assert call.sampling.max_output_tokens == tokens
 
 
 async def test_a_token_budget_counts_only_what_is_sent(upstream: FakeUpstream) -> None:

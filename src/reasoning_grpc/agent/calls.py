@@ -10,6 +10,7 @@ from reasoning_grpc.domain import (
     ContextPolicy,
     Message,
     ModelInfo,
+    ModelSourceKind,
     ReasoningEffort,
     ReasoningOptions,
     Sampling,
@@ -25,6 +26,8 @@ _REASONING_TOKENS: Final = 4096
 """The reasoning tokens of a plan where the request gives no number: no effort is translated to a larger budget."""
 _PART_OF_WINDOW: Final = 16
 """A plan may fill one part in this many of the model's context window."""
+_FENCE_TOKENS: Final = 20
+"""Tokens for the code fence that the embedded model may write around a plan: llama.cpp counts them, and strips it."""
 _FORM_TOKENS: Final = 256
 """Tokens kept free for what a fitted call gets later: the schema of a plan, or the problem of a rejected plan."""
 _LARGE: Final = 1_000_000
@@ -53,7 +56,8 @@ class AgentCalls:
         self._transcript = transcript
         self._windows = windows
         self._fits = fits
-        self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _PART_OF_WINDOW)
+        fence_tokens = _FENCE_TOKENS if info.source is ModelSourceKind.EMBEDDED else 0
+        self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _PART_OF_WINDOW) + fence_tokens
         self._reasoning_tokens = _reasoning_tokens(direct.reasoning, info)
         self._model_output_tokens = info.max_output_tokens or _LARGE
         self._max_prompt_tokens = (info.context_window_tokens if fits else None) or _LARGE

@@ -1,12 +1,23 @@
 """Finds the parts of a request that a model does not support."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
-from reasoning_grpc.domain import Capability, CompletionRequest, Media, ModelInfo
+from reasoning_grpc.domain import (
+    Capability,
+    CompletionRequest,
+    Media,
+    ModelInfo,
+    ModelSourceKind,
+    ResponseFormat,
+    ResponseFormatKind,
+)
 from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.embedded import find_schema_problems
 
 _MEDIA: Final = {"image": Capability.IMAGE_INPUT, "audio": Capability.AUDIO_INPUT}
+_MAX_PROBLEMS: Final = 10
 
 
 def find_unsupported(request: CompletionRequest, model: ModelInfo) -> Iterator[FieldViolation]:
@@ -16,6 +27,17 @@ def find_unsupported(request: CompletionRequest, model: ModelInfo) -> Iterator[F
     for field, capability in _required_capabilities(request):
         if capability in model.missing_capabilities:
             yield FieldViolation(field, f"The model {model.name} does not support it.")
+    if model.source is ModelSourceKind.EMBEDDED and request.response_format is not None:
+        yield from _find_lost_keywords(request.response_format)
+
+
+def _find_lost_keywords(response_format: ResponseFormat) -> Iterator[FieldViolation]:
+    """Yields the parts of a schema to which the embedded model is not held, if it must be, and those it refuses."""
+    if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
+        return
+    problems = find_schema_problems(response_format.schema)
+    for problem in islice((each for each in problems if response_format.strict or each.is_unusable), _MAX_PROBLEMS):
+        yield FieldViolation("response_format.json_schema.schema", str(problem))
 
 
 def _required_capabilities(request: CompletionRequest) -> Iterator[tuple[str, Capability]]:

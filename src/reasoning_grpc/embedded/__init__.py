@@ -3,6 +3,8 @@
 from reasoning_grpc.embedded.installation import find_installation_problem
 from reasoning_grpc.embedded.launch import EmbeddedStartError
 from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
+from reasoning_grpc.embedded.schema_problems import SchemaProblem
+from reasoning_grpc.embedded.schemas import find_schema_problems
 
 __all__ = [
     "DEFAULT_SYSTEM_PROMPT",
@@ -10,5 +12,7 @@ __all__ = [
     "MODEL_NAME",
     "EmbeddedModel",
     "EmbeddedStartError",
+    "SchemaProblem",
     "find_installation_problem",
+    "find_schema_problems",
 ]
