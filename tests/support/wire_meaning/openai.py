@@ -1,0 +1,258 @@
+"""Reads a body of the OpenAI chat protocol, in the variants of the providers that speak it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from tests.support.wire_meaning.meaning import (
+    EMPTY,
+    Abilities,
+    FormatMeaning,
+    Json,
+    Meaning,
+    MeaningPart,
+    ToolMeaning,
+    Turn,
+    UnreadableBody,
+    call,
+    media,
+    reasoning,
+    redacted,
+    refusal,
+    result,
+    take_format_tool,
+    text,
+)
+
+_DATA_URI: Final = re.compile(r"data:([^;,]+);base64,(.*)", re.DOTALL)
+_REASONING_MODEL: Final = re.compile(r"(azure|openai)/(o[134]|gpt-5)(?!.*chat)")
+"""Models of OpenAI that take neither `max_tokens` nor a temperature of their own."""
+_NAMES: Final = {
+    "temperature": "sampling.temperature",
+    "top_p": "sampling.top_p",
+    "top_k": "sampling.top_k",
+    "max_tokens": "sampling.max_output_tokens",
+    "max_completion_tokens": "sampling.max_output_tokens",
+    "seed": "sampling.seed",
+    "random_seed": "sampling.seed",
+    "presence_penalty": "sampling.presence_penalty",
+    "frequency_penalty": "sampling.frequency_penalty",
+    "logit_bias": "sampling.logit_bias",
+    "logprobs": "sampling.logprobs",
+    "top_logprobs": "sampling.top_logprobs",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "reasoning_effort": "reasoning.effort",
+    "user": "end_user",
+}
+"""Members of the body whose value needs no conversion; Mistral has its own word for the seed."""
+_NOT_FOR_REASONING: Final = frozenset(
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"}
+)
+_OF_THE_STREAM: Final[Json] = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def read_openai(body: Json, path: str, described_model: str) -> Meaning:  # noqa: ARG001
+    """Returns the meaning of a body; `described_model` is the model's name in the price map."""
+    rest = dict(body)
+    for name, value in _OF_THE_STREAM.items():
+        if rest.get(name) == value:
+            del rest[name]
+    parameters: Json = {}
+    for name, field in _NAMES.items():
+        if name in rest:
+            parameters[field] = rest.pop(name)
+    if "stop" in rest:
+        stop = rest.pop("stop")
+        parameters["sampling.stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    if "tool_choice" in rest:
+        parameters["tool_choice"] = _read_choice(rest.pop("tool_choice"))
+    parameters |= _read_reasoning_amount(rest)
+    given_tools = tuple(map(_read_tool, rest.pop("tools", None) or []))
+    given_format = _read_format(rest.pop("response_format", None))
+    tools, response_format = take_format_tool(given_tools, parameters, given_format)
+    return Meaning(
+        model=rest.pop("model", ""),
+        turns=tuple(map(_read_turn, rest.pop("messages"))),
+        parameters=parameters,
+        tools=tools,
+        response_format=response_format,
+        extras=rest,
+        broken_rules=tuple(_find_broken_rules(body, described_model)),
+        abilities=Abilities(),
+    )
+
+
+def _read_turn(message: Json) -> Turn:
+    rest = dict(message)
+    role, name = rest.pop("role"), rest.pop("name", "")
+    if role == "tool":
+        content = rest.pop("content", None)
+        texts = [part.value for part in _read_content(content)]
+        cache = rest.pop("cache_control", None) is not None or any(part.cache for part in _read_content(content))
+        parts = [result(rest.pop("tool_call_id"), "\n".join(texts), cache=cache)]
+    else:
+        parts = list(_read_parts(rest))
+    if rest:
+        raise UnreadableBody(f"members of a message: {sorted(rest)}")
+    return Turn(role="system" if role == "developer" else role, parts=tuple(parts) or (EMPTY,), name=name)
+
+
+def _read_parts(rest: Json) -> Iterator[MeaningPart]:
+    yield from _read_reasoning(rest)
+    fields = rest.pop("provider_specific_fields", {})
+    signatures = list(fields.get("thought_signatures", []))
+    is_cached = rest.pop("cache_control", None) is not None
+    for part in _read_content(rest.pop("content", None)):
+        signature = signatures.pop(0) if signatures and part.kind == "text" else ""
+        yield replace(part, cache=part.cache or is_cached, signature=signature)
+    if signatures:
+        yield text("", signature=signatures.pop(0))
+    if "refusal" in rest:
+        yield refusal(rest.pop("refusal"))
+    for each in rest.pop("tool_calls", []):
+        yield _read_call(dict(each))
+
+
+def _read_reasoning(rest: Json) -> Iterator[MeaningPart]:
+    """Yields the reasoning of a message: signed blocks first, then the words that no block has."""
+    words = rest.pop("reasoning_content", "") or rest.pop("reasoning", "") or ""
+    for block in rest.pop("thinking_blocks", []):
+        if block["type"] == "redacted_thinking":
+            yield redacted(block["data"])
+            continue
+        yield reasoning(block["thinking"], signature=block.get("signature", ""))
+        words = words.replace(block["thinking"], "", 1)
+    if words:
+        yield reasoning(words)
+
+
+def _read_content(content: Any) -> list[MeaningPart]:
+    if content is None or content == "":
+        return []
+    if isinstance(content, str):
+        return [text(content)]
+    return [_read_part(dict(part)) for part in content]
+
+
+def _read_part(part: Json) -> MeaningPart:
+    cache = part.pop("cache_control", None) is not None
+    match part:
+        case {"type": "text", "text": words, **rest} if not rest:
+            return text(words, cache=cache)
+        case {"type": "image_url", "image_url": {"url": url}}:
+            return _read_media(url, cache=cache)
+        case {"type": "image_url", "image_url": str() as url}:  # Mistral's form
+            return _read_media(url, cache=cache)
+        case {"type": "input_audio", "input_audio": {"data": data, "format": name}}:
+            return media(f"audio/{'mpeg' if name == 'mp3' else name}", data=data, cache=cache)
+        case {"type": "file", "file": {"file_data": data, **rest}} if not rest.keys() - {"filename"}:
+            return _read_media(data, filename=str(rest.get("filename", "")), cache=cache)
+        case _:
+            raise UnreadableBody(f"a part of a message: {part.get('type')} with {sorted(part)}")
+
+
+def _read_media(location: str, *, filename: str = "", cache: bool) -> MeaningPart:
+    if (found := _DATA_URI.fullmatch(location)) is None:
+        return media("", uri=location, filename=filename, cache=cache)
+    return media(found[1], data=found[2], filename=filename, cache=cache)
+
+
+def _read_call(each: Json) -> MeaningPart:
+    cache = each.pop("cache_control", None) is not None
+    google = each.pop("extra_content", {}).get("google", {})
+    signature = google.get("thought_signature") or each.pop("provider_specific_fields", {}).get("thought_signature", "")
+    function = each.pop("function")
+    if each.keys() - {"id", "type", "index"} or function.keys() - {"name", "arguments"}:
+        raise UnreadableBody(f"members of a tool call: {sorted(each)}, {sorted(function)}")
+    return call(each["id"], function["name"], function["arguments"], cache=cache, signature=signature)
+
+
+def _read_choice(choice: Any) -> Any:
+    match choice:
+        case "any":  # Mistral's word
+            return "required"
+        case str():
+            return choice
+        case {"type": "function", "function": {"name": name}}:
+            return {"tool": name}
+        case _:
+            raise UnreadableBody(f"a tool choice: {choice}")
+
+
+def _read_tool(tool: Json) -> ToolMeaning:
+    rest = dict(tool)
+    function = dict(rest.pop("function"))
+    cache = rest.pop("cache_control", None) is not None
+    if rest != {"type": "function"}:
+        raise UnreadableBody(f"members of a tool: {sorted(rest)}")
+    read = ToolMeaning(
+        name=function.pop("name"),
+        description=function.pop("description", ""),
+        schema=function.pop("parameters", {"type": "object", "properties": {}}),
+        strict=function.pop("strict", None),
+        cache=cache,
+    )
+    if function:
+        raise UnreadableBody(f"members of a function: {sorted(function)}")
+    return read
+
+
+def _read_format(given: Any) -> FormatMeaning | None:
+    if given is None or given == {"type": "text"}:
+        return None
+    rest = dict(given)
+    match rest.pop("type"):
+        case "json_object":
+            # Fireworks and Together take a schema here.
+            schema = rest.pop("schema", None) or rest.pop("response_schema", None)
+            read = FormatMeaning(kind="json_schema", schema=schema) if schema else FormatMeaning(kind="json_object")
+        case "json_schema" if rest.keys() == {"json_schema"}:
+            rest = dict(rest["json_schema"])
+            read = FormatMeaning(
+                kind="json_schema",
+                name=rest.pop("name", ""),
+                description=rest.pop("description", ""),
+                schema=rest.pop("schema"),
+                strict=rest.pop("strict", None),
+            )
+        case _:
+            raise UnreadableBody(f"a response format: {given}")
+    if rest:
+        raise UnreadableBody(f"members of a response format: {sorted(rest)}")
+    return read
+
+
+def _read_reasoning_amount(rest: Json) -> Json:
+    """Takes the amount of reasoning out of the body, in the words of whichever provider."""
+    match rest.get("thinking"):
+        case {"type": "enabled", "budget_tokens": budget}:
+            del rest["thinking"]
+            return {"reasoning.budget_tokens": budget}
+        case {"type": "disabled"}:
+            del rest["thinking"]
+            return {"reasoning.effort": "none"}
+        case {"type": "enabled"}:
+            del rest["thinking"]
+            return {"reasoning.effort": "on"}
+    match rest.get("reasoning"):
+        case {"effort": effort}:
+            del rest["reasoning"]
+            return {"reasoning.effort": effort}
+        case {"max_tokens": budget}:
+            del rest["reasoning"]
+            return {"reasoning.budget_tokens": budget}
+    return {}
+
+
+def _find_broken_rules(body: Json, described_model: str) -> Iterator[tuple[str, str]]:
+    """Yields what is refused by the documentation of OpenAI's API, mostly by its own reasoning models."""
+    if any(message["role"] == "tool" and message.get("content") is None for message in body["messages"]):
+        yield "messages", "a tool's message has content"
+    if not _REASONING_MODEL.match(described_model):
+        return
+    if "max_tokens" in body:
+        yield "sampling.max_output_tokens", "a reasoning model takes max_completion_tokens, not max_tokens"
+    for name in sorted(_NOT_FOR_REASONING & body.keys()):
+        if (name, body[name]) not in [("temperature", 1), ("top_p", 1)]:
+            yield _NAMES[name], f"a reasoning model does not take {name}"

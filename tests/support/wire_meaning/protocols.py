@@ -1,0 +1,34 @@
+"""Chooses the reader of a body by the path of its request."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from tests.support.wire_meaning.anthropic import read_anthropic
+from tests.support.wire_meaning.bedrock import read_bedrock
+from tests.support.wire_meaning.gemini import read_gemini
+from tests.support.wire_meaning.meaning import Json, Meaning, UnreadableBody
+from tests.support.wire_meaning.ollama import read_ollama
+from tests.support.wire_meaning.openai import read_openai
+
+Reader = Callable[[Json, str, str], Meaning]
+
+_READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
+    (re.compile(r"/messages$"), read_anthropic),
+    (re.compile(r":streamGenerateContent$"), read_gemini),
+    (re.compile(r"/converse-stream$"), read_bedrock),
+    (re.compile(r"/api/chat$"), read_ollama),
+    (re.compile(r"/chat/completions$"), read_openai),
+)
+
+
+def read_body(path: str, body: Any, described_model: str) -> Meaning:
+    """Returns the meaning of a captured body. Raises UnreadableBody for what the protocol's reader does not know."""
+    bare, _, _ = path.partition("?")
+    for pattern, read in _READERS:
+        if pattern.search(bare):
+            try:
+                return read(body, path, described_model)
+            except (KeyError, TypeError, AttributeError, ValueError) as exc:
+                raise UnreadableBody(f"{type(exc).__name__}: {exc}") from exc
+    raise UnreadableBody(f"the path {bare}")
