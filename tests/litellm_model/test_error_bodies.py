@@ -339,6 +339,11 @@ IN_ANSWERS: Final[dict[str, tuple[object, type[UpstreamError], int]]] = {
     "a-status-in-words": ({"status": "UNAVAILABLE"}, errors.UpstreamOverloaded, 503),
     "429-beside-a-word": ({"status": "RESOURCE_EXHAUSTED", "code": 429}, errors.UpstreamRateLimited, 429),
     "null": ({"code": None, "message": SECRET}, errors.UpstreamFailed, 0),
+    "a-word-beside-invalid_request_error": (
+        {"type": "invalid_request_error", "code": "unauthorized"},
+        errors.UpstreamCredentialsRejected,
+        401,
+    ),
     "a-name-of-grpc": ({"code": "The service is currently unavailable"}, errors.UpstreamOverloaded, 503),
     "text": (SECRET, errors.UpstreamFailed, 0),
     "number": (7, errors.UpstreamFailed, 0),

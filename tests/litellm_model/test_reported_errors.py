@@ -75,6 +75,7 @@ ANYWHERE: Final[dict[str, tuple[Json | str, str, str]]] = {
     ),
     "type-error": ({"type": "error", "error": {"type": "overloaded_error"}}, "UPSTREAM_OVERLOADED", "529"),
     "bare": ({"message": "Overloaded", "code": 503}, "UPSTREAM_OVERLOADED", "503"),
+    "a-title": ({"status": 429, "title": "Too Many Requests"}, "UPSTREAM_RATE_LIMITED", "429"),
     "detail": ({"detail": "busy", "status": 502}, "UPSTREAM_ERROR", "502"),
     "a-list": ({"errors": [{"message": "slow", "code": 504}], "success": False}, "UPSTREAM_TIMEOUT", "504"),
     "a-named-event": (named({"message": "Overloaded", "code": 503}), "UPSTREAM_OVERLOADED", "503"),

@@ -87,12 +87,12 @@ def _unwrap_error(body: Json) -> object:
 
 
 def _is_bare_error(part: Json) -> bool:
-    """Whether an object without content is an error: it has details, or a message with a code."""
+    """Whether an object without content is an error: it has details, or a message or a title with a code."""
     if not _CONTENT_FIELDS.isdisjoint(part):
         return False
     if part.get("detail") or part.get("errors"):
         return True
-    return isinstance(part.get("message"), str) and any(part.get(name) for name in CODE_FIELDS)
+    return isinstance(part.get("message") or part.get("title"), str) and any(part.get(name) for name in CODE_FIELDS)
 
 
 def _add_outer_codes(error: object, body: Json) -> object:

@@ -22,16 +22,27 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
     "service_unavailable_error": 503,
     "too_many_requests": 429,
     "too_many_requests_error": 429,
+    "too_many_tokens_error": 429,
     "rate_limit_reached_error": 429,
+    "rate_limited": 429,
+    "model_rate_limit": 429,
+    "limit_requests": 429,
     "request_limit_exceeded": 429,
     "authentication_error": 401,
+    "invalid_authentication_error": 401,
+    "invalid_api_key": 401,
+    "wrong_api_key": 401,
+    "unauthorized": 401,
     "permission_error": 403,
     "not_found_error": 404,
+    "resource_not_found_error": 404,
+    "model_not_available": 404,
     "invalid_request_error": 400,
     "timeout_error": 504,
     "api_error": 500,
     "internal_server_error": 500,
     "billing_error": 402,
+    "credit_limit": 402,
     "request_too_large": 413,
     "temporarily_unavailable": 503,
     "resource_does_not_exist": 404,
@@ -181,4 +192,5 @@ def _find_status(error: Mapping[str, Any], codes: frozenset[str]) -> int:
         status = read_status(error.get(key))
         if 400 <= status < 600:
             return status
-    return next((BY_ERROR_TYPE[code] for code in sorted(codes) if code in BY_ERROR_TYPE), 0)
+    statuses = [BY_ERROR_TYPE[code] for code in sorted(codes) if code in BY_ERROR_TYPE]
+    return min(statuses, key=lambda status: status == 400, default=0)  # many servers put a 400 beside a better word
