@@ -23,7 +23,7 @@ from tests.support.upstream import FakeUpstream
 from tests.support.wire_bodies import Json, Setting, capture_body, find_refused_fields
 
 OLDER, NEWER, UNKNOWN = "claude-sonnet-4-5", "claude-opus-4-8", "our-claude"
-MARK: Final = {"cache_control": {"type": "ephemeral"}}
+MARK: Final[Json] = {"cache_control": {"type": "ephemeral"}}
 TOOLS: Final = [Tool(name="f")]
 
 
