@@ -1,12 +1,12 @@
 """`CapturingUpstream`: answers every provider's protocol with a few words, and keeps each request by its id."""
 
 import json
-import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from aiohttp import web
+
+from tests.support.upstream.bedrock import event_message
 
 Json = dict[str, Any]
 
@@ -57,6 +57,8 @@ def _choose_answer(path: str, body: Any) -> tuple[bytes, str]:
         return _GEMINI, "text/event-stream"
     if path.endswith("/converse-stream"):
         return _BEDROCK, "application/vnd.amazon.eventstream"
+    if path.endswith("/converse"):
+        return _BEDROCK_WHOLE, "application/json"
     if path.endswith("/api/chat"):
         return (_OLLAMA if body.get("stream") else _OLLAMA.splitlines()[-1]), "application/x-ndjson"
     if path.endswith("/api/show"):
@@ -70,17 +72,6 @@ def _events(*data: Json | str, named: bool = False) -> bytes:
         name = f"event: {each['type']}\n" if named and isinstance(each, dict) else ""
         lines.append(f"{name}data: {each if isinstance(each, str) else json.dumps(each)}\n\n")
     return "".join(lines).encode()
-
-
-def _frame(kind: str, payload: Json) -> bytes:
-    """Returns one event of Amazon's binary event stream."""
-    headers = b""
-    for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event")):
-        headers += bytes([len(name)]) + name.encode() + b"\x07" + struct.pack("!H", len(value)) + value.encode()
-    data = json.dumps(payload).encode()
-    prelude = struct.pack("!II", len(headers) + len(data) + 16, len(headers))
-    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + data
-    return message + struct.pack("!I", zlib.crc32(message))
 
 
 _USAGE: Final = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
@@ -141,10 +132,18 @@ _OLLAMA: Final = b"\n".join(
 _OLLAMA_MODEL: Final = json.dumps({"model_info": {}, "template": "", "capabilities": ["tools"]}).encode()
 _BEDROCK: Final = b"".join(
     (
-        _frame("messageStart", {"role": "assistant"}),
-        _frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "ok"}}),
-        _frame("contentBlockStop", {"contentBlockIndex": 0}),
-        _frame("messageStop", {"stopReason": "end_turn"}),
-        _frame("metadata", {"usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4}, "metrics": {}}),
+        event_message("messageStart", {"role": "assistant"}),
+        event_message("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "ok"}}),
+        event_message("contentBlockStop", {"contentBlockIndex": 0}),
+        event_message("messageStop", {"stopReason": "end_turn"}),
+        event_message("metadata", {"usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4}, "metrics": {}}),
     )
 )
+_BEDROCK_WHOLE: Final = json.dumps(
+    {
+        "output": {"message": {"role": "assistant", "content": [{"text": "ok"}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4},
+        "metrics": {"latencyMs": 1},
+    }
+).encode()

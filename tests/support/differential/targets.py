@@ -20,8 +20,6 @@ class Target:
 
     litellm_model: str
     base_model: str = ""
-    wire_model: str = ""
-    """The provider's name of the model; empty: what follows the prefix."""
     litellm_params: Mapping[str, str] = field(default_factory=dict)
     system_prompt: str = ""
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +43,7 @@ class Target:
     @property
     def model_on_wire(self) -> str:
         """The provider's name of the model."""
-        return self.wire_model or self.litellm_model.partition("/")[2]
+        return self.litellm_model.partition("/")[2].removeprefix("converse/")
 
     @property
     def described_model(self) -> str:
@@ -126,6 +124,12 @@ TARGETS: Final[tuple[Target, ...]] = (
     *_targets("anthropic", "claude-sonnet-4-5", **_WITH_DEFAULTS),
     *_targets("gemini", "gemini-2.5-flash", "gemini-3.5-flash"),
     *_targets("gemini", "gemini-2.5-flash", **_WITH_DEFAULTS),
+    *_targets(
+        "bedrock/converse",
+        "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "us.amazon.nova-pro-v1:0",
+        litellm_params={"aws_region_name": "eu-central-1"},
+    ),
     *_targets("ollama_chat", "llama3.2"),
     *_targets("ollama_chat", "gpt-oss:20b", gets_schemas=False),
 )

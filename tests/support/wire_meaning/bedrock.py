@@ -31,7 +31,7 @@ _NAMES: Final = {
     "maxTokens": "sampling.max_output_tokens",
     "stopSequences": "sampling.stop_sequences",
 }
-_MODEL_IN_PATH: Final = re.compile(r"/model/(.+)/converse-stream")
+_MODEL_IN_PATH: Final = re.compile(r"/model/(.+)/converse(?:-stream)?")
 _TYPES: Final = {
     "pdf": "application/pdf",
     "txt": "text/plain",

@@ -16,7 +16,7 @@ Reader = Callable[[Json, str, str], Meaning]
 _READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
     (re.compile(r"/messages$"), read_anthropic),
     (re.compile(r":streamGenerateContent$"), read_gemini),
-    (re.compile(r"/converse-stream$"), read_bedrock),
+    (re.compile(r"/converse(-stream)?$"), read_bedrock),
     (re.compile(r"/api/chat$"), read_ollama),
     (re.compile(r"/chat/completions$"), read_openai),
 )
