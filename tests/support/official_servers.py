@@ -209,14 +209,15 @@ async def serve_official(folder: Path) -> AsyncIterator[OfficialServers]:
 
 
 @asynccontextmanager
-async def serve_remote() -> AsyncIterator[int]:
-    """Starts the server "everything" with streamable HTTP, and yields its port.
+async def serve_remote(port: int = 0) -> AsyncIterator[int]:
+    """Starts the server "everything" with streamable HTTP, and yields its port; 0 means a free one.
 
     It listens on every address of this machine, so it may fetch nothing for whoever calls it.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
         *(INSTALLED / "node_modules" / ".bin" / "mcp-server-everything", "streamableHttp"),
         env={"PATH": os.environ["PATH"], "PORT": str(port), "GZIP_ALLOWED_DOMAINS": "nothing.invalid"},
