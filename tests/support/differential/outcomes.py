@@ -58,6 +58,16 @@ async def judge_all(
 async def _judge(
     running: RunningServer, upstream: CapturingUpstream, target: Target, case: Case, request_id: str
 ) -> Outcome:
+    request, answer, captured = await send(running, upstream, target, case, request_id)
+    if isinstance(answer, CallFailed):
+        return _judge_failure(target, case, answer, captured)
+    return _judge_answer(target, case, request, answer, captured)
+
+
+async def send(
+    running: RunningServer, upstream: CapturingUpstream, target: Target, case: Case, request_id: str
+) -> tuple[CompleteRequest, CompleteResponse | CallFailed, list[Captured]]:
+    """Sends a case to a model; returns the request, its answer or failure, and what left."""
     request = CompleteRequest()
     request.CopyFrom(case.request)
     request.model, request.request_id = target.name, request_id
@@ -65,10 +75,7 @@ async def _judge(
         answer: CompleteResponse | CallFailed = await running.client().complete(request)
     except CallFailed as failed:
         answer = failed
-    captured = upstream.take(request_id)
-    if isinstance(answer, CallFailed):
-        return _judge_failure(target, case, answer, captured)
-    return _judge_answer(target, case, request, answer, captured)
+    return request, answer, upstream.take(request_id)
 
 
 def _judge_failure(target: Target, case: Case, failed: CallFailed, captured: list[Captured]) -> Outcome:

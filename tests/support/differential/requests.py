@@ -269,7 +269,9 @@ SINGLE_CASES: Final = _build_cases(SINGLES.items())
 SCHEMA_CASES: Final = _build_cases({**TOOL_SCHEMAS, **FORMAT_SCHEMAS, **STRICT_SCHEMAS}.items())
 PAIR_CASES: Final = _build_cases(dict(_list_pairs()).items())
 
+ALL_CASES: Final = (*SINGLE_CASES, *PAIR_CASES, *SCHEMA_CASES)
+
 
 def list_cases(target: Target) -> tuple[Case, ...]:
     """Returns the requests for a model. Only one model of each way of converting schemas gets all their forms."""
-    return (*SINGLE_CASES, *PAIR_CASES, *(SCHEMA_CASES if target.gets_schemas else ()))
+    return ALL_CASES if target.gets_schemas else (*SINGLE_CASES, *PAIR_CASES)

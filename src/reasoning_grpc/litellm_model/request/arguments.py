@@ -85,7 +85,7 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
 
 def _convert_messages(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
     if deployment.provider == "anthropic":
-        return list(PLACEHOLDER)
+        return [dict(message) for message in PLACEHOLDER]
     return convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
 
 
