@@ -129,7 +129,7 @@ def check_run(events: Sequence[events_pb2.StreamCompleteResponse], calls: list[s
     assert (usage.total_tokens, usage.source) == (18 * len(calls), usage_pb2.USAGE_SOURCE_PROVIDER)
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "gemini", "hosted_vllm"])
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "bedrock", "hosted_vllm"])
 async def test_translated_providers_get_steps_in_json(upstream: FakeUpstream, provider: str) -> None:
     """Providers that litellm translates for receive the steps in JSON."""
     upstream.reply("no plan")

@@ -58,7 +58,7 @@ async def test_a_key_is_a_bearer_token(upstream: FakeUpstream, native_server: Ru
     await receive_answer(native_server.client(), model="bedrock")
 
     assert upstream.requests[0].headers["Authorization"] == f"Bearer {UPSTREAM_KEY}"
-    assert upstream.requests[0].path == "/model/bedrock/converse-stream"
+    assert upstream.requests[0].path == "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream"
 
 
 FAILURES: Final[dict[str, tuple[int, dict[str, Any], str, str]]] = {

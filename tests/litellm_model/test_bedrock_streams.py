@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from urllib.parse import unquote
 
 import pytest
 
@@ -260,13 +261,14 @@ async def test_an_exception_is_followed_by_the_fallback(upstream: FakeUpstream) 
     upstream.reply("Hello")
     entries = [
         provider_entry(upstream, "bedrock", fallback_models=("other",)),
-        provider_entry(upstream, "bedrock", name="other"),
+        provider_entry(upstream, "bedrock", name="other", litellm_model="bedrock/amazon.nova-lite-v1:0"),
     ]
 
     async with serving(config_for(*entries, max_retries=0)) as running:
         answer = await receive_answer(running.client())
 
-    assert [request.path.split("/")[2] for request in upstream.requests] == ["fake", "other"]
+    models = [unquote(request.path.split("/")[2]) for request in upstream.requests]
+    assert models == ["anthropic.claude-sonnet-4-5-20250929-v1:0", "amazon.nova-lite-v1:0"]
     assert (answer.text, answer.finish) == ("Hello", "STOP")
 
 

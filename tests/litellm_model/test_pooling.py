@@ -20,7 +20,9 @@ from tests.support.upstream import FakeUpstream
 
 pytestmark = pytest.mark.thorough
 
-EVERY_WAY: Final = pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
+EVERY_WAY: Final = pytest.mark.parametrize(
+    "provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini", "bedrock"]
+)
 CALLS: Final = 12
 
 

@@ -135,7 +135,7 @@ async def test_a_key_of_the_environment_is_never_sent(
     assert "sk-of-the-environment" not in f"{captured.path}{dict(captured.headers)}{captured.raw!r}"
 
 
-@pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"])
+@pytest.mark.parametrize("provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini", "bedrock"])
 async def test_the_callers_trace_continues(upstream: FakeUpstream, provider: str) -> None:
     """The upstream gets request id and trace context, in every way that a call goes."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

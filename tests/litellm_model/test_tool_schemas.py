@@ -12,7 +12,7 @@ from tests.support.serving import config_for, provider_entry, serving
 from tests.support.upstream import FakeUpstream
 
 Json = dict[str, Any]
-PROVIDERS: Final = ["openai", "hosted_vllm", "anthropic", "gemini"]
+PROVIDERS: Final = ["openai", "hosted_vllm", "anthropic", "gemini", "bedrock"]
 
 PREPARED: Final[dict[str, tuple[Json, Json]]] = {
     "nothing": ({}, {"type": "object", "properties": {}}),
@@ -121,6 +121,9 @@ async def test_no_schema_of_a_tool_is_a_failure(upstream: FakeUpstream, provider
 
 def find_parameters(body: Json) -> Any:
     """Returns the schema of the only tool in a request."""
+    if "toolConfig" in body:
+        (tool,) = body["toolConfig"]["tools"]
+        return tool["toolSpec"]["inputSchema"]["json"]
     (tool,) = body["tools"]
     if "function_declarations" in tool:
         return tool["function_declarations"][0].get("parameters")

@@ -20,7 +20,7 @@ from tests.support.classification import (
     read_prompt,
     write_choice,
 )
-from tests.support.serving import config_for, judging_config, model_entry, provider_entry, serving
+from tests.support.serving import config_for, judging_config, model_entry, name_model, provider_entry, serving
 from tests.support.upstream import FakeUpstream
 
 
@@ -72,12 +72,12 @@ async def test_a_model_without_schemas_gets_the_schema_in_the_prompt(
     assert (decision.route, decision.source) == ("passthrough", CLASSIFIER)
 
 
-@pytest.mark.parametrize("provider", ["hosted_vllm", "anthropic", "gemini"])
+@pytest.mark.parametrize("provider", ["hosted_vllm", "anthropic", "gemini", "bedrock"])
 async def test_a_translated_provider_can_classify(upstream: FakeUpstream, judge: FakeUpstream, provider: str) -> None:
     """A classifier whose provider litellm translates for decides as well, and its tokens are reported."""
     schemas = frozenset({Capability.JSON_SCHEMA})
     name = {"anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-pro"}.get(provider, "judge")
-    entry = provider_entry(judge, provider, "judge", litellm_model=f"{provider}/{name}", capabilities=schemas)
+    entry = provider_entry(judge, provider, "judge", litellm_model=name_model(provider, name), capabilities=schemas)
     judge.reply(write_choice("reasoning"))
 
     config = config_for(model_entry(upstream.api_base), entry)
@@ -86,7 +86,9 @@ async def test_a_translated_provider_can_classify(upstream: FakeUpstream, judge:
 
     assert (decision.route, decision.mode, decision.source) == ("reasoning", REASONING, CLASSIFIER)
     assert decision.classification.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
-    assert json.dumps(["passthrough", "reasoning"]) in judge.requests[0].raw.decode().replace('","', '", "')
+    assert json.dumps(["passthrough", "reasoning"]) in judge.requests[0].raw.decode().replace('\\"', '"').replace(
+        '","', '", "'
+    )
 
 
 async def test_a_configured_prompt_is_used(upstream: FakeUpstream, judge: FakeUpstream, tmp_path: Path) -> None:

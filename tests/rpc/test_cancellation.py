@@ -23,7 +23,7 @@ DEADLINE_SECONDS: Final = 1.0
 
 
 EVERY_PROTOCOL: Final = pytest.mark.parametrize(
-    "provider", ["openai", "hosted_vllm", "anthropic", "gemini"], indirect=True
+    "provider", ["openai", "hosted_vllm", "anthropic", "gemini", "bedrock"], indirect=True
 )
 """Our own transport, and litellm's with each protocol that the fake upstream speaks."""
 

@@ -19,7 +19,7 @@ PROMPT: Final = "prompt-canary-51c9"
 PROMPT_TOKENS: Final = 5
 """The server's estimate for PROMPT: one token for each four bytes."""
 EVERY_PROTOCOL: Final = pytest.mark.parametrize(
-    "provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini"], indirect=True
+    "provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini", "bedrock"], indirect=True
 )
 """Our own reader, and litellm's with each protocol that the fake upstream speaks."""
 BOTH_RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])

@@ -17,8 +17,8 @@ from tests.support.upstream import FakeUpstream
 
 UPSTREAM_KEY = "sk-upstream-secret"
 """The key that the server sends to the fake upstream; it must appear nowhere else."""
-_ROUTES: Final = {"bedrock": "converse/"}
-"""What stands before the name of a model to tell litellm which API of the provider it has."""
+_KNOWN_MODELS: Final = {"bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0"}
+"""Models of providers for which litellm must know the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,13 @@ def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEnt
 
 def provider_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
     """Builds the entry of a model of this provider, whose protocol the fake upstream knows."""
-    model = f"{provider}/{_ROUTES.get(provider, '')}{name}"
+    model = name_model(provider, name)
     return model_entry(upstream.api_base_for(provider), name, **{"litellm_model": model, **overrides})
+
+
+def name_model(provider: str, name: str = "fake") -> str:
+    """Returns litellm's name of a model of this provider."""
+    return f"{provider}/{_KNOWN_MODELS.get(provider, name)}"
 
 
 def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:

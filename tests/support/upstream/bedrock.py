@@ -1,6 +1,5 @@
 """Bedrock's Converse API: each event is a binary message whose name stands in its headers."""
 
-import gzip
 import json
 import re
 import struct
@@ -9,7 +8,7 @@ from typing import Any, ClassVar, Final
 from zlib import crc32
 
 from .answers import Completion, Failure, Json, Piece
-from .dialect import Dialect, status_of
+from .dialect import Dialect, inflate, pack_bomb, status_of
 
 EXCEPTIONS: Final[Mapping[int, str]] = {
     400: "validationException",
@@ -64,6 +63,7 @@ class Bedrock(Dialect):
     path: ClassVar = re.compile(r"/model/[^/]+/(converse|converse-stream|invoke-with-response-stream)")
     done: ClassVar = b""
     content_type: ClassVar = "application/vnd.amazon.eventstream"
+    comment: ClassVar = event_message("heartbeat", {})
 
     def streams(self, path: str, request: Json) -> bool:  # noqa: ARG002
         """Returns whether the path is that of a stream."""
@@ -117,14 +117,27 @@ class Bedrock(Dialect):
 
     def gzip_bomb(self, megabytes: int, event_megabytes: int, *, stream: bool) -> bytes:
         """Returns a small gzip body that expands to this much text; each message has a checksum of its own."""
-        text = "x" * (2**20 * event_megabytes)
         if not stream:
-            return gzip.compress(self.whole(Completion(content=("x" * (2**20 * megabytes),))), 1)
-        opening, piece = self.pieces(Completion(content=("", text)))
-        return gzip.compress(opening + piece * (megabytes // event_megabytes), 1)
+            return pack_bomb(inflate(self.whole(Completion(content=("@",))), megabytes))
+        sample = Completion(content=("",), usage=None)
+        message = _inflate_message(_block_delta(0, {"text": "@"}), event_megabytes)
+        opening = b"".join(self.pieces(sample))
+        return pack_bomb([opening, *message * (megabytes // event_megabytes), *self.ending(sample, {})])
 
     def _opening(self, completion: Completion) -> bytes:
         return event_message("messageStart", {"role": "assistant", "p": "abcdefghijk", **completion.extra})
+
+
+def _inflate_message(message: bytes, megabytes: int) -> list[bytes]:
+    """Returns the parts of a message in which this many megabytes stand at the place of the @."""
+    length, headers_length = struct.unpack_from("!II", message)
+    prelude = struct.pack("!II", length - 1 + 2**20 * megabytes, headers_length)
+    parts = inflate(message[12:-4], megabytes)
+    parts[0] = prelude + struct.pack("!I", crc32(prelude)) + parts[0]
+    checksum = 0
+    for part in parts:
+        checksum = crc32(part, checksum)
+    return [*parts, struct.pack("!I", checksum)]
 
 
 def _block_start(piece: Piece) -> bytes:

@@ -21,6 +21,8 @@ class Dialect(ABC):
     """The last event of a stream; it is empty if the protocol has none."""
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     """The MIME type of a stream."""
+    comment: ClassVar[bytes] = b": keep-alive\n\n"
+    """What a server sends to keep a stream open, and what is no part of an answer."""
 
     def streams(self, path: str, request: Json) -> bool:  # noqa: ARG002
         """Returns whether this request asks for a stream."""
@@ -53,11 +55,11 @@ class Dialect(ABC):
     def gzip_bomb(self, megabytes: int, event_megabytes: int, *, stream: bool) -> bytes:
         """Returns a small gzip body that expands to this much text, as valid JSON or as events of this size."""
         if not stream:
-            return _bomb(b"", self.whole(Completion(content=("@",))), b"", 1, megabytes)
+            return pack_bomb(inflate(self.whole(Completion(content=("@",))), megabytes))
         sample = Completion(content=("", "@"), usage=None)
         opening, template = self.pieces(sample)
         ending = b"".join(self.ending(sample, {})) + self.done
-        return _bomb(opening, template, ending, megabytes // event_megabytes, event_megabytes)
+        return pack_bomb([opening, *inflate(template, event_megabytes) * (megabytes // event_megabytes), ending])
 
 
 def status_of(error: Json) -> int:
@@ -66,13 +68,16 @@ def status_of(error: Json) -> int:
     return code if isinstance(code, int) else 500
 
 
-def _bomb(opening: bytes, template: bytes, ending: bytes, count: int, size: int) -> bytes:
+def inflate(template: bytes, megabytes: int) -> list[bytes]:
+    """Returns the parts of a text in which this many megabytes stand at the place of the @."""
     head, tail = template.split(b"@")
-    text = b"x" * 2**20
-    plain = [opening, *[head, *[text] * size, tail] * count, ending]
+    return [head, *[b"x" * 2**20] * megabytes, tail]
 
+
+def pack_bomb(plain: list[bytes]) -> bytes:
+    """Returns the gzip body of these parts, of which equal ones are packed once."""
     # A block that ends in a full flush refers to nothing outside itself: packed once, it may be repeated.
-    packed = {part: _flushed(part) for part in {opening, head, text, tail, ending}}
+    packed = {part: _flushed(part) for part in set(plain)}
     checksum = length = 0
     for part in plain:
         checksum, length = zlib.crc32(part, checksum), length + len(part)

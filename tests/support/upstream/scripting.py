@@ -261,7 +261,7 @@ class Scripting(ABC):
         """Sends this many deltas, then SSE comments without end."""
 
         def script(asked: Asked) -> Answer:
-            comments = itertools.repeat(b": keep-alive\n\n")
+            comments = itertools.repeat(asked.dialect.comment)
             pieces = itertools.chain(_content(asked, after), comments)
             return _streamed(asked, pieces=pieces, interval_seconds=interval_seconds)
 
