@@ -16,14 +16,12 @@ from reasoning_grpc.domain import (
     Media,
     Part,
     Reasoning,
-    ReasoningEffort,
     Refusal,
     Role,
     Text,
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
 from reasoning_grpc.litellm_model.request.messages import ensure_object
 from reasoning_grpc.llm import ModelCall
 
@@ -36,7 +34,7 @@ _CHARACTER_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def write_conversation(call: ModelCall, deployment: Deployment) -> Json:
-    """Returns the members of the body that hold the conversation, and what litellm leaves out of the parameters."""
+    """Returns the members of the body that hold the conversation."""
     members: Json = {"messages": []}
     system: list[Json] = []
     for message in call.messages:
@@ -52,9 +50,6 @@ def write_conversation(call: ModelCall, deployment: Deployment) -> Json:
         system = [{"type": "text", "text": deployment.system_prompt}]
     if system:
         members["system"] = system
-    is_off = call.reasoning.effort is ReasoningEffort.NONE
-    if is_off and describe_claude(deployment.deciding_model).thinks_adaptively:
-        members["thinking"] = {"type": "disabled"}  # such a model may reason when nothing is said
     return members
 
 

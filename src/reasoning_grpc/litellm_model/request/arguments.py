@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import (
     Deployment,
+    ReasoningEffort,
     ReasoningOptions,
     ResponseFormat,
     ResponseFormatKind,
@@ -53,7 +54,7 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
         "messages": _convert_messages(call, deployment),
         **_convert_sampling(call.sampling),
         **_convert_tools(call, provider),
-        **_convert_reasoning(call.reasoning),
+        **_convert_reasoning(call.reasoning, deployment),
     }
     if call.response_format is not None:
         arguments |= _convert_response_format(call.response_format, deployment)
@@ -128,13 +129,22 @@ def _list_forced_parameters(provider: str) -> frozenset[str]:
     return frozenset({"user", "reasoning_effort"} if provider == "custom_openai" else {"user"})
 
 
-def _convert_reasoning(reasoning: ReasoningOptions) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if reasoning.effort is not None:
-        arguments["reasoning_effort"] = reasoning.effort.value.lower()
+def _convert_reasoning(reasoning: ReasoningOptions, deployment: Deployment) -> dict[str, Any]:
     if reasoning.budget_tokens is not None:
-        arguments["thinking"] = {"type": "enabled", "budget_tokens": reasoning.budget_tokens}
-    return arguments
+        return {"thinking": {"type": "enabled", "budget_tokens": reasoning.budget_tokens}}
+    if reasoning.effort is None:
+        return {}
+    if reasoning.effort is ReasoningEffort.NONE and _is_claude(deployment):
+        # litellm says nothing then, and a model that decides itself may reason.
+        facts = describe_claude(deployment.deciding_model)
+        return {"thinking": {"type": "disabled"}} if facts.thinks_adaptively else {}
+    return {"reasoning_effort": reasoning.effort.value.lower()}
+
+
+def _is_claude(deployment: Deployment) -> bool:
+    return deployment.provider == "anthropic" or (
+        deployment.provider == "bedrock" and "claude" in deployment.deciding_model
+    )
 
 
 def _convert_tool(tool: Tool, provider: str) -> dict[str, Any]:
@@ -157,18 +167,15 @@ def _convert_response_format(response_format: ResponseFormat, deployment: Deploy
     if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
         return {"response_format": {"type": response_format.kind.value.lower()}}
     schema: dict[str, Any] = json.loads(response_format.schema)
-    if deployment.provider == "anthropic" and describe_claude(deployment.deciding_model).writes_schemas:
-        return {"output_format": {"type": "json_schema", "schema": _describe_schema(schema, response_format)}}
+    if deployment.provider in {"anthropic", "bedrock"} and describe_claude(deployment.deciding_model).writes_schemas:
+        schema = write_output_schema(schema)
+        if deployment.provider == "anthropic":
+            # There is no other place for the description of the format.
+            description = {"description": response_format.description} if response_format.description else {}
+            return {"output_format": {"type": "json_schema", "schema": description | schema}}
     members: dict[str, Any] = {"name": response_format.name, "schema": schema}
     if response_format.description:
         members["description"] = response_format.description
     if response_format.strict is not None:
         members["strict"] = response_format.strict
     return {"response_format": {"type": "json_schema", "json_schema": members}}
-
-
-def _describe_schema(schema: dict[str, Any], response_format: ResponseFormat) -> dict[str, Any]:
-    """Returns the schema for Anthropic, with the description of the format, for which there is no other place."""
-    description = {"description": response_format.description} if response_format.description else {}
-    written: dict[str, Any] = write_output_schema(description | schema)
-    return written

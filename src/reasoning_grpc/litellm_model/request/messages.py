@@ -97,7 +97,7 @@ def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
-    }
+    } | (mark_for_cache(part, provider) if provider == "bedrock" else {})
     if part.signature:
         # The places for Gemini's signature of a call, in Google's OpenAI dialect and in litellm's.
         if provider in OWN_WIRE - {"litellm_proxy"}:

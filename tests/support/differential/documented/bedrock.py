@@ -9,7 +9,7 @@ ROWS: Final = (
         "bedrock",
         "messages[].name",
         "missing",
-        documented="Bedrock does not carry the `name`",
+        is_reported=True,
     ),
 )
 """The rows of the table."""

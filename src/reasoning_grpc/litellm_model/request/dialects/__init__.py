@@ -10,27 +10,24 @@ from typing import Final
 
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
 from reasoning_grpc.litellm_model.request.dialects.anthropic import ANTHROPIC
+from reasoning_grpc.litellm_model.request.dialects.bedrock import BEDROCK
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
 from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI, OPENAI_ITSELF
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_media_addresses
-from reasoning_grpc.litellm_model.request.dialects.tool_roots import (
-    refuse_tools_beyond_plain_objects,
-    refuse_tools_beyond_plain_objects_for_claude,
-)
+from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects_for_claude
 
 __all__ = ["Dialect", "find_dialect", "takes_json_object"]
 
 _OTHER: Final = Dialect(refusals=(refuse_media_addresses,))
 """The dialect of providers that no other entry of the table covers."""
-_BEDROCK: Final = Dialect(refusals=(*_OTHER.refusals, refuse_tools_beyond_plain_objects))
 _HOST_OF_CLAUDE: Final = Dialect(refusals=(*_OTHER.refusals, refuse_tools_beyond_plain_objects_for_claude))
 _OF_PROVIDER: Final[Mapping[str, Dialect]] = {
     **dict.fromkeys(SPEAKS_OPENAI, OPENAI),
     "openai": OPENAI_ITSELF,
     "azure": OPENAI_ITSELF,
     "anthropic": ANTHROPIC,
-    "bedrock": _BEDROCK,
+    "bedrock": BEDROCK,
     "azure_ai": _HOST_OF_CLAUDE,
     "vertex_ai": _HOST_OF_CLAUDE,
     "gemini": GEMINI,

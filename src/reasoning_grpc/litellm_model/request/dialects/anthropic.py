@@ -1,10 +1,7 @@
 """The dialect of Anthropic's Messages API: litellm writes the parameters, and `anthropic_body` the conversation."""
 
-import re
-from dataclasses import replace
 from typing import Final
 
-from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause
 from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
     leave_out_blanks,
     move_later_system,
@@ -30,29 +27,11 @@ from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
     refuse_reasoning,
     refuse_sampling,
 )
+from reasoning_grpc.litellm_model.request.dialects.claude_user import leave_out_personal_user
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_unsigned_reasoning
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_strict_tools, report_names
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
-from reasoning_grpc.llm import ModelCall
-
-_PERSONAL: Final = re.compile(r"[\w.%+-]+@[\w.-]+\.[a-zA-Z]{2,}|\+?[\d\s()-]{7,}", re.ASCII)
-"""E-mail addresses and telephone numbers, as litellm recognizes them."""
-
-
-def leave_out_personal_user(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Leaves out an end user whose name is an address or a number, which litellm leaves out in silence."""
-    if not _PERSONAL.match(call.end_user):
-        return call, None
-    setting = EffectiveSetting(
-        "end_user",
-        call.end_user,
-        "",
-        EffectiveSettingCause.PROVIDER_LIMIT,
-        "The provider takes no e-mail addresses and no telephone numbers for the end user.",
-    )
-    return replace(call, end_user=""), setting
-
 
 ANTHROPIC: Final = Dialect(
     refusals=(

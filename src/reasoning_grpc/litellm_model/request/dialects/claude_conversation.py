@@ -31,7 +31,7 @@ _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 def refuse_empty_conversation(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
     """Refuses a conversation of which nothing remains but the system prompt."""
-    if not any(message.role is not Role.SYSTEM and _has_content(message) for message in call.messages):
+    if not any(message.role is not Role.SYSTEM and has_content(message) for message in call.messages):
         yield FieldViolation("messages", "The model requires a message that is not of the system.")
 
 
@@ -55,7 +55,7 @@ def refuse_names_of_calls(call: ModelCall, _model: str) -> Iterator[FieldViolati
 
 def refuse_prefill(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     """Refuses a conversation that ends with the beginning of the answer where the model cannot go on from there."""
-    last = next((row for row in reversed(range(len(call.messages))) if _has_content(call.messages[row])), None)
+    last = next((row for row in reversed(range(len(call.messages))) if has_content(call.messages[row])), None)
     if last is None or call.messages[last].role is not Role.ASSISTANT:
         return
     if not describe_claude(model).takes_prefill:
@@ -152,7 +152,7 @@ def _stands_after_user(messages: tuple[Message, ...], row: int) -> bool:
 
 
 def _is_turn(message: Message) -> bool:
-    return message.role is not Role.SYSTEM and _has_content(message)
+    return message.role is not Role.SYSTEM and has_content(message)
 
 
 def _needs_cleaning(messages: tuple[Message, ...]) -> bool:
@@ -176,7 +176,8 @@ def _ends_answer_in_blanks(messages: tuple[Message, ...], row: int, column: int)
     return messages[row].role is Role.ASSISTANT and _read_text(messages[row].content[column])[-1:].isspace()
 
 
-def _has_content(message: Message) -> bool:
+def has_content(message: Message) -> bool:
+    """Whether a message holds more than blank texts."""
     return any(not _is_blank(part) for part in message.content)
 
 

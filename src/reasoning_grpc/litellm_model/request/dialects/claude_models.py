@@ -48,6 +48,7 @@ def describe_claude(model: str) -> ClaudeModel:
 
     config: Any = AnthropicConfig
     provider, _, name = model.partition("/")
+    name = name.removeprefix("converse/").removeprefix("invoke/")
     resolved = "bedrock_converse" if provider == "bedrock" else provider
 
     def is_listed(flag: str) -> bool:
@@ -62,7 +63,8 @@ def describe_claude(model: str) -> ClaudeModel:
         takes_temperature_with_top_p=bool(_TAKES_TEMPERATURE_WITH_TOP_P.search(name)),
         takes_forced_tools=not config.forced_tool_use_unsupported(name),
         takes_prefill=config._get_model_capability(name, "supports_assistant_prefill") is not False,
-        takes_later_system=bool(supports_mid_conversation_system(model=name, custom_llm_provider=resolved)),
+        takes_later_system=provider != "bedrock"
+        and bool(supports_mid_conversation_system(model=name, custom_llm_provider=resolved)),
         writes_schemas=is_listed("supports_native_structured_output"),
         max_output_tokens=config.get_max_tokens_for_model(name),
     )

@@ -29,7 +29,7 @@ _ANNOTATIONS: Final = frozenset({"title", "description", "default", "examples", 
 def find_schema_problem(schema: Schema) -> str:
     """Returns why the provider cannot write answers of a schema; empty if it can."""
     problems = (problem for each in _walk(schema) for problem in _find_problems(each))
-    return next(problems, "") or _find_recursion(schema)
+    return next(problems, "") or find_recursion(schema)
 
 
 def list_described(schema: Schema) -> list[str]:
@@ -85,7 +85,7 @@ def _may_hold_more(schema: Schema) -> bool:
     return "patternProperties" in schema or not schema.get("properties")
 
 
-def _find_recursion(schema: Schema) -> str:
+def find_recursion(schema: Schema) -> str:
     """Returns the problem of a schema that refers to itself; empty if it does not."""
     left = {
         f"#/{keyword}/{name}": {str(each["$ref"]) for each in _walk(value) if "$ref" in each}

@@ -1,0 +1,104 @@
+"""The dialect of Bedrock, as litellm writes it: the Converse API, and Anthropic's own protocol for some models.
+
+A request is signed when litellm has built it, so that nothing in the body can be changed after that.
+"""
+
+from typing import Final
+
+from reasoning_grpc.litellm_model.request.dialects.bedrock_changes import (
+    change_for_claude,
+    join_texts,
+    leave_out_cache_marks,
+    leave_out_end_user,
+    leave_out_forbidden_tools,
+    leave_out_no_reasoning,
+    leave_out_redacted_reasoning,
+    leave_out_usual_choices,
+    raise_effort,
+    report_documents,
+    report_open_tools,
+    report_order,
+)
+from reasoning_grpc.litellm_model.request.dialects.bedrock_refusals import (
+    of_claude,
+    refuse_messages,
+    refuse_parameters,
+    refuse_tools,
+)
+from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
+    leave_out_blanks,
+    move_later_system,
+    refuse_empty_conversation,
+    refuse_prefill,
+    refuse_undefined_tools,
+    report_blanks,
+    report_later_system,
+)
+from reasoning_grpc.litellm_model.request.dialects.claude_formats import (
+    leave_out_text_format,
+    refuse_schemas,
+    refuse_schemas_beside,
+    report_described,
+    report_strict,
+)
+from reasoning_grpc.litellm_model.request.dialects.claude_media import limit_cache_marks
+from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
+    fit_reasoning,
+    refuse_forced_tools,
+    refuse_reasoning,
+    refuse_sampling,
+)
+from reasoning_grpc.litellm_model.request.dialects.claude_user import leave_out_personal_user
+from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
+from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_unsigned_reasoning
+from reasoning_grpc.litellm_model.request.dialects.shared import (
+    refuse_json_object,
+    refuse_media_addresses,
+    report_names,
+)
+from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
+
+BEDROCK: Final = Dialect(
+    refusals=(
+        refuse_json_object,
+        refuse_media_addresses,
+        refuse_tools_beyond_plain_objects,
+        refuse_empty_conversation,
+        refuse_undefined_tools,
+        refuse_messages,
+        refuse_tools,
+        refuse_parameters,
+        of_claude(refuse_prefill),
+        of_claude(refuse_reasoning),
+        of_claude(refuse_sampling),
+        of_claude(refuse_forced_tools),
+        refuse_schemas,
+        refuse_schemas_beside,
+    ),
+    changes=(
+        report_blanks,
+        report_later_system,
+        report_names,
+        report_order,
+        report_documents,
+        report_open_tools,
+        report_described,
+        report_strict,
+        leave_out_redacted_reasoning,
+        leave_out_unsigned_reasoning,
+        leave_out_blanks,
+        join_texts,
+        move_later_system,
+        leave_out_cache_marks,
+        limit_cache_marks,
+        leave_out_forbidden_tools,
+        leave_out_usual_choices,
+        leave_out_no_reasoning,
+        raise_effort,
+        change_for_claude(fit_reasoning),
+        leave_out_text_format,
+        leave_out_end_user,
+        leave_out_personal_user,
+    ),
+)
+"""The reports come first, because they name the fields of the caller's own call."""

@@ -1,0 +1,111 @@
+"""What Bedrock does not take, and what litellm would leave out or change in silence on the way there.
+
+Sources: Amazon's API reference of Converse, and litellm's conversion for it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from reasoning_grpc.domain import Media, Role, ToolCall, ToolChoiceMode, ToolResult
+from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.litellm_model.request.dialects.bedrock_models import BedrockModel, describe_bedrock
+from reasoning_grpc.litellm_model.request.dialects.claude_conversation import has_content
+from reasoning_grpc.litellm_model.request.dialects.claude_media import IMAGE_TYPES
+from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Refusal
+from reasoning_grpc.litellm_model.request.dialects.output_schemas import find_recursion
+from reasoning_grpc.llm import ModelCall
+
+_TOOL_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,63}")
+_NAME_RULE: Final = "The model takes 1 to 64 letters, digits, underscores and dashes, beginning with a letter."
+_DOCUMENT_TYPES: Final = frozenset(
+    {"application/pdf", "text/plain", "text/csv", "text/html", "text/markdown"}
+    | {"application/msword", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"}
+    | {"application/vnd.ms-excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+)
+_MIN_OUTPUT_TOKENS: Final = 16
+
+
+def of_claude(refuse: Refusal) -> Refusal:
+    """Returns the refusal for the models of Anthropic alone."""
+
+    def refuse_of_claude(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+        if describe_bedrock(model).is_claude:
+            yield from refuse(call, model)
+
+    return refuse_of_claude
+
+
+def refuse_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+    """Refuses tools that would not arrive as they are, and rules for their calls that would be lost."""
+    if not call.tools:
+        return
+    facts = describe_bedrock(model)
+    if facts.by_prompt:
+        yield FieldViolation("tools", NOT_TAKEN)
+    for index, tool in enumerate(call.tools):
+        if not _TOOL_NAME.fullmatch(tool.name):
+            yield FieldViolation(f"tools[{index}].name", _NAME_RULE)
+        if tool.strict and not facts.takes_strict_tools:
+            yield FieldViolation(f"tools[{index}].strict", NOT_TAKEN)
+        if "$ref" in tool.parameters_schema and (problem := find_recursion(json.loads(tool.parameters_schema))):
+            yield FieldViolation(f"tools[{index}].parameters_schema", problem)
+    if call.parallel_tool_calls is False and not facts.takes_parallel_setting:
+        yield FieldViolation("parallel_tool_calls", NOT_TAKEN)
+    if is_forbidding_calls(call) and facts.by_converse and has_tool_parts(call):
+        description = "The model cannot be kept from calling tools that the conversation has called."
+        yield FieldViolation("tool_choice", description)
+
+
+def refuse_messages(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+    """Refuses a conversation that does not begin with the user, earlier calls by other names, and other media."""
+    turns = (
+        row for row, message in enumerate(call.messages) if message.role is not Role.SYSTEM and has_content(message)
+    )
+    first = next(turns, None)
+    if first is not None and call.messages[first].role is Role.ASSISTANT:
+        yield FieldViolation(f"messages[{first}]", "The model requires that a conversation begins with the user.")
+    accepted = _list_media_types(describe_bedrock(model))
+    for row, message in enumerate(call.messages):
+        for column, part in enumerate(message.content):
+            path = f"messages[{row}].content[{column}]"
+            match part.content:
+                case ToolCall(name=name) if not _TOOL_NAME.fullmatch(name):
+                    yield FieldViolation(f"{path}.tool_call.name", _NAME_RULE)
+                case Media() if not accepted:
+                    yield FieldViolation(f"{path}.media", "The model takes only texts.")
+                case Media(mime_type=mime_type) if mime_type not in accepted:
+                    yield FieldViolation(f"{path}.media.mime_type", f"The model takes {', '.join(sorted(accepted))}.")
+
+
+def refuse_parameters(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+    """Refuses parameters that litellm would leave out or change for a model."""
+    sampling, limit, effort = call.sampling, call.sampling.max_output_tokens, call.reasoning.effort
+    if sampling.temperature is None and sampling.top_k is None and limit is None and effort is None:
+        return
+    facts = describe_bedrock(model)
+    if sampling.temperature is not None and sampling.temperature > 1 and not facts.is_claude:
+        yield FieldViolation("sampling.temperature", "The model takes 0 to 1.")
+    if sampling.top_k is not None and not facts.takes_top_k:
+        yield FieldViolation("sampling.top_k", NOT_TAKEN)
+    if limit is not None and limit < _MIN_OUTPUT_TOKENS and not facts.takes_few_tokens:
+        yield FieldViolation("sampling.max_output_tokens", f"The model takes {_MIN_OUTPUT_TOKENS} or more.")
+    if effort in facts.other_efforts:
+        yield FieldViolation("reasoning.effort", "The model always reasons.")
+
+
+def _list_media_types(facts: BedrockModel) -> frozenset[str]:
+    if facts.by_converse:
+        return IMAGE_TYPES | _DOCUMENT_TYPES
+    return frozenset() if facts.by_prompt else IMAGE_TYPES | {"application/pdf"}
+
+
+def is_forbidding_calls(call: ModelCall) -> bool:
+    """Whether a call has tools that the model must not call."""
+    return call.tool_choice is not None and call.tool_choice.mode is ToolChoiceMode.NONE
+
+
+def has_tool_parts(call: ModelCall) -> bool:
+    """Whether the conversation has tool calls or results."""
+    return any(isinstance(part.content, ToolCall | ToolResult) for message in call.messages for part in message.content)
