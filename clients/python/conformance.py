@@ -50,7 +50,11 @@ async def _call(scenario: Mapping[str, Any], plan: Mapping[str, Any], authority:
     credentials = grpc.ssl_channel_credentials(authority) if address == "tls" else None
     client = ReasoningClient(plan["addresses"][address], token=scenario.get("token", ""), credentials=credentials)
     async with client:
-        call = _start_call(client, scenario)
+        try:
+            call = _start_call(client, scenario)
+        except grpc.aio.AioRpcError as error:  # a call without any time left is not sent
+            streamed = {"events": [], "unknown_events": 0} if scenario["rpc"] == "StreamComplete" else {}
+            return {**streamed, "error": _describe_error(CallFailed(error))}
         if scenario["rpc"] == "StreamComplete":
             return await _read_stream(call, scenario.get("cancel_after_events"))
         if scenario.get("cancel_after_events") == 0:

@@ -17,7 +17,10 @@ import { grpcMethodDefinition } from "./service_definition.js";
 export interface CallOptions extends grpc.CallOptions {
   /** The call is cancelled when this signal is aborted. */
   signal?: AbortSignal | undefined;
-  /** The time limit of the whole call. When `deadline` is given too, the earlier of the two applies. */
+  /**
+   * The time limit of the whole call. When `deadline` is given too, the earlier of the two applies. A call without any
+   * time left fails with DEADLINE_EXCEEDED, and is not sent.
+   */
   timeoutSeconds?: number | undefined;
   /** Metadata to send with the call. It replaces the client's metadata of the same key. */
   metadata?: MetadataInit | undefined;
@@ -62,8 +65,8 @@ export function createClient<S extends DescService>(service: S, client: grpc.Cli
 function createUnary<I extends DescMessage, O extends DescMessage>(client: grpc.Client, method: DescMethodUnary<I, O>) {
   const { path, requestSerialize, responseDeserialize } = grpcMethodDefinition(method);
   return async (request: MessageInitShape<I>, options: CallOptions = {}): Promise<MessageShape<O>> => {
+    if (options.signal?.aborted) throw clientError("CANCELLED", "Cancelled on client");
     const { signal, metadata, grpcOptions } = splitOptions(options);
-    if (signal?.aborted) throw cancelledError();
     let stopListening = () => {};
     try {
       return await new Promise((resolve, reject) => {
@@ -109,13 +112,13 @@ function readEvents<T>(signal: AbortSignal | undefined, start: () => grpc.Client
   const cancel = () => call?.cancel();
 
   async function* read(): EventStream<T> {
-    if (signal?.aborted) throw cancelledError();
+    if (signal?.aborted) throw clientError("CANCELLED", "Cancelled on client");
     call = start();
     call.on("error", () => {}); // without a handler, the error of a cancelled call that nobody reads would end the program
     const stopListening = onAbort(signal, cancel);
     try {
       for await (const event of call) {
-        if (signal?.aborted) throw cancelledError(); // grpc-js would first return the events that it has already read
+        if (signal?.aborted) throw clientError("CANCELLED", "Cancelled on client"); // grpc-js would first return the events that it has already read
         yield event;
       }
     } catch (error) {
@@ -135,11 +138,16 @@ function readEvents<T>(signal: AbortSignal | undefined, start: () => grpc.Client
   return events;
 }
 
-/** Separates our own call options from the options of grpc-js, and converts `timeoutSeconds` to a deadline. */
+/**
+ * Separates our own call options from the options of grpc-js, and converts `timeoutSeconds` to a deadline. It throws when
+ * the deadline is over, because grpc-js would now and then still send the request.
+ */
 function splitOptions({ signal, timeoutSeconds, metadata, ...grpcOptions }: CallOptions) {
+  const now = Date.now();
   if (timeoutSeconds !== undefined) {
-    grpcOptions.deadline = Math.min(Date.now() + timeoutSeconds * 1000, Number(grpcOptions.deadline ?? Infinity));
+    grpcOptions.deadline = Math.min(now + timeoutSeconds * 1000, Number(grpcOptions.deadline ?? Infinity));
   }
+  if (!(Number(grpcOptions.deadline ?? Infinity) > now)) throw clientError("DEADLINE_EXCEEDED", "Deadline exceeded");
   return { signal, metadata: toMetadata(metadata), grpcOptions };
 }
 
@@ -151,7 +159,9 @@ function onAbort(signal: AbortSignal | undefined, callback: () => void): () => v
   return () => signal.removeEventListener("abort", callback);
 }
 
-function cancelledError(): CallFailed {
-  const status = { code: grpc.status.CANCELLED, details: "Cancelled on client", metadata: new grpc.Metadata() };
-  return new CallFailed(Object.assign(new Error("1 CANCELLED: Cancelled on client"), status));
+/** Returns the error of a call that ends before its request is sent, in the words of grpc-js. */
+function clientError(codeName: "CANCELLED" | "DEADLINE_EXCEEDED", details: string): CallFailed {
+  const code = grpc.status[codeName];
+  const error = Object.assign(new Error(`${code} ${codeName}: ${details}`), { code, details });
+  return new CallFailed(Object.assign(error, { metadata: new grpc.Metadata() }));
 }

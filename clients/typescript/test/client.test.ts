@@ -184,6 +184,39 @@ test("a call ends at its deadline, or at the earlier of its two limits", async (
   );
 });
 
+test("a call without any time left is not sent", async (t) => {
+  let calls = 0;
+  const client = await connectTo(t, {
+    complete: (_, reply) => {
+      calls += 1;
+      reply(null, create(CompleteResponseSchema, {}));
+    },
+    streamComplete: (call) => {
+      calls += 1;
+      call.end();
+    },
+  });
+  await client.complete(textRequest("hi")); // opens the connection
+  const spent = [
+    { timeoutSeconds: 0 },
+    { timeoutSeconds: -1 },
+    { timeoutSeconds: NaN },
+    { deadline: new Date(0) },
+    { deadline: Date.now() - 1, timeoutSeconds: 60 },
+  ];
+
+  for (const options of spent) {
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const failure = { name: "CallFailed", code: status.DEADLINE_EXCEEDED, reason: "" };
+      await assert.rejects(client.complete(textRequest("hi"), options), failure);
+      await assert.rejects(client.streamComplete(REQUEST, options).next(), failure);
+    }
+  }
+
+  await client.complete(textRequest("hi"));
+  assert.equal(calls, 2);
+});
+
 test("a request that cannot be encoded names the field", async (t) => {
   const client = await connectTo(t, {});
 

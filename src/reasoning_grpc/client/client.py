@@ -4,13 +4,14 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from reasoning_grpc.client.connection import ChannelPerLoop, connect
 from reasoning_grpc.client.failure import CallFailed
+from reasoning_grpc.client.time_limit import PunctualChannel
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,
@@ -24,6 +25,8 @@ from reasoning_grpc.v1 import (
 
 class ReasoningClient:
     """Calls a server. Each method that makes a call raises CallFailed when the call fails.
+
+    With `timeout_seconds` of 0 or less, a call fails with DEADLINE_EXCEEDED before it is sent.
 
     A `channel` can be given in place of a target; the client then does not close it, and it must be used in the event
     loop of that channel. Otherwise the client can be created anywhere, also in a module and before any event loop runs:
@@ -60,10 +63,14 @@ class ReasoningClient:
 
     @property
     def stub(self) -> "reasoning_service_pb2_grpc.ReasoningServiceAsyncStub":
-        """Returns the generated stub of the channel. Pass `metadata` to its calls: it does not send it by itself."""
+        """Returns the generated stub of the channel. Pass `metadata` to its calls: it does not send it by itself.
+
+        A call with a `timeout` of 0 or less raises AioRpcError, and is not sent.
+        """
         channel = self.channel
         if self._stub is None or self._stub[0] is not channel:
-            self._stub = channel, reasoning_service_pb2_grpc.ReasoningServiceStub(channel)
+            punctual = cast("grpc.aio.Channel", PunctualChannel(channel))
+            self._stub = channel, reasoning_service_pb2_grpc.ReasoningServiceStub(punctual)
         return self._stub[1]
 
     @property
@@ -106,18 +113,16 @@ class ReasoningClient:
             interval = Duration()
             interval.FromMilliseconds(round(heartbeat_seconds * 1000))
             options.heartbeat_interval.CopyFrom(interval)
-        call = self.stub.StreamComplete(
-            events_pb2.StreamCompleteRequest(request=request, stream_options=options),
-            timeout=timeout_seconds,
-            metadata=self._metadata,
-        )
+        stream_request = events_pb2.StreamCompleteRequest(request=request, stream_options=options)
         try:
-            async for event in call:
-                yield event
+            call = self.stub.StreamComplete(stream_request, timeout=timeout_seconds, metadata=self._metadata)
+            try:
+                async for event in call:
+                    yield event
+            finally:
+                call.cancel()  # leaving a loop does not cancel; no effect after the end of the call
         except grpc.aio.AioRpcError as error:
             raise CallFailed(error) from error
-        finally:
-            call.cancel()  # leaving a loop does not cancel; no effect after the end of the call
 
     async def classify(
         self,

@@ -52,6 +52,7 @@ class ResilientModel(WrappedModel):
         attempt, retries = 1, 0
         while True:
             started = False
+            await _wait_if_too_late(context)
             try:
                 async with aclosing(self._inner.stream(call, context)) as events:
                     async for event in events:
@@ -123,6 +124,12 @@ class ResilientModel(WrappedModel):
             return call.model, delay
         fallback = next(fallbacks, None) if error.allows_fallback else None
         return None if fallback is None else (fallback, 0.0)
+
+
+async def _wait_if_too_late(context: CallContext) -> None:
+    """Waits for ever when the deadline is over, so that nothing is paid for: whoever set it now ends the call."""
+    if context.remaining_seconds() == 0:
+        await asyncio.Event().wait()
 
 
 def _find_changed_limits(requested: ModelCall, last: ModelCall, following: ModelCall) -> tuple[EffectiveSetting, ...]:

@@ -30,6 +30,9 @@ from reasoning_grpc.rpc.status import call_status, internal_status
 from reasoning_grpc.telemetry import read_trace_context, read_trace_id
 
 REQUEST_ID_METADATA: Final = "x-request-id"
+_LEAST_SECONDS: Final = 0.001
+"""The shortest timeout that gRPC's own clients send, also for a call whose deadline is over."""
+_TOO_LATE: Final = "The deadline was over when the call arrived."
 
 _current_call: ContextVar[CallContext] = ContextVar("current_call")
 
@@ -107,6 +110,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         answer: Callable[[Message], Awaitable[Any]],
     ) -> Any:
         call = _create_context(context)
+        remaining = call.remaining_seconds()
+        if remaining is not None and remaining <= _LEAST_SECONDS:  # gRPC's own cancellation may come too late
+            record_end(method, call, "DEADLINE_EXCEEDED", logging.INFO)
+            return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
         try:
             with self._tracker.track():
                 call = replace(call, caller=self._callers.authenticate(_metadata(context)))

@@ -1,0 +1,44 @@
+"""No attempt of a model call starts when the deadline of its caller is over."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from reasoning_grpc.domain.errors import UpstreamFailed
+from reasoning_grpc.domain.events import AttemptSwitched, ModelEvent
+from reasoning_grpc.llm.retries import ResilientModel, RetryPolicy
+from tests.support.factories import a_call, a_context
+from tests.support.models import ScriptedModel, a_model, script_answer
+
+
+async def expect_nothing(stream: AsyncGenerator[ModelEvent, None]) -> None:
+    """Waits a moment for an event that must not come."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await anext(stream)
+
+
+async def test_no_attempt_starts_after_the_deadline() -> None:
+    """A call whose deadline is over waits for its end without calling the model."""
+    model = ScriptedModel(script_answer("Hello"))
+    context = a_context(deadline=asyncio.get_running_loop().time())
+
+    await expect_nothing(ResilientModel(model, RetryPolicy()).stream(a_call(), context))
+
+    assert model.calls == []
+
+
+async def test_no_fallback_starts_after_the_deadline() -> None:
+    """A fallback model is not called when the first attempt has taken all of the time."""
+    loop = asyncio.get_running_loop()
+    models = (a_model(), a_model(name="backup"))
+    model = ScriptedModel((UpstreamFailed(model="fake"),), script_answer("Hello"), models=models)
+    context = a_context(deadline=loop.time() + 0.2)
+    stream = ResilientModel(model, RetryPolicy(max_retries=0)).stream(a_call(fallback_models=("backup",)), context)
+
+    assert isinstance(await anext(stream), AttemptSwitched)
+    await asyncio.sleep(context.remaining_seconds() or 0)
+    await expect_nothing(stream)
+
+    assert [call.model for call in model.calls] == ["fake"]
