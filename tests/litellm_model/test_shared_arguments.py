@@ -14,8 +14,9 @@ from reasoning_grpc.litellm_model.request import build_arguments, build_own_memb
 from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.rpc.convert import Caps, completion_request
 from tests.support.differential.capturing import CapturingUpstream
+from tests.support.differential.case import Case
 from tests.support.differential.outcomes import send
-from tests.support.differential.requests import ALL_CASES, Case
+from tests.support.differential.requests import ALL_CASES
 from tests.support.differential.targets import TARGETS, build_config
 from tests.support.serving import RunningServer, serving
 from tests.support.unsent import a_deployment

@@ -6,7 +6,8 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest, Sampling, Tool
-from tests.support.differential.requests import ALL_CASES, list_paths
+from tests.support.differential.case import list_paths
+from tests.support.differential.requests import ALL_CASES
 from tests.support.differential.schema_forms import FORMS, STRICT_FORMS
 from tests.support.factories import a_wire_request
 from tests.support.wire_meaning import UnreadableBody, find_differences, read_body, read_request

@@ -9,8 +9,8 @@ from typing import Any, Final
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest, CompleteResponse
 from tests.support.differential.capturing import Captured, CapturingUpstream
+from tests.support.differential.case import Case
 from tests.support.differential.documented import Documented, find_row, strip_positions
-from tests.support.differential.requests import Case
 from tests.support.differential.targets import Target
 from tests.support.serving import RunningServer
 from tests.support.wire_meaning import Difference, UnreadableBody, find_differences, read_body, read_request

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from reasoning_grpc.config import Config, ModelEntry
@@ -12,6 +13,16 @@ from tests.support.wire_meaning import EntryDefaults
 
 OPTION: Final = "x_option"
 """A name that requests may use in `provider_options`."""
+
+
+class Scope(StrEnum):
+    """Which requests a model gets: what depends on the model is tried with each, the rest once for a prefix."""
+
+    ALL = "ALL"
+    NO_SCHEMAS = "NO_SCHEMAS"
+    """All but the forms of schemas."""
+    MODEL = "MODEL"
+    """Each parameter alone, and the pairs that matter to a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +37,7 @@ class Target:
     """The defaults of the entry."""
     label: str = ""
     """Distinguishes entries of one model."""
-    gets_schemas: bool = True
-    """Whether the model gets every form of schema; others of its prefix get their schemas in the same way."""
+    scope: Scope = Scope.ALL
 
     @property
     def name(self) -> str:
@@ -47,8 +57,9 @@ class Target:
 
     @property
     def described_model(self) -> str:
-        """The model's name in the price map."""
-        return self.base_model or self.litellm_model
+        """The provider's own model: the rules that it has for a request."""
+        is_proxy = self.prefix == "litellm_proxy"  # which takes a request for any model, and converts it
+        return self.litellm_model if is_proxy else self.base_model or self.litellm_model
 
     @property
     def defaults(self) -> EntryDefaults:
@@ -76,62 +87,77 @@ _WITH_DEFAULTS: Final[Mapping[str, Any]] = {
     "sampling": {"temperature": 0.4, "top_p": 0.9, "max_output_tokens": 300},
     "system_prompt": "be brief",
     "label": "+defaults",
-    "gets_schemas": False,
+    "scope": Scope.NO_SCHEMAS,
 }
+_BEDROCK: Final[Mapping[str, Any]] = {"litellm_params": {"aws_region_name": "eu-central-1"}}
 
 
 def _targets(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
     return tuple(Target(litellm_model=f"{prefix}/{model}", **fields) for model in models)
 
 
+def _others(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
+    return _targets(prefix, *models, scope=Scope.MODEL, **fields)
+
+
 TARGETS: Final[tuple[Target, ...]] = (
     *_targets("openai", "gpt-4o"),
-    *_targets("openai", "o3-mini", "gpt-5", "our-model", gets_schemas=False),
-    *_targets("openai", "our-reasoner", base_model="openai/gpt-5", gets_schemas=False),
+    *_targets("openai", "o3-mini", "gpt-5", scope=Scope.NO_SCHEMAS),
     *_targets("openai", "gpt-4o", **_WITH_DEFAULTS),
+    *_others("openai", "our-model", "o1", "gpt-5.1", "gpt-5-chat-latest", "gpt-4o-audio-preview"),
+    *_others("openai", "our-reasoner", base_model="openai/gpt-5"),
+    *_others("openai", "our-chat", base_model="openai/gpt-4o"),
     *_targets("azure", "our-deployment", base_model="azure/gpt-4o"),
-    *_targets("azure", "our-reasoner", base_model="azure/gpt-5", gets_schemas=False),
+    *_targets("azure", "our-reasoner", base_model="azure/gpt-5", scope=Scope.NO_SCHEMAS),
+    *_others("azure", "our-thinker", base_model="azure/o3-mini"),
+    *_others("azure", "unknown"),
     *_targets("litellm_proxy", "team-model"),
+    *_others("litellm_proxy", "team-model", base_model="openai/gpt-5"),
     *_targets("custom_openai", "our-model"),
-    *_targets("cerebras", "llama-3.3-70b"),
-    *_targets("cerebras", "gpt-oss-120b", gets_schemas=False),
+    *_targets("cerebras", "llama-3.3-70b", scope=Scope.NO_SCHEMAS),
+    *_others("cerebras", "gpt-oss-120b"),
     *_targets("moonshot", "kimi-k2.5"),
-    *_targets("nvidia_nim", "meta/llama-3.1-70b-instruct"),
+    *_others("moonshot", "kimi-k2.6", "moonshot-v1-8k"),
+    *_targets("nvidia_nim", "meta/llama-3.1-70b-instruct", scope=Scope.NO_SCHEMAS),
     *_targets("perplexity", "sonar"),
-    *_targets("perplexity", "sonar-reasoning", gets_schemas=False),
+    *_others("perplexity", "sonar-reasoning"),
     *_targets("sambanova", "Meta-Llama-3.3-70B-Instruct"),
     *_targets("dashscope", "qwen-plus"),
     *_targets("deepinfra", "meta-llama/Llama-3.3-70B-Instruct"),
-    *_targets("lm_studio", "qwen3-8b"),
-    *_targets("llamafile", "our-model"),
+    *_targets("lm_studio", "qwen3-8b", scope=Scope.NO_SCHEMAS),
+    *_targets("llamafile", "our-model", scope=Scope.NO_SCHEMAS),
     *_targets("zai", "glm-4.6"),
-    *_targets("nebius", "meta-llama/Llama-3.3-70B-Instruct"),
+    *_targets("nebius", "meta-llama/Llama-3.3-70B-Instruct", scope=Scope.NO_SCHEMAS),
     *_targets("groq", "llama-3.3-70b-versatile", "openai/gpt-oss-120b"),
+    *_others("groq", "qwen/qwen3.8-27b"),
     *_targets("deepseek", "deepseek-chat"),
-    *_targets("deepseek", "deepseek-reasoner", gets_schemas=False),
+    *_targets("deepseek", "deepseek-reasoner", scope=Scope.NO_SCHEMAS),
+    *_others("deepseek", "deepseek-v4-pro"),
     *_targets("mistral", "mistral-large-latest"),
-    *_targets("mistral", "magistral-medium-latest", gets_schemas=False),
+    *_targets("mistral", "magistral-medium-latest", scope=Scope.NO_SCHEMAS),
+    *_others("mistral", "mistral-small-latest"),
     *_targets("xai", "grok-4.3"),
-    *_targets("xai", "grok-3-mini", gets_schemas=False),
+    *_others("xai", "grok-3-mini"),
     *_targets("together_ai", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
-    *_targets("together_ai", "openai/gpt-oss-120b", gets_schemas=False),
+    *_others("together_ai", "openai/gpt-oss-120b", "Qwen/Qwen3.7-Plus"),
     *_targets("openrouter", "anthropic/claude-sonnet-4.5"),
-    *_targets("openrouter", "openai/gpt-4o", gets_schemas=False),
+    *_targets("openrouter", "openai/gpt-4o", scope=Scope.NO_SCHEMAS),
+    *_others("openrouter", "google/gemini-2.5-flash", "openai/gpt-5"),
     *_targets("fireworks_ai", "accounts/fireworks/models/deepseek-v3p1"),
+    *_others("fireworks_ai", "accounts/fireworks/models/glm-4p5"),
     *_targets("hosted_vllm", "our-model"),
     *_targets("databricks", "databricks-claude-sonnet-4", "databricks-meta-llama-3-3-70b-instruct"),
-    *_targets("anthropic", "claude-sonnet-4-5", "claude-opus-4-7", "claude-3-5-haiku-20241022"),
+    *_targets("anthropic", "claude-sonnet-4-5", "claude-3-5-haiku-20241022"),
+    *_targets("anthropic", "claude-opus-4-7", scope=Scope.NO_SCHEMAS),
     *_targets("anthropic", "claude-sonnet-4-5", **_WITH_DEFAULTS),
+    *_others("anthropic", "claude-opus-4-6", "claude-haiku-4-5", "claude-3-7-sonnet-20250219", "our-claude"),
     *_targets("gemini", "gemini-2.5-flash", "gemini-3.5-flash"),
     *_targets("gemini", "gemini-2.5-flash", **_WITH_DEFAULTS),
-    *_targets(
-        "bedrock/converse",
-        "anthropic.claude-sonnet-4-5-20250929-v1:0",
-        "us.amazon.nova-pro-v1:0",
-        litellm_params={"aws_region_name": "eu-central-1"},
-    ),
+    *_others("gemini", "gemini-2.5-pro", "gemini-2.0-flash", "gemini-3.1-pro-preview"),
+    *_targets("bedrock/converse", "anthropic.claude-sonnet-4-5-20250929-v1:0", "us.amazon.nova-pro-v1:0", **_BEDROCK),
+    *_others("bedrock/converse", "anthropic.claude-3-5-haiku-20241022-v1:0", **_BEDROCK),
     *_targets("ollama_chat", "llama3.2"),
-    *_targets("ollama_chat", "gpt-oss:20b", gets_schemas=False),
+    *_others("ollama_chat", "gpt-oss:20b"),
 )
 """All models."""
 

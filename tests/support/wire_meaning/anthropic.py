@@ -32,6 +32,8 @@ _NAMES: Final = {
     "stop_sequences": "sampling.stop_sequences",
 }
 _MOST_CACHE_MARKS: Final = 4
+_ONE_OF_TWO: Final = re.compile(r"claude-(opus-4-[1-6]|sonnet-4-5|haiku-4-5)")
+"""Models that take a temperature or a top_p, by the documentation of Anthropic's API."""
 _IMAGES: Final = re.compile(r"image/(jpeg|png|gif|webp)")
 
 
@@ -58,7 +60,7 @@ def read_anthropic(body: Json, path: str, described_model: str) -> Meaning:  # n
         tools=tools,
         response_format=response_format,
         extras=rest,
-        broken_rules=tuple(find_broken_rules(body)),
+        broken_rules=tuple(find_broken_rules(body, described_model)),
         abilities=Abilities(joins_turns=True, marks_errors=True, tells_lax_tools=False),
     )
 
@@ -196,7 +198,7 @@ def _read_reasoning_amount(rest: Json) -> Json:
     return read | ({"reasoning.effort": effort} if effort is not None else {})
 
 
-def find_broken_rules(body: Json) -> Iterator[tuple[str, str]]:
+def find_broken_rules(body: Json, described_model: str) -> Iterator[tuple[str, str]]:
     """Yields what Anthropic refuses, by the documentation of its API."""
     thinking = body.get("thinking") or {}
     is_thinking = thinking.get("type") in ("enabled", "adaptive")
@@ -217,6 +219,10 @@ def find_broken_rules(body: Json) -> Iterator[tuple[str, str]]:
         yield "tool_choice", "a model that thinks cannot be forced to call a tool"
     if body.get("temperature") is not None and body["temperature"] > 1:
         yield "sampling.temperature", "a temperature is at most 1"
+    if any(not stop.strip() for stop in body.get("stop_sequences", [])):
+        yield "sampling.stop_sequences", "a stop sequence is not blank"
+    if _ONE_OF_TWO.search(described_model) and {"temperature", "top_p"} <= body.keys():
+        yield "sampling.top_p", "the model does not take a temperature and a top_p together"
     if count_marks(body) > _MOST_CACHE_MARKS:
         yield "messages", "at most four cache marks are taken"
     yield from _find_broken_message_rules(body)

@@ -197,6 +197,10 @@ def _list_places(turns: tuple[Turn, ...]) -> list[_Place]:
 
 def _compare_unmatched(missing: list[_Place], added: list[_Place]) -> Iterator[Difference]:
     """Pairs what stands elsewhere, then what has changed, and reports the rest."""
+    for place in [each for each in missing if each.part.kind == "text" and each.part.value == ""]:
+        missing.remove(place)  # it stands for its signature alone
+        added[:] = [each for each in added if each.part.kind != "empty"]
+        yield Difference(field=f"{place.path}.signature", what="missing", asked=place.part.signature)
     for place in list(missing):
         if other := next((each for each in added if each.part.key == place.part.key), None):
             missing.remove(place)

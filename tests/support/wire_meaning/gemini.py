@@ -213,10 +213,16 @@ def _find_broken_rules(body: Json) -> Iterator[tuple[str, str]]:
             if part.get("text") == "" and part.keys() == {"text"}:
                 yield "messages", "a part is not empty"
     config = _rename(renamed.get("generationConfig", {}))
+    if not -(2**31) <= config.get("seed", 0) < 2**31:
+        yield "sampling.seed", "a seed has 32 bits"
     if len(config.get("stopSequences", [])) > 5:
         yield "sampling.stop_sequences", "at most five stop sequences are taken"
     thinking = config.get("thinkingConfig") or {}
     if "thinkingBudget" in thinking and "thinkingLevel" in thinking:
         yield "reasoning", "a level excludes a budget"
+    for tool in map(_rename, renamed.get("tools", [])):
+        for declaration in tool.get("functionDeclarations", []):
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", declaration["name"]):
+                yield "tools", "the name of a function begins with a letter"
     if "toolConfig" in renamed and not renamed.get("tools"):
         yield "tool_choice", "a tool configuration needs tools"

@@ -46,8 +46,11 @@ _NAMES: Final = {
     "user": "end_user",
 }
 """Members of the body whose value needs no conversion; Mistral has its own word for the seed."""
+_MAY_NOT_REASON: Final = re.compile(r"(azure|openai)/gpt-5\.[1-9]")
+"""Models that reason only with an effort."""
+_FOR_NO_REASONING: Final = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
 _NOT_FOR_REASONING: Final = frozenset(
-    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"}
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias", "stop"}
 )
 _OF_THE_STREAM: Final[Json] = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -251,8 +254,11 @@ def _find_broken_rules(body: Json, described_model: str) -> Iterator[tuple[str, 
         yield "messages", "a tool's message has content"
     if not _REASONING_MODEL.match(described_model):
         return
+    is_reasoning = body.get("reasoning_effort", "none") != "none" or not _MAY_NOT_REASON.match(described_model)
     if "max_tokens" in body:
         yield "sampling.max_output_tokens", "a reasoning model takes max_completion_tokens, not max_tokens"
     for name in sorted(_NOT_FOR_REASONING & body.keys()):
+        if name in _FOR_NO_REASONING and not is_reasoning:
+            continue
         if (name, body[name]) not in [("temperature", 1), ("top_p", 1)]:
-            yield _NAMES[name], f"a reasoning model does not take {name}"
+            yield _NAMES.get(name, "sampling.stop_sequences"), f"a reasoning model does not take {name}"
