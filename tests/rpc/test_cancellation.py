@@ -64,44 +64,25 @@ HANGS: Final = pytest.mark.parametrize(
 
 @EVERY_PROTOCOL
 @HANGS
-async def test_cancelling_a_silent_stream_disconnects_the_upstream(
+@pytest.mark.parametrize("method", ["Complete", "StreamComplete"])
+async def test_cancelling_a_silent_call_disconnects_the_upstream(
     upstream: FakeUpstream,
     running_server: RunningServer,
     call_log: CallLog,
+    method: str,
     misbehave: Callable[[FakeUpstream], Gate],
 ) -> None:
-    """Cancelling a stream before its first delta closes the connection to the upstream."""
+    """Cancelling a call while the upstream is silent closes the connection to the upstream."""
     misbehave(upstream)
-    call: Any = running_server.stub.StreamComplete(a_stream_request())
+    request: Any = a_wire_request() if method == "Complete" else a_stream_request()
+    call: Any = getattr(running_server.stub, method)(request)
     await upstream.request()
 
     call.cancel()
 
     await upstream.disconnect()
     line = await call_log.wait_for_line()
-    assert (line["method"], line["code"], line["levelname"]) == ("StreamComplete", "CANCELLED", "INFO")
-    assert running_server.server.calls_in_flight == 0
-    assert await call.code() == grpc.StatusCode.CANCELLED
-
-
-@EVERY_PROTOCOL
-@HANGS
-async def test_cancelling_a_silent_unary_call_disconnects_the_upstream(
-    upstream: FakeUpstream,
-    running_server: RunningServer,
-    call_log: CallLog,
-    misbehave: Callable[[FakeUpstream], Gate],
-) -> None:
-    """Cancelling a unary call while the upstream is silent closes the connection to the upstream."""
-    misbehave(upstream)
-    call: Any = running_server.stub.Complete(a_wire_request())
-    await upstream.request()
-
-    call.cancel()
-
-    await upstream.disconnect()
-    line = await call_log.wait_for_line()
-    assert (line["method"], line["code"], line["levelname"]) == ("Complete", "CANCELLED", "INFO")
+    assert (line["method"], line["code"], line["levelname"]) == (method, "CANCELLED", "INFO")
     assert running_server.server.calls_in_flight == 0
     assert await call.code() == grpc.StatusCode.CANCELLED
 
