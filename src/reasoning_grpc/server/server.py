@@ -146,7 +146,11 @@ class Server:
             await self.embedded.aclose()
 
     async def _warm_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        logger.info("loading litellm")  # a slow machine takes long for it, and would show nothing
         await self._parts.model.warm_up()
+        logger.info("litellm is loaded", extra={"seconds": round(loop.time() - started, 2)})
         if problems := find_unknown_providers(self._config):
             raise StartError("; ".join(problems))
         # A full collection over litellm's objects would stop the loop for a tenth of a second.
@@ -156,6 +160,7 @@ class Server:
 
     async def _start_embedded(self) -> None:
         if self.embedded is not None:
+            logger.info("starting the embedded model")
             await self.embedded.start()
 
     async def _set_health(self, status: int) -> None:
