@@ -1244,7 +1244,9 @@ type JsonSchemaFormat struct {
 	// Tells the model what the answer is.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// Whether the provider must make the answer match the schema. Unset means
-	// that the provider decides.
+	// that the provider decides. The embedded model refuses a strict schema with
+	// a keyword to which it cannot be held; what other models do depends on the
+	// provider.
 	Strict        *bool `protobuf:"varint,4,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -524,8 +524,9 @@ func (*Reasoning_Redacted) isReasoning_Form() {}
 // A tool call that a model asks for.
 type ToolCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the call, unique within the conversation. The tool result refers to
-	// it. Required.
+	// Id of the call. The ids of an answer's calls are unique within the answer,
+	// whatever ids the provider gives them; they may return in later answers. The
+	// tool result refers to the last call of its id. Required.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name of the tool. Required.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`

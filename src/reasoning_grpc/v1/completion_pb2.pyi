@@ -842,7 +842,9 @@ class JsonSchemaFormat(_message.Message):
     """Tells the model what the answer is."""
     strict: _builtins.bool
     """Whether the provider must make the answer match the schema. Unset means
-    that the provider decides.
+    that the provider decides. The embedded model refuses a strict schema with
+    a keyword to which it cannot be held; what other models do depends on the
+    provider.
     """
     def __init__(
         self,

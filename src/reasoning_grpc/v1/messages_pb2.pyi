@@ -232,8 +232,9 @@ class ToolCall(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Id of the call, unique within the conversation. The tool result refers to
-    it. Required.
+    """Id of the call. The ids of an answer's calls are unique within the answer,
+    whatever ids the provider gives them; they may return in later answers. The
+    tool result refers to the last call of its id. Required.
     """
     name: _builtins.str
     """Name of the tool. Required."""

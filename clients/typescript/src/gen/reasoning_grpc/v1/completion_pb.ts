@@ -578,7 +578,9 @@ export type JsonSchemaFormat = Message<"reasoning_grpc.v1.JsonSchemaFormat"> & {
 
   /**
    * Whether the provider must make the answer match the schema. Unset means
-   * that the provider decides.
+   * that the provider decides. The embedded model refuses a strict schema with
+   * a keyword to which it cannot be held; what other models do depends on the
+   * provider.
    *
    * @generated from field: optional bool strict = 4;
    */

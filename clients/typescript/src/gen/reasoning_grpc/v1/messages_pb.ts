@@ -235,8 +235,9 @@ export const ReasoningSchema: GenMessage<Reasoning> = /*@__PURE__*/
  */
 export type ToolCall = Message$1<"reasoning_grpc.v1.ToolCall"> & {
   /**
-   * Id of the call, unique within the conversation. The tool result refers to
-   * it. Required.
+   * Id of the call. The ids of an answer's calls are unique within the answer,
+   * whatever ids the provider gives them; they may return in later answers. The
+   * tool result refers to the last call of its id. Required.
    *
    * @generated from field: string id = 1;
    */
