@@ -16,7 +16,9 @@ from tests.support.upstream import FakeUpstream
 pytestmark = pytest.mark.process
 
 FORMAT: Final = completion_pb2.ResponseFormat(
-    json_schema=completion_pb2.JsonSchemaFormat(name="n", schema='{"type":"object","properties":{}}')
+    json_schema=completion_pb2.JsonSchemaFormat(
+        name="n", schema='{"type":"object","properties":{"a":{"type":"string"}}}'
+    )
 )
 """For this format litellm looks up a list of Anthropic's, which it would fetch from the network."""
 GUARDED_SERVER: Final = """
