@@ -96,6 +96,28 @@ async def test_the_whole_schema_still_holds(upstream: FakeUpstream) -> None:
     assert json.dumps(ROOTS["anyOf"]) in description
 
 
+@pytest.mark.process
+async def test_rules_without_words_are_described(upstream: FakeUpstream) -> None:
+    """A tool with a rule that the provider has no words for is offered without it, and the rule still holds."""
+    tags = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    schema = {"type": "object", "properties": {"tags": tags}}
+    entry = scripted_entry(tools_list=[a_result_line({"tools": [{"name": "find", "inputSchema": schema}]})])
+    config = replace(
+        agent_config(upstream, entry=native_entry(upstream, "gemini"), tools={}), mcp_servers={"test": entry}
+    )
+    upstream.reply("READY")
+    upstream.reply("It rains.")
+
+    async with serving(config) as running:
+        events = await collect_events(running, reasoning_request())
+
+    assert name_end(find_finish(events)) == "FINISHED"
+    declarations = upstream.requests[0].body["tools"][0]["function_declarations"]
+    (tool,) = (each for each in declarations if each["name"] == "test__find")
+    assert tool["parameters"]["properties"] == {"tags": {"type": "array", "items": {"type": "string"}}}
+    assert '"uniqueItems":true' in tool["description"]
+
+
 def test_alternatives_are_joined() -> None:
     """A member that differs between alternatives has both schemas, and what only one requires is optional."""
     cat = {"properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}, "required": ["kind", "lives"]}

@@ -43,7 +43,7 @@ def prepare_native_tools(tools: Iterable[ToolInfo]) -> tuple[Tool, ...]:
 
 def _prepare(tool: ToolInfo) -> Tool:
     schema, rule = _flatten(tool.parameters_schema or "{}")
-    return Tool(tool.name, f"{tool.description}\n{rule}".strip(), schema)
+    return Tool(tool.name, f"{tool.description}\n{rule}".strip(), schema, is_checked=True)
 
 
 @lru_cache(maxsize=1024)

@@ -91,6 +91,8 @@ class Tool:
     parameters_schema: str = ""
     """JSON Schema of the arguments, as JSON text. Empty means that the tool takes no arguments."""
     strict: bool | None = None
+    is_checked: bool = False
+    """Internal. Whether the server checks the arguments of each call, so that a provider may get a looser schema."""
 
 
 @dataclass(frozen=True, slots=True)

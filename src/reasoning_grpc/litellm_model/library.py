@@ -43,6 +43,7 @@ def import_litellm() -> Any:
     litellm.telemetry = False
     litellm.drop_params = False
     litellm.modify_params = False
+    litellm.disable_stop_sequence_limit = True  # else litellm drops all stop sequences but four, for every provider
     litellm.num_retries = 0
     return litellm
 

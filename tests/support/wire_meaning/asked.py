@@ -75,7 +75,7 @@ def _read_turns(request: completion_pb2.CompleteRequest, defaults: EntryDefaults
         for message in request.messages
     ]
     if defaults.system_prompt and all(turn.role != "system" for turn in turns):
-        turns.insert(0, Turn(role="system", parts=(text(defaults.system_prompt),)))
+        turns.insert(0, Turn(role="system", parts=(text(defaults.system_prompt),), is_default=True))
     return tuple(turns)
 
 

@@ -188,9 +188,10 @@ def _express(turns: tuple[Turn, ...], left: Meaning) -> tuple[Turn, ...]:
 
 
 def _list_places(turns: tuple[Turn, ...]) -> list[_Place]:
+    first = -sum(turn.is_default for turn in turns)
     return [
         _Place(path=f"messages[{row}].content[{column}]", turn=row, role=turn.role, name=turn.name, part=part)
-        for row, turn in enumerate(turns)
+        for row, turn in enumerate(turns, first)
         for column, part in enumerate(turn.parts)
     ]
 

@@ -43,6 +43,8 @@ class Turn:
     """system, user, assistant or tool."""
     parts: tuple[MeaningPart, ...]
     name: str = ""
+    is_default: bool = False
+    """Whether the entry of the model has it, and not the request: it has no place there."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ dialects/         the dialects of providers
 arguments.py      converts the prepared call to the arguments
 model_names.py    names the model to litellm, and restores the provider's own name in what leaves
 anthropic_body.py writes the conversation in Anthropic's protocol
+gemini_body.py    writes the conversation and the tools in Gemini's protocol
 """
 
 from reasoning_grpc.litellm_model.request.arguments import FIELD_OF_PARAMETER, build_arguments, build_own_members

@@ -27,8 +27,6 @@ from reasoning_grpc.llm import ModelCall
 
 Json = dict[str, Any]
 
-PLACEHOLDER: Final[tuple[Json, ...]] = ({"role": "user", "content": "-"},)
-"""The conversation that litellm gets."""
 _ROLES: Final = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "user"}
 _CHARACTER_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 

@@ -1,7 +1,7 @@
 """`build_arguments`: the arguments of `litellm.acompletion` for one call."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from reasoning_grpc.domain import (
@@ -15,9 +15,10 @@ from reasoning_grpc.domain import (
     ToolChoice,
 )
 from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
-from reasoning_grpc.litellm_model.request.anthropic_body import PLACEHOLDER, write_conversation
+from reasoning_grpc.litellm_model.request.anthropic_body import write_conversation
 from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.output_schemas import write_output_schema
+from reasoning_grpc.litellm_model.request.gemini_body import write_body
 from reasoning_grpc.litellm_model.request.messages import convert_messages
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
@@ -45,6 +46,15 @@ FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
     "user": "end_user",
 }
 """The request field from which a parameter of the OpenAI dialect comes."""
+_PLACEHOLDER: Final = ({"role": "user", "content": "-"},)
+"""The conversation that litellm gets where our own code writes it."""
+_WRITERS: Final[Mapping[str, Callable[[ModelCall, Deployment], dict[str, Any]]]] = {
+    "anthropic": write_conversation,
+    "gemini": write_body,
+}
+"""Functions that write members of the body which litellm would not write as they are meant, by provider."""
+_WRITES_TOOLS: Final = frozenset({"gemini"})
+"""Providers whose tools are among these members."""
 
 
 def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
@@ -71,8 +81,8 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
 
 def build_own_members(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the members that we put into the body after litellm has built it."""
-    own = write_conversation(call, deployment) if deployment.provider == "anthropic" else {}
-    return own | select_merged_options(call, deployment)
+    write = _WRITERS.get(deployment.provider)
+    return (write(call, deployment) if write else {}) | select_merged_options(call, deployment)
 
 
 def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
@@ -85,8 +95,8 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
 
 
 def _convert_messages(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
-    if deployment.provider == "anthropic":
-        return [dict(message) for message in PLACEHOLDER]
+    if deployment.provider in _WRITERS:
+        return [dict(message) for message in _PLACEHOLDER]
     return convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
 
 
@@ -113,7 +123,7 @@ def _convert_sampling(sampling: Sampling) -> dict[str, Any]:
 
 def _convert_tools(call: ModelCall, provider: str) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
-    if call.tools:
+    if call.tools and provider not in _WRITES_TOOLS:
         arguments["tools"] = [_convert_tool(tool, provider) for tool in call.tools]
     if call.tool_choice is not None:
         arguments["tool_choice"] = _convert_tool_choice(call.tool_choice)
@@ -167,11 +177,13 @@ def _convert_response_format(response_format: ResponseFormat, deployment: Deploy
     if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
         return {"response_format": {"type": response_format.kind.value.lower()}}
     schema: dict[str, Any] = json.loads(response_format.schema)
+    # Two providers have no other place for the description of the format.
+    description = {"description": response_format.description} if response_format.description else {}
+    if deployment.provider == "gemini":  # litellm would remove members of the name "strict"
+        return {"response_format": {"type": "json_object"}, "response_json_schema": description | schema}
     if deployment.provider in {"anthropic", "bedrock"} and describe_claude(deployment.deciding_model).writes_schemas:
         schema = write_output_schema(schema)
         if deployment.provider == "anthropic":
-            # There is no other place for the description of the format.
-            description = {"description": response_format.description} if response_format.description else {}
             return {"output_format": {"type": "json_schema", "schema": description | schema}}
     members: dict[str, Any] = {"name": response_format.name, "schema": schema}
     if response_format.description:

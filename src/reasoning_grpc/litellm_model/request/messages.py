@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any, Final
 
 from reasoning_grpc.domain import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
@@ -107,10 +108,30 @@ def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
     return converted
 
 
-def ensure_object(arguments: str) -> str:
-    """Returns the arguments as a JSON object, because other protocols have no place for malformed text in a call."""
+def read_arguments(text: str) -> dict[str, Any]:
+    """Returns the arguments of a call as an object, because other protocols have no place for malformed text.
+
+    Infinite numbers are malformed too: there is no JSON for them.
+    """
     try:
-        is_object = isinstance(json.loads(arguments), dict)
+        arguments = json.loads(text, parse_constant=_refuse_constant, parse_float=_read_finite)
     except (ValueError, RecursionError):
-        is_object = False
-    return arguments if is_object else json.dumps({"malformed_arguments": arguments})
+        arguments = None
+    return arguments if isinstance(arguments, dict) else {"malformed_arguments": text}
+
+
+def ensure_object(arguments: str) -> str:
+    """Returns arguments that are an object as they are, and others as an object that holds their text."""
+    read = read_arguments(arguments)
+    return json.dumps(read) if read.get("malformed_arguments") == arguments else arguments
+
+
+def _read_finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)

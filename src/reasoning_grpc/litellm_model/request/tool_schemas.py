@@ -90,7 +90,6 @@ def _drop_forbidden_properties(schema: Schema) -> Schema:
 _OF_ALL: Final[tuple[_Preparation, ...]] = (_add_items,)
 _OF_GEMINI: Final[tuple[_Preparation, ...]] = (_add_items, _drop_forbidden_properties)
 _OF_PROVIDER: Final[Mapping[str, tuple[_Preparation, ...]]] = {
-    "gemini": _OF_GEMINI,
     "vertex_ai": _OF_GEMINI,
     "vertex_ai_beta": _OF_GEMINI,
 }

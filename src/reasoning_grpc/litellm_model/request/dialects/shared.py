@@ -1,6 +1,7 @@
 """Refusals that several dialects share."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Media, ResponseFormatKind
 from reasoning_grpc.domain.errors import FieldViolation
@@ -37,16 +38,25 @@ def refuse_single_tool_calls(call: ModelCall, _model: str) -> Iterator[FieldViol
         yield FieldViolation("parallel_tool_calls", NOT_TAKEN)
 
 
+def report_end_user(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
+    """Reports an end user, where the protocol has no place for one."""
+    if not call.end_user:
+        return call, None
+    reason = "The provider takes no names of end users."
+    setting = EffectiveSetting("end_user", call.end_user, "", EffectiveSettingCause.PROVIDER_LIMIT, reason)
+    return replace(call, end_user=""), setting
+
+
 def report_names(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Reports the first name of an author, where the protocol has no place for the names of authors."""
-    for row, message in enumerate(call.messages):
-        if message.name:
-            setting = EffectiveSetting(
-                f"messages[{row}].name",
-                message.name,
-                "",
-                EffectiveSettingCause.PROVIDER_LIMIT,
-                "The provider takes no names of the authors of messages.",
-            )
-            return call, setting
-    return call, None
+    """Reports the names of authors, where the protocol has no place for them."""
+    names = [(f"messages[{row}].name", message.name) for row, message in enumerate(call.messages) if message.name]
+    return call, report_lost(names, "The provider takes no names of the authors of messages.")
+
+
+def report_lost(lost: list[tuple[str, str]], reason: str) -> EffectiveSetting | None:
+    """Reports values of messages that are not sent, each with its field: several of them as one setting."""
+    if not lost:
+        return None
+    field = lost[0][0] if len(lost) == 1 else "messages"
+    values = ", ".join(value for _, value in lost)
+    return EffectiveSetting(field, values, "", EffectiveSettingCause.PROVIDER_LIMIT, reason)
