@@ -73,7 +73,7 @@ ROWS: Final = (
         documented="LOW is 1024 tokens, MEDIUM 2048 and HIGH 4096",
         holds=lambda difference, _: difference.left in {1, 128, 512, 1024, 2048, 4096},
     ),
-    row("gemini", "reasoning.effort", "changed", is_reported=True),
+    row("gemini", "reasoning.effort|reasoning.budget_tokens", "changed", is_reported=True),
     row(
         "gemini",
         "response_format.json_schema.name|response_format.json_schema.strict",
