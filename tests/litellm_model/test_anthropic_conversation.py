@@ -130,7 +130,10 @@ CONVERSATIONS: Final[dict[str, Case]] = {
         [user("a"), system("s1"), assistant("b"), user("c"), system("s2")],
         [turn("user", "a"), turn("assistant", "b"), turn("user", "c")],
         ["s1", "s2"],
-        [("messages[1]", "after the first turn", "in the system prompt")],
+        [
+            ("messages[1]", "after the first turn", "in the system prompt"),
+            ("messages[4]", "after the first turn", "in the system prompt"),
+        ],
     ),
     "texts, calls and results in order": (
         [user("a"), assistant("b", call(), "c", call("t2")), result(), result("t2", "no", is_error=True), user("d")],
@@ -225,6 +228,7 @@ CONVERSATIONS: Final[dict[str, Case]] = {
 
 REFUSED: Final[dict[str, tuple[list[Message], list[str]]]] = {
     "only a system message": ([system("s")], ["messages"]),
+    "an answer first": ([system("s"), assistant("a"), user("b")], ["messages[1]"]),
     "only blanks": ([system("s"), user(" "), assistant()], ["messages"]),
     "tool names": ([user("a"), assistant(call(name="fs.read")), result()], ["messages[1].content[0].tool_call.name"]),
     "audio": ([user("a", media("audio/wav"))], ["messages[0].content[1].media.mime_type"]),

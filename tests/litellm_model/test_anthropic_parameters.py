@@ -31,14 +31,15 @@ from tests.support.serving import RunningServer, config_for, provider_entry, ser
 from tests.support.upstream import FakeToolCall, FakeUpstream
 from tests.support.wire_bodies import Json, Setting, capture_body, find_refused_fields
 
-LEGACY, BOTH, ADAPTIVE, ALWAYS, OLD = (
+LEGACY, BOTH, ADAPTIVE, ALWAYS, OLD, UNABLE = (
     "claude-sonnet-4-5",
     "claude-opus-4-6",
     "claude-opus-4-8",
     "claude-sonnet-5-5",
     "claude-3-7-sonnet-20250219",
+    "claude-3-5-haiku-20241022",
 )
-"""Models that take budgets; budgets and efforts; efforts; that always reason; and that take no schemas."""
+"""Models that take budgets; budgets and efforts; efforts; that always reason; write no schemas; do not reason."""
 HIGH: Final = ReasoningOptions(effort=REASONING_EFFORT_HIGH)
 OFF: Final = ReasoningOptions(effort=REASONING_EFFORT_NONE)
 TOOL: Final = Tool(name="f", parameters_schema='{"type": "object"}')
@@ -181,6 +182,12 @@ SENT: Final[dict[str, tuple[str, Json, Json, list[Setting]]]] = {
         {"tool_choice": {"type": "none"}, "max_tokens": 64000},
         [],
     ),
+    "more stop sequences than OpenAI takes": (
+        LEGACY,
+        {"sampling": Sampling(stop_sequences=list("abcdef"))},
+        {"stop_sequences": list("abcdef"), "max_tokens": 64000},
+        [],
+    ),
     "plain text": (LEGACY, {"response_format": ResponseFormat(text=TextFormat())}, {"max_tokens": 64000}, []),
     "an e-mail address": (
         LEGACY,
@@ -246,6 +253,17 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         {"sampling": Sampling(stop_sequences=["x", "\n", " "])},
         ["sampling.stop_sequences[1]", "sampling.stop_sequences[2]"],
     ),
+    "an effort of a model that does not reason": (UNABLE, {"reasoning": HIGH}, ["reasoning.effort"]),
+    "an answer that is no object": (
+        OLD,
+        {"response_format": schema_format({"type": "array"})},
+        ["response_format.json_schema.schema"],
+    ),
+    "an answer of alternatives": (
+        OLD,
+        {"response_format": schema_format({"anyOf": [object_of(a=STRING), object_of(b=STRING)]})},
+        ["response_format.json_schema.schema"],
+    ),
     "a forced tool with an effort": (
         LEGACY,
         {"reasoning": HIGH, "tools": [TOOL], "tool_choice": FORCED},
@@ -274,7 +292,7 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with models of Anthropic of several generations."""
-    names = (LEGACY, BOTH, ADAPTIVE, ALWAYS, OLD)
+    names = (LEGACY, BOTH, ADAPTIVE, ALWAYS, OLD, UNABLE)
     entries = [provider_entry(upstream, "anthropic", name, litellm_model=f"anthropic/{name}") for name in names]
     async with serving(config_for(*entries)) as running:
         yield running
@@ -461,12 +479,13 @@ async def test_the_description_of_a_format_reaches_the_model(upstream: FakeUpstr
 
 
 async def test_an_old_model_gets_a_schema_as_a_tool(upstream: FakeUpstream, server: RunningServer) -> None:
-    """litellm gives the schema to an old model as a tool that it must call."""
-    request = a_wire_request(model=OLD, response_format=schema_format(object_of(a=STRING)))
+    """An old model gets the schema as a tool that it must call, with its references and its description."""
+    schema = object_of(a={"$ref": "#/$defs/A"}) | {"$defs": {"A": STRING}}
+    request = a_wire_request(model=OLD, response_format=schema_format(schema, description="d"))
 
     body, settings = await capture_body(upstream, server, request)
 
-    assert body["tools"] == [{"name": "json_tool_call", "input_schema": object_of(a=STRING)}]
+    assert body["tools"] == [{"name": "json_tool_call", "description": "d", "input_schema": schema}]
     assert body["tool_choice"] == {"type": "tool", "name": "json_tool_call"}
     assert settings == []
 
@@ -489,3 +508,13 @@ async def test_the_call_of_that_tool_is_the_answer(upstream: FakeUpstream, serve
 
     assert [part.text for part in answer.message.content] == ['{"a": "b"}']
     assert answer.finish_reason == FINISH_REASON_STOP
+
+
+async def test_a_tool_keeps_the_whole_of_its_schema(upstream: FakeUpstream, server: RunningServer) -> None:
+    """A tool leaves with the descriptions and the definitions of its schema."""
+    schema = object_of(a={"$ref": "#/$defs/A"}) | {"description": "all", "$defs": {"A": STRING}}
+    tool = Tool(name="f", parameters_schema=json.dumps(schema))
+
+    body, _ = await capture_body(upstream, server, a_wire_request(model=LEGACY, tools=[tool]))
+
+    assert body["tools"] == [{"name": "f", "input_schema": schema, "type": "custom"}]

@@ -94,6 +94,12 @@ SENT: Final[dict[str, tuple[str, Json, Json, list[Setting]]]] = {
         {"inferenceConfig": {"temperature": 0.5, "topP": 0.5, "maxTokens": 5, "stopSequences": ["x"]}},
         [],
     ),
+    "more stop sequences than OpenAI takes": (
+        "nova",
+        {"sampling": Sampling(stop_sequences=list("abcdef"))},
+        {"inferenceConfig": {"stopSequences": list("abcdef")}},
+        [],
+    ),
     "a forced tool": (
         "nova",
         {"tools": [TOOL], "tool_choice": REQUIRED},
@@ -206,6 +212,17 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         },
         ["tools[0].parameters_schema"],
     ),
+    "a map of arguments": (
+        "nova",
+        {"tools": [Tool(name="f", parameters_schema=json.dumps(MAP))]},
+        ["tools[0].parameters_schema"],
+    ),
+    "a map as the answer": ("nova", {"response_format": schema_format(MAP)}, ["response_format.json_schema.schema"]),
+    "an option with null in a list": (
+        "nova",
+        {"provider_options": {"foo": '{"a": [1, null]}'}},
+        ["provider_options[foo]"],
+    ),
     "a forced tool while Claude reasons": (
         "claude",
         {"reasoning": HIGH, "tools": [TOOL], "tool_choice": REQUIRED},
@@ -247,7 +264,8 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with models of several makers on Bedrock."""
     entries = [
-        provider_entry(upstream, "bedrock", name, litellm_model=f"bedrock/{model}") for name, model in MODELS.items()
+        provider_entry(upstream, "bedrock", name, litellm_model=f"bedrock/{model}", provider_options=frozenset({"foo"}))
+        for name, model in MODELS.items()
     ]
     async with serving(config_for(*entries)) as running:
         yield running
@@ -320,3 +338,17 @@ async def test_a_schema_of_another_model(upstream: FakeUpstream, server: Running
     assert [(each.field, each.requested, each.effective) for each in answer.effective_settings] == [
         ("response_format.json_schema.strict", "true", "false")
     ]
+
+
+async def test_null_among_values_arrives(upstream: FakeUpstream, server: RunningServer) -> None:
+    """Null among the values of an enum is written as a type, because litellm leaves it out of lists."""
+    schema = {"properties": {"a": {"enum": ["x", None]}, "b": {"const": None}}}
+    tool = Tool(name="f", parameters_schema=json.dumps(schema))
+
+    body, _ = await capture_body(upstream, server, a_wire_request(model="claude", tools=[tool]))
+
+    (sent,) = body["toolConfig"]["tools"]
+    assert sent["toolSpec"]["inputSchema"]["json"]["properties"] == {
+        "a": {"anyOf": [{"enum": ["x"]}, {"type": "null"}]},
+        "b": {"anyOf": [{"type": "null"}]},
+    }

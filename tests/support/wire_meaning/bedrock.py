@@ -51,6 +51,11 @@ def read_bedrock(body: Json, path: str, described_model: str) -> Meaning:  # noq
     more = dict(rest.pop("additionalModelRequestFields", {}))
     if "top_k" in more:
         parameters["sampling.top_k"] = more.pop("top_k")
+    match more.get("inferenceConfig"):  # Amazon's own models have it there
+        case {"topK": top_k, **others} if not others:
+            parameters["sampling.top_k"] = top_k
+            del more["inferenceConfig"]
+    parameters |= _read_parallel(more)
     parameters |= _read_reasoning_amount(more)
     tool_config = dict(rest.pop("toolConfig", {}))
     tools = tuple(map(_read_tool, _join_cache_points(tool_config.pop("tools", []))))
@@ -58,6 +63,8 @@ def read_bedrock(body: Json, path: str, described_model: str) -> Meaning:  # noq
     if tool_config:
         raise UnreadableBody(f"members of a tool configuration: {sorted(tool_config)}")
     response_format = _read_output_format(rest)
+    if rest.get("additionalModelResponseFieldPaths") == ["/usage/output_tokens_details"]:
+        del rest["additionalModelResponseFieldPaths"]  # it asks for counts, and changes nothing of the answer
     tools, response_format = take_format_tool(tools, parameters, response_format)
     rest |= more
     found = _MODEL_IN_PATH.search(unquote(path))
@@ -148,6 +155,16 @@ def _read_choice(choice: Any) -> Json:
             return {"tool_choice": {"tool": name}}
         case _:
             raise UnreadableBody(f"a tool choice: {choice}")
+
+
+def _read_parallel(more: Json) -> Json:
+    """Reads the rule of Anthropic's own tool choice, whose type is the usual one, or stands in Converse's member."""
+    match more.get("tool_choice"):
+        case {"disable_parallel_tool_use": disables, **others} if others in ({}, {"type": "auto"}):
+            del more["tool_choice"]
+            return {"parallel_tool_calls": not disables}
+        case _:
+            return {}
 
 
 def _read_output_format(rest: Json) -> FormatMeaning | None:

@@ -1,7 +1,8 @@
-"""Writes the conversation of a call in Anthropic's protocol.
+"""Writes the conversation and the tools of a call in Anthropic's protocol.
 
-litellm would put texts before tool calls, invent tools and texts, strip blanks, and download documents. So it gets
-no conversation, and what is written here takes its place in the body that litellm has built.
+litellm would put texts before tool calls, invent tools and texts, strip blanks, and download documents; it leaves out
+descriptions of schemas, and writes their references in a wrong way. So it gets no conversation, and what is written
+here takes its place in the body that litellm has built.
 """
 
 import base64
@@ -17,23 +18,31 @@ from reasoning_grpc.domain import (
     Part,
     Reasoning,
     Refusal,
+    ResponseFormat,
+    ResponseFormatKind,
     Role,
     Text,
+    Tool,
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
 from reasoning_grpc.litellm_model.request.messages import ensure_object
+from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
 
 Json = dict[str, Any]
 
+_FORMAT_TOOL: Final = "json_tool_call"
+"""The name by which litellm knows that the call of a tool is the answer."""
 _ROLES: Final = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "user"}
 _CHARACTER_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def write_conversation(call: ModelCall, deployment: Deployment) -> Json:
-    """Returns the members of the body that hold the conversation."""
-    members: Json = {"messages": []}
+def write_members(call: ModelCall, deployment: Deployment) -> Json:
+    """Returns the members of the body that hold the conversation and the tools."""
+    tools = list(map(_write_tool, call.tools)) or _write_format_tool(call.response_format, deployment)
+    members: Json = {"messages": []} | ({"tools": tools} if tools else {})
     system: list[Json] = []
     for message in call.messages:
         blocks = list(_write_blocks(message.content))
@@ -49,6 +58,23 @@ def write_conversation(call: ModelCall, deployment: Deployment) -> Json:
     if system:
         members["system"] = system
     return members
+
+
+def _write_tool(tool: Tool) -> Json:
+    schema = prepare_parameters(json.loads(tool.parameters_schema or "{}"), "anthropic")
+    block = {"name": tool.name, "input_schema": schema, "type": "custom"}
+    return block | {"description": tool.description} if tool.description else block
+
+
+def _write_format_tool(response_format: ResponseFormat | None, deployment: Deployment) -> list[Json]:
+    """Returns the tool by which a model that writes no schemas gets one; litellm forces the model to call it."""
+    if response_format is None or response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
+        return []
+    if describe_claude(deployment.deciding_model).writes_schemas:
+        return []
+    schema = prepare_parameters(json.loads(response_format.schema), "anthropic")
+    block = {"name": _FORMAT_TOOL, "input_schema": schema}
+    return [block | {"description": response_format.description} if response_format.description else block]
 
 
 def _write_blocks(parts: Iterable[Part]) -> Iterator[Json]:

@@ -15,7 +15,7 @@ from reasoning_grpc.domain import (
     ToolChoice,
 )
 from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
-from reasoning_grpc.litellm_model.request.anthropic_body import write_conversation
+from reasoning_grpc.litellm_model.request.anthropic_body import write_members
 from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.output_schemas import write_output_schema
 from reasoning_grpc.litellm_model.request.gemini_body import write_body
@@ -49,7 +49,7 @@ FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
 _PLACEHOLDER: Final = ({"role": "user", "content": "-"},)
 """The conversation that litellm gets where our own code writes it."""
 _WRITERS: Final[Mapping[str, Callable[[ModelCall, Deployment], dict[str, Any]]]] = {
-    "anthropic": write_conversation,
+    "anthropic": write_members,
     "gemini": write_body,
 }
 """Functions that write members of the body which litellm would not write as they are meant, by provider."""
@@ -185,6 +185,8 @@ def _convert_response_format(response_format: ResponseFormat, deployment: Deploy
         schema = write_output_schema(schema)
         if deployment.provider == "anthropic":
             return {"output_format": {"type": "json_schema", "schema": description | schema}}
+    elif deployment.provider == "bedrock":
+        schema = prepare_parameters(schema, deployment.provider)  # it becomes a tool
     members: dict[str, Any] = {"name": response_format.name, "schema": schema}
     if response_format.description:
         members["description"] = response_format.description

@@ -26,7 +26,7 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
     dialect, model = find_dialect(deployment.provider), deployment.deciding_model
     call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model))
-    settings: list[EffectiveSetting] = []
+    settings = [setting for report in dialect.reports for setting in report(call, model)]
     call, setting = leave_out_foreign_values(call, deployment)
     if setting is not None:
         settings.append(setting)

@@ -87,9 +87,26 @@ def _drop_forbidden_properties(schema: Schema) -> Schema:
     return {**schema, "properties": {name: each for name, each in properties.items() if each != _NEVER}}
 
 
+def _separate_null(schema: Schema) -> Schema:
+    """Writes null, as a value, as a type: litellm leaves it out of every list on the way to Bedrock."""
+    if "const" in schema and schema["const"] is None:
+        schema = {**schema, "enum": [None]}
+        del schema["const"]
+    values = schema.get("enum")
+    if not isinstance(values, list) or None not in values:
+        return schema
+    rest = {keyword: each for keyword, each in schema.items() if keyword != "enum"}
+    others = [value for value in values if value is not None]
+    choice = [{"enum": others}, {"type": "null"}] if others else [{"type": "null"}]
+    return (
+        {**rest, "allOf": [*rest.get("allOf", ()), {"anyOf": choice}]} if "anyOf" in rest else {**rest, "anyOf": choice}
+    )
+
+
 _OF_ALL: Final[tuple[_Preparation, ...]] = (_add_items,)
 _OF_GEMINI: Final[tuple[_Preparation, ...]] = (_add_items, _drop_forbidden_properties)
 _OF_PROVIDER: Final[Mapping[str, tuple[_Preparation, ...]]] = {
+    "bedrock": (_add_items, _separate_null),
     "vertex_ai": _OF_GEMINI,
     "vertex_ai_beta": _OF_GEMINI,
 }

@@ -12,8 +12,8 @@ __all__ = ["TABLE", "Documented", "find_row", "row", "strip_positions"]
 TABLE: Final[tuple[Documented, ...]] = (
     *every.ROWS,
     *openai_protocol.ROWS,
-    *anthropic.ROWS,
     *bedrock.ROWS,
+    *anthropic.ROWS,
     *gemini.ROWS,
     *ollama.ROWS,
 )

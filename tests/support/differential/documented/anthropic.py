@@ -1,21 +1,163 @@
-"""Differences of Anthropic's protocol."""
+"""Differences of Anthropic's models, with their own protocol and on Bedrock."""
 
-from typing import Final
+from typing import Any, Final
 
 from tests.support.differential.documented.row import row
+from tests.support.differential.targets import Target
+from tests.support.wire_meaning import Difference
+
+_BOTH: Final = "anthropic bedrock"
+_BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096}
+"""The budgets of efforts."""
+
+
+def _is_only_closed(difference: Difference, _target: Target) -> bool:
+    """Whether the schema that left has no other properties than the schema that was asked, and is the same else."""
+    return bool(_close(difference.asked) == difference.left)
+
+
+def _close(schema: Any) -> Any:
+    match schema:
+        case {"allOf": [one], **rest}:
+            return _close(rest | one)
+        case {"properties": dict() as named, **rest}:
+            closed: Any = {name: _close(value) for name, value in rest.items()}
+            closed |= {"properties": {name: _close(value) for name, value in named.items()}}
+            return {"additionalProperties": False} | closed
+        case dict():
+            return {name: _close(value) for name, value in schema.items()}
+        case list():
+            return [_close(value) for value in schema]
+        case _:
+            return schema
+
+
+def _is_fitting_budget(difference: Difference, _target: Target) -> bool:
+    """Whether a budget is one to which an effort is converted."""
+    return difference.left in set(_BUDGETS.values())
+
 
 ROWS: Final = (
+    row(_BOTH, "messages[].name", "missing", documented="The `name` of a message is not sent."),
     row(
-        "anthropic",
-        "messages[].name",
-        "missing",
-        is_reported=True,
-    ),
-    row(
-        "anthropic",
+        _BOTH,
         "sampling.max_output_tokens",
         "added",
         documented="Anthropic's models get the largest `max_tokens` that they take when a request has none",
     ),
+    row(
+        _BOTH,
+        "messages[].content[].cache",
+        "missing",
+        documented="Anthropic takes four cache marks, and none on reasoning. The last four are kept.",
+    ),
+    row(
+        _BOTH,
+        "messages[].content[].reasoning",
+        "missing",
+        documented="Anthropic takes back only reasoning that is signed; other reasoning is left out and reported.",
+    ),
+    row(_BOTH, "messages[].content[].refusal", "as a text", documented="A refusal is sent as a text."),
+    row(
+        _BOTH,
+        "messages[].content[].tool_call",
+        "changed",
+        documented="Arguments of a call that are no JSON object are sent as the member `malformed_arguments` of one.",
+        holds=lambda difference, _: (
+            difference.left["arguments"] == {"malformed_arguments": difference.asked["arguments"]}
+        ),
+    ),
+    row(
+        _BOTH,
+        "messages[].content[].signature",
+        "missing",
+        documented="The signature of a text or of a call is not sent.",
+    ),
+    row(
+        _BOTH,
+        "messages[].content[].text",
+        "missing",
+        documented="An empty text, and a message without content, are left out without a report.",
+        holds=lambda difference, _: difference.asked == "",
+    ),
+    row(
+        _BOTH,
+        "messages[].content[].text",
+        "missing|changed",
+        documented="Blank texts are left out, and so are the blanks at the end of a last message",
+        holds=lambda difference, _: difference.asked.rstrip() == (difference.left or ""),
+    ),
+    row(_BOTH, "messages[].content[].text", "moved", is_reported=True),
+    row(
+        _BOTH,
+        "messages[]",
+        "missing",
+        documented="An empty text, and a message without content, are left out without a report.",
+    ),
+    row(
+        _BOTH,
+        "parallel_tool_calls",
+        "missing",
+        documented="Beside `tool_choice` NONE, `parallel_tool_calls` has no meaning, and is not sent.",
+    ),
+    row(
+        _BOTH,
+        "reasoning.budget_tokens",
+        "added",
+        documented="For models that take budgets, LOW is 1024 tokens, MEDIUM 2048 and HIGH 4096.",
+        holds=_is_fitting_budget,
+    ),
+    row(
+        _BOTH, "reasoning.budget_tokens", "added", is_reported=False, documented="the budget becomes half of the limit"
+    ),
+    row(
+        _BOTH,
+        "reasoning.effort",
+        "missing",
+        documented="For models that take budgets, LOW is 1024 tokens, MEDIUM 2048 and HIGH 4096.",
+        holds=lambda difference, _: difference.asked in _BUDGETS,
+    ),
+    row(
+        _BOTH,
+        "reasoning.effort",
+        "missing",
+        documented="NONE is sent only to models that decide themselves whether they reason.",
+        holds=lambda difference, _: difference.asked == "none",
+    ),
+    row(_BOTH, "reasoning.effort", "changed", is_reported=True),
+    row(
+        _BOTH,
+        "response_format.json_schema.description",
+        "missing",
+        documented="Its description stands in the schema or in the description of the tool.",
+    ),
+    row(
+        _BOTH,
+        "response_format.json_schema.name",
+        "missing",
+        documented="The name of the schema is not sent.",
+    ),
+    row(
+        _BOTH,
+        "response_format.json_schema.schema",
+        "schema: .*",
+        documented="`additionalProperties` becomes false where a schema does not mention it",
+        holds=_is_only_closed,
+    ),
+    row(
+        _BOTH,
+        "response_format.json_schema.schema",
+        "schema: type",
+        documented="the answer is an object where the schema does not say its type",
+        holds=lambda difference, _: "type" not in difference.asked and difference.left.get("type") == "object",
+    ),
+    row(_BOTH, "response_format.json_schema.schema", "schema: .*", is_reported=True),
+    row(
+        _BOTH,
+        "response_format.json_schema.strict",
+        "changed",
+        documented="A model that writes schemas holds its answer to them, with `strict` or without.",
+    ),
+    row(_BOTH, "response_format.json_schema.strict", "missing", is_reported=True),
 )
 """The rows of the table."""

@@ -5,6 +5,7 @@ from typing import Final
 from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
     leave_out_blanks,
     move_later_system,
+    refuse_answer_first,
     refuse_empty_conversation,
     refuse_names_of_calls,
     refuse_prefill,
@@ -15,9 +16,8 @@ from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
 from reasoning_grpc.litellm_model.request.dialects.claude_formats import (
     leave_out_text_format,
     refuse_schemas,
-    refuse_schemas_beside,
-    report_described,
-    report_strict,
+    refuse_schemas_as_tools,
+    report_schemas,
 )
 from reasoning_grpc.litellm_model.request.dialects.claude_media import limit_cache_marks, refuse_media_types
 from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
@@ -30,7 +30,11 @@ from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
 from reasoning_grpc.litellm_model.request.dialects.claude_user import leave_out_personal_user
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_unsigned_reasoning
-from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_strict_tools, report_names
+from reasoning_grpc.litellm_model.request.dialects.shared import (
+    refuse_json_object,
+    refuse_strict_tools,
+    report_each_name,
+)
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
 
 ANTHROPIC: Final = Dialect(
@@ -39,6 +43,7 @@ ANTHROPIC: Final = Dialect(
         refuse_strict_tools,
         refuse_tools_beyond_plain_objects,
         refuse_empty_conversation,
+        refuse_answer_first,
         refuse_undefined_tools,
         refuse_names_of_calls,
         refuse_prefill,
@@ -47,14 +52,10 @@ ANTHROPIC: Final = Dialect(
         refuse_sampling,
         refuse_forced_tools,
         refuse_schemas,
-        refuse_schemas_beside,
+        refuse_schemas_as_tools,
     ),
+    reports=(report_blanks, report_later_system, report_each_name, report_schemas),
     changes=(
-        report_blanks,
-        report_later_system,
-        report_names,
-        report_described,
-        report_strict,
         leave_out_unsigned_reasoning,
         leave_out_blanks,
         move_later_system,
@@ -65,4 +66,3 @@ ANTHROPIC: Final = Dialect(
         leave_out_personal_user,
     ),
 )
-"""The reports come first, because they name the fields of the caller's own call."""

@@ -15,19 +15,24 @@ from reasoning_grpc.litellm_model.request.dialects.bedrock_changes import (
     leave_out_redacted_reasoning,
     leave_out_usual_choices,
     raise_effort,
-    report_documents,
-    report_open_tools,
-    report_order,
 )
 from reasoning_grpc.litellm_model.request.dialects.bedrock_refusals import (
     of_claude,
+    refuse_format_maps,
+    refuse_lost_options,
     refuse_messages,
     refuse_parameters,
     refuse_tools,
 )
+from reasoning_grpc.litellm_model.request.dialects.bedrock_reports import (
+    report_documents,
+    report_open_tools,
+    report_order,
+)
 from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
     leave_out_blanks,
     move_later_system,
+    refuse_answer_first,
     refuse_empty_conversation,
     refuse_prefill,
     refuse_undefined_tools,
@@ -37,9 +42,8 @@ from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
 from reasoning_grpc.litellm_model.request.dialects.claude_formats import (
     leave_out_text_format,
     refuse_schemas,
-    refuse_schemas_beside,
-    report_described,
-    report_strict,
+    refuse_schemas_as_tools,
+    report_schemas,
 )
 from reasoning_grpc.litellm_model.request.dialects.claude_media import limit_cache_marks
 from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
@@ -54,7 +58,7 @@ from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_un
 from reasoning_grpc.litellm_model.request.dialects.shared import (
     refuse_json_object,
     refuse_media_addresses,
-    report_names,
+    report_each_name,
 )
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
 
@@ -65,25 +69,29 @@ BEDROCK: Final = Dialect(
         refuse_tools_beyond_plain_objects,
         refuse_empty_conversation,
         refuse_undefined_tools,
+        refuse_answer_first,
         refuse_messages,
         refuse_tools,
+        refuse_format_maps,
+        refuse_lost_options,
         refuse_parameters,
         of_claude(refuse_prefill),
         of_claude(refuse_reasoning),
         of_claude(refuse_sampling),
         of_claude(refuse_forced_tools),
         refuse_schemas,
-        refuse_schemas_beside,
+        refuse_schemas_as_tools,
     ),
-    changes=(
+    reports=(
         report_blanks,
         report_later_system,
-        report_names,
+        report_each_name,
         report_order,
         report_documents,
         report_open_tools,
-        report_described,
-        report_strict,
+        report_schemas,
+    ),
+    changes=(
         leave_out_redacted_reasoning,
         leave_out_unsigned_reasoning,
         leave_out_blanks,
@@ -101,4 +109,3 @@ BEDROCK: Final = Dialect(
         leave_out_personal_user,
     ),
 )
-"""The reports come first, because they name the fields of the caller's own call."""

@@ -6,13 +6,13 @@ Sources: Amazon's API reference of Converse, and litellm's conversion for it.
 import json
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from reasoning_grpc.domain import Media, Role, ToolCall, ToolChoiceMode, ToolResult
+from reasoning_grpc.domain import Media, ResponseFormatKind, ToolCall, ToolChoiceMode, ToolResult
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.bedrock_models import BedrockModel, describe_bedrock
-from reasoning_grpc.litellm_model.request.dialects.claude_conversation import has_content
 from reasoning_grpc.litellm_model.request.dialects.claude_media import IMAGE_TYPES
+from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Refusal
 from reasoning_grpc.litellm_model.request.dialects.output_schemas import find_recursion
 from reasoning_grpc.llm import ModelCall
@@ -49,6 +49,8 @@ def refuse_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
             yield FieldViolation(f"tools[{index}].name", _NAME_RULE)
         if tool.strict and not facts.takes_strict_tools:
             yield FieldViolation(f"tools[{index}].strict", NOT_TAKEN)
+        if "additionalProperties" in tool.parameters_schema and not facts.takes_closed_tools:
+            yield from _refuse_root_map(json.loads(tool.parameters_schema), f"tools[{index}].parameters_schema")
         if "$ref" in tool.parameters_schema and (problem := find_recursion(json.loads(tool.parameters_schema))):
             yield FieldViolation(f"tools[{index}].parameters_schema", problem)
     if call.parallel_tool_calls is False and not facts.takes_parallel_setting:
@@ -59,13 +61,7 @@ def refuse_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
 
 
 def refuse_messages(call: ModelCall, model: str) -> Iterator[FieldViolation]:
-    """Refuses a conversation that does not begin with the user, earlier calls by other names, and other media."""
-    turns = (
-        row for row, message in enumerate(call.messages) if message.role is not Role.SYSTEM and has_content(message)
-    )
-    first = next(turns, None)
-    if first is not None and call.messages[first].role is Role.ASSISTANT:
-        yield FieldViolation(f"messages[{first}]", "The model requires that a conversation begins with the user.")
+    """Refuses earlier calls by names that the provider does not take, and media of other types."""
     accepted = _list_media_types(describe_bedrock(model))
     for row, message in enumerate(call.messages):
         for column, part in enumerate(message.content):
@@ -77,6 +73,22 @@ def refuse_messages(call: ModelCall, model: str) -> Iterator[FieldViolation]:
                     yield FieldViolation(f"{path}.media", "The model takes only texts.")
                 case Media(mime_type=mime_type) if mime_type not in accepted:
                     yield FieldViolation(f"{path}.media.mime_type", f"The model takes {', '.join(sorted(accepted))}.")
+
+
+def refuse_format_maps(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+    """Refuses a map as the answer of a model that gets the schema as a tool."""
+    answer = call.response_format
+    if answer is None or answer.kind is not ResponseFormatKind.JSON_SCHEMA or describe_claude(model).writes_schemas:
+        return
+    if not describe_bedrock(model).takes_closed_tools:
+        yield from _refuse_root_map(json.loads(answer.schema), "response_format.json_schema.schema")
+
+
+def refuse_lost_options(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses options with null in a list, which litellm leaves out."""
+    for name, value in call.provider_options.items():
+        if "null" in value and _has_null_in_list(json.loads(value)):
+            yield FieldViolation(f"provider_options[{name}]", "A list in it must not hold null.")
 
 
 def refuse_parameters(call: ModelCall, model: str) -> Iterator[FieldViolation]:
@@ -93,6 +105,22 @@ def refuse_parameters(call: ModelCall, model: str) -> Iterator[FieldViolation]:
         yield FieldViolation("sampling.max_output_tokens", f"The model takes {_MIN_OUTPUT_TOKENS} or more.")
     if effort in facts.other_efforts:
         yield FieldViolation("reasoning.effort", "The model always reasons.")
+
+
+def _refuse_root_map(schema: Any, path: str) -> Iterator[FieldViolation]:
+    """Refuses a schema whose other properties have a schema, because the model gets only the listed properties."""
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield FieldViolation(path, "The model takes no additionalProperties at the top level of a schema.")
+
+
+def _has_null_in_list(value: Any) -> bool:
+    match value:
+        case list():
+            return None in value or any(map(_has_null_in_list, value))
+        case dict():
+            return any(map(_has_null_in_list, value.values()))
+        case _:
+            return False
 
 
 def _list_media_types(facts: BedrockModel) -> frozenset[str]:

@@ -31,7 +31,7 @@ _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 def refuse_empty_conversation(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
     """Refuses a conversation of which nothing remains but the system prompt."""
-    if not any(message.role is not Role.SYSTEM and has_content(message) for message in call.messages):
+    if not any(message.role is not Role.SYSTEM and _has_content(message) for message in call.messages):
         yield FieldViolation("messages", "The model requires a message that is not of the system.")
 
 
@@ -42,6 +42,14 @@ def refuse_undefined_tools(call: ModelCall, _model: str) -> Iterator[FieldViolat
     ):
         description = "The model requires the tools that the conversation calls; with tool_choice NONE it calls none."
         yield FieldViolation("tools", description)
+
+
+def refuse_answer_first(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses a conversation that does not begin with the user."""
+    turns = (row for row, message in enumerate(call.messages) if _is_turn(message))
+    first = next(turns, None)
+    if first is not None and call.messages[first].role is Role.ASSISTANT:
+        yield FieldViolation(f"messages[{first}]", "The model requires that a conversation begins with the user.")
 
 
 def refuse_names_of_calls(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
@@ -55,7 +63,7 @@ def refuse_names_of_calls(call: ModelCall, _model: str) -> Iterator[FieldViolati
 
 def refuse_prefill(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     """Refuses a conversation that ends with the beginning of the answer where the model cannot go on from there."""
-    last = next((row for row in reversed(range(len(call.messages))) if has_content(call.messages[row])), None)
+    last = next((row for row in reversed(range(len(call.messages))) if _has_content(call.messages[row])), None)
     if last is None or call.messages[last].role is not Role.ASSISTANT:
         return
     if not describe_claude(model).takes_prefill:
@@ -68,18 +76,18 @@ def refuse_prefill(call: ModelCall, model: str) -> Iterator[FieldViolation]:
         yield FieldViolation(f"messages[{last}]", description)
 
 
-def report_blanks(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Reports the first text that `leave_out_blanks` leaves out or shortens."""
+def report_blanks(call: ModelCall, _model: str) -> Iterator[EffectiveSetting]:
+    """Reports the texts that `leave_out_blanks` leaves out or shortens."""
     if not _needs_cleaning(call.messages):
-        return call, None
+        return
+    end = _find_end(call.messages)
     for row, message in enumerate(call.messages):
         for column, part in enumerate(message.content):
+            path = f"messages[{row}].content[{column}].text"
             if _is_blank(part) and _read_text(part):
-                return call, _build_report(f"messages[{row}].content[{column}].text", "blanks")
-    end = _find_end(call.messages)
-    if end is None or not _ends_answer_in_blanks(call.messages, *end):
-        return call, None
-    return call, _build_report(f"messages[{end[0]}].content[{end[1]}].text", "blanks at the end")
+                yield _build_report(path, "blanks")
+            elif (row, column) == end and _ends_answer_in_blanks(call.messages, row, column):
+                yield _build_report(path, "blanks at the end")
 
 
 def leave_out_blanks(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
@@ -101,19 +109,16 @@ def leave_out_blanks(call: ModelCall, _model: str) -> tuple[ModelCall, Effective
     return replace(call, messages=tuple(messages)), None
 
 
-def report_later_system(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Reports the first message that `move_later_system` moves."""
-    later = _find_misplaced_system(call.messages, model)
-    if not later:
-        return call, None
-    setting = EffectiveSetting(
-        f"messages[{later[0]}]",
-        "after the first turn",
-        "in the system prompt",
-        EffectiveSettingCause.PROVIDER_LIMIT,
-        "The model takes this message of the system only before the first turn.",
-    )
-    return call, setting
+def report_later_system(call: ModelCall, model: str) -> Iterator[EffectiveSetting]:
+    """Reports the messages that `move_later_system` moves."""
+    for row in _find_misplaced_system(call.messages, model):
+        yield EffectiveSetting(
+            f"messages[{row}]",
+            "after the first turn",
+            "in the system prompt",
+            EffectiveSettingCause.PROVIDER_LIMIT,
+            "The model takes this message of the system only before the first turn.",
+        )
 
 
 def move_later_system(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSetting | None]:
@@ -152,7 +157,7 @@ def _stands_after_user(messages: tuple[Message, ...], row: int) -> bool:
 
 
 def _is_turn(message: Message) -> bool:
-    return message.role is not Role.SYSTEM and has_content(message)
+    return message.role is not Role.SYSTEM and _has_content(message)
 
 
 def _needs_cleaning(messages: tuple[Message, ...]) -> bool:
@@ -176,8 +181,7 @@ def _ends_answer_in_blanks(messages: tuple[Message, ...], row: int, column: int)
     return messages[row].role is Role.ASSISTANT and _read_text(messages[row].content[column])[-1:].isspace()
 
 
-def has_content(message: Message) -> bool:
-    """Whether a message holds more than blank texts."""
+def _has_content(message: Message) -> bool:
     return any(not _is_blank(part) for part in message.content)
 
 

@@ -10,6 +10,7 @@ from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import is_reasoning
 from reasoning_grpc.litellm_model.request.dialects.output_schemas import find_schema_problem, list_described
+from reasoning_grpc.litellm_model.request.dialects.tool_roots import BEYOND_PLAIN_OBJECTS
 from reasoning_grpc.llm import ModelCall
 
 _SCHEMA: Final = "response_format.json_schema.schema"
@@ -27,48 +28,37 @@ def refuse_schemas(call: ModelCall, model: str) -> Iterator[FieldViolation]:
         yield FieldViolation(_SCHEMA, f"With strict, the model does not take {', '.join(described)}.")
 
 
-def refuse_schemas_beside(call: ModelCall, model: str) -> Iterator[FieldViolation]:
-    """Refuses a schema where litellm can only make it a tool that the model is forced to call.
+def refuse_schemas_as_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+    """Refuses a schema where it can only be a tool that the model is forced to call, and cannot be that.
 
     This tool would take the place of the caller's tools, and a model that reasons cannot be forced.
     """
-    if _read_schema(call.response_format) is None or describe_claude(model).writes_schemas:
+    schema = _read_schema(call.response_format)
+    if schema is None or describe_claude(model).writes_schemas:
         return
     if call.tools:
         yield FieldViolation("response_format", "The model does not take it together with tools.")
     if is_reasoning(call):
         yield FieldViolation("response_format", "The model does not take it while it reasons.")
+    if schema.get("type", "object") != "object":
+        yield FieldViolation(_SCHEMA, "The model writes only objects.")
+    if beyond := sorted(schema.keys() & BEYOND_PLAIN_OBJECTS):
+        yield FieldViolation(_SCHEMA, f"The model takes no {', '.join(beyond)} at the top level of a schema.")
 
 
-def report_described(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Reports the keywords of the answer's schema that the provider does not enforce."""
+def report_schemas(call: ModelCall, model: str) -> Iterator[EffectiveSetting]:
+    """Reports the keywords of the answer's schema that are not enforced, or that none of them is."""
     schema = _read_schema(call.response_format)
-    described = [] if schema is None or not describe_claude(model).writes_schemas else list_described(schema)
-    if not described:
-        return call, None
-    setting = EffectiveSetting(
-        _SCHEMA,
-        ", ".join(described),
-        "only described",
-        EffectiveSettingCause.PROVIDER_LIMIT,
-        "The provider does not enforce these keywords, so they are described to the model.",
-    )
-    return call, setting
-
-
-def report_strict(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Reports that a model that gets the schema as a tool does not hold its answer to it strictly."""
-    is_strict = call.response_format is not None and call.response_format.strict
-    if not is_strict or describe_claude(model).writes_schemas:
-        return call, None
-    setting = EffectiveSetting(
-        "response_format.json_schema.strict",
-        "true",
-        "false",
-        EffectiveSettingCause.PROVIDER_LIMIT,
-        "The model gets the schema as a tool, and may answer otherwise.",
-    )
-    return call, setting
+    if schema is None:
+        return
+    assert call.response_format is not None
+    if not describe_claude(model).writes_schemas:
+        if call.response_format.strict:
+            reason = "The model gets the schema as a tool, and may answer otherwise."
+            yield _report("response_format.json_schema.strict", "true", "false", reason)
+    elif described := list_described(schema):
+        reason = "The provider does not enforce these keywords, so they are described to the model."
+        yield _report(_SCHEMA, ", ".join(described), "only described", reason)
 
 
 def leave_out_text_format(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
@@ -83,3 +73,7 @@ def _read_schema(response_format: ResponseFormat | None) -> dict[str, Any] | Non
         return None
     schema: dict[str, Any] = json.loads(response_format.schema)
     return schema
+
+
+def _report(field: str, requested: str, effective: str, reason: str) -> EffectiveSetting:
+    return EffectiveSetting(field, requested, effective, EffectiveSettingCause.PROVIDER_LIMIT, reason)

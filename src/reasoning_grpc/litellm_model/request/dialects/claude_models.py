@@ -18,6 +18,8 @@ _TAKES_TEMPERATURE_WITH_TOP_P: Final = re.compile(r"claude-(?:instant|[23]\b|(?:
 class ClaudeModel:
     """The facts about one model. What litellm does not know counts as the usual for its version."""
 
+    reasons: bool
+    """Whether it can reason before it answers."""
     thinks_adaptively: bool
     """Whether it takes an effort, and decides itself how many tokens it spends on reasoning."""
     takes_budgets: bool
@@ -56,6 +58,7 @@ def describe_claude(model: str) -> ClaudeModel:
 
     thinks_adaptively = is_listed("supports_adaptive_thinking")
     return ClaudeModel(
+        reasons="thinking" in _list_parameters(provider, name),
         thinks_adaptively=thinks_adaptively,
         takes_budgets=not thinks_adaptively or is_listed("supports_legacy_thinking"),
         always_thinks=is_listed("thinking_always_on"),
@@ -68,3 +71,9 @@ def describe_claude(model: str) -> ClaudeModel:
         writes_schemas=is_listed("supports_native_structured_output"),
         max_output_tokens=config.get_max_tokens_for_model(name),
     )
+
+
+def _list_parameters(provider: str, name: str) -> list[str]:
+    """Returns the parameters that litellm takes for a model."""
+    names: list[str] | None = library.import_litellm().get_supported_openai_params(name, provider)
+    return names or []

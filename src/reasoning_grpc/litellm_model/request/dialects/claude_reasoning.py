@@ -40,7 +40,12 @@ def refuse_reasoning(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     if budget is None and effort is None:
         return
     facts = describe_claude(model)
-    if budget is not None:
+    if not facts.reasons:
+        if budget is not None:
+            yield FieldViolation("reasoning.budget_tokens", NOT_TAKEN)
+        elif effort is not ReasoningEffort.NONE:
+            yield FieldViolation("reasoning.effort", NOT_TAKEN)
+    elif budget is not None:
         if not facts.takes_budgets:
             yield FieldViolation("reasoning.budget_tokens", "The model takes no budget, but an effort.")
         elif budget < MIN_BUDGET_TOKENS:

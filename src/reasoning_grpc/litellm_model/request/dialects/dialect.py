@@ -21,12 +21,17 @@ A change without a setting keeps the meaning of the call, or is described in doc
 itself, not a copy, when nothing changes.
 """
 
+Report = Callable[[ModelCall, str], Iterator[EffectiveSetting]]
+"""Yields a setting for each field of a call that a later change, or litellm, converts to something else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What is refused and changed before litellm converts a call."""
+    """What is refused, reported and changed before litellm converts a call."""
 
     refusals: tuple[Refusal, ...] = ()
     """They see the call as the caller made it, so that they can name its fields."""
+    reports: tuple[Report, ...] = ()
+    """They see the call as the caller made it, too."""
     changes: tuple[Change, ...] = ()
     """They are applied in this order."""

@@ -60,3 +60,16 @@ def report_lost(lost: list[tuple[str, str]], reason: str) -> EffectiveSetting | 
     field = lost[0][0] if len(lost) == 1 else "messages"
     values = ", ".join(value for _, value in lost)
     return EffectiveSetting(field, values, "", EffectiveSettingCause.PROVIDER_LIMIT, reason)
+
+
+def report_each_name(call: ModelCall, _model: str) -> Iterator[EffectiveSetting]:
+    """Reports each name of an author, where the protocol has no place for them."""
+    for row, message in enumerate(call.messages):
+        if message.name:
+            yield EffectiveSetting(
+                f"messages[{row}].name",
+                message.name,
+                "",
+                EffectiveSettingCause.PROVIDER_LIMIT,
+                "The provider takes no names of the authors of messages.",
+            )

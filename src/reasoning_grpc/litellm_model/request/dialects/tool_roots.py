@@ -18,6 +18,8 @@ _OTHERS: Final = frozenset(
     | {"propertyNames", "minProperties", "maxProperties", "unevaluatedProperties"}
 )
 """Keywords that litellm leaves out for Anthropic and Bedrock, besides the combined ones."""
+BEYOND_PLAIN_OBJECTS: Final = _COMBINED | _OTHERS
+"""Keywords that make a schema more than a plain object."""
 
 
 def refuse_combined_tools(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
