@@ -1,6 +1,7 @@
 """What is reported of a schema for the embedded model, case by case; another file asks llama.cpp itself."""
 
 import json
+import time
 from typing import Any, Final
 
 import pytest
@@ -159,6 +160,33 @@ def test_many_references_end_the_check() -> None:
     problems = list_problems({"$ref": "#/$defs/A0x", "$defs": chain | {"A5000x": STRING}})
 
     assert problems == [("#/$defs/A99x", "$ref")]
+
+
+MANY: Final = 3000
+LARGE: Final[dict[str, Any]] = {
+    "values": {"oneOf": [{"enum": list(range(MANY))}, {"enum": list(range(MANY, 2 * MANY))}]},
+    "alternatives": {"oneOf": [{"const": number} for number in range(MANY)]},
+    "required properties": {
+        "oneOf": [
+            {
+                "type": "object",
+                "required": [f"p{number}" for number in range(MANY)],
+                "properties": {f"p{number}": {"$ref": "#/$defs/A"} for number in range(MANY)},
+            }
+        ]
+        * 30,
+        "$defs": {"A": STRING},
+    },
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_schema_takes_little_time(name: str) -> None:
+    """The alternatives of a large schema are compared in part, and then count as alike."""
+    started = time.process_time()
+
+    assert list_problems(LARGE[name]) == [("#", "oneOf")]
+    assert time.process_time() - started < 3
 
 
 def list_problems(schema: Any) -> list[tuple[str, str]]:

@@ -1,13 +1,16 @@
 """Finds out whether no value fits two schemas of a `oneOf`, because llama.cpp treats it as `anyOf`."""
 
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any, Final
 
 from reasoning_grpc.embedded.references import References
 from reasoning_grpc.embedded.schema_problems import Schema
 
 _MAX_STEPS: Final = 20
-_MAX_ALTERNATIVES: Final = 100
+_MAX_ALTERNATIVES: Final = 30
+_MAX_PROPERTIES: Final = 20
+_MAX_VALUES: Final = 100
+"""The limits of what is compared: the schema is the caller's, and each pair of its parts costs time."""
 
 
 def are_disjoint(alternatives: list[Any], references: References) -> bool:
@@ -27,8 +30,6 @@ def _follow(schema: Any, references: References) -> Any:
     for _ in range(_MAX_STEPS):
         if not isinstance(schema, dict) or "$ref" not in schema:
             return schema
-        if references.find_problem(schema["$ref"]):
-            return None
         schema = references.resolve(schema["$ref"])
     return None
 
@@ -58,13 +59,15 @@ def _list_values(schema: Schema) -> list[Any] | None:
 
 def _have_different_values(first: Schema, second: Schema) -> bool:
     values, others = _list_values(first), _list_values(second)
+    if values is None or others is None or max(len(values), len(others)) > _MAX_VALUES:
+        return False
     # In Python 1, 1.0 and True are equal. In JSON the first two are, so they must not count as different.
-    return values is not None and others is not None and not any(value in others for value in values)
+    return not any(value in others for value in values)
 
 
 def _have_different_property(first: Schema, second: Schema, references: References) -> bool:
     names = _list_required(first) & _list_required(second)
-    for name in names:
+    for name in islice(sorted(names), _MAX_PROPERTIES):
         one, other = (_follow(each["properties"][name], references) for each in (first, second))
         if isinstance(one, dict) and isinstance(other, dict) and _have_different_values(one, other):
             return True

@@ -13,8 +13,8 @@ _ESCAPED: Final = frozenset("^$.[]()|{}*+?")
 """Characters that lose their special meaning behind a backslash."""
 _REPETITIONS: Final = frozenset("*+?{")
 _MAX_DEPTH: Final = 50
-_MAX_REPEATED: Final = 1000
-"""The most characters that a pattern may stand for when its counted repetitions are written out."""
+_MAX_SIZE: Final = 1000
+"""The most characters that a pattern may have when its counted repetitions are written out."""
 
 
 class PatternNotHeld(Exception):
@@ -58,6 +58,8 @@ class _PatternReader:
         while True:
             sequence_size, sequence_may_be_empty = self._read_sequence(depth)
             size, may_be_empty = size + sequence_size, may_be_empty or sequence_may_be_empty
+            if size > _MAX_SIZE:
+                raise PatternNotHeld("It is too long.")
             if self.next_character != "|":
                 return size, may_be_empty
             self._at += 1
@@ -73,8 +75,8 @@ class _PatternReader:
                 times, atom_may_be_empty = self._read_repetition()
                 atom_size *= times
             size, may_be_empty = size + atom_size, may_be_empty and atom_may_be_empty
-            if size > _MAX_REPEATED:
-                raise PatternNotHeld("Its repetitions are too long.")
+            if size > _MAX_SIZE:
+                raise PatternNotHeld("It is too long.")
         if begin == self._at:
             raise PatternNotHeld("It has an empty alternative.")
         return size, may_be_empty

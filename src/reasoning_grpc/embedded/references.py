@@ -34,9 +34,10 @@ class References:
             return "It leads back to itself."
         return ""
 
-    def resolve(self, reference: str) -> Any:
-        """Returns the part of the schema to which a reference leads. It must be one that llama.cpp takes."""
-        return self._find(reference)
+    def resolve(self, reference: Any) -> Any:
+        """Returns the part of the schema to which a reference leads; None where it leads to nothing."""
+        found = self._find(reference) if isinstance(reference, str) else _MISSING
+        return None if found is _MISSING else found
 
     def is_known(self, reference: str) -> bool:
         """Whether the reference was added before."""
