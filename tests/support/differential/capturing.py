@@ -57,6 +57,9 @@ def _choose_answer(path: str, body: Any) -> tuple[bytes, str]:
         return _GEMINI, "text/event-stream"
     if path.endswith("/converse-stream"):
         return _BEDROCK, "application/vnd.amazon.eventstream"
+    if path.endswith("/responses"):
+        stream = (_RESPONSES, "text/event-stream")
+        return stream if body.get("stream") else (json.dumps(_COMPLETED).encode(), "application/json")
     if path.endswith("/converse"):
         return _BEDROCK_WHOLE, "application/json"
     if path.endswith("/api/chat"):
@@ -147,3 +150,61 @@ _BEDROCK_WHOLE: Final = json.dumps(
         "metrics": {"latencyMs": 1},
     }
 ).encode()
+_RESPONSE: Final[Json] = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "model": "m",
+    "output": [],
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+    "error": None,
+    "incomplete_details": None,
+    "instructions": None,
+    "metadata": {},
+    "temperature": 1.0,
+    "top_p": 1.0,
+}
+_ITEM: Final[Json] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "ok", "annotations": []}],
+}
+_COMPLETED: Final[Json] = _RESPONSE | {
+    "status": "completed",
+    "output": [_ITEM],
+    "usage": {
+        "input_tokens": 3,
+        "output_tokens": 1,
+        "total_tokens": 4,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    },
+}
+_RESPONSES: Final = _events(
+    {"type": "response.created", "sequence_number": 0, "response": _RESPONSE | {"status": "in_progress"}},
+    {
+        "type": "response.output_item.added",
+        "sequence_number": 1,
+        "output_index": 0,
+        "item": _ITEM | {"status": "in_progress", "content": []},
+    },
+    {
+        "type": "response.output_text.delta",
+        "sequence_number": 2,
+        "output_index": 0,
+        "content_index": 0,
+        "item_id": "msg_1",
+        "delta": "ok",
+    },
+    {"type": "response.output_item.done", "sequence_number": 3, "output_index": 0, "item": _ITEM},
+    {
+        "type": "response.completed",
+        "sequence_number": 4,
+        "response": _COMPLETED,
+    },
+    named=True,
+)

@@ -105,6 +105,9 @@ TARGETS: Final[tuple[Target, ...]] = (
     *_targets("openai", "o3-mini", "gpt-5", scope=Scope.NO_SCHEMAS),
     *_targets("openai", "gpt-4o", **_WITH_DEFAULTS),
     *_others("openai", "our-model", "o1", "gpt-5.1", "gpt-5-chat-latest", "gpt-4o-audio-preview"),
+    *_targets("openai", "gpt-5-pro", scope=Scope.NO_SCHEMAS),  # litellm calls it through the Responses API
+    *_others("openai", "gpt-5.4"),
+    *_others("azure", "gpt-5.4"),
     *_others("openai", "our-reasoner", base_model="openai/gpt-5"),
     *_others("openai", "our-chat", base_model="openai/gpt-4o"),
     *_targets("azure", "our-deployment", base_model="azure/gpt-4o"),

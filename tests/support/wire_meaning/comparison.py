@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 from tests.support.wire_meaning.meaning import FormatMeaning, Meaning, MeaningPart, ToolMeaning, Turn
 from tests.support.wire_meaning.schemas import find_annotation_difference, find_schema_difference
 
+_BREAKS = {"": "without a break", " ": "by a blank", "\n": "by a line break", "\n\n": "by an empty line"}
 DEFAULTS = {"tool_choice": "auto", "parallel_tool_calls": True, "sampling.logprobs": False}
 """What every provider does where nothing is said."""
 
@@ -214,6 +215,7 @@ def _compare_unmatched(missing: list[_Place], added: list[_Place]) -> Iterator[D
             missing.remove(place)
             added.remove(other)
             yield Difference(field=_name(place), what="as a text", asked=words, left=other.path)
+    yield from _find_joined(missing, added)
     for place in list(missing):
         if other := next((each for each in added if each.part.kind == place.part.kind), None):
             missing.remove(place)
@@ -223,6 +225,20 @@ def _compare_unmatched(missing: list[_Place], added: list[_Place]) -> Iterator[D
         yield Difference(field=_name(place), what="missing", asked=place.part.value)
     for place in added:
         yield Difference(field="messages", what=f"{place.part.kind} added", left=place.part.value)
+
+
+def _find_joined(missing: list[_Place], added: list[_Place]) -> Iterator[Difference]:
+    """Reports texts that left as one text, with what stands between them."""
+    for other in [each for each in added if isinstance(each.part.value, str)]:
+        alike = [each for each in missing if each.part.kind == other.part.kind]
+        for start, count, (break_, name) in product(range(len(alike)), range(len(alike), 1, -1), _BREAKS.items()):
+            run = alike[start : start + count]
+            if len(run) == count and break_.join(each.part.value for each in run) == other.part.value:
+                for each in run:
+                    missing.remove(each)
+                added.remove(other)
+                yield Difference(field=_name(run[0]), what=f"joined {name}", left=other.part.value)
+                break
 
 
 def _name(place: _Place) -> str:

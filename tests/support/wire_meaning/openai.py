@@ -144,18 +144,24 @@ def _read_part(part: Json) -> MeaningPart:
         case {"type": "text", "text": words, **rest} if not rest:
             return text(words, cache=cache)
         case {"type": "image_url", "image_url": {"url": url}}:
-            return _read_media(url, cache=cache)
+            return read_media(url, cache=cache)
         case {"type": "image_url", "image_url": str() as url}:  # Mistral's form
-            return _read_media(url, cache=cache)
+            return read_media(url, cache=cache)
         case {"type": "input_audio", "input_audio": {"data": data, "format": name}}:
-            return media(f"audio/{'mpeg' if name == 'mp3' else name}", data=data, cache=cache)
+            return read_audio(data, name, cache=cache)
         case {"type": "file", "file": {"file_data": data, **rest}} if not rest.keys() - {"filename"}:
-            return _read_media(data, filename=str(rest.get("filename", "")), cache=cache)
+            return read_media(data, filename=str(rest.get("filename", "")), cache=cache)
         case _:
             raise UnreadableBody(f"a part of a message: {part.get('type')} with {sorted(part)}")
 
 
-def _read_media(location: str, *, filename: str = "", cache: bool) -> MeaningPart:
+def read_audio(data: str, name: str, *, cache: bool) -> MeaningPart:
+    """Reads audio, whose format is a short name."""
+    return media(f"audio/{'mpeg' if name == 'mp3' else name}", data=data, cache=cache)
+
+
+def read_media(location: str, *, filename: str = "", cache: bool) -> MeaningPart:
+    """Reads media from a data URI or another one."""
     if (found := _DATA_URI.fullmatch(location)) is None:
         return media("", uri=location, filename=filename, cache=cache)
     return media(found[1], data=found[2], filename=filename, cache=cache)

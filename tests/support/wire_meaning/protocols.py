@@ -10,6 +10,7 @@ from tests.support.wire_meaning.gemini import read_gemini
 from tests.support.wire_meaning.meaning import Json, Meaning, UnreadableBody
 from tests.support.wire_meaning.ollama import read_ollama
 from tests.support.wire_meaning.openai import read_openai
+from tests.support.wire_meaning.responses import read_responses
 
 Reader = Callable[[Json, str, str], Meaning]
 
@@ -19,6 +20,7 @@ _READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
     (re.compile(r"/converse(-stream)?$"), read_bedrock),
     (re.compile(r"/api/chat$"), read_ollama),
     (re.compile(r"/chat/completions$"), read_openai),
+    (re.compile(r"/responses$"), read_responses),
 )
 
 
