@@ -17,7 +17,7 @@ def _takes_the_same(difference: Difference, _target: Target) -> bool:
 
 def _is_open(difference: Difference, _target: Target) -> bool:
     """Whether the schemas differ only by members that the one that left does not list."""
-    return _drop_members_without_words(difference.asked) == difference.left
+    return bool(_drop_members_without_words(difference.asked) == difference.left)
 
 
 def _drop_members_without_words(schema: object) -> object:
