@@ -244,6 +244,55 @@ OPENAI: Final[dict[str, tuple[list[Json | str], Json]]] = {
         ],
         {"text": "Hello", "ended": "LENGTH length"},
     ),
+    "a-second-choice-whose-index-is-text": (
+        [
+            part("a", "Hel"),
+            part("a") | {"choices": [second_choice("Bye", "stop") | {"index": "1"}]},
+            part("a") | {"choices": [second_choice("Bye", "stop") | {"index": 1.0}]},
+            part("a", "lo", "length"),
+            "data: [DONE]",
+        ],
+        {"text": "Hello", "ended": "LENGTH length"},
+    ),
+    "a-second-answer-with-the-same-id": (
+        [part("a", "Hello"), part("a", word="stop"), part("a", "Bye"), part("a", word="stop"), "data: [DONE]"],
+        MALFORMED | {"text": "Hello"},
+    ),
+    "a-second-answer-without-an-id": (
+        [
+            part("", role="assistant"),
+            part("", "Hello"),
+            part("", word="stop"),
+            part("", role="assistant"),
+            part("", "Bye", "stop"),
+            "data: [DONE]",
+        ],
+        MALFORMED | {"text": "Hello"},
+    ),
+    "a-finish-reason-before-any-text": (
+        [part("a", word="stop", role="assistant"), part("a", "Hel", "stop"), part("a", "lo", "stop"), "data: [DONE]"],
+        {"text": "Hello", "ended": "STOP stop"},
+    ),
+    "a-text-in-the-place-of-a-delta": (
+        [part("a", "Hello"), part("a") | {"choices": [{"index": 0, "delta": "Bye"}]}, part("a", word="stop")],
+        MALFORMED | {"text": "Hello"},
+    ),
+    "a-text-beside-the-delta": (
+        [part("a") | {"choices": [{"index": 0, "text": "Hello", "finish_reason": "stop"}]}, "data: [DONE]"],
+        MALFORMED,
+    ),
+    "outer-members-of-other-types": (
+        [part("a", "Hello", "stop") | {"id": 7, "created": "now", "model": None, "object": 5}, "data: [DONE]"],
+        {"text": "Hello", "ended": "STOP stop"},
+    ),
+    "counts-that-become-null": (
+        [
+            part("a", "Hello") | {"usage": {"prompt_tokens": 3, "completion_tokens": 2}},
+            part("a", word="stop") | {"usage": {"prompt_tokens": None, "completion_tokens": None}},
+            "data: [DONE]",
+        ],
+        {"text": "Hello", "ended": "STOP stop", "tokens": [3, 2]},
+    ),
     "a-second-choice-in-front": (
         [
             part("a") | {"choices": [second_choice("Bye", "stop"), *part("a", "Hello", "length")["choices"]]},
@@ -301,6 +350,14 @@ GEMINI: Final[dict[str, tuple[list[Json], Json]]] = {
             google_response(google_text("Bye"), word="STOP", responseId="b"),
         ],
         MALFORMED | {"text": "Hello"},
+    ),
+    "a-second-answer-without-an-id": (
+        [google_response(google_text("Hello")), google_response(word="STOP"), google_response(google_text("Bye"))],
+        MALFORMED | {"text": "Hello"},
+    ),
+    "an-empty-part-after-the-finish": (
+        [google_response(google_text("Hello")), google_response(word="STOP"), google_response(google_text(""))],
+        {"text": "Hello", "ended": "STOP STOP"},
     ),
     "a-second-candidate": (
         [

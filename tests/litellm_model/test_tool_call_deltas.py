@@ -74,7 +74,15 @@ CALLS: Final[dict[str, tuple[list[list[Json]], list[ToolCallDelta]]]] = {
     ),
     "name-of-another-type": (
         [[{"index": 0, "id": "c1", "function": {"name": 7, "arguments": 7}}]],
-        [ToolCallDelta("c1", 0)],
+        [],
+    ),
+    "name-after-arguments": (
+        [[a_call_json(0, "c1", None, '{"a"')], [a_call_json(0, None, "f", ":1")], [a_call_json(0, None, None, "}")]],
+        [ToolCallDelta("c1", 0, "f", '{"a":1'), ToolCallDelta("c1", 0, "", "}")],
+    ),
+    "arguments-of-another-type": (
+        [[{"index": 0, "id": "c1", "function": {"name": "f", "arguments": [7]}}]],
+        [ToolCallDelta("c1", 0, "f", "[7]")],
     ),
 }
 

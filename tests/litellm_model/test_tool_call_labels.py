@@ -17,6 +17,8 @@ from reasoning_grpc.litellm_model.answers.json_progress import JsonProgress
 from reasoning_grpc.v1 import completion_pb2
 from tests.support.answer_events import Json, read_events
 from tests.support.checked_server import BOTH_RPCS, CheckedServer
+from tests.support.received import receive_answer
+from tests.support.serving import config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream, chunk
 
 Call = tuple[str, str]
@@ -138,6 +140,45 @@ ANSWERS: Final[dict[str, tuple[list[list[Json]], list[Call]]]] = {
         [[part("get", '{"a":', id="c1")], [part(None, "1}", id="c2")]],
         [("get", '{"a":1}')],
     ),
+    "an-index-of-text": (
+        [
+            [part("get", "", index="0", id="a"), part("put", "", index="1", id="b")],
+            [part(None, '{"a":1}', index="0")],
+            [part(None, '{"b":2}', index="1")],
+        ],
+        [("get", '{"a":1}'), ("put", '{"b":2}')],
+    ),
+    "an-index-with-a-fraction-of-zero": (
+        [
+            [part("get", "", index=0.0, id="a"), part("put", "", index=1.0, id="b")],
+            [part(None, '{"a":1}', index=0.0)],
+            [part(None, '{"b":2}', index=1.0)],
+        ],
+        [("get", '{"a":1}'), ("put", '{"b":2}')],
+    ),
+    "parts-without-labels-in-the-order-of-the-calls": (
+        [
+            [part("get", "", index=0, id="a"), part("put", "", index=1, id="b")],
+            [part(None, '{"a":1}'), part(None, '{"b":2}')],
+        ],
+        [("get", '{"a":1}'), ("put", '{"b":2}')],
+    ),
+    "another-id-and-the-name-in-each-delta": (
+        [[part("get", '{"a":', index=0, id="c1")], [part("get", "1}", index=0, id="c2")]],
+        [("get", '{"a":1}')],
+    ),
+    "a-call-after-one-that-was-cut": (
+        [[part("get", '{"a":', index=0, id="c1")], [part("get", '{"a":1}', index=0, id="c2")]],
+        [("get", '{"a":'), ("get", '{"a":1}')],
+    ),
+    "the-name-after-the-arguments": (
+        [[part(None, '{"a":', index=0, id="c1")], [part("get", "1}", index=0)]],
+        [("get", '{"a":1}')],
+    ),
+    "arguments-by-another-name": (
+        [[{"index": 0, "id": "c", "function": {"name": "get", "parameters": {"a": 1}}}]],
+        [("get", '{"a": 1}')],
+    ),
     "a-bracket-too-many": (
         [[part("get", '{"a":1}', index=0)], [part(None, "}", index=0)]],
         [("get", '{"a":1}}')],
@@ -171,6 +212,53 @@ async def test_callers_get_each_call(
             call[0] += event.tool_call_delta.name
             call[1] += event.tool_call_delta.arguments
     assert [tuple(call) for call in received.values()] == expected
+
+
+MEMBERS_OF_OTHER_TYPES: Final[dict[str, list[Json]]] = {
+    "an-index-of-text": [part("get", "{}", index="0", id="c")],
+    "an-index-with-a-fraction": [part("get", "{}", index=0.5, id="c")],
+    "an-id-that-is-a-number": [part("get", "{}", index=0, id=7)],
+    "no-function-first": [{"index": 0, "id": "c", "function": None}, part("get", "{}", index=0)],
+    "arguments-that-are-an-object": [{"index": 0, "id": "c", "function": {"name": "get", "arguments": {}}}],
+}
+
+
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+@pytest.mark.parametrize("parts", MEMBERS_OF_OTHER_TYPES.values(), ids=MEMBERS_OF_OTHER_TYPES)
+async def test_both_readers_take_members_of_other_types(
+    upstream: FakeUpstream, parts: list[Json], provider: str
+) -> None:
+    """A member of another type than the protocol's breaks neither our reader nor litellm's."""
+    upstream.chunks(*(chunk({"tool_calls": [each]}) for each in parts), chunk({}, "tool_calls"), done=True)
+
+    async with serving(config_for(model_entry(upstream.api_base, litellm_model=f"{provider}/fake"))) as running:
+        answer = await receive_answer(running.client())
+
+    assert [(name, arguments) for _, name, arguments, _ in answer.calls] == [("get", "{}")]
+    assert answer.finish == "TOOL_CALLS"
+
+
+async def test_a_call_without_a_name_never_reaches_the_caller(
+    checked_server: CheckedServer, upstream: FakeUpstream
+) -> None:
+    """Nothing of a call is sent before its name, so that each call begins with a delta that has the name."""
+    upstream.chunks(chunk({"content": "Hi"}, "stop"), chunk({"tool_calls": [part(None, "{}", index=0)]}), done=True)
+
+    failure = await checked_server.failure("StreamComplete")
+
+    assert failure.error.reason == "UPSTREAM_MALFORMED_RESPONSE"
+    assert failure.kinds == ["started", "content_delta"]
+
+
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+async def test_a_call_after_the_finish_reason(upstream: FakeUpstream, provider: str) -> None:
+    """An answer whose call comes after the finish reason "stop" ends with TOOL_CALLS, too."""
+    upstream.chunks(chunk({"content": "Hi"}, "stop"), chunk({"tool_calls": [part("get", "{}", index=0)]}), done=True)
+
+    async with serving(config_for(model_entry(upstream.api_base, litellm_model=f"{provider}/fake"))) as running:
+        answer = await receive_answer(running.client())
+
+    assert (answer.text, answer.finish, len(answer.calls)) == ("Hi", "TOOL_CALLS", 1)
 
 
 @given(

@@ -3,6 +3,7 @@
 Upstreams leave out optional fields, send null, or send another type. No reader here raises an error.
 """
 
+import re
 from typing import Any
 
 Json = dict[str, Any]
@@ -37,6 +38,21 @@ def read_first_object(value: object) -> Json:
 def read_integer(value: object) -> int | None:
     """Returns the value if it is an integer, of whatever size and sign."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def read_label(value: object) -> int | None:
+    """Returns the integer that a label such as an index stands for; some servers write "1" or 1.0."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value, re.ASCII):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return read_integer(value)
+
+
+def read_failed_status(value: object) -> int:
+    """Returns an HTTP status of a failure, which some servers write as "503" or 503.0; 0 for any other value."""
+    status = read_label(value.strip() if isinstance(value, str) else value)
+    return status if status is not None and 400 <= status < 600 else 0
 
 
 def read_token_count(value: object) -> int | None:

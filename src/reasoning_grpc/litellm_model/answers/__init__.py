@@ -5,7 +5,7 @@ where text of the answer would be lost, the answer is malformed. Chunks with a `
 `message`.
 """
 
-from reasoning_grpc.litellm_model.answers.choices import select_choice
+from reasoning_grpc.litellm_model.answers.choices import select_choice, select_delta
 from reasoning_grpc.litellm_model.answers.content import read_parts
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word
@@ -21,8 +21,8 @@ from reasoning_grpc.litellm_model.answers.reported_errors import (
     find_error,
     read_choice,
 )
-from reasoning_grpc.litellm_model.answers.tool_calls import find_calls
-from reasoning_grpc.litellm_model.answers.usage import find_usage
+from reasoning_grpc.litellm_model.answers.tool_calls import find_calls, normalize_call
+from reasoning_grpc.litellm_model.answers.usage import find_usage, merge_usage
 
 __all__ = [
     "CODE_FIELDS",
@@ -39,7 +39,10 @@ __all__ = [
     "find_error",
     "find_usage",
     "join_deltas",
+    "merge_usage",
+    "normalize_call",
     "read_choice",
     "read_parts",
     "select_choice",
+    "select_delta",
 ]

@@ -11,7 +11,8 @@ class GenerationCheck:
 
     Most servers give all parts one id, and a few give each part an id of its own. So a new id begins a second
     answer only where an id has been repeated. Parts without content may have any id, and parts without an id
-    belong to the answer.
+    belong to the answer. Whatever the ids, content begins a second answer when it follows a finish reason that came
+    alone; some servers send a finish reason with every part.
     """
 
     _id: object = None
@@ -20,8 +21,20 @@ class GenerationCheck:
     _has_older_content: bool = False
     """Whether any content came under another id than the latest."""
 
-    def check(self, part_id: object, *, has_content: bool) -> None:
+    _has_begun: bool = False
+    """Whether any content came."""
+    _is_over: bool = False
+    """Whether a finish reason came alone, after content."""
+
+    def check(self, part_id: object, *, has_content: bool, has_finish: bool) -> None:
         """Records a part. Raises MalformedAnswer if its content is that of a second answer."""
+        if has_content:
+            if self._is_over:
+                raise MalformedAnswer("content follows the end of the answer")
+            self._has_begun = True
+        elif has_finish:
+            self._is_over = self._has_begun
+            has_content = True
         if part_id and part_id == self._id:
             if self._is_repeated and self._has_content and not self._has_older_content:
                 return  # most parts

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import FinishReason, Usage, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
+from reasoning_grpc.litellm_model.answers.choices import select_delta
 from reasoning_grpc.litellm_model.answers.content import (
     find_signature,
     read_content,
@@ -13,7 +14,7 @@ from reasoning_grpc.litellm_model.answers.content import (
     read_reasoning,
     sign_last,
 )
-from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer
+from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
@@ -50,30 +51,32 @@ class AnswerReader:
     def read_answer(self, answer: object) -> list[Delta]:
         """Returns the deltas of one event whose JSON is decoded. Raises MalformedAnswer and ErrorInAnswer.
 
-        Content that follows a finish reason still belongs to the answer, since some servers send a finish reason with
-        every part. The last one counts, and then only the end of the stream ends the answer.
+        Content that follows a finish reason with content still belongs to the answer, since some servers send a finish
+        reason with every part. The last one counts, and then only the end of the stream ends the answer.
         """
         if not isinstance(answer, dict):
             raise MalformedAnswer("an event is not an object")
-        choice = read_choice(answer)
+        try:
+            choice = read_choice(answer)
+        except ErrorInAnswer:
+            self._record_usage(find_usage(answer, None))
+            raise
         if choice is None and answer.get("choices") is None and not answer.keys() & {"choices", "usage"}:
             raise MalformedAnswer("an event has no choices")
         usage = find_usage(answer, choice)
-        if usage:
-            self._usage = merge_usage(self._usage, usage)
-            self.uncounted_bytes = 0
+        self._record_usage(usage)
         if choice is None:
             return []
-        delta = choice.get("delta")
-        if not delta and not self.has_answer:
-            delta = choice.get("message")  # in later events, some servers repeat the answer so far in it
-        deltas = self._read_delta(delta, choice) if isinstance(delta, dict) else []
+        delta = select_delta(choice, is_first=not self.has_answer)
+        deltas = self._read_delta(delta, choice)
         word = choice.get("finish_reason")
-        self._generations.check(answer.get("id"), has_content=bool(deltas or word))
+        self._generations.check(answer.get("id"), has_content=bool(deltas), has_finish=bool(word))
         if deltas and self.finish_reason is not None:
             self._goes_on = True
         if word:
             self._record_finish(word)
+        if self.finish_reason is not None:
+            self._check_calls()
         if usage:
             self.uncounted_bytes = 0  # the counts of an event include its deltas
         if deltas or self.finish_reason is not None:
@@ -115,11 +118,19 @@ class AnswerReader:
     def _record_finish(self, word: object) -> None:
         if not isinstance(word, str):
             return
-        if self._calls.has_unnamed_call:
-            raise MalformedAnswer("a tool call has no name")
         check_finish_word(word)
         self.provider_finish_reason = word
         self.finish_reason = convert_finish_word(word)
+
+    def _record_usage(self, usage: Mapping[str, Any]) -> None:
+        if usage:
+            self._usage = merge_usage(self._usage, usage)
+            self.uncounted_bytes = 0
+
+    def _check_calls(self) -> None:
+        """Checks the calls of an answer that has finished, also those that came after the finish reason."""
+        if self._calls.has_unnamed_call:
+            raise MalformedAnswer("a tool call has no name")
         if self.finish_reason is FinishReason.STOP and self._calls.has_calls:
             # Some servers send STOP where the caller named the tool that must be called.
             self.finish_reason = FinishReason.TOOL_CALLS

@@ -2,13 +2,13 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reasoning_grpc.domain.events import ToolCallDelta
 from reasoning_grpc.litellm_model.answers.json_progress import JsonProgress
-from reasoning_grpc.litellm_model.lenient import Json, read_integer, read_object, read_objects, read_text
+from reasoning_grpc.litellm_model.lenient import Json, read_label, read_object, read_objects, read_text
 
 
 def find_calls(delta: Mapping[str, Any]) -> list[Json]:
@@ -17,6 +17,15 @@ def find_calls(delta: Mapping[str, Any]) -> list[Json]:
     if not calls and isinstance(function := delta.get("function_call"), dict):
         return [{"function": function}]
     return [calls] if isinstance(calls, dict) and "function" in calls else read_objects(calls)
+
+
+def normalize_call(call: Json) -> Json:
+    """Returns a part of a call with the types that its members must have; members of no use are left out."""
+    part = _read_wire_call(call)
+    function = {"name": part.name} if part.name else {}
+    members = {name: value for name, value in call.items() if name not in {"index", "id"}}
+    labels = {name: value for name, value in (("index", part.index), ("id", part.id or None)) if value is not None}
+    return {**members, **labels, "function": {**function, "arguments": part.arguments}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,11 @@ class _WireCall:
     name: str
     arguments: str
     signature: str
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nothing in the part says to which call it belongs."""
+        return self.index is None and not self.id and not self.name
 
 
 @dataclass(slots=True)
@@ -46,6 +60,10 @@ class _OpenCall:
     arguments: JsonProgress = field(default_factory=JsonProgress)
     is_named_again: bool = False
     """Whether the name came again without arguments, after arguments that were whole."""
+    held_arguments: str = ""
+    """The arguments that came before the name."""
+    held_signature: str = ""
+    """The signature that came before the name."""
 
     @property
     def is_partial(self) -> bool:
@@ -55,7 +73,7 @@ class _OpenCall:
 
 @dataclass(slots=True)
 class ToolCallReader:
-    """Reads the tool calls of one answer, delta by delta."""
+    """Reads the tool calls of one answer, delta by delta. Nothing of a call is returned before its name is known."""
 
     _calls: list[_OpenCall] = field(default_factory=list)
     _last: _OpenCall | None = None
@@ -75,10 +93,17 @@ class ToolCallReader:
     def read_calls(self, calls: list[Json]) -> list[ToolCallDelta]:
         """Converts the calls of one delta."""
         self._delta_number += 1
-        return [self._read_call(_read_wire_call(call)) for call in calls]
+        parts = [_read_wire_call(call) for call in calls]
+        read = zip(parts, self._find_calls(parts), strict=True)
+        return [delta for part, known in read if (delta := self._read_call(part, known)) is not None]
 
-    def _read_call(self, part: _WireCall) -> ToolCallDelta:
-        known = self._find_call(part)
+    def _find_calls(self, parts: list[_WireCall]) -> Iterator[_OpenCall | None]:
+        """Yields the known call of each part; None where there is none. Several parts without labels are in order."""
+        is_in_order = 1 < len(parts) <= len(self._calls) and all(part.is_anonymous for part in parts)
+        for position, part in enumerate(parts):
+            yield self._calls[position] if is_in_order else self._find_call(part)
+
+    def _read_call(self, part: _WireCall, known: _OpenCall | None) -> ToolCallDelta | None:
         name = part.name
         if known is not None and self._begins_another(part, known):
             name = name or known.name  # the name came before, with the labels of the call that was whole
@@ -94,7 +119,13 @@ class ToolCallReader:
         known.delta_number = self._delta_number
         self._last = known
         known.arguments.read(part.arguments)
-        return ToolCallDelta(known.id, known.index, name, part.arguments, part.signature)
+        known.held_arguments += part.arguments
+        known.held_signature += part.signature
+        if not known.name:
+            return None
+        delta = ToolCallDelta(known.id, known.index, name, known.held_arguments, known.held_signature)
+        known.held_arguments = known.held_signature = ""
+        return delta
 
     def _open_call(self, part: _WireCall) -> _OpenCall:
         is_unique = part.id and all(call.id != part.id for call in self._calls)
@@ -143,10 +174,13 @@ class ToolCallReader:
             return known.is_named_again and part.arguments.lstrip().startswith("{")
         if not known.name:
             return False
-        if part.name != known.name or (part.id and known.wire_id not in {"", part.id}):
+        if part.name != known.name:
             return True
+        has_other_id = bool(part.id) and known.wire_id not in {"", part.id}
         if known.is_partial:
-            return False
+            return has_other_id and part.arguments.strip()[:1] in {"", "{"}
+        if has_other_id:
+            return True
         if known.delta_number == self._delta_number:
             return True  # one delta has two parts with a name
         if known.arguments.is_whole:
@@ -158,11 +192,11 @@ class ToolCallReader:
 
 def _read_wire_call(call: Mapping[str, Any]) -> _WireCall:
     function = read_object(call.get("function"))
-    arguments = function.get("arguments")
-    if isinstance(arguments, dict | list):
+    arguments = function.get("arguments", function.get("parameters"))
+    if arguments is not None and not isinstance(arguments, str):
         arguments = json.dumps(arguments)
     return _WireCall(
-        index=read_integer(call.get("index")),
+        index=read_label(call.get("index")),
         id=read_text(call.get("id")),
         name=read_text(function.get("name")),
         arguments=read_text(arguments),

@@ -22,7 +22,11 @@ def find_usage(answer: Mapping[str, Any], choice: Json | None) -> Json:
 
 
 def merge_usage(before: Mapping[str, Any], usage: Mapping[str, Any]) -> Json:
-    """Returns the counts so far with those of a later event, which win; a total belongs to the counts beside it."""
+    """Returns the counts so far with those of a later event, which win; a total belongs to the counts beside it.
+
+    A null in the later event says nothing of a count that is known.
+    """
+    usage = {name: value for name, value in usage.items() if value is not None}
     merged = {**before, **usage}
     if "total_tokens" not in usage and any(name in usage for name in _COUNTS):
         merged.pop("total_tokens", None)

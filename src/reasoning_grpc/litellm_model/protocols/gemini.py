@@ -40,7 +40,7 @@ class GeminiObserver(Observer):
             answer["candidates"] = [candidate] if candidate else []
         self._record_part(
             answer.get("responseId"),
-            has_content=bool(read_object(candidate.get("content")).get("parts")),
+            has_content=any(map(_has_content, read_list(read_object(candidate.get("content")).get("parts")))),
             finish_word=block_reason or candidate.get("finishReason"),
         )
         if candidate.get("finishReason"):
@@ -85,6 +85,11 @@ class GeminiObserver(Observer):
             # Before the end, the total is that of the prompt alone.
             "total_tokens": usage.get("totalTokenCount") if self.provider_finish_reason else None,
         }
+
+
+def _has_content(part: Json) -> bool:
+    """Whether a part brings more than an empty text."""
+    return any(value for name, value in part.items() if name not in {"thought", "thoughtSignature"})
 
 
 def _find_modality(details: object, modality: str) -> object:

@@ -92,7 +92,7 @@ class Observer:
 
         Raises MalformedAnswer where a second answer begins, and ErrorInAnswer for a word that reports a failure.
         """
-        self._generations.check(part_id, has_content=has_content or bool(finish_word))
+        self._generations.check(part_id, has_content=has_content, has_finish=bool(finish_word))
         self._goes_on = self._goes_on or (has_content and bool(self.provider_finish_reason))
         self._record_finish(finish_word)
 

@@ -10,8 +10,11 @@ from reasoning_grpc.litellm_model.answers import (
     decode_event,
     find_calls,
     find_usage,
+    merge_usage,
+    normalize_call,
     read_parts,
     select_choice,
+    select_delta,
 )
 from reasoning_grpc.litellm_model.lenient import Json, read_object
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer
@@ -48,16 +51,16 @@ class OpenAIObserver(Observer):
         if not answer.keys() & {"choices", "usage"}:
             raise MalformedAnswer("an event has no choices")
         choice = select_choice(answer.get("choices"))
-        self.usage |= find_usage(answer, choice)
-        answer = {"id": "", "created": 0, "model": "", **answer}
+        self.usage = merge_usage(self.usage, find_usage(answer, choice))
+        part_id = answer.get("id")
+        answer |= {"id": "", "created": 0, "model": ""}  # litellm breaks on other types
         for name in ("usage", "error"):
             answer.pop(name, None)
         if not choice:
             return [answer | {"choices": [], "usage": _PLACEHOLDER_USAGE}]
-        delta = read_object(choice.get("delta")) or (read_object(choice.get("message")) if not self.text_length else {})
-        choice["delta"] = self._rewrite_delta(delta)
+        choice["delta"] = self._rewrite_delta(select_delta(choice, is_first=not self.text_length))
         has_content = _has_content(choice["delta"])
-        self._record_part(answer["id"], has_content=has_content, finish_word=choice.get("finish_reason"))
+        self._record_part(part_id, has_content=has_content, finish_word=choice.get("finish_reason"))
         usage = {"usage": _PLACEHOLDER_USAGE} if self.provider_finish_reason else {}
         return [answer | {"choices": [choice]} | usage]
 
@@ -68,8 +71,8 @@ class OpenAIObserver(Observer):
         self._record_text(delta.get("content"))
         if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
             delta |= {"reasoning_content": reasoning, "reasoning": reasoning}
-        calls = [dict(call) for call in find_calls(delta)]
-        self.calls_have_index = self.calls_have_index and all(isinstance(call.get("index"), int) for call in calls)
+        calls = [normalize_call(call) for call in find_calls(delta)]
+        self.calls_have_index = self.calls_have_index and all("index" in call for call in calls)
         for name in ("tool_calls", "function_call"):
             delta.pop(name, None)
         if calls:
