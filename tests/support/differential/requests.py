@@ -8,7 +8,7 @@ from tests.support.differential.case import Case, merge
 from tests.support.differential.conversations import CONVERSATIONS
 from tests.support.differential.pairs import list_conversation_pairs, list_model_pairs, list_provider_pairs
 from tests.support.differential.targets import Scope, Target
-from tests.support.differential.values import PARAMETERS, SCHEMAS
+from tests.support.differential.values import FEW_SCHEMAS, PARAMETERS, SCHEMAS
 
 
 def _build_cases(requests: Iterable[tuple[str, CompleteRequest]]) -> tuple[Case, ...]:
@@ -24,6 +24,7 @@ PROVIDER_CASES: Final = tuple(
     if case.name not in {each.name for each in MODEL_CASES}
 )
 SCHEMA_CASES: Final = _build_cases(SCHEMAS.items())
+FEW_SCHEMA_CASES: Final = _build_cases(FEW_SCHEMAS.items())
 ALL_CASES: Final = (*MODEL_CASES, *PROVIDER_CASES, *SCHEMA_CASES)
 
 
@@ -32,7 +33,7 @@ def list_cases(target: Target) -> tuple[Case, ...]:
     match target.scope:
         case Scope.MODEL:
             return MODEL_CASES
-        case Scope.NO_SCHEMAS:
-            return (*MODEL_CASES, *PROVIDER_CASES)
+        case Scope.FEW_SCHEMAS:
+            return (*MODEL_CASES, *PROVIDER_CASES, *FEW_SCHEMA_CASES)
         case _:
             return ALL_CASES

@@ -19,8 +19,9 @@ class Scope(StrEnum):
     """Which requests a model gets: what depends on the model is tried with each, the rest once for a prefix."""
 
     ALL = "ALL"
-    NO_SCHEMAS = "NO_SCHEMAS"
-    """All but the forms of schemas."""
+    """Everything."""
+    FEW_SCHEMAS = "FEW_SCHEMAS"
+    """Everything, but only the forms of schemas that are changed most often."""
     MODEL = "MODEL"
     """Each parameter alone, and the pairs that matter to a model."""
 
@@ -37,7 +38,7 @@ class Target:
     """The defaults of the entry."""
     label: str = ""
     """Distinguishes entries of one model."""
-    scope: Scope = Scope.ALL
+    scope: Scope = Scope.FEW_SCHEMAS
 
     @property
     def name(self) -> str:
@@ -87,7 +88,6 @@ _WITH_DEFAULTS: Final[Mapping[str, Any]] = {
     "sampling": {"temperature": 0.4, "top_p": 0.9, "max_output_tokens": 300},
     "system_prompt": "be brief",
     "label": "+defaults",
-    "scope": Scope.NO_SCHEMAS,
 }
 _BEDROCK: Final[Mapping[str, Any]] = {"litellm_params": {"aws_region_name": "eu-central-1"}}
 
@@ -96,70 +96,78 @@ def _targets(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
     return tuple(Target(litellm_model=f"{prefix}/{model}", **fields) for model in models)
 
 
+def _with_all_schemas(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
+    return _targets(prefix, *models, scope=Scope.ALL, **fields)
+
+
 def _others(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
     return _targets(prefix, *models, scope=Scope.MODEL, **fields)
 
 
 TARGETS: Final[tuple[Target, ...]] = (
-    *_targets("openai", "gpt-4o"),
-    *_targets("openai", "o3-mini", "gpt-5", scope=Scope.NO_SCHEMAS),
+    *_with_all_schemas("openai", "gpt-4o"),
+    *_targets("openai", "o3-mini", "gpt-5"),
     *_targets("openai", "gpt-4o", **_WITH_DEFAULTS),
     *_others("openai", "our-model", "o1", "gpt-5.1", "gpt-5-chat-latest", "gpt-4o-audio-preview"),
-    *_targets("openai", "gpt-5-pro", scope=Scope.NO_SCHEMAS),  # litellm calls it through the Responses API
+    *_targets("openai", "gpt-5-pro"),  # litellm calls it through the Responses API
     *_others("openai", "gpt-5.4"),
     *_others("azure", "gpt-5.4"),
     *_others("openai", "our-reasoner", base_model="openai/gpt-5"),
     *_others("openai", "our-chat", base_model="openai/gpt-4o"),
-    *_targets("azure", "our-deployment", base_model="azure/gpt-4o"),
-    *_targets("azure", "our-reasoner", base_model="azure/gpt-5", scope=Scope.NO_SCHEMAS),
+    *_with_all_schemas("azure", "our-deployment", base_model="azure/gpt-4o"),
+    *_targets("azure", "our-reasoner", base_model="azure/gpt-5"),
     *_others("azure", "our-thinker", base_model="azure/o3-mini"),
     *_others("azure", "unknown"),
     *_targets("litellm_proxy", "team-model"),
     *_others("litellm_proxy", "team-model", base_model="openai/gpt-5"),
     *_targets("custom_openai", "our-model"),
-    *_targets("cerebras", "llama-3.3-70b", scope=Scope.NO_SCHEMAS),
+    *_targets("cerebras", "llama-3.3-70b"),
     *_others("cerebras", "gpt-oss-120b"),
     *_targets("moonshot", "kimi-k2.5"),
     *_others("moonshot", "kimi-k2.6", "moonshot-v1-8k"),
-    *_targets("nvidia_nim", "meta/llama-3.1-70b-instruct", scope=Scope.NO_SCHEMAS),
+    *_targets("nvidia_nim", "meta/llama-3.1-70b-instruct"),
     *_targets("perplexity", "sonar"),
     *_others("perplexity", "sonar-reasoning"),
     *_targets("sambanova", "Meta-Llama-3.3-70B-Instruct"),
     *_targets("dashscope", "qwen-plus"),
     *_targets("deepinfra", "meta-llama/Llama-3.3-70B-Instruct"),
-    *_targets("lm_studio", "qwen3-8b", scope=Scope.NO_SCHEMAS),
-    *_targets("llamafile", "our-model", scope=Scope.NO_SCHEMAS),
+    *_targets("lm_studio", "qwen3-8b"),
+    *_targets("llamafile", "our-model"),
     *_targets("zai", "glm-4.6"),
-    *_targets("nebius", "meta-llama/Llama-3.3-70B-Instruct", scope=Scope.NO_SCHEMAS),
-    *_targets("groq", "llama-3.3-70b-versatile", "openai/gpt-oss-120b"),
+    *_targets("nebius", "meta-llama/Llama-3.3-70B-Instruct"),
+    *_with_all_schemas("groq", "llama-3.3-70b-versatile"),
+    *_targets("groq", "openai/gpt-oss-120b"),
     *_others("groq", "qwen/qwen3.8-27b"),
     *_targets("deepseek", "deepseek-chat"),
-    *_targets("deepseek", "deepseek-reasoner", scope=Scope.NO_SCHEMAS),
+    *_targets("deepseek", "deepseek-reasoner"),
     *_others("deepseek", "deepseek-v4-pro"),
-    *_targets("mistral", "mistral-large-latest"),
-    *_targets("mistral", "magistral-medium-latest", scope=Scope.NO_SCHEMAS),
+    *_with_all_schemas("mistral", "mistral-large-latest"),
+    *_targets("mistral", "magistral-medium-latest"),
     *_others("mistral", "mistral-small-latest"),
     *_targets("xai", "grok-4.3"),
     *_others("xai", "grok-3-mini"),
     *_targets("together_ai", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
     *_others("together_ai", "openai/gpt-oss-120b", "Qwen/Qwen3.7-Plus"),
     *_targets("openrouter", "anthropic/claude-sonnet-4.5"),
-    *_targets("openrouter", "openai/gpt-4o", scope=Scope.NO_SCHEMAS),
+    *_targets("openrouter", "openai/gpt-4o"),
     *_others("openrouter", "google/gemini-2.5-flash", "openai/gpt-5"),
     *_targets("fireworks_ai", "accounts/fireworks/models/deepseek-v3p1"),
     *_others("fireworks_ai", "accounts/fireworks/models/glm-4p5"),
-    *_targets("hosted_vllm", "our-model"),
-    *_targets("databricks", "databricks-claude-sonnet-4", "databricks-meta-llama-3-3-70b-instruct"),
-    *_targets("anthropic", "claude-sonnet-4-5", "claude-3-5-haiku-20241022"),
-    *_targets("anthropic", "claude-opus-4-7", scope=Scope.NO_SCHEMAS),
+    *_with_all_schemas("hosted_vllm", "our-model"),
+    *_with_all_schemas("databricks", "databricks-claude-sonnet-4"),
+    *_targets("databricks", "databricks-meta-llama-3-3-70b-instruct"),
+    *_with_all_schemas("anthropic", "claude-sonnet-4-5", "claude-3-5-haiku-20241022"),
+    *_targets("anthropic", "claude-opus-4-7"),
     *_targets("anthropic", "claude-sonnet-4-5", **_WITH_DEFAULTS),
     *_others("anthropic", "claude-opus-4-6", "claude-haiku-4-5", "claude-3-7-sonnet-20250219", "our-claude"),
-    *_targets("gemini", "gemini-2.5-flash", "gemini-3.5-flash"),
+    *_with_all_schemas("gemini", "gemini-2.5-flash", "gemini-3.5-flash"),
     *_targets("gemini", "gemini-2.5-flash", **_WITH_DEFAULTS),
     *_others("gemini", "gemini-2.5-pro", "gemini-2.0-flash", "gemini-3.1-pro-preview"),
-    *_targets("bedrock/converse", "anthropic.claude-sonnet-4-5-20250929-v1:0", "us.amazon.nova-pro-v1:0", **_BEDROCK),
+    *_with_all_schemas(
+        "bedrock/converse", "anthropic.claude-sonnet-4-5-20250929-v1:0", "us.amazon.nova-pro-v1:0", **_BEDROCK
+    ),
     *_others("bedrock/converse", "anthropic.claude-3-5-haiku-20241022-v1:0", **_BEDROCK),
-    *_targets("ollama_chat", "llama3.2"),
+    *_with_all_schemas("ollama_chat", "llama3.2"),
     *_others("ollama_chat", "gpt-oss:20b"),
 )
 """All models."""

@@ -131,3 +131,20 @@ PARAMETERS: Final[Mapping[str, CompleteRequest]] = {
 """Each field but the conversation."""
 SCHEMAS: Final = {**TOOL_SCHEMAS, **FORMAT_SCHEMAS, **STRICT_SCHEMAS}
 """Each form of schema, for a tool's arguments and for the answer."""
+_FEW: Final = (
+    "open",
+    "map-of-integers",
+    "enum-of-integers",
+    "one-of-objects",
+    "any-of-beside-properties",
+    "reference",
+    "property-true",
+    "array-without-items",
+    "nullable",
+    "without-a-type",
+    "draft",
+)
+FEW_SCHEMAS: Final = {
+    f"{place}: {form}": SCHEMAS[f"{place}: {form}"] for place in ("arguments", "format") for form in _FEW
+}
+"""The forms of schemas that are changed most often."""
