@@ -115,6 +115,30 @@ async def test_check_config_describes_the_way_of_each_model(tmp_path: Path) -> N
     assert [model["name"] for model in models if model["untested"]] == ["command"]
 
 
+async def test_check_config_refuses_native_tools_where_the_agent_could_not_answer(tmp_path: Path) -> None:
+    """The agent's last call forbids further tool calls, and Bedrock's Converse API has no form for that."""
+    (tmp_path / "reasoning.toml").write_text(
+        'default_model = "direct"\n'
+        + "".join(
+            f'[models.{name}]\nlitellm_model = "{model}"\nnative_tools = true\n'
+            for name, model in (
+                ("converse", "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0"),
+                ("invoke", "bedrock/invoke/anthropic.claude-sonnet-4-5-20250929-v1:0"),
+                ("direct", "anthropic/claude-sonnet-4-5"),
+            )
+        )
+        + '[models.json]\nlitellm_model = "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0"\n'
+    )
+
+    done = await run("check-config", folder=tmp_path)
+
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "reasoning-grpc: models.converse.native_tools: this model takes no conversation with tool calls in which it must not call"
+        " another, as the agent's last call needs it; leave the key out"
+    ]
+
+
 async def test_check_config_refuses_prefixes_that_are_not_promised(tmp_path: Path) -> None:
     """A prefix without recorded answers is refused, unless its entry accepts it; then its line says "untested"."""
     tables = "".join(

@@ -27,7 +27,7 @@ from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat
 from reasoning_grpc.litellm_model.prices.price_map import PriceMap, find_listed_name, find_price_map
 from reasoning_grpc.litellm_model.promised import PROMISED
 from reasoning_grpc.litellm_model.providers import TEXT_COMPLETION, WITHOUT_ADDRESS, Way, choose_way, explain_way
-from reasoning_grpc.litellm_model.request import takes_json_object
+from reasoning_grpc.litellm_model.request import can_forbid_calls, takes_json_object
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.errors import HttpFailure
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
@@ -45,6 +45,7 @@ __all__ = [
     "TransportLimits",
     "Way",
     "can_chat",
+    "can_forbid_calls",
     "choose_way",
     "convert_failure",
     "explain_way",

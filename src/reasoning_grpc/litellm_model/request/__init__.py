@@ -13,7 +13,7 @@ gemini_body.py    writes the conversation and the tools in Gemini's protocol
 """
 
 from reasoning_grpc.litellm_model.request.arguments import FIELD_OF_PARAMETER, build_arguments, build_own_members
-from reasoning_grpc.litellm_model.request.dialects import takes_json_object
+from reasoning_grpc.litellm_model.request.dialects import can_forbid_calls, takes_json_object
 from reasoning_grpc.litellm_model.request.model_names import choose_model, restore_address, restore_model
 from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
 
@@ -22,6 +22,7 @@ __all__ = [
     "PreparedCall",
     "build_arguments",
     "build_own_members",
+    "can_forbid_calls",
     "choose_model",
     "prepare_call",
     "restore_address",

@@ -11,13 +11,14 @@ from typing import Final
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
 from reasoning_grpc.litellm_model.request.dialects.anthropic import ANTHROPIC
 from reasoning_grpc.litellm_model.request.dialects.bedrock import BEDROCK
+from reasoning_grpc.litellm_model.request.dialects.bedrock_models import describe_bedrock
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
 from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI, OPENAI_ITSELF
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_media_addresses
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects_for_claude
 
-__all__ = ["Dialect", "find_dialect", "takes_json_object"]
+__all__ = ["Dialect", "can_forbid_calls", "find_dialect", "takes_json_object"]
 
 _OTHER: Final = Dialect(refusals=(refuse_media_addresses,))
 """The dialect of providers that no other entry of the table covers."""
@@ -37,6 +38,14 @@ _OF_PROVIDER: Final[Mapping[str, Dialect]] = {
 def find_dialect(provider: str) -> Dialect:
     """Returns the dialect of a provider's requests."""
     return _OF_PROVIDER.get(provider, _OTHER)
+
+
+def can_forbid_calls(litellm_model: str) -> bool:
+    """Whether a model takes a conversation with tool calls in which it must not call another tool.
+
+    Bedrock's Converse API has no form for that.
+    """
+    return not (litellm_model.startswith("bedrock/") and describe_bedrock(litellm_model).by_converse)
 
 
 def takes_json_object(provider: str) -> bool:
