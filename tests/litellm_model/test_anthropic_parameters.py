@@ -280,11 +280,6 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         {"response_format": schema_format(object_of(a=STRING)), "tools": [TOOL]},
         ["response_format"],
     ),
-    "a schema and an effort of an old model": (
-        OLD,
-        {"response_format": schema_format(object_of(a=STRING)), "reasoning": HIGH},
-        ["response_format"],
-    ),
 }
 """Requests that are refused: the model, the fields, and the fields by whose names they are refused."""
 
@@ -497,6 +492,17 @@ async def test_an_old_model_does_not_hold_to_a_schema_strictly(upstream: FakeUps
     _, settings = await capture_body(upstream, server, request)
 
     assert settings == [("response_format.json_schema.strict", "true", "false")]
+
+
+async def test_an_old_model_that_reasons_cannot_be_forced(upstream: FakeUpstream, server: RunningServer) -> None:
+    """An old model that reasons gets the schema as a tool that it need not call, and the caller learns this."""
+    request = a_wire_request(model=OLD, response_format=schema_format(object_of(a=STRING)), reasoning=HIGH)
+
+    body, settings = await capture_body(upstream, server, request)
+
+    assert [tool["name"] for tool in body["tools"]] == ["json_tool_call"]
+    assert "tool_choice" not in body
+    assert settings == [("response_format", "JSON_SCHEMA", "offered as a tool")]
 
 
 async def test_the_call_of_that_tool_is_the_answer(upstream: FakeUpstream, server: RunningServer) -> None:

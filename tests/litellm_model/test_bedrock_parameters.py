@@ -251,11 +251,6 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         ["response_format.json_schema.schema"],
     ),
     "a schema and tools": ("nova", {"response_format": schema_format(SCHEMA), "tools": [TOOL]}, ["response_format"]),
-    "a schema and an effort": (
-        "nova-2",
-        {"response_format": schema_format(SCHEMA), "reasoning": HIGH},
-        ["response_format"],
-    ),
 }
 """Requests that are refused: the model, the fields, and the fields by whose names they are refused."""
 
@@ -352,3 +347,16 @@ async def test_null_among_values_arrives(upstream: FakeUpstream, server: Running
         "a": {"anyOf": [{"enum": ["x"]}, {"type": "null"}]},
         "b": {"anyOf": [{"type": "null"}]},
     }
+
+
+@pytest.mark.parametrize(("model", "fields"), [("nova-2", {"reasoning": HIGH}), ("llama", {})])
+async def test_a_schema_that_is_only_offered(
+    upstream: FakeUpstream, server: RunningServer, model: str, fields: Json
+) -> None:
+    """A model that cannot be forced to call a tool gets the schema as a tool, and the caller learns this."""
+    request = a_wire_request(model=model, response_format=schema_format(SCHEMA), **fields)
+
+    body, settings = await capture_body(upstream, server, request)
+
+    assert body["toolConfig"].keys() == {"tools"}
+    assert settings == [("response_format", "JSON_SCHEMA", "offered as a tool")]

@@ -186,7 +186,8 @@ def _has_content(message: Message) -> bool:
 
 
 def _is_blank(part: Part) -> bool:
-    return isinstance(part.content, Text) and not part.content.text.strip()
+    text = part.content.text if isinstance(part.content, Text) else "-"
+    return not text or text.isspace()
 
 
 def _read_text(part: Part) -> str:

@@ -29,17 +29,12 @@ def refuse_schemas(call: ModelCall, model: str) -> Iterator[FieldViolation]:
 
 
 def refuse_schemas_as_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
-    """Refuses a schema where it can only be a tool that the model is forced to call, and cannot be that.
-
-    This tool would take the place of the caller's tools, and a model that reasons cannot be forced.
-    """
+    """Refuses a schema where it can only be a tool that takes the place of the caller's tools, or is no object."""
     schema = _read_schema(call.response_format)
     if schema is None or describe_claude(model).writes_schemas:
         return
     if call.tools:
         yield FieldViolation("response_format", "The model does not take it together with tools.")
-    if is_reasoning(call):
-        yield FieldViolation("response_format", "The model does not take it while it reasons.")
     if schema.get("type", "object") != "object":
         yield FieldViolation(_SCHEMA, "The model writes only objects.")
     if beyond := sorted(schema.keys() & BEYOND_PLAIN_OBJECTS):
@@ -52,13 +47,17 @@ def report_schemas(call: ModelCall, model: str) -> Iterator[EffectiveSetting]:
     if schema is None:
         return
     assert call.response_format is not None
-    if not describe_claude(model).writes_schemas:
-        if call.response_format.strict:
-            reason = "The model gets the schema as a tool, and may answer otherwise."
-            yield _report("response_format.json_schema.strict", "true", "false", reason)
-    elif described := list_described(schema):
-        reason = "The provider does not enforce these keywords, so they are described to the model."
-        yield _report(_SCHEMA, ", ".join(described), "only described", reason)
+    facts = describe_claude(model)
+    if facts.writes_schemas:
+        if described := list_described(schema):
+            reason = "The provider does not enforce these keywords, so they are described to the model."
+            yield _report(_SCHEMA, ", ".join(described), "only described", reason)
+    elif is_reasoning(call) or not facts.takes_forced_tools:
+        reason = "The model gets the schema as a tool, and cannot be forced to call it."
+        yield _report("response_format", call.response_format.kind, "offered as a tool", reason)
+    elif call.response_format.strict:
+        reason = "The model gets the schema as a tool, and may answer otherwise."
+        yield _report("response_format.json_schema.strict", "true", "false", reason)
 
 
 def leave_out_text_format(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:

@@ -44,7 +44,7 @@ class ClaudeModel:
 @lru_cache(maxsize=4096)
 def describe_claude(model: str) -> ClaudeModel:
     """Returns the facts about a model, by litellm's name of it."""
-    library.import_litellm()
+    litellm = library.import_litellm()
     from litellm.llms.anthropic.chat.transformation import AnthropicConfig
     from litellm.utils import supports_mid_conversation_system
 
@@ -64,7 +64,8 @@ def describe_claude(model: str) -> ClaudeModel:
         always_thinks=is_listed("thinking_always_on"),
         takes_sampling=config._supports_sampling_params(name),
         takes_temperature_with_top_p=bool(_TAKES_TEMPERATURE_WITH_TOP_P.search(name)),
-        takes_forced_tools=not config.forced_tool_use_unsupported(name),
+        takes_forced_tools=not config.forced_tool_use_unsupported(name)
+        and (provider != "bedrock" or bool(litellm.utils.supports_tool_choice(name, resolved))),
         takes_prefill=config._get_model_capability(name, "supports_assistant_prefill") is not False,
         takes_later_system=provider != "bedrock"
         and bool(supports_mid_conversation_system(model=name, custom_llm_provider=resolved)),
