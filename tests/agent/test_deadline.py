@@ -121,21 +121,6 @@ async def test_complete_keeps_its_deadline(upstream: FakeUpstream, running: Runn
     assert 1 <= len(answer.steps) == answer.reasoning_finished.step_count
 
 
-async def test_the_reserve_follows_the_length_of_the_answers(upstream: FakeUpstream, running: RunningServer) -> None:
-    """A long answer is expected at first; after short answers, more of the time is used for thinking."""
-    SlowModel(upstream, step_seconds=0.1, answer_seconds=0.1)
-    steps = []
-
-    for _ in range(6):
-        events = await collect_events(running, long_request(), timeout_seconds=2)
-        check_in_time(events, 2)
-        assert name_end(find_finish(events)) == "DEADLINE"
-        steps.append(find_finish(events).step_count)
-
-    assert steps[0] <= 2
-    assert steps[-1] > 2 * steps[0]
-
-
 async def test_a_short_deadline_leaves_time_for_the_answer_only(upstream: FakeUpstream, running: RunningServer) -> None:
     """Where the deadline leaves time for the answer only, no step is made."""
     SlowModel(upstream, step_seconds=1.5, steps=1)

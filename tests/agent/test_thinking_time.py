@@ -18,14 +18,14 @@ DEADLINE: Final = 3.0
 class Run:
     """The thinking time of a run that begins at 0 and has a deadline, on a clock that moves only when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, speeds: Speeds | None = None, *, max_answer_tokens: int | None = TOKENS) -> None:
         self._now = 0.0
         self.time = ThinkingTime(
-            Speeds(),
+            speeds or Speeds(),
             "fake",
             a_context(deadline=DEADLINE),
             limit_seconds=60,
-            max_answer_tokens=TOKENS,
+            max_answer_tokens=max_answer_tokens,
             clock=lambda: self._now,
         )
 
@@ -33,12 +33,19 @@ class Run:
         """Records a step whose tokens come at an even pace, after the delay of a retry."""
         if delay_seconds:
             self.time.record(AttemptSwitched("fake", "fake", 2, "UPSTREAM_OVERLOADED", delay_seconds=delay_seconds))
-        self.time.record(ModelCallStarted(ModelCallPurpose.STEP, "fake"))
+        self._make_call(ModelCallPurpose.STEP, seconds, delay_seconds)
+
+    def make_answer(self, seconds: float) -> None:
+        """Records an answer whose tokens come at an even pace."""
+        self._make_call(ModelCallPurpose.SYNTHESIS, seconds)
+
+    def _make_call(self, purpose: ModelCallPurpose, seconds: float, delay_seconds: float = 0.0) -> None:
+        self.time.record(ModelCallStarted(purpose, "fake"))
         self._now += delay_seconds + seconds / TOKENS
         self.time.record(InternalDelta("word"))
         self._now += seconds - seconds / TOKENS
         usage = Usage(10, TOKENS, 10 + TOKENS, UsageSource.PROVIDER)
-        self.time.record(ModelCallFinished(ModelCallPurpose.STEP, "fake", 1, FinishReason.STOP, "stop", usage))
+        self.time.record(ModelCallFinished(purpose, "fake", 1, FinishReason.STOP, "stop", usage))
 
 
 async def test_a_third_of_the_time_is_kept_for_an_unknown_model() -> None:
@@ -73,6 +80,21 @@ async def test_the_wait_for_a_retry_does_not_count_as_slowness() -> None:
     run.make_step(0.7, delay_seconds=1.0)
 
     assert run.time.end_time() == pytest.approx(1.85)
+
+
+async def test_the_reserve_follows_the_length_of_the_answers() -> None:
+    """A long answer is expected at first; after short answers, more of the time is used for thinking."""
+    speeds, ends = Speeds(), []
+
+    for _ in range(6):
+        run = Run(speeds, max_answer_tokens=None)
+        run.make_step(0.1)
+        ends.append(run.time.end_time())
+        run.make_answer(0.1)
+
+    assert ends[0] < 0
+    assert ends == sorted(ends)
+    assert ends[-1] > DEADLINE * 0.8
 
 
 def record_answers(speeds: Speeds, *tokens: int) -> float:
