@@ -289,12 +289,6 @@ REPORTED: Final[dict[str, tuple[str, Json, tuple[str, str, str], Json]]] = {
         ("messages[0].name", "Ada", ""),
         {"contents": [ASKED]},
     ),
-    "several names": (
-        PRO_2,
-        {"messages": [Message(role=ROLE_USER, name=name, content=[Part(text="q")]) for name in ("Ada", "Bob")]},
-        ("messages", "Ada, Bob", ""),
-        {"contents": [user_turn({"text": "q"}, {"text": "q"})]},
-    ),
     "an end user": (PRO_2, {"end_user": "user-7"}, ("end_user", "user-7", ""), {"user": None, "labels": None}),
     "system later": (
         PRO_2,
@@ -434,6 +428,11 @@ SENT: Final[dict[str, tuple[str, Json, Json]]] = {
             }
         },
     ),
+    "an option of the caller's": (
+        PRO_2,
+        {"sampling": Sampling(seed=7), "provider_options": {"generationConfig": '{"candidateCount": 1}'}},
+        {"generationConfig": {"seed": 7, "candidateCount": 1}},
+    ),
     "a cache mark": (
         PRO_2,
         {"messages": [Message(role=ROLE_USER, content=[Part(text="q" * 9000, cache=True)])]},
@@ -447,7 +446,11 @@ SENT: Final[dict[str, tuple[str, Json, Json]]] = {
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with models of each generation."""
     models = (PRO_1, PRO_2, FLASH_2, PRO_3, FLASH_3, LATEST, GEMMA)
-    entries = [provider_entry(upstream, "gemini", model, litellm_model=f"gemini/{model}") for model in models]
+    options = frozenset({"generationConfig"})
+    entries = [
+        provider_entry(upstream, "gemini", model, litellm_model=f"gemini/{model}", provider_options=options)
+        for model in models
+    ]
     async with serving(config_for(*entries)) as running:
         yield running
 
@@ -517,6 +520,15 @@ async def test_what_the_provider_does_not_take_is_refused(
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
     assert [violation.field for violation in error.violations] == expected
     assert upstream.requests == []
+
+
+async def test_each_moved_message_is_reported(upstream: FakeUpstream, server: RunningServer) -> None:
+    """Every message of the system within the conversation has a setting of its own."""
+    messages = [system("s1"), user("q"), system("s2"), assistant("a"), system("s3"), user("r")]
+
+    answer, _ = await complete(upstream, server, CompleteRequest(model=PRO_3, messages=messages))
+
+    assert [setting.field for setting in answer.effective_settings] == ["messages[2]", "messages[4]"]
 
 
 async def test_the_place_of_an_unsayable_rule_is_named(upstream: FakeUpstream, server: RunningServer) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
-from reasoning_grpc.litellm_model.request import restore_address, restore_model
+from reasoning_grpc.litellm_model.request import join_members, restore_address, restore_model
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 
@@ -15,7 +15,7 @@ class OutgoingRequest:
     """The address of one call, and the last changes of its body."""
 
     def __init__(self, deployment: Deployment, options: Mapping[str, Any]) -> None:
-        """`options` are merged into the body."""
+        """`options` are merged into the body, and into members of it that are objects."""
         self._deployment = deployment
         self._options = options
 
@@ -43,6 +43,6 @@ class OutgoingRequest:
 
     def finish_body(self, body: dict[str, Any]) -> dict[str, Any]:
         """Returns the body to send."""
-        body |= self._options
+        body = join_members(body, self._options)
         restore_model(body, self._deployment)
         return body

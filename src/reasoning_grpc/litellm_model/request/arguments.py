@@ -18,8 +18,10 @@ from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI
 from reasoning_grpc.litellm_model.request.anthropic_body import write_members
 from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.output_schemas import write_output_schema
-from reasoning_grpc.litellm_model.request.gemini_body import write_body
+from reasoning_grpc.litellm_model.request.gemini_body import write_gemini_body
+from reasoning_grpc.litellm_model.request.members import join_members
 from reasoning_grpc.litellm_model.request.messages import convert_messages
+from reasoning_grpc.litellm_model.request.ollama_body import write_ollama_body
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
 
@@ -50,16 +52,21 @@ _PLACEHOLDER: Final = ({"role": "user", "content": "-"},)
 """The conversation that litellm gets where our own code writes it."""
 _WRITERS: Final[Mapping[str, Callable[[ModelCall, Deployment], dict[str, Any]]]] = {
     "anthropic": write_members,
-    "gemini": write_body,
+    "gemini": write_gemini_body,
+    "ollama_chat": write_ollama_body,
 }
 """Functions that write members of the body which litellm would not write as they are meant, by provider."""
 _WRITES_TOOLS: Final = frozenset({"gemini"})
 """Providers whose tools are among these members."""
+_WRITES_ALL: Final = frozenset({"ollama_chat"})
+"""Providers of which these members are the whole body."""
 
 
 def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the arguments that say what is requested: messages and parameters. `choose_model` names the model."""
     provider = deployment.provider
+    if provider in _WRITES_ALL:
+        return {"messages": _convert_messages(call, deployment)}
     arguments: dict[str, Any] = {
         "messages": _convert_messages(call, deployment),
         **_convert_sampling(call.sampling),
@@ -82,7 +89,7 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
 def build_own_members(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the members that we put into the body after litellm has built it."""
     write = _WRITERS.get(deployment.provider)
-    return (write(call, deployment) if write else {}) | select_merged_options(call, deployment)
+    return join_members(write(call, deployment) if write else {}, select_merged_options(call, deployment))
 
 
 def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, Any]:

@@ -36,7 +36,7 @@ _UNKNOWN_SIGNATURE: Final = base64.b64encode(b"skip_thought_signature_validator"
 """Stands for the signature of a call that another model made. Source: Google's documentation of thought signatures."""
 
 
-def write_body(call: ModelCall, deployment: Deployment) -> Json:
+def write_gemini_body(call: ModelCall, deployment: Deployment) -> Json:
     """Returns the members of the body that hold the conversation and the tools."""
     model = deployment.deciding_model
     writer = _TurnWriter(call, has_ids=is_gemini_3(model))

@@ -14,6 +14,7 @@ from reasoning_grpc.litellm_model.request.dialects.bedrock import BEDROCK
 from reasoning_grpc.litellm_model.request.dialects.bedrock_models import describe_bedrock
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
+from reasoning_grpc.litellm_model.request.dialects.ollama import OLLAMA
 from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI, OPENAI_ITSELF
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_media_addresses
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects_for_claude
@@ -32,6 +33,7 @@ _OF_PROVIDER: Final[Mapping[str, Dialect]] = {
     "azure_ai": _HOST_OF_CLAUDE,
     "vertex_ai": _HOST_OF_CLAUDE,
     "gemini": GEMINI,
+    "ollama_chat": OLLAMA,
 }
 
 

@@ -9,21 +9,21 @@ from reasoning_grpc.domain import EffectiveSetting, ResponseFormatKind, Tool, To
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Dialect
 from reasoning_grpc.litellm_model.request.dialects.gemini_conversation import (
-    leave_out_opaque_reasoning,
     refuse_conversation_of_system,
-    refuse_results_without_calls,
     report_system_messages,
 )
 from reasoning_grpc.litellm_model.request.dialects.gemini_models import is_gemini_3, takes_json_schema
 from reasoning_grpc.litellm_model.request.dialects.gemini_reasoning import adapt_effort, limit_budget, refuse_budgets
 from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import declare_parameters
+from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_opaque_reasoning
 from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable
 from reasoning_grpc.litellm_model.request.dialects.shared import (
     refuse_media_addresses,
+    refuse_results_without_calls,
     refuse_single_tool_calls,
     refuse_strict_tools,
+    report_each_name,
     report_end_user,
-    report_names,
 )
 from reasoning_grpc.llm import ModelCall
 
@@ -119,14 +119,12 @@ GEMINI: Final = Dialect(
         refuse_conversation_of_system,
         refuse_results_without_calls,
     ),
+    reports=(report_each_name, report_end_user, report_system_messages),
     changes=(
-        report_names,
-        report_end_user,
         adapt_effort,
         limit_budget,
         leave_out_forbidden_tools,
         describe_unsaid_rules,
-        report_system_messages,
         leave_out_opaque_reasoning,
     ),
 )

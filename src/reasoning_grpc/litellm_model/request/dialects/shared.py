@@ -1,9 +1,15 @@
 """Refusals that several dialects share."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Media, ResponseFormatKind
+from reasoning_grpc.domain import (
+    EffectiveSetting,
+    EffectiveSettingCause,
+    Media,
+    ResponseFormatKind,
+    ToolCall,
+    ToolResult,
+)
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
 from reasoning_grpc.llm import ModelCall
@@ -38,19 +44,11 @@ def refuse_single_tool_calls(call: ModelCall, _model: str) -> Iterator[FieldViol
         yield FieldViolation("parallel_tool_calls", NOT_TAKEN)
 
 
-def report_end_user(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
+def report_end_user(call: ModelCall, _model: str) -> Iterator[EffectiveSetting]:
     """Reports an end user, where the protocol has no place for one."""
-    if not call.end_user:
-        return call, None
-    reason = "The provider takes no names of end users."
-    setting = EffectiveSetting("end_user", call.end_user, "", EffectiveSettingCause.PROVIDER_LIMIT, reason)
-    return replace(call, end_user=""), setting
-
-
-def report_names(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Reports the names of authors, where the protocol has no place for them."""
-    names = [(f"messages[{row}].name", message.name) for row, message in enumerate(call.messages) if message.name]
-    return call, report_lost(names, "The provider takes no names of the authors of messages.")
+    if call.end_user:
+        reason = "The provider takes no names of end users."
+        yield EffectiveSetting("end_user", call.end_user, "", EffectiveSettingCause.PROVIDER_LIMIT, reason)
 
 
 def report_lost(lost: list[tuple[str, str]], reason: str) -> EffectiveSetting | None:
@@ -73,3 +71,18 @@ def report_each_name(call: ModelCall, _model: str) -> Iterator[EffectiveSetting]
                 EffectiveSettingCause.PROVIDER_LIMIT,
                 "The provider takes no names of the authors of messages.",
             )
+
+
+def refuse_results_without_calls(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses a result that answers no earlier call, because the protocol names the tool of each result."""
+    called: set[str] = set()
+    for row, message in enumerate(call.messages):
+        for column, part in enumerate(message.content):
+            match part.content:
+                case ToolCall(id=call_id):
+                    called.add(call_id)
+                case ToolResult(call_id=call_id) if call_id not in called:
+                    path = f"messages[{row}].content[{column}].tool_result.call_id"
+                    yield FieldViolation(path, "The model requires an earlier tool call with this id.")
+                case _:
+                    pass

@@ -1,0 +1,106 @@
+"""The dialect of Ollama's own API. Our own code writes it; see `request.ollama_body`."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from reasoning_grpc.domain import (
+    EffectiveSetting,
+    EffectiveSettingCause,
+    Media,
+    ReasoningEffort,
+    ReasoningOptions,
+    ToolChoiceMode,
+)
+from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Dialect
+from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_opaque_reasoning
+from reasoning_grpc.litellm_model.request.dialects.shared import (
+    refuse_media_addresses,
+    refuse_results_without_calls,
+    refuse_single_tool_calls,
+    refuse_strict_tools,
+    report_each_name,
+    report_end_user,
+)
+from reasoning_grpc.llm import ModelCall
+
+_LEAST: Final = frozenset({ReasoningEffort.NONE, ReasoningEffort.MINIMAL})
+
+
+def has_levels(model: str) -> bool:
+    """Whether a model reasons at levels. Other models reason, or do not."""
+    return model.partition("/")[2].rpartition("/")[2].startswith("gpt-oss")
+
+
+def refuse_other_fields(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses fields that have no place in the protocol."""
+    sampling = call.sampling
+    for name, is_set in (
+        ("sampling.logit_bias", bool(sampling.logit_bias)),
+        ("sampling.logprobs", bool(sampling.logprobs)),
+        ("sampling.top_logprobs", sampling.top_logprobs is not None),
+        ("reasoning.budget_tokens", call.reasoning.budget_tokens is not None),
+    ):
+        if is_set:
+            yield FieldViolation(name, NOT_TAKEN)
+
+
+def refuse_forced_tools(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses to force a tool call: the protocol has no choice of tools."""
+    if call.tool_choice is not None and call.tool_choice.mode not in {ToolChoiceMode.AUTO, ToolChoiceMode.NONE}:
+        yield FieldViolation("tool_choice", "The model calls tools as it decides.")
+
+
+def refuse_other_media(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses media that are no images."""
+    for row, message in enumerate(call.messages):
+        for column, part in enumerate(message.content):
+            if isinstance(part.content, Media) and not part.content.mime_type.startswith("image/"):
+                yield FieldViolation(f"messages[{row}].content[{column}].media", "The model takes only images.")
+
+
+def leave_out_forbidden_tools(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
+    """Leaves out tools that must not be called, which is the same: the conversation may have calls without them."""
+    if call.tool_choice is None or call.tool_choice.mode is not ToolChoiceMode.NONE:
+        return call, None
+    return replace(call, tools=(), tool_choice=None, parallel_tool_calls=None), None
+
+
+def adapt_effort(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSetting | None]:
+    """Replaces an effort that the model does not have by the next one; most models only reason or do not."""
+    effort = call.reasoning.effort
+    if effort is None:
+        return call, None
+    if not has_levels(model):
+        if effort is ReasoningEffort.NONE:
+            return call, None
+        return call, _report_effort(effort, "on", "The model reasons or does not; it has no levels.")
+    if effort not in _LEAST:
+        return call, None
+    low = ReasoningEffort.LOW
+    setting = _report_effort(effort, low.value, "The model always reasons, and this is the least that it does.")
+    return replace(call, reasoning=ReasoningOptions(low)), setting
+
+
+def _report_effort(effort: ReasoningEffort, effective: str, reason: str) -> EffectiveSetting:
+    return EffectiveSetting("reasoning.effort", effort.value, effective, EffectiveSettingCause.PROVIDER_LIMIT, reason)
+
+
+OLLAMA: Final = Dialect(
+    refusals=(
+        refuse_media_addresses,
+        refuse_other_media,
+        refuse_single_tool_calls,
+        refuse_strict_tools,
+        refuse_forced_tools,
+        refuse_other_fields,
+        refuse_results_without_calls,
+    ),
+    reports=(report_each_name, report_end_user),
+    changes=(
+        leave_out_forbidden_tools,
+        adapt_effort,
+        leave_out_opaque_reasoning,
+    ),
+)
