@@ -223,6 +223,11 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         {"provider_options": {"foo": '{"a": [1, null]}'}},
         ["provider_options[foo]"],
     ),
+    "a forced tool that litellm makes a free one": (
+        "gpt-oss",
+        {"reasoning": HIGH, "tools": [TOOL], "tool_choice": REQUIRED},
+        ["tool_choice"],
+    ),
     "a forced tool while Claude reasons": (
         "claude",
         {"reasoning": HIGH, "tools": [TOOL], "tool_choice": REQUIRED},

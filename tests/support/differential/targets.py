@@ -160,6 +160,7 @@ TARGETS: Final[tuple[Target, ...]] = (
     *_targets("anthropic", "claude-opus-4-7"),
     *_targets("anthropic", "claude-sonnet-4-5", **_WITH_DEFAULTS),
     *_others("anthropic", "claude-opus-4-6", "claude-haiku-4-5", "claude-3-7-sonnet-20250219", "our-claude"),
+    *_others("anthropic", "claude-opus-4-8", "claude-sonnet-5-5"),
     *_with_all_schemas("gemini", "gemini-2.5-flash", "gemini-3.5-flash"),
     *_targets("gemini", "gemini-2.5-flash", **_WITH_DEFAULTS),
     *_others("gemini", "gemini-2.5-pro", "gemini-2.0-flash", "gemini-3.1-pro-preview"),
@@ -167,6 +168,9 @@ TARGETS: Final[tuple[Target, ...]] = (
         "bedrock/converse", "anthropic.claude-sonnet-4-5-20250929-v1:0", "us.amazon.nova-pro-v1:0", **_BEDROCK
     ),
     *_others("bedrock/converse", "anthropic.claude-3-5-haiku-20241022-v1:0", **_BEDROCK),
+    *_others("bedrock/converse", "us.anthropic.claude-opus-4-8", "us.amazon.nova-2-lite-v1:0", **_BEDROCK),
+    *_others("bedrock/converse", "meta.llama3-1-70b-instruct-v1:0", "openai.gpt-oss-120b-1:0", **_BEDROCK),
+    *_others("bedrock/converse", "deepseek.v3-v1:0", "mistral.mistral-large-2407-v1:0", **_BEDROCK),
     *_with_all_schemas("ollama_chat", "llama3.2"),
     *_others("ollama_chat", "gpt-oss:20b"),
 )

@@ -214,6 +214,8 @@ def _find_broken_rules(body: Json) -> Iterator[tuple[str, str]]:
         yield "messages", "the first message is the user's"
     config = body.get("inferenceConfig", {})
     thinking = body.get("additionalModelRequestFields", {}).get("thinking") or {}
+    if thinking.get("type") == "disabled":
+        thinking = {}
     budget, most = thinking.get("budget_tokens"), config.get("maxTokens")
     if budget is not None and budget < 1024:
         yield "reasoning", "a budget is at least 1024"

@@ -26,6 +26,8 @@ class BedrockModel:
     """Whether a tool may forbid arguments that its schema does not list."""
     takes_few_tokens: bool
     """Whether the limit of output tokens may be smaller than 16."""
+    is_free_with_effort: bool
+    """Whether litellm makes a forced tool call a free one beside an effort."""
     other_efforts: frozenset[ReasoningEffort]
     """The efforts that it does not take, among those that litellm passes on or refuses in its own way."""
 
@@ -56,6 +58,7 @@ def describe_bedrock(model: str) -> BedrockModel:
         takes_strict_tools=takes_strict_tools,
         takes_closed_tools=not by_converse or takes_strict_tools,
         takes_few_tokens=not config._requires_min_max_tokens(bare),
+        is_free_with_effort=by_converse and ("gpt-oss" in bare or "deepseek" in bare),
         other_efforts=_list_other_efforts(bare),
     )
 

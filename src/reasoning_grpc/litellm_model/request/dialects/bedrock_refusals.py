@@ -13,6 +13,7 @@ from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.bedrock_models import BedrockModel, describe_bedrock
 from reasoning_grpc.litellm_model.request.dialects.claude_media import IMAGE_TYPES
 from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import is_forcing_calls
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Refusal
 from reasoning_grpc.litellm_model.request.dialects.output_schemas import find_recursion
 from reasoning_grpc.llm import ModelCall
@@ -55,6 +56,8 @@ def refuse_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
             yield FieldViolation(f"tools[{index}].parameters_schema", problem)
     if call.parallel_tool_calls is False and not facts.takes_parallel_setting:
         yield FieldViolation("parallel_tool_calls", NOT_TAKEN)
+    if is_forcing_calls(call) and call.reasoning.effort is not None and facts.is_free_with_effort:
+        yield FieldViolation("tool_choice", "The model takes only AUTO beside an effort.")
     if is_forbidding_calls(call) and facts.by_converse and has_tool_parts(call):
         description = "The model cannot be kept from calling tools that the conversation has called."
         yield FieldViolation("tool_choice", description)

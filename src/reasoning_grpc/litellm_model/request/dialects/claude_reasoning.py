@@ -89,8 +89,7 @@ def refuse_sampling(call: ModelCall, model: str) -> Iterator[FieldViolation]:
 
 def refuse_forced_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     """Refuses to force a tool call where the model must be free to choose."""
-    choice = call.tool_choice
-    if choice is None or choice.mode in {ToolChoiceMode.AUTO, ToolChoiceMode.NONE}:
+    if not is_forcing_calls(call):
         return
     if not describe_claude(model).takes_forced_tools:
         yield FieldViolation("tool_choice", "The model takes only AUTO and NONE.")
@@ -139,6 +138,12 @@ def fit_reasoning(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSett
         "The reasoning and the answer share the limit of output tokens.",
     )
     return replace(call, reasoning=ReasoningOptions(budget_tokens=fitted)), setting
+
+
+def is_forcing_calls(call: ModelCall) -> bool:
+    """Whether a call requires that the model calls a tool."""
+    choice = call.tool_choice
+    return choice is not None and choice.mode not in {ToolChoiceMode.AUTO, ToolChoiceMode.NONE}
 
 
 def is_reasoning(call: ModelCall) -> bool:
