@@ -77,6 +77,30 @@ ANYWHERE: Final[dict[str, tuple[Json | str, str, str]]] = {
     "bare": ({"message": "Overloaded", "code": 503}, "UPSTREAM_OVERLOADED", "503"),
     "a-title": ({"status": 429, "title": "Too Many Requests"}, "UPSTREAM_RATE_LIMITED", "429"),
     "detail": ({"detail": "busy", "status": 502}, "UPSTREAM_ERROR", "502"),
+    "a-code-with-a-fraction-of-zero": ({"error": {"code": 503.0}}, "UPSTREAM_OVERLOADED", "503"),
+    "a-status-of-azures-gateway": ({"statusCode": 429, "message": "Wait."}, "UPSTREAM_RATE_LIMITED", "429"),
+    "a-status-in-the-words-of-minimax": (
+        {"type": "error", "error": {"type": "x", "http_code": "529"}},
+        "UPSTREAM_OVERLOADED",
+        "529",
+    ),
+    "a-status-in-the-words-of-tgi": (
+        {"error": {"message": "busy", "http_status_code": 429}},
+        "UPSTREAM_RATE_LIMITED",
+        "429",
+    ),
+    "a-type-in-the-words-of-tgi": ({"error": "busy", "error_type": "overloaded"}, "UPSTREAM_OVERLOADED", "529"),
+    "a-bare-type": ({"message": "busy", "type": "overloaded_error"}, "UPSTREAM_OVERLOADED", "529"),
+    "a-bare-status": ({"code": "503"}, "UPSTREAM_OVERLOADED", "503"),
+    "a-status-as-the-error": ({"error": 429}, "UPSTREAM_RATE_LIMITED", "429"),
+    "an-error-within-a-detail": (
+        {"detail": {"error": {"message": "busy", "code": 503}}},
+        "UPSTREAM_OVERLOADED",
+        "503",
+    ),
+    "beside-empty-choices": ({"choices": [], "message": "busy", "code": 503}, "UPSTREAM_OVERLOADED", "503"),
+    "a-line-of-json": ('{"error": {"code": 503}}', "UPSTREAM_OVERLOADED", "503"),
+    "a-list-of-bodies": ('data: [{"error": {"code": 429}}]', "UPSTREAM_RATE_LIMITED", "429"),
     "a-list": ({"errors": [{"message": "slow", "code": 504}], "success": False}, "UPSTREAM_TIMEOUT", "504"),
     "a-named-event": (named({"message": "Overloaded", "code": 503}), "UPSTREAM_OVERLOADED", "503"),
     "a-named-event-with-an-error": (named({"error": {"code": 429}}), "UPSTREAM_RATE_LIMITED", "429"),
@@ -133,6 +157,39 @@ async def test_an_error_in_a_whole_body(
     answer = await receive_answer(server.client(), model=provider)
 
     assert (answer.error, answer.http_status, answer.text, answer.finish) == (reason, http_status, "", "")
+
+
+async def test_an_error_in_a_candidate(upstream: FakeUpstream, server: RunningServer) -> None:
+    """An error in the place of Google's candidate is reported with its code."""
+    upstream.lines(google_response(google_text("Half")), {"candidates": [{"index": 0, "error": {"code": 503}}]})
+
+    answer = await receive_answer(server.client(), model="gemini")
+
+    assert (answer.error, answer.http_status, answer.text) == ("UPSTREAM_OVERLOADED", "503", "Half")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_event_that_keeps_the_connection_alive(
+    upstream: FakeUpstream, server: RunningServer, provider: str
+) -> None:
+    """Events named `ping` may come at any time, and have no content that counts."""
+    upstream.lines(named("{}", "ping"), *first_delta(provider), named("still here", "ping"), {"error": {"code": 503}})
+
+    answer = await receive_answer(server.client(), model=provider)
+
+    assert (answer.error, answer.text) == ("UPSTREAM_OVERLOADED", "Half")
+
+
+@pytest.mark.parametrize("provider", OPENAI_PROVIDERS[:1])
+async def test_the_counts_beside_an_error(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
+    """What the provider has counted when it reports an error is known."""
+    counts = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+    upstream.lines(*first_delta(provider), {"error": {"code": 500}, "usage": counts})
+
+    answer = await receive_answer(server.client(), model=provider)
+
+    assert answer.interruption is not None
+    assert (answer.interruption.usage.input_tokens, answer.interruption.usage.output_tokens) == (5, 2)
 
 
 async def test_an_event_named_error_in_a_text_is_text(upstream: FakeUpstream, server: RunningServer) -> None:

@@ -15,6 +15,7 @@ from reasoning_grpc.litellm_model.answers.json_events import decode_event
 from reasoning_grpc.litellm_model.answers.reader import AnswerReader
 from reasoning_grpc.litellm_model.answers.reported_errors import (
     CODE_FIELDS,
+    TYPE_FIELDS,
     ErrorEvent,
     NamedEvent,
     decode_part,
@@ -26,6 +27,7 @@ from reasoning_grpc.litellm_model.answers.usage import find_usage, merge_usage
 
 __all__ = [
     "CODE_FIELDS",
+    "TYPE_FIELDS",
     "AnswerReader",
     "ErrorEvent",
     "ErrorInAnswer",

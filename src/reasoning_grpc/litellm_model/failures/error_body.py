@@ -1,15 +1,14 @@
 """`ErrorBody`: what the body of an error says, in every form seen in the field."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from reasoning_grpc.litellm_model.answers import CODE_FIELDS, find_error
+from reasoning_grpc.litellm_model.answers import CODE_FIELDS, TYPE_FIELDS, find_error
 from reasoning_grpc.litellm_model.failures.retry_after import find_delay_phrase
-from reasoning_grpc.litellm_model.lenient import Json, read_object, read_objects, read_text
+from reasoning_grpc.litellm_model.lenient import Json, read_failed_status, read_object, read_objects, read_text
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 
 BY_ERROR_TYPE: Final[Mapping[str, int]] = {
@@ -117,11 +116,13 @@ class ErrorBody:
         """Reads the error itself: an object, or only its message."""
         if isinstance(error, str):
             return cls(message=error, delays=_find_delays({}, [], error))
+        if status := read_failed_status(error):
+            return cls(status=status)
         error = _select_validation_error(error)
         if not isinstance(error, dict):
             return cls()
         details = read_objects(error.get("details"))
-        words = [error.get(key) for key in ("type", *CODE_FIELDS)] + [detail.get("reason") for detail in details]
+        words = [error.get(key) for key in (*TYPE_FIELDS, *CODE_FIELDS)] + [detail.get("reason") for detail in details]
         codes = frozenset(word.lower() for word in words if isinstance(word, str))
         message = read_text(error.get("message")) or read_text(error.get("msg"))
         return cls(
@@ -180,17 +181,9 @@ def _find_delays(error: Mapping[str, Any], details: list[Json], message: str) ->
     return delays if text is None else {"retry-after": text} | delays
 
 
-def read_status(value: object) -> int:
-    """Returns a status, which some servers write as text; 0 when the value is none."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{3}", value):
-        return int(value)
-    return value if isinstance(value, int) else 0
-
-
 def _find_status(error: Mapping[str, Any], codes: frozenset[str]) -> int:
     for key in CODE_FIELDS:
-        status = read_status(error.get(key))
-        if 400 <= status < 600:
+        if status := read_failed_status(error.get(key)):
             return status
     statuses = [BY_ERROR_TYPE[code] for code in sorted(codes) if code in BY_ERROR_TYPE]
     return min(statuses, key=lambda status: status == 400, default=0)  # many servers put a 400 beside a better word

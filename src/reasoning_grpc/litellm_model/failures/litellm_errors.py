@@ -20,8 +20,8 @@ from reasoning_grpc.domain.errors import (
     UpstreamRejectedRequest,
     UpstreamTimeout,
 )
-from reasoning_grpc.litellm_model.failures.error_body import read_status
 from reasoning_grpc.litellm_model.failures.http_errors import classify_status, find_violations
+from reasoning_grpc.litellm_model.lenient import read_label
 
 BY_LITELLM_CLASS: Final[Mapping[str, type[UpstreamError] | None]] = {
     "UnsupportedParamsError": UpstreamParameterUnsupported,
@@ -106,5 +106,5 @@ def _top_package(exception_class: type[BaseException]) -> str:
 
 def _find_status(exc: BaseException) -> int:
     """Returns the `status_code` of an exception; 0 where it is absent or no status of a failure."""
-    status = read_status(getattr(exc, "status_code", None))
-    return status if 300 <= status < 600 else 0
+    status = read_label(getattr(exc, "status_code", None))
+    return status if status is not None and 300 <= status < 600 else 0

@@ -2,13 +2,15 @@
 
 from typing import Final
 
-from reasoning_grpc.litellm_model.answers import ErrorEvent, MalformedAnswer, decode_event
+from reasoning_grpc.litellm_model.answers import ErrorEvent, MalformedAnswer, decode_event, find_error
 from reasoning_grpc.litellm_model.transport.errors import MalformedStream
 
 DONE: Final = b"[DONE]"
 """The event that ends a stream of the OpenAI protocol."""
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _IGNORED_FIELDS: Final = (b"id", b"retry")
+_KEEP_ALIVE_NAMES: Final = (b"ping", b"keepalive", b"keep-alive", b"heartbeat")
+"""Names, in lower case, of events without content."""
 
 
 class EventStreamDecoder:
@@ -16,7 +18,8 @@ class EventStreamDecoder:
 
     A line ends with LF, CR or CRLF, and an empty line ends an event, whose `data:` lines are joined. Two deviations
     from the standard keep text from being lost in silence: the last event needs no empty line, and what the standard
-    ignores, a line without a known field and an event with empty data, is an error.
+    ignores, a line without a known field and an event with empty data, is an error. Beyond the standard, an
+    error may be a line of JSON of its own, and events named `ping` are left out.
     """
 
     def __init__(self, *, max_event_bytes: int) -> None:
@@ -82,6 +85,8 @@ class EventStreamDecoder:
             if self._name and _is_whole(self._data):
                 self._end_event(events)
             self._name = value.strip()
+        elif line.startswith(b"{") and _reports_error(line):
+            events.append(line)
         elif field == b"error":  # servers of llama.cpp have written the event's name in the place of `data`
             if _is_whole(self._data):
                 self._end_event(events)
@@ -93,12 +98,14 @@ class EventStreamDecoder:
 
     def _end_event(self, events: list[bytes]) -> None:
         """Adds the event whose lines were read. Raises MalformedStream for one whose data is empty."""
-        is_error, has_data = self._name.lower() == b"error", bool(self._data)
+        name, has_data = self._name.lower(), bool(self._data)
         data = (self._data[0] if len(self._data) == 1 else b"\n".join(self._data)).strip()
         self._data.clear()
         self._data_bytes, self._name = 0, b""
-        if is_error:
+        if name == b"error":
             events.append(ErrorEvent(data))
+        elif name in _KEEP_ALIVE_NAMES:
+            pass
         elif data:
             events.append(data)
         elif has_data:
@@ -110,6 +117,15 @@ class LineDecoder(EventStreamDecoder):
 
     def _decode_lines(self, lines: list[bytes]) -> list[bytes]:
         return [event for line in lines if (event := line.strip())]
+
+
+def _reports_error(line: bytes) -> bool:
+    """Whether a line is a JSON object that reports an error."""
+    try:
+        decoded = decode_event(line)
+    except MalformedAnswer:
+        return False
+    return isinstance(decoded, dict) and find_error(decoded) is not None
 
 
 def _is_whole(data: list[bytes]) -> bool:
