@@ -113,6 +113,7 @@ OPENAPI: Final[dict[str, tuple[Json, Json]]] = {
         of({**STRING, "description": "d", "examples": ["b", "c"], "default": "c"}, title="t", description="whole"),
         of({**STRING, "description": "d", "example": "b", "default": "c"}, title="t", description="whole"),
     ),
+    "null in OpenAPI's words": (of({**STRING, "nullable": True}), of({**STRING, "nullable": True})),
     "keywords of others": (of({**STRING, "x-own": 1}, **{"$schema": "s"}), of(STRING)),
 }
 """Schemas, and what stands in `parameters`."""
@@ -126,6 +127,10 @@ JSON_SCHEMA: Final[dict[str, tuple[Json, Json]]] = {
     "anything": (of(True), of({})),
     "anything with a description": (of({"description": "d"}), of({"description": "d"})),
     "list of anything": (of({"type": "array"}), of({"type": "array"})),
+    "null in OpenAPI's words": (
+        of({"type": "array", "nullable": True}, properties={"a": {"type": "array", "nullable": True}}),
+        of({"type": ["array", "null"]}),
+    ),
     "tuple": (
         of({"type": "array", "prefixItems": [STRING, True], "items": False, "maxItems": 5}),
         of({"type": "array", "prefixItems": [STRING, {}], "maxItems": 2}),

@@ -43,6 +43,8 @@ def _write(schema: Any, pointer: str, report: Report) -> Schema:
     for keyword in find_other_rules(schema, KEYWORDS | _EXCLUSIVE | {"const"}):
         report(pointer, keyword)
     written = dict(_write_members(schema, pointer, report)) | _write_limits(schema, pointer, report)
+    if schema.get("nullable") is True and isinstance(written.get("type"), str):  # as OpenAPI writes it
+        written["type"] = [written["type"], "null"]
     if "$ref" not in written:
         return written
     for keyword in find_other_rules(written, {"$ref"}):

@@ -193,7 +193,11 @@ class _Writer:
 
 
 def _write_notes(rules: Alternative) -> Schema:
-    notes = {name: note for name, note in rules.notes.items() if name == "default" or isinstance(note, str)}
+    notes = {
+        name: note
+        for name, note in rules.notes.items()
+        if name == "default" or isinstance(note, str) or (name == "nullable" and note is True)
+    }
     examples = rules.notes.get("examples")
     return notes | ({"example": examples[0]} if isinstance(examples, list) and examples else {})
 

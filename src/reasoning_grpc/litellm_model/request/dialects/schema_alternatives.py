@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 from reasoning_grpc.litellm_model.request.dialects.schema_limits import join_limits
 
 KINDS: Final = ("string", "integer", "number", "boolean", "object", "array", "null")
-NOTES: Final = ("title", "description", "format", "default", "examples")
-"""Keywords that refuse no value, but tell the model something."""
+NOTES: Final = ("title", "description", "format", "default", "examples", "nullable")
+"""Keywords that refuse no value, but tell the model something. `nullable` is OpenAPI's, and allows null."""
 _OBJECT: Final = frozenset({"object"})
 Report = Callable[[str, str], None]
 """Is called with pointer and keyword of a rule that cannot be kept. It raises Unsayable, or lets the rule go."""
