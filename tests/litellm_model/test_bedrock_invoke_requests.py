@@ -67,6 +67,25 @@ async def test_claude_gets_its_own_protocol(upstream: FakeUpstream) -> None:
     assert settings == []
 
 
+async def test_the_route_stands_in_the_own_name_of_the_model(upstream: FakeUpstream) -> None:
+    """The base model says what the model takes, and the own name says in which protocol it gets it."""
+    upstream.lines(*CLAUDES_ANSWER)
+    entry = provider_entry(
+        upstream,
+        "bedrock",
+        litellm_model="bedrock/invoke/our-profile",
+        base_model="bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0",
+    )
+    request = CompleteRequest(messages=[say(ROLE_USER, "a")], end_user="user-7")
+
+    async with serving(config_for(entry)) as server:
+        body, settings = await capture_body(upstream, server, request)
+
+    assert upstream.requests[0].path == "/model/our-profile/invoke-with-response-stream"
+    assert body["metadata"] == {"user_id": "user-7"}
+    assert settings == []
+
+
 async def test_a_model_of_prompts_gets_one_text(upstream: FakeUpstream) -> None:
     """The texts of a message are joined with a break; the end user is not sent, and this is reported."""
     body, settings = await send(

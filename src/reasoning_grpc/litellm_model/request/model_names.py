@@ -15,14 +15,21 @@ _BEDROCK_ROUTES: Final = frozenset({"converse", "invoke"})
 """The ways in which litellm calls a model of Bedrock, which may stand before its name."""
 
 
+def name_deciding_model(deployment: Deployment) -> str:
+    """Returns the name of the model that decides; on Bedrock, with the route of the deployment's own name."""
+    deciding = deployment.deciding_model
+    if deployment.provider != "bedrock" or deployment.litellm_model == deciding:
+        return deciding
+    return f"bedrock/{_split_bedrock_route(deployment.litellm_model)[0]}{_remove_provider(deciding)}"
+
+
 def choose_model(deployment: Deployment, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the arguments that name the model; `arguments` are the others of the call."""
     own, deciding, provider = deployment.litellm_model, deployment.deciding_model, deployment.provider
     if own == deciding:
         return {"model": own}
     if provider == "bedrock":
-        route, name = _split_bedrock_route(own)
-        return {"model": f"bedrock/{route}{_remove_provider(deciding)}", "model_id": name}
+        return {"model": name_deciding_model(deployment), "model_id": _split_bedrock_route(own)[1]}
     if provider == "azure" and not deployment.api_key:
         # litellm's own client sends the call, so that we cannot restore the name. It reads `base_model` for Azure only.
         return {"model": own, "base_model": deciding}

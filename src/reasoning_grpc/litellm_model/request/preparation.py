@@ -8,6 +8,7 @@ from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.origins import leave_out_foreign_values
 from reasoning_grpc.litellm_model.request.defaults import merge_defaults
 from reasoning_grpc.litellm_model.request.dialects import Dialect, find_dialect
+from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.llm import ModelCall
 
 
@@ -24,7 +25,7 @@ class PreparedCall:
 
 def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
-    dialect, model = find_dialect(deployment.provider), deployment.deciding_model
+    dialect, model = find_dialect(deployment.provider), name_deciding_model(deployment)
     call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model))
     settings = [setting for report in dialect.reports for setting in report(call, model)]
     call, setting = leave_out_foreign_values(call, deployment)

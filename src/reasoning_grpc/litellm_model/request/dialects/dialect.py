@@ -12,7 +12,7 @@ NOT_TAKEN = "The model does not take it."
 Refusal = Callable[[ModelCall, str], Iterator[FieldViolation]]
 """Yields a violation for each field of a call that the provider does not take.
 
-The second argument is litellm's name of the model that decides; see `Deployment.deciding_model`.
+The second argument is litellm's name of the model that decides; see `name_deciding_model`.
 """
 Change = Callable[[ModelCall, str], tuple[ModelCall, EffectiveSetting | None]]
 """Returns the call as the provider takes it, and the setting to report.
