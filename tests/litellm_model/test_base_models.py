@@ -11,9 +11,11 @@ from reasoning_grpc.domain import (
     ReasoningEffort,
     ReasoningOptions,
     Sampling,
+    Secret,
     Tool,
 )
 from reasoning_grpc.litellm_model.library import import_litellm
+from reasoning_grpc.litellm_model.request import choose_model
 from reasoning_grpc.v1 import completion_pb2
 from tests.support.agent import agent_config, collect_events, find_finish, name_end, reasoning_request, write_plan
 from tests.support.captured_body import Json, capture_body
@@ -24,7 +26,7 @@ from tests.support.unsent import a_deployment, a_model_call, build_request
 from tests.support.upstream import FakeUpstream
 
 PAIRS: Final = {
-    "azure/our-deployment": ("azure/gpt-5", "azure/o3-mini", "azure/eu/gpt-5.1", "openai/o4-mini", "azure/gpt-4o"),
+    "azure/our-deployment": ("azure/gpt-5", "azure/o3-mini", "azure/eu/gpt-5.1", "openai/o1", "azure/gpt-4o"),
     "azure/demo3": ("azure/gpt-4o-mini",),
     "openai/NAME": ("openai/gpt-5", "openai/o3-mini", "azure/eu/gpt-5.1", "openrouter/openai/gpt-5", "openai/gpt-4"),
     "openai/gpt-5": ("openai/gpt-4o",),
@@ -134,6 +136,13 @@ async def test_bedrock_gets_the_own_name_in_its_address(monkeypatch: pytest.Monk
     assert "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aapplication-inference-profile%2Four/" in request.url
     assert "claude" not in str(request)
     assert "2000" in str(request.body)
+
+
+def test_litellms_own_client_gets_the_own_name() -> None:
+    """Without a key, litellm's client calls Azure, so that the base model is only a hint to litellm."""
+    deployment = a_deployment("azure/our", base_model="azure/gpt-5", api_key=Secret(""))
+
+    assert choose_model(deployment, {}) == {"model": "azure/our", "base_model": "azure/gpt-5"}
 
 
 async def test_an_unset_base_model_changes_nothing() -> None:

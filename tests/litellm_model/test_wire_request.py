@@ -246,7 +246,7 @@ MESSAGES: Final[dict[str, tuple[Message, list[Json]]]] = {
             {
                 "role": "assistant",
                 "content": "",
-                "reasoning_content": "ab",
+                "reasoning_content": "a\n\nb",
                 "thinking_blocks": [
                     {"type": "thinking", "thinking": "a", "signature": "s1"},
                     {"type": "redacted_thinking", "data": "opaque"},
@@ -365,7 +365,7 @@ BY_PREFIX: Final[dict[str, tuple[str, Json, Json]]] = {
     "pdf-without-a-name-openai": (
         "openai",
         {"messages": [UNNAMED_PDF]},
-        {"messages": [{"role": "user", "content": [{"type": "file", "file": PDF | {"filename": "my_file.pdf"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": PDF | {"filename": "document.pdf"}}]}]},
     ),
     "pdf-without-a-name-litellm_proxy": (
         "litellm_proxy",

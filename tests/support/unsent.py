@@ -29,8 +29,9 @@ class RecordingExchange(DryExchange):
 
     request: UnsentRequest | None = None
 
-    async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:  # noqa: ARG002
+    async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Keeps the request."""
+        await super().send(url, body, headers)
         self.request = UnsentRequest(str(url), json.loads(body))
 
 
@@ -63,6 +64,10 @@ async def build_request(deployment: Deployment, call: ModelCall) -> UnsentReques
             async with aclosing(answer.deltas()) as deltas:
                 async for _ in deltas:
                     pass
+    except Exception:
+        if exchange.request is None:
+            raise
+        # The answer is no JSON, because nobody wrote it.
     finally:
         await answer.aclose()
     assert exchange.request is not None

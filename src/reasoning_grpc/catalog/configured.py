@@ -30,9 +30,19 @@ class ConfiguredModel:
     """
 
     def __init__(self, entry: ModelEntry, price_map: PriceMap) -> None:
+        self._deployment: Final = Deployment(
+            name=entry.name,
+            litellm_model=entry.litellm_model,
+            api_base=entry.api_base,
+            api_key=entry.api_key,
+            system_prompt=entry.system_prompt,
+            sampling=entry.defaults,
+            litellm_params=entry.litellm_params,
+            base_model=entry.base_model,
+        )
         facts, missing_capabilities = (
             find_listed_facts(entry, price_map) or ModelFacts(),
-            _find_missing_capabilities(entry),
+            _find_missing_capabilities(entry, self._deployment.deciding_model),
         )
         self._info: Final = ModelInfo(
             name=entry.name,
@@ -55,16 +65,6 @@ class ConfiguredModel:
             provider_options=entry.provider_options,
             native_tools=entry.native_tools,
         )
-        self._deployment: Final = Deployment(
-            name=entry.name,
-            litellm_model=entry.litellm_model,
-            api_base=entry.api_base,
-            api_key=entry.api_key,
-            system_prompt=entry.system_prompt,
-            sampling=entry.defaults,
-            litellm_params=entry.litellm_params,
-            base_model=entry.base_model,
-        )
 
     def describe(self) -> ModelInfo:
         """See `ServedModel.describe`."""
@@ -75,11 +75,11 @@ class ConfiguredModel:
         return self._deployment
 
 
-def _find_missing_capabilities(entry: ModelEntry) -> frozenset[Capability]:
-    """Returns JSON objects when the adapter refuses them for the provider, or the entry's capabilities have no JSON."""
+def _find_missing_capabilities(entry: ModelEntry, deciding_model: str) -> frozenset[Capability]:
+    """Returns JSON objects when the adapter refuses them for the model, or the entry's capabilities have no JSON."""
     stated = entry.capabilities
     without_json = stated is not None and not stated & {Capability.JSON_OBJECT, Capability.JSON_SCHEMA}
-    refused = without_json or not takes_json_object(entry.litellm_model.partition("/")[0])
+    refused = without_json or not takes_json_object(deciding_model)
     return frozenset({Capability.JSON_OBJECT} if refused else ())
 
 

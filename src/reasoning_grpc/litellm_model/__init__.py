@@ -3,6 +3,7 @@
 adapter.py         LiteLLMModel: opens, reads and ends each call
 call.py            LiteLLMCall: one call, which either we read or litellm reads
 request/           converts our ModelCall to the arguments of `litellm.acompletion`, and refuses what litellm would drop
+refused_fields.py  finds by trial which fields of a call litellm refuses to convert
 outgoing.py        OutgoingRequest: what we do to a request after litellm has built it
 library.py         litellm itself: imported late, silenced, without its own retries and callbacks
 providers.py       litellm's providers, and the way that their calls go

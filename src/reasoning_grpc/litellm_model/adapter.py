@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Protocol
 
 from reasoning_grpc.domain import (
@@ -18,7 +18,14 @@ from reasoning_grpc.domain import (
     Secret,
     Text,
 )
-from reasoning_grpc.domain.errors import ReasoningError, UpstreamEmptyResponse, UpstreamError, UpstreamStreamTruncated
+from reasoning_grpc.domain.errors import (
+    ReasoningError,
+    UpstreamEmptyResponse,
+    UpstreamError,
+    UpstreamParameterUnsupported,
+    UpstreamRejectedRequest,
+    UpstreamStreamTruncated,
+)
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import AnswerReader
@@ -27,6 +34,7 @@ from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
 from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.origins import mark_delta
 from reasoning_grpc.litellm_model.providers import Way, choose_way
+from reasoning_grpc.litellm_model.refused_fields import find_refused_fields
 from reasoning_grpc.litellm_model.request import prepare_call
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
@@ -78,6 +86,8 @@ class LiteLLMModel:
             raise
         except Exception as exc:
             error = convert_failure(exc, deployment, is_upstream_reached=answer.is_reached)
+            if answer.is_unsent:
+                error = await self._name_refused_fields(error, call, deployment)
             if error is None:
                 raise
             raise _add_usage(error, answer.reader, call) from exc
@@ -95,6 +105,33 @@ class LiteLLMModel:
             usage=reader.build_usage(estimate_prompt_tokens(call)),
             upstream_seconds=answer.waited_seconds,
         )
+
+    async def _name_refused_fields(
+        self, error: ReasoningError | None, call: ModelCall, deployment: Deployment
+    ) -> ReasoningError | None:
+        """Returns the error of a call that litellm did not convert, with the fields at fault where they can be found.
+
+        A refusal of litellm's is no answer of the upstream's, and what breaks litellm may be a field of the request.
+        """
+        is_refusal = isinstance(error, UpstreamRejectedRequest | UpstreamParameterUnsupported)
+        if error is not None and (error.violations or not is_refusal):
+            return error
+
+        async def is_taken(reduced: ModelCall) -> bool:
+            exchange = self._transport.open_dry_exchange()
+            trial = LiteLLMCall(reduced, deployment, exchange, {}, is_trial=True)
+            with suppress(Exception):  # also of an answer that litellm cannot read, because nobody wrote it
+                await trial.open()
+                if not exchange.is_sent:  # litellm converts some calls when their answer is first read
+                    async with aclosing(trial.deltas()) as deltas:
+                        await anext(deltas, None)
+            await trial.aclose()
+            return exchange.is_sent
+
+        violations = await find_refused_fields(call, is_taken)
+        if error is None and not violations:
+            return None
+        return UpstreamParameterUnsupported(model=deployment.name, is_upstream_reached=False, violations=violations)
 
     @property
     def pool(self) -> ConnectionPool:

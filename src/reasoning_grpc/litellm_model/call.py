@@ -2,30 +2,57 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
-from reasoning_grpc.domain import CallContext, Deployment, Usage
+from reasoning_grpc.domain import CallContext, Deployment, Sampling, Usage
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import AnswerReader
+from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
 from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
 from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way, choose_way
-from reasoning_grpc.litellm_model.request import build_arguments, build_own_members, choose_model, prepare_call
+from reasoning_grpc.litellm_model.request import (
+    STAY_WITH_CHAT,
+    WireCheck,
+    build_arguments,
+    build_own_members,
+    choose_model,
+    copy_arguments,
+    find_wire_rules,
+    prepare_call,
+)
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.telemetry import build_trace_headers
 
+_STREAMED: Final[Mapping[str, Any]] = {"stream": True, "stream_options": {"include_usage": True}}
+"""What every call requests beside its own parameters."""
+
 
 class LiteLLMCall:
     """One call and its answer, which either we read or litellm reads."""
 
-    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]) -> None:
-        """`headers` are those of the exchange; litellm's own connections send them too."""
+    def __init__(
+        self,
+        call: ModelCall,
+        deployment: Deployment,
+        exchange: Exchange,
+        headers: Mapping[str, str],
+        *,
+        is_trial: bool = False,
+    ) -> None:
+        """`headers` are those of the exchange; litellm's own connections send them too.
+
+        A trial uses no other connection than the exchange, which sends nothing.
+        """
+        self._is_trial = is_trial
+        self._requested: Mapping[str, Any] = {}
         self._call = call
         self._headers = headers
         self._deployment = deployment
@@ -39,27 +66,53 @@ class LiteLLMCall:
     async def open(self) -> None:
         """Sends the request, and returns when the answer begins.
 
+        A default of the model that the model does not take in this call is left out.
         Raises litellm's exceptions; those of our client are in their chain.
         """
+        while True:
+            try:
+                return await self._open()
+            except Exception as exc:
+                refused = self._find_refused_defaults(exc)
+                if not refused:
+                    raise
+                unset: dict[str, Any] = dict.fromkeys(refused)
+                self._deployment = replace(self._deployment, sampling=replace(self._deployment.sampling, **unset))
+
+    async def _open(self) -> None:
         deployment = self._deployment
         prepared = prepare_call(self._call, deployment)
         if prepared.violations:
             raise UpstreamParameterUnsupported(
                 model=deployment.name, is_upstream_reached=False, violations=prepared.violations
             )
-        arguments = build_arguments(prepared.call, deployment) | _build_address(deployment)
+        self._requested = build_arguments(prepared.call, deployment)
+        arguments: dict[str, Any] = copy_arguments(self._requested) | _build_address(deployment)
         arguments |= choose_model(deployment, arguments)
+        if self._is_trial:
+            arguments |= STAY_WITH_CHAT
         if deployment.provider != "azure" or deployment.api_key:
             self._client = self._create_client(prepared.call)
             arguments["client"] = self._client
         if choose_way(deployment.provider) is not Way.PLAIN:
             arguments["extra_headers"] = dict(self._headers)
         started = asyncio.get_running_loop().time()
-        stream = await library.acompletion(**arguments, stream=True, stream_options={"include_usage": True})
+        stream = await library.acompletion(**arguments, **copy_arguments(_STREAMED))
         self._opening_seconds = asyncio.get_running_loop().time() - started
         if self._used_as is not Shape.OPENAI:
             client = self._client
             self._litellm_answer = LiteLLMAnswer(stream, lambda: Observer() if client is None else client.observer)
+
+    def _find_refused_defaults(self, exc: Exception) -> list[str]:
+        """Returns the defaults of the model for which a request was refused before anything was sent."""
+        defaults, requested = self._deployment.sampling, self._call.sampling
+        if defaults == Sampling():
+            return []
+        error = convert_failure(exc, self._deployment, is_upstream_reached=self._exchange.is_sent)
+        if not isinstance(error, UpstreamParameterUnsupported) or error.is_upstream_reached:
+            return []
+        refused = (violation.field.removeprefix("sampling.") for violation in error.violations)
+        return [name for name in refused if getattr(requested, name, 0) is None and getattr(defaults, name) is not None]
 
     def deltas(self) -> AsyncGenerator[Delta, None]:
         """Returns the deltas of the answer; `reader` knows finish reason and usage when they end."""
@@ -79,6 +132,12 @@ class LiteLLMCall:
         return self._exchange.is_sent or (self._used_as is None and self._litellm_answer is not None)
 
     @property
+    def is_unsent(self) -> bool:
+        """Whether it is certain that nobody has tried to send the request."""
+        is_ours = self._client is not None and choose_way(self._deployment.provider) is not Way.FOREIGN
+        return is_ours and self._used_as is None and not library.uses_responses_api(self._deployment, self._requested)
+
+    @property
     def waited_seconds(self) -> float:
         """Time spent waiting for the upstream, and for litellm too, where the connection is litellm's."""
         if self._used_as is not None or self._litellm_answer is None:
@@ -95,11 +154,14 @@ class LiteLLMCall:
         return None if self._client is None else self._client.used_as
 
     def _create_client(self, call: ModelCall) -> ExchangeClient:
+        deployment = self._deployment
         client_class: type[ExchangeClient] = library.make_client_class(
-            ExchangeClient, for_azure=self._deployment.provider == "azure"
+            ExchangeClient, for_azure=deployment.provider == "azure"
         )
-        outgoing = OutgoingRequest(self._deployment, build_own_members(call, self._deployment))
-        return client_class(self._exchange, outgoing)
+        own, rules = build_own_members(call, deployment), find_wire_rules(deployment.provider)
+        requested = {**self._requested, **_STREAMED}
+        check = None if rules is None else WireCheck(requested, own, rules, model=deployment.name)
+        return client_class(self._exchange, OutgoingRequest(deployment, own, check))
 
 
 def build_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:

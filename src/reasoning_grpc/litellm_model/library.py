@@ -116,6 +116,16 @@ def complete_fireworks_name(name: str) -> str:
     return str(resolve_fireworks_resource_name(name))
 
 
+def has_reasoning(model: str) -> bool:
+    """Whether litellm knows that a model reasons."""
+    return bool(import_litellm().supports_reasoning(model))
+
+
+def has_response_schemas(model: str) -> bool:
+    """Whether litellm knows that a model can hold its answer to a JSON schema."""
+    return bool(import_litellm().supports_response_schema(model))
+
+
 def count_tokens(model: str, text: str) -> int:
     """Returns the tokens of a text by the tokenizer that litellm has for a model of OpenAI."""
     count: int = import_litellm().token_counter(model=model, text=text)

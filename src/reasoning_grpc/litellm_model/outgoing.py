@@ -1,12 +1,12 @@
 """`OutgoingRequest`: what we do to a request after litellm has built it, before our connection sends it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
-from reasoning_grpc.litellm_model.request import join_members, restore_address, restore_model
+from reasoning_grpc.litellm_model.request import WireCheck, join_members, restore_address, restore_model
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 
@@ -14,10 +14,13 @@ _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 class OutgoingRequest:
     """The address of one call, and the last changes of its body."""
 
-    def __init__(self, deployment: Deployment, options: Mapping[str, Any]) -> None:
-        """`options` are merged into the body, and into members of it that are objects."""
+    def __init__(self, deployment: Deployment, options: Mapping[str, Any], wire_check: WireCheck | None = None) -> None:
+        """`options` are merged into the body, and into members of it that are objects.
+
+        The check is None for a protocol that is not OpenAI's."""
         self._deployment = deployment
         self._options = options
+        self._wire_check = wire_check
 
     def build_address(self, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
         """Returns the URL and the headers of a call in the OpenAI protocol, with the query that litellm wants."""
@@ -39,10 +42,16 @@ class OutgoingRequest:
     @property
     def changes_body(self) -> bool:
         """Whether `finish_body` must see a body that litellm has already encoded."""
-        return bool(self._options) or self._deployment.litellm_model != self._deployment.deciding_model
+        is_checked = self._wire_check is not None
+        return is_checked or bool(self._options) or self._deployment.litellm_model != self._deployment.deciding_model
+
+    @property
+    def own_members(self) -> Collection[str]:
+        """The members of the body that `finish_body` replaces without reading them."""
+        return ("messages",) if self._wire_check is not None else ()
 
     def finish_body(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Returns the body to send."""
+        """Returns the body to send. Raises UpstreamParameterUnsupported."""
         body = join_members(body, self._options)
         restore_model(body, self._deployment)
-        return body
+        return body if self._wire_check is None else self._wire_check.correct(body)

@@ -52,6 +52,8 @@ _FOR_NO_REASONING: Final = frozenset({"temperature", "top_p", "logprobs", "top_l
 _NOT_FOR_REASONING: Final = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias", "stop"}
 )
+_TAKES_STOP: Final = re.compile(r"(azure|openai)/(o1|o3-mini)")
+"""Models of the series o that take stop sequences: OpenAI documents them as "not supported with o3 and o4-mini"."""
 _OF_THE_STREAM: Final[Json] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -125,7 +127,7 @@ def _read_reasoning(rest: Json) -> Iterator[MeaningPart]:
             yield redacted(block["data"])
             continue
         yield reasoning(block["thinking"], signature=block.get("signature", ""))
-        words = words.replace(block["thinking"], "", 1)
+        words = words.replace(block["thinking"], "", 1).strip("\n")
     if words:
         yield reasoning(words)
 
@@ -149,6 +151,8 @@ def _read_part(part: Json) -> MeaningPart:
             return read_media(url, cache=cache)
         case {"type": "input_audio", "input_audio": {"data": data, "format": name}}:
             return read_audio(data, name, cache=cache)
+        case {"type": "input_audio", "input_audio": str() as data}:  # Mistral's form: the data alone
+            return media("audio", data=data, cache=cache)
         case {"type": "file", "file": {"file_data": data, **rest}} if not rest.keys() - {"filename"}:
             return read_media(data, filename=str(rest.get("filename", "")), cache=cache)
         case _:
@@ -265,6 +269,8 @@ def _find_broken_rules(body: Json, described_model: str) -> Iterator[tuple[str, 
         yield "sampling.max_output_tokens", "a reasoning model takes max_completion_tokens, not max_tokens"
     for name in sorted(_NOT_FOR_REASONING & body.keys()):
         if name in _FOR_NO_REASONING and not is_reasoning:
+            continue
+        if name == "stop" and _TAKES_STOP.match(described_model):
             continue
         if (name, body[name]) not in [("temperature", 1), ("top_p", 1)]:
             yield _NAMES.get(name, "sampling.stop_sequences"), f"a reasoning model does not take {name}"

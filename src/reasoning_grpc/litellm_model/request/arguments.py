@@ -22,32 +22,10 @@ from reasoning_grpc.litellm_model.request.gemini_body import write_gemini_body
 from reasoning_grpc.litellm_model.request.members import join_members
 from reasoning_grpc.litellm_model.request.messages import convert_messages
 from reasoning_grpc.litellm_model.request.ollama_body import write_ollama_body
+from reasoning_grpc.litellm_model.request.openai_messages import adapt_messages
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
 
-FIELD_OF_PARAMETER: Final[Mapping[str, str]] = {
-    "messages": "messages",
-    "temperature": "sampling.temperature",
-    "top_p": "sampling.top_p",
-    "top_k": "sampling.top_k",
-    "max_tokens": "sampling.max_output_tokens",
-    "max_completion_tokens": "sampling.max_output_tokens",
-    "stop": "sampling.stop_sequences",
-    "seed": "sampling.seed",
-    "presence_penalty": "sampling.presence_penalty",
-    "frequency_penalty": "sampling.frequency_penalty",
-    "logit_bias": "sampling.logit_bias",
-    "logprobs": "sampling.logprobs",
-    "top_logprobs": "sampling.top_logprobs",
-    "tools": "tools",
-    "tool_choice": "tool_choice",
-    "parallel_tool_calls": "parallel_tool_calls",
-    "response_format": "response_format",
-    "reasoning_effort": "reasoning.effort",
-    "thinking": "reasoning.budget_tokens",
-    "user": "end_user",
-}
-"""The request field from which a parameter of the OpenAI dialect comes."""
 _PLACEHOLDER: Final = ({"role": "user", "content": "-"},)
 """The conversation that litellm gets where our own code writes it."""
 _WRITERS: Final[Mapping[str, Callable[[ModelCall, Deployment], dict[str, Any]]]] = {
@@ -104,7 +82,8 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
 def _convert_messages(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
     if deployment.provider in _WRITERS:
         return [dict(message) for message in _PLACEHOLDER]
-    return convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
+    messages = convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
+    return adapt_messages(messages, deployment)
 
 
 def _decode_options(call: ModelCall) -> dict[str, Any]:

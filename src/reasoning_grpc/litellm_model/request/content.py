@@ -1,15 +1,19 @@
 """Converts the content of a message, text and media, to parts of the OpenAI dialect."""
 
 import base64
+import mimetypes
 from typing import Any, Final
 
 from reasoning_grpc.domain import Media, Message, Part, Text
+from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
 
 _TAKE_CACHE_MARKS: Final = frozenset({"bedrock", "litellm_proxy", "openrouter"})
 """Providers that cache what is marked. For Gemini, litellm would create a cache by a request of its own.
 
 A server that speaks only the OpenAI dialect caches without marks, and may refuse them.
 """
+_REQUIRE_FILENAMES: Final = SPEAKS_OPENAI - {"litellm_proxy"}
+"""Providers of the OpenAI protocol, in which a document has a name."""
 _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
 
 
@@ -31,7 +35,7 @@ def convert_part(part: Part, provider: str) -> dict[str, Any]:
     assert isinstance(content, Text | Media)
     if isinstance(content, Text):
         return {"type": "text", "text": content.text} | mark_for_cache(part, provider)
-    return _convert_media(content) | mark_for_cache(part, provider)
+    return _convert_media(content, provider) | mark_for_cache(part, provider)
 
 
 def mark_for_cache(part: Part, provider: str) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def mark_for_cache(part: Part, provider: str) -> dict[str, Any]:
     return {"cache_control": {"type": "ephemeral"}} if part.cache and provider in _TAKE_CACHE_MARKS else {}
 
 
-def _convert_media(media: Media) -> dict[str, Any]:
+def _convert_media(media: Media, provider: str) -> dict[str, Any]:
     kind = media.mime_type.partition("/")[0]
     encoded = base64.b64encode(media.data).decode()
     location = media.uri or f"data:{media.mime_type};base64,{encoded}"
@@ -48,5 +52,7 @@ def _convert_media(media: Media) -> dict[str, Any]:
     if kind == "audio":
         audio_format = _AUDIO_FORMATS.get(media.mime_type, media.mime_type.partition("/")[2])
         return {"type": "input_audio", "input_audio": {"data": encoded, "format": audio_format}}
-    file = {"file_data": location} | ({"filename": media.filename} if media.filename else {})
-    return {"type": "file", "file": file}
+    name = media.filename
+    if not name and provider in _REQUIRE_FILENAMES:
+        name = f"document{mimetypes.guess_extension(media.mime_type) or ''}"
+    return {"type": "file", "file": {"file_data": location} | ({"filename": name} if name else {})}

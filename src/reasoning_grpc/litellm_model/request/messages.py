@@ -11,6 +11,8 @@ from reasoning_grpc.litellm_model.request.content import convert_content, conver
 
 _TAKE_TEXT_SIGNATURES: Final = frozenset({"gemini", "litellm_proxy", "vertex_ai", "vertex_ai_beta"})
 """Providers for which litellm has a place for the signature of a text."""
+_MARK_CALLS: Final = frozenset({"bedrock", "litellm_proxy"})
+"""Providers that have a place for the cache mark of a call."""
 
 
 def convert_messages(messages: Iterable[Message], provider: str, *, system_prompt: str) -> list[dict[str, Any]]:
@@ -84,7 +86,7 @@ def _convert_reasoning(parts: list[Part]) -> dict[str, Any]:
         if part.signature:
             blocks.append({"type": "thinking", "thinking": part.content.text, "signature": part.signature})
     if texts:
-        converted["reasoning_content"] = "".join(texts)
+        converted["reasoning_content"] = "\n\n".join(texts)
     if blocks:
         converted["thinking_blocks"] = blocks
     return converted
@@ -98,7 +100,9 @@ def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
-    } | (mark_for_cache(part, provider) if provider == "bedrock" else {})
+    }
+    if provider in _MARK_CALLS:
+        converted |= mark_for_cache(part, provider)
     if part.signature:
         # The places for Gemini's signature of a call, in Google's OpenAI dialect and in litellm's.
         if provider in OWN_WIRE - {"litellm_proxy"}:

@@ -14,6 +14,12 @@ from reasoning_grpc.litellm_model.providers import Way, choose_way
 _BEDROCK_ROUTES: Final = frozenset({"converse", "invoke"})
 """The ways in which litellm calls a model of Bedrock, which may stand before its name."""
 
+STAY_WITH_CHAT: Final[Mapping[str, Any]] = {"_skip_responses_api_bridge": True}
+"""The argument that keeps a call out of OpenAI's Responses API, where litellm's own client sends the request.
+
+That client would send the deciding name of a model.
+"""
+
 
 def name_deciding_model(deployment: Deployment) -> str:
     """Returns the name of the model that decides; on Bedrock, with the route of the deployment's own name."""
@@ -35,8 +41,7 @@ def choose_model(deployment: Deployment, arguments: Mapping[str, Any]) -> dict[s
         return {"model": own, "base_model": deciding}
     if choose_way(provider) is Way.FOREIGN or library.uses_responses_api(deployment, arguments):
         return {"model": own}
-    # In the Responses API, litellm's own client would send the deciding name.
-    return {"model": deciding, "_skip_responses_api_bridge": True}
+    return {"model": deciding, **STAY_WITH_CHAT}
 
 
 def restore_model(body: dict[str, Any], deployment: Deployment) -> None:

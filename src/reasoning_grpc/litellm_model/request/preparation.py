@@ -9,6 +9,7 @@ from reasoning_grpc.litellm_model.origins import leave_out_foreign_values
 from reasoning_grpc.litellm_model.request.defaults import merge_defaults
 from reasoning_grpc.litellm_model.request.dialects import Dialect, find_dialect
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
+from reasoning_grpc.litellm_model.request.responses_api import refuse_lost_parameters, write_for_responses_api
 from reasoning_grpc.llm import ModelCall
 
 
@@ -26,7 +27,7 @@ class PreparedCall:
 def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
     dialect, model = find_dialect(deployment.provider), name_deciding_model(deployment)
-    call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model))
+    call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, deployment))
     settings = [setting for report in dialect.reports for setting in report(call, model)]
     call, setting = leave_out_foreign_values(call, deployment)
     if setting is not None:
@@ -35,8 +36,10 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
         call, setting = change(call, model)
         if setting is not None:
             settings.append(setting)
-    return PreparedCall(call, tuple(settings), violations)
+    return PreparedCall(write_for_responses_api(call, deployment), tuple(settings), violations)
 
 
-def _find_violations(dialect: Dialect, model: str, call: ModelCall) -> tuple[FieldViolation, ...]:
-    return tuple(violation for refuse in dialect.refusals for violation in refuse(call, model))
+def _find_violations(dialect: Dialect, deployment: Deployment, call: ModelCall) -> tuple[FieldViolation, ...]:
+    model = name_deciding_model(deployment)
+    refused = (violation for refuse in dialect.refusals for violation in refuse(call, model))
+    return (*refused, *refuse_lost_parameters(call, deployment))

@@ -8,7 +8,7 @@ object has both shapes, and knows afterwards which one litellm used. Measured on
 litellm 1.106.2; `providers` has the list.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from enum import StrEnum
 from typing import Any, Protocol, Self
 
@@ -45,6 +45,11 @@ class Finisher(Protocol):
     @property
     def changes_body(self) -> bool:
         """Whether `finish_body` must see a body that litellm has already encoded."""
+        ...
+
+    @property
+    def own_members(self) -> Collection[str]:
+        """The members of the body that `finish_body` replaces without reading them."""
         ...
 
     def finish_body(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +141,7 @@ class ExchangeClient:
         )
         body = await request.aread()
         if self._finisher.changes_body:
-            body = msgspec.json.encode(self._finisher.finish_body(msgspec.json.decode(body, type=dict[str, Any])))
+            body = msgspec.json.encode(self._finisher.finish_body(_decode_body(body, self._finisher.own_members)))
         # The URL is sent as it is: a second encoding would break its signature, where it has one.
         await self._exchange.send(URL(str(request.url), encoded=True), body, _select_end_to_end(request.headers))
         self.observer = choose_observer(request.url.path)
@@ -186,6 +191,12 @@ class _RelayedAnswer(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Stops reading."""
         await self._chunks.aclose()
+
+
+def _decode_body(body: bytes, skipped: Collection[str]) -> dict[str, Any]:
+    """Decodes a body, but for some of its members, which may hold megabytes."""
+    members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return {name: raw if name in skipped else msgspec.json.decode(raw) for name, raw in members.items()}
 
 
 def _select_end_to_end(headers: Mapping[str, str]) -> dict[str, str]:

@@ -165,8 +165,9 @@ class Exchange:
 class DryExchange(Exchange):
     """An exchange that sends nothing, and whose answer is empty."""
 
-    async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
-        """Sends nothing."""
+    async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Sends nothing, and counts as sent."""
+        self.is_sent = True
 
     @property
     def status(self) -> int:

@@ -2,7 +2,11 @@
 
 from typing import Final
 
+from reasoning_grpc.litellm_model import PROMISED
 from tests.support.differential.documented.row import row
+
+_ALL: Final = " ".join(prefix for prefix, protocol in PROMISED.items() if protocol == "OpenAI")
+_JOINING: Final = "databricks deepseek moonshot sambanova"
 
 ROWS: Final = (
     row(
@@ -11,6 +15,152 @@ ROWS: Final = (
         "added",
         documented="OpenRouter is asked for the usage of each answer",
         holds=lambda difference, _: difference.left == {"include": True},
+    ),
+    row(
+        _ALL,
+        "messages[].content[].reasoning",
+        "missing|moved|joined by an empty line",
+        documented="all reasoning of a message stands together",
+    ),
+    row(_ALL, "messages[].content[].text", "moved", documented="Texts stand before tool calls"),
+    row(_ALL, "messages[].content[].signature", "missing", documented="Texts have no signatures"),
+    row(
+        _ALL,
+        "messages[].content[].text",
+        "missing",
+        documented="A text without a character is left out of an answer",
+        holds=lambda difference, _: difference.asked == "",
+    ),
+    row(_ALL, "messages", "empty added", documented="an answer without anything else is sent as an empty text"),
+    row(
+        _ALL,
+        "messages[].content[].media.filename",
+        "added",
+        documented='A document without a `filename` gets the name "document" with the ending of its type',
+        holds=lambda difference, _: str(difference.left).startswith("document"),
+    ),
+    row(
+        "litellm_proxy openrouter",
+        "messages[].content[].cache",
+        "missing",
+        documented="A cache mark on reasoning is left out",
+    ),
+    row(
+        _JOINING,
+        "messages[].content[].text",
+        "joined by an empty line",
+        documented="get the texts of a message as one text, with an empty line between",
+    ),
+    row(
+        "mistral",
+        "messages[].content[].media",
+        "changed",
+        documented="and audio as its data alone",
+        holds=lambda difference, _: difference.asked["data"] == difference.left["data"],
+    ),
+    row("deepseek", "reasoning.effort", "changed", is_reported=True),
+    row("mistral databricks xai", "messages[].name", "missing", is_reported=True),
+    row(
+        "mistral databricks",
+        "messages[].content[].refusal",
+        "as a text|missing",
+        documented="get a refusal as a text, and no answers without content",
+    ),
+    row(
+        "databricks",
+        "messages[].content[].text",
+        "changed",
+        documented="get a refusal as a text, and no answers without content",
+        holds=lambda difference, _: str(difference.left).startswith(f"{difference.asked}\n\n"),
+    ),
+    row(
+        "mistral databricks",
+        "messages[]",
+        "missing",
+        documented="get a refusal as a text, and no answers without content",
+    ),
+    row(
+        "mistral databricks",
+        "messages[].content[].reasoning.redacted",
+        "missing",
+        documented="`mistral/` and `databricks/` get no reasoning back",
+    ),
+    row(
+        "mistral databricks",
+        "messages[].content[].signature",
+        "missing",
+        documented="`mistral/` and `databricks/` get no reasoning back",
+    ),
+    row(
+        "hosted_vllm together_ai fireworks_ai",
+        "messages[].content[].reasoning.redacted",
+        "missing",
+        documented="`hosted_vllm/`, `together_ai/` and `fireworks_ai/` get no signatures back",
+    ),
+    row(
+        "groq databricks",
+        "response_format.json_schema.name|response_format.json_schema.description",
+        "missing",
+        documented="without its name and description",
+    ),
+    row(
+        "groq databricks",
+        "response_format.json_schema.strict",
+        "missing",
+        is_reported=True,
+        holds=lambda difference, _: difference.asked is True,
+    ),
+    row(
+        "groq databricks",
+        "response_format.json_schema.strict",
+        "missing",
+        documented="get a JSON schema as that of a tool that they must call",
+        holds=lambda difference, _: difference.asked is False,
+    ),
+    row(
+        "databricks fireworks_ai xai",
+        "tools[].strict",
+        "missing",
+        documented="`strict = false` of a tool is left out where strict tools are refused",
+        holds=lambda difference, _: difference.asked is False,
+    ),
+    row(
+        "databricks",
+        "reasoning.budget_tokens|reasoning.effort|sampling.max_output_tokens",
+        "added|missing",
+        documented="An effort for Claude is sent as a budget of reasoning tokens, with a limit for the whole answer",
+    ),
+    row(
+        "databricks",
+        "messages[]|messages[].content[].tool_call|messages[].content[].tool_result",
+        "moved|split",
+        documented="each tool call stands in a message of its own before its result",
+    ),
+    row(
+        "moonshot",
+        "messages",
+        "reasoning added",
+        documented="A blank stands for missing reasoning before tool calls",
+        holds=lambda difference, _: difference.left == " ",
+    ),
+    *(
+        row(
+            "openai azure",
+            field,
+            what,
+            documented=documented,
+            holds=lambda _, target: "gpt-5-pro" in target.litellm_model or "gpt-5.4" in target.litellm_model,
+        )
+        for field, what, documented in (
+            ("messages[].content[].text", "joined by an empty line", "The system prompt is one message there"),
+            ("messages[].content[].refusal", "as a text", "Refusals of earlier answers are sent as texts"),
+            (
+                "messages[].name|messages[].content[].reasoning.redacted|response_format.json_schema.description",
+                "missing",
+                "Reasoning, the names of authors and the description of a response format are left out",
+            ),
+            ("response_format.json_schema.strict", "missing", "`strict = false` is left out"),
+        )
     ),
 )
 """The rows of the table."""

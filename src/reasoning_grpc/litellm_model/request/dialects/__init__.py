@@ -8,16 +8,18 @@ the documentation promises.
 from collections.abc import Mapping
 from typing import Final
 
-from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
+from reasoning_grpc.domain import ResponseFormat, ResponseFormatKind
 from reasoning_grpc.litellm_model.request.dialects.anthropic import ANTHROPIC
 from reasoning_grpc.litellm_model.request.dialects.bedrock import BEDROCK
 from reasoning_grpc.litellm_model.request.dialects.bedrock_models import describe_bedrock
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
 from reasoning_grpc.litellm_model.request.dialects.ollama import OLLAMA
-from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI, OPENAI_ITSELF
+from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI
+from reasoning_grpc.litellm_model.request.dialects.openai_copies import refuse_json_object_of_claude
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_media_addresses
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects_for_claude
+from reasoning_grpc.llm import ModelCall
 
 __all__ = ["Dialect", "can_forbid_calls", "find_dialect", "takes_json_object"]
 
@@ -25,9 +27,7 @@ _OTHER: Final = Dialect(refusals=(refuse_media_addresses,))
 """The dialect of providers that no other entry of the table covers."""
 _HOST_OF_CLAUDE: Final = Dialect(refusals=(*_OTHER.refusals, refuse_tools_beyond_plain_objects_for_claude))
 _OF_PROVIDER: Final[Mapping[str, Dialect]] = {
-    **dict.fromkeys(SPEAKS_OPENAI, OPENAI),
-    "openai": OPENAI_ITSELF,
-    "azure": OPENAI_ITSELF,
+    **OPENAI,
     "anthropic": ANTHROPIC,
     "bedrock": BEDROCK,
     "azure_ai": _HOST_OF_CLAUDE,
@@ -35,6 +35,8 @@ _OF_PROVIDER: Final[Mapping[str, Dialect]] = {
     "gemini": GEMINI,
     "ollama_chat": OLLAMA,
 }
+
+_REFUSE_JSON_OBJECT: Final = (refuse_json_object, refuse_json_object_of_claude)
 
 
 def find_dialect(provider: str) -> Dialect:
@@ -50,6 +52,8 @@ def can_forbid_calls(litellm_model: str) -> bool:
     return not (litellm_model.startswith("bedrock/") and describe_bedrock(litellm_model).by_converse)
 
 
-def takes_json_object(provider: str) -> bool:
-    """Whether litellm passes on to a provider that the answer must be JSON, of whatever schema."""
-    return refuse_json_object not in find_dialect(provider).refusals
+def takes_json_object(model: str) -> bool:
+    """Whether a model, by the name that decides, learns that its answer must be JSON, of whatever schema."""
+    call = ModelCall(model="", messages=(), response_format=ResponseFormat(ResponseFormatKind.JSON_OBJECT))
+    refusals = find_dialect(model.partition("/")[0]).refusals
+    return not any(refuse in refusals and any(refuse(call, model)) for refuse in _REFUSE_JSON_OBJECT)

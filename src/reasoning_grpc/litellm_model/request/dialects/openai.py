@@ -1,11 +1,61 @@
-"""The dialect of OpenAI's Chat Completions API, as litellm writes it for OpenAI and all providers that copy it."""
+"""The dialects of OpenAI's Chat Completions API: OpenAI's own, and those of the providers that copy it.
 
+What a parameter is called, and whether a model takes it, litellm decides; `wire_check` refuses what litellm leaves out.
+Here is what can only be seen in the call itself.
+"""
+
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
+from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
+    fit_reasoning,
+    raise_minimal_effort,
+    refuse_forced_tools,
+    refuse_reasoning,
+    refuse_sampling,
+)
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
+from reasoning_grpc.litellm_model.request.dialects.openai_copies import (
+    change_for_claude,
+    leave_out_lax_tools,
+    refuse_budgets,
+    refuse_budgets_but_of_claude,
+    refuse_documents,
+    refuse_for_claude,
+    refuse_json_object_of_claude,
+    refuse_media,
+    refuse_parameters_of_series_o,
+    report_levels_of_effort,
+    report_names_but_of_users,
+    report_strict_schemas_by_tool,
+)
+from reasoning_grpc.litellm_model.request.dialects.shared import refuse_strict_tools, report_each_name
 from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_combined_tools
 
-OPENAI: Final = Dialect()
-OPENAI_ITSELF: Final = replace(OPENAI, refusals=(*OPENAI.refusals, refuse_combined_tools))
-"""The dialect of OpenAI's own models, which refuse what servers with the same protocol often take."""
+_PLAIN: Final = Dialect()
+_ITSELF: Final = Dialect(refusals=(refuse_combined_tools, refuse_parameters_of_series_o))
+"""OpenAI's own models refuse what servers with the same protocol often take."""
+_WITHOUT_STRICT_TOOLS: Final = Dialect(refusals=(refuse_strict_tools,), changes=(leave_out_lax_tools,))
+
+OPENAI: Final[Mapping[str, Dialect]] = {
+    **dict.fromkeys(SPEAKS_OPENAI, _PLAIN),
+    "azure": _ITSELF,
+    "databricks": Dialect(
+        refusals=(
+            refuse_budgets_but_of_claude,
+            refuse_json_object_of_claude,
+            *map(refuse_for_claude, (refuse_strict_tools, refuse_reasoning, refuse_sampling, refuse_forced_tools)),
+        ),
+        reports=(report_names_but_of_users, report_strict_schemas_by_tool),
+        changes=tuple(map(change_for_claude, (leave_out_lax_tools, raise_minimal_effort, fit_reasoning))),
+    ),
+    "deepseek": Dialect(refusals=(refuse_media, refuse_budgets), reports=(report_levels_of_effort,)),
+    "fireworks_ai": replace(_WITHOUT_STRICT_TOOLS, refusals=(refuse_strict_tools, refuse_documents)),
+    "groq": Dialect(reports=(report_strict_schemas_by_tool,)),
+    "mistral": Dialect(reports=(report_each_name,)),
+    "openai": _ITSELF,
+    "xai": replace(_WITHOUT_STRICT_TOOLS, reports=(report_names_but_of_users,)),
+}
+"""The dialects of all providers of the OpenAI protocol."""

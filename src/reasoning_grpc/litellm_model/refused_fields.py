@@ -1,0 +1,64 @@
+"""`find_refused_fields`: finds by trial which fields of a call litellm refuses to convert.
+
+litellm refuses some calls in words that name no parameter, and breaks on others. A call without the field at fault
+passes, so such a call is prepared again without each field. Nothing is sent.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import fields, replace
+from typing import Final
+
+from reasoning_grpc.domain import Message, Part, ReasoningOptions, Role, Sampling, Text
+from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.llm import ModelCall
+
+IsTaken = Callable[[ModelCall], Awaitable[bool]]
+"""Whether litellm converts a call."""
+
+_NOT_TAKEN: Final = "The model does not take it."
+_UNSET: Final = Sampling()
+_PROBE: Final = (Message(Role.USER, (Part(Text("hi")),)),)
+
+
+async def find_refused_fields(call: ModelCall, is_taken: IsTaken) -> tuple[FieldViolation, ...]:
+    """Returns a violation for each field without which the call would pass; empty where no single field is at fault."""
+    names = [name for name, reduced in _reduce(call) if await is_taken(reduced)]
+    if not names and await is_taken(replace(call, messages=_PROBE)):
+        names = [f"messages[{await _find_first_refused(call, is_taken)}]"]
+    return tuple(FieldViolation(name, _NOT_TAKEN) for name in names)
+
+
+def _reduce(call: ModelCall) -> Iterator[tuple[str, ModelCall]]:
+    """Yields each field that is set, and the call without it."""
+    for field in fields(Sampling):
+        unset = getattr(_UNSET, field.name)
+        if getattr(call.sampling, field.name) != unset:
+            yield f"sampling.{field.name}", replace(call, sampling=replace(call.sampling, **{field.name: unset}))
+    if call.tools:
+        yield "tools", replace(call, tools=(), tool_choice=None, parallel_tool_calls=None)
+    if call.tool_choice is not None:
+        yield "tool_choice", replace(call, tool_choice=None)
+    if call.parallel_tool_calls is not None:
+        yield "parallel_tool_calls", replace(call, parallel_tool_calls=None)
+    if call.response_format is not None:
+        yield "response_format", replace(call, response_format=None)
+    if call.reasoning.effort is not None:
+        yield "reasoning.effort", replace(call, reasoning=ReasoningOptions())
+    if call.reasoning.budget_tokens is not None:
+        yield "reasoning.budget_tokens", replace(call, reasoning=ReasoningOptions())
+    if call.end_user:
+        yield "end_user", replace(call, end_user="")
+    if call.provider_options:
+        yield "provider_options", replace(call, provider_options={})
+
+
+async def _find_first_refused(call: ModelCall, is_taken: IsTaken) -> int:
+    """Returns the index of the message with which a beginning of the conversation is refused first."""
+    taken, refused = 0, len(call.messages)
+    while refused - taken > 1:
+        middle = (taken + refused) // 2
+        if await is_taken(replace(call, messages=call.messages[:middle])):
+            taken = middle
+        else:
+            refused = middle
+    return refused - 1
