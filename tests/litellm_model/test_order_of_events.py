@@ -108,6 +108,40 @@ ANTHROPIC: Final[dict[str, tuple[list[Json], Json]]] = {
         ),
         MALFORMED | {"text": "Hello"},
     ),
+    "two-calls-within-each-other": (
+        anthropic_stream(
+            call_block(0, "t1", '{"a"', end=False),
+            call_block(1, "t2", '{"b"', end=False),
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": ":1}"}},
+            {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": ":2}"}},
+            finish_event("tool_use"),
+        ),
+        MALFORMED | {"calls": [["t1", "f", '{"a"', ""], ["t2", "f", '{"b"', ""]]},
+    ),
+    "blocks-that-end-late": (
+        anthropic_stream(
+            block(0, {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}, end=False),
+            text_block(1, "Hello"),
+            {"type": "content_block_stop", "index": 0},
+            finish_event("tool_use"),
+            STOP,
+        ),
+        {"text": "Hello", "calls": [["t1", "f", '{"a": 1}', ""]], "ended": "TOOL_CALLS tool_use", "tokens": [11, 7]},
+    ),
+    "arguments-that-are-text-at-the-start": (
+        anthropic_stream(
+            block(0, {"type": "tool_use", "id": "t1", "name": "f", "input": '{"a":1}'}), finish_event("tool_use"), STOP
+        ),
+        {"calls": [["t1", "f", '{"a":1}', ""]], "ended": "TOOL_CALLS tool_use", "tokens": [11, 7]},
+    ),
+    "content-that-is-text-in-the-start": (
+        [START | {"message": START["message"] | {"content": "Hello"}}, *END],
+        {"text": "Hello", "ended": "STOP end_turn", "tokens": [11, 7]},
+    ),
+    "content-that-is-an-object-in-the-start": (
+        [START | {"message": START["message"] | {"content": {"text": "Hello"}}}, *END],
+        MALFORMED,
+    ),
     "a-block-within-itself": (
         anthropic_stream(call_block(0, "t1", '{"a":', end=False), call_block(0, "t2", "{}"), finish_event("tool_use")),
         MALFORMED | {"calls": [["t1", "f", '{"a":', ""]]},
@@ -358,6 +392,19 @@ GEMINI: Final[dict[str, tuple[list[Json], Json]]] = {
     "an-empty-part-after-the-finish": (
         [google_response(google_text("Hello")), google_response(word="STOP"), google_response(google_text(""))],
         {"text": "Hello", "ended": "STOP STOP"},
+    ),
+    "arguments-that-are-text": (
+        [google_response({"functionCall": {"id": "c", "name": "f", "args": '{"a": 1}'}}, word="STOP")],
+        {"calls": [["c", "f", '{"a": 1}', ""]], "ended": "TOOL_CALLS STOP"},
+    ),
+    "arguments-that-are-no-json": (
+        [google_response({"functionCall": {"id": "c", "name": "f", "args": "a"}}, word="STOP")],
+        MALFORMED,
+    ),
+    "content-that-is-text": ([{"candidates": [{"content": "Hello", "finishReason": "STOP"}]}], MALFORMED),
+    "parts-that-are-an-object": (
+        [{"candidates": [{"content": {"parts": {"text": "Hello"}}, "finishReason": "STOP"}]}],
+        MALFORMED,
     ),
     "a-second-candidate": (
         [

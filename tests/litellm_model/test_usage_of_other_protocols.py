@@ -40,6 +40,29 @@ USAGES: Final = {
         ],
         reported_usage("PROVIDER", 24, 7, cachedInputTokens=4),
     ),
+    "anthropic-input-alone-at-the-end": (
+        [*anthropic_stream(HELLO), finish_event("end_turn", input_tokens=6, output_tokens=7)],
+        reported_usage("PROVIDER", 11, 7, cachedInputTokens=3, cacheWriteTokens=2),
+    ),
+    "anthropic-input-at-the-end-alone": (
+        [
+            {"type": "message_start", "message": {"id": "msg_1", "usage": {"input_tokens": 0, "output_tokens": 0}}},
+            *HELLO,
+            finish_event("end_turn", input_tokens=6, cache_read_input_tokens=3, output_tokens=7),
+        ],
+        reported_usage("PROVIDER", 9, 7, cachedInputTokens=3),
+    ),
+    "anthropic-floats-and-negative-numbers": (
+        [
+            {
+                "type": "message_start",
+                "message": {"usage": {"input_tokens": 6.0, "cache_read_input_tokens": -3}},
+            },
+            *HELLO,
+            finish_event("end_turn", output_tokens=7.0),
+        ],
+        reported_usage("PROVIDER", 6, 7),
+    ),
     "anthropic-no-output": (
         [*anthropic_stream(HELLO), {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}],
         reported_usage("ESTIMATED", 11, 2, cachedInputTokens=3, cacheWriteTokens=2),
@@ -81,6 +104,31 @@ USAGES: Final = {
             ),
         ],
         reported_usage("PROVIDER", 11, 9, cachedInputTokens=2, reasoningTokens=4, audioInputTokens=2),
+    ),
+    "gemini-floats": (
+        [
+            google_response(
+                google_text("Hello"),
+                word="STOP",
+                usageMetadata={"promptTokenCount": 8.0, "candidatesTokenCount": 5.0, "totalTokenCount": 13.0},
+            )
+        ],
+        reported_usage("PROVIDER", 8, 5),
+    ),
+    "gemini-thoughts-in-the-text": (
+        [
+            google_response(
+                google_text("Hello"),
+                word="STOP",
+                usageMetadata={
+                    "promptTokenCount": 8,
+                    "candidatesTokenCount": 9,
+                    "thoughtsTokenCount": 4,
+                    "totalTokenCount": 17,
+                },
+            )
+        ],
+        reported_usage("PROVIDER", 8, 9, reasoningTokens=4),
     ),
     "gemini-after-the-finish": (
         [

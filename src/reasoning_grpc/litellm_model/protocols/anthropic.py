@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_part, read_choice
-from reasoning_grpc.litellm_model.lenient import Json, add_known, read_integer, read_object, read_objects
+from reasoning_grpc.litellm_model.lenient import Json, add_known, read_object, read_objects, read_token_count
 from reasoning_grpc.litellm_model.protocols.anthropic_order import MessageOrder
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer, encode_line
 
 _PING: Final[Json] = {"type": "ping"}
 """An event without content, which takes the place of an event that litellm must not see."""
 _THINKING: Final = ("thinking", "signature")
+_INPUT_COUNTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 @dataclass(slots=True)
@@ -24,8 +25,12 @@ class AnthropicObserver(Observer):
     """
 
     knows_protocol = True
-    _inputs: dict[object, Json] = field(default_factory=dict)
-    """The arguments at the start of a call, by the index of its block, until a delta brings arguments."""
+    _input: str = ""
+    """The arguments at the start of the open call, until a delta brings arguments; empty where no call waits."""
+    _uncached: int | None = None
+    """The latest count of the input that is not in the cache; None until it is known."""
+    _cache: list[int | None] | None = None
+    """The latest counts of the tokens that were read from and written to the cache; None until an event has counts."""
     _order: MessageOrder = field(default_factory=MessageOrder)
     _early_finish: Json = field(default_factory=dict)
     """The end that the start of the message has; it counts where no other comes."""
@@ -54,7 +59,7 @@ class AnthropicObserver(Observer):
             case "content_block_delta":
                 return [self._continue_block(answer)]
             case "content_block_stop":
-                return [self._stop_block(answer)]
+                return self._stop_block(answer)
             case "message_delta":
                 return [self._update_message(answer)]
             case "message_stop":
@@ -69,7 +74,7 @@ class AnthropicObserver(Observer):
         message = event["message"] = read_object(event.get("message"))
         if not self._order.start_message(message.get("id")):
             return [_PING]
-        usage, content = read_object(message.pop("usage", None)), read_objects(message.pop("content", None))
+        usage, content = read_object(message.pop("usage", None)), _read_content(message.pop("content", None))
         stop_reason = message.pop("stop_reason", None)
         self._record_usage(usage, finished=False)
         events = [event]
@@ -84,7 +89,7 @@ class AnthropicObserver(Observer):
     def _update_message(self, event: Json) -> Json:
         word = read_object(event.get("delta")).get("stop_reason")
         self._order.update_message(is_finished=bool(word))
-        if word and any(self._inputs.values()):
+        if word and self._input not in {"", "{}"}:
             raise MalformedAnswer("the message finished within a tool call")
         self._record_finish(word)
         self._record_usage(read_object(event.pop("usage", None)), finished=True)
@@ -103,6 +108,7 @@ class AnthropicObserver(Observer):
         """Returns the start of a block, and deltas for thinking in it, which litellm takes only from deltas."""
         index = event.get("index")
         self._order.start_block(index)
+        events = self._complete_call()
         block = event["content_block"] = read_object(event.get("content_block"))
         match block.get("type"):
             case "text":
@@ -110,20 +116,21 @@ class AnthropicObserver(Observer):
             case "thinking":
                 deltas = [{"type": f"{name}_delta", name: block[name]} for name in _THINKING if block.get(name)]
                 event["content_block"] = {"type": "thinking", "thinking": "", "signature": ""}
-                return [event, *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)]
+                events += [event, *(_build_delta(index, delta) for delta in deltas)]
+                return events
             case "tool_use":
-                self._inputs[index] = read_object(block.get("input"))
+                self._input = _write_input(block.get("input"))
                 block["id"] = block.get("id") or ""
                 if not block.get("name"):
                     raise MalformedAnswer("a tool call has no name")
             case "server_tool_use":
                 self._hidden_blocks.add(index)
-                return [_PING]
+                return [*events, _PING]
             case str():
                 pass
             case _:
                 raise MalformedAnswer("a block has no type")
-        return [event]
+        return [*events, event]
 
     def _continue_block(self, event: Json) -> Json:
         content = read_object(event.get("delta"))
@@ -135,31 +142,38 @@ class AnthropicObserver(Observer):
         if "text" in delta:
             delta["text"] = self._record_text(delta["text"])
         if delta.get("partial_json"):
-            self._inputs.pop(event.get("index"), None)
+            self._input = ""
         return event
 
-    def _stop_block(self, event: Json) -> Json:
+    def _stop_block(self, event: Json) -> list[Json]:
         """Returns the event, or in its place the arguments of a call that brought them only at its start."""
         index = event.get("index")
         self._order.stop_block(index)
         if index in self._hidden_blocks:
             self._hidden_blocks.remove(index)
-            return _PING
-        if index not in self._inputs:
-            return event
-        arguments = {"type": "input_json_delta", "partial_json": json.dumps(self._inputs.pop(index))}
-        return {"type": "content_block_delta", "index": index, "delta": arguments}
+            return [_PING]
+        return self._complete_call() or [event]
+
+    def _complete_call(self) -> list[Json]:
+        """Returns the arguments of the open call if it brought them only at its start; empty otherwise."""
+        arguments, self._input = self._input, ""
+        return [_build_delta(0, {"type": "input_json_delta", "partial_json": arguments})] if arguments else []
 
     def _record_usage(self, usage: Json, *, finished: bool) -> None:
         """Records the counts of one event.
 
-        Anthropic reports the input at the start, and perhaps again at the end, without what was read from or
-        written to its cache. It reports the output only at the end.
+        Anthropic reports the input at the start, and perhaps again at the end, apart from what was read from or
+        written to its cache. Some servers report parts of it only at one of these places, and 0 at the other. The
+        output is reported only at the end.
         """
-        cached = read_integer(usage.get("cache_read_input_tokens"))
-        written = read_integer(usage.get("cache_creation_input_tokens"))
-        if isinstance(uncached := usage.get("input_tokens"), int):
-            self.usage["prompt_tokens"] = add_known(uncached, cached, written)
+        uncached, *cache = (read_token_count(usage.get(name)) for name in _INPUT_COUNTS)
+        if any(cache) or self._cache is None:
+            self._cache = cache
+        if uncached or self._uncached is None:
+            self._uncached = uncached
+        if self._uncached is not None:
+            cached, written = self._cache
+            self.usage["prompt_tokens"] = add_known(self._uncached, cached, written)
             self.usage["prompt_tokens_details"] = {"cached_tokens": cached, "cache_write_tokens": written}
         if by_duration := read_object(usage.get("cache_creation")):  # the start alone has it
             self.usage["cache_creation"] = by_duration
@@ -167,6 +181,24 @@ class AnthropicObserver(Observer):
             self.usage["completion_tokens"] = usage.get("output_tokens")
             thinking = read_object(usage.get("output_tokens_details")).get("thinking_tokens")
             self.usage["completion_tokens_details"] = {"reasoning_tokens": thinking}
+
+
+def _read_content(content: object) -> list[Json]:
+    """Returns the blocks of a message; some servers write one text. Raises MalformedAnswer for anything else."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    if content and not (isinstance(content, list) and all(isinstance(block, dict) for block in content)):
+        raise MalformedAnswer("the content of a message is not a list of blocks")
+    return read_objects(content)
+
+
+def _write_input(value: object) -> str:
+    """Returns the arguments of a call as JSON; some servers write a text, which is that JSON."""
+    return value if isinstance(value, str) and value else json.dumps(read_object(value))
+
+
+def _build_delta(index: object, delta: Json) -> Json:
+    return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def _split_content(content: list[Json]) -> Iterator[Json]:

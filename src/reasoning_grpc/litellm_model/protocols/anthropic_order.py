@@ -18,14 +18,17 @@ class _State(Enum):
 class MessageOrder:
     """Takes the events of a message: its start, its blocks one after another, and its finish.
 
-    What the provider may leave out is not needed: the end of the last block, and the finish of a message that has
-    only usage so far. Each method raises MalformedAnswer for an event that may not come now.
+    What the provider may leave out is not needed: the end of a block, and the finish of a message that has only usage
+    so far. The next block ends the one before it. Each method raises MalformedAnswer for an event that may not come
+    now.
     """
 
     _state: _State = _State.START
     _id: object = None
     _is_repeated: bool = False
     _open_blocks: set[object] = field(default_factory=set)
+    """The blocks whose end has not come; only the last one may go on."""
+    _last_block: object = None
     _seen_blocks: set[object] = field(default_factory=set)
 
     def start_message(self, message_id: object) -> bool:
@@ -47,16 +50,19 @@ class MessageOrder:
             )
         self._open_blocks.add(index)
         self._seen_blocks.add(index)
+        self._last_block = index
 
     def continue_block(self, index: object) -> None:
-        """Continues a block."""
+        """Continues the last block."""
         self._expect(_State.BLOCKS)
-        if index not in self._open_blocks:
-            raise MalformedAnswer("a delta belongs to no open block")
+        if index not in self._open_blocks or index != self._last_block:
+            raise MalformedAnswer("a delta belongs to no open block, or not to the last one")
 
     def stop_block(self, index: object) -> None:
-        """Ends a block."""
-        self.continue_block(index)
+        """Ends a block, which may be an earlier one."""
+        self._expect(_State.BLOCKS)
+        if index not in self._open_blocks:
+            raise MalformedAnswer("a block ended that is not open")
         self._open_blocks.remove(index)
 
     def update_message(self, *, is_finished: bool) -> None:

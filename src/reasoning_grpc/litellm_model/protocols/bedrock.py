@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_part, read_choice
-from reasoning_grpc.litellm_model.lenient import Json, add_known, read_integer, read_object, read_objects, read_text
+from reasoning_grpc.litellm_model.lenient import (
+    Json,
+    add_known,
+    read_integer,
+    read_object,
+    read_objects,
+    read_text,
+    read_token_count,
+)
 from reasoning_grpc.litellm_model.protocols.bedrock_order import ConverseOrder
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer
 
@@ -147,7 +155,9 @@ class ConverseObserver(Observer):
     def _record_usage(self, usage: Json) -> None:
         """Records the counts. The input has what was read from or written to the cache only where the total says so."""
         read, written = _find_cache_count(usage, "Read"), _find_cache_count(usage, "Write")
-        uncached, output, total = (read_integer(usage.get(f"{name}Tokens")) for name in ("input", "output", "total"))
+        uncached, output, total = (
+            read_token_count(usage.get(f"{name}Tokens")) for name in ("input", "output", "total")
+        )
         includes_cache = uncached is None or (total is not None and total == add_known(uncached, output))
         self.usage |= {
             "prompt_tokens": uncached if includes_cache else add_known(uncached, read, written),
@@ -206,5 +216,5 @@ def _split_reasoning(reasoning: Json) -> Iterator[Json]:
 
 def _find_cache_count(usage: Json, act: str) -> int | None:
     """Returns the tokens that were read from or written to the cache, by either of their names."""
-    counts = (read_integer(usage.get(f"cache{act}InputToken{end}")) for end in ("s", "Count"))
+    counts = (read_token_count(usage.get(f"cache{act}InputToken{end}")) for end in ("s", "Count"))
     return next((count for count in counts if count is not None), None)

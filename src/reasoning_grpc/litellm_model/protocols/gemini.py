@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any, Final
 
 from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_event, select_choice
 from reasoning_grpc.litellm_model.lenient import (
     Json,
     add_known,
-    read_integer,
     read_list,
     read_object,
     read_objects,
+    read_token_count,
 )
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer
+
+_COUNTS: Final = ("prompt", "toolUsePrompt", "candidates", "thoughts", "total")
 
 
 @dataclass(slots=True)
@@ -34,8 +37,8 @@ class GeminiObserver(Observer):
             raise MalformedAnswer("an event has no candidates")
         candidate = select_choice(answer.get("candidates")) or {}
         if "content" in candidate:
-            content = candidate["content"] = read_object(candidate["content"])
-            content["parts"] = [self._rewrite_part(part) for part in read_list(content.get("parts"))]
+            content = candidate["content"] = _check_type(candidate["content"], dict) or {}
+            content["parts"] = [self._rewrite_part(part) for part in _check_type(content.get("parts"), list) or []]
         if "candidates" in answer:
             answer["candidates"] = [candidate] if candidate else []
         self._record_part(
@@ -62,29 +65,41 @@ class GeminiObserver(Observer):
         if not part.get("thought"):
             self._record_text(part.get("text"))
         if isinstance(call := part.get("functionCall"), dict):
-            call["args"] = read_object(call.get("args"))
+            call["args"] = _read_arguments(call.get("args"))
         return part
 
     def _record_usage(self, usage: Json) -> None:
         """Records the counts of one event: each has those of the prompt, later ones also those of the output."""
         if not usage:
             return
-        prompt, by_tools = (
-            read_integer(usage.get("promptTokenCount")),
-            read_integer(usage.get("toolUsePromptTokenCount")),
-        )
-        text, thoughts = read_integer(usage.get("candidatesTokenCount")), read_integer(usage.get("thoughtsTokenCount"))
+        prompt, by_tools, text, thoughts, total = (read_token_count(usage.get(f"{name}TokenCount")) for name in _COUNTS)
+        prompt = add_known(prompt, by_tools)
+        has_thoughts_in_text = bool(thoughts) and text is not None and total == add_known(prompt, text)
         self.usage = {
-            "prompt_tokens": add_known(prompt, by_tools),
+            "prompt_tokens": prompt,
             "prompt_tokens_details": {
                 "cached_tokens": usage.get("cachedContentTokenCount"),
                 "audio_tokens": _find_modality(usage.get("promptTokensDetails"), "AUDIO"),
             },
-            "completion_tokens": add_known(text, thoughts),  # Gemini counts thoughts apart from the text
+            # Gemini counts thoughts apart from the text, unless the total shows that the text contains them.
+            "completion_tokens": text if has_thoughts_in_text else add_known(text, thoughts),
             "completion_tokens_details": {"reasoning_tokens": thoughts},
             # Before the end, the total is that of the prompt alone.
-            "total_tokens": usage.get("totalTokenCount") if self.provider_finish_reason else None,
+            "total_tokens": total if self.provider_finish_reason else None,
         }
+
+
+def _check_type(value: Any, wanted: type) -> Any:
+    """Returns the value, which may be missing. Raises MalformedAnswer if it has content of another type."""
+    if value and not isinstance(value, wanted):
+        raise MalformedAnswer("the content of a candidate has another form")
+    return value
+
+
+def _read_arguments(arguments: object) -> Json:
+    """Returns the arguments of a call; some servers write them as JSON text. Raises MalformedAnswer."""
+    value = decode_event(arguments.encode()) if isinstance(arguments, str) and arguments else arguments
+    return read_object(_check_type(value, dict))
 
 
 def _has_content(part: Json) -> bool:
