@@ -229,6 +229,7 @@ CONVERSATIONS: Final[dict[str, Case]] = {
 REFUSED: Final[dict[str, tuple[list[Message], list[str]]]] = {
     "only a system message": ([system("s")], ["messages"]),
     "an answer first": ([system("s"), assistant("a"), user("b")], ["messages[1]"]),
+    "a result after another message": ([user("a"), assistant(call()), user("b"), result()], ["messages[3]"]),
     "only blanks": ([system("s"), user(" "), assistant()], ["messages"]),
     "tool names": ([user("a"), assistant(call(name="fs.read")), result()], ["messages[1].content[0].tool_call.name"]),
     "audio": ([user("a", media("audio/wav"))], ["messages[0].content[1].media.mime_type"]),
@@ -271,7 +272,9 @@ async def test_what_the_provider_refuses_is_not_sent(
     assert await find_refused_fields(upstream, server, request) == fields
 
 
-@pytest.mark.parametrize("messages", [[user("a"), assistant(call()), result(), user("b")], [user("a"), result()]])
+@pytest.mark.parametrize(
+    "messages", [[user("a"), assistant(call()), result(), user("b")], [user("a"), assistant("b"), result()]]
+)
 async def test_no_tool_is_invented(upstream: FakeUpstream, server: RunningServer, messages: list[Message]) -> None:
     """Tool calls or results without any tools are refused, because the provider requires the tools."""
     request = CompleteRequest(model=OLDER, messages=messages)

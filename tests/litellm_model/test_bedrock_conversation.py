@@ -180,6 +180,10 @@ CONVERSATIONS: Final[dict[str, Case]] = {
 REFUSED: Final[dict[str, tuple[list[Message], list[str]]]] = {
     "only a system message": ([say(ROLE_SYSTEM, "s")], ["messages"]),
     "an answer first": ([say(ROLE_SYSTEM, "s"), say(ROLE_ASSISTANT, "a"), say(ROLE_USER, "b")], ["messages[1]"]),
+    "a result after another message": (
+        [say(ROLE_USER, "a"), say(ROLE_ASSISTANT, call()), say(ROLE_USER, "b"), result()],
+        ["messages[3]"],
+    ),
     "the name of a call": (
         [say(ROLE_USER, "a"), say(ROLE_ASSISTANT, call(name="1f")), result()],
         ["messages[1].content[0].tool_call.name"],

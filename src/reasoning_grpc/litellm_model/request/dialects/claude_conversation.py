@@ -2,7 +2,7 @@
 
 Sources: Anthropic's API answers "text content blocks must contain non-whitespace text", "final assistant content cannot
 end with trailing whitespace", "Requests which include `tool_use` or `tool_result` blocks must define tools", and
-its documentation of mid-conversation system messages.
+its documentation of mid-conversation system messages and of tool results, which "must come first in the content array".
 """
 
 import re
@@ -50,6 +50,17 @@ def refuse_answer_first(call: ModelCall, _model: str) -> Iterator[FieldViolation
     first = next(turns, None)
     if first is not None and call.messages[first].role is Role.ASSISTANT:
         yield FieldViolation(f"messages[{first}]", "The model requires that a conversation begins with the user.")
+
+
+def refuse_late_results(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses results of tools that do not follow the calls at once, but a message of the user."""
+    before: Message | None = None
+    for row, message in enumerate(call.messages):
+        if not _is_turn(message):
+            continue
+        if message.role is Role.TOOL and before is not None and before.role is Role.USER:
+            yield FieldViolation(f"messages[{row}]", "The model requires the results of tools right after their calls.")
+        before = message
 
 
 def refuse_names_of_calls(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
