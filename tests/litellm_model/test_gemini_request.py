@@ -49,6 +49,8 @@ LATEST, GEMMA, PRO_1 = "gemini-flash-latest", "gemma-3-27b-it", "gemini-1.5-pro"
 TOOL: Final = Tool(name="f", description="d", parameters_schema='{"type": "object", "properties": {}}')
 JSON: Final = ResponseFormat(json_object=JsonObjectFormat())
 STRICT_NAME: Final = {"type": "object", "properties": {"strict": {"const": 1}}, "additionalProperties": False}
+SENT_STRICT_NAME: Final = {"type": "object", "properties": {"strict": {"enum": [1]}}, "additionalProperties": False}
+PATTERN: Final = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^x"}}}
 SCHEMA: Final = ResponseFormat(json_schema=JsonSchemaFormat(name="n", schema=json.dumps(STRICT_NAME)))
 
 
@@ -190,8 +192,16 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
     "top_logprobs": (PRO_2, {"sampling": Sampling(logprobs=True, top_logprobs=3)}, ["sampling.top_logprobs"]),
     "logit_bias": (PRO_2, {"sampling": Sampling(logit_bias={5: 1})}, ["sampling.logit_bias"]),
     "JSON beside tools": (PRO_2, {"tools": [TOOL], "response_format": JSON}, ["response_format", "tools"]),
-    "a schema": (PRO_1, {"response_format": SCHEMA}, ["response_format"]),
-    "a schema, too": (GEMMA, {"response_format": SCHEMA}, ["response_format"]),
+    "a schema without words in OpenAPI": (GEMMA, {"response_format": SCHEMA}, ["response_format.json_schema.schema"]),
+    "a strict schema that would not be held": (
+        PRO_3,
+        {
+            "response_format": ResponseFormat(
+                json_schema=JsonSchemaFormat(name="n", schema=json.dumps(PATTERN), strict=True)
+            )
+        },
+        ["response_format.json_schema.schema"],
+    ),
     "system alone": (PRO_2, {"messages": [system("s")]}, ["messages"]),
     "nobody but the system": (PRO_2, {"messages": [system("s"), assistant()]}, ["messages"]),
     "a result without a call": (
@@ -340,14 +350,35 @@ SENT: Final[dict[str, tuple[str, Json, Json]]] = {
             "generationConfig": {
                 "temperature": 1.0,
                 "response_mime_type": "application/json",
-                "response_json_schema": STRICT_NAME,
+                "response_json_schema": SENT_STRICT_NAME,
             }
         },
     ),
     "a schema, whole, 2.5": (
         PRO_2,
         {"response_format": SCHEMA},
-        {"generationConfig": {"response_mime_type": "application/json", "response_json_schema": STRICT_NAME}},
+        {"generationConfig": {"response_mime_type": "application/json", "response_json_schema": SENT_STRICT_NAME}},
+    ),
+    "a schema for an older model": (
+        PRO_1,
+        {"response_format": ResponseFormat(json_schema=JsonSchemaFormat(name="n", schema='{"enum": ["a", null]}'))},
+        {
+            "generationConfig": {
+                "response_mime_type": "application/json",
+                "response_schema": {"type": "string", "enum": ["a"], "nullable": True},
+            }
+        },
+    ),
+    "a schema that is not strict": (
+        PRO_3,
+        {"response_format": ResponseFormat(json_schema=JsonSchemaFormat(name="n", schema=json.dumps(PATTERN)))},
+        {
+            "generationConfig": {
+                "temperature": 1.0,
+                "response_mime_type": "application/json",
+                "response_json_schema": PATTERN,
+            }
+        },
     ),
     "JSON beside tools": (
         PRO_3,

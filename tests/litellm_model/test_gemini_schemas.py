@@ -137,7 +137,7 @@ JSON_SCHEMA: Final[dict[str, tuple[Json, Json]]] = {
     ),
     "recursion": (
         of({"$ref": "#/definitions/A", "description": "d"}, definitions={"A": of({"$ref": "#/definitions/A"})}),
-        of({"$ref": "#/$defs/A"}, **{"$defs": {"A": of({"$ref": "#/$defs/A"})}}),
+        of({"description": "d", "anyOf": [{"$ref": "#/$defs/A"}]}, **{"$defs": {"A": of({"$ref": "#/$defs/A"})}}),
     ),
     "oneOf of what overlaps": (
         of({"oneOf": [{"type": "integer"}, {"type": "number"}]}),

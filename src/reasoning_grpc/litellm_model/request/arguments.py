@@ -35,7 +35,7 @@ _WRITERS: Final[Mapping[str, Callable[[ModelCall, Deployment], dict[str, Any]]]]
 }
 """Functions that write members of the body which litellm would not write as they are meant, by provider."""
 _WRITES_TOOLS: Final = frozenset({"gemini"})
-"""Providers whose tools are among these members."""
+"""Providers whose tools, and schemas of answers, are among these members."""
 _WRITES_ALL: Final = frozenset({"ollama_chat"})
 """Providers of which these members are the whole body."""
 
@@ -163,10 +163,9 @@ def _convert_response_format(response_format: ResponseFormat, deployment: Deploy
     if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
         return {"response_format": {"type": response_format.kind.value.lower()}}
     schema: dict[str, Any] = json.loads(response_format.schema)
-    # Two providers have no other place for the description of the format.
     description = {"description": response_format.description} if response_format.description else {}
-    if deployment.provider == "gemini":  # litellm would remove members of the name "strict"
-        return {"response_format": {"type": "json_object"}, "response_json_schema": description | schema}
+    if deployment.provider in _WRITES_TOOLS:
+        return {"response_format": {"type": "json_object"}}
     if deployment.provider in {"anthropic", "bedrock"} and describe_claude(deployment.deciding_model).writes_schemas:
         schema = write_output_schema(schema)
         if deployment.provider == "anthropic":

@@ -16,14 +16,19 @@ from reasoning_grpc.domain import (
     Part,
     Reasoning,
     Refusal,
+    ResponseFormatKind,
     Role,
     Text,
     Tool,
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.litellm_model.request.dialects.gemini_models import is_gemini_3, takes_system_messages
-from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import declare_parameters
+from reasoning_grpc.litellm_model.request.dialects.gemini_models import (
+    is_gemini_3,
+    takes_json_schema,
+    takes_system_messages,
+)
+from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import declare_parameters, write_answer_schema
 from reasoning_grpc.litellm_model.request.messages import read_arguments
 from reasoning_grpc.llm import ModelCall
 
@@ -37,7 +42,7 @@ _UNKNOWN_SIGNATURE: Final = base64.b64encode(b"skip_thought_signature_validator"
 
 
 def write_gemini_body(call: ModelCall, deployment: Deployment) -> Json:
-    """Returns the members of the body that hold the conversation and the tools."""
+    """Returns the members of the body that hold the conversation, the tools and the schema of the answer."""
     model = deployment.deciding_model
     writer = _TurnWriter(call, has_ids=is_gemini_3(model))
     system = [part for message in call.messages if message.role is Role.SYSTEM for part in message.content]
@@ -56,6 +61,10 @@ def write_gemini_body(call: ModelCall, deployment: Deployment) -> Json:
         members["system_instruction"] = {"parts": parts}
     if call.tools:
         members["tools"] = [{"function_declarations": list(map(_declare, call.tools))}]
+    if call.response_format is not None and call.response_format.kind is ResponseFormatKind.JSON_SCHEMA:
+        as_json_schema = takes_json_schema(model)
+        schema = write_answer_schema(call.response_format, as_json_schema=as_json_schema)
+        members["generationConfig"] = {"response_json_schema" if as_json_schema else "response_schema": schema}
     return members
 
 

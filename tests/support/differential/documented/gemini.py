@@ -100,10 +100,16 @@ ROWS: Final = (
         documented="With `tool_choice` NONE, the tools are left out instead.",
         holds=lambda _, target: "gemini-2" in target.name,
     ),
-    row("gemini", "tools[].parameters_schema", "schema: .*", documented=_CLOSED, holds=_is_open),
     row(
         "gemini",
-        "tools[].parameters_schema",
+        "tools[].parameters_schema|response_format.json_schema.schema",
+        "schema: .*",
+        documented=_CLOSED,
+        holds=_is_open,
+    ),
+    row(
+        "gemini",
+        "tools[].parameters_schema|response_format.json_schema.schema",
         "schema: .*",
         documented="What has another form there keeps its meaning",
         holds=_takes_the_same,

@@ -14,7 +14,7 @@ from reasoning_grpc.litellm_model.request.dialects.gemini_conversation import (
 )
 from reasoning_grpc.litellm_model.request.dialects.gemini_models import is_gemini_3, takes_json_schema
 from reasoning_grpc.litellm_model.request.dialects.gemini_reasoning import adapt_effort, limit_budget, refuse_budgets
-from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import declare_parameters
+from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import declare_parameters, write_answer_schema
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_opaque_reasoning
 from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable
 from reasoning_grpc.litellm_model.request.dialects.shared import (
@@ -54,11 +54,14 @@ def refuse_sampling(call: ModelCall, model: str) -> Iterator[FieldViolation]:
 
 
 def refuse_response_formats(call: ModelCall, model: str) -> Iterator[FieldViolation]:
-    """Refuses JSON answers from models without schemas, and beside tools before the third generation."""
+    """Refuses schemas without words, and JSON answers beside tools before the third generation."""
     if call.response_format is None or call.response_format.kind is ResponseFormatKind.TEXT:
         return
-    if call.response_format.kind is ResponseFormatKind.JSON_SCHEMA and not takes_json_schema(model):
-        yield FieldViolation("response_format", NOT_TAKEN)
+    if call.response_format.kind is ResponseFormatKind.JSON_SCHEMA:
+        try:
+            write_answer_schema(call.response_format, as_json_schema=takes_json_schema(model))
+        except Unsayable as exc:
+            yield FieldViolation("response_format.json_schema.schema", _describe(exc))
     if call.tools and not _may_drop_tools(call) and not is_gemini_3(model):
         for field in ("response_format", "tools"):
             yield FieldViolation(field, "The model takes no JSON format together with tools.")
@@ -77,8 +80,7 @@ def refuse_unsayable_tools(call: ModelCall, _model: str) -> Iterator[FieldViolat
         try:
             declare_parameters(tool)
         except Unsayable as exc:
-            problem = f"The model takes no {exc.keyword} here: {exc.pointer or 'the top level'}."
-            yield FieldViolation(f"tools[{index}].parameters_schema", problem)
+            yield FieldViolation(f"tools[{index}].parameters_schema", _describe(exc))
 
 
 def describe_unsaid_rules(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
@@ -95,6 +97,10 @@ def leave_out_forbidden_tools(call: ModelCall, model: str) -> tuple[ModelCall, E
     if not (has_format and call.tools and _may_drop_tools(call)) or is_gemini_3(model):
         return call, None
     return replace(call, tools=(), tool_choice=None, parallel_tool_calls=None), None
+
+
+def _describe(problem: Unsayable) -> str:
+    return f"The model takes no {problem.keyword} here: {problem.pointer or 'the top level'}."
 
 
 def _describe_unsaid_rules(tool: Tool) -> Tool:

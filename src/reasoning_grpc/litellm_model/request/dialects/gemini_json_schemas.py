@@ -45,11 +45,18 @@ def _write(schema: Any, pointer: str, report: Report) -> Schema:
     written = dict(_write_members(schema, pointer, report)) | _write_limits(schema, pointer, report)
     if schema.get("nullable") is True and isinstance(written.get("type"), str):  # as OpenAPI writes it
         written["type"] = [written["type"], "null"]
-    if "$ref" not in written:
-        return written
-    for keyword in find_other_rules(written, {"$ref"}):
-        report(pointer, keyword)
-    return {keyword: value for keyword, value in written.items() if keyword.startswith("$")}  # it must stand alone
+    return _set_reference_apart(written, pointer, report) if "$ref" in written else written
+
+
+def _set_reference_apart(written: Schema, pointer: str, report: Report) -> Schema:
+    """Puts what stands beside a reference beside an `anyOf` with it, because a reference must stand alone."""
+    others = {keyword: value for keyword, value in written.items() if not keyword.startswith("$")}
+    reference = {keyword: value for keyword, value in written.items() if keyword.startswith("$")}
+    if not others:
+        return reference
+    if "anyOf" in others:
+        report(pointer, "$ref")
+    return {**others, "anyOf": [reference]}
 
 
 def _write_members(schema: Schema, pointer: str, report: Report) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from reasoning_grpc.domain import Tool
+from reasoning_grpc.domain import ResponseFormat, Tool
 from reasoning_grpc.litellm_model.request.dialects.gemini_json_schemas import write_json_schema
 from reasoning_grpc.litellm_model.request.dialects.schema_alternatives import (
     Alternative,
@@ -59,6 +59,24 @@ def write_loosely(text: str) -> Declaration:
     The members may be shared, so they must not be changed.
     """
     return _write_loosely_cached(text) if len(text) <= _MAX_CACHED_CHARACTERS else _write_loosely(text)
+
+
+def write_answer_schema(response_format: ResponseFormat, *, as_json_schema: bool) -> Schema:
+    """Returns the schema of an answer in the words that the model takes: in those of JSON Schema, or of `parameters`.
+
+    A schema that is not strict keeps the rules for which JSON Schema has no words here: Google leaves them out. Raises
+    Unsayable.
+    """
+    description = {"description": response_format.description} if response_format.description else {}
+    schema: Schema = description | json.loads(response_format.schema)
+    if not as_json_schema:
+        return _Writer(schema, _refuse).write_any()
+    try:
+        return write_json_schema(schema, _refuse)
+    except Unsayable:
+        if response_format.strict:
+            raise
+        return schema
 
 
 @lru_cache(maxsize=256)
@@ -129,6 +147,13 @@ class _Writer:
         if written is None:
             raise Unsayable("", "required")
         return written | _write_notes(alternatives[0])
+
+    def write_any(self) -> Schema:
+        """Returns the whole schema, whatever values it takes. Raises Unsayable."""
+        written = self._write((Place(self._root, ""),))
+        if written is None:
+            raise Unsayable("", "not")
+        return written
 
     def _write(self, places: tuple[Place, ...]) -> Schema | None:
         """Returns a schema that says what all these schemas say; None where no value fits them."""
