@@ -95,7 +95,7 @@ ROWS: Final = (
         "hosted_vllm together_ai fireworks_ai",
         "messages[].content[].reasoning.redacted",
         "missing",
-        documented="`hosted_vllm/`, `together_ai/` and `fireworks_ai/` get no signatures back",
+        documented="`hosted_vllm/`, `together_ai/`, `fireworks_ai/` and `ollama_chat/` get no signatures back",
     ),
     row(
         "groq databricks",
