@@ -108,6 +108,18 @@ async def test_azure_has_its_own_address(upstream: FakeUpstream) -> None:
     assert captured.body == BARE | {"model": "our gpt"}
 
 
+@pytest.mark.parametrize("mark", ["o_series", "gpt5_series"])
+async def test_a_mark_of_the_model_is_no_part_of_the_name(upstream: FakeUpstream, mark: str) -> None:
+    """What tells litellm which model a deployment of Azure is stands neither in the address nor in the body."""
+    entry = provider_entry(upstream, "azure", litellm_model=f"azure/{mark}/our-gpt")
+    async with serving(config_for(entry)) as running:
+        await running.client().complete(a_wire_request(sampling=Sampling(max_output_tokens=5)))
+
+    (captured,) = upstream.requests
+    assert captured.path.startswith("/openai/deployments/our-gpt/chat/completions?")
+    assert (captured.body["model"], captured.body["max_completion_tokens"]) == ("our-gpt", 5)
+
+
 async def test_azures_newer_address_needs_no_version(upstream: FakeUpstream) -> None:
     """An address of Azure's that ends in v1 has the plain OpenAI protocol."""
     entry = model_entry(f"{upstream.api_base}/", litellm_model="azure/fake")

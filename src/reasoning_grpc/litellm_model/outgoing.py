@@ -9,6 +9,8 @@ from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.request import WireCheck, join_members, restore_address, restore_model
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
+_AZURE_MARKS: Final = ("o_series/", "gpt5_series/")
+"""What may stand before the name of a deployment of Azure, to tell litellm which model it is."""
 
 
 class OutgoingRequest:
@@ -31,7 +33,10 @@ class OutgoingRequest:
             api_base = library.find_api_base(deployment.litellm_model) or own
         api_base = api_base.rstrip("/")
         if deployment.provider == "azure" and not api_base.endswith("/v1"):
-            api_base = f"{api_base}/openai/deployments/{quote(deployment.litellm_model.partition('/')[2], safe='')}"
+            name = deployment.litellm_model.partition("/")[2]
+            for mark in _AZURE_MARKS:
+                name = name.removeprefix(mark)
+            api_base = f"{api_base}/openai/deployments/{quote(name, safe='')}"
             return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}
         return f"{api_base}/chat/completions", {"Authorization": f"Bearer {key}"} if key else {}
 

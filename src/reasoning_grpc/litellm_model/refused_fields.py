@@ -17,14 +17,22 @@ IsTaken = Callable[[ModelCall], Awaitable[bool]]
 
 _NOT_TAKEN: Final = "The model does not take it."
 _UNSET: Final = Sampling()
-_PROBE: Final = (Message(Role.USER, (Part(Text("hi")),)),)
+_OF_TOOLS: Final = frozenset({"tool_choice", "parallel_tool_calls"})
+_SHORT: Final = (Message(Role.USER, (Part(Text("hi")),)),)
 
 
 async def find_refused_fields(call: ModelCall, is_taken: IsTaken) -> tuple[FieldViolation, ...]:
-    """Returns a violation for each field without which the call would pass; empty where no single field is at fault."""
-    names = [name for name, reduced in _reduce(call) if await is_taken(reduced)]
-    if not names and await is_taken(replace(call, messages=_PROBE)):
+    """Returns a violation for each field without which the call would pass; empty where no single field is at fault.
+
+    The parameters are tried with a short conversation, because a long one takes time to convert.
+    """
+    short = replace(call, messages=_SHORT)
+    if await is_taken(short):
         names = [f"messages[{await _find_first_refused(call, is_taken)}]"]
+    else:
+        names = [name for name, reduced in _reduce(short) if await is_taken(reduced)]
+        if _OF_TOOLS & set(names):
+            names.remove("tools")  # without the tools, these fields are gone too
     return tuple(FieldViolation(name, _NOT_TAKEN) for name in names)
 
 
