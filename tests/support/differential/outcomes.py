@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.v1.completion_pb2 import CompleteRequest, CompleteResponse
+from reasoning_grpc.v1.completion_pb2 import CompleteRequest, CompleteResponse, EffectiveSetting
 from tests.support.differential.capturing import Captured, CapturingUpstream
 from tests.support.differential.case import Case
 from tests.support.differential.documented import Documented, find_row, strip_positions
@@ -121,9 +121,9 @@ def _judge_answer(
         if row is None:
             problems.append(describe(difference))
             details.append(str(difference)[:400])
-        elif row.is_reported and not _is_reported(difference, reported):
+        elif row.is_reported and not _is_reported(difference, row, reported):
             problems.append(f"not reported: {describe(difference)}")
-            details.append(f"not reported: {difference}"[:400])
+            details.append(f"not reported: {difference} {[*answer.effective_settings]}"[:600])
         else:
             rows.append(row)
     kind = Kind.OTHER if problems else Kind.DOCUMENTED if rows else Kind.SAME
@@ -136,7 +136,12 @@ def describe(difference: Difference) -> str:
     return f"{strip_positions(difference.field)}: {difference.what}"
 
 
-def _is_reported(difference: Difference, reported: dict[str, Any]) -> bool:
-    """Whether an effective setting names the field, or what it stands in."""
+def _is_reported(difference: Difference, row: Documented, reported: dict[str, EffectiveSetting]) -> bool:
+    """Whether an effective setting names the field, or what it stands in; of a parameter also what became of it."""
     field = difference.field
-    return any(field == name or field.startswith((f"{name}.", f"{name}[")) for name in reported)
+    if (setting := reported.get(field)) is not None and not isinstance(difference.left, dict | list):
+        became = setting.effective.lower()
+        left = row.effective or difference.left
+        return became in ("", "false") if left is None else str(left).lower() in became
+    without_positions = strip_positions(field).replace("[]", "")
+    return any(name == without_positions or field.startswith((name, f"{name}.", f"{name}[")) for name in reported)

@@ -11,6 +11,8 @@ from tests.support.wire_meaning.meaning import FormatMeaning, Meaning, MeaningPa
 from tests.support.wire_meaning.schemas import find_annotation_difference, find_schema_difference
 
 _BREAKS = {"": "without a break", " ": "by a blank", "\n": "by a line break", "\n\n": "by an empty line"}
+_EFFORT = "reasoning.effort"
+_BUDGET = "reasoning.budget_tokens"
 DEFAULTS = {"tool_choice": "auto", "parallel_tool_calls": True, "sampling.logprobs": False}
 """What every provider does where nothing is said."""
 
@@ -44,7 +46,13 @@ def find_differences(asked: Meaning, left: Meaning) -> list[Difference]:
 
 
 def _compare_parameters(asked: Meaning, left: Meaning) -> Iterator[Difference]:
-    for field in sorted(asked.parameters.keys() | left.parameters.keys()):
+    fields = asked.parameters.keys() | left.parameters.keys()
+    for field, other in ((_EFFORT, _BUDGET), (_BUDGET, _EFFORT)):
+        if field in asked.parameters and other in left.parameters and not {other} & asked.parameters.keys():
+            fields -= {field, other}
+            what = "as a budget" if other == _BUDGET else "as an effort"
+            yield Difference(field=field, what=what, asked=asked.parameters[field], left=left.parameters[other])
+    for field in sorted(fields):
         mine = asked.parameters.get(field, DEFAULTS.get(field))
         others = left.parameters.get(field, DEFAULTS.get(field))
         if not _is_equal(mine, others):
@@ -202,7 +210,7 @@ def _compare_unmatched(missing: list[_Place], added: list[_Place]) -> Iterator[D
     for place in [each for each in missing if each.part.kind == "text" and each.part.value == ""]:
         missing.remove(place)  # it stands for its signature alone
         added[:] = [each for each in added if each.part.kind != "empty"]
-        yield Difference(field=f"{place.path}.signature", what="missing", asked=place.part.signature)
+        yield Difference(field=f"{place.path}.signature", what="missing on text", asked=place.part.signature)
     for place in list(missing):
         if other := next((each for each in added if each.part.key == place.part.key), None):
             missing.remove(place)
@@ -253,12 +261,15 @@ def _compare_places(one: _Place, other: _Place) -> Iterator[Difference]:
         yield Difference(field=f"messages[{one.turn}].role", what="changed", asked=one.role, left=other.role)
     if one.name != other.name:
         yield _difference(f"messages[{one.turn}].name", one.name, other.name)
+    kind = one.part.kind
     if one.part.cache != other.part.cache:
-        yield _difference(f"{one.path}.cache", one.part.cache or None, other.part.cache or None)
+        what = f"missing on {kind}" if one.part.cache else f"added on {kind}"
+        yield Difference(field=f"{one.path}.cache", what=what)
     if one.part.filename != other.part.filename:
         yield _difference(f"{one.path}.media.filename", one.part.filename, other.part.filename)
     if one.part.signature != other.part.signature:
-        yield _difference(f"{one.path}.signature", one.part.signature, other.part.signature)
+        found = _difference(f"{one.path}.signature", one.part.signature, other.part.signature)
+        yield replace(found, what=f"{found.what} on {kind}")
 
 
 def _compare_bounds(matches: list[tuple[_Place, _Place]]) -> Iterator[Difference]:

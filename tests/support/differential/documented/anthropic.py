@@ -32,11 +32,6 @@ def _close(schema: Any) -> Any:
             return schema
 
 
-def _is_fitting_budget(difference: Difference, _target: Target) -> bool:
-    """Whether a budget is one to which an effort is converted."""
-    return difference.left in set(_BUDGETS.values())
-
-
 ROWS: Final = (
     row(_BOTH, "messages[].name", "missing", documented="The `name` of a message is not sent."),
     row(
@@ -48,14 +43,14 @@ ROWS: Final = (
     row(
         _BOTH,
         "messages[].content[].cache",
-        "missing",
-        documented="Anthropic takes four cache marks, and none on reasoning. The last four are kept.",
+        "missing on .*",
+        is_reported=True,
     ),
     row(
         _BOTH,
         "messages[].content[].reasoning",
         "missing",
-        documented="Anthropic takes back only reasoning that is signed; other reasoning is left out and reported.",
+        is_reported=True,
     ),
     row(_BOTH, "messages[].content[].refusal", "as a text", documented="A refusal is sent as a text."),
     row(
@@ -70,7 +65,7 @@ ROWS: Final = (
     row(
         _BOTH,
         "messages[].content[].signature",
-        "missing",
+        "missing on (text|call)",
         documented="The signature of a text or of a call is not sent.",
     ),
     row(
@@ -102,21 +97,13 @@ ROWS: Final = (
     ),
     row(
         _BOTH,
-        "reasoning.budget_tokens",
-        "added",
-        documented="For models that take budgets, LOW is 1024 tokens, MEDIUM 2048 and HIGH 4096.",
-        holds=_is_fitting_budget,
-    ),
-    row(
-        _BOTH, "reasoning.budget_tokens", "added", is_reported=False, documented="the budget becomes half of the limit"
-    ),
-    row(
-        _BOTH,
         "reasoning.effort",
-        "missing",
+        "as a budget",
         documented="For models that take budgets, LOW is 1024 tokens, MEDIUM 2048 and HIGH 4096.",
-        holds=lambda difference, _: difference.asked in _BUDGETS,
+        holds=lambda difference, _: difference.left == _BUDGETS.get(difference.asked),
     ),
+    row(_BOTH, "reasoning.effort", "as a budget", is_reported=True),
+    row(_BOTH, "reasoning.budget_tokens", "as an effort", is_reported=True),
     row(
         _BOTH,
         "reasoning.effort",

@@ -21,6 +21,8 @@ class Documented:
     """A pattern for the kind of the difference."""
     is_reported: bool = False
     """Whether the answer must report it as an effective setting."""
+    effective: str = ""
+    """The reported value, where it is not the one that left."""
     documented: str = ""
     """Words that docs/providers.md has about it, whatever its line breaks."""
     holds: Callable[[Difference, Target], bool] = lambda *_: True
