@@ -188,6 +188,10 @@ REFUSED: Final[dict[str, tuple[list[Message], list[str]]]] = {
         [say(ROLE_USER, "a"), say(ROLE_ASSISTANT, call(name="1f")), result()],
         ["messages[1].content[0].tool_call.name"],
     ),
+    "an id of two calls": (
+        [say(ROLE_USER, "a"), say(ROLE_ASSISTANT, call(), call()), result()],
+        ["messages[1].content[1].tool_call.id"],
+    ),
     "audio": ([say(ROLE_USER, "a", media("audio/wav"))], ["messages[0].content[1].media.mime_type"]),
     "an image of another type": ([say(ROLE_USER, media("image/tiff"))], ["messages[0].content[0].media.mime_type"]),
     "a document of another type": (

@@ -22,7 +22,7 @@ class Case:
     def fields(self) -> frozenset[str]:
         """The paths of all fields that the request sets, without those of a plain conversation."""
         paths = frozenset(list_paths(self.request))
-        if any(path.endswith(".tool_call") for path in paths):
+        if any(path.endswith((".tool_call", ".tool_result")) for path in paths):
             paths |= {"tools"}  # a provider may want them beside the calls of a conversation
         return paths - _OF_A_PLAIN_REQUEST if self.request.messages == _PLAIN.messages else paths
 

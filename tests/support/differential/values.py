@@ -103,6 +103,7 @@ OTHERS: Final[Mapping[str, CompleteRequest]] = {
     "end_user": CompleteRequest(end_user="user-7"),
     "end_user of 256": CompleteRequest(end_user="u" * 256),
     "provider option": CompleteRequest(provider_options={OPTION: '{"a": [1, null, false, 0.5]}'}),
+    "provider option of numbers": CompleteRequest(provider_options={OPTION: "[1e2, 123456789012345678901234567890]"}),
     "provider option of text": CompleteRequest(provider_options={OPTION: '"x"'}),
     "ours alone": CompleteRequest(
         labels={"team": "a"},

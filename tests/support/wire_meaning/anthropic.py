@@ -246,6 +246,8 @@ def _find_broken_message_rules(body: Json) -> Iterator[tuple[str, str]]:
         for block in blocks:
             if block.get("type") == "text" and not block["text"].strip():
                 yield "messages", "a text is not blank"
+            if not re.fullmatch(r"[a-zA-Z0-9_-]+", block.get("tool_use_id") or block.get("id") or "x"):
+                yield "messages", "an id has letters, digits, underscores and dashes"
             if block.get("type") == "thinking" and not block.get("signature"):
                 yield "messages", "reasoning has a signature"
             if block.get("type") == "thinking" and "cache_control" in block:

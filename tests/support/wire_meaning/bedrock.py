@@ -236,6 +236,9 @@ def _find_broken_rules(body: Json) -> Iterator[tuple[str, str]]:
         for block in message["content"]:
             if "text" in block and not block["text"].strip():
                 yield "messages", "a text is not blank"
+            call_id = (block.get("toolUse") or block.get("toolResult") or {}).get("toolUseId", "x")
+            if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", call_id):
+                yield "messages", "an id has 1 to 64 letters, digits, underscores and dashes"
 
 
 def _count_points(value: Any) -> Iterator[int]:

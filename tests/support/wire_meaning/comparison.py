@@ -154,8 +154,8 @@ class _Place:
 
 
 def _compare_turns(asked: Meaning, left: Meaning) -> Iterator[Difference]:
-    mine = _list_places(_express(asked.turns, left))
-    others = _list_places(left.turns)
+    mine = _list_places(_name_calls(_express(asked.turns, left)))
+    others = _list_places(_name_calls(left.turns))
     keys = [place.part.key for place in mine], [place.part.key for place in others]
     matches: list[tuple[_Place, _Place]] = []
     missing: list[_Place] = []
@@ -194,6 +194,21 @@ def _express(turns: tuple[Turn, ...], left: Meaning) -> tuple[Turn, ...]:
         return replace(part, value=value)
 
     return tuple(replace(turn, parts=tuple(map(express, turn.parts))) for turn in turns)
+
+
+def _name_calls(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Returns the turns with call ids by the order of the calls: an id is a label, and may be written otherwise."""
+    labels: dict[str, str] = {}
+    for part in (part for turn in turns for part in turn.parts if part.kind == "call" and part.value["id"]):
+        labels.setdefault(part.value["id"], f"call {len(labels)}")
+
+    def rename(part: MeaningPart) -> MeaningPart:
+        name = {"call": "id", "result": "call_id"}.get(part.kind)
+        if name is None:
+            return part
+        return replace(part, value={**part.value, name: labels.get(part.value[name], part.value[name])})
+
+    return tuple(replace(turn, parts=tuple(map(rename, turn.parts))) for turn in turns)
 
 
 def _list_places(turns: tuple[Turn, ...]) -> list[_Place]:

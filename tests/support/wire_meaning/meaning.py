@@ -1,12 +1,18 @@
 """`Meaning`: what a request says, in no protocol's words."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 Json = dict[str, Any]
 
-AUDIO_TYPES: Final = {"audio/x-wav": "audio/wav", "audio/mp3": "audio/mpeg", "audio/wave": "audio/wav"}
+SAME_TYPES: Final = {
+    "audio/x-wav": "audio/wav",
+    "audio/wave": "audio/wav",
+    "audio/mp3": "audio/mpeg",
+    "image/jpg": "image/jpeg",
+}
 """Other names of MIME types."""
 
 FORMAT_TOOL: Final = "json_tool_call"
@@ -112,13 +118,13 @@ def text(value: str, *, cache: bool = False, signature: str = "") -> MeaningPart
 
 def media(mime_type: str, *, data: str = "", uri: str = "", filename: str = "", cache: bool = False) -> MeaningPart:
     """Returns a part of media. The type of what is given by its URI is the server's to say; `data` is base64."""
-    value: Json = {"uri": uri} if uri else {"mime_type": AUDIO_TYPES.get(mime_type, mime_type), "data": data}
+    value: Json = {"uri": uri} if uri else {"mime_type": SAME_TYPES.get(mime_type, mime_type), "data": data}
     return MeaningPart(kind="media", value=value, cache=cache, filename=filename)
 
 
 def call(call_id: str, name: str, arguments: Any, *, cache: bool = False, signature: str = "") -> MeaningPart:
     """Returns a tool call; arguments that are JSON text are compared as data."""
-    value = {"id": call_id, "name": name, "arguments": _parse(arguments)}
+    value = {"id": call_id, "name": name, "arguments": parse_json(arguments)}
     return MeaningPart(kind="call", value=value, cache=cache, signature=signature)
 
 
@@ -162,14 +168,28 @@ def take_format_tool(
 
 def _parse_object(content: str) -> Any:
     """Returns the data of a JSON object, and other text as it is."""
-    parsed = _parse(content)
+    parsed = parse_json(content)
     return parsed if isinstance(parsed, dict) else content
 
 
-def _parse(arguments: Any) -> Any:
+def parse_json(arguments: Any) -> Any:
+    """Returns the data of JSON text, and other text as it is."""
     if not isinstance(arguments, str):
         return arguments
     try:
-        return json.loads(arguments)
+        parsed = json.loads(arguments, parse_constant=_refuse, parse_float=_read_finite)
+        json.dumps(parsed, ensure_ascii=False).encode()
     except ValueError:
-        return arguments
+        return arguments  # half a character, and what is no number, cannot be sent as data either
+    return parsed
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _read_finite(number: str) -> float:
+    read = float(number)
+    if math.isinf(read):
+        raise ValueError(number)
+    return read

@@ -115,10 +115,12 @@ def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
 def read_arguments(text: str) -> dict[str, Any]:
     """Returns the arguments of a call as an object, because other protocols have no place for malformed text.
 
-    Infinite numbers are malformed too: there is no JSON for them.
+    Infinite numbers and halves of characters are malformed too: they cannot be sent as data.
     """
     try:
         arguments = json.loads(text, parse_constant=_refuse_constant, parse_float=_read_finite)
+        if "\\u" in text:  # an escape may be half a character, which no encoder takes
+            json.dumps(arguments, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         arguments = None
     return arguments if isinstance(arguments, dict) else {"malformed_arguments": text}

@@ -5,6 +5,7 @@ from typing import Any, Final
 from tests.support.differential.documented.row import row
 from tests.support.differential.targets import Target
 from tests.support.wire_meaning import Difference
+from tests.support.wire_meaning.meaning import parse_json
 
 _BOTH: Final = "anthropic bedrock"
 _BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096}
@@ -59,7 +60,7 @@ ROWS: Final = (
         "changed",
         documented="Arguments of a call that are no JSON object are sent as the member `malformed_arguments` of one.",
         holds=lambda difference, _: (
-            difference.left["arguments"] == {"malformed_arguments": difference.asked["arguments"]}
+            parse_json(difference.left["arguments"].get("malformed_arguments")) == difference.asked["arguments"]
         ),
     ),
     row(
@@ -81,6 +82,13 @@ ROWS: Final = (
         "missing|changed",
         documented="Blank texts are left out, and so are the blanks at the end of a last message",
         holds=lambda difference, _: difference.asked.rstrip() == (difference.left or ""),
+    ),
+    row(
+        _BOTH,
+        "messages[].content[].text",
+        "changed",
+        documented="A blank message of the system counts as none, so that the `system_prompt` of the entry holds.",
+        holds=lambda difference, target: not difference.asked.strip() and difference.left == target.system_prompt,
     ),
     row(_BOTH, "messages[].content[].text", "moved", is_reported=True),
     row(

@@ -50,6 +50,13 @@ ROWS: Final = (
         documented='The text of a failed tool result begins with "Error: ".',
         holds=lambda difference, _: difference.left["content"] == f"Error: {difference.asked['content']}",
     ),
+    row(
+        "bedrock",
+        "messages",
+        "text added",
+        documented='A message that has only documents gets the text ".", because Bedrock requires a text.',
+        holds=lambda difference, _: difference.left == ".",
+    ),
     row("bedrock", "tools[]", "missing", is_reported=True),
     row("bedrock", "tool_choice", "missing", documented=_NO_CALLS),
     row(

@@ -66,12 +66,17 @@ def refuse_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:
 def refuse_messages(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     """Refuses earlier calls by names that the provider does not take, and media of other types."""
     accepted = _list_media_types(describe_bedrock(model))
+    ids: set[str] = set()
     for row, message in enumerate(call.messages):
         for column, part in enumerate(message.content):
             path = f"messages[{row}].content[{column}]"
             match part.content:
                 case ToolCall(name=name) if not _TOOL_NAME.fullmatch(name):
                     yield FieldViolation(f"{path}.tool_call.name", _NAME_RULE)
+                case ToolCall(id=call_id) if call_id in ids:  # litellm would leave this call out
+                    yield FieldViolation(f"{path}.tool_call.id", "Another call of the conversation has this id.")
+                case ToolCall(id=call_id):
+                    ids.add(call_id)
                 case Media() if not accepted:
                     yield FieldViolation(f"{path}.media", "The model takes only texts.")
                 case Media(mime_type=mime_type) if mime_type not in accepted:
