@@ -154,8 +154,10 @@ class _Place:
 
 
 def _compare_turns(asked: Meaning, left: Meaning) -> Iterator[Difference]:
-    mine = _list_places(_name_calls(_express(asked.turns, left)))
-    others = _list_places(_name_calls(left.turns))
+    expressed, others_turns = _express(asked.turns, left), left.turns
+    if _list_call_ids(expressed) != _list_call_ids(others_turns):
+        expressed, others_turns = _name_calls(expressed), _name_calls(others_turns)
+    mine, others = _list_places(expressed), _list_places(others_turns)
     keys = [place.part.key for place in mine], [place.part.key for place in others]
     matches: list[tuple[_Place, _Place]] = []
     missing: list[_Place] = []
@@ -194,6 +196,10 @@ def _express(turns: tuple[Turn, ...], left: Meaning) -> tuple[Turn, ...]:
         return replace(part, value=value)
 
     return tuple(replace(turn, parts=tuple(map(express, turn.parts))) for turn in turns)
+
+
+def _list_call_ids(turns: tuple[Turn, ...]) -> set[str]:
+    return {part.value["id"] for turn in turns for part in turn.parts if part.kind == "call"}
 
 
 def _name_calls(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
