@@ -10,7 +10,7 @@ import pytest
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.domain.errors import ReasoningError
 from reasoning_grpc.engine.passthrough import build_direct_call
-from reasoning_grpc.litellm_model.request import build_arguments, build_own_members, choose_model, prepare_call
+from reasoning_grpc.litellm_model.request import build_arguments, choose_model, prepare_call
 from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.rpc.convert import Caps, completion_request
 from tests.support.differential.capturing import CapturingUpstream
@@ -88,10 +88,12 @@ def list_calls() -> list[ModelCall]:
 
 
 def build(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
-    """Returns all that litellm, or the body that it has built, is given for a call."""
-    prepared = prepare_call(call, deployment).call
-    arguments = build_arguments(prepared, deployment)
-    return [arguments, choose_model(deployment, arguments), build_own_members(prepared, deployment)]
+    """Returns all that litellm is given for a call; nothing for a refused call."""
+    prepared = prepare_call(call, deployment)
+    if prepared.violations:
+        return []
+    arguments = build_arguments(prepared.call, deployment)
+    return [arguments, choose_model(deployment, arguments)]
 
 
 def describe(value: Any) -> str:
