@@ -134,8 +134,8 @@ async def test_check_config_refuses_native_tools_where_the_agent_could_not_answe
 
     assert done.code == 1
     assert done.err.splitlines() == [
-        "reasoning-grpc: models.converse.native_tools: this model takes no conversation with tool calls in which it"
-        " must not call another, as the agent's last call needs it; leave the key out"
+        "reasoning-grpc: models.converse.native_tools: leave it out; after tool calls, this model cannot be told that"
+        " it must not call another tool, which the agent's last model call needs"
     ]
 
 

@@ -117,6 +117,11 @@ BAD_ENTRIES = [
     pytest.param(
         'api_key_env = "NO_SUCH"', ["api_key_env: the environment variable NO_SUCH is not set"], id="key not set"
     ),
+    pytest.param(
+        'api_key_env = "sk-very-secret"',
+        ['api_key_env: must be the name of an environment variable, such as "OPENAI_API_KEY", and not the secret'],
+        id="the key in place of the variable's name",
+    ),
     pytest.param('api_key_env = "EMPTY"', ["api_key_env: the environment variable EMPTY is not set"], id="key empty"),
     pytest.param(
         'api_key = "sk-1"', ["api_key: is not a known key; did you mean api_key_env?"], id="a key in the file"

@@ -27,17 +27,17 @@ REFUSED: Final[dict[str, tuple[Any, str]]] = {
         "#: pattern: It must begin with ^ and end with $.",
     ),
     "an escape": ({"type": "string", "pattern": r"^\d+$"}, r"#: pattern: It has the escape '\\d'."),
-    "a minimum of a number": ({"type": "number", "minimum": 3}, "#: minimum: A number is not held to it."),
-    "a multiple": ({"type": "integer", "multipleOf": 7}, "#: multipleOf: The model is not held to it."),
+    "a minimum of a number": ({"type": "number", "minimum": 3}, "#: minimum: A number cannot be held to it."),
+    "a multiple": ({"type": "integer", "multipleOf": 7}, "#: multipleOf: The model cannot be held to it."),
     "a length beside a pattern": (
         {"type": "string", "pattern": "^a+$", "minLength": 3},
-        "#: minLength: With a pattern, the model is not held to it.",
+        "#: minLength: With a pattern, the model cannot be held to it.",
     ),
     "properties beside anyOf": (
         {"properties": {"a": {"type": "string"}}, "anyOf": [{"properties": {"a": {}}}]},
-        "#: properties: Beside anyOf, the model is not held to it.",
+        "#: properties: Beside anyOf, the model cannot be held to it.",
     ),
-    "a nested schema": (NESTED, "#/properties/a~1b/items: minimum: A number is not held to it."),
+    "a nested schema": (NESTED, "#/properties/a~1b/items: minimum: A number cannot be held to it."),
 }
 """Schemas, and the description of the violation."""
 

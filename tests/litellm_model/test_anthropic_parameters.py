@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import Sampling as Defaults
 from reasoning_grpc.v1.completion_pb2 import (
     FINISH_REASON_STOP,
@@ -454,6 +455,21 @@ async def test_a_schema_that_the_provider_cannot_follow_is_refused(
     request = a_wire_request(model=LEGACY, response_format=schema_format(schema))
 
     assert await find_refused_fields(upstream, server, request) == ["response_format.json_schema.schema"]
+
+
+async def test_the_refusal_of_a_schema_names_the_place(server: RunningServer) -> None:
+    """The violation points to the object within the schema that the provider does not take, and says what to do."""
+    of_maps = {"type": "array", "items": {"type": "object", "additionalProperties": STRING}}
+    request = a_wire_request(model=LEGACY, response_format=schema_format(object_of(**{"a/b": of_maps})))
+
+    with pytest.raises(CallFailed) as failed:
+        await server.client().complete(request)
+
+    (violation,) = failed.value.violations
+    assert violation.description == (
+        "#/properties/a~1b/items: The model writes only objects whose properties are all listed. "
+        "List them, or make additionalProperties false."
+    )
 
 
 async def test_strict_is_refused_where_it_would_not_hold(upstream: FakeUpstream, server: RunningServer) -> None:

@@ -1,6 +1,7 @@
 """The connection to an MCP server: it is renewed when it is lost, and leaves nothing behind when it is closed."""
 
 import asyncio
+import logging
 import os
 import signal
 from contextlib import AsyncExitStack
@@ -88,11 +89,15 @@ async def test_an_http_server_is_connected_again(reports: Reports, options: tupl
     [
         pytest.param(
             {"command": "/no/such/program"},
-            "its command cannot be started: No such file or directory",
+            "its command '/no/such/program' cannot be started: No such file or directory",
             marks=pytest.mark.process,
         ),
         ({"url": "http://127.0.0.1:9/mcp"}, "it cannot be reached"),
-        pytest.param({"command": "true"}, "the connection was lost", marks=pytest.mark.process),
+        pytest.param(
+            {"command": "true"},
+            'its process closed the connection; with log_level = "debug" the log has what it wrote',
+            marks=pytest.mark.process,
+        ),
     ],
 )
 async def test_other_tools_work_while_a_server_is_down(
@@ -105,6 +110,22 @@ async def test_other_tools_work_while_a_server_is_down(
 
     assert (info.state, info.problem, info.tools) == (McpServerState.DOWN, problem, 0)
     assert other.status is ToolStatus.OK
+
+
+async def test_the_log_names_the_required_servers_for_which_readiness_waits(
+    reports: Reports, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits for required servers finds their names in the log; closing the toolbox ends the wait."""
+    caplog.set_level(logging.INFO)
+    entry = McpServerEntry(name="test", url="http://127.0.0.1:9/mcp", required=True)
+
+    async with open_toolbox(reports, entry) as toolbox:
+        waiting = asyncio.create_task(toolbox.box.wait_for_required())
+        await wait_until(lambda: "waiting for required mcp servers" in caplog.messages)
+    await waiting
+
+    (line,) = (vars(record) for record in caplog.records if record.message == "waiting for required mcp servers")
+    assert line["mcp_servers"] == ["test"]
 
 
 @pytest.mark.process

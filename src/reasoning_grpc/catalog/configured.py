@@ -119,8 +119,8 @@ def find_entry_problems(entry: ModelEntry, price_map: PriceMap) -> Iterator[str]
         yield f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
     if entry.native_tools and not can_forbid_calls(entry.litellm_model):
         yield (
-            f"models.{entry.name}.native_tools: this model takes no conversation with tool calls in which it must not "
-            "call another, as the agent's last call needs it; leave the key out"
+            f"models.{entry.name}.native_tools: leave it out; after tool calls, this model cannot be told "
+            "that it must not call another tool, which the agent's last model call needs"
         )
     if entry.base_model and price_map.is_known and price_map.find_facts(entry.base_model) is None:
         yield f"models.{entry.name}.base_model: {entry.base_model!r} is not a model that litellm knows"

@@ -24,11 +24,11 @@ def check_string(schema: Schema, place: str) -> Iterator[SchemaProblem]:
         yield from _check_pattern(schema["pattern"], place)
         for keyword in ("format", *lengths):
             if keyword in schema:
-                yield SchemaProblem(place, keyword, "With a pattern, the model is not held to it.")
+                yield SchemaProblem(place, keyword, "With a pattern, the model cannot be held to it.")
     elif "format" in schema:
         yield from _check_format(schema["format"], place)
         for keyword in lengths:
-            yield SchemaProblem(place, keyword, "With a format, the model is not held to it.")
+            yield SchemaProblem(place, keyword, "With a format, the model cannot be held to it.")
     elif is_count(schema.get("minLength")) and schema["minLength"] > 1:
         # An escaped character of two parts, such as \ud83d\ude00, counts twice for llama.cpp, and once in the answer.
         yield SchemaProblem(place, "minLength", "The model is held to 0 or 1 alone; a pattern can say more.")
@@ -56,7 +56,7 @@ def check_integer(schema: Schema, place: str) -> Iterator[SchemaProblem]:
     limits: list[int | None] = []
     for inclusive, exclusive in _BOUNDS:
         if inclusive in schema and exclusive in schema:
-            yield SchemaProblem(place, exclusive, f"With {inclusive}, the model is not held to it.")
+            yield SchemaProblem(place, exclusive, f"With {inclusive}, the model cannot be held to it.")
         keyword = inclusive if inclusive in schema else exclusive
         value = schema.get(keyword)
         if keyword in schema and not is_number(value):

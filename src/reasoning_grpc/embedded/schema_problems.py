@@ -7,7 +7,7 @@ Schema = dict[str, Any]
 
 _MAX_PLACE_CHARACTERS: Final = 120
 
-NOT_CHECKED: Final = "The model is not held to it."
+NOT_CHECKED: Final = "The model cannot be held to it."
 NO_SCHEMA: Final = "It must be a schema that is an object, not true, false or anything else."
 
 

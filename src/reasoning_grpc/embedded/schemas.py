@@ -165,7 +165,7 @@ class _SchemaReader:
         else:
             yield from self.check(schema["items"], extend_place(place, "items"))
         if "prefixItems" in schema:
-            yield SchemaProblem(place, "prefixItems", "With items, the model is not held to it.")
+            yield SchemaProblem(place, "prefixItems", "With items, the model cannot be held to it.")
 
     def _check_prefix(self, schema: Schema, place: str) -> Iterator[SchemaProblem]:
         """Yields the problems of a schema that lists its items: the model always writes all of them, and no more."""
@@ -189,7 +189,7 @@ def _list_keywords(schema: Schema, *without: str) -> list[str]:
 def _check_siblings(schema: Schema, place: str, keyword: str) -> Iterator[SchemaProblem]:
     """Yields the keywords that stand beside one that takes their effect away."""
     for sibling in _list_keywords(schema, keyword):
-        yield SchemaProblem(place, sibling, f"Beside {keyword}, the model is not held to it.")
+        yield SchemaProblem(place, sibling, f"Beside {keyword}, the model cannot be held to it.")
 
 
 def _check_values(schema: Schema, place: str) -> Iterator[SchemaProblem]:
@@ -200,7 +200,7 @@ def _check_values(schema: Schema, place: str) -> Iterator[SchemaProblem]:
         yield SchemaProblem(place, keyword, "It must be a list of values that is not empty.", is_unusable=True)
         return
     for sibling in _list_keywords(schema, keyword, "type"):
-        yield SchemaProblem(place, sibling, f"Beside {keyword}, the model is not held to it.")
+        yield SchemaProblem(place, sibling, f"Beside {keyword}, the model cannot be held to it.")
     kinds = schema.get("type", list(_HELD))
     kinds = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)]
     if not all(any(_has_type(value, kind) for kind in kinds) for value in values):
@@ -240,5 +240,5 @@ def _imply_type(schema: Schema) -> str | None:
 
 def _explain(keyword: str, kind: str | None) -> str:
     if kind is None and keyword in _TYPES_OF_KEYWORD:
-        return "Without a type, the model is not held to it."
-    return f"A {kind} is not held to it." if kind == "number" else NOT_CHECKED
+        return "Without a type, the model cannot be held to it."
+    return f"A {kind} cannot be held to it." if kind == "number" else NOT_CHECKED

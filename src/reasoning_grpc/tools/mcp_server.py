@@ -87,6 +87,11 @@ class McpServer:
         """Whether our server is ready only when this server has connected once."""
         return self._entry.required
 
+    @property
+    def has_connected(self) -> bool:
+        """Whether this server has connected at least once, or is closed."""
+        return self._connected_once.is_set()
+
     def may_offer(self, caller: Caller, allowed: Collection[str] | None) -> bool:
         """Returns whether the server may list a tool that a request may use; `allowed` is as in `list_usable`."""
         names = [names for names in (caller.allowed_tools, allowed) if names is not None]
@@ -166,7 +171,7 @@ class McpServer:
                 raise
         except (Exception, BaseExceptionGroup) as exc:
             return self._describe(exc)
-        return "the connection was lost"
+        return self._describe_loss()
 
     async def _stay_connected(self, client: Client) -> None:
         """Returns when the server ends the connection. The SDK may also report that by a cancellation of this task."""
@@ -260,13 +265,19 @@ class McpServer:
             case MCPError() if self._http_status >= _FIRST_FAILED_STATUS:
                 return f"it answers HTTP {self._http_status}"
             case MCPError(code=code):
-                return "the connection was lost" if code == CONNECTION_CLOSED else f"it refuses, code {code}"
+                return self._describe_loss() if code == CONNECTION_CLOSED else f"it refuses, code {code}"
             case ValidationError():
                 return "it does not keep to the protocol"
             case OSError(strerror=reason):
-                return f"its command cannot be started: {reason}"
+                return f"its command {self._entry.command!r} cannot be started: {reason}"
             case _:
                 return f"the connection failed: {type(failure).__name__}"
+
+    def _describe_loss(self) -> str:
+        """Says that the connection has ended, and where the log may have the reason."""
+        if self._entry.command:
+            return 'its process closed the connection; with log_level = "debug" the log has what it wrote'
+        return "the connection was lost"
 
     def _should_end(self) -> bool:
         """Returns whether this task was cancelled, and not only a scope of the SDK within it.

@@ -85,7 +85,10 @@ class Toolbox:
 
     async def wait_for_required(self) -> None:
         """Waits until each required MCP server has connected once, or the toolbox was closed."""
-        await asyncio.gather(*(server.wait_for_first_connection() for server in self._servers if server.is_required))
+        required = [server for server in self._servers if server.is_required]
+        if missing := [server.info().name for server in required if not server.has_connected]:
+            _logger.info("waiting for required mcp servers", extra={"mcp_servers": missing})
+        await asyncio.gather(*(server.wait_for_first_connection() for server in required))
 
     async def wait_for_lists(self, caller: Caller, allowed: Collection[str] | None, seconds: float) -> None:
         """Waits for the first attempts to connect to the MCP servers that may offer tools to a request."""

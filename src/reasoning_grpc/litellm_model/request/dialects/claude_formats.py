@@ -25,7 +25,8 @@ def refuse_schemas(call: ModelCall, model: str) -> Iterator[FieldViolation]:
         yield FieldViolation(_SCHEMA, problem)
     assert call.response_format is not None
     if call.response_format.strict and (described := list_described(schema)):
-        yield FieldViolation(_SCHEMA, f"With strict, the model does not take {', '.join(described)}.")
+        refused = f"With strict, the model does not take {', '.join(described)}."
+        yield FieldViolation(_SCHEMA, f"{refused} Without strict, they are described to the model.")
 
 
 def refuse_schemas_as_tools(call: ModelCall, model: str) -> Iterator[FieldViolation]:

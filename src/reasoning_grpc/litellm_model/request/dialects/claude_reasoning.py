@@ -135,7 +135,7 @@ def fit_reasoning(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSett
         effort,
         f"{fitted} tokens",
         EffectiveSettingCause.PROVIDER_LIMIT,
-        "The reasoning and the answer share the limit of output tokens.",
+        "The reasoning and the answer share sampling.max_output_tokens, which is too low for this effort.",
     )
     return replace(call, reasoning=ReasoningOptions(budget_tokens=fitted)), setting
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from reasoning_grpc.litellm_model.request.dialects.schema_rules import add_step
+
 Schema = Mapping[str, Any]
 
 _NOT_ENFORCED: Final = frozenset(
@@ -27,8 +29,8 @@ _ANNOTATIONS: Final = frozenset({"title", "description", "default", "examples", 
 
 
 def find_schema_problem(schema: Schema) -> str:
-    """Returns why the provider cannot write answers of a schema; empty if it can."""
-    problems = (problem for each in _walk(schema) for problem in _find_problems(each))
+    """Returns the place in a schema for which the provider cannot write answers, and why; empty if there is none."""
+    problems = (f"{place}: {problem}" for place, each in _walk_places(schema, "#") for problem in _find_problems(each))
     return next(problems, "") or find_recursion(schema)
 
 
@@ -65,7 +67,10 @@ def write_output_schema(schema: Any) -> Any:
 def _find_problems(schema: Schema) -> Iterator[str]:
     """Yields why the provider does not take a schema, apart from the schemas within it."""
     if _is_object(schema) and _may_hold_more(schema):
-        yield "The model writes only objects whose properties are all listed, and no maps."
+        yield (
+            "The model writes only objects whose properties are all listed. "
+            "List them, or make additionalProperties false."
+        )
     if "anyOf" in schema and "oneOf" in schema:
         yield "The model does not take anyOf and oneOf in one schema."
     if "allOf" in schema and (len(_list_schemas(schema, "allOf")) != 1 or schema.keys() - _ANNOTATIONS):
@@ -103,16 +108,21 @@ def find_recursion(schema: Schema) -> str:
 
 def _walk(schema: Any) -> Iterator[Schema]:
     """Yields a schema and the schemas within it that the provider enforces."""
+    return (each for _, each in _walk_places(schema, "#"))
+
+
+def _walk_places(schema: Any, place: str) -> Iterator[tuple[str, Schema]]:
+    """Yields a schema and the schemas within it that the provider enforces, each behind its JSON pointer."""
     if not isinstance(schema, Mapping):
         return
-    yield schema
+    yield place, schema
     for keyword in ("properties", "$defs", "definitions"):
-        for each in _get_named(schema, keyword).values():
-            yield from _walk(each)
+        for name, each in _get_named(schema, keyword).items():
+            yield from _walk_places(each, add_step(f"{place}/{keyword}", name))
     for keyword in ("anyOf", "oneOf", "allOf"):
-        for each in _list_schemas(schema, keyword):
-            yield from _walk(each)
-    yield from _walk(schema.get("items"))
+        for index, each in enumerate(_list_schemas(schema, keyword)):
+            yield from _walk_places(each, f"{place}/{keyword}/{index}")
+    yield from _walk_places(schema.get("items"), f"{place}/items")
 
 
 def _get_named(schema: Schema, keyword: str) -> Schema:
