@@ -244,6 +244,11 @@ async def test_check_config_prints_problems_of_every_kind_at_once(tmp_path: Path
         [callers.alice]
         token_hash = "x"
         allowed_tools = ["calculater"]
+        [tools.calculatr]
+        enabled = false
+        [routes.code]
+        mode = "passthru"
+        description = "Code."
         [[rules]]
         id = "a"
         when = { has_tools = true }
@@ -259,8 +264,10 @@ async def test_check_config_prints_problems_of_every_kind_at_once(tmp_path: Path
             "max_retries: must be at least 0 and at most 10",
             'models.broken.litellm_model: must be "PROVIDER/MODEL", such as "openai/gpt-4o-mini"',
             "callers.alice.token_hash: must be what `reasoning-grpc token new` printed as the hash",
+            "routes.code.mode: must be one of passthrough, reasoning, orchestration, auto; did you mean passthrough?",
             "models.fast.api_base: is missing; azure has no address of its own",
             "models.strange.litellm_model: litellm has no provider 'nobody'",
+            "tools.calculatr: is neither built in nor an entry point; it needs a function; did you mean calculator?",
             "callers.alice.allowed_tools: 'calculater' is not a tool; did you mean calculator?",
             "default_model: 'fats' is not a model of this configuration; did you mean fast?",
             "models.strange.fallback_models: 'fsat' is not another model; did you mean fast?",
@@ -288,3 +295,16 @@ async def test_check_config_can_accept_keys_that_are_not_set(server_folder: Serv
     assert ", without a key: its environment variable is not set\n" in as_text.out
     assert json.loads(as_json.out)["unset_keys"] == [unset]
     assert (bad.code, bad.err) == (1, "reasoning-grpc: max_retries: must be at least 0 and at most 10\n")
+
+
+async def test_check_config_describes_the_way_that_a_key_will_allow(tmp_path: Path) -> None:
+    """With an accepted key that is not set here, the way is that of the server, which has the key."""
+    (tmp_path / "reasoning.toml").write_bytes(
+        b"\xef\xbb\xbf"  # a byte order mark, which some editors write
+        b'[models.m]\nlitellm_model = "azure/ours"\napi_base = "https://ours.openai.azure.com"\napi_key_env = "NO"\n'
+    )
+
+    finished = await run("check-config", "--accept-unset-keys", folder=tmp_path)
+
+    assert (finished.code, finished.err) == (0, "")
+    assert "wire: our own wire; litellm takes our client for azure\n" in finished.out

@@ -89,12 +89,15 @@ def find_listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | No
     return price_map.find_facts(name) if name else None
 
 
-def find_way(entry: ModelEntry, price_map: PriceMap) -> tuple[Way, str]:
-    """Returns which way the calls of an entry's model take, and a sentence for people that says why."""
+def find_way(entry: ModelEntry, price_map: PriceMap, *, has_key: bool) -> tuple[Way, str]:
+    """Returns which way the calls of an entry's model take, and a sentence for people that says why.
+
+    `has_key` is about the machine where the server runs, which need not be the one that asks.
+    """
     facts = price_map.find_facts(entry.litellm_model)
     provider = entry.litellm_model.partition("/")[0]
     by_responses_api = facts is not None and facts.by_responses_api
-    return explain_way(provider, has_key=bool(entry.api_key), by_responses_api=by_responses_api)
+    return explain_way(provider, has_key=has_key, by_responses_api=by_responses_api)
 
 
 def is_untested(entry: ModelEntry) -> bool:

@@ -32,7 +32,7 @@ def build_summary(
     `unset_keys` are the problems of variables that are not set, which were accepted.
     """
     settings = config.settings
-    models = [_describe_model(entry) for entry in config.models.values()]
+    models = [_describe_model(entry, unset_keys) for entry in config.models.values()]
     if config.runs_embedded:
         models.append({"name": MODEL_NAME, "wire": "embedded", "prices": "free"})
     proxy = None if config.proxy is None else _describe_proxy(config.proxy)
@@ -78,8 +78,9 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _describe_model(entry: ModelEntry) -> dict[str, Any]:
-    way, reason = find_way(entry, find_price_map())
+def _describe_model(entry: ModelEntry, unset_keys: Sequence[str]) -> dict[str, Any]:
+    has_key = bool(entry.api_key) or _is_key_unset(entry.name, unset_keys)
+    way, reason = find_way(entry, find_price_map(), has_key=has_key)
     return {
         "name": entry.name,
         "litellm_model": entry.litellm_model,
@@ -113,8 +114,13 @@ def _describe_export(export: Export) -> dict[str, Any]:
     return {"exporters": list(export.exporters), "endpoint": export.endpoint}
 
 
+def _is_key_unset(name: str, unset_keys: Sequence[str]) -> bool:
+    """Whether the model has a key, in an environment variable that is not set on this machine."""
+    return any(problem.startswith(f"models.{name}.api_key_env: ") for problem in unset_keys)
+
+
 def _explain_missing_key(name: str, unset_keys: Sequence[str]) -> str:
-    if any(problem.startswith(f"models.{name}.api_key_env: ") for problem in unset_keys):
+    if _is_key_unset(name, unset_keys):
         return ": its environment variable is not set"
     return ": api_key_env names none"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, get_args
 
+from reasoning_grpc.config.problems import suggest
 from reasoning_grpc.config.settings import Option
 
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -31,7 +32,7 @@ def convert_value(option: Option, raw: Any) -> Any:
     else:
         value = kind(raw) if str(raw) or kind is str else None
     if option.name == "log_level" and value not in _LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(_LOG_LEVELS)}")
+        raise ValueError(f"must be one of {', '.join(_LOG_LEVELS)}{suggest(str(value), _LOG_LEVELS)}")
     return value
 
 
@@ -53,7 +54,7 @@ def _convert_choice(raw: Any, kind: type[StrEnum]) -> StrEnum:
     choices = {str(member.value).lower(): member for member in kind}
     value = choices.get(str(raw).lower())
     if value is None:
-        raise ValueError(f"must be one of {', '.join(choices)}")
+        raise ValueError(f"must be one of {', '.join(choices)}{suggest(str(raw).lower(), choices)}")
     return value
 
 

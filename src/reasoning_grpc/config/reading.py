@@ -99,7 +99,7 @@ def _read_file(file: Path | None, environment: Mapping[str, str], problems: list
     named = file or (Path(variable) if (variable := environment.get(CONFIG_VARIABLE)) else None)
     path = named or DEFAULT_FILE
     try:
-        return tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+        return tomllib.loads(path.read_text("utf-8-sig"), parse_float=Decimal)  # some editors write a byte order mark
     except FileNotFoundError:
         if named is not None:
             problems.append(f"{path}: there is no such file")

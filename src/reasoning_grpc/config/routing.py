@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from reasoning_grpc.config.problems import suggest
 from reasoning_grpc.config.table_reader import TableReader
 from reasoning_grpc.domain import RoutingMode, RoutingPreference
 
@@ -219,7 +220,7 @@ def _read_choice(reader: TableReader, key: str, choices: type[E]) -> E | None:
     value: Any = reader.read_text(key)
     known = {member.value.lower(): member for member in choices}
     if value and value not in known:
-        reader.report(key, f"must be one of {', '.join(known)}")
+        reader.report(key, f"must be one of {', '.join(known)}{suggest(value, known)}")
     return known.get(value)
 
 

@@ -7,7 +7,7 @@ from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from reasoning_grpc.config import McpServerEntry, ToolEntry, ToolLimits
+from reasoning_grpc.config import McpServerEntry, ToolEntry, ToolLimits, suggest
 from reasoning_grpc.domain import ToolInfo, ToolSource, ToolState
 from reasoning_grpc.tools.calculator import calculator
 from reasoning_grpc.tools.clock import current_time
@@ -48,7 +48,8 @@ class FunctionTools:
         elif offered is not None:
             source, load = ToolSource.ENTRY_POINT, partial(_import_function, f"{offered.module}:{offered.attr}")
         else:
-            self.problems.append(f"tools.{name}: is neither built in nor an entry point; it needs a function")
+            hint = suggest(name, BUILT_IN)
+            self.problems.append(f"tools.{name}: is neither built in nor an entry point; it needs a function{hint}")
             return
         if entry is None or not entry.enabled:
             self.off[name] = ToolInfo(
