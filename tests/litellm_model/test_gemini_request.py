@@ -582,8 +582,8 @@ def test_reported_levels_are_those_that_litellm_sends() -> None:
 
     from reasoning_grpc.domain import ReasoningEffort
     from reasoning_grpc.domain import ReasoningOptions as Options
-    from reasoning_grpc.litellm_model.request.dialects.gemini_models import is_gemini_3
-    from reasoning_grpc.litellm_model.request.dialects.gemini_reasoning import adapt_effort
+    from reasoning_grpc.litellm_model.request.dialects.google.models import is_gemini_3
+    from reasoning_grpc.litellm_model.request.dialects.google.reasoning import adapt_effort
     from tests.support.factories import a_call
 
     models = [

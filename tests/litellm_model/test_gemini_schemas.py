@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from reasoning_grpc.litellm_model import library
-from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import Declaration, write_loosely, write_parameters
-from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable
+from reasoning_grpc.litellm_model.request.dialects.google.schemas import Declaration, write_loosely, write_parameters
+from reasoning_grpc.litellm_model.request.dialects.schemas.rules import Unsayable
 
 Json = dict[str, Any]
 STRING: Final[Json] = {"type": "string"}

@@ -1,26 +1,25 @@
-"""Converts our `ModelCall` to the arguments of `litellm.acompletion`, in the OpenAI dialect.
+"""Converts our `ModelCall` to the arguments of `litellm.acompletion`, and makes what leaves hold what was requested.
 
 Only what a call sets is passed on; litellm then converts it for the provider. What litellm would leave out or change
-without a word is refused, or changed and reported.
+without a word is refused, or changed and reported, or written by us.
 
-preparation.py      refuses or changes what the provider takes otherwise, by its dialect
+preparation.py      refuses or changes what the provider takes otherwise
+dialects/           what the providers take otherwise, one module a dialect
 defaults.py         merges the defaults of a model into a call
-dialects/           the dialects of providers
-arguments.py        converts the prepared call to the arguments
+arguments.py        converts the prepared call to the arguments; messages.py, content.py and tool_schemas.py help it
 openai_messages.py  adapts messages to providers that take less than OpenAI
-wire_check.py       makes a body hold what was requested, by the rules of wire_rules.py
 responses_api.py    refuses what litellm would leave out in OpenAI's Responses API
-members.py          puts members into a body
+bodies/             writes bodies without litellm, and checks the bodies that litellm has written
 model_names.py      names the model to litellm, and restores the provider's own name in what leaves
-anthropic_body.py   writes the conversation in Anthropic's protocol
-gemini_body.py      writes the conversation and the tools in Gemini's protocol
-ollama_body.py      writes the body in Ollama's protocol
+fields.py           names the request field of each parameter
 """
 
 from reasoning_grpc.litellm_model.request.arguments import build_arguments, build_own_members
+from reasoning_grpc.litellm_model.request.bodies.members import join_members
+from reasoning_grpc.litellm_model.request.bodies.wire_check import WireCheck, copy_arguments
+from reasoning_grpc.litellm_model.request.bodies.wire_rules import find_wire_rules
 from reasoning_grpc.litellm_model.request.dialects import can_forbid_calls, takes_json_object
 from reasoning_grpc.litellm_model.request.fields import FIELD_OF_PARAMETER
-from reasoning_grpc.litellm_model.request.members import join_members
 from reasoning_grpc.litellm_model.request.model_names import (
     STAY_WITH_CHAT,
     choose_model,
@@ -28,8 +27,6 @@ from reasoning_grpc.litellm_model.request.model_names import (
     restore_model,
 )
 from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
-from reasoning_grpc.litellm_model.request.wire_check import WireCheck, copy_arguments
-from reasoning_grpc.litellm_model.request.wire_rules import find_wire_rules
 
 __all__ = [
     "FIELD_OF_PARAMETER",

@@ -15,13 +15,13 @@ from reasoning_grpc.domain import (
     ToolChoice,
 )
 from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
-from reasoning_grpc.litellm_model.request.anthropic_body import write_members
-from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
-from reasoning_grpc.litellm_model.request.dialects.output_schemas import write_output_schema
-from reasoning_grpc.litellm_model.request.gemini_body import write_gemini_body
-from reasoning_grpc.litellm_model.request.members import join_members
+from reasoning_grpc.litellm_model.request.bodies.anthropic import write_members
+from reasoning_grpc.litellm_model.request.bodies.gemini import write_gemini_body
+from reasoning_grpc.litellm_model.request.bodies.members import join_members
+from reasoning_grpc.litellm_model.request.bodies.ollama import write_ollama_body
+from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.schemas.output import write_output_schema
 from reasoning_grpc.litellm_model.request.messages import convert_messages
-from reasoning_grpc.litellm_model.request.ollama_body import write_ollama_body
 from reasoning_grpc.litellm_model.request.openai_messages import adapt_messages
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall

@@ -11,14 +11,16 @@ from typing import Final
 from reasoning_grpc.domain import ResponseFormat, ResponseFormatKind
 from reasoning_grpc.litellm_model.request.dialects.anthropic import ANTHROPIC
 from reasoning_grpc.litellm_model.request.dialects.bedrock import BEDROCK
-from reasoning_grpc.litellm_model.request.dialects.bedrock_models import describe_bedrock
+from reasoning_grpc.litellm_model.request.dialects.converse.models import describe_bedrock
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
 from reasoning_grpc.litellm_model.request.dialects.ollama import OLLAMA
 from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI
 from reasoning_grpc.litellm_model.request.dialects.openai_copies import refuse_json_object_of_claude
+from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import (
+    refuse_tools_beyond_plain_objects_for_claude,
+)
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_media_addresses
-from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects_for_claude
 from reasoning_grpc.llm import ModelCall
 
 __all__ = ["Dialect", "can_forbid_calls", "find_dialect", "takes_json_object"]

@@ -1,8 +1,8 @@
-"""The dialect of Anthropic's Messages API: litellm writes the parameters, and `anthropic_body` the conversation."""
+"""The dialect of Anthropic's Messages API: litellm writes the parameters, and `bodies.anthropic` the conversation."""
 
 from typing import Final
 
-from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
+from reasoning_grpc.litellm_model.request.dialects.claude.conversation import (
     leave_out_blanks,
     move_later_system,
     refuse_answer_first,
@@ -14,29 +14,29 @@ from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
     report_blanks,
     report_later_system,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_formats import (
+from reasoning_grpc.litellm_model.request.dialects.claude.formats import (
     leave_out_text_format,
     refuse_schemas,
     refuse_schemas_as_tools,
     report_schemas,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_media import limit_cache_marks, refuse_media_types
-from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
+from reasoning_grpc.litellm_model.request.dialects.claude.media import limit_cache_marks, refuse_media_types
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import (
     fit_reasoning,
     raise_minimal_effort,
     refuse_forced_tools,
     refuse_reasoning,
     refuse_sampling,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_user import leave_out_personal_user
+from reasoning_grpc.litellm_model.request.dialects.claude.user import leave_out_personal_user
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_unsigned_reasoning
+from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import refuse_tools_beyond_plain_objects
 from reasoning_grpc.litellm_model.request.dialects.shared import (
     refuse_json_object,
     refuse_strict_tools,
     report_each_name,
 )
-from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
 
 ANTHROPIC: Final = Dialect(
     refusals=(

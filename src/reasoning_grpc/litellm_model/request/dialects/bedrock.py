@@ -5,31 +5,7 @@ A request is signed when litellm has built it, so that nothing in the body can b
 
 from typing import Final
 
-from reasoning_grpc.litellm_model.request.dialects.bedrock_changes import (
-    change_for_claude,
-    join_texts,
-    leave_out_cache_marks,
-    leave_out_end_user,
-    leave_out_forbidden_tools,
-    leave_out_no_reasoning,
-    leave_out_redacted_reasoning,
-    leave_out_usual_choices,
-    raise_effort,
-)
-from reasoning_grpc.litellm_model.request.dialects.bedrock_refusals import (
-    of_claude,
-    refuse_format_maps,
-    refuse_lost_options,
-    refuse_messages,
-    refuse_parameters,
-    refuse_tools,
-)
-from reasoning_grpc.litellm_model.request.dialects.bedrock_reports import (
-    report_documents,
-    report_open_tools,
-    report_order,
-)
-from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
+from reasoning_grpc.litellm_model.request.dialects.claude.conversation import (
     leave_out_blanks,
     move_later_system,
     refuse_answer_first,
@@ -40,28 +16,52 @@ from reasoning_grpc.litellm_model.request.dialects.claude_conversation import (
     report_blanks,
     report_later_system,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_formats import (
+from reasoning_grpc.litellm_model.request.dialects.claude.formats import (
     leave_out_text_format,
     refuse_schemas,
     refuse_schemas_as_tools,
     report_schemas,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_media import limit_cache_marks
-from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
+from reasoning_grpc.litellm_model.request.dialects.claude.media import limit_cache_marks
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import (
     fit_reasoning,
     refuse_forced_tools,
     refuse_reasoning,
     refuse_sampling,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_user import leave_out_personal_user
+from reasoning_grpc.litellm_model.request.dialects.claude.user import leave_out_personal_user
+from reasoning_grpc.litellm_model.request.dialects.converse.changes import (
+    change_for_claude,
+    join_texts,
+    leave_out_cache_marks,
+    leave_out_end_user,
+    leave_out_forbidden_tools,
+    leave_out_no_reasoning,
+    leave_out_redacted_reasoning,
+    leave_out_usual_choices,
+    raise_effort,
+)
+from reasoning_grpc.litellm_model.request.dialects.converse.refusals import (
+    of_claude,
+    refuse_format_maps,
+    refuse_lost_options,
+    refuse_messages,
+    refuse_parameters,
+    refuse_tools,
+)
+from reasoning_grpc.litellm_model.request.dialects.converse.reports import (
+    report_documents,
+    report_open_tools,
+    report_order,
+)
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_unsigned_reasoning
+from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import refuse_tools_beyond_plain_objects
 from reasoning_grpc.litellm_model.request.dialects.shared import (
     refuse_json_object,
     refuse_media_addresses,
     report_each_name,
 )
-from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_tools_beyond_plain_objects
 
 BEDROCK: Final = Dialect(
     refusals=(

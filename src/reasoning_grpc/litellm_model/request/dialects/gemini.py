@@ -1,4 +1,4 @@
-"""The dialect of Google's Gemini API. litellm writes its parameters; see `request.gemini_body` for all else."""
+"""The dialect of Google's Gemini API. litellm writes its parameters; see `bodies.gemini` for all else."""
 
 import re
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from typing import Final
 from reasoning_grpc.domain import EffectiveSetting, ResponseFormatKind, Tool, ToolChoiceMode
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Dialect
-from reasoning_grpc.litellm_model.request.dialects.gemini_conversation import (
+from reasoning_grpc.litellm_model.request.dialects.google.conversation import (
     refuse_conversation_of_system,
     report_system_messages,
 )
-from reasoning_grpc.litellm_model.request.dialects.gemini_models import is_gemini_3, takes_json_schema
-from reasoning_grpc.litellm_model.request.dialects.gemini_reasoning import adapt_effort, limit_budget, refuse_budgets
-from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import declare_parameters, write_answer_schema
+from reasoning_grpc.litellm_model.request.dialects.google.models import is_gemini_3, takes_json_schema
+from reasoning_grpc.litellm_model.request.dialects.google.reasoning import adapt_effort, limit_budget, refuse_budgets
+from reasoning_grpc.litellm_model.request.dialects.google.schemas import declare_parameters, write_answer_schema
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_opaque_reasoning
-from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable
+from reasoning_grpc.litellm_model.request.dialects.schemas.rules import Unsayable
 from reasoning_grpc.litellm_model.request.dialects.shared import (
     refuse_media_addresses,
     refuse_results_without_calls,

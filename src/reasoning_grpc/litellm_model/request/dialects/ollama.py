@@ -1,4 +1,4 @@
-"""The dialect of Ollama's own API. Our own code writes it; see `request.ollama_body`."""
+"""The dialect of Ollama's own API. Our own code writes it; see `bodies.ollama`."""
 
 from collections.abc import Iterator
 from dataclasses import replace

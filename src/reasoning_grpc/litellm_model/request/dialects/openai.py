@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
-from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import (
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import (
     fit_reasoning,
     raise_minimal_effort,
     refuse_forced_tools,
@@ -31,8 +31,8 @@ from reasoning_grpc.litellm_model.request.dialects.openai_copies import (
     report_names_but_of_users,
     report_strict_schemas_by_tool,
 )
+from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import refuse_combined_tools
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_strict_tools, report_each_name
-from reasoning_grpc.litellm_model.request.dialects.tool_roots import refuse_combined_tools
 
 _PLAIN: Final = Dialect()
 _ITSELF: Final = Dialect(refusals=(refuse_combined_tools, refuse_parameters_of_series_o))

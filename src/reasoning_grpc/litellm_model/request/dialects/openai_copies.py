@@ -1,6 +1,6 @@
 """Refusals and changes for OpenAI, and for the providers that copy its protocol. Measured on litellm 1.106.2.
 
-What Anthropic's models on Databricks take is in `claude_reasoning`.
+What Anthropic's models on Databricks take is in `claude.reasoning`.
 """
 
 import re

@@ -26,7 +26,7 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
 from reasoning_grpc.litellm_model.request.messages import ensure_object
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall

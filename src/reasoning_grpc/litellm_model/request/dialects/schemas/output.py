@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reasoning_grpc.litellm_model.request.dialects.schema_rules import add_step
+from reasoning_grpc.litellm_model.request.dialects.schemas.rules import add_step
 
 Schema = Mapping[str, Any]
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, ResponseFormat, ResponseFormatKind
 from reasoning_grpc.domain.errors import FieldViolation
-from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
-from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import is_reasoning
-from reasoning_grpc.litellm_model.request.dialects.output_schemas import find_schema_problem, list_described
-from reasoning_grpc.litellm_model.request.dialects.tool_roots import BEYOND_PLAIN_OBJECTS
+from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import is_reasoning
+from reasoning_grpc.litellm_model.request.dialects.schemas.output import find_schema_problem, list_described
+from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import BEYOND_PLAIN_OBJECTS
 from reasoning_grpc.llm import ModelCall
 
 _SCHEMA: Final = "response_format.json_schema.schema"

@@ -11,7 +11,7 @@ from reasoning_grpc.domain import (
     Text,
 )
 from reasoning_grpc.domain.errors import FieldViolation
-from reasoning_grpc.litellm_model.request.dialects.gemini_models import takes_system_messages
+from reasoning_grpc.litellm_model.request.dialects.google.models import takes_system_messages
 from reasoning_grpc.llm import ModelCall
 
 _FIRST = "The provider takes system messages only before the conversation."

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import ceil, floor, inf, isinf, nextafter
 from typing import Any, Final
 
-from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable
+from reasoning_grpc.litellm_model.request.dialects.schemas.rules import Unsayable
 
 LIMITS: Final[Mapping[str, str]] = {
     "minimum": "number",

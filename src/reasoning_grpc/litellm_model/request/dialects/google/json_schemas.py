@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reasoning_grpc.litellm_model.request.dialects.schema_alternatives import Report
-from reasoning_grpc.litellm_model.request.dialects.schema_limits import read_limits, write_bounds
-from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable, add_step, find_other_rules
+from reasoning_grpc.litellm_model.request.dialects.schemas.alternatives import Report
+from reasoning_grpc.litellm_model.request.dialects.schemas.limits import read_limits, write_bounds
+from reasoning_grpc.litellm_model.request.dialects.schemas.rules import Unsayable, add_step, find_other_rules
 
 Schema = dict[str, Any]
 KEYWORDS: Final = frozenset(

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import Media, ResponseFormatKind, ToolCall, ToolChoiceMode, ToolResult
 from reasoning_grpc.domain.errors import FieldViolation
-from reasoning_grpc.litellm_model.request.dialects.bedrock_models import BedrockModel, describe_bedrock
-from reasoning_grpc.litellm_model.request.dialects.claude_media import IMAGE_TYPES
-from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
-from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import is_forcing_calls
+from reasoning_grpc.litellm_model.request.dialects.claude.media import IMAGE_TYPES
+from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import is_forcing_calls
+from reasoning_grpc.litellm_model.request.dialects.converse.models import BedrockModel, describe_bedrock
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Refusal
-from reasoning_grpc.litellm_model.request.dialects.output_schemas import find_recursion
+from reasoning_grpc.litellm_model.request.dialects.schemas.output import find_recursion
 from reasoning_grpc.llm import ModelCall
 
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,63}")

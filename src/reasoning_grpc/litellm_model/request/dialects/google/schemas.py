@@ -2,7 +2,7 @@
 
 A declaration has two places for a schema. `parameters` takes a part of OpenAPI's words. All models know it, so it is
 used wherever it can say what the schema says. `parametersJsonSchema` takes a part of JSON Schema, with words for maps,
-for any value, for enums of numbers, for tuples and for recursion: see `gemini_json_schemas`. What neither of them can
+for any value, for enums of numbers, for tuples and for recursion: see `json_schemas`. What neither of them can
 say is refused, because Google would leave it out.
 """
 
@@ -13,16 +13,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 from reasoning_grpc.domain import ResponseFormat, Tool
-from reasoning_grpc.litellm_model.request.dialects.gemini_json_schemas import write_json_schema
-from reasoning_grpc.litellm_model.request.dialects.schema_alternatives import (
+from reasoning_grpc.litellm_model.request.dialects.google.json_schemas import write_json_schema
+from reasoning_grpc.litellm_model.request.dialects.schemas.alternatives import (
     Alternative,
     Place,
     Report,
     list_kinds,
 )
-from reasoning_grpc.litellm_model.request.dialects.schema_limits import LIMITS, write_bounds
-from reasoning_grpc.litellm_model.request.dialects.schema_reader import AlternativeReader
-from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable
+from reasoning_grpc.litellm_model.request.dialects.schemas.limits import LIMITS, write_bounds
+from reasoning_grpc.litellm_model.request.dialects.schemas.reader import AlternativeReader
+from reasoning_grpc.litellm_model.request.dialects.schemas.rules import Unsayable
 
 Schema = dict[str, Any]
 _MAX_CACHED_CHARACTERS: Final = 20_000

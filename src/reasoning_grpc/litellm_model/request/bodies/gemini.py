@@ -23,12 +23,12 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.litellm_model.request.dialects.gemini_models import (
+from reasoning_grpc.litellm_model.request.dialects.google.models import (
     is_gemini_3,
     takes_json_schema,
     takes_system_messages,
 )
-from reasoning_grpc.litellm_model.request.dialects.gemini_schemas import declare_parameters, write_answer_schema
+from reasoning_grpc.litellm_model.request.dialects.google.schemas import declare_parameters, write_answer_schema
 from reasoning_grpc.litellm_model.request.messages import read_arguments
 from reasoning_grpc.llm import ModelCall
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from reasoning_grpc.litellm_model.request.dialects.schema_limits import join_limits
+from reasoning_grpc.litellm_model.request.dialects.schemas.limits import join_limits
 
 KINDS: Final = ("string", "integer", "number", "boolean", "object", "array", "null")
 NOTES: Final = ("title", "description", "format", "default", "examples", "nullable")

@@ -12,7 +12,7 @@ from typing import Final
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, ReasoningEffort, ReasoningOptions
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
-from reasoning_grpc.litellm_model.request.dialects.gemini_models import is_gemini_3, read_name
+from reasoning_grpc.litellm_model.request.dialects.google.models import is_gemini_3, read_name
 from reasoning_grpc.llm import ModelCall
 
 _NONE, _MINIMAL, _LOW = ReasoningEffort.NONE, ReasoningEffort.MINIMAL, ReasoningEffort.LOW

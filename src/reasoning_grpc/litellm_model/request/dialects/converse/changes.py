@@ -14,9 +14,9 @@ from reasoning_grpc.domain import (
     Text,
     ToolChoiceMode,
 )
-from reasoning_grpc.litellm_model.request.dialects.bedrock_models import describe_bedrock
-from reasoning_grpc.litellm_model.request.dialects.bedrock_refusals import has_tool_parts, is_forbidding_calls
-from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import raise_minimal_effort
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import raise_minimal_effort
+from reasoning_grpc.litellm_model.request.dialects.converse.models import describe_bedrock
+from reasoning_grpc.litellm_model.request.dialects.converse.refusals import has_tool_parts, is_forbidding_calls
 from reasoning_grpc.litellm_model.request.dialects.dialect import Change
 from reasoning_grpc.llm import ModelCall
 

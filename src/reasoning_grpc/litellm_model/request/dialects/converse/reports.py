@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from reasoning_grpc.domain import EffectiveSetting, Media, Message, Role, Text, ToolCall
-from reasoning_grpc.litellm_model.request.dialects.bedrock_changes import report
-from reasoning_grpc.litellm_model.request.dialects.bedrock_models import describe_bedrock
-from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.converse.changes import report
+from reasoning_grpc.litellm_model.request.dialects.converse.models import describe_bedrock
 from reasoning_grpc.llm import ModelCall
 
 _PLACEHOLDER: Final = "."

@@ -22,8 +22,8 @@ from reasoning_grpc.domain import (
     ToolResult,
 )
 from reasoning_grpc.domain.errors import FieldViolation
-from reasoning_grpc.litellm_model.request.dialects.claude_models import describe_claude
-from reasoning_grpc.litellm_model.request.dialects.claude_reasoning import is_reasoning
+from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import is_reasoning
 from reasoning_grpc.llm import ModelCall
 
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")

@@ -17,7 +17,7 @@ from reasoning_grpc.domain import (
     ToolChoiceMode,
 )
 from reasoning_grpc.domain.errors import FieldViolation
-from reasoning_grpc.litellm_model.request.dialects.claude_models import ClaudeModel, describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.models import ClaudeModel, describe_claude
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
 from reasoning_grpc.llm import ModelCall
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reasoning_grpc.domain.errors import FieldViolation, UpstreamParameterUnsupported
+from reasoning_grpc.litellm_model.request.bodies.members import join_members
+from reasoning_grpc.litellm_model.request.bodies.wire_rules import WireRules
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
 from reasoning_grpc.litellm_model.request.fields import FIELD_OF_PARAMETER
-from reasoning_grpc.litellm_model.request.members import join_members
-from reasoning_grpc.litellm_model.request.wire_rules import WireRules
 
 _OTHER_NAMES: Final[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
 """Names that litellm gives parameters of some models."""

@@ -8,7 +8,7 @@ from itertools import combinations, product
 from typing import Any, Final
 from urllib.parse import unquote
 
-from reasoning_grpc.litellm_model.request.dialects.schema_alternatives import (
+from reasoning_grpc.litellm_model.request.dialects.schemas.alternatives import (
     ANYTHING,
     KINDS,
     NOTES,
@@ -19,8 +19,8 @@ from reasoning_grpc.litellm_model.request.dialects.schema_alternatives import (
     is_same,
     join,
 )
-from reasoning_grpc.litellm_model.request.dialects.schema_limits import LIMITS, read_limits
-from reasoning_grpc.litellm_model.request.dialects.schema_rules import Unsayable, add_step, find_other_rules
+from reasoning_grpc.litellm_model.request.dialects.schemas.limits import LIMITS, read_limits
+from reasoning_grpc.litellm_model.request.dialects.schemas.rules import Unsayable, add_step, find_other_rules
 
 _KEPT: Final = frozenset(
     {"$ref", "type", "enum", "const", "properties", "required", "additionalProperties", "items", "pattern"}

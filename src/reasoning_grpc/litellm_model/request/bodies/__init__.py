@@ -1,0 +1,8 @@
+"""What leaves: bodies that we write ourselves, and the check of the bodies that litellm has written.
+
+anthropic.py   the conversation and the tools in Anthropic's protocol
+gemini.py      the conversation, the tools and the answer's schema in Gemini's protocol
+ollama.py      the whole body in Ollama's protocol
+members.py     puts members into a body
+wire_check.py  makes a body of the OpenAI protocol hold what was requested, by the rules in wire_rules.py
+"""

@@ -1,0 +1,9 @@
+"""What Claude's models take, at Anthropic, on Bedrock and on Databricks.
+
+models.py        the facts about a model that decide
+conversation.py  the order and the content of messages
+media.py         images, documents and cache marks
+formats.py       the format of an answer
+reasoning.py     efforts and budgets, and what a model that reasons takes beside them
+user.py          the end user
+"""
