@@ -393,6 +393,22 @@ GEMINI: Final[dict[str, tuple[list[Json], Json]]] = {
         [google_response(google_text("Hello")), google_response(word="STOP"), google_response(google_text(""))],
         {"text": "Hello", "ended": "STOP STOP"},
     ),
+    "a-signed-text-beside-calls": (
+        [
+            google_response(
+                google_text("Hello", thoughtSignature="s1"),
+                {"functionCall": {"id": "c1", "name": "f", "args": {"a": 1}}, "thoughtSignature": "s2"},
+                {"functionCall": {"id": "c2", "name": "g", "args": {}}},
+                word="STOP",
+            )
+        ],
+        {
+            "signatures": ["s1"],
+            "text": "Hello",
+            "calls": [["c1", "f", '{"a": 1}', "s2"], ["c2", "g", "{}", ""]],
+            "ended": "TOOL_CALLS STOP",
+        },
+    ),
     "arguments-that-are-text": (
         [google_response({"functionCall": {"id": "c", "name": "f", "args": '{"a": 1}'}}, word="STOP")],
         {"calls": [["c", "f", '{"a": 1}', ""]], "ended": "TOOL_CALLS STOP"},

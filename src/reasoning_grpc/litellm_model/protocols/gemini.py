@@ -55,7 +55,7 @@ class GeminiObserver(Observer):
                 "candidatesTokenCount": PLACEHOLDER_TOKENS,
                 "totalTokenCount": 2 * PLACEHOLDER_TOKENS,
             }
-        return [answer]
+        return _split_parts(answer, candidate)
 
     def _rewrite_part(self, part: object) -> Json:
         """Returns the part without nulls, on which litellm breaks. Raises MalformedAnswer."""
@@ -87,6 +87,19 @@ class GeminiObserver(Observer):
             # Before the end, the total is that of the prompt alone.
             "total_tokens": total if self.provider_finish_reason else None,
         }
+
+
+def _split_parts(answer: Json, candidate: Json) -> list[Json]:
+    """Returns a response for each part, or the response itself where litellm keeps every signature.
+
+    Beside a call, litellm loses the signature of a text.
+    """
+    parts = read_list(read_object(candidate.get("content")).get("parts"))
+    is_signed = any("thoughtSignature" in part and "functionCall" not in part for part in parts)
+    if not (is_signed and any("functionCall" in part for part in parts)):
+        return [answer]
+    first = [{"candidates": [{"index": 0, "content": candidate["content"] | {"parts": [part]}}]} for part in parts[:-1]]
+    return [*first, answer | {"candidates": [candidate | {"content": candidate["content"] | {"parts": parts[-1:]}}]}]
 
 
 def _check_type(value: Any, wanted: type) -> Any:
