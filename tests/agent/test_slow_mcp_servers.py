@@ -91,7 +91,7 @@ async def test_the_wait_has_a_limit(
         reports.release()
 
     assert list_settings(events) == [
-        (requested, effective, "TOOLS_UNAVAILABLE", "No connection to the MCP server test now.")
+        (requested, effective, "TOOLS_UNAVAILABLE", "There is no connection to the MCP server test now.")
     ]
 
 

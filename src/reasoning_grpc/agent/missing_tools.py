@@ -22,7 +22,7 @@ def find_missing_tools(
     missing = sorted((requested.allowed_tools or frozenset()).difference(names))
     if not missing and not unready_servers:
         return None
-    reasons = [f"No connection to the MCP server {name} now." for name in unready_servers]
+    reasons = [f"There is no connection to the MCP server {name} now." for name in unready_servers]
     if requested.allowed_tools is None:
         wished = _ALL
         effective = f"all tools but those of {', '.join(unready_servers)}"
