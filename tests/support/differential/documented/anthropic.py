@@ -73,7 +73,7 @@ ROWS: Final = (
         _BOTH,
         "messages[].content[].text",
         "missing",
-        documented="An empty text, and a message without content, are left out without a report.",
+        documented="An empty text, and a message without content, are left out.",
         holds=lambda difference, _: difference.asked == "",
     ),
     row(
@@ -95,7 +95,7 @@ ROWS: Final = (
         _BOTH,
         "messages[]",
         "missing",
-        documented="An empty text, and a message without content, are left out without a report.",
+        documented="An empty text, and a message without content, are left out.",
     ),
     row(
         _BOTH,
