@@ -17,15 +17,15 @@ def _build_cases(requests: Iterable[tuple[str, CompleteRequest]]) -> tuple[Case,
 
 MODEL_CASES: Final = _build_cases({**PARAMETERS, **dict(list_model_pairs())}.items())
 PROVIDER_CASES: Final = tuple(
-    case
-    for case in _build_cases(
-        {**dict(list_provider_pairs()), **CONVERSATIONS, **dict(list_conversation_pairs())}.items()
-    )
-    if case.name not in {each.name for each in MODEL_CASES}
+    case for case in _build_cases(list_provider_pairs()) if case.name not in {each.name for each in MODEL_CASES}
 )
+CONVERSATION_CASES: Final = _build_cases(CONVERSATIONS.items())
+CONVERSATION_PAIR_CASES: Final = _build_cases(list_conversation_pairs())
 SCHEMA_CASES: Final = _build_cases(SCHEMAS.items())
 FEW_SCHEMA_CASES: Final = _build_cases(FEW_SCHEMAS.items())
-ALL_CASES: Final = (*MODEL_CASES, *PROVIDER_CASES, *SCHEMA_CASES)
+PLAIN_CASES: Final = (*MODEL_CASES, *CONVERSATION_CASES)
+PAIR_CASES: Final = (*PLAIN_CASES, *PROVIDER_CASES, *CONVERSATION_PAIR_CASES)
+ALL_CASES: Final = (*PAIR_CASES, *SCHEMA_CASES)
 
 
 def list_cases(target: Target) -> tuple[Case, ...]:
@@ -33,7 +33,9 @@ def list_cases(target: Target) -> tuple[Case, ...]:
     match target.scope:
         case Scope.MODEL:
             return MODEL_CASES
+        case Scope.PLAIN:
+            return (*PLAIN_CASES, *FEW_SCHEMA_CASES)
         case Scope.FEW_SCHEMAS:
-            return (*MODEL_CASES, *PROVIDER_CASES, *FEW_SCHEMA_CASES)
+            return (*PAIR_CASES, *FEW_SCHEMA_CASES)
         case _:
             return ALL_CASES

@@ -22,6 +22,8 @@ class Scope(StrEnum):
     """Everything."""
     FEW_SCHEMAS = "FEW_SCHEMAS"
     """Everything, but only the forms of schemas that are changed most often."""
+    PLAIN = "PLAIN"
+    """Each field alone, the pairs that matter to a model, and few schemas."""
     MODEL = "MODEL"
     """Each parameter alone, and the pairs that matter to a model."""
 
@@ -100,62 +102,66 @@ def _with_all_schemas(prefix: str, *models: str, **fields: Any) -> tuple[Target,
     return _targets(prefix, *models, scope=Scope.ALL, **fields)
 
 
+def _plain(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
+    return _targets(prefix, *models, scope=Scope.PLAIN, **fields)
+
+
 def _others(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
     return _targets(prefix, *models, scope=Scope.MODEL, **fields)
 
 
 TARGETS: Final[tuple[Target, ...]] = (
     *_with_all_schemas("openai", "gpt-4o"),
-    *_targets("openai", "o3-mini", "gpt-5"),
+    *_plain("openai", "o3-mini", "gpt-5"),
     *_targets("openai", "gpt-4o", **_WITH_DEFAULTS),
     *_others("openai", "our-model", "o1", "gpt-5.1", "gpt-5-chat-latest", "gpt-4o-audio-preview"),
-    *_targets("openai", "gpt-5-pro"),  # litellm calls it through the Responses API
+    *_plain("openai", "gpt-5-pro"),  # litellm calls it through the Responses API
     *_others("openai", "gpt-5.4"),
     *_others("azure", "gpt-5.4"),
     *_others("openai", "our-reasoner", base_model="openai/gpt-5"),
     *_others("openai", "our-chat", base_model="openai/gpt-4o"),
     *_with_all_schemas("azure", "our-deployment", base_model="azure/gpt-4o"),
-    *_targets("azure", "our-reasoner", base_model="azure/gpt-5"),
+    *_plain("azure", "our-reasoner", base_model="azure/gpt-5"),
     *_others("azure", "our-thinker", base_model="azure/o3-mini"),
     *_others("azure", "unknown"),
     *_targets("litellm_proxy", "team-model"),
     *_others("litellm_proxy", "team-model", base_model="openai/gpt-5"),
-    *_targets("custom_openai", "our-model"),
-    *_targets("cerebras", "llama-3.3-70b"),
+    *_plain("custom_openai", "our-model"),
+    *_plain("cerebras", "llama-3.3-70b"),
     *_others("cerebras", "gpt-oss-120b"),
     *_targets("moonshot", "kimi-k2.5"),
     *_others("moonshot", "kimi-k2.6", "moonshot-v1-8k"),
-    *_targets("nvidia_nim", "meta/llama-3.1-70b-instruct"),
-    *_targets("perplexity", "sonar"),
+    *_plain("nvidia_nim", "meta/llama-3.1-70b-instruct"),
+    *_plain("perplexity", "sonar"),
     *_others("perplexity", "sonar-reasoning"),
     *_targets("sambanova", "Meta-Llama-3.3-70B-Instruct"),
-    *_targets("dashscope", "qwen-plus"),
-    *_targets("deepinfra", "meta-llama/Llama-3.3-70B-Instruct"),
-    *_targets("lm_studio", "qwen3-8b"),
-    *_targets("llamafile", "our-model"),
-    *_targets("zai", "glm-4.6"),
-    *_targets("nebius", "meta-llama/Llama-3.3-70B-Instruct"),
+    *_plain("dashscope", "qwen-plus"),
+    *_plain("deepinfra", "meta-llama/Llama-3.3-70B-Instruct"),
+    *_plain("lm_studio", "qwen3-8b"),
+    *_plain("llamafile", "our-model"),
+    *_plain("zai", "glm-4.6"),
+    *_plain("nebius", "meta-llama/Llama-3.3-70B-Instruct"),
     *_with_all_schemas("groq", "llama-3.3-70b-versatile"),
-    *_targets("groq", "openai/gpt-oss-120b"),
+    *_plain("groq", "openai/gpt-oss-120b"),
     *_others("groq", "qwen/qwen3.8-27b"),
     *_targets("deepseek", "deepseek-chat"),
-    *_targets("deepseek", "deepseek-reasoner"),
+    *_plain("deepseek", "deepseek-reasoner"),
     *_others("deepseek", "deepseek-v4-pro"),
     *_with_all_schemas("mistral", "mistral-large-latest"),
-    *_targets("mistral", "magistral-medium-latest"),
+    *_plain("mistral", "magistral-medium-latest"),
     *_others("mistral", "mistral-small-latest"),
     *_targets("xai", "grok-4.3"),
     *_others("xai", "grok-3-mini"),
     *_targets("together_ai", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
     *_others("together_ai", "openai/gpt-oss-120b", "Qwen/Qwen3.7-Plus"),
     *_targets("openrouter", "anthropic/claude-sonnet-4.5"),
-    *_targets("openrouter", "openai/gpt-4o"),
+    *_plain("openrouter", "openai/gpt-4o"),
     *_others("openrouter", "google/gemini-2.5-flash", "openai/gpt-5"),
     *_targets("fireworks_ai", "accounts/fireworks/models/deepseek-v3p1"),
     *_others("fireworks_ai", "accounts/fireworks/models/glm-4p5"),
     *_with_all_schemas("hosted_vllm", "our-model"),
     *_with_all_schemas("databricks", "databricks-claude-sonnet-4"),
-    *_targets("databricks", "databricks-meta-llama-3-3-70b-instruct"),
+    *_plain("databricks", "databricks-meta-llama-3-3-70b-instruct"),
     *_with_all_schemas("anthropic", "claude-sonnet-4-5", "claude-3-5-haiku-20241022"),
     *_targets("anthropic", "claude-opus-4-7"),
     *_targets("anthropic", "claude-sonnet-4-5", **_WITH_DEFAULTS),

@@ -31,6 +31,6 @@ def read_body(path: str, body: Any, described_model: str) -> Meaning:
         if pattern.search(bare):
             try:
                 return read(body, path, described_model)
-            except (KeyError, TypeError, AttributeError, ValueError) as exc:
+            except (LookupError, TypeError, AttributeError, ValueError) as exc:
                 raise UnreadableBody(f"{type(exc).__name__}: {exc}") from exc
     raise UnreadableBody(f"the path {bare}")

@@ -58,6 +58,8 @@ def _find_difference(asked_text: str, left_text: str) -> tuple[str, ...]:
         normal_asked, normal_left = normalize(asked), normalize(left)
     except LookupError:
         return ("$ref",)  # it refers to nothing
+    except (AttributeError, TypeError):
+        return ("schema",)  # it is none
     if normal_asked == normal_left:
         sample = find_telling_sample(asked, left)
         assert sample is None, f"equal normal forms, but {sample} tells {asked} and {left} apart"
