@@ -32,6 +32,7 @@ _NAMES: Final = {
     "stop_sequences": "sampling.stop_sequences",
 }
 _MOST_CACHE_MARKS: Final = 4
+_ROLES: Final = ("user", "assistant")
 _ONE_OF_TWO: Final = re.compile(r"claude-(opus-4-[1-6]|sonnet-4-5|haiku-4-5)")
 """Models that take a temperature or a top_p, by the documentation of Anthropic's API."""
 _IMAGES: Final = re.compile(r"image/(jpeg|png|gif|webp)")
@@ -78,6 +79,8 @@ def _read_turns(messages: list[Json]) -> Iterator[Turn]:
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         parts = [_read_block(block) for block in blocks]
+        if message["role"] not in _ROLES or (message["role"] != "user" and any(role == "tool" for role, _ in parts)):
+            raise UnreadableBody(f"a message of the role {message['role']}")
         if not parts:
             yield Turn(role=message["role"], parts=(EMPTY,))
         for role, part in parts:

@@ -92,6 +92,8 @@ def _read_message(message: Json) -> Iterator[Turn]:
         yield Turn(role=message["role"], parts=(EMPTY,))
     for block in blocks:
         role, part = _read_block(block)
+        if role == "tool" and message["role"] != "user":
+            raise UnreadableBody(f"a result of the role {message['role']}")
         yield Turn(role=role or message["role"], parts=(part,))
 
 

@@ -104,6 +104,8 @@ def _read_content(content: Json) -> Iterator[Turn]:
     if not content["parts"]:
         yield Turn(role=role, parts=(EMPTY,))
     for part in map(_read_part, content["parts"]):
+        if part.kind == "result" and role not in ("user", "function"):
+            raise UnreadableBody(f"a result of the role {role}")
         yield Turn(role="tool" if part.kind == "result" else role, parts=(part,))
 
 

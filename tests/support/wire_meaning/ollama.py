@@ -85,7 +85,11 @@ def _read_parts(rest: Json) -> Iterator[MeaningPart]:
     for image in rest.pop("images", None) or []:
         yield media("image", data=image)
     for each in rest.pop("tool_calls", None) or []:
-        if each.keys() - {"id", "type", "index", "function"}:
+        if each.keys() - {"id", "type", "index", "function"} or each["function"].keys() - {
+            "name",
+            "arguments",
+            "index",
+        }:
             raise UnreadableBody(f"members of a tool call: {sorted(each)}")
         yield call("", each["function"]["name"], each["function"]["arguments"])
 
@@ -98,7 +102,7 @@ def _read_tool(tool: Json) -> ToolMeaning:
         schema=function.pop("parameters", {"type": "object", "properties": {}}),
         strict=function.pop("strict", None),
     )
-    if function or tool.keys() != {"type", "function"}:
+    if function or tool != {"type": "function", "function": tool["function"]}:
         raise UnreadableBody(f"members of a tool: {sorted(tool)}, {sorted(function)}")
     return read
 

@@ -8,10 +8,13 @@ from tests.support.wire_meaning.anthropic import read_anthropic
 from tests.support.wire_meaning.bedrock import read_bedrock
 from tests.support.wire_meaning.gemini import read_gemini
 from tests.support.wire_meaning.meaning import Json, Meaning, UnreadableBody
+from tests.support.wire_meaning.members import refuse_unknown_members
 from tests.support.wire_meaning.ollama import read_ollama
 from tests.support.wire_meaning.openai import read_openai
 from tests.support.wire_meaning.responses import read_responses
 
+_OF_CALLERS: Final = frozenset({"generationConfig", "generation_config", "additionalModelRequestFields", "x_option"})
+"""Members that are read to their end, or have data of the caller's own."""
 Reader = Callable[[Json, str, str], Meaning]
 
 _READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
@@ -30,6 +33,7 @@ def read_body(path: str, body: Any, described_model: str) -> Meaning:
     for pattern, read in _READERS:
         if pattern.search(bare):
             try:
+                refuse_unknown_members(bare, {name: value for name, value in body.items() if name not in _OF_CALLERS})
                 return read(body, path, described_model)
             except (LookupError, TypeError, AttributeError, ValueError) as exc:
                 raise UnreadableBody(f"{type(exc).__name__}: {exc}") from exc
