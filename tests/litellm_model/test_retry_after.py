@@ -61,6 +61,16 @@ RETRY_AFTER: Final[dict[str, tuple[dict[str, str], float | None]]] = {
     "timestamp": ({"retry-after": str(int(NOW.timestamp()) + 30)}, 30.0),
     "timestamp-in-milliseconds": ({"retry-after": str((int(NOW.timestamp()) + 30) * 1000)}, 30.0),
     "iso-date": ({"retry-after": "2026-11-01T12:00:30Z"}, 30.0),
+    "iso-duration": ({"retry-after": "PT7S"}, 7.0),
+    "iso-duration-of-minutes": ({"retry-after": "PT1M30.5S"}, 90.5),
+    "iso-duration-with-a-comma": ({"retry-after": "PT0,5S"}, 0.5),
+    "iso-duration-of-a-day": ({"retry-after": "P1D"}, 300.0),
+    "iso-duration-of-nothing": ({"retry-after": "PT"}, None),
+    "list": ({"retry-after": "7, 9"}, 9.0),
+    "list-whose-first-is-longer": ({"retry-after": "9,7"}, 9.0),
+    "list-with-values-of-no-use": ({"retry-after": "soon, 7, -1"}, 7.0),
+    "list-with-a-date": ({"retry-after": "9, Sun, 01 Nov 2026 12:00:30 GMT"}, 30.0),
+    "list-of-milliseconds": ({"retry-after-ms": "7000, 250"}, 7.0),
     "none": ({}, None),
 }
 
@@ -123,6 +133,14 @@ def test_the_reset_of_a_limit_is_read(headers: dict[str, str], seconds: float | 
         ({"message": "Please try again in 20ms."}, 0.02),
         ({"message": "Please retry after 9 seconds."}, 9.0),
         ({"message": "slow down", "retry_after": 7}, 7.0),
+        ({"message": "slow down", "retry_after_ms": 7000}, 7.0),
+        ({"message": "slow down", "retryAfterMs": 6500}, 6.5),
+        ({"message": "slow down", "retryAfter": "PT7S"}, 7.0),
+        ({"message": "slow down", "retry_after": 7, "retry_after_ms": 6500}, 6.5),
+        ({"message": "slow down", "retry_after": "soon", "retry_after_ms": 6500}, 6.5),
+        ({"message": "slow down", "metadata": {"retry_after_ms": "7000"}}, 7.0),
+        ({"message": "slow down", "details": [{"retryAfterMs": 7000}]}, 7.0),
+        ({"message": "slow down", "retry_after_ms": None}, None),
         ({"message": "slow down", "metadata": {"retry_after_seconds": 7.5}}, 7.5),
         ({"message": "slow down", "metadata": {"headers": {"Retry-After": "8"}}}, 8.0),
         ({"message": "slow down", "metadata": {"headers": {"X-RateLimit-Reset": "6"}}}, 6.0),
@@ -136,6 +154,16 @@ def test_the_delay_is_read_from_the_body(error: object, seconds: float | None) -
     assert convert(http_failure(429, {"error": error})).retry_after_seconds == seconds
 
 
+@pytest.mark.parametrize(
+    ("beside", "seconds"), [({"retry_after": 7}, 7.0), ({"retryAfterMs": 6500}, 6.5), ({"retry_after": "soon"}, None)]
+)
+def test_the_delay_is_read_from_beside_the_error(beside: Mapping[str, object], seconds: float | None) -> None:
+    """Some providers write the delay beside the error's object instead of inside it."""
+    body = {"error": {"message": "slow down"}, **beside}
+
+    assert convert(http_failure(429, body)).retry_after_seconds == seconds
+
+
 def test_a_reset_is_no_delay_of_another_failure() -> None:
     """A provider that sends the resets of its limits with every answer does not ask for a delay after a 500."""
     headers = CIMultiDict({"x-ratelimit-reset-requests": "12s"})
@@ -144,7 +172,11 @@ def test_a_reset_is_no_delay_of_another_failure() -> None:
     assert convert(http_failure(500, b"", headers)).retry_after_seconds is None
 
 
-@given(st.text() | st.from_regex(r"(Sun, )?\d+ Nov \d+ \d+:\d+(:\d+)? ([+-]\d+|GMT|[A-Z]{3})", fullmatch=True))
+@given(
+    st.text()
+    | st.from_regex(r"(P(\d+D)?T)?(\d+[HMS,. ]*)*", fullmatch=True)
+    | st.from_regex(r"(Sun, )?\d+ Nov \d+ \d+:\d+(:\d+)? ([+-]\d+|GMT|[A-Z]{3})", fullmatch=True)
+)
 def test_any_retry_after(text: str) -> None:
     """No value of Retry-After raises an error or asks for a time outside the limits."""
     for seconds in (read_retry_after({"retry-after": text}, NOW), read_reset({"x-ratelimit-reset": text}, NOW)):

@@ -1,7 +1,8 @@
 """`ErrorBody`: what the body of an error says, in every form seen in the field."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -79,6 +80,18 @@ BY_ERROR_TYPE: Final[Mapping[str, int]] = {
 
 The words with blanks are the names of gRPC's codes, as xAI writes them."""
 
+_DELAY_FIELDS: Final[Mapping[str, str]] = {
+    "retryafter": "retry-after",
+    "retryafterseconds": "retry-after",
+    "retryaftersecs": "retry-after",
+    "retrydelay": "retry-after",
+    "retryafterms": "retry-after-ms",
+    "retryaftermillis": "retry-after-ms",
+    "retryaftermilliseconds": "retry-after-ms",
+    "retrydelayms": "retry-after-ms",
+}
+"""The header that says the same as a member of a body, by the member's name in lower case without `_` and `-`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
@@ -109,7 +122,8 @@ class ErrorBody:
         if not isinstance(decoded, dict):
             return cls()
         error = find_error(decoded)
-        return cls.read(decoded if error is None else error)
+        found = cls.read(decoded if error is None else error)
+        return replace(found, delays={**_find_delay_members(decoded), **found.delays})  # some stand beside the error
 
     @classmethod
     def read(cls, error: object) -> "ErrorBody":
@@ -168,17 +182,28 @@ def _find_located_parameter(location: object) -> str:
 def _find_delays(error: Mapping[str, Any], details: list[Json], message: str) -> dict[str, str]:
     """Returns the delays beside an error, by the headers that would say the same.
 
-    Google writes `retryDelay`, others `retry_after`; OpenRouter passes the provider's headers on, and OpenAI and Groq
-    write the delay into the message as well.
+    Google writes `retryDelay`, others `retry_after` or `retryAfterMs`; OpenRouter passes the provider's headers on, and
+    OpenAI and Groq write the delay into the message as well.
     """
     metadata = read_object(error.get("metadata"))
     headers = read_object(metadata.get("headers"))
-    delays = {name.lower(): str(value) for name, value in headers.items() if isinstance(value, str | int | float)}
-    candidates = [detail.get("retryDelay") for detail in details]
-    candidates += [holder.get(name) for holder in (error, metadata) for name in ("retry_after", "retry_after_seconds")]
-    candidates.append(find_delay_phrase(message) or None)
-    text = next((str(value) for value in candidates if isinstance(value, str | int | float)), None)
-    return delays if text is None else {"retry-after": text} | delays
+    delays: dict[str, str] = {}
+    if phrase := find_delay_phrase(message):
+        delays["retry-after"] = phrase
+    for holder in (metadata, error, *reversed(details)):
+        delays |= _find_delay_members(holder)
+    return delays | {name.lower(): str(value) for name, value in headers.items() if _is_scalar(value)}
+
+
+def _find_delay_members(holder: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the members of an object that state a delay, by the headers that would say the same."""
+    found = {_DELAY_FIELDS.get(re.sub("[_-]", "", name.lower()), ""): value for name, value in holder.items()}
+    return {header: str(value) for header, value in found.items() if header and _is_scalar(value)}
+
+
+def _is_scalar(value: object) -> bool:
+    """Returns whether a value is text or a number."""
+    return isinstance(value, str | int | float)
 
 
 def _find_status(error: Mapping[str, Any], codes: frozenset[str]) -> int:

@@ -22,6 +22,10 @@ _NUMBER: Final = re.compile(r"-?\d{1,13}(?:\.\d{1,9})?")
 _DURATION: Final = re.compile(
     r"(?=\d)(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?(?:(?P<s>\d{1,9}(?:\.\d{1,12})?)s)?(?:(?P<ms>\d{1,12}(?:\.\d{1,12})?)ms)?"
 )
+_ISO_DURATION: Final = re.compile(
+    r"p(?=[\dt])(?:(?P<d>\d{1,6})d)?(?:t(?=\d)(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m)?(?:(?P<s>\d{1,9}(?:[.,]\d{1,12})?)s)?)?"
+)
+"""A duration of ISO 8601, such as PT1M30S."""
 _PHRASE: Final = re.compile(
     r"(?:try again|retry) (?:in|after) (?:about )?([\d.]{1,12}) ?(ms|milliseconds?|s|secs?|seconds?|m|minutes?)\b"
     r"|(?:try again|retry) (?:in|after) ((?:\d{1,6}[hms])*\d{1,6}(?:\.\d{1,12})?(?:ms|s|m|h))\b",
@@ -35,15 +39,16 @@ def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Returns the seconds from now until the upstream takes another attempt, at most `MAX_RETRY_AFTER_SECONDS`.
 
     Retry-After is a number or an HTTP date (RFC 9110, section 10.2.3); some providers send milliseconds, a duration
-    such as 1m30s, or a timestamp. A LiteLLM proxy has another name for it. Returns None when there is no usable value.
+    such as 1m30s or PT1M30S, or a timestamp. Of several values in one header, the longest delay counts. A LiteLLM
+    proxy has another name for the header. Returns None when there is no usable value.
     """
     for prefix in ("", _PROXY_PREFIX):
         for name in _DELAY_HEADERS:
             text = headers.get(prefix + name)
             if text is None:
                 continue
-            seconds = _parse_delay(text.strip(), now)
-            if seconds is not None and seconds >= 0:
+            seconds = _parse_longest_delay(text, now)
+            if seconds is not None:
                 return min(seconds / 1000 if name.endswith("-ms") else seconds, MAX_RETRY_AFTER_SECONDS)
     return None
 
@@ -84,6 +89,19 @@ def _find_resets(headers: Mapping[str, str], now: datetime) -> Iterator[tuple[fl
             yield seconds, bool(re.fullmatch(r"\s*0+(\.0+)?\s*", remaining))
 
 
+def _parse_longest_delay(text: str, now: datetime) -> float | None:
+    """Returns the seconds that a header's value stands for; of a list of values, the most. None without a usable one.
+
+    Gateways that add a header of their own make such a list. A date contains a comma itself.
+    """
+    for values in ([text], text.split(",")):
+        delays = [_parse_delay(value.strip(), now) for value in values]
+        usable = [seconds for seconds in delays if seconds is not None and seconds >= 0]
+        if usable:
+            return max(usable)
+    return None
+
+
 def _parse_delay(text: str, now: datetime) -> float | None:
     """Returns the seconds that a number, a duration, a timestamp or a date stands for; None for any other text."""
     if _NUMBER.fullmatch(text):
@@ -91,6 +109,9 @@ def _parse_delay(text: str, now: datetime) -> float | None:
     if duration := _DURATION.fullmatch(text.lower()):
         hours, minutes, seconds, milliseconds = (float(duration[unit] or 0) for unit in ("h", "m", "s", "ms"))
         return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+    if iso := _ISO_DURATION.fullmatch(text.lower()):
+        days, hours, minutes, seconds = (float((iso[unit] or "0").replace(",", ".")) for unit in ("d", "h", "m", "s"))
+        return days * 86400 + hours * 3600 + minutes * 60 + seconds
     try:
         when = datetime.fromisoformat(text) if re.match(r"\d{4}-", text) else parsedate_to_datetime(text)
         when = when if when.tzinfo is not None else when.replace(tzinfo=UTC)
