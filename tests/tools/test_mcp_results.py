@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reasoning_grpc.domain import ToolStatus
 from reasoning_grpc.tools.results import convert_content
 from tests.support.mcp_server import Reports
 from tests.support.mcp_toolbox import open_toolbox
@@ -89,3 +90,31 @@ async def test_resources_are_described(reports: Reports, block: dict[str, Any], 
         execution = await toolbox.call("harm")
 
     assert execution.result == text
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ({"structuredContent": ITEMS}, '{"items":["a","b","c"]}'),
+        ({"content": None, "structuredContent": ITEMS}, '{"items":["a","b","c"]}'),
+        (
+            {"content": [a_text("a"), {"type": "video", "data": "MTIzNDU=", "mimeType": "video/mp4"}, a_text("b")]},
+            "a\n[video/mp4, 5 bytes]\nb",
+        ),
+        ({"content": [{"type": "video", "data": "MTIzNDU="}]}, "[video, 5 bytes]"),
+        ({"content": [{"type": "link", "uri": "file:///a.txt"}]}, "[link, file:///a.txt]"),
+        ({"content": [{"type": "markdown", "text": "# words"}]}, "[markdown]\n# words"),
+        ({"content": [a_text("a"), {"type": 5, "values": [1]}]}, "a\n[something]"),
+        (
+            {"content": [a_text("a"), {"data": 5}], "structuredContent": ITEMS},
+            'a\n[something]\n{"items":["a","b","c"]}',
+        ),
+    ],
+)
+async def test_a_partly_readable_result_is_passed_on(reports: Reports, result: dict[str, Any], text: str) -> None:
+    """Structured content without blocks is read, and a block of an unknown type is named beside the others."""
+    async with open_toolbox(reports, scripted_entry(tools_call=[a_result_line(result)])) as toolbox:
+        execution = await toolbox.call("harm")
+
+    assert (execution.status, execution.result) == (ToolStatus.OK, text)

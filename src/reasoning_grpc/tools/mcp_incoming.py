@@ -15,6 +15,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from reasoning_grpc.tools.mcp_call_results import prepare_call_result
 from reasoning_grpc.tools.mcp_listed_tools import ReportLeftOut, has_tool_list, select_callable_tools
 
 SDK_CLOSED: Final = "Connection closed"
@@ -77,8 +78,11 @@ class IncomingMessages:
             self._log_skipped()
             return received
         message = received.message
-        if isinstance(message, JSONRPCResponse) and has_tool_list(message.result):
-            message.result["tools"] = select_callable_tools(message.result["tools"], self._on_left_out)
+        if isinstance(message, JSONRPCResponse):
+            if has_tool_list(message.result):
+                message.result["tools"] = select_callable_tools(message.result["tools"], self._on_left_out)
+            else:
+                prepare_call_result(message.result)
         if isinstance(message, JSONRPCError) and message.error.message.startswith(SDK_CLOSED):
             message.error.message = "The server's own error."  # so that it does not look like the SDK's
         return received

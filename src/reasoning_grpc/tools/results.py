@@ -49,6 +49,15 @@ def convert_content(blocks: list[dict[str, Any]], structured: object) -> str:
     return "\n".join(texts)
 
 
+def describe_unknown_block(block: Mapping[str, Any]) -> str:
+    """Returns a note that names the type of a block that the protocol does not know, and the text of the block."""
+    texts = {name: value for name, value in block.items() if isinstance(value, str)}
+    facts = [_describe_resource({"mimeType": texts.get("type") or "something", **texts})]
+    facts += [f"{_count_base64_bytes(texts['data'])} bytes"] if "data" in texts else []
+    note = f"[{', '.join(facts)}]"
+    return f"{note}\n{texts['text']}" if "text" in texts else note
+
+
 def _is_said(structured: object, blocks: list[dict[str, Any]]) -> bool:
     """Returns whether the blocks contain the structured content.
 
