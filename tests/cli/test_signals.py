@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -26,10 +26,13 @@ from tests.support.server_process import (
     wait_for_end,
     watching_readiness,
 )
-from tests.support.signals import ignore_hangup_and_interrupt
+from tests.support.signals import ignore_all_but_sigterm, ignore_hangup_and_interrupt
 
 # All tests of the command line share an event loop, with a server process and the upstream behind it.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process, pytest.mark.serial]
+
+
+DRAINING: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,6 @@ class Stoppable:
     by_sigint: ServerProcess
     by_sighup: ServerProcess
     with_ignored: ServerProcess
-    with_stream: ServerProcess
-    twice: ServerProcess
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -49,9 +50,7 @@ async def stoppable(server_folder: ServerFolder) -> AsyncIterator[Stoppable]:
     contexts = [
         server_folder.serving(),
         server_folder.serving(),
-        server_folder.serving(preexec_fn=ignore_hangup_and_interrupt),
-        server_folder.serving(),
-        server_folder.serving(),
+        server_folder.serving(preexec_fn=ignore_all_but_sigterm),
     ]
     servers = await asyncio.gather(*(context.__aenter__() for context in contexts))
     try:
@@ -72,10 +71,10 @@ async def test_sighup_ends_an_idle_server(stoppable: Stoppable) -> None:
 
 
 async def test_ignored_signals_stay_ignored(stoppable: Stoppable) -> None:
-    """A server that was started to ignore SIGINT and SIGHUP serves on after them, and SIGTERM still ends it."""
+    """A server that was started to ignore every signal but SIGTERM serves on after them, and SIGTERM still ends it."""
     server = stoppable.with_ignored
 
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, *DRAINING):
         server.process.send_signal(number)
 
     # SIGTERM would end the server at once, with another exit code, if one of the signals had begun to stop it.
@@ -83,17 +82,21 @@ async def test_ignored_signals_stay_ignored(stoppable: Stoppable) -> None:
     await expect_clean_end(server, signal.SIGTERM)
 
 
-async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, stoppable: Stoppable) -> None:
+@pytest.mark.parametrize("number", DRAINING)
+async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, number: signal.Signals) -> None:
     """After a signal a stream in progress ends well, and then the server exits with 0."""
-    server = stoppable.with_stream
     gate = server_folder.upstream.gated("Hel", "lo")
     gate.open()
-    async with server.client() as client, watching_readiness(server.address) as watch:
+    async with (
+        server_folder.serving() as server,
+        server.client() as client,
+        watching_readiness(server.address) as watch,
+    ):
         assert await next_status(watch) == SERVING
         events = client.stream(a_wire_request())
         assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
 
-        server.process.send_signal(signal.SIGHUP)
+        server.process.send_signal(number)
         assert await next_status(watch) == NOT_SERVING
         gate.open_all()
 
@@ -102,22 +105,30 @@ async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, stoppable
     assert list_stops(server) == [("info", 0)]
 
 
-async def test_a_second_signal_ends_the_server_at_once(server_folder: ServerFolder, stoppable: Stoppable) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"), [(signal.SIGTERM, signal.SIGINT), (signal.SIGUSR1, signal.SIGQUIT)], ids=str
+)
+async def test_a_second_signal_ends_the_server_at_once(
+    server_folder: ServerFolder, first: signal.Signals, second: signal.Signals
+) -> None:
     """A second signal ends the server without waiting for calls in progress, and without a traceback."""
-    server = stoppable.twice
     server_folder.upstream.hang_after(1)
     before = server_folder.upstream.disconnects
-    async with server.client() as client, watching_readiness(server.address) as watch:
+    async with (
+        server_folder.serving() as server,
+        server.client() as client,
+        watching_readiness(server.address) as watch,
+    ):
         assert await next_status(watch) == SERVING
         events = client.stream(a_wire_request())
         assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(first)
         assert await next_status(watch) == NOT_SERVING
         assert server.process.returncode is None
 
-        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(second)
 
-        assert await wait_for_end(server.process) == 128 + signal.SIGINT
+        assert await wait_for_end(server.process) == 128 + second
         await events.aclose()
     await server_folder.upstream.disconnect(before + 1)
     assert list_stops(server) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 from reasoning_grpc.cli.config_report import build_summary, format_summary
 from reasoning_grpc.cli.logs import is_json, set_up_logging
-from reasoning_grpc.cli.signals import is_ignored
+from reasoning_grpc.cli.signals import list_server_signals
 from reasoning_grpc.config import Config, ConfigError, LogFormat, Settings, inspect_config, is_unset_variable
 from reasoning_grpc.embedded import find_installation_problem
 from reasoning_grpc.server import Server, StartError, Trials, find_config_problems, find_unknown_providers
@@ -21,8 +21,7 @@ from reasoning_grpc.telemetry import Telemetry, TelemetryPlan, read_telemetry_pl
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
     """Runs the server until a signal, and returns the exit code; a second signal ends the process at once.
 
-    SIGTERM, SIGINT and SIGHUP let calls in progress end. SIGINT and SIGHUP stay ignored in a process that was started
-    to ignore them.
+    Each signal of `list_server_signals` lets calls in progress end.
     """
     try:
         config, plan = _read_configuration(flags, file)
@@ -40,7 +39,7 @@ async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
 async def _serve(server: Server, settings: Settings) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, *(each for each in (signal.SIGINT, signal.SIGHUP) if not is_ignored(each))):
+    for number in list_server_signals():
         loop.add_signal_handler(number, _on_signal, number, stopping)
     starting = asyncio.create_task(server.start())
     stopped = asyncio.create_task(stopping.wait())

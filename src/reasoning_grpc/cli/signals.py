@@ -9,6 +9,15 @@ _ENDS_CLIENT: Final = (signal.SIGTERM, signal.SIGHUP)
 """The signals that end a command of the client's side, besides SIGINT, which `asyncio.run` handles."""
 
 
+_ENDS_SERVER: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""The signals that end the server, besides SIGTERM, which ends it even if the process was started to ignore it."""
+
+
+def list_server_signals() -> list[signal.Signals]:
+    """Returns the signals that end the server; those that the process was started to ignore are left out."""
+    return [signal.SIGTERM, *(number for number in _ENDS_SERVER if not is_ignored(number))]
+
+
 def is_ignored(number: signal.Signals) -> bool:
     """Whether the process ignores the signal, as it does when a script starts it with `&`, or `nohup` does."""
     return signal.getsignal(number) is signal.SIG_IGN
