@@ -159,7 +159,7 @@ async def test_check_config_refuses_prefixes_that_are_not_promised(tmp_path: Pat
 
     bad, started, good = await asyncio.gather(
         run("check-config", "--config", str(tmp_path / "bad.toml")),
-        run("serve", "--config", str(tmp_path / "bad.toml")),
+        run("serve", "--config", str(tmp_path / "bad.toml"), "--log-format", "text"),
         run("check-config", "--config", str(tmp_path / "good.toml")),
     )
 

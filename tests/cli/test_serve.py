@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_grpc.config import hash_token
-from tests.support.commands import PATIENCE_SECONDS, run, running_process
+from tests.support.commands import PATIENCE_SECONDS, Finished, run, running_process
 from tests.support.server_process import (
     KEY,
     TOKEN,
@@ -52,14 +52,15 @@ async def test_a_server_that_cannot_start_reports_why(
         'listen = "127.0.0.1:0"\n[models.m]\nlitellm_model = "nobody/m"\nuntested = true\n'
     )
     key = {"FAKE_KEY": KEY}
+    text = ("--log-format", "text")
 
     in_use, bad, no_key, no_file, wiring, provider = await asyncio.gather(
-        run("serve", "--config", server_folder.config, "--listen", server_process.address, variables=key),
-        run("serve", "--config", str(tmp_path / "bad.toml")),
-        run("serve", "--config", server_folder.config),
-        run("serve", "--config", str(tmp_path / "none.toml")),
-        run("serve", "--config", str(tmp_path / "wiring.toml")),
-        run("serve", "--config", str(tmp_path / "provider.toml")),
+        run("serve", "--config", server_folder.config, "--listen", server_process.address, *text, variables=key),
+        run("serve", "--config", str(tmp_path / "bad.toml"), *text),
+        run("serve", "--config", server_folder.config, *text),
+        run("serve", "--config", str(tmp_path / "none.toml"), *text),
+        run("serve", "--config", str(tmp_path / "wiring.toml"), *text),
+        run("serve", "--config", str(tmp_path / "provider.toml"), *text),
     )
 
     for finished in (in_use, bad, no_key, no_file, wiring, provider):
@@ -77,6 +78,49 @@ async def test_a_server_that_cannot_start_reports_why(
     assert wiring.err == "reasoning-grpc: models.m.api_base: is missing; azure has no address of its own\n"
     assert provider.err.splitlines()[-1] == "reasoning-grpc: models.m.litellm_model: litellm has no provider 'nobody'"
     assert "Traceback" not in provider.err
+
+
+@pytest.mark.parametrize("log_format", [(), ("--log-format", "json")], ids=["auto", "json"])
+async def test_start_errors_are_json_where_the_log_is(
+    server_folder: ServerFolder, server_process: ServerProcess, tmp_path: Path, log_format: tuple[str, ...]
+) -> None:
+    """Each start error is a JSON line of the level ERROR when the log is JSON, as `auto` means without a terminal."""
+    (tmp_path / "bad.toml").write_text('max_retries = -1\n[models.m]\nlitellm_model = "gpt"\n')
+
+    in_use, bad, no_file = await asyncio.gather(
+        run(
+            *("serve", "--config", server_folder.config, "--listen", server_process.address, *log_format),
+            variables={"FAKE_KEY": KEY},
+        ),
+        run("serve", "--config", str(tmp_path / "bad.toml"), *log_format),
+        run("serve", "--config", str(tmp_path / "none.toml"), *log_format),
+    )
+
+    in_use_reason = "it is in use, or it is not an address of this machine"
+    assert read_errors(in_use) == [f"{server_process.address} cannot be listened on: {in_use_reason}"]
+    assert read_errors(bad) == [
+        "max_retries: must be at least 0 and at most 10",
+        'models.m.litellm_model: must be "PROVIDER/MODEL", such as "openai/gpt-4o-mini"',
+    ]
+    assert read_errors(no_file) == [f"{tmp_path / 'none.toml'}: there is no such file"]
+
+
+def read_errors(finished: Finished) -> list[str]:
+    """Returns the errors in the log of a server that did not start, whose every line must be JSON."""
+    assert (finished.code, finished.out) == (1, "")
+    lines = [json.loads(line) for line in finished.err.splitlines()]
+    return [line["message"] for line in lines if line["level"] == "error"]
+
+
+async def test_the_file_chooses_the_format_of_start_errors(tmp_path: Path) -> None:
+    """A wrong file that has `log_format` chooses the format of its own errors."""
+    for log_format in ("json", "text"):
+        (tmp_path / f"{log_format}.toml").write_text(f'log_format = "{log_format}"\nmax_retries = -1\n')
+
+    as_json, as_text = [await run("serve", "--config", str(tmp_path / f"{name}.toml")) for name in ("json", "text")]
+
+    assert read_errors(as_json) == ["max_retries: must be at least 0 and at most 10"]
+    assert as_text.err == "reasoning-grpc: max_retries: must be at least 0 and at most 10\n"
 
 
 async def test_the_announcement_has_the_format_of_the_log(server_folder: ServerFolder) -> None:

@@ -147,7 +147,7 @@ async def run(*arguments: str, folder: Path, **variables: str) -> tuple[int, str
 async def test_problems_are_reported_with_those_of_the_configuration(tmp_path: Path, command: str) -> None:
     """Problems of the plan and of the configuration are reported together, one line each."""
     variables = {"OTEL_TRACES_EXPORTER": "jaeger", "OTEL_PROPAGATORS": "pigeon", "REASONING_GRACE_SECONDS": "long"}
-    code, out, err = await run(command, folder=tmp_path, **variables)
+    code, out, err = await run(command, folder=tmp_path, REASONING_LOG_FORMAT="text", **variables)
 
     assert (code, out) == (1, "")
     assert [line.split(":")[1].strip() for line in err.splitlines()] == [
@@ -160,7 +160,8 @@ async def test_problems_are_reported_with_those_of_the_configuration(tmp_path: P
 @pytest.mark.process
 async def test_a_variable_that_the_sdk_refuses_ends_the_start(tmp_path: Path) -> None:
     """A variable that the SDK refuses ends the start with one line."""
-    code, out, err = await run("serve", folder=tmp_path, OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_TIMEOUT="soon")
+    variables = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}
+    code, out, err = await run("serve", folder=tmp_path, REASONING_LOG_FORMAT="text", **variables)
 
     assert (code, out) == (1, "")
     assert err.startswith("reasoning-grpc: OTEL_*: OpenTelemetry refuses a variable: ")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -17,19 +18,24 @@ from reasoning_grpc.embedded import find_installation_problem
 from reasoning_grpc.server import Server, StartError, Trials, find_config_problems, find_unknown_providers
 from reasoning_grpc.telemetry import Telemetry, TelemetryPlan, read_telemetry_plan
 
+logger = logging.getLogger("reasoning_grpc.server")
+
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
     """Runs the server until a signal, and returns the exit code; a second signal ends the process at once.
 
     Each signal of `list_server_signals` lets calls in progress end.
     """
+    config, plan, problems = _inspect_configuration(flags, file, find_config_problems)
+    log_format = config.settings.log_format
+    set_up_logging(config.settings.log_level, log_format)
+    if problems:
+        return _report_start_problems(problems, log_format)
     try:
-        config, plan = _read_configuration(flags, file)
-        set_up_logging(config.settings.log_level, config.settings.log_format)
         telemetry = Telemetry(plan)
         server = Server(config, telemetry)
     except ConfigError as exc:
-        return _report_problems(exc.problems)
+        return _report_start_problems(exc.problems, log_format)
     try:
         return await _serve(server, config.settings)
     finally:
@@ -49,7 +55,7 @@ async def _serve(server: Server, settings: Settings) -> int:
     try:
         await starting
     except StartError as exc:
-        return _report_problems([str(exc)])
+        return _report_start_problems([str(exc)], settings.log_format)
     except asyncio.CancelledError:
         return 0  # a signal came during the start
     finally:
@@ -100,14 +106,6 @@ def _find_all_problems(config: Config) -> list[str]:
     return problems
 
 
-def _read_configuration(flags: Mapping[str, Any], file: Path | None) -> tuple[Config, TelemetryPlan]:
-    """Reads the configuration and OpenTelemetry's variables. Raises ConfigError with the problems of both."""
-    config, plan, problems = _inspect_configuration(flags, file, find_config_problems)
-    if problems:
-        raise ConfigError(problems)
-    return config, plan
-
-
 def _inspect_configuration(
     flags: Mapping[str, Any], file: Path | None, find_problems: Callable[[Config], Iterable[str]]
 ) -> tuple[Config, TelemetryPlan, list[str]]:
@@ -123,6 +121,15 @@ def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
     if stopping.is_set():
         os._exit(128 + number)  # a second signal; the embedded model's process notices the end by itself
     stopping.set()
+
+
+def _report_start_problems(problems: list[str], log_format: LogFormat) -> int:
+    """Reports why the server does not start, as JSON log lines where the log is JSON; returns the exit code."""
+    if not is_json(log_format):
+        return _report_problems(problems)
+    for problem in problems:
+        logger.error(problem)
+    return 1
 
 
 def _report_problems(problems: list[str]) -> int:
