@@ -79,8 +79,9 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 
 def capture(model, **request):
     """Returns the body that a provider gets of a call that succeeds. litellm edits what it gets, so it gets a copy."""
-    address = f"http://127.0.0.1:{server.server_port}"
-    litellm.completion(model=model, api_base=address, api_key="none", **json.loads(json.dumps(request)))
+    fixed = {"api_base": f"http://127.0.0.1:{server.server_port}", "api_key": "none"}
+    fixed["_skip_mcp_handler"] = True  # else litellm needs the package mcp for a request with tools
+    litellm.completion(model=model, **fixed, **json.loads(json.dumps(request)))
     return Provider.body
 
 
