@@ -24,7 +24,7 @@ _ENDINGS: Final = (
     (grpc.StatusCode.UNAVAILABLE, "", "the connection to {target} broke, or is not gRPC; does the server use TLS?"),
     (grpc.StatusCode.UNIMPLEMENTED, "", "the server on {target} does not have this method"),
 )
-"""What we say when gRPC itself ended the call, by its code and a pattern of its text; the first row that fits holds."""
+"""The sentences for calls that gRPC itself ended, by code and a pattern of the text; the first row that fits holds."""
 
 
 def report_failure(error: CallFailed | FlagError | OSError, parsed: argparse.Namespace) -> int:

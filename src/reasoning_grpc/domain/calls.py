@@ -80,7 +80,7 @@ class CallContext:
     """Id of the trace. Empty when the call is part of no trace."""
     report: CallReport = field(default_factory=CallReport)
     meter: UsageMeter = field(default_factory=UsageMeter)
-    """What the provider has counted so far of the model call that this context is passed to."""
+    """The usage that the provider has counted so far, of the model call that this context is passed to."""
 
     def remaining_seconds(self) -> float | None:
         """Returns the time until the deadline, at least zero. Returns None when there is no deadline."""

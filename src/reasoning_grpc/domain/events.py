@@ -137,7 +137,7 @@ class ModelCallStarted:
     input_tokens: int = field(default=0, compare=False)
     """Estimated tokens of the prompt. They count when the upstream does not report its own count."""
     meter: UsageMeter = field(default_factory=UsageMeter, compare=False, repr=False)
-    """What the provider has counted so far of the attempt."""
+    """The usage that the provider has counted so far in the attempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.telemetry import build_trace_headers
 
 _STREAMED: Final[Mapping[str, Any]] = {"stream": True, "stream_options": {"include_usage": True}}
-"""What every call requests beside its own parameters."""
+"""The parameters that every call adds to its own."""
 
 
 class LiteLLMCall:

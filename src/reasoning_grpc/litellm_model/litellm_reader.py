@@ -15,7 +15,7 @@ from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
 
 _SIGNATURE_MARK: Final = "__thought__"
-"""What litellm puts between the id of a Gemini call and its signature, which it also gives beside the id."""
+"""The mark that litellm puts between the id of a Gemini call and its signature, which it also gives beside the id."""
 
 
 class Stream(Protocol):

@@ -10,7 +10,7 @@ from reasoning_grpc.litellm_model.request import WireCheck, join_members, restor
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 _AZURE_MARKS: Final = ("o_series/", "gpt5_series/")
-"""What may stand before the name of a deployment of Azure, to tell litellm which model it is."""
+"""The prefixes of the name of a deployment of Azure that tell litellm which model it is."""
 
 
 class OutgoingRequest:

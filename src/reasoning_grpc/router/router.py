@@ -17,7 +17,7 @@ MODE_METADATA: Final = "x-routing-mode"
 
 @dataclass(frozen=True, slots=True)
 class _Requested:
-    """What a call requests: a mode or a route in its message, and a mode in its metadata."""
+    """The mode or the route that the message of a call requests, and the mode that its metadata requests."""
 
     mode: RoutingMode | None
     """The mode in the message; for a message that names a route, the mode of that route."""

@@ -105,7 +105,7 @@ class ErrorBody:
     status: int = 0
     """The HTTP status that the error equals."""
     delays: Mapping[str, str] = field(default_factory=dict)
-    """What the body says of the delay before another attempt, as headers would say it."""
+    """The delay before another attempt that the body names, in the form of headers."""
 
     @classmethod
     def parse(cls, body: bytes) -> "ErrorBody":

@@ -11,7 +11,7 @@ MAX_RETRY_AFTER_SECONDS: Final = 300.0
 
 _DELAY_HEADERS: Final = ("retry-after-ms", "x-ms-retry-after-ms", "retry-after")
 _PROXY_PREFIX: Final = "llm_provider-"
-"""What a LiteLLM proxy puts before the names of a provider's headers."""
+"""The prefix that a LiteLLM proxy puts before the names of a provider's headers."""
 
 _RESET_HEADER: Final = re.compile(
     r"(?:llm_provider-)?(?:x-|anthropic-)?(?:ratelimit|rate-limit|ratelimitbysize)(?:-[a-z]+)*-reset(?:-[a-z]+)*"

@@ -40,7 +40,7 @@ class Observer:
     provider_finish_reason: str = ""
     """Why the answer ended, in the provider's own word; empty until the provider has sent it."""
     usage: Json = field(default_factory=dict)
-    """What the provider has counted so far, in the fields of the OpenAI protocol."""
+    """The usage that the provider has counted so far, in the fields of the OpenAI protocol."""
     text_length: int = 0
     """Characters of text in the answer so far: none of it may be lost."""
     is_ended: bool = False

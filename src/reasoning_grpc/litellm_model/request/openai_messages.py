@@ -16,7 +16,7 @@ _Adaptation = Callable[[Messages, str], Messages]
 """Returns the messages as a provider takes them; the second argument is the name of the model that decides."""
 
 _BREAK: Final = "\n\n"
-"""What stands between texts that become one."""
+"""The separator of texts that become one."""
 _CACHED_BY_OPENROUTER: Final = ("claude", "gemini", "glm", "minimax", "z-ai")
 """Parts of the names of models that OpenRouter lets cache what is marked."""
 

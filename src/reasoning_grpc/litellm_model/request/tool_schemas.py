@@ -110,4 +110,4 @@ _OF_PROVIDER: Final[Mapping[str, tuple[_Preparation, ...]]] = {
     "vertex_ai": _OF_GEMINI,
     "vertex_ai_beta": _OF_GEMINI,
 }
-"""What is prepared for which provider; `_OF_ALL` for those that are not listed."""
+"""The preparations for each provider; `_OF_ALL` for those that are not listed."""

@@ -32,7 +32,7 @@ class Shape(StrEnum):
 
 
 class Finisher(Protocol):
-    """What a client does to a request after litellm has built it."""
+    """Changes a request after litellm has built it."""
 
     def build_address(self, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
         """Returns the URL and the headers of a call, from the query that litellm wants. It is for the first shape."""

@@ -31,7 +31,7 @@ class EventDecoder(Protocol):
 
 
 class Progress(Protocol):
-    """What the reader of the events knows of the answer so far."""
+    """The state of the answer, as far as its events have been read."""
 
     @property
     def is_finished(self) -> bool:

@@ -20,7 +20,7 @@ from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFa
 from reasoning_grpc.litellm_model.transport.inflater import Inflater
 
 READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
-"""What a read raises when the connection breaks."""
+"""The errors that a read raises when the connection breaks."""
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "application/json",
     "Accept": "text/event-stream, application/json",

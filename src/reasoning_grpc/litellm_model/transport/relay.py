@@ -24,7 +24,7 @@ class _Framing(NamedTuple):
     encode: Callable[[bytes], bytes]
     """Returns the bytes of an event for litellm."""
     opening: bytes = b""
-    """What litellm gets before the first event."""
+    """The bytes that litellm gets before the first event."""
 
 
 _EVENT_STREAM: Final = _Framing(EventStreamDecoder, lambda event: b"data: " + event + b"\n\n")

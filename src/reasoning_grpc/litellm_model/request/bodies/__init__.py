@@ -1,4 +1,4 @@
-"""What leaves: bodies that we write ourselves, and the check of the bodies that litellm has written.
+"""The bodies that we write ourselves, and the check of the bodies that litellm has written.
 
 anthropic.py   the conversation and the tools in Anthropic's protocol
 gemini.py      the conversation, the tools and the answer's schema in Gemini's protocol

@@ -26,7 +26,7 @@ _CONTAINERS: Final = (dict, list)
 
 
 class WireCheck:
-    """What the body of one call must hold."""
+    """Makes the body of one call hold what was requested."""
 
     def __init__(
         self, arguments: Mapping[str, Any], options: Mapping[str, Any], rules: WireRules, *, model: str

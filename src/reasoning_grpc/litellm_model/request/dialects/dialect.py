@@ -27,7 +27,7 @@ Report = Callable[[ModelCall, str], Iterator[EffectiveSetting]]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What is refused, reported and changed before litellm converts a call."""
+    """The refusals, reports and changes that come before litellm converts a call."""
 
     refusals: tuple[Refusal, ...] = ()
     """They see the call as the caller made it, so that they can name its fields."""

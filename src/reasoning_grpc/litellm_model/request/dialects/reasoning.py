@@ -1,4 +1,4 @@
-"""What providers take back of the reasoning in earlier answers."""
+"""Removes the reasoning of earlier answers that a provider does not take back."""
 
 from dataclasses import replace
 

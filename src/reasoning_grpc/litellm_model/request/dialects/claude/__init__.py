@@ -1,4 +1,4 @@
-"""What Claude's models take, at Anthropic, on Bedrock and on Databricks.
+"""The dialect of Claude's models, at Anthropic, on Bedrock and on Databricks.
 
 models.py        the facts about a model that decide
 conversation.py  the order and the content of messages

@@ -1,4 +1,4 @@
-"""What Bedrock's Converse API takes.
+"""The dialect of Bedrock's Converse API.
 
 models.py    the facts about a model that decide
 refusals.py  refuses fields

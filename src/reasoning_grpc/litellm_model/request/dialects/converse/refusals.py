@@ -1,4 +1,4 @@
-"""What Bedrock does not take, and what litellm would leave out or change in silence on the way there.
+"""Refuses fields that Bedrock does not take, and those that litellm would leave out or change in silence.
 
 Sources: Amazon's API reference of Converse, and litellm's conversion for it.
 """

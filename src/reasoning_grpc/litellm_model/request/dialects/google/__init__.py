@@ -1,4 +1,4 @@
-"""What Gemini's models take.
+"""The dialect of Gemini's models.
 
 models.py        the facts about a model that decide
 conversation.py  the order and the content of messages

@@ -1,4 +1,4 @@
-"""What providers take of JSON Schema.
+"""The parts of JSON Schema that providers take.
 
 output.py        the schemas of answers
 tool_roots.py    the top level of the schemas of tools
