@@ -35,6 +35,19 @@ pytestmark = pytest.mark.thorough
             id="html-called-stream",
         ),
         pytest.param({"data": b"{}"}, "UPSTREAM_MALFORMED_RESPONSE", id="empty-object"),
+        pytest.param(
+            {"data": b"{}", "content_type": "text/plain"}, "UPSTREAM_MALFORMED_RESPONSE", id="empty-object-called-text"
+        ),
+        pytest.param(
+            {"data": b'{"choices": [{', "content_type": "text/event-stream"},
+            "UPSTREAM_MALFORMED_RESPONSE",
+            id="malformed-json-called-stream",
+        ),
+        pytest.param(
+            {"data": b"busy", "content_type": "application/vnd.api+json"},
+            "UPSTREAM_MALFORMED_RESPONSE",
+            id="text-called-another-json",
+        ),
         pytest.param({"data": b"[" * 5000}, "UPSTREAM_MALFORMED_RESPONSE", id="deeply-nested"),
         pytest.param({"data": b"[]"}, "UPSTREAM_MALFORMED_RESPONSE", id="no-object"),
         pytest.param(
@@ -86,13 +99,27 @@ async def test_error_object_in_a_200(upstream: FakeUpstream, checked_server: Che
 
 
 @BOTH_RPCS
+@pytest.mark.parametrize(
+    ("content_type", "before"),
+    [
+        ("application/json", b""),
+        ("text/plain", b""),
+        ("text/plain; charset=utf-8", b"\r\n \n"),
+        ("application/problem+json", b""),
+        ("application/vnd.api+json", b"\n"),
+        ("text/event-stream", b""),
+        ("text/html", b""),
+        ("", b""),
+    ],
+)
 async def test_whole_answer_instead_of_a_stream(
-    upstream: FakeUpstream, checked_server: CheckedServer, rpc: str
+    upstream: FakeUpstream, checked_server: CheckedServer, rpc: str, content_type: str, before: bytes
 ) -> None:
-    """An upstream that answers a streaming request with one JSON body is understood."""
+    """An upstream that answers a streaming request with one JSON body is understood, whatever type it gives."""
     upstream.body(
-        b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "length"}],'
-        b' "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}}'
+        before + b'{"choices": [{"message": {"content": "Hello"},\n "finish_reason": "length"}],'
+        b' "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}}\n',
+        content_type=content_type,
     )
 
     answer = await checked_server.answer(rpc)

@@ -55,11 +55,12 @@ CONVERSED: Final[Json] = {
         pytest.param("bedrock", CONVERSED, id="bedrock"),
     ],
 )
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/vnd.api+json"])
 async def test_whole_answer_instead_of_a_stream(
-    upstream: FakeUpstream, native_server: RunningServer, model: str, whole: Any
+    upstream: FakeUpstream, native_server: RunningServer, model: str, whole: Any, content_type: str
 ) -> None:
-    """An upstream that answers a streaming request with one JSON body is understood."""
-    upstream.body(json.dumps(whole).encode())
+    """An upstream that answers a streaming request with one JSON body is understood, whatever type it gives."""
+    upstream.body(json.dumps(whole).encode(), content_type=content_type)
 
     answer = await receive_answer(native_server.client(), model=model)
 

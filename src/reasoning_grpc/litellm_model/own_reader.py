@@ -7,6 +7,7 @@ import msgspec
 
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, join_deltas
+from reasoning_grpc.litellm_model.transport.documents import is_document
 from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
@@ -17,7 +18,7 @@ async def read_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerato
 
     Raises MalformedAnswer, MalformedStream, ErrorInAnswer, and what `Exchange.read` raises.
     """
-    if exchange.content_type == "application/json":
+    if await is_document(exchange):
         # A body without a byte is an empty answer, not a malformed one.
         body = await exchange.read_whole() or msgspec.json.encode({"choices": []})
         for delta in join_deltas(reader.read(body)):

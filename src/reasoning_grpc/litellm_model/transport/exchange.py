@@ -58,6 +58,7 @@ class Exchange:
         self._response: aiohttp.ClientResponse | None = None
         self._inflater: Inflater | None = None
         self._read_bytes = 0
+        self._peeked = b""
         self.waited_seconds = 0.0
         """Time spent waiting for the upstream so far."""
         self.is_sent = False
@@ -106,6 +107,9 @@ class Exchange:
 
         Raises aiohttp's errors and AnswerTooLarge.
         """
+        if self._peeked:
+            data, self._peeked = self._peeked, b""
+            return data
         if self._inflater is None:
             data = await self._receive()
         else:
@@ -115,6 +119,25 @@ class Exchange:
         if self._read_bytes > self.limits.max_answer_bytes:
             raise AnswerTooLarge
         return data
+
+    async def peek_line(self, beginnings: tuple[bytes, ...]) -> bytes:
+        """Returns the first line that is not blank, without its end; a part of it if it has none of these beginnings.
+
+        The bytes remain to be read. Raises aiohttp's errors and AnswerTooLarge.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        line = b""
+        while data := await self.read():
+            chunks.append(data)
+            size += len(data)
+            if size > self.limits.max_event_bytes:
+                raise AnswerTooLarge
+            line = line or data.lstrip()
+            if line and (not line.startswith(beginnings) or b"\n" in data[-len(line) :]):
+                break
+        self._peeked = b"".join(chunks)
+        return self._peeked.lstrip().partition(b"\n")[0]
 
     async def read_whole(self) -> bytes:
         """Returns all of an answer that is one document. Raises aiohttp's errors and AnswerTooLarge."""

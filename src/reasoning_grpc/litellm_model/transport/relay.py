@@ -7,12 +7,11 @@ from typing import Final, NamedTuple
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.transport.binary_events import BinaryEventDecoder, encode_binary_event, encode_message
+from reasoning_grpc.litellm_model.transport.documents import LINE_TYPES, is_document
 from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, EventDecoder, event_batches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder, LineDecoder
 
-_JSON_TYPES: Final = frozenset({"application/json"})
-_LINE_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _BINARY_TYPES: Final = frozenset({"application/vnd.amazon.eventstream"})
 _UNKNOWN_TYPES: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 
@@ -66,10 +65,11 @@ async def _relay(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes
         while data := await exchange.read():
             yield data
         return
-    framing = _choose_framing(kind, is_binary=observer.is_binary)
+    is_whole = await is_document(exchange)
+    framing = _choose_framing(kind, is_whole=is_whole, is_binary=observer.is_binary)
     if framing.opening:
         yield framing.opening
-    if kind == "application/json":
+    if is_whole:
         if body := await exchange.read_whole():
             for event in observer.observe_whole(body):
                 yield framing.encode(event)
@@ -85,13 +85,14 @@ async def _relay(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes
                 raise failure
 
 
-def _choose_framing(kind: str, *, is_binary: bool) -> _Framing:
+def _choose_framing(kind: str, *, is_whole: bool, is_binary: bool) -> _Framing:
     """Returns how litellm reads the events of an answer of this MIME type. Raises MalformedAnswer for another type."""
-    if kind not in _JSON_TYPES | (_BINARY_TYPES | _UNKNOWN_TYPES if is_binary else EVENT_STREAM_TYPES | _LINE_TYPES):
+    stream_types = _BINARY_TYPES | _UNKNOWN_TYPES if is_binary else EVENT_STREAM_TYPES | LINE_TYPES
+    if not is_whole and kind not in stream_types:
         raise MalformedAnswer("the answer is neither a stream of events nor JSON")
     if is_binary:
         return _BINARY
-    return _LINES if kind in _LINE_TYPES else _EVENT_STREAM
+    return _LINES if kind in LINE_TYPES else _EVENT_STREAM
 
 
 def _observe_batch(batch: list[bytes], observer: Observer) -> tuple[list[bytes], Exception | None]:

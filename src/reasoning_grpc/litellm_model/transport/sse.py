@@ -85,7 +85,7 @@ class EventStreamDecoder:
             if self._name and _is_whole(self._data):
                 self._end_event(events)
             self._name = value.strip()
-        elif line.startswith(b"{") and _reports_error(line):
+        elif line.startswith(b"{") and reports_error(line):
             events.append(line)
         elif field == b"error":  # servers of llama.cpp have written the event's name in the place of `data`
             if _is_whole(self._data):
@@ -119,8 +119,8 @@ class LineDecoder(EventStreamDecoder):
         return [event for line in lines if (event := line.strip())]
 
 
-def _reports_error(line: bytes) -> bool:
-    """Whether a line is a JSON object that reports an error."""
+def reports_error(line: bytes) -> bool:
+    """Returns whether a line is a JSON object that reports an error."""
     try:
         decoded = decode_event(line)
     except MalformedAnswer:
