@@ -152,7 +152,41 @@ USAGES: Final[dict[str, tuple[Json | None, Usage]]] = {
     "missing": (None, _make_estimated_usage(100, 2)),
     "empty": ({}, _make_estimated_usage(100, 2)),
     "whole-floats": ({"prompt_tokens": 11.0, "completion_tokens": 7.0}, _make_counted_usage(11, 7, 18)),
-    "zeros": ({"prompt_tokens": 0, "completion_tokens": 0}, _make_counted_usage(0, 0, 0)),
+    "zeros": ({"prompt_tokens": 0, "completion_tokens": 0}, _make_estimated_usage(100, 2)),
+    "zeros-with-a-total": (
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        _make_estimated_usage(100, 2),
+    ),
+    "zeros-beside-a-total": (
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 18},
+        _make_estimated_usage(100, 2),
+    ),
+    "output-zero": ({"prompt_tokens": 11, "completion_tokens": 0}, _make_estimated_usage(11, 2)),
+    "output-zero-and-the-total-too": (
+        {"prompt_tokens": 11, "completion_tokens": 0, "total_tokens": 11},
+        _make_estimated_usage(11, 2),
+    ),
+    "output-zero-that-the-total-has": (
+        {"prompt_tokens": 11, "completion_tokens": 0, "total_tokens": 18},
+        _make_counted_usage(11, 7, 18),
+    ),
+    "output-zero-with-reasoning-beside": (
+        {"prompt_tokens": 11, "completion_tokens": 0, "total_tokens": 16, "reasoning_tokens": 5},
+        _make_counted_usage(11, 5, 16, reasoning_tokens=5),
+    ),
+    "input-zero": ({"prompt_tokens": 0, "completion_tokens": 7}, _make_estimated_usage(100, 7)),
+    "input-zero-and-the-total-too": (
+        {"prompt_tokens": 0, "completion_tokens": 7, "total_tokens": 7},
+        _make_estimated_usage(100, 7),
+    ),
+    "input-zero-that-the-total-has": (
+        {"prompt_tokens": 0, "completion_tokens": 7, "total_tokens": 18},
+        _make_counted_usage(11, 7, 18),
+    ),
+    "input-zero-with-the-cache-beside": (
+        {"prompt_tokens": 0, "completion_tokens": 7, "total_tokens": 27, "cached_tokens": 20},
+        _make_counted_usage(20, 7, 27, cached_input_tokens=20),
+    ),
 }
 
 
@@ -165,6 +199,15 @@ def test_usage_is_counted_or_estimated(usage: Json | None, expected: Usage) -> N
     read_events(reader, usage_chunk(usage))
 
     assert reader.build_usage(estimated_input_tokens=100) == expected
+
+
+def test_an_output_of_zero_without_text_is_a_count() -> None:
+    """An answer without any text may have no output tokens."""
+    reader = AnswerReader()
+
+    read_events(reader, usage_chunk({"prompt_tokens": 11, "completion_tokens": 0, "total_tokens": 11}))
+
+    assert reader.build_usage(100) == _make_counted_usage(11, 0, 11)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,9 @@ class Usage(_message.Message):
     output that the provider did not list, such as hidden reasoning. Where the
     counts contradict each other, a part that exceeds its whole is added to it,
     a total that is too small is replaced by the sum, and the source is
-    ESTIMATED.
+    ESTIMATED. An input of 0, or an output of 0 beside an answer with text, is no
+    count unless cache or reasoning tokens are counted beside it: it is derived
+    from the total where that exceeds the other count, and is estimated otherwise.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -47,7 +47,9 @@ def convert_usage(
     came after the last count.
     """
     counts = _Counts.read(reported)
+    counts.drop_zeros(has_input=estimated_input_tokens > 0, has_output=output_bytes > 0)
     counts.derive_missing()
+    counts.drop_zeros(has_input=estimated_input_tokens > 0, has_output=output_bytes > 0)
     is_counted = counts.input is not None and counts.output is not None and not uncounted_bytes
     if counts.output is not None:
         counts.output += estimate_tokens(uncounted_bytes)
@@ -123,6 +125,16 @@ class _Counts:
     def written(self) -> int:
         """The tokens that were written to the provider's cache."""
         return self.cache_write or 0
+
+    def drop_zeros(self, *, has_input: bool, has_output: bool) -> None:
+        """Drops a count of 0 beside text: some servers write 0 for "not counted".
+
+        A count that has parts stays, because some providers count the cache or the reasoning beside it.
+        """
+        if self.input == 0 and has_input and not self.cached + self.written:
+            self.input = None
+        if self.output == 0 and has_output and not self.reasoning:
+            self.output = None
 
     def derive_missing(self) -> None:
         """Derives input or output from the total, where only the other one was reported and is no more than it."""
