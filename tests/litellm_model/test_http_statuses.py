@@ -180,6 +180,8 @@ async def test_delays_in_other_headers(
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
     [
+        pytest.param("PT7S", 7.0, id="iso-duration"),
+        pytest.param("7, 9", 9.0, id="list"),
         pytest.param("7", 7.0, id="seconds"),
         pytest.param("0.25", 0.25, id="fraction"),
         pytest.param("3600", 300.0, id="clamped"),

@@ -85,6 +85,22 @@ def remove_fields(usage: dict[str, Any], *names: str) -> dict[str, Any]:
             id="completion-tokens-only",
         ),
         pytest.param({"total_tokens": 18}, GUESSED, id="total-only"),
+        pytest.param({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, GUESSED, id="zeros"),
+        pytest.param(
+            {"prompt_tokens": 11, "completion_tokens": 0},
+            GUESSED | {"input_tokens": 11, "total_tokens": 13},
+            id="output-zero",
+        ),
+        pytest.param(
+            {"prompt_tokens": 0, "completion_tokens": 7, "total_tokens": 18},
+            {
+                "input_tokens": 11,
+                "output_tokens": 7,
+                "total_tokens": 18,
+                "source": usage_pb2.USAGE_SOURCE_PROVIDER,
+            },
+            id="input-zero-that-the-total-has",
+        ),
         pytest.param({"prompt_tokens": "11", "completion_tokens": -7, "total_tokens": 1.5}, GUESSED, id="wrong-types"),
         pytest.param(
             {"prompt_tokens": 11.0, "completion_tokens": 7},
