@@ -88,7 +88,7 @@ def test_each_problem_is_described_once() -> None:
 
 
 def test_the_description_of_problems_has_a_limit() -> None:
-    """Of many missing members the first are named, and of many problems the first are described."""
+    """The description names only the first of many missing members, and only the first of many problems."""
     names = [f"name{number}" for number in range(1000)]
     schema = object_schema(a={"items": {"required": names}})
 

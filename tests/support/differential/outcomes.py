@@ -20,7 +20,7 @@ _AT_ONCE: Final = 16
 
 
 class Kind(StrEnum):
-    """What became of a request."""
+    """A kind of outcome of a request."""
 
     SAME = "SAME"
     DOCUMENTED = "DOCUMENTED"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one case with one model."""
+    """The outcome of one case with one model."""
 
     target: Target
     case: Case
@@ -38,7 +38,7 @@ class Outcome:
     problems: tuple[str, ...] = ()
     """What makes it none of the three, in stable words: they are the keys of the known gaps."""
     details: tuple[str, ...] = ()
-    """The same for people, with values."""
+    """The differences in words for people, with values."""
     rows: tuple[Documented, ...] = field(default=(), repr=False)
 
 
