@@ -36,7 +36,7 @@ class Outcome:
     case: Case
     kind: Kind
     problems: tuple[str, ...] = ()
-    """What makes it none of the three, in stable words: they are the keys of the known gaps."""
+    """The reasons why it is none of the three, in words that name no values, so that equal reasons can be counted."""
     details: tuple[str, ...] = ()
     """The differences in words for people, with values."""
     rows: tuple[Documented, ...] = field(default=(), repr=False)
