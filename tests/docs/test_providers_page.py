@@ -3,10 +3,15 @@
 import re
 from typing import Final
 
+import pytest
+
 from reasoning_grpc.cli.config_report import WIRES
-from reasoning_grpc.litellm_model import PROMISED, WITHOUT_ADDRESS, Way, choose_way
+from reasoning_grpc.litellm_model import PROMISED, Way, choose_way
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
 from scripts.pages import find_section, read_pages
+from scripts.promised_table import TESTS, name_tests, replace_table
+from tests.support.collected_tests import collect_tests
+from tests.support.promised_answers import read_answers
 
 PAGE: Final = read_pages()["docs/providers.md"]
 PREFIX: Final = re.compile(r"`([\w-]+)/`")
@@ -20,23 +25,17 @@ def read_rows(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows[2:]]
 
 
-def test_the_table_has_each_promised_prefix() -> None:
-    """The table has each promised prefix once, in order, with its way and its protocol."""
-    rows = read_rows("The promised prefixes")
-
-    assert [row[:3] for row in rows] == [
-        [f"`{prefix}/`", WIRES[choose_way(prefix)], protocol] for prefix, protocol in sorted(PROMISED.items())
-    ]
-    assert f"The server promises {len(PROMISED)} of litellm's prefixes." in PAGE
+def test_the_table_of_promised_prefixes_is_current() -> None:
+    """The table of promised prefixes is the one that scripts/promised_table.py writes from the recordings."""
+    assert replace_table(PAGE) == PAGE
 
 
-def test_the_table_says_which_prefixes_need_an_address() -> None:
-    """A prefix without an address of its own says so."""
-    rows = read_rows("The promised prefixes")
+@pytest.mark.process
+def test_each_promise_of_the_table_is_tested() -> None:
+    """The table rests on tests that pytest collects, and each recorded answer of these tests is in the table."""
+    named = {test for prefix in PROMISED for test in name_tests(read_answers(prefix))}
 
-    assert {
-        row[0].strip("`/") for row in rows if row[3].startswith("It needs `api_base`")
-    } == WITHOUT_ADDRESS & PROMISED.keys()
+    assert named == {test for test in collect_tests(TESTS) if "[" in test and "test_the_address_of_a_note" not in test}
 
 
 def test_the_three_ways_name_prefixes_that_go_them() -> None:

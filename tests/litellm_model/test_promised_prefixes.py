@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.litellm_model import PROMISED
+from reasoning_grpc.litellm_model.library import import_litellm
 from reasoning_grpc.v1 import completion_pb2
 from tests.support.factories import a_wire_request
 from tests.support.promised_answers import (
@@ -18,6 +19,7 @@ from tests.support.promised_answers import (
     FOLDER,
     KINDS,
     SHARED,
+    TAGGED,
     read_answers,
     summarize_response,
     summarize_streamed,
@@ -50,8 +52,8 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def running_server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with a model of each promised prefix, named after it; the fake upstream serves all of them."""
-    entries = [answers.build_entry(upstream) for answers in ANSWERS.values()]
+    """A server with models of each promised prefix, named after it; the fake upstream serves all of them."""
+    entries = [entry for answers in ANSWERS.values() for entry in answers.build_entries(upstream)]
     async with serving(config_for(*entries, max_retries=0)) as running:
         yield running
 
@@ -67,13 +69,19 @@ async def test_each_promised_prefix_has_its_recordings() -> None:
     """Each promised prefix has a recording of each kind, or says why it has none; no folder is left over."""
     for answers in ANSWERS.values():
         absent = answers.expected.get("absent", {}).keys()
-        assert answers.kinds == sorted(set(KINDS) - absent)
+        assert {kind for kind in answers.kinds if kind != TAGGED} == set(KINDS) - absent
         assert answers.expected.keys() >= set(answers.kinds) | {"refused"}
         assert len({row["error"] for row in answers.expected["refused"]}) >= 3
 
     folders = {folder.name for folder in FOLDER.iterdir()}
     assert folders | SHARED.keys() == PROMISED.keys()
     assert set(SHARED.values()) <= folders
+
+
+@pytest.mark.parametrize("prefix", [prefix for prefix in ANSWERS if "default_address" in ANSWERS[prefix].expected])
+async def test_the_address_of_a_note_is_that_of_litellm(prefix: str) -> None:
+    """A note that warns of a prefix's own address is about the address that litellm has."""
+    assert import_litellm().get_llm_provider(f"{prefix}/fake")[3] == ANSWERS[prefix].expected["default_address"]
 
 
 @pytest.mark.parametrize(("prefix", "kind"), COMPLETE)
@@ -87,9 +95,10 @@ async def test_a_recorded_answer_is_received_whole(
     recording.play(upstream)
     recording.play(upstream)
 
-    streamed = await receive_answer(server.client(), model=prefix)
+    model = answers.name_model(kind)
+    streamed = await receive_answer(server.client(), model=model)
     response = await server.client().complete(
-        a_wire_request(model=prefix, include=completion_pb2.IncludeOptions(reasoning=True))
+        a_wire_request(model=model, include=completion_pb2.IncludeOptions(reasoning=True))
     )
 
     assert summarize_streamed(streamed) == expected

@@ -1,9 +1,13 @@
 """The recorded answers of the promised prefixes, in tests/support/promised: one folder a prefix.
 
 The recordings are written by hand after what the provider sends: `text`, `reasoning`, `calls` (two tool calls), and
-`failing` (an error in the middle of an answer). answers.toml says what a caller must get of each. It also has the
+`failing` (an error in the middle of an answer). Where models write their reasoning inside the text, that is `tagged`,
+and another model of the prefix has `think_tags`. answers.toml says what a caller must get of each. It also has the
 bodies of failed statuses, as `refused`, and says in `absent` why a recording is missing. The recordings of Bedrock are
 in JSON, and become binary messages when they are read.
+
+docs/providers.md has a table of what was recorded, written by scripts/promised_table.py. The `notes` of answers.toml
+stand in its last column.
 """
 
 import json
@@ -27,8 +31,9 @@ from tests.support.upstream import DIALECTS, FakeUpstream
 from tests.support.upstream.bedrock import Bedrock
 
 FOLDER: Final = Path(__file__).parent / "promised"
-COMPLETE_KINDS: Final = ("text", "reasoning", "calls")
-KINDS: Final = (*COMPLETE_KINDS, "failing")
+TAGGED: Final = "tagged"
+KINDS: Final = ("text", "reasoning", "calls", "failing")
+COMPLETE_KINDS: Final = ("text", "reasoning", TAGGED, "calls")
 SHARED: Final[Mapping[str, str]] = {"custom_openai": "openai"}
 """Prefixes whose servers answer like those of another prefix."""
 
@@ -83,6 +88,15 @@ class PrefixAnswers:
         """Returns the kinds that were recorded."""
         return sorted(file.stem for file in self.folder.iterdir() if file.suffix in _CONTENT_TYPES)
 
+    @property
+    def notes(self) -> list[str]:
+        """Returns sentences for the docs about the prefix itself; a prefix that shares a folder has none."""
+        return [] if self.prefix in SHARED else list(self.expected.get("notes", ()))
+
+    def name_model(self, kind: str) -> str:
+        """Returns the name of the model that the recording of this kind is sent to."""
+        return f"{self.prefix}-{TAGGED}" if kind == TAGGED else self.prefix
+
     def read(self, kind: str) -> Recording:
         """Reads the recording of this kind."""
         (file,) = (file for file in self.folder.glob(f"{kind}.*") if file.suffix in _CONTENT_TYPES)
@@ -91,14 +105,19 @@ class PrefixAnswers:
             events = [Bedrock().event(json.loads(event)) for event in events]
         return Recording(tuple(events), _CONTENT_TYPES[file.suffix])
 
-    def build_entry(self, upstream: FakeUpstream) -> ModelEntry:
-        """Builds the entry of a model with this prefix, and of its name."""
-        options = {"think_tags": ThinkTags.PAIR} if self.expected.get("entry") == {"think_tags": True} else {}
+    def build_entries(self, upstream: FakeUpstream) -> list[ModelEntry]:
+        """Builds the entries of the models with this prefix, one of them for tagged reasoning if that was recorded."""
+        entries = [self._build_entry(upstream, self.prefix)]
+        if TAGGED in self.kinds:
+            entries.append(self._build_entry(upstream, self.name_model(TAGGED), think_tags=ThinkTags.PAIR))
+        return entries
+
+    def _build_entry(self, upstream: FakeUpstream, name: str, **options: Any) -> ModelEntry:
         if self.prefix in DIALECTS:
-            return provider_entry(upstream, self.prefix, self.prefix, **options)
+            return provider_entry(upstream, self.prefix, name, **options)
         path = "" if PROMISED[self.prefix] == "Ollama" else "/v1"
         address = f"http://127.0.0.1:{upstream.port}{path}"
-        return model_entry(address, self.prefix, litellm_model=f"{self.prefix}/fake", **options)
+        return model_entry(address, name, litellm_model=f"{self.prefix}/fake", **options)
 
 
 def read_answers(prefix: str) -> PrefixAnswers:

@@ -1,7 +1,6 @@
 """The prefixes of litellm's that the server promises: recorded answers of each pass through the running server.
 
-A test compares this table with the one in docs/providers.md, and others walk it. The way of a prefix is in
-providers.py.
+The table in docs/providers.md is written from this one and from the recordings. The way of a prefix is in providers.py.
 """
 
 from collections.abc import Mapping
