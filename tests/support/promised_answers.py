@@ -10,7 +10,6 @@ docs/providers.md has a table of what was recorded, written by scripts/promised_
 stand in its last column.
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -26,9 +25,9 @@ from reasoning_grpc.litellm_model import PROMISED
 from reasoning_grpc.v1 import completion_pb2
 from tests.support.opaque_values import remove_marks
 from tests.support.received import ReceivedAnswer
+from tests.support.recordings import Recording, list_recordings, read_recording
 from tests.support.serving import model_entry, provider_entry
 from tests.support.upstream import DIALECTS, FakeUpstream
-from tests.support.upstream.bedrock import Bedrock
 
 FOLDER: Final = Path(__file__).parent / "promised"
 TAGGED: Final = "tagged"
@@ -37,11 +36,6 @@ COMPLETE_KINDS: Final = ("text", "reasoning", TAGGED, "calls")
 SHARED: Final[Mapping[str, str]] = {"custom_openai": "openai"}
 """Prefixes whose servers answer like those of another prefix."""
 
-_CONTENT_TYPES: Final = {
-    ".sse": "text/event-stream; charset=utf-8",
-    ".ndjson": "application/x-ndjson",
-    ".jsonl": Bedrock.content_type,
-}
 _COUNTS: Final = {
     "inputTokens": "input",
     "cachedInputTokens": "cached_input",
@@ -54,20 +48,6 @@ _COUNTS: Final = {
 """The counts of `Usage`, with their names in answers.toml."""
 _MADE_ID: Final = re.compile(r"call_[0-9a-f]{28,32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The ids of calls that the server or litellm makes."""
-_EVENT: Final = re.compile(rb".+?\r?\n\r?\n", re.DOTALL)
-_LINE: Final = re.compile(rb".+?\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What a server sent, in pieces that are an event each."""
-
-    events: tuple[bytes, ...]
-    content_type: str
-
-    def play(self, upstream: FakeUpstream, count: int | None = None) -> None:
-        """Makes the upstream send the first events, or all of them, and then end the body."""
-        upstream.body(b"".join(self.events[:count]), content_type=self.content_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +66,7 @@ class PrefixAnswers:
     @property
     def kinds(self) -> list[str]:
         """Returns the kinds that were recorded."""
-        return sorted(file.stem for file in self.folder.iterdir() if file.suffix in _CONTENT_TYPES)
+        return list_recordings(self.folder)
 
     @property
     def notes(self) -> list[str]:
@@ -99,11 +79,7 @@ class PrefixAnswers:
 
     def read(self, kind: str) -> Recording:
         """Reads the recording of this kind."""
-        (file,) = (file for file in self.folder.glob(f"{kind}.*") if file.suffix in _CONTENT_TYPES)
-        events = (_EVENT if file.suffix == ".sse" else _LINE).findall(file.read_bytes())
-        if file.suffix == ".jsonl":
-            events = [Bedrock().event(json.loads(event)) for event in events]
-        return Recording(tuple(events), _CONTENT_TYPES[file.suffix])
+        return read_recording(self.folder, kind)
 
     def build_entries(self, upstream: FakeUpstream) -> list[ModelEntry]:
         """Builds the entries of the models with this prefix, one of them for tagged reasoning if that was recorded."""
