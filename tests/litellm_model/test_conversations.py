@@ -159,6 +159,13 @@ async def test_third_turn(upstream: FakeUpstream, server: RunningServer, name: s
     await check_turn(upstream, server, name, 3)
 
 
+@select_families(lambda family: len(family.turns) > 3)
+async def test_later_turns(upstream: FakeUpstream, server: RunningServer, name: str) -> None:
+    """The provider gets all of its earlier answers, as its documentation asks for."""
+    for number in range(4, len(FAMILIES[name].turns) + 1):
+        await check_turn(upstream, server, name, number)
+
+
 @select_families(lambda family: "structured" in family.recordings)
 async def test_structured_answer(upstream: FakeUpstream, server: RunningServer, name: str) -> None:
     """An answer in JSON by a schema: the provider gets the schema, and the caller gets the JSON."""

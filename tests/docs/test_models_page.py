@@ -1,0 +1,27 @@
+"""The page about models that reason says only what the recorded conversations of the tests show."""
+
+import pytest
+
+from scripts.models_table import TESTS, name_tests, replace_table
+from scripts.pages import read_pages
+from tests.support.collected_tests import collect_tests
+from tests.support.model_families import read_families
+
+
+def test_the_table_of_families_is_current() -> None:
+    """The table of model families is the one that scripts/models_table.py writes from the recordings."""
+    page = read_pages()["docs/models.md"]
+
+    assert replace_table(page) == page
+
+
+@pytest.mark.process
+def test_each_statement_of_the_table_is_tested() -> None:
+    """Each statement about a family names tests that pytest collects, and each refused field has a statement."""
+    named = {test for family in read_families().values() for test in name_tests(family)}
+    files = {test.partition("::")[0] for test in named} | {TESTS}
+
+    collected = collect_tests(*sorted(files))
+
+    assert named <= collected
+    assert {test for test in collected if "::test_refused_field[" in test} <= named
