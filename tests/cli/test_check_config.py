@@ -43,10 +43,12 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
         "listen   127.0.0.1:6000\n"
         "callers  alice\n"
         f"model    fake: openai/fake-upstream, {base}, with a key\n"
-        "         wire: our own wire; litellm takes our client for openai\n"
+        "         way: our own wire; litellm takes our client for openai\n"
+        "         wire: chat; the model does not reason, or is not known to have the Responses API\n"
         "         prices: from its entry\n"
         f"model    other: openai/other-upstream, {base}, without a key: api_key_env names none\n"
-        "         wire: our own wire; litellm takes our client for openai\n"
+        "         way: our own wire; litellm takes our client for openai\n"
+        "         wire: chat; the model does not reason, or is not known to have the Responses API\n"
         "         prices: from litellm's price map\n"
     )
     assert (as_json.code, as_json.err) == (0, "")
@@ -61,8 +63,10 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
                 "untested": False,
                 "api_base": base,
                 "key": True,
-                "wire": "own_wire",
-                "wire_reason": "litellm takes our client for openai",
+                "way": "own_wire",
+                "way_reason": "litellm takes our client for openai",
+                "wire": "chat",
+                "wire_reason": "the model does not reason, or is not known to have the Responses API",
                 "prices": "entry",
             },
             {
@@ -71,8 +75,10 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
                 "untested": False,
                 "api_base": base,
                 "key": False,
-                "wire": "own_wire",
-                "wire_reason": "litellm takes our client for openai",
+                "way": "own_wire",
+                "way_reason": "litellm takes our client for openai",
+                "wire": "chat",
+                "wire_reason": "the model does not reason, or is not known to have the Responses API",
                 "prices": "litellm",
             },
         ],
@@ -93,7 +99,7 @@ WAYS: Final = {
     ),
     "azure": ("azure/deployed", "foreign", "without a key, litellm gets a token for azure by itself"),
     "command": ("cohere/command-a", "foreign", "litellm takes no client of ours for cohere"),
-    "pro": ("openai/o3-pro", "foreign", "litellm calls this model through another protocol, the Responses API"),
+    "pro": ("openai/o3-pro", "own_wire", "litellm takes our client for openai"),
 }
 
 
@@ -111,7 +117,7 @@ async def test_check_config_describes_the_way_of_each_model(tmp_path: Path) -> N
 
     assert (done.code, done.err) == (0, "")
     models = json.loads(done.out)["models"]
-    assert {model["name"]: (model["litellm_model"], model["wire"], model["wire_reason"]) for model in models} == WAYS
+    assert {model["name"]: (model["litellm_model"], model["way"], model["way_reason"]) for model in models} == WAYS
     assert [model["name"] for model in models if model["untested"]] == ["command"]
 
 
@@ -307,4 +313,4 @@ async def test_check_config_describes_the_way_that_a_key_will_allow(tmp_path: Pa
     finished = await run("check-config", "--accept-unset-keys", folder=tmp_path)
 
     assert (finished.code, finished.err) == (0, "")
-    assert "wire: our own wire; litellm takes our client for azure\n" in finished.out
+    assert "way: our own wire; litellm takes our client for azure\n" in finished.out

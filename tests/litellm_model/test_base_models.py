@@ -13,6 +13,7 @@ from reasoning_grpc.domain import (
     Sampling,
     Secret,
     Tool,
+    Wire,
 )
 from reasoning_grpc.litellm_model.library import import_litellm
 from reasoning_grpc.litellm_model.request import choose_model
@@ -87,7 +88,7 @@ async def test_the_base_model_decides(own: str, base: str, field: str) -> None:
     ("own", "base", "url", "name"),
     [
         ("azure/our", "azure/gpt-5", "/openai/deployments/our/chat/completions?api-version=2025-02-01-preview", "our"),
-        ("openai/NAME", "azure/gpt-5-pro", "/chat/completions", "NAME"),
+        ("openai/NAME", "azure/gpt-5-pro", "/responses", "NAME"),
         ("openai/NAME", "anthropic/claude-sonnet-4-5", "/chat/completions", "NAME"),
         ("litellm_proxy/team", "anthropic/claude-sonnet-4-5", "/chat/completions", "team"),
         ("custom_openai/our", "openai/gpt-5", "/chat/completions", "our"),
@@ -142,7 +143,7 @@ def test_litellms_own_client_gets_the_own_name() -> None:
     """Without a key, litellm's client calls Azure, so that the base model is only a hint to litellm."""
     deployment = a_deployment("azure/our", base_model="azure/gpt-5", api_key=Secret(""))
 
-    assert choose_model(deployment, {}) == {"model": "azure/our", "base_model": "azure/gpt-5"}
+    assert choose_model(deployment) == {"model": "azure/our", "base_model": "azure/gpt-5"}
 
 
 async def test_an_unset_base_model_changes_nothing() -> None:
@@ -204,7 +205,9 @@ async def test_a_refused_parameter_is_named(upstream: FakeUpstream) -> None:
 @pytest.mark.parametrize("provider", DEPLOYED)
 async def test_the_agent_runs_on_a_deployment(upstream: FakeUpstream, provider: str) -> None:
     """Each step of the agent limits its answer by the parameter that the base model takes."""
-    entry = provider_entry(upstream, provider, litellm_model=DEPLOYED[provider], base_model=f"{provider}/gpt-5")
+    entry = provider_entry(
+        upstream, provider, litellm_model=DEPLOYED[provider], base_model=f"{provider}/gpt-5", wire=Wire.CHAT
+    )
     upstream.reply(write_plan(action="finish"))
     upstream.reply("The answer.")
 

@@ -96,20 +96,19 @@ def test_each_provider_on_our_wire_has_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "has_key", "by_responses_api", "expected"),
+    ("provider", "has_key", "expected"),
     [
-        ("openai", True, False, Way.OWN_WIRE),
-        ("openai", True, True, Way.FOREIGN),
-        ("azure", True, False, Way.OWN_WIRE),
-        ("azure", False, False, Way.FOREIGN),
-        ("anthropic", True, False, Way.PLAIN),
-        ("groq", True, False, Way.PLAIN),
-        ("cohere", True, False, Way.FOREIGN),
+        ("openai", True, Way.OWN_WIRE),
+        ("azure", True, Way.OWN_WIRE),
+        ("azure", False, Way.FOREIGN),
+        ("anthropic", True, Way.PLAIN),
+        ("groq", True, Way.PLAIN),
+        ("cohere", True, Way.FOREIGN),
     ],
 )
-def test_the_way_of_a_model_is_explained(provider: str, has_key: bool, by_responses_api: bool, expected: Way) -> None:
+def test_the_way_of_a_model_is_explained(provider: str, has_key: bool, expected: Way) -> None:
     """The way of a model's calls is found, and a sentence says why."""
-    found, reason = explain_way(provider, has_key=has_key, by_responses_api=by_responses_api)
+    found, reason = explain_way(provider, has_key=has_key)
 
     assert found is expected
-    assert provider in reason or "Responses API" in reason
+    assert provider in reason

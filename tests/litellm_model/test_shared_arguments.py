@@ -93,7 +93,7 @@ def build(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
     if prepared.violations:
         return []
     arguments = build_arguments(prepared.call, deployment)
-    return [arguments, choose_model(deployment, arguments)]
+    return [arguments, choose_model(deployment)]
 
 
 def describe(value: Any) -> str:

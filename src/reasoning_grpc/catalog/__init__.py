@@ -6,6 +6,7 @@ from reasoning_grpc.catalog.configured import (
     find_listed_facts,
     find_provider_problem,
     find_way,
+    find_wire,
     is_untested,
 )
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
@@ -29,5 +30,6 @@ __all__ = [
     "find_listed_facts",
     "find_provider_problem",
     "find_way",
+    "find_wire",
     "is_untested",
 ]

@@ -12,10 +12,13 @@ from reasoning_grpc.litellm_model import (
     ModelFacts,
     PriceMap,
     Way,
+    WireChoice,
     can_forbid_calls,
     choose_way,
     explain_way,
+    explain_wire,
     find_listed_name,
+    find_wire_problem,
     has_provider,
     takes_json_object,
 )
@@ -30,16 +33,7 @@ class ConfiguredModel:
     """
 
     def __init__(self, entry: ModelEntry, price_map: PriceMap) -> None:
-        self._deployment: Final = Deployment(
-            name=entry.name,
-            litellm_model=entry.litellm_model,
-            api_base=entry.api_base,
-            api_key=entry.api_key,
-            system_prompt=entry.system_prompt,
-            sampling=entry.defaults,
-            litellm_params=entry.litellm_params,
-            base_model=entry.base_model,
-        )
+        self._deployment: Final = build_deployment(entry)
         facts, missing_capabilities = (
             find_listed_facts(entry, price_map) or ModelFacts(),
             _find_missing_capabilities(entry, self._deployment.deciding_model),
@@ -75,6 +69,22 @@ class ConfiguredModel:
         return self._deployment
 
 
+def build_deployment(entry: ModelEntry) -> Deployment:
+    """Returns how the adapter reaches the model of an entry."""
+    return Deployment(
+        name=entry.name,
+        litellm_model=entry.litellm_model,
+        api_base=entry.api_base,
+        api_key=entry.api_key,
+        system_prompt=entry.system_prompt,
+        sampling=entry.defaults,
+        litellm_params=entry.litellm_params,
+        base_model=entry.base_model,
+        wire=entry.wire,
+        store=entry.store,
+    )
+
+
 def _find_missing_capabilities(entry: ModelEntry, deciding_model: str) -> frozenset[Capability]:
     """Returns JSON objects when the adapter refuses them for the model, or the entry's capabilities have no JSON."""
     stated = entry.capabilities
@@ -89,15 +99,24 @@ def find_listed_facts(entry: ModelEntry, price_map: PriceMap) -> ModelFacts | No
     return price_map.find_facts(name) if name else None
 
 
-def find_way(entry: ModelEntry, price_map: PriceMap, *, has_key: bool) -> tuple[Way, str]:
+def find_way(entry: ModelEntry, *, has_key: bool) -> tuple[Way, str]:
     """Returns which way the calls of an entry's model take, and a sentence for people that says why.
 
     `has_key` is about the machine where the server runs, which need not be the one that asks.
     """
-    facts = price_map.find_facts(entry.litellm_model)
-    provider = entry.litellm_model.partition("/")[0]
-    by_responses_api = facts is not None and facts.by_responses_api
-    return explain_way(provider, has_key=has_key, by_responses_api=by_responses_api)
+    return explain_way(entry.litellm_model.partition("/")[0], has_key=has_key)
+
+
+def find_wire(entry: ModelEntry) -> tuple[str, str] | None:
+    """Returns which of OpenAI's APIs the calls of an entry's model go through, and a sentence that says why.
+
+    The word is that of the entry's key `wire`, or "by call" where each call decides. None where the provider has only
+    one API.
+    """
+    found = explain_wire(build_deployment(entry))
+    if found is None:
+        return None
+    return (found.wire.lower(), found.reason) if isinstance(found, WireChoice) else ("by call", found)
 
 
 def is_untested(entry: ModelEntry) -> bool:
@@ -120,6 +139,8 @@ def find_entry_problems(entry: ModelEntry, price_map: PriceMap) -> Iterator[str]
         )
     if not entry.api_base and provider in WITHOUT_ADDRESS:
         yield f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
+    if problem := find_wire_problem(build_deployment(entry)):
+        yield f"models.{entry.name}.wire: {problem}"
     if entry.native_tools and not can_forbid_calls(entry.litellm_model):
         yield (
             f"models.{entry.name}.native_tools: leave it out; after tool calls, this model cannot be told "

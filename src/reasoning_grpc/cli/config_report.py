@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from reasoning_grpc.catalog import find_listed_facts, find_way, is_untested
+from reasoning_grpc.catalog import find_listed_facts, find_way, find_wire, is_untested
 from reasoning_grpc.config import Config, ModelEntry, ProxyEntry
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.embedded import MODEL_NAME
@@ -11,7 +11,7 @@ from reasoning_grpc.litellm_model import Way, find_price_map
 from reasoning_grpc.server import Trial, Trials
 from reasoning_grpc.telemetry import Export, TelemetryPlan
 
-WIRES: Final = {
+WAYS: Final = {
     Way.OWN_WIRE: "our own wire",
     Way.PLAIN: "litellm's reader over our connections",
     Way.FOREIGN: "litellm's reader over its own connections",
@@ -34,7 +34,7 @@ def build_summary(
     settings = config.settings
     models = [_describe_model(entry, unset_keys) for entry in config.models.values()]
     if config.runs_embedded:
-        models.append({"name": MODEL_NAME, "wire": "embedded", "prices": "free"})
+        models.append({"name": MODEL_NAME, "way": "embedded", "prices": "free"})
     proxy = None if config.proxy is None else _describe_proxy(config.proxy)
     if trials is not None:
         answers = {trial.model: _describe_answer(trial) for trial in trials.models}
@@ -80,15 +80,17 @@ def format_summary(summary: Mapping[str, Any]) -> str:
 
 def _describe_model(entry: ModelEntry, unset_keys: Sequence[str]) -> dict[str, Any]:
     has_key = bool(entry.api_key) or _is_key_unset(entry.name, unset_keys)
-    way, reason = find_way(entry, find_price_map(), has_key=has_key)
+    way, way_reason = find_way(entry, has_key=has_key)
+    wire = find_wire(entry)
     return {
         "name": entry.name,
         "litellm_model": entry.litellm_model,
         "untested": is_untested(entry),
         "api_base": entry.api_base,
         "key": bool(entry.api_key),
-        "wire": way.value.lower(),
-        "wire_reason": reason,
+        "way": way.value.lower(),
+        "way_reason": way_reason,
+        **({} if wire is None else {"wire": wire[0], "wire_reason": wire[1]}),
         "prices": _find_price_source(entry),
     }
 
@@ -126,7 +128,7 @@ def _explain_missing_key(name: str, unset_keys: Sequence[str]) -> str:
 
 
 def _format_model(model: Mapping[str, Any], unset_keys: Sequence[str]) -> list[str]:
-    if model["wire"] == "embedded":
+    if model["way"] == "embedded":
         lines = [f"model    {model['name']}: in a process of this server"]
     else:
         address = model["api_base"] or "at its provider's address"
@@ -134,7 +136,8 @@ def _format_model(model: Mapping[str, Any], unset_keys: Sequence[str]) -> list[s
         untested = " (untested)" if model["untested"] else ""
         lines = [
             f"model    {model['name']}: {model['litellm_model']}{untested}, {address}, {key}",
-            f"         wire: {WIRES[Way(model['wire'].upper())]}; {model['wire_reason']}",
+            f"         way: {WAYS[Way(model['way'].upper())]}; {model['way_reason']}",
+            *([f"         wire: {model['wire']}; {model['wire_reason']}"] if "wire" in model else []),
             f"         prices: {_PRICES[model['prices']]}",
         ]
     if (answer := model.get("answer")) is not None:

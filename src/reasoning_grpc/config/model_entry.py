@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from reasoning_grpc.config.table_reader import TableReader, find_url_problem, read_secret
-from reasoning_grpc.domain import Capability, Prices, Sampling, Secret, ThinkTags, TokenPrices
+from reasoning_grpc.domain import Capability, Prices, Sampling, Secret, ThinkTags, TokenPrices, Wire
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+_WIRES: Final = {wire.value.lower(): wire for wire in Wire}
 LITELLM_PARAMS: Final = (
     "api_version",
     "aws_profile_name",
@@ -38,6 +39,10 @@ class ModelEntry:
     """The value of the environment variable that `api_key_env` names."""
     base_model: str = ""
     """The model's name in litellm's price map, such as "azure/gpt-4o"; empty: `litellm_model` is that name."""
+    wire: Wire | None = None
+    """The API of OpenAI's for all calls of the model; None: the model and each call decide."""
+    store: bool = False
+    """Whether OpenAI may keep the answers that come through its Responses API."""
     description: str = ""
     capabilities: frozenset[Capability] | None = None
     """None: the capabilities in litellm's price map."""
@@ -74,6 +79,8 @@ def read_model_entry(name: str, table: object, environment: Mapping[str, str], p
         api_base=reader.read_text("api_base", find_problem=_find_api_base_problem),
         api_key=api_key or Secret(""),
         base_model=reader.read_text("base_model", find_problem=_find_litellm_model_problem),
+        wire=_read_wire(reader),
+        store=bool(reader.read_bool("store")),
         description=reader.read_text("description"),
         capabilities=_read_capabilities(reader),
         context_window_tokens=reader.read_count("context_window_tokens"),
@@ -126,6 +133,15 @@ def _find_litellm_model_problem(value: str) -> str:
 
 def _find_api_base_problem(value: str) -> str:
     return find_url_problem(value, "http://127.0.0.1:8000/v1", "api_key_env")
+
+
+def _find_wire_problem(value: str) -> str:
+    return "" if value in _WIRES else 'must be "chat" or "responses"'
+
+
+def _read_wire(reader: TableReader) -> Wire | None:
+    value = reader.read_text("wire", find_problem=_find_wire_problem)
+    return _WIRES.get(value)
 
 
 def _read_think_tags(reader: TableReader) -> ThinkTags:

@@ -26,6 +26,7 @@ from reasoning_grpc.domain.models import (
     ModelState,
     Secret,
     ThinkTags,
+    Wire,
 )
 from reasoning_grpc.domain.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.domain.requests import (
@@ -147,6 +148,7 @@ __all__ = [
     "Usage",
     "UsageMeter",
     "UsageSource",
+    "Wire",
     "count_bytes",
     "estimate_tokens",
 ]

@@ -61,6 +61,15 @@ class ThinkTags(StrEnum):
     """The chat template of the model ends with <think>, so an answer begins with reasoning."""
 
 
+class Wire(StrEnum):
+    """The API of OpenAI's through which a call goes."""
+
+    CHAT = "CHAT"
+    """Chat Completions, which nearly every server has."""
+    RESPONSES = "RESPONSES"
+    """Responses, which returns the reasoning of OpenAI's models, and takes it back."""
+
+
 class ModelState(StrEnum):
     """The state of a model: whether it can be called now."""
 
@@ -166,6 +175,10 @@ class Deployment:
 
     base_model: str = ""
     """litellm's name of the model that is served, where `litellm_model` does not say it."""
+    wire: Wire | None = None
+    """The API for all calls. None means that the model and the call decide."""
+    store: bool = False
+    """Whether OpenAI may keep the answers that come through its Responses API."""
 
     @property
     def deciding_model(self) -> str:

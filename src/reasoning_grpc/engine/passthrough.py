@@ -15,6 +15,7 @@ def build_direct_call(request: CompletionRequest, model: str, fallback_models: t
         parallel_tool_calls=request.parallel_tool_calls,
         response_format=request.response_format,
         reasoning=request.reasoning,
+        include_reasoning=request.include.reasoning,
         end_user=request.end_user,
         provider_options=dict(request.provider_options),
         fallback_models=fallback_models,

@@ -1,7 +1,10 @@
 """The adapter: a `LanguageModel` that calls models through litellm. It is the one package that imports litellm.
 
 adapter.py         LiteLLMModel: opens, reads and ends each call
-call.py            LiteLLMCall: one call, which either we read or litellm reads
+calls.py           creates the ProviderCall for a call, by the API through which it goes
+provider_call.py   ProviderCall: one call of a provider, and its answer
+completion_call.py CompletionCall: a call of `litellm.acompletion`, which either we read or litellm reads
+responses_call.py  ResponsesCall: a call of OpenAI's Responses API, which we write and read
 request/           converts our ModelCall to the arguments of `litellm.acompletion`, and refuses what litellm would drop
 refused_fields.py  finds by trial which fields of a call litellm refuses to convert
 outgoing.py        OutgoingRequest: what we do to a request after litellm has built it
@@ -28,7 +31,13 @@ from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat
 from reasoning_grpc.litellm_model.prices.price_map import PriceMap, find_listed_name, find_price_map
 from reasoning_grpc.litellm_model.promised import PROMISED
 from reasoning_grpc.litellm_model.providers import TEXT_COMPLETION, WITHOUT_ADDRESS, Way, choose_way, explain_way
-from reasoning_grpc.litellm_model.request import can_forbid_calls, takes_json_object
+from reasoning_grpc.litellm_model.request import (
+    WireChoice,
+    can_forbid_calls,
+    explain_wire,
+    find_wire_problem,
+    takes_json_object,
+)
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.errors import HttpFailure
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
@@ -45,13 +54,16 @@ __all__ = [
     "PriceMap",
     "TransportLimits",
     "Way",
+    "WireChoice",
     "can_chat",
     "can_forbid_calls",
     "choose_way",
     "convert_failure",
     "explain_way",
+    "explain_wire",
     "find_listed_name",
     "find_price_map",
+    "find_wire_problem",
     "has_provider",
     "read_facts",
     "takes_json_object",

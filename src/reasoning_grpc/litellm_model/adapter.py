@@ -28,11 +28,12 @@ from reasoning_grpc.domain.errors import (
 )
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import library
-from reasoning_grpc.litellm_model.answers import AnswerReader
-from reasoning_grpc.litellm_model.call import LiteLLMCall, build_headers
+from reasoning_grpc.litellm_model.answers import AnswerRecord
+from reasoning_grpc.litellm_model.calls import create_call
 from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
 from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.origins import mark_delta
+from reasoning_grpc.litellm_model.provider_call import build_headers
 from reasoning_grpc.litellm_model.providers import Way, choose_way
 from reasoning_grpc.litellm_model.refused_fields import find_refused_fields
 from reasoning_grpc.litellm_model.request import prepare_call
@@ -75,7 +76,7 @@ class LiteLLMModel:
         deployment = self._directory.find_deployment(call.model, context.caller)
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)
-        answer = LiteLLMCall(call, deployment, exchange, headers)
+        answer = create_call(call, deployment, exchange, headers)
         context.meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
         try:
             await answer.open()
@@ -119,7 +120,7 @@ class LiteLLMModel:
 
         async def is_taken(reduced: ModelCall) -> bool:
             exchange = self._transport.open_dry_exchange()
-            trial = LiteLLMCall(reduced, deployment, exchange, {}, is_trial=True)
+            trial = create_call(reduced, deployment, exchange, {})
             with suppress(Exception):  # also of an answer that litellm cannot read, because nobody wrote it
                 await trial.open()
                 if not exchange.is_sent:  # litellm converts some calls when their answer is first read
@@ -166,7 +167,7 @@ class LiteLLMModel:
                 name="warm-up", litellm_model=model, api_base="http://127.0.0.1:0/v1", api_key=Secret("none")
             )
             call = ModelCall(model=deployment.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-            answer = LiteLLMCall(call, deployment, self._transport.open_dry_exchange(), {})
+            answer = create_call(call, deployment, self._transport.open_dry_exchange(), {})
             try:
                 await answer.open()
                 async for _ in answer.deltas():
@@ -188,7 +189,7 @@ def _choose_warm_up_models(models: Iterable[str]) -> list[str]:
     return [model for provider, model in by_provider.items() if choose_way(provider) is not Way.FOREIGN]
 
 
-def _add_usage(error: ReasoningError, reader: AnswerReader, call: ModelCall) -> ReasoningError:
+def _add_usage(error: ReasoningError, reader: AnswerRecord, call: ModelCall) -> ReasoningError:
     """Returns the error with what the attempt used, where that is known."""
     if isinstance(error, UpstreamError) and reader.has_usage:
         error.usage = reader.build_usage(estimate_prompt_tokens(call))

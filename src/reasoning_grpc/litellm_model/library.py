@@ -7,12 +7,10 @@ warms up, off the event loop.
 import asyncio
 import importlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
-
-from reasoning_grpc.domain import Deployment
 
 T = TypeVar("T")
 
@@ -91,21 +89,17 @@ def make_client_class(base: type[T], *, for_azure: bool) -> type[T]:
     return type(f"{wanted.__name__}{base.__name__}", (base, wanted), {})
 
 
-def uses_responses_api(deployment: Deployment, arguments: Mapping[str, Any]) -> bool:
-    """Whether litellm would make a call of a deployment through OpenAI's Responses API, going by the model's name."""
-    import_litellm()
-    from litellm.main import responses_api_bridge_check
+def map_responses_parameters(provider: str, model: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of the Responses API as litellm maps them for a model, which is named without provider.
 
-    if deployment.provider not in {"azure", "openai"}:
-        return False
-    info, _ = responses_api_bridge_check(
-        model=deployment.litellm_model.partition("/")[2],
-        custom_llm_provider=deployment.provider,
-        tools=arguments.get("tools"),
-        reasoning_effort=arguments.get("reasoning_effort"),
-        api_base=deployment.api_base or None,
-    )
-    return bool(info.get("mode") == "responses")
+    Raises litellm's exceptions where the model does not take one of them.
+    """
+    import_litellm()
+    from litellm.utils import ProviderConfigManager
+
+    config = ProviderConfigManager.get_provider_responses_api_config(provider=provider, model=model)
+    mapped: dict[str, Any] = config.map_openai_params(parameters, model, drop_params=False)
+    return mapped
 
 
 def complete_fireworks_name(name: str) -> str:

@@ -4,13 +4,16 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain import Deployment, Wire
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.request import WireCheck, join_members, restore_address, restore_model
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 _AZURE_MARKS: Final = ("o_series/", "gpt5_series/")
 """The prefixes of the name of a deployment of Azure that tell litellm which model it is."""
+
+
+_PATHS: Final[Mapping[Wire, str]] = {Wire.CHAT: "/chat/completions", Wire.RESPONSES: "/responses"}
 
 
 class OutgoingRequest:
@@ -25,20 +28,8 @@ class OutgoingRequest:
         self._wire_check = wire_check
 
     def build_address(self, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-        """Returns the URL and the headers of a call in the OpenAI protocol, with the query that litellm wants."""
-        deployment = self._deployment
-        api_base, key = deployment.api_base, deployment.api_key.reveal()
-        if not api_base:
-            own = _OPENAI_API_BASE if deployment.provider == "openai" else ""
-            api_base = library.find_api_base(deployment.litellm_model) or own
-        api_base = api_base.rstrip("/")
-        if deployment.provider == "azure" and not api_base.endswith("/v1"):
-            name = deployment.litellm_model.partition("/")[2]
-            for mark in _AZURE_MARKS:
-                name = name.removeprefix(mark)
-            api_base = f"{api_base}/openai/deployments/{quote(name, safe='')}"
-            return f"{api_base}/chat/completions?{urlencode(query)}", {"api-key": key}
-        return f"{api_base}/chat/completions", {"Authorization": f"Bearer {key}"} if key else {}
+        """Returns the URL and the headers of a call of Chat Completions, with the query that litellm wants."""
+        return build_address(self._deployment, query)
 
     def restore_address(self, url: str) -> str:
         """Returns the URL that litellm has built, with the provider's own name of the model."""
@@ -60,3 +51,28 @@ class OutgoingRequest:
         body = join_members(body, self._options)
         restore_model(body, self._deployment)
         return body if self._wire_check is None else self._wire_check.correct(body)
+
+
+def build_address(
+    deployment: Deployment, query: Mapping[str, str], wire: Wire = Wire.CHAT
+) -> tuple[str, Mapping[str, str]]:
+    """Returns the URL and the headers of a call of one of OpenAI's APIs; old addresses of Azure's get the query."""
+    api_base, key, path = deployment.api_base, deployment.api_key.reveal(), _PATHS[wire]
+    if not api_base:
+        own = _OPENAI_API_BASE if deployment.provider == "openai" else ""
+        api_base = library.find_api_base(deployment.litellm_model) or own
+    api_base = api_base.rstrip("/")
+    if deployment.provider != "azure" or api_base.endswith("/v1"):
+        return f"{api_base}{path}", {"Authorization": f"Bearer {key}"} if key else {}
+    if wire is Wire.RESPONSES:
+        return f"{api_base}/openai{path}?{urlencode(query)}", {"api-key": key}
+    name = quote(read_deployment_name(deployment), safe="")
+    return f"{api_base}/openai/deployments/{name}{path}?{urlencode(query)}", {"api-key": key}
+
+
+def read_deployment_name(deployment: Deployment) -> str:
+    """Returns the provider's own name of the model, without the marks that tell litellm which model it is."""
+    name = deployment.litellm_model.partition("/")[2]
+    for mark in _AZURE_MARKS if deployment.provider == "azure" else ():
+        name = name.removeprefix(mark)
+    return name

@@ -1,28 +1,25 @@
-"""Our own reader: reads the answer of a provider of the OpenAI protocol without litellm."""
+"""Our own reader: reads an answer of one of OpenAI's protocols without litellm."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import msgspec
-
 from reasoning_grpc.domain.events import Delta
-from reasoning_grpc.litellm_model.answers import AnswerReader, ErrorInAnswer, MalformedAnswer, join_deltas
+from reasoning_grpc.litellm_model.answers import AnswerRecord, ErrorInAnswer, MalformedAnswer, join_deltas
 from reasoning_grpc.litellm_model.transport.documents import is_document
 from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 
 
-async def read_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+async def read_deltas(exchange: Exchange, reader: AnswerRecord) -> AsyncGenerator[Delta, None]:
     """Yields the deltas of the answer; the reader knows finish reason and usage when they end.
 
     Raises MalformedAnswer, MalformedStream, ErrorInAnswer, and what `Exchange.read` raises.
     """
     if await is_document(exchange):
-        # A body without a byte is an empty answer, not a malformed one.
-        body = await exchange.read_whole() or msgspec.json.encode({"choices": []})
-        for delta in join_deltas(reader.read(body)):
-            yield delta
+        if body := await exchange.read_whole():  # without a byte, it is an empty answer, not a malformed one
+            for delta in join_deltas(reader.read(body)):
+                yield delta
         return
     if exchange.content_type not in EVENT_STREAM_TYPES:
         raise MalformedAnswer("the answer is neither an event stream nor JSON")
@@ -37,7 +34,7 @@ async def read_deltas(exchange: Exchange, reader: AnswerReader) -> AsyncGenerato
                 raise failure
 
 
-def _read_batch(batch: list[bytes], reader: AnswerReader) -> tuple[list[Delta], Exception | None]:
+def _read_batch(batch: list[bytes], reader: AnswerRecord) -> tuple[list[Delta], Exception | None]:
     """Returns the deltas before the first event that cannot be read, so that they are not lost, and why it cannot."""
     deltas: list[Delta] = []
     try:

@@ -83,10 +83,8 @@ def choose_way(provider: str) -> Way:
     return Way.PLAIN if provider in PLAIN else Way.FOREIGN
 
 
-def explain_way(provider: str, *, has_key: bool, by_responses_api: bool) -> tuple[Way, str]:
+def explain_way(provider: str, *, has_key: bool) -> tuple[Way, str]:
     """Returns the way of one model's calls, and a sentence for people that says why."""
-    if by_responses_api and provider == "openai":
-        return Way.FOREIGN, "litellm calls this model through another protocol, the Responses API"
     if provider == "azure" and not has_key:
         return Way.FOREIGN, "without a key, litellm gets a token for azure by itself"
     match choose_way(provider):

@@ -36,6 +36,8 @@ class ModelCall:
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
+    include_reasoning: bool = False
+    """Whether the caller wants to read the model's own reasoning, which some providers return only on request."""
     end_user: str = ""
     provider_options: dict[str, str] = field(default_factory=dict)
     """Values by name; each value is JSON text."""

@@ -13,6 +13,7 @@ from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.json_events import decode_event
 from reasoning_grpc.litellm_model.answers.reader import AnswerReader
+from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import (
     CODE_FIELDS,
     TYPE_FIELDS,
@@ -22,6 +23,7 @@ from reasoning_grpc.litellm_model.answers.reported_errors import (
     find_error,
     read_choice,
 )
+from reasoning_grpc.litellm_model.answers.responses_reader import ResponsesReader
 from reasoning_grpc.litellm_model.answers.tool_calls import find_calls, normalize_call
 from reasoning_grpc.litellm_model.answers.usage import find_usage, merge_usage
 
@@ -29,11 +31,13 @@ __all__ = [
     "CODE_FIELDS",
     "TYPE_FIELDS",
     "AnswerReader",
+    "AnswerRecord",
     "ErrorEvent",
     "ErrorInAnswer",
     "GenerationCheck",
     "MalformedAnswer",
     "NamedEvent",
+    "ResponsesReader",
     "check_finish_word",
     "decode_event",
     "decode_part",

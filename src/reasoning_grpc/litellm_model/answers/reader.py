@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reasoning_grpc.domain import FinishReason, Usage, count_bytes
-from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
+from reasoning_grpc.domain import FinishReason
+from reasoning_grpc.domain.events import ContentDelta, Delta
 from reasoning_grpc.litellm_model.answers.choices import select_delta
 from reasoning_grpc.litellm_model.answers.content import (
     find_signature,
@@ -17,30 +17,21 @@ from reasoning_grpc.litellm_model.answers.content import (
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
+from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
-from reasoning_grpc.litellm_model.answers.usage import convert_usage, find_usage, has_counts, merge_usage
+from reasoning_grpc.litellm_model.answers.usage import find_usage
 
 _REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
 _CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
 
 
 @dataclass(slots=True)
-class AnswerReader:
-    """Reads the JSON events of one answer, in order."""
+class AnswerReader(AnswerRecord):
+    """Reads the JSON events of one answer, in order. `[DONE]`, or the end of the body, ends this protocol's stream."""
 
-    finish_reason: FinishReason | None = None
-    """None until the upstream has sent one."""
-    provider_finish_reason: str = ""
-    """The finish reason in the provider's own word."""
-    has_answer: bool = False
-    """Whether any delta or finish reason came, so that the answer is more than nothing."""
-    uncounted_bytes: int = 0
-    """The length of what has arrived since the upstream counted last."""
-    _usage: Mapping[str, Any] = field(default_factory=dict)
     _calls: ToolCallReader = field(default_factory=ToolCallReader)
     _generations: GenerationCheck = field(default_factory=GenerationCheck)
-    _output_bytes: int = 0
     _goes_on: bool = False
     """Whether content has followed a finish reason."""
 
@@ -88,44 +79,12 @@ class AnswerReader:
         """Whether the finish reason has arrived, and is the last thing but usage."""
         return self.finish_reason is not None and not self._goes_on
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether the answer has ended: never, since `[DONE]`, or the end of the body, ends this protocol's stream."""
-        return False
-
-    @property
-    def has_usage(self) -> bool:
-        """Whether there is anything to count: a delta of the answer, or the upstream's own numbers."""
-        return self.has_answer or bool(self._usage)
-
-    @property
-    def has_counts(self) -> bool:
-        """Whether the upstream has counted anything."""
-        return has_counts(self._usage)
-
-    def build_usage(self, estimated_input_tokens: int) -> Usage:
-        """Returns the upstream's counts, with estimates for those that it left out.
-
-        Of an answer without an end, what came after the last count is estimated.
-        """
-        return convert_usage(
-            self._usage,
-            estimated_input_tokens=estimated_input_tokens,
-            output_bytes=self._output_bytes,
-            uncounted_bytes=self.uncounted_bytes if self.finish_reason is None else 0,
-        )
-
     def _record_finish(self, word: object) -> None:
         if not isinstance(word, str):
             return
         check_finish_word(word)
         self.provider_finish_reason = word
         self.finish_reason = convert_finish_word(word)
-
-    def _record_usage(self, usage: Mapping[str, Any]) -> None:
-        if usage:
-            self._usage = merge_usage(self._usage, usage)
-            self.uncounted_bytes = 0
 
     def _check_calls(self) -> None:
         """Checks the calls of an answer that has finished, also those that came after the finish reason."""
@@ -147,15 +106,5 @@ class AnswerReader:
             deltas += self._calls.read_calls(find_calls(delta))
         if "provider_specific_fields" in delta:
             deltas = sign_last(deltas, find_signature(delta))
-        for counted in deltas:
-            size = _count_bytes(counted)
-            self._output_bytes += size
-            self.uncounted_bytes += size
+        self._count_output(deltas)
         return deltas
-
-
-def _count_bytes(delta: Delta) -> int:
-    """Returns the length of what a model generated for this delta."""
-    if isinstance(delta, ToolCallDelta):
-        return count_bytes(delta.name) + count_bytes(delta.arguments)
-    return count_bytes(delta.text)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reasoning_grpc.domain import Capability, Prices
+from reasoning_grpc.domain import Capability, Prices, Wire
 from reasoning_grpc.litellm_model.encodings import find_encoding
+from reasoning_grpc.litellm_model.lenient import read_text
 from reasoning_grpc.litellm_model.prices.token_prices import read_number, read_prices
 
 _CAPABILITIES: Final[Mapping[str, Capability]] = {
@@ -22,6 +23,8 @@ _CAPABILITIES: Final[Mapping[str, Capability]] = {
 }
 """litellm's flags: true, false, or null where it does not know."""
 
+_WIRES: Final[Mapping[str, Wire]] = {"/v1/chat/completions": Wire.CHAT, "/v1/responses": Wire.RESPONSES}
+"""litellm's names of the endpoints."""
 _CHAT_MODES: Final = frozenset({"chat", "completion", "responses"})
 _PROVIDER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_TOKENS: Final = 2**31 - 1
@@ -32,8 +35,10 @@ class ModelFacts:
     """The known facts about a model, whatever name it is served under."""
 
     provider: str = ""
-    by_responses_api: bool = False
-    """Whether litellm calls it through OpenAI's Responses API."""
+    wires: frozenset[Wire] = frozenset()
+    """The APIs of OpenAI's that serve it; empty when they are not known."""
+    default_effort: str = ""
+    """The effort of a call that names none, in the provider's own word; empty when it is not known."""
     capabilities: frozenset[Capability] = frozenset()
     missing_capabilities: frozenset[Capability] = frozenset()
     """The capabilities that it is known to lack; a capability in neither set is unknown."""
@@ -49,7 +54,8 @@ def read_facts(members: Mapping[str, Any]) -> ModelFacts:
     provider, key = members.get("litellm_provider"), members.get("key")
     return ModelFacts(
         provider=provider if isinstance(provider, str) and _PROVIDER.fullmatch(provider) else "",
-        by_responses_api=members.get("mode") == "responses",
+        wires=_read_wires(members),
+        default_effort=read_text(members.get("default_reasoning_effort")),
         capabilities=_read_flags(members, value=True),
         missing_capabilities=_read_flags(members, value=False),
         context_window_tokens=_read_limit(members.get("max_input_tokens")),
@@ -63,6 +69,14 @@ def can_chat(members: Mapping[str, Any]) -> bool:
     """Whether a model can serve requests: one for embeddings, for example, cannot. One without a mode may."""
     mode = members.get("mode")
     return not isinstance(mode, str) or mode in _CHAT_MODES
+
+
+def _read_wires(members: Mapping[str, Any]) -> frozenset[Wire]:
+    """Returns the APIs that serve a model. The mode "responses" means that Chat Completions does not."""
+    endpoints = members.get("supported_endpoints")
+    listed = endpoints if isinstance(endpoints, list) else []
+    wires = {wire for endpoint, wire in _WIRES.items() if endpoint in listed}
+    return frozenset({Wire.RESPONSES} if members.get("mode") == "responses" else wires)
 
 
 def _read_flags(members: Mapping[str, Any], *, value: bool) -> frozenset[Capability]:

@@ -8,7 +8,7 @@ dialects/           what the providers take otherwise, one module a dialect
 defaults.py         merges the defaults of a model into a call
 arguments.py        converts the prepared call to the arguments; messages.py, content.py and tool_schemas.py help it
 openai_messages.py  adapts messages to providers that take less than OpenAI
-responses_api.py    refuses what litellm would leave out in OpenAI's Responses API
+wire_choice.py      decides through which of OpenAI's APIs a call goes
 bodies/             writes bodies without litellm, and checks the bodies that litellm has written
 model_names.py      names the model to litellm, and restores the provider's own name in what leaves
 fields.py           names the request field of each parameter
@@ -16,6 +16,7 @@ fields.py           names the request field of each parameter
 
 from reasoning_grpc.litellm_model.request.arguments import build_arguments, build_own_members
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
+from reasoning_grpc.litellm_model.request.bodies.responses import find_lost_parameters, write_input, write_parameters
 from reasoning_grpc.litellm_model.request.bodies.wire_check import WireCheck, copy_arguments
 from reasoning_grpc.litellm_model.request.bodies.wire_rules import find_wire_rules
 from reasoning_grpc.litellm_model.request.dialects import can_forbid_calls, takes_json_object
@@ -27,21 +28,36 @@ from reasoning_grpc.litellm_model.request.model_names import (
     restore_model,
 )
 from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
+from reasoning_grpc.litellm_model.request.wire_choice import (
+    WireChoice,
+    choose_wire,
+    explain_wire,
+    find_facts,
+    find_wire_problem,
+)
 
 __all__ = [
     "FIELD_OF_PARAMETER",
     "STAY_WITH_CHAT",
     "PreparedCall",
     "WireCheck",
+    "WireChoice",
     "build_arguments",
     "build_own_members",
     "can_forbid_calls",
     "choose_model",
+    "choose_wire",
     "copy_arguments",
+    "explain_wire",
+    "find_facts",
+    "find_lost_parameters",
+    "find_wire_problem",
     "find_wire_rules",
     "join_members",
     "prepare_call",
     "restore_address",
     "restore_model",
     "takes_json_object",
+    "write_input",
+    "write_parameters",
 ]

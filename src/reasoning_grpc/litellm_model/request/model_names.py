@@ -15,10 +15,7 @@ _BEDROCK_ROUTES: Final = frozenset({"converse", "invoke"})
 """The ways in which litellm calls a model of Bedrock, which may stand before its name."""
 
 STAY_WITH_CHAT: Final[Mapping[str, Any]] = {"_skip_responses_api_bridge": True}
-"""The argument that keeps a call out of OpenAI's Responses API, where litellm's own client sends the request.
-
-That client would send the deciding name of a model.
-"""
+"""The argument that keeps litellm from bridging a call to OpenAI's Responses API behind our back."""
 
 
 def name_deciding_model(deployment: Deployment) -> str:
@@ -29,8 +26,8 @@ def name_deciding_model(deployment: Deployment) -> str:
     return f"bedrock/{_split_bedrock_route(deployment.litellm_model)[0]}{_remove_provider(deciding)}"
 
 
-def choose_model(deployment: Deployment, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments that name the model; `arguments` are the others of the call."""
+def choose_model(deployment: Deployment) -> dict[str, Any]:
+    """Returns the arguments that name the model."""
     own, deciding, provider = deployment.litellm_model, deployment.deciding_model, deployment.provider
     if own == deciding:
         return {"model": own}
@@ -39,9 +36,7 @@ def choose_model(deployment: Deployment, arguments: Mapping[str, Any]) -> dict[s
     if provider == "azure" and not deployment.api_key:
         # litellm's own client sends the call, so that we cannot restore the name. It reads `base_model` for Azure only.
         return {"model": own, "base_model": deciding}
-    if choose_way(provider) is Way.FOREIGN or library.uses_responses_api(deployment, arguments):
-        return {"model": own}
-    return {"model": deciding, **STAY_WITH_CHAT}
+    return {"model": own if choose_way(provider) is Way.FOREIGN else deciding}
 
 
 def restore_model(body: dict[str, Any], deployment: Deployment) -> None:

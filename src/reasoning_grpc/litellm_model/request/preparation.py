@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from functools import partial
 
-from reasoning_grpc.domain import Deployment, EffectiveSetting
+from reasoning_grpc.domain import Deployment, EffectiveSetting, Wire
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.origins import leave_out_foreign_values
 from reasoning_grpc.litellm_model.request.defaults import merge_defaults
 from reasoning_grpc.litellm_model.request.dialects import Dialect, find_dialect
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
-from reasoning_grpc.litellm_model.request.responses_api import refuse_lost_parameters, write_for_responses_api
+from reasoning_grpc.litellm_model.request.wire_choice import choose_wire
 from reasoning_grpc.llm import ModelCall
 
 
@@ -18,6 +18,8 @@ class PreparedCall:
     """A call as its provider takes it."""
 
     call: ModelCall
+    wire: Wire = Wire.CHAT
+    """The API through which it goes."""
     settings: tuple[EffectiveSetting, ...] = ()
     """The settings that take effect otherwise than requested."""
     violations: tuple[FieldViolation, ...] = ()
@@ -26,8 +28,9 @@ class PreparedCall:
 
 def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
-    dialect, model = find_dialect(deployment.provider), name_deciding_model(deployment)
-    call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, deployment))
+    wire = choose_wire(call, deployment).wire
+    dialect, model = find_dialect(deployment.provider, wire), name_deciding_model(deployment)
+    call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model))
     settings = [setting for report in dialect.reports for setting in report(call, model)]
     call, setting = leave_out_foreign_values(call, deployment)
     if setting is not None:
@@ -36,10 +39,8 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
         call, setting = change(call, model)
         if setting is not None:
             settings.append(setting)
-    return PreparedCall(write_for_responses_api(call, deployment), tuple(settings), violations)
+    return PreparedCall(call, wire, tuple(settings), violations)
 
 
-def _find_violations(dialect: Dialect, deployment: Deployment, call: ModelCall) -> tuple[FieldViolation, ...]:
-    model = name_deciding_model(deployment)
-    refused = (violation for refuse in dialect.refusals for violation in refuse(call, model))
-    return (*refused, *refuse_lost_parameters(call, deployment))
+def _find_violations(dialect: Dialect, model: str, call: ModelCall) -> tuple[FieldViolation, ...]:
+    return tuple(violation for refuse in dialect.refusals for violation in refuse(call, model))

@@ -8,7 +8,7 @@ the documentation promises.
 from collections.abc import Mapping
 from typing import Final
 
-from reasoning_grpc.domain import ResponseFormat, ResponseFormatKind
+from reasoning_grpc.domain import ResponseFormat, ResponseFormatKind, Wire
 from reasoning_grpc.litellm_model.request.dialects.anthropic import ANTHROPIC
 from reasoning_grpc.litellm_model.request.dialects.bedrock import BEDROCK
 from reasoning_grpc.litellm_model.request.dialects.converse.models import describe_bedrock
@@ -17,6 +17,7 @@ from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
 from reasoning_grpc.litellm_model.request.dialects.ollama import OLLAMA
 from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI
 from reasoning_grpc.litellm_model.request.dialects.openai_copies import refuse_json_object_of_claude
+from reasoning_grpc.litellm_model.request.dialects.responses import RESPONSES
 from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import (
     refuse_tools_beyond_plain_objects_for_claude,
 )
@@ -41,9 +42,9 @@ _OF_PROVIDER: Final[Mapping[str, Dialect]] = {
 _REFUSE_JSON_OBJECT: Final = (refuse_json_object, refuse_json_object_of_claude)
 
 
-def find_dialect(provider: str) -> Dialect:
-    """Returns the dialect of a provider's requests."""
-    return _OF_PROVIDER.get(provider, _OTHER)
+def find_dialect(provider: str, wire: Wire = Wire.CHAT) -> Dialect:
+    """Returns the dialect of a provider's requests, which OpenAI's Responses API has in common."""
+    return RESPONSES if wire is Wire.RESPONSES else _OF_PROVIDER.get(provider, _OTHER)
 
 
 def can_forbid_calls(litellm_model: str) -> bool:

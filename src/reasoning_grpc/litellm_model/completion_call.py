@@ -1,96 +1,56 @@
-"""`LiteLLMCall`: one call of `litellm.acompletion`, in whichever way it goes to its provider."""
+"""`CompletionCall`: one call of `litellm.acompletion`, in whichever way it goes to its provider."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
-from reasoning_grpc.domain import CallContext, Deployment, Sampling, Usage
-from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
+from reasoning_grpc.domain import Deployment, Usage
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import AnswerReader
-from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.litellm_reader import LiteLLMAnswer
 from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
 from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.protocols.observer import Observer
+from reasoning_grpc.litellm_model.provider_call import ProviderCall
 from reasoning_grpc.litellm_model.providers import OWN_CREDENTIALS, Way, choose_way
 from reasoning_grpc.litellm_model.request import (
     STAY_WITH_CHAT,
+    PreparedCall,
     WireCheck,
     build_arguments,
     build_own_members,
     choose_model,
     copy_arguments,
     find_wire_rules,
-    prepare_call,
 )
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
-from reasoning_grpc.telemetry import build_trace_headers
 
 _STREAMED: Final[Mapping[str, Any]] = {"stream": True, "stream_options": {"include_usage": True}}
 """The parameters that every call adds to its own."""
 
 
-class LiteLLMCall:
+class CompletionCall(ProviderCall):
     """One call and its answer, which either we read or litellm reads."""
 
-    def __init__(
-        self,
-        call: ModelCall,
-        deployment: Deployment,
-        exchange: Exchange,
-        headers: Mapping[str, str],
-        *,
-        is_trial: bool = False,
-    ) -> None:
-        """`headers` are those of the exchange; litellm's own connections send them too.
-
-        A trial uses no other connection than the exchange, which sends nothing.
-        """
-        self._is_trial = is_trial
-        self._requested: Mapping[str, Any] = {}
-        self._call = call
+    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]) -> None:
+        """`headers` are those of the exchange; litellm's own connections send them too."""
+        self._answer_reader = AnswerReader()
+        super().__init__(call, deployment, exchange, self._answer_reader)
+        self._requested: dict[str, Any] = {}
         self._headers = headers
-        self._deployment = deployment
-        self._exchange = exchange
         self._client: ExchangeClient | None = None
         self._litellm_answer: LiteLLMAnswer | None = None
         """None while nothing was sent, and where we read the answer ourselves."""
         self._opening_seconds = 0.0
-        self.reader = AnswerReader()
 
-    async def open(self) -> None:
-        """Sends the request, and returns when the answer begins.
-
-        A default of the model that the model does not take in this call is left out.
-        Raises litellm's exceptions; those of our client are in their chain.
-        """
-        while True:
-            try:
-                return await self._open()
-            except Exception as exc:
-                refused = self._find_refused_defaults(exc)
-                if not refused:
-                    raise
-                unset: dict[str, Any] = dict.fromkeys(refused)
-                self._deployment = replace(self._deployment, sampling=replace(self._deployment.sampling, **unset))
-
-    async def _open(self) -> None:
+    async def _open(self, prepared: PreparedCall) -> None:
         deployment = self._deployment
-        prepared = prepare_call(self._call, deployment)
-        if prepared.violations:
-            raise UpstreamParameterUnsupported(
-                model=deployment.name, is_upstream_reached=False, violations=prepared.violations
-            )
         self._requested = build_arguments(prepared.call, deployment)
-        arguments: dict[str, Any] = copy_arguments(self._requested) | _build_address(deployment)
-        arguments |= choose_model(deployment, arguments)
-        if self._is_trial:
-            arguments |= STAY_WITH_CHAT
+        arguments: dict[str, Any] = {**copy_arguments(self._requested), **_build_address(deployment)}
+        arguments |= {**choose_model(deployment), **STAY_WITH_CHAT}
         if deployment.provider != "azure" or deployment.api_key:
             self._client = self._create_client(prepared.call)
             arguments["client"] = self._client
@@ -103,28 +63,17 @@ class LiteLLMCall:
             client = self._client
             self._litellm_answer = LiteLLMAnswer(stream, lambda: Observer() if client is None else client.observer)
 
-    def _find_refused_defaults(self, exc: Exception) -> list[str]:
-        """Returns the defaults of the model for which a request was refused before anything was sent."""
-        defaults, requested = self._deployment.sampling, self._call.sampling
-        if defaults == Sampling():
-            return []
-        error = convert_failure(exc, self._deployment, is_upstream_reached=self._exchange.is_sent)
-        if not isinstance(error, UpstreamParameterUnsupported) or error.is_upstream_reached:
-            return []
-        refused = (violation.field.removeprefix("sampling.") for violation in error.violations)
-        return [name for name in refused if getattr(requested, name, 0) is None and getattr(defaults, name) is not None]
-
     def deltas(self) -> AsyncGenerator[Delta, None]:
         """Returns the deltas of the answer; `reader` knows finish reason and usage when they end."""
         if self._litellm_answer is None:
             return read_deltas(self._exchange, self.reader)
-        return self._litellm_answer.deltas(self.reader)
+        return self._litellm_answer.deltas(self._answer_reader)
 
     def read_usage_so_far(self, estimated_input_tokens: int) -> Usage | None:
         """Returns what the provider has counted so far; None where it has counted nothing."""
         if self._litellm_answer is not None:
-            self._litellm_answer.record_counts(self.reader)
-        return self.reader.build_usage(estimated_input_tokens) if self.reader.has_counts else None
+            self._litellm_answer.record_counts(self._answer_reader)
+        return super().read_usage_so_far(estimated_input_tokens)
 
     @property
     def is_reached(self) -> bool:
@@ -135,7 +84,7 @@ class LiteLLMCall:
     def is_unsent(self) -> bool:
         """Whether it is certain that nobody has tried to send the request."""
         is_ours = self._client is not None and choose_way(self._deployment.provider) is not Way.FOREIGN
-        return is_ours and self._used_as is None and not library.uses_responses_api(self._deployment, self._requested)
+        return is_ours and self._used_as is None
 
     @property
     def waited_seconds(self) -> float:
@@ -162,15 +111,6 @@ class LiteLLMCall:
         requested = {**self._requested, **_STREAMED}
         check = None if rules is None else WireCheck(requested, own, rules, model=deployment.name)
         return client_class(self._exchange, OutgoingRequest(deployment, own, check))
-
-
-def build_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:
-    """Returns the headers of every request to an upstream: whose request it is, and in which trace."""
-    return {
-        "X-Client-Request-Id": context.request_id,  # OpenAI's name for the client's own id; others ignore it
-        **build_trace_headers(context.trace),
-        **deployment.headers,
-    }
 
 
 def _build_address(deployment: Deployment) -> dict[str, Any]:

@@ -1,0 +1,20 @@
+"""`create_call`: creates the `ProviderCall` for a call, by the API through which it goes."""
+
+from collections.abc import Mapping
+
+from reasoning_grpc.domain import Deployment, Wire
+from reasoning_grpc.litellm_model.completion_call import CompletionCall
+from reasoning_grpc.litellm_model.provider_call import ProviderCall
+from reasoning_grpc.litellm_model.request import choose_wire
+from reasoning_grpc.litellm_model.responses_call import ResponsesCall
+from reasoning_grpc.litellm_model.transport.exchange import Exchange
+from reasoning_grpc.llm import ModelCall
+
+
+def create_call(
+    call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]
+) -> ProviderCall:
+    """Returns the call that is to be opened; `headers` are those of the exchange."""
+    if choose_wire(call, deployment).wire is Wire.RESPONSES:
+        return ResponsesCall(call, deployment, exchange)
+    return CompletionCall(call, deployment, exchange, headers)
