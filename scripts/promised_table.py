@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from reasoning_grpc.cli.config_report import WIRES
+from reasoning_grpc.cli.config_report import WAYS
 from reasoning_grpc.litellm_model import PROMISED, WITHOUT_ADDRESS, choose_way
 from scripts.pages import ROOT
 from tests.support.promised_answers import COMPLETE_KINDS, PrefixAnswers, read_answers
@@ -75,7 +75,7 @@ def _build_row(answers: PrefixAnswers) -> str:
     statuses = sorted({row["status"] for row in answers.expected["refused"]})
     cells = [
         f"`{prefix}/`",
-        WIRES[choose_way(prefix)],
+        WAYS[choose_way(prefix)],
         PROMISED[prefix],
         _describe_reasoning(answers),
         _describe_calls(answers),

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from reasoning_grpc.cli.config_report import WIRES
+from reasoning_grpc.cli.config_report import WAYS
 from reasoning_grpc.litellm_model import PROMISED, Way, choose_way
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
 from scripts.pages import find_section, read_pages
@@ -42,7 +42,7 @@ def test_the_three_ways_name_prefixes_that_go_them() -> None:
     """Each prefix that the table of ways names goes that way; it is promised, or said to be untested."""
     rows = read_rows("Three ways to a provider")
 
-    assert [row[0] for row in rows] == [WIRES[way] for way in (Way.OWN_WIRE, Way.PLAIN, Way.FOREIGN)]
+    assert [row[0] for row in rows] == [WAYS[way] for way in (Way.OWN_WIRE, Way.PLAIN, Way.FOREIGN)]
     for way, row in zip((Way.OWN_WIRE, Way.PLAIN, Way.FOREIGN), rows, strict=True):
         prefixes = PREFIX.findall(row[1])
         assert {choose_way(prefix) for prefix in prefixes} == {way}
