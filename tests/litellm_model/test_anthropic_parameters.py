@@ -442,7 +442,7 @@ async def test_a_schema_keeps_its_meaning(
 
     body, settings = await capture_body(upstream, server, request)
 
-    assert body["output_format"] == {"type": "json_schema", "schema": expected}
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": expected}}
     assert "tool_choice" not in body
     assert settings == reported
 
@@ -486,7 +486,7 @@ async def test_the_description_of_a_format_reaches_the_model(upstream: FakeUpstr
 
     body, _ = await capture_body(upstream, server, a_wire_request(model=LEGACY, response_format=described))
 
-    assert body["output_format"]["schema"] == closed(object_of(a=STRING)) | {"description": "d"}
+    assert body["output_config"]["format"]["schema"] == closed(object_of(a=STRING)) | {"description": "d"}
 
 
 async def test_an_old_model_gets_a_schema_as_a_tool(upstream: FakeUpstream, server: RunningServer) -> None:

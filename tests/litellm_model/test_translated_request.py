@@ -122,7 +122,7 @@ FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
     ),
     "json-schema": (
         {"response_format": ResponseFormat(json_schema=JsonSchemaFormat(name="n", schema=SCHEMA_TEXT))},
-        {"output_format": {"type": "json_schema", "schema": SCHEMA | {"additionalProperties": False}}},
+        {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA | {"additionalProperties": False}}}},
         _gemini_config(response_mime_type="application/json", response_json_schema=SCHEMA),
     ),
     "reasoning-effort": (

@@ -148,7 +148,7 @@ def split_json(value: Any = VALUE) -> tuple[str, str]:
 
 def find_schema(body: Any) -> Any:
     """Returns what a request says of the schema, in its provider's form."""
-    names = {"response_format", "output_format", "tools", "tool_choice"}
+    names = {"response_format", "output_config", "tools", "tool_choice"}
     config = body.get("generationConfig", {})
     return {name: value for name, value in body.items() if name in names} | {
         name: value for name, value in config.items() if name.startswith("response")
@@ -161,7 +161,7 @@ SCHEMA_ON_THE_WIRE: Final[dict[str, dict[str, Any]]] = {
     "azure/gpt-4o": STRICT,
     "azure/our-deployment": STRICT,
     "hosted_vllm/fake": STRICT,
-    "anthropic/claude-sonnet-4-5": {"output_format": {"type": "json_schema", "schema": WIRE_SCHEMA}},
+    "anthropic/claude-sonnet-4-5": {"output_config": {"format": {"type": "json_schema", "schema": WIRE_SCHEMA}}},
     "anthropic/claude-3-haiku-20240307": {
         "tools": [{"name": "json_tool_call", "input_schema": WIRE_SCHEMA}],
         "tool_choice": {"type": "tool", "name": "json_tool_call"},

@@ -19,6 +19,7 @@ from reasoning_grpc.litellm_model.request.bodies.anthropic import write_members
 from reasoning_grpc.litellm_model.request.bodies.gemini import write_gemini_body
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
 from reasoning_grpc.litellm_model.request.bodies.ollama import write_ollama_body
+from reasoning_grpc.litellm_model.request.dialects.claude.features import list_beta_features
 from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.schemas.output import write_output_schema
 from reasoning_grpc.litellm_model.request.messages import convert_messages
@@ -36,6 +37,8 @@ _WRITERS: Final[Mapping[str, Callable[[ModelCall, Deployment], dict[str, Any]]]]
 """Functions that write members of the body which litellm would not write as they are meant, by provider."""
 _WRITES_TOOLS: Final = frozenset({"gemini"})
 """Providers whose tools, and schemas of answers, are among these members."""
+_HAVE_CLAUDE: Final = frozenset({"anthropic", "bedrock"})
+"""Providers with models of Anthropic, which hold their answers to schemas of a form of their own."""
 _WRITES_ALL: Final = frozenset({"ollama_chat"})
 """Providers of which these members are the whole body."""
 
@@ -53,6 +56,8 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     }
     if call.response_format is not None:
         arguments |= _convert_response_format(call.response_format, deployment)
+    if provider == "anthropic" and (features := list_beta_features(call, deployment.deciding_model)):
+        arguments["extra_headers"] = {"anthropic-beta": ",".join(features)}
     if call.end_user:
         arguments["user"] = call.end_user
     if forced := _list_forced_parameters(provider) & arguments.keys():
@@ -163,13 +168,13 @@ def _convert_response_format(response_format: ResponseFormat, deployment: Deploy
     if response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
         return {"response_format": {"type": response_format.kind.value.lower()}}
     schema: dict[str, Any] = json.loads(response_format.schema)
-    description = {"description": response_format.description} if response_format.description else {}
     if deployment.provider in _WRITES_TOOLS:
         return {"response_format": {"type": "json_object"}}
-    if deployment.provider in {"anthropic", "bedrock"} and describe_claude(deployment.deciding_model).writes_schemas:
+    writes_schemas = deployment.provider in _HAVE_CLAUDE and describe_claude(deployment.deciding_model).writes_schemas
+    if writes_schemas and deployment.provider == "anthropic":
+        return {}  # it is among our own members
+    if writes_schemas:
         schema = write_output_schema(schema)
-        if deployment.provider == "anthropic":
-            return {"output_format": {"type": "json_schema", "schema": description | schema}}
     elif deployment.provider == "bedrock":
         schema = prepare_parameters(schema, deployment.provider)  # it becomes a tool
     members: dict[str, Any] = {"name": response_format.name, "schema": schema}

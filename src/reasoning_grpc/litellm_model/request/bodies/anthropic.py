@@ -26,7 +26,9 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.litellm_model.request.dialects.claude.features import returns_bound_reasoning
 from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.schemas.output import write_output_schema
 from reasoning_grpc.litellm_model.request.messages import ensure_object
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
@@ -57,6 +59,11 @@ def write_members(call: ModelCall, deployment: Deployment) -> Json:
         system = [{"type": "text", "text": deployment.system_prompt}]
     if system:
         members["system"] = system
+    if returns_bound_reasoning(call, deployment.deciding_model):
+        # Where the conversation has changed, such as by the agent, the reasoning is lost; else the request would fail.
+        members["thinking"] = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    if schema := _write_format(call.response_format, deployment):
+        members["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     return members
 
 
@@ -64,6 +71,17 @@ def _write_tool(tool: Tool) -> Json:
     schema = prepare_parameters(json.loads(tool.parameters_schema or "{}"), "anthropic")
     block = {"name": tool.name, "input_schema": schema, "type": "custom"}
     return block | {"description": tool.description} if tool.description else block
+
+
+def _write_format(response_format: ResponseFormat | None, deployment: Deployment) -> Json:
+    """Returns the schema to which the model holds its answer; empty where there is none, or where it is a tool."""
+    if response_format is None or response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
+        return {}
+    if not describe_claude(deployment.deciding_model).writes_schemas:
+        return {}
+    description = {"description": response_format.description} if response_format.description else {}
+    schema: Json = write_output_schema(json.loads(response_format.schema))
+    return description | schema
 
 
 def _write_format_tool(response_format: ResponseFormat | None, deployment: Deployment) -> list[Json]:

@@ -14,6 +14,10 @@ _TAKES_TEMPERATURE_WITH_TOP_P: Final = re.compile(r"claude-(?:instant|[23]\b|(?:
 """The older models. Later ones answer: "temperature and top_p cannot both be specified for this model"."""
 
 
+_BINDS_REASONING: Final = re.compile(r"claude-[a-z]+-(?:5-[1-9]|[6-9]|\d\d)(?!\d)")
+"""The models from version 5.1 on. Source: Anthropic's documentation of preserved thinking."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClaudeModel:
     """The facts about one model. What litellm does not know counts as the usual for its version."""
@@ -37,6 +41,8 @@ class ClaudeModel:
     """Whether a message of the conversation may have the role "system"."""
     writes_schemas: bool
     """Whether it can hold its answer to a JSON schema; for other models, litellm makes the schema a tool."""
+    binds_reasoning: bool
+    """Whether it takes back reasoning only if nothing before it has changed."""
     max_output_tokens: int
     """The limit that litellm sends when a call has none."""
 
@@ -70,6 +76,7 @@ def describe_claude(model: str) -> ClaudeModel:
         takes_later_system=provider != "bedrock"
         and bool(supports_mid_conversation_system(model=name, custom_llm_provider=resolved)),
         writes_schemas=is_listed("supports_native_structured_output"),
+        binds_reasoning=bool(_BINDS_REASONING.search(name)),
         max_output_tokens=config.get_max_tokens_for_model(name),
     )
 

@@ -1,0 +1,33 @@
+"""Features in beta that a call to Anthropic's own API uses, by their names in the header `anthropic-beta`.
+
+Sources: Anthropic's documentation of extended thinking ("interleaved thinking") and of preserved thinking.
+"""
+
+from typing import Final
+
+from reasoning_grpc.domain import Reasoning
+from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import is_reasoning
+from reasoning_grpc.llm import ModelCall
+
+_BINDING_CONTROLS: Final = "thinking-binding-controls-2026-08-01"
+_INTERLEAVED_THINKING: Final = "interleaved-thinking-2025-05-14"
+
+
+def list_beta_features(call: ModelCall, model: str) -> list[str]:
+    """Returns the features in beta that a call uses.
+
+    A model that takes budgets reasons between tool calls only with the feature; other models do so without it, and the
+    provider ignores the feature for models that never do.
+    """
+    features = [_BINDING_CONTROLS] if returns_bound_reasoning(call, model) else []
+    if call.tools and is_reasoning(call) and not describe_claude(model).thinks_adaptively:
+        features.append(_INTERLEAVED_THINKING)
+    return features
+
+
+def returns_bound_reasoning(call: ModelCall, model: str) -> bool:
+    """Whether a call sends back reasoning that is valid only behind the conversation for which the model made it."""
+    return describe_claude(model).binds_reasoning and any(
+        isinstance(part.content, Reasoning) for message in call.messages for part in message.content
+    )
