@@ -143,6 +143,7 @@ async def test_reasoning_in_words_stays_where_it_needs_no_signature(
         "role": "assistant",
         "content": "42",
         "reasoning_content": "hm",
+        "reasoning": "hm",
     }
     assert list_settings(answer.effective_settings) == [("messages.content.signature", "2", "0", "FOREIGN_SIGNATURE")]
 

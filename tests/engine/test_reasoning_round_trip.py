@@ -77,6 +77,9 @@ WIRE_BLOCKS: Final = [
     {"type": "redacted_thinking", "data": WITHHELD},
 ]
 
+WORDS: Final = {"reasoning_content": "hm", "reasoning": "hm"}
+"""Reasoning in words for a server of which only the address is known."""
+
 
 def anthropic_turn(message: list[Part], *content: Json) -> Turn:
     """Creates a turn of a model of Anthropic's, in which the blocks of the answer are sent back unchanged."""
@@ -92,7 +95,7 @@ TURNS: Final[dict[str, Turn]] = {
             model=model,
             script_answer=lambda fake: fake.reply("4", "2", reasoning=("h", "m")),
             message=[a_thought("hm"), Part(text="42")],
-            sent={"role": "assistant", "content": "42", "reasoning_content": "hm"},
+            sent={"role": "assistant", "content": "42", **WORDS},
         )
         for model in (OPENAI, VLLM)
     },
@@ -103,7 +106,7 @@ TURNS: Final[dict[str, Turn]] = {
                 reasoning=("h", "m"), reasoning_field="reasoning", tool_calls=(CALL,)
             ),
             message=[a_thought("hm"), a_call("id1", '{"a": 1}')],
-            sent={"role": "assistant", "tool_calls": [WIRE_CALL], "reasoning_content": "hm"},
+            sent={"role": "assistant", "tool_calls": [WIRE_CALL], **WORDS},
         )
         for model in (OPENAI, VLLM)
     },
@@ -111,7 +114,7 @@ TURNS: Final[dict[str, Turn]] = {
         model=OPENAI,
         script_answer=lambda fake: fake.reply("42", reasoning=("h", "m"), reasoning_signature=SIGNATURE),
         message=[a_thought("hm", SIGNATURE), Part(text="42")],
-        sent={"role": "assistant", "content": "42", "reasoning_content": "hm", "thinking_blocks": WIRE_BLOCKS[:1]},
+        sent={"role": "assistant", "content": "42", **WORDS, "thinking_blocks": WIRE_BLOCKS[:1]},
     ),
     "openai-signed-withheld-and-a-call": Turn(
         model=OPENAI,
@@ -127,7 +130,7 @@ TURNS: Final[dict[str, Turn]] = {
             "role": "assistant",
             "content": "t",
             "tool_calls": [WIRE_CALL],
-            "reasoning_content": "hm",
+            **WORDS,
             "thinking_blocks": WIRE_BLOCKS,
         },
     ),
@@ -135,7 +138,7 @@ TURNS: Final[dict[str, Turn]] = {
         model=TAGGED,
         script_answer=lambda fake: fake.reply("<think>h", "m</th", "ink>42"),
         message=[a_thought("hm"), Part(text="42")],
-        sent={"role": "assistant", "content": "42", "reasoning_content": "hm"},
+        sent={"role": "assistant", "content": "42", **WORDS},
     ),
     "anthropic-signed": anthropic_turn(
         [a_thought("hm", SIGNATURE), Part(text="42")], thinking_block("hm", SIGNATURE), text_block("42")
@@ -280,19 +283,26 @@ async def test_reasoning_stays_with_its_turn(upstream: FakeUpstream, server: Run
 
 
 UNSIGNED: Final = {"reasoning_content": "hm"}
-SIGNED: Final = UNSIGNED | {"thinking_blocks": WIRE_BLOCKS[:1]}
+RENAMED: Final = {"reasoning": "hm"}
 NOTHING: Final[Json] = {}
+BLOCKS: Final = {"thinking_blocks": WIRE_BLOCKS[:1]}
 SENT_BACK: Final[dict[str, Json]] = {
-    **dict.fromkeys(("openai", "litellm_proxy", "deepseek", "groq", "openrouter", "xai"), SIGNED),
-    **dict.fromkeys(("hosted_vllm", "together_ai", "fireworks_ai"), UNSIGNED),
-    **dict.fromkeys(("mistral", "databricks"), NOTHING),
+    **dict.fromkeys(("openai", "custom_openai"), WORDS | BLOCKS),
+    **dict.fromkeys(("litellm_proxy", "deepseek", "openrouter", "xai"), UNSIGNED | BLOCKS),
+    **dict.fromkeys(("together_ai", "fireworks_ai"), UNSIGNED),
+    "hosted_vllm": WORDS,
+    **dict.fromkeys(("cerebras", "groq"), RENAMED),
+    "mistral": {
+        "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "t"}]
+    },
+    **dict.fromkeys(("azure", "databricks"), NOTHING),
 }
 """The form in which signed reasoning is sent back, by provider of the OpenAI protocol."""
 
 
 @pytest.mark.parametrize("provider", SENT_BACK)
 async def test_the_provider_decides_what_is_sent_back(upstream: FakeUpstream, provider: str) -> None:
-    """Signed reasoning is sent back whole, without its signature or not at all, as litellm's provider translates it."""
+    """Signed reasoning is sent back whole, without its signature or not at all, in the form of the provider."""
     message = Message(role=ROLE_ASSISTANT, content=[a_thought("hm", SIGNATURE), Part(text="t")])
 
     async with serving(config_for(model_entry(upstream.api_base, litellm_model=f"{provider}/fake"))) as running:

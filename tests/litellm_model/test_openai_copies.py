@@ -381,8 +381,8 @@ async def test_names_leave_where_they_are_taken() -> None:
     }
 
 
-@pytest.mark.parametrize("provider", ["databricks", "mistral"])
-async def test_what_an_assistant_said_is_kept(provider: str) -> None:
+@pytest.mark.parametrize("model", ["databricks/some-model", "mistral/mistral-large-2512"])
+async def test_what_an_assistant_said_is_kept(model: str) -> None:
     """A refusal goes back as text, an answer without content is left out, and an empty result stays."""
     conversation = (
         HI,
@@ -396,7 +396,7 @@ async def test_what_an_assistant_said_is_kept(provider: str) -> None:
         _result("c1", content=""),
     )
 
-    body = await _write(f"{provider}/some-model", *conversation, tools=(TOOL,))
+    body = await _write(model, *conversation, tools=(TOOL,))
 
     joined = "t\n\nbut no" if provider == "databricks" else [{"type": "text", "text": t} for t in ("t", "but no")]
     assert body["messages"] == [

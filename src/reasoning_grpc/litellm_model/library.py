@@ -115,6 +115,11 @@ def has_reasoning(model: str) -> bool:
     return bool(import_litellm().supports_reasoning(model))
 
 
+def lacks_reasoning(model: str) -> bool:
+    """Whether litellm knows a model, and that it does not reason."""
+    return model in import_litellm().model_cost and not has_reasoning(model)
+
+
 def has_response_schemas(model: str) -> bool:
     """Whether litellm knows that a model can hold its answer to a JSON schema."""
     return bool(import_litellm().supports_response_schema(model))

@@ -121,7 +121,10 @@ def _read_parts(rest: Json) -> Iterator[MeaningPart]:
 
 def _read_reasoning(rest: Json) -> Iterator[MeaningPart]:
     """Yields the reasoning of a message: signed blocks first, then the words that no block has."""
-    words = rest.pop("reasoning_content", "") or rest.pop("reasoning", "") or ""
+    members = {rest.pop(name) for name in ("reasoning_content", "reasoning") if name in rest}
+    if len(members) > 1:
+        raise UnreadableBody("two members with different reasoning")
+    words = "".join(members)
     for block in rest.pop("thinking_blocks", []):
         if block["type"] == "redacted_thinking":
             yield redacted(block["data"])
@@ -145,6 +148,8 @@ def _read_part(part: Json) -> MeaningPart:
     match part:
         case {"type": "text", "text": words, **rest} if not rest:
             return text(words, cache=cache)
+        case {"type": "thinking", "thinking": [{"type": "text", "text": words}], **rest} if not rest:  # Mistral's form
+            return reasoning(words)
         case {"type": "image_url", "image_url": {"url": url}}:
             return read_media(url, cache=cache)
         case {"type": "image_url", "image_url": str() as url}:  # Mistral's form

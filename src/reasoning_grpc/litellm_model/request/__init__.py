@@ -8,6 +8,7 @@ dialects/           what the providers take otherwise, one module a dialect
 defaults.py         merges the defaults of a model into a call
 arguments.py        converts the prepared call to the arguments; messages.py, content.py and tool_schemas.py help it
 openai_messages.py  adapts messages to providers that take less than OpenAI
+reasoning_forms.py  writes the reasoning of earlier answers where the provider takes it back
 wire_choice.py      decides through which of OpenAI's APIs a call goes
 bodies/             writes bodies without litellm, and checks the bodies that litellm has written
 model_names.py      names the model to litellm, and restores the provider's own name in what leaves

@@ -9,7 +9,8 @@ from itertools import takewhile
 from typing import Any, Final
 
 from reasoning_grpc.domain import Deployment
-from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
+from reasoning_grpc.litellm_model.request.reasoning_forms import write_reasoning
 
 Messages = list[dict[str, Any]]
 _Adaptation = Callable[[Messages, str], Messages]
@@ -23,6 +24,8 @@ _CACHED_BY_OPENROUTER: Final = ("claude", "gemini", "glm", "minimax", "z-ai")
 
 def adapt_messages(messages: Messages, deployment: Deployment) -> Messages:
     """Returns the messages as the provider takes them. The messages are those of this call alone."""
+    if deployment.provider in SPEAKS_OPENAI:
+        messages = write_reasoning(messages, deployment)
     for adapt in _OF_PROVIDER.get(deployment.provider, ()):
         messages = adapt(messages, deployment.deciding_model)
     return messages
@@ -104,15 +107,6 @@ def _place_cache_marks(messages: Messages, model: str) -> Messages:
     return messages
 
 
-def _add_missing_reasoning(messages: Messages, model: str) -> Messages:
-    """Adds a blank where a reasoning model of Moonshot requires the reasoning before earlier calls."""
-    if library.has_reasoning(model):
-        for message in messages:
-            if message.get("tool_calls") and not message.get("reasoning_content"):
-                message["reasoning_content"] = " "
-    return messages
-
-
 def _follow_calls_by_results(messages: Messages, model: str) -> Messages:
     """Joins neighbouring messages of the system, and gives each call of a message its own message before its result.
 
@@ -155,14 +149,12 @@ def _is_result(message: dict[str, Any]) -> bool:
     return bool(message["role"] == "tool")
 
 
-_WITHOUT_REASONING: Final = _drop_members("reasoning_content", "thinking_blocks")
 _WITHOUT_SIGNATURES: Final = _drop_members("thinking_blocks")
 _OF_PROVIDER: Final[Mapping[str, tuple[_Adaptation, ...]]] = {
     "databricks": (
         _write_refusals_as_text,
         _join_texts,
         _drop_names,
-        _WITHOUT_REASONING,
         _leave_out_empty_answers,
         _follow_calls_by_results,
     ),
@@ -172,12 +164,11 @@ _OF_PROVIDER: Final[Mapping[str, tuple[_Adaptation, ...]]] = {
     "mistral": (
         _write_refusals_as_text,
         _drop_members("name"),
-        _WITHOUT_REASONING,
         _drop_signatures_of_calls,
         _leave_out_empty_answers,
         _write_audio_as_text,
     ),
-    "moonshot": (_join_texts, _add_missing_reasoning),
+    "moonshot": (_join_texts,),
     "openrouter": (_place_cache_marks,),
     "sambanova": (_join_texts,),
     "together_ai": (_WITHOUT_SIGNATURES,),

@@ -9,6 +9,7 @@ from reasoning_grpc.litellm_model.origins import leave_out_foreign_values
 from reasoning_grpc.litellm_model.request.defaults import merge_defaults
 from reasoning_grpc.litellm_model.request.dialects import Dialect, find_dialect
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
+from reasoning_grpc.litellm_model.request.reasoning_forms import leave_out_reasoning
 from reasoning_grpc.litellm_model.request.wire_choice import choose_wire
 from reasoning_grpc.llm import ModelCall
 
@@ -35,6 +36,10 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     call, setting = leave_out_foreign_values(call, deployment)
     if setting is not None:
         settings.append(setting)
+    if wire is Wire.CHAT:
+        call, setting = leave_out_reasoning(call, deployment)
+        if setting is not None:
+            settings.append(setting)
     for change in dialect.changes:
         call, setting = change(call, model)
         if setting is not None:

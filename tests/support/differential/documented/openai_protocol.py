@@ -22,11 +22,12 @@ ROWS: Final = (
         "moved|joined by an empty line",
         documented="all reasoning of a message stands together",
     ),
+    row("azure databricks groq mistral", "messages[].content[].reasoning", "missing", is_reported=True),
     row(
-        "mistral databricks",
-        "messages[].content[].reasoning",
+        "azure databricks",
+        "messages[].content[].reasoning.redacted",
         "missing",
-        documented="`mistral/` and `databricks/` get no reasoning back",
+        documented="The reasoning is left out, which is reported.",
     ),
     row(_ALL, "messages[].content[].text", "moved", documented="Texts stand before tool calls"),
     row(_ALL, "messages[].content[].signature", "missing on text", documented="Texts have no signatures"),
@@ -99,16 +100,16 @@ ROWS: Final = (
         documented="get a refusal as a text, and no answers without content",
     ),
     row(
-        "mistral databricks",
-        "messages[].content[].reasoning.redacted",
-        "missing",
-        documented="`mistral/` and `databricks/` get no reasoning back",
-    ),
-    row(
-        "mistral databricks",
+        "azure cerebras databricks groq mistral",
         "messages[].content[].signature",
         "missing on .*",
-        documented="`mistral/` and `databricks/` get no reasoning back",
+        documented="get no signatures back",
+    ),
+    row(
+        "cerebras groq mistral",
+        "messages[].content[].reasoning.redacted",
+        "missing",
+        documented="get no signatures back",
     ),
     row(
         "hosted_vllm together_ai fireworks_ai",
@@ -176,10 +177,10 @@ ROWS: Final = (
         documented="each tool call stands in a message of its own before its result",
     ),
     row(
-        "moonshot",
+        "deepseek moonshot",
         "messages",
         "reasoning added",
-        documented="A blank stands for missing reasoning before tool calls",
+        documented="A blank stands for missing reasoning",
         holds=lambda difference, _: difference.left == " ",
     ),
     *(
