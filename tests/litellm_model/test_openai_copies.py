@@ -398,7 +398,7 @@ async def test_what_an_assistant_said_is_kept(model: str) -> None:
 
     body = await _write(model, *conversation, tools=(TOOL,))
 
-    joined = "t\n\nbut no" if provider == "databricks" else [{"type": "text", "text": t} for t in ("t", "but no")]
+    joined = "t\n\nbut no" if model.startswith("databricks") else [{"type": "text", "text": t} for t in ("t", "but no")]
     assert body["messages"] == [
         WIRE_HI,
         {"role": "assistant", "content": "no"},
