@@ -105,4 +105,5 @@ def _build_callers() -> Iterator[CallerEntry]:
         allowed_models=frozenset({DEFAULT_MODEL}),
         allowed_routes=frozenset({"passthrough"}),
     )
-    yield CallerEntry(name="own-key", token_hash=hash_token(OWN_KEY_TOKEN), upstream_key=Secret("sk-own"))
+    own_keys = {"litellm_proxy/*": Secret("sk-own")}
+    yield CallerEntry(name="own-key", token_hash=hash_token(OWN_KEY_TOKEN), upstream_keys=own_keys)

@@ -20,8 +20,8 @@ BOB: Final = "sk-virtual-bob"
 
 def build_callers() -> dict[str, CallerEntry]:
     """Returns Alice and Bob, whose calls use their own keys, and Eve, whose calls use the server's key."""
-    keys = {"alice": Secret(ALICE), "bob": Secret(BOB), "eve": None}
-    return {name: CallerEntry(name=name, token_hash=hash_token(name), upstream_key=key) for name, key in keys.items()}
+    keys = {"alice": {"litellm_proxy/*": Secret(ALICE)}, "bob": {"litellm_proxy/*": Secret(BOB)}, "eve": {}}
+    return {name: CallerEntry(name=name, token_hash=hash_token(name), upstream_keys=own) for name, own in keys.items()}
 
 
 def build_metadata(name: str) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from reasoning_grpc.config import hash_token
 from tests.support.commands import run
 from tests.support.server_process import (
     KEY,
@@ -119,6 +120,53 @@ async def test_check_config_describes_the_way_of_each_model(tmp_path: Path) -> N
     models = json.loads(done.out)["models"]
     assert {model["name"]: (model["litellm_model"], model["way"], model["way_reason"]) for model in models} == WAYS
     assert [model["name"] for model in models if model["untested"]] == ["command"]
+
+
+async def test_check_config_says_whose_keys_are_sent(tmp_path: Path) -> None:
+    """For each caller with keys of its own `check-config` says to which models they go, and prints no key."""
+    (tmp_path / "reasoning.toml").write_text(
+        f'''
+        default_model = "fast"
+        [models.fast]
+        litellm_model = "openai/gpt-4o-mini"
+        [models.claude]
+        litellm_model = "anthropic/claude-sonnet-4-5"
+        [callers.eve]
+        token_hash = "{hash_token("eve")}"
+        [callers.billing]
+        token_hash = "{hash_token("billing")}"
+        upstream_keys = {{ fast = "OWN_KEY", "litellm_proxy/*" = "OTHER_KEY" }}
+        [callers.research]
+        token_hash = "{hash_token("research")}"
+        upstream_keys = {{ "anthropic/*" = "OWN_KEY" }}
+        '''
+    )
+    variables = {"LITELLM_BASE_URL": "http://127.0.0.1:9", "OWN_KEY": KEY, "OTHER_KEY": KEY}
+
+    as_text, as_json, unset = await asyncio.gather(
+        run("check-config", folder=tmp_path, variables=variables),
+        run("check-config", "--json", folder=tmp_path, variables=variables),
+        run("check-config", folder=tmp_path, variables={**variables, "OWN_KEY": ""}),
+    )
+
+    assert (as_text.code, as_text.err, as_json.code) == (0, "", 0)
+    assert as_text.out.splitlines()[2:5] == [
+        "callers  billing, eve, research",
+        "keys     billing has its own for fast, the models that the proxy lists",
+        "keys     research has its own for claude",
+    ]
+    assert json.loads(as_json.out)["upstream_keys"] == [
+        {"caller": "billing", "models": ["fast"], "listed_models": True},
+        {"caller": "research", "models": ["claude"], "listed_models": False},
+    ]
+    assert KEY not in as_text.out + as_json.out
+    assert (unset.code, unset.err.splitlines()) == (
+        1,
+        [
+            "reasoning-grpc: callers.billing.upstream_keys.fast: the environment variable OWN_KEY is not set",
+            "reasoning-grpc: callers.research.upstream_keys.anthropic/*: the environment variable OWN_KEY is not set",
+        ],
+    )
 
 
 async def test_check_config_refuses_native_tools_where_the_agent_could_not_answer(tmp_path: Path) -> None:

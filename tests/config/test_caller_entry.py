@@ -1,16 +1,12 @@
 """The tables `[callers.NAME]` become caller entries."""
 
-from typing import Final
-
 import pytest
 
 from reasoning_grpc.config import (
     CallerEntry,
     hash_token,
 )
-from tests.support.configuration import TOKEN_HASH, expect_problems, read_toml
-
-PROXY_URL: Final = "http://127.0.0.1:4000"
+from tests.support.configuration import CALLER_TABLE, MODEL_TABLE, TOKEN_HASH, expect_problems, read_toml
 
 
 def test_allowed_models_are_read() -> None:
@@ -26,16 +22,15 @@ def test_allowed_models_are_read() -> None:
     }
 
 
-def test_a_caller_may_have_a_key_of_its_own() -> None:
-    """A caller's upstream key is read from the environment, and no repr contains it."""
-    text = f'[callers.a]\ntoken_hash = "{TOKEN_HASH}"\nupstream_key_env = "KEY"'
+def test_a_caller_may_have_keys_of_its_own() -> None:
+    """A caller's upstream keys are read from the environment, and no repr contains them."""
+    text = f'{CALLER_TABLE}upstream_keys = {{ m = "KEY", "openai/*" = "OTHER" }}\n{MODEL_TABLE}'
 
-    config = read_toml(text, environment={"LITELLM_BASE_URL": PROXY_URL, "KEY": "sk-virtual"})
+    config = read_toml(text, environment={"KEY": "sk-virtual", "OTHER": "sk-other"})
 
-    key = config.callers["a"].upstream_key
-    assert key is not None
-    assert key.reveal() == "sk-virtual"
-    assert "sk-virtual" not in repr(config)
+    keys = config.callers["a"].upstream_keys
+    assert {name: key.reveal() for name, key in keys.items()} == {"m": "sk-virtual", "openai/*": "sk-other"}
+    assert "sk-" not in repr(config)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +39,26 @@ def test_a_caller_may_have_a_key_of_its_own() -> None:
 )
 def test_a_callers_key_must_be_usable(value: str | None, expected: str) -> None:
     """A variable that is missing, empty or not a key is reported by its name."""
-    text = f'[callers.a]\ntoken_hash = "{TOKEN_HASH}"\nupstream_key_env = "KEY"'
-    environment = {"LITELLM_BASE_URL": PROXY_URL} | ({} if value is None else {"KEY": value})
+    text = f'{CALLER_TABLE}upstream_keys = {{ m = "KEY" }}\n{MODEL_TABLE}'
 
-    assert expect_problems(text, environment=environment) == [
-        f"callers.a.upstream_key_env: the environment variable KEY {expected}"
+    assert expect_problems(text, environment={} if value is None else {"KEY": value}) == [
+        f"callers.a.upstream_keys.m: the environment variable KEY {expected}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('"KEY"', "callers.a.upstream_keys: must be a table"),
+        ('{ m = "" }', "callers.a.upstream_keys.m: must be a string that is not empty"),
+        ("{ m = 1 }", "callers.a.upstream_keys.m: must be a string that is not empty"),
+        (
+            '{ m = "sk-virtual" }',
+            "callers.a.upstream_keys.m: must be the name of an environment variable, "
+            'such as "OPENAI_API_KEY", and not the secret',
+        ),
+    ],
+)
+def test_upstream_keys_name_variables(value: str, expected: str) -> None:
+    """A table of keys that is not one of models and variables is refused, and no value of it is printed."""
+    assert expect_problems(f"{CALLER_TABLE}upstream_keys = {value}\n{MODEL_TABLE}") == [expected]

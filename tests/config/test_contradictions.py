@@ -14,12 +14,6 @@ CONTRADICTIONS = [
     pytest.param('default_mode = "orchestration"', {}, ["default_mode: no build serves orchestration yet"], id="mode"),
     pytest.param('embedded = "off"', {}, ["there is no model: configure one, or set embedded to on"], id="no model"),
     pytest.param(
-        f'{MODEL_TABLE}[callers.a]\ntoken_hash = "{TOKEN_HASH}"\nupstream_key_env = "KEY"',
-        {"KEY": "sk-1"},
-        ["callers.a.upstream_key_env: no model is reached through a LiteLLM proxy"],
-        id="a key for no proxy",
-    ),
-    pytest.param(
         MODEL_TABLE + 'fallback_models = ["m"]',
         {"LITELLM_BASE_URL": "http://127.0.0.1:4000"},
         ["models.m.fallback_models: 'm' is not another model"],

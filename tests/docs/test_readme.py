@@ -43,6 +43,7 @@ def read_example(example: str, folder: Path) -> Config:
         name for names in re.findall(r"headers_env = \{(.*)\}", example) for name in re.findall(r'"(\w+)"', names)
     ]
     variables += re.findall(r'"(\w+)"', "".join(re.findall(r"^env = \[(.*)\]", example, re.MULTILINE)))
+    variables += re.findall(r'= "([A-Z_]+_KEY)"', example)
     environment = dict.fromkeys(variables, "secret")
     if "litellm_proxy/" in example and "api_base" not in example:
         environment["LITELLM_BASE_URL"] = "http://127.0.0.1:4000"

@@ -402,7 +402,7 @@ async def test_callers_with_keys_of_their_own(proxy: LiteLLMProxy, upstream: Fak
     """A caller's key that the proxy accepts is served; a key that it refuses is the caller's failure."""
     keys = {"alice": VIRTUAL_KEY, "bob": "sk-virtual-key-that-was-revoked", "eve": FORBIDDEN_KEY}
     callers = {
-        name: CallerEntry(name=name, token_hash=hash_token(name), upstream_key=Secret(key))
+        name: CallerEntry(name=name, token_hash=hash_token(name), upstream_keys={"litellm_proxy/*": Secret(key)})
         for name, key in keys.items()
     }
 

@@ -112,7 +112,9 @@ async def test_callers_keys_share_the_connection(upstream: FakeUpstream) -> None
     upstream.model_info.lists("fake")
     tokens = {f"caller{number}": f"token-{number}" for number in range(CALLS)}
     callers = {
-        name: CallerEntry(name=name, token_hash=hash_token(token), upstream_key=Secret(f"sk-{name}"))
+        name: CallerEntry(
+            name=name, token_hash=hash_token(token), upstream_keys={"litellm_proxy/*": Secret(f"sk-{name}")}
+        )
         for name, token in tokens.items()
     }
 

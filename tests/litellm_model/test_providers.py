@@ -10,7 +10,7 @@ from yarl import URL
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library, providers
 from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
-from reasoning_grpc.litellm_model.providers import Way, choose_way, explain_way
+from reasoning_grpc.litellm_model.providers import Way, choose_way, explain_way, takes_key
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportLimits
@@ -30,8 +30,12 @@ class UnsentRequest(Exception):
 class UnsentExchange(Exchange):
     """An exchange that raises `UnsentRequest` in place of sending."""
 
+    sent: tuple[str, ...] = ()
+    """The address and the values of the headers of the request."""
+
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Raises in place of sending."""
+        self.sent = (str(url), *headers.values())
         raise UnsentRequest(url, len(body), len(headers))
 
 
@@ -59,7 +63,7 @@ async def _read_all(provider: str, client: ExchangeClient) -> None:
         model=f"{provider}/{MODELS.get(provider, 'some-model')}",
         messages=[{"role": "user", "content": "hi"}],
         client=client,
-        api_key="key",
+        api_key="sk-of-the-call",
         api_base="http://127.0.0.1:9/v1",
         stream=True,
         stream_options={"include_usage": True},
@@ -73,6 +77,22 @@ async def _read_all(provider: str, client: ExchangeClient) -> None:
 async def test_litellm_takes_our_client(provider: str) -> None:
     """litellm takes our client in the shape that the tables say, so that the connection is ours."""
     assert await _find_shape(provider) is SHAPES[choose_way(provider)]
+
+
+@pytest.mark.parametrize("provider", sorted(providers.PLAIN))
+async def test_a_key_is_all_that_is_sent(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider for which callers may have keys gets the key of the call, and no key of the environment."""
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "sk-of-the-environment")
+    exchange = UnsentExchange(ConnectionPool(limit=1), TransportLimits(), {})
+    await library.load()
+    make: Any = library.make_client_class(ExchangeClient, for_azure=False)
+    with suppress(Exception):  # whatever litellm raises in its place
+        await _read_all(provider, make(exchange, OutgoingRequest(_DEPLOYMENT, {})))
+
+    carries_key = any("sk-of-the-call" in text for text in exchange.sent)
+
+    assert carries_key is takes_key(provider)
+    assert ("sk-of-the-environment" in "".join(exchange.sent)) is not takes_key(provider)
 
 
 def test_the_tables_name_only_known_providers() -> None:

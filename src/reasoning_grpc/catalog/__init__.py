@@ -1,5 +1,10 @@
 """The models that requests can name, and their sources: configuration, LiteLLM proxy, embedded model."""
 
+from reasoning_grpc.catalog.callers_keys import (
+    find_key_problems,
+    has_own_key_for_listed_models,
+    list_models_with_own_key,
+)
 from reasoning_grpc.catalog.configured import (
     ConfiguredModel,
     find_entry_problems,
@@ -27,9 +32,12 @@ __all__ = [
     "ProxyModels",
     "TracedListing",
     "find_entry_problems",
+    "find_key_problems",
     "find_listed_facts",
     "find_provider_problem",
     "find_way",
     "find_wire",
+    "has_own_key_for_listed_models",
     "is_untested",
+    "list_models_with_own_key",
 ]

@@ -8,7 +8,6 @@ from typing import Final
 from reasoning_grpc.catalog.page_tokens import read_page_token, write_page_token
 from reasoning_grpc.catalog.sources import ModelSourceReader, ServedModel
 from reasoning_grpc.catalog.support import find_unsupported
-from reasoning_grpc.config import PROXY_PREFIX
 from reasoning_grpc.domain import (
     ANONYMOUS,
     Caller,
@@ -17,6 +16,7 @@ from reasoning_grpc.domain import (
     ModelFilter,
     ModelInfo,
     ModelPage,
+    ModelSourceKind,
 )
 from reasoning_grpc.domain.errors import (
     FieldViolation,
@@ -47,10 +47,12 @@ class ModelTable:
 
         Raises ModelNotFound, ModelsNotListed and UpstreamRestarting.
         """
-        deployment = self._find_or_fail(model).find_deployment()
-        if caller.upstream_key is None or not deployment.litellm_model.startswith(PROXY_PREFIX):
+        served = self._find_or_fail(model)
+        deployment = served.find_deployment()
+        key = caller.find_upstream_key(model, deployment.provider)
+        if key is None or served.describe().source is ModelSourceKind.EMBEDDED:
             return deployment
-        return replace(deployment, api_key=caller.upstream_key, is_callers_key=True)
+        return replace(deployment, api_key=key, is_callers_key=True)
 
     def describe(self, model: str) -> ModelInfo:
         """Returns what is known about a model. Raises ModelNotFound and ModelsNotListed."""

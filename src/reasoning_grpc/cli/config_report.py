@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from reasoning_grpc.catalog import find_listed_facts, find_way, find_wire, is_untested
+from reasoning_grpc.catalog import (
+    find_listed_facts,
+    find_way,
+    find_wire,
+    has_own_key_for_listed_models,
+    is_untested,
+    list_models_with_own_key,
+)
 from reasoning_grpc.config import Config, ModelEntry, ProxyEntry
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.embedded import MODEL_NAME
@@ -45,6 +52,7 @@ def build_summary(
         "listen": settings.listen,
         "tls": settings.tls_certificate is not None,
         "callers": sorted(config.callers),
+        **({"upstream_keys": keys} if (keys := _describe_upstream_keys(config)) else {}),
         "models": models,
         "proxy": proxy,
         "traces": _describe_export(plan.traces),
@@ -61,6 +69,7 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
         f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
     ]
+    lines += [_format_upstream_keys(keys) for keys in summary.get("upstream_keys", ())]
     for model in summary["models"]:
         lines += _format_model(model, summary.get("unset_keys", ()))
     if proxy := summary["proxy"]:
@@ -93,6 +102,19 @@ def _describe_model(entry: ModelEntry, unset_keys: Sequence[str]) -> dict[str, A
         **({} if wire is None else {"wire": wire[0], "wire_reason": wire[1]}),
         "prices": _find_price_source(entry),
     }
+
+
+def _describe_upstream_keys(config: Config) -> list[dict[str, Any]]:
+    """Returns for each caller with keys of its own to which models they go."""
+    return [
+        {
+            "caller": caller.name,
+            "models": list_models_with_own_key(caller, config.models),
+            "listed_models": has_own_key_for_listed_models(caller, config),
+        }
+        for caller in config.callers.values()
+        if caller.upstream_keys
+    ]
 
 
 def _describe_proxy(proxy: ProxyEntry) -> dict[str, Any]:
@@ -143,6 +165,11 @@ def _format_model(model: Mapping[str, Any], unset_keys: Sequence[str]) -> list[s
     if (answer := model.get("answer")) is not None:
         lines.append(f"         {_format_answer(answer)}")
     return lines
+
+
+def _format_upstream_keys(keys: Mapping[str, Any]) -> str:
+    listed = ["the models that the proxy lists"] if keys["listed_models"] else []
+    return f"keys     {keys['caller']} has its own for {', '.join(keys['models'] + listed)}"
 
 
 def _format_listing(proxy: Mapping[str, Any]) -> str:

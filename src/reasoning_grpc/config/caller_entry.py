@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from reasoning_grpc.config.table_reader import TableReader, read_secret
@@ -24,8 +24,8 @@ class CallerEntry:
     """None: all."""
     allowed_tools: frozenset[str] | None = None
     """The server's own tools that the agent may call for this caller. None: all; empty: none."""
-    upstream_key: Secret | None = None
-    """The key that this caller's calls send to a LiteLLM proxy, read from the environment; None: the server's own."""
+    upstream_keys: Mapping[str, Secret] = field(default_factory=dict)
+    """The keys that this caller's calls send in place of the server's: by a model's name, or by "PROVIDER/*"."""
 
 
 def read_caller_entry(name: str, table: object, environment: Mapping[str, str], problems: list[str]) -> CallerEntry:
@@ -39,7 +39,7 @@ def read_caller_entry(name: str, table: object, environment: Mapping[str, str], 
         allowed_models=None if models is None else frozenset(models),
         allowed_routes=None if routes is None else frozenset(routes),
         allowed_tools=None if tools is None else frozenset(tools),
-        upstream_key=read_secret(reader, "upstream_key_env", environment),
+        upstream_keys=_read_upstream_keys(reader, environment),
     )
     reader.report_unknown_keys()
     return entry
@@ -51,6 +51,13 @@ def hash_token(token: str) -> str:
     Tokens are 256 random bits, so that nobody can search for the token behind a plain SHA-256.
     """
     return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+def _read_upstream_keys(reader: TableReader, environment: Mapping[str, str]) -> dict[str, Secret]:
+    """Reads the table of models or providers and their environment variables, and returns them with their keys."""
+    table = reader.read_table("upstream_keys")
+    keys = {name: read_secret(table, name, environment, required=True) for name in table.list_unread_keys()}
+    return {name: key for name, key in keys.items() if key is not None}
 
 
 def _find_token_hash_problem(value: str) -> str:

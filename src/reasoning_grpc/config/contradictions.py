@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from reasoning_grpc.config.problems import suggest
-from reasoning_grpc.config.proxy_entry import PROXY_PREFIX
 from reasoning_grpc.config.settings import Config
 from reasoning_grpc.domain import RoutingMode
 
@@ -61,11 +60,6 @@ def _find_routing_problems(config: Config) -> Iterator[str]:
 
 
 def _find_caller_problems(config: Config) -> Iterator[str]:
-    reaches_proxy = any(model.litellm_model.startswith(PROXY_PREFIX) for model in config.models.values())
-    if config.proxy is None and not reaches_proxy:
-        for caller in config.callers.values():
-            if caller.upstream_key is not None:
-                yield f"callers.{caller.name}.upstream_key_env: no model is reached through a LiteLLM proxy"
     hashes = [entry.token_hash for entry in config.callers.values() if entry.token_hash]
     if len(set(hashes)) < len(hashes):
         yield "callers: two callers have the same token_hash"

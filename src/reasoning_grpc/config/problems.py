@@ -11,7 +11,7 @@ from typing import Final
 _SUGGESTION: Final = re.compile(r"; did you mean (\S+)\?$")
 _UNSET_VARIABLE: Final = "the environment variable {} is not set"
 _NAMED_THINGS: Final = (
-    ("models", re.compile(r" is not (a|another) model|^there is no model|^default_model: is missing")),
+    ("models", re.compile(r" is not (a|another) model|: no model of |^there is no model|^default_model: is missing")),
     ("embedded", re.compile(r"^there is no model")),
     ("routes", re.compile(r" is not a route")),
     ("callers", re.compile(r" is not a caller|so callers( and TLS)? must be configured")),

@@ -142,9 +142,11 @@ class TableReader:
         return self._table.pop(key, absent)
 
 
-def read_secret(reader: TableReader, key: str, environment: Mapping[str, str]) -> Secret | None:
+def read_secret(
+    reader: TableReader, key: str, environment: Mapping[str, str], *, required: bool = False
+) -> Secret | None:
     """Returns the secret in the environment variable that a key of the table names; None when the key is absent."""
-    variable = reader.read_text(key)
+    variable = reader.read_text(key, required=required)
     if not variable:
         return None
     if not _VARIABLE_NAME.fullmatch(variable):

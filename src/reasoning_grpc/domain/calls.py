@@ -30,12 +30,16 @@ class Caller:
     """None means all routes."""
     allowed_tools: frozenset[str] | None = None
     """Names of the server's own tools. None means all of them."""
-    upstream_key: Secret | None = None
-    """The key that is sent to a LiteLLM proxy. None means the server's own key."""
+    upstream_keys: Mapping[str, Secret] = field(default_factory=dict)
+    """Keys of this caller, sent to upstreams in place of the server's: by a model's name, or by "PROVIDER/*"."""
 
     def may_use_model(self, model: str) -> bool:
         """Returns whether the caller may use the model with this name."""
         return self.allowed_models is None or model in self.allowed_models
+
+    def find_upstream_key(self, model: str, provider: str) -> Secret | None:
+        """Returns the caller's own key for a model of this provider. None means that the server's key is sent."""
+        return self.upstream_keys.get(model) or self.upstream_keys.get(f"{provider}/*")
 
     def may_use_route(self, route: str) -> bool:
         """Returns whether the caller's requests may take the route with this name."""

@@ -30,7 +30,14 @@ from reasoning_grpc.litellm_model.library import has_provider
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat, read_facts
 from reasoning_grpc.litellm_model.prices.price_map import PriceMap, find_listed_name, find_price_map
 from reasoning_grpc.litellm_model.promised import PROMISED
-from reasoning_grpc.litellm_model.providers import TEXT_COMPLETION, WITHOUT_ADDRESS, Way, choose_way, explain_way
+from reasoning_grpc.litellm_model.providers import (
+    TEXT_COMPLETION,
+    WITHOUT_ADDRESS,
+    Way,
+    choose_way,
+    explain_way,
+    takes_key,
+)
 from reasoning_grpc.litellm_model.request import (
     WireChoice,
     can_forbid_calls,
@@ -67,4 +74,5 @@ __all__ = [
     "has_provider",
     "read_facts",
     "takes_json_object",
+    "takes_key",
 ]

@@ -75,6 +75,18 @@ OWN_CREDENTIALS: Final = frozenset(
 )
 """Providers that need no key where the variables, files or machine of their cloud have credentials."""
 
+_WITHOUT_KEYS: Final = frozenset({"sagemaker_chat", "sagemaker_nova"})
+"""Providers whose requests litellm signs, or sends with a key of the environment, whatever key it gets."""
+_WITH_KEYS: Final = frozenset(
+    {"aiohttp_openai", "amazon_nova", "anthropic_text", "cloudflare", "cohere", "cohere_chat", "maritalk", "nlp_cloud"}
+)
+"""Providers to which litellm sends the key that it gets, and no other credentials, over its own connections."""
+
+
+def takes_key(provider: str) -> bool:
+    """Returns whether one key is all the credentials of a provider, so that callers can have their own."""
+    return provider in (OWN_WIRE | PLAIN | _WITH_KEYS) - _WITHOUT_KEYS
+
 
 def choose_way(provider: str) -> Way:
     """Returns the way of a provider's calls. A few of its models may go another way, which each call finds out."""

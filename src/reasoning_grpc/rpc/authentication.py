@@ -23,7 +23,7 @@ class Callers:
                     allowed_models=entry.allowed_models,
                     allowed_routes=entry.allowed_routes,
                     allowed_tools=entry.allowed_tools,
-                    upstream_key=entry.upstream_key,
+                    upstream_keys=entry.upstream_keys,
                 ),
             )
             for entry in entries

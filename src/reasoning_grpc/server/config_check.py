@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from reasoning_grpc.agent import TOOLS_PLACEHOLDER
-from reasoning_grpc.catalog import EMBEDDED_NAME, find_entry_problems, find_provider_problem, is_untested
+from reasoning_grpc.catalog import (
+    EMBEDDED_NAME,
+    find_entry_problems,
+    find_key_problems,
+    find_provider_problem,
+    is_untested,
+)
 from reasoning_grpc.config import Config, suggest
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.router import ROUTES_PLACEHOLDER
@@ -17,6 +23,7 @@ def find_config_problems(config: Config) -> list[str]:
     """
     price_map = find_price_map()
     problems = [problem for entry in config.models.values() for problem in find_entry_problems(entry, price_map)]
+    problems += [problem for caller in config.callers.values() for problem in find_key_problems(caller, config)]
     problems += _find_prompt_problems(config)
     problems += find_tool_problems(config)
     if config.runs_embedded and EMBEDDED_NAME in config.models:

@@ -161,14 +161,19 @@ def convert_http_error(
     body = replace(body, codes=body.codes | _find_error_name(headers))
     error_class = next((rule.error for rule in BODY_RULES if rule.matches(status, body)), None)
     error_class = error_class or classify_status(status)
-    if error_class is UpstreamCredentialsRejected and deployment.is_callers_key:
-        error_class = UpstreamKeyRejected
+    error_class = blame_key(error_class, deployment)
     return error_class(
         model=deployment.name,
         http_status=status,
         retry_after_seconds=_read_delay(error_class, headers, body) if error_class in _DELAYED else None,
         violations=find_violations(error_class, [body.parameter]),
     )
+
+
+def blame_key(error_class: type[UpstreamError], deployment: Deployment) -> type[UpstreamError]:
+    """Returns the class of error for a refused key that says whose key it was; other classes as they are."""
+    is_callers = error_class is UpstreamCredentialsRejected and deployment.is_callers_key
+    return UpstreamKeyRejected if is_callers else error_class
 
 
 def classify_status(status: int) -> type[UpstreamError]:

@@ -20,7 +20,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamRejectedRequest,
     UpstreamTimeout,
 )
-from reasoning_grpc.litellm_model.failures.http_errors import classify_status, find_violations
+from reasoning_grpc.litellm_model.failures.http_errors import blame_key, classify_status, find_violations
 from reasoning_grpc.litellm_model.lenient import read_label
 
 BY_LITELLM_CLASS: Final[Mapping[str, type[UpstreamError] | None]] = {
@@ -76,12 +76,13 @@ def convert_litellm_error(
         if error_class is not None:
             names = _NAMED_PARAMETERS.findall(str(getattr(link, "message", ""))[:2000])
             violations = find_violations(error_class, [quoted or assigned for quoted, assigned in names])
+            error_class = blame_key(error_class, deployment)
             return error_class(model=deployment.name, is_upstream_reached=is_upstream_reached, violations=violations)
     if not all(is_expected(link) for link in chain):
         return None
     status = next((status for link in chain if (status := _find_status(link))), 0)
     if status:
-        return classify_status(status)(
+        return blame_key(classify_status(status), deployment)(
             model=deployment.name, http_status=status, is_upstream_reached=is_upstream_reached
         )
     return UpstreamFailed(model=deployment.name, is_upstream_reached=is_upstream_reached)
