@@ -46,9 +46,10 @@ def main() -> int:
 
 
 def _complete_id(test: str, family: str) -> str:
-    """Returns the whole id of a test; where it has no parameters, they are the family alone."""
-    test = test if "[" in test else f"{test}[{family}]"
-    return test if "::" in test else f"{TESTS}::{test}"
+    """Returns the whole id of a test. Tests of the recordings have the family as their parameter, if none is given."""
+    if "::" in test:
+        return test
+    return f"{TESTS}::{test}" if "[" in test else f"{TESTS}::{test}[{family}]"
 
 
 def _build_row(family: ModelFamily) -> str:

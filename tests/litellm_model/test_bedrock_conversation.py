@@ -140,11 +140,16 @@ CONVERSATIONS: Final[dict[str, Case]] = {
         ],
         [
             turn("user", "a"),
-            turn("assistant", {"reasoningContent": {"reasoningText": {"text": "r", "signature": "s"}}}, "b"),
+            turn(
+                "assistant",
+                {"reasoningContent": {"reasoningText": {"text": "r", "signature": "s"}}},
+                {"reasoningContent": {"redactedContent": "x"}},
+                "b",
+            ),
             turn("user", "c"),
         ],
         [],
-        [("messages.content.reasoning.redacted", "1", "0"), ("messages.content.reasoning", "2", "1")],
+        [("messages.content.reasoning", "3", "2")],
     ),
     "a document beside a text": (
         CLAUDE,

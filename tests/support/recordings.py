@@ -1,7 +1,7 @@
 """`Recording`: an answer as a server sent it, which the fake upstream can play.
 
-Recordings are files: server-sent events, lines of JSON, or the events of Bedrock in JSON, which become binary messages
-when they are read.
+Recordings are files: server-sent events, lines of JSON, the events of Bedrock in JSON, which become binary messages
+when they are read, or the whole body of an answer that is not streamed.
 """
 
 import json
@@ -18,6 +18,7 @@ CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".sse": "text/event-stream; charset=utf-8",
     ".ndjson": "application/x-ndjson",
     ".jsonl": Bedrock.content_type,
+    ".body": "application/json",
 }
 """The content type of each kind of recording, by the ending of its file."""
 _EVENT: Final = re.compile(rb".+?\r?\n\r?\n", re.DOTALL)
@@ -44,7 +45,16 @@ def list_recordings(folder: Path) -> list[str]:
 def read_recording(folder: Path, name: str) -> Recording:
     """Reads the recording of this name from a folder."""
     (file,) = (file for file in folder.glob(f"{name}.*") if file.suffix in CONTENT_TYPES)
-    events = (_EVENT if file.suffix == ".sse" else _LINE).findall(file.read_bytes())
-    if file.suffix == ".jsonl":
-        events = [Bedrock().event(json.loads(event)) for event in events]
-    return Recording(tuple(events), CONTENT_TYPES[file.suffix])
+    return Recording(tuple(_split(file.read_bytes(), file.suffix)), CONTENT_TYPES[file.suffix])
+
+
+def _split(content: bytes, suffix: str) -> list[bytes]:
+    match suffix:
+        case ".sse":
+            return _EVENT.findall(content)
+        case ".jsonl":
+            return [Bedrock().event(json.loads(line)) for line in _LINE.findall(content)]
+        case ".body":
+            return [content]
+        case _:
+            return _LINE.findall(content)

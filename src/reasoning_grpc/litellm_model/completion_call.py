@@ -22,6 +22,7 @@ from reasoning_grpc.litellm_model.request import (
     build_own_members,
     choose_model,
     copy_arguments,
+    find_correction,
     find_wire_rules,
 )
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
@@ -110,7 +111,8 @@ class CompletionCall(ProviderCall):
         own, rules = build_own_members(call, deployment), find_wire_rules(deployment.provider)
         requested = {**self._requested, **_STREAMED}
         check = None if rules is None else WireCheck(requested, own, rules, model=deployment.name)
-        return client_class(self._exchange, OutgoingRequest(deployment, own, check))
+        outgoing = OutgoingRequest(deployment, own, check, find_correction(call, deployment))
+        return client_class(self._exchange, outgoing)
 
 
 def _build_address(deployment: Deployment) -> dict[str, Any]:

@@ -7,7 +7,7 @@ warms up, off the event loop.
 import asyncio
 import importlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -108,6 +108,20 @@ def complete_fireworks_name(name: str) -> str:
     from litellm.llms.fireworks_ai.common_utils import resolve_fireworks_resource_name
 
     return str(resolve_fireworks_resource_name(name))
+
+
+def find_amazon_credentials(account: Mapping[str, str]) -> Any:
+    """Returns Amazon's credentials of an account, as litellm finds them; it keeps those of roles for a while."""
+    names = ("aws_region_name", "aws_session_name", "aws_profile_name", "aws_role_name")
+    return _create_amazon_finder().get_credentials(**{name: account[name] for name in names if name in account})
+
+
+@cache
+def _create_amazon_finder() -> Any:
+    import_litellm()
+    from litellm.llms.bedrock.base_aws_llm import BaseAWSLLM
+
+    return BaseAWSLLM()
 
 
 def has_reasoning(model: str) -> bool:

@@ -1,12 +1,13 @@
 """`OutgoingRequest`: what we do to a request after litellm has built it, before our connection sends it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from reasoning_grpc.domain import Deployment, Wire
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.request import WireCheck, join_members, restore_address, restore_model
+from reasoning_grpc.litellm_model.transport.amazon_signature import sign_again
 
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 _AZURE_MARKS: Final = ("o_series/", "gpt5_series/")
@@ -19,12 +20,20 @@ _PATHS: Final[Mapping[Wire, str]] = {Wire.CHAT: "/chat/completions", Wire.RESPON
 class OutgoingRequest:
     """The address of one call, and the last changes of its body."""
 
-    def __init__(self, deployment: Deployment, options: Mapping[str, Any], wire_check: WireCheck | None = None) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        options: Mapping[str, Any],
+        wire_check: WireCheck | None = None,
+        correct: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> None:
         """`options` are merged into the body, and into members of it that are objects.
 
-        The check is None for a protocol that is not OpenAI's."""
+        The check is None for a protocol that is not OpenAI's. `correct` is None where litellm writes the body rightly.
+        """
         self._deployment = deployment
         self._options = options
+        self._correct = correct
         self._wire_check = wire_check
 
     def build_address(self, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
@@ -38,7 +47,7 @@ class OutgoingRequest:
     @property
     def changes_body(self) -> bool:
         """Whether `finish_body` must see a body that litellm has already encoded."""
-        is_checked = self._wire_check is not None
+        is_checked = self._wire_check is not None or self._correct is not None
         return is_checked or bool(self._options) or self._deployment.litellm_model != self._deployment.deciding_model
 
     @property
@@ -50,7 +59,13 @@ class OutgoingRequest:
         """Returns the body to send. Raises UpstreamParameterUnsupported."""
         body = join_members(body, self._options)
         restore_model(body, self._deployment)
+        if self._correct is not None:
+            body = self._correct(body)
         return body if self._wire_check is None else self._wire_check.correct(body)
+
+    async def sign_again(self, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        """Returns the headers of a finished body, whose signature, if it had one, was that of litellm's body."""
+        return await sign_again(url, headers, body, self._deployment.litellm_params)
 
 
 def build_address(

@@ -1,5 +1,6 @@
 """`ConverseObserver`: observes answers of Amazon Bedrock's Converse API that litellm reads."""
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class ConverseObserver(Observer):
     """Whether the open block is a call whose arguments have not come yet."""
     _is_hidden: bool = False
     """Whether the open block belongs to a tool of the provider's own."""
+    _redacted: list[str] = field(default_factory=list)
+    """The encrypted reasoning of the open block so far, each part in Base64."""
 
     def observe_whole(self, body: bytes) -> list[bytes]:
         """See `Observer.observe_whole`."""
@@ -136,15 +139,25 @@ class ConverseObserver(Observer):
         return events + _END
 
     def _complete_block(self) -> list[Json]:
-        """Returns the arguments of the latest call if it came without any, and begins with the next block."""
+        """Returns what is missing of the open block, and begins with the next one.
+
+        That is the arguments of a call that came without any, and encrypted reasoning, which only is valid whole.
+        """
         lacks_arguments, self._lacks_arguments, self._is_hidden = self._lacks_arguments, False, False
-        return [_build_delta({"toolUse": {"input": "{}"}})] if lacks_arguments else []
+        redacted, self._redacted = self._redacted, []
+        events = [_build_delta({"toolUse": {"input": "{}"}})] if lacks_arguments else []
+        if redacted:
+            events.append(_build_delta({"reasoningContent": {"redactedContent": _join_encoded(redacted)}}))
+        return events
 
     def _convert_delta(self, delta: Json) -> list[Json]:
         """Returns a delta for each kind of content. Raises MalformedAnswer where text would be lost."""
         if self._is_hidden:
             return []
-        contents: list[Json] = [*_split_reasoning(read_object(delta.get("reasoningContent")))]
+        reasoning = read_object(delta.get("reasoningContent"))
+        contents: list[Json] = [*_split_reasoning(reasoning)]
+        if redacted := read_text(reasoning.get("redactedContent")):
+            self._redacted.append(redacted)
         if text := self._record_text(delta.get("text")):
             contents.append({"text": text})
         if arguments := _convert_arguments(read_object(delta.get("toolUse")).get("input")):
@@ -206,10 +219,20 @@ def _convert_arguments(arguments: Any) -> str:
     return "" if arguments is None else json.dumps(arguments)
 
 
+def _join_encoded(parts: list[str]) -> str:
+    """Joins parts in Base64, each of which is encoded for itself. Raises MalformedAnswer."""
+    if len(parts) == 1:
+        return parts[0]
+    try:
+        return base64.b64encode(b"".join(map(base64.b64decode, parts))).decode()
+    except ValueError as exc:
+        raise MalformedAnswer("encrypted reasoning is not in Base64") from exc
+
+
 def _split_reasoning(reasoning: Json) -> Iterator[Json]:
-    """Yields the parts of reasoning, each as the content of a delta of its own."""
+    """Yields the parts of reasoning in words, each as the content of a delta of its own."""
     parts = read_object(reasoning.get("reasoningText")) | reasoning
-    for name in ("text", "signature", "redactedContent"):
+    for name in ("text", "signature"):
         if part := read_text(parts.get(name)):
             yield {"reasoningContent": {name: part}}
 

@@ -16,6 +16,7 @@ fields.py           names the request field of each parameter
 """
 
 from reasoning_grpc.litellm_model.request.arguments import build_arguments, build_own_members
+from reasoning_grpc.litellm_model.request.bodies.converse import find_correction
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
 from reasoning_grpc.litellm_model.request.bodies.responses import find_lost_parameters, write_input, write_parameters
 from reasoning_grpc.litellm_model.request.bodies.wire_check import WireCheck, copy_arguments
@@ -50,6 +51,7 @@ __all__ = [
     "choose_wire",
     "copy_arguments",
     "explain_wire",
+    "find_correction",
     "find_facts",
     "find_lost_parameters",
     "find_wire_problem",

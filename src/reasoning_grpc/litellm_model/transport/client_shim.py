@@ -56,6 +56,10 @@ class Finisher(Protocol):
         """Returns the body to send. Raises UpstreamParameterUnsupported."""
         ...
 
+    async def sign_again(self, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        """Returns the headers of a finished body. It is for the second shape, in which litellm signs some requests."""
+        ...
+
 
 class ExchangeClient:
     """A client for one call, in whichever shape litellm uses it.
@@ -139,11 +143,12 @@ class ExchangeClient:
             files=files,
             content=content,
         )
-        body = await request.aread()
+        body, sent_headers = await request.aread(), _select_end_to_end(request.headers)
         if self._finisher.changes_body:
             body = msgspec.json.encode(self._finisher.finish_body(_decode_body(body, self._finisher.own_members)))
+            sent_headers = dict(await self._finisher.sign_again(str(request.url), sent_headers, body))
         # The URL is sent as it is: a second encoding would break its signature, where it has one.
-        await self._exchange.send(URL(str(request.url), encoded=True), body, _select_end_to_end(request.headers))
+        await self._exchange.send(URL(str(request.url), encoded=True), body, sent_headers)
         self.observer = choose_observer(request.url.path)
         relay = relay_stream if stream else relay_whole
         response = httpx.Response(

@@ -6,7 +6,6 @@ from tests.support.differential.documented.row import row
 from tests.support.differential.targets import Target
 from tests.support.wire_meaning import Difference
 
-_LEFT_OUT: Final = "Redacted reasoning and `end_user` are left out"
 _NO_CALLS: Final = "Tools with `tool_choice` NONE are left out where the conversation has no tool calls."
 
 
@@ -36,13 +35,6 @@ ROWS: Final = (
     ),
     row("bedrock", "end_user", "missing", is_reported=True),
     row("bedrock", "messages[].content[].media.filename", "missing", is_reported=True),
-    row("bedrock", "messages[].content[].reasoning.redacted", "missing", documented=_LEFT_OUT),
-    row(
-        "bedrock",
-        "messages[].content[].reasoning",
-        "moved",
-        documented="With other providers, all reasoning of a message stands together.",
-    ),
     row(
         "bedrock",
         "messages[].content[].tool_result",

@@ -1,6 +1,7 @@
 """The bodies that we write ourselves, and the check of the bodies that litellm has written.
 
 anthropic.py   the conversation and the tools in Anthropic's protocol
+converse.py    the reasoning of earlier answers in bodies of Converse that litellm has written
 gemini.py      the conversation, the tools and the answer's schema in Gemini's protocol
 ollama.py      the whole body in Ollama's protocol
 members.py     puts members into a body

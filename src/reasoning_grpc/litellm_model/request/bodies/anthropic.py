@@ -62,7 +62,8 @@ def write_members(call: ModelCall, deployment: Deployment) -> Json:
     if returns_bound_reasoning(call, deployment.deciding_model):
         # Where the conversation has changed, such as by the agent, the reasoning is lost; else the request would fail.
         members["thinking"] = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
-    if schema := _write_format(call.response_format, deployment):
+    schema = _write_format(call.response_format, deployment)
+    if schema is not None:
         members["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     return members
 
@@ -73,12 +74,12 @@ def _write_tool(tool: Tool) -> Json:
     return block | {"description": tool.description} if tool.description else block
 
 
-def _write_format(response_format: ResponseFormat | None, deployment: Deployment) -> Json:
-    """Returns the schema to which the model holds its answer; empty where there is none, or where it is a tool."""
+def _write_format(response_format: ResponseFormat | None, deployment: Deployment) -> Json | None:
+    """Returns the schema to which the model holds its answer; None where there is none, or where it is a tool."""
     if response_format is None or response_format.kind is not ResponseFormatKind.JSON_SCHEMA:
-        return {}
+        return None
     if not describe_claude(deployment.deciding_model).writes_schemas:
-        return {}
+        return None
     description = {"description": response_format.description} if response_format.description else {}
     schema: Json = write_output_schema(json.loads(response_format.schema))
     return description | schema

@@ -1,6 +1,6 @@
 """The dialect of Bedrock, as litellm writes it: the Converse API, and Anthropic's own protocol for some models.
 
-A request is signed when litellm has built it, so that nothing in the body can be changed after that.
+litellm signs a request when it has built it. Where `bodies.converse` changes the body after that, it is signed again.
 """
 
 from typing import Final
@@ -36,8 +36,8 @@ from reasoning_grpc.litellm_model.request.dialects.converse.changes import (
     leave_out_cache_marks,
     leave_out_end_user,
     leave_out_forbidden_tools,
+    leave_out_lone_reasoning,
     leave_out_no_reasoning,
-    leave_out_redacted_reasoning,
     leave_out_usual_choices,
     raise_effort,
 )
@@ -94,7 +94,7 @@ BEDROCK: Final = Dialect(
         report_schemas,
     ),
     changes=(
-        leave_out_redacted_reasoning,
+        leave_out_lone_reasoning,
         leave_out_unsigned_reasoning,
         leave_out_blanks,
         join_texts,

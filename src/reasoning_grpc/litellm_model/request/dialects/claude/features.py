@@ -10,7 +10,7 @@ from reasoning_grpc.litellm_model.request.dialects.claude.models import describe
 from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import is_reasoning
 from reasoning_grpc.llm import ModelCall
 
-_BINDING_CONTROLS: Final = "thinking-binding-controls-2026-08-01"
+BINDING_CONTROLS: Final = "thinking-binding-controls-2026-08-01"
 _INTERLEAVED_THINKING: Final = "interleaved-thinking-2025-05-14"
 
 
@@ -20,7 +20,7 @@ def list_beta_features(call: ModelCall, model: str) -> list[str]:
     A model that takes budgets reasons between tool calls only with the feature; other models do so without it, and the
     provider ignores the feature for models that never do.
     """
-    features = [_BINDING_CONTROLS] if returns_bound_reasoning(call, model) else []
+    features = [BINDING_CONTROLS] if returns_bound_reasoning(call, model) else []
     if call.tools and is_reasoning(call) and not describe_claude(model).thinks_adaptively:
         features.append(_INTERLEAVED_THINKING)
     return features

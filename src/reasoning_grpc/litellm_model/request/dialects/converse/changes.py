@@ -68,16 +68,18 @@ def leave_out_cache_marks(call: ModelCall, model: str) -> _Changed:
     return replace(call, messages=messages), setting
 
 
-def leave_out_redacted_reasoning(call: ModelCall, model: str) -> _Changed:
-    """Leaves out redacted reasoning, for which litellm has no form in Converse."""
-    count = sum(_is_redacted(part) for message in call.messages for part in message.content)
-    if not count or not describe_bedrock(model).by_converse:
+def leave_out_lone_reasoning(call: ModelCall, model: str) -> _Changed:
+    """Leaves out answers of redacted reasoning alone, for which litellm writes no turn of the conversation."""
+    lone = [
+        row for row, message in enumerate(call.messages) if message.content and all(map(_is_redacted, message.content))
+    ]
+    if not lone or not describe_bedrock(model).by_converse:
         return call, None
-    messages = tuple(
-        replace(message, content=tuple(part for part in message.content if not _is_redacted(part)))
-        for message in call.messages
-    )
-    setting = report("messages.content.reasoning.redacted", str(count), "0", "litellm does not pass it on.")
+    count = sum(_is_redacted(part) for message in call.messages for part in message.content)
+    left_out = sum(len(call.messages[row].content) for row in lone)
+    messages = tuple(message for row, message in enumerate(call.messages) if row not in lone)
+    reason = "The provider takes it back only beside a text or a tool call."
+    setting = report("messages.content.reasoning.redacted", str(count), str(count - left_out), reason)
     return replace(call, messages=messages), setting
 
 
