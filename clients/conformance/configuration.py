@@ -63,7 +63,7 @@ def build_config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpst
         callers={caller.name: caller for caller in _build_callers()},
         proxy=ProxyEntry(base_url=f"http://127.0.0.1:{upstreams[PROXY].port}", api_key=Secret("sk-proxy")),
         classifier=ClassifierEntry(model=CLASSIFIER_MODEL, cache_entries=0),
-        tools={"fail": ToolEntry(name="fail", function="clients.conformance.tools:fail")},
+        tools={name: ToolEntry(name=name, function=f"clients.conformance.tools:{name}") for name in ("ask", "fail")},
         rules=_RULES,
     )
 

@@ -1,6 +1,6 @@
-"""A tool of the server that the scenarios let the agent call."""
+"""Tools of the server that the scenarios let the agent call."""
 
-from reasoning_grpc.tools import ToolError
+from reasoning_grpc.tools import InputRequired, ToolError
 
 
 def fail(why: str) -> str:
@@ -10,3 +10,12 @@ def fail(why: str) -> str:
         why: What to say.
     """
     raise ToolError(why)
+
+
+def ask(question: str) -> str:
+    """Ask the user, who is not here.
+
+    Args:
+        question: What to ask.
+    """
+    raise InputRequired(question)

@@ -51,7 +51,7 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
         "current_time  built in         off",
         "good__echo    mcp server good  available  Return the text.",
         "weather       function         available  Tell the weather.",
-        "mcp server good is connected: 1 tools",
+        "mcp server good is connected: 1 tools, protocol 2026-07-28",
         "mcp server gone is down: it cannot be reached",
     ]
     listed = json.loads(as_json.out)
@@ -63,17 +63,21 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
             "name": "good",
             "state": "connected",
             "tools": 1,
+            "protocol": "2026-07-28",
             "problem": None,
             "setting_problems": [],
             "left_out": {},
+            "unchecked_results": {},
         },
         {
             "name": "gone",
             "state": "down",
             "tools": 0,
+            "protocol": None,
             "problem": "it cannot be reached",
             "setting_problems": [],
             "left_out": {},
+            "unchecked_results": {},
         },
     ]
 
@@ -113,9 +117,9 @@ async def test_settings_that_fit_no_tool_are_reported(tmp_path: Path) -> None:
 
 
 async def test_tools_that_cannot_be_called_are_named(tmp_path: Path) -> None:
-    """A tool that is left out of a server's list is named with the reason, and the exit code stays 0."""
+    """Tools that are left out or whose results are not checked are named with the reason; the exit code stays 0."""
     listed = [
-        {"name": "good", "inputSchema": {"type": "object"}},
+        {"name": "good", "inputSchema": {"type": "object"}, "outputSchema": {"$ref": "https://example.com/"}},
         {"name": "long-task", "inputSchema": {"type": "object"}, "execution": {"taskSupport": "required"}},
     ]
     server = scripted_entry(tools_list=[a_result_line({"tools": listed})])
@@ -131,13 +135,14 @@ async def test_tools_that_cannot_be_called_are_named(tmp_path: Path) -> None:
     as_json = await run("tools", "--config", config, "--json", variables={"PYTHONPATH": ROOT})
 
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (0, "")
-    assert as_text.out.splitlines()[-2:] == [
-        "mcp server files is connected: 1 tools",
+    assert as_text.out.splitlines()[-3:] == [
+        "mcp server files is connected: 1 tools, protocol 2025-06-18",
         "files__long-task is left out: it can only be called as a task",
+        "files__good has an output schema that is not used: a reference leads out of it",
     ]
-    assert json.loads(as_json.out)["mcp_servers"][0]["left_out"] == {
-        "files__long-task": "it can only be called as a task"
-    }
+    (listed_server,) = json.loads(as_json.out)["mcp_servers"]
+    assert listed_server["left_out"] == {"files__long-task": "it can only be called as a task"}
+    assert listed_server["unchecked_results"] == {"files__good": "a reference leads out of it"}
 
 
 async def test_without_a_configuration_the_built_in_tools_are_listed(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_every_key_of_every_entry_is_read() -> None:
     max_result_characters = 900
     connect_timeout_seconds = 5
     required = true
+    protocol = "2026-07-28"
     """
 
     config = read_toml(text, environment=VARIABLES)
@@ -67,6 +68,7 @@ def test_every_key_of_every_entry_is_read() -> None:
     assert git.limits == ToolLimits(timeout_seconds=10, concurrency=2, max_result_characters=900)
     assert (git.connect_timeout_seconds, git.prefix) == (5, "git-hub__")
     assert (files.required, git.required) == (False, True)
+    assert (files.protocol, git.protocol) == ("auto", "2026-07-28")
     assert "secret-" not in repr(config)
 
 
@@ -118,6 +120,10 @@ def test_allowed_tools_reach_the_caller() -> None:
         (
             "[tools.a]\nmax_result_characters = 1e9",
             "tools.a.max_result_characters: must be a whole number from 1 to 10000000",
+        ),
+        (
+            "[mcp_servers.a]\ncommand = 'x'\nprotocol = '2024-11-05'",
+            "mcp_servers.a.protocol: must be one of auto, 2026-07-28, 2025-11-25",
         ),
         ("[mcp_servers.a]", "mcp_servers.a: needs either command or url"),
         ("[mcp_servers.a]\ncommand = 'x'\nurl = 'http://x'", "mcp_servers.a: needs either command or url"),

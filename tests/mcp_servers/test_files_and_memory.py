@@ -76,7 +76,7 @@ async def test_memory(servers: OfficialServers) -> None:
     )
 
     graph = {"entities": [ann], "relations": [lives]}
-    assert run.shown == [[ann], [lives], graph]
+    assert run.shown == [{"entities": [ann]}, {"relations": [lives]}, graph]
     assert [(status, json.loads(text)) for status, text in run.outcomes] == [("OK", each) for each in run.shown]
     lines = [json.loads(line) for line in servers.folders.memory.read_text().splitlines()]
     assert [line["type"] for line in lines] == ["entity", "relation"]

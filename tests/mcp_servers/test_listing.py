@@ -54,13 +54,13 @@ async def test_the_command_lists_the_tools(servers: OfficialServers) -> None:
     assert (done.code, done.err) == (0, "")
     assert [row[0] for row in rows if row[1:3] == ["mcp", "server"] and row[4] == "available"] == NAMES
     assert done.out.splitlines()[-8:] == [
-        "mcp server time is connected: 2 tools",
-        "mcp server git is connected: 12 tools",
-        "mcp server files is connected: 14 tools",
-        "mcp server memory is connected: 9 tools",
-        "mcp server everything is connected: 12 tools",
+        "mcp server time is connected: 2 tools, protocol 2026-07-28",
+        "mcp server git is connected: 12 tools, protocol 2026-07-28",
+        "mcp server files is connected: 14 tools, protocol 2025-11-25",
+        "mcp server memory is connected: 9 tools, protocol 2025-11-25",
+        "mcp server everything is connected: 12 tools, protocol 2025-11-25",
         "everything__simulate-research-query is left out: it can only be called as a task",
-        "mcp server remote is connected: 12 tools",
+        "mcp server remote is connected: 12 tools, protocol 2025-11-25",
         "remote__simulate-research-query is left out: it can only be called as a task",
     ]
 

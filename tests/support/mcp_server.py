@@ -1,8 +1,8 @@
 """A real MCP server in a process of its own, made with the official SDK; its options and tools make it misbehave.
 
-The file runs as `mcp_server.py stdio|http REPORT_PORT [--port PORT] [--old] [--json] [--token TOKEN] [OPTION]`. It
-reports its events to the port, a line each: that it listens, that a tool hangs, that the tool was stopped. `Reports`
-receives these lines, and `serve_http` starts a process that speaks HTTP.
+The file runs as `mcp_server.py stdio|http REPORT_PORT [OPTION]...`. It reports its events to the port, a line each:
+that it listens, that a tool hangs, that the tool was stopped. `Reports` receives these lines, and `serve_http` starts a
+process that speaks HTTP.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 SECRET: Final = "what-nobody-may-read"
 BIG_PICTURE: Final = bytes(1234)
@@ -102,6 +102,9 @@ def main() -> None:
     parser.add_argument("report_port", type=int)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--old", action="store_true", help="speak only the protocol of 2025")
+    parser.add_argument("--new", action="store_true", help="speak only the protocol of 2026-07-28")
+    parser.add_argument("--fragile", action="store_true", help="end when the first message is unknown")
+    parser.add_argument("--fresh-seconds", type=float, default=0, help="say that the list stays fresh for so long")
     parser.add_argument("--json", action="store_true", help="answer with JSON, not with events")
     parser.add_argument("--token", default="")
     parser.add_argument("--silent", action="store_true", help="never answer")
@@ -114,7 +117,7 @@ def main() -> None:
         signal.pause()
     if options.held:
         connection.recv(2)
-    server = _build_server(report, old=options.old)
+    server = _build_server(report, options)
     if options.transport == "stdio":
         asyncio.run(_serve_stdio(server, old=options.old))
         report("ended")
@@ -157,11 +160,13 @@ def _serve_http(server: Any, options: argparse.Namespace, report: Any) -> None:
     uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listening])
 
 
-def _build_server(report: Any, *, old: bool) -> Any:
+def _build_server(report: Any, options: argparse.Namespace) -> Any:
     from mcp import MCPError
     from mcp.server import MCPServer
+    from mcp.server.caching import CacheHint
     from mcp.server.mcpserver import Context, Image
     from mcp.server.mcpserver.exceptions import ToolError
+    from mcp.server.request_state import RequestStateSecurity
     from mcp_types import (
         METHOD_NOT_FOUND,
         BlobResourceContents,
@@ -172,15 +177,27 @@ def _build_server(report: Any, *, old: bool) -> Any:
         SamplingMessage,
         TextContent,
     )
-    from pydantic import BaseModel
+    from pydantic import BaseModel, Field
 
-    async def refuse_discovery(context: Any, call_next: Any) -> Any:
-        if context.method == "server/discover":
+    old = options.old
+    unknown = "server/discover" if old else "initialize" if options.new else ""
+
+    async def refuse_unknown(context: Any, call_next: Any) -> Any:
+        if context.method == unknown:
+            if options.fragile:
+                os._exit(4)
             raise MCPError(METHOD_NOT_FOUND, "Method not found")
         return await call_next(context)
 
-    middleware: list[Any] = [refuse_discovery] if old else []
-    server = MCPServer("test", log_level="CRITICAL", middleware=middleware)
+    middleware: list[Any] = [refuse_unknown]
+    hint = CacheHint(ttl_ms=int(options.fresh_seconds * 1000))
+    server = MCPServer(
+        "test",
+        log_level="CRITICAL",
+        middleware=middleware,
+        cache_hints={"tools/list": hint},
+        request_state_security=RequestStateSecurity(keys=[bytes(32)]),  # the same key in each process
+    )
 
     @server.tool()
     def echo(text: str) -> str:
@@ -247,6 +264,11 @@ def _build_server(report: Any, *, old: bool) -> Any:
         meta = context.request_context.meta or {}
         return json.dumps({"headers": headers, "meta": dict(meta)}, default=str)
 
+    @server.tool(structured_output=False)
+    def read_pid() -> str:
+        """Return the id of the process."""
+        return str(os.getpid())
+
     @server.tool()
     def read_variable(name: str) -> str:
         """Return a variable of the process."""
@@ -282,6 +304,27 @@ def _build_server(report: Any, *, old: bool) -> Any:
         """End this many calls with a state that the next one brings back."""
         state = int(context.request_state or 0)
         return "done" if state == rounds else InputRequiredResult(request_state=str(state + 1))
+
+    @server.tool()
+    def find_region(
+        region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})], context: Context
+    ) -> str:
+        """Return the header of the region."""
+        request = context.request_context.request
+        return json.dumps(
+            {"argument": region, "header": None if request is None else request.headers["mcp-param-region"]}
+        )
+
+    @server.tool()
+    def move_region() -> str:
+        """Have the tool `echo` want its text in a header, and tell nobody."""
+        server.remove_tool("echo")
+
+        def echo(text: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Text"})]) -> str:
+            return text
+
+        server.add_tool(echo)
+        return "moved"
 
     @server.tool()
     async def grow(context: Context) -> str:

@@ -51,6 +51,11 @@ def stdio_entry(reports: Reports, *options: str, **settings: Any) -> McpServerEn
     return McpServerEntry(name="test", command=program, args=tuple(arguments), **settings)
 
 
+def http_entry(url: str, **settings: Any) -> McpServerEntry:
+    """Builds the entry of a server that is reached at an address."""
+    return McpServerEntry(name="test", url=url, **settings)
+
+
 @asynccontextmanager
 async def open_toolbox(
     reports: Reports, entry: McpServerEntry, entries: dict[str, ToolEntry] | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator
 
-from reasoning_grpc.tools import ToolError
+from reasoning_grpc.tools import InputRequired, ToolError
 
 SECRET: Final = "sk-in-the-text-of-an-exception"
 
@@ -44,6 +44,11 @@ def fail() -> str:
 async def fail_with_words() -> str:
     """Fail with a sentence for the model."""
     raise ToolError("There is no such city; try another.")
+
+
+def ask_for_a_city() -> str:
+    """Ask the user for a city."""
+    raise InputRequired("Which city do you mean?")
 
 
 def exit_process() -> str:

@@ -132,7 +132,6 @@ async def test_a_bad_tool_is_left_out_alone(
 @pytest.mark.parametrize(
     "field",
     [
-        {"outputSchema": {"type": "array"}},
         {"outputSchema": 5},
         {"annotations": "none"},
         {"icons": 5},

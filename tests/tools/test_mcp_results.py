@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from reasoning_grpc.domain import ToolStatus
-from reasoning_grpc.tools.results import convert_content
+from reasoning_grpc.tools.results import NOTHING, convert_content
 from tests.support.mcp_server import Reports
 from tests.support.mcp_toolbox import open_toolbox
 from tests.support.scripted_mcp import a_result_line, scripted_entry
 
+HERE = 'Here it is:\n{"items":["a","b","c"]}\n[image/png, 5 bytes]'
 ITEMS = {"items": ["a", "b", "c"]}
 PICTURE = {"type": "image", "data": base64.b64encode(b"12345").decode(), "mimeType": "image/png"}
 
@@ -32,7 +33,8 @@ def a_text(text: str) -> dict[str, Any]:
         ([PICTURE], ITEMS, '[image/png, 5 bytes]\n{"items":["a","b","c"]}'),
         ([a_text("a"), a_text("b")], {"result": ["a", "c"]}, 'a\nb\n{"result":["a","c"]}'),
         ([a_text("2 items")], {"result": []}, '2 items\n{"result":[]}'),
-        ([], None, ""),
+        ([], NOTHING, ""),
+        ([], None, "null"),
         ([], {}, "{}"),
     ],
 )
@@ -42,23 +44,37 @@ def test_structured_content_is_added(blocks: list[dict[str, Any]], structured: o
 
 
 @pytest.mark.parametrize(
+    ("blocks", "structured", "text"),
+    [
+        ([a_text(json.dumps(ITEMS))], ITEMS, '{"items":["a","b","c"]}'),
+        ([a_text(json.dumps(ITEMS, indent=2))], ITEMS, '{"items":["a","b","c"]}'),
+        ([a_text("Here it is:"), a_text(json.dumps(ITEMS)), PICTURE], ITEMS, HERE),
+        ([a_text("1.5")], {"result": 1.5}, '{"result":1.5}'),
+        ([a_text("null")], None, "null"),
+        ([a_text("a"), a_text("b")], {"result": ["a", "b"]}, '{"result":["a","b"]}'),
+        ([a_text('{\n  "a": 1\n}'), a_text('{"a": 2}')], [{"a": 1}, {"a": 2}], '[{"a":1},{"a":2}]'),
+        ([a_text("1"), a_text("2")], {"result": ["1", "2"]}, '{"result":["1","2"]}'),
+    ],
+)
+def test_structured_content_replaces_the_blocks_that_repeat_it(
+    blocks: list[dict[str, Any]], structured: object, text: str
+) -> None:
+    """The model reads structured content as JSON in place of the blocks that repeat it, and the others stay."""
+    assert convert_content(blocks, structured) == text
+
+
+@pytest.mark.parametrize(
     ("blocks", "structured"),
     [
-        ([a_text(json.dumps(ITEMS))], ITEMS),
-        ([a_text(json.dumps(ITEMS, indent=2))], ITEMS),
-        ([a_text("Here it is:"), a_text(json.dumps(ITEMS))], ITEMS),
-        ([a_text("hello")], {"result": "hello"}),
-        ([a_text("1.5")], {"result": 1.5}),
-        ([a_text("the file")], {"content": "the file"}),
-        ([a_text("a"), a_text("b")], {"result": ["a", "b"]}),
-        ([a_text('{\n  "a": 1\n}'), a_text('{"a": 2}')], {"result": [{"a": 1}, {"a": 2}]}),
-        ([a_text("1"), a_text("2")], {"result": ["1", "2"]}),
+        ([a_text("hello\nworld")], {"result": "hello\nworld"}),
+        ([a_text("hello")], "hello"),
+        ([a_text("the file"), PICTURE], {"content": "the file"}),
         ([PICTURE], {"content": [PICTURE]}),
     ],
 )
-def test_structured_content_is_not_repeated(blocks: list[dict[str, Any]], structured: object) -> None:
-    """Structured content that stands in the blocks is not written again."""
-    assert convert_content(blocks, structured) == convert_content(blocks, None)
+def test_a_single_text_is_not_written_as_json(blocks: list[dict[str, Any]], structured: object) -> None:
+    """A text that is the whole structured content stays as it is, and so do blocks that are all of it."""
+    assert convert_content(blocks, structured) == convert_content(blocks)
 
 
 LINK = {"type": "resource_link", "uri": "file:///a.txt", "name": "a.txt"}

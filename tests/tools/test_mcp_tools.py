@@ -121,27 +121,6 @@ async def test_progress_does_not_renew_the_absolute_limit(toolbox: ConnectedTool
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("tool", ["ask_person", "ask_model", "ask_roots"])
-async def test_requests_of_a_server_are_refused(toolbox: ConnectedToolbox, tool: str) -> None:
-    """A tool that asks for a person, a model or folders during its call is told that there are none, and fails."""
-    refused = await toolbox.call(tool)
-    after = await toolbox.call("echo", text="still there")
-
-    assert (refused.status, refused.error) == (ToolStatus.FAILED, "The tool's server refused the call.")
-    assert after.result == "still there"
-
-
-@pytest.mark.process
-async def test_input_that_a_tool_needs_ends_its_call(reports: Reports) -> None:
-    """A tool that ends its call with a question fails at once, and the model reads why."""
-    async with open_toolbox(reports, stdio_entry(reports)) as toolbox:
-        execution = await toolbox.call("require_name")
-
-    assert (execution.status, execution.result) == (ToolStatus.FAILED, "")
-    assert execution.error == "The tool asks for input that it cannot get here."
-
-
-@pytest.mark.process
 async def test_a_tool_that_needs_more_time_is_called_again(reports: Reports) -> None:
     """A tool that ends its call with nothing but a state gets it back with the next call, within its time limit."""
     limited = {"test__require_time": ToolEntry(name="test__require_time", timeout_seconds=LIMIT_SECONDS)}

@@ -112,6 +112,15 @@ async def test_a_tool_error_reaches_the_model() -> None:
     assert execution.result == "There is no such city; try another."
 
 
+async def test_a_function_may_ask_for_input() -> None:
+    """A function that needs an answer of the user ends with the status for it, and the model reads what it asks for."""
+    execution = await run_tool("ask_for_a_city")
+
+    assert execution.status is ToolStatus.INPUT_REQUIRED
+    assert execution.error.startswith("The tool needs input that it cannot get here.")
+    assert execution.result == "Which city do you mean?"
+
+
 async def test_a_tool_error_of_an_argument_check_reaches_the_model() -> None:
     """The text of a ToolError that a check of an argument raises is the result of the rejected call."""
     execution = await run_tool("explain_bad_city", city="Rome")

@@ -155,6 +155,9 @@ const (
 	ToolStatus_TOOL_STATUS_NOT_AVAILABLE ToolStatus = 5
 	// The agent stopped before the tool returned.
 	ToolStatus_TOOL_STATUS_CANCELLED ToolStatus = 6
+	// The tool did not finish, because it needs input that it cannot get here, such
+	// as an answer of the user.
+	ToolStatus_TOOL_STATUS_INPUT_REQUIRED ToolStatus = 7
 )
 
 // Enum value maps for ToolStatus.
@@ -167,6 +170,7 @@ var (
 		4: "TOOL_STATUS_INVALID_ARGUMENTS",
 		5: "TOOL_STATUS_NOT_AVAILABLE",
 		6: "TOOL_STATUS_CANCELLED",
+		7: "TOOL_STATUS_INPUT_REQUIRED",
 	}
 	ToolStatus_value = map[string]int32{
 		"TOOL_STATUS_UNSPECIFIED":       0,
@@ -176,6 +180,7 @@ var (
 		"TOOL_STATUS_INVALID_ARGUMENTS": 4,
 		"TOOL_STATUS_NOT_AVAILABLE":     5,
 		"TOOL_STATUS_CANCELLED":         6,
+		"TOOL_STATUS_INPUT_REQUIRED":    7,
 	}
 )
 
@@ -541,8 +546,8 @@ type ToolExecution struct {
 	Arguments string `protobuf:"bytes,3,opt,name=arguments,proto3" json:"arguments,omitempty"`
 	// How the call ended.
 	Status ToolStatus `protobuf:"varint,4,opt,name=status,proto3,enum=reasoning_grpc.v1.ToolStatus" json:"status,omitempty"`
-	// The result of the tool: JSON text, or any text. Set only with
-	// `include.tool_results`.
+	// The result of the tool: JSON text, or any text. For a call that needs input,
+	// what the tool asks for. Set only with `include.tool_results`.
 	Result string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
 	// Whether the result was cut to the server's size limit for the tool.
 	ResultTruncated bool `protobuf:"varint,6,opt,name=result_truncated,json=resultTruncated,proto3" json:"result_truncated,omitempty"`
@@ -787,7 +792,7 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x18STEP_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STEP_OUTCOME_DONE\x10\x01\x12\x1d\n" +
 	"\x19STEP_OUTCOME_INVALID_PLAN\x10\x02\x12\x18\n" +
-	"\x14STEP_OUTCOME_STOPPED\x10\x03*\xcd\x01\n" +
+	"\x14STEP_OUTCOME_STOPPED\x10\x03*\xed\x01\n" +
 	"\n" +
 	"ToolStatus\x12\x1b\n" +
 	"\x17TOOL_STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
@@ -796,7 +801,8 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x15TOOL_STATUS_TIMED_OUT\x10\x03\x12!\n" +
 	"\x1dTOOL_STATUS_INVALID_ARGUMENTS\x10\x04\x12\x1d\n" +
 	"\x19TOOL_STATUS_NOT_AVAILABLE\x10\x05\x12\x19\n" +
-	"\x15TOOL_STATUS_CANCELLED\x10\x06*\xba\x02\n" +
+	"\x15TOOL_STATUS_CANCELLED\x10\x06\x12\x1e\n" +
+	"\x1aTOOL_STATUS_INPUT_REQUIRED\x10\a*\xba\x02\n" +
 	"\fReasoningEnd\x12\x1d\n" +
 	"\x19REASONING_END_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REASONING_END_FINISHED\x10\x01\x12\x1b\n" +

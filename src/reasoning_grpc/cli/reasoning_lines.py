@@ -35,6 +35,7 @@ _STATUSES: Final = {
     agent_pb2.TOOL_STATUS_INVALID_ARGUMENTS: "invalid arguments",
     agent_pb2.TOOL_STATUS_NOT_AVAILABLE: "not available",
     agent_pb2.TOOL_STATUS_CANCELLED: "cancelled",
+    agent_pb2.TOOL_STATUS_INPUT_REQUIRED: "needs input",
 }
 
 

@@ -70,9 +70,11 @@ def _format_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
             "name": server.name,
             "state": server.state.lower(),
             "tools": server.tools,
+            "protocol": server.protocol or None,
             "problem": server.problem or None,
             "setting_problems": list(server.setting_problems),
             "left_out": dict(server.left_out),
+            "unchecked_results": dict(server.unchecked),
         }
         for server in servers
     ]
@@ -89,6 +91,9 @@ def _format_text(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
     for server in servers:
         lines.append(f"mcp server {server.name} is {_describe_state(server)}")
         lines += [f"{name} is left out: {problem}" for name, problem in server.left_out.items()]
+        lines += [
+            f"{name} has an output schema that is not used: {problem}" for name, problem in server.unchecked.items()
+        ]
     return "\n".join(lines)
 
 
@@ -98,7 +103,7 @@ def _describe_source(info: ToolInfo) -> str:
 
 def _describe_state(server: McpServerInfo) -> str:
     if server.state is McpServerState.CONNECTED:
-        return f"connected: {server.tools} tools"
+        return f"connected: {server.tools} tools, protocol {server.protocol}"
     return f"{server.state.lower()}: {server.problem}"
 
 

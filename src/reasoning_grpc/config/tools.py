@@ -14,6 +14,8 @@ TOOL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """A name that every provider accepts for a tool; only Gemini refuses a digit as its first character."""
 MCP_SEPARATOR: Final = "__"
 """Stands between the name of an MCP server and the name of its tool."""
+MCP_PROTOCOLS: Final = ("auto", "2026-07-28", "2025-11-25")
+"""The versions of the protocol that an entry may name; the last one stands for all that begin with a handshake."""
 _SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _LONGEST_SERVER_NAME: Final = 32
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -89,6 +91,8 @@ class McpServerEntry:
     """The longest time to start or reach the server and read its list of tools."""
     required: bool = False
     """Whether our server is ready only when this server has connected once."""
+    protocol: str = "auto"
+    """The version of the protocol, or "auto": the server is asked for it. 2025-11-25 stands for older versions too."""
 
     @property
     def prefix(self) -> str:
@@ -144,6 +148,7 @@ def read_mcp_server_entry(
         ),
         connect_timeout_seconds=_read_seconds(reader, "connect_timeout_seconds") or 30.0,
         required=reader.read_bool("required") or False,
+        protocol=reader.read_text("protocol", find_problem=_find_protocol_problem) or "auto",
     )
     _check_connection(reader, entry)
     reader.report_unknown_keys()
@@ -165,6 +170,10 @@ def _check_connection(reader: TableReader, entry: McpServerEntry) -> None:
     for key, value in foreign.items():
         if value:
             reader.report(key, f"does not go with {'command' if entry.command else 'url'}")
+
+
+def _find_protocol_problem(protocol: str) -> str:
+    return "" if protocol in MCP_PROTOCOLS else f"must be one of {', '.join(MCP_PROTOCOLS)}"
 
 
 def _read_seconds(reader: TableReader, key: str) -> float | None:

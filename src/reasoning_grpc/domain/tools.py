@@ -42,6 +42,8 @@ class ToolStatus(StrEnum):
     """The tool was not run: it does not exist, the caller may not use it, or its server cannot be reached."""
     CANCELLED = "CANCELLED"
     """The agent stopped before the tool returned."""
+    INPUT_REQUIRED = "INPUT_REQUIRED"
+    """The tool did not finish, because it needs input that nobody can give it here, such as an answer of the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,10 @@ class ToolExecution:
     """JSON text as the model wrote it."""
     status: ToolStatus
     result: str = ""
-    """The output of the tool: JSON text, or any text. For a failed call, the tool's own error message, if any."""
+    """The output of the tool: JSON text, or any text. For a failed call, the tool's own error message, if any.
+
+    For a call that needs input, the input that the tool asks for.
+    """
     result_truncated: bool = False
     error: str = ""
     """The problem, in a fixed English sentence without any text of the tool. Empty when there was none."""
@@ -109,3 +114,7 @@ class McpServerInfo:
     """A sentence for each setting that names a tool which the server does not list."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """The listed tools that cannot be called, by their public names, with the reasons."""
+    unchecked: Mapping[str, str] = field(default_factory=dict)
+    """The tools whose output schemas cannot be used, by their public names, with the reasons."""
+    protocol: str = ""
+    """The version of the protocol that was agreed with the server. Empty while there is no connection."""

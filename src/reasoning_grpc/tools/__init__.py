@@ -1,10 +1,11 @@
 """The tools that the agent may call: Python functions and the tools of MCP servers, listed and run alike."""
 
-from reasoning_grpc.tools.errors import ToolError
+from reasoning_grpc.tools.errors import InputRequired, ToolError
 from reasoning_grpc.tools.results import cut
 from reasoning_grpc.tools.toolbox import Toolbox, find_tool_problems, list_tools_of_callers
 
 __all__ = [
+    "InputRequired",
     "ToolError",
     "Toolbox",
     "cut",

@@ -1,4 +1,4 @@
-"""`ForeignSchema`: the JSON Schema of an MCP server's tool, and the check of arguments against it.
+"""`ForeignSchema`: the JSON Schema of an MCP server's tool, and the check of arguments and results against it.
 
 The schema is not trusted, so the check fetches nothing and takes a bounded time, whatever the schema says: references
 stay within the schema, the work is counted, and keywords whose check may never end are left to the MCP server.
@@ -28,10 +28,10 @@ _ENDLESS: Final = frozenset(
 """Keywords whose check, by Python's `re` or by jsonschema, may never end."""
 _LEADING_AWAY: Final = frozenset({"$schema", "$id", "id"})
 """Keywords that select other rules, or make references lead out of the schema."""
-_NAMED: Final = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
+NAMED: Final = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 """Keywords whose member names are chosen by the schema's author and are no keywords."""
-_DATA: Final = frozenset({"enum", "const", "default", "examples", "required"})
-_REFERENCES: Final = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
+DATA: Final = frozenset({"enum", "const", "default", "examples", "required"})
+REFERENCES: Final = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 _MAX_PROBLEMS: Final = 5
 """The number of problems that are described, and of missing members that a description names."""
 _MAX_ERRORS: Final = 20
@@ -41,11 +41,11 @@ _MAX_RULE_CHARACTERS: Final = 100
 
 
 class UnusableSchema(Exception):
-    """The schema cannot be used to check arguments; the message says why."""
+    """The schema cannot be used to check values; the message says why."""
 
 
 class ForeignSchema:
-    """The schema of a tool's arguments, which are a JSON object."""
+    """The schema of a tool's arguments, which are a JSON object, or of its results."""
 
     def __init__(
         self, schema: Mapping[str, Any], *, max_work: int = _MAX_WORK, max_list_members: int = _MAX_LIST_MEMBERS
@@ -53,7 +53,7 @@ class ForeignSchema:
         """Takes up to a second for a long schema. Raises UnusableSchema.
 
         `max_work` limits one check: it is the number of keywords that are checked, multiplied by the characters of
-        schema and arguments. Of each list in the schema, only the first `max_list_members` are checked.
+        schema and value. Of each list in the schema, only the first `max_list_members` are checked.
         """
         try:
             self.text: Final = _serialize(schema)
@@ -81,15 +81,19 @@ class ForeignSchema:
             raise ArgumentsProblem(f"they are not JSON: {exc}") from None
         if not isinstance(arguments, dict):
             raise ArgumentsProblem("they are not a JSON object")
-        self._left = self._max_work // (len(self.text) + len(text))
-        if problem := self._find_problem(arguments):
+        if problem := self._find_problem(arguments, len(text)):
             raise ArgumentsProblem(problem)
         return arguments
 
-    def _find_problem(self, arguments: dict[str, Any]) -> str:
-        """Says what does not fit; returns an empty string when everything fits."""
+    def find_problem(self, value: Any) -> str:
+        """Says where a JSON value does not fit, without what it contains; returns an empty string when it fits."""
+        return self._find_problem(value, len(json.dumps(value)))
+
+    def _find_problem(self, value: Any, characters: int) -> str:
+        """Says what does not fit in a value of this length; returns an empty string when everything fits."""
+        self._left = self._max_work // (len(self.text) + characters)
         try:
-            errors = islice(self._validator.iter_errors(arguments), _MAX_ERRORS)
+            errors = islice(self._validator.iter_errors(value), _MAX_ERRORS)
             return "; ".join(islice(dict.fromkeys(map(_describe, errors)), _MAX_PROBLEMS))
         except Exception:  # a reference that leads nowhere or in a circle, or a number that is too large
             return ""  # then the MCP server checks its own schema
@@ -131,11 +135,11 @@ def _drop_unsafe(schema: Any) -> Any:
         dropped |= {"additionalProperties"}  # its meaning depends on `patternProperties`
     kept: dict[str, Any] = {}
     for keyword, value in schema.items():
-        if keyword in _DATA:
+        if keyword in DATA:
             kept[keyword] = value
-        elif keyword in _NAMED and isinstance(value, dict):
+        elif keyword in NAMED and isinstance(value, dict):
             kept[keyword] = {name: _drop_unsafe(each) for name, each in value.items()}
-        elif keyword not in dropped and not (keyword in _REFERENCES and _leads_away(value)):
+        elif keyword not in dropped and not (keyword in REFERENCES and _leads_away(value)):
             kept[keyword] = _drop_unsafe(value)
     return kept
 
@@ -154,7 +158,7 @@ def _shorten_lists(schema: Any, max_members: int) -> Any:
 
 
 def _describe(error: ValidationError) -> str:
-    """Says where an argument does not fit and which rule it breaks, without its value."""
+    """Says where a value does not fit and which rule it breaks, without what it contains there."""
     place = ".".join(map(str, error.absolute_path)) or "the whole"
     return f"{place[:_MAX_PLACE_CHARACTERS]}: {_rule(error)[:_MAX_RULE_CHARACTERS]}"
 

@@ -1,38 +1,92 @@
-"""One call of an MCP server's tool: how it is sent, and what its failures mean."""
+"""`McpCalls`: calls the tools of an MCP server."""
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp import Client, MCPError
 from mcp_types import (
-    CONNECTION_CLOSED,
-    INVALID_PARAMS,
+    HEADER_MISMATCH,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
-    InputRequiredResult,
 )
 from opentelemetry.context import Context, attach, detach
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from reasoning_grpc.domain import CallContext
-from reasoning_grpc.tools.errors import NoResult, ToolError
-from reasoning_grpc.tools.mcp_incoming import SDK_CLOSED
-from reasoning_grpc.tools.results import ToolOutput, convert_content
+from reasoning_grpc.tools.errors import InputRequired, NoResult
+from reasoning_grpc.tools.mcp_asked import AskedInput
+from reasoning_grpc.tools.mcp_call_results import INPUT_REQUIRED, STRUCTURED
+from reasoning_grpc.tools.mcp_input import describe_input_requests, list_members
+from reasoning_grpc.tools.mcp_listing import refresh_headers
+from reasoning_grpc.tools.mcp_problems import FIRST_FAILED_STATUS
+from reasoning_grpc.tools.mcp_refusals import convert_refusal
+from reasoning_grpc.tools.mcp_transport import record_http_status
+from reasoning_grpc.tools.results import NOTHING, ToolOutput, convert_content
 from reasoning_grpc.tools.tool import ProgressCallback
 
-_LOST: Final = (SDK_CLOSED, "SSE stream ")
-"""How the texts of the SDK's own errors for a lost connection begin. Servers use the code of these errors as well."""
-_RESULT: Final = TypeAdapter[CallToolResult | InputRequiredResult](CallToolResult | InputRequiredResult)
 _RETRY_SECONDS: Final = 0.25
 """The pause before a call is repeated that the server could not finish yet."""
 
+_logger = logging.getLogger("reasoning_grpc.tools")
 
-async def call_tool(
+
+class McpCalls:
+    """The calls of one server's tools, over whatever connection it has."""
+
+    def __init__(self, mcp_server: str, asked: AskedInput, *, on_refusal: Callable[[], None]) -> None:
+        """`asked` records what the server asks for during calls. `on_refusal` is called when it refuses one."""
+        self._mcp_server: Final = mcp_server
+        self._asked: Final = asked
+        self._on_refusal: Final = on_refusal
+
+    async def call(
+        self,
+        client: Client,
+        name: str,
+        arguments: Mapping[str, Any],
+        context: CallContext,
+        on_progress: ProgressCallback,
+    ) -> ToolOutput:
+        """Calls a tool by its name on the server. Raises ToolError, InputRequired and NoResult."""
+        with record_http_status() as http_status, self._asked.record() as asked:
+            try:
+                output = await _call_with_headers(client, name, arguments, context, on_progress)
+            except MCPError as exc:
+                self._on_refusal()
+                facts = {"mcp_server": self._mcp_server, "code": exc.code, "request_id": context.request_id}
+                if http_status.code >= FIRST_FAILED_STATUS:
+                    facts["http_status"] = http_status.code
+                _logger.warning("mcp server refused a call", extra=facts)
+                refusal = convert_refusal(exc)
+                raise (InputRequired(describe_input_requests(asked)) if asked else refusal) from None
+        if output.is_error and asked:
+            raise InputRequired(describe_input_requests(asked))
+        return output
+
+
+async def _call_with_headers(
     client: Client, name: str, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
 ) -> ToolOutput:
-    """Calls a tool. Raises MCPError where the server refuses, and NoResult.
+    """Calls a tool, and calls it again after a look at the list where the server misses a header. Raises MCPError.
+
+    A server may want arguments in headers as well, and the list says which. It has not run the tool then.
+    """
+    try:
+        return await _call_tool(client, name, arguments, context, on_progress)
+    except MCPError as exc:
+        if exc.code != HEADER_MISMATCH:
+            raise
+    await refresh_headers(client, name)
+    return await _call_tool(client, name, arguments, context, on_progress)
+
+
+async def _call_tool(
+    client: Client, name: str, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
+) -> ToolOutput:
+    """Calls a tool. Raises MCPError where the server refuses, InputRequired, and NoResult.
 
     It does not use the SDK's `call_tool`, because that checks results against a schema of the server's, which is not
     trusted and may make the check endless.
@@ -47,7 +101,8 @@ async def call_tool(
     finally:
         detach(token)
     blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
-    return ToolOutput(convert_content(blocks, result.structured_content), is_error=result.is_error)
+    structured = (result.meta or {}).get(STRUCTURED, NOTHING)
+    return ToolOutput(convert_content(blocks, structured), is_error=result.is_error, structured=structured)
 
 
 async def _request_result(
@@ -55,7 +110,7 @@ async def _request_result(
 ) -> CallToolResult:
     """Sends the call, and repeats it with the server's state for as long as the server needs only more time.
 
-    Raises NoResult where the server needs an answer of a person or of a model, which we do not offer it.
+    Raises InputRequired where the server needs an answer of a person or of a model, which we do not offer it.
     """
 
     async def report_progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
@@ -63,19 +118,12 @@ async def _request_result(
 
     while True:
         request = CallToolRequest(params=params)
-        result = await client.session.send_request(request, _RESULT, progress_callback=report_progress)
-        if isinstance(result, CallToolResult):
+        result = await client.session.send_request(request, CallToolResult, progress_callback=report_progress)
+        needed = (result.meta or {}).get(INPUT_REQUIRED)
+        if needed is None:
             return result
-        if result.input_requests:
-            raise NoResult("The tool asks for input that it cannot get here.")
+        if asked := list_members(needed["inputRequests"]):
+            raise InputRequired(describe_input_requests(asked))
         await asyncio.sleep(_RETRY_SECONDS)
-        params = params.model_copy(update={"request_state": result.request_state})
-
-
-def convert_refusal(error: MCPError) -> Exception:
-    """Converts a refusal to one of our errors. The model reads its text only where it is about the arguments."""
-    if error.code == INVALID_PARAMS:
-        return ToolError(error.message)
-    if error.code == CONNECTION_CLOSED and error.message.startswith(_LOST):
-        return NoResult("The connection to the tool's server was lost.")
-    return NoResult("The tool's server refused the call.")
+        state = needed["requestState"]
+        params = params.model_copy(update={"request_state": state if isinstance(state, str) else None})

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp.shared.message import SessionMessage
-from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
+from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from reasoning_grpc.tools.mcp_asked import AskedInput
 from reasoning_grpc.tools.mcp_call_results import prepare_call_result
 from reasoning_grpc.tools.mcp_listed_tools import ReportLeftOut, has_tool_list, select_callable_tools
+from reasoning_grpc.tools.mcp_negotiation import Negotiation
 
 SDK_CLOSED: Final = "Connection closed"
 """The text of the SDK's own error when a connection was lost, which never comes through the stream."""
@@ -32,10 +34,24 @@ _logger = logging.getLogger("reasoning_grpc.tools")
 class IncomingMessages:
     """A stream of messages for the SDK's client."""
 
-    def __init__(self, inner: Any, mcp_server: str, *, on_end: Callable[[], None], on_left_out: ReportLeftOut) -> None:
-        """`on_end` is called when the stream has ended. `on_left_out` receives the tools that are left out of lists."""
+    def __init__(
+        self,
+        inner: Any,
+        mcp_server: str,
+        *,
+        asked: AskedInput,
+        negotiation: Negotiation,
+        on_end: Callable[[], None],
+        on_left_out: ReportLeftOut,
+    ) -> None:
+        """`asked` records the requests of the server, and `negotiation` knows the version of the connection.
+
+        `on_end` is called when the stream has ended. `on_left_out` receives the tools that are left out of lists.
+        """
         self._inner = inner
         self._mcp_server = mcp_server
+        self._asked = asked
+        self._negotiation = negotiation
         self._on_end = on_end
         self._on_left_out = on_left_out
         self._has_logged = False
@@ -80,9 +96,13 @@ class IncomingMessages:
         message = received.message
         if isinstance(message, JSONRPCResponse):
             if has_tool_list(message.result):
-                message.result["tools"] = select_callable_tools(message.result["tools"], self._on_left_out)
+                message.result["tools"] = select_callable_tools(
+                    message.result["tools"], self._on_left_out, has_header_arguments=self._negotiation.is_modern
+                )
             else:
                 prepare_call_result(message.result)
+        if isinstance(message, JSONRPCRequest):
+            self._asked.add(message.method, message.params, self.last_context)
         if isinstance(message, JSONRPCError) and message.error.message.startswith(SDK_CLOSED):
             message.error.message = "The server's own error."  # so that it does not look like the SDK's
         return received

@@ -7,11 +7,14 @@ that we use, and a tool that cannot be called is left out of the list.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from mcp.shared.inbound import find_invalid_x_mcp_header
 from mcp_types.methods import validate_server_result
 from pydantic import ValidationError
 
 from reasoning_grpc.tools.foreign_schema import UnusableSchema
 
+OUTPUT_SCHEMA: Final = "reasoning-grpc/outputSchema"
+"""The place of the output schema in the `_meta` of a tool: before 2026-07-28 the SDK refuses many schemas."""
 _TEXTS: Final = ("title", "description")
 _STRICTEST_VERSION: Final = "2025-11-25"
 """The version of the protocol that says most about schemas: the SDK takes a tool of this version in all others."""
@@ -26,12 +29,20 @@ def has_tool_list(result: Mapping[str, Any]) -> bool:
     return isinstance(result.get("tools"), list) and "content" not in result
 
 
-def select_callable_tools(listed: list[Any], report: ReportLeftOut) -> list[dict[str, Any]]:
-    """Returns the tools that can be called, with the fields that we use, and reports the others."""
+def select_callable_tools(
+    listed: list[Any], report: ReportLeftOut, *, has_header_arguments: bool
+) -> list[dict[str, Any]]:
+    """Returns the tools that can be called, with the fields that we use, and reports the others.
+
+    `has_header_arguments` says whether a schema may ask for arguments in headers, as it may from 2026-07-28 on.
+    """
     usable = []
     for number, tool in enumerate(listed, 1):
         try:
-            usable.append(_reduce(tool))
+            reduced = _reduce(tool)
+            if has_header_arguments and find_invalid_x_mcp_header(reduced["inputSchema"]):
+                raise UnusableSchema("its schema asks for a header that cannot be sent")
+            usable.append(reduced)
         except UnusableSchema as exc:
             report(_find_name(tool) or f"#{number}", str(exc))
     return usable
@@ -55,6 +66,8 @@ def _reduce(tool: Any) -> dict[str, Any]:
         raise UnusableSchema("it can only be called as a task")
     texts = {key: tool[key] for key in _TEXTS if isinstance(tool.get(key), str)}
     reduced = {"name": tool["name"], "inputSchema": schema, **texts}
+    if tool.get("outputSchema") is not None:
+        reduced["_meta"] = {OUTPUT_SCHEMA: tool["outputSchema"]}
     try:
         validate_server_result("tools/list", _STRICTEST_VERSION, {"tools": [reduced]})
     except ValidationError as exc:

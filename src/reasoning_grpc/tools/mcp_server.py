@@ -8,20 +8,20 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, Final
 
-import httpx2
-from mcp import Client, MCPError
+from mcp import Client
 from mcp.client.session import IncomingMessage
-from mcp_types import CONNECTION_CLOSED, Implementation, ToolListChangedNotification
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import ValidationError
+from mcp_types import ToolListChangedNotification
 
 from reasoning_grpc.config import McpServerEntry, ToolEntry
 from reasoning_grpc.domain import CallContext, Caller, McpServerInfo, McpServerState, ToolInfo, ToolState
 from reasoning_grpc.tools.errors import ToolUnavailable
-from reasoning_grpc.tools.mcp_call import call_tool, convert_refusal
+from reasoning_grpc.tools.mcp_asked import AskedInput
+from reasoning_grpc.tools.mcp_call import McpCalls
 from reasoning_grpc.tools.mcp_listing import McpListing
+from reasoning_grpc.tools.mcp_negotiation import Negotiation
+from reasoning_grpc.tools.mcp_problems import describe_failure, describe_loss
 from reasoning_grpc.tools.mcp_tool import McpTool
-from reasoning_grpc.tools.mcp_transport import open_transport, record_http_status
+from reasoning_grpc.tools.mcp_transport import open_transport
 from reasoning_grpc.tools.results import ToolOutput
 from reasoning_grpc.tools.tool import ProgressCallback
 
@@ -30,7 +30,6 @@ _MAX_DELAY_SECONDS: Final = 30.0
 _GOOD_RUN_SECONDS: Final = 30.0
 """After a connection that lasted this long, the delay starts from its first value again."""
 _CHECK_SECONDS: Final = 60.0
-_FIRST_FAILED_STATUS: Final = 400
 _PAUSE_SECONDS: Final = 0.1
 """The pause between two readings of the list, however often the server says that it has changed."""
 _CLOSE_SECONDS: Final = 10.0
@@ -57,6 +56,11 @@ class McpServer:
         """
         self._entry = entry
         self._listing = McpListing(entry, tool_entries, named_tools or {}, self._call)
+        self._check_due = asyncio.Event()
+        """Set when the list may have changed, or the connection may be lost."""
+        self._asked = AskedInput()
+        self._calls = McpCalls(entry.name, self._asked, on_refusal=self._check_due.set)
+        self._negotiation = Negotiation(entry)
         self._check_seconds = check_seconds
         self._client: Client | None = None
         self._state = McpServerState.CONNECTING
@@ -64,8 +68,6 @@ class McpServer:
         self._http_status = 0
         self._ended = False
         self._closing = False
-        self._check_due = asyncio.Event()
-        """Set when the list may have changed, or the connection may be lost."""
         self._attempted = asyncio.Event()
         self._connected_once = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -118,6 +120,8 @@ class McpServer:
             problem=self._problem,
             setting_problems=self._listing.setting_problems,
             left_out=self._listing.left_out,
+            unchecked=self._listing.unchecked,
+            protocol=self._negotiation.version if self._client is not None else "",
         )
 
     async def aclose(self) -> None:
@@ -140,6 +144,8 @@ class McpServer:
         while True:
             began = loop.time()
             problem = await self._connect()
+            if not self._should_end() and self._negotiation.should_try_again(problem):
+                problem = await self._connect()
             if self._should_end():
                 return
             if loop.time() - began >= _GOOD_RUN_SECONDS:
@@ -154,30 +160,27 @@ class McpServer:
         self._check_due.clear()
         streams = open_transport(
             self._entry,
+            asked=self._asked,
+            negotiation=self._negotiation,
             on_end=self._on_end,
             on_status=self._on_status,
             on_left_out=self._listing.record_uncallable,
         )
-        client = Client(
-            streams,
-            client_info=Implementation(name="reasoning-grpc", version="1"),
-            message_handler=self._on_message,
-            cache=None,
-        )
         try:
-            await self._stay_connected(client)
+            await self._stay_connected(self._negotiation.create_client(streams, self._on_message))
         except asyncio.CancelledError:
             if self._should_end():
                 raise
         except (Exception, BaseExceptionGroup) as exc:
-            return self._describe(exc)
-        return self._describe_loss()
+            return describe_failure(exc, self._entry, self._http_status)
+        return describe_loss(self._entry)
 
     async def _stay_connected(self, client: Client) -> None:
         """Returns when the server ends the connection. The SDK may also report that by a cancellation of this task."""
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._entry.connect_timeout_seconds):
                 await stack.enter_async_context(client)
+                self._negotiation.record_version(client.protocol_version)
                 await self._listing.read(client)
             self._record_up(client)
             try:
@@ -191,7 +194,7 @@ class McpServer:
         try:
             while not self._ended:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._check_seconds):
+                    async with asyncio.timeout(_vary(max(self._check_seconds, self._listing.fresh_seconds))):
                         await self._check_due.wait()
                 self._check_due.clear()
                 if not self._ended:
@@ -203,38 +206,36 @@ class McpServer:
             await asyncio.wait({receiver})
 
     async def _receive_changes(self, client: Client) -> None:
-        """Receives changes of the list where the protocol wants a request for them; elsewhere `_on_message` does."""
-        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        """Receives changes of the list where the protocol wants a request for them; elsewhere `_on_message` does.
+
+        The request is sent again when its answer ends, because anything between here and the server may end it.
+        """
+        tools = client.server_capabilities.tools
+        if not self._negotiation.is_modern or tools is None or not tools.list_changed:
             return
-        with suppress(Exception):  # then the list is still read every `check_seconds`
-            async with client.listen(tools_list_changed=True) as changes:
-                async for _ in changes:
-                    self._check_due.set()
+        while True:
+            with suppress(Exception):  # then the list is still read every `check_seconds`
+                async with client.listen(tools_list_changed=True) as changes:
+                    async for _ in changes:
+                        self._check_due.set()
+            await asyncio.sleep(_vary(self._check_seconds))
+            self._check_due.set()
 
     async def _call(
         self, name: str, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
     ) -> ToolOutput:
-        """Calls a tool. Raises ToolUnavailable, ToolError and NoResult."""
-        client = self._client
-        if client is None:
+        """Calls a tool. Raises ToolUnavailable, ToolError, InputRequired and NoResult."""
+        if self._client is None:
             raise ToolUnavailable
-        with record_http_status() as http_status:
-            try:
-                return await call_tool(client, name, arguments, context, on_progress)
-            except MCPError as exc:
-                self._check_due.set()
-                facts = {"mcp_server": self._entry.name, "code": exc.code, "request_id": context.request_id}
-                if http_status.code >= _FIRST_FAILED_STATUS:
-                    facts["http_status"] = http_status.code
-                _logger.warning("mcp server refused a call", extra=facts)
-                raise convert_refusal(exc) from None
+        return await self._calls.call(self._client, name, arguments, context, on_progress)
 
     def _record_up(self, client: Client) -> None:
         self._client = client
         self._state, self._problem = McpServerState.CONNECTED, ""
         self._attempted.set()
         self._connected_once.set()
-        _logger.info("mcp server connected", extra={"mcp_server": self._entry.name, "tools": len(self.tools)})
+        facts = {"mcp_server": self._entry.name, "tools": len(self.tools), "protocol": self._negotiation.version}
+        _logger.info("mcp server connected", extra=facts)
 
     def _record_down(self, problem: str, next_try_seconds: float) -> None:
         self._state, self._problem = McpServerState.DOWN, problem
@@ -253,32 +254,6 @@ class McpServer:
         if isinstance(message, ToolListChangedNotification):
             self._check_due.set()
 
-    def _describe(self, failure: BaseException) -> str:
-        """Says why the connection failed or was lost, without any text of the server."""
-        match failure:
-            case BaseExceptionGroup(exceptions=(first, *_)):
-                return self._describe(first)
-            case TimeoutError():
-                return "it does not answer in time"
-            case httpx2.TransportError():
-                return "it cannot be reached"
-            case MCPError() if self._http_status >= _FIRST_FAILED_STATUS:
-                return f"it answers HTTP {self._http_status}"
-            case MCPError(code=code):
-                return self._describe_loss() if code == CONNECTION_CLOSED else f"it refuses, code {code}"
-            case ValidationError():
-                return "it does not keep to the protocol"
-            case OSError(strerror=reason):
-                return f"its command {self._entry.command!r} cannot be started: {reason}"
-            case _:
-                return f"the connection failed: {type(failure).__name__}"
-
-    def _describe_loss(self) -> str:
-        """Says that the connection has ended, and where the log may have the reason."""
-        if self._entry.command:
-            return 'its process closed the connection; with log_level = "debug" the log has what it wrote'
-        return "the connection was lost"
-
     def _should_end(self) -> bool:
         """Returns whether this task was cancelled, and not only a scope of the SDK within it.
 
@@ -286,3 +261,8 @@ class McpServer:
         """
         task = asyncio.current_task()
         return self._closing or (task is not None and task.cancelling() > 0)
+
+
+def _vary(seconds: float) -> float:
+    """Returns a time near the given one, so that not all servers that were started together ask at the same moment."""
+    return seconds * random.uniform(0.8, 1.2)

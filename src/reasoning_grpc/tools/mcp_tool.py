@@ -10,7 +10,10 @@ from mcp_types import Tool
 
 from reasoning_grpc.config import TOOL_NAME, ToolLimits
 from reasoning_grpc.domain import CallContext, ToolInfo
+from reasoning_grpc.tools.errors import ResultProblem
 from reasoning_grpc.tools.foreign_schema import ForeignSchema
+from reasoning_grpc.tools.mcp_listed_tools import OUTPUT_SCHEMA
+from reasoning_grpc.tools.output_schema import OutputSchema
 from reasoning_grpc.tools.results import ToolOutput
 from reasoning_grpc.tools.tool import ProgressCallback
 
@@ -30,6 +33,8 @@ class Definition:
     """The name on the server."""
     description: str
     input_schema: Mapping[str, Any]
+    output_schema: Any = None
+    """The schema of the structured content, as the server wrote it; None where it wrote none."""
 
     @classmethod
     def from_listed(cls, tool: Tool) -> "Definition":
@@ -37,7 +42,7 @@ class Definition:
         text = tool.description or tool.title or ""
         if len(text) > _MAX_DESCRIPTION_CHARACTERS:
             text = f"{text[:_MAX_DESCRIPTION_CHARACTERS]}..."
-        return cls(tool.name, text, tool.input_schema)
+        return cls(tool.name, text, tool.input_schema, (tool.meta or {}).get(OUTPUT_SCHEMA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,10 @@ class McpTool:
     limits: ToolLimits
     schema: ForeignSchema
     run: McpCall
+    output_schema: OutputSchema | None = None
+    """The schema of its results; None where it has none that can be used."""
+    output_problem: str = ""
+    """The reason why its output schema cannot be used; empty where there is no problem."""
 
     def parse_arguments(self, text: str) -> Mapping[str, Any]:
         """See `RunnableTool.parse_arguments`."""
@@ -58,7 +67,12 @@ class McpTool:
         self, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
     ) -> ToolOutput:
         """See `RunnableTool.call`."""
-        return await self.run(self.definition.name, arguments, context, on_progress)
+        output = await self.run(self.definition.name, arguments, context, on_progress)
+        if self.output_schema is None or output.is_error:
+            return output
+        if problem := self.output_schema.find_problem(output.structured):
+            raise ResultProblem(problem)
+        return output
 
 
 def build_public_name(prefix: str, own_name: str) -> str:

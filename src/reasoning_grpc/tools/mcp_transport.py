@@ -17,8 +17,10 @@ from opentelemetry.context import get_current
 
 from reasoning_grpc.config import McpServerEntry
 from reasoning_grpc.telemetry import build_trace_headers
+from reasoning_grpc.tools.mcp_asked import AskedInput
 from reasoning_grpc.tools.mcp_incoming import IncomingMessages
 from reasoning_grpc.tools.mcp_listed_tools import ReportLeftOut
+from reasoning_grpc.tools.mcp_negotiation import Negotiation
 
 _MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 """The limit of one answer over HTTP."""
@@ -52,17 +54,25 @@ def record_http_status() -> Iterator[HttpStatus]:
 async def open_transport(
     entry: McpServerEntry,
     *,
+    asked: AskedInput,
+    negotiation: Negotiation,
     on_end: Callable[[], None],
     on_status: Callable[[int], None],
     on_left_out: ReportLeftOut,
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Opens the streams to an MCP server, for the SDK's client.
 
-    `on_end` is called when the server has closed its end, which the SDK does not report. `on_status` receives the
-    status of each HTTP answer to a message. `on_left_out` receives the tools that are taken out of a list.
+    `asked` records the requests of the server, and `negotiation` knows the version of the connection. `on_end` is
+    called when the server has closed its end, which the SDK does not report. `on_status` receives the status of each
+    HTTP answer to a message. `on_left_out` receives the tools that are taken out of a list.
     """
     async with _start_process(entry) if entry.command else _open_http(entry, on_status) as (reading, writing):
-        yield IncomingMessages(reading, entry.name, on_end=on_end, on_left_out=on_left_out), writing
+        yield (
+            IncomingMessages(
+                reading, entry.name, asked=asked, negotiation=negotiation, on_end=on_end, on_left_out=on_left_out
+            ),
+            writing,
+        )
 
 
 @asynccontextmanager

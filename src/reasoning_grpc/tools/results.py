@@ -3,11 +3,14 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from reasoning_grpc.tools.errors import NoResult
+
+NOTHING: Final = object()
+"""The structured content of a result that has none. None is a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,8 @@ class ToolOutput:
     text: str
     is_error: bool = False
     """Whether the tool reports that it failed; the text then says how."""
+    structured: object = NOTHING
+    """The structured content, a JSON value, which is also part of the text."""
 
 
 def convert_result(value: object) -> str:
@@ -41,12 +46,22 @@ def cut(text: str, max_characters: int) -> tuple[str, bool]:
     return f"{_replace_surrogates(text[:max_characters])}... [cut: {len(text):,} characters in all]", True
 
 
-def convert_content(blocks: list[dict[str, Any]], structured: object) -> str:
-    """Converts the content of an MCP result: joins its blocks, and adds structured content that they do not contain."""
-    texts = [_convert_block(block) for block in blocks]
-    if structured is not None and not _is_said(structured, blocks):
-        texts.append(json.dumps(structured, ensure_ascii=False, separators=(",", ":")))
-    return "\n".join(texts)
+def convert_content(blocks: list[dict[str, Any]], structured: object = NOTHING) -> str:
+    """Converts the content of an MCP result to text.
+
+    Structured content takes the place of the blocks that repeat it, or follows all blocks. It is written as JSON, but a
+    text alone stays as it is, and so do blocks that are the structured content themselves.
+    """
+    texts: dict[int, str] = dict(enumerate(map(_convert_block, blocks)))
+    if structured is NOTHING or (blocks and _holds(structured, blocks)):
+        return "\n".join(texts.values())
+    repeated = _find_repetition(structured, blocks)
+    for index in repeated[1:]:
+        del texts[index]
+    if not (len(repeated) == 1 and _holds(structured, blocks[repeated[0]]["text"])):
+        place = repeated[0] if repeated else len(blocks)
+        texts[place] = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
+    return "\n".join(texts.values())
 
 
 def describe_unknown_block(block: Mapping[str, Any]) -> str:
@@ -58,25 +73,34 @@ def describe_unknown_block(block: Mapping[str, Any]) -> str:
     return f"{note}\n{texts['text']}" if "text" in texts else note
 
 
-def _is_said(structured: object, blocks: list[dict[str, Any]]) -> bool:
-    """Returns whether the blocks contain the structured content.
+def _holds(structured: object, value: object) -> bool:
+    """Returns whether structured content is this value, alone or as the only member of an object.
 
-    Servers repeat it as JSON in a block. Where a tool returns a value that is no object, they put this value into an
-    object with one member, and write the value alone into a block, or each item of a list into a block of its own.
+    Where a tool returns a value that is no object, servers put the value into an object with one member.
     """
+    return structured == value or (isinstance(structured, dict) and list(structured.values()) == [value])
+
+
+def _find_repetition(structured: object, blocks: list[dict[str, Any]]) -> list[int]:
+    """Returns the indexes of the blocks that repeat the structured content; none where no block does.
+
+    Servers repeat it as JSON in a block. A value that is no object may stand alone in a block, and the items of a list
+    in a block each.
+    """
+    texts = {index: block["text"] for index, block in enumerate(blocks) if isinstance(block.get("text"), str)}
+    read = {index: (text, _parse_json(text)) for index, text in texts.items() if blocks[index].get("type") == "text"}
     values = [structured]
     if isinstance(structured, dict) and len(structured) == 1:
         values += structured.values()
-    texts = [block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)]
-    said = [(text, _parse_json(text)) for text in texts]
     for value in values:
-        if any(value in pair for pair in said):
-            return True
-        if blocks and value == blocks:
-            return True
-        if isinstance(value, list) and len(value) == len(said) > 0:
-            return all(item in pair for item, pair in zip(value, said, strict=True))
-    return False
+        for index, pair in read.items():
+            if value in pair:
+                return [index]
+        if not (isinstance(value, list) and len(value) == len(read) > 0):
+            continue
+        if all(item in pair for item, pair in zip(value, read.values(), strict=True)):
+            return list(read)
+    return []
 
 
 def _parse_json(text: str) -> object:

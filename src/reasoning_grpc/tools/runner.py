@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reasoning_grpc.domain import CallContext, ToolStatus
-from reasoning_grpc.tools.errors import ArgumentsProblem, NoResult, ToolError, ToolUnavailable
+from reasoning_grpc.tools.errors import (
+    ArgumentsProblem,
+    InputRequired,
+    NoResult,
+    ResultProblem,
+    ToolError,
+    ToolUnavailable,
+)
 from reasoning_grpc.tools.results import ToolOutput
 from reasoning_grpc.tools.time_limit import TimeLimit
 from reasoning_grpc.tools.tool import ProgressCallback, RunnableTool
@@ -32,6 +39,9 @@ class Outcome:
 NOT_AVAILABLE: Final = Outcome(ToolStatus.NOT_AVAILABLE, error="There is no such tool, or it may not be used here.")
 _UNREACHABLE: Final = Outcome(ToolStatus.NOT_AVAILABLE, error="The tool cannot be reached now.")
 _TIMED_OUT: Final = Outcome(ToolStatus.TIMED_OUT, error="The tool took too long and was stopped.")
+_INPUT_REQUIRED: Final = (
+    "The tool needs input that it cannot get here. If only the user can give it, ask the user for it in the answer."
+)
 _CANCELLED: Final = Outcome(ToolStatus.CANCELLED, error="The server stopped the tool.")
 
 
@@ -123,6 +133,10 @@ async def _call_tool(
         return _convert_output(ToolOutput(str(exc), is_error=True))
     except ToolUnavailable:
         return _UNREACHABLE
+    except InputRequired as exc:
+        return Outcome(ToolStatus.INPUT_REQUIRED, str(exc), _INPUT_REQUIRED)
+    except ResultProblem as exc:
+        return Outcome(ToolStatus.FAILED, str(exc), "The tool's result does not fit its own output schema.")
     except NoResult as exc:
         return Outcome(ToolStatus.FAILED, error=str(exc))
     except BaseException as exc:  # SystemExit and GeneratorExit as well: they end the tool, not the server

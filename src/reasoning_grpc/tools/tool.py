@@ -36,6 +36,6 @@ class RunnableTool(Protocol):
     ) -> ToolOutput:
         """Runs the tool once. A cancellation stops it. A tool that can report progress calls `on_progress` each time.
 
-        Raises ToolError, ToolUnavailable, NoResult, and whatever the tool raises.
+        Raises ToolError, ToolUnavailable, InputRequired, ResultProblem, NoResult, and whatever the tool raises.
         """
         ...

@@ -99,6 +99,10 @@ class _ToolStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolStatus
     """
     TOOL_STATUS_CANCELLED: _ToolStatus.ValueType  # 6
     """The agent stopped before the tool returned."""
+    TOOL_STATUS_INPUT_REQUIRED: _ToolStatus.ValueType  # 7
+    """The tool did not finish, because it needs input that it cannot get here, such
+    as an answer of the user.
+    """
 
 class ToolStatus(_ToolStatus, metaclass=_ToolStatusEnumTypeWrapper):
     """How a tool call ended."""
@@ -119,6 +123,10 @@ it.
 """
 TOOL_STATUS_CANCELLED: ToolStatus.ValueType  # 6
 """The agent stopped before the tool returned."""
+TOOL_STATUS_INPUT_REQUIRED: ToolStatus.ValueType  # 7
+"""The tool did not finish, because it needs input that it cannot get here, such
+as an answer of the user.
+"""
 Global___ToolStatus: _TypeAlias = ToolStatus  # noqa: Y015
 
 class _ReasoningEnd:
@@ -346,8 +354,8 @@ class ToolExecution(_message.Message):
     status: Global___ToolStatus.ValueType
     """How the call ended."""
     result: _builtins.str
-    """The result of the tool: JSON text, or any text. Set only with
-    `include.tool_results`.
+    """The result of the tool: JSON text, or any text. For a call that needs input,
+    what the tool asks for. Set only with `include.tool_results`.
     """
     result_truncated: _builtins.bool
     """Whether the result was cut to the server's size limit for the tool."""

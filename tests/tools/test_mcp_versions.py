@@ -1,0 +1,185 @@
+"""The version of the protocol that is agreed with an MCP server, whatever the server's age is."""
+
+import os
+import signal
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reasoning_grpc.domain import McpServerState, ToolStatus
+from tests.support.mcp_balancer import balance
+from tests.support.mcp_server import Reports, serve_http
+from tests.support.mcp_toolbox import OLD, http_entry, open_toolbox, stdio_entry, wait_until
+from tests.support.scripted_mcp import a_result_line, an_error_line, modern_entry, scripted_entry
+
+MODERN = "2026-07-28"
+LEGACY = "2025-11-25"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.parametrize(
+    ("options", "protocol", "agreed"),
+    [
+        ((), "auto", MODERN),
+        (("--new",), "auto", MODERN),
+        (OLD, "auto", LEGACY),
+        ((), MODERN, MODERN),
+        (("--new",), MODERN, MODERN),
+        ((), LEGACY, LEGACY),
+        (OLD, LEGACY, LEGACY),
+    ],
+)
+async def test_a_version_is_agreed(
+    reports: Reports, transport: str, options: tuple[str, ...], protocol: str, agreed: str
+) -> None:
+    """One entry fits a server of either age, and an entry may name the version; the state of the server says it."""
+    async with serve_http(reports, *options) as (_, url):
+        entry = stdio_entry(reports, *options) if transport == "stdio" else http_entry(url)
+        async with open_toolbox(reports, replace(entry, protocol=protocol)) as toolbox:
+            (info,) = toolbox.box.list_servers()
+            execution = await toolbox.call("echo", text="hi")
+
+    assert (info.state, info.protocol) == (McpServerState.CONNECTED, agreed)
+    assert execution.result == "hi"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (
+            modern_entry(server_discover=[an_error_line(-32022, {"supported": ["2030-01-01"], "requested": MODERN})]),
+            "it speaks no version of the protocol that is spoken here",
+        ),
+        (
+            replace(scripted_entry(tools_list=[an_error_line(-32022, {"supported": [LEGACY]})]), protocol=MODERN),
+            "it speaks no version of the protocol that is spoken here",
+        ),
+        (replace(modern_entry(initialize=[an_error_line(-32601)]), protocol=LEGACY), "it refuses, code -32601"),
+    ],
+)
+async def test_a_server_without_a_common_version_is_down(reports: Reports, entry: Any, problem: str) -> None:
+    """A server that speaks no version of ours, or not the version of its entry, is down, and its state says why."""
+    async with open_toolbox(reports, entry) as toolbox:
+        (info,) = toolbox.box.list_servers()
+
+    assert (info.state, info.problem, info.protocol) == (McpServerState.DOWN, problem, "")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "discovery",
+    [
+        an_error_line(-32601),
+        an_error_line(-32602),
+        an_error_line(-32000),
+        an_error_line(-32022, {"supported": ["2025-06-18", "2025-11-25"], "requested": MODERN}),
+        an_error_line(-32022, "no list"),
+        a_result_line({"supportedVersions": ["2025-11-25"], "capabilities": {}, "resultType": "complete"}),
+        a_result_line({"nothing": "known"}),
+        b'{"jsonrpc":"2.0","id":$id}',
+    ],
+    ids=str,
+)
+async def test_an_older_server_may_refuse_the_discovery_in_any_way(reports: Reports, discovery: bytes) -> None:
+    """Whatever a server says that does not speak the newer protocol, it is connected with a handshake."""
+    async with open_toolbox(reports, scripted_entry(server_discover=[discovery])) as toolbox:
+        (info,) = toolbox.box.list_servers()
+        execution = await toolbox.call("harm")
+
+    assert (info.state, info.protocol) == (McpServerState.CONNECTED, "2025-06-18")
+    assert execution.result == "done"
+
+
+@pytest.mark.process
+async def test_another_version_of_the_newer_kind_is_agreed(reports: Reports) -> None:
+    """A server that refuses the first request and names a version that both speak is asked in that version."""
+    supported = an_error_line(-32022, {"supported": ["2030-01-01", MODERN], "requested": MODERN})
+    async with open_toolbox(reports, modern_entry(server_discover_1=[supported])) as toolbox:
+        (info,) = toolbox.box.list_servers()
+
+    assert info.protocol == MODERN
+
+
+@pytest.mark.process
+async def test_a_server_that_ends_at_an_unknown_message_is_started_again(reports: Reports) -> None:
+    """An older server whose process ends at the first unknown message gets the handshake first, then and later."""
+    async with open_toolbox(reports, stdio_entry(reports, *OLD, "--fragile")) as toolbox:
+        (info,) = toolbox.box.list_servers()
+        pids = [int(await reports.wait_for("pid")) for _ in range(2)]
+        os.kill(pids[-1], signal.SIGKILL)
+        await wait_until(lambda: not toolbox.is_in_state(McpServerState.CONNECTED))
+        await wait_until(lambda: toolbox.is_in_state(McpServerState.CONNECTED))
+        pids.append(int(await reports.wait_for("pid")))
+        (again,) = toolbox.box.list_servers()
+        execution = await toolbox.call("read_pid")
+
+    assert (info.state, info.protocol) == (McpServerState.CONNECTED, LEGACY)
+    assert again.protocol == LEGACY
+    assert int(execution.result) == pids[-1]
+
+
+@pytest.mark.process
+async def test_a_server_that_ignores_an_unknown_message_is_started_again(reports: Reports) -> None:
+    """An older server that does not answer an unknown message is connected, also where the time for it is short."""
+    entry = scripted_entry(server_discover=[])
+    async with open_toolbox(reports, replace(entry, connect_timeout_seconds=2.0)) as toolbox:
+        (info,) = toolbox.box.list_servers()
+
+    assert (info.state, info.protocol) == (McpServerState.CONNECTED, "2025-06-18")
+
+
+@pytest.mark.process
+async def test_a_server_may_change_its_age(reports: Reports) -> None:
+    """A server that comes back with the other age of the protocol is asked again which one it speaks."""
+    async with serve_http(reports, *OLD) as (old, url):
+        port = url.rpartition(":")[2].removesuffix("/mcp")
+        async with open_toolbox(reports, http_entry(url)) as toolbox:
+            versions = [toolbox.box.list_servers()[0].protocol]
+            old.send_signal(signal.SIGKILL)
+            await old.wait()
+            async with serve_http(reports, "--new", "--port", port):
+                await toolbox.call("echo", text="this one finds the session gone")
+                await wait_until(lambda: toolbox.box.list_servers()[0].protocol == MODERN)
+                execution = await toolbox.call("echo", text="hi")
+
+    assert versions == [LEGACY]
+    assert (execution.status, execution.result) == (ToolStatus.OK, "hi")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("protocol", "first"),
+    [
+        ("auto", ["server/discover", "tools/list"]),
+        (MODERN, ["tools/list"]),
+        (LEGACY, ["initialize", "notifications/initialized", "tools/list"]),
+    ],
+)
+async def test_the_version_is_agreed_once(reports: Reports, protocol: str, first: list[str]) -> None:
+    """The server is asked for its versions once for a connection, and calls are one request each."""
+    async with (
+        serve_http(reports) as (_, url),
+        balance([url]) as balancer,
+        open_toolbox(reports, http_entry(balancer.url, protocol=protocol)) as toolbox,
+    ):
+        for _ in range(5):
+            await toolbox.call("echo", text="hi")
+    asked = [request.message["method"] for request in balancer.requests if request.message]
+
+    assert [method for method in asked if method != "subscriptions/listen"] == [*first, *["tools/call"] * 5]
+
+
+@pytest.mark.process
+async def test_what_a_server_cannot_do_is_not_requested(reports: Reports) -> None:
+    """A server that discovers no tools is not asked for their list, and has none."""
+    bare = {"resultType": "complete", "supportedVersions": [MODERN], "ttlMs": 0, "cacheScope": "private"}
+    entry = modern_entry(
+        server_discover=[a_result_line(bare | {"capabilities": {"prompts": {}}})], tools_list=[an_error_line(-32601)]
+    )
+    async with open_toolbox(reports, entry) as toolbox:
+        (info,) = toolbox.box.list_servers()
+
+    assert (info.state, info.tools, info.protocol) == (McpServerState.CONNECTED, 0, MODERN)
