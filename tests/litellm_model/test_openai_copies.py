@@ -227,6 +227,12 @@ REFUSED: Final[dict[str, tuple[str, tuple[Message, ...], dict[str, Any], list[st
         {"sampling": Sampling(stop_sequences=("x",))},
         ["sampling.stop_sequences"],
     ),
+    "a stop sequence and penalties for xAI": (
+        "xai/grok-build-latest",
+        (),
+        {"sampling": Sampling(stop_sequences=("x",), presence_penalty=0.5, frequency_penalty=0.5)},
+        ["sampling.stop_sequences", "sampling.presence_penalty", "sampling.frequency_penalty"],
+    ),
     "a strict tool for xAI": ("xai/grok-4", (), {"tools": (replace(TOOL, strict=True),)}, ["tools[0].strict"]),
     "a strict tool for Fireworks": (
         "fireworks_ai/some-model",

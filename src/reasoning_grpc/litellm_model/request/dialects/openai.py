@@ -27,6 +27,7 @@ from reasoning_grpc.litellm_model.request.dialects.openai_copies import (
     refuse_json_object_of_claude,
     refuse_media,
     refuse_parameters_of_series_o,
+    refuse_penalties_while_reasoning,
     report_levels_of_effort,
     report_names_but_of_users,
     report_strict_schemas_by_tool,
@@ -56,6 +57,10 @@ OPENAI: Final[Mapping[str, Dialect]] = {
     "groq": Dialect(reports=(report_strict_schemas_by_tool,)),
     "mistral": Dialect(reports=(report_each_name,)),
     "openai": _ITSELF,
-    "xai": replace(_WITHOUT_STRICT_TOOLS, reports=(report_names_but_of_users,)),
+    "xai": replace(
+        _WITHOUT_STRICT_TOOLS,
+        refusals=(refuse_strict_tools, refuse_penalties_while_reasoning),
+        reports=(report_names_but_of_users,),
+    ),
 }
 """The dialects of all providers of the OpenAI protocol."""

@@ -51,6 +51,21 @@ def refuse_parameters_of_series_o(call: ModelCall, model: str) -> Iterator[Field
         yield FieldViolation("sampling.stop_sequences", NOT_TAKEN)
 
 
+def refuse_penalties_while_reasoning(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+    """Refuses stop sequences and penalties for a model that reasons; litellm knows this of some of them.
+
+    Source: xAI's documentation of reasoning, by which adding any of them results in an error.
+    """
+    sampling = call.sampling
+    given = {
+        "stop_sequences": bool(sampling.stop_sequences),
+        "presence_penalty": sampling.presence_penalty is not None,
+        "frequency_penalty": sampling.frequency_penalty is not None,
+    }
+    if any(given.values()) and library.has_reasoning(model):
+        yield from (FieldViolation(f"sampling.{name}", NOT_TAKEN) for name, is_given in given.items() if is_given)
+
+
 def refuse_budgets(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
     """Refuses a number of tokens for reasoning."""
     if call.reasoning.budget_tokens is not None:
