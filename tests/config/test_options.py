@@ -190,6 +190,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
         ("1023", "must be at least 1024 and at most 1073741824"),
         ("1073741825", "must be at least 1024 and at most 1073741824"),
     ],
+    "pass_upstream_messages": [('""', TRUTH), ("2", TRUTH)],
     "max_messages": [("0", "must be at least 1")],
     "unknown_context_window_tokens": [("255", "must be at least 256")],
     "max_tools": [("0", "must be at least 1")],

@@ -85,6 +85,9 @@ class Settings:
     max_request_bytes: int = _option(
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
     )
+    pass_upstream_messages: bool = _option(
+        False, "Pass on to callers, as `upstream_message`, what a provider says of a request that it refuses."
+    )
     max_messages: int = _option(1000, "Most messages in a request.", minimum=1)
     unknown_context_window_tokens: int = _option(
         8192,

@@ -65,6 +65,10 @@ class CallReport:
     cost: Cost | None = None
     attempts: tuple[Attempt, ...] = ()
     events: int = 0
+    upstream_message: str = ""
+    """The redacted sentence of the provider that refused a model call last, whatever became of the request."""
+    required_wire: str = ""
+    """The wire on which a provider would have taken a model call that it refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,13 @@
         |-- UpstreamStreamTruncated, UpstreamParameterUnsupported
         |-- UpstreamRateLimited, UpstreamQuotaExhausted
         |-- UpstreamCredentialsRejected, UpstreamKeyRejected, UpstreamModelMissing
-        |-- ContextWindowExceeded, ContentPolicyViolated, UpstreamRejectedRequest
+        |-- ContextWindowExceeded, ContentPolicyViolated, UpstreamRejectedRequest (UpstreamWireRefused)
         `-- UpstreamMalformedResponse, UpstreamEmptyResponse
 
 Every sentence is fixed. Its variable parts are values in `metadata`, by the names that
 the sentence uses. The first field violation or the nearest names follow it, because many
-programs log the message alone. No part of an upstream's body, of a prompt or of a key gets in.
+programs log the message alone. No part of an upstream's body, of a prompt or of a key gets in; the provider's own
+sentence stands beside it, redacted, for the log and for operators who pass it on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -203,6 +204,8 @@ class UpstreamError(ReasoningError):
     retry: ClassVar[Retry] = Retry.NEVER
     allows_fallback: ClassVar[bool] = True
     """Whether another model may be tried. It is false when the request itself is wrong."""
+    is_about_request: ClassVar[bool] = False
+    """Whether the provider's own sentence is about the request, so that it may help the caller."""
 
     def __init__(
         self,
@@ -212,8 +215,9 @@ class UpstreamError(ReasoningError):
         retry_after_seconds: float | None = None,
         is_upstream_reached: bool = True,
         violations: tuple[FieldViolation, ...] = (),
+        required_wire: str = "",
     ) -> None:
-        metadata = {"model": model, "http_status": str(http_status or "")}
+        metadata = {"model": model, "http_status": str(http_status or ""), "required_wire": required_wire}
         super().__init__({name: value for name, value in metadata.items() if value}, violations=violations)
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
@@ -221,6 +225,8 @@ class UpstreamError(ReasoningError):
         """Whether the upstream received the request, so that the attempt may have a cost."""
         self.usage: Usage | None = None
         """Tokens that the attempt used, counted by the upstream or estimated. None when the adapter does not know."""
+        self.upstream_message = ""
+        """The provider's own sentence, redacted. Empty when there is none, or when nothing of it is safe to show."""
 
 
 class UpstreamTimeout(UpstreamError):
@@ -327,6 +333,7 @@ class ContextWindowExceeded(UpstreamError):
     reason = "CONTEXT_WINDOW_EXCEEDED"
     sentence = 'The conversation does not fit the context window of the model "{model}".'
     allows_fallback = False
+    is_about_request = True
 
 
 class ContentPolicyViolated(UpstreamError):
@@ -335,6 +342,7 @@ class ContentPolicyViolated(UpstreamError):
     reason = "CONTENT_POLICY"
     sentence = 'The content policy of the model "{model}" refuses the conversation.'
     allows_fallback = False
+    is_about_request = True
 
 
 class UpstreamParameterUnsupported(UpstreamError):
@@ -343,6 +351,7 @@ class UpstreamParameterUnsupported(UpstreamError):
     reason = "UNSUPPORTED_PARAMETER"
     sentence = 'The model "{model}" does not support a parameter of the request.'
     allows_fallback = False
+    is_about_request = True
 
 
 class UpstreamRejectedRequest(UpstreamError):
@@ -351,6 +360,17 @@ class UpstreamRejectedRequest(UpstreamError):
     reason = "UPSTREAM_REJECTED_REQUEST"
     sentence = 'The upstream of the model "{model}" refused the request.'
     allows_fallback = False
+    is_about_request = True
+
+
+class UpstreamWireRefused(UpstreamRejectedRequest):
+    """The provider takes the request only at another endpoint. The metadata value `required_wire` names it.
+
+    The operator can fix the model's entry, and another model may take the request as it is.
+    """
+
+    sentence = 'The upstream of the model "{model}" takes the request only at another endpoint.'
+    allows_fallback = True
 
 
 class UpstreamMalformedResponse(UpstreamError):

@@ -86,7 +86,7 @@ class LiteLLMModel:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:
-            error = convert_failure(exc, deployment, is_upstream_reached=answer.is_reached)
+            error = convert_failure(exc, deployment, is_upstream_reached=answer.is_reached, call=call)
             if answer.is_unsent:
                 error = await self._name_refused_fields(error, call, deployment)
             if error is None:

@@ -60,6 +60,7 @@ class ResilientModel(WrappedModel):
                         yield event
                 return
             except UpstreamError as error:
+                _record_refusal(error, context)
                 if started:
                     raise
                 switch = self._choose_switch(error, call, context, fallbacks, retries)
@@ -124,6 +125,13 @@ class ResilientModel(WrappedModel):
             return call.model, delay
         fallback = next(fallbacks, None) if error.allows_fallback else None
         return None if fallback is None else (fallback, 0.0)
+
+
+def _record_refusal(error: UpstreamError, context: CallContext) -> None:
+    """Records what the provider said, for the log line of the whole call; a fallback model may answer it yet."""
+    report = context.report
+    report.upstream_message = error.upstream_message or report.upstream_message
+    report.required_wire = error.metadata.get("required_wire") or report.required_wire
 
 
 async def _wait_if_too_late(context: CallContext) -> None:

@@ -17,8 +17,10 @@ _FAILURES: Final = frozenset(
 """The codes that make the span of a call an error. OpenTelemetry's conventions name all of them except CANCELLED, which
 is here because the answer of a cancelled call is not complete. Other codes are the caller's fault, and a server's span
 says so by its code alone."""
-_NOT_ON_SPANS: Final = frozenset({"method", "code", "reason", "trace_id", "duration_ms", "labels"})
-"""Facts that a span holds in another form, and the callers' own labels."""
+_NOT_ON_SPANS: Final = frozenset({"method", "code", "reason", "trace_id", "duration_ms", "labels", "upstream_message"})
+"""Facts that a span holds in another form, the callers' own labels, and the words of a provider."""
+_WIRES: Final = ("chat", "responses")
+"""The values of `wire` in a model's entry."""
 
 logger = logging.getLogger("reasoning_grpc.calls")
 
@@ -61,6 +63,9 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> di
         "labels": dict(report.labels) or None,
         "events": report.events or None,
         "attempts": len(report.attempts) or None,
+        "upstream_message": report.upstream_message or None,
+        "required_wire": report.required_wire or None,
+        "advice": _advise(report.required_wire) if report.required_wire else None,
     }
     if report.route_decision is not None:
         facts |= _facts_of_decision(report.route_decision)
@@ -87,3 +92,10 @@ def _facts_of_decision(decision: RouteDecision) -> dict[str, Any]:
     if decision.classification is not None:
         facts["classifier_failure"] = decision.classification.failure or decision.classification.flaw
     return facts
+
+
+def _advise(required_wire: str) -> str:
+    """Returns what an operator can do about a provider that takes a request only at another endpoint."""
+    if required_wire in _WIRES:
+        return f'set wire = "{required_wire}" in the entry of the model'
+    return "serve another model: this server does not call the endpoint that this one needs"

@@ -52,11 +52,20 @@ class _ClientGone(Exception):
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of one service. Handlers of other services pass through unchanged."""
 
-    def __init__(self, *, service: str, callers: Callers, tracker: CallTracker, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        service: str,
+        callers: Callers,
+        tracker: CallTracker,
+        max_request_bytes: int,
+        passes_upstream_messages: bool = False,
+    ) -> None:
         self._prefix = f"/{service}/"
         self._callers = callers
         self._tracker = tracker
         self._max_request_bytes = max_request_bytes
+        self._passes_upstream_messages = passes_upstream_messages
 
     async def intercept_service(
         self,
@@ -125,7 +134,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             record_end(method, call, "OK", logging.INFO)
             return response
         except ReasoningError as error:
-            status = call_status(error, call.request_id)
+            status = call_status(error, call.request_id, passes_upstream_messages=self._passes_upstream_messages)
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
             record_end(method, call, status.code.name, level, status.reason)
         except asyncio.CancelledError:

@@ -17,6 +17,8 @@ from reasoning_grpc.rpc import convert
 
 DOMAIN: Final = "reasoning-grpc"
 PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
+UPSTREAM_MESSAGE: Final = "upstream_message"
+"""The key of the provider's own sentence in the metadata of `ErrorInfo`."""
 STATUS_METADATA: Final = "grpc-status-details-bin"
 _MAX_DETAIL_BYTES: Final = 4000
 """The limit of message and details together: grpc replaces a larger status by RESOURCE_EXHAUSTED."""
@@ -52,6 +54,7 @@ CODES: Final[Mapping[type[errors.ReasoningError], grpc.StatusCode]] = {
     errors.ContentPolicyViolated: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UpstreamParameterUnsupported: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UpstreamRejectedRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UpstreamWireRefused: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UpstreamMalformedResponse: grpc.StatusCode.INTERNAL,
     errors.UpstreamEmptyResponse: grpc.StatusCode.INTERNAL,
 }
@@ -68,10 +71,16 @@ class CallStatus:
     trailing_metadata: tuple[tuple[str, str | bytes], ...]
 
 
-def call_status(error: errors.ReasoningError, request_id: str) -> CallStatus:
-    """Returns the status of a call that failed with this error."""
+def call_status(error: errors.ReasoningError, request_id: str, *, passes_upstream_messages: bool = False) -> CallStatus:
+    """Returns the status of a call that failed with this error.
+
+    `passes_upstream_messages` says whether the caller gets the provider's own sentence about the request.
+    """
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    if passes_upstream_messages and isinstance(error, errors.UpstreamError):
+        info.metadata.update(_list_upstream_message(error))
     details: list[Message] = [
-        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata),
+        info,
         error_details_pb2.RequestInfo(request_id=request_id),
     ]
     retry_after = _retry_after_seconds(error)
@@ -97,6 +106,12 @@ def internal_status(request_id: str) -> CallStatus:
         error_details_pb2.RequestInfo(request_id=request_id),
     ]
     return _status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error", details, None)
+
+
+def _list_upstream_message(error: errors.UpstreamError) -> dict[str, str]:
+    """Returns the provider's own sentence as metadata, if there is one and it is about the request."""
+    is_shown = error.is_about_request and bool(error.upstream_message)
+    return {UPSTREAM_MESSAGE: error.upstream_message} if is_shown else {}
 
 
 def _retry_after_seconds(error: errors.ReasoningError) -> float | None:

@@ -49,6 +49,7 @@ def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetr
         callers=Callers(config.callers.values()),
         tracker=tracker,
         max_request_bytes=config.settings.max_request_bytes,
+        passes_upstream_messages=config.settings.pass_upstream_messages,
     )
     if telemetry.tracer_provider is None:
         return [calls]

@@ -36,7 +36,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
 }
 """The dialects by the prefixes of litellm that use them."""
 
-_AS_TOLD: Final = frozenset({"/api/chat"})
+_AS_TOLD: Final = frozenset({"/api/chat", "/v1/responses"})
 """The paths of protocols that the fake does not know; the script writes such an answer itself."""
 
 _NO_LINGER = struct.pack("ii", 1, 0)

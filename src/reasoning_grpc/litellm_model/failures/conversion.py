@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 import httpx
 
-from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain import Deployment, Wire
 from reasoning_grpc.domain.errors import (
     ReasoningError,
     UpstreamError,
@@ -25,7 +25,10 @@ from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
 from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error
 from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error, is_expected
+from reasoning_grpc.litellm_model.failures.upstream_message import find_upstream_message, has_upstream_message
+from reasoning_grpc.litellm_model.request import choose_wire
 from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure, MalformedStream
+from reasoning_grpc.llm import ModelCall
 
 BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
     (MalformedStream, UpstreamMalformedResponse),
@@ -53,16 +56,20 @@ _NOT_CONNECTED: Final = (
 """Exceptions after which the upstream cannot have received the request."""
 
 
-def convert_failure(exc: BaseException, deployment: Deployment, *, is_upstream_reached: bool) -> ReasoningError | None:
+def convert_failure(
+    exc: BaseException, deployment: Deployment, *, is_upstream_reached: bool, call: ModelCall | None = None
+) -> ReasoningError | None:
     """Converts an exception in a call of this deployment to the error of ours that says what happened.
 
-    `is_upstream_reached` says whether the upstream has received the request, as far as our connection knows.
+    `is_upstream_reached` says whether the upstream has received the request, as far as our connection knows. The error
+    has the provider's own sentence only when the call is given, because it must not repeat anything of it.
     Returns None for an exception that nobody expects.
     """
     chain = list(_walk_chain(exc))
-    error = _find_answered_error(chain, deployment)
-    if error is not None:
-        return error
+    answered = _find_answered_error(chain, deployment, call)
+    if answered is not None:
+        error, body = answered
+        return _add_upstream_message(error, body, call, deployment)
     for link in chain:
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
@@ -72,30 +79,43 @@ def convert_failure(exc: BaseException, deployment: Deployment, *, is_upstream_r
                 )
     if is_upstream_reached and any(isinstance(link, json.JSONDecodeError | UnicodeDecodeError) for link in chain):
         return UpstreamMalformedResponse(model=deployment.name)  # raised by litellm's reader
-    error = convert_litellm_error(chain, deployment, is_upstream_reached=is_upstream_reached)
+    failure = convert_litellm_error(chain, deployment, is_upstream_reached=is_upstream_reached)
     if (
-        error is None
+        failure is None
         and is_upstream_reached
         and all(is_expected(link) or _is_raised_by_litellm(link) for link in chain)
     ):
         return UpstreamMalformedResponse(model=deployment.name)  # litellm breaks on what it has read
-    return error
+    return failure
 
 
-def _find_answered_error(chain: list[BaseException], deployment: Deployment) -> ReasoningError | None:
-    """Returns the first error of ours in the chain, or the first that the upstream itself answered."""
+def _find_answered_error(
+    chain: list[BaseException], deployment: Deployment, call: ModelCall | None
+) -> tuple[ReasoningError, ErrorBody] | None:
+    """Returns the first error of ours in the chain, or the first that the upstream itself answered, with its body."""
+    used_wire = Wire.CHAT if call is None else choose_wire(call, deployment).wire
     for link in chain:
         if isinstance(link, ReasoningError):
-            return link
+            return link, ErrorBody()
         if isinstance(link, HttpFailure):
-            return convert_http_error(link.status, link.headers, ErrorBody.parse(link.body), deployment)
+            body = ErrorBody.parse(link.body)
+            return convert_http_error(link.status, link.headers, body, deployment, used_wire), body
         if isinstance(link, ErrorInAnswer):
             body = ErrorBody.read(link.error)
-            return convert_http_error(body.status, {}, body, deployment)
+            return convert_http_error(body.status, {}, body, deployment, used_wire), body
         if (response := _find_response(link)) is not None:
             body = _read_response_body(link, response)
-            return convert_http_error(response.status_code, response.headers, body, deployment)
+            return convert_http_error(response.status_code, response.headers, body, deployment, used_wire), body
     return None
+
+
+def _add_upstream_message(
+    error: ReasoningError, body: ErrorBody, call: ModelCall | None, deployment: Deployment
+) -> ReasoningError:
+    """Returns the error with the provider's own sentence, if it is a refusal of this call."""
+    if call is not None and isinstance(error, UpstreamError) and has_upstream_message(error):
+        error.upstream_message = error.upstream_message or find_upstream_message(body.sentence, call, deployment)
+    return error
 
 
 def _is_raised_by_litellm(exc: BaseException) -> bool:

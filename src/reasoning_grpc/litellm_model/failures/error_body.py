@@ -9,7 +9,15 @@ import msgspec
 
 from reasoning_grpc.litellm_model.answers import CODE_FIELDS, TYPE_FIELDS, find_error
 from reasoning_grpc.litellm_model.failures.retry_after import find_delay_phrase
-from reasoning_grpc.litellm_model.lenient import Json, read_failed_status, read_object, read_objects, read_text
+from reasoning_grpc.litellm_model.failures.sentences import join_location, unwrap_sentence
+from reasoning_grpc.litellm_model.lenient import (
+    Json,
+    read_failed_status,
+    read_list,
+    read_object,
+    read_objects,
+    read_text,
+)
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 
 BY_ERROR_TYPE: Final[Mapping[str, int]] = {
@@ -93,6 +101,9 @@ _DELAY_FIELDS: Final[Mapping[str, str]] = {
 """The header that says the same as a member of a body, by the member's name in lower case without `_` and `-`."""
 
 
+_LONGEST_TEXT: Final = 2000
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """The content of an error's body. A member is empty where the body does not have it."""
@@ -106,6 +117,13 @@ class ErrorBody:
     """The HTTP status that the error equals."""
     delays: Mapping[str, str] = field(default_factory=dict)
     """The delay before another attempt that the body names, in the form of headers."""
+    inner_message: str = ""
+    """The message of the provider behind the upstream, or of the wrong value, where it says more than `message`."""
+
+    @property
+    def sentence(self) -> str:
+        """The provider's own sentence, without what gateways put around it. It may repeat the request."""
+        return unwrap_sentence(self.inner_message or self.message)
 
     @classmethod
     def parse(cls, body: bytes) -> "ErrorBody":
@@ -120,7 +138,7 @@ class ErrorBody:
         if isinstance(decoded, list) and decoded:
             decoded = decoded[0]  # Google answers so when a stream was requested without `alt=sse`
         if not isinstance(decoded, dict):
-            return cls()
+            return cls(message=_read_plain_text(body) if decoded is None else "")
         error = find_error(decoded)
         found = cls.read(decoded if error is None else error)
         return replace(found, delays={**_find_delay_members(decoded), **found.delays})  # some stand beside the error
@@ -138,13 +156,14 @@ class ErrorBody:
         details = read_objects(error.get("details"))
         words = [error.get(key) for key in (*TYPE_FIELDS, *CODE_FIELDS)] + [detail.get("reason") for detail in details]
         codes = frozenset(word.lower() for word in words if isinstance(word, str))
-        message = read_text(error.get("message")) or read_text(error.get("msg"))
+        message = _read_message(error)
         return cls(
             codes=codes,
             message=message,
             parameter=read_text(error.get("param")) or _find_located_parameter(error.get("loc")),
             status=_find_status(error, codes),
             delays=_find_delays(error, details, message),
+            inner_message=_find_inner_message(error, details),
         )
 
 
@@ -155,6 +174,34 @@ def _decode(body: bytes) -> object:
     except (ValueError, RecursionError):
         return None
     return decoded
+
+
+def _read_plain_text(body: bytes) -> str:
+    """Returns a body that is a short text, as some gateways answer; empty when it is a page or no text."""
+    text = body[: _LONGEST_TEXT + 1].decode(errors="ignore").strip()
+    is_text = len(text) <= _LONGEST_TEXT and not text.startswith(("<", "{", "[", "data:", "event:", ":"))
+    return text if is_text and text.replace("\n", " ").isprintable() else ""
+
+
+def _read_message(error: Json) -> str:
+    """Returns the message of an error; a LiteLLM proxy puts it into an object at times."""
+    message = error.get("message")
+    inner = read_object(message)
+    return read_text(message) or read_text(error.get("msg")) or read_text(inner.get("error") or inner.get("message"))
+
+
+def _find_inner_message(error: Json, details: list[Json]) -> str:
+    """Returns the message in an error that says more than the error's own one; empty where there is none.
+
+    OpenRouter passes on the body of the provider, Google and FastAPI name the wrong value.
+    """
+    if raw := read_text(read_object(error.get("metadata")).get("raw")):
+        return raw
+    if read_text(error.get("message")).startswith("Request contains an invalid argument"):
+        violations = [violation for detail in details for violation in read_objects(detail.get("fieldViolations"))]
+        for violation in violations:
+            return join_location([read_text(violation.get("field"))], read_text(violation.get("description")))
+    return join_location(read_list(error.get("loc")), read_text(error.get("msg")))
 
 
 def _find_first_event(body: bytes) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain import Deployment, Wire
 from reasoning_grpc.domain.errors import (
     ContentPolicyViolated,
     ContextWindowExceeded,
@@ -23,8 +23,10 @@ from reasoning_grpc.domain.errors import (
     UpstreamRateLimited,
     UpstreamRejectedRequest,
     UpstreamTimeout,
+    UpstreamWireRefused,
 )
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
+from reasoning_grpc.litellm_model.failures.required_wire import find_required_wire
 from reasoning_grpc.litellm_model.failures.retry_after import read_reset, read_retry_after
 from reasoning_grpc.litellm_model.request import FIELD_OF_PARAMETER
 
@@ -155,10 +157,13 @@ _DELAYED: Final = frozenset({UpstreamRateLimited, UpstreamFailed, UpstreamOverlo
 
 
 def convert_http_error(
-    status: int, headers: Mapping[str, str], body: ErrorBody, deployment: Deployment
+    status: int, headers: Mapping[str, str], body: ErrorBody, deployment: Deployment, used_wire: Wire = Wire.CHAT
 ) -> UpstreamError:
-    """Converts an error that the upstream answered; the status is 0 where the upstream named none."""
+    """Converts an error that the upstream answered on this wire; the status is 0 where the upstream named none."""
     body = replace(body, codes=body.codes | _find_error_name(headers))
+    required_wire = find_required_wire(status, body.codes, body.sentence, used_wire)
+    if required_wire:
+        return UpstreamWireRefused(model=deployment.name, http_status=status, required_wire=required_wire)
     error_class = next((rule.error for rule in BODY_RULES if rule.matches(status, body)), None)
     error_class = error_class or classify_status(status)
     error_class = blame_key(error_class, deployment)
