@@ -2,6 +2,7 @@
 
 import pytest
 
+from scripts import recorded_table
 from scripts.models_table import TESTS, name_tests, replace_table
 from scripts.pages import read_pages
 from tests.support.collected_tests import collect_tests
@@ -13,6 +14,23 @@ def test_the_table_of_families_is_current() -> None:
     page = read_pages()["docs/models.md"]
 
     assert replace_table(page) == page
+
+
+def test_the_table_of_recordings_is_current() -> None:
+    """The table of what was recorded is the one that scripts/recorded_table.py writes from the recordings."""
+    page = read_pages()["docs/models.md"]
+
+    assert recorded_table.replace_table(page) == page
+
+
+@pytest.mark.process
+def test_each_cell_of_the_recordings_is_tested() -> None:
+    """The cells of the table name the tests that play recordings: all that pytest collects, and no others."""
+    named = {test for family in read_families().values() for _, test in recorded_table.list_tests(family)}
+
+    played = {test for test in collect_tests(TESTS) if "[" in test and "::test_refused_field[" not in test}
+
+    assert named == played
 
 
 @pytest.mark.process
