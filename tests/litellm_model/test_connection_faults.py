@@ -17,7 +17,7 @@ from tests.support.checked_server import (
     make_estimated_usage,
     progress,
 )
-from tests.support.serving import model_entry, name_model
+from tests.support.serving import entry_at
 from tests.support.upstream import FakeUpstream, refusing_api_base
 
 pytestmark = pytest.mark.thorough
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.thorough
 async def test_refused_connection(checked_serving: CheckedServing, provider: str, rpc: str) -> None:
     """A refused connection is retried, and has no interruption because no upstream was reached."""
     with refusing_api_base() as api_base:
-        async with checked_serving(model_entry(api_base, litellm_model=name_model(provider))) as checked_server:
+        async with checked_serving(entry_at(api_base, provider)) as checked_server:
             failure = await checked_server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
@@ -41,7 +41,7 @@ async def test_refused_connection(checked_serving: CheckedServing, provider: str
 @EVERY_PROTOCOL
 async def test_unknown_host(checked_serving: CheckedServing, provider: str) -> None:
     """A host name that does not resolve is an unreachable upstream."""
-    entry = model_entry("http://nonexistent.invalid/v1", litellm_model=name_model(provider))
+    entry = entry_at("http://nonexistent.invalid/v1", provider)
     async with checked_serving(entry, max_retries=0) as checked_server:
         failure = await checked_server.failure("Complete")
 

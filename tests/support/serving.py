@@ -9,7 +9,7 @@ import grpc
 
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, ModelEntry, ProxyEntry, Settings
-from reasoning_grpc.domain import Capability, Prices, Secret
+from reasoning_grpc.domain import Capability, Prices, Secret, Wire
 from reasoning_grpc.server.server import Server
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
@@ -53,13 +53,18 @@ def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEnt
 
 def provider_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
     """Builds the entry of a model of this provider, whose protocol the fake upstream knows."""
-    model = name_model(provider, name)
-    return model_entry(upstream.api_base_for(provider), name, **{"litellm_model": model, **overrides})
+    return entry_at(upstream.api_base_for(provider), provider, name, **overrides)
+
+
+def entry_at(api_base: str, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
+    """Builds the entry of a model of this provider at any address; "responses" is OpenAI's Responses API."""
+    wire = {"wire": Wire.RESPONSES} if provider == "responses" else {}
+    return model_entry(api_base, name, **{"litellm_model": name_model(provider, name), **wire, **overrides})
 
 
 def name_model(provider: str, name: str = "fake") -> str:
     """Returns litellm's name of a model of this provider."""
-    return f"{provider}/{_KNOWN_MODELS.get(provider, name)}"
+    return f"{'openai' if provider == 'responses' else provider}/{_KNOWN_MODELS.get(provider, name)}"
 
 
 def proxy_entry(upstream: FakeUpstream, **overrides: Any) -> ProxyEntry:

@@ -1,7 +1,7 @@
 """FakeUpstream: an HTTP server on 127.0.0.1:0 that speaks the protocols of providers, and misbehaves on request.
 
 answers.py     what it is told to answer, in terms of no protocol
-dialect.py     what a protocol must be able to write; openai.py, anthropic.py, gemini.py and bedrock.py write it
+dialect.py     what a protocol must be able to write; openai.py, responses.py, anthropic.py ... write it
 listing.py     the lists of models that a LiteLLM proxy serves
 scripting.py   one-line scripts: answers, failures, cuts, gates
 server.py      FakeUpstream: takes requests, plays scripts, notices who hangs up

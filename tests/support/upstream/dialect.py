@@ -58,7 +58,7 @@ class Dialect(ABC):
             return pack_bomb(inflate(self.whole(Completion(content=("@",))), megabytes))
         sample = Completion(content=("", "@"), usage=None)
         opening, template = self.pieces(sample)
-        ending = b"".join(self.ending(sample, {})) + self.done
+        ending = b"".join(self.ending(sample, {})).replace(b"@", b"") + self.done  # some repeat the text there
         return pack_bomb([opening, *inflate(template, event_megabytes) * (megabytes // event_megabytes), ending])
 
 

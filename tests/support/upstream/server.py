@@ -21,6 +21,7 @@ from .dialect import Dialect
 from .gemini import Gemini
 from .listing import ModelInfo, ModelList
 from .openai import Azure, OpenAI
+from .responses import Responses
 from .scripting import Answer, Asked, Gate, Script, Scripting
 
 Play = tuple[Script, Gate]
@@ -33,8 +34,9 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "anthropic": Anthropic(),
     "gemini": Gemini(),
     "bedrock": Bedrock(),
+    "responses": Responses(),
 }
-"""The dialects by the prefixes of litellm that use them."""
+"""The dialects by the prefixes of litellm that use them; "responses" stands for OpenAI's Responses API."""
 
 _AS_TOLD: Final = frozenset({"/api/chat", "/v1/responses"})
 """The paths of protocols that the fake does not know; the script writes such an answer itself."""

@@ -1,7 +1,8 @@
 """`ResponsesReader`: reads the JSON events of one answer of OpenAI's Responses API.
 
-The events are those of OpenAI's reference of streaming events. A document without a stream is read like the response
-in the last event of a stream.
+The events are those of OpenAI's reference of streaming events. Most texts come three times: in deltas, at the end of
+their part and item, and in the last event. A text counts once, whichever of them a server sends. A document without a
+stream is read like the response in the last event of a stream.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,49 +10,72 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reasoning_grpc.domain import FinishReason
-from reasoning_grpc.domain.events import Delta
+from reasoning_grpc.domain.events import ContentDelta, Delta
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
-from reasoning_grpc.litellm_model.answers.finish_reasons import convert_finish_word
+from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.output_items import (
     FUNCTION_CALL,
     MESSAGE,
     REASONING,
+    Member,
     OutputItem,
-    choose_call_id,
+    TextOfPart,
+    list_content,
+    list_parts,
+    read_arguments,
+    read_whole_text,
 )
+from reasoning_grpc.litellm_model.answers.output_list import OutputList
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
-from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
-from reasoning_grpc.litellm_model.lenient import Json, read_label, read_object, read_objects, read_text
+from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, find_error
+from reasoning_grpc.litellm_model.lenient import Json, read_label, read_object, read_text
 
-_COMPLETED: Final = "completed"
-_INCOMPLETE: Final = "incomplete"
-_SUCCESSFUL: Final = frozenset({_COMPLETED, _INCOMPLETE})
+_COMPLETED: Final = frozenset({"completed", "complete", "done"})
 _UNFINISHED: Final = frozenset({"", "in_progress", "queued"})
+_INCOMPLETE: Final = "incomplete"
+_FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Where the events of one kind of text have it."""
+
+    kind: str
+    """The kind of its item."""
+    member: Member
+    index: str
+    """The member with the index of its part."""
+    whole: str
+    """The member with the whole text, in the event that ends it."""
+
+
+_TEXTS: Final[Mapping[str, _Text]] = {
+    "response.output_text": _Text(MESSAGE, Member.TEXT, "content_index", "text"),
+    "response.refusal": _Text(MESSAGE, Member.REFUSAL, "content_index", "refusal"),
+    "response.reasoning_summary_text": _Text(REASONING, Member.SUMMARY, "summary_index", "text"),
+    "response.reasoning_text": _Text(REASONING, Member.REASONING, "content_index", "text"),
+    "response.function_call_arguments": _Text(FUNCTION_CALL, Member.ARGUMENTS, "", "arguments"),
+}
+"""The events of texts, by their types without the last word, which is `delta` or `done`."""
 
 
 @dataclass(slots=True)
 class ResponsesReader(AnswerRecord):
     """Reads the JSON events of one answer, in order."""
 
-    _items: dict[object, OutputItem] = field(default_factory=dict)
-    """The items by their place in the output, in the order in which they came."""
+    _output: OutputList = field(default_factory=OutputList)
+    _response_id: str = ""
+    _is_stored: bool = False
+    """Whether the provider keeps the response, so that it finds the items by their ids."""
+    _last_item: OutputItem | None = None
+    """The item of the last delta."""
+    _last_message: OutputItem | None = None
+    """The item of the last delta of content."""
     _has_ended: bool = False
 
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
-        part = decode_part(event)
-        kind = read_text(part.get("type"))
-        if not kind.startswith("response."):
-            if part.get("object") != "response":
-                read_choice(part)  # raises the error that the part may report
-                if not kind:
-                    raise MalformedAnswer("an event has no type")
-                return []
-            deltas = self._read_response(part)
-        elif (read_event := _READERS.get(kind)) is None:
-            return []  # a kind of event that says nothing about text, reasoning or calls
-        else:
-            deltas = read_event(self, part)
+        deltas = self._read_event(decode_part(event))
         self._count_output(deltas)
         if deltas or self.finish_reason is not None:
             self.has_answer = True
@@ -62,110 +86,158 @@ class ResponsesReader(AnswerRecord):
         """Whether the response has ended; this protocol's stream has an event of its own for that."""
         return self._has_ended
 
-    def _read_text(self, part: Json) -> list[Delta]:
-        text = _read_delta(part)
-        return self._find_item(part, MESSAGE).read_text(_read_index(part, "content_index"), text, part.get("logprobs"))
+    def _read_event(self, event: Json) -> list[Delta]:
+        kind = read_text(event.get("type"))
+        if known := _READERS.get(kind):
+            return known(self, event)
+        stem, _, ending = kind.rpartition(".")
+        if ending in {"delta", "done"} and (text := _TEXTS.get(stem)):
+            return self._read_text(event, text, is_whole=ending == "done")
+        if event.get("object") == "response" or (not kind and "output" in event):
+            return self._read_response(event, event.get("status"))
+        error = find_error(event)
+        if error is not None:
+            raise ErrorInAnswer(error)
+        if not kind:
+            raise MalformedAnswer("an event has no type")
+        return []  # a kind of event that says nothing about text, reasoning or calls
 
-    def _read_refusal(self, part: Json) -> list[Delta]:
-        return self._find_item(part, MESSAGE).read_refusal(_read_index(part, "content_index"), _read_delta(part))
+    def _begin_response(self, event: Json) -> list[Delta]:
+        response = read_object(event.get("response"))
+        self._is_stored = response.get("store") is True
+        response_id = read_text(response.get("id"))
+        if response_id and self._response_id and response_id != self._response_id:
+            raise MalformedAnswer("a second answer began in the same stream")
+        self._response_id = self._response_id or response_id
+        self._record_usage(read_object(response.get("usage")))
+        return []
 
-    def _read_summary(self, part: Json) -> list[Delta]:
-        index = _read_index(part, "summary_index")
-        return self._find_item(part, REASONING).read_reasoning("summary", index, _read_delta(part))
+    def _begin_item(self, event: Json) -> list[Delta]:
+        item, content = self._output.begin(event), read_object(event.get("item"))
+        for part, text, _ in list_parts(item.kind, content):
+            item.announce(part, text)
+        return self._record(item, item.name_call(content) if item.kind == FUNCTION_CALL else [])
 
-    def _read_reasoning(self, part: Json) -> list[Delta]:
-        index = _read_index(part, "content_index")
-        return self._find_item(part, REASONING).read_reasoning("text", index, _read_delta(part))
+    def _end_item(self, event: Json) -> list[Delta]:
+        content = read_object(event.get("item"))
+        return self._read_item(self._output.find(event, read_text(content.get("type"))), content)
 
-    def _read_arguments(self, part: Json) -> list[Delta]:
-        return self._find_item(part, FUNCTION_CALL).read_arguments(_read_delta(part))
+    def _read_text(self, event: Json, text: _Text, *, is_whole: bool) -> list[Delta]:
+        item = self._output.find(event, text.kind)
+        part, logprobs = (text.member, read_label(event.get(text.index)) or 0), event.get("logprobs")
+        if not is_whole:
+            return self._record(item, item.read_delta(part, read_whole_text(event.get("delta")), logprobs))
+        deltas = item.name_call(event) if text.kind == FUNCTION_CALL else []
+        whole = event.get(text.whole)
+        whole = read_arguments(whole) if text.kind == FUNCTION_CALL else read_whole_text(whole)
+        return self._record(item, deltas + item.read_whole(part, whole, logprobs))
 
-    def _begin_item(self, part: Json) -> list[Delta]:
-        item = read_object(part.get("item"))
-        opened = self._open_item(_find_place(part), item)
-        return opened.read_name(read_text(item.get("name"))) if opened.kind == FUNCTION_CALL else []
+    def _begin_part(self, event: Json) -> list[Delta]:
+        item, texts = self._find_part(event)
+        for part, text, _ in texts:
+            item.announce(part, text)
+        return []
 
-    def _end_item(self, part: Json) -> list[Delta]:
-        return self._read_item(_find_place(part), read_object(part.get("item")))
+    def _end_part(self, event: Json) -> list[Delta]:
+        item, texts = self._find_part(event)
+        deltas = [delta for part, text, logprobs in texts for delta in item.read_whole(part, text, logprobs)]
+        return self._record(item, deltas)
 
-    def _read_item(self, place: object, item: Json) -> list[Delta]:
-        opened = self._open_item(place, item)
-        return [] if opened.is_done else opened.read_rest(item)
+    def _find_part(self, event: Json) -> tuple[OutputItem, list[TextOfPart]]:
+        """Returns the item of an event about a part, and the texts of the part. Raises MalformedAnswer."""
+        content = read_object(event.get("part"))
+        if content.get("type") not in {"summary_text", "reasoning_text"}:
+            item = self._output.find(event, MESSAGE)
+            return item, list(list_content(content, read_label(event.get("content_index")) or 0))
+        is_summary = content["type"] == "summary_text"
+        member, index = (Member.SUMMARY, "summary_index") if is_summary else (Member.REASONING, "content_index")
+        part = (member, read_label(event.get(index)) or 0)
+        return self._output.find(event, REASONING), [(part, read_whole_text(content.get("text")), None)]
 
-    def _end_response(self, part: Json) -> list[Delta]:
-        response = read_object(part.get("response"))
-        status = read_text(part.get("type")).removeprefix("response.")
-        return self._read_response({**response, "status": status})
-
-    def _read_response(self, response: Json) -> list[Delta]:
+    def _read_response(self, response: Json, status: object) -> list[Delta]:
         """Reads a response that has ended, or that is not streamed. Raises ErrorInAnswer for one that failed."""
         self._record_usage(read_object(response.get("usage")))
-        status = read_text(response.get("status"))
-        error = response.get("error")
-        if status not in _SUCCESSFUL and (error or status not in _UNFINISHED):
+        self._is_stored = self._is_stored or response.get("store") is True
+        word = read_text(status)
+        if (error := response.get("error")) or word == _FAILED:
             raise ErrorInAnswer(error or {"code": "server_error"})
-        output = read_objects(response.get("output"))
-        deltas = [delta for place, item in enumerate(output) for delta in self._read_item(place, item)]
-        self._record_end(status, read_text(read_object(response.get("incomplete_details")).get("reason")))
+        check_finish_word(word)
+        deltas: list[Delta] = []
+        for content, item in self._output.match(_read_output(response.get("output"))):
+            deltas += self._read_item(item, content)
+        if word not in _UNFINISHED:
+            deltas += self._read_announced()
+            self._record_end(word, read_text(read_object(response.get("incomplete_details")).get("reason")))
+        return deltas
+
+    def _end_response(self, event: Json) -> list[Delta]:
+        """Reads the last event. Where it and its response disagree about how the answer ended, the worse end counts."""
+        response = read_object(event.get("response"))
+        named, status = read_text(event.get("type")).removeprefix("response."), read_text(response.get("status"))
+        is_better = named in _COMPLETED and status not in _UNFINISHED
+        response = {**response, "error": response.get("error") or event.get("error")}
+        return self._read_response(response, status if is_better else named)
+
+    def _read_item(self, item: OutputItem, content: Json) -> list[Delta]:
+        is_first = not item.is_done
+        deltas = self._record(item, item.read_parts(content))
+        is_signed = is_first and self._can_sign(item)
+        return deltas + self._record(item, item.sign(content, is_stored=self._is_stored) if is_signed else [])
+
+    def _read_announced(self) -> list[Delta]:
+        deltas: list[Delta] = []
+        for item in self._output:
+            if not item.is_done:
+                deltas += self._record(item, item.read_announced())
+        return deltas
+
+    def _can_sign(self, item: OutputItem) -> bool:
+        """Whether a signature would still stand at its place: nothing that must follow it has come before it."""
+        if item.kind == MESSAGE:
+            return item is self._last_message
+        has_successor = any(later.has_begun for later in self._output.list_later(item))
+        return item is self._last_item or not (item.has_begun or has_successor)
+
+    def _record(self, item: OutputItem, deltas: list[Delta]) -> list[Delta]:
+        if deltas:
+            self._last_item = item
+            if isinstance(deltas[-1], ContentDelta):
+                self._last_message = item
         return deltas
 
     def _record_end(self, status: str, reason: str) -> None:
-        if status in _UNFINISHED:
-            return
+        if any(item.is_nameless for item in self._output):
+            raise MalformedAnswer("a function call has no name")
         self._has_ended = True
-        word = reason or status if status == _INCOMPLETE else status
-        calls = [item for item in self._items.values() if item.kind == FUNCTION_CALL]
-        if status == _COMPLETED:
-            if not all(call.name for call in calls):
-                raise MalformedAnswer("a function call has no name")
-            self.finish_reason = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
+        if status in _COMPLETED:
+            self.finish_reason = FinishReason.TOOL_CALLS if self._output.labels.has_calls else FinishReason.STOP
         else:
-            self.finish_reason = convert_finish_word(word)
-        self.provider_finish_reason = word
-
-    def _find_item(self, part: Json, kind: str) -> OutputItem:
-        """Returns the item of a delta; some servers leave out the event that begins it."""
-        return self._open_item(_find_place(part), {"type": kind, "call_id": part.get("call_id")})
-
-    def _open_item(self, place: object, item: Json) -> OutputItem:
-        opened = self._items.get(place)
-        if opened is None:
-            kind = read_text(item.get("type"))
-            calls = [known for known in self._items.values() if known.kind == FUNCTION_CALL]
-            call_id = choose_call_id(item, {call.call_id for call in calls}) if kind == FUNCTION_CALL else ""
-            opened = self._items[place] = OutputItem(kind, call_id, len(calls))
-        return opened
+            status = reason or status if status == _INCOMPLETE else status
+            self.finish_reason = convert_finish_word(status)
+        self.provider_finish_reason = status
 
 
-def _find_place(part: Json) -> object:
-    """Returns what tells an item from the others: its index in the output, or else its id."""
-    index = read_label(part.get("output_index"))
-    return index if index is not None else part.get("item_id") or read_object(part.get("item")).get("id")
-
-
-def _read_index(part: Json, name: str) -> int:
-    return read_label(part.get(name)) or 0
-
-
-def _read_delta(part: Json) -> str:
-    """Returns the text of a delta. Raises MalformedAnswer where it has another type, because it would be lost."""
-    delta = part.get("delta")
-    if not isinstance(delta, str | None):
-        raise MalformedAnswer("a delta is no text")
-    return delta or ""
+def _read_output(value: object) -> list[Json]:
+    """Returns the items of a whole output. Raises MalformedAnswer where one could not be read."""
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+        raise MalformedAnswer("the output is not a list of items")
+    return value or []
 
 
 _READERS: Final[Mapping[str, Callable[[ResponsesReader, Json], list[Delta]]]] = {
-    "response.output_text.delta": ResponsesReader._read_text,
-    "response.refusal.delta": ResponsesReader._read_refusal,
-    "response.reasoning_summary_text.delta": ResponsesReader._read_summary,
-    "response.reasoning_text.delta": ResponsesReader._read_reasoning,
-    "response.function_call_arguments.delta": ResponsesReader._read_arguments,
+    "response.created": ResponsesReader._begin_response,
+    "response.queued": ResponsesReader._begin_response,
+    "response.in_progress": ResponsesReader._begin_response,
     "response.output_item.added": ResponsesReader._begin_item,
     "response.output_item.done": ResponsesReader._end_item,
+    "response.content_part.added": ResponsesReader._begin_part,
+    "response.content_part.done": ResponsesReader._end_part,
+    "response.reasoning_summary_part.added": ResponsesReader._begin_part,
+    "response.reasoning_summary_part.done": ResponsesReader._end_part,
     "response.completed": ResponsesReader._end_response,
+    "response.done": ResponsesReader._end_response,
     "response.incomplete": ResponsesReader._end_response,
     "response.failed": ResponsesReader._end_response,
     "response.cancelled": ResponsesReader._end_response,
 }
-"""The readers of the events, by type."""
+"""The readers of the events that are not about one text, by type."""

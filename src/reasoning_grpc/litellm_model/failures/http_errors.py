@@ -86,9 +86,11 @@ BODY_RULES: Final = (
     BodyRule(
         ContentPolicyViolated,
         frozenset({"content_policy_violation", "content_filter", "responsibleaipolicyviolation"})
-        | {"guardrail_violation", "guardrail_intervened", "data_inspection_failed"},
+        | {"guardrail_violation", "guardrail_intervened", "data_inspection_failed"}
+        | {"bio_policy", "cyber_policy", "image_content_policy_violation"},
         re.compile(
-            r"content management policy|content policy|content filter|guardrail|sensitive content|input was flagged",
+            r"content management policy|content policy|content filter|guardrail|sensitive content|input was flagged"
+            r"|violating our usage policy",
             re.IGNORECASE,
         ),
         frozenset({400, 403, 422}),

@@ -26,7 +26,7 @@ from reasoning_grpc.domain import (
     ToolChoice,
     ToolResult,
 )
-from reasoning_grpc.litellm_model.item_signatures import read_signature
+from reasoning_grpc.litellm_model.item_signatures import read_signature, restore_reasoning
 from reasoning_grpc.llm import ModelCall
 
 _ENCRYPTED_REASONING: Final = "reasoning.encrypted_content"
@@ -166,8 +166,7 @@ def _convert_item(part: Part) -> dict[str, Any]:
             "arguments": content.arguments,
         }
     assert isinstance(content, Reasoning)
-    summary = [{"type": "summary_text", "text": content.text}] if content.text else []
-    return {"type": "reasoning", "summary": summary, **read_signature(part.signature)}
+    return restore_reasoning(content.text, part.signature)
 
 
 def _convert_result(part: Part) -> dict[str, Any]:
