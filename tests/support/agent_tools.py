@@ -90,3 +90,12 @@ def count() -> str:
     """Count the calls of this test."""
     tool_logs[-1].ends.append("counted")
     return str(len(tool_logs[-1].ends))
+
+
+def clock(zone: str) -> str:
+    """Return the time in a zone.
+
+    Args:
+        zone: The zone.
+    """
+    return f"14:05 {zone}"
