@@ -72,7 +72,8 @@ def _describe_reasoning(family: ModelFamily) -> Cell:
         "encrypted": any(part.get("reasoning", {}).get("redacted") for part in parts),
         "count": counts,
     }
-    return Cell(", ".join(kind for kind, is_there in kinds.items() if is_there) or _NONE, ("test_answers",))
+    says = ", ".join(kind for kind, is_there in kinds.items() if is_there) or _NONE
+    return Cell(says, ("test_answers", "test_summary") if "summary" in family.facts else ("test_answers",))
 
 
 def _describe_signatures(family: ModelFamily) -> Cell:

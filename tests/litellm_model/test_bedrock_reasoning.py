@@ -9,7 +9,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from reasoning_grpc.domain import Secret
-from reasoning_grpc.v1.completion_pb2 import CompleteRequest, Tool
+from reasoning_grpc.v1.completion_pb2 import CompleteRequest, IncludeOptions, JsonSchemaFormat, ResponseFormat, Tool
 from reasoning_grpc.v1.messages_pb2 import (
     ROLE_ASSISTANT,
     ROLE_TOOL,
@@ -221,3 +221,22 @@ def sign(request: CapturedRequest, url: str, names: list[str]) -> str:
     auth = SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "bedrock", "eu-central-1")
     signature: str = auth.signature(auth.string_to_sign(signed, auth.canonical_request(signed)), signed)
     return signature
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+async def test_a_summary_is_requested_beside_free_calls(
+    upstream: FakeUpstream, server: RunningServer, is_forced: bool
+) -> None:
+    """A model that reasons unasked is asked for a summary, unless litellm would no longer force a tool call then."""
+    schema = JsonSchemaFormat(name="n", schema='{"type": "object"}')
+    request = CompleteRequest(
+        model=BOUND,
+        messages=[user("a")],
+        include=IncludeOptions(reasoning=True),
+        response_format=ResponseFormat(json_schema=schema) if is_forced else None,
+    )
+
+    body, _ = await capture_body(upstream, server, request)
+
+    summarized = {"thinking": {"type": "adaptive", "display": "summarized"}}
+    assert body.get("additionalModelRequestFields") == (None if is_forced else summarized)

@@ -166,6 +166,22 @@ async def test_later_turns(upstream: FakeUpstream, server: RunningServer, name: 
         await check_turn(upstream, server, name, number)
 
 
+@select_families(lambda family: "summary" in family.facts)
+async def test_summary(upstream: FakeUpstream, server: RunningServer, name: str) -> None:
+    """A request that includes the reasoning asks for it in words, also without an effort; another one does not."""
+    family = FAMILIES[name]
+    expected = family.facts["summary"]
+    for include, has_summary in ({"reasoning": True}, True), ({}, False):
+        request = family.build_request(reasoning={}, include=include)
+        request.messages.append(ask(QUESTIONS[0]))
+        family.read("1").play(upstream)
+
+        await server.client().complete(request)
+
+        body = upstream.requests[-1].body
+        assert ({member: body.get(member) for member in expected} == expected) is has_summary
+
+
 @select_families(lambda family: "structured" in family.recordings)
 async def test_structured_answer(upstream: FakeUpstream, server: RunningServer, name: str) -> None:
     """An answer in JSON by a schema: the provider gets the schema, and the caller gets the JSON."""

@@ -7,8 +7,9 @@ results; otherwise it asks the next question. A folder holds:
 - family.toml: the documentation that the recordings follow, as `sources`; the `entry` of the model; what every
   `request` of the caller has; the `path` and the `headers` that the provider must get; the number of events of the
   first answer that make it complete, as `complete_after`; what the tests expect of `failing`; the fields of requests
-  that are `refused`; the reasons why single answers are `absent`; and the `table`: what docs/models.md says of the
-  family, each statement with the tests that show it
+  that are `refused`; the members of the body that ask for a `summary` where the request has no effort; the reasons why
+  single answers are `absent`; and the `table`: what docs/models.md says of the family, each statement with the tests
+  that show it
 - 1.sse, 2.sse ...: the answer of each turn, as the provider streams it (see `Recording` for other endings)
 - 1.request.json ...: the whole body that the provider must get in the turn
 - 1.answer.json ...: the answer that the caller must get, as a `CompleteResponse` in JSON

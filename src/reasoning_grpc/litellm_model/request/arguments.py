@@ -19,10 +19,16 @@ from reasoning_grpc.litellm_model.request.bodies.anthropic import write_members
 from reasoning_grpc.litellm_model.request.bodies.gemini import write_gemini_body
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
 from reasoning_grpc.litellm_model.request.bodies.ollama import write_ollama_body
-from reasoning_grpc.litellm_model.request.dialects.claude.features import list_beta_features
+from reasoning_grpc.litellm_model.request.dialects.claude.features import (
+    SUMMARIZED,
+    asks_for_summary,
+    list_beta_features,
+)
 from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import is_forcing_calls
 from reasoning_grpc.litellm_model.request.dialects.schemas.output import write_output_schema
 from reasoning_grpc.litellm_model.request.messages import convert_messages
+from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.litellm_model.request.openai_messages import adapt_messages
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
@@ -58,6 +64,8 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
         arguments |= _convert_response_format(call.response_format, deployment)
     if provider == "anthropic" and (features := list_beta_features(call, deployment.deciding_model)):
         arguments["extra_headers"] = {"anthropic-beta": ",".join(features)}
+    if provider == "bedrock" and asks_for_summary(call, name_deciding_model(deployment)) and not _forces_a_tool(call):
+        arguments["thinking"] = dict(SUMMARIZED)
     if call.end_user:
         arguments["user"] = call.end_user
     if forced := _list_forced_parameters(provider) & arguments.keys():
@@ -67,6 +75,11 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     elif call.provider_options and not select_merged_options(call, deployment):
         arguments["extra_body"] = _decode_options(call)
     return arguments
+
+
+def _forces_a_tool(call: ModelCall) -> bool:
+    """Whether litellm would make a tool call a free one beside the model's reasoning, also that of a schema."""
+    return call.response_format is not None or is_forcing_calls(call)
 
 
 def build_own_members(call: ModelCall, deployment: Deployment) -> dict[str, Any]:

@@ -34,6 +34,13 @@ def _close(schema: Any) -> Any:
 
 
 ROWS: Final = (
+    row(
+        _BOTH,
+        "reasoning.effort",
+        "added",
+        documented="models that reason unasked, from version 5 on, are asked for summaries",
+        holds=lambda difference, _: difference.left == "adaptive",
+    ),
     row(_BOTH, "messages[].name", "missing", documented="The `name` of a message is not sent."),
     row(
         _BOTH,

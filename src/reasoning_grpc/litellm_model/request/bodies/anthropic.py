@@ -26,7 +26,11 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude.features import returns_bound_reasoning
+from reasoning_grpc.litellm_model.request.dialects.claude.features import (
+    SUMMARIZED,
+    asks_for_summary,
+    returns_bound_reasoning,
+)
 from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.schemas.output import write_output_schema
 from reasoning_grpc.litellm_model.request.messages import ensure_object
@@ -59,9 +63,8 @@ def write_members(call: ModelCall, deployment: Deployment) -> Json:
         system = [{"type": "text", "text": deployment.system_prompt}]
     if system:
         members["system"] = system
-    if returns_bound_reasoning(call, deployment.deciding_model):
-        # Where the conversation has changed, such as by the agent, the reasoning is lost; else the request would fail.
-        members["thinking"] = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    if thinking := _write_thinking(call, deployment.deciding_model):
+        members["thinking"] = thinking
     schema = _write_format(call.response_format, deployment)
     if schema is not None:
         members["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
@@ -72,6 +75,17 @@ def _write_tool(tool: Tool) -> Json:
     schema = prepare_parameters(json.loads(tool.parameters_schema or "{}"), "anthropic")
     block = {"name": tool.name, "input_schema": schema, "type": "custom"}
     return block | {"description": tool.description} if tool.description else block
+
+
+def _write_thinking(call: ModelCall, model: str) -> Json:
+    """Returns what a call says of the model's reasoning beside an effort or a budget; empty where that is nothing."""
+    thinking: Json = {}
+    if asks_for_summary(call, model):
+        thinking = SUMMARIZED
+    if returns_bound_reasoning(call, model):
+        # Where the conversation has changed, such as by the agent, the reasoning is lost; else the request would fail.
+        thinking = {"type": "adaptive", **thinking, "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    return dict(thinking)
 
 
 def _write_format(response_format: ResponseFormat | None, deployment: Deployment) -> Json | None:

@@ -15,6 +15,7 @@ from reasoning_grpc.domain import (
     Message,
     Part,
     Reasoning,
+    ReasoningOptions,
     Refusal,
     ResponseFormatKind,
     Role,
@@ -23,6 +24,7 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.request.dialects.google.models import (
     is_gemini_3,
     takes_json_schema,
@@ -61,11 +63,14 @@ def write_gemini_body(call: ModelCall, deployment: Deployment) -> Json:
         members["system_instruction"] = {"parts": parts}
     if call.tools:
         members["tools"] = [{"function_declarations": list(map(_declare, call.tools))}]
+    config: Json = {}
     if call.response_format is not None and call.response_format.kind is ResponseFormatKind.JSON_SCHEMA:
         as_json_schema = takes_json_schema(model)
         schema = write_answer_schema(call.response_format, as_json_schema=as_json_schema)
-        members["generationConfig"] = {"response_json_schema" if as_json_schema else "response_schema": schema}
-    return members
+        config["response_json_schema" if as_json_schema else "response_schema"] = schema
+    if call.include_reasoning and call.reasoning == ReasoningOptions() and library.has_reasoning(model):
+        config["thinkingConfig"] = {"includeThoughts": True}  # with an effort or a budget, litellm asks for thoughts
+    return members | ({"generationConfig": config} if config else {})
 
 
 class _TurnWriter:

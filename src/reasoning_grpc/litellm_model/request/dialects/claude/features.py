@@ -5,12 +5,14 @@ Sources: Anthropic's documentation of extended thinking ("interleaved thinking")
 
 from typing import Final
 
-from reasoning_grpc.domain import Reasoning
+from reasoning_grpc.domain import Reasoning, ReasoningOptions
 from reasoning_grpc.litellm_model.request.dialects.claude.models import describe_claude
 from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import is_reasoning
 from reasoning_grpc.llm import ModelCall
 
 BINDING_CONTROLS: Final = "thinking-binding-controls-2026-08-01"
+SUMMARIZED: Final = {"type": "adaptive", "display": "summarized"}
+"""The member `thinking` that asks for summaries and changes nothing else of a model that reasons unasked."""
 _INTERLEAVED_THINKING: Final = "interleaved-thinking-2025-05-14"
 
 
@@ -31,3 +33,12 @@ def returns_bound_reasoning(call: ModelCall, model: str) -> bool:
     return describe_claude(model).binds_reasoning and any(
         isinstance(part.content, Reasoning) for message in call.messages for part in message.content
     )
+
+
+def asks_for_summary(call: ModelCall, model: str) -> bool:
+    """Whether a call must ask for a summary of reasoning that the model does anyway, and would keep to itself.
+
+    A call with an effort or a budget asks for it in any case.
+    """
+    is_unasked = call.include_reasoning and call.reasoning == ReasoningOptions()
+    return is_unasked and describe_claude(model).thinks_unasked

@@ -14,6 +14,8 @@ _TAKES_TEMPERATURE_WITH_TOP_P: Final = re.compile(r"claude-(?:instant|[23]\b|(?:
 """The older models. Later ones answer: "temperature and top_p cannot both be specified for this model"."""
 
 
+_THINKS_UNASKED: Final = re.compile(r"claude-[a-z]+-(?:[5-9]|\d\d)(?!\d)")
+"""The models from version 5 on. Source: Anthropic's "What's new in Claude Opus 5"."""
 _BINDS_REASONING: Final = re.compile(r"claude-[a-z]+-(?:5-[1-9]|[6-9]|\d\d)(?!\d)")
 """The models from version 5.1 on. Source: Anthropic's documentation of preserved thinking."""
 
@@ -30,6 +32,8 @@ class ClaudeModel:
     """Whether it takes a number of tokens for its reasoning."""
     always_thinks: bool
     """Whether its reasoning cannot be switched off."""
+    thinks_unasked: bool
+    """Whether it reasons in calls that do not mention reasoning."""
     takes_sampling: bool
     """Whether it takes another temperature than 1, `top_p` and `top_k`."""
     takes_temperature_with_top_p: bool
@@ -63,11 +67,13 @@ def describe_claude(model: str) -> ClaudeModel:
         return bool(config.supports_model_capability(name, flag, resolved))
 
     thinks_adaptively = is_listed("supports_adaptive_thinking")
+    always_thinks = is_listed("thinking_always_on")
     return ClaudeModel(
         reasons="thinking" in _list_parameters(provider, name),
         thinks_adaptively=thinks_adaptively,
         takes_budgets=not thinks_adaptively or is_listed("supports_legacy_thinking"),
-        always_thinks=is_listed("thinking_always_on"),
+        always_thinks=always_thinks,
+        thinks_unasked=always_thinks or (thinks_adaptively and bool(_THINKS_UNASKED.search(name))),
         takes_sampling=config._supports_sampling_params(name),
         takes_temperature_with_top_p=bool(_TAKES_TEMPERATURE_WITH_TOP_P.search(name)),
         takes_forced_tools=not config.forced_tool_use_unsupported(name)
