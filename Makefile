@@ -89,6 +89,7 @@ tables: $(READY) ## Write the tables of docs/ that come from the code and the re
 	$(BIN)/python -m scripts.promised_table
 	$(BIN)/python -m scripts.models_table
 	$(BIN)/python -m scripts.recorded_table
+	$(BIN)/python -m scripts.efforts_table
 
 .PHONY: docs-serve
 docs-serve: $(READY) ## Show the site on 127.0.0.1:8000, and rebuild it when a page changes

@@ -8,6 +8,7 @@ import pytest
 from reasoning_grpc.cli.config_report import WAYS
 from reasoning_grpc.litellm_model import PROMISED, Way, choose_way
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
+from scripts.efforts_table import replace_tables
 from scripts.pages import find_section, read_pages
 from scripts.promised_table import TESTS, name_tests, replace_table
 from tests.support.collected_tests import collect_tests
@@ -28,6 +29,11 @@ def read_rows(title: str) -> list[list[str]]:
 def test_the_table_of_promised_prefixes_is_current() -> None:
     """The table of promised prefixes is the one that scripts/promised_table.py writes from the recordings."""
     assert replace_table(PAGE) == PAGE
+
+
+def test_the_tables_of_amounts_are_current() -> None:
+    """The tables about the amount of reasoning are those that scripts/efforts_table.py writes from the code."""
+    assert replace_tables(PAGE) == PAGE
 
 
 @pytest.mark.process

@@ -11,10 +11,10 @@ from reasoning_grpc.domain import Sampling as Defaults
 from reasoning_grpc.v1.completion_pb2 import (
     FINISH_REASON_STOP,
     REASONING_EFFORT_HIGH,
-    REASONING_EFFORT_LOW,
-    REASONING_EFFORT_MEDIUM,
+    REASONING_EFFORT_MAX,
     REASONING_EFFORT_MINIMAL,
     REASONING_EFFORT_NONE,
+    REASONING_EFFORT_XHIGH,
     TOOL_CHOICE_MODE_AUTO,
     TOOL_CHOICE_MODE_NONE,
     TOOL_CHOICE_MODE_REQUIRED,
@@ -42,6 +42,7 @@ LEGACY, BOTH, ADAPTIVE, ALWAYS, OLD, UNABLE = (
 )
 """Models that take budgets; budgets and efforts; efforts; that always reason; write no schemas; do not reason."""
 HIGH: Final = ReasoningOptions(effort=REASONING_EFFORT_HIGH)
+AS_TOKENS: Final = ("reasoning.effort", "HIGH", "4096 tokens")
 OFF: Final = ReasoningOptions(effort=REASONING_EFFORT_NONE)
 TOOL: Final = Tool(name="f", parameters_schema='{"type": "object"}')
 FORCED: Final = ToolChoice(mode=TOOL_CHOICE_MODE_REQUIRED)
@@ -92,32 +93,50 @@ SENT: Final[dict[str, tuple[str, Json, Json, list[Setting]]]] = {
         LEGACY,
         {"reasoning": HIGH, "sampling": Sampling(max_output_tokens=5000)},
         {"max_tokens": 5000, **enabled(4096)},
-        [],
+        [AS_TOKENS],
     ),
-    "an effort without a limit": (LEGACY, {"reasoning": HIGH}, {"max_tokens": 64000, **enabled(4096)}, []),
+    "an effort without a limit": (LEGACY, {"reasoning": HIGH}, {"max_tokens": 64000, **enabled(4096)}, [AS_TOKENS]),
     "an effort of a model that litellm hardly knows": (
         OLD,
         {"reasoning": HIGH},
         {"max_tokens": 8192, **enabled(4096)},
-        [],
+        [AS_TOKENS],
     ),
-    "efforts as litellm converts them": (
-        LEGACY,
-        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_MEDIUM)},
-        {"max_tokens": 64000, **enabled(2048)},
-        [],
-    ),
-    "the lowest effort": (
-        LEGACY,
-        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_LOW)},
-        {"max_tokens": 64000, **enabled(1024)},
-        [],
-    ),
-    "an effort below the lowest": (
+    "the smallest budget for the least effort": (
         LEGACY,
         {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_MINIMAL)},
         {"max_tokens": 64000, **enabled(1024)},
-        [("reasoning.effort", "MINIMAL", "LOW")],
+        [("reasoning.effort", "MINIMAL", "1024 tokens")],
+    ),
+    "the greatest effort": (
+        LEGACY,
+        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_MAX)},
+        {"max_tokens": 64000, **enabled(16384)},
+        [("reasoning.effort", "MAX", "16384 tokens")],
+    ),
+    "the greatest effort of a newer model": (
+        ADAPTIVE,
+        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_MAX)},
+        {"max_tokens": 128000, **adaptive("max")},
+        [],
+    ),
+    "an effort between two that a model takes": (
+        BOTH,
+        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_XHIGH)},
+        {"max_tokens": 128000, **adaptive("high")},
+        [("reasoning.effort", "XHIGH", "HIGH")],
+    ),
+    "a budget below the smallest": (
+        LEGACY,
+        {"reasoning": ReasoningOptions(budget_tokens=1023)},
+        {"max_tokens": 64000, **enabled(1024)},
+        [("reasoning.budget_tokens", "1023", "1024")],
+    ),
+    "a budget of a newer model": (
+        ADAPTIVE,
+        {"reasoning": ReasoningOptions(budget_tokens=3000)},
+        {"max_tokens": 128000, **adaptive("medium")},
+        [("reasoning.budget_tokens", "3000", "MEDIUM")],
     ),
     "an effort below the lowest of a newer model": (
         ADAPTIVE,
@@ -153,13 +172,13 @@ SENT: Final[dict[str, tuple[str, Json, Json, list[Setting]]]] = {
             "tool_choice": ToolChoice(mode=TOOL_CHOICE_MODE_AUTO),
         },
         {"temperature": 1, "max_tokens": 9000, "tool_choice": {"type": "auto"}, **enabled(4096)},
-        [],
+        [AS_TOKENS],
     ),
     "top_p with reasoning": (
         LEGACY,
         {"reasoning": HIGH, "sampling": Sampling(top_p=0.95, max_output_tokens=9000)},
         {"top_p": 0.95, "max_tokens": 9000, **enabled(4096)},
-        [],
+        [AS_TOKENS],
     ),
     "temperature and top_p of an old model": (
         OLD,
@@ -211,19 +230,14 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         {"reasoning": HIGH, "sampling": Sampling(max_output_tokens=1000)},
         ["reasoning.effort"],
     ),
-    "a budget below the smallest": (
-        LEGACY,
-        {"reasoning": ReasoningOptions(budget_tokens=1023)},
-        ["reasoning.budget_tokens"],
-    ),
     "a budget of the whole limit": (
         LEGACY,
         {"reasoning": ReasoningOptions(budget_tokens=2000), "sampling": Sampling(max_output_tokens=2000)},
         ["reasoning.budget_tokens"],
     ),
-    "a budget of a newer model": (
-        ADAPTIVE,
-        {"reasoning": ReasoningOptions(budget_tokens=2000)},
+    "a budget with too small a limit": (
+        LEGACY,
+        {"reasoning": ReasoningOptions(budget_tokens=10), "sampling": Sampling(max_output_tokens=1024)},
         ["reasoning.budget_tokens"],
     ),
     "no reasoning of a model that always reasons": (ALWAYS, {"reasoning": OFF}, ["reasoning.effort"]),
@@ -354,7 +368,7 @@ async def test_a_default_that_the_model_does_not_take_is_left_out(upstream: Fake
     del plain["messages"], reasoning["messages"], top_p["messages"]
     assert plain == {"temperature": 0.2, "top_k": 5, "max_tokens": 9000}
     assert reasoning == {"max_tokens": 9000, **enabled(4096)}
-    assert settings == []
+    assert settings == [AS_TOKENS]
     assert top_p == {"top_p": 0.5, "top_k": 5, "max_tokens": 9000}
 
 
@@ -518,7 +532,7 @@ async def test_an_old_model_that_reasons_cannot_be_forced(upstream: FakeUpstream
 
     assert [tool["name"] for tool in body["tools"]] == ["json_tool_call"]
     assert "tool_choice" not in body
-    assert settings == [("response_format", "JSON_SCHEMA", "offered as a tool")]
+    assert settings == [("response_format", "JSON_SCHEMA", "offered as a tool"), AS_TOKENS]
 
 
 async def test_the_call_of_that_tool_is_the_answer(upstream: FakeUpstream, server: RunningServer) -> None:

@@ -44,7 +44,6 @@ FIELDS: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "logprobs": ({"sampling": Sampling(logprobs=True)}, {"logprobs": True}),
     "seed": ({"sampling": Sampling(seed=1)}, {"seed": 1}),
     "effort": ({"reasoning": ReasoningOptions(effort=ReasoningEffort.LOW)}, {"reasoning_effort": "low"}),
-    "no effort": ({"reasoning": ReasoningOptions(effort=ReasoningEffort.NONE)}, {"reasoning_effort": "none"}),
     "single calls": ({"parallel_tool_calls": False, "tools": (Tool("f"),)}, {"parallel_tool_calls": False}),
 }
 """Fields of a call, and the parameters of litellm for them."""

@@ -134,7 +134,12 @@ SENT: Final[dict[str, tuple[str, Json, Json, list[Setting]]]] = {
         {"toolConfig": {"tools": [tool_block()]}},
         [("tools[0].parameters_schema", "additionalProperties", "")],
     ),
-    "an effort of Claude": ("claude", {"reasoning": HIGH}, thinking(4096, 64000), []),
+    "an effort of Claude": (
+        "claude",
+        {"reasoning": HIGH},
+        thinking(4096, 64000),
+        [("reasoning.effort", "HIGH", "4096 tokens")],
+    ),
     "an effort of Claude with a small limit": (
         "claude",
         {"reasoning": HIGH, "sampling": Sampling(max_output_tokens=3000)},
@@ -161,6 +166,18 @@ SENT: Final[dict[str, tuple[str, Json, Json, list[Setting]]]] = {
         {"reasoning": MINIMAL},
         {"additionalModelRequestFields": {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}}},
         [("reasoning.effort", "MINIMAL", "LOW")],
+    ),
+    "a budget below the smallest": (
+        "claude",
+        {"reasoning": ReasoningOptions(budget_tokens=100)},
+        thinking(1024, 64000),
+        [("reasoning.budget_tokens", "100", "1024")],
+    ),
+    "a budget of Nova": (
+        "nova-2",
+        {"reasoning": ReasoningOptions(budget_tokens=3000)},
+        {"additionalModelRequestFields": {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "medium"}}},
+        [("reasoning.budget_tokens", "3000", "MEDIUM")],
     ),
     "no reasoning of Nova": ("nova-2", {"reasoning": OFF}, {}, []),
     "an effort of gpt-oss": (
@@ -233,12 +250,11 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         {"reasoning": HIGH, "tools": [TOOL], "tool_choice": REQUIRED},
         ["tool_choice"],
     ),
-    "a budget below the smallest": (
-        "claude",
-        {"reasoning": ReasoningOptions(budget_tokens=100)},
+    "a budget of a model that does not reason": (
+        "nova",
+        {"reasoning": ReasoningOptions(budget_tokens=2000)},
         ["reasoning.budget_tokens"],
     ),
-    "a budget of Nova": ("nova-2", {"reasoning": ReasoningOptions(budget_tokens=2000)}, ["reasoning.budget_tokens"]),
     "an effort of a model that does not reason": ("nova", {"reasoning": HIGH}, ["reasoning.effort"]),
     "no reasoning of a model that always reasons": ("gpt-oss", {"reasoning": OFF}, ["reasoning.effort"]),
     "a map": (

@@ -9,6 +9,8 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.request.dialects.amounts import describe_amounts
+from reasoning_grpc.litellm_model.request.dialects.google.models import is_gemini_3
 from reasoning_grpc.v1.completion_pb2 import (
     EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT,
     REASONING_EFFORT_HIGH,
@@ -203,6 +205,16 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
         ["response_format.json_schema.schema"],
     ),
     "system alone": (PRO_2, {"messages": [system("s")]}, ["messages"]),
+    "no reasoning, 2.5 Pro": (
+        PRO_2,
+        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
+        ["reasoning.effort"],
+    ),
+    "no reasoning, 3 Flash": (
+        FLASH_3,
+        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
+        ["reasoning.effort"],
+    ),
     "nobody but the system": (PRO_2, {"messages": [system("s"), assistant()]}, ["messages"]),
     "a result without a call": (
         PRO_3,
@@ -219,34 +231,6 @@ REFUSED: Final[dict[str, tuple[str, Json, list[str]]]] = {
 """Requests that are refused, with the model and the fields."""
 
 REPORTED: Final[dict[str, tuple[str, Json, tuple[str, str, str], Json]]] = {
-    "no reasoning, 2.5 Pro": (
-        PRO_2,
-        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
-        ("reasoning.effort", "NONE", "MINIMAL"),
-        {"generationConfig": {"thinkingConfig": {"thinkingBudget": 128, "includeThoughts": True}}},
-    ),
-    "no reasoning, 3 Pro": (
-        PRO_3,
-        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
-        ("reasoning.effort", "NONE", "LOW"),
-        {
-            "generationConfig": {
-                "temperature": 1.0,
-                "thinkingConfig": {"thinkingLevel": "low", "includeThoughts": False},
-            }
-        },
-    ),
-    "no reasoning, 3 Flash": (
-        FLASH_3,
-        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
-        ("reasoning.effort", "NONE", "MINIMAL"),
-        {
-            "generationConfig": {
-                "temperature": 1.0,
-                "thinkingConfig": {"thinkingLevel": "minimal", "includeThoughts": False},
-            }
-        },
-    ),
     "minimal, 3 Pro": (
         PRO_3,
         {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_MINIMAL)},
@@ -256,13 +240,25 @@ REPORTED: Final[dict[str, tuple[str, Json, tuple[str, str, str], Json]]] = {
     "medium, 3 Pro": (
         PRO_3,
         {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_MEDIUM)},
-        ("reasoning.effort", "MEDIUM", "HIGH"),
+        ("reasoning.effort", "MEDIUM", "LOW"),
+        {"generationConfig": {"temperature": 1.0, "thinkingConfig": {"thinkingLevel": "low", "includeThoughts": True}}},
+    ),
+    "a budget, 3 Pro": (
+        PRO_3,
+        {"reasoning": ReasoningOptions(budget_tokens=10_000)},
+        ("reasoning.budget_tokens", "10000", "HIGH"),
         {
             "generationConfig": {
                 "temperature": 1.0,
                 "thinkingConfig": {"thinkingLevel": "high", "includeThoughts": True},
             }
         },
+    ),
+    "an effort, 2.5 Pro": (
+        PRO_2,
+        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_HIGH)},
+        ("reasoning.effort", "HIGH", "4096 tokens"),
+        {"generationConfig": {"thinkingConfig": {"thinkingBudget": 4096, "includeThoughts": True}}},
     ),
     "a small budget": (
         PRO_2,
@@ -328,11 +324,6 @@ SENT: Final[dict[str, tuple[str, Json, Json]]] = {
         FLASH_2,
         {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
         {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0, "includeThoughts": False}}},
-    ),
-    "an effort as a budget": (
-        PRO_2,
-        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_HIGH)},
-        {"generationConfig": {"thinkingConfig": {"thinkingBudget": 4096, "includeThoughts": True}}},
     ),
     "the largest seed": (PRO_2, {"sampling": Sampling(seed=2**31 - 1)}, {"generationConfig": {"seed": 2**31 - 1}}),
     "text": (
@@ -575,16 +566,10 @@ async def test_the_place_of_an_unsayable_rule_is_named(upstream: FakeUpstream, s
     assert upstream.requests == []
 
 
-def test_reported_levels_are_those_that_litellm_sends() -> None:
-    """For each model that litellm knows, the effort that is reported is the level that litellm sends."""
+def test_levels_are_those_that_litellm_sends() -> None:
+    """For each model that litellm knows, a level that the model takes is sent as it is."""
     litellm = library.import_litellm()
     from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import VertexGeminiConfig
-
-    from reasoning_grpc.domain import ReasoningEffort
-    from reasoning_grpc.domain import ReasoningOptions as Options
-    from reasoning_grpc.litellm_model.request.dialects.google.models import is_gemini_3
-    from reasoning_grpc.litellm_model.request.dialects.google.reasoning import adapt_effort
-    from tests.support.factories import a_call
 
     models = [
         name
@@ -593,11 +578,8 @@ def test_reported_levels_are_those_that_litellm_sends() -> None:
     ]
     for model in models:
         name = model.partition("/")[2]
-        assert is_gemini_3(model) == VertexGeminiConfig._is_gemini_3_or_newer(name)
-        for effort in set(ReasoningEffort) - {ReasoningEffort.XHIGH} if is_gemini_3(model) else ():
-            prepared, setting = adapt_effort(a_call(reasoning=Options(effort)), model)
-            assert prepared.reasoning.effort is not None
-            sent = VertexGeminiConfig._map_reasoning_effort_to_thinking_level(
-                prepared.reasoning.effort.value.lower(), name
-            )
-            assert sent["thinkingLevel"] == (setting.effective if setting else effort.value).lower(), (model, effort)
+        amounts = describe_amounts(model)
+        assert is_gemini_3(model) == VertexGeminiConfig._is_gemini_3_or_newer(name) == bool(amounts.levels)
+        for level in amounts.levels:
+            sent = VertexGeminiConfig._map_reasoning_effort_to_thinking_level(level.value.lower(), name)
+            assert sent["thinkingLevel"] == level.value.lower(), (model, level)

@@ -11,6 +11,7 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1.completion_pb2 import (
     EFFECTIVE_SETTING_CAUSE_PROVIDER_LIMIT,
     REASONING_EFFORT_HIGH,
+    REASONING_EFFORT_MAX,
     REASONING_EFFORT_MINIMAL,
     REASONING_EFFORT_NONE,
     TOOL_CHOICE_MODE_AUTO,
@@ -164,11 +165,17 @@ REPORTED: Final[dict[str, tuple[str, Json, tuple[str, str, str], Json]]] = {
         ("reasoning.effort", "MINIMAL", "on"),
         {"think": True},
     ),
-    "no reasoning": (
+    "an effort above the greatest": (
         GPT,
-        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
-        ("reasoning.effort", "NONE", "LOW"),
-        {"think": "low"},
+        {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_MAX)},
+        ("reasoning.effort", "MAX", "HIGH"),
+        {"think": "high"},
+    ),
+    "a budget": (
+        LLAMA,
+        {"reasoning": ReasoningOptions(budget_tokens=100)},
+        ("reasoning.budget_tokens", "100", "on"),
+        {"think": True},
     ),
     "a name": (
         LLAMA,
@@ -192,7 +199,6 @@ REFUSED: Final[dict[str, tuple[Json, list[str]]]] = {
     "one call at most": ({"tools": [TOOL], "parallel_tool_calls": False}, ["parallel_tool_calls"]),
     "a strict tool": ({"tools": [Tool(name="f", strict=True)]}, ["tools[0].strict"]),
     "audio": ({"messages": [user(Part(text="q"), WAV)]}, ["messages[0].content[1].media"]),
-    "a budget": ({"reasoning": ReasoningOptions(budget_tokens=100)}, ["reasoning.budget_tokens"]),
     "biases": ({"sampling": Sampling(logit_bias={5: 1})}, ["sampling.logit_bias"]),
     "probabilities": (
         {"sampling": Sampling(logprobs=True, top_logprobs=2)},

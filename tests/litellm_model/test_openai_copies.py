@@ -155,18 +155,6 @@ REFUSED: Final[dict[str, tuple[str, tuple[Message, ...], dict[str, Any], list[st
         {},
         ["messages[0].content[0].media"],
     ),
-    "a budget for DeepSeek": (
-        "deepseek/deepseek-reasoner",
-        (),
-        {"reasoning": ReasoningOptions(budget_tokens=2000)},
-        ["reasoning.budget_tokens"],
-    ),
-    "a budget that litellm makes an effort": (
-        "hosted_vllm/some-model",
-        (),
-        {"reasoning": ReasoningOptions(budget_tokens=2000)},
-        ["reasoning.budget_tokens"],
-    ),
     "an effort that litellm makes a prompt": (
         "mistral/magistral-medium-latest",
         (),
@@ -276,7 +264,7 @@ WRITTEN: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "reasoning, for DeepSeek": (
         "deepseek/some-model",
         {"reasoning": ReasoningOptions(effort=ReasoningEffort.LOW)},
-        {"thinking": {"type": "enabled"}},
+        {"thinking": {"type": "enabled"}, "reasoning_effort": "low"},
     ),
     "a budget, for OpenRouter": (
         "openrouter/anthropic/claude-sonnet-4.5",
@@ -327,12 +315,6 @@ async def test_what_is_written_for_a_field(model: str, fields: dict[str, Any], w
 
 
 REPORTED: Final[dict[str, tuple[str, tuple[Message, ...], dict[str, Any], list[tuple[str, str, str]]]]] = {
-    "a level of effort": (
-        "deepseek/deepseek-chat",
-        (),
-        {"reasoning": ReasoningOptions(effort=ReasoningEffort.LOW)},
-        [("reasoning.effort", "LOW", "on")],
-    ),
     "a strict schema by a tool": (
         "groq/llama-3.3-70b-versatile",
         (),

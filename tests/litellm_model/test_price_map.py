@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.domain import Capability, Prices, PriceTier
+from reasoning_grpc.domain import Capability, Prices, PriceTier, ReasoningEffort
 from reasoning_grpc.litellm_model import PriceMap, find_listed_name, find_price_map, library
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, read_facts
 
@@ -45,6 +45,7 @@ def test_an_entry_is_read() -> None:
         provider="openai",
         capabilities=frozenset({Capability.TOOLS, Capability.IMAGE_INPUT}),
         missing_capabilities=frozenset({Capability.REASONING}),
+        efforts=frozenset({ReasoningEffort.NONE}),
         context_window_tokens=128_000,
         max_output_tokens=16_384,
         prices=Prices(input=2_500_000_000, output=10_000_000_000, cached_input=1_250_000_000),

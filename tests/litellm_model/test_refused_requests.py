@@ -1,7 +1,5 @@
 """Which fields of a request are refused before any upstream sees it."""
 
-from typing import Final
-
 import grpc
 import pytest
 
@@ -11,24 +9,6 @@ from tests.support.captured_body import Json
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
-
-THINKING: Final[Json] = {"reasoning": ReasoningOptions(budget_tokens=100)}
-
-
-@pytest.mark.parametrize("prefix", ["openai", "custom_openai"])
-async def test_a_thinking_budget_that_the_dialect_lacks(
-    upstream: FakeUpstream, prefix_server: RunningServer, prefix: str
-) -> None:
-    """A thinking budget is refused by name before anything is sent, where the OpenAI dialect has no field for it."""
-    with pytest.raises(CallFailed) as failed:
-        await prefix_server.client().complete(a_wire_request(model=prefix, **THINKING))
-
-    assert failed.value.code == grpc.StatusCode.INVALID_ARGUMENT
-    assert failed.value.reason == "UNSUPPORTED_PARAMETER"
-    assert failed.value.metadata == {"model": prefix}
-    assert failed.value.violations == (FieldViolation("reasoning.budget_tokens", "The model does not take it."),)
-    assert failed.value.interruption is None
-    assert upstream.requests == []
 
 
 @pytest.mark.parametrize(

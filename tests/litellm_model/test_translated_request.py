@@ -130,15 +130,15 @@ FIELDS: Final[dict[str, tuple[Json, Any, Any]]] = {
         {"thinking": {"type": "enabled", "budget_tokens": 4096}},
         _gemini_config(thinkingConfig={"thinkingLevel": "high", "includeThoughts": True}),
     ),
-    "no-reasoning": (
+    "reasoning.effort": (
         {"reasoning": ReasoningOptions(effort=REASONING_EFFORT_NONE)},
         {},
-        _gemini_config(thinkingConfig={"thinkingLevel": "low", "includeThoughts": False}),
+        REFUSED,
     ),
     "reasoning.budget_tokens": (
         {"reasoning": ReasoningOptions(budget_tokens=2000)},
         {"thinking": {"type": "enabled", "budget_tokens": 2000}},
-        REFUSED,
+        _gemini_config(thinkingConfig={"thinkingLevel": "low", "includeThoughts": True}),
     ),
     # Google's protocol has no such field, and needs none: it is for the provider's own records.
     "end_user": ({"end_user": "user-7"}, {"metadata": {"user_id": "user-7"}}, {}),

@@ -81,7 +81,6 @@ def test_options_of_the_provider_win() -> None:
 def test_a_field_that_is_written_otherwise_is_named() -> None:
     """The field of a parameter that the provider has under another name is the request's own."""
     assert _find_refused({"seed": 1}, {}, "mistral") == ["sampling.seed"]
-    assert _find_refused({"reasoning_effort": "low"}, {}, "deepseek") == ["reasoning.effort"]
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,7 @@ from typing import Any, Final
 import grpc
 import pytest
 
-from reasoning_grpc.client import FieldViolation
-from reasoning_grpc.domain import Capability
-from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2
+from reasoning_grpc.v1 import classification_pb2
 from tests.support.bad_requests import ExpectRefusal, violations
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import config_for, model_entry, serving
@@ -15,27 +13,6 @@ from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import expect_failure
 
 UNSUPPORTED: Final = "The request has parameters that are not supported; see the field violations."
-
-
-@pytest.mark.parametrize("capabilities", [frozenset(), frozenset({Capability.REASONING})], ids=["plain", "reasoning"])
-async def test_the_effort_xhigh_is_unsupported(upstream: FakeUpstream, capabilities: frozenset[Capability]) -> None:
-    """No model accepts the effort XHIGH yet; every method refuses it before an upstream is called."""
-    xhigh = completion_pb2.ReasoningOptions(effort=completion_pb2.REASONING_EFFORT_XHIGH)
-    entry = model_entry(upstream.api_base, capabilities=capabilities)
-    request = a_wire_request(reasoning=xhigh)
-
-    async with serving(config_for(entry)) as running:
-        stub: Any = running.stub
-        failures = [
-            await expect_failure(stub.Complete(request)),
-            await expect_failure(stub.StreamComplete(events_pb2.StreamCompleteRequest(request=request)).read()),
-            await expect_failure(stub.Classify(classification_pb2.ClassifyRequest(request=request))),
-        ]
-
-    for failed in failures:
-        assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_PARAMETER")
-        assert failed.violations == (FieldViolation("reasoning.effort", "No model accepts XHIGH yet."),)
-    assert upstream.connections == 0
 
 
 async def test_provider_options_outside_the_whitelist_are_unsupported(upstream: FakeUpstream) -> None:

@@ -94,9 +94,10 @@ const (
 	ReasoningEffort_REASONING_EFFORT_MEDIUM ReasoningEffort = 4
 	// The model reasons a lot.
 	ReasoningEffort_REASONING_EFFORT_HIGH ReasoningEffort = 5
-	// The model reasons even more than with HIGH. This version of the server
-	// refuses it for every model, with UNSUPPORTED_PARAMETER.
+	// The model reasons even more than with HIGH.
 	ReasoningEffort_REASONING_EFFORT_XHIGH ReasoningEffort = 6
+	// The model reasons as much as it can.
+	ReasoningEffort_REASONING_EFFORT_MAX ReasoningEffort = 7
 )
 
 // Enum value maps for ReasoningEffort.
@@ -109,6 +110,7 @@ var (
 		4: "REASONING_EFFORT_MEDIUM",
 		5: "REASONING_EFFORT_HIGH",
 		6: "REASONING_EFFORT_XHIGH",
+		7: "REASONING_EFFORT_MAX",
 	}
 	ReasoningEffort_value = map[string]int32{
 		"REASONING_EFFORT_UNSPECIFIED": 0,
@@ -118,6 +120,7 @@ var (
 		"REASONING_EFFORT_MEDIUM":      4,
 		"REASONING_EFFORT_HIGH":        5,
 		"REASONING_EFFORT_XHIGH":       6,
+		"REASONING_EFFORT_MAX":         7,
 	}
 )
 
@@ -1314,6 +1317,9 @@ func (x *JsonSchemaFormat) GetStrict() bool {
 type ReasoningOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How much the model reasons. Unset means that the model decides.
+	// An amount that the model does not take becomes the nearest that it takes,
+	// in the form that it takes, and is reported in `effective_settings`. A model
+	// that takes no amount at all refuses it with UNSUPPORTED_PARAMETER.
 	//
 	// Types that are valid to be assigned to Amount:
 	//
@@ -1384,12 +1390,13 @@ type isReasoningOptions_Amount interface {
 }
 
 type ReasoningOptions_Effort struct {
-	// An effort, for models that accept one.
+	// An effort. NONE is never replaced by another effort: a model that always
+	// reasons refuses it with UNSUPPORTED_PARAMETER.
 	Effort ReasoningEffort `protobuf:"varint,1,opt,name=effort,proto3,enum=reasoning_grpc.v1.ReasoningEffort,oneof"`
 }
 
 type ReasoningOptions_BudgetTokens struct {
-	// A number of tokens, at least 1, for models that accept one.
+	// A number of tokens, at least 1.
 	BudgetTokens int32 `protobuf:"varint,2,opt,name=budget_tokens,json=budgetTokens,proto3,oneof"`
 }
 
@@ -1679,7 +1686,7 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n" +
 	"\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n" +
-	"\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03*\xda\x01\n" +
+	"\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03*\xf4\x01\n" +
 	"\x0fReasoningEffort\x12 \n" +
 	"\x1cREASONING_EFFORT_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15REASONING_EFFORT_NONE\x10\x01\x12\x1c\n" +
@@ -1687,7 +1694,8 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x14REASONING_EFFORT_LOW\x10\x03\x12\x1b\n" +
 	"\x17REASONING_EFFORT_MEDIUM\x10\x04\x12\x19\n" +
 	"\x15REASONING_EFFORT_HIGH\x10\x05\x12\x1a\n" +
-	"\x16REASONING_EFFORT_XHIGH\x10\x06*m\n" +
+	"\x16REASONING_EFFORT_XHIGH\x10\x06\x12\x18\n" +
+	"\x14REASONING_EFFORT_MAX\x10\a*m\n" +
 	"\rContextPolicy\x12\x1e\n" +
 	"\x1aCONTEXT_POLICY_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCONTEXT_POLICY_TRUNCATE_OLDEST\x10\x01\x12\x18\n" +

@@ -12,7 +12,7 @@ from reasoning_grpc.config import Option, options
 
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
 MODES: Final = ("passthrough", "reasoning", "orchestration", "auto")
-EFFORTS: Final = ("none", "minimal", "low", "medium", "high")
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """The place where commands are added; argparse has no public name for it."""

@@ -26,6 +26,7 @@ class ReasoningEffort(StrEnum):
     MEDIUM = "MEDIUM"
     HIGH = "HIGH"
     XHIGH = "XHIGH"
+    MAX = "MAX"
 
 
 class ResponseFormatKind(StrEnum):

@@ -70,9 +70,9 @@ class _ReasoningEffortEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reaso
     REASONING_EFFORT_HIGH: _ReasoningEffort.ValueType  # 5
     """The model reasons a lot."""
     REASONING_EFFORT_XHIGH: _ReasoningEffort.ValueType  # 6
-    """The model reasons even more than with HIGH. This version of the server
-    refuses it for every model, with UNSUPPORTED_PARAMETER.
-    """
+    """The model reasons even more than with HIGH."""
+    REASONING_EFFORT_MAX: _ReasoningEffort.ValueType  # 7
+    """The model reasons as much as it can."""
 
 class ReasoningEffort(_ReasoningEffort, metaclass=_ReasoningEffortEnumTypeWrapper):
     """How much a model reasons before it answers."""
@@ -90,9 +90,9 @@ REASONING_EFFORT_MEDIUM: ReasoningEffort.ValueType  # 4
 REASONING_EFFORT_HIGH: ReasoningEffort.ValueType  # 5
 """The model reasons a lot."""
 REASONING_EFFORT_XHIGH: ReasoningEffort.ValueType  # 6
-"""The model reasons even more than with HIGH. This version of the server
-refuses it for every model, with UNSUPPORTED_PARAMETER.
-"""
+"""The model reasons even more than with HIGH."""
+REASONING_EFFORT_MAX: ReasoningEffort.ValueType  # 7
+"""The model reasons as much as it can."""
 Global___ReasoningEffort: _TypeAlias = ReasoningEffort  # noqa: Y015
 
 class _ContextPolicy:
@@ -873,9 +873,11 @@ class ReasoningOptions(_message.Message):
     EFFORT_FIELD_NUMBER: _builtins.int
     BUDGET_TOKENS_FIELD_NUMBER: _builtins.int
     effort: Global___ReasoningEffort.ValueType
-    """An effort, for models that accept one."""
+    """An effort. NONE is never replaced by another effort: a model that always
+    reasons refuses it with UNSUPPORTED_PARAMETER.
+    """
     budget_tokens: _builtins.int
-    """A number of tokens, at least 1, for models that accept one."""
+    """A number of tokens, at least 1."""
     def __init__(
         self,
         *,

@@ -8,7 +8,7 @@ from tests.support.differential.case import Case, merge
 from tests.support.differential.conversations import CONVERSATIONS
 from tests.support.differential.pairs import list_conversation_pairs, list_model_pairs, list_provider_pairs
 from tests.support.differential.targets import Scope, Target
-from tests.support.differential.values import FEW_SCHEMAS, PARAMETERS, SCHEMAS
+from tests.support.differential.values import BUDGETS, EFFORTS, FEW_SCHEMAS, PARAMETERS, SCHEMAS
 
 
 def _build_cases(requests: Iterable[tuple[str, CompleteRequest]]) -> tuple[Case, ...]:
@@ -16,6 +16,7 @@ def _build_cases(requests: Iterable[tuple[str, CompleteRequest]]) -> tuple[Case,
 
 
 MODEL_CASES: Final = _build_cases({**PARAMETERS, **dict(list_model_pairs())}.items())
+AMOUNT_CASES: Final = _build_cases({**EFFORTS, **BUDGETS}.items())
 PROVIDER_CASES: Final = tuple(
     case for case in _build_cases(list_provider_pairs()) if case.name not in {each.name for each in MODEL_CASES}
 )
@@ -31,6 +32,8 @@ ALL_CASES: Final = (*PAIR_CASES, *SCHEMA_CASES)
 def list_cases(target: Target) -> tuple[Case, ...]:
     """Returns the requests for a model."""
     match target.scope:
+        case Scope.AMOUNT:
+            return AMOUNT_CASES
         case Scope.MODEL:
             return MODEL_CASES
         case Scope.PLAIN:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from reasoning_grpc.config import Config, ModelEntry
-from reasoning_grpc.domain import Sampling, Secret
+from reasoning_grpc.domain import Sampling, Secret, Wire
 from tests.support.differential.capturing import CapturingUpstream
 from tests.support.serving import config_for
 from tests.support.wire_meaning import EntryDefaults
@@ -26,6 +26,8 @@ class Scope(StrEnum):
     """Each field alone, the pairs that matter to a model, and few schemas."""
     MODEL = "MODEL"
     """Each parameter alone, and the pairs that matter to a model."""
+    AMOUNT = "AMOUNT"
+    """Each amount of reasoning alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,8 @@ class Target:
     system_prompt: str = ""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """The defaults of the entry."""
+    wire: Wire | None = None
+    """OpenAI's API that the entry names."""
     label: str = ""
     """Distinguishes entries of one model."""
     scope: Scope = Scope.FEW_SCHEMAS
@@ -65,6 +69,11 @@ class Target:
         return self.litellm_model if is_proxy else self.base_model or self.litellm_model
 
     @property
+    def reasoning_model(self) -> str:
+        """The model whose amounts of reasoning count: a proxy takes those of the model behind it."""
+        return self.base_model or self.litellm_model
+
+    @property
     def defaults(self) -> EntryDefaults:
         """What holds for a request that does not say it."""
         return EntryDefaults(system_prompt=self.system_prompt, sampling=self.sampling)
@@ -77,6 +86,7 @@ class Target:
             api_base=f"http://127.0.0.1:{port}{_BASE_PATHS.get(self.prefix, '/v1')}",
             api_key=Secret("sk-differential"),
             base_model=self.base_model,
+            wire=self.wire,
             provider_options=frozenset({OPTION}),
             system_prompt=self.system_prompt,
             defaults=Sampling(**self.sampling),
@@ -108,6 +118,10 @@ def _plain(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
 
 def _others(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
     return _targets(prefix, *models, scope=Scope.MODEL, **fields)
+
+
+def _amounts(prefix: str, *models: str, **fields: Any) -> tuple[Target, ...]:
+    return _targets(prefix, *models, scope=Scope.AMOUNT, **fields)
 
 
 TARGETS: Final[tuple[Target, ...]] = (
@@ -179,6 +193,32 @@ TARGETS: Final[tuple[Target, ...]] = (
     *_others("bedrock/converse", "deepseek.v3-v1:0", "mistral.mistral-large-2407-v1:0", **_BEDROCK),
     *_with_all_schemas("ollama_chat", "llama3.2"),
     *_others("ollama_chat", "gpt-oss:20b"),
+    *_amounts("openai", "o4-mini", "gpt-5.2", "gpt-5.5", "gpt-5.4-pro", "gpt-5.1-codex-max", "gpt-5.2-chat-latest"),
+    *_amounts("openai", "gpt-6-sol", "gpt-6-astra"),
+    *_amounts("openai", "gpt-6-luna", wire=Wire.CHAT),
+    *_amounts("openai", "our-thinker", base_model="openai/gpt-6.1-sol", wire=Wire.RESPONSES),
+    *_amounts("azure", "our-newest", base_model="azure/gpt-6.1-sol"),
+    *_amounts("litellm_proxy", "team-claude", base_model="anthropic/claude-sonnet-4-5"),
+    *_amounts("anthropic", "claude-sonnet-4-6", "claude-opus-5", "claude-haiku-5-5", "claude-fable-5"),
+    *_amounts("bedrock/converse", "us.anthropic.claude-opus-4-6-v1", "us.anthropic.claude-sonnet-5-5", **_BEDROCK),
+    *_amounts("bedrock/converse", "us.openai.gpt-5.4", "us.deepseek.r1-v1:0", **_BEDROCK),
+    *_amounts("bedrock/converse", "moonshotai.kimi-k2-thinking", **_BEDROCK),
+    *_amounts("databricks", "databricks-claude-opus-4-7", "databricks-gemini-2-5-pro", "databricks-gpt-oss-120b"),
+    *_amounts("gemini", "gemini-3-pro-preview", "gemini-3-flash-preview", "gemini-3.7-flash", "gemini-2.5-flash-lite"),
+    *_amounts("groq", "qwen/qwen3-32b"),
+    *_amounts("cerebras", "zai-glm-4.7"),
+    *_amounts("mistral", "zai-glm-5-3"),
+    *_amounts("xai", "grok-4", "grok-4.5", "grok-4.6", "grok-4.20-non-reasoning"),
+    *_amounts("together_ai", "zai-org/GLM-5.3", "moonshotai/Kimi-K3", "deepseek-ai/DeepSeek-V4-Pro"),
+    *_amounts("fireworks_ai", "accounts/fireworks/models/kimi-k3", "accounts/fireworks/models/glm-5"),
+    *_amounts("fireworks_ai", "accounts/fireworks/models/gpt-oss-120b"),
+    *_amounts("zai", "glm-5.2", "glm-5.3"),
+    *_amounts("moonshot", "kimi-k3", "kimi-k2.7-code"),
+    *_amounts("dashscope", "qwen3-235b-a22b-thinking-2507"),
+    *_amounts("hosted_vllm", "openai/gpt-oss-20b"),
+    *_amounts("perplexity", "sonar-deep-research"),
+    *_amounts("sambanova", "gpt-oss-120b"),
+    *_amounts("deepinfra", "openai/gpt-oss-120b"),
 )
 """All models."""
 

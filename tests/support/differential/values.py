@@ -94,12 +94,13 @@ FORMATS: Final[Mapping[str, CompleteRequest]] = {
     "described schema": _schema_format(CLOSED, description="what was found"),
 }
 EFFORTS: Final[Mapping[str, CompleteRequest]] = {
-    f"effort {name.lower()}": _effort(name) for name in ("NONE", "MINIMAL", "LOW", "MEDIUM", "HIGH")
+    f"effort {name.lower()}": _effort(name) for name in ("NONE", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH", "MAX")
 }
-BUDGETS: Final[Mapping[str, CompleteRequest]] = {f"budget {each}": _budget(each) for each in (1, 1024, 2048, 10_000)}
+BUDGETS: Final[Mapping[str, CompleteRequest]] = {
+    f"budget {each}": _budget(each) for each in (1, 1024, 2048, 10_000, 50_000)
+}
 OTHERS: Final[Mapping[str, CompleteRequest]] = {
     "plain": CompleteRequest(),
-    "effort xhigh": _effort("XHIGH"),
     "end_user": CompleteRequest(end_user="user-7"),
     "end_user of 256": CompleteRequest(end_user="u" * 256),
     "provider option": CompleteRequest(provider_options={OPTION: '{"a": [1, null, false, 0.5]}'}),

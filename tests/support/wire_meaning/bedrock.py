@@ -196,6 +196,8 @@ def _read_reasoning_amount(more: Json) -> Json:
             read = {"reasoning.effort": "none"}
         case {"type": "adaptive"}:
             read = {"reasoning.effort": "adaptive"}
+        case None if "reasoning" in more:
+            return {"reasoning.effort": more.pop("reasoning")["effort"]}
         case None:
             return {"reasoning.effort": more.pop("reasoning_effort")} if "reasoning_effort" in more else {}
         case other:

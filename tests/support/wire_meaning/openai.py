@@ -42,7 +42,6 @@ _NAMES: Final = {
     "logprobs": "sampling.logprobs",
     "top_logprobs": "sampling.top_logprobs",
     "parallel_tool_calls": "parallel_tool_calls",
-    "reasoning_effort": "reasoning.effort",
     "user": "end_user",
 }
 """Members of the body whose value needs no conversion; Mistral has its own word for the seed."""
@@ -243,24 +242,47 @@ def _read_format(given: Any) -> FormatMeaning | None:
 
 def _read_reasoning_amount(rest: Json) -> Json:
     """Takes the amount of reasoning out of the body, in the words of whichever provider."""
-    match rest.get("thinking"):
+    words = [_read_words(rest)]
+    if "reasoning_effort" in rest:  # what else is said, must say the same
+        effort = rest.pop("reasoning_effort")
+        words.append({"reasoning.effort": "on" if effort == "default" else effort})
+    found = [each for each in words if each]
+    if len(found) == 2 and found[0] == {"reasoning.effort": "on"}:
+        return found[1]
+    if len(found) > 1 and found[0] != found[1]:
+        raise UnreadableBody(f"amounts of reasoning: {found}")
+    return found[0] if found else {}
+
+
+def _read_words(rest: Json) -> Json:
+    match rest.pop("thinking", None):
         case {"type": "enabled", "budget_tokens": budget}:
-            del rest["thinking"]
             return {"reasoning.budget_tokens": budget}
         case {"type": "disabled"}:
-            del rest["thinking"]
             return {"reasoning.effort": "none"}
-        case {"type": "enabled"}:
-            del rest["thinking"]
+        case {"type": "enabled", **others} if not others:
             return {"reasoning.effort": "on"}
-    match rest.get("reasoning"):
+        case {"type": "adaptive"}:
+            return {"reasoning.effort": rest.pop("output_config")["effort"]}
+        case None:
+            pass
+        case other:
+            raise UnreadableBody(f"thinking: {other}")
+    match rest.pop("reasoning", None):
         case {"effort": effort}:
-            del rest["reasoning"]
             return {"reasoning.effort": effort}
         case {"max_tokens": budget}:
-            del rest["reasoning"]
             return {"reasoning.budget_tokens": budget}
-    return {}
+        case {"enabled": bool() as is_on}:
+            return {"reasoning.effort": "on" if is_on else "none"}
+        case None:
+            pass
+        case other:
+            raise UnreadableBody(f"reasoning: {other}")
+    is_on = rest.pop("enable_thinking", None)
+    if "thinking_budget" in rest:
+        return {"reasoning.budget_tokens": rest.pop("thinking_budget")}
+    return {} if is_on is None else {"reasoning.effort": "on" if is_on else "none"}
 
 
 def _find_broken_rules(body: Json, described_model: str) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
+from tests.support.wire_meaning.amounts import find_broken_amounts
 from tests.support.wire_meaning.anthropic import read_anthropic
 from tests.support.wire_meaning.bedrock import read_bedrock
 from tests.support.wire_meaning.gemini import read_gemini
@@ -34,7 +36,10 @@ def read_body(path: str, body: Any, described_model: str) -> Meaning:
         if pattern.search(bare):
             try:
                 refuse_unknown_members(bare, {name: value for name, value in body.items() if name not in _OF_CALLERS})
-                return read(body, path, described_model)
+                meaning = read(body, path, described_model)
             except (LookupError, TypeError, AttributeError, ValueError) as exc:
                 raise UnreadableBody(f"{type(exc).__name__}: {exc}") from exc
+            amounts = [meaning.parameters.get(f"reasoning.{form}") for form in ("effort", "budget_tokens")]
+            broken = (rule for amount in amounts for rule in find_broken_amounts(amount, described_model))
+            return replace(meaning, broken_rules=(*meaning.broken_rules, *broken))
     raise UnreadableBody(f"the path {bare}")

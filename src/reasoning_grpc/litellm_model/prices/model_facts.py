@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reasoning_grpc.domain import Capability, Prices, Wire
+from reasoning_grpc.domain import Capability, Prices, ReasoningEffort, Wire
 from reasoning_grpc.litellm_model.encodings import find_encoding
 from reasoning_grpc.litellm_model.lenient import read_text
+from reasoning_grpc.litellm_model.prices.efforts import read_efforts
 from reasoning_grpc.litellm_model.prices.token_prices import read_number, read_prices
 
 _CAPABILITIES: Final[Mapping[str, Capability]] = {
@@ -42,6 +43,8 @@ class ModelFacts:
     capabilities: frozenset[Capability] = frozenset()
     missing_capabilities: frozenset[Capability] = frozenset()
     """The capabilities that it is known to lack; a capability in neither set is unknown."""
+    efforts: frozenset[ReasoningEffort] | None = None
+    """The reasoning efforts that it takes; see `read_efforts`. None where they are not known."""
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     encoding: str = ""
@@ -49,8 +52,11 @@ class ModelFacts:
     prices: Prices = field(default_factory=Prices)
 
 
-def read_facts(members: Mapping[str, Any]) -> ModelFacts:
-    """Returns the facts of a model; a member with a value that makes no sense counts as unknown."""
+def read_facts(members: Mapping[str, Any], twin: Mapping[str, Any] | None = None) -> ModelFacts:
+    """Returns the facts of a model; a member with a value that makes no sense counts as unknown.
+
+    `twin` is what is listed of the model of the same name without the provider's prefix.
+    """
     provider, key = members.get("litellm_provider"), members.get("key")
     return ModelFacts(
         provider=provider if isinstance(provider, str) and _PROVIDER.fullmatch(provider) else "",
@@ -58,6 +64,7 @@ def read_facts(members: Mapping[str, Any]) -> ModelFacts:
         default_effort=read_text(members.get("default_reasoning_effort")),
         capabilities=_read_flags(members, value=True),
         missing_capabilities=_read_flags(members, value=False),
+        efforts=read_efforts(members, twin or {}),
         context_window_tokens=_read_limit(members.get("max_input_tokens")),
         max_output_tokens=_read_limit(members.get("max_output_tokens")),
         encoding=find_encoding(provider, key) if isinstance(provider, str) and isinstance(key, str) else "",

@@ -62,8 +62,13 @@ class PriceMap:
         for key in self._find_keys(prefix, name):
             entry = _decode_entry(self._entries[key])
             if _has_provider(prefix, entry.get("litellm_provider")) and can_chat(entry):
-                return _remove_zero_prices(read_facts(entry | {"key": key}))
+                return _remove_zero_prices(read_facts(entry | {"key": key}, self._find_twin(key, entry)))
         return None
+
+    def _find_twin(self, key: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Returns the entry of the model of the same name without the provider's prefix; empty when there is none."""
+        name = key.removeprefix(f"{entry.get('litellm_provider')}/")
+        return _decode_entry(self._entries[name]) if name != key and name in self._entries else {}
 
     def _find_keys(self, prefix: str, name: str) -> Iterator[str]:
         """Yields the keys that a model may have in the map, in whatever case, the best one first."""

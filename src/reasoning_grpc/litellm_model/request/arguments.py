@@ -15,6 +15,7 @@ from reasoning_grpc.domain import (
     ToolChoice,
 )
 from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
+from reasoning_grpc.litellm_model.request.bodies.amounts import has_own_words, write_amount
 from reasoning_grpc.litellm_model.request.bodies.anthropic import write_members
 from reasoning_grpc.litellm_model.request.bodies.gemini import write_gemini_body
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
@@ -85,6 +86,8 @@ def _forces_a_tool(call: ModelCall) -> bool:
 def build_own_members(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the members that we put into the body after litellm has built it."""
     write = _WRITERS.get(deployment.provider)
+    if write is None and (amount := write_amount(call.reasoning, deployment)):
+        return join_members(amount, _decode_options(call))
     return join_members(write(call, deployment) if write else {}, select_merged_options(call, deployment))
 
 
@@ -140,24 +143,25 @@ def _list_forced_parameters(provider: str) -> frozenset[str]:
     """Returns the parameters that litellm would drop or refuse because it does not know the model."""
     if provider not in SPEAKS_OPENAI:
         return frozenset()
-    return frozenset({"user", "reasoning_effort"} if provider == "custom_openai" else {"user"})
+    return frozenset({"user", "reasoning_effort"})
 
 
 def _convert_reasoning(reasoning: ReasoningOptions, deployment: Deployment) -> dict[str, Any]:
+    if has_own_words(deployment.provider):
+        return {}
     if reasoning.budget_tokens is not None:
         return {"thinking": {"type": "enabled", "budget_tokens": reasoning.budget_tokens}}
     if reasoning.effort is None:
         return {}
     if reasoning.effort is ReasoningEffort.NONE and _is_claude(deployment):
         # litellm says nothing then, and a model that decides itself may reason.
-        facts = describe_claude(deployment.deciding_model)
-        return {"thinking": {"type": "disabled"}} if facts.thinks_adaptively else {}
+        return {"thinking": {"type": "disabled"}}
     return {"reasoning_effort": reasoning.effort.value.lower()}
 
 
 def _is_claude(deployment: Deployment) -> bool:
     return deployment.provider == "anthropic" or (
-        deployment.provider == "bedrock" and "claude" in deployment.deciding_model
+        deployment.provider in {"bedrock", "databricks"} and "claude" in deployment.deciding_model
     )
 
 

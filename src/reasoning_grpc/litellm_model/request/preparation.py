@@ -1,13 +1,14 @@
 """`prepare_call`: refuses or changes what a provider takes otherwise, before litellm converts the call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from reasoning_grpc.domain import Deployment, EffectiveSetting, Wire
+from reasoning_grpc.domain import Deployment, EffectiveSetting, ReasoningOptions, Wire
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.origins import leave_out_foreign_values
 from reasoning_grpc.litellm_model.request.defaults import merge_defaults
 from reasoning_grpc.litellm_model.request.dialects import Dialect, find_dialect
+from reasoning_grpc.litellm_model.request.dialects.amounts import Amounts, find_amounts, fit_amount, refuse_amount
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.litellm_model.request.reasoning_forms import leave_out_reasoning
 from reasoning_grpc.litellm_model.request.wire_choice import choose_wire
@@ -31,7 +32,8 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
     wire = choose_wire(call, deployment).wire
     dialect, model = find_dialect(deployment.provider, wire), name_deciding_model(deployment)
-    call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model))
+    amounts = find_amounts(deployment, wire)
+    call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model, amounts))
     settings = [setting for report in dialect.reports for setting in report(call, model)]
     call, setting = leave_out_foreign_values(call, deployment)
     if setting is not None:
@@ -40,12 +42,20 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
         call, setting = leave_out_reasoning(call, deployment)
         if setting is not None:
             settings.append(setting)
+    if violations:
+        return PreparedCall(call, wire, tuple(settings), violations)
+    call, setting = fit_amount(call, amounts)
+    if setting is not None:
+        settings.append(setting)
     for change in dialect.changes:
         call, setting = change(call, model)
         if setting is not None:
             settings.append(setting)
-    return PreparedCall(call, wire, tuple(settings), violations)
+    return PreparedCall(call, wire, tuple(settings))
 
 
-def _find_violations(dialect: Dialect, model: str, call: ModelCall) -> tuple[FieldViolation, ...]:
-    return tuple(violation for refuse in dialect.refusals for violation in refuse(call, model))
+def _find_violations(dialect: Dialect, model: str, amounts: Amounts, call: ModelCall) -> tuple[FieldViolation, ...]:
+    """Returns the fields that the provider does not take, beside an amount of reasoning that the model takes."""
+    amount = tuple(refuse_amount(call, amounts))
+    call = replace(call, reasoning=ReasoningOptions()) if amount else fit_amount(call, amounts)[0]
+    return (*amount, *(violation for refuse in dialect.refusals for violation in refuse(call, model)))

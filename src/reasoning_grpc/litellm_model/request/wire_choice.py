@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from reasoning_grpc.domain import Capability, Deployment, Media, Reasoning, ReasoningEffort, Wire
+from reasoning_grpc.domain import Capability, Deployment, Media, Reasoning, ReasoningEffort, ReasoningOptions, Wire
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts
 from reasoning_grpc.litellm_model.prices.price_map import find_price_map
+from reasoning_grpc.litellm_model.request.dialects.amounts import find_amounts, fit_amount
 from reasoning_grpc.llm import ModelCall
 
 HAS_RESPONSES: Final = frozenset({"azure", "openai", "litellm_proxy"})
@@ -40,6 +41,8 @@ def choose_wire(call: ModelCall, deployment: Deployment) -> WireChoice:
     facts = find_facts(deployment)
     if call.tools and _reasons(call, facts) and refuses_tools(deployment.deciding_model):
         return WireChoice(Wire.RESPONSES, "Chat Completions refuses function tools while this model reasons")
+    if _has_greatest_effort(call, deployment):
+        return WireChoice(Wire.RESPONSES, "only the Responses API takes the effort MAX of this model")
     if _has_signed_reasoning(call):
         return WireChoice(Wire.RESPONSES, "the conversation holds reasoning that only the Responses API takes back")
     if call.include_reasoning and not _needs_chat(call):
@@ -79,7 +82,8 @@ def explain_wire(deployment: Deployment) -> WireChoice | str | None:
     if fixed is not None:
         return fixed
     tools = "function tools while the model reasons, and " if refuses_tools(deployment.deciding_model) else ""
-    return f"the Responses API for {tools}reasoning that is included or comes back; else Chat Completions"
+    greatest = "the effort MAX, and " if _takes_greatest_effort(deployment) else ""
+    return f"the Responses API for {tools}{greatest}reasoning that is included or comes back; else Chat Completions"
 
 
 def find_facts(deployment: Deployment) -> ModelFacts:
@@ -103,6 +107,18 @@ def _reasons(call: ModelCall, facts: ModelFacts) -> bool:
     if effort is None and call.reasoning.budget_tokens is None:
         return facts.default_effort != "none"
     return effort is not ReasoningEffort.NONE
+
+
+def _has_greatest_effort(call: ModelCall, deployment: Deployment) -> bool:
+    """Whether a call requests the effort MAX of a model that takes it, and nothing that only Chat Completions takes."""
+    if call.reasoning == ReasoningOptions() or not _takes_greatest_effort(deployment) or _needs_chat(call):
+        return False
+    fitted, _ = fit_amount(call, find_amounts(deployment, Wire.RESPONSES))
+    return fitted.reasoning.effort is ReasoningEffort.MAX
+
+
+def _takes_greatest_effort(deployment: Deployment) -> bool:
+    return ReasoningEffort.MAX in find_amounts(deployment, Wire.RESPONSES).levels
 
 
 def _has_signed_reasoning(call: ModelCall) -> bool:

@@ -7,7 +7,6 @@ import math
 from typing import Any, Final
 
 from reasoning_grpc.domain import (
-    ReasoningEffort,
     ReasoningOptions,
     ResponseFormat,
     ResponseFormatKind,
@@ -146,8 +145,6 @@ def reasoning_options(message: completion_pb2.ReasoningOptions, checks: Checks) 
     match message.WhichOneof("amount"):
         case "effort":
             effort = checks.check_enum("reasoning.effort", message.effort, enums.REASONING_EFFORT.from_proto)
-            if effort is ReasoningEffort.XHIGH:
-                checks.report_unsupported("reasoning.effort", "No model accepts XHIGH yet.")
             return ReasoningOptions(effort=effort)
         case "budget_tokens":
             checks.check_number("reasoning.budget_tokens", message.budget_tokens, 1)

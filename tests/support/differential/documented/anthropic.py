@@ -8,8 +8,6 @@ from tests.support.wire_meaning import Difference
 from tests.support.wire_meaning.meaning import parse_json
 
 _BOTH: Final = "anthropic bedrock"
-_BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096}
-"""The budgets of efforts."""
 
 
 def _is_only_closed(difference: Difference, _target: Target) -> bool:
@@ -110,23 +108,6 @@ ROWS: Final = (
         "missing",
         documented="Beside `tool_choice` NONE, `parallel_tool_calls` has no meaning, and is not sent.",
     ),
-    row(
-        _BOTH,
-        "reasoning.effort",
-        "as a budget",
-        documented="For models that take budgets, LOW is 1024 tokens, MEDIUM 2048 and HIGH 4096.",
-        holds=lambda difference, _: difference.left == _BUDGETS.get(difference.asked),
-    ),
-    row(_BOTH, "reasoning.effort", "as a budget", is_reported=True),
-    row(_BOTH, "reasoning.budget_tokens", "as an effort", is_reported=True),
-    row(
-        _BOTH,
-        "reasoning.effort",
-        "missing",
-        documented="NONE is sent only to models that decide themselves whether they reason.",
-        holds=lambda difference, _: difference.asked == "none",
-    ),
-    row(_BOTH, "reasoning.effort", "changed", is_reported=True),
     row(
         _BOTH,
         "response_format.json_schema.description",

@@ -7,8 +7,6 @@ from tests.support.differential.targets import Target
 from tests.support.wire_meaning import Difference
 from tests.support.wire_meaning.schemas import find_telling_sample
 
-_BUDGETS: Final = {"low": 1024, "medium": 2048, "high": 4096}
-"""The budgets of efforts."""
 _CLOSED: Final = "Three things are not said, because the model gives only the members that a schema lists"
 
 
@@ -62,29 +60,6 @@ ROWS: Final = (
         documented="are sent as `malformed_arguments`, in an object",
         holds=lambda difference, _: "malformed_arguments" in difference.left["arguments"],
     ),
-    row(
-        "gemini",
-        "reasoning.effort",
-        "as a budget",
-        documented="LOW is 1024 tokens, MEDIUM 2048 and HIGH 4096",
-        holds=lambda difference, _: difference.left == _BUDGETS.get(difference.asked),
-    ),
-    row(
-        "gemini",
-        "reasoning.effort",
-        "as a budget",
-        documented="Before version 3, MINIMAL is the smallest budget that the model takes",
-        holds=lambda difference, _: difference.asked == "minimal",
-    ),
-    row(
-        "gemini",
-        "reasoning.effort",
-        "as a budget",
-        is_reported=True,
-        effective="MINIMAL",
-        holds=lambda difference, _: difference.asked == "none",
-    ),
-    row("gemini", "reasoning.effort|reasoning.budget_tokens", "changed", is_reported=True),
     row(
         "gemini",
         "response_format.json_schema.name|response_format.json_schema.strict",

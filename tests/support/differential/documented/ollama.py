@@ -11,7 +11,6 @@ _PLACES: Final = (
 
 ROWS: Final = (
     row("ollama_chat", "messages[].name|end_user|messages[].content[].reasoning.redacted", "missing", is_reported=True),
-    row("ollama_chat", "reasoning.effort", "changed", is_reported=True),
     row(
         "ollama_chat",
         "messages[].content[].text|messages[].content[].reasoning",

@@ -78,7 +78,14 @@ ROWS: Final = (
         documented="and audio as its data alone",
         holds=lambda difference, _: difference.asked["data"] == difference.left["data"],
     ),
-    row("deepseek", "reasoning.effort", "changed", is_reported=True),
+    row(
+        "cerebras",
+        "reasoning.effort|reasoning.budget_tokens",
+        "missing",
+        is_reported=True,
+        effective="on",
+        holds=lambda difference, target: "glm" in target.litellm_model and difference.asked != "none",
+    ),
     row("mistral databricks xai", "messages[].name", "missing", is_reported=True),
     row(
         "mistral databricks",
@@ -149,20 +156,6 @@ ROWS: Final = (
         "missing",
         documented="`strict = false` of a tool is left out where strict tools are refused",
         holds=lambda difference, _: difference.asked is False,
-    ),
-    row(
-        "databricks",
-        "reasoning.effort",
-        "as a budget",
-        documented="An effort for Claude is sent as a budget of reasoning tokens, with a limit for the whole answer",
-        holds=lambda difference, _: difference.left in (1024, 2048, 4096),
-    ),
-    row(
-        "databricks",
-        "reasoning.effort",
-        "missing",
-        documented="NONE is sent only to models that decide themselves whether they reason",
-        holds=lambda difference, target: difference.asked == "none" and "claude" in target.litellm_model,
     ),
     row(
         "databricks",

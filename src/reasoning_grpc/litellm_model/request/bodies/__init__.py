@@ -1,5 +1,6 @@
 """The bodies that we write ourselves, and the check of the bodies that litellm has written.
 
+amounts.py     the amount of reasoning in the words of providers of the OpenAI protocol
 anthropic.py   the conversation and the tools in Anthropic's protocol
 converse.py    the reasoning of earlier answers in bodies of Converse that litellm has written
 gemini.py      the conversation, the tools and the answer's schema in Gemini's protocol

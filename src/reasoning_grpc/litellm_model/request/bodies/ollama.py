@@ -26,7 +26,7 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolResult,
 )
-from reasoning_grpc.litellm_model.request.dialects.ollama import has_levels
+from reasoning_grpc.litellm_model.request.dialects.amounts import describe_amounts
 from reasoning_grpc.litellm_model.request.messages import read_arguments
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
@@ -110,4 +110,5 @@ def _write_format(response_format: ResponseFormat) -> Any:
 
 
 def _write_effort(effort: ReasoningEffort, model: str) -> bool | str:
-    return effort.value.lower() if has_levels(model) else effort is not ReasoningEffort.NONE
+    is_switch = describe_amounts(model).is_switch
+    return effort is not ReasoningEffort.NONE if is_switch else effort.value.lower()

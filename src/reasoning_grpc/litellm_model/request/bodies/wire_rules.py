@@ -58,19 +58,9 @@ def _is_thinking(effort: str, body: Mapping[str, Any]) -> bool:
     return limit is None or thinking.get("budget_tokens", 0) < limit
 
 
-def _rewrite_for_deepseek(arguments: dict[str, Any]) -> None:
-    if effort := arguments.pop("reasoning_effort", None):
-        arguments["thinking"] = {"type": "disabled" if effort == "none" else "enabled"}
-
-
 def _rewrite_for_mistral(arguments: dict[str, Any]) -> None:
     if "seed" in arguments:
         arguments["random_seed"] = arguments.pop("seed")
-
-
-def _rewrite_for_openrouter(arguments: dict[str, Any]) -> None:
-    if thinking := arguments.pop("thinking", None):
-        arguments["reasoning"] = {"max_tokens": thinking["budget_tokens"]}
 
 
 _PLAIN: Final = WireRules()
@@ -80,7 +70,6 @@ _OF_PROVIDER: Final[Mapping[str, WireRules]] = {
         replacements={"response_format": _is_text_or_json_tool, "reasoning_effort": _is_thinking},
     ),
     "deepinfra": WireRules(restored=frozenset({"tool_choice"})),
-    "deepseek": WireRules(rewrite=_rewrite_for_deepseek, rewritten_fields={"thinking": "reasoning.effort"}),
     "groq": WireRules(
         additions=frozenset({"tool_choice", "tools"}), replacements={"response_format": _is_text_or_json_tool}
     ),
@@ -89,12 +78,7 @@ _OF_PROVIDER: Final[Mapping[str, WireRules]] = {
         rewritten_fields={"random_seed": "sampling.seed"},
         restored=frozenset({"tool_choice"}),
     ),
-    "openrouter": WireRules(
-        rewrite=_rewrite_for_openrouter,
-        rewritten_fields={"reasoning": "reasoning.budget_tokens"},
-        restored=frozenset({"reasoning"}),
-        additions=frozenset({"usage"}),
-    ),
+    "openrouter": WireRules(additions=frozenset({"usage"})),
 }
 
 

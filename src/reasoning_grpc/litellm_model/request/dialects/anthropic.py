@@ -22,10 +22,8 @@ from reasoning_grpc.litellm_model.request.dialects.claude.formats import (
 )
 from reasoning_grpc.litellm_model.request.dialects.claude.media import limit_cache_marks, refuse_media_types
 from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import (
-    fit_reasoning,
-    raise_minimal_effort,
+    leave_room_for_answer,
     refuse_forced_tools,
-    refuse_reasoning,
     refuse_sampling,
 )
 from reasoning_grpc.litellm_model.request.dialects.claude.user import leave_out_personal_user
@@ -50,7 +48,6 @@ ANTHROPIC: Final = Dialect(
         refuse_names_of_calls,
         refuse_prefill,
         refuse_media_types,
-        refuse_reasoning,
         refuse_sampling,
         refuse_forced_tools,
         refuse_schemas,
@@ -62,8 +59,7 @@ ANTHROPIC: Final = Dialect(
         leave_out_blanks,
         move_later_system,
         limit_cache_marks,
-        raise_minimal_effort,
-        fit_reasoning,
+        leave_room_for_answer,
         leave_out_text_format,
         leave_out_personal_user,
     ),

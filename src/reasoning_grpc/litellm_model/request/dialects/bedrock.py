@@ -24,9 +24,8 @@ from reasoning_grpc.litellm_model.request.dialects.claude.formats import (
 )
 from reasoning_grpc.litellm_model.request.dialects.claude.media import limit_cache_marks
 from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import (
-    fit_reasoning,
+    leave_room_for_answer,
     refuse_forced_tools,
-    refuse_reasoning,
     refuse_sampling,
 )
 from reasoning_grpc.litellm_model.request.dialects.claude.user import leave_out_personal_user
@@ -37,9 +36,7 @@ from reasoning_grpc.litellm_model.request.dialects.converse.changes import (
     leave_out_end_user,
     leave_out_forbidden_tools,
     leave_out_lone_reasoning,
-    leave_out_no_reasoning,
     leave_out_usual_choices,
-    raise_effort,
 )
 from reasoning_grpc.litellm_model.request.dialects.converse.refusals import (
     of_claude,
@@ -78,7 +75,6 @@ BEDROCK: Final = Dialect(
         refuse_lost_options,
         refuse_parameters,
         of_claude(refuse_prefill),
-        of_claude(refuse_reasoning),
         of_claude(refuse_sampling),
         of_claude(refuse_forced_tools),
         refuse_schemas,
@@ -103,9 +99,7 @@ BEDROCK: Final = Dialect(
         limit_cache_marks,
         leave_out_forbidden_tools,
         leave_out_usual_choices,
-        leave_out_no_reasoning,
-        raise_effort,
-        change_for_claude(fit_reasoning),
+        change_for_claude(leave_room_for_answer),
         leave_out_text_format,
         leave_out_end_user,
         leave_out_personal_user,

@@ -13,7 +13,6 @@ from reasoning_grpc.litellm_model.request.dialects.google.conversation import (
     report_system_messages,
 )
 from reasoning_grpc.litellm_model.request.dialects.google.models import is_gemini_3, takes_json_schema
-from reasoning_grpc.litellm_model.request.dialects.google.reasoning import adapt_effort, limit_budget, refuse_budgets
 from reasoning_grpc.litellm_model.request.dialects.google.schemas import declare_parameters, write_answer_schema
 from reasoning_grpc.litellm_model.request.dialects.reasoning import leave_out_opaque_reasoning
 from reasoning_grpc.litellm_model.request.dialects.schemas.rules import Unsayable
@@ -119,7 +118,6 @@ GEMINI: Final = Dialect(
         refuse_single_tool_calls,
         refuse_strict_tools,
         refuse_sampling,
-        refuse_budgets,
         refuse_response_formats,
         refuse_unsayable_tools,
         refuse_conversation_of_system,
@@ -127,8 +125,6 @@ GEMINI: Final = Dialect(
     ),
     reports=(report_each_name, report_end_user, report_system_messages),
     changes=(
-        adapt_effort,
-        limit_budget,
         leave_out_forbidden_tools,
         describe_unsaid_rules,
         leave_out_opaque_reasoning,

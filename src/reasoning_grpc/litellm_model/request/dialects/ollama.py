@@ -6,10 +6,7 @@ from typing import Final
 
 from reasoning_grpc.domain import (
     EffectiveSetting,
-    EffectiveSettingCause,
     Media,
-    ReasoningEffort,
-    ReasoningOptions,
     ToolChoiceMode,
 )
 from reasoning_grpc.domain.errors import FieldViolation
@@ -25,13 +22,6 @@ from reasoning_grpc.litellm_model.request.dialects.shared import (
 )
 from reasoning_grpc.llm import ModelCall
 
-_LEAST: Final = frozenset({ReasoningEffort.NONE, ReasoningEffort.MINIMAL})
-
-
-def has_levels(model: str) -> bool:
-    """Whether a model reasons at levels. Other models reason, or do not."""
-    return model.partition("/")[2].rpartition("/")[2].startswith("gpt-oss")
-
 
 def refuse_other_fields(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
     """Refuses fields that have no place in the protocol."""
@@ -40,7 +30,6 @@ def refuse_other_fields(call: ModelCall, _model: str) -> Iterator[FieldViolation
         ("sampling.logit_bias", bool(sampling.logit_bias)),
         ("sampling.logprobs", bool(sampling.logprobs)),
         ("sampling.top_logprobs", sampling.top_logprobs is not None),
-        ("reasoning.budget_tokens", call.reasoning.budget_tokens is not None),
     ):
         if is_set:
             yield FieldViolation(name, NOT_TAKEN)
@@ -67,26 +56,6 @@ def leave_out_forbidden_tools(call: ModelCall, _model: str) -> tuple[ModelCall, 
     return replace(call, tools=(), tool_choice=None, parallel_tool_calls=None), None
 
 
-def adapt_effort(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Replaces an effort that the model does not have by the next one; most models only reason or do not."""
-    effort = call.reasoning.effort
-    if effort is None:
-        return call, None
-    if not has_levels(model):
-        if effort is ReasoningEffort.NONE:
-            return call, None
-        return call, _report_effort(effort, "on", "The model reasons or does not; it has no levels.")
-    if effort not in _LEAST:
-        return call, None
-    low = ReasoningEffort.LOW
-    setting = _report_effort(effort, low.value, "The model always reasons, and this is the least that it does.")
-    return replace(call, reasoning=ReasoningOptions(low)), setting
-
-
-def _report_effort(effort: ReasoningEffort, effective: str, reason: str) -> EffectiveSetting:
-    return EffectiveSetting("reasoning.effort", effort.value, effective, EffectiveSettingCause.PROVIDER_LIMIT, reason)
-
-
 OLLAMA: Final = Dialect(
     refusals=(
         refuse_media_addresses,
@@ -100,7 +69,6 @@ OLLAMA: Final = Dialect(
     reports=(report_each_name, report_end_user),
     changes=(
         leave_out_forbidden_tools,
-        adapt_effort,
         leave_out_opaque_reasoning,
     ),
 )

@@ -10,25 +10,20 @@ from typing import Final
 
 from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
 from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import (
-    fit_reasoning,
-    raise_minimal_effort,
+    leave_room_for_answer,
     refuse_forced_tools,
-    refuse_reasoning,
     refuse_sampling,
 )
 from reasoning_grpc.litellm_model.request.dialects.dialect import Dialect
 from reasoning_grpc.litellm_model.request.dialects.openai_copies import (
     change_for_claude,
     leave_out_lax_tools,
-    refuse_budgets,
-    refuse_budgets_but_of_claude,
     refuse_documents,
     refuse_for_claude,
     refuse_json_object_of_claude,
     refuse_media,
     refuse_parameters_of_series_o,
     refuse_penalties_while_reasoning,
-    report_levels_of_effort,
     report_names_but_of_users,
     report_strict_schemas_by_tool,
 )
@@ -45,14 +40,13 @@ OPENAI: Final[Mapping[str, Dialect]] = {
     "azure": _ITSELF,
     "databricks": Dialect(
         refusals=(
-            refuse_budgets_but_of_claude,
             refuse_json_object_of_claude,
-            *map(refuse_for_claude, (refuse_strict_tools, refuse_reasoning, refuse_sampling, refuse_forced_tools)),
+            *map(refuse_for_claude, (refuse_strict_tools, refuse_sampling, refuse_forced_tools)),
         ),
         reports=(report_names_but_of_users, report_strict_schemas_by_tool),
-        changes=tuple(map(change_for_claude, (leave_out_lax_tools, raise_minimal_effort, fit_reasoning))),
+        changes=tuple(map(change_for_claude, (leave_out_lax_tools, leave_room_for_answer))),
     ),
-    "deepseek": Dialect(refusals=(refuse_media, refuse_budgets), reports=(report_levels_of_effort,)),
+    "deepseek": Dialect(refusals=(refuse_media,)),
     "fireworks_ai": replace(_WITHOUT_STRICT_TOOLS, refusals=(refuse_strict_tools, refuse_documents)),
     "groq": Dialect(reports=(report_strict_schemas_by_tool,)),
     "mistral": Dialect(reports=(report_each_name,)),

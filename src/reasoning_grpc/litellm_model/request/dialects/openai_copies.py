@@ -12,7 +12,6 @@ from reasoning_grpc.domain import (
     EffectiveSetting,
     EffectiveSettingCause,
     Media,
-    ReasoningEffort,
     Role,
 )
 from reasoning_grpc.domain.errors import FieldViolation
@@ -66,17 +65,6 @@ def refuse_penalties_while_reasoning(call: ModelCall, model: str) -> Iterator[Fi
         yield from (FieldViolation(f"sampling.{name}", NOT_TAKEN) for name, is_given in given.items() if is_given)
 
 
-def refuse_budgets(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
-    """Refuses a number of tokens for reasoning."""
-    if call.reasoning.budget_tokens is not None:
-        yield FieldViolation("reasoning.budget_tokens", NOT_TAKEN)
-
-
-def refuse_budgets_but_of_claude(call: ModelCall, model: str) -> Iterator[FieldViolation]:
-    """Refuses a number of tokens for reasoning where the model is none of Anthropic's."""
-    return iter(()) if _is_claude(model) else refuse_budgets(call, model)
-
-
 def refuse_json_object_of_claude(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     """Refuses JSON mode where the model is one of Anthropic's."""
     return refuse_json_object(call, model) if _is_claude(model) else iter(())
@@ -104,13 +92,6 @@ def report_names_but_of_users(call: ModelCall, _model: str) -> Iterator[Effectiv
     for row, message in enumerate(call.messages):
         if message.name and message.role is not Role.USER:
             yield _report(f"messages[{row}].name", message.name, "", "The provider takes only the names of users.")
-
-
-def report_levels_of_effort(call: ModelCall, _model: str) -> Iterator[EffectiveSetting]:
-    """Reports an effort for a provider that knows reasoning only as on or off."""
-    effort = call.reasoning.effort
-    if effort is not None and effort is not ReasoningEffort.NONE:
-        yield _report("reasoning.effort", effort, "on", "The provider knows reasoning only as on or off.")
 
 
 def report_strict_schemas_by_tool(call: ModelCall, model: str) -> Iterator[EffectiveSetting]:

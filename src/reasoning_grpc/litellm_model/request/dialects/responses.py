@@ -11,7 +11,6 @@ from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Media
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.item_signatures import read_signature
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Dialect
-from reasoning_grpc.litellm_model.request.dialects.openai_copies import refuse_budgets
 from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import refuse_combined_tools
 from reasoning_grpc.litellm_model.request.dialects.shared import report_each_name
 from reasoning_grpc.llm import ModelCall
@@ -73,7 +72,7 @@ def _is_foreign(part: Part) -> bool:
 
 
 RESPONSES: Final = Dialect(
-    refusals=(refuse_parameters, refuse_audio, refuse_combined_tools, refuse_budgets),
+    refusals=(refuse_parameters, refuse_audio, refuse_combined_tools),
     reports=(report_each_name,),
     changes=(leave_out_foreign_reasoning,),
 )

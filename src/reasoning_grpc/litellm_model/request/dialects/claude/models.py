@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from reasoning_grpc.domain import ReasoningEffort
 from reasoning_grpc.litellm_model import library
 
+_EFFORTS: Final = frozenset(ReasoningEffort) - {ReasoningEffort.NONE, ReasoningEffort.MINIMAL}
+"""The efforts that Anthropic's protocol knows; a model may not take all of them."""
 _TAKES_TEMPERATURE_WITH_TOP_P: Final = re.compile(r"claude-(?:instant|[23]\b|(?:opus|sonnet)-4(?:-0)?(?:[-@]20|$))")
 """The older models. Later ones answer: "temperature and top_p cannot both be specified for this model"."""
 
@@ -28,6 +31,8 @@ class ClaudeModel:
     """Whether it can reason before it answers."""
     thinks_adaptively: bool
     """Whether it takes an effort, and decides itself how many tokens it spends on reasoning."""
+    efforts: frozenset[ReasoningEffort]
+    """The efforts that it takes; empty where it takes only budgets."""
     takes_budgets: bool
     """Whether it takes a number of tokens for its reasoning."""
     always_thinks: bool
@@ -66,11 +71,15 @@ def describe_claude(model: str) -> ClaudeModel:
     def is_listed(flag: str) -> bool:
         return bool(config.supports_model_capability(name, flag, resolved))
 
+    def takes_effort(effort: ReasoningEffort) -> bool:
+        return config.validate_effort_for_model(name, effort.value.lower(), resolved) is None
+
     thinks_adaptively = is_listed("supports_adaptive_thinking")
     always_thinks = is_listed("thinking_always_on")
     return ClaudeModel(
         reasons="thinking" in _list_parameters(provider, name),
         thinks_adaptively=thinks_adaptively,
+        efforts=frozenset(filter(takes_effort, _EFFORTS)) if thinks_adaptively else frozenset(),
         takes_budgets=not thinks_adaptively or is_listed("supports_legacy_thinking"),
         always_thinks=always_thinks,
         thinks_unasked=always_thinks or (thinks_adaptively and bool(_THINKS_UNASKED.search(name))),

@@ -8,13 +8,10 @@ from reasoning_grpc.domain import (
     Message,
     Part,
     Reasoning,
-    ReasoningEffort,
-    ReasoningOptions,
     Refusal,
     Text,
     ToolChoiceMode,
 )
-from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import raise_minimal_effort
 from reasoning_grpc.litellm_model.request.dialects.converse.models import describe_bedrock
 from reasoning_grpc.litellm_model.request.dialects.converse.refusals import has_tool_parts, is_forbidding_calls
 from reasoning_grpc.litellm_model.request.dialects.dialect import Change
@@ -88,18 +85,6 @@ def join_texts(call: ModelCall, model: str) -> _Changed:
     if all(len(message.content) == 1 for message in call.messages) or not describe_bedrock(model).by_prompt:
         return call, None
     return replace(call, messages=tuple(map(_join, call.messages))), None
-
-
-def leave_out_no_reasoning(call: ModelCall, model: str) -> _Changed:
-    """Leaves out the wish for no reasoning where a model reasons only when it is asked to."""
-    if call.reasoning.effort is not ReasoningEffort.NONE or "nova-2" not in model:
-        return call, None
-    return replace(call, reasoning=ReasoningOptions()), None
-
-
-def raise_effort(call: ModelCall, model: str) -> _Changed:
-    """Requests the lowest effort that a model knows in place of a lower one; OpenAI's newer models know more."""
-    return (call, None) if "openai.gpt-" in model and "gpt-oss" not in model else raise_minimal_effort(call, model)
 
 
 def _join(message: Message) -> Message:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from reasoning_grpc.domain import ReasoningEffort
 from reasoning_grpc.litellm_model import library
 
 
@@ -28,8 +27,6 @@ class BedrockModel:
     """Whether the limit of output tokens may be smaller than 16."""
     is_free_with_effort: bool
     """Whether litellm makes a forced tool call a free one beside an effort."""
-    other_efforts: frozenset[ReasoningEffort]
-    """The efforts that it does not take, among those that litellm passes on or refuses in its own way."""
 
 
 @lru_cache(maxsize=4096)
@@ -59,11 +56,4 @@ def describe_bedrock(model: str) -> BedrockModel:
         takes_closed_tools=not by_converse or takes_strict_tools,
         takes_few_tokens=not config._requires_min_max_tokens(bare),
         is_free_with_effort=by_converse and ("gpt-oss" in bare or "deepseek" in bare),
-        other_efforts=_list_other_efforts(bare),
     )
-
-
-def _list_other_efforts(name: str) -> frozenset[ReasoningEffort]:
-    if "gpt-oss" in name:
-        return frozenset({ReasoningEffort.NONE})
-    return frozenset()

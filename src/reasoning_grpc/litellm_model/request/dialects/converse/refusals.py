@@ -101,8 +101,8 @@ def refuse_lost_options(call: ModelCall, _model: str) -> Iterator[FieldViolation
 
 def refuse_parameters(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     """Refuses parameters that litellm would leave out or change for a model."""
-    sampling, limit, effort = call.sampling, call.sampling.max_output_tokens, call.reasoning.effort
-    if sampling.temperature is None and sampling.top_k is None and limit is None and effort is None:
+    sampling, limit = call.sampling, call.sampling.max_output_tokens
+    if sampling.temperature is None and sampling.top_k is None and limit is None:
         return
     facts = describe_bedrock(model)
     if sampling.temperature is not None and sampling.temperature > 1 and not facts.is_claude:
@@ -111,8 +111,6 @@ def refuse_parameters(call: ModelCall, model: str) -> Iterator[FieldViolation]:
         yield FieldViolation("sampling.top_k", NOT_TAKEN)
     if limit is not None and limit < _MIN_OUTPUT_TOKENS and not facts.takes_few_tokens:
         yield FieldViolation("sampling.max_output_tokens", f"The model takes {_MIN_OUTPUT_TOKENS} or more.")
-    if effort in facts.other_efforts:
-        yield FieldViolation("reasoning.effort", "The model always reasons.")
 
 
 def _refuse_root_map(schema: Any, path: str) -> Iterator[FieldViolation]:

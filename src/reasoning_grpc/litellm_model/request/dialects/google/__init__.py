@@ -2,7 +2,6 @@
 
 models.py        the facts about a model that decide
 conversation.py  the order and the content of messages
-reasoning.py     efforts and budgets
 schemas.py       JSON schemas in the words of OpenAPI
 json_schemas.py  JSON schemas in their own words, as far as Google lists them
 """
