@@ -169,6 +169,52 @@ async def test_check_config_says_whose_keys_are_sent(tmp_path: Path) -> None:
     )
 
 
+async def test_check_config_says_which_models_no_proxy_reaches(tmp_path: Path) -> None:
+    """With an HTTP proxy, models that litellm reaches over its own connections are refused; the proxy is described."""
+    models = {
+        "gpt": ("openai/gpt-4o", ""),
+        "claude": ("anthropic/claude-sonnet-4-5", ""),
+        "azure": ("azure/m", 'api_base = "https://a.example"'),
+        "keyed": ("azure/m", 'api_base = "https://a.example"\napi_key_env = "OWN_KEY"'),
+        "command": ("cohere/m", "untested = true"),
+    }
+    options = (
+        'default_model = "gpt"\nupstream_proxy = "http://proxy.example.com:3128"\n'
+        'upstream_proxy_credentials_env = "CREDENTIALS"\nupstream_proxy_exclude = "corp, 10.0.0.0/8"\n'
+    )
+    tables = {name: f'[models.{name}]\nlitellm_model = "{model}"\n{keys}\n' for name, (model, keys) in models.items()}
+    (tmp_path / "bad.toml").write_text(options + "".join(tables.values()))
+    (tmp_path / "good.toml").write_text(options + "".join(tables[name] for name in ("gpt", "claude", "keyed")))
+    variables = {"CREDENTIALS": "server:hidden", "OWN_KEY": KEY}
+
+    bad, good, as_json, unset = await asyncio.gather(
+        run("check-config", "--config", str(tmp_path / "bad.toml"), variables=variables),
+        run("check-config", "--config", str(tmp_path / "good.toml"), variables=variables),
+        run("check-config", "--config", str(tmp_path / "good.toml"), "--json", variables=variables),
+        run("check-config", "--config", str(tmp_path / "good.toml"), "--accept-unset-keys"),
+    )
+
+    assert (bad.code, bad.err.splitlines()) == (
+        1,
+        [
+            "reasoning-grpc: models.azure.api_key_env: upstream_proxy cannot be used: "
+            "without a key, litellm gets a token for azure by itself",
+            "reasoning-grpc: models.command.litellm_model: upstream_proxy cannot be used: "
+            "litellm takes no client of ours for cohere",
+        ],
+    )
+    assert (good.code, good.err, unset.code) == (0, "", 0)
+    assert (
+        "egress   http://proxy.example.com:3128, with credentials, but not for loopback, corp, 10.0.0.0/8\n" in good.out
+    )
+    assert json.loads(as_json.out)["upstream_proxy"] == {
+        "url": "http://proxy.example.com:3128",
+        "credentials": True,
+        "excluded": ["loopback", "corp", "10.0.0.0/8"],
+    }
+    assert "hidden" not in good.out + as_json.out
+
+
 async def test_check_config_refuses_native_tools_where_the_agent_could_not_answer(tmp_path: Path) -> None:
     """The agent's last call forbids further tool calls, and Bedrock's Converse API has no form for that."""
     (tmp_path / "reasoning.toml").write_text(

@@ -184,6 +184,9 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
         ("1" + "0" * 400, "must be at least 0 and at most 10"),
     ],
     "max_upstream_connections": [("0", "must be at least 1"), ("inf", WHOLE)],
+    "upstream_proxy": [("1", TEXT)],
+    "upstream_proxy_credentials_env": [("true", TEXT)],
+    "upstream_proxy_exclude": [('["example.com"]', TEXT)],
     "discovery_ttl_seconds": [("0.9", "must be at least 1")],
     "discovery_timeout_seconds": [("0", ABOVE_ZERO)],
     "max_request_bytes": [

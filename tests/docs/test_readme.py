@@ -44,7 +44,7 @@ def read_example(example: str, folder: Path) -> Config:
     ]
     variables += re.findall(r'"(\w+)"', "".join(re.findall(r"^env = \[(.*)\]", example, re.MULTILINE)))
     variables += re.findall(r'= "([A-Z_]+_KEY)"', example)
-    environment = dict.fromkeys(variables, "secret")
+    environment = dict.fromkeys(variables, "user:secret")  # it is taken for keys and for credentials
     if "litellm_proxy/" in example and "api_base" not in example:
         environment["LITELLM_BASE_URL"] = "http://127.0.0.1:4000"
     models = re.findall(r"^\[models\.(\w+)\]", example, re.MULTILINE)

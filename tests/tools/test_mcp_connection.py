@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from reasoning_grpc.config import McpServerEntry
-from reasoning_grpc.domain import ANONYMOUS, McpServerState, ToolCall, ToolState, ToolStatus
+from reasoning_grpc.config import McpServerEntry, UpstreamProxyEntry
+from reasoning_grpc.domain import ANONYMOUS, McpServerState, Secret, ToolCall, ToolState, ToolStatus
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.tools.mcp_server import McpServer
 from tests.support.factories import a_context
+from tests.support.forward_proxy import ForwardProxy
 from tests.support.mcp_server import Reports, serve_http
 from tests.support.mcp_toolbox import NEW, OLD, PATIENCE_SECONDS, open_toolbox, stdio_entry, wait_until
 
@@ -82,6 +83,22 @@ async def test_an_http_server_is_connected_again(reports: Reports, options: tupl
 
     assert failed.status in (ToolStatus.FAILED, ToolStatus.NOT_AVAILABLE)
     assert back.result == "hi"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("options", [NEW, OLD])
+async def test_a_server_is_reached_through_the_proxy(reports: Reports, options: tuple[str, ...]) -> None:
+    """Messages to a server over HTTP go through the HTTP proxy of its entry, which alone gets the credentials."""
+    async with serve_http(reports, *options) as (_, url):
+        port = int(url.rpartition(":")[2].removesuffix("/mcp"))
+        async with ForwardProxy({"127.0.0.1": port}, credentials="server:pass word") as proxy:
+            behind = UpstreamProxyEntry(url=proxy.url, credentials=Secret("server:pass word"))
+            entry = McpServerEntry(name="test", url=url, upstream_proxy=behind)
+            async with open_toolbox(reports, entry) as toolbox:
+                answer = await toolbox.call("echo", text="hi")
+
+    assert answer.result == "hi"
+    assert {request.target for request in proxy.requests} == {url}
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,18 @@ def find_entry_problems(entry: ModelEntry, price_map: PriceMap) -> Iterator[str]
         yield f"models.{entry.name}.base_model: {entry.base_model!r} is not a model that litellm knows"
 
 
+def find_proxy_problem(entry: ModelEntry) -> str:
+    """Returns why an entry's model cannot be reached through an HTTP proxy; empty when it can.
+
+    litellm's own connections know no proxy of ours, and some providers are reached over others besides.
+    """
+    way, reason = find_way(entry, has_key=bool(entry.api_key))
+    if way is not Way.FOREIGN or "/" not in entry.litellm_model:  # a name that could not be read has no slash
+        return ""
+    key = "litellm_model" if find_way(entry, has_key=True)[0] is Way.FOREIGN else "api_key_env"
+    return f"models.{entry.name}.{key}: upstream_proxy cannot be used: {reason}"
+
+
 def find_provider_problem(entry: ModelEntry) -> str:
     """Returns why an entry's provider cannot be reached; empty when it can. May import litellm, which takes seconds."""
     provider = entry.litellm_model.partition("/")[0]

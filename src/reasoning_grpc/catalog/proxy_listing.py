@@ -9,7 +9,7 @@ from opentelemetry.context import get_current
 
 from reasoning_grpc.catalog.proxy_facts import read_info_list, read_plain_list
 from reasoning_grpc.catalog.sources import ServedModel
-from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry
+from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry, UpstreamProxyEntry
 from reasoning_grpc.domain import Deployment, ModelInfo
 from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.litellm_model import ConnectionPool, HttpFailure, MalformedAnswer, convert_failure
@@ -46,10 +46,13 @@ class ListedModel:
 class ProxyListing:
     """Reads the list over one separate connection, so that calls and lists never wait for each other."""
 
-    def __init__(self, proxy: ProxyEntry, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, proxy: ProxyEntry, *, timeout_seconds: float, upstream_proxy: UpstreamProxyEntry | None = None
+    ) -> None:
+        """The LiteLLM proxy is reached through `upstream_proxy`, an HTTP proxy, if that carries its host."""
         self._proxy = proxy
         self._timeout_seconds = timeout_seconds
-        self.pool = ConnectionPool(limit=1, headers=_HEADERS)
+        self.pool = ConnectionPool(limit=1, headers=_HEADERS, proxy=upstream_proxy)
 
     async def read(self) -> Mapping[str, ServedModel]:
         """See `ModelListing.read`."""
@@ -89,7 +92,7 @@ class ProxyListing:
             headers["Authorization"] = f"Bearer {key.reveal()}"
         url = f"{self._proxy.api_base}{path}"
         with self.pool.use() as session:
-            async with session.get(url, headers=headers, allow_redirects=False) as response:
+            async with await session.send("GET", url, headers=headers) as response:
                 body = await _read_body(response)
         if response.status == 404:
             raise MalformedAnswer("the list does not exist")

@@ -11,7 +11,7 @@ from reasoning_grpc.catalog import (
     is_untested,
     list_models_with_own_key,
 )
-from reasoning_grpc.config import Config, ModelEntry, ProxyEntry
+from reasoning_grpc.config import Config, ModelEntry, ProxyEntry, UpstreamProxyEntry
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.embedded import MODEL_NAME
 from reasoning_grpc.litellm_model import Way, find_price_map
@@ -52,6 +52,7 @@ def build_summary(
         "listen": settings.listen,
         "tls": settings.tls_certificate is not None,
         "callers": sorted(config.callers),
+        **_describe_upstream_proxy(config.upstream_proxy),
         **({"upstream_keys": keys} if (keys := _describe_upstream_keys(config)) else {}),
         "models": models,
         "proxy": proxy,
@@ -69,6 +70,8 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
         f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
     ]
+    if upstream_proxy := summary.get("upstream_proxy"):
+        lines.append(_format_upstream_proxy(upstream_proxy))
     lines += [_format_upstream_keys(keys) for keys in summary.get("upstream_keys", ())]
     for model in summary["models"]:
         lines += _format_model(model, summary.get("unset_keys", ()))
@@ -115,6 +118,15 @@ def _describe_upstream_keys(config: Config) -> list[dict[str, Any]]:
         for caller in config.callers.values()
         if caller.upstream_keys
     ]
+
+
+def _describe_upstream_proxy(proxy: UpstreamProxyEntry | None) -> dict[str, Any]:
+    """Returns the HTTP proxy of the upstreams, without its credentials, and the hosts that it does not carry."""
+    if proxy is None:
+        return {}
+    excluded = [*sorted(proxy.excluded_names), *map(str, proxy.excluded_networks)]
+    described = {"url": proxy.url, "credentials": bool(proxy.credentials), "excluded": ["loopback", *excluded]}
+    return {"upstream_proxy": described}
 
 
 def _describe_proxy(proxy: ProxyEntry) -> dict[str, Any]:
@@ -170,6 +182,11 @@ def _format_model(model: Mapping[str, Any], unset_keys: Sequence[str]) -> list[s
 def _format_upstream_keys(keys: Mapping[str, Any]) -> str:
     listed = ["the models that the proxy lists"] if keys["listed_models"] else []
     return f"keys     {keys['caller']} has its own for {', '.join(keys['models'] + listed)}"
+
+
+def _format_upstream_proxy(proxy: Mapping[str, Any]) -> str:
+    credentials = "with" if proxy["credentials"] else "without"
+    return f"egress   {proxy['url']}, {credentials} credentials, but not for {', '.join(proxy['excluded'])}"
 
 
 def _format_listing(proxy: Mapping[str, Any]) -> str:

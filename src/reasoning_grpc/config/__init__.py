@@ -8,6 +8,7 @@ from reasoning_grpc.config.reading import ConfigError, inspect_config, read_conf
 from reasoning_grpc.config.routing import ClassifierEntry, PartKind, RouteEntry, RuleCondition, RuleEntry
 from reasoning_grpc.config.settings import Config, LogFormat, Option, Settings, options
 from reasoning_grpc.config.tools import MCP_SEPARATOR, TOOL_NAME, McpServerEntry, ToolEntry, ToolLimits
+from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
 
 __all__ = [
     "MCP_SEPARATOR",
@@ -30,6 +31,7 @@ __all__ = [
     "Settings",
     "ToolEntry",
     "ToolLimits",
+    "UpstreamProxyEntry",
     "hash_token",
     "inspect_config",
     "is_unset_variable",

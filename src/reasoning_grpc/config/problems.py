@@ -54,7 +54,10 @@ def remove_follow_ups(found: Sequence[str], later: Iterable[str] = ()) -> list[s
     misspelt = {key for problem in found for key in _list_misspelt_keys(problem)}
     wrong = {_find_keys(problem)[0] for problem in found if not _is_missing(problem)}
     kept = [problem for problem in found if not (_is_missing(problem) and _find_keys(problem)[0] in misspelt | wrong)]
-    return kept + [problem for problem in later if not _is_follow_up(problem, unreadable)]
+    unset = {_find_keys(problem)[0] for problem in found if is_unset_variable(problem)}
+    return kept + [
+        problem for problem in later if not _is_follow_up(problem, unreadable) and not _lacks_key(problem, unset)
+    ]
 
 
 def _is_missing(problem: str) -> bool:
@@ -72,6 +75,12 @@ def _is_follow_up(problem: str, unreadable: set[str]) -> bool:
     return any(
         key == other or key.startswith((f"{other}.", f"{other}[")) for key in _relate(keys) for other in unreadable
     )
+
+
+def _lacks_key(problem: str, unset: set[str]) -> bool:
+    """Whether a model has the problem only because the environment variable of its key is not set."""
+    (key, *_) = _find_keys(problem)
+    return key.endswith(".api_key_env") and key in unset
 
 
 def _relate(keys: list[str]) -> Iterator[str]:

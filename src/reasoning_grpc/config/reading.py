@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from reasoning_grpc.config.caller_entry import read_caller_entry
 from reasoning_grpc.config.contradictions import find_contradictions
@@ -15,7 +16,8 @@ from reasoning_grpc.config.problems import remove_follow_ups, suggest
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry, read_proxy_entry
 from reasoning_grpc.config.routing import read_classifier_entry, read_route_entry, read_rule_entries
 from reasoning_grpc.config.settings import ENVIRONMENT_PREFIX, Config, Settings, options
-from reasoning_grpc.config.tools import read_mcp_server_entry, read_tool_entry
+from reasoning_grpc.config.tools import McpServerEntry, read_mcp_server_entry, read_tool_entry
+from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry, read_upstream_proxy
 
 E = TypeVar("E")
 
@@ -70,6 +72,13 @@ def inspect_config(
     classifier = read_classifier_entry(file_table.pop("classifier", {}), problems)
     settings = _read_settings(flags, environment, file_table, problems)
     proxy = read_proxy_entry(environment, problems)
+    upstream_proxy = read_upstream_proxy(
+        settings.upstream_proxy,
+        settings.upstream_proxy_exclude,
+        settings.upstream_proxy_credentials_env,
+        environment,
+        lambda key, problem: problems.append(f"{key}: {problem}"),
+    )
 
     def read_table(name: str, read_entry: Callable[[str, object], E]) -> dict[str, E]:
         return {key: read_entry(key, entry) for key, entry in _list_entries(name, tables[name], problems)}
@@ -85,9 +94,13 @@ def inspect_config(
         classifier=classifier,
         tools=read_table("tools", lambda key, entry: read_tool_entry(key, entry, problems)),
         mcp_servers=read_table(
-            "mcp_servers", lambda key, entry: read_mcp_server_entry(key, entry, environment, problems)
+            "mcp_servers",
+            lambda key, entry: _put_behind_proxy(
+                upstream_proxy, read_mcp_server_entry(key, entry, environment, problems)
+            ),
         ),
         proxy=proxy,
+        upstream_proxy=upstream_proxy,
     )
     if not is_readable:  # nothing else can be said about a file that cannot be read
         return config, problems
@@ -125,6 +138,15 @@ def _fill_from_proxy(proxy: ProxyEntry | None, entry: ModelEntry) -> ModelEntry:
     if proxy is None or entry.api_base or not entry.litellm_model.startswith(PROXY_PREFIX):
         return entry
     return replace(entry, api_base=proxy.api_base, api_key=entry.api_key or proxy.api_key)
+
+
+def _put_behind_proxy(proxy: UpstreamProxyEntry | None, entry: McpServerEntry) -> McpServerEntry:
+    """Adds the HTTP proxy to the entry of an MCP server whose address is reached through it."""
+    try:
+        host = urlsplit(entry.url).hostname
+    except ValueError:  # another problem of the entry says that it is no address
+        return entry
+    return replace(entry, upstream_proxy=proxy) if proxy is not None and host and proxy.carries(host) else entry
 
 
 def _read_settings(

@@ -15,6 +15,7 @@ from reasoning_grpc.config.model_entry import ModelEntry
 from reasoning_grpc.config.proxy_entry import ProxyEntry
 from reasoning_grpc.config.routing import ClassifierEntry, RouteEntry, RuleEntry
 from reasoning_grpc.config.tools import McpServerEntry, ToolEntry
+from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
 from reasoning_grpc.domain import RoutingMode
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
@@ -76,6 +77,15 @@ class Settings:
     connect_timeout_seconds: float = _option(5.0, "Longest time to connect to an upstream.", minimum=0.001)
     max_retries: int = _option(2, "Most retries of a failed model call with the same model.", minimum=0, maximum=10)
     max_upstream_connections: int = _option(1024, "Most connections to all upstreams together.", minimum=1)
+    upstream_proxy: str = _option(
+        "", "HTTP proxy through which models, LiteLLM proxies and MCP servers are reached, as a URL; empty: none."
+    )
+    upstream_proxy_credentials_env: str = _option(
+        "", "Environment variable with USER:PASSWORD for that proxy; empty: it needs none."
+    )
+    upstream_proxy_exclude: str = _option(
+        "", "Hosts reached without that proxy, separated by commas: names (with all below them), addresses, networks."
+    )
     discovery_ttl_seconds: float = _option(
         60.0, "Time after which the list of a LiteLLM proxy's models is read again.", minimum=1.0
     )
@@ -134,6 +144,8 @@ class Config:
     mcp_servers: Mapping[str, McpServerEntry] = field(default_factory=dict)
     proxy: ProxyEntry | None = None
     """The LiteLLM proxy whose models are also served; None: there is no proxy."""
+    upstream_proxy: UpstreamProxyEntry | None = None
+    """The HTTP proxy of the settings, through which upstreams are reached; None: they are reached directly."""
 
     @property
     def runs_embedded(self) -> bool:

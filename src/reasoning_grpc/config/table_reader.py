@@ -12,7 +12,7 @@ from reasoning_grpc.domain import Secret
 _NANO: Final = 1_000_000_000
 _MAX_INT32: Final = 2**31 - 1
 VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
-_VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class TableReader:
@@ -149,7 +149,7 @@ def read_secret(
     variable = reader.read_text(key, required=required)
     if not variable:
         return None
-    if not _VARIABLE_NAME.fullmatch(variable):
+    if not VARIABLE_NAME.fullmatch(variable):
         reader.report(key, 'must be the name of an environment variable, such as "OPENAI_API_KEY", and not the secret')
         return None
     value = environment.get(variable, "")

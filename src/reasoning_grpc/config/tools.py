@@ -8,6 +8,7 @@ from typing import Final
 
 from reasoning_grpc.config.problems import describe_unset_variable
 from reasoning_grpc.config.table_reader import TableReader, find_url_problem, read_secret
+from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
 from reasoning_grpc.domain import Secret
 
 TOOL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -89,6 +90,8 @@ class McpServerEntry:
     """The bounds of each of its tools."""
     connect_timeout_seconds: float = 30.0
     """The longest time to start or reach the server and read its list of tools."""
+    upstream_proxy: UpstreamProxyEntry | None = None
+    """The HTTP proxy through which `url` is reached. None: it is reached directly."""
     required: bool = False
     """Whether our server is ready only when this server has connected once."""
     protocol: str = "auto"

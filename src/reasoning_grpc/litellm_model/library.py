@@ -23,6 +23,12 @@ _SETTINGS: Final = {
     "CUSTOM_TIKTOKEN_CACHE_DIR": "",
     # litellm reads it at import, and ends an answer with more equal chunks. Tables and code may have over a hundred.
     "REPEATED_STREAMING_CHUNK_LIMIT": str(2**31),
+    # litellm's own connections would use the proxies of the environment (HTTPS_PROXY). Other clients of litellm's,
+    # which it has for HTTP/2 or without aiohttp, use them whatever these variables say.
+    "AIOHTTP_TRUST_ENV": "False",
+    "DISABLE_AIOHTTP_TRUST_ENV": "True",
+    "DISABLE_AIOHTTP_TRANSPORT": "False",
+    "LITELLM_HTTP2": "False",
 }
 
 SILENCED: Final = ("pre_call", "post_call", "success_handler", "failure_handler", "response_cost_calculator")

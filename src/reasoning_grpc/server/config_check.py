@@ -8,6 +8,7 @@ from reasoning_grpc.catalog import (
     find_entry_problems,
     find_key_problems,
     find_provider_problem,
+    find_proxy_problem,
     is_untested,
 )
 from reasoning_grpc.config import Config, suggest
@@ -23,6 +24,8 @@ def find_config_problems(config: Config) -> list[str]:
     """
     price_map = find_price_map()
     problems = [problem for entry in config.models.values() for problem in find_entry_problems(entry, price_map)]
+    if config.upstream_proxy is not None:
+        problems += filter(None, map(find_proxy_problem, config.models.values()))
     problems += [problem for caller in config.callers.values() for problem in find_key_problems(caller, config)]
     problems += _find_prompt_problems(config)
     problems += find_tool_problems(config)

@@ -64,7 +64,7 @@ def build_parts(config: Config, telemetry: Telemetry) -> ServerParts:
     settings, tracer = config.settings, telemetry.tracer
     pools = dict[str, ConnectionPool]()
     embedded = _build_embedded_model(settings) if config.runs_embedded else None
-    proxy = None if config.proxy is None else _build_proxy_models(config.proxy, settings, tracer, pools)
+    proxy = None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools)
     default_model = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
     table = ModelTable(_build_sources(config, proxy, embedded), default_model)
     model = _build_model(config, table, telemetry, pools)
@@ -85,10 +85,13 @@ def _build_embedded_model(settings: Settings) -> EmbeddedModel:
 
 
 def _build_proxy_models(
-    proxy: ProxyEntry, settings: Settings, tracer: Tracer | None, pools: dict[str, ConnectionPool]
+    proxy: ProxyEntry, config: Config, tracer: Tracer | None, pools: dict[str, ConnectionPool]
 ) -> ProxyModels:
     """Builds the source of the proxy's models, and adds its connection pool to `pools`."""
-    listing = ProxyListing(proxy, timeout_seconds=settings.discovery_timeout_seconds)
+    settings = config.settings
+    listing = ProxyListing(
+        proxy, timeout_seconds=settings.discovery_timeout_seconds, upstream_proxy=config.upstream_proxy
+    )
     pools["discovery"] = listing.pool
     return ProxyModels(
         listing if tracer is None else TracedListing(listing, tracer, proxy.api_base),
@@ -122,6 +125,7 @@ def _build_model(
         TransportLimits(
             connections=settings.max_upstream_connections,
             connect_timeout_seconds=settings.connect_timeout_seconds,
+            proxy=config.upstream_proxy,
         ),
         warm_up_models=[entry.litellm_model for entry in config.models.values()],
     )

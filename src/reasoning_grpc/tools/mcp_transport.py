@@ -119,12 +119,23 @@ async def _open_http(entry: McpServerEntry, on_status: Callable[[int], None]) ->
             headers=headers,
             timeout=httpx2.Timeout(None, connect=entry.connect_timeout_seconds),
             trust_env=False,
+            proxy=_build_proxy(entry),
             verify=ssl.create_default_context(),
             event_hooks={"request": [add_trace], "response": [limit_answer]},
         ) as client,
         streamable_http_client(entry.url, http_client=client, max_sse_event_size=_MAX_ANSWER_BYTES) as streams,
     ):
         yield streams
+
+
+def _build_proxy(entry: McpServerEntry) -> httpx2.Proxy | None:
+    """Returns the HTTP proxy through which the server's address is reached; None when it is reached directly."""
+    proxy = entry.upstream_proxy
+    if proxy is None:
+        return None
+    user, _, password = proxy.credentials.reveal().partition(":") if proxy.credentials else ("", "", "")
+    tls = ssl.create_default_context() if proxy.url.startswith("https:") else None
+    return httpx2.Proxy(proxy.url, auth=(user, password) if user else None, ssl_context=tls)
 
 
 class _BoundedStream(httpx2.AsyncByteStream):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -76,8 +77,9 @@ class FakeUpstream(Scripting):
     It knows every protocol of DIALECTS; the path of a request shows its protocol.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         self._port = port
+        self._tls = tls
         self._scripts: deque[Play] = deque()
         self.always = Standing()
         """Answers every request for which no script is queued."""
@@ -106,7 +108,7 @@ class FakeUpstream(Scripting):
         """Listens on 127.0.0.1, on the given port or a free one."""
         self._http = _Http(self._handle, self._connection_made, self._connection_lost)
         self._listener = await asyncio.get_running_loop().create_server(
-            self._http, "127.0.0.1", self._port, backlog=1024
+            self._http, "127.0.0.1", self._port, backlog=1024, ssl=self._tls
         )
         self.port: int = self._listener.sockets[0].getsockname()[1]
         return self

@@ -23,11 +23,11 @@ from reasoning_grpc.domain.errors import (
 )
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
-from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error
+from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error, convert_proxy_refusal
 from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error, is_expected
 from reasoning_grpc.litellm_model.failures.upstream_message import find_upstream_message, has_upstream_message
 from reasoning_grpc.litellm_model.request import choose_wire
-from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure, MalformedStream
+from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure, MalformedStream, TunnelNotOpened
 from reasoning_grpc.llm import ModelCall
 
 BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
@@ -50,6 +50,7 @@ _NOT_CONNECTED: Final = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
+    TunnelNotOpened,
     httpx.ConnectError,
     httpx.ConnectTimeout,
 )
@@ -97,6 +98,8 @@ def _find_answered_error(
     for link in chain:
         if isinstance(link, ReasoningError):
             return link, ErrorBody()
+        if isinstance(link, aiohttp.ClientHttpProxyError):
+            return convert_proxy_refusal(link.status, deployment), ErrorBody()
         if isinstance(link, HttpFailure):
             body = ErrorBody.parse(link.body)
             return convert_http_error(link.status, link.headers, body, deployment, used_wire), body

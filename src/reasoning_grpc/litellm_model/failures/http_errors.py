@@ -23,6 +23,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamRateLimited,
     UpstreamRejectedRequest,
     UpstreamTimeout,
+    UpstreamUnreachable,
     UpstreamWireRefused,
 )
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
@@ -134,6 +135,7 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
     402: UpstreamQuotaExhausted,
     403: UpstreamCredentialsRejected,
     404: UpstreamModelMissing,
+    407: UpstreamCredentialsRejected,
     408: UpstreamTimeout,
     409: UpstreamFailed,
     410: UpstreamModelMissing,
@@ -148,11 +150,13 @@ BY_STATUS: Final[Mapping[int, type[UpstreamError]]] = {
     504: UpstreamTimeout,
     529: UpstreamOverloaded,
 }
-"""The error of each status; 498 is Groq's own.
+"""The error of each status; 407 is that of an HTTP proxy on the way, and 498 is Groq's own.
 
 Any other 4xx is a rejected request, any other 5xx a failure; the rest is malformed."""
 
 _ERROR_NAME_HEADER: Final = "x-amzn-errortype"
+
+_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
 _DELAYED: Final = frozenset({UpstreamRateLimited, UpstreamFailed, UpstreamOverloaded})
 """Errors that report the delay for which the upstream asks."""
@@ -162,6 +166,8 @@ def convert_http_error(
     status: int, headers: Mapping[str, str], body: ErrorBody, deployment: Deployment, used_wire: Wire = Wire.CHAT
 ) -> UpstreamError:
     """Converts an error that the upstream answered on this wire; the status is 0 where the upstream named none."""
+    if status == _PROXY_AUTHENTICATION_REQUIRED:
+        return convert_proxy_refusal(status, deployment)
     body = replace(body, codes=body.codes | _find_error_name(headers))
     required_wire = find_required_wire(status, body.codes, body.sentence, used_wire)
     if required_wire:
@@ -175,6 +181,13 @@ def convert_http_error(
         retry_after_seconds=_read_delay(error_class, headers, body) if error_class in _DELAYED else None,
         violations=find_violations(error_class, [body.parameter]),
     )
+
+
+def convert_proxy_refusal(status: int, deployment: Deployment) -> UpstreamError:
+    """Converts the status with which an HTTP proxy refused to pass a request on to the upstream."""
+    is_credentials = status == _PROXY_AUTHENTICATION_REQUIRED
+    error_class = UpstreamCredentialsRejected if is_credentials else UpstreamUnreachable
+    return error_class(model=deployment.name, http_status=status, is_upstream_reached=False)
 
 
 def blame_key(error_class: type[UpstreamError], deployment: Deployment) -> type[UpstreamError]:

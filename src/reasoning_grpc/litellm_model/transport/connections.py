@@ -1,11 +1,16 @@
 """`ConnectionPool`: the TCP connections to upstreams, kept for the next request, bounded and counted."""
 
+import asyncio
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import aiohttp
+
+from reasoning_grpc.config import UpstreamProxyEntry
+from reasoning_grpc.litellm_model.transport.errors import TunnelNotOpened
+from reasoning_grpc.litellm_model.transport.session import UpstreamSession
 
 _KEEP_SECONDS: Final = 60.0
 """How long an idle connection is kept."""
@@ -15,10 +20,19 @@ class ConnectionPool:
     """One pooled HTTP session, created when it is first needed; all requests share it, whatever their keys."""
 
     def __init__(
-        self, *, limit: int, connect_timeout_seconds: float | None = None, headers: Mapping[str, str] | None = None
+        self,
+        *,
+        limit: int,
+        connect_timeout_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: UpstreamProxyEntry | None = None,
     ) -> None:
-        """`limit` bounds the connections to all hosts together; `headers` go with every request."""
+        """`limit` bounds the connections to all hosts together; `headers` go with every request.
+
+        `proxy` is the HTTP proxy of the hosts that it carries. Tunnels through it are kept like other connections.
+        """
         self._limit = limit
+        self._proxy = proxy
         self._connect_timeout_seconds = connect_timeout_seconds
         self._headers = headers
         self._session: aiohttp.ClientSession | None = None
@@ -35,11 +49,11 @@ class ConnectionPool:
         return max(0, self.open - self.active)
 
     @contextmanager
-    def use(self) -> Iterator[aiohttp.ClientSession]:
+    def use(self) -> Iterator[UpstreamSession]:
         """Yields the session, for one request from its sending to the end of its answer."""
         self.active += 1
         try:
-            yield self._open_session()
+            yield UpstreamSession(self._open_session(), self._proxy)
         finally:
             self.active -= 1
 
@@ -52,7 +66,7 @@ class ConnectionPool:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=_TunnelConnector(
                     limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
                 ),
                 headers=self._headers,
@@ -66,6 +80,21 @@ class ConnectionPool:
     def _new_socket(self, address: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, *_ = address
         return _CountedSocket(self, family, kind, protocol)
+
+
+class _TunnelConnector(aiohttp.TCPConnector):
+    """A connector that bounds the time to open a tunnel; aiohttp bounds only the time to reach the proxy."""
+
+    async def _create_connection(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109
+        if not req.proxy:
+            return await super()._create_connection(req, traces, timeout)
+        try:
+            async with asyncio.timeout(timeout.sock_connect):
+                return await super()._create_connection(req, traces, timeout)
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError):
+            raise
+        except (aiohttp.ClientError, ConnectionError) as exc:
+            raise TunnelNotOpened from exc
 
 
 class _CountedSocket(socket.socket):

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import aiohttp
+
 
 class HttpFailure(Exception):
     """The upstream answered with a status that is not a success. `failures` reads it, and nothing else does."""
@@ -19,3 +21,7 @@ class AnswerTooLarge(ValueError):
 
 class MalformedStream(ValueError):
     """The bytes are not an event stream of the OpenAI dialect."""
+
+
+class TunnelNotOpened(aiohttp.ClientConnectionError):
+    """The HTTP proxy broke off before it had opened the tunnel to the upstream."""

@@ -15,6 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from reasoning_grpc.config import UpstreamProxyEntry
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure
 from reasoning_grpc.litellm_model.transport.inflater import Inflater
@@ -39,6 +40,8 @@ class TransportLimits:
     connections: int = 1024
     """Most connections to all upstreams together; further calls wait for one."""
     connect_timeout_seconds: float = 5.0
+    proxy: UpstreamProxyEntry | None = None
+    """The HTTP proxy of the upstreams that it carries. None: all are reached directly."""
     max_event_bytes: int = 16 * 1024 * 1024
     max_answer_bytes: int = 256 * 1024 * 1024
     """Most bytes of one answer, after decompression."""
@@ -72,11 +75,8 @@ class Exchange:
         started = asyncio.get_running_loop().time()
         try:
             session = self._session.enter_context(self._pool.use())
-            self._response = await session.post(
-                url,
-                data=_convert_body(body),
-                headers=_merge_headers(_HEADERS, headers, self._headers),
-                allow_redirects=False,
+            self._response = await session.send(
+                "POST", url, data=_convert_body(body), headers=_merge_headers(_HEADERS, headers, self._headers)
             )
         finally:
             self.waited_seconds += asyncio.get_running_loop().time() - started

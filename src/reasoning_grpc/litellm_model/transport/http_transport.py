@@ -11,7 +11,9 @@ class HttpTransport:
 
     def __init__(self, limits: TransportLimits) -> None:
         self.limits = limits
-        self.pool = ConnectionPool(limit=limits.connections, connect_timeout_seconds=limits.connect_timeout_seconds)
+        self.pool = ConnectionPool(
+            limit=limits.connections, connect_timeout_seconds=limits.connect_timeout_seconds, proxy=limits.proxy
+        )
 
     def open_exchange(self, headers: Mapping[str, str]) -> Exchange:
         """Returns an exchange whose request will carry these headers too."""
