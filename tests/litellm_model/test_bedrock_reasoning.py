@@ -25,7 +25,7 @@ from tests.support.serving import RunningServer, config_for, provider_entry, ser
 from tests.support.upstream import CapturedRequest, FakeUpstream
 from tests.support.wire_bodies import Json, capture_body
 
-CLAUDE, BOUND = "anthropic.claude-opus-4-8", "anthropic.claude-opus-5-5"
+CLAUDE, BOUND, GPT = "anthropic.claude-opus-4-8", "anthropic.claude-opus-5-5", "us.openai.gpt-5.6-sol"
 MARK: Final = {"cachePoint": {"type": "default"}}
 ACCESS_KEY, SECRET_KEY = "AKIDEXAMPLE", "a-secret-access-key"
 
@@ -240,3 +240,19 @@ async def test_a_summary_is_requested_beside_free_calls(
 
     summarized = {"thinking": {"type": "adaptive", "display": "summarized"}}
     assert body.get("additionalModelRequestFields") == (None if is_forced else summarized)
+
+
+@pytest.mark.parametrize("base_model", ["", f"bedrock/{GPT}"])
+@pytest.mark.parametrize("tools", [[], [Tool(name="f")]], ids=["without-tools", "with-tools"])
+async def test_models_of_openai_stay_with_converse(upstream: FakeUpstream, base_model: str, tools: list[Tool]) -> None:
+    """Every request to a model of OpenAI goes through Converse, so that encrypted reasoning goes back in each."""
+    name = "arn-of-a-profile" if base_model else GPT
+    entry = provider_entry(upstream, "bedrock", "gpt", litellm_model=f"bedrock/{name}", base_model=base_model)
+    messages = [user("a"), assistant(withhold("cg=="), Part(text="x")), user("b")]
+
+    async with serving(config_for(entry)) as running:
+        await running.client().complete(CompleteRequest(model="gpt", messages=messages, tools=tools))
+
+    (captured,) = upstream.requests
+    assert captured.path == f"/model/{name}/converse-stream"
+    assert captured.body["messages"][1]["content"] == [withheld("cg=="), {"text": "x"}]

@@ -116,6 +116,15 @@ def complete_fireworks_name(name: str) -> str:
     return str(resolve_fireworks_resource_name(name))
 
 
+@cache
+def has_two_routes_on_bedrock(name: str) -> bool:
+    """Whether litellm calls a model of Bedrock through Chat Completions or through Converse, as a request needs it."""
+    import_litellm()
+    from litellm.llms.bedrock.common_utils import BedrockModelInfo
+
+    return bool(BedrockModelInfo.get_bedrock_route(name) == "chat_completions")
+
+
 def find_amazon_credentials(account: Mapping[str, str]) -> Any:
     """Returns Amazon's credentials of an account, as litellm finds them; it keeps those of roles for a while."""
     names = ("aws_region_name", "aws_session_name", "aws_profile_name", "aws_role_name")

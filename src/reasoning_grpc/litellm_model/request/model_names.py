@@ -19,18 +19,25 @@ STAY_WITH_CHAT: Final[Mapping[str, Any]] = {"_skip_responses_api_bridge": True}
 
 
 def name_deciding_model(deployment: Deployment) -> str:
-    """Returns the name of the model that decides; on Bedrock, with the route of the deployment's own name."""
+    """Returns the name of the model that decides; on Bedrock, with the route by which litellm calls it.
+
+    That is the route of the deployment's own name. Without one, litellm would call newer models of OpenAI through Chat
+    Completions or through Converse, whatever a request has, and their reasoning would not go back to the other one.
+    """
     deciding = deployment.deciding_model
-    if deployment.provider != "bedrock" or deployment.litellm_model == deciding:
+    if deployment.provider != "bedrock":
         return deciding
-    return f"bedrock/{_split_bedrock_route(deployment.litellm_model)[0]}{_remove_provider(deciding)}"
+    route, name = _split_bedrock_route(deployment.litellm_model)[0], _remove_provider(deciding)
+    if deployment.litellm_model == deciding:
+        return f"bedrock/converse/{name}" if library.has_two_routes_on_bedrock(name) else deciding
+    return f"bedrock/{route or ('converse/' if library.has_two_routes_on_bedrock(name) else '')}{name}"
 
 
 def choose_model(deployment: Deployment) -> dict[str, Any]:
     """Returns the arguments that name the model."""
     own, deciding, provider = deployment.litellm_model, deployment.deciding_model, deployment.provider
     if own == deciding:
-        return {"model": own}
+        return {"model": name_deciding_model(deployment)}
     if provider == "bedrock":
         return {"model": name_deciding_model(deployment), "model_id": _split_bedrock_route(own)[1]}
     if provider == "azure" and not deployment.api_key:
