@@ -32,7 +32,7 @@ from reasoning_grpc.litellm_model.answers import AnswerRecord
 from reasoning_grpc.litellm_model.calls import create_call
 from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
 from reasoning_grpc.litellm_model.failures import convert_failure
-from reasoning_grpc.litellm_model.origins import mark_delta
+from reasoning_grpc.litellm_model.origins import DeltaMarker
 from reasoning_grpc.litellm_model.provider_call import build_headers
 from reasoning_grpc.litellm_model.providers import Way, choose_way
 from reasoning_grpc.litellm_model.refused_fields import find_refused_fields
@@ -80,9 +80,10 @@ class LiteLLMModel:
         context.meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
         try:
             await answer.open()
+            marker = DeltaMarker(deployment)
             async with aclosing(answer.deltas()) as deltas:
                 async for delta in deltas:
-                    yield mark_delta(delta, deployment)
+                    yield marker.mark(delta)
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:
