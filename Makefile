@@ -120,7 +120,7 @@ conformance: $(READY) ## Hold the clients that are built to the scenarios, and p
 	$(BIN)/python -m clients.conformance $(ARGS)
 
 .PHONY: mcp-servers
-mcp-servers: $(READY) ## Try the official MCP servers behind a server; CLIENTS=--all fails without Node
+mcp-servers: $(READY) ## Try real MCP servers behind a server; CLIENTS=--all fails without Node or Go
 	$(BIN)/python -m scripts.check_mcp_servers $(CLIENTS) $(ARGS)
 
 .PHONY: findings
@@ -186,3 +186,7 @@ $(MCP_SERVERS)/.ready: $(LOCKED) $(addprefix $(MCP_SERVERS_LOCK)/,package.json p
 		$(BIN)/pip --python $(MCP_SERVERS)/python/bin/python install --quiet --disable-pip-version-check \
 			--no-deps --require-hashes -r $(MCP_SERVERS_LOCK)/python.txt
 	@touch $@
+
+$(MCP_SERVERS)/go-server: $(MCP_SERVERS)/.ready $(wildcard tests/mcp_servers/go/*)
+	go build -C tests/mcp_servers/go -o $(CURDIR)/$@ .
+

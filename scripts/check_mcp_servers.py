@@ -1,4 +1,4 @@
-"""`make mcp-servers`: installs the official MCP servers, and runs the tests that call their tools.
+"""`make mcp-servers`: installs the official MCP servers and two of ours, and runs the tests that call their tools.
 
 Where a command is missing that they need, it reports that they are left out; with `--all` that is a failure. Further
 arguments go to pytest.
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-_NEEDS: Final = ("git", "node", "npm", "npx")
-_INSTALLED: Final = ".tools/mcp_servers/.ready"
-"""What make creates when it has installed the servers."""
+_NEEDS: Final = ("git", "go", "node", "npm", "npx")
+_INSTALLED: Final = (".tools/mcp_servers/.ready", ".tools/mcp_servers/go-server")
+"""The files that make creates when it has installed the servers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing := [command for command in _NEEDS if shutil.which(command) is None]:
         print(f"left out: the official MCP servers, because {' and '.join(missing)} cannot be found", flush=True)
         return int(options.all)
-    installation = subprocess.run(["make", "--silent", "--no-print-directory", _INSTALLED], cwd=ROOT, check=False)
+    installation = subprocess.run(["make", "--silent", "--no-print-directory", *_INSTALLED], cwd=ROOT, check=False)
     tests = [sys.executable, "-m", "pytest", "-m", "mcp_servers", "tests/mcp_servers", *others]
     return installation.returncode or subprocess.run(tests, cwd=ROOT, check=False).returncode
 

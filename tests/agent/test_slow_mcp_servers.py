@@ -54,7 +54,8 @@ async def test_a_request_waits_for_a_server_that_starts(
     upstream.reply(write_plan())
     upstream.reply("Done.")
     agent = {} if allowed is None else {"allowed_tools": allowed}
-    config = mcp_config(upstream, stdio_entry(reports, "--held"), agent_tool_list_timeout_seconds=60.0)
+    entry = stdio_entry(reports, "--held", connect_timeout_seconds=60.0)
+    config = mcp_config(upstream, entry, agent_tool_list_timeout_seconds=60.0)
 
     async with serving(config) as running:
         call = asyncio.create_task(collect_events(running, reasoning_request(agent=agent)))

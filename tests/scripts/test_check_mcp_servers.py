@@ -20,7 +20,7 @@ def test_missing_commands_are_named(
 
     assert [main([]), main(["--all"])] == [0, 1]
 
-    notice = "left out: the official MCP servers, because git and node and npm and npx cannot be found\n"
+    notice = "left out: the official MCP servers, because git and go and node and npm and npx cannot be found\n"
     assert capsys.readouterr().out == 2 * notice
 
 

@@ -157,13 +157,12 @@ class ToolRun:
         return [(name_status(each), each.result or each.error) for each in list_executions(self.events)]
 
 
-@dataclass(frozen=True)
-class OfficialServers:
-    """A server process that is connected to the official MCP servers."""
+@dataclass(frozen=True, kw_only=True)
+class ServerWithTools:
+    """A server process that is connected to MCP servers, with the upstream of its models."""
 
     process: ServerProcess
     upstream: FakeUpstream
-    folders: Folders
     config: str
     """The configuration file."""
 
@@ -186,6 +185,13 @@ class OfficialServers:
         return events
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfficialServers(ServerWithTools):
+    """A server process that is connected to the official MCP servers."""
+
+    folders: Folders
+
+
 def read_results(messages: Sequence[dict[str, Any]]) -> list[Any]:
     """Returns the result or the error of each tool call in a prompt."""
     _, _, rest = "".join(read_texts(messages)).rpartition("<tool_results>\n")
@@ -205,7 +211,7 @@ async def serve_official(folder: Path) -> AsyncIterator[OfficialServers]:
         (folder / "reasoning.toml").write_text(write_configuration(folders, upstream, remote_port))
         server_folder = ServerFolder(folder, upstream, variables={"MEMORY_FILE_PATH": str(folders.memory)})
         async with server_folder.serving() as process:
-            yield OfficialServers(process, upstream, folders, server_folder.config)
+            yield OfficialServers(process=process, upstream=upstream, folders=folders, config=server_folder.config)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from reasoning_grpc.domain import McpServerState, ToolStatus
 from tests.support.mcp_balancer import balance
 from tests.support.mcp_server import Reports, serve_http
 from tests.support.mcp_toolbox import OLD, http_entry, open_toolbox, stdio_entry, wait_until
-from tests.support.scripted_mcp import a_result_line, an_error_line, modern_entry, scripted_entry
+from tests.support.scripted_mcp import A_TOOL, a_result_line, an_error_line, modern_entry, scripted_entry
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
@@ -94,6 +94,54 @@ async def test_an_older_server_may_refuse_the_discovery_in_any_way(reports: Repo
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY])
+async def test_every_older_version_is_spoken(reports: Reports, version: str) -> None:
+    """A server that begins with a handshake may answer it with any of the older versions."""
+    answer = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {"name": "old", "version": "1"}}
+    async with open_toolbox(reports, scripted_entry(initialize=[a_result_line(answer)])) as toolbox:
+        (info,) = toolbox.box.list_servers()
+        execution = await toolbox.call("harm")
+
+    assert (info.protocol, execution.result) == (version, "done")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "hints",
+    [
+        {},
+        {"ttlMs": 1000, "cacheScope": "public"},
+        {"ttlMs": -1, "cacheScope": "nobody"},
+        {"ttlMs": "long", "cacheScope": None, "nextCursor": 5},
+        {"ttlMs": 1.5, "resultType": "complete"},
+    ],
+    ids=str,
+)
+async def test_a_newer_server_may_leave_out_what_calls_do_not_need(reports: Reports, hints: dict[str, Any]) -> None:
+    """Missing and unreadable hints, and a result that does not say what it is, cost no tool and no result."""
+    entry = modern_entry(
+        server_discover=[a_result_line({"supportedVersions": [MODERN], "capabilities": {"tools": {}}} | hints)],
+        tools_list=[a_result_line({"tools": [A_TOOL]} | hints)],
+        tools_call=[a_result_line({"content": [{"type": "text", "text": "done"}]})],
+    )
+    async with open_toolbox(reports, entry) as toolbox:
+        (info,) = toolbox.box.list_servers()
+        execution = await toolbox.call("harm")
+
+    assert (info.protocol, execution.status, execution.result) == (MODERN, ToolStatus.OK, "done")
+
+
+@pytest.mark.process
+async def test_a_result_of_an_unknown_kind_fails_its_call(reports: Reports) -> None:
+    """A result of a kind that we did not ask for, such as a task, fails at once, and is never taken for an answer."""
+    task = {"resultType": "task", "task": {"taskId": "t1", "status": "working"}}
+    async with open_toolbox(reports, modern_entry(tools_call=[a_result_line(task)])) as toolbox:
+        execution = await toolbox.call("harm")
+
+    assert (execution.status, execution.result) == (ToolStatus.FAILED, "")
+
+
+@pytest.mark.process
 async def test_another_version_of_the_newer_kind_is_agreed(reports: Reports) -> None:
     """A server that refuses the first request and names a version that both speak is asked in that version."""
     supported = an_error_line(-32022, {"supported": ["2030-01-01", MODERN], "requested": MODERN})
@@ -132,20 +180,22 @@ async def test_a_server_that_ignores_an_unknown_message_is_started_again(reports
 
 
 @pytest.mark.process
-async def test_a_server_may_change_its_age(reports: Reports) -> None:
+@pytest.mark.parametrize(("before", "after"), [("--old", "--new"), ("--new", "--old")])
+async def test_a_server_may_change_its_age(reports: Reports, before: str, after: str) -> None:
     """A server that comes back with the other age of the protocol is asked again which one it speaks."""
-    async with serve_http(reports, *OLD) as (old, url):
+    versions = {"--old": LEGACY, "--new": MODERN}
+    async with serve_http(reports, before) as (old, url):
         port = url.rpartition(":")[2].removesuffix("/mcp")
         async with open_toolbox(reports, http_entry(url)) as toolbox:
-            versions = [toolbox.box.list_servers()[0].protocol]
+            first = toolbox.box.list_servers()[0].protocol
             old.send_signal(signal.SIGKILL)
             await old.wait()
-            async with serve_http(reports, "--new", "--port", port):
-                await toolbox.call("echo", text="this one finds the session gone")
-                await wait_until(lambda: toolbox.box.list_servers()[0].protocol == MODERN)
+            async with serve_http(reports, after, "--port", port):
+                await toolbox.call("echo", text="this one finds the other age")
+                await wait_until(lambda: toolbox.box.list_servers()[0].protocol == versions[after])
                 execution = await toolbox.call("echo", text="hi")
 
-    assert versions == [LEGACY]
+    assert first == versions[before]
     assert (execution.status, execution.result) == (ToolStatus.OK, "hi")
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from reasoning_grpc.tools.mcp_asked import AskedInput
 from reasoning_grpc.tools.mcp_call_results import prepare_call_result
+from reasoning_grpc.tools.mcp_defaults import fill_in_discovery, fill_in_result_type, fill_in_tool_list
 from reasoning_grpc.tools.mcp_listed_tools import ReportLeftOut, has_tool_list, select_callable_tools
 from reasoning_grpc.tools.mcp_negotiation import Negotiation
 
@@ -95,17 +96,26 @@ class IncomingMessages:
             return received
         message = received.message
         if isinstance(message, JSONRPCResponse):
-            if has_tool_list(message.result):
-                message.result["tools"] = select_callable_tools(
-                    message.result["tools"], self._on_left_out, has_header_arguments=self._negotiation.is_modern
-                )
-            else:
-                prepare_call_result(message.result)
+            self._prepare_result(message.result)
         if isinstance(message, JSONRPCRequest):
             self._asked.add(message.method, message.params, self.last_context)
         if isinstance(message, JSONRPCError) and message.error.message.startswith(SDK_CLOSED):
             message.error.message = "The server's own error."  # so that it does not look like the SDK's
         return received
+
+    def _prepare_result(self, result: dict[str, Any]) -> None:
+        """Changes a result so that the SDK reads all of it that can be read."""
+        if has_tool_list(result):
+            result["tools"] = select_callable_tools(
+                result["tools"], self._on_left_out, has_header_arguments=self._negotiation.is_modern
+            )
+            if self._negotiation.is_modern:
+                fill_in_tool_list(result)
+            return
+        if self._negotiation.is_modern:
+            fill_in_result_type(result)
+        fill_in_discovery(result)
+        prepare_call_result(result)
 
     def _log_skipped(self) -> None:
         """Logs once for each connection, because a server may write its whole log among its messages."""
