@@ -19,6 +19,7 @@ async def server_folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         (folder / "reasoning.toml").write_text(f"""
             default_model = "fake"
             grace_seconds = 600
+            pass_upstream_messages = true
             [callers.alice]
             token_hash = "{hash_token(TOKEN)}"
             [models.fake]

@@ -92,6 +92,16 @@ async def test_a_failure_is_reported(server_folder: ServerFolder, server_process
     assert re.fullmatch(r"  request id req_[0-9a-f]{32}\n", "".join(finished.err.splitlines(keepends=True)[2:]))
 
 
+async def test_the_sentence_of_a_provider_is_shown(server_folder: ServerFolder, server_process: ServerProcess) -> None:
+    """What the provider says of a refused request is a line of its own, where the server passes it on."""
+    server_folder.upstream.fail(400, message="Unsupported value: 'top_p' must be at most 1 in req_91fa.")
+
+    finished = await server_process.ask("ask", "hi")
+
+    assert finished.code == 1
+    assert "\n  the provider says: Unsupported value: 'top_p' must be at most 1 in [...].\n" in finished.err
+
+
 async def test_a_failure_is_reported_as_json(server_folder: ServerFolder, server_process: ServerProcess) -> None:
     """With `--json` the last object is the error, with all facts that a program needs."""
     server_folder.upstream.fail(401)

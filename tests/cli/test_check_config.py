@@ -310,6 +310,29 @@ async def test_check_config_online_calls_each_model(tmp_path: Path) -> None:
     assert [request.body["max_tokens"] for request in upstream.requests if request.method == "POST"] == [16, 16]
 
 
+async def test_check_config_online_says_why_a_model_refuses(tmp_path: Path) -> None:
+    """`--online` prints the sentence of a provider that refuses the call, and the wire that it requires."""
+    async with FakeUpstream() as upstream:
+        sentence = "This model is only supported in v1/responses and not in v1/chat/completions."
+        upstream.always.fail(404, message=sentence)
+        (tmp_path / "reasoning.toml").write_text(
+            f'[models.m]\nlitellm_model = "openai/m"\napi_base = "{upstream.api_base}"\n'
+        )
+
+        as_text, as_json = await asyncio.gather(
+            run("check-config", "--online", folder=tmp_path), run("check-config", "--online", "--json", folder=tmp_path)
+        )
+
+    shown = "This model is only supported in [...] and not in [...]."
+    (model,) = json.loads(as_json.out)["models"]
+    assert (as_text.code, as_json.code) == (1, 1)
+    assert (
+        "does not answer: UPSTREAM_REJECTED_REQUEST (HTTP 404); it requires the wire responses; the provider says:"
+        f" {shown}\n"
+    ) in as_text.out
+    assert (model["answer"]["required_wire"], model["answer"]["upstream_message"]) == ("responses", shown)
+
+
 async def test_check_config_prints_every_problem(tmp_path: Path) -> None:
     """Each problem is a line on standard error, with `--json` also in an object on standard output; the code is 1."""
     (tmp_path / "reasoning.toml").write_text('color = "red"\nembedded = "off"\n')

@@ -84,7 +84,13 @@ const (
 	// INVALID_ARGUMENT: the model, or this version of the server, does not accept
 	// a field of the request; `google.rpc.BadRequest` names it where it is known.
 	ErrorReason_ERROR_REASON_UNSUPPORTED_PARAMETER ErrorReason = 24
-	// INVALID_ARGUMENT: the upstream refused the request for another reason.
+	// INVALID_ARGUMENT: the upstream refused the request for another reason. Where
+	// the provider takes it only at another endpoint, the metadata value
+	// `required_wire` names that endpoint: "responses", "chat" or one that the
+	// server does not call. With this reason, CONTEXT_WINDOW_EXCEEDED,
+	// CONTENT_POLICY and UNSUPPORTED_PARAMETER, the metadata value
+	// `upstream_message` is the provider's own sentence, redacted, if the
+	// server's operator passes it on.
 	ErrorReason_ERROR_REASON_UPSTREAM_REJECTED_REQUEST ErrorReason = 25
 	// INTERNAL: the upstream's answer does not follow its protocol.
 	ErrorReason_ERROR_REASON_UPSTREAM_MALFORMED_RESPONSE ErrorReason = 26

@@ -134,8 +134,12 @@ def _describe_proxy(proxy: ProxyEntry) -> dict[str, Any]:
 
 
 def _describe_answer(trial: Trial) -> dict[str, Any]:
-    failure = {"failure": trial.failure, "http_status": trial.http_status or None} if trial.failure else {}
-    return {"seconds": round(trial.seconds, 3), **failure}
+    answer: dict[str, Any] = {"seconds": round(trial.seconds, 3)}
+    if trial.failure:
+        answer |= {"failure": trial.failure, "http_status": trial.http_status or None}
+        said = {"upstream_message": trial.upstream_message, "required_wire": trial.required_wire}
+        answer |= {name: value for name, value in said.items() if value}
+    return answer
 
 
 def _find_price_source(entry: ModelEntry) -> str:
@@ -201,4 +205,6 @@ def _format_answer(answer: Mapping[str, Any]) -> str:
     if "failure" not in answer:
         return f"answers: in {answer['seconds']:.2f} s"
     status = f" (HTTP {answer['http_status']})" if answer["http_status"] else ""
-    return f"does not answer: {answer['failure']}{status}"
+    sentence = f"; the provider says: {answer['upstream_message']}" if "upstream_message" in answer else ""
+    wire = f"; it requires the wire {answer['required_wire']}" if "required_wire" in answer else ""
+    return f"does not answer: {answer['failure']}{status}{wire}{sentence}"

@@ -44,6 +44,8 @@ def report_failure(error: CallFailed | FlagError | OSError, parsed: argparse.Nam
         for line in (f"{violation.field}: {violation.description}" for violation in error.violations):
             if line not in error.message:
                 print(f"  {line}", file=sys.stderr)
+        if sentence := error.metadata.get("upstream_message"):
+            print(f"  the provider says: {sentence}", file=sys.stderr)
         if error.retry_after_seconds is not None:
             print(f"  try again in {error.retry_after_seconds:g} s", file=sys.stderr)
         if error.request_id:

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reasoning_grpc.domain import ANONYMOUS, CallContext, Message, ModelSource, Part, Role, Sampling, Text
@@ -25,6 +25,10 @@ class Trial:
     """The error reason; empty when the model answered."""
     http_status: int = 0
     """The status of the upstream's error; 0 when there was none."""
+    upstream_message: str = ""
+    """The redacted sentence in which the provider refused the call; empty when there is none."""
+    required_wire: str = ""
+    """The wire that the provider requires; empty when it does not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,13 @@ async def _try_model(model: LanguageModel, name: str) -> Trial:
             async for _ in events:
                 pass
     except ReasoningError as error:
-        status = error.http_status if isinstance(error, UpstreamError) else 0
-        return Trial(name, clock() - started, error.reason, status)
+        trial = Trial(name, clock() - started, error.reason)
+        if not isinstance(error, UpstreamError):
+            return trial
+        return replace(
+            trial,
+            http_status=error.http_status,
+            upstream_message=error.upstream_message,
+            required_wire=error.metadata.get("required_wire", ""),
+        )
     return Trial(name, clock() - started)

@@ -87,7 +87,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     a field of the request; `google.rpc.BadRequest` names it where it is known.
     """
     ERROR_REASON_UPSTREAM_REJECTED_REQUEST: _ErrorReason.ValueType  # 25
-    """INVALID_ARGUMENT: the upstream refused the request for another reason."""
+    """INVALID_ARGUMENT: the upstream refused the request for another reason. Where
+    the provider takes it only at another endpoint, the metadata value
+    `required_wire` names that endpoint: "responses", "chat" or one that the
+    server does not call. With this reason, CONTEXT_WINDOW_EXCEEDED,
+    CONTENT_POLICY and UNSUPPORTED_PARAMETER, the metadata value
+    `upstream_message` is the provider's own sentence, redacted, if the
+    server's operator passes it on.
+    """
     ERROR_REASON_UPSTREAM_MALFORMED_RESPONSE: _ErrorReason.ValueType  # 26
     """INTERNAL: the upstream's answer does not follow its protocol."""
     ERROR_REASON_UPSTREAM_EMPTY_RESPONSE: _ErrorReason.ValueType  # 27
@@ -176,7 +183,14 @@ ERROR_REASON_UNSUPPORTED_PARAMETER: ErrorReason.ValueType  # 24
 a field of the request; `google.rpc.BadRequest` names it where it is known.
 """
 ERROR_REASON_UPSTREAM_REJECTED_REQUEST: ErrorReason.ValueType  # 25
-"""INVALID_ARGUMENT: the upstream refused the request for another reason."""
+"""INVALID_ARGUMENT: the upstream refused the request for another reason. Where
+the provider takes it only at another endpoint, the metadata value
+`required_wire` names that endpoint: "responses", "chat" or one that the
+server does not call. With this reason, CONTEXT_WINDOW_EXCEEDED,
+CONTENT_POLICY and UNSUPPORTED_PARAMETER, the metadata value
+`upstream_message` is the provider's own sentence, redacted, if the
+server's operator passes it on.
+"""
 ERROR_REASON_UPSTREAM_MALFORMED_RESPONSE: ErrorReason.ValueType  # 26
 """INTERNAL: the upstream's answer does not follow its protocol."""
 ERROR_REASON_UPSTREAM_EMPTY_RESPONSE: ErrorReason.ValueType  # 27

@@ -10,12 +10,19 @@ import msgspec
 from reasoning_grpc.domain import Deployment, Media, Reasoning, Refusal, Text, ToolCall, ToolResult
 from reasoning_grpc.llm import ModelCall
 
-MAX_CHARACTERS: Final = 2_000_000
+MAX_CHARACTERS: Final = 1_000_000
 """A call with more text is not compared, so nothing may be said about it."""
+SHORTEST_PASSAGE: Final = 12
+"""So many letters and digits in a row that a sentence has in common with a private text are a repetition of it."""
+LONGEST_EXACT: Final = 32
+"""The most letters and digits of a text or name that is searched for as a whole."""
 _SHORTEST_TEXT: Final = 4
 _SHORTEST_NAME: Final = 3
-LONGEST_EXACT: Final = 11
-"""A text of at most so many letters and digits is searched for as a whole; parts of a longer text count as well."""
+_SAMPLE: Final = 8
+_STEP: Final = SHORTEST_PASSAGE - _SAMPLE + 1
+"""Every passage of the shortest length holds a sample that begins at a multiple of this."""
+_MOST_LETTERS_FOR_PIECES: Final = 50_000
+"""A longer text has nearly every short piece of a word in it."""
 _NOT_LETTERS: Final = bytes(code for code in range(256) if not (chr(code).isascii() and chr(code).isalnum()))
 _SPOKEN_KEYWORDS: Final = (
     "description",
@@ -41,14 +48,15 @@ class PrivateTexts:
         """Whether the texts are short enough to be compared."""
         sequences = [normalize(text) for text in texts] if self.is_complete else []
         private_names = [normalize(name) for name in names]
-        self._all = b"\n".join([*sequences, *private_names])
+        letters = b"\n".join([*sequences, *private_names])
+        self._letters = letters
+        self._samples = frozenset(letters[at : at + _SAMPLE] for at in range(0, len(letters), _STEP))
         self._exact = frozenset(
-            [text for text in sequences if _SHORTEST_TEXT <= len(text) <= LONGEST_EXACT]
-            + [name for name in private_names if len(name) >= _SHORTEST_NAME]
+            [text for text in sequences if _SHORTEST_TEXT <= len(text) < SHORTEST_PASSAGE]
+            + [name for name in private_names if _SHORTEST_NAME <= len(name) <= LONGEST_EXACT]
         )
         self.known_names = frozenset(known_names)
         """Names that the request itself has given to tools and parameters."""
-        self.longest_exact = max((len(text) for text in self._exact), default=0)
 
     @classmethod
     def collect(cls, call: ModelCall, deployment: Deployment) -> "PrivateTexts":
@@ -62,7 +70,18 @@ class PrivateTexts:
 
     def contains(self, sequence: bytes) -> bool:
         """Whether a sequence of letters and digits is part of a private text."""
-        return sequence in self._all
+        return sequence in self._letters
+
+    def contains_passage(self, passage: bytes) -> bool:
+        """Whether a passage of the shortest length is part of a private text; quick, also when it is not."""
+        samples = (passage[at : at + _SAMPLE] for at in range(_STEP))
+        return any(sample in self._samples for sample in samples) and passage in self._letters
+
+    def contains_pieces(self, word: bytes, size: int) -> bool:
+        """Whether any piece of this size of a word is part of a private text."""
+        if len(self._letters) > _MOST_LETTERS_FOR_PIECES:
+            return True
+        return any(word[at : at + size] in self._letters for at in range(max(1, len(word) - size + 1)))
 
     def has_exactly(self, sequence: bytes) -> bool:
         """Whether a sequence of letters and digits is a whole private text or name."""

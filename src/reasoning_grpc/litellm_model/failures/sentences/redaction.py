@@ -8,16 +8,19 @@ import html
 import re
 from typing import Final
 
-from reasoning_grpc.litellm_model.failures.sentences.private_texts import LONGEST_EXACT, PrivateTexts, normalize
-from reasoning_grpc.litellm_model.failures.sentences.words import is_known_name, is_known_word
+from reasoning_grpc.litellm_model.failures.sentences.private_texts import (
+    LONGEST_EXACT,
+    SHORTEST_PASSAGE,
+    PrivateTexts,
+    normalize,
+)
+from reasoning_grpc.litellm_model.failures.sentences.words import BRANDS, is_known_name, is_known_word
 from reasoning_grpc.litellm_model.request import FIELD_OF_PARAMETER
 
 MARK: Final = "[...]"
 """What stands for text that was left out."""
 LONGEST_SENTENCE: Final = 300
-_LONGEST_READ: Final = 2000
-_SHORTEST_PASSAGE: Final = 12
-"""Letters and digits that a sentence must have in common with the request for the passage to be a repetition."""
+_LONGEST_READ: Final = 600
 _SHORTEST_PIECE: Final = 5
 """Letters in common with the request by which a word that is not on the list counts as the request's."""
 _LEAST_WORDS: Final = 2
@@ -65,10 +68,14 @@ _REPEATED_MARK: Final = re.compile(r"\[\.\.\.\](?:[^A-Za-z0-9'\"`]*\[\.\.\.\])+"
 class _Token:
     """A part of a sentence without blanks, and whether it may stay."""
 
-    __slots__ = ("core", "is_kept", "is_name", "letters", "text")
+    __slots__ = ("core", "is_kept", "is_name", "letters", "may_be_plain", "space", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, before: str = "") -> None:
+        """`before` are the two characters before it."""
         self.text = text
+        self.space = " " if before.endswith(" ") else ""
+        self.may_be_plain = not before or (before.endswith(" ") and before[0] not in ":=>")
+        """Whether it can be a word of the sentence, and no value that something else introduces."""
         match = _TRIM.fullmatch(text)
         core = text if match is None else match[2]
         if core.count("[") > core.count("]"):
@@ -80,8 +87,8 @@ class _Token:
 
     @property
     def shown(self) -> str:
-        """The token itself, or a mark in its place, with the full stop after it."""
-        return self.text if self.is_kept else MARK + "." * self.text.endswith(".")
+        """The token, or a mark in its place, after its blank; a full stop stays."""
+        return self.space + (self.text if self.is_kept else MARK + "." * self.text.endswith("."))
 
 
 def redact_sentence(text: str, private: PrivateTexts) -> str:
@@ -91,30 +98,31 @@ def redact_sentence(text: str, private: PrivateTexts) -> str:
     """
     if not private.is_complete:
         return ""
-    plain = _make_plain(text[:_LONGEST_READ])
-    hidden = _find_hidden_spans(plain, private)
-    tokens: list[_Token] = []
-    spaces: list[str] = []
-    end = 0
-    for match in _TOKEN.finditer(plain):
-        token = _Token(match[0])
-        before = next((earlier.text.lower() for earlier in reversed(tokens) if earlier.letters), "")
-        is_hidden = any(start < match.end() and match.start() < stop for start, stop in hidden)
-        is_alone = match.start() in {0, end + 1} and _STANDS_ALONE.match(plain, match.end()) is not None
-        token.is_kept = not is_hidden and (
-            _is_safe(token, private)
-            or (is_alone and before not in _NAMED_AFTER and _is_foreign_word(token.text.rstrip("."), private))
-        )
-        spaces.append(" " if match.start() > end else "")
-        tokens.append(token)
-        end = match.end()
+    tokens = _read_tokens(_make_plain(text[:_LONGEST_READ]), private)
     _hide_ports(tokens)
     _hide_long_numbers(tokens)
     _hide_repetitions(tokens, private)
-    kept = [space + token.shown for space, token in zip(spaces, tokens, strict=True)]
     if sum(token.is_kept and any(map(str.isalpha, token.core)) for token in tokens) < _LEAST_WORDS:
         return ""
-    return _shorten(_REPEATED_MARK.sub(MARK, "".join(kept).strip()))
+    return _shorten(_REPEATED_MARK.sub(MARK, "".join(token.shown for token in tokens).strip()))
+
+
+def _read_tokens(plain: str, private: PrivateTexts) -> list[_Token]:
+    """Returns the tokens of a line, with those kept that are safe whatever the rest of the request holds."""
+    hidden = _find_hidden_spans(plain, private)
+    tokens: list[_Token] = []
+    before = ""
+    for match in _TOKEN.finditer(plain):
+        start, end = match.span()
+        token = _Token(match[0], plain[max(0, start - 2) : start])
+        if any(first < end and start < last for first, last in hidden):
+            token.is_kept = False
+        elif not _is_safe(token, private):
+            is_alone = token.may_be_plain and _STANDS_ALONE.match(plain, end) is not None
+            token.is_kept = is_alone and before not in _NAMED_AFTER and _is_foreign_word(token.core, private)
+        before = token.core.lower() if token.letters else before
+        tokens.append(token)
+    return tokens
 
 
 def _make_plain(text: str) -> str:
@@ -170,11 +178,10 @@ def _is_safe(token: _Token, private: PrivateTexts) -> bool:
 
 def _is_foreign_word(word: str, private: PrivateTexts) -> bool:
     """Whether a word is plain English, as far as its form says, and no part of it comes from the request."""
-    if not 3 <= len(word) <= 14 or not _PLAIN_WORD.fullmatch(word):
+    if not 3 <= len(word) <= 14 or not _PLAIN_WORD.fullmatch(word) or word in BRANDS:
         return False
     letters = word.encode()
-    size = min(len(letters), _SHORTEST_PIECE)
-    return not any(private.contains(letters[start : start + size]) for start in range(len(letters) - size + 1))
+    return not private.contains_pieces(letters, min(len(letters), _SHORTEST_PIECE))
 
 
 def _hide_ports(tokens: list[_Token]) -> None:
@@ -200,20 +207,21 @@ def _hide_long_numbers(tokens: list[_Token]) -> None:
 def _hide_repetitions(tokens: list[_Token], private: PrivateTexts) -> None:
     """Hides each passage that stands in the request as well, whatever blanks and marks are between its words."""
     spoken = [token for token in tokens if token.letters]
-    longest = max(private.longest_exact, LONGEST_EXACT)
-    for start in range(len(spoken)):
-        passage = b""
-        end, is_repetition = start, True
-        for token in spoken[start:]:
-            passage += token.letters
-            end += 1
-            if len(passage) <= longest and private.has_exactly(passage):
-                _hide(spoken[start:end])
-            is_repetition = is_repetition and private.contains(passage)
-            if is_repetition and len(passage) >= _SHORTEST_PASSAGE and not (end == start + 1 and token.is_name):
-                _hide(spoken[start:end])
-            if not is_repetition and len(passage) > longest:
+    owners = [index for index, token in enumerate(spoken) for _ in token.letters]
+    letters = b"".join(token.letters for token in spoken)
+    for start in range(len(letters) - SHORTEST_PASSAGE + 1):
+        first, last = owners[start], owners[start + SHORTEST_PASSAGE - 1]
+        is_one_name = first == last and spoken[first].is_name
+        if not is_one_name and private.contains_passage(letters[start : start + SHORTEST_PASSAGE]):
+            _hide(spoken[first : last + 1])
+    for first in range(len(spoken)):
+        sequence = b""
+        for last in range(first, len(spoken)):
+            sequence += spoken[last].letters
+            if len(sequence) > LONGEST_EXACT:
                 break
+            if private.has_exactly(sequence):
+                _hide(spoken[first : last + 1])
 
 
 def _hide(tokens: list[_Token]) -> None:
@@ -225,4 +233,4 @@ def _shorten(text: str) -> str:
     """Returns the text, or its beginning up to the end of a word."""
     if len(text) <= LONGEST_SENTENCE:
         return text
-    return text[: LONGEST_SENTENCE - 3].rsplit(" ", 1)[0].rstrip(" ,;:-") + " ..."
+    return text[: LONGEST_SENTENCE - 4].rsplit(" ", 1)[0].rstrip(" ,;:-") + " ..."

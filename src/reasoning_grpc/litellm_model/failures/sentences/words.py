@@ -9,6 +9,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+BRANDS: Final = frozenset(
+    {"ai21", "alibaba", "amazon", "anthropic", "aws", "azure", "baidu", "bedrock", "cerebras", "claude", "cloudflare"}
+    | {"codestral", "cohere", "copilot", "dashscope", "databricks", "deepinfra", "deepseek", "fireworks", "friendli"}
+    | {"gemini", "gemma", "glm", "google", "grok", "groq", "haiku", "huggingface", "kimi", "langchain", "litellm"}
+    | {"llama", "magistral", "meta", "microsoft", "minimax", "mistral", "mixtral", "moonshot", "nebius", "nova"}
+    | {"novita", "nvidia", "ollama", "openai", "openrouter", "opus", "oracle", "perplexity", "phi", "portkey", "qwen"}
+    | {"replicate", "sagemaker", "sambanova", "sonar", "sonnet", "together", "triton", "vertex", "vllm", "volcengine"}
+    | {"watsonx", "xai", "zai", "zhipu"}
+)
+"""Providers and families of models, in lower case. Callers know a model by its name in our table alone."""
 _PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 """The words in a name such as maxOutputTokens or JSONSchema."""
 _PATH: Final = re.compile(r"(?:#/)?\$?[A-Za-z_][\w$]*(?:(?:\.|\[|\]\.|\]\[|\]|-|/)\$?\w+)*\]?", re.ASCII)

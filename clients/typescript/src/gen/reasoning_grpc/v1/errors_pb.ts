@@ -202,7 +202,13 @@ export enum ErrorReason {
   UNSUPPORTED_PARAMETER = 24,
 
   /**
-   * INVALID_ARGUMENT: the upstream refused the request for another reason.
+   * INVALID_ARGUMENT: the upstream refused the request for another reason. Where
+   * the provider takes it only at another endpoint, the metadata value
+   * `required_wire` names that endpoint: "responses", "chat" or one that the
+   * server does not call. With this reason, CONTEXT_WINDOW_EXCEEDED,
+   * CONTENT_POLICY and UNSUPPORTED_PARAMETER, the metadata value
+   * `upstream_message` is the provider's own sentence, redacted, if the
+   * server's operator passes it on.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_REJECTED_REQUEST = 25;
    */
