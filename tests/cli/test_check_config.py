@@ -45,11 +45,11 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
         "callers  alice\n"
         f"model    fake: openai/fake-upstream, {base}, with a key\n"
         "         way: our own wire; litellm takes our client for openai\n"
-        "         wire: chat; the model does not reason, or is not known to have the Responses API\n"
+        "         wire: chat; the model is not known; base_model says which one it is\n"
         "         prices: from its entry\n"
         f"model    other: openai/other-upstream, {base}, without a key: api_key_env names none\n"
         "         way: our own wire; litellm takes our client for openai\n"
-        "         wire: chat; the model does not reason, or is not known to have the Responses API\n"
+        "         wire: chat; the model is not known to have the Responses API\n"
         "         prices: from litellm's price map\n"
     )
     assert (as_json.code, as_json.err) == (0, "")
@@ -67,7 +67,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
                 "way": "own_wire",
                 "way_reason": "litellm takes our client for openai",
                 "wire": "chat",
-                "wire_reason": "the model does not reason, or is not known to have the Responses API",
+                "wire_reason": "the model is not known; base_model says which one it is",
                 "prices": "entry",
             },
             {
@@ -79,7 +79,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
                 "way": "own_wire",
                 "way_reason": "litellm takes our client for openai",
                 "wire": "chat",
-                "wire_reason": "the model does not reason, or is not known to have the Responses API",
+                "wire_reason": "the model is not known to have the Responses API",
                 "prices": "litellm",
             },
         ],
@@ -100,7 +100,7 @@ WAYS: Final = {
     ),
     "azure": ("azure/deployed", "foreign", "without a key, litellm gets a token for azure by itself"),
     "command": ("cohere/command-a", "foreign", "litellm takes no client of ours for cohere"),
-    "pro": ("openai/o3-pro", "own_wire", "litellm takes our client for openai"),
+    "pro": ("openai/o3-pro", "own_wire", "we speak OpenAI's Responses API ourselves"),
 }
 
 

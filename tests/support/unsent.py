@@ -22,6 +22,8 @@ class UnsentRequest:
 
     url: str
     body: dict[str, Any]
+    headers: dict[str, str]
+    """Those of this request, and not of every request of a call."""
 
 
 class RecordingExchange(DryExchange):
@@ -32,7 +34,7 @@ class RecordingExchange(DryExchange):
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Keeps the request."""
         await super().send(url, body, headers)
-        self.request = UnsentRequest(str(url), json.loads(body))
+        self.request = UnsentRequest(str(url), json.loads(body), dict(headers))
 
 
 def a_deployment(litellm_model: str, **fields: Any) -> Deployment:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from reasoning_grpc.config import ModelEntry, suggest
-from reasoning_grpc.domain import Capability, Deployment, ModelInfo, ModelSourceKind, Prices
+from reasoning_grpc.domain import Capability, Deployment, ModelInfo, ModelSourceKind, Prices, Wire
 from reasoning_grpc.litellm_model import (
     PROMISED,
     TEXT_COMPLETION,
@@ -14,10 +14,13 @@ from reasoning_grpc.litellm_model import (
     Way,
     WireChoice,
     can_forbid_calls,
+    can_store,
     choose_way,
+    choose_wire_of_model,
     explain_way,
     explain_wire,
     find_listed_name,
+    find_name_problem,
     find_wire_problem,
     has_provider,
     takes_json_object,
@@ -104,7 +107,10 @@ def find_way(entry: ModelEntry, *, has_key: bool) -> tuple[Way, str]:
 
     `has_key` is about the machine where the server runs, which need not be the one that asks.
     """
-    return explain_way(entry.litellm_model.partition("/")[0], has_key=has_key)
+    provider, wire = entry.litellm_model.partition("/")[0], choose_wire_of_model(build_deployment(entry))
+    if wire is not None and wire.wire is Wire.RESPONSES and (has_key or provider != "azure"):
+        return Way.OWN_WIRE, "we speak OpenAI's Responses API ourselves"
+    return explain_way(provider, has_key=has_key)
 
 
 def find_wire(entry: ModelEntry) -> tuple[str, str] | None:
@@ -139,8 +145,7 @@ def find_entry_problems(entry: ModelEntry, price_map: PriceMap) -> Iterator[str]
         )
     if not entry.api_base and provider in WITHOUT_ADDRESS:
         yield f"models.{entry.name}.api_base: is missing; {provider} has no address of its own"
-    if problem := find_wire_problem(build_deployment(entry)):
-        yield f"models.{entry.name}.wire: {problem}"
+    yield from _find_wire_problems(entry)
     if entry.native_tools and not can_forbid_calls(entry.litellm_model):
         yield (
             f"models.{entry.name}.native_tools: leave it out; after tool calls, this model cannot be told "
@@ -160,6 +165,17 @@ def find_proxy_problem(entry: ModelEntry) -> str:
         return ""
     key = "litellm_model" if find_way(entry, has_key=True)[0] is Way.FOREIGN else "api_key_env"
     return f"models.{entry.name}.{key}: upstream_proxy cannot be used: {reason}"
+
+
+def _find_wire_problems(entry: ModelEntry) -> Iterator[str]:
+    """Yields what is wrong with what an entry says about OpenAI's APIs."""
+    deployment = build_deployment(entry)
+    if problem := find_name_problem(deployment):
+        yield f"models.{entry.name}.litellm_model: {problem}"
+    if problem := find_wire_problem(deployment):
+        yield f"models.{entry.name}.wire: {problem}"
+    elif entry.store and not can_store(deployment):
+        yield f"models.{entry.name}.store: leave it out; no call of this model goes through the Responses API"
 
 
 def find_provider_problem(entry: ModelEntry) -> str:

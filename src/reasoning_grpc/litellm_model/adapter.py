@@ -35,7 +35,7 @@ from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.litellm_model.origins import DeltaMarker
 from reasoning_grpc.litellm_model.provider_call import build_headers
 from reasoning_grpc.litellm_model.providers import Way, choose_way
-from reasoning_grpc.litellm_model.refused_fields import find_refused_fields
+from reasoning_grpc.litellm_model.refused_fields import find_refused_fields, select_set_fields
 from reasoning_grpc.litellm_model.request import prepare_call
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
@@ -88,7 +88,7 @@ class LiteLLMModel:
             raise
         except Exception as exc:
             error = convert_failure(exc, deployment, is_upstream_reached=answer.is_reached, call=call)
-            if answer.is_unsent:
+            if answer.is_unsent and not isinstance(exc, ReasoningError):
                 error = await self._name_refused_fields(error, call, deployment)
             if error is None:
                 raise
@@ -116,6 +116,8 @@ class LiteLLMModel:
         A refusal of litellm's is no answer of the upstream's, and what breaks litellm may be a field of the request.
         """
         is_refusal = isinstance(error, UpstreamRejectedRequest | UpstreamParameterUnsupported)
+        if error is not None:
+            error.violations = select_set_fields(call, error.violations)
         if error is not None and (error.violations or not is_refusal):
             return error
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from reasoning_grpc.domain import Deployment, Wire
 from reasoning_grpc.litellm_model.completion_call import CompletionCall
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
-from reasoning_grpc.litellm_model.request import choose_wire
+from reasoning_grpc.litellm_model.request import prepare_call
 from reasoning_grpc.litellm_model.responses_call import ResponsesCall
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
@@ -15,6 +15,7 @@ def create_call(
     call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]
 ) -> ProviderCall:
     """Returns the call that is to be opened; `headers` are those of the exchange."""
-    if choose_wire(call, deployment).wire is Wire.RESPONSES:
-        return ResponsesCall(call, deployment, exchange)
-    return CompletionCall(call, deployment, exchange, headers)
+    prepared = prepare_call(call, deployment)
+    if prepared.wire is Wire.RESPONSES:
+        return ResponsesCall(call, deployment, exchange, prepared)
+    return CompletionCall(call, deployment, exchange, prepared, headers)

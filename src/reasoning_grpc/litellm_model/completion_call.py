@@ -36,10 +36,17 @@ _STREAMED: Final[Mapping[str, Any]] = {"stream": True, "stream_options": {"inclu
 class CompletionCall(ProviderCall):
     """One call and its answer, which either we read or litellm reads."""
 
-    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        call: ModelCall,
+        deployment: Deployment,
+        exchange: Exchange,
+        prepared: PreparedCall,
+        headers: Mapping[str, str],
+    ) -> None:
         """`headers` are those of the exchange; litellm's own connections send them too."""
         self._answer_reader = AnswerReader()
-        super().__init__(call, deployment, exchange, self._answer_reader)
+        super().__init__(call, deployment, exchange, self._answer_reader, prepared)
         self._requested: dict[str, Any] = {}
         self._headers = headers
         self._client: ExchangeClient | None = None

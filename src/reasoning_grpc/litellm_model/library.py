@@ -98,14 +98,29 @@ def make_client_class(base: type[T], *, for_azure: bool) -> type[T]:
 def map_responses_parameters(provider: str, model: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Returns the parameters of the Responses API as litellm maps them for a model, which is named without provider.
 
-    Raises litellm's exceptions where the model does not take one of them.
+    Those that litellm knows the model not to take are missing in it, or make it raise litellm's exceptions.
     """
     import_litellm()
     from litellm.utils import ProviderConfigManager
 
     config = ProviderConfigManager.get_provider_responses_api_config(provider=provider, model=model)
-    mapped: dict[str, Any] = config.map_openai_params(parameters, model, drop_params=False)
+    supported = set(config.get_supported_openai_params(model))
+    taken = {name: value for name, value in parameters.items() if name in supported}
+    mapped: dict[str, Any] = config.map_openai_params(taken, model, drop_params=False)
     return mapped
+
+
+def fetch_azure_token(litellm_params: Mapping[str, str]) -> str:
+    """Returns a token of Entra ID for Azure, from the credentials that litellm finds; empty where it finds none.
+
+    litellm renews the tokens. Fetching one takes a network call, so this is not for the event loop.
+    Raises whatever the found credentials raise.
+    """
+    import_litellm()
+    from litellm.llms.azure.common_utils import get_azure_ad_token
+    from litellm.types.router import GenericLiteLLMParams
+
+    return get_azure_ad_token(GenericLiteLLMParams(**litellm_params)) or ""
 
 
 def complete_fireworks_name(name: str) -> str:

@@ -1,10 +1,11 @@
 """`OutgoingRequest`: what we do to a request after litellm has built it, before our connection sends it."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from reasoning_grpc.domain import Deployment, Wire
+from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.request import WireCheck, join_members, restore_address, restore_model
 from reasoning_grpc.litellm_model.transport.amazon_signature import sign_again
@@ -12,9 +13,9 @@ from reasoning_grpc.litellm_model.transport.amazon_signature import sign_again
 _OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 _AZURE_MARKS: Final = ("o_series/", "gpt5_series/")
 """The prefixes of the name of a deployment of Azure that tell litellm which model it is."""
-
-
-_PATHS: Final[Mapping[Wire, str]] = {Wire.CHAT: "/chat/completions", Wire.RESPONSES: "/responses"}
+_AZURE_RESPONSES_SINCE: Final = "2025-03-01"
+"""The first dated version of Azure's interface that has the Responses API."""
+_DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:-preview)?")
 
 
 class OutgoingRequest:
@@ -38,7 +39,7 @@ class OutgoingRequest:
 
     def build_address(self, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
         """Returns the URL and the headers of a call of Chat Completions, with the query that litellm wants."""
-        return build_address(self._deployment, query)
+        return _build_chat_address(self._deployment, query)
 
     def restore_address(self, url: str) -> str:
         """Returns the URL that litellm has built, with the provider's own name of the model."""
@@ -68,21 +69,41 @@ class OutgoingRequest:
         return await sign_again(url, headers, body, self._deployment.litellm_params)
 
 
-def build_address(
-    deployment: Deployment, query: Mapping[str, str], wire: Wire = Wire.CHAT
-) -> tuple[str, Mapping[str, str]]:
-    """Returns the URL and the headers of a call of one of OpenAI's APIs; old addresses of Azure's get the query."""
-    api_base, key, path = deployment.api_base, deployment.api_key.reveal(), _PATHS[wire]
-    if not api_base:
-        own = _OPENAI_API_BASE if deployment.provider == "openai" else ""
-        api_base = library.find_api_base(deployment.litellm_model) or own
-    api_base = api_base.rstrip("/")
+def build_responses_address(deployment: Deployment) -> tuple[str, Mapping[str, str]]:
+    """Returns the URL and the headers of a call of the Responses API.
+
+    Azure has it at an address without a version, and under each dated version since its first.
+    """
+    api_base = _find_api_base(deployment)
     if deployment.provider != "azure" or api_base.endswith("/v1"):
-        return f"{api_base}{path}", {"Authorization": f"Bearer {key}"} if key else {}
-    if wire is Wire.RESPONSES:
-        return f"{api_base}/openai{path}?{urlencode(query)}", {"api-key": key}
+        return f"{api_base}/responses", _build_bearer(deployment)
+    version = deployment.litellm_params.get("api_version", "")
+    if _DATED.fullmatch(version) and version >= _AZURE_RESPONSES_SINCE:
+        path = f"/openai/responses?{urlencode({'api-version': version})}"
+    else:
+        path = f"/openai/v1/responses{'?api-version=preview' if version == 'preview' else ''}"
+    return f"{api_base}{path}", {"api-key": deployment.api_key.reveal()}
+
+
+def _build_chat_address(deployment: Deployment, query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """Returns the URL and the headers of a call of Chat Completions; old addresses of Azure's get the query."""
+    api_base = _find_api_base(deployment)
+    if deployment.provider != "azure" or api_base.endswith("/v1"):
+        return f"{api_base}/chat/completions", _build_bearer(deployment)
     name = quote(read_deployment_name(deployment), safe="")
-    return f"{api_base}/openai/deployments/{name}{path}?{urlencode(query)}", {"api-key": key}
+    path = f"/openai/deployments/{name}/chat/completions?{urlencode(query)}"
+    return f"{api_base}{path}", {"api-key": deployment.api_key.reveal()}
+
+
+def _find_api_base(deployment: Deployment) -> str:
+    own = _OPENAI_API_BASE if deployment.provider == "openai" else ""
+    api_base = deployment.api_base or library.find_api_base(deployment.litellm_model) or own
+    return api_base.rstrip("/")
+
+
+def _build_bearer(deployment: Deployment) -> Mapping[str, str]:
+    key = deployment.api_key.reveal()
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def read_deployment_name(deployment: Deployment) -> str:

@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from reasoning_grpc.domain import CallContext, Deployment, Sampling, Usage
+from reasoning_grpc.domain import CallContext, Deployment, Usage
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model.answers import AnswerRecord
@@ -15,14 +15,26 @@ from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.telemetry import build_trace_headers
 
+_OPTIONAL_DEFAULTS: Final = ("top_p", "temperature", "top_k")
+"""The defaults of a model without which a call may be made; a model takes the last ones more often."""
+
 
 class ProviderCall(ABC):
     """One call and its answer."""
 
-    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, reader: AnswerRecord) -> None:
+    def __init__(
+        self,
+        call: ModelCall,
+        deployment: Deployment,
+        exchange: Exchange,
+        reader: AnswerRecord,
+        prepared: PreparedCall,
+    ) -> None:
+        """`prepared` is the call as its provider takes it."""
         self._call = call
         self._deployment = deployment
         self._exchange = exchange
+        self._prepared = prepared
         self.reader = reader
 
     async def open(self) -> None:
@@ -33,13 +45,15 @@ class ProviderCall(ABC):
         """
         while True:
             try:
-                return await self._open(self._prepare())
+                self._check()
+                return await self._open(self._prepared)
             except Exception as exc:
                 refused = self._find_refused_defaults(exc)
                 if not refused:
                     raise
                 unset: dict[str, Any] = dict.fromkeys(refused)
                 self._deployment = replace(self._deployment, sampling=replace(self._deployment.sampling, **unset))
+                self._prepared = prepare_call(self._call, self._deployment)
 
     @abstractmethod
     async def _open(self, prepared: PreparedCall) -> None:
@@ -72,24 +86,27 @@ class ProviderCall(ABC):
         """Stops whatever reads the answer besides the exchange."""
         return
 
-    def _prepare(self) -> PreparedCall:
-        prepared = prepare_call(self._call, self._deployment)
-        if prepared.violations:
+    def _check(self) -> None:
+        if violations := self._prepared.violations:
             raise UpstreamParameterUnsupported(
-                model=self._deployment.name, is_upstream_reached=False, violations=prepared.violations
+                model=self._deployment.name, is_upstream_reached=False, violations=violations
             )
-        return prepared
 
     def _find_refused_defaults(self, exc: Exception) -> list[str]:
-        """Returns the defaults of the model for which a request was refused before anything was sent."""
+        """Returns the defaults of the model for which a request was refused before anything was sent.
+
+        litellm does not name all of them. Where it names none, they are left out one by one.
+        """
         defaults, requested = self._deployment.sampling, self._call.sampling
-        if defaults == Sampling():
+        added = [name for name in _OPTIONAL_DEFAULTS if getattr(defaults, name) is not None]
+        added = [name for name in added if getattr(requested, name) is None]
+        if not added:
             return []
         error = convert_failure(exc, self._deployment, is_upstream_reached=self._exchange.is_sent)
         if not isinstance(error, UpstreamParameterUnsupported) or error.is_upstream_reached:
             return []
-        refused = (violation.field.removeprefix("sampling.") for violation in error.violations)
-        return [name for name in refused if getattr(requested, name, 0) is None and getattr(defaults, name) is not None]
+        named = {violation.field for violation in error.violations}
+        return [name for name in added if f"sampling.{name}" in named] or added[:1]
 
 
 def build_headers(deployment: Deployment, context: CallContext) -> dict[str, str]:

@@ -4,12 +4,13 @@ litellm refuses some calls in words that name no parameter, and breaks on others
 passes, so such a call is prepared again without each field. Nothing is sent.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Final
 
 from reasoning_grpc.domain import Message, Part, ReasoningOptions, Role, Sampling, Text
 from reasoning_grpc.domain.errors import FieldViolation
+from reasoning_grpc.litellm_model.request import FIELD_OF_PARAMETER
 from reasoning_grpc.llm import ModelCall
 
 IsTaken = Callable[[ModelCall], Awaitable[bool]]
@@ -18,11 +19,19 @@ IsTaken = Callable[[ModelCall], Awaitable[bool]]
 _NOT_TAKEN: Final = "The model does not take it."
 _UNSET: Final = Sampling()
 _OF_TOOLS: Final = frozenset({"tool_choice", "parallel_tool_calls"})
+_PARAMETERS: Final = frozenset(FIELD_OF_PARAMETER.values()) - {"messages"}
+"""The fields that are parameters, and not parts of the conversation."""
 _SHORT: Final = (Message(Role.USER, (Part(Text("hi")),)),)
 
 
+def select_set_fields(call: ModelCall, violations: Iterable[FieldViolation]) -> tuple[FieldViolation, ...]:
+    """Returns the violations of fields that the call sets; litellm's texts name other parameters, too."""
+    is_set = {name for name, _ in _reduce(call)}
+    return tuple(each for each in violations if each.field in is_set or each.field not in _PARAMETERS)
+
+
 async def find_refused_fields(call: ModelCall, is_taken: IsTaken) -> tuple[FieldViolation, ...]:
-    """Returns a violation for each field without which the call would pass; empty where no single field is at fault.
+    """Returns a violation for each field without which the call would pass, or for the fewest without which it would.
 
     The parameters are tried with a short conversation, because a long one takes time to convert.
     """
@@ -31,9 +40,32 @@ async def find_refused_fields(call: ModelCall, is_taken: IsTaken) -> tuple[Field
         names = [f"messages[{await _find_first_refused(call, is_taken)}]"]
     else:
         names = [name for name, reduced in _reduce(short) if await is_taken(reduced)]
+        names = names or await _find_refused_together(short, is_taken)
         if _OF_TOOLS & set(names):
             names.remove("tools")  # without the tools, these fields are gone too
     return tuple(FieldViolation(name, _NOT_TAKEN) for name in names)
+
+
+async def _find_refused_together(call: ModelCall, is_taken: IsTaken) -> list[str]:
+    """Returns the fields all of which must go before the call passes; empty where it never does."""
+    names: list[str] = []
+    for name, _ in _reduce(call):
+        names.append(name)
+        if await is_taken(_remove(call, names)):
+            break
+    else:
+        return []
+    for name in names[:-1]:
+        others = [each for each in names if each != name]
+        if await is_taken(_remove(call, others)):
+            names = others
+    return names
+
+
+def _remove(call: ModelCall, names: Iterable[str]) -> ModelCall:
+    for name in names:
+        call = dict(_reduce(call)).get(name, call)  # without the tools, their choice is gone too
+    return call
 
 
 def _reduce(call: ModelCall) -> Iterator[tuple[str, ModelCall]]:

@@ -1,47 +1,40 @@
 """`ResponsesCall`: one call of OpenAI's Responses API, over our connections and with our reader."""
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator
-from typing import Any, Final
 
 import msgspec
 
-from reasoning_grpc.domain import Capability, Deployment, Wire
-from reasoning_grpc.domain.errors import FieldViolation, UpstreamParameterUnsupported
+from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain.errors import UpstreamCredentialsRejected
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import ResponsesReader
-from reasoning_grpc.litellm_model.outgoing import build_address, read_deployment_name
+from reasoning_grpc.litellm_model.outgoing import build_responses_address, read_deployment_name
 from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
-from reasoning_grpc.litellm_model.request import (
-    PreparedCall,
-    copy_arguments,
-    find_facts,
-    find_lost_parameters,
-    join_members,
-    write_input,
-    write_parameters,
-)
+from reasoning_grpc.litellm_model.request import PreparedCall, write_responses_body
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
 
-_AZURE_API_VERSION: Final = "preview"
-"""The version that an address of Azure's needs which does not end with /v1, where the entry names none."""
+logger = logging.getLogger("reasoning_grpc.litellm")
 
 
 class ResponsesCall(ProviderCall):
     """One call and its answer. litellm decides which parameters the model takes; we write the body."""
 
-    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange) -> None:
-        super().__init__(call, deployment, exchange, ResponsesReader())
+    def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, prepared: PreparedCall) -> None:
+        super().__init__(call, deployment, exchange, ResponsesReader(), prepared)
         self._is_sending = False
 
     async def _open(self, prepared: PreparedCall) -> None:
         deployment = self._deployment
-        body = _write_body(prepared.call, deployment)
-        query = {"api-version": deployment.litellm_params.get("api_version", _AZURE_API_VERSION)}
-        url, headers = build_address(deployment, query, Wire.RESPONSES)
+        body = write_responses_body(prepared.call, deployment, read_deployment_name(deployment))
         self._is_sending = True
+        url, headers = build_responses_address(deployment)
+        if deployment.provider == "azure" and not deployment.api_key:
+            headers = {"Authorization": f"Bearer {await _fetch_azure_token(deployment)}"}
         await self._exchange.send(url, msgspec.json.encode(body), headers)
 
     def deltas(self) -> AsyncGenerator[Delta, None]:
@@ -54,15 +47,14 @@ class ResponsesCall(ProviderCall):
         return not self._is_sending
 
 
-def _write_body(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
-    """Returns the body of the request. Raises litellm's exceptions, and UpstreamParameterUnsupported."""
-    reasons = Capability.REASONING in find_facts(deployment).capabilities or call.reasoning.effort is not None
-    parameters = write_parameters(call, deployment, reasons=reasons)
-    name = deployment.deciding_model.partition("/")[2]
-    mapped = library.map_responses_parameters(deployment.provider, name, copy_arguments(parameters))
-    if fields := find_lost_parameters(parameters, mapped):
-        violations = tuple(FieldViolation(field, "The model does not take it.") for field in fields)
-        raise UpstreamParameterUnsupported(model=deployment.name, is_upstream_reached=False, violations=violations)
-    options = {name: msgspec.json.decode(value) for name, value in call.provider_options.items()}
-    body = {"model": read_deployment_name(deployment), "input": write_input(call, deployment), **parameters}
-    return join_members(body, options)
+async def _fetch_azure_token(deployment: Deployment) -> str:
+    """Returns a token of Entra ID. Raises UpstreamCredentialsRejected where there is none."""
+    try:
+        token = await asyncio.to_thread(library.fetch_azure_token, deployment.litellm_params)
+    except Exception as exc:
+        # Each kind of credential has exceptions of its own, from packages that may be missing.
+        logger.warning("no token of Entra ID", extra={"model": deployment.name, "error": type(exc).__name__})
+        raise UpstreamCredentialsRejected(model=deployment.name, is_upstream_reached=False) from exc
+    if not token:
+        raise UpstreamCredentialsRejected(model=deployment.name, is_upstream_reached=False)
+    return token

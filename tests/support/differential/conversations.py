@@ -247,6 +247,45 @@ _SHAPES: Final[Mapping[str, tuple[Message, ...]]] = {
     "bytes": (_user("read", _media("application/octet-stream", filename="a.bin")),),
     "video": (_user("see", _media("application/mp4")),),
 }
+_ITEM: Final = _reasoning("hm", signature='{"id":"rs_1","encrypted_content":"gAAA"}')
+_LATER_ITEM: Final = _reasoning("so", signature='{"id":"rs_2","encrypted_content":"gAAB"}')
+_ITEM_SHAPES: Final[Mapping[str, tuple[Message, ...]]] = {
+    "item of reasoning": (_user("a"), _assistant(_ITEM, "b"), _user("c")),
+    "item of reasoning without words": (
+        _user("a"),
+        _assistant(_reasoning("", signature='{"id":"rs_1","encrypted_content":"gAAA"}'), "b"),
+        _user("c"),
+    ),
+    "item of reasoning and call": (_user("a"), _assistant(_ITEM, _call()), _tool(_result())),
+    "items between calls and texts": (
+        _user("a"),
+        _assistant(
+            _ITEM,
+            _text("wait", signature='{"phase":"commentary"}'),
+            _call(),
+            _call("call_2"),
+            _LATER_ITEM,
+            _text("b", signature='{"phase":"final_answer"}'),
+        ),
+        _tool(_result(), _result("call_2")),
+        _user("c"),
+    ),
+    "texts of two phases": (
+        _user("a"),
+        _assistant(
+            "one",
+            _text("two", signature='{"phase":"commentary"}'),
+            _text("three", signature='{"phase":"final_answer"}'),
+        ),
+        _user("c"),
+    ),
+    "reasoning of an item and of others": (_user("a"), _assistant(_ITEM, _SIGNED, _reasoning("so"), "b"), _user("c")),
+    "document by address": (_user("read", _media("application/pdf", uri="https://example.com/a.pdf")),),
+}
+ITEM_CONVERSATIONS: Final[Mapping[str, CompleteRequest]] = {
+    name: CompleteRequest(messages=messages) for name, messages in _ITEM_SHAPES.items()
+}
+"""Requests with what only OpenAI's Responses API has signed, and with what only it takes."""
 CONVERSATIONS: Final[Mapping[str, CompleteRequest]] = {
     name: CompleteRequest(messages=messages) for name, messages in _SHAPES.items()
 }

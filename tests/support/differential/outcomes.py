@@ -144,4 +144,7 @@ def _is_reported(difference: Difference, row: Documented, reported: dict[str, Ef
         left = row.effective or difference.left
         return became in ("", "false") if left is None else str(left).lower() in became
     without_positions = strip_positions(field).replace("[]", "")
-    return any(name == without_positions or field.startswith((name, f"{name}.", f"{name}[")) for name in reported)
+    return any(
+        f"{without_positions}.".startswith(f"{name}.") or field.startswith((name, f"{name}.", f"{name}["))
+        for name in reported
+    )

@@ -1,5 +1,6 @@
 """The models to which the differential test sends its requests, a few for each promised prefix."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -74,6 +75,12 @@ class Target:
         return self.base_model or self.litellm_model
 
     @property
+    def has_responses(self) -> bool:
+        """Whether calls of the model may go through OpenAI's Responses API."""
+        named = _HAS_RESPONSES.match(self.base_model or self.litellm_model)
+        return self.wire is Wire.RESPONSES or (self.wire is None and self.prefix in {"openai", "azure"} and bool(named))
+
+    @property
     def defaults(self) -> EntryDefaults:
         """What holds for a request that does not say it."""
         return EntryDefaults(system_prompt=self.system_prompt, sampling=self.sampling)
@@ -94,6 +101,7 @@ class Target:
         )
 
 
+_HAS_RESPONSES: Final = re.compile(r"(azure|openai)/(gpt-[5-9]|o3)(?!.*chat)")
 _BASE_PATHS: Final = {"anthropic": "", "gemini": "/v1beta", "bedrock": "", "ollama_chat": "", "azure": ""}
 
 _WITH_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -101,6 +109,7 @@ _WITH_DEFAULTS: Final[Mapping[str, Any]] = {
     "system_prompt": "be brief",
     "label": "+defaults",
 }
+_BY_RESPONSES: Final[Mapping[str, Any]] = {"wire": Wire.RESPONSES, "label": "+responses"}
 _BEDROCK: Final[Mapping[str, Any]] = {"litellm_params": {"aws_region_name": "eu-central-1"}}
 
 
@@ -129,9 +138,13 @@ TARGETS: Final[tuple[Target, ...]] = (
     *_plain("openai", "o3-mini", "gpt-5"),
     *_targets("openai", "gpt-4o", **_WITH_DEFAULTS),
     *_others("openai", "our-model", "o1", "gpt-5.1", "gpt-5-chat-latest", "gpt-4o-audio-preview"),
-    *_plain("openai", "gpt-5-pro"),  # litellm calls it through the Responses API
-    *_others("openai", "gpt-5.4"),
+    *_plain("openai", "gpt-5-pro"),
+    *_others("openai", "gpt-5.4", "gpt-5.6", "gpt-5.2-codex", "o3-pro"),
+    *_targets("openai", "gpt-5.6", **_BY_RESPONSES),
+    *_with_all_schemas("openai", "gpt-4.1", **_BY_RESPONSES),
+    *_targets("openai", "gpt-5-pro", **_WITH_DEFAULTS),
     *_others("azure", "gpt-5.4"),
+    *_plain("azure", "our-pro", base_model="azure/gpt-5-pro"),
     *_others("openai", "our-reasoner", base_model="openai/gpt-5"),
     *_others("openai", "our-chat", base_model="openai/gpt-4o"),
     *_with_all_schemas("azure", "our-deployment", base_model="azure/gpt-4o"),
@@ -140,6 +153,8 @@ TARGETS: Final[tuple[Target, ...]] = (
     *_others("azure", "unknown"),
     *_targets("litellm_proxy", "team-model"),
     *_others("litellm_proxy", "team-model", base_model="openai/gpt-5"),
+    *_plain("litellm_proxy", "team-model", **_BY_RESPONSES),
+    *_others("litellm_proxy", "team-model", base_model="openai/gpt-5.6", **_BY_RESPONSES),
     *_plain("custom_openai", "our-model"),
     *_plain("cerebras", "llama-3.3-70b"),
     *_others("cerebras", "gpt-oss-120b"),
@@ -174,6 +189,7 @@ TARGETS: Final[tuple[Target, ...]] = (
     *_targets("fireworks_ai", "accounts/fireworks/models/deepseek-v3p1"),
     *_others("fireworks_ai", "accounts/fireworks/models/glm-4p5"),
     *_with_all_schemas("hosted_vllm", "our-model"),
+    *_plain("hosted_vllm", "our-model", **_BY_RESPONSES),
     *_with_all_schemas("databricks", "databricks-claude-sonnet-4"),
     *_plain("databricks", "databricks-meta-llama-3-3-70b-instruct"),
     *_with_all_schemas("anthropic", "claude-sonnet-4-5", "claude-3-5-haiku-20241022"),

@@ -28,9 +28,9 @@ _BEDROCK: Final = _split(
     "temperature topP maxTokens stopSequences",
 )
 _RESPONSES: Final = _split(
-    "type role content text refusal image_url detail file_data filename input_audio data format call_id",
-    "name arguments output id status summary encrypted_content description parameters strict schema",
-    "effort",
+    "type role content text refusal image_url detail file_data filename call_id",
+    "name arguments output id summary encrypted_content phase description parameters strict schema",
+    "effort file_url prompt_cache_breakpoint mode format",
 )
 _KNOWN: Final = (
     (re.compile(r"/messages$"), _ANTHROPIC),

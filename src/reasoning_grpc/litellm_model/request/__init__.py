@@ -9,7 +9,7 @@ defaults.py         merges the defaults of a model into a call
 arguments.py        converts the prepared call to the arguments; messages.py, content.py and tool_schemas.py help it
 openai_messages.py  adapts messages to providers that take less than OpenAI
 reasoning_forms.py  writes the reasoning of earlier answers where the provider takes it back
-wire_choice.py      decides through which of OpenAI's APIs a call goes
+wire_choice.py      decides through which of OpenAI's APIs a call goes; openai_models.py has the facts about models
 bodies/             writes bodies without litellm, and checks the bodies that litellm has written
 model_names.py      names the model to litellm, and restores the provider's own name in what leaves
 fields.py           names the request field of each parameter
@@ -18,7 +18,7 @@ fields.py           names the request field of each parameter
 from reasoning_grpc.litellm_model.request.arguments import build_arguments, build_own_members
 from reasoning_grpc.litellm_model.request.bodies.converse import find_correction
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
-from reasoning_grpc.litellm_model.request.bodies.responses import find_lost_parameters, write_input, write_parameters
+from reasoning_grpc.litellm_model.request.bodies.responses import write_responses_body
 from reasoning_grpc.litellm_model.request.bodies.wire_check import WireCheck, copy_arguments
 from reasoning_grpc.litellm_model.request.bodies.wire_rules import find_wire_rules
 from reasoning_grpc.litellm_model.request.dialects import can_forbid_calls, takes_json_object
@@ -32,9 +32,11 @@ from reasoning_grpc.litellm_model.request.model_names import (
 from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
 from reasoning_grpc.litellm_model.request.wire_choice import (
     WireChoice,
+    can_store,
     choose_wire,
+    choose_wire_of_model,
     explain_wire,
-    find_facts,
+    find_name_problem,
     find_wire_problem,
 )
 
@@ -47,13 +49,14 @@ __all__ = [
     "build_arguments",
     "build_own_members",
     "can_forbid_calls",
+    "can_store",
     "choose_model",
     "choose_wire",
+    "choose_wire_of_model",
     "copy_arguments",
     "explain_wire",
     "find_correction",
-    "find_facts",
-    "find_lost_parameters",
+    "find_name_problem",
     "find_wire_problem",
     "find_wire_rules",
     "join_members",
@@ -61,6 +64,5 @@ __all__ = [
     "restore_address",
     "restore_model",
     "takes_json_object",
-    "write_input",
-    "write_parameters",
+    "write_responses_body",
 ]

@@ -30,14 +30,15 @@ class PreparedCall:
 
 def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
-    wire = choose_wire(call, deployment).wire
+    own_call, foreign_setting = leave_out_foreign_values(call, deployment)
+    wire = choose_wire(own_call, deployment).wire
     dialect, model = find_dialect(deployment.provider, wire), name_deciding_model(deployment)
     amounts = find_amounts(deployment, wire)
     call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model, amounts))
     settings = [setting for report in dialect.reports for setting in report(call, model)]
-    call, setting = leave_out_foreign_values(call, deployment)
-    if setting is not None:
-        settings.append(setting)
+    call = replace(call, messages=own_call.messages)
+    if foreign_setting is not None:
+        settings.append(foreign_setting)
     if wire is Wire.CHAT:
         call, setting = leave_out_reasoning(call, deployment)
         if setting is not None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.support.differential.documented import anthropic, bedrock, every, gemini, ollama, openai_protocol
+from tests.support.differential.documented import anthropic, bedrock, every, gemini, ollama, openai_protocol, responses
 from tests.support.differential.documented.row import Documented, row, strip_positions
 from tests.support.differential.targets import Target
 from tests.support.wire_meaning import Difference
@@ -11,6 +11,7 @@ __all__ = ["TABLE", "Documented", "find_row", "row", "strip_positions"]
 
 TABLE: Final[tuple[Documented, ...]] = (
     *every.ROWS,
+    *responses.ROWS,
     *openai_protocol.ROWS,
     *bedrock.ROWS,
     *anthropic.ROWS,

@@ -176,30 +176,5 @@ ROWS: Final = (
         documented="A blank stands for missing reasoning",
         holds=lambda difference, _: difference.left == " ",
     ),
-    *(
-        row(
-            "openai azure",
-            field,
-            what,
-            documented=documented,
-            holds=lambda _, target: "gpt-5-pro" in target.litellm_model or "gpt-5.4" in target.litellm_model,
-        )
-        for field, what, documented in (
-            ("messages[].content[].text", "joined by an empty line", "The system prompt is one message there"),
-            ("messages[].content[].refusal", "as a text", "Refusals of earlier answers are sent as texts"),
-            (
-                "messages[].name|messages[].content[].reasoning|messages[].content[].reasoning.redacted"
-                "|response_format.json_schema.description",
-                "missing",
-                "Reasoning, signatures, the names of authors and the description of a response format are left out",
-            ),
-            (
-                "messages[].content[].signature",
-                "missing on .*",
-                "Reasoning, signatures, the names of authors and the description of a response format are left out",
-            ),
-            ("response_format.json_schema.strict", "missing", "`strict = false` is left out"),
-        )
-    ),
 )
 """The rows of the table."""

@@ -1,116 +1,156 @@
 """Writes the body of a request to OpenAI's Responses API.
 
-The members are those of OpenAI's reference of `POST /responses`. The conversation is a list of items: messages,
-reasoning, function calls and their outputs, in the order of the parts.
+The members are those of OpenAI's reference of `POST /responses`. litellm decides which of them a model takes.
 """
 
-import base64
 import json
-import mimetypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from reasoning_grpc.domain import (
     Deployment,
-    Media,
-    Message,
-    Part,
-    Reasoning,
-    Refusal,
+    ReasoningEffort,
     ResponseFormat,
     ResponseFormatKind,
-    Role,
-    Text,
     Tool,
-    ToolCall,
     ToolChoice,
-    ToolResult,
 )
-from reasoning_grpc.litellm_model.item_signatures import read_signature, restore_reasoning
+from reasoning_grpc.domain.errors import FieldViolation, UpstreamParameterUnsupported
+from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.request.bodies.members import join_members
+from reasoning_grpc.litellm_model.request.bodies.response_items import write_items
+from reasoning_grpc.litellm_model.request.bodies.wire_check import copy_arguments
+from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
+from reasoning_grpc.litellm_model.request.openai_models import OpenAIModel, describe_model
+from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
+
+Json = dict[str, Any]
 
 _ENCRYPTED_REASONING: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
 _FIELDS: Final[Mapping[str, str]] = {
-    "max_output_tokens": "sampling.max_output_tokens",
-    "temperature": "sampling.temperature",
-    "top_p": "sampling.top_p",
-    "top_logprobs": "sampling.top_logprobs",
-    "text": "response_format",
-    "reasoning": "reasoning.effort",
-    "user": "end_user",
     "include": "sampling.logprobs",
+    "max_output_tokens": "sampling.max_output_tokens",
+    "reasoning": "reasoning.effort",
+    "temperature": "sampling.temperature",
+    "text": "response_format",
+    "top_logprobs": "sampling.top_logprobs",
+    "top_p": "sampling.top_p",
+    "user": "end_user",
 }
 """The request field from which a parameter comes; the others have one of the same name."""
 
 
-def write_parameters(call: ModelCall, deployment: Deployment, *, reasons: bool) -> dict[str, Any]:
-    """Returns the members of the body that litellm knows; `reasons` says whether the model is one that reasons."""
-    sampling = call.sampling
+def write_responses_body(call: ModelCall, deployment: Deployment, name: str) -> Json:
+    """Returns the body of a request for a model that its provider calls by this name.
+
+    Raises UpstreamParameterUnsupported for what the model does not take, as far as litellm knows it.
+    """
+    model = describe_model(deployment)
+    parameters = _write_parameters(call, deployment, model)
+    _check_parameters(parameters, deployment)
+    takes_marks = deployment.provider == "openai" and model.takes_cache_marks
+    items = write_items(call.messages, system_prompt=deployment.system_prompt, takes_cache_marks=takes_marks)
+    options = {option: json.loads(value) for option, value in call.provider_options.items()}
+    if isinstance(options.get("include"), list):
+        options["include"] = list(dict.fromkeys((*parameters.get("include", ()), *options["include"])))
+    return join_members({"model": name, "input": items, **parameters}, options)
+
+
+def _write_parameters(call: ModelCall, deployment: Deployment, model: OpenAIModel) -> Json:
+    """Returns the members of the body that litellm knows."""
+    sampling, reasoning = call.sampling, _convert_reasoning(call, model)
     parameters = {
         "max_output_tokens": sampling.max_output_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_logprobs": sampling.top_logprobs,
-        "tools": [_convert_tool(tool) for tool in call.tools] or None,
+        "tools": [_convert_tool(tool, deployment.provider) for tool in call.tools] or None,
         "tool_choice": None if call.tool_choice is None else _convert_tool_choice(call.tool_choice),
         "parallel_tool_calls": call.parallel_tool_calls,
         "text": None if call.response_format is None else {"format": _convert_format(call.response_format)},
-        "reasoning": _convert_reasoning(call),
+        "reasoning": reasoning or None,
         "user": call.end_user or None,
-        "include": _list_included(call, reasons=reasons) or None,
+        "include": _list_included(call, model, is_reasoning=bool(reasoning) and not _is_off(call)) or None,
         "store": deployment.store,
         "stream": True,
     }
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def find_lost_parameters(parameters: Mapping[str, Any], mapped: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the request fields of the parameters that litellm has left out or changed, because of the model."""
-    lost = (name for name, value in parameters.items() if mapped.get(name) != value)
-    return tuple(dict.fromkeys(_FIELDS.get(name, name) for name in lost))
+def _check_parameters(parameters: Json, deployment: Deployment) -> None:
+    """Raises UpstreamParameterUnsupported for the parameters that litellm refuses, leaves out or changes."""
+    name = deployment.deciding_model.partition("/")[2]
+    convert = partial(library.map_responses_parameters, deployment.provider, name)
+    if refused := _find_refused(parameters, convert):
+        fields = dict.fromkeys(_FIELDS.get(name, name) for name in refused)
+        violations = tuple(FieldViolation(field, NOT_TAKEN) for field in fields)
+        raise UpstreamParameterUnsupported(model=deployment.name, is_upstream_reached=False, violations=violations)
 
 
-def write_input(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
-    """Returns the items of the conversation; the model's system prompt comes first where there is none."""
-    items: list[dict[str, Any]] = []
-    if deployment.system_prompt and not any(message.role is Role.SYSTEM for message in call.messages):
-        items.append({"type": "message", "role": "system", "content": deployment.system_prompt})
-    for message in call.messages:
-        items += _convert_message(message)
-    return items
+def _find_refused(parameters: Json, convert: Callable[[Json], Json]) -> list[str]:
+    """Returns the parameters at fault. litellm's exceptions do not name them, so they are found by trial.
+
+    They are those without which the others are taken; where there are none, those that are refused alone.
+    """
+    try:
+        converted = convert(copy_arguments(parameters))
+    except Exception:
+        others = {name: {each: parameters[each] for each in parameters if each != name} for name in parameters}
+        refused = [name for name in parameters if _is_taken(others[name], convert)]
+        refused = refused or [name for name in parameters if not _is_taken({name: parameters[name]}, convert)]
+        if not refused:
+            raise
+        return refused
+    return [name for name, value in parameters.items() if converted.get(name) != value]
 
 
-def _list_included(call: ModelCall, *, reasons: bool) -> list[str]:
+def _is_taken(parameters: Json, convert: Callable[[Json], Json]) -> bool:
+    try:
+        convert(copy_arguments(parameters))
+    except Exception:  # as in `_find_refused`, which raises it again where no parameter is at fault
+        return False
+    return True
+
+
+def _is_off(call: ModelCall) -> bool:
+    return call.reasoning.effort is ReasoningEffort.NONE
+
+
+def _list_included(call: ModelCall, model: OpenAIModel, *, is_reasoning: bool) -> list[str]:
+    """Returns what the answer is to hold beside its text. Models that do not reason refuse encrypted reasoning."""
     logprobs = [_LOGPROBS] if call.sampling.logprobs or call.sampling.top_logprobs is not None else []
+    reasons = is_reasoning if model.reasons is None else model.reasons
     return [_ENCRYPTED_REASONING, *logprobs] if reasons else logprobs
 
 
-def _convert_reasoning(call: ModelCall) -> dict[str, Any] | None:
-    members: dict[str, Any] = {}
+def _convert_reasoning(call: ModelCall, model: OpenAIModel) -> Json:
+    members: Json = {}
     if call.reasoning.effort is not None:
         members["effort"] = call.reasoning.effort.value.lower()
-    if call.include_reasoning:
+    if call.include_reasoning and not _is_off(call) and model.reasons is not False:
         members["summary"] = "auto"
-    return members or None
+    return members
 
 
-def _convert_tool(tool: Tool) -> dict[str, Any]:
-    members: dict[str, Any] = {"type": "function", "name": tool.name}
+def _convert_tool(tool: Tool, provider: str) -> Json:
+    members: Json = {"type": "function", "name": tool.name}
     if tool.description:
         members["description"] = tool.description
-    members["parameters"] = json.loads(tool.parameters_schema or '{"type": "object", "properties": {}}')
+    members["parameters"] = prepare_parameters(json.loads(tool.parameters_schema or "{}"), provider)
     members["strict"] = bool(tool.strict)  # in this API, a tool that does not say it is strict
     return members
 
 
-def _convert_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+def _convert_tool_choice(choice: ToolChoice) -> str | Json:
     return choice.mode.value.lower() if choice.mode is not None else {"type": "function", "name": choice.tool}
 
 
-def _convert_format(response_format: ResponseFormat) -> dict[str, Any]:
+def _convert_format(response_format: ResponseFormat) -> Json:
     kind = response_format.kind
-    members: dict[str, Any] = {"type": kind.value.lower()}
+    members: Json = {"type": kind.value.lower()}
     if kind is ResponseFormatKind.JSON_SCHEMA:
         members |= {"name": response_format.name, "schema": json.loads(response_format.schema)}
         if response_format.description:
@@ -118,73 +158,3 @@ def _convert_format(response_format: ResponseFormat) -> dict[str, Any]:
         if response_format.strict is not None:
             members["strict"] = response_format.strict
     return members
-
-
-def _convert_message(message: Message) -> Iterator[dict[str, Any]]:
-    match message.role:
-        case Role.TOOL:
-            yield from map(_convert_result, message.content)
-        case Role.ASSISTANT:
-            yield from _convert_answer(message)
-        case role:
-            content = [_convert_input(part) for part in message.content]
-            yield {"type": "message", "role": role.value.lower(), "content": content}
-
-
-def _convert_answer(message: Message) -> Iterator[dict[str, Any]]:
-    """Yields the items of an earlier answer. Neighbouring texts are one message, until a signature ends it."""
-    content: list[dict[str, Any]] = []
-    for part in message.content:
-        match part.content:
-            case Text(text=text):
-                content.append({"type": "output_text", "text": text})
-            case Refusal(text=text):
-                content.append({"type": "refusal", "refusal": text})
-            case _:
-                yield from _write_message(content, "")
-                content = []
-                yield _convert_item(part)
-                continue
-        if part.signature:
-            yield from _write_message(content, part.signature)
-            content = []
-    yield from _write_message(content, "")
-
-
-def _write_message(content: list[dict[str, Any]], signature: str) -> Iterator[dict[str, Any]]:
-    if content:
-        yield {"type": "message", "role": "assistant", "content": content, **read_signature(signature)}
-
-
-def _convert_item(part: Part) -> dict[str, Any]:
-    content = part.content
-    if isinstance(content, ToolCall):
-        return {
-            "type": "function_call",
-            "call_id": content.id,
-            "name": content.name,
-            "arguments": content.arguments,
-        }
-    assert isinstance(content, Reasoning)
-    return restore_reasoning(content.text, part.signature)
-
-
-def _convert_result(part: Part) -> dict[str, Any]:
-    result = part.content
-    assert isinstance(result, ToolResult)  # `rpc.convert` allows nothing else in a TOOL message
-    output = f"Error: {result.content}" if result.is_error else result.content
-    return {"type": "function_call_output", "call_id": result.call_id, "output": output}
-
-
-def _convert_input(part: Part) -> dict[str, Any]:
-    content = part.content
-    if isinstance(content, Text):
-        return {"type": "input_text", "text": content.text}
-    assert isinstance(content, Media)
-    location = content.uri or f"data:{content.mime_type};base64,{base64.b64encode(content.data).decode()}"
-    if content.mime_type.startswith("image/"):
-        return {"type": "input_image", "image_url": location}
-    if content.uri:
-        return {"type": "input_file", "file_url": location}
-    name = content.filename or f"document{mimetypes.guess_extension(content.mime_type) or ''}"
-    return {"type": "input_file", "filename": name, "file_data": location}

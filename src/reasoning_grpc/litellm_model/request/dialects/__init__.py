@@ -17,14 +17,19 @@ from reasoning_grpc.litellm_model.request.dialects.gemini import GEMINI
 from reasoning_grpc.litellm_model.request.dialects.ollama import OLLAMA
 from reasoning_grpc.litellm_model.request.dialects.openai import OPENAI
 from reasoning_grpc.litellm_model.request.dialects.openai_copies import refuse_json_object_of_claude
-from reasoning_grpc.litellm_model.request.dialects.responses import RESPONSES
+from reasoning_grpc.litellm_model.request.dialects.responses import (
+    RESPONSES,
+    RESPONSES_OF_OTHERS,
+    is_item_signature,
+    needs_chat,
+)
 from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import (
     refuse_tools_beyond_plain_objects_for_claude,
 )
 from reasoning_grpc.litellm_model.request.dialects.shared import refuse_json_object, refuse_media_addresses
 from reasoning_grpc.llm import ModelCall
 
-__all__ = ["Dialect", "can_forbid_calls", "find_dialect", "takes_json_object"]
+__all__ = ["Dialect", "can_forbid_calls", "find_dialect", "is_item_signature", "needs_chat", "takes_json_object"]
 
 _OTHER: Final = Dialect(refusals=(refuse_media_addresses,))
 """The dialect of providers that no other entry of the table covers."""
@@ -43,8 +48,10 @@ _REFUSE_JSON_OBJECT: Final = (refuse_json_object, refuse_json_object_of_claude)
 
 
 def find_dialect(provider: str, wire: Wire = Wire.CHAT) -> Dialect:
-    """Returns the dialect of a provider's requests, which OpenAI's Responses API has in common."""
-    return RESPONSES if wire is Wire.RESPONSES else _OF_PROVIDER.get(provider, _OTHER)
+    """Returns the dialect of a provider's requests in one of its APIs."""
+    if wire is Wire.RESPONSES:
+        return RESPONSES if provider in {"azure", "openai"} else RESPONSES_OF_OTHERS
+    return _OF_PROVIDER.get(provider, _OTHER)
 
 
 def can_forbid_calls(litellm_model: str) -> bool:

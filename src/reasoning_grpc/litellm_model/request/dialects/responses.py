@@ -1,18 +1,29 @@
 """The dialect of OpenAI's Responses API.
 
-Source: OpenAI's reference of the API, and the types of its SDK 2.54. Which models take a temperature, litellm knows.
+Sources: OpenAI's reference of the API, the types of its SDK 2.54, and its guide to reasoning models. Which models take
+a temperature, litellm knows.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Media, Message, Part, Reasoning
+from reasoning_grpc.domain import (
+    EffectiveSetting,
+    EffectiveSettingCause,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    ReasoningEffort,
+    Wire,
+)
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.item_signatures import read_signature
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Dialect
 from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import refuse_combined_tools
 from reasoning_grpc.litellm_model.request.dialects.shared import report_each_name
+from reasoning_grpc.litellm_model.request.openai_models import describe_openai_model
 from reasoning_grpc.llm import ModelCall
 
 _MIN_OUTPUT_TOKENS: Final = 16
@@ -46,20 +57,48 @@ def refuse_audio(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
                 yield FieldViolation(f"messages[{row}].content[{column}].media", NOT_TAKEN)
 
 
+def refuse_sampling_while_reasoning(call: ModelCall, model: str) -> Iterator[FieldViolation]:
+    """Refuses what a model does not take while it reasons, where litellm passes it on."""
+    facts, sampling, effort = describe_openai_model(model), call.sampling, call.reasoning.effort
+    is_off = facts.default_effort == "none" if effort is None else effort is ReasoningEffort.NONE
+    always_reasons = facts.is_series_o or facts.wires == {Wire.RESPONSES}
+    if not facts.reasons or (is_off and not always_reasons):
+        return
+    if sampling.logprobs:
+        yield FieldViolation("sampling.logprobs", NOT_TAKEN)
+    if sampling.top_logprobs is not None:
+        yield FieldViolation("sampling.top_logprobs", NOT_TAKEN)
+    if facts.is_series_o and sampling.temperature not in (None, 1):
+        yield FieldViolation("sampling.temperature", NOT_TAKEN)
+    if facts.is_series_o and sampling.top_p not in (None, 1):
+        yield FieldViolation("sampling.top_p", NOT_TAKEN)
+
+
+def needs_chat(call: ModelCall) -> bool:
+    """Whether a call holds what Chat Completions takes, and the Responses API does not."""
+    return any(refuse_parameters(call, "")) or any(refuse_audio(call, ""))
+
+
+def is_item_signature(signature: str) -> bool:
+    """Whether a signature is that of a reasoning item of this API."""
+    return "id" in read_signature(signature)
+
+
 def leave_out_foreign_reasoning(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Leaves out reasoning without a signature of an item of this API, which takes back no other reasoning."""
+    """Leaves out reasoning without the signature of an item, because the API takes back only its own items."""
     total = sum(isinstance(part.content, Reasoning) for message in call.messages for part in message.content)
-    count = sum(_is_foreign(part) for message in call.messages for part in message.content)
-    if not count:
+    kept = tuple(map(_leave_out_foreign, call.messages))
+    count = sum(isinstance(part.content, Reasoning) for message in kept for part in message.content)
+    if count == total:
         return call, None
     setting = EffectiveSetting(
         "messages.content.reasoning",
         str(total),
-        str(total - count),
+        str(count),
         EffectiveSettingCause.PROVIDER_LIMIT,
         "The provider takes back only reasoning that the model has signed.",
     )
-    return replace(call, messages=tuple(map(_leave_out_foreign, call.messages))), setting
+    return replace(call, messages=kept), setting
 
 
 def _leave_out_foreign(message: Message) -> Message:
@@ -68,11 +107,21 @@ def _leave_out_foreign(message: Message) -> Message:
 
 
 def _is_foreign(part: Part) -> bool:
-    return isinstance(part.content, Reasoning) and "id" not in read_signature(part.signature)
+    return isinstance(part.content, Reasoning) and not is_item_signature(part.signature)
 
 
 RESPONSES: Final = Dialect(
-    refusals=(refuse_parameters, refuse_audio, refuse_combined_tools),
+    refusals=(
+        refuse_parameters,
+        refuse_audio,
+        refuse_combined_tools,
+        refuse_sampling_while_reasoning,
+    ),
     reports=(report_each_name,),
     changes=(leave_out_foreign_reasoning,),
 )
+RESPONSES_OF_OTHERS: Final = replace(
+    RESPONSES,
+    refusals=(refuse_parameters, refuse_audio, refuse_sampling_while_reasoning),
+)
+"""Servers that copy the API take schemas of any form."""

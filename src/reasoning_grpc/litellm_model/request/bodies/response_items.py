@@ -1,0 +1,113 @@
+"""Writes a conversation as the items of OpenAI's Responses API.
+
+The items are messages, reasoning, function calls and their outputs, in the order of the parts.
+"""
+
+import base64
+import mimetypes
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from reasoning_grpc.domain import Media, Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
+from reasoning_grpc.litellm_model.item_signatures import read_signature, restore_reasoning
+
+Json = dict[str, Any]
+
+_MARK: Final = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+"""Asks OpenAI to cache the prompt up to the end of a part."""
+
+
+def write_items(messages: Iterable[Message], *, system_prompt: str, takes_cache_marks: bool) -> list[Json]:
+    """Returns the items of a conversation; the system prompt comes first where there is no other."""
+    messages = tuple(messages)
+    items: list[Json] = []
+    if system_prompt and not any(message.role is Role.SYSTEM for message in messages):
+        items.append(_write_message("system", system_prompt))
+    for message in messages:
+        items += _convert_message(message, takes_cache_marks=takes_cache_marks)
+    return items
+
+
+def _convert_message(message: Message, *, takes_cache_marks: bool) -> Iterator[Json]:
+    match message.role:
+        case Role.TOOL:
+            for part in message.content:
+                yield _convert_result(part, _MARK if takes_cache_marks and part.cache else {})
+        case Role.ASSISTANT:
+            yield from _convert_answer(message)
+        case role:
+            content = [
+                _convert_input(part) | (_MARK if takes_cache_marks and part.cache else {}) for part in message.content
+            ]
+            yield _write_message(role.value.lower(), _simplify(content))
+
+
+def _convert_answer(message: Message) -> Iterator[Json]:
+    """Yields the items of an earlier answer. Neighbouring texts are one message, until a signature ends it."""
+    items: list[Json] = []
+    content: list[Json] = []
+    for part in message.content:
+        match part.content:
+            case Text(text=text):
+                content += [{"type": "output_text", "text": text}] if text else []
+            case Refusal(text=text):
+                content.append({"type": "refusal", "refusal": text})
+            case _:
+                items += [*_write_answer(content, ""), _convert_item(part)]
+                content = []
+                continue
+        if part.signature:
+            items += _write_answer(content, part.signature)
+            content = []
+    items += _write_answer(content, "")
+    yield from items or [_write_message("assistant", "")]  # an answer without anything is still an answer
+
+
+def _write_answer(content: list[Json], signature: str) -> list[Json]:
+    return [_write_message("assistant", _simplify(content)) | read_signature(signature)] if content else []
+
+
+def _write_message(role: str, content: str | list[Json]) -> Json:
+    return {"type": "message", "role": role, "content": content}
+
+
+def _simplify(content: list[Json]) -> str | list[Json]:
+    """Returns a single plain text as a string, which every server takes; else the parts as they are."""
+    if len(content) == 1 and content[0].keys() == {"type", "text"}:
+        return str(content[0]["text"])
+    return content
+
+
+def _convert_item(part: Part) -> Json:
+    content = part.content
+    if isinstance(content, ToolCall):
+        return {
+            "type": "function_call",
+            "call_id": content.id,
+            "name": content.name,
+            "arguments": content.arguments,
+        }
+    assert isinstance(content, Reasoning)
+    return restore_reasoning(content.text, part.signature)
+
+
+def _convert_result(part: Part, mark: Json) -> Json:
+    result = part.content
+    assert isinstance(result, ToolResult)  # `rpc.convert` allows nothing else in a TOOL message
+    output = f"Error: {result.content}" if result.is_error else result.content
+    marked = [{"type": "input_text", "text": output} | mark]
+    return {"type": "function_call_output", "call_id": result.call_id, "output": marked if mark else output}
+
+
+def _convert_input(part: Part) -> Json:
+    content = part.content
+    if isinstance(content, Text):
+        return {"type": "input_text", "text": content.text}
+    assert isinstance(content, Media)
+    location = content.uri or f"data:{content.mime_type};base64,{base64.b64encode(content.data).decode()}"
+    if content.mime_type.startswith("image/"):
+        return {"type": "input_image", "image_url": location, "detail": "auto"}
+    if content.uri:
+        return {"type": "input_file", "file_url": location}
+    name = content.filename or f"document{mimetypes.guess_extension(content.mime_type) or ''}"
+    return {"type": "input_file", "filename": name, "file_data": location}
