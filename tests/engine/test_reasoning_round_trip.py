@@ -288,10 +288,15 @@ NOTHING: Final[Json] = {}
 BLOCKS: Final = {"thinking_blocks": WIRE_BLOCKS[:1]}
 SENT_BACK: Final[dict[str, Json]] = {
     **dict.fromkeys(("openai", "custom_openai"), WORDS | BLOCKS),
-    **dict.fromkeys(("litellm_proxy", "deepseek", "openrouter", "xai"), UNSIGNED | BLOCKS),
+    **dict.fromkeys(("litellm_proxy", "deepseek", "xai"), UNSIGNED | BLOCKS),
     **dict.fromkeys(("together_ai", "fireworks_ai"), UNSIGNED),
     "hosted_vllm": WORDS,
     **dict.fromkeys(("cerebras", "groq"), RENAMED),
+    "openrouter": {
+        "reasoning_details": [
+            {"type": "reasoning.text", "signature": SIGNATURE, "format": "anthropic-claude-v1", "text": "hm"}
+        ]
+    },
     "mistral": {
         "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "t"}]
     },

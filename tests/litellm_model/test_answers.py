@@ -88,8 +88,38 @@ DELTAS: Final[dict[str, tuple[Json, list[Delta]]]] = {
     ),
     "parts-with-a-refusal": ({"content": [{"type": "refusal", "refusal": "no"}]}, [ContentDelta("no", refusal=True)]),
     "reasoning_details": (
-        {"reasoning_details": [{"text": "h"}, {"summary": "m"}, {"data": "opaque"}]},
+        {"reasoning_details": [{"text": "h"}, {"summary": "m"}, {"data": "of no type"}]},
         [ReasoningDelta("hm")],
+    ),
+    "reasoning_details-signed-and-encrypted": (
+        {
+            "reasoning": "hm",
+            "reasoning_details": [
+                {
+                    "type": "reasoning.text",
+                    "text": "hm",
+                    "signature": "sig",
+                    "format": "anthropic-claude-v1",
+                    "index": 0,
+                },
+                {
+                    "type": "reasoning.encrypted",
+                    "data": "b3Bh",
+                    "id": "call_1",
+                    "format": "google-gemini-v1",
+                    "index": 1,
+                },
+            ],
+        },
+        [
+            ReasoningDelta(
+                "hm",
+                signature='{"type":"reasoning.text","format":"anthropic-claude-v1","index":0,"signature":"sig"}',
+            ),
+            ReasoningDelta(
+                redacted=b'{"type":"reasoning.encrypted","id":"call_1","format":"google-gemini-v1","index":1,"data":"b3Bh"}'
+            ),
+        ],
     ),
     "reasoning_details-and-their-text": (
         {"reasoning": "hm", "reasoning_details": [{"text": "hm"}]},

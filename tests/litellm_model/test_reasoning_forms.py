@@ -1,5 +1,6 @@
 """The place at which each provider of the OpenAI protocol gets the reasoning of earlier answers."""
 
+import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -49,6 +50,8 @@ def _write(model: str, *messages: Message, api_base: str = "") -> tuple[list[dic
         ("openai/mistral-medium-3-5", "https://api.mistral.ai/v1", PARTS),
         ("openai/deepseek-v4-pro", "https://api.deepseek.com", CONTENT),
         ("openai/kimi-k3", "https://api.moonshot.ai/v1", CONTENT),
+        ("openai/google/gemini-3.1-pro-preview", "https://openrouter.ai/api/v1", CONTENT),
+        ("openrouter/google/gemini-3.1-pro-preview", "", CONTENT),
         ("openai/glm-5", "https://api.fireworks.ai/inference/v1", CONTENT),
         ("azure/our-deployment", "https://our.openai.azure.com", NONE),
         ("hosted_vllm/our-model", "http://127.0.0.1:8000/v1", BOTH),
@@ -105,3 +108,38 @@ def test_an_answer_of_nothing_but_reasoning() -> None:
     written, _ = _write("mistral/magistral-medium-latest", HI, _answer(Reasoning("hm")), HI)
 
     assert written[1]["content"] == [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
+
+
+SIGNED: Final = {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0, "signature": "sig"}
+ENCRYPTED: Final = {
+    "type": "reasoning.encrypted",
+    "id": "c1",
+    "format": "google-gemini-v1",
+    "index": 1,
+    "data": "b3Bh",
+}
+
+
+def test_details_go_back_as_they_were() -> None:
+    """OpenRouter gets what is signed or encrypted back with all its members, and no reasoning beside it."""
+    answer = Message(
+        Role.ASSISTANT,
+        (
+            Part(Reasoning("hm"), signature=json.dumps(SIGNED)),
+            Part(Reasoning("so")),
+            Part(Reasoning(redacted=json.dumps(ENCRYPTED).encode())),
+            Part(Reasoning("bare"), signature="EqQB"),
+            Part(Reasoning(redacted=b"opaque")),
+            Part(CALL),
+        ),
+    )
+
+    written, _ = _write("openrouter/google/gemini-3.1-pro-preview", HI, answer, RESULT)
+
+    assert written[1].keys() == {"role", "tool_calls", "reasoning_details"}
+    assert written[1]["reasoning_details"] == [
+        SIGNED | {"text": "hm"},
+        ENCRYPTED,
+        {"type": "reasoning.text", "signature": "EqQB", "format": "anthropic-claude-v1", "text": "bare"},
+        {"type": "reasoning.encrypted", "data": "opaque", "format": "anthropic-claude-v1"},
+    ]

@@ -163,7 +163,13 @@ EXPECTED: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "openrouter-details": {"reasoning": "Weighing both.", "text": "Both.", "ended": "STOP stop", "tokens": [24, 40]},
     "openrouter-error": {"text": "Half", "error": "UPSTREAM_ERROR"},
-    "openrouter-reasoning": {"reasoning": "Let me see.", "text": "Okay", "ended": "STOP stop", "tokens": [24, 40]},
+    "openrouter-reasoning": {
+        "reasoning": "Let me see.",
+        "signatures": ['{"type":"reasoning.text","format":"anthropic-claude-v1","index":0,"signature":"EqQB"}'],
+        "text": "Okay",
+        "ended": "STOP stop",
+        "tokens": [24, 40],
+    },
     "perplexity-message-so-far": {"text": "Rain is wet[1].", "ended": "STOP stop", "tokens": [5, 4]},
     "refusal-part": {"refusal": "No.", "ended": "STOP stop"},
     "sglang-tools": {

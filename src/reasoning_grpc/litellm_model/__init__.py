@@ -17,6 +17,7 @@ litellm_reader.py  reads an answer as litellm reads it, without what litellm inv
 protocols/         observers of an answer that litellm reads, one a protocol
 answers/           converts the JSON of an answer to our deltas, finish reason and usage
 lenient.py         readers of JSON values whose type nobody guarantees
+reasoning_details.py  reads and writes the details of reasoning that OpenRouter wants back
 origins.py         marks opaque values, such as signatures, with the model that made them
 failures/          converts whatever goes wrong to our errors
 encodings.py       the tokenizers of OpenAI's models

@@ -119,7 +119,9 @@ def _read_parts(rest: Json) -> Iterator[MeaningPart]:
 
 
 def _read_reasoning(rest: Json) -> Iterator[MeaningPart]:
-    """Yields the reasoning of a message: signed blocks first, then the words that no block has."""
+    """Yields the reasoning of a message: signed blocks or details first, then the words that no block has."""
+    for detail in rest.pop("reasoning_details", []):
+        yield _read_detail(dict(detail))
     members = {rest.pop(name) for name in ("reasoning_content", "reasoning") if name in rest}
     if len(members) > 1:
         raise UnreadableBody("two members with different reasoning")
@@ -132,6 +134,17 @@ def _read_reasoning(rest: Json) -> Iterator[MeaningPart]:
         words = words.replace(block["thinking"], "", 1).strip("\n")
     if words:
         yield reasoning(words)
+
+
+def _read_detail(detail: Json) -> MeaningPart:
+    """Returns the meaning of one of OpenRouter's details with a value that did not come from its answers."""
+    match detail:
+        case {"type": "reasoning.encrypted", "data": data, "format": "anthropic-claude-v1"} if len(detail) == 3:
+            return redacted(data)
+        case {"type": "reasoning.text", "text": words, "signature": signature, "format": "anthropic-claude-v1"}:
+            return reasoning(words, signature=signature)
+        case _:
+            raise UnreadableBody(f"a detail of reasoning: {detail}")
 
 
 def _read_content(content: Any) -> list[MeaningPart]:

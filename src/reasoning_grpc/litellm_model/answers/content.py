@@ -15,6 +15,7 @@ from reasoning_grpc.litellm_model.lenient import (
     read_objects,
     read_text,
 )
+from reasoning_grpc.litellm_model.reasoning_details import read_details
 
 
 def read_content(content: object, logprobs: tuple[TokenLogprob, ...]) -> list[Delta]:
@@ -39,17 +40,17 @@ def read_parts(content: object) -> list[ContentDelta | ReasoningDelta]:
 def read_reasoning(delta: Mapping[str, Any]) -> list[Delta]:
     """Converts reasoning from any of its four fields, with its signature and the parts that the provider encrypts."""
     blocks = read_objects(delta.get("thinking_blocks"))
+    details = read_details(delta)
     signature = "".join(read_text(block.get("signature")) for block in blocks)
+    signature = signature or "".join(detail.signature for detail in details)
     text = (
         read_text(delta.get("reasoning_content"))
         or read_text(delta.get("reasoning"))
         or "".join(read_text(block.get("thinking")) for block in blocks)
-        or "".join(
-            read_text(part.get("text")) or read_text(part.get("summary"))
-            for part in read_objects(delta.get("reasoning_details"))
-        )
+        or "".join(detail.text for detail in details)
     )
     deltas: list[Delta] = [ReasoningDelta(text, signature=signature)] if text or signature else []
+    deltas += [detail for detail in details if detail.redacted]
     deltas += [
         ReasoningDelta(redacted=data.encode())
         for block in blocks

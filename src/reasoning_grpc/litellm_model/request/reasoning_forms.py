@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting, EffectiveSettingCause, Message, Reasoning
 from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.reasoning_details import write_detail
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.llm import ModelCall
 
@@ -31,6 +32,8 @@ class ReasoningForm(StrEnum):
     """The member `reasoning`. The provider refuses requests with the other one."""
     BOTH = "BOTH"
     """Both members, because the server reads one of them, and which one depends on the server and its version."""
+    DETAILS = "DETAILS"
+    """The member `reasoning_details` for what is signed or encrypted, and else `reasoning_content`."""
     PARTS = "PARTS"
     """A part of the content, before the text."""
 
@@ -44,6 +47,7 @@ _OF_PROVIDER: Final[Mapping[str, ReasoningForm]] = {
     "hosted_vllm": ReasoningForm.BOTH,
     "mistral": ReasoningForm.PARTS,
     "openai": ReasoningForm.BOTH,
+    "openrouter": ReasoningForm.DETAILS,
 }
 """The forms of providers; other providers of the protocol read `reasoning_content`."""
 _OF_HOST: Final[Mapping[str, str]] = {
@@ -54,6 +58,7 @@ _OF_HOST: Final[Mapping[str, str]] = {
     "api.mistral.ai": "mistral",
     "api.moonshot.ai": "moonshot",
     "api.moonshot.cn": "moonshot",
+    "openrouter.ai": "openrouter",
 }
 """The providers behind addresses that an entry with the prefix of another server may have."""
 _ANY_SERVER: Final = frozenset({"openai", "custom_openai"})
@@ -156,6 +161,12 @@ def _write_both_members(message: dict[str, Any]) -> None:
         message["reasoning"] = words
 
 
+def _write_details(message: dict[str, Any]) -> None:
+    if blocks := message.pop("thinking_blocks", None):
+        message.pop("reasoning_content", None)
+        message["reasoning_details"] = [write_detail(block) for block in blocks]
+
+
 def _write_part(message: dict[str, Any]) -> None:
     message.pop("thinking_blocks", None)
     words, content = message.pop("reasoning_content", None), message.get("content") or []
@@ -174,5 +185,6 @@ _WRITERS: Final = {
     ReasoningForm.REASONING_CONTENT: _write_member,
     ReasoningForm.REASONING: _rename_member,
     ReasoningForm.BOTH: _write_both_members,
+    ReasoningForm.DETAILS: _write_details,
     ReasoningForm.PARTS: _write_part,
 }
