@@ -131,7 +131,7 @@ async def test_a_plain_request() -> None:
     """A plain request to a model that reasons asks for encrypted reasoning, and stores nothing."""
     assert await build_body(by_responses()) == {
         "model": "gpt-5.6",
-        "input": [{"type": "message", "role": "user", "content": "hi"}],
+        "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
         "include": ["reasoning.encrypted_content"],
         "store": False,
         "stream": True,
@@ -245,7 +245,7 @@ async def test_a_conversation_keeps_its_order() -> None:
     )
 
     assert body["input"] == [
-        {"type": "message", "role": "system", "content": "be brief"},
+        {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "be brief"}]},
         {
             "type": "message",
             "role": "user",
@@ -257,7 +257,12 @@ async def test_a_conversation_keeps_its_order() -> None:
             "encrypted_content": "gAAA",
             "summary": [{"type": "summary_text", "text": "why"}],
         },
-        {"type": "message", "role": "assistant", "content": "wait", "phase": "commentary"},
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "wait"}],
+            "phase": "commentary",
+        },
         {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a":1}'},
         {"type": "reasoning", "id": "rs_2", "encrypted_content": "gAAB", "summary": []},
         {"type": "function_call", "call_id": "call_2", "name": "f", "arguments": "{}"},
@@ -301,9 +306,9 @@ async def test_cache_marks(model: str, is_marked: bool) -> None:
     )
 
     mark = {"prompt_cache_breakpoint": {"mode": "explicit"}}
-    contents = [item.get("content", item.get("output")) for item in (body["input"][0], body["input"][-1])]
-    marked = [[{"type": "input_text", "text": text} | mark] for text in ("long", "found")]
-    assert contents == (marked if is_marked else ["long", "found"])
+    text, found = body["input"][0]["content"], body["input"][-1]["output"]
+    assert text == [{"type": "input_text", "text": "long"} | (mark if is_marked else {})]
+    assert found == ([{"type": "input_text", "text": "found"} | mark] if is_marked else "found")
 
 
 @pytest.mark.parametrize(

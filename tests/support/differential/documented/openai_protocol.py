@@ -161,7 +161,7 @@ ROWS: Final = (
         "databricks",
         "sampling.max_output_tokens",
         "added",
-        documented="An effort for Claude is sent as a budget of reasoning tokens, with a limit for the whole answer",
+        documented="Beside a budget of reasoning tokens, Claude gets a limit for the whole answer",
     ),
     row(
         "databricks",

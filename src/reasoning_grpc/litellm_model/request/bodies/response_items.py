@@ -22,7 +22,7 @@ def write_items(messages: Iterable[Message], *, system_prompt: str, takes_cache_
     messages = tuple(messages)
     items: list[Json] = []
     if system_prompt and not any(message.role is Role.SYSTEM for message in messages):
-        items.append(_write_message("system", system_prompt))
+        items.append(_write_message("system", [{"type": "input_text", "text": system_prompt}]))
     for message in messages:
         items += _convert_message(message, takes_cache_marks=takes_cache_marks)
     return items
@@ -39,7 +39,7 @@ def _convert_message(message: Message, *, takes_cache_marks: bool) -> Iterator[J
             content = [
                 _convert_input(part) | (_MARK if takes_cache_marks and part.cache else {}) for part in message.content
             ]
-            yield _write_message(role.value.lower(), _simplify(content))
+            yield _write_message(role.value.lower(), content)
 
 
 def _convert_answer(message: Message) -> Iterator[Json]:
@@ -64,18 +64,11 @@ def _convert_answer(message: Message) -> Iterator[Json]:
 
 
 def _write_answer(content: list[Json], signature: str) -> list[Json]:
-    return [_write_message("assistant", _simplify(content)) | read_signature(signature)] if content else []
+    return [_write_message("assistant", content) | read_signature(signature)] if content else []
 
 
 def _write_message(role: str, content: str | list[Json]) -> Json:
     return {"type": "message", "role": role, "content": content}
-
-
-def _simplify(content: list[Json]) -> str | list[Json]:
-    """Returns a single plain text as a string, which every server takes; else the parts as they are."""
-    if len(content) == 1 and content[0].keys() == {"type", "text"}:
-        return str(content[0]["text"])
-    return content
 
 
 def _convert_item(part: Part) -> Json:
