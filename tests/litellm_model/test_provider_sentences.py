@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.domain import Message, Part, Role, Secret, Text, Tool
+from reasoning_grpc.domain import ANONYMOUS, CallContext, Message, Part, Role, Secret, Text, Tool
 from reasoning_grpc.litellm_model.failures import convert_failure
 from reasoning_grpc.llm import ModelCall
 from tests.support.factories import a_deployment
@@ -22,6 +22,9 @@ WEATHER: Final = Tool(
 CALL: Final = ModelCall(
     model="smart", messages=(Message(Role.USER, (Part(Text("What is the capital of Peru?")),)),), tools=(WEATHER,)
 )
+
+
+CONTEXT: Final = CallContext(caller=ANONYMOUS, request_id="request-of-mine", arrival_time=0.0)
 
 
 def openai(message: str, param: str | None = None, code: str | None = None) -> Json:
@@ -216,6 +219,38 @@ SENTENCES: Final[dict[str, tuple[Json | list[Json] | bytes, str]]] = {
         "Failed to deserialize the JSON body into the target type: messages[0]: unknown variant `image_url`, expected"
         " `text` at line 1 column 318",
     ),
+    "dashscope": (
+        {"code": "InvalidParameter", "message": "Range of top_p should be (0.0, 1.0)", "request_id": "7a1c"},
+        "Range of top_p should be (0.0, 1.0)",
+    ),
+    "baidu": (
+        {"error_code": 336003, "error_msg": "The last message must be from user."},
+        "The last message must be from user.",
+    ),
+    "text-generation-inference": (
+        {"error": "Input validation error: `top_p` must be > 0.0 and < 1.0", "error_type": "validation"},
+        "Input validation error: `top_p` must be > 0.0 and < 1.0",
+    ),
+    "problem-details": (
+        {"type": "about:blank", "status": 400, "title": "Bad Request", "detail": "The temperature is too high."},
+        "The temperature is too high.",
+    ),
+    "databricks": (
+        {"error_code": "BAD_REQUEST", "message": json.dumps(openai("The temperature is too high."))},
+        "The temperature is too high.",
+    ),
+    "openrouter-with-an-object": (
+        {"error": {"message": "Provider returned error", "metadata": {"raw": openai("The temperature is too high.")}}},
+        "The temperature is too high.",
+    ),
+    "printed-detail": (
+        openai("Error code: 400 - {'detail': 'The temperature is too high.'}"),
+        "The temperature is too high.",
+    ),
+    "request-id-of-the-caller": (
+        openai("The value in request-of-mine is not valid."),
+        "The value in [...] is not valid.",
+    ),
     "a-page": (b"<html><body>Bad request, please try again.</body></html>", ""),
     "another-alphabet": (openai("\u53c2\u6570\u9519\u8bef\uff0c\u8bf7\u68c0\u67e5\u6587\u6863\u3002"), ""),
     "nothing": ({}, ""),
@@ -225,7 +260,9 @@ SENTENCES: Final[dict[str, tuple[Json | list[Json] | bytes, str]]] = {
 
 def sentence_of(body: Any, status: int = 400, call: ModelCall = CALL) -> str:
     """Returns the sentence that the error of a refusal carries."""
-    error: Any = convert_failure(http_failure(status, body), DEPLOYMENT, is_upstream_reached=True, call=call)
+    error: Any = convert_failure(
+        http_failure(status, body), DEPLOYMENT, is_upstream_reached=True, call=call, context=CONTEXT
+    )
     return str(error.upstream_message)
 
 
@@ -263,7 +300,7 @@ def test_other_failures_carry_no_sentence(status: int) -> None:
 def test_no_sentence_without_the_call() -> None:
     """Where the call is not known, nothing says what the sentence repeats, so there is none."""
     failure = http_failure(400, openai("The value of the parameter is not valid."))
-    error: Any = convert_failure(failure, DEPLOYMENT, is_upstream_reached=True)
+    error: Any = convert_failure(failure, DEPLOYMENT, is_upstream_reached=True, context=CONTEXT)
 
     assert error.upstream_message == ""
 

@@ -1,8 +1,11 @@
 """What is left out of the sentence of a provider: secrets, places, ids, and everything that repeats the request."""
 
+import html
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, given
@@ -152,6 +155,27 @@ prompts = st.lists(vocabulary, min_size=4, max_size=30).map(" ".join)
 wrappings = st.sampled_from(
     ["{}", "'{}'", '"{}"', "`{}`", "({})", "[{}]", "\\n{}\\n", "... {} ...", "value={}", "{{{}}}"]
 )
+TRANSFORMATIONS: Final[dict[str, Callable[[str], str]]] = {
+    "as it is": str,
+    "in capitals": str.upper,
+    "as titles": str.title,
+    "as JSON": json.dumps,
+    "as JSON in JSON": lambda text: json.dumps(json.dumps(text)),
+    "as Python": repr,
+    "as HTML": lambda text: html.escape(text.replace(" ", "\u00a0")),
+    "as a URL": quote,
+    "with escapes": lambda text: text.replace(" ", "\\n\\t").replace("a", "\\u0061"),
+    "with lines": lambda text: text.replace(" ", "\r\n  "),
+    "with hyphens": lambda text: text.replace(" ", "-"),
+    "with quotes": lambda text: text.replace(" ", '" "'),
+    "letter by letter": " ".join,
+    "with marks of no width": "\u200b".join,
+    "in another form of letters": lambda text: "".join(
+        chr(ord(letter) + 0xFEE0) if letter.isalpha() else letter for letter in text
+    ),
+    "cut off": lambda text: text[: len(text) * 2 // 3] + "...",
+}
+"""The forms in which a message may repeat a text."""
 
 
 def letters_of(text: str) -> str:
@@ -178,11 +202,14 @@ def test_secrets_places_and_ids_are_left_out(frame: str, secret: str) -> None:
         assert part not in shown
 
 
+@pytest.mark.parametrize("transform", TRANSFORMATIONS.values(), ids=TRANSFORMATIONS)
 @given(prompt=prompts, start=st.integers(0, 200), size=st.integers(12, 200), wrapping=wrappings)
-def test_no_passage_of_a_prompt_survives(prompt: str, start: int, size: int, wrapping: str) -> None:
+def test_no_passage_of_a_prompt_survives(
+    transform: Callable[[str], str], prompt: str, start: int, size: int, wrapping: str
+) -> None:
     """No twelve letters in a row that the sentence has from the prompt are left, and no word that is off the list."""
     passage = prompt[start % len(prompt) :][:size]
-    sentence = "The content of the message is not valid: " + wrapping.format(passage)
+    sentence = "The content of the message is not valid: " + wrapping.format(transform(passage))
 
     shown = redact_sentence(sentence, PrivateTexts([prompt], ()))
 

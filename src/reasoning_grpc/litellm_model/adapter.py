@@ -87,7 +87,7 @@ class LiteLLMModel:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as exc:
-            error = convert_failure(exc, deployment, is_upstream_reached=answer.is_reached, call=call)
+            error = convert_failure(exc, deployment, is_upstream_reached=answer.is_reached, call=call, context=context)
             if answer.is_unsent and not isinstance(exc, ReasoningError):
                 error = await self._name_refused_fields(error, call, deployment)
             if error is None:

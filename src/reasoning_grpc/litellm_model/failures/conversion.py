@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 import httpx
 
-from reasoning_grpc.domain import Deployment, Wire
+from reasoning_grpc.domain import CallContext, Deployment, Wire
 from reasoning_grpc.domain.errors import (
     ReasoningError,
     UpstreamError,
@@ -58,19 +58,32 @@ _NOT_CONNECTED: Final = (
 
 
 def convert_failure(
-    exc: BaseException, deployment: Deployment, *, is_upstream_reached: bool, call: ModelCall | None = None
+    exc: BaseException,
+    deployment: Deployment,
+    *,
+    is_upstream_reached: bool,
+    call: ModelCall | None = None,
+    context: CallContext | None = None,
 ) -> ReasoningError | None:
     """Converts an exception in a call of this deployment to the error of ours that says what happened.
 
     `is_upstream_reached` says whether the upstream has received the request, as far as our connection knows. The error
-    has the provider's own sentence only when the call is given, because it must not repeat anything of it.
+    has the provider's own sentence only when the call and its context are given, because it must not repeat them.
     Returns None for an exception that nobody expects.
     """
     chain = list(_walk_chain(exc))
     answered = _find_answered_error(chain, deployment, call)
     if answered is not None:
         error, body = answered
-        return _add_upstream_message(error, body, call, deployment)
+        if (
+            call is not None
+            and context is not None
+            and isinstance(error, UpstreamError)
+            and has_upstream_message(error)
+        ):
+            sentence = find_upstream_message(body.sentence, call, context, deployment)
+            error.upstream_message = error.upstream_message or sentence
+        return error
     for link in chain:
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
@@ -110,15 +123,6 @@ def _find_answered_error(
             body = _read_response_body(link, response)
             return convert_http_error(response.status_code, response.headers, body, deployment, used_wire), body
     return None
-
-
-def _add_upstream_message(
-    error: ReasoningError, body: ErrorBody, call: ModelCall | None, deployment: Deployment
-) -> ReasoningError:
-    """Returns the error with the provider's own sentence, if it is a refusal of this call."""
-    if call is not None and isinstance(error, UpstreamError) and has_upstream_message(error):
-        error.upstream_message = error.upstream_message or find_upstream_message(body.sentence, call, deployment)
-    return error
 
 
 def _is_raised_by_litellm(exc: BaseException) -> bool:

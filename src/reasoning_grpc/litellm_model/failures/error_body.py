@@ -122,6 +122,10 @@ _DELAY_FIELDS: Final[Mapping[str, str]] = {
 """The header that says the same as a member of a body, by the member's name in lower case without `_` and `-`."""
 
 
+_MESSAGE_FIELDS: Final = (
+    *("message", "msg", "error_message", "errorMessage", "error_msg", "Message", "detail", "error", "title"),
+)
+"""The members in which an error has its message, the most telling one first."""
 _LONGEST_TEXT: Final = 2000
 
 
@@ -206,9 +210,9 @@ def _read_plain_text(body: bytes) -> str:
 
 def _read_message(error: Json) -> str:
     """Returns the message of an error; a LiteLLM proxy puts it into an object at times."""
-    message = error.get("message")
-    inner = read_object(message)
-    return read_text(message) or read_text(error.get("msg")) or read_text(inner.get("error") or inner.get("message"))
+    holders = (error, read_object(error.get("message")))
+    texts = (read_text(holder.get(name)) for holder in holders for name in _MESSAGE_FIELDS)
+    return next(filter(None, texts), "")
 
 
 def _find_inner_message(error: Json, details: list[Json]) -> str:
@@ -216,8 +220,9 @@ def _find_inner_message(error: Json, details: list[Json]) -> str:
 
     OpenRouter passes on the body of the provider, Google and FastAPI name the wrong value.
     """
-    if raw := read_text(read_object(error.get("metadata")).get("raw")):
-        return raw
+    raw = read_object(error.get("metadata")).get("raw")
+    if message := read_text(raw) or _read_message(read_object(find_error(read_object(raw)))):
+        return message
     if read_text(error.get("message")).startswith("Request contains an invalid argument"):
         violations = [violation for detail in details for violation in read_objects(detail.get("fieldViolations"))]
         for violation in violations:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from reasoning_grpc.domain import Deployment
+from reasoning_grpc.domain import CallContext, Deployment
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.litellm_model.failures.sentences import PrivateTexts, redact_sentence
 from reasoning_grpc.llm import ModelCall
@@ -16,6 +16,9 @@ def has_upstream_message(error: UpstreamError) -> bool:
     return error.is_upstream_reached and (error.is_about_request or error.http_status in _STATUSES)
 
 
-def find_upstream_message(sentence: str, call: ModelCall, deployment: Deployment) -> str:
+def find_upstream_message(sentence: str, call: ModelCall, context: CallContext, deployment: Deployment) -> str:
     """Returns what of a provider's sentence may be shown; empty when that is nothing."""
-    return redact_sentence(sentence, PrivateTexts.collect(call, deployment)) if sentence else ""
+    if not sentence:
+        return ""
+    names = (context.request_id, context.trace_id, context.caller.name, *context.report.labels.values())
+    return redact_sentence(sentence, PrivateTexts.collect(call, deployment, names))

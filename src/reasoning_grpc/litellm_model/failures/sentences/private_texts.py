@@ -59,12 +59,12 @@ class PrivateTexts:
         """Names that the request itself has given to tools and parameters."""
 
     @classmethod
-    def collect(cls, call: ModelCall, deployment: Deployment) -> "PrivateTexts":
-        """Returns the private texts of a call to a deployment."""
+    def collect(cls, call: ModelCall, deployment: Deployment, names: Iterable[str] = ()) -> "PrivateTexts":
+        """Returns the private texts of a call to a deployment, with further names that belong to the request."""
         schemas = [_decode(text) for text in _list_schemas(call)]
         return cls(
             [*_list_texts(call), *(text for schema in schemas for text in _list_spoken_words(schema))],
-            [*_list_names(call), *_list_names_of_deployment(deployment)],
+            [*_list_names(call), *_list_names_of_deployment(deployment), *names],
             [*_list_known_names(call), *(name for schema in schemas for name in _list_properties(schema))],
         )
 

@@ -20,17 +20,19 @@ _PREFIX: Final = re.compile(
     r"\s*(?:(?:litellm\.)?[A-Z][A-Za-z]{0,60}(?:Error|Exception)(?: [A-Z][A-Za-z]{0,60}(?:Error|Exception))?"
     r"\s?(?::|-)\s"
     r"|Error code: \d{3} - |An error occurred \(\w{1,60}\) when calling the \w{1,60} operation: "
-    r"|Error from provider ?\([^)]{0,200}\): |Error: )"
+    r"|Error from provider ?\([^)]{0,200}\): |Upstream error from [\w .-]{1,60}: |Error: )"
 )
 """What stands before the sentence of the provider."""
 _SUFFIX: Final = re.compile(r"\.?\s*(?:Received Model Group=|Available Model Group Fallbacks=|LiteLLM Retried: )")
 """The beginning of what a LiteLLM proxy adds after the sentence."""
 _EMBEDDED: Final = re.compile(r"(?:^|.{0,100}?(?:- |: |\s))(?:b?['\"])?([{\[].*)", re.DOTALL)
 """A text that holds an object, and nothing but a short introduction before it."""
-_PRINTED_MEMBER: Final = re.compile(
-    r"""['"](?:message|msg)['"]\s*:\s*(?:'((?:[^'\\]|\\.){1,4000})'|"((?:[^"\\]|\\.){1,4000})")""", re.DOTALL
+_PRINTED_TEXT: Final = r"""\s*:\s*(?:'((?:[^'\\]|\\.){1,4000})'|"((?:[^"\\]|\\.){1,4000})")"""
+_PRINTED_MEMBERS: Final = (
+    re.compile(r"""['"](?:message|msg)['"]""" + _PRINTED_TEXT, re.DOTALL),
+    re.compile(r"""['"](?:error|detail)['"]""" + _PRINTED_TEXT, re.DOTALL),
 )
-"""The message of an object as Python prints it."""
+"""The message of an object as Python prints it; the first pattern that fits holds."""
 _PRINTED_LOCATION: Final = re.compile(r"""['"]loc['"]\s*:\s*[(\[]([^)\]]{1,200})""")
 """The path to a wrong value, beside such a message."""
 
@@ -70,9 +72,10 @@ def _find_embedded_message(text: str) -> str:
 
 def _find_printed_message(printed: str) -> str:
     """Returns the message of an object that Python has printed, after the path to the wrong value if it has one."""
-    member, location = _PRINTED_MEMBER.search(printed), _PRINTED_LOCATION.search(printed)
+    member = next((found for pattern in _PRINTED_MEMBERS if (found := pattern.search(printed))), None)
     if member is None:
         return ""
+    location = _PRINTED_LOCATION.search(printed)
     message = re.sub(r"\\(['\"\\])", r"\1", member[1] or member[2])
     return join_location([] if location is None else re.findall(r"[\w-]+", location[1]), message)
 
