@@ -39,6 +39,8 @@ def _read_batch(batch: list[bytes], reader: AnswerRecord) -> tuple[list[Delta], 
     deltas: list[Delta] = []
     try:
         for event in batch:
+            if reader.is_ended:
+                break  # what follows the end of an answer is not a part of it
             deltas += reader.read(event)
     except (MalformedAnswer, ErrorInAnswer) as exc:
         return deltas, exc
