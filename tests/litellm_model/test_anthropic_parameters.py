@@ -554,3 +554,28 @@ async def test_a_tool_keeps_the_whole_of_its_schema(upstream: FakeUpstream, serv
     body, _ = await capture_body(upstream, server, a_wire_request(model=LEGACY, tools=[tool]))
 
     assert body["tools"] == [{"name": "f", "input_schema": schema, "type": "custom"}]
+
+
+INTERLEAVED: Final = "interleaved-thinking-2025-05-14"
+FEATURES: Final[dict[str, tuple[str, ReasoningOptions, list[Tool], str]]] = {
+    "a budget": (LEGACY, ReasoningOptions(budget_tokens=2000), [TOOL], INTERLEAVED),
+    "an effort that becomes a budget": (LEGACY, HIGH, [TOOL], INTERLEAVED),
+    "a budget of a model that takes efforts too": (BOTH, ReasoningOptions(budget_tokens=2000), [TOOL], INTERLEAVED),
+    "an effort": (BOTH, HIGH, [TOOL], ""),
+    "no tools": (LEGACY, ReasoningOptions(budget_tokens=2000), [], ""),
+    "no reasoning": (LEGACY, OFF, [TOOL], ""),
+    "nothing said of reasoning": (LEGACY, ReasoningOptions(), [TOOL], ""),
+}
+"""The model, the reasoning and the tools of a request, and the features in beta that it uses."""
+
+
+@pytest.mark.parametrize("case", FEATURES.values(), ids=FEATURES)
+async def test_a_model_with_a_budget_reasons_between_calls(
+    upstream: FakeUpstream, server: RunningServer, case: tuple[str, ReasoningOptions, list[Tool], str]
+) -> None:
+    """A request with a budget and tools uses the feature by which the model reasons between its calls."""
+    model, reasoning, tools, features = case
+
+    await server.client().complete(a_wire_request(model=model, reasoning=reasoning, tools=tools))
+
+    assert upstream.requests[0].headers.get("anthropic-beta", "") == features

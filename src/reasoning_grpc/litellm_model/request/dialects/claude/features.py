@@ -19,11 +19,12 @@ _INTERLEAVED_THINKING: Final = "interleaved-thinking-2025-05-14"
 def list_beta_features(call: ModelCall, model: str) -> list[str]:
     """Returns the features in beta that a call uses.
 
-    A model that takes budgets reasons between tool calls only with the feature; other models do so without it, and the
-    provider ignores the feature for models that never do.
+    With a budget, a model reasons between tool calls only by a feature, which the provider ignores for models that
+    never do. A model that decides itself how much it reasons does so without it.
     """
     features = [BINDING_CONTROLS] if returns_bound_reasoning(call, model) else []
-    if call.tools and is_reasoning(call) and not describe_claude(model).thinks_adaptively:
+    has_budget = call.reasoning.budget_tokens is not None or not describe_claude(model).thinks_adaptively
+    if call.tools and is_reasoning(call) and has_budget:
         features.append(_INTERLEAVED_THINKING)
     return features
 
