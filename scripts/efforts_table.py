@@ -7,13 +7,8 @@ import re
 import sys
 from typing import Final
 
-from reasoning_grpc.domain import ReasoningEffort
-from reasoning_grpc.litellm_model.request.dialects.amounts import (
-    TOKENS_OF_EFFORT,
-    Amounts,
-    TokenRange,
-    describe_amounts,
-)
+from reasoning_grpc.domain import TOKENS_OF_EFFORT, ReasoningEffort
+from reasoning_grpc.litellm_model.request.dialects.amounts import Amounts, TokenRange, describe_amounts
 from scripts.pages import ROOT
 
 PAGE: Final = ROOT / "docs" / "providers.md"

@@ -65,6 +65,7 @@ async def test_signed_thinking_goes_back_to_anthropic(upstream: FakeUpstream) ->
         pytest.param({"budget_tokens": 2048}, 2048 + 1024, id="budget"),
         pytest.param({"effort": completion_pb2.REASONING_EFFORT_LOW}, 4096 + 1024, id="low"),
         pytest.param({"effort": completion_pb2.REASONING_EFFORT_HIGH}, 4096 + 1024, id="high"),
+        pytest.param({"effort": completion_pb2.REASONING_EFFORT_MAX}, 16_384 + 1024, id="max"),
         pytest.param({"effort": completion_pb2.REASONING_EFFORT_NONE}, 1024, id="none"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any, Final
 import grpc
 import pytest
 
+from reasoning_grpc import domain
 from reasoning_grpc.client import CallFailed, FieldViolation
 from reasoning_grpc.domain import Wire
 from reasoning_grpc.v1 import completion_pb2, events_pb2
@@ -16,6 +17,7 @@ from tests.support.differential.capturing import CapturingUpstream
 from tests.support.differential.targets import Target, build_config
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, serving
+from tests.support.unsent import a_deployment, a_model_call, build_request
 from tests.support.wire_calls import read_to_end
 
 _BEDROCK: Final[Json] = {"litellm_params": {"aws_region_name": "eu-central-1"}}
@@ -213,6 +215,44 @@ async def test_an_amount_that_has_no_nearest_is_refused(model: str, amount: str 
     field = "reasoning.budget_tokens" if isinstance(amount, int) else "reasoning.effort"
     assert failed.value.violations == (FieldViolation(field, description),)
     assert upstream.take(request.request_id) == []
+
+
+async def test_a_refusal_beside_a_budget_names_fields_of_the_request() -> None:
+    """What a model takes only without reasoning is refused beside a budget, and the effort is not blamed for it."""
+    request = _build_request("openai/gpt-5.4", 2048)
+    request.sampling.top_p = 0.5
+
+    async with _serve("openai/gpt-5.4") as (running, upstream):
+        with pytest.raises(CallFailed) as failed:
+            await running.client().complete(request)
+
+    assert failed.value.reason == "UNSUPPORTED_PARAMETER"
+    assert {each.field for each in failed.value.violations} == {"sampling.top_p", "reasoning.budget_tokens"}
+    assert upstream.take(request.request_id) == []
+
+
+@pytest.mark.parametrize(
+    ("litellm_model", "host", "effort", "members"),
+    [
+        (
+            "openai/deepseek-v4-pro",
+            "api.deepseek.com",
+            "XHIGH",
+            {"thinking": {"type": "enabled"}, "reasoning_effort": "high"},
+        ),
+        ("openai/kimi-k2.6", "api.moonshot.ai", "NONE", {"thinking": {"type": "disabled"}}),
+        ("custom_openai/qwen/qwen3-32b", "api.groq.com", "HIGH", {"reasoning_effort": "default"}),
+        ("openai/deepseek-v4-pro", "10.0.0.1", "XHIGH", {"reasoning_effort": "xhigh", "thinking": None}),
+    ],
+)
+async def test_the_address_tells_the_provider(litellm_model: str, host: str, effort: str, members: Json) -> None:
+    """A provider that is reached as a server of any kind gets the amount in its own words."""
+    deployment = a_deployment(litellm_model, api_base=f"https://{host}/v1")
+    call = a_model_call(reasoning=domain.ReasoningOptions(effort=domain.ReasoningEffort(effort)))
+
+    body = (await build_request(deployment, call)).body
+
+    assert {name: body.get(name) for name in members} == members
 
 
 async def test_a_stream_reports_the_amount_as_it_starts() -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from reasoning_grpc.agent.native_tools import prepare_native_tools
 from reasoning_grpc.agent.transcript import Transcript
 from reasoning_grpc.domain import (
+    TOKENS_OF_EFFORT,
     Capability,
     ContextPolicy,
     Message,
@@ -23,7 +24,7 @@ from reasoning_grpc.llm import ContextWindows, ModelCall, estimate_prompt_tokens
 _STEP_TOKENS: Final = 1024
 """The most tokens of one plan. The model's own reasoning is added to them."""
 _REASONING_TOKENS: Final = 4096
-"""The reasoning tokens of a plan where the request gives no number: no effort is translated to a larger budget."""
+"""The fewest reasoning tokens of a plan where the request gives no number; a greater effort may stand for more."""
 _PART_OF_WINDOW: Final = 16
 """A plan may fill one part in this many of the model's context window."""
 _FENCE_TOKENS: Final = 20
@@ -127,4 +128,6 @@ def _reasoning_tokens(options: ReasoningOptions, info: ModelInfo) -> int:
         return options.budget_tokens
     if options.effort is ReasoningEffort.NONE:
         return 0
-    return _REASONING_TOKENS if options.effort or Capability.REASONING in info.capabilities else 0
+    if options.effort is not None:
+        return max(_REASONING_TOKENS, TOKENS_OF_EFFORT[options.effort])
+    return _REASONING_TOKENS if Capability.REASONING in info.capabilities else 0

@@ -30,6 +30,7 @@ from reasoning_grpc.domain.models import (
 )
 from reasoning_grpc.domain.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.domain.requests import (
+    TOKENS_OF_EFFORT,
     CompletionRequest,
     ContextPolicy,
     EffectiveSetting,
@@ -77,6 +78,7 @@ from reasoning_grpc.domain.usage import (
 
 __all__ = [
     "ANONYMOUS",
+    "TOKENS_OF_EFFORT",
     "AgentOptions",
     "AnswerFlaw",
     "Attempt",

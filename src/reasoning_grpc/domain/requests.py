@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from reasoning_grpc.domain.agent import AgentOptions
 from reasoning_grpc.domain.conversation import Message
@@ -27,6 +28,17 @@ class ReasoningEffort(StrEnum):
     HIGH = "HIGH"
     XHIGH = "XHIGH"
     MAX = "MAX"
+
+
+TOKENS_OF_EFFORT: Final = {
+    ReasoningEffort.MINIMAL: 512,
+    ReasoningEffort.LOW: 1024,
+    ReasoningEffort.MEDIUM: 2048,
+    ReasoningEffort.HIGH: 4096,
+    ReasoningEffort.XHIGH: 8192,
+    ReasoningEffort.MAX: 16384,
+}
+"""The number of tokens that stands for each effort with which a model reasons, the least effort first."""
 
 
 class ResponseFormatKind(StrEnum):

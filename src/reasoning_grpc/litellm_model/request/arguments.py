@@ -147,7 +147,7 @@ def _list_forced_parameters(provider: str) -> frozenset[str]:
 
 
 def _convert_reasoning(reasoning: ReasoningOptions, deployment: Deployment) -> dict[str, Any]:
-    if has_own_words(deployment.provider):
+    if has_own_words(deployment):
         return {}
     if reasoning.budget_tokens is not None:
         return {"thinking": {"type": "enabled", "budget_tokens": reasoning.budget_tokens}}

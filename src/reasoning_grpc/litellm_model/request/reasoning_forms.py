@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting, EffectiveSettingCause, Message, Reasoning
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.reasoning_details import write_detail
+from reasoning_grpc.litellm_model.request.hosts import find_host, find_provider
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.llm import ModelCall
 
@@ -50,19 +50,6 @@ _OF_PROVIDER: Final[Mapping[str, ReasoningForm]] = {
     "openrouter": ReasoningForm.DETAILS,
 }
 """The forms of providers; other providers of the protocol read `reasoning_content`."""
-_OF_HOST: Final[Mapping[str, str]] = {
-    "api.cerebras.ai": "cerebras",
-    "api.deepseek.com": "deepseek",
-    "api.fireworks.ai": "fireworks_ai",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral",
-    "api.moonshot.ai": "moonshot",
-    "api.moonshot.cn": "moonshot",
-    "openrouter.ai": "openrouter",
-}
-"""The providers behind addresses that an entry with the prefix of another server may have."""
-_ANY_SERVER: Final = frozenset({"openai", "custom_openai"})
-"""Prefixes of servers of any kind, by their address."""
 _OPENAI_HOSTS: Final = re.compile(r"(\w+\.)?api\.openai\.com")
 """OpenAI's own addresses, those of its regions included. OpenAI refuses messages with members that it does not know."""
 _BY_MODEL: Final = frozenset({"groq", "mistral"})
@@ -87,8 +74,8 @@ def leave_out_reasoning(call: ModelCall, deployment: Deployment) -> tuple[ModelC
 
 def find_reasoning_form(deployment: Deployment) -> ReasoningForm:
     """Returns the form in which the provider of a deployment takes reasoning back."""
-    provider = _find_provider(deployment)
-    if provider == "openai" and (not deployment.api_base or _OPENAI_HOSTS.fullmatch(_find_host(deployment))):
+    provider = find_provider(deployment)
+    if provider == "openai" and (not deployment.api_base or _OPENAI_HOSTS.fullmatch(find_host(deployment))):
         return ReasoningForm.NONE
     if provider in _BY_MODEL and library.lacks_reasoning(f"{provider}/{_name_model(deployment)}"):
         return ReasoningForm.NONE
@@ -97,7 +84,7 @@ def find_reasoning_form(deployment: Deployment) -> ReasoningForm:
 
 def write_reasoning(messages: Messages, deployment: Deployment) -> Messages:
     """Moves the reasoning of the messages, which is in `reasoning_content`, to its place."""
-    provider, form = _find_provider(deployment), find_reasoning_form(deployment)
+    provider, form = find_provider(deployment), find_reasoning_form(deployment)
     if provider == "moonshot" and not library.lacks_reasoning(f"{provider}/{_name_model(deployment)}"):
         _fill_reasoning(message for message in messages if message.get("tool_calls"))
     elif provider == "deepseek":
@@ -110,17 +97,6 @@ def write_reasoning(messages: Messages, deployment: Deployment) -> Messages:
 def _remove_reasoning(message: Message) -> Message:
     kept = tuple(part for part in message.content if not isinstance(part.content, Reasoning))
     return message if len(kept) == len(message.content) else replace(message, content=kept)
-
-
-def _find_provider(deployment: Deployment) -> str:
-    """Returns the provider of a deployment, which the address tells where the prefix does not."""
-    if deployment.provider not in _ANY_SERVER:
-        return deployment.provider
-    return _OF_HOST.get(_find_host(deployment), deployment.provider)
-
-
-def _find_host(deployment: Deployment) -> str:
-    return urlsplit(deployment.api_base).hostname or ""
 
 
 def _name_model(deployment: Deployment) -> str:

@@ -7,23 +7,25 @@ what is written here is put into the body that it has built.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from reasoning_grpc.domain import Deployment, ReasoningEffort, ReasoningOptions
-from reasoning_grpc.litellm_model.request.dialects.amounts import Amounts, describe_amounts
+from reasoning_grpc.domain import Deployment, ReasoningEffort, ReasoningOptions, Wire
+from reasoning_grpc.litellm_model.request.dialects.amounts import Amounts, find_amounts
+from reasoning_grpc.litellm_model.request.hosts import find_provider
 
 Json = dict[str, Any]
 _Write = Callable[[ReasoningOptions, Amounts], Json]
 
 
-def has_own_words(provider: str) -> bool:
-    """Whether the amount of reasoning for a provider is written here."""
-    return provider in _OF_PROVIDER
+def has_own_words(deployment: Deployment) -> bool:
+    """Whether the amount of reasoning for the provider of a deployment is written here."""
+    return find_provider(deployment) in _OF_PROVIDER
 
 
 def write_amount(reasoning: ReasoningOptions, deployment: Deployment) -> Json:
     """Returns the members of the body that request an amount of reasoning; empty where litellm writes them."""
-    if deployment.provider not in _OF_PROVIDER or reasoning == ReasoningOptions():
+    write = _OF_PROVIDER.get(find_provider(deployment))
+    if write is None or reasoning == ReasoningOptions():
         return {}
-    return _OF_PROVIDER[deployment.provider](reasoning, describe_amounts(deployment.deciding_model))
+    return write(reasoning, find_amounts(deployment, Wire.CHAT))
 
 
 def _write_effort(reasoning: ReasoningOptions, _amounts: Amounts) -> Json:

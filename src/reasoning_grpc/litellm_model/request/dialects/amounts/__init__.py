@@ -8,10 +8,9 @@ rule.py    the one rule: refuses an amount, or replaces it by the nearest that t
 
 from reasoning_grpc.litellm_model.request.dialects.amounts.amount import Amounts, TokenRange
 from reasoning_grpc.litellm_model.request.dialects.amounts.models import describe_amounts, find_amounts
-from reasoning_grpc.litellm_model.request.dialects.amounts.rule import TOKENS_OF_EFFORT, fit_amount, refuse_amount
+from reasoning_grpc.litellm_model.request.dialects.amounts.rule import fit_amount, refuse_amount
 
 __all__ = [
-    "TOKENS_OF_EFFORT",
     "Amounts",
     "TokenRange",
     "describe_amounts",

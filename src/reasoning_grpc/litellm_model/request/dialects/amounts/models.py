@@ -10,29 +10,38 @@ from reasoning_grpc.litellm_model.prices.price_map import find_price_map
 from reasoning_grpc.litellm_model.request.dialects.amounts.amount import Amounts, TokenRange
 from reasoning_grpc.litellm_model.request.dialects.amounts.table import NEVER, find_row
 from reasoning_grpc.litellm_model.request.dialects.claude.models import ClaudeModel, describe_claude
+from reasoning_grpc.litellm_model.request.hosts import find_provider
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 
 _MIN_BUDGET_OF_CLAUDE: Final = 1024
 _HAVE_RESPONSES: Final = frozenset({"azure", "openai"})
 """Providers with both of OpenAI's APIs."""
 _HOSTS_OF_CLAUDE: Final = frozenset({"bedrock", "databricks"})
-_BEFORE_NAMES: Final = re.compile(r"bedrock/(?:converse/|invoke/)|azure/(?:.*/)|openai/ft:")
-"""Parts of litellm's names of models that stand before the name of the model itself."""
+_OWN_NAME: Final = re.compile(r"bedrock/(?:converse/|invoke/)?(.+)|azure/(?:.*/)?(.+)|openai/ft:([^:]+).*")
+"""litellm's names of models that have something before the name of the model itself, or behind it."""
+_DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+"""The date of a version, which the price map may not list yet."""
 
 
 def find_amounts(deployment: Deployment, wire: Wire) -> Amounts:
     """Returns which amounts the model of a deployment takes through an API.
 
-    A LiteLLM proxy takes those of the model that is known behind it. MAX is an effort of the Responses API alone:
-    OpenAI's Chat Completions refuses it. The Responses API takes no number of tokens.
+    MAX is an effort of the Responses API alone: OpenAI's Chat Completions refuses it. The Responses API takes no number
+    of tokens.
     """
-    is_proxied = deployment.provider == "litellm_proxy" and deployment.base_model
-    amounts = describe_amounts(deployment.base_model if is_proxied else name_deciding_model(deployment))
+    amounts = describe_amounts(_name_model(deployment))
     if wire is Wire.RESPONSES:
         return replace(amounts, budget=None)
     if deployment.provider in _HAVE_RESPONSES and amounts.efforts is not None:
         return replace(amounts, efforts=amounts.efforts - {ReasoningEffort.MAX})
     return amounts
+
+
+def _name_model(deployment: Deployment) -> str:
+    """Returns litellm's name of the model that takes the amount: of one behind a proxy, or behind an address."""
+    if deployment.provider == "litellm_proxy" and deployment.base_model:
+        return deployment.base_model
+    return f"{find_provider(deployment)}/{name_deciding_model(deployment).partition('/')[2]}"
 
 
 @lru_cache(maxsize=4096)
@@ -44,19 +53,21 @@ def describe_amounts(model: str) -> Amounts:
     prefix, _, name = model.partition("/")
     if prefix == "anthropic" or (prefix in _HOSTS_OF_CLAUDE and "claude" in name):
         return _describe_claude(describe_claude(model))
-    if (amounts := find_row(prefix, _find_own_name(model))) is not None:
+    own_name = _find_own_name(model)
+    if (amounts := find_row(prefix, own_name)) is not None:
         return amounts
-    listed = model if prefix != "bedrock" else f"bedrock/{_find_own_name(model)}"
-    facts = find_price_map().find_facts(listed)
+    names = dict.fromkeys((name, own_name, _DATE.sub("", own_name)))
+    listed = (find_price_map().find_facts(f"{prefix}/{each}") for each in names)
+    facts = next((each for each in listed if each is not None), None)
     if facts is None:
         return Amounts()
     return NEVER if facts.efforts == NEVER.efforts else Amounts(efforts=facts.efforts)
 
 
 def _find_own_name(model: str) -> str:
-    """Returns the name of a model without what stands before it."""
-    found = _BEFORE_NAMES.match(model)
-    return model[found.end() :] if found else model.partition("/")[2]
+    """Returns the name of a model without what stands before it, such as a region, or behind it."""
+    found = _OWN_NAME.fullmatch(model)
+    return model.partition("/")[2] if found is None else next(filter(None, found.groups()))
 
 
 def _describe_claude(facts: ClaudeModel) -> Amounts:

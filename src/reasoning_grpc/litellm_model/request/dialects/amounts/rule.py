@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, ReasoningEffort, ReasoningOptions
+from reasoning_grpc.domain import (
+    TOKENS_OF_EFFORT,
+    EffectiveSetting,
+    EffectiveSettingCause,
+    ReasoningEffort,
+    ReasoningOptions,
+)
 from reasoning_grpc.domain.errors import FieldViolation
 from reasoning_grpc.litellm_model.request.dialects.amounts.amount import Amounts, TokenRange
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
@@ -18,15 +24,6 @@ from reasoning_grpc.llm import ModelCall
 
 EFFORT: Final = "reasoning.effort"
 BUDGET: Final = "reasoning.budget_tokens"
-TOKENS_OF_EFFORT: Final = {
-    ReasoningEffort.MINIMAL: 512,
-    ReasoningEffort.LOW: 1024,
-    ReasoningEffort.MEDIUM: 2048,
-    ReasoningEffort.HIGH: 4096,
-    ReasoningEffort.XHIGH: 8192,
-    ReasoningEffort.MAX: 16384,
-}
-"""The number of tokens that stands for each effort, the least effort first."""
 _RANKS: Final = {effort: rank for rank, effort in enumerate(TOKENS_OF_EFFORT)}
 
 _NEAREST: Final = "The model does not take this effort; this is the nearest that it takes."
