@@ -1,7 +1,8 @@
 """`CapturingUpstream`: answers every provider's protocol with a few words, and keeps each request by its id."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -17,6 +18,8 @@ class Captured:
 
     path: str
     body: Any
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class CapturingUpstream:
@@ -44,7 +47,12 @@ class CapturingUpstream:
 
     async def _answer(self, request: web.Request) -> web.Response:
         raw = await request.read()
-        captured = Captured(path=request.path, body=json.loads(raw) if raw else None)
+        captured = Captured(
+            path=request.path,
+            body=json.loads(raw) if raw else None,
+            query=request.query_string,
+            headers=request.headers,
+        )
         self._captured.setdefault(request.headers.get("X-Client-Request-Id", ""), []).append(captured)
         body, content_type = _choose_answer(request.path, captured.body)
         return web.Response(body=body, headers={"Content-Type": content_type})

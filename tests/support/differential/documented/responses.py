@@ -28,6 +28,13 @@ ROWS: Final = (
     ),
     row(
         "litellm_proxy hosted_vllm",
+        "messages[].content[].refusal",
+        "as a text",
+        documented="Servers that are not OpenAI's get each text of an earlier answer as a message, and a refusal too",
+        holds=_may_go_there,
+    ),
+    row(
+        "litellm_proxy hosted_vllm",
         "messages[].content[].cache",
         "missing on .*",
         documented="No other model gets cache marks through this API",

@@ -52,7 +52,12 @@ def write_responses_body(call: ModelCall, deployment: Deployment, name: str) -> 
     parameters = _write_parameters(call, deployment, model)
     _check_parameters(parameters, deployment)
     takes_marks = deployment.provider == "openai" and model.takes_cache_marks
-    items = write_items(call.messages, system_prompt=deployment.system_prompt, takes_cache_marks=takes_marks)
+    items = write_items(
+        call.messages,
+        system_prompt=deployment.system_prompt,
+        takes_cache_marks=takes_marks,
+        takes_output_parts=deployment.provider in {"azure", "openai"},
+    )
     options = {option: json.loads(value) for option, value in call.provider_options.items()}
     if isinstance(options.get("include"), list):
         options["include"] = list(dict.fromkeys((*parameters.get("include", ()), *options["include"])))
