@@ -60,7 +60,7 @@ def strip(*items: Json) -> list[Json]:
         if item["type"] == "reasoning":
             stripped["id"] = item["id"]
         if item["type"] == "message":
-            stripped["content"] = "".join(part["text"] for part in item["content"])
+            stripped["content"] = [{"type": "output_text", "text": part["text"]} for part in item["content"]]
         kept.append(stripped)
     return kept
 
@@ -96,7 +96,7 @@ async def converse(
 
 INCLUDED: Final = completion_pb2.IncludeOptions(reasoning=True)
 BOTH_RPCS: Final = pytest.mark.parametrize("rpc", ["Complete", "StreamComplete"])
-QUESTION: Final[Json] = {"type": "message", "role": "user", "content": "q"}
+QUESTION: Final[Json] = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "q"}]}
 RESULTS: Final = [output("c1", "result of c1"), output("c2", "result of c2")]
 
 
