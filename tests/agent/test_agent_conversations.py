@@ -18,6 +18,9 @@ from tests.support.upstream import FakeUpstream
 TOOLS: Final = {"weather": SHARED + "weather", "clock": OWN + "clock"}
 FAMILIES: Final = ("anthropic-adaptive", "anthropic-budgeted", "anthropic-preserved", "gemini-3")
 
+OPENAI_PROTOCOL: Final = ("deepseek", "groq", "kimi", "mistral", "openrouter", "vllm")
+"""Families whose recorded conversation has one step with tools."""
+
 
 def read_turns(family: ModelFamily, body: Json) -> list[Any]:
     """Returns the turns of a body, in the protocol of the family."""
@@ -68,3 +71,21 @@ async def test_a_run_only_adds_to_its_conversation(upstream: FakeUpstream, name:
         assert read_turns(family, later)[: len(turns)] == turns
         for member in ("system", "system_instruction", "tools"):
             assert later.get(member) == earlier.get(member)
+
+
+@pytest.mark.parametrize("name", OPENAI_PROTOCOL)
+async def test_reasoning_goes_back_in_the_form_of_its_provider(upstream: FakeUpstream, name: str) -> None:
+    """The step after tool calls has the calls with their reasoning, in the form that the provider reads."""
+    family = read_family(name)
+    for turn in family.turns:
+        family.read(turn).play(upstream)
+    entry = replace(family.build_entry(upstream), native_tools=True)
+
+    async with serving(agent_config(upstream, entry=entry, tools=TOOLS)) as running:
+        events = await collect_events(running, reasoning_request(QUESTIONS[0]))
+
+    check_grammar(events, ended_well=True)
+    assert list_outcomes(events) == ["DONE"] * 2
+    answers = [select_answers(family, captured.body) for captured in upstream.requests]
+    assert answers[1] == select_answers(family, family.read_request("2"))
+    assert answers[2][:1] == answers[1]
