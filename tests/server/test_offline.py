@@ -1,13 +1,15 @@
 """The server needs only the loopback network, to start as well as to answer."""
 
 import asyncio
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from reasoning_grpc.client import ReasoningClient
+from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.v1 import completion_pb2
 from tests.support.commands import read_announced_address
 from tests.support.factories import a_wire_request
@@ -76,3 +78,32 @@ async def test_the_server_connects_only_to_loopback(upstream: FakeUpstream, tmp_
     assert ["".join(part.text for part in answer.message.content) for answer in answers] == ["Hello world"] * 3
     assert rest == b""
     assert exit_code == 0
+
+
+@pytest.mark.parametrize("provider", ["huggingface", "lemonade", "ollama", "ollama_chat"])
+async def test_litellm_requests_nothing_about_a_model(upstream: FakeUpstream, tmp_path: Path, provider: str) -> None:
+    """A call makes no other request than its own, also where litellm would request facts about the model first."""
+    file = tmp_path / "reasoning.toml"
+    file.write_text(
+        f'[models.m]\nlitellm_model = "{provider}/org/m"\nuntested = true\napi_base = "{upstream.api_base}"\n'
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", GUARDED_SERVER, "serve", "--listen", "127.0.0.1:0", "--config", str(file)),
+        "--max-retries=0",
+        env={**os.environ, **dict.fromkeys(("OLLAMA_API_BASE", "LEMONADE_API_BASE"), "http://facts.invalid")},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    try:
+        address = read_announced_address(await process.stdout.readline())
+        async with ReasoningClient(address) as client:
+            with suppress(CallFailed):  # the fake upstream does not speak every protocol
+                await client.complete(a_wire_request())
+    finally:
+        process.terminate()
+        rest = await process.stdout.read()
+        await process.wait()
+
+    assert rest == b""
+    assert len(upstream.requests) == 1

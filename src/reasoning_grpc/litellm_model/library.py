@@ -49,7 +49,23 @@ def import_litellm() -> Any:
     litellm.modify_params = False
     litellm.disable_stop_sequence_limit = True  # else litellm drops all stop sequences but four, for every provider
     litellm.num_retries = 0
+    litellm.main.responses_api_bridge_check = _limit_bridge_check(litellm.main.responses_api_bridge_check)
     return litellm
+
+
+def _limit_bridge_check(check: Callable[..., tuple[dict[str, Any], str]]) -> Callable[..., tuple[dict[str, Any], str]]:
+    """Returns litellm's check whether a model has only the Responses API, for the providers that have this API at all.
+
+    With each call of a model of Ollama, Lemonade or Hugging Face it would request facts about the model from a server,
+    not always from the one of the model, over a connection of its own, and block the event loop until they arrive.
+    """
+
+    def check_where_it_exists(model: str, custom_llm_provider: str, **facts: Any) -> tuple[dict[str, Any], str]:
+        if custom_llm_provider not in {"azure", "openai"}:
+            return {}, model
+        return check(model, custom_llm_provider, **facts)
+
+    return check_where_it_exists
 
 
 async def load() -> None:
