@@ -15,10 +15,10 @@ import pytest_asyncio
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, ProxyEntry, hash_token
-from reasoning_grpc.domain import Capability, Secret
+from reasoning_grpc.domain import Capability, Secret, Wire
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.telemetry.plan import read_telemetry_plan
-from reasoning_grpc.v1 import completion_pb2, errors_pb2, models_pb2, routing_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, errors_pb2, messages_pb2, models_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.litellm_proxy import FORBIDDEN_KEY, SERVER_KEY, UPSTREAM_KEY, VIRTUAL_KEY, LiteLLMProxy
 from tests.support.otlp import OtlpReceiver
@@ -125,6 +125,49 @@ async def test_a_classifier_behind_the_proxy(
         assert form["json_schema"]["schema"]["properties"] == {
             "route": {"type": "string", "enum": ["passthrough", "reasoning"]}
         }
+
+
+async def test_the_responses_api_of_the_proxy(proxy: LiteLLMProxy, upstream: FakeUpstream) -> None:
+    """With `wire = "responses"`, a request reaches the provider behind the proxy, and reasoning goes back and forth."""
+    entry = model_entry(
+        f"{proxy.base_url}/v1",
+        "thinker",
+        litellm_model="litellm_proxy/fake",
+        api_key=Secret(SERVER_KEY),
+        base_model="openai/gpt-5.6",
+        wire=Wire.RESPONSES,
+    )
+    upstream.reply(
+        reasoning=("Let me look.",),
+        reasoning_signature="gAAAone",
+        tool_calls=[FakeToolCall("call_1", "weather", ("{}",))],
+    )
+    upstream.reply("Cold.", reasoning=("Hm.",), reasoning_signature="gAAAtwo")
+    included = completion_pb2.IncludeOptions(reasoning=True)
+
+    async with server_for(proxy, entry, default_model="thinker") as running:
+        client = running.client()
+        request = a_wire_request("How cold?", tools=[TOOL], include=included)
+        first = await client.complete(request)
+        request.messages.add().CopyFrom(first.message)
+        result = messages_pb2.ToolResult(call_id="call_1", content="4 degrees")
+        request.messages.add(role=messages_pb2.ROLE_TOOL).content.add(tool_result=result)
+        second = await client.complete(request)
+
+    bodies = [captured.body for captured in upstream.requests if captured.path == "/v1/responses"]
+    assert [body["store"] for body in bodies] == [False, False]
+    assert bodies[0]["reasoning"] == {"summary": "auto"}
+    assert bodies[0]["include"] == ["reasoning.encrypted_content"]
+    assert [item["type"] for item in bodies[1]["input"]] == [
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+    ]
+    assert bodies[1]["input"][1]["encrypted_content"] == "gAAAone"
+    assert [part.WhichOneof("kind") for part in first.message.content] == ["reasoning", "tool_call"]
+    assert [part.text for part in second.message.content if part.text] == ["Cold."]
+    assert second.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
 
 
 async def test_models_of_the_proxy_are_listed(running: RunningServer) -> None:

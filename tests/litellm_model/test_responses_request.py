@@ -1,6 +1,6 @@
 """The requests to OpenAI's Responses API: their addresses and bodies."""
 
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 import pytest
@@ -28,6 +28,10 @@ from reasoning_grpc.domain import (
 )
 from reasoning_grpc.domain.errors import UpstreamCredentialsRejected, UpstreamParameterUnsupported
 from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.calls import create_call
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.exchange import DryExchange, TransportLimits
+from tests.support.differential.capturing import CapturingUpstream
 from tests.support.openai_names import list_models
 from tests.support.unsent import a_deployment, a_model_call, build_request
 
@@ -103,14 +107,46 @@ async def test_a_server_without_a_key_gets_none() -> None:
     assert request.headers == {}
 
 
-async def test_azure_without_a_key_gets_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Azure without a key gets the token of Entra ID that litellm finds."""
-    monkeypatch.setenv("AZURE_AD_TOKEN", "a-token")
+@pytest.mark.parametrize(
+    ("variable", "header"),
+    [
+        ("AZURE_API_KEY", {"api-key": "secret"}),
+        ("AZURE_OPENAI_API_KEY", {"api-key": "secret"}),
+        ("AZURE_AD_TOKEN", {"Authorization": "Bearer secret"}),
+        ("AZURE_OPENAI_AD_TOKEN", {"Authorization": "Bearer secret"}),
+    ],
+)
+async def test_azure_without_a_key(monkeypatch: pytest.MonkeyPatch, variable: str, header: dict[str, str]) -> None:
+    """Azure without a key gets the credentials of the machine, which litellm finds."""
+    monkeypatch.setenv(variable, "secret")
 
     request = await build_request(by_responses("azure/ours", api_base=AZURE, api_key=Secret("")), a_model_call())
 
-    assert request.headers == {"Authorization": "Bearer a-token"}
+    assert request.headers == header
     assert request.url == f"{AZURE}/openai/v1/responses"
+
+
+async def test_chat_completions_of_azure_without_a_key_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """litellm's own client, which sends the calls of Azure without a key, bridges none of them either."""
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "secret")
+    await library.load()
+    paths: list[str] = []
+    async with CapturingUpstream() as upstream:
+        for model in ("azure/gpt-5.6", "azure/gpt-5-pro"):
+            deployment = a_deployment(
+                model, api_base=f"http://127.0.0.1:{upstream.port}", api_key=Secret(""), wire=Wire.CHAT
+            )
+            exchange = DryExchange(ConnectionPool(limit=1), TransportLimits(), {})
+            headers = {"X-Client-Request-Id": model}
+            answer = create_call(a_model_call(tools=(Tool("f"),)), deployment, exchange, headers)
+            await answer.open()
+            async with aclosing(answer.deltas()) as deltas:
+                async for _ in deltas:
+                    pass
+            await answer.aclose()
+            paths += [captured.path for captured in upstream.take(model)]
+
+    assert paths == [f"/openai/deployments/{name}/chat/completions" for name in ("gpt-5.6", "gpt-5-pro")]
 
 
 async def test_azure_without_any_credentials_is_not_called() -> None:

@@ -126,17 +126,22 @@ def map_responses_parameters(provider: str, model: str, parameters: dict[str, An
     return mapped
 
 
-def fetch_azure_token(litellm_params: Mapping[str, str]) -> str:
-    """Returns a token of Entra ID for Azure, from the credentials that litellm finds; empty where it finds none.
+def fetch_azure_credentials(litellm_params: Mapping[str, str]) -> dict[str, str]:
+    """Returns the header with the credentials for Azure that this machine has; empty where it has none.
 
-    litellm renews the tokens. Fetching one takes a network call, so this is not for the event loop.
+    They are those of litellm's own calls: a key or a token in a variable, or a token of Entra ID, which litellm
+    renews. Fetching a token takes a network call, so this is not for the event loop.
     Raises whatever the found credentials raise.
     """
     import_litellm()
-    from litellm.llms.azure.common_utils import get_azure_ad_token
+    from litellm.llms.azure.common_utils import BaseAzureLLM
+    from litellm.secret_managers.main import get_secret_str
     from litellm.types.router import GenericLiteLLMParams
 
-    return get_azure_ad_token(GenericLiteLLMParams(**litellm_params)) or ""
+    headers: dict[str, str] = BaseAzureLLM.base_validate_azure_environment({}, GenericLiteLLMParams(**litellm_params))
+    if not headers and (token := get_secret_str("AZURE_OPENAI_AD_TOKEN")):  # the variable of OpenAI's own client
+        return {"Authorization": f"Bearer {token}"}
+    return headers
 
 
 def complete_fireworks_name(name: str) -> str:

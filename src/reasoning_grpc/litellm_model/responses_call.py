@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
@@ -34,7 +34,7 @@ class ResponsesCall(ProviderCall):
         self._is_sending = True
         url, headers = build_responses_address(deployment)
         if deployment.provider == "azure" and not deployment.api_key:
-            headers = {"Authorization": f"Bearer {await _fetch_azure_token(deployment)}"}
+            headers = await _fetch_azure_credentials(deployment)
         await self._exchange.send(url, msgspec.json.encode(body), headers)
 
     def deltas(self) -> AsyncGenerator[Delta, None]:
@@ -47,14 +47,14 @@ class ResponsesCall(ProviderCall):
         return not self._is_sending
 
 
-async def _fetch_azure_token(deployment: Deployment) -> str:
-    """Returns a token of Entra ID. Raises UpstreamCredentialsRejected where there is none."""
+async def _fetch_azure_credentials(deployment: Deployment) -> Mapping[str, str]:
+    """Returns the header with the credentials of this machine. Raises UpstreamCredentialsRejected without any."""
     try:
-        token = await asyncio.to_thread(library.fetch_azure_token, deployment.litellm_params)
+        headers = await asyncio.to_thread(library.fetch_azure_credentials, deployment.litellm_params)
     except Exception as exc:
         # Each kind of credential has exceptions of its own, from packages that may be missing.
-        logger.warning("no token of Entra ID", extra={"model": deployment.name, "error": type(exc).__name__})
+        logger.warning("no credentials for Azure", extra={"model": deployment.name, "error": type(exc).__name__})
         raise UpstreamCredentialsRejected(model=deployment.name, is_upstream_reached=False) from exc
-    if not token:
+    if not headers:
         raise UpstreamCredentialsRejected(model=deployment.name, is_upstream_reached=False)
-    return token
+    return headers
