@@ -55,6 +55,13 @@ TOKEN: Final = "rgk_a-token-of-a-test"
             "There is no such city; try another.",
             id="fail-with-words",
         ),
+        pytest.param(
+            plan_call("ask_for_a_city"),
+            "INPUT_REQUIRED",
+            "The tool needs input that it cannot get here. If only the user can give it, ask the user",
+            "Which city do you mean?",
+            id="ask-for-a-city",
+        ),
         pytest.param(plan_call("hang"), "TIMED_OUT", "The tool took too long and was stopped.", "", id="hang"),
         pytest.param(plan_call("return_bytes"), "OK", "", "[binary, 1234 bytes]", id="binary"),
     ],

@@ -27,6 +27,7 @@ TOOLS: Final = {
     "weather": SHARED + "weather",
     "fail": SHARED + "fail",
     "fail_with_words": SHARED + "fail_with_words",
+    "ask_for_a_city": SHARED + "ask_for_a_city",
     "hang": SHARED + "hang",
     "write_letters": SHARED + "write_letters",
     "return_bytes": SHARED + "return_bytes",

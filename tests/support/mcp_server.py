@@ -283,6 +283,22 @@ def _build_server(report: Any, options: argparse.Namespace) -> Any:
         return str(await context.elicit("What is your name?", Name))
 
     @server.tool()
+    async def ask_person_in_vain(context: Context) -> str:
+        """Ask a person for a name, and report in other words that there is none."""
+        try:
+            return str(await context.elicit("What is your name?", Name))
+        except MCPError:
+            raise ToolError("I greet nobody without a name.") from None
+
+    @server.tool()
+    async def ask_person_or_do_without(context: Context) -> str:
+        """Ask a person for a name, and greet a stranger when there is none."""
+        try:
+            return str(await context.elicit("What is your name?", Name))
+        except MCPError:
+            return "Hello, stranger."
+
+    @server.tool()
     async def ask_model(context: Context) -> str:
         """Ask the client's model for a name while the call waits."""
         question = SamplingMessage(role="user", content=TextContent(type="text", text="What is your name?"))

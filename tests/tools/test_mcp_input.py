@@ -71,6 +71,19 @@ async def test_a_request_of_an_older_server_ends_the_call(
 
 
 @pytest.mark.process
+async def test_an_older_tool_may_go_on_without_an_answer(reports: Reports) -> None:
+    """A tool that is refused an answer may do without it; one that reports an error then has its own words kept."""
+    async with open_toolbox(reports, stdio_entry(reports, *OLD)) as toolbox:
+        without = await toolbox.call("ask_person_or_do_without")
+        in_vain = await toolbox.call("ask_person_in_vain")
+
+    assert (without.status, without.result) == (ToolStatus.OK, "Hello, stranger.")
+    assert in_vain.status is ToolStatus.INPUT_REQUIRED
+    assert in_vain.result.startswith(f"{QUESTION}\n")
+    assert in_vain.result.endswith("I greet nobody without a name.")
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("tool", ["ask_person", "ask_model", "ask_roots"])
 async def test_a_newer_server_cannot_ask_during_a_call(reports: Reports, tool: str) -> None:
     """A tool of a newer server that asks during its call fails, because the protocol has no such request any more."""

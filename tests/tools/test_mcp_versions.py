@@ -153,14 +153,14 @@ async def test_another_version_of_the_newer_kind_is_agreed(reports: Reports) -> 
 
 @pytest.mark.process
 async def test_a_server_that_ends_at_an_unknown_message_is_started_again(reports: Reports) -> None:
-    """An older server whose process ends at the first unknown message gets the handshake first, then and later."""
+    """An older server whose process ends at the first unknown message gets the handshake first, each time."""
     async with open_toolbox(reports, stdio_entry(reports, *OLD, "--fragile")) as toolbox:
         (info,) = toolbox.box.list_servers()
         pids = [int(await reports.wait_for("pid")) for _ in range(2)]
         os.kill(pids[-1], signal.SIGKILL)
         await wait_until(lambda: not toolbox.is_in_state(McpServerState.CONNECTED))
         await wait_until(lambda: toolbox.is_in_state(McpServerState.CONNECTED))
-        pids.append(int(await reports.wait_for("pid")))
+        pids += [int(await reports.wait_for("pid")) for _ in range(2)]
         (again,) = toolbox.box.list_servers()
         execution = await toolbox.call("read_pid")
 

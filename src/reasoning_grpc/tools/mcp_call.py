@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from mcp import Client, MCPError
@@ -63,7 +64,7 @@ class McpCalls:
                 refusal = convert_refusal(exc)
                 raise (InputRequired(describe_input_requests(asked)) if asked else refusal) from None
         if output.is_error and asked:
-            raise InputRequired(describe_input_requests(asked))
+            raise InputRequired(f"{describe_input_requests(asked)}\n{output.text}")
         return output
 
 
@@ -79,7 +80,8 @@ async def _call_with_headers(
     except MCPError as exc:
         if exc.code != HEADER_MISMATCH:
             raise
-    await refresh_headers(client, name)
+    with suppress(ValidationError):  # then the server misses the header again
+        await refresh_headers(client, name)
     return await _call_tool(client, name, arguments, context, on_progress)
 
 

@@ -25,48 +25,38 @@ class Negotiation:
 
     def __init__(self, entry: McpServerEntry) -> None:
         self._entry = entry
-        self._mode: ConnectMode = _HANDSHAKE if entry.protocol == "2025-11-25" else entry.protocol
-        self._is_over = False
         self.version = ""
-        """The version of the connection, or of the last one; empty when no version was agreed."""
+        """The version of the connection, or of the last one; empty from a new client on until it agrees on one."""
 
     @property
     def is_modern(self) -> bool:
         """Whether each request of the connection says its version."""
         return self.version in MODERN_PROTOCOL_VERSIONS
 
-    def create_client(self, streams: Any, on_message: MessageHandlerFnT) -> Client:
+    def create_client(self, streams: Any, on_message: MessageHandlerFnT, *, begins_with_handshake: bool) -> Client:
         """Creates a client that agrees on a version when it is entered. Call `record_version` after that."""
-        self._is_over = False
+        self.version = ""
+        is_older = begins_with_handshake or self._entry.protocol == "2025-11-25"
+        mode: ConnectMode = _HANDSHAKE if is_older else self._entry.protocol
         return Client(
             streams,
             client_info=Implementation(name="reasoning-grpc", version="1"),
             message_handler=on_message,
             cache=None,
-            mode=self._mode,
-            prior_discover=_assume_tools(self._mode) if self._mode in MODERN_PROTOCOL_VERSIONS else None,
+            mode=mode,
+            prior_discover=_assume_tools(mode) if mode in MODERN_PROTOCOL_VERSIONS else None,
         )
 
     def record_version(self, version: str) -> None:
         """Records the version that was agreed."""
         self.version = version
-        self._is_over = True
 
-    def should_try_again(self, problem: str) -> bool:
-        """Returns whether the connection failed in a way that an older server fails at an unknown first message.
-
-        The next client then begins with `initialize`, and later ones too until that fails.
-        """
-        if self._is_over or self._entry.protocol != "auto":
-            return False
-        if self._mode == _HANDSHAKE:
-            self._mode = "auto"
+    def should_begin_with_handshake(self, problem: str) -> bool:
+        """Returns whether the connection failed as that of an older server does, at a first message unknown to it."""
+        if self.version or self._entry.protocol != "auto":
             return False
         did_not_answer = problem == NO_ANSWER and self._entry.connect_timeout_seconds <= DISCOVER_TIMEOUT_SECONDS
-        if did_not_answer or problem == describe_loss(self._entry):
-            self._mode = _HANDSHAKE
-            return True
-        return False
+        return did_not_answer or problem == describe_loss(self._entry)
 
 
 def _assume_tools(version: str) -> DiscoverResult:

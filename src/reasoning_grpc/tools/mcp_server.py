@@ -144,8 +144,8 @@ class McpServer:
         while True:
             began = loop.time()
             problem = await self._connect()
-            if not self._should_end() and self._negotiation.should_try_again(problem):
-                problem = await self._connect()
+            if not self._should_end() and self._negotiation.should_begin_with_handshake(problem):
+                problem = await self._connect(begins_with_handshake=True)
             if self._should_end():
                 return
             if loop.time() - began >= _GOOD_RUN_SECONDS:
@@ -154,7 +154,7 @@ class McpServer:
             await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))
             delay_seconds = min(2 * delay_seconds, _MAX_DELAY_SECONDS)
 
-    async def _connect(self) -> str:
+    async def _connect(self, *, begins_with_handshake: bool = False) -> str:
         """Connects, stays connected, and returns why the connection ended."""
         self._http_status, self._ended = 0, False
         self._check_due.clear()
@@ -167,7 +167,10 @@ class McpServer:
             on_left_out=self._listing.record_uncallable,
         )
         try:
-            await self._stay_connected(self._negotiation.create_client(streams, self._on_message))
+            client = self._negotiation.create_client(
+                streams, self._on_message, begins_with_handshake=begins_with_handshake
+            )
+            await self._stay_connected(client)
         except asyncio.CancelledError:
             if self._should_end():
                 raise
@@ -213,13 +216,16 @@ class McpServer:
         tools = client.server_capabilities.tools
         if not self._negotiation.is_modern or tools is None or not tools.list_changed:
             return
+        has_been_open = False
         while True:
             with suppress(Exception):  # then the list is still read every `check_seconds`
                 async with client.listen(tools_list_changed=True) as changes:
+                    if has_been_open:  # a change may have been missed meanwhile
+                        self._check_due.set()
+                    has_been_open = True
                     async for _ in changes:
                         self._check_due.set()
             await asyncio.sleep(_vary(self._check_seconds))
-            self._check_due.set()
 
     async def _call(
         self, name: str, arguments: Mapping[str, Any], context: CallContext, on_progress: ProgressCallback
