@@ -139,6 +139,28 @@ async def test_reasoning_of_another_model_is_left_out(upstream: FakeUpstream, se
     assert completion_pb2.EFFECTIVE_SETTING_CAUSE_FOREIGN_SIGNATURE in causes
 
 
+async def test_reasoning_without_a_successor(upstream: FakeUpstream, server: RunningServer) -> None:
+    """Reasoning of an answer that was cut before its text does not go back, because OpenAI refuses it alone."""
+    upstream.lines(
+        *write_stream([FIRST_THOUGHT], status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    )
+    request = a_wire_request("q", include=INCLUDED)
+    cut = await server.client().complete(request)
+    request.messages.extend([cut.message, messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[_text("Go on.")])])
+    upstream.lines(*write_stream(THIRD))
+
+    answer = await server.client().complete(request)
+
+    assert cut.finish_reason == completion_pb2.FINISH_REASON_LENGTH
+    assert [part.signature != "" for part in cut.message.content] == [True]
+    assert {item["type"] for item in upstream.requests[1].body["input"]} == {"message"}
+    assert [setting.field for setting in answer.effective_settings] == ["messages.content.reasoning"]
+
+
+def _text(text: str) -> messages_pb2.Part:
+    return messages_pb2.Part(text=text)
+
+
 OSLO: Final = FakeToolCall("call_1", "weather", '{"city": "Oslo"}')
 PARIS: Final = FakeToolCall("call_2", "weather", '{"city": "Paris"}')
 

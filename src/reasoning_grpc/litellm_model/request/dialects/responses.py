@@ -85,7 +85,11 @@ def is_item_signature(signature: str) -> bool:
 
 
 def leave_out_foreign_reasoning(call: ModelCall, _model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Leaves out reasoning without the signature of an item, because the API takes back only its own items."""
+    """Leaves out reasoning without the signature of an item, because the API takes back only its own items.
+
+    It also leaves out the reasoning at the end of an answer, which was cut before a text or a call: the API refuses a
+    reasoning item that no other item of the answer follows.
+    """
     total = sum(isinstance(part.content, Reasoning) for message in call.messages for part in message.content)
     kept = tuple(map(_leave_out_foreign, call.messages))
     count = sum(isinstance(part.content, Reasoning) for message in kept for part in message.content)
@@ -96,13 +100,15 @@ def leave_out_foreign_reasoning(call: ModelCall, _model: str) -> tuple[ModelCall
         str(total),
         str(count),
         EffectiveSettingCause.PROVIDER_LIMIT,
-        "The provider takes back only reasoning that the model has signed.",
+        "The provider takes back only reasoning that the model has signed, and that led to a text or a call.",
     )
     return replace(call, messages=kept), setting
 
 
 def _leave_out_foreign(message: Message) -> Message:
     kept = tuple(part for part in message.content if not _is_foreign(part))
+    while kept and isinstance(kept[-1].content, Reasoning):
+        kept = kept[:-1]
     return message if len(kept) == len(message.content) else replace(message, content=kept)
 
 
