@@ -21,7 +21,7 @@ from tests.support.upstream import FakeUpstream
 pytestmark = pytest.mark.thorough
 
 EVERY_WAY: Final = pytest.mark.parametrize(
-    "provider", ["openai", "azure", "hosted_vllm", "anthropic", "gemini", "bedrock"]
+    "provider", ["openai", "responses", "azure", "hosted_vllm", "anthropic", "gemini", "bedrock"]
 )
 CALLS: Final = 12
 
