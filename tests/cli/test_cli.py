@@ -8,6 +8,7 @@ from importlib.metadata import version
 import pytest
 
 from reasoning_grpc.config import hash_token, options
+from reasoning_grpc.v1.completion_pb2 import ReasoningEffort
 from tests.support.commands import Finished, run
 
 pytestmark = pytest.mark.process
@@ -41,6 +42,14 @@ async def test_the_help_has_every_command_and_option() -> None:
         assert f"  {option.flag}" in serve.out
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err.endswith("reasoning-grpc ask: error: the following arguments are required: prompt\n")
+
+
+async def test_ask_has_every_effort() -> None:
+    """`ask --help` lists each reasoning effort of the API, the least first."""
+    finished = await run("ask", "--help")
+
+    efforts = [name.removeprefix("REASONING_EFFORT_").lower() for name in ReasoningEffort.keys()[1:]]
+    assert f"--effort {{{','.join(efforts)}}}" in finished.out
 
 
 async def test_version_prints_the_version() -> None:

@@ -168,6 +168,9 @@ KNOWN: Final[dict[str, tuple[ReasoningEffort, ...] | None]] = {
     "bedrock/converse/us.anthropic.claude-opus-4-8": (NONE, LOW, MEDIUM, HIGH, XHIGH, MAX),
     "bedrock/us.amazon.nova-2-lite-v1:0": (NONE, LOW, MEDIUM, HIGH),
     "bedrock/converse/us.openai.gpt-6-astra": (LOW, MEDIUM, HIGH, XHIGH, MAX),
+    "vertex_ai/claude-opus-4-7": (NONE, LOW, MEDIUM, HIGH, XHIGH, MAX),
+    "azure_ai/claude-opus-5-5": (LOW, MEDIUM, HIGH, XHIGH, MAX),
+    "vertex_ai/gemini-3-pro-preview": (LOW, HIGH),
     "gemini/gemini-2.5-pro": (),
     "gemini/gemini-2.5-flash": (NONE,),
     "gemini/gemini-3-pro-preview": (LOW, HIGH),
@@ -194,6 +197,28 @@ KNOWN: Final[dict[str, tuple[ReasoningEffort, ...] | None]] = {
 def test_efforts_of_known_models(model: str, efforts: tuple[ReasoningEffort, ...] | None) -> None:
     """The efforts that a model takes are those that its provider documents."""
     assert describe_amounts(model).efforts == (None if efforts is None else frozenset(efforts))
+
+
+@pytest.mark.parametrize(
+    ("model", "budget"),
+    [
+        ("anthropic/claude-sonnet-4-5", TokenRange(1024, within_limit=True)),
+        ("anthropic/claude-sonnet-4-6", TokenRange(1024, within_limit=True)),
+        ("anthropic/claude-opus-4-7", None),
+        ("vertex_ai/claude-sonnet-4-5@20250929", TokenRange(1024, within_limit=True)),
+        ("gemini/gemini-2.5-pro", TokenRange(128, 32768)),
+        ("gemini/gemini-2.5-flash", TokenRange(1, 24576)),
+        ("gemini/gemini-2.5-flash-lite-preview-09-2025", TokenRange(512, 24576)),
+        ("gemini/gemini-3-pro-preview", None),
+        ("dashscope/qwen-plus", TokenRange(1)),
+        ("openrouter/openai/gpt-5", TokenRange(1)),
+        ("litellm_proxy/our-model", TokenRange(1)),
+        ("openai/our-model", None),
+    ],
+)
+def test_budgets_of_known_models(model: str, budget: TokenRange | None) -> None:
+    """The numbers of tokens that a model takes are those that its provider documents."""
+    assert describe_amounts(model).budget == budget
 
 
 def test_litellm_reads_the_price_map_in_the_same_way() -> None:

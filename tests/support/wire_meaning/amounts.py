@@ -96,7 +96,7 @@ def is_expected(asked: Any, left: Any, model: str) -> bool:
 def find_broken_amounts(amount: Any, model: str) -> Iterator[tuple[str, str]]:
     """Yields what is refused of an effort, or a number of tokens, that left for a model."""
     taken = list_taken(model)
-    if amount is None or taken is None:
+    if amount in (None, "adaptive") or taken is None:  # a model that reasons adaptively decides without an effort
         return
     if isinstance(amount, int):
         if "budget" not in taken:

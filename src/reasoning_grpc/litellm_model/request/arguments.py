@@ -20,6 +20,7 @@ from reasoning_grpc.litellm_model.request.bodies.anthropic import write_members
 from reasoning_grpc.litellm_model.request.bodies.gemini import write_gemini_body
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
 from reasoning_grpc.litellm_model.request.bodies.ollama import write_ollama_body
+from reasoning_grpc.litellm_model.request.dialects.amounts import is_claude
 from reasoning_grpc.litellm_model.request.dialects.claude.features import (
     SUMMARIZED,
     asks_for_summary,
@@ -153,16 +154,10 @@ def _convert_reasoning(reasoning: ReasoningOptions, deployment: Deployment) -> d
         return {"thinking": {"type": "enabled", "budget_tokens": reasoning.budget_tokens}}
     if reasoning.effort is None:
         return {}
-    if reasoning.effort is ReasoningEffort.NONE and _is_claude(deployment):
+    if reasoning.effort is ReasoningEffort.NONE and is_claude(deployment.deciding_model):
         # litellm says nothing then, and a model that decides itself may reason.
         return {"thinking": {"type": "disabled"}}
     return {"reasoning_effort": reasoning.effort.value.lower()}
-
-
-def _is_claude(deployment: Deployment) -> bool:
-    return deployment.provider == "anthropic" or (
-        deployment.provider in {"bedrock", "databricks"} and "claude" in deployment.deciding_model
-    )
 
 
 def _convert_tool(tool: Tool, provider: str) -> dict[str, Any]:

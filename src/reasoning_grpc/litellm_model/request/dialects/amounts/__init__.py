@@ -7,7 +7,7 @@ rule.py    the one rule: refuses an amount, or replaces it by the nearest that t
 """
 
 from reasoning_grpc.litellm_model.request.dialects.amounts.amount import Amounts, TokenRange
-from reasoning_grpc.litellm_model.request.dialects.amounts.models import describe_amounts, find_amounts
+from reasoning_grpc.litellm_model.request.dialects.amounts.models import describe_amounts, find_amounts, is_claude
 from reasoning_grpc.litellm_model.request.dialects.amounts.rule import fit_amount, refuse_amount
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "describe_amounts",
     "find_amounts",
     "fit_amount",
+    "is_claude",
     "refuse_amount",
 ]

@@ -14,9 +14,9 @@ from reasoning_grpc.litellm_model.request.hosts import find_provider
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 
 _MIN_BUDGET_OF_CLAUDE: Final = 1024
-_HAVE_RESPONSES: Final = frozenset({"azure", "openai"})
+_HAVE_BOTH: Final = frozenset({"azure", "openai"})
 """Providers with both of OpenAI's APIs."""
-_HOSTS_OF_CLAUDE: Final = frozenset({"bedrock", "databricks"})
+_HOSTS_OF_CLAUDE: Final = frozenset({"azure_ai", "bedrock", "databricks", "vertex_ai"})
 _OWN_NAME: Final = re.compile(r"bedrock/(?:converse/|invoke/)?(.+)|azure/(?:.*/)?(.+)|openai/ft:([^:]+).*")
 """litellm's names of models that have something before the name of the model itself, or behind it."""
 _DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
@@ -29,10 +29,15 @@ def find_amounts(deployment: Deployment, wire: Wire) -> Amounts:
     MAX is an effort of the Responses API alone: OpenAI's Chat Completions refuses it. The Responses API takes no number
     of tokens.
     """
-    amounts = describe_amounts(_name_model(deployment))
+    return _select_amounts(_name_model(deployment), wire, has_both=deployment.provider in _HAVE_BOTH)
+
+
+@lru_cache(maxsize=4096)
+def _select_amounts(model: str, wire: Wire, *, has_both: bool) -> Amounts:
+    amounts = describe_amounts(model)
     if wire is Wire.RESPONSES:
         return replace(amounts, budget=None)
-    if deployment.provider in _HAVE_RESPONSES and amounts.efforts is not None:
+    if has_both and amounts.efforts is not None:
         return replace(amounts, efforts=amounts.efforts - {ReasoningEffort.MAX})
     return amounts
 
@@ -50,9 +55,9 @@ def describe_amounts(model: str) -> Amounts:
 
     Nothing is known of a model that none of them has, such as one of a server of one's own.
     """
-    prefix, _, name = model.partition("/")
-    if prefix == "anthropic" or (prefix in _HOSTS_OF_CLAUDE and "claude" in name):
+    if is_claude(model):
         return _describe_claude(describe_claude(model))
+    prefix, _, name = model.partition("/")
     own_name = _find_own_name(model)
     if (amounts := find_row(prefix, own_name)) is not None:
         return amounts
@@ -62,6 +67,12 @@ def describe_amounts(model: str) -> Amounts:
     if facts is None:
         return Amounts()
     return NEVER if facts.efforts == NEVER.efforts else Amounts(efforts=facts.efforts)
+
+
+def is_claude(model: str) -> bool:
+    """Whether a model is one of Anthropic's, in a protocol that takes the amount in Anthropic's words."""
+    prefix, _, name = model.partition("/")
+    return prefix == "anthropic" or (prefix in _HOSTS_OF_CLAUDE and "claude" in name)
 
 
 def _find_own_name(model: str) -> str:

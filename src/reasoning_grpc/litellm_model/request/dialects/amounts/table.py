@@ -50,15 +50,15 @@ _ROWS: Final[tuple[tuple[str, str, Amounts], ...]] = (
     ("openai azure", r"gpt-5\.(1-codex-max|2-codex)", _LOW_TO_XHIGH),
     ("openai azure", r"(gpt-5(\.1)?-codex|codex-mini)", _LOW_TO_HIGH),
     # Gemini: thinking budgets up to version 2.5, thinking levels from version 3 on.
-    ("gemini", r"gemini-(1|2\.0|exp|(pro|flash)(?!-(lite-)?latest$))", NEVER),
-    ("gemini", r"gemini-2\.5-pro", _budget(128, 32768, can_rest=False)),
+    ("gemini vertex_ai", r"gemini-(1|2\.0|exp|(pro|flash)(?!-(lite-)?latest$))", NEVER),
+    ("gemini vertex_ai", r"gemini-2\.5-pro", _budget(128, 32768, can_rest=False)),
     ("databricks", r"databricks-gemini-2-5-pro", _budget(128, 32768, can_rest=False)),
-    ("gemini", r"gemini-2\.5-flash-lite", _budget(512, 24576)),
-    ("gemini", r"gemini-2", _budget(1, 24576)),
+    ("gemini vertex_ai", r"gemini-2\.5-flash-lite", _budget(512, 24576)),
+    ("gemini vertex_ai", r"gemini-2", _budget(1, 24576)),
     ("databricks", r"databricks-gemini-2-5", _budget(1, 24576)),
-    ("gemini", r"gemini-3-pro", _take(_LOW, _HIGH)),
-    ("gemini", r"gemini-(?!3\.[7-9]|[4-9]).*flash", _take(_MINIMAL, _LOW, _MEDIUM, _HIGH)),
-    ("gemini", r"gemini-", _LOW_TO_HIGH),
+    ("gemini vertex_ai", r"gemini-3-pro", _take(_LOW, _HIGH)),
+    ("gemini vertex_ai", r"gemini-(?!3\.[7-9]|[4-9]).*flash", _take(_MINIMAL, _LOW, _MEDIUM, _HIGH)),
+    ("gemini vertex_ai", r"gemini-", _LOW_TO_HIGH),
     # Bedrock: "Using reasoning" of Amazon Nova 2.
     ("bedrock", r".*nova-2", Amounts(efforts=frozenset({_NONE, _LOW, _MEDIUM, _HIGH}), reasons_on_request=True)),
     # gpt-oss reasons at three levels wherever it is served, and always.
