@@ -165,6 +165,20 @@ SENTENCES: Final[dict[str, tuple[Json | list[Json] | bytes, str]]] = {
         {"message": "top_p must be in (0, 1], got 1.5.", "type": "BadRequestError", "code": 400},
         "top_p must be in (0, 1], got 1.5.",
     ),
+    "vllm-roles": (
+        {"message": "Conversation roles must alternate user/assistant/user/assistant/...", "code": 400},
+        "Conversation roles must alternate user/assistant/user/assistant/...",
+    ),
+    "vllm-validation": (
+        {
+            "message": "1 validation error for ChatCompletionRequest\ntemperature\n  Input should be less than 2"
+            " [type=less_than, input_value='What is the capital of Peru?']\n    For further information visit"
+            " https://errors.pydantic.dev/2.9/v/less_than",
+            "code": 400,
+        },
+        "1 validation error for ChatCompletionRequest temperature Input should be less than 2 [type=less_than,"
+        " input_value='[...]'] For further information visit [...]",
+    ),
     "mistral-detail-in-a-message": (
         {"object": "error", "message": {"detail": [{"loc": ["body", "top_p"], "msg": "Input should be less than 1"}]}},
         "top_p: Input should be less than 1",

@@ -4,11 +4,11 @@ import html
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reasoning_grpc.domain import (
@@ -155,6 +155,8 @@ prompts = st.lists(vocabulary, min_size=4, max_size=30).map(" ".join)
 wrappings = st.sampled_from(
     ["{}", "'{}'", '"{}"', "`{}`", "({})", "[{}]", "\\n{}\\n", "... {} ...", "value={}", "{{{}}}"]
 )
+UNHURRIED: Final = settings(deadline=None)
+"""A busy machine may take long for one example."""
 TRANSFORMATIONS: Final[dict[str, Callable[[str], str]]] = {
     "as it is": str,
     "in capitals": str.upper,
@@ -203,6 +205,7 @@ def test_secrets_places_and_ids_are_left_out(frame: str, secret: str) -> None:
 
 
 @pytest.mark.parametrize("transform", TRANSFORMATIONS.values(), ids=TRANSFORMATIONS)
+@UNHURRIED
 @given(prompt=prompts, start=st.integers(0, 200), size=st.integers(12, 200), wrapping=wrappings)
 def test_no_passage_of_a_prompt_survives(
     transform: Callable[[str], str], prompt: str, start: int, size: int, wrapping: str
@@ -218,6 +221,7 @@ def test_no_passage_of_a_prompt_survives(
     assert all(is_known_word(word) for word in re.findall(r"[A-Za-z]{2,}", shown.partition(":")[2]))
 
 
+@UNHURRIED
 @given(secret=st.text("abcdefABCDEF0123456789_-", min_size=12, max_size=64), wrapping=wrappings)
 def test_no_random_token_survives(secret: str, wrapping: str) -> None:
     """A long token of letters and digits is left out as a whole."""
@@ -228,6 +232,7 @@ def test_no_random_token_survives(secret: str, wrapping: str) -> None:
     assert all(len(part) < 3 for part in re.findall("[a-fA-F0-9]+", shown.partition(":")[2]) if part in secret)
 
 
+@UNHURRIED
 @given(st.text(st.characters(codec="utf-8"), max_size=400))
 def test_any_text_becomes_one_short_line(text: str) -> None:
     """Whatever a provider sends becomes one line of printable ASCII within the limit."""
@@ -236,12 +241,3 @@ def test_any_text_becomes_one_short_line(text: str) -> None:
     assert shown.isascii()
     assert shown == "" or shown.isprintable()
     assert len(shown) <= LONGEST_SENTENCE
-
-
-@given(st.text(st.characters(codec="utf-8"), max_size=400), prompts)
-def test_a_shown_sentence_stays_as_it_is(text: str, prompt: str) -> None:
-    """A sentence that was made safe is not changed by doing so again."""
-    private: Any = PrivateTexts([prompt], ())
-    shown = redact_sentence("The request is not valid: " + text, private)
-
-    assert redact_sentence(shown, private) == shown

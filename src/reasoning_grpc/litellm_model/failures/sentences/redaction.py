@@ -49,7 +49,7 @@ _UNCLOSED: Final = re.compile(r"(?:(?<![A-Za-z0-9])'(?=[A-Za-z0-9])|[\"`]).*$", 
 _TOKEN: Final = re.compile(
     r"[A-Za-z]+'(?:t|s|re|ve|d|ll|m)(?![A-Za-z])|\d{1,3}(?:,\d{3})+(?![\w,])|[^\s,;=(){}\"'`<>|:!?]+|[^\s]"
 )
-_TRIM: Final = re.compile(r"([\[*.~&+\\-]*)(.*?)([\].*~&+\\-]*)", re.DOTALL)
+_TRIM: Final = re.compile(r"([\[*.~&+\\-]*)(.*?)([\].*~&+/\\-]*)", re.DOTALL)
 _NUMBER: Final = re.compile(
     r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:%|x\d{1,5}|[kmgt]?i?b|ms|s|px|k|m|st|nd|rd|th)?", re.IGNORECASE | re.ASCII
 )

@@ -32,9 +32,11 @@ _ENDS_OF_HOSTS: Final = frozenset(
     | {"de", "fr", "co", "info", "biz", "tech", "site", "online"}
 )
 """The last parts of the names of hosts, which else look like paths."""
-_PAIRS: Final = frozenset(
-    ["and/or", "true/false", "input/output", "user/assistant", "key/value", "request/response", "on/off"]
+_ALTERNATIVES: Final = frozenset(
+    {"and", "or", "true", "false", "input", "output", "user", "assistant", "system", "tool", "model", "key", "value"}
+    | {"request", "response", "on", "off"}
 )
+"""The words between which a slash may stand, which else makes a path."""
 _MIME_TYPE: Final = re.compile(r"(?:image|audio|video|text|application)/(\*|[a-z]{2,12}[0-9]?)")
 _ENDINGS: Final = (
     *(("'s", ""), ("ies", "y"), ("ied", "y"), ("es", ""), ("s", ""), ("ed", ""), ("ed", "e"), ("ing", "")),
@@ -59,7 +61,9 @@ def is_known_name(name: str, known_names: Container[str]) -> bool:
     """Whether a text is a parameter or the path to a member, made of known words and of the request's own names."""
     if name in known_names and _PATH.fullmatch(name) is not None and len(name) <= _LONGEST_PATH:
         return True
-    if name.lower() in _PAIRS or ((mime := _MIME_TYPE.fullmatch(name)) and (mime[1] == "*" or is_known_word(mime[1]))):
+    if set(name.lower().split("/")) <= _ALTERNATIVES or (
+        (mime := _MIME_TYPE.fullmatch(name)) and (mime[1] == "*" or is_known_word(mime[1]))
+    ):
         return True
     if len(name) > _LONGEST_PATH or not _PATH.fullmatch(name) or ("/" in name and not name.startswith("#/")):
         return False
