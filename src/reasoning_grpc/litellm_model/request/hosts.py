@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from reasoning_grpc.domain import Deployment
 
 _OF_HOST: Final[Mapping[str, str]] = {
+    "aliyuncs.com": "dashscope",
     "api.cerebras.ai": "cerebras",
     "api.deepseek.com": "deepseek",
     "api.fireworks.ai": "fireworks_ai",
@@ -14,9 +15,12 @@ _OF_HOST: Final[Mapping[str, str]] = {
     "api.mistral.ai": "mistral",
     "api.moonshot.ai": "moonshot",
     "api.moonshot.cn": "moonshot",
+    "api.together.xyz": "together_ai",
+    "api.x.ai": "xai",
+    "api.z.ai": "zai",
     "openrouter.ai": "openrouter",
 }
-"""The providers behind addresses that an entry with the prefix of another server may have."""
+"""The providers behind hosts, or behind all hosts of a domain, that an entry for a server of any kind may have."""
 _ANY_SERVER: Final = frozenset({"openai", "custom_openai"})
 """Prefixes of servers of any kind, by their address."""
 
@@ -25,9 +29,11 @@ def find_provider(deployment: Deployment) -> str:
     """Returns the provider of a deployment, in litellm's words."""
     if deployment.provider not in _ANY_SERVER:
         return deployment.provider
-    return _OF_HOST.get(find_host(deployment), deployment.provider)
+    found = (provider for domain, provider in _OF_HOST.items() if is_within(deployment, domain))
+    return next(found, deployment.provider)
 
 
-def find_host(deployment: Deployment) -> str:
-    """Returns the host of a deployment's address; empty where the address is the provider's own."""
-    return urlsplit(deployment.api_base).hostname or ""
+def is_within(deployment: Deployment, domain: str) -> bool:
+    """Whether the address of a deployment is at this host or domain; never where it is the provider's own."""
+    host = urlsplit(deployment.api_base).hostname or ""
+    return host == domain or host.endswith(f".{domain}")

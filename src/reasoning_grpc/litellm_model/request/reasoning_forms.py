@@ -5,7 +5,6 @@ members and refuse the other, some take none, and some refuse tool calls without
 documentation and the texts of their errors; docs/providers.md describes each form.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -14,7 +13,7 @@ from typing import Any, Final
 from reasoning_grpc.domain import Deployment, EffectiveSetting, EffectiveSettingCause, Message, Reasoning
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.reasoning_details import write_detail
-from reasoning_grpc.litellm_model.request.hosts import find_host, find_provider
+from reasoning_grpc.litellm_model.request.hosts import find_provider, is_within
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.llm import ModelCall
 
@@ -50,8 +49,9 @@ _OF_PROVIDER: Final[Mapping[str, ReasoningForm]] = {
     "openrouter": ReasoningForm.DETAILS,
 }
 """The forms of providers; other providers of the protocol read `reasoning_content`."""
-_OPENAI_HOSTS: Final = re.compile(r"(\w+\.)?api\.openai\.com")
-"""OpenAI's own addresses, those of its regions included. OpenAI refuses messages with members that it does not know."""
+_ANY_SERVER: Final = frozenset({"openai", "custom_openai"})
+_STRICT_HOSTS: Final = ("api.openai.com", "openai.azure.com", "generativelanguage.googleapis.com")
+"""Hosts that refuse messages with members that they do not know, and know none for reasoning."""
 _BY_MODEL: Final = frozenset({"groq", "mistral"})
 """Providers that refuse reasoning in requests to models that do not reason."""
 _BLANK: Final = " "
@@ -75,7 +75,7 @@ def leave_out_reasoning(call: ModelCall, deployment: Deployment) -> tuple[ModelC
 def find_reasoning_form(deployment: Deployment) -> ReasoningForm:
     """Returns the form in which the provider of a deployment takes reasoning back."""
     provider = find_provider(deployment)
-    if provider == "openai" and (not deployment.api_base or _OPENAI_HOSTS.fullmatch(find_host(deployment))):
+    if provider in _ANY_SERVER and _is_strict(deployment):
         return ReasoningForm.NONE
     if provider in _BY_MODEL and library.lacks_reasoning(f"{provider}/{_name_model(deployment)}"):
         return ReasoningForm.NONE
@@ -97,6 +97,11 @@ def write_reasoning(messages: Messages, deployment: Deployment) -> Messages:
 def _remove_reasoning(message: Message) -> Message:
     kept = tuple(part for part in message.content if not isinstance(part.content, Reasoning))
     return message if len(kept) == len(message.content) else replace(message, content=kept)
+
+
+def _is_strict(deployment: Deployment) -> bool:
+    """Whether the server of a deployment refuses reasoning by any name; without an address, it is OpenAI's."""
+    return not deployment.api_base or any(is_within(deployment, domain) for domain in _STRICT_HOSTS)
 
 
 def _name_model(deployment: Deployment) -> str:
