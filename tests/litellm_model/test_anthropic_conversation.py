@@ -22,7 +22,7 @@ from tests.support.serving import RunningServer, config_for, provider_entry, ser
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_bodies import Json, Setting, capture_body, find_refused_fields
 
-OLDER, NEWER, UNKNOWN = "claude-sonnet-4-5", "claude-opus-4-8", "our-claude"
+OLDER, NEWER, BOUND, UNKNOWN = "claude-sonnet-4-5", "claude-opus-4-8", "claude-opus-5-5", "our-claude"
 MARK: Final[Json] = {"cache_control": {"type": "ephemeral"}}
 TOOLS: Final = [Tool(name="f")]
 
@@ -242,7 +242,7 @@ REFUSED: Final[dict[str, tuple[list[Message], list[str]]]] = {
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with models of Anthropic of several generations."""
-    names = (OLDER, NEWER, UNKNOWN)
+    names = (OLDER, NEWER, BOUND, UNKNOWN)
     entries = [provider_entry(upstream, "anthropic", name, litellm_model=f"anthropic/{name}") for name in names]
     async with serving(config_for(*entries)) as running:
         yield running
@@ -308,6 +308,61 @@ async def test_newer_models_refuse_system_messages_elsewhere(upstream: FakeUpstr
     assert body["system"] == [text("s1")]
     assert body["messages"] == [turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("system", "s2")]
     assert settings == [("messages[2]", "after the first turn", "in the system prompt")]
+
+
+AFTER: Final = ("before the user's turn", "after it")
+MOVED: Final[dict[str, tuple[list[Message], list[Json], list[str], list[Setting]]]] = {
+    "after an answer": (
+        [user("a"), assistant("b"), system("s"), user("c"), assistant("d"), user("e")],
+        [
+            *(turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("system", "s")),
+            *(turn("assistant", "d"), turn("user", "e")),
+        ],
+        [],
+        [("messages[2]", *AFTER)],
+    ),
+    "before the last turn": (
+        [system("p"), user("a"), assistant("b"), system("s"), system("t"), user("c")],
+        [turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("system", "s", "t")],
+        ["p"],
+        [("messages[3]", *AFTER), ("messages[4]", *AFTER)],
+    ),
+    "between a call and its result": (
+        [user("a"), assistant(call()), system("s"), result(), user("c")],
+        [turn("user", "a"), turn("assistant", use()), turn("user", RESULT, "c"), turn("system", "s")],
+        [],
+        [("messages[2]", *AFTER)],
+    ),
+    "within the user's turn": (
+        [user("a"), system("s"), user("b"), assistant("c"), user("d")],
+        [turn("user", "a", "b"), turn("system", "s"), turn("assistant", "c"), turn("user", "d")],
+        [],
+        [("messages[1]", *AFTER)],
+    ),
+    "beside one in its place": (
+        [user("a"), assistant("b"), system("s"), user("c"), system("t")],
+        [turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("system", "s", "t")],
+        [],
+        [("messages[2]", *AFTER)],
+    ),
+}
+"""Conversations with a model that binds its reasoning to them: their turns, their prompts, and what is reported."""
+
+
+@pytest.mark.parametrize("case", MOVED.values(), ids=MOVED)
+async def test_a_system_message_changes_nothing_before_it(
+    upstream: FakeUpstream,
+    server: RunningServer,
+    case: tuple[list[Message], list[Json], list[str], list[Setting]],
+) -> None:
+    """A model that binds its reasoning gets a later system message after the user's turn, never in the prompt."""
+    messages, turns, system_texts, reported = case
+
+    body, settings = await capture_body(upstream, server, CompleteRequest(model=BOUND, messages=messages, tools=TOOLS))
+
+    assert body["messages"] == turns
+    assert [block["text"] for block in body.get("system", [])] == system_texts
+    assert settings == reported
 
 
 async def test_newer_models_do_not_continue_an_answer(upstream: FakeUpstream, server: RunningServer) -> None:

@@ -188,7 +188,7 @@ def _read_reasoning_amount(rest: Json) -> Json:
     match thinking:
         case {"type": "enabled", "budget_tokens": budget, **others} if not others:
             read: Json = {"reasoning.budget_tokens": budget}
-        case {"type": "adaptive", **others} if not others.keys() - {"display"}:
+        case {"type": "adaptive", **others} if not others.keys() - {"display", "block_binding"}:
             read = {}
             if effort is None:
                 read["reasoning.effort"] = "adaptive"

@@ -7,14 +7,12 @@ from typing import Final
 
 from reasoning_grpc.litellm_model.request.dialects.claude.conversation import (
     leave_out_blanks,
-    move_later_system,
     refuse_answer_first,
     refuse_empty_conversation,
     refuse_late_results,
     refuse_prefill,
     refuse_undefined_tools,
     report_blanks,
-    report_later_system,
 )
 from reasoning_grpc.litellm_model.request.dialects.claude.formats import (
     leave_out_text_format,
@@ -22,6 +20,7 @@ from reasoning_grpc.litellm_model.request.dialects.claude.formats import (
     refuse_schemas_as_tools,
     report_schemas,
 )
+from reasoning_grpc.litellm_model.request.dialects.claude.later_system import move_later_system, report_later_system
 from reasoning_grpc.litellm_model.request.dialects.claude.media import limit_cache_marks
 from reasoning_grpc.litellm_model.request.dialects.claude.reasoning import (
     leave_room_for_answer,

@@ -2,7 +2,7 @@
 
 Sources: Anthropic's API answers "text content blocks must contain non-whitespace text", "final assistant content cannot
 end with trailing whitespace", "Requests which include `tool_use` or `tool_result` blocks must define tools", and
-its documentation of mid-conversation system messages and of tool results, which "must come first in the content array".
+its documentation of tool results, which "must come first in the content array".
 """
 
 import re
@@ -46,7 +46,7 @@ def refuse_undefined_tools(call: ModelCall, _model: str) -> Iterator[FieldViolat
 
 def refuse_answer_first(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
     """Refuses a conversation that does not begin with the user."""
-    turns = (row for row, message in enumerate(call.messages) if _is_turn(message))
+    turns = (row for row, message in enumerate(call.messages) if is_turn(message))
     first = next(turns, None)
     if first is not None and call.messages[first].role is Role.ASSISTANT:
         yield FieldViolation(f"messages[{first}]", "The model requires that a conversation begins with the user.")
@@ -56,7 +56,7 @@ def refuse_late_results(call: ModelCall, _model: str) -> Iterator[FieldViolation
     """Refuses results of tools that do not follow the calls at once, but a message of the user."""
     before: Message | None = None
     for row, message in enumerate(call.messages):
-        if not _is_turn(message):
+        if not is_turn(message):
             continue
         if message.role is Role.TOOL and before is not None and before.role is Role.USER:
             yield FieldViolation(f"messages[{row}]", "The model requires the results of tools right after their calls.")
@@ -120,54 +120,8 @@ def leave_out_blanks(call: ModelCall, _model: str) -> tuple[ModelCall, Effective
     return replace(call, messages=tuple(messages)), None
 
 
-def report_later_system(call: ModelCall, model: str) -> Iterator[EffectiveSetting]:
-    """Reports the messages that `move_later_system` moves."""
-    for row in _find_misplaced_system(call.messages, model):
-        yield EffectiveSetting(
-            f"messages[{row}]",
-            "after the first turn",
-            "in the system prompt",
-            EffectiveSettingCause.PROVIDER_LIMIT,
-            "The model takes this message of the system only before the first turn.",
-        )
-
-
-def move_later_system(call: ModelCall, model: str) -> tuple[ModelCall, EffectiveSetting | None]:
-    """Moves later messages of the system into the system prompt, where the model does not take them in their place."""
-    later = _find_misplaced_system(call.messages, model)
-    if not later:
-        return call, None
-    start = _count_leading_system(call.messages)
-    rest = [message for row, message in enumerate(call.messages) if row >= start and row not in later]
-    moved = [call.messages[row] for row in later]
-    return replace(call, messages=(*call.messages[:start], *moved, *rest)), None
-
-
-def _find_misplaced_system(messages: tuple[Message, ...], model: str) -> list[int]:
-    """Returns the later messages of the system that the model does not take in their place.
-
-    Models that take any do so between a turn of the user and one of the assistant, or at the end.
-    """
-    start = _count_leading_system(messages)
-    later = [row for row in range(start, len(messages)) if messages[row].role is Role.SYSTEM]
-    if later and describe_claude(model).takes_later_system:
-        return [row for row in later if not _stands_after_user(messages, row)]
-    return later
-
-
-def _count_leading_system(messages: tuple[Message, ...]) -> int:
-    return next((row for row, message in enumerate(messages) if message.role is not Role.SYSTEM), len(messages))
-
-
-def _stands_after_user(messages: tuple[Message, ...], row: int) -> bool:
-    """Whether a message follows a turn of the user, and precedes one of the assistant or the end."""
-    before = next(filter(_is_turn, reversed(messages[:row])), None)
-    after = next(filter(_is_turn, messages[row:]), None)
-    follows_user = before is not None and before.role in {Role.USER, Role.TOOL}
-    return follows_user and (after is None or after.role is Role.ASSISTANT)
-
-
-def _is_turn(message: Message) -> bool:
+def is_turn(message: Message) -> bool:
+    """Whether a message is a turn of the conversation: not of the system, and not blank."""
     return message.role is not Role.SYSTEM and _has_content(message)
 
 
