@@ -258,6 +258,23 @@ async def test_every_parameter() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"verbosity": '"low"'}, {"format": {"type": "json_object"}, "verbosity": "low"}),
+        ({"verbosity": '"low"', "text": '{"x":1}'}, {"format": {"type": "json_object"}, "verbosity": "low", "x": 1}),
+    ],
+)
+async def test_verbosity_is_a_member_of_the_text(options: dict[str, str], text: dict[str, Any]) -> None:
+    """The verbosity has its place beside the format of the answer."""
+    form = ResponseFormat(ResponseFormatKind.JSON_OBJECT)
+
+    body = await build_body(by_responses(), response_format=form, provider_options=options)
+
+    assert body["text"] == text
+    assert "verbosity" not in body
+
+
 async def test_a_conversation_keeps_its_order() -> None:
     """Every part goes to its place, with what its signature holds."""
     answer = Message(
@@ -363,6 +380,11 @@ async def test_cache_marks(model: str, is_marked: bool) -> None:
         ("openai/o3-pro", {"sampling": Sampling(temperature=0.2)}, ["sampling.temperature"]),
         ("azure/o3", {"sampling": Sampling(temperature=0.2)}, ["sampling.temperature"]),
         ("openai/gpt-4.1", {"reasoning": HIGH}, ["reasoning.effort"]),
+        (
+            "openai/gpt-5.6",
+            {"provider_options": {"n": "2", "stop": "[]"}},
+            ["provider_options[n]", "provider_options[stop]"],
+        ),
     ],
 )
 async def test_what_the_model_does_not_take_is_named(model: str, fields: dict[str, Any], names: list[str]) -> None:

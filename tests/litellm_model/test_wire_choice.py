@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 import pytest
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
 from reasoning_grpc.catalog import find_entry_problems, find_wire
 from reasoning_grpc.config import ModelEntry
@@ -22,6 +24,7 @@ from reasoning_grpc.litellm_model import find_price_map, library
 from reasoning_grpc.litellm_model.origins import create_mark
 from reasoning_grpc.litellm_model.request import choose_wire, prepare_call
 from reasoning_grpc.litellm_model.request.openai_models import describe_openai_model
+from reasoning_grpc.litellm_model.request.openai_options import OF_CHAT_ALONE, OF_RESPONSES_ALONE, VERBOSITY
 from tests.support.openai_names import list_models
 from tests.support.unsent import a_deployment, a_model_call
 
@@ -57,6 +60,10 @@ def _with_effort(effort: ReasoningEffort) -> dict[str, Any]:
         ("openai/gpt-5.6", {**INCLUDED, "sampling": Sampling(max_output_tokens=8)}, Wire.CHAT),
         ("openai/gpt-5.6", {**INCLUDED, "end_user": "u" * 65}, Wire.CHAT),
         ("openai/gpt-5.6", {**TOOLS, "sampling": Sampling(seed=1)}, Wire.RESPONSES),
+        ("openai/gpt-5.6", {"provider_options": {"truncation": '"auto"'}}, Wire.RESPONSES),
+        ("openai/gpt-5.6", {"provider_options": {"service_tier": '"flex"'}}, Wire.CHAT),
+        ("openai/gpt-5.6", {**INCLUDED, "provider_options": {"n": "1"}}, Wire.CHAT),
+        ("openai/gpt-5.6", {**INCLUDED, "provider_options": {"verbosity": '"low"'}}, Wire.RESPONSES),
         ("openai/gpt-5-chat-latest", INCLUDED, Wire.CHAT),
         ("openai/chat-latest", INCLUDED, Wire.RESPONSES),
         ("openai/o4-mini", INCLUDED, Wire.CHAT),
@@ -244,3 +251,11 @@ def test_no_model_is_bridged_behind_our_back() -> None:
                 assert may_stay or choose_wire(call, a_deployment(model)).wire is Wire.RESPONSES, model
 
     assert len(bridged) > 100
+
+
+def test_the_options_of_one_api_are_those_of_the_sdk() -> None:
+    """The options that only one of the APIs has are those of OpenAI's own types."""
+    chat, responses = (set(each.__annotations__) for each in (CompletionCreateParamsBase, ResponseCreateParamsBase))
+
+    assert chat - responses - {VERBOSITY} == OF_CHAT_ALONE
+    assert responses - chat == OF_RESPONSES_ALONE

@@ -9,7 +9,8 @@ defaults.py         merges the defaults of a model into a call
 arguments.py        converts the prepared call to the arguments; messages.py, content.py and tool_schemas.py help it
 openai_messages.py  adapts messages to providers that take less than OpenAI
 reasoning_forms.py  writes the reasoning of earlier answers where the provider takes it back
-wire_choice.py      decides through which of OpenAI's APIs a call goes; openai_models.py has the facts about models
+wire_choice.py      decides through which of OpenAI's APIs a call goes; openai_models.py has the facts about models,
+                    and openai_options.py the options that only one of them has
 bodies/             writes bodies without litellm, and checks the bodies that litellm has written
 hosts.py            finds the provider behind an address
 model_names.py      names the model to litellm, and restores the provider's own name in what leaves

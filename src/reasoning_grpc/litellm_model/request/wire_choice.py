@@ -11,6 +11,7 @@ from reasoning_grpc.domain import Deployment, Reasoning, ReasoningEffort, Reason
 from reasoning_grpc.litellm_model.request.dialects import is_item_signature, needs_chat
 from reasoning_grpc.litellm_model.request.dialects.amounts import find_amounts, fit_amount
 from reasoning_grpc.litellm_model.request.openai_models import OpenAIModel, describe_model
+from reasoning_grpc.litellm_model.request.openai_options import OF_RESPONSES_ALONE
 from reasoning_grpc.llm import ModelCall
 
 _HAS_RESPONSES: Final = frozenset({"azure", "hosted_vllm", "litellm_proxy", "openai"})
@@ -42,6 +43,8 @@ def choose_wire(call: ModelCall, deployment: Deployment) -> WireChoice:
         return WireChoice(Wire.RESPONSES, "only the Responses API takes the effort MAX of this model")
     if _has_signed_reasoning(call):
         return WireChoice(Wire.RESPONSES, "the conversation holds reasoning that only the Responses API takes back")
+    if call.provider_options.keys() & OF_RESPONSES_ALONE:
+        return WireChoice(Wire.RESPONSES, "only the Responses API has an option of the call")
     is_included = call.include_reasoning and call.reasoning.effort is not ReasoningEffort.NONE
     if is_included and not needs_chat(call):
         return WireChoice(Wire.RESPONSES, "only the Responses API returns the reasoning of this model")

@@ -23,6 +23,7 @@ from reasoning_grpc.litellm_model.request.bodies.response_items import write_ite
 from reasoning_grpc.litellm_model.request.bodies.wire_check import copy_arguments
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
 from reasoning_grpc.litellm_model.request.openai_models import OpenAIModel, describe_model
+from reasoning_grpc.litellm_model.request.openai_options import VERBOSITY
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
 
@@ -58,10 +59,7 @@ def write_responses_body(call: ModelCall, deployment: Deployment, name: str) -> 
         takes_cache_marks=takes_marks,
         takes_output_parts=deployment.provider in {"azure", "openai"},
     )
-    options = {option: json.loads(value) for option, value in call.provider_options.items()}
-    if isinstance(options.get("include"), list):
-        options["include"] = list(dict.fromkeys((*parameters.get("include", ()), *options["include"])))
-    return join_members({"model": name, "input": items, **parameters}, options)
+    return join_members({"model": name, "input": items, **parameters}, _convert_options(call, parameters))
 
 
 def _write_parameters(call: ModelCall, deployment: Deployment, model: OpenAIModel) -> Json:
@@ -83,6 +81,17 @@ def _write_parameters(call: ModelCall, deployment: Deployment, model: OpenAIMode
         "stream": True,
     }
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _convert_options(call: ModelCall, parameters: Json) -> Json:
+    """Returns the provider's own parameters; what they include is added to what the parameters include."""
+    options = {option: json.loads(value) for option, value in call.provider_options.items()}
+    if isinstance(options.get("include"), list):
+        options["include"] = list(dict.fromkeys((*parameters.get("include", ()), *options["include"])))
+    if VERBOSITY in options:
+        text = parameters.get("text", {}) | {VERBOSITY: options.pop(VERBOSITY)}
+        options["text"] = join_members({"text": text}, options)["text"]
+    return options
 
 
 def _check_parameters(parameters: Json, deployment: Deployment) -> None:

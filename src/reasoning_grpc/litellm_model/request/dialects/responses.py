@@ -24,6 +24,7 @@ from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN, Dia
 from reasoning_grpc.litellm_model.request.dialects.schemas.tool_roots import refuse_combined_tools
 from reasoning_grpc.litellm_model.request.dialects.shared import report_each_name
 from reasoning_grpc.litellm_model.request.openai_models import describe_openai_model
+from reasoning_grpc.litellm_model.request.openai_options import OF_CHAT_ALONE
 from reasoning_grpc.llm import ModelCall
 
 _MIN_OUTPUT_TOKENS: Final = 16
@@ -57,6 +58,12 @@ def refuse_audio(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
                 yield FieldViolation(f"messages[{row}].content[{column}].media", NOT_TAKEN)
 
 
+def refuse_options_of_chat(call: ModelCall, _model: str) -> Iterator[FieldViolation]:
+    """Refuses options of the provider's that only Chat Completions has."""
+    for name in sorted(call.provider_options.keys() & OF_CHAT_ALONE):
+        yield FieldViolation(f"provider_options[{name}]", NOT_TAKEN)
+
+
 def refuse_sampling_while_reasoning(call: ModelCall, model: str) -> Iterator[FieldViolation]:
     """Refuses what a model does not take while it reasons, where litellm passes it on."""
     facts, sampling, effort = describe_openai_model(model), call.sampling, call.reasoning.effort
@@ -76,7 +83,8 @@ def refuse_sampling_while_reasoning(call: ModelCall, model: str) -> Iterator[Fie
 
 def needs_chat(call: ModelCall) -> bool:
     """Whether a call holds what Chat Completions takes, and the Responses API does not."""
-    return any(refuse_parameters(call, "")) or any(refuse_audio(call, ""))
+    refusals = (refuse_parameters, refuse_audio, refuse_options_of_chat)
+    return any(any(refuse(call, "")) for refuse in refusals)
 
 
 def is_item_signature(signature: str) -> bool:
@@ -121,6 +129,7 @@ RESPONSES: Final = Dialect(
         refuse_parameters,
         refuse_audio,
         refuse_combined_tools,
+        refuse_options_of_chat,
         refuse_sampling_while_reasoning,
     ),
     reports=(report_each_name,),
@@ -130,4 +139,4 @@ RESPONSES_OF_OTHERS: Final = replace(
     RESPONSES,
     refusals=(refuse_parameters, refuse_audio, refuse_sampling_while_reasoning),
 )
-"""Servers that copy the API take schemas of any form."""
+"""Servers that copy the API take schemas of any form, and may have parameters of their own."""
