@@ -1,6 +1,7 @@
 """`find_provider`: the provider behind a deployment, which the address tells where the prefix does not."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,11 +30,20 @@ def find_provider(deployment: Deployment) -> str:
     """Returns the provider of a deployment, in litellm's words."""
     if deployment.provider not in _ANY_SERVER:
         return deployment.provider
-    found = (provider for domain, provider in _OF_HOST.items() if is_within(deployment, domain))
-    return next(found, deployment.provider)
+    return _find_provider(deployment.api_base) or deployment.provider
 
 
 def is_within(deployment: Deployment, domain: str) -> bool:
     """Whether the address of a deployment is at this host or domain; never where it is the provider's own."""
-    host = urlsplit(deployment.api_base).hostname or ""
+    return _is_within(deployment.api_base, domain)
+
+
+@lru_cache(maxsize=1024)
+def _find_provider(address: str) -> str:
+    """Returns the provider behind an address; empty for a server of any other kind."""
+    return next((provider for domain, provider in _OF_HOST.items() if _is_within(address, domain)), "")
+
+
+def _is_within(address: str, domain: str) -> bool:
+    host = urlsplit(address).hostname or ""
     return host == domain or host.endswith(f".{domain}")
