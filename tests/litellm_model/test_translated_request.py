@@ -369,6 +369,7 @@ async def test_signatures_stay_in_their_place(upstream: FakeUpstream, server: Ru
     else:
         assert sent["contents"][1]["parts"] == [
             {"thought": True, "text": "hm"},
-            {"text": "t", "thoughtSignature": "c2ln"},
+            {"text": "t"},
             {"function_call": {"name": "f", "args": {"a": 1}, "id": "id1"}, "thoughtSignature": "dG9v"},
+            {"text": "", "thoughtSignature": "c2ln"},  # it came at a part without text, after the call
         ]
