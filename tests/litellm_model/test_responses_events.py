@@ -217,9 +217,16 @@ EVENTS: Final[dict[str, tuple[list[Json], list[Delta]]]] = {
         write_stream([reasoning_item(1, "hm"), TEXT]),
         [ReasoningDelta("hm"), ContentDelta("Hello world")],
     ),
-    "reasoning-that-the-provider-keeps": (
-        [make_response("completed", reasoning_item(1, "hm"), TEXT, store=True)],
-        [ReasoningDelta("hm", signature='{"id":"rs_1"}'), ContentDelta("Hello world")],
+    "a-summary-repeated-as-content": (  # a LiteLLM proxy does so for providers without this API
+        [
+            *write_stream([reasoning_item(0, "hm"), message_item(1, text_part("Hello"))])[:-1],
+            end(
+                "completed",
+                {"id": "rs_0", "type": "reasoning", "content": [{"type": "output_text", "text": "hm"}]},
+                message_item(1, text_part("Hello")),
+            ),
+        ],
+        [ReasoningDelta("hm"), ContentDelta("Hello")],
     ),
     "a-signature-after-the-text-that-follows": (
         [
@@ -274,6 +281,21 @@ def test_events_are_read(events: list[Json], expected: list[Delta]) -> None:
     has_calls = any(isinstance(each, ToolCallDelta) for each in expected)
     assert reader.finish_reason is (FinishReason.TOOL_CALLS if has_calls else FinishReason.STOP)
     assert reader.provider_finish_reason == "completed"
+
+
+@pytest.mark.parametrize(
+    ("is_requested", "echo", "signature"),
+    [(True, True, '{"id":"rs_1"}'), (True, None, '{"id":"rs_1"}'), (True, False, ""), (False, True, "")],
+)
+def test_an_id_alone_is_a_signature_where_the_provider_keeps_the_response(
+    is_requested: bool, echo: bool | None, signature: str
+) -> None:
+    """Reasoning without encrypted content can go back only by its id, and only where the response was kept."""
+    reader = ResponsesReader(is_stored=is_requested)
+
+    deltas = read_all(make_response("completed", reasoning_item(1, "hm"), store=echo), reader=reader)
+
+    assert deltas == [ReasoningDelta("hm", signature=signature)]
 
 
 MALFORMED: Final[dict[str, list[Any]]] = {

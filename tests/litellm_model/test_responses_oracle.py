@@ -15,7 +15,7 @@ from tests.support.model_families import read_family
 from tests.support.received import ReceivedAnswer, receive_answer
 from tests.support.responses_events import Json, Writing, list_texts, write_stream
 from tests.support.serving import RunningServer, config_for, provider_entry, serving
-from tests.support.upstream import FakeUpstream
+from tests.support.upstream import FakeToolCall, FakeUpstream
 from tests.support.upstream.responses import call_item, message_item, reasoning_item, refusal_part, text_part
 
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
@@ -133,3 +133,24 @@ async def test_litellm_reads_the_same_items(upstream: FakeUpstream, server: Runn
     assert ours.word == last.response.status
     counts = [last.response.usage.input_tokens, last.response.usage.output_tokens]
     assert ours.summary()["tokens"] == counts
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "deepseek"])
+async def test_litellms_own_events_are_read(upstream: FakeUpstream, server: RunningServer, provider: str) -> None:
+    """Events that litellm writes for a provider without the Responses API, as its proxy does, say the same to us."""
+    calls = [FakeToolCall("c1", "f", ('{"a"', ": 1}")), FakeToolCall("c2", "g", "{}")]
+    upstream.reply("Hel", "lo", reasoning=("h", "m"), reasoning_signature="c2ln", tool_calls=calls)
+    options = build_options(upstream) | {"api_base": upstream.api_base_for(PROVIDERS[provider])}
+    stream = await library.import_litellm().aresponses(model=f"{provider}/fake", input="hi", **options)
+    events = [json.loads(event.model_dump_json(exclude_none=True)) async for event in stream]
+    upstream.lines(*events)
+
+    answer = await receive_answer(server.client())
+
+    assert (answer.reasoning, answer.text, answer.signatures) == ("hm", "Hello", [])
+    assert answer.calls == [["c1", "f", '{"a": 1}', ""], ["c2", "g", "{}", ""]]
+    assert (answer.finish, answer.word, answer.summary()["tokens"]) == ("TOOL_CALLS", "completed", [11, 7])
+
+
+PROVIDERS: Final = {"anthropic": "anthropic", "deepseek": "openai"}
+"""The dialects of the providers without the Responses API."""

@@ -25,7 +25,7 @@ class ResponsesCall(ProviderCall):
     """One call and its answer. litellm decides which parameters the model takes; we write the body."""
 
     def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, prepared: PreparedCall) -> None:
-        super().__init__(call, deployment, exchange, ResponsesReader(), prepared)
+        super().__init__(call, deployment, exchange, ResponsesReader(is_stored=deployment.store), prepared)
         self._is_sending = False
 
     async def _open(self, prepared: PreparedCall) -> None:

@@ -131,7 +131,8 @@ class OutputItem:
         """
         deltas: list[Delta] = []
         for part, text, logprobs in list_parts(self.kind, item):
-            deltas += self.read_whole(part, text, logprobs)
+            if not self._is_repeated_elsewhere(part, text):
+                deltas += self.read_whole(part, text, logprobs)
         if self.kind == FUNCTION_CALL:
             deltas += self.name_call(item, is_last=True)
         self.is_done = True
@@ -150,6 +151,12 @@ class OutputItem:
             return [ReasoningDelta(signature=signature)] if signature else []
         signature = sign_message(item) if self.has_text else ""
         return [ContentDelta("", signature=signature)] if signature else []
+
+    def _is_repeated_elsewhere(self, part: Part, text: str) -> bool:
+        """Whether this text of reasoning has come as another part: a LiteLLM proxy repeats a summary as the content."""
+        if self.kind != REASONING or part in self._texts:
+            return False
+        return any(other[0] is not part[0] and known.is_same(text) for other, known in self._texts.items())
 
     def _build_reasoning(self, part: Part, text: str) -> ReasoningDelta:
         if self._lengths and self._lengths[-1][:2] == part:

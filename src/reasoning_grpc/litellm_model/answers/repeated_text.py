@@ -22,6 +22,10 @@ class RepeatedText:
         if delta:
             self._deltas.append(delta)
 
+    def is_same(self, text: str) -> bool:
+        """Whether this is all that has arrived, and more than nothing."""
+        return bool(text) and "".join(self._deltas) == text
+
     def find_rest(self, whole: str) -> str:
         """Returns what the whole text has beyond its deltas, which is all of it where a server sends no deltas.
 

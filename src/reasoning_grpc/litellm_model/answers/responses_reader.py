@@ -63,10 +63,10 @@ _TEXTS: Final[Mapping[str, _Text]] = {
 class ResponsesReader(AnswerRecord):
     """Reads the JSON events of one answer, in order."""
 
+    is_stored: bool = False
+    """Whether the request asks the provider to keep the response, so that it finds the items by their ids."""
     _output: OutputList = field(default_factory=OutputList)
     _response_id: str = ""
-    _is_stored: bool = False
-    """Whether the provider keeps the response, so that it finds the items by their ids."""
     _last_item: OutputItem | None = None
     """The item of the last delta."""
     _last_message: OutputItem | None = None
@@ -104,13 +104,18 @@ class ResponsesReader(AnswerRecord):
 
     def _begin_response(self, event: Json) -> list[Delta]:
         response = read_object(event.get("response"))
-        self._is_stored = response.get("store") is True
+        self._check_store(response)
         response_id = read_text(response.get("id"))
         if response_id and self._response_id and response_id != self._response_id:
             raise MalformedAnswer("a second answer began in the same stream")
         self._response_id = self._response_id or response_id
         self._record_usage(read_object(response.get("usage")))
         return []
+
+    def _check_store(self, response: Json) -> None:
+        """Records that a response is not kept; some organizations of OpenAI's let it keep none."""
+        if response.get("store") is False:
+            self.is_stored = False
 
     def _begin_item(self, event: Json) -> list[Delta]:
         item, content = self._output.begin(event), read_object(event.get("item"))
@@ -157,7 +162,7 @@ class ResponsesReader(AnswerRecord):
     def _read_response(self, response: Json, status: object) -> list[Delta]:
         """Reads a response that has ended, or that is not streamed. Raises ErrorInAnswer for one that failed."""
         self._record_usage(read_object(response.get("usage")))
-        self._is_stored = self._is_stored or response.get("store") is True
+        self._check_store(response)
         word = read_text(status)
         if (error := response.get("error")) or word == _FAILED:
             raise ErrorInAnswer(error or {"code": "server_error"})
@@ -182,7 +187,7 @@ class ResponsesReader(AnswerRecord):
         is_first = not item.is_done
         deltas = self._record(item, item.read_parts(content))
         is_signed = is_first and self._can_sign(item)
-        return deltas + self._record(item, item.sign(content, is_stored=self._is_stored) if is_signed else [])
+        return deltas + self._record(item, item.sign(content, is_stored=self.is_stored) if is_signed else [])
 
     def _read_announced(self) -> list[Delta]:
         deltas: list[Delta] = []
