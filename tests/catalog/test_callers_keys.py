@@ -38,8 +38,10 @@ BOTH_RPCS: Final = pytest.mark.parametrize("rpc", ["Complete", "StreamComplete"]
 @BOTH_RPCS
 async def test_the_own_key_replaces_the_servers(upstream: FakeUpstream, provider: str, rpc: str) -> None:
     """On every way a request carries its caller's key and no other, whatever the calls before it carried."""
-    callers = build_callers(alice={f"{provider}/*": ALICE}, bob={"fake": BOB})
-    async with serving(config_for(build_entry(upstream, provider), callers=callers)) as running:
+    entry = build_entry(upstream, provider)
+    prefix = entry.litellm_model.partition("/")[0]
+    callers = build_callers(alice={f"{prefix}/*": ALICE}, bob={"fake": BOB})
+    async with serving(config_for(entry, callers=callers)) as running:
         for caller in ("eve", "alice", "bob", "alice", "eve"):
             await make_call(running, caller, rpc)
 

@@ -7,7 +7,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, ModelEntry, hash_token
-from reasoning_grpc.domain import Secret
+from reasoning_grpc.domain import Secret, Wire
 from tests.support.factories import a_wire_request
 from tests.support.serving import UPSTREAM_KEY, RunningServer, model_entry, provider_entry
 from tests.support.upstream import CapturedRequest, FakeUpstream
@@ -18,7 +18,17 @@ BOB: Final = "sk-own-of-bob"
 KEYS: Final = (ALICE, OTHER, BOB, UPSTREAM_KEY)
 FOREIGN: Final = "cloudflare"
 """A provider of the OpenAI protocol that litellm reaches over its own connections."""
-PROVIDERS: Final = ("openai", "azure", "litellm_proxy", "hosted_vllm", "anthropic", "gemini", "bedrock", FOREIGN)
+PROVIDERS: Final = (
+    "openai",
+    "responses",
+    "azure",
+    "litellm_proxy",
+    "hosted_vllm",
+    "anthropic",
+    "gemini",
+    "bedrock",
+    FOREIGN,
+)
 """Providers of every way and every protocol."""
 
 
@@ -36,6 +46,8 @@ def build_callers(**keys: Mapping[str, str]) -> dict[str, CallerEntry]:
 
 def build_entry(upstream: FakeUpstream, provider: str, name: str = "fake", **overrides: Any) -> ModelEntry:
     """Builds the entry of a model of this provider behind the fake upstream."""
+    if provider == "responses":
+        return model_entry(upstream.api_base, name, wire=Wire.RESPONSES, **overrides)
     if provider in {FOREIGN, "litellm_proxy"}:
         return model_entry(upstream.api_base, name, litellm_model=f"{provider}/{name}", untested=True, **overrides)
     return provider_entry(upstream, provider, name, **overrides)
