@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, fold
@@ -12,6 +13,7 @@ from tests.support.factories import a_wire_request
 from tests.support.opaque_values import remove_marks
 from tests.support.serving import RunningServer, provider_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, Standing
+from tests.support.upstream.responses import reasoning_item
 
 MODEL: Final = "openai/gpt-5.6"
 REFUSAL: Final = (
@@ -128,6 +130,28 @@ async def test_a_stream_that_is_cut(upstream: FakeUpstream, server: RunningServe
     assert error.interruption.content_characters == len("word0 word1 ")
     assert error.interruption.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
     assert error.interruption.usage.output_tokens > 0
+
+
+BEGINNING: Final[list[dict[str, Any]]] = [
+    {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}},
+    {"type": "response.in_progress", "response": {"id": "resp_1", "status": "in_progress", "output": []}},
+    {"type": "response.output_item.added", "output_index": 0, "item": reasoning_item(0)},
+]
+"""The events that arrive before a model has reasoned to the end, where no summary is requested."""
+
+
+@BOTH_RPCS
+@pytest.mark.parametrize("count", range(1, len(BEGINNING) + 1))
+async def test_a_stream_that_is_cut_while_the_model_reasons(
+    upstream: FakeUpstream, server: RunningServer, rpc: str, count: int
+) -> None:
+    """A stream that ends before its first delta is a truncation too, because a response has begun."""
+    upstream.chunks(*BEGINNING[:count], done=False)
+
+    with pytest.raises(CallFailed) as failed:
+        await call(server, rpc, build_request(reasoning=LOW))
+
+    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_STREAM_TRUNCATED")
 
 
 @BOTH_RPCS

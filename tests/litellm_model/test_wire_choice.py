@@ -69,6 +69,7 @@ def _with_effort(effort: ReasoningEffort) -> dict[str, Any]:
         ("openai/o4-mini", INCLUDED, Wire.CHAT),
         ("openai/o3", INCLUDED, Wire.RESPONSES),
         ("openai/gpt-5.2-codex-2026-12-01", {}, Wire.RESPONSES),
+        ("openai/codex-mini-latest", {}, Wire.RESPONSES),
         ("openai/gpt-5.7-pro", {}, Wire.RESPONSES),
         ("openai/computer-use-preview", {}, Wire.RESPONSES),
         ("openai/gpt-audio-1.5", INCLUDED, Wire.CHAT),

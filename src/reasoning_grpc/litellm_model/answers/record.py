@@ -18,7 +18,7 @@ class AnswerRecord:
     provider_finish_reason: str = ""
     """The finish reason in the provider's own word."""
     has_answer: bool = False
-    """Whether any delta or finish reason came, so that the answer is more than nothing."""
+    """Whether any delta or finish reason came, or an event that begins a response, so that it is more than nothing."""
     uncounted_bytes: int = 0
     """The length of what has arrived since the upstream counted last."""
     _usage: Mapping[str, Any] = field(default_factory=dict)

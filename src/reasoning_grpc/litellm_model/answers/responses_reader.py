@@ -109,6 +109,7 @@ class ResponsesReader(AnswerRecord):
         if response_id and self._response_id and response_id != self._response_id:
             raise MalformedAnswer("a second answer began in the same stream")
         self._response_id = self._response_id or response_id
+        self.has_answer = True  # a model may reason for minutes before its first delta
         self._record_usage(read_object(response.get("usage")))
         return []
 

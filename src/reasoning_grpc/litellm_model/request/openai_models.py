@@ -21,7 +21,9 @@ _REFUSES_TOOLS_FROM: Final = (5, 4)
 _TAKES_CACHE_MARKS_FROM: Final = (5, 6)
 """The first version of GPT that takes marks at the end of what is to be cached."""
 _SERIES_O: Final = re.compile(r"(?:ft:)?o\d(?=[-:]|$)")
-_RESPONSES_ONLY: Final = re.compile(r"(?:gpt-[5-9]|o\d).*-(?:pro|codex|deep-research)(?:-(?:max|mini))?")
+_RESPONSES_ONLY: Final = re.compile(
+    r"(?:gpt-[5-9]|o\d).*-(?:pro|codex|deep-research)(?:-(?:max|mini))?|codex-mini(?:-latest)?"
+)
 """The names of models that have no Chat Completions, without their dates."""
 _DOES_NOT_REASON: Final = "gpt-5-chat"
 """The beginning of the names of models that do not reason, although litellm lists one of them as such a model."""
