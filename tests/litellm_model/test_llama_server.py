@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 import pytest_asyncio
 
 from reasoning_grpc.client import fold
+from reasoning_grpc.domain import Wire
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest, CompleteResponse, IncludeOptions
 from reasoning_grpc.v1.messages_pb2 import ROLE_ASSISTANT, ROLE_USER, Message, Part, Reasoning
 from tests.support.llama_server import run_llama_server
@@ -31,6 +33,7 @@ async def server() -> AsyncIterator[RunningServer]:
             model_entry(address, prefix, litellm_model=f"{prefix}/smollm2", provider_options=frozenset({"grammar"}))
             for prefix in ("openai", "llamafile", "hosted_vllm")
         ]
+        entries.append(replace(entries[0], name="responses", wire=Wire.RESPONSES))
         async with serving(config_for(*entries)) as running:
             yield running
 
@@ -76,3 +79,21 @@ async def test_reasoning_goes_back_into_the_template(server: RunningServer, mode
 
     added = with_thought.usage.input_tokens - without.usage.input_tokens
     assert added > len(THOUGHT.split())
+
+
+@pytest.mark.parametrize("rpc", ["Complete", "StreamComplete"])
+async def test_reasoning_through_the_responses_api(server: RunningServer, rpc: str) -> None:
+    """llama.cpp's Responses API returns the reasoning as the content of an item, which goes back into the template."""
+    answer = await ask(server, "responses", QUESTION, rpc=rpc)
+    unsigned = an_answer(*(part for part in answer.message.content if part.text))
+
+    with_thought = await ask(server, "responses", QUESTION, answer.message, GO_ON, rpc=rpc)
+    without = await ask(server, "responses", QUESTION, unsigned, GO_ON, rpc=rpc)
+
+    assert [(part.reasoning.text.strip(), part.text) for part in answer.message.content] == [
+        (THOUGHT, ""),
+        ("", "Oslo is old."),
+    ]
+    assert answer.provider_finish_reason == "completed"
+    assert answer.usage.output_tokens > 0
+    assert with_thought.usage.input_tokens - without.usage.input_tokens > len(THOUGHT.split())

@@ -238,6 +238,21 @@ EVENTS: Final[dict[str, tuple[list[Json], list[Delta]]]] = {
         ],
         [ReasoningDelta("hm"), ContentDelta("Hello world")],
     ),
+    "reasoning-of-an-open-model-that-ends-after-the-text": (  # llama.cpp does so
+        [
+            added(OPEN_THOUGHT | {"content": []}),
+            delta("Let me see.", "reasoning_text", item_id="rs_4"),
+            added(message_item(3), 1),
+            delta("Hello world", place=1),
+            done(OPEN_THOUGHT),
+            done(TEXT, 1),
+            end("completed", OPEN_THOUGHT, TEXT),
+        ],
+        [
+            ReasoningDelta("Let me see.", signature='{"id":"rs_4","parts":[["content",11]]}'),
+            ContentDelta("Hello world"),
+        ],
+    ),
     "content-that-is-text": (
         [make_response("completed", message_item(0) | {"content": "Hello"})],
         [ContentDelta("Hello")],

@@ -205,11 +205,15 @@ class ResponsesReader(AnswerRecord):
         return item is self._last_item or not (item.has_begun or has_successor)
 
     def _record(self, item: OutputItem, deltas: list[Delta]) -> list[Delta]:
-        if deltas:
-            self._last_item = item
-            if isinstance(deltas[-1], ContentDelta):
-                self._last_message = item
-        return deltas
+        if not deltas:
+            return deltas
+        last, self._last_item = self._last_item, item
+        if isinstance(deltas[-1], ContentDelta):
+            self._last_message = item
+        if last is None or last is item or last.kind != REASONING or last.is_done:
+            return deltas
+        # llama.cpp ends reasoning after the text that follows it, but what must come back of it is known here.
+        return [*last.sign({"id": last.id}, is_stored=self.is_stored), *deltas]
 
     def _record_end(self, status: str, reason: str) -> None:
         if any(item.is_nameless for item in self._output):
