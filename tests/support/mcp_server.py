@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--old", action="store_true", help="speak only the protocol of 2025")
     parser.add_argument("--new", action="store_true", help="speak only the protocol of 2026-07-28")
+    parser.add_argument("--stateless", action="store_true", help="keep no sessions for older clients over HTTP")
     parser.add_argument("--fragile", action="store_true", help="end when the first message is unknown")
     parser.add_argument("--fresh-seconds", type=float, default=0, help="say that the list stays fresh for so long")
     parser.add_argument("--json", action="store_true", help="answer with JSON, not with events")
@@ -145,7 +146,7 @@ async def _serve_stdio(server: Any, *, old: bool) -> None:
 def _serve_http(server: Any, options: argparse.Namespace, report: Any) -> None:
     import uvicorn
 
-    inner = server.streamable_http_app(json_response=options.json)
+    inner = server.streamable_http_app(json_response=options.json, stateless_http=options.stateless)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode(): value.decode() for name, value in scope.get("headers", ())}

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from reasoning_grpc.config import ToolLimits
 from reasoning_grpc.domain import ToolExecution, ToolStatus
+from tests.support.asking_mcp import serve_asking
 from tests.support.mcp_server import Reports, serve_http
-from tests.support.mcp_toolbox import NEW, OLD, http_entry, open_toolbox, stdio_entry
+from tests.support.mcp_toolbox import NEW, OLD, PATIENCE_SECONDS, http_entry, open_toolbox, stdio_entry
 from tests.support.scripted_mcp import a_result_line, an_error_line, modern_entry, scripted_entry
 
 NEEDS_INPUT = (
@@ -68,6 +70,22 @@ async def test_a_request_of_an_older_server_ends_the_call(
 
     assert (refused.status, refused.error, refused.result) == (ToolStatus.INPUT_REQUIRED, NEEDS_INPUT, text)
     assert after.result == "still there"
+
+
+async def test_a_question_whose_refusal_cannot_arrive_ends_the_call(reports: Reports) -> None:
+    """A tool of an older server without sessions waits for ever for an answer, so its call is ended, here and there."""
+    entry_limits = ToolLimits(timeout_seconds=600)
+    async with (
+        serve_asking() as server,
+        open_toolbox(reports, http_entry(server.url, limits=entry_limits)) as toolbox,
+    ):
+        execution = await toolbox.call("ask")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await server.ended.wait()
+
+    assert (execution.status, execution.error) == (ToolStatus.INPUT_REQUIRED, NEEDS_INPUT)
+    assert execution.result == "It asks the user: Who?"
+    assert [refusal["error"]["message"] for refusal in server.refusals] == ["Elicitation not supported"]
 
 
 @pytest.mark.process

@@ -53,6 +53,26 @@ async def test_each_request_may_meet_another_process(reports: Reports) -> None:
 
 
 @pytest.mark.process
+async def test_an_older_server_without_sessions(reports: Reports) -> None:
+    """Calls of an older server without sessions give their results, also beside each other and with progress."""
+    async with (
+        serve_http(reports, "--old", "--stateless") as (_, url),
+        open_toolbox(reports, http_entry(url)) as toolbox,
+    ):
+        done = await asyncio.gather(
+            *(toolbox.call("count_slowly", count=3, seconds=0.1) for _ in range(5)),
+            toolbox.call("write_letters", characters=1_000_000),
+            toolbox.call("fail"),
+        )
+        (info,) = toolbox.box.list_servers()
+
+    assert info.protocol == "2025-11-25"
+    assert [each.result for each in done[:5]] == ["counted"] * 5
+    assert done[5].result.endswith("[cut: 1,000,000 characters in all]")
+    assert done[6].status is ToolStatus.FAILED
+
+
+@pytest.mark.process
 async def test_arguments_are_sent_in_the_headers_that_a_tool_wants(reports: Reports) -> None:
     """An argument that the schema wants in a header goes there too, also where the list did not say so yet."""
     async with serve_http(reports) as (_, url), open_toolbox(reports, http_entry(url)) as toolbox:

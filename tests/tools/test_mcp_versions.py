@@ -223,6 +223,23 @@ async def test_the_version_is_agreed_once(reports: Reports, protocol: str, first
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(("options", "method"), [(OLD, "initialize"), (("--new",), "server/discover")])
+async def test_no_capability_is_declared(reports: Reports, options: tuple[str, ...], method: str) -> None:
+    """What we say of ourselves names no capability, because there is nobody who answers a server's requests."""
+    async with (
+        serve_http(reports, *options) as (_, url),
+        balance([url]) as balancer,
+        open_toolbox(reports, http_entry(balancer.url)),
+    ):
+        pass
+    (first,) = [request.message["params"] for request in balancer.requests if request.message.get("method") == method]
+
+    named = first if method == "initialize" else first["_meta"]
+    capabilities = [value for name, value in named.items() if name.lower().endswith("capabilities")]
+    assert capabilities == [{}]
+
+
+@pytest.mark.process
 async def test_what_a_server_cannot_do_is_not_requested(reports: Reports) -> None:
     """A server that discovers no tools is not asked for their list, and has none."""
     bare = {"resultType": "complete", "supportedVersions": [MODERN], "ttlMs": 0, "cacheScope": "private"}

@@ -4,34 +4,61 @@ The protocol before 2026-07-28 lets a server send requests to its client during 
 capabilities for them, and the SDK refuses each one. When the call then fails, this is the reason.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 _METHODS: Final = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
 _MAX_REQUESTS: Final = 10
+_GRACE_SECONDS: Final = 2.0
+"""The time that a call has to end after a request whose refusal cannot reach it."""
 
-_asked: Final[ContextVar["list[Any] | None"]] = ContextVar("_asked", default=None)
+
+@dataclass(slots=True)
+class CallInput:
+    """The requests that a server sends during one call."""
+
+    limit: asyncio.Timeout
+    """Ends the call where it would wait in vain. It has no time until then."""
+    requests: list[Any] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nobody waits for the result of the call any more."""
+
+
+_call: Final[ContextVar["CallInput | None"]] = ContextVar("_call", default=None)
+
+
+def get_current_call() -> CallInput | None:
+    """Returns the call within which this code runs; None outside of calls."""
+    return _call.get()
 
 
 class AskedInput:
     """The requests of one server, each with the call during which it came."""
 
     def __init__(self) -> None:
-        self._calls: list[list[Any]] = []
+        self._calls: list[CallInput] = []
+        self.receives_answers = True
+        """Whether the refusal of a request reaches the call that waits for it.
+
+        Over HTTP it is a request of its own, so a server without sessions cannot know to which call it belongs.
+        """
 
     @contextmanager
-    def record(self) -> Iterator[list[Any]]:
-        """Records the requests that come during the call within the block."""
-        asked: list[Any] = []
-        self._calls.append(asked)
-        token = _asked.set(asked)
+    def record(self, limit: asyncio.Timeout) -> Iterator[CallInput]:
+        """Records the requests that come during the call within the block, which `limit` may end."""
+        call = CallInput(limit)
+        self._calls.append(call)
+        token = _call.set(call)
         try:
-            yield asked
+            yield call
         finally:
-            _asked.reset(token)
-            self._calls = [each for each in self._calls if each is not asked]
+            call.ended.set()
+            _call.reset(token)
+            self._calls = [each for each in self._calls if each is not call]
 
     def add(self, method: str, params: Any, context: Context | None) -> None:
         """Adds a request to the call that it belongs to.
@@ -41,8 +68,11 @@ class AskedInput:
         """
         if method not in _METHODS:
             return
-        asked = None if context is None else context.get(_asked)
-        if asked is None and len(self._calls) == 1:
-            asked = self._calls[0]
-        if asked is not None and len(asked) < _MAX_REQUESTS:
-            asked.append({"method": method, "params": params})
+        call = None if context is None else context.get(_call)
+        if call is None and len(self._calls) == 1:
+            call = self._calls[0]
+        if call is None or len(call.requests) >= _MAX_REQUESTS:
+            return
+        call.requests.append({"method": method, "params": params})
+        if not self.receives_answers and call.limit.when() is None:
+            call.limit.reschedule(asyncio.get_running_loop().time() + _GRACE_SECONDS)

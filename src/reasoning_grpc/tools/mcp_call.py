@@ -24,7 +24,7 @@ from reasoning_grpc.tools.mcp_input import describe_input_requests, list_members
 from reasoning_grpc.tools.mcp_listing import refresh_headers
 from reasoning_grpc.tools.mcp_problems import FIRST_FAILED_STATUS
 from reasoning_grpc.tools.mcp_refusals import convert_refusal
-from reasoning_grpc.tools.mcp_transport import record_http_status
+from reasoning_grpc.tools.mcp_transport import HttpStatus, record_http_status
 from reasoning_grpc.tools.results import NOTHING, ToolOutput, convert_content
 from reasoning_grpc.tools.tool import ProgressCallback
 
@@ -52,20 +52,28 @@ class McpCalls:
         on_progress: ProgressCallback,
     ) -> ToolOutput:
         """Calls a tool by its name on the server. Raises ToolError, InputRequired and NoResult."""
-        with record_http_status() as http_status, self._asked.record() as asked:
-            try:
-                output = await _call_with_headers(client, name, arguments, context, on_progress)
-            except MCPError as exc:
-                self._on_refusal()
-                facts = {"mcp_server": self._mcp_server, "code": exc.code, "request_id": context.request_id}
-                if http_status.code >= FIRST_FAILED_STATUS:
-                    facts["http_status"] = http_status.code
-                _logger.warning("mcp server refused a call", extra=facts)
-                refusal = convert_refusal(exc)
-                raise (InputRequired(describe_input_requests(asked)) if asked else refusal) from None
-        if output.is_error and asked:
-            raise InputRequired(f"{describe_input_requests(asked)}\n{output.text}")
+        try:
+            async with asyncio.timeout(None) as limit:
+                with record_http_status() as http_status, self._asked.record(limit) as asked:
+                    output = await _call_with_headers(client, name, arguments, context, on_progress)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise InputRequired(describe_input_requests(asked.requests)) from None
+        except MCPError as exc:
+            self._report_refusal(exc, http_status, context)
+            refusal = convert_refusal(exc)
+            raise (InputRequired(describe_input_requests(asked.requests)) if asked.requests else refusal) from None
+        if output.is_error and asked.requests:
+            raise InputRequired(f"{describe_input_requests(asked.requests)}\n{output.text}")
         return output
+
+    def _report_refusal(self, refusal: MCPError, http_status: HttpStatus, context: CallContext) -> None:
+        self._on_refusal()
+        facts = {"mcp_server": self._mcp_server, "code": refusal.code, "request_id": context.request_id}
+        if http_status.code >= FIRST_FAILED_STATUS:
+            facts["http_status"] = http_status.code
+        _logger.warning("mcp server refused a call", extra=facts)
 
 
 async def _call_with_headers(

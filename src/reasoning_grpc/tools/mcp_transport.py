@@ -1,5 +1,6 @@
 """The two transports to an MCP server: the pipes of a process, and streamable HTTP."""
 
+import asyncio
 import logging
 import os
 import ssl
@@ -17,7 +18,7 @@ from opentelemetry.context import get_current
 
 from reasoning_grpc.config import McpServerEntry
 from reasoning_grpc.telemetry import build_trace_headers
-from reasoning_grpc.tools.mcp_asked import AskedInput
+from reasoning_grpc.tools.mcp_asked import AskedInput, get_current_call
 from reasoning_grpc.tools.mcp_incoming import IncomingMessages
 from reasoning_grpc.tools.mcp_listed_tools import ReportLeftOut
 from reasoning_grpc.tools.mcp_negotiation import Negotiation
@@ -66,7 +67,12 @@ async def open_transport(
     called when the server has closed its end, which the SDK does not report. `on_status` receives the status of each
     HTTP answer to a message. `on_left_out` receives the tools that are taken out of a list.
     """
-    async with _start_process(entry) if entry.command else _open_http(entry, on_status) as (reading, writing):
+    async with (
+        _start_process(entry) if entry.command else _open_http(entry, asked, negotiation, on_status) as (
+            reading,
+            writing,
+        )
+    ):
         yield (
             IncomingMessages(
                 reading, entry.name, asked=asked, negotiation=negotiation, on_end=on_end, on_left_out=on_left_out
@@ -93,13 +99,18 @@ async def _start_process(entry: McpServerEntry) -> AsyncIterator[tuple[Any, Any]
 
 
 @asynccontextmanager
-async def _open_http(entry: McpServerEntry, on_status: Callable[[int], None]) -> AsyncIterator[tuple[Any, Any]]:
+async def _open_http(
+    entry: McpServerEntry, asked: AskedInput, negotiation: Negotiation, on_status: Callable[[int], None]
+) -> AsyncIterator[tuple[Any, Any]]:
     """Sends requests to the server's address. The SDK follows redirects only where they stay within the server."""
+    asked.receives_answers = False
 
     async def add_trace(request: httpx2.Request) -> None:
         request.headers.update(build_trace_headers(get_current()))
 
     async def limit_answer(response: httpx2.Response) -> None:
+        if "mcp-session-id" in response.headers:
+            asked.receives_answers = True
         if response.request.method == "POST":
             on_status(response.status_code)
             if (status := _http_status.get()) is not None:
@@ -109,6 +120,8 @@ async def _open_http(entry: McpServerEntry, on_status: Callable[[int], None]) ->
         )  # we did not ask for it, and unpacked bytes would escape the limit
         if "text/event-stream" not in response.headers.get("content-type", ""):  # the SDK limits their events
             response.stream = _BoundedStream(response.stream)
+        elif (call := get_current_call()) is not None and not (asked.receives_answers or negotiation.is_modern):
+            response.stream = _StreamOfCall(response.stream, call.ended)
 
     headers = {"User-Agent": "reasoning-grpc", "Accept-Encoding": "identity", **entry.headers}
     headers |= {name: secret.reveal() for name, secret in entry.secret_headers.items()}
@@ -155,3 +168,43 @@ class _BoundedStream(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         """See httpx2."""
         await self._inner.aclose()
+
+
+class _StreamOfCall(httpx2.AsyncByteStream):
+    """The events of a call; they end with the call.
+
+    The SDK leaves the stream of an older server open, and tells the server that the call was cancelled. A server
+    without sessions cannot know which call that is.
+    """
+
+    def __init__(self, inner: Any, ended: asyncio.Event) -> None:
+        self._inner = inner
+        self._ended = ended
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = aiter(self._inner)
+        ending = asyncio.create_task(self._ended.wait(), name="mcp end of a call")
+        reading: asyncio.Task[bytes] | None = None
+        try:
+            while True:
+                reading = asyncio.create_task(_read_chunk(chunks), name="mcp events of a call")
+                await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done() or not (chunk := reading.result()):
+                    return
+                yield chunk
+        finally:
+            for task in filter(None, (reading, ending)):
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def aclose(self) -> None:
+        """See httpx2."""
+        await self._inner.aclose()
+
+
+async def _read_chunk(chunks: AsyncIterator[bytes]) -> bytes:
+    """Returns the next chunk that is not empty; an empty one at the end."""
+    async for chunk in chunks:
+        if chunk:
+            return chunk
+    return b""
