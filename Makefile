@@ -20,7 +20,7 @@ MCP_SERVERS_LOCK := requirements/mcp_servers
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
-SOURCES := src tests scripts clients examples
+SOURCES := src tests scripts clients examples bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -132,6 +132,12 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers ## Everything that CI checks
 
 .PHONY: lock
+bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
+	$(BIN)/python -m bench $(ARGS)
+
+bench-quick: $(READY) ## Measure the server beside its peers in about two minutes, once all is installed
+	$(BIN)/python -m bench --rounds 1 --seconds 1.5 $(ARGS)
+
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \

@@ -1,0 +1,13 @@
+"""Measures the server beside what a user would pick instead, in one interleaved run.
+
+upstream/      a mock upstream in C that is never the bottleneck
+services.py    starts each service: ours, an older build, LiteLLM proxy, TensorZero, a grpc.aio echo
+process.py     a started process, with the CPU time and the memory of all its children
+load/          the clients that make the load, each a process of its own
+measures.py    what is measured, and in which order
+figures.py     medians, percentiles and ratios
+targets.py     the ratios to reach
+report.py      the printed tables, and the JSON
+plot.py        the plot, drawn from the JSON
+setup.py       installs what a run needs
+"""

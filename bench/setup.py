@@ -1,0 +1,35 @@
+"""Installs what a run needs, once: the older build from git, and the peers from the package index."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+BASELINE: Final = "f75c395"
+"""The older build with which this one is compared."""
+PEERS: Final = ("litellm[proxy]==1.106.2", "tensorzero==2026.6.0", "matplotlib==3.11.0")
+"""What is measured beside us, and what draws the plot."""
+
+
+def install_baseline(root: Path, folder: Path) -> Path:
+    """Returns the Python of the older build, which has an environment of its own."""
+    tree = folder / f"build-{BASELINE}"
+    python = tree / ".venv" / "bin" / "python"
+    if not python.exists():
+        tree.mkdir(parents=True, exist_ok=True)
+        archive = subprocess.run(["git", "archive", BASELINE], cwd=root, check=True, stdout=subprocess.PIPE).stdout
+        subprocess.run(["tar", "-x"], cwd=tree, check=True, input=archive)
+        subprocess.run(["make", "setup"], cwd=tree, check=True)
+    return python
+
+
+def install_peers(folder: Path) -> Path:
+    """Returns the Python with the peers."""
+    python = folder / "peers" / "bin" / "python"
+    marker = folder / "peers" / "installed"
+    wanted = "\n".join(PEERS)
+    if not marker.exists() or marker.read_text() != wanted:
+        subprocess.run([sys.executable, "-m", "venv", str(folder / "peers")], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEERS], check=True)
+        marker.write_text(wanted)
+    return python
