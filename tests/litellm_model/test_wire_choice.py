@@ -95,7 +95,10 @@ def test_signed_reasoning_goes_back_to_where_it_comes_from() -> None:
     """A conversation with reasoning that the Responses API has signed goes on there."""
     call = a_model_call(*a_conversation('{"id":"rs_1","encrypted_content":"gAAA"}'), sampling=Sampling(seed=1))
 
-    assert choose_wire(call, a_deployment("openai/gpt-5")).wire is Wire.RESPONSES
+    prepared = prepare_call(call, a_deployment("openai/gpt-5"))
+
+    assert prepared.wire is Wire.RESPONSES
+    assert [violation.field for violation in prepared.violations] == ["sampling.seed"]  # not lost, and not left out
 
 
 @pytest.mark.parametrize("signature", ["", "c2ln", '{"phase":"commentary"}', "[1]"])

@@ -172,7 +172,7 @@ def _find_wire_problems(entry: ModelEntry) -> Iterator[str]:
     deployment = build_deployment(entry)
     if problem := find_name_problem(deployment):
         yield f"models.{entry.name}.litellm_model: {problem}"
-    if problem := find_wire_problem(deployment):
+    elif problem := find_wire_problem(deployment):
         yield f"models.{entry.name}.wire: {problem}"
     elif entry.store and not can_store(deployment):
         yield f"models.{entry.name}.store: leave it out; no call of this model goes through the Responses API"
