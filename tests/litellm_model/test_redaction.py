@@ -191,6 +191,16 @@ def test_what_repeats_the_request_is_left_out(sentence: str, expected: str) -> N
     assert redact_sentence(sentence, PRIVATE) == expected
 
 
+@pytest.mark.parametrize(
+    "label", ["Bearer", "username", "client", "owner", "member", "node", "cluster", "namespace", "domain", "refused by"]
+)
+def test_names_after_a_label_are_left_out(label: str) -> None:
+    """A name that looks like a plain word is a mark where the word before it introduces a name."""
+    shown = redact_sentence(f"The request of {label} contosia is not valid.", PRIVATE)
+
+    assert shown.endswith("[...] is not valid.")
+
+
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize(
     "frame", ["The value {} is not valid.", "The value '{}' is not valid.", "Invalid value: {}", "Invalid value ({})"]

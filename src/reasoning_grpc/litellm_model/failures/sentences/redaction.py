@@ -59,7 +59,8 @@ _STANDS_ALONE: Final = re.compile(r"[.,;:!?)]*(?:\s|$)")
 _NAMED_AFTER: Final = frozenset(
     {"organization", "organisation", "org", "project", "account", "tenant", "team", "workspace"}
     | {"deployment", "user", "customer", "id", "named", "name", "called", "key", "secret", "token"}
-    | {"password", "host", "server", "region", "resource", "engine", "company", "model"}
+    | {"password", "host", "server", "region", "resource", "engine", "company", "model", "bearer", "username"}
+    | {"login", "client", "owner", "member", "group", "node", "cluster", "namespace", "subscription", "domain", "by"}
 )
 """Words that a name follows."""
 _REPEATED_MARK: Final = re.compile(r"\[\.\.\.\](?:[^A-Za-z0-9'\"`]*\[\.\.\.\])+")
