@@ -208,3 +208,11 @@ async def test_a_server_without_requests_or_a_state_is_called_again(reports: Rep
         execution = await toolbox.call("harm")
 
     assert (execution.status, execution.result) == (ToolStatus.OK, "done")
+
+
+@pytest.mark.process
+async def test_a_result_that_asks_for_nothing_at_all_is_no_reason_to_call_again(reports: Reports) -> None:
+    """The protocol wants requests or a state in such a result. Without both, the tool would only run once more."""
+    execution = await call_scripted(reports, a_result_line({"resultType": "input_required"}), is_modern=True)
+
+    assert execution.status is ToolStatus.FAILED

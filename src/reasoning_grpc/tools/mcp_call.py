@@ -120,7 +120,8 @@ async def _request_result(
 ) -> CallToolResult:
     """Sends the call, and repeats it with the server's state for as long as the server needs only more time.
 
-    Raises InputRequired where the server needs an answer of a person or of a model, which we do not offer it.
+    Raises InputRequired where the server needs an answer of a person or of a model, which we do not offer it, and
+    NoResult where it asks for nothing and has no state either: to repeat such a call would only run the tool again.
     """
 
     async def report_progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
@@ -134,6 +135,8 @@ async def _request_result(
             return result
         if asked := list_members(needed["inputRequests"]):
             raise InputRequired(describe_input_requests(asked))
-        await asyncio.sleep(_RETRY_SECONDS)
         state = needed["requestState"]
+        if needed["inputRequests"] is None and state is None:
+            raise NoResult("The tool's server asked for input without saying for which.")
+        await asyncio.sleep(_RETRY_SECONDS)
         params = params.model_copy(update={"request_state": state if isinstance(state, str) else None})
