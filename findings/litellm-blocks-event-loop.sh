@@ -9,8 +9,7 @@
 #   in OLLAMA_API_BASE, or to localhost:11434, where another server may be. With these two, litellm finds out whether the
 #   model has OpenAI's Responses API, which no model has that is called by Ollama's protocol. The prefixes lemonade/ and
 #   huggingface/ do so, too, and the requests of the latter go to huggingface.co.
-# Why it matters here: a server of many calls stands still as long as whatever listens at that port is slow. An HTTP
-#   proxy between a server and its providers is bypassed.
+# Why it matters here: a server of many calls stands still as long as whatever listens at that port is slow.
 #
 # Exits with 0 while the behaviour is as described, with 1 when it has changed.
 set -euo pipefail
