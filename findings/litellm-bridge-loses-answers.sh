@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # litellm loses whole answers of OpenAI's Responses API on their way to Chat Completions, and reports that they stopped.
 #
-# Versions: litellm 1.106.2 (first seen 2026-11-29).
+# Versions: litellm 1.106.2, mcp 2.3.0 (first seen 2026-11-29). litellm needs mcp for a bridged call.
 #
 # Expected: a call of Chat Completions that litellm bridges to the Responses API, as it does by itself for tools and an
 #   effort with GPT-5.4 and later, streams what the model answered, or fails.
@@ -20,7 +20,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-timeout 400 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check litellm==1.106.2
+timeout 400 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check litellm==1.106.2 mcp==2.3.0
 
 export LITELLM_LOCAL_MODEL_COST_MAP=True LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS=True
 timeout 120 "$folder/venv/bin/python" -W ignore - <<'PYTHON'
@@ -99,7 +99,6 @@ def read(events):
             api_key="none",
             stream=True,
             max_retries=0,
-            _skip_mcp_handler=True,  # else litellm needs the package mcp
         )
         for chunk in stream:
             choice = chunk.model_dump()["choices"][0]
