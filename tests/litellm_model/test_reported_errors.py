@@ -8,20 +8,21 @@ import pytest
 
 from tests.support.native_events import Json, anthropic_stream, google_response, google_text, text_block
 from tests.support.received import receive_answer
+from tests.support.responses_events import delta
 from tests.support.serving import RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import FakeUpstream, chunk
 
 pytestmark = pytest.mark.thorough
 
 OPENAI_PROVIDERS: Final = ("openai", "hosted_vllm", "openrouter")
-PROVIDERS: Final = (*OPENAI_PROVIDERS, "anthropic", "gemini")
+PROVIDERS: Final = (*OPENAI_PROVIDERS, "responses", "anthropic", "gemini")
 
 
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with models of both readers of the OpenAI protocol, and of two other protocols, without retries."""
     entries = [model_entry(upstream.api_base, name, litellm_model=f"{name}/fake") for name in OPENAI_PROVIDERS]
-    entries += [provider_entry(upstream, name, name=name) for name in ("anthropic", "gemini")]
+    entries += [provider_entry(upstream, name, name=name) for name in ("responses", "anthropic", "gemini")]
     async with serving(config_for(*entries, max_retries=0)) as running:
         yield running
 
@@ -42,6 +43,8 @@ def first_delta(provider: str) -> list[Json]:
     """Returns the start of an answer with the text "Half"."""
     if provider == "anthropic":
         return anthropic_stream(text_block(0, "Half"))
+    if provider == "responses":
+        return [delta("Half")]
     return [google_response(google_text("Half"))] if provider == "gemini" else [chunk({"content": "Half"})]
 
 
