@@ -102,13 +102,24 @@ async def test_an_older_tool_may_go_on_without_an_answer(reports: Reports) -> No
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("tool", ["ask_person", "ask_model", "ask_roots"])
-async def test_a_newer_server_cannot_ask_during_a_call(reports: Reports, tool: str) -> None:
-    """A tool of a newer server that asks during its call fails, because the protocol has no such request any more."""
-    async with open_toolbox(reports, stdio_entry(reports, *NEW)) as toolbox:
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.parametrize(
+    ("tool", "text"),
+    [
+        ("ask_person", "It asks the user a question."),
+        ("ask_model", "It asks a model for an answer."),
+        ("ask_roots", "It asks for a list of folders."),
+    ],
+)
+async def test_a_newer_server_cannot_ask_during_a_call(reports: Reports, transport: str, tool: str, text: str) -> None:
+    """A tool that asks during a call of the newer protocol is refused by its SDK, which says only the kind of request."""
+    async with (
+        serve_http(reports, *NEW) as (_, url),
+        open_toolbox(reports, stdio_entry(reports, *NEW) if transport == "stdio" else http_entry(url)) as toolbox,
+    ):
         refused = await toolbox.call(tool)
 
-    assert refused.status is ToolStatus.FAILED
+    assert (refused.status, refused.error, refused.result) == (ToolStatus.INPUT_REQUIRED, NEEDS_INPUT, text)
 
 
 @pytest.mark.process
