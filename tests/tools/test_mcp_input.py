@@ -112,7 +112,7 @@ async def test_an_older_tool_may_go_on_without_an_answer(reports: Reports) -> No
     ],
 )
 async def test_a_newer_server_cannot_ask_during_a_call(reports: Reports, transport: str, tool: str, text: str) -> None:
-    """A tool that asks during a call of the newer protocol is refused by its SDK, which says only the kind of request."""
+    """A tool that asks during a call of the newer protocol is refused by its SDK, which says only what kind it is."""
     async with (
         serve_http(reports, *NEW) as (_, url),
         open_toolbox(reports, stdio_entry(reports, *NEW) if transport == "stdio" else http_entry(url)) as toolbox,
