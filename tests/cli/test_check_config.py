@@ -45,7 +45,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
         "callers  alice\n"
         f"model    fake: openai/fake-upstream, {base}, with a key\n"
         "         way: our own wire; litellm takes our client for openai\n"
-        "         wire: chat; the model is not known; base_model says which one it is\n"
+        "         wire: chat; the model is not known; base_model can say which one it is\n"
         "         prices: from its entry\n"
         f"model    other: openai/other-upstream, {base}, without a key: api_key_env names none\n"
         "         way: our own wire; litellm takes our client for openai\n"
@@ -67,7 +67,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
                 "way": "own_wire",
                 "way_reason": "litellm takes our client for openai",
                 "wire": "chat",
-                "wire_reason": "the model is not known; base_model says which one it is",
+                "wire_reason": "the model is not known; base_model can say which one it is",
                 "prices": "entry",
             },
             {

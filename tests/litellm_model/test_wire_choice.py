@@ -148,7 +148,7 @@ def test_the_entry_decides(wire: Wire) -> None:
         ("openai/gpt-5-pro", {}, "responses", "the model has no other API"),
         ("openai/gpt-4o", {}, "chat", "the model does not reason"),
         ("openai/o4-mini", {}, "chat", "the model is not known to have the Responses API"),
-        ("azure/ours", {}, "chat", "the model is not known; base_model says which one it is"),
+        ("azure/ours", {}, "chat", "the model is not known; base_model can say which one it is"),
         ("litellm_proxy/team", {}, "chat", "the entry does not say otherwise"),
         ("hosted_vllm/qwen", {"wire": Wire.RESPONSES}, "responses", "the entry says so"),
         (
@@ -161,8 +161,15 @@ def test_the_entry_decides(wire: Wire) -> None:
             "openai/gpt-5.6",
             {},
             "by call",
-            "the Responses API for function tools while the model reasons, and reasoning that is included or comes"
+            "the Responses API for function tools while the model reasons, for reasoning that is included or comes"
             " back; else Chat Completions",
+        ),
+        (
+            "openai/gpt-6-sol",
+            {},
+            "by call",
+            "the Responses API for function tools while the model reasons, for the effort MAX, for reasoning that is"
+            " included or comes back; else Chat Completions",
         ),
         (
             "openai/gpt-5",

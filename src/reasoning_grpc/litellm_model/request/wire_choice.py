@@ -61,7 +61,7 @@ def choose_wire_of_model(deployment: Deployment) -> WireChoice | None:
     if model.wires == {Wire.RESPONSES}:
         return WireChoice(Wire.RESPONSES, "the model has no other API")
     if not model.reasons:
-        known = "does not reason" if model.reasons is False else "is not known; base_model says which one it is"
+        known = "does not reason" if model.reasons is False else "is not known; base_model can say which one it is"
         return WireChoice(Wire.CHAT, f"the model {known}")
     if Wire.RESPONSES not in model.wires:
         return WireChoice(Wire.CHAT, "the model is not known to have the Responses API")
@@ -78,8 +78,8 @@ def explain_wire(deployment: Deployment) -> WireChoice | str | None:
     fixed = choose_wire_of_model(deployment)
     if fixed is not None:
         return fixed
-    tools = "function tools while the model reasons, and " if describe_model(deployment).refuses_tools else ""
-    greatest = "the effort MAX, and " if _takes_greatest_effort(deployment) else ""
+    tools = "function tools while the model reasons, for " if describe_model(deployment).refuses_tools else ""
+    greatest = "the effort MAX, for " if _takes_greatest_effort(deployment) else ""
     return f"the Responses API for {tools}{greatest}reasoning that is included or comes back; else Chat Completions"
 
 
