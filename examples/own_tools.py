@@ -44,12 +44,13 @@ async def ask(client: ReasoningClient, question: str) -> str:
     """Returns the answer to a question, after the tool calls that the model wants."""
     request = text_request(question)
     request.tools.append(GET_TEMPERATURE)
+    request.include.reasoning = True  # a model that reasons needs its reasoning again, with the results
     for _ in range(MOST_TURNS):
         answer = await client.complete(request, timeout_seconds=120)
         if answer.finish_reason != completion_pb2.FINISH_REASON_TOOL_CALLS:
             return text_of(answer.message)
 
-        request.messages.append(answer.message)  # as it is: signatures go back to the model
+        request.messages.append(answer.message)  # as it is: reasoning and signatures go back to the model
         calls = [part.tool_call for part in answer.message.content if part.HasField("tool_call")]
         for call in calls:
             result = run_tool(call)

@@ -1,12 +1,27 @@
 """The page about models that reason says only what the recorded conversations of the tests show."""
 
 import pytest
+from google.protobuf import json_format
 
+from reasoning_grpc.domain import Reasoning, ToolResult
+from reasoning_grpc.rpc.convert import Caps, completion_request
+from reasoning_grpc.v1 import completion_pb2
 from scripts import recorded_table
 from scripts.models_table import TESTS, name_tests, replace_table
-from scripts.pages import read_pages
+from scripts.pages import find_blocks, read_pages
 from tests.support.collected_tests import collect_tests
 from tests.support.model_families import read_families
+
+
+def test_the_request_of_a_second_turn_is_valid() -> None:
+    """The request that continues a conversation is one that the server takes, with reasoning and a tool result."""
+    (block,) = find_blocks(read_pages()["docs/models.md"], "json")
+
+    request = completion_request(json_format.Parse(block.text, completion_pb2.CompleteRequest()), Caps())
+
+    contents = [part.content for message in request.messages for part in message.content]
+    assert any(isinstance(content, Reasoning) for content in contents)
+    assert isinstance(contents[-1], ToolResult)
 
 
 def test_the_table_of_families_is_current() -> None:
