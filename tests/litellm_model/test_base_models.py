@@ -16,7 +16,7 @@ from reasoning_grpc.domain import (
     Wire,
 )
 from reasoning_grpc.litellm_model.library import import_litellm
-from reasoning_grpc.litellm_model.request import choose_model
+from reasoning_grpc.litellm_model.request import choose_model, find_known_name
 from reasoning_grpc.v1 import completion_pb2
 from tests.support.agent import agent_config, collect_events, find_finish, name_end, reasoning_request, write_plan
 from tests.support.captured_body import Json, capture_body
@@ -233,3 +233,45 @@ async def test_the_classifier_runs_on_a_deployment(upstream: FakeUpstream, judge
     (request,) = judge.requests
     assert request.body["max_completion_tokens"]
     assert not {"max_tokens", "temperature"} & request.body.keys()
+
+
+UNLISTED: Final = {
+    "openai/gpt-5.6-2027-01-31": "openai/gpt-5.6",
+    "openai/ft:gpt-5.4-mini:our-org::a1": "openai/gpt-5.4-mini",
+    "azure/gpt-5.4-2027-01-31": "azure/gpt-5.4",
+    "openai/gpt-5.6": "",
+    "openai/gpt-5.4-2026-03-05": "",
+    "openai/our-model-2027-01-31": "",
+    "openai/openai/gpt-5.6-2027-01-31": "",
+    "anthropic/claude-opus-5-2027-01-31": "",
+}
+
+
+@pytest.mark.parametrize(("model", "known"), UNLISTED.items())
+def test_the_name_by_which_litellm_knows_a_model(model: str, known: str) -> None:
+    """A name with a date that litellm does not list stands for the name without it, and a tuned model for its own."""
+    assert find_known_name(model) == known
+
+
+@pytest.mark.parametrize("model", [model for model, known in UNLISTED.items() if known])
+async def test_a_model_with_a_new_date_takes_what_its_family_takes(upstream: FakeUpstream, model: str) -> None:
+    """litellm judges a request to a model with a date that it does not list by the name that it lists."""
+    none, greatest = completion_pb2.REASONING_EFFORT_NONE, completion_pb2.REASONING_EFFORT_MAX
+    entry = provider_entry(upstream, model.partition("/")[0], litellm_model=model)
+    async with serving(config_for(entry)) as running:
+        response = await running.client().complete(
+            a_wire_request(reasoning=completion_pb2.ReasoningOptions(effort=greatest))
+        )
+        await running.client().complete(
+            a_wire_request(
+                reasoning=completion_pb2.ReasoningOptions(effort=none),
+                sampling=completion_pb2.Sampling(temperature=0.5),
+            )
+        )
+
+    effective = [(setting.field, setting.effective) for setting in response.effective_settings]
+    assert effective == [("reasoning.effort", "XHIGH")]
+    assert [request.body["reasoning_effort"] for request in upstream.requests] == ["xhigh", "none"]
+    assert upstream.requests[1].body["temperature"] == 0.5
+    names = {request.body["model"] for request in upstream.requests}
+    assert names == {model.partition("/")[2]}

@@ -19,6 +19,7 @@ from reasoning_grpc.litellm_model import (
     choose_wire_of_model,
     explain_way,
     explain_wire,
+    find_known_name,
     find_listed_name,
     find_name_problem,
     find_wire_problem,
@@ -83,6 +84,7 @@ def build_deployment(entry: ModelEntry) -> Deployment:
         sampling=entry.defaults,
         litellm_params=entry.litellm_params,
         base_model=entry.base_model,
+        known_model=find_known_name(entry.litellm_model),
         wire=entry.wire,
         store=entry.store,
     )

@@ -175,6 +175,8 @@ class Deployment:
 
     base_model: str = ""
     """litellm's name of the model that is served, where `litellm_model` does not say it."""
+    known_model: str = ""
+    """The name by which litellm knows the model, where it does not know `litellm_model`, such as a name with a date."""
     wire: Wire | None = None
     """The API for all calls. None means that the model and the call decide."""
     store: bool = False
@@ -187,7 +189,7 @@ class Deployment:
         The name has the provider of the deployment, because that provider's protocol decides too.
         """
         if not self.base_model:
-            return self.litellm_model
+            return self.known_model or self.litellm_model
         base_provider, _, name = self.base_model.partition("/")
         if self.provider in _NAMES_WITHOUT_FOLDERS:
             name = name.rpartition("/")[2]

@@ -31,6 +31,7 @@ from reasoning_grpc.litellm_model.request.model_names import (
     restore_address,
     restore_model,
 )
+from reasoning_grpc.litellm_model.request.openai_models import find_known_name
 from reasoning_grpc.litellm_model.request.preparation import PreparedCall, prepare_call
 from reasoning_grpc.litellm_model.request.wire_choice import (
     WireChoice,
@@ -58,6 +59,7 @@ __all__ = [
     "copy_arguments",
     "explain_wire",
     "find_correction",
+    "find_known_name",
     "find_name_problem",
     "find_wire_problem",
     "find_wire_rules",

@@ -29,6 +29,8 @@ _DOES_NOT_REASON: Final = "gpt-5-chat"
 """The beginning of the names of models that do not reason, although litellm lists one of them as such a model."""
 _DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _FINE_TUNED: Final = re.compile(r"ft:([^:]+):.*")
+_LISTED_WITH_DATES: Final = frozenset({"azure", "openai"})
+"""Providers whose models have dates in the map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +76,33 @@ def describe_openai_model(model: str) -> OpenAIModel:
     )
 
 
+def find_known_name(model: str) -> str:
+    """Returns the name by which litellm knows a model of OpenAI's that its map does not list; empty without one.
+
+    That is the name without its date, or the one of the model that was tuned. litellm judges parameters by it.
+    """
+    prefix = model.partition("/")[0]
+    if prefix not in _LISTED_WITH_DATES:
+        return ""
+    names = (f"{prefix}/{each}" for each in _list_names(model))
+    listed = next((name for name in names if find_price_map().find_facts(name) is not None), model)
+    return listed if listed != model else ""
+
+
 def _find_facts(model: str) -> list[ModelFacts]:
     """Returns what the map lists under the names that the model may have there, the best one first."""
-    prefix, _, whole = model.partition("/")
-    name = _remove_folders(model)
+    prefix = model.partition("/")[0]
+    listed = (find_price_map().find_facts(f"{prefix}/{each}") for each in _list_names(model))
+    return [facts for facts in listed if facts is not None]
+
+
+def _list_names(model: str) -> list[str]:
+    """Returns the names that a model may have in the map, without the provider, the best one first."""
+    whole, name = model.partition("/")[2], _remove_folders(model)
     tuned = _FINE_TUNED.fullmatch(name)
     names = [whole, name, *([f"ft:{tuned[1]}", tuned[1]] if tuned else [])]
     names += [_DATE.sub("", each) for each in names]
-    listed = (find_price_map().find_facts(f"{prefix}/{each}") for each in dict.fromkeys(names) if each)
-    return [facts for facts in listed if facts is not None]
+    return [each for each in dict.fromkeys(names) if each]
 
 
 def _remove_folders(model: str) -> str:
