@@ -10,7 +10,7 @@ from contextlib import aclosing
 from reasoning_grpc.client import ReasoningClient, text_request
 
 TARGET = os.environ.get("REASONING_TARGET", "127.0.0.1:50051")
-LONG = text_request("Count from 1 to 500, one number a line.")
+LONG = text_request("Tell me a long story about the sea.")
 
 
 async def read_beginning(client: ReasoningClient, characters: int) -> str:
