@@ -4,8 +4,9 @@ litellm's own requests go to a server that keeps them; ours are kept instead of 
 reason here.
 """
 
+import logging
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -76,6 +77,15 @@ FIELDS: Final[Mapping[str, Any]] = {
         ResponseFormatKind.JSON_SCHEMA, name="n", description="d", schema='{"type":"object"}', strict=True
     ),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_the_log_of_litellm() -> Iterator[None]:
+    """Keeps litellm from logging, after a call has ended, that its own record of the answer has other types."""
+    logger = logging.getLogger("LiteLLM")
+    logger.disabled = True
+    yield
+    logger.disabled = False
 
 
 @pytest.fixture
