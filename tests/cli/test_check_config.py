@@ -44,11 +44,11 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
         "listen   127.0.0.1:6000\n"
         "callers  alice\n"
         f"model    fake: openai/fake-upstream, {base}, with a key\n"
-        "         way: our own wire; litellm takes our client for openai\n"
+        "         way: our own wire; openai has OpenAI's protocol\n"
         "         wire: chat; the model is not known; base_model can say which one it is\n"
         "         prices: from its entry\n"
         f"model    other: openai/other-upstream, {base}, without a key: api_key_env names none\n"
-        "         way: our own wire; litellm takes our client for openai\n"
+        "         way: our own wire; openai has OpenAI's protocol\n"
         "         wire: chat; the model is not known to have the Responses API\n"
         "         prices: from litellm's price map\n"
     )
@@ -65,7 +65,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
                 "api_base": base,
                 "key": True,
                 "way": "own_wire",
-                "way_reason": "litellm takes our client for openai",
+                "way_reason": "openai has OpenAI's protocol",
                 "wire": "chat",
                 "wire_reason": "the model is not known; base_model can say which one it is",
                 "prices": "entry",
@@ -77,7 +77,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
                 "api_base": base,
                 "key": False,
                 "way": "own_wire",
-                "way_reason": "litellm takes our client for openai",
+                "way_reason": "openai has OpenAI's protocol",
                 "wire": "chat",
                 "wire_reason": "the model is not known to have the Responses API",
                 "prices": "litellm",
@@ -91,12 +91,12 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
 
 
 WAYS: Final = {
-    "gpt": ("openai/gpt-4o", "own_wire", "litellm takes our client for openai"),
+    "gpt": ("openai/gpt-4o", "own_wire", "openai has OpenAI's protocol"),
     "claude": ("anthropic/claude-sonnet-4-5", "plain", "anthropic has a protocol of its own"),
     "vllm": (
         "hosted_vllm/qwen",
-        "plain",
-        "litellm reads the answers of hosted_vllm itself; with openai/NAME and its address, we read them",
+        "own_wire",
+        "hosted_vllm has OpenAI's protocol",
     ),
     "azure": ("azure/deployed", "foreign", "without a key, litellm gets a token for azure by itself"),
     "command": ("cohere/command-a", "foreign", "litellm takes no client of ours for cohere"),
@@ -430,4 +430,4 @@ async def test_check_config_describes_the_way_that_a_key_will_allow(tmp_path: Pa
     finished = await run("check-config", "--accept-unset-keys", folder=tmp_path)
 
     assert (finished.code, finished.err) == (0, "")
-    assert "way: our own wire; litellm takes our client for azure\n" in finished.out
+    assert "way: our own wire; azure has OpenAI's protocol\n" in finished.out

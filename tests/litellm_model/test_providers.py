@@ -10,15 +10,15 @@ from yarl import URL
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library, providers
 from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
-from reasoning_grpc.litellm_model.providers import Way, choose_way, explain_way, takes_key
-from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient, Shape
+from reasoning_grpc.litellm_model.providers import Way, explain_way, takes_key
+from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportLimits
+from reasoning_grpc.litellm_model.transport.mapping_client import MappingClient
 
 MODELS: Final = {"bedrock": "anthropic.claude-3-5-sonnet-20240620-v1:0"}
 """Models for the providers for which litellm requires a known name."""
 _DEPLOYMENT: Final = Deployment(name="m", litellm_model="openai/some-model", api_base="http://127.0.0.1:9/v1")
-SHAPES: Final = {Way.OWN_WIRE: Shape.OPENAI, Way.PLAIN: Shape.HTTP}
 # litellm's own code, and the packages behind it, cause deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -47,18 +47,7 @@ def _cloud_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION_NAME", "us-east-1")
 
 
-async def _find_shape(provider: str) -> Shape | None:
-    """Returns the shape in which litellm uses our client for a provider."""
-    exchange = UnsentExchange(ConnectionPool(limit=1), TransportLimits(), {})
-    await library.load()
-    make: Any = library.make_client_class(ExchangeClient, for_azure=provider == "azure")
-    client: ExchangeClient = make(exchange, OutgoingRequest(_DEPLOYMENT, {}))
-    with suppress(Exception):  # whatever litellm raises in its place
-        await _read_all(provider, client)
-    return client.used_as
-
-
-async def _read_all(provider: str, client: ExchangeClient) -> None:
+async def _read_all(provider: str, client: ExchangeClient | MappingClient) -> None:
     stream = await library.acompletion(
         model=f"{provider}/{MODELS.get(provider, 'some-model')}",
         messages=[{"role": "user", "content": "hi"}],
@@ -73,13 +62,20 @@ async def _read_all(provider: str, client: ExchangeClient) -> None:
             pass
 
 
-@pytest.mark.parametrize("provider", sorted(providers.OWN_WIRE | providers.PLAIN))
+@pytest.mark.parametrize("provider", sorted(providers.SDK_SHAPE | providers.HTTP_SHAPE))
 async def test_litellm_takes_our_client(provider: str) -> None:
     """litellm takes our client in the shape that the tables say, so that the connection is ours."""
-    assert await _find_shape(provider) is SHAPES[choose_way(provider)]
+    await library.load()
+    make: Any = library.make_client_class(MappingClient, for_azure=provider == "azure")
+    client: MappingClient = make()
+    with suppress(Exception):  # litellm cannot read an answer without anything
+        await _read_all(provider, client)
+
+    assert client.recorded is not None
+    assert (client.recorded.headers is None) is (provider in providers.SDK_SHAPE)
 
 
-@pytest.mark.parametrize("provider", sorted(providers.PLAIN))
+@pytest.mark.parametrize("provider", sorted(providers.HTTP_SHAPE))
 async def test_a_key_is_all_that_is_sent(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider for which callers may have keys gets the key of the call, and no key of the environment."""
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "sk-of-the-environment")
@@ -97,22 +93,22 @@ async def test_a_key_is_all_that_is_sent(provider: str, monkeypatch: pytest.Monk
 
 def test_the_tables_name_only_known_providers() -> None:
     """Each provider of the tables is known to litellm, and goes one way."""
-    named = providers.OWN_WIRE | providers.PLAIN | providers.SPEAKS_OPENAI | providers.SIGNS_REQUESTS
+    named = providers.SDK_SHAPE | providers.HTTP_SHAPE | providers.SPEAKS_OPENAI | providers.SIGNS_REQUESTS
     named |= providers.TEXT_COMPLETION | providers.OWN_CREDENTIALS | providers.WITHOUT_ADDRESS
 
     assert [provider for provider in sorted(named) if not library.has_provider(provider)] == []
-    assert frozenset() == providers.OWN_WIRE & providers.PLAIN
-    assert providers.SIGNS_REQUESTS <= providers.PLAIN & providers.OWN_CREDENTIALS
+    assert frozenset() == providers.SDK_SHAPE & providers.HTTP_SHAPE
+    assert providers.SIGNS_REQUESTS <= providers.HTTP_SHAPE & providers.OWN_CREDENTIALS
     assert not library.has_provider("nobody")
 
 
 def test_each_provider_on_our_wire_has_an_address() -> None:
     """A prompt goes to an address of its provider, or to the configured one, and never to another provider."""
-    without = {provider for provider in providers.OWN_WIRE if not library.find_api_base(f"{provider}/some-model")} - {
+    without = {provider for provider in providers.SDK_SHAPE if not library.find_api_base(f"{provider}/some-model")} - {
         "openai"
     }
 
-    assert without == (providers.WITHOUT_ADDRESS & providers.OWN_WIRE) - {"llamafile"}
+    assert without == (providers.WITHOUT_ADDRESS & providers.SDK_SHAPE) - {"llamafile"}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +118,7 @@ def test_each_provider_on_our_wire_has_an_address() -> None:
         ("azure", True, Way.OWN_WIRE),
         ("azure", False, Way.FOREIGN),
         ("anthropic", True, Way.PLAIN),
-        ("groq", True, Way.PLAIN),
+        ("groq", True, Way.OWN_WIRE),
         ("cohere", True, Way.FOREIGN),
     ],
 )

@@ -29,6 +29,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.errors import UpstreamCredentialsRejected, UpstreamParameterUnsupported
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.calls import create_call
+from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import DryExchange, TransportLimits
 from tests.support.differential.capturing import CapturingUpstream
@@ -138,7 +139,7 @@ async def test_chat_completions_of_azure_without_a_key_stays_there(monkeypatch: 
             )
             exchange = DryExchange(ConnectionPool(limit=1), TransportLimits(), {})
             headers = {"X-Client-Request-Id": model}
-            answer = create_call(a_model_call(tools=(Tool("f"),)), deployment, exchange, headers)
+            answer = create_call(a_model_call(tools=(Tool("f"),)), deployment, exchange, headers, RequestMapper())
             await answer.open()
             async with aclosing(answer.deltas()) as deltas:
                 async for _ in deltas:

@@ -1,8 +1,8 @@
 """Recorded answers mean the same when our reader and when litellm's readers read them.
 
 tests/support/recorded has answers as servers send them, one file each: dialects of the OpenAI protocol, by the server
-that speaks them, and forms that several servers have. Each is read by our own reader, and through each provider of the
-protocol whose answers litellm reads. How deltas are grouped may differ; all else is compared.
+that speaks them, and forms that several servers have. The server reads all of them with our own reader. Here litellm's
+reader of each provider reads them too, over our connections. How deltas are grouped may differ; all else is compared.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -12,8 +12,17 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.received import ReceivedAnswer, receive_answer
+from reasoning_grpc.litellm_model import TransportLimits, library
+from reasoning_grpc.litellm_model.chat_call import ChatCall
+from reasoning_grpc.litellm_model.completion_call import CompletionCall
+from reasoning_grpc.litellm_model.provider_call import ProviderCall
+from reasoning_grpc.litellm_model.request import prepare_call
+from reasoning_grpc.litellm_model.request_mapping import RequestMapper
+from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
+from tests.support.adapter_reading import Reading, read_answer
+from tests.support.received import receive_answer
 from tests.support.serving import RunningServer, config_for, model_entry, serving
+from tests.support.unsent import a_deployment, a_model_call
 from tests.support.upstream import FakeUpstream
 
 pytestmark = pytest.mark.thorough
@@ -209,18 +218,42 @@ EXPECTED: Final[Mapping[str, Mapping[str, Any]]] = {
 
 @pytest.fixture
 async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """A server with a model of each provider, named after it; the fake upstream serves all of them."""
-    entries = [model_entry(upstream.api_base, name, litellm_model=f"{name}/fake") for name in (OWN, *READ_BY_LITELLM)]
-    async with serving(config_for(*entries, max_retries=0)) as running:
+    """A server with a model of the OpenAI protocol, which the fake upstream serves."""
+    entry = model_entry(upstream.api_base, OWN, litellm_model=f"{OWN}/fake")
+    async with serving(config_for(entry, max_retries=0)) as running:
         yield running
 
 
-async def receive(upstream: FakeUpstream, server: RunningServer, recording: str, model: str) -> ReceivedAnswer:
-    """Returns a recorded answer as a caller of this model receives it."""
+@pytest.fixture
+async def transport() -> AsyncIterator[HttpTransport]:
+    """Our connections."""
+    await library.load()
+    opened = HttpTransport(TransportLimits())
+    yield opened
+    await opened.aclose()
+
+
+def play(upstream: FakeUpstream, recording: str) -> None:
+    """Lets the upstream answer the next call with a recording."""
     path = RECORDED[recording]
     content_type = "application/json" if path.suffix == ".json" else "text/event-stream"
     upstream.body(path.read_bytes(), content_type=content_type)
-    return await receive_answer(server.client(), model=model)
+
+
+async def read(upstream: FakeUpstream, transport: HttpTransport, provider: str) -> Reading:
+    """Returns what our reader, or litellm's reader of a provider, reads."""
+    deployment = a_deployment(f"{provider}/fake", api_base=upstream.api_base)
+    call, exchange = a_model_call(), transport.open_exchange({})
+    prepared = prepare_call(call, deployment)
+    made: ProviderCall = (
+        ChatCall(call, deployment, exchange, prepared, RequestMapper())
+        if provider == OWN
+        else CompletionCall(call, deployment, exchange, prepared, {})
+    )
+    try:
+        return await read_answer(made, deployment)
+    finally:
+        exchange.close()
 
 
 @pytest.mark.parametrize("recording", RECORDED)
@@ -228,21 +261,25 @@ async def test_our_reader_understands_every_dialect(
     upstream: FakeUpstream, server: RunningServer, recording: str
 ) -> None:
     """Our own reader understands every recorded dialect."""
-    own = await receive(upstream, server, recording, OWN)
+    play(upstream, recording)
 
-    assert own.summary() == EXPECTED[recording]
+    answer = await receive_answer(server.client(), model=OWN)
+
+    assert answer.summary() == EXPECTED[recording]
 
 
 @pytest.mark.parametrize("recording", RECORDED)
-async def test_litellms_readers_agree(upstream: FakeUpstream, server: RunningServer, recording: str) -> None:
+async def test_litellms_readers_agree(upstream: FakeUpstream, transport: HttpTransport, recording: str) -> None:
     """litellm's readers give the same answer as ours, except for the listed differences."""
-    own = asdict(await receive(upstream, server, recording, OWN))
+    play(upstream, recording)
+    own = asdict(await read(upstream, transport, OWN))
 
     for provider in READ_BY_LITELLM:
-        read = asdict(await receive(upstream, server, recording, provider))
+        play(upstream, recording)
+        other = asdict(await read(upstream, transport, provider))
 
-        differing = {name for name in own if own[name] != read[name]}
-        assert differing == DIFFERENCES.get((recording, provider), {}).keys(), (provider, own, read)
+        differing = {name for name in own if own[name] != other[name]}
+        assert differing == DIFFERENCES.get((recording, provider), {}).keys(), (provider, own, other)
 
 
 def test_the_tables_are_complete() -> None:

@@ -1,4 +1,4 @@
-"""Answers that litellm asks for whole and then presents as a stream, as it does for Groq with a response format."""
+"""Answers that litellm requests whole and not as a stream, as it does for Groq with a response format."""
 
 import json
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def groq_server(upstream: FakeUpstream, checked_serving: CheckedServing) -
 async def test_an_answer_is_read_with_and_without_a_service_tier(
     upstream: FakeUpstream, groq_server: CheckedServer, rpc: str, members: dict[str, Any]
 ) -> None:
-    """An answer is read whether or not it has the member that litellm takes for granted."""
+    """An answer is read whether or not it has the members that only Groq itself sends."""
     upstream.body(json.dumps(WHOLE | members).encode())
 
     answer = await groq_server.answer(rpc, response_format=JSON_OBJECT)
@@ -58,23 +58,26 @@ async def test_an_answer_is_read_with_and_without_a_service_tier(
 
 
 @pytest.mark.parametrize(
-    "members",
-    [
-        {"choices": [CHOICE | {"message": 7}]},
-        {"choices": [CHOICE | {"message": {"content": 7}}]},
-        {"choices": [7]},
-        {"created": "now"},
-        {"usage": {"prompt_tokens": "many"}, "choices": [CHOICE | {"message": {"tool_calls": [7]}}]},
-        {"choices": [CHOICE | {"message": {"tool_calls": [{"function": {"name": 7}}]}}]},
-    ],
-    ids=lambda members: json.dumps(members)[:40],
+    "message", [{"content": 7}, {"tool_calls": [{"function": {"name": 7}}]}], ids=["content", "name-of-a-call"]
 )
-async def test_an_answer_that_litellm_cannot_read_is_not_our_fault(
-    upstream: FakeUpstream, groq_server: CheckedServer, members: dict[str, Any]
+async def test_text_of_another_type_is_not_lost(
+    upstream: FakeUpstream, groq_server: CheckedServer, message: dict[str, Any]
 ) -> None:
-    """An answer on which litellm breaks is malformed; it is no fault of the server."""
-    upstream.always.body(json.dumps(WHOLE | members).encode())
+    """A text, or the name of a call, that is no string makes the answer malformed."""
+    upstream.always.body(json.dumps(WHOLE | {"choices": [CHOICE | {"message": message}]}).encode())
 
     failure = await groq_server.failure("Complete", response_format=JSON_OBJECT)
 
     assert failure.error.reason == "UPSTREAM_MALFORMED_RESPONSE"
+
+
+@pytest.mark.parametrize("members", [{"created": "now"}, {"usage": {"prompt_tokens": "many"}}], ids=str)
+async def test_other_members_of_another_type_do_no_harm(
+    upstream: FakeUpstream, groq_server: CheckedServer, members: dict[str, Any]
+) -> None:
+    """A member without text counts as absent when it has another type."""
+    upstream.body(json.dumps(WHOLE | members).encode())
+
+    answer = await groq_server.answer("Complete", response_format=JSON_OBJECT)
+
+    assert answer.text == '{"a": 1}'

@@ -11,6 +11,7 @@ from yarl import URL
 from reasoning_grpc.domain import Deployment, Message, Part, Role, Secret, Text
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.calls import create_call
+from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import DryExchange, TransportLimits
 from reasoning_grpc.llm import ModelCall
@@ -59,7 +60,7 @@ async def build_request(deployment: Deployment, call: ModelCall) -> UnsentReques
     """Returns the request that would leave. Raises what the call raises before it is sent."""
     await library.load()
     exchange = RecordingExchange(ConnectionPool(limit=1), TransportLimits(), {})
-    answer = create_call(call, deployment, exchange, {})
+    answer = create_call(call, deployment, exchange, {}, RequestMapper())
     try:
         await answer.open()
         if exchange.request is None:  # litellm sends some requests when it is first read

@@ -3,11 +3,14 @@
 adapter.py         LiteLLMModel: opens, reads and ends each call
 calls.py           creates the ProviderCall for a call, by the API through which it goes
 provider_call.py   ProviderCall: one call of a provider, and its answer
-completion_call.py CompletionCall: a call of `litellm.acompletion`, which either we read or litellm reads
+chat_call.py       ChatCall: a call of the OpenAI protocol, which litellm maps, and which we send and read
+completion_call.py CompletionCall: a call of `litellm.acompletion`, whose answer litellm reads
 responses_call.py  ResponsesCall: a call of OpenAI's Responses API, which we write and read
 request/           converts our ModelCall to the arguments of `litellm.acompletion`, and refuses what litellm would drop
 refused_fields.py  finds by trial which fields of a call litellm refuses to convert
-outgoing.py        OutgoingRequest: what we do to a request after litellm has built it
+request_mapping.py RequestMapper: lets litellm map the first call of each shape, and keeps what it decides
+addresses.py       where the calls of a deployment go, and with which key
+outgoing.py        OutgoingRequest: what we do to a request that litellm sends through our client
 library.py         litellm itself: imported late, silenced, without its own retries and callbacks
 providers.py       litellm's providers, and the way that their calls go
 promised.py        the prefixes that the server promises, with the protocol of each

@@ -37,6 +37,7 @@ from reasoning_grpc.litellm_model.provider_call import build_headers
 from reasoning_grpc.litellm_model.providers import Way, choose_way
 from reasoning_grpc.litellm_model.refused_fields import find_refused_fields, select_set_fields
 from reasoning_grpc.litellm_model.request import prepare_call
+from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
@@ -70,13 +71,14 @@ class LiteLLMModel:
         self._directory = directory
         self._warm_up_models = _choose_warm_up_models(warm_up_models)
         self._transport = HttpTransport(limits)
+        self._mapper = RequestMapper()
 
     async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. Makes one attempt, with no limit of ours on its time but the connect timeout."""
         deployment = self._directory.find_deployment(call.model, context.caller)
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)
-        answer = create_call(call, deployment, exchange, headers)
+        answer = create_call(call, deployment, exchange, headers, self._mapper)
         context.meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
         try:
             await answer.open()
@@ -123,7 +125,7 @@ class LiteLLMModel:
 
         async def is_taken(reduced: ModelCall) -> bool:
             exchange = self._transport.open_dry_exchange()
-            trial = create_call(reduced, deployment, exchange, {})
+            trial = create_call(reduced, deployment, exchange, {}, self._mapper)
             with suppress(Exception):  # also of an answer that litellm cannot read, because nobody wrote it
                 await trial.open()
                 if not exchange.is_sent:  # litellm converts some calls when their answer is first read
@@ -170,7 +172,7 @@ class LiteLLMModel:
                 name="warm-up", litellm_model=model, api_base="http://127.0.0.1:0/v1", api_key=Secret("none")
             )
             call = ModelCall(model=deployment.name, messages=(Message(Role.USER, (Part(Text("warm up")),)),))
-            answer = create_call(call, deployment, self._transport.open_dry_exchange(), {})
+            answer = create_call(call, deployment, self._transport.open_dry_exchange(), {}, self._mapper)
             try:
                 await answer.open()
                 async for _ in answer.deltas():

@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 
 from reasoning_grpc.domain import Deployment, Wire
+from reasoning_grpc.litellm_model.chat_call import ChatCall
 from reasoning_grpc.litellm_model.completion_call import CompletionCall
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
+from reasoning_grpc.litellm_model.providers import SPEAKS_OPENAI
 from reasoning_grpc.litellm_model.request import prepare_call
+from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.responses_call import ResponsesCall
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
 
 
 def create_call(
-    call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str]
+    call: ModelCall, deployment: Deployment, exchange: Exchange, headers: Mapping[str, str], mapper: RequestMapper
 ) -> ProviderCall:
     """Returns the call that is to be opened; `headers` are those of the exchange."""
     prepared = prepare_call(call, deployment)
     if prepared.wire is Wire.RESPONSES:
         return ResponsesCall(call, deployment, exchange, prepared)
+    if deployment.provider in SPEAKS_OPENAI and (deployment.provider != "azure" or deployment.api_key):
+        return ChatCall(call, deployment, exchange, prepared, mapper)
     return CompletionCall(call, deployment, exchange, prepared, headers)

@@ -19,7 +19,7 @@ class Way(StrEnum):
     """litellm's own connections and reader; errors and ends are as exact as litellm reports them."""
 
 
-OWN_WIRE: Final = frozenset(
+SDK_SHAPE: Final = frozenset(
     {"ai21", "ai21_chat", "aiml", "apertis", "assemblyai", "azure", "baseten", "cerebras", "charity_engine", "chutes"}
     | {"codestral", "cognition", "cortecs", "custom_openai", "darkbloom", "dashscope", "deepinfra"}
     | {"docker_model_runner", "empower", "featherless_ai", "friendliai", "galadriel", "github", "helicone"}
@@ -31,9 +31,10 @@ OWN_WIRE: Final = frozenset(
 )
 """Providers of the OpenAI protocol for which litellm takes a client in the shape of the OpenAI SDK's.
 
-Azure is among them if it has a key: only litellm's own client gets and renews tokens of Entra ID."""
+Azure is among them if it has a key: only litellm's own client gets and renews tokens of Entra ID.
+"""
 
-PLAIN: Final = frozenset(
+HTTP_SHAPE: Final = frozenset(
     {"a2a", "anthropic", "azure_ai", "bedrock", "bedrock_mantle", "cometapi", "compactifai", "databricks"}
     | {"datarobot", "deepseek", "edenai", "fireworks_ai", "gemini", "groq", "heroku", "hosted_vllm", "huggingface"}
     | {"langflow", "langgraph", "lemonade", "minimax", "mistral", "nadir", "ollama", "ollama_chat", "openrouter"}
@@ -42,7 +43,7 @@ PLAIN: Final = frozenset(
 """Providers for which litellm takes a client in the shape of its own HTTP handler."""
 
 SPEAKS_OPENAI: Final = (
-    OWN_WIRE
+    SDK_SHAPE
     | {"azure", "databricks", "deepseek", "fireworks_ai", "groq", "hosted_vllm"}
     | {
         "huggingface",
@@ -85,14 +86,14 @@ _WITH_KEYS: Final = frozenset(
 
 def takes_key(provider: str) -> bool:
     """Returns whether one key is all the credentials of a provider, so that callers can have their own."""
-    return provider in (OWN_WIRE | PLAIN | _WITH_KEYS) - _WITHOUT_KEYS
+    return provider in (SDK_SHAPE | HTTP_SHAPE | _WITH_KEYS) - _WITHOUT_KEYS
 
 
 def choose_way(provider: str) -> Way:
     """Returns the way of a provider's calls. A few of its models may go another way, which each call finds out."""
-    if provider in OWN_WIRE:
+    if provider in SPEAKS_OPENAI:
         return Way.OWN_WIRE
-    return Way.PLAIN if provider in PLAIN else Way.FOREIGN
+    return Way.PLAIN if provider in HTTP_SHAPE else Way.FOREIGN
 
 
 def explain_way(provider: str, *, has_key: bool) -> tuple[Way, str]:
@@ -101,10 +102,7 @@ def explain_way(provider: str, *, has_key: bool) -> tuple[Way, str]:
         return Way.FOREIGN, "without a key, litellm gets a token for azure by itself"
     match choose_way(provider):
         case Way.OWN_WIRE:
-            return Way.OWN_WIRE, f"litellm takes our client for {provider}"
-        case Way.PLAIN if provider in SPEAKS_OPENAI:
-            fact = f"litellm reads the answers of {provider} itself"
-            return Way.PLAIN, f"{fact}; with openai/NAME and its address, we read them"
+            return Way.OWN_WIRE, f"{provider} has OpenAI's protocol"
         case Way.PLAIN:
             return Way.PLAIN, f"{provider} has a protocol of its own"
         case _:

@@ -10,8 +10,8 @@ from reasoning_grpc.domain import Deployment
 from reasoning_grpc.domain.errors import UpstreamCredentialsRejected
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.addresses import build_responses_address, read_deployment_name
 from reasoning_grpc.litellm_model.answers import ResponsesReader
-from reasoning_grpc.litellm_model.outgoing import build_responses_address, read_deployment_name
 from reasoning_grpc.litellm_model.own_reader import read_deltas
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
 from reasoning_grpc.litellm_model.request import PreparedCall, write_responses_body

@@ -12,6 +12,7 @@ from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_wor
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.json_events import decode_event
+from reasoning_grpc.litellm_model.answers.json_tool_reader import JsonToolReader
 from reasoning_grpc.litellm_model.answers.reader import AnswerReader
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import (
@@ -35,6 +36,7 @@ __all__ = [
     "ErrorEvent",
     "ErrorInAnswer",
     "GenerationCheck",
+    "JsonToolReader",
     "MalformedAnswer",
     "NamedEvent",
     "ResponsesReader",

@@ -17,7 +17,8 @@ model_names.py      names the model to litellm, and restores the provider's own 
 fields.py           names the request field of each parameter
 """
 
-from reasoning_grpc.litellm_model.request.arguments import build_arguments, build_own_members
+from reasoning_grpc.litellm_model.request.arguments import STREAMED, build_arguments, build_own_members
+from reasoning_grpc.litellm_model.request.bodies.body_plan import BodyPlan
 from reasoning_grpc.litellm_model.request.bodies.converse import find_correction
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
 from reasoning_grpc.litellm_model.request.bodies.responses import write_responses_body
@@ -46,6 +47,8 @@ from reasoning_grpc.litellm_model.request.wire_choice import (
 __all__ = [
     "FIELD_OF_PARAMETER",
     "STAY_WITH_CHAT",
+    "STREAMED",
+    "BodyPlan",
     "PreparedCall",
     "WireCheck",
     "WireChoice",

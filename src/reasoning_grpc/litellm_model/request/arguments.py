@@ -14,7 +14,7 @@ from reasoning_grpc.domain import (
     Tool,
     ToolChoice,
 )
-from reasoning_grpc.litellm_model.providers import SIGNS_REQUESTS, SPEAKS_OPENAI, Way, choose_way
+from reasoning_grpc.litellm_model.providers import HTTP_SHAPE, SIGNS_REQUESTS, SPEAKS_OPENAI
 from reasoning_grpc.litellm_model.request.bodies.amounts import has_own_words, write_amount
 from reasoning_grpc.litellm_model.request.bodies.anthropic import write_members
 from reasoning_grpc.litellm_model.request.bodies.gemini import write_gemini_body
@@ -35,6 +35,8 @@ from reasoning_grpc.litellm_model.request.openai_messages import adapt_messages
 from reasoning_grpc.litellm_model.request.tool_schemas import prepare_parameters
 from reasoning_grpc.llm import ModelCall
 
+STREAMED: Final[Mapping[str, Any]] = {"stream": True, "stream_options": {"include_usage": True}}
+"""The arguments that every call adds to its own."""
 _PLACEHOLDER: Final = ({"role": "user", "content": "-"},)
 """The conversation that litellm gets where our own code writes it."""
 _WRITERS: Final[Mapping[str, Callable[[ModelCall, Deployment], dict[str, Any]]]] = {
@@ -97,7 +99,7 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
 
     Some of litellm's conversions send `extra_body` as a member of that name.
     """
-    is_converted = choose_way(deployment.provider) is Way.PLAIN and deployment.provider not in SIGNS_REQUESTS
+    is_converted = deployment.provider in HTTP_SHAPE - SIGNS_REQUESTS
     return _decode_options(call) if is_converted else {}
 
 

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any, Final
 
 from reasoning_grpc.domain import Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
-from reasoning_grpc.litellm_model.providers import OWN_WIRE, SPEAKS_OPENAI
+from reasoning_grpc.litellm_model.providers import SDK_SHAPE, SPEAKS_OPENAI
 from reasoning_grpc.litellm_model.request.content import convert_content, convert_part, mark_for_cache, simplify_content
 
 _TAKE_TEXT_SIGNATURES: Final = frozenset({"gemini", "litellm_proxy", "vertex_ai", "vertex_ai_beta"})
@@ -105,7 +105,7 @@ def _convert_tool_call(part: Part, provider: str) -> dict[str, Any]:
         converted |= mark_for_cache(part, provider)
     if part.signature:
         # The places for Gemini's signature of a call, in Google's OpenAI dialect and in litellm's.
-        if provider in OWN_WIRE - {"litellm_proxy"}:
+        if provider in SDK_SHAPE - {"litellm_proxy"}:
             converted["extra_content"] = {"google": {"thought_signature": part.signature}}
         else:
             converted["provider_specific_fields"] = {"thought_signature": part.signature}

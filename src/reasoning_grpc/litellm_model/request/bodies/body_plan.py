@@ -1,0 +1,58 @@
+"""`BodyPlan`: how litellm writes the parameters of calls of one model, so that the next call does without litellm.
+
+litellm decides how a parameter is called and whether the model takes it. That depends on the names and on some values
+of the parameters, and not on the conversation. So it is found out once, and holds for all calls with the same shape.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_COUNTS: Final = frozenset({"max_tokens", "max_completion_tokens", "seed", "random_seed", "user"})
+"""Parameters whose value decides nothing but what they say themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPlan:
+    """The members of a body that are always alike, and the wire's names of the parameters."""
+
+    fixed: Mapping[str, Any]
+    names: Mapping[str, str]
+    """The name on the wire of each parameter that is sent."""
+
+    def write(self, requested: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the body of a call whose parameters have the shape of the plan."""
+        return {**self.fixed, **{wire_name: requested[name] for name, wire_name in self.names.items()}}
+
+
+def describe_shape(requested: Mapping[str, Any]) -> tuple[object, ...]:
+    """Returns all that may decide how litellm writes these parameters: equal shapes have one plan."""
+    return tuple([(name, _describe(name, value)) for name, value in requested.items()])
+
+
+def _describe(name: str, value: Any) -> object:
+    match value:
+        case _ if name in _COUNTS:
+            return None
+        case list() if name == "messages":
+            return frozenset(map(_describe_message, value))
+        case list() if name == "tools":
+            return frozenset(tuple(tool["function"]) for tool in value)
+        case list():
+            return len(value)
+        case dict():
+            return _describe_object(value)
+        case _:
+            return value
+
+
+def _describe_message(message: Mapping[str, Any]) -> tuple[object, ...]:
+    content = message.get("content")
+    kinds = frozenset(part["type"] for part in content) if isinstance(content, list) else type(content)
+    return (message["role"], kinds, *message)
+
+
+def _describe_object(value: Mapping[str, Any]) -> tuple[object, ...]:
+    """Returns the members of an object with their values, but for what stands deeper in it."""
+    members = ((name, tuple(each) if isinstance(each, dict) else repr(each)) for name, each in value.items())
+    return tuple(members)

@@ -1,0 +1,128 @@
+"""`RequestMapper`: lets litellm map calls of the OpenAI protocol to requests, which we send and whose answers we read.
+
+`litellm.acompletion` gets a client that only records what it is to send. What litellm decides depends on the model and
+on the shape of the parameters, so it is kept: only the first call of each shape goes through litellm.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reasoning_grpc.domain import Deployment
+from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.addresses import build_chat_address, build_litellm_address
+from reasoning_grpc.litellm_model.request import (
+    STAY_WITH_CHAT,
+    STREAMED,
+    BodyPlan,
+    WireCheck,
+    build_arguments,
+    build_own_members,
+    choose_model,
+    copy_arguments,
+    find_wire_rules,
+    join_members,
+    restore_address,
+    restore_model,
+)
+from reasoning_grpc.litellm_model.transport.mapping_client import MappingClient, RecordedRequest
+from reasoning_grpc.llm import ModelCall
+
+JSON_TOOL: Final = "json_tool_call"
+"""litellm's name of the tool whose arguments are the answer, where a model takes tools but no schemas."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedRequest:
+    """A request that is ready to be sent."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+    @property
+    def answers_by_tool(self) -> bool:
+        """Whether the model is made to write its answer as the arguments of a tool call."""
+        tools = self.body.get("tools") or ()
+        return any(tool.get("function", {}).get("name") == JSON_TOOL for tool in tools)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """What is kept of a request for the next call of its shape."""
+
+    url: str
+    headers: Mapping[str, str]
+    plan: BodyPlan
+
+
+class RequestMapper:
+    """Maps calls to requests, and keeps what litellm has decided, for a bounded number of shapes."""
+
+    def __init__(self, most_mappings: int = 4096) -> None:
+        """The mapping that was used least recently goes when there are more than `most_mappings`."""
+        self._most_mappings = most_mappings
+        self._mappings: OrderedDict[Hashable, _Mapping] = OrderedDict()
+
+    @property
+    def mapping_count(self) -> int:
+        """The mappings that are kept."""
+        return len(self._mappings)
+
+    async def map_call(self, call: ModelCall, deployment: Deployment) -> MappedRequest:
+        """Returns the request of a prepared call. Raises litellm's exceptions, and UpstreamParameterUnsupported."""
+        requested = {**build_arguments(call, deployment), **STREAMED}
+        own, rules = build_own_members(call, deployment), find_wire_rules(deployment.provider)
+        if rules is None:  # litellm alone knows what the provider takes
+            recorded = await _record(requested, deployment)
+            return _build_request(recorded, _restore_body(recorded, own, deployment), deployment)
+        check = WireCheck(requested, own, rules, model=deployment.name)
+        key = (_describe_deployment(deployment), check.describe_shape())
+        if (known := self._mappings.get(key)) is not None:
+            self._mappings.move_to_end(key)
+            return MappedRequest(known.url, known.headers, check.write(known.plan))
+        recorded = await _record(requested, deployment)
+        body = _restore_body(recorded, own, deployment)
+        request = _build_request(recorded, check.correct(body), deployment)
+        if (plan := check.plan(body)) is not None:
+            self._keep(key, _Mapping(request.url, request.headers, plan))
+        return request
+
+    def _keep(self, key: Hashable, mapping: _Mapping) -> None:
+        self._mappings[key] = mapping
+        if len(self._mappings) > self._most_mappings:
+            self._mappings.popitem(last=False)
+
+
+def _describe_deployment(deployment: Deployment) -> Hashable:
+    """Returns what decides the address, the key and the model of a request; a key counts by its identity."""
+    parameters = tuple(deployment.litellm_params.items())
+    return (deployment.litellm_model, deployment.deciding_model, deployment.api_base, deployment.api_key, parameters)
+
+
+async def _record(requested: Mapping[str, Any], deployment: Deployment) -> RecordedRequest:
+    """Returns the request that litellm maps. Raises litellm's exceptions."""
+    client_class = library.make_client_class(MappingClient, for_azure=deployment.provider == "azure")
+    client: MappingClient = client_class()
+    arguments = {**copy_arguments(requested), **build_litellm_address(deployment), **choose_model(deployment)}
+    stream = await library.acompletion(**arguments, **STAY_WITH_CHAT, client=client)
+    if hasattr(stream, "aclose"):
+        await stream.aclose()
+    if client.recorded is None:
+        raise RuntimeError("litellm has not used our client")
+    return client.recorded
+
+
+def _restore_body(recorded: RecordedRequest, own: Mapping[str, Any], deployment: Deployment) -> dict[str, Any]:
+    """Returns the body that litellm has built, with our own members and the provider's own name of the model."""
+    body = join_members(recorded.body, own)
+    restore_model(body, deployment)
+    return body
+
+
+def _build_request(recorded: RecordedRequest, body: Mapping[str, Any], deployment: Deployment) -> MappedRequest:
+    if recorded.headers is None:
+        url, headers = build_chat_address(deployment, recorded.query)
+        return MappedRequest(url, headers, body)
+    return MappedRequest(restore_address(recorded.url, deployment), recorded.headers, body)

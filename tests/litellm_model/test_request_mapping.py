@@ -1,0 +1,95 @@
+"""What litellm decides for the first call of a shape is kept, and holds for the next one."""
+
+from typing import Any, Final
+
+import pytest
+
+from reasoning_grpc.domain import (
+    Message,
+    Part,
+    ResponseFormat,
+    ResponseFormatKind,
+    Role,
+    Sampling,
+    Secret,
+    Text,
+    Tool,
+)
+from reasoning_grpc.litellm_model import library
+from reasoning_grpc.litellm_model.request_mapping import MappedRequest, RequestMapper
+from tests.support.unsent import a_deployment, a_model_call
+
+KEY: Final = Secret("key")
+PREFIXES: Final = ("openai", "groq", "mistral", "deepseek", "openrouter")
+
+
+@pytest.fixture
+async def mapper() -> RequestMapper:
+    """A mapper that has mapped nothing."""
+    await library.load()
+    return RequestMapper()
+
+
+def _a_message(text: str) -> Message:
+    return Message(Role.USER, (Part(Text(text)),))
+
+
+async def _map(mapper: RequestMapper, model: str, text: str = "hi", **fields: Any) -> MappedRequest:
+    return await mapper.map_call(a_model_call(_a_message(text), **fields), a_deployment(model, api_key=KEY))
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_the_next_call_is_written_from_what_is_kept(mapper: RequestMapper, prefix: str) -> None:
+    """A call of a known shape leaves with its own values, as it would by litellm."""
+    fields = {"tools": (Tool("f"),), "sampling": Sampling(max_output_tokens=7)}
+    await _map(mapper, f"{prefix}/some-model", "one", sampling=Sampling(max_output_tokens=5), tools=(Tool("f"),))
+
+    kept = await _map(mapper, f"{prefix}/some-model", "two", **fields)
+    anew = await _map(RequestMapper(), f"{prefix}/some-model", "two", **fields)
+
+    assert mapper.mapping_count == 1
+    assert (kept.url, kept.headers, kept.body) == (anew.url, anew.headers, anew.body)
+    assert "two" in str(kept.body["messages"])
+    assert kept.body.get("max_tokens", kept.body.get("max_completion_tokens")) == 7
+
+
+async def test_a_value_that_may_decide_is_a_shape_of_its_own(mapper: RequestMapper) -> None:
+    """A model that takes only one temperature refuses another one after a call with the right one."""
+    model = "openai/gpt-5"
+    await _map(mapper, model, sampling=Sampling(temperature=1.0))
+
+    with pytest.raises(Exception, match="temperature"):
+        await _map(mapper, model, sampling=Sampling(temperature=0.5))
+
+
+async def test_each_key_is_sent_with_its_own_calls(mapper: RequestMapper) -> None:
+    """What is kept for the calls with one key is not used for those with another."""
+    call = a_model_call(_a_message("hi"))
+
+    keys = [
+        (await mapper.map_call(call, a_deployment("groq/some-model", api_key=Secret(key)))).headers["authorization"]
+        for key in ("one", "two")
+    ]
+
+    assert keys == ["Bearer one", "Bearer two"]
+
+
+async def test_what_litellm_writes_otherwise_is_not_kept(mapper: RequestMapper) -> None:
+    """A schema that becomes a tool is written by litellm each time, and the answer is that tool's arguments."""
+    schema = ResponseFormat(ResponseFormatKind.JSON_SCHEMA, name="answer", schema='{"type": "object"}')
+
+    request = await _map(mapper, "groq/llama-3.3-70b-versatile", response_format=schema)
+
+    assert request.answers_by_tool
+    assert mapper.mapping_count == 0
+
+
+async def test_the_number_of_kept_mappings_is_bounded() -> None:
+    """The mapping that was used least recently goes first."""
+    await library.load()
+    mapper = RequestMapper(most_mappings=2)
+
+    for temperature in (0.1, 0.2, 0.3):
+        await _map(mapper, "openai/some-model", sampling=Sampling(temperature=temperature))
+
+    assert mapper.mapping_count == 2
