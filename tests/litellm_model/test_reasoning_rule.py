@@ -222,7 +222,7 @@ def test_budgets_of_known_models(model: str, budget: TokenRange | None) -> None:
 
 
 def test_litellm_reads_the_price_map_in_the_same_way() -> None:
-    """Of each chat model that litellm lists, both find the same efforts; of one that does not reason, only NONE."""
+    """Both find the same efforts for each chat model that litellm lists, and only NONE for one that does not reason."""
     litellm = library.import_litellm()
     from litellm.router_utils.reasoning_effort_capability import resolve_supported_reasoning_efforts
 

@@ -72,7 +72,7 @@ async def test_input_that_nobody_can_give(servers: ModernServers) -> None:
 
 
 async def test_input_that_an_older_server_does_not_get(servers: ModernServers) -> None:
-    """The same tool of an older server fails at once, because we declare that we cannot answer."""
+    """An older server's tool that asks a question fails at once, because we declare that we cannot answer."""
     done = await servers.run(*(plan_call(f"{name}__greet") for name in OLDER))
 
     assert [status for status, _ in done.outcomes] == ["FAILED", "FAILED"]

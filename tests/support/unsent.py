@@ -24,7 +24,7 @@ class UnsentRequest:
     url: str
     body: dict[str, Any]
     headers: dict[str, str]
-    """Those of this request, and not of every request of a call."""
+    """The headers of this request, without those that every request of a call carries."""
 
 
 class RecordingExchange(DryExchange):

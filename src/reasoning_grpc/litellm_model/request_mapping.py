@@ -7,12 +7,13 @@ on the shape of the parameters, so it is kept: only the first call of each shape
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.addresses import build_chat_address, build_litellm_address
 from reasoning_grpc.litellm_model.request import (
+    JSON_TOOL,
     STAY_WITH_CHAT,
     STREAMED,
     BodyPlan,
@@ -28,9 +29,6 @@ from reasoning_grpc.litellm_model.request import (
 )
 from reasoning_grpc.litellm_model.transport.mapping_client import MappingClient, RecordedRequest
 from reasoning_grpc.llm import ModelCall
-
-JSON_TOOL: Final = "json_tool_call"
-"""litellm's name of the tool whose arguments are the answer, where a model takes tools but no schemas."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`AnswerRecord`: what is known of one answer so far, whichever protocol its events have."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from reasoning_grpc.litellm_model.answers.usage import convert_usage, has_counts
 
 
 @dataclass(slots=True)
-class AnswerRecord:
+class AnswerRecord(ABC):
     """The finish reason and the usage of one answer. A reader of a protocol fills it, event by event."""
 
     finish_reason: FinishReason | None = None
@@ -24,9 +25,9 @@ class AnswerRecord:
     _usage: Mapping[str, Any] = field(default_factory=dict)
     _output_bytes: int = 0
 
+    @abstractmethod
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
-        raise NotImplementedError
 
     @property
     def is_finished(self) -> bool:

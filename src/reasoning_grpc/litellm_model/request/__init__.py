@@ -23,7 +23,7 @@ from reasoning_grpc.litellm_model.request.bodies.converse import find_correction
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
 from reasoning_grpc.litellm_model.request.bodies.responses import write_responses_body
 from reasoning_grpc.litellm_model.request.bodies.wire_check import WireCheck, copy_arguments
-from reasoning_grpc.litellm_model.request.bodies.wire_rules import find_wire_rules
+from reasoning_grpc.litellm_model.request.bodies.wire_rules import JSON_TOOL, find_wire_rules
 from reasoning_grpc.litellm_model.request.dialects import can_forbid_calls, takes_json_object
 from reasoning_grpc.litellm_model.request.fields import FIELD_OF_PARAMETER
 from reasoning_grpc.litellm_model.request.model_names import (
@@ -46,6 +46,7 @@ from reasoning_grpc.litellm_model.request.wire_choice import (
 
 __all__ = [
     "FIELD_OF_PARAMETER",
+    "JSON_TOOL",
     "STAY_WITH_CHAT",
     "STREAMED",
     "BodyPlan",

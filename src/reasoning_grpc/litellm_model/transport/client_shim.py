@@ -30,7 +30,7 @@ class Finisher(Protocol):
         ...
 
     def finish_body(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Returns the body to send. Raises UpstreamParameterUnsupported."""
+        """Returns the body to send."""
         ...
 
     async def sign_again(self, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:

@@ -26,6 +26,7 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.litellm_model.request.bodies.wire_rules import JSON_TOOL
 from reasoning_grpc.litellm_model.request.dialects.claude.features import (
     SUMMARIZED,
     asks_for_summary,
@@ -39,8 +40,6 @@ from reasoning_grpc.llm import ModelCall
 
 Json = dict[str, Any]
 
-_FORMAT_TOOL: Final = "json_tool_call"
-"""The name by which litellm knows that the call of a tool is the answer."""
 _ROLES: Final = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "user"}
 _CHARACTER_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -106,7 +105,7 @@ def _write_format_tool(response_format: ResponseFormat | None, deployment: Deplo
     if describe_claude(deployment.deciding_model).writes_schemas:
         return []
     schema = prepare_parameters(json.loads(response_format.schema), "anthropic")
-    block = {"name": _FORMAT_TOOL, "input_schema": schema}
+    block = {"name": JSON_TOOL, "input_schema": schema}
     return [block | {"description": response_format.description} if response_format.description else block]
 
 

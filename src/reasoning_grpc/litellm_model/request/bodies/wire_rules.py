@@ -32,7 +32,7 @@ class WireRules:
     """Parameters that litellm may write in another way."""
 
 
-_JSON_TOOL: Final = "json_tool_call"
+JSON_TOOL: Final = "json_tool_call"
 """litellm's name of the tool whose arguments are the answer, where a model takes tools but no schemas."""
 
 
@@ -40,11 +40,11 @@ def _is_text_or_json_tool(response_format: Mapping[str, Any], body: Mapping[str,
     """Whether the format is text, which needs no word, or the model is forced to write the answer by a tool."""
     if response_format["type"] == "text":
         return True
-    choice = {"type": "function", "function": {"name": _JSON_TOOL}}
+    choice = {"type": "function", "function": {"name": JSON_TOOL}}
     match body:
         case {"tools": [{"function": {"name": name, "parameters": schema}}], "tool_choice": tool_choice}:
             requested = response_format.get("json_schema", {}).get("schema")
-            return bool(name == _JSON_TOOL and tool_choice == choice and schema == requested)
+            return bool(name == JSON_TOOL and tool_choice == choice and schema == requested)
         case _:
             return False
 
