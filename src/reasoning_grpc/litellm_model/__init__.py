@@ -8,14 +8,15 @@ completion_call.py CompletionCall: a call of `litellm.acompletion`, whose answer
 responses_call.py  ResponsesCall: a call of OpenAI's Responses API, which we write and read
 request/           converts our ModelCall to the arguments of `litellm.acompletion`, and refuses what litellm would drop
 refused_fields.py  finds by trial which fields of a call litellm refuses to convert
-request_mapping.py RequestMapper: lets litellm map the first call of each shape, and keeps what it decides
+request_mapping.py RequestMapper: lets litellm map calls, and keeps what it decides for calls of one shape
+translated_call.py TranslatedCall: a call in a provider's own protocol, which litellm maps, and which we send and read
 addresses.py       where the calls of a deployment go, and with which key
 outgoing.py        OutgoingRequest: what we do to a request that litellm sends through our client
 library.py         litellm itself: imported late, silenced, without its own retries and callbacks
 providers.py       litellm's providers, and the way that their calls go
 promised.py        the prefixes that the server promises, with the protocol of each
 transport/         the HTTP of our calls: connections, exchange, events of a stream, what litellm takes for its client
-own_reader.py      reads an answer of the OpenAI protocol without litellm
+own_reader.py      reads an answer without litellm
 litellm_reader.py  reads an answer as litellm reads it, without what litellm invents
 protocols/         observers of an answer that litellm reads, one a protocol
 answers/           converts the JSON of an answer to our deltas, finish reason and usage

@@ -1,4 +1,4 @@
-"""Our own reader: reads an answer of one of OpenAI's protocols without litellm."""
+"""Our own reader: reads an answer without litellm."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -18,7 +18,7 @@ async def read_deltas(exchange: Exchange, reader: AnswerRecord) -> AsyncGenerato
     """
     if await is_document(exchange):
         if body := await exchange.read_whole():  # without a byte, it is an empty answer, not a malformed one
-            for delta in join_deltas(reader.read(body)):
+            for delta in join_deltas(reader.read_whole(body)):
                 yield delta
         return
     if exchange.content_type not in EVENT_STREAM_TYPES:

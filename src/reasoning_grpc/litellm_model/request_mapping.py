@@ -1,7 +1,8 @@
-"""`RequestMapper`: lets litellm map calls of the OpenAI protocol to requests, which we send and whose answers we read.
+"""`RequestMapper`: lets litellm map calls to requests, which we send and whose answers we read.
 
-`litellm.acompletion` gets a client that only records what it is to send. What litellm decides depends on the model and
-on the shape of the parameters, so it is kept: only the first call of each shape goes through litellm.
+`litellm.acompletion` gets a client that only records what it is to send. In the OpenAI protocol, what litellm decides
+depends on the model and on the shape of the parameters, so it is kept: only the first call of each shape goes through
+litellm.
 """
 
 from collections import OrderedDict
@@ -43,7 +44,7 @@ class MappedRequest:
     def answers_by_tool(self) -> bool:
         """Whether the model is made to write its answer as the arguments of a tool call."""
         tools = self.body.get("tools") or ()
-        return any(tool.get("function", {}).get("name") == JSON_TOOL for tool in tools)
+        return any(tool.get("function", tool).get("name") == JSON_TOOL for tool in tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,16 @@ async def _record(requested: Mapping[str, Any], deployment: Deployment) -> Recor
     client: MappingClient = client_class()
     arguments = {**copy_arguments(requested), **build_litellm_address(deployment), **choose_model(deployment)}
     stream = await library.acompletion(**arguments, **STAY_WITH_CHAT, client=client)
-    if hasattr(stream, "aclose"):
-        await stream.aclose()
+    try:
+        if client.recorded is None:  # litellm maps some requests when their answer is first read
+            await anext(stream, None)
+    except Exception:
+        if client.recorded is None:
+            raise
+        # litellm cannot read the answer, because nobody wrote it.
+    finally:
+        if hasattr(stream, "aclose"):
+            await stream.aclose()
     if client.recorded is None:
         raise RuntimeError("litellm has not used our client")
     return client.recorded

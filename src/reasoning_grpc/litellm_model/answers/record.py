@@ -29,6 +29,10 @@ class AnswerRecord(ABC):
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
 
+    def read_whole(self, body: bytes) -> list[Delta]:
+        """Returns the deltas of an answer that is not streamed. Raises MalformedAnswer and ErrorInAnswer."""
+        return self.read(body)
+
     @property
     def is_finished(self) -> bool:
         """Whether the finish reason has arrived, and is the last thing but usage."""

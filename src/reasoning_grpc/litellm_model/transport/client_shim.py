@@ -1,8 +1,4 @@
-"""`ExchangeClient`: what litellm takes for its HTTP client, so that the connection of a call is ours.
-
-litellm maps the request to the provider's protocol, calls `client.post(url, ...)` and reads the answer through the
-response that it gets. Measured on litellm 1.106.2; `providers` lists for whom it does so.
-"""
+"""`ExchangeClient`: what litellm takes for its HTTP client, so that the connection of a call is ours."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Protocol
@@ -14,6 +10,7 @@ from yarl import URL
 from reasoning_grpc.litellm_model.protocols.by_path import choose_observer
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
+from reasoning_grpc.litellm_model.transport.handler_client import HandlerClient
 from reasoning_grpc.litellm_model.transport.relay import relay_stream, relay_whole
 
 
@@ -38,12 +35,8 @@ class Finisher(Protocol):
         ...
 
 
-class ExchangeClient:
-    """A client for one call.
-
-    litellm checks the class: `library.make_client_class` derives one from this class and from the class that
-    litellm wants.
-    """
+class ExchangeClient(HandlerClient):
+    """A client for one call, whose answer litellm reads."""
 
     def __init__(self, exchange: Exchange, finisher: Finisher) -> None:
         self._exchange = exchange
@@ -53,36 +46,16 @@ class ExchangeClient:
         self.is_used = False
         """Whether litellm has used it; litellm never does where it has to use a client of its own."""
 
-    async def post(
-        self,
-        url: str,
-        data: Any = None,
-        json: Any = None,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our own are in `llm.timeouts`
-        stream: bool = False,
-        logging_obj: object = None,  # noqa: ARG002 - litellm's
-        files: Any = None,
-        content: Any = None,
-    ) -> httpx.Response:
-        """Sends a request as litellm mapped it, once, and returns when the headers of the answer have arrived.
+    def _restore_address(self, url: str) -> str:
+        """See `HandlerClient._restore_address`."""
+        return self._finisher.restore_address(url)
+
+    async def _answer(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        """Sends the request, once, and returns when the headers of the answer have arrived.
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
         self.is_used = True
-        if isinstance(data, str | bytes):
-            data, content = None, data
-        request = httpx.Request(
-            "POST",
-            self._finisher.restore_address(url),
-            data=data,
-            json=json,
-            params=params,
-            headers=headers,
-            files=files,
-            content=content,
-        )
         body, sent_headers = await request.aread(), _select_end_to_end(request.headers)
         if self._finisher.changes_body:
             body = msgspec.json.encode(self._finisher.finish_body(msgspec.json.decode(body)))

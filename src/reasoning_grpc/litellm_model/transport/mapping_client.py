@@ -1,6 +1,6 @@
-"""`MappingClient`: what litellm takes for its HTTP client, while it only maps a request of the OpenAI protocol.
+"""`MappingClient`: what litellm takes for its HTTP client, while it only maps a request.
 
-litellm knows two shapes of client: for most providers of this protocol it calls
+litellm knows two shapes of client: for most providers of the OpenAI protocol it calls
 `client.chat.completions.with_raw_response.create(**body)`, and for the others `client.post(url, ...)`. One object has
 both, sends nothing, and keeps what it got. Measured on litellm 1.106.2.
 """
@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 
 import httpx
 import msgspec
+
+from reasoning_grpc.litellm_model.transport.handler_client import HandlerClient
 
 _NOT_OURS: Final = frozenset({"accept", "accept-encoding", "connection", "content-length", "content-type", "host"})
 """Headers of httpx, in place of which our exchange has its own."""
@@ -29,7 +31,7 @@ class RecordedRequest:
     """None in the first shape, whose client knows the key."""
 
 
-class MappingClient:
+class MappingClient(HandlerClient):
     """A client in both shapes that records one request."""
 
     def __init__(self) -> None:
@@ -67,25 +69,8 @@ class MappingClient:
         self.recorded = RecordedRequest(body | dict(extra_body or {}), self._custom_query)
         return _NoAnswer()
 
-    async def post(
-        self,
-        url: str,
-        data: Any = None,
-        json: Any = None,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: object = None,  # noqa: ARG002, ASYNC109 - litellm's; our own are in `llm.timeouts`
-        stream: bool = False,
-        logging_obj: object = None,  # noqa: ARG002 - litellm's
-        files: Any = None,
-        content: Any = None,
-    ) -> httpx.Response:
+    async def _answer(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         """Records a request in the second shape."""
-        if isinstance(data, str | bytes):
-            data, content = None, data
-        request = httpx.Request(
-            "POST", url, data=data, json=json, params=params, headers=headers, files=files, content=content
-        )
         own = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_OURS}
         body = msgspec.json.decode(await request.aread(), type=dict[str, Any])
         self.recorded = RecordedRequest(body, {}, str(request.url), own)
