@@ -23,6 +23,16 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.events import ModelEvent
 
 
+@dataclass(slots=True)
+class DerivedValues:
+    """The values that are derived from one call, and kept so that they are derived only once."""
+
+    prompt_tokens: int | None = None
+    """See `estimate_prompt_tokens`. None until it was called."""
+    preparation: object = None
+    """The call as its provider takes it, for the `LanguageModel` that made it. None until it was prepared."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
     """The content of one model call. None and empty collections are not sent."""
@@ -47,6 +57,8 @@ class ModelCall:
     """How many messages were left out of `messages`, so that the call fits the context window."""
     omitted_tokens: int = 0
     """An estimate of the tokens of the omitted messages."""
+    derived: DerivedValues = field(default_factory=DerivedValues, init=False, repr=False, compare=False)
+    """A changed copy of a call has none of these values yet."""
 
 
 class LanguageModel(Protocol):
@@ -120,7 +132,9 @@ class WrappedModel:
 
 def estimate_prompt_tokens(call: ModelCall) -> int:
     """Returns an estimate of the prompt's tokens by the length of its texts, without its media."""
-    return estimate_tokens(sum(map(count_bytes, _list_prompt_texts(call))))
+    if call.derived.prompt_tokens is None:
+        call.derived.prompt_tokens = estimate_tokens(sum(map(count_bytes, _list_prompt_texts(call))))
+    return call.derived.prompt_tokens
 
 
 def _list_prompt_texts(call: ModelCall) -> list[str]:

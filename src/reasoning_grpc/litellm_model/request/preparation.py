@@ -20,6 +20,8 @@ class PreparedCall:
     """A call as its provider takes it."""
 
     call: ModelCall
+    deployment: Deployment
+    """The deployment for which it was prepared."""
     wire: Wire = Wire.CHAT
     """The API through which it goes."""
     settings: tuple[EffectiveSetting, ...] = ()
@@ -29,7 +31,18 @@ class PreparedCall:
 
 
 def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
-    """Returns the call as the provider of the deployment takes it, with the defaults of its model."""
+    """Returns the call as the provider of the deployment takes it, with the defaults of its model.
+
+    It is kept with the call, because the engine reports the settings of a call before it makes the call.
+    """
+    kept = call.derived.preparation
+    if isinstance(kept, PreparedCall) and kept.deployment == deployment:
+        return kept
+    prepared = call.derived.preparation = _prepare(call, deployment)
+    return prepared
+
+
+def _prepare(call: ModelCall, deployment: Deployment) -> PreparedCall:
     own_call, foreign_setting = leave_out_foreign_values(call, deployment)
     wire = choose_wire(own_call, deployment).wire
     dialect, model = find_dialect(deployment.provider, wire), name_deciding_model(deployment)
@@ -44,7 +57,7 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
         if setting is not None:
             settings.append(setting)
     if violations:
-        return PreparedCall(call, wire, tuple(settings), violations)
+        return PreparedCall(call, deployment, wire, tuple(settings), violations)
     call, setting = fit_amount(call, amounts)
     if setting is not None:
         settings.append(setting)
@@ -52,7 +65,7 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
         call, setting = change(call, model)
         if setting is not None:
             settings.append(setting)
-    return PreparedCall(call, wire, tuple(settings))
+    return PreparedCall(call, deployment, wire, tuple(settings))
 
 
 def _find_violations(dialect: Dialect, model: str, amounts: Amounts, call: ModelCall) -> tuple[FieldViolation, ...]:
