@@ -12,7 +12,13 @@ from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry, UpstreamProxyEntry
 from reasoning_grpc.domain import Deployment, ModelInfo
 from reasoning_grpc.domain.errors import UpstreamTimeout
-from reasoning_grpc.litellm_model import ConnectionPool, HttpFailure, MalformedAnswer, convert_failure
+from reasoning_grpc.litellm_model import (
+    ConnectionPool,
+    HttpFailure,
+    MalformedAnswer,
+    UpstreamAnswer,
+    convert_failure,
+)
 from reasoning_grpc.telemetry import build_trace_headers
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}
@@ -91,21 +97,20 @@ class ProxyListing:
         if key:
             headers["Authorization"] = f"Bearer {key.reveal()}"
         url = f"{self._proxy.api_base}{path}"
-        with self.pool.use() as session:
-            async with await session.send("GET", url, headers=headers) as response:
-                body = await _read_body(response)
-        if response.status == 404:
+        async with self.pool.request("GET", url, headers=headers) as answer:
+            body = await _read_body(answer)
+        if answer.status == 404:
             raise MalformedAnswer("the list does not exist")
-        if response.status != 200:
-            raise HttpFailure(response.status, response.headers, body)
+        if answer.status != 200:
+            raise HttpFailure(answer.status, answer.headers, body)
         return body
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+async def _read_body(answer: UpstreamAnswer) -> bytes:
     """Returns the whole body. Raises MalformedAnswer when it is longer than the limit."""
     chunks: list[bytes] = []
     size = 0
-    while data := await response.content.readany():
+    while data := await answer.read():
         chunks.append(data)
         size += len(data)
         if size > _MAX_LIST_BYTES:

@@ -54,6 +54,7 @@ from reasoning_grpc.litellm_model.request import (
     find_wire_problem,
     takes_json_object,
 )
+from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.errors import HttpFailure
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
@@ -69,6 +70,7 @@ __all__ = [
     "ModelFacts",
     "PriceMap",
     "TransportLimits",
+    "UpstreamAnswer",
     "Way",
     "WireChoice",
     "can_chat",

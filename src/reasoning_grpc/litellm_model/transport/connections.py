@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 from reasoning_grpc.config import UpstreamProxyEntry
+from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.errors import TunnelNotOpened
 from reasoning_grpc.litellm_model.transport.session import UpstreamSession
 
@@ -17,7 +19,7 @@ _KEEP_SECONDS: Final = 60.0
 
 
 class ConnectionPool:
-    """One pooled HTTP session, created when it is first needed; all requests share it, whatever their keys."""
+    """The connections of all requests, whatever their keys; the first request creates what makes them."""
 
     def __init__(
         self,
@@ -35,7 +37,8 @@ class ConnectionPool:
         self._proxy = proxy
         self._connect_timeout_seconds = connect_timeout_seconds
         self._headers = headers
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: aiohttp.BaseConnector | None = None
+        self._session: UpstreamSession | None = None
         self.opened = 0
         """Connections opened so far."""
         self.open = 0
@@ -48,32 +51,52 @@ class ConnectionPool:
         """Open connections without a request."""
         return max(0, self.open - self.active)
 
-    @contextmanager
-    def use(self) -> Iterator[UpstreamSession]:
-        """Yields the session, for one request from its sending to the end of its answer."""
+    async def send(
+        self, method: str, url: str | URL, *, headers: Mapping[str, str], body: bytes = b""
+    ) -> UpstreamAnswer:
+        """Sends a request, and returns when the headers of the answer have arrived; `finish` must follow then.
+
+        Raises aiohttp's errors, and ValueError for a header that would be several lines.
+        """
         self.active += 1
         try:
-            yield UpstreamSession(self._open_session(), self._proxy)
-        finally:
+            return await self._open_session().send(method, url, headers=headers, body=body)
+        except BaseException:
             self.active -= 1
+            raise
+
+    def finish(self, answer: UpstreamAnswer) -> None:
+        """Closes the connection of an answer that was not read to its end. The request is no longer in progress."""
+        self.active -= 1
+        answer.close()
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str]
+    ) -> AsyncGenerator[UpstreamAnswer, None]:
+        """Yields the answer to a request, whose headers have arrived. Raises aiohttp's errors."""
+        answer = await self.send(method, url, headers=headers)
+        try:
+            yield answer
+        finally:
+            self.finish(answer)
 
     async def aclose(self) -> None:
         """Closes every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._connector is not None:
+            await self._connector.close()
+            self._connector = self._session = None
 
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> UpstreamSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=_TunnelConnector(
-                    limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
-                ),
+            self._connector = _TunnelConnector(
+                limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
+            )
+            self._session = UpstreamSession(
+                self._connector,
                 headers=self._headers,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_seconds),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
+                proxy=self._proxy,
+                connect_timeout_seconds=self._connect_timeout_seconds,
             )
         return self._session
 

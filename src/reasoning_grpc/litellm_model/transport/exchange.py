@@ -5,9 +5,7 @@ exchange closes its connection at once.
 """
 
 import asyncio
-import io
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from reasoning_grpc.config import UpstreamProxyEntry
+from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure
 from reasoning_grpc.litellm_model.transport.inflater import Inflater
@@ -29,8 +28,6 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
-_SINGLE_WRITE_BYTES: Final = 1024 * 1024
-"""The largest body that is sent in one write; aiohttp warns of larger ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +52,9 @@ class Exchange:
     def __init__(self, pool: ConnectionPool, limits: TransportLimits, headers: Mapping[str, str]) -> None:
         """`headers` go with the request; they win over those that `send` gets."""
         self._pool = pool
-        self._session = ExitStack()
         self._headers = headers
         self.limits = limits
-        self._response: aiohttp.ClientResponse | None = None
+        self._answer: UpstreamAnswer | None = None
         self._inflater: Inflater | None = None
         self._read_bytes = 0
         self._peeked = b""
@@ -72,30 +68,29 @@ class Exchange:
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
-        started = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            session = self._session.enter_context(self._pool.use())
-            self._response = await session.send(
-                "POST", url, data=_convert_body(body), headers=_merge_headers(_HEADERS, headers, self._headers)
-            )
+            merged = _merge_headers(_HEADERS, headers, self._headers)
+            self._answer = answer = await self._pool.send("POST", url, headers=merged, body=body)
         finally:
-            self.waited_seconds += asyncio.get_running_loop().time() - started
+            self.waited_seconds += clock() - started
         self.is_sent = True
-        encoding = self._response.headers.get("Content-Encoding", "identity").lower()
+        encoding = answer.headers.get("Content-Encoding", "identity").lower()
         if encoding != "identity":
             self._inflater = Inflater(encoding)
-        if not 200 <= self._response.status < 300:
-            raise HttpFailure(self._response.status, self._response.headers, await self._read_error_body())
+        if not 200 <= answer.status < 300:
+            raise HttpFailure(answer.status, answer.headers, await self._read_error_body())
 
     @property
     def status(self) -> int:
         """The status of the answer; 0 before it has arrived."""
-        return 0 if self._response is None else self._response.status
+        return 0 if self._answer is None else self._answer.status
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers of the answer; empty before they have arrived."""
-        return {} if self._response is None else self._response.headers
+        return {} if self._answer is None else self._answer.headers
 
     @property
     def content_type(self) -> str:
@@ -153,25 +148,22 @@ class Exchange:
     @property
     def is_at_end(self) -> bool:
         """Whether the answer was read to its end."""
-        return self._response is not None and self._response.content.at_eof()
+        return self._answer is not None and self._answer.is_at_end
 
     def close(self) -> None:
-        """Returns the connection to the pool if the answer was read to its end; else closes it at once."""
-        if self._response is not None:
-            if self.is_at_end:
-                self._response.release()
-            else:
-                self._response.close()
-        self._session.close()
+        """Closes the connection at once, unless the answer has arrived whole; then the pool has it again."""
+        if self._answer is not None:
+            self._pool.finish(self._answer)
+            self._answer = None
 
     async def _receive(self) -> bytes:
-        assert self._response is not None
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        assert self._answer is not None
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            return await self._response.content.readany()
+            return await self._answer.read()
         finally:
-            self.waited_seconds += loop.time() - started
+            self.waited_seconds += clock() - started
 
     async def _read_error_body(self) -> bytes:
         """Returns the start of an error's body, or as much of it as arrives before it breaks or takes too long."""
@@ -200,11 +192,6 @@ class DryExchange(Exchange):
     async def read(self) -> bytes:
         """Returns nothing: the answer is at its end."""
         return b""
-
-
-def _convert_body(body: bytes) -> bytes | io.BytesIO:
-    """Returns the body in a form that lets other tasks run while a large one is sent."""
-    return body if len(body) <= _SINGLE_WRITE_BYTES else io.BytesIO(body)
 
 
 def _merge_headers(*headers: Mapping[str, str]) -> CIMultiDict[str]:

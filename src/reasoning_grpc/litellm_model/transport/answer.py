@@ -1,0 +1,49 @@
+"""`UpstreamAnswer`: an answer that begins to arrive, and its connection."""
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+
+
+class UpstreamAnswer:
+    """One answer. Its connection returns to the pool when the answer ends, and is closed when it is given up."""
+
+    def __init__(self, connection: aiohttp.connector.Connection) -> None:
+        self._connection: aiohttp.connector.Connection | None = connection
+        self._content: aiohttp.StreamReader | None = None
+        self.writing: asyncio.Task[None] | None = None
+        """The task that still sends the body of the request, if there is one."""
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+
+    def begin(self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader) -> None:
+        """Records the head of the answer, which has arrived."""
+        self.status, self.headers, self._content = status, headers, content
+        content.on_eof(self._return_connection)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the answer was read to its end."""
+        return self._content is not None and self._content.at_eof()
+
+    async def read(self) -> bytes:
+        """Returns what the network has brought since the last read; empty at the end. Raises aiohttp's errors."""
+        assert self._content is not None  # the head has arrived
+        return await self._content.readany()
+
+    def close(self) -> None:
+        """Closes the connection, unless it has returned to the pool."""
+        if self.writing is not None:
+            self.writing.cancel()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _return_connection(self) -> None:
+        """Returns the connection of an answer that has arrived whole, unless its request is still being sent."""
+        if self.writing is not None and not self.writing.done():
+            self.close()
+        elif self._connection is not None:
+            self._connection.release()
+            self._connection = None

@@ -1,0 +1,173 @@
+"""Requests over our connections to upstreams that answer in every way that HTTP allows, and in some others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
+from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LARGE = bytes(range(256)) * 4 * 4096
+"""4 MiB, which no socket takes at once."""
+
+
+@asynccontextmanager
+async def _serve(handler: Handler) -> AsyncIterator[tuple[ConnectionPool, str]]:
+    """Runs a server whose connections the handler serves, and a pool for it."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await handler(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, limit=16 * 1024 * 1024)
+    pool = ConnectionPool(limit=4, connect_timeout_seconds=5)
+    try:
+        yield pool, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        await pool.aclose()
+        server.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read_whole(answer: UpstreamAnswer) -> bytes:
+    chunks = []
+    while data := await answer.read():
+        chunks.append(data)
+    return b"".join(chunks)
+
+
+async def _post(pool: ConnectionPool, url: str, body: bytes, **headers: str) -> tuple[int, bytes]:
+    answer = await pool.send("POST", url, headers=headers, body=body)
+    try:
+        return answer.status, await _read_whole(answer)
+    finally:
+        pool.finish(answer)
+
+
+@pytest.mark.parametrize("body", [b"", b"small", LARGE])
+async def test_a_body_of_any_size_arrives_whole(body: bytes) -> None:
+    """A request has the length of its body, whether the body is sent in one write or in slices."""
+    received: list[tuple[bytes, bytes]] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            received.append((head, await reader.readexactly(len(body))))
+            writer.write(WHOLE)
+        assert await reader.read() == b""
+
+    async with _serve(handler) as (pool, url):
+        answers = [await _post(pool, url, body, Authorization="Bearer key") for _ in range(2)]
+
+        assert answers == [(200, b"ok")] * 2
+        assert pool.opened == 1
+        assert pool.active == 0
+    assert [each for _, each in received] == [body] * 2
+    lines = received[0][0].decode().split("\r\n")
+    assert lines[0] == "POST /v1 HTTP/1.1"
+    assert f"Content-Length: {len(body)}" in lines
+    assert "Authorization: Bearer key" in lines
+
+
+async def test_an_answer_before_the_whole_body_is_read() -> None:
+    """An upstream may refuse a large body before it has read it; the connection, in mid-request, is not used again."""
+    ended = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        while await reader.read(65536):
+            pass
+        ended.set()
+
+    async with _serve(handler) as (pool, url):
+        status, body = await _post(pool, url, LARGE * 4)
+        await ended.wait()
+
+        assert (status, body) == (413, b"big")
+        assert pool.open == 0
+
+
+async def test_interim_answers_are_skipped() -> None:
+    """Early hints come before the answer, and are none."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + WHOLE)
+
+    async with _serve(handler) as (pool, url):
+        assert await _post(pool, url, b"") == (200, b"ok")
+
+
+async def test_a_head_that_is_not_http_is_malformed() -> None:
+    """What another protocol answers is reported as a malformed answer, and its connection is closed."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 smtp.example ESMTP\r\n\r\n")
+        assert await reader.read() == b""
+
+    async with _serve(handler) as (pool, url):
+        with pytest.raises(aiohttp.ClientResponseError):
+            await pool.send("POST", url, headers={}, body=b"")
+
+        assert (pool.open, pool.active) == (0, 0)
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb", "a\0b"])
+async def test_a_header_of_several_lines_is_never_sent(value: str) -> None:
+    """A header with a line break could be read as another header or request, so nothing of the request leaves."""
+
+    async def handler(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        raise AssertionError(await reader.read())
+
+    async with _serve(handler) as (pool, url):
+        with pytest.raises(ValueError, match="line break"):
+            await pool.send("POST", url, headers={"X-Client-Request-Id": value}, body=b"")
+
+        assert (pool.opened, pool.active) == (0, 0)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/v1", "http:///v1", "http://[::1/v1"])
+async def test_an_address_that_cannot_be_called(url: str) -> None:
+    """An address of another protocol, or without a host, is refused before anything is connected."""
+    pool = ConnectionPool(limit=1)
+    try:
+        with pytest.raises(aiohttp.InvalidURL):
+            await pool.send("POST", url, headers={}, body=b"")
+
+        assert (pool.opened, pool.active) == (0, 0)
+    finally:
+        await pool.aclose()
+
+
+async def test_a_cancelled_request_closes_its_connection() -> None:
+    """A request that is cancelled while its answer is awaited leaves nothing behind."""
+    arrived, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        assert await reader.read() == b""
+        ended.set()
+
+    async with _serve(handler) as (pool, url):
+        task = asyncio.create_task(pool.send("POST", url, headers={}, body=b""))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await ended.wait()
+
+        assert (pool.open, pool.active) == (0, 0)
