@@ -88,7 +88,7 @@ async def test_a_plan_of_the_embedded_model_has_room_for_a_fence(
     direct = a_call()
     windows = ContextWindows(ScriptedModel(models=(model,)), unknown_window_tokens=WINDOW)
     transcript = Transcript(direct.messages, "Think.", native=False)
-    calls = AgentCalls(direct, model, transcript, windows, tools=(), fits=False)
+    calls = AgentCalls(direct, model, transcript, windows, tools=(), plan_request=None, fits=False)
 
     call = await calls.build_step_call(budget)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from reasoning_grpc.domain.events import ContentDelta, Event, Heartbeat
-from reasoning_grpc.domain.streams import add_heartbeats, merge, stop_at
+from reasoning_grpc.domain.streams import add_heartbeats, merge
 
 
 async def test_heartbeats_fill_silence_and_lose_nothing() -> None:
@@ -62,26 +62,6 @@ async def test_an_error_of_the_source_passes_through_heartbeats() -> None:
 
     with pytest.raises(LookupError, match="broken"):
         await anext(events)
-
-
-async def test_a_stream_ends_at_its_time_and_closes_the_source() -> None:
-    """A stream with a time limit yields the events before it, then raises TimeoutError and closes its source."""
-    closed = asyncio.Event()
-
-    async def source() -> AsyncGenerator[str, None]:
-        try:
-            yield "a"
-            await asyncio.Event().wait()
-        finally:
-            closed.set()
-
-    events = stop_at(source(), asyncio.get_running_loop().time() + 0.05)
-    first = await anext(events)
-
-    with pytest.raises(TimeoutError):
-        await anext(events)
-    assert first == "a"
-    assert closed.is_set()
 
 
 async def test_a_merge_yields_each_event_as_it_comes() -> None:

@@ -150,7 +150,7 @@ def test_the_plan_of_the_agent_is_held() -> None:
     tool = ToolInfo(name="f", description="", parameters_schema="{}", source=ToolSource.FUNCTION)
 
     for tools in ((), (tool,)):
-        assert list_problems(json.loads(plan_schema(tools, 1).text)) == []
+        assert list_problems(json.loads(plan_schema(tools).text)) == []
 
 
 def test_many_references_end_the_check() -> None:

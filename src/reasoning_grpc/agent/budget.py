@@ -61,10 +61,11 @@ class Budget:
         """Returns the budget that has too little left for a model call with a prompt of this many tokens, or None."""
         if self.tokens_left(prompt_tokens) == 0:
             return ReasoningEnd.TOKEN_BUDGET
-        cost, limit = self._account.cost(), self.limits.max_cost_nano_usd
-        if limit is not None and cost is not None and cost.total_nano_usd >= limit:
-            return ReasoningEnd.COST_BUDGET
-        return None
+        limit = self.limits.max_cost_nano_usd
+        if limit is None:
+            return None
+        cost = self._account.cost()
+        return ReasoningEnd.COST_BUDGET if cost is not None and cost.total_nano_usd >= limit else None
 
     def tokens_left(self, prompt_tokens: int) -> int | None:
         """Returns how many tokens a model call with this prompt may answer; None means any number."""

@@ -22,8 +22,8 @@ class Plan:
     concurrent: bool = False
 
 
-def plan_schema(tools: Sequence[ToolInfo], step: int) -> Schema[Plan]:
-    """Returns the schema of a plan that may use these tools. `step` becomes part of the ids of its calls."""
+def plan_schema(tools: Sequence[ToolInfo]) -> Schema[Plan]:
+    """Returns the schema of a plan that may use these tools. Its tool calls have no ids."""
     if not tools:
         return Schema(
             "plan", object_of(thought=STRING, next_action=one_of(("continue", "finish"))), _parse_without_tools
@@ -31,18 +31,18 @@ def plan_schema(tools: Sequence[ToolInfo], step: int) -> Schema[Plan]:
     call = object_of(name=one_of(tool.name for tool in tools), arguments=STRING)
     shape = object_of(thought=STRING, next_action=one_of(_ACTIONS), tool_calls=array_of(call), concurrent=BOOLEAN)
     schemas = {tool.name: tool.parameters_schema for tool in tools}
-    return Schema("plan", shape, lambda value: _parse_with_tools(value, schemas, step))
+    return Schema("plan", shape, lambda value: _parse_with_tools(value, schemas))
 
 
 def _parse_without_tools(value: Mapping[str, Any]) -> Plan:
     return Plan(value["thought"], _ACTIONS[value["next_action"]])
 
 
-def _parse_with_tools(value: Mapping[str, Any], schemas: Mapping[str, str], step: int) -> Plan:
+def _parse_with_tools(value: Mapping[str, Any], schemas: Mapping[str, str]) -> Plan:
     action = _ACTIONS[value["next_action"]]
     calls = tuple(
-        ToolCall(f"call_{step}_{number}", call["name"], _complete_arguments(call["arguments"], schemas[call["name"]]))
-        for number, call in enumerate(value["tool_calls"], 1)
+        ToolCall("", call["name"], _complete_arguments(call["arguments"], schemas[call["name"]]))
+        for call in value["tool_calls"]
     )
     if action is NextAction.FINISH or not calls:
         return Plan(value["thought"], NextAction.CONTINUE if action is NextAction.USE_TOOLS else action)

@@ -1,11 +1,12 @@
 """Planning: asks a model for its next plan, in JSON or through the provider's own tool calls."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reasoning_grpc.agent.plan import Plan, plan_schema
+from reasoning_grpc.agent.plan import Plan
 from reasoning_grpc.domain import (
     CallContext,
     FinishReason,
@@ -16,7 +17,6 @@ from reasoning_grpc.domain import (
     Refusal,
     Text,
     ToolCall,
-    ToolInfo,
 )
 from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.domain.events import (
@@ -29,9 +29,8 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
 )
 from reasoning_grpc.domain.fold import MessageBuilder
-from reasoning_grpc.domain.streams import stop_at
 from reasoning_grpc.llm import CallInProgress, LanguageModel, ModelCall, stream_call
-from reasoning_grpc.llm.structured import FlawedAnswer, TypedAnswer, stream_structured_answer
+from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, stream_requested_answer
 
 Repair = Callable[[ModelCall], ModelCall | None]
 """Adapts the call that asks for a repaired plan to the budgets; returns None when they forbid it."""
@@ -60,28 +59,28 @@ class NoPlan:
 async def plan_events(
     model: LanguageModel,
     call: ModelCall,
-    tools: tuple[ToolInfo, ...],
-    step: int,
+    schema: Schema[Plan] | None,
     context: CallContext,
     *,
-    native: bool,
     repair: Repair,
     ends: float,
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
     """Yields the events of the model calls for one plan, and last the outcome.
 
-    The model's own reasoning is among the events; the text of its answer is not. With `native` the call has the tools;
-    otherwise the schema of the plan names them. Planning stops at `ends`, a time of the event loop's clock. Raises
+    The model's own reasoning is among the events; the text of its answer is not. The call requests an answer of the
+    schema; without a schema the call has the tools. Planning stops at `ends`, a time of the event loop's clock. Raises
     UpstreamError.
     """
-    source = (
-        _plan_natively(model, call, context) if native else _plan_in_json(model, call, tools, step, context, repair)
-    )
+    if schema is None:
+        source = _plan_natively(model, call, context)
+    else:
+        source = _plan_in_json(model, call, schema, context, repair)
     attempt = CallInProgress()
-    async with aclosing(stop_at(source, ends)) as events:
+    async with aclosing(source) as events:
         while True:
             try:
-                event = await anext(events, None)
+                async with asyncio.timeout_at(ends):
+                    event = await anext(events, None)
             except TimeoutError:
                 failed = attempt.build_failure(UpstreamTimeout(model=call.model))
                 break
@@ -95,11 +94,10 @@ async def plan_events(
 
 
 async def _plan_in_json(
-    model: LanguageModel, call: ModelCall, tools: tuple[ToolInfo, ...], step: int, context: CallContext, repair: Repair
+    model: LanguageModel, call: ModelCall, schema: Schema[Plan], context: CallContext, repair: Repair
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
     answer = MessageBuilder()
-    source = stream_structured_answer(model, call, plan_schema(tools, step), _STEP, context, repair=repair)
-    async with aclosing(source) as events:
+    async with aclosing(stream_requested_answer(model, call, schema, _STEP, context, repair=repair)) as events:
         async for event in events:
             match event:
                 case TypedAnswer(value=plan):
@@ -161,20 +159,20 @@ def _read_plan(answer: Message) -> Plan:
 
 
 def assign_unique_ids(planned: ModelPlan, step: int, taken: set[str]) -> ModelPlan:
-    """Replaces ids that another call of this answer already has, and adds the new ids to `taken`.
+    """Gives an id to each call that has none or that of another call of this run, and adds the ids to `taken`.
 
     Some servers count their ids from zero in each answer.
     """
-    names: dict[str, str] = {}
+    calls: list[ToolCall] = []
     for number, call in enumerate(planned.plan.tool_calls, 1):
-        names[call.id] = call.id if call.id and call.id not in taken else f"call_{step}_{number}"
-        taken.add(names[call.id])
-    calls = tuple(replace(call, id=names[call.id]) for call in planned.plan.tool_calls)
-    parts = tuple(_rename(part, names) for part in planned.answer.content)
-    return ModelPlan(replace(planned.plan, tool_calls=calls), replace(planned.answer, content=parts))
-
-
-def _rename(part: Part, names: dict[str, str]) -> Part:
-    if not isinstance(part.content, ToolCall):
-        return part
-    return replace(part, content=replace(part.content, id=names.get(part.content.id, part.content.id)))
+        is_unique = call.id and call.id not in taken
+        calls.append(call if is_unique else replace(call, id=f"call_{step}_{number}"))
+        taken.add(calls[-1].id)
+    if tuple(calls) == planned.plan.tool_calls:
+        return planned
+    renamed = iter(calls)
+    parts = (
+        replace(part, content=next(renamed)) if isinstance(part.content, ToolCall) else part
+        for part in planned.answer.content
+    )
+    return ModelPlan(replace(planned.plan, tool_calls=tuple(calls)), replace(planned.answer, content=tuple(parts)))

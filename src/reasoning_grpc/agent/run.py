@@ -9,6 +9,7 @@ from reasoning_grpc.agent.budget import Account, Budget
 from reasoning_grpc.agent.calls import AgentCalls
 from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.missing_tools import find_missing_tools
+from reasoning_grpc.agent.plan import plan_schema
 from reasoning_grpc.agent.planning import ModelPlan, NoPlan, assign_unique_ids, plan_events
 from reasoning_grpc.agent.prompts import AgentPrompts
 from reasoning_grpc.agent.spans import AgentSpans
@@ -38,6 +39,7 @@ from reasoning_grpc.domain.events import (
     ToolFinished,
 )
 from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelCall, stream_call
+from reasoning_grpc.llm.structured import build_answer_request
 from reasoning_grpc.tools import Toolbox
 
 _MAX_NATIVE_TOOLS: Final = 128
@@ -85,16 +87,21 @@ class AgentRun:
         self._account = account
         limits = dependencies.limits.restrict(request.agent)
         info = dependencies.model.describe(direct.model)
-        models = map(dependencies.model.describe, (direct.model, *direct.fallback_models))
+        models = [info, *map(dependencies.model.describe, direct.fallback_models)]
         offered = dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
         self._tools = offered if limits.max_tool_calls else ()
         unready = dependencies.toolbox.list_unready_servers(context.caller, request.agent.allowed_tools)
         self._missing_tools = find_missing_tools(request.agent, offered, unready) if limits.max_tool_calls else None
         are_native = all(model.native_tools for model in models)  # every model can write a plan in JSON
         self._native = are_native and len(self._tools) <= _MAX_NATIVE_TOOLS
+        instructions = dependencies.prompts.step_instructions(self._tools, limits.max_steps, native=self._native)
+        self._schema = None if self._native else plan_schema(self._tools)
+        plan_request = None if self._schema is None else build_answer_request(self._schema, models)
+        if plan_request is not None and plan_request.instruction:
+            instructions = f"{instructions}\n\n{plan_request.instruction}"
         self._transcript = Transcript(
             direct.messages,
-            dependencies.prompts.step_instructions(self._tools, limits.max_steps, native=self._native),
+            instructions,
             native=self._native,
             system_prompt=info.system_prompt,
             examples=dependencies.prompts.select_examples(info, self._tools),
@@ -103,7 +110,15 @@ class AgentRun:
         # Without a policy and a known window, calls are sent whole, as they would be without the agent.
         fits = request.context_policy is not None or info.context_window_tokens is not None
         tools = self._tools if self._native else ()
-        self._calls = AgentCalls(direct, info, self._transcript, dependencies.windows, tools=tools, fits=fits)
+        self._calls = AgentCalls(
+            direct,
+            info,
+            self._transcript,
+            dependencies.windows,
+            tools=tools,
+            plan_request=plan_request,
+            fits=fits,
+        )
         self._time = ThinkingTime(
             dependencies.speeds,
             direct.model,
@@ -170,10 +185,8 @@ class AgentRun:
         events = plan_events(
             self._dependencies.model,
             await self._calls.build_step_call(self._budget.tokens_left(self._calls.estimate_step_tokens())),
-            self._tools,
-            self._budget.steps,
+            self._schema,
             replace(context, deadline=ends),
-            native=self._native,
             repair=lambda call: self._repair(step, call),
             ends=ends,
         )

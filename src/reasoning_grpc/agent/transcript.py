@@ -54,27 +54,21 @@ class Transcript:
         self._opening: tuple[Message, ...] = () if has_question else (_user(_GO_ON),)
         """The message that opens the steps when the conversation ends with the assistant."""
         system = [_system(system_prompt)] if system_prompt and not self._system else self._system
-        self._instructed = _append_instructions(system, instructions)
+        before = (_append_instructions(system, instructions), *(() if native else examples))
+        self._beginning = (*before, *self._conversation, *self._opening)
+        self.head: Final = len(before)
+        """The number of messages that precede the conversation."""
+        self.question: Final = self._beginning[-1]
+        """The message that the run answers."""
         self._native = native
         self._max_characters = max_characters
-        self._examples = () if native else tuple(examples)
         self._steps: list[Message] = []
         self._notes: list[tuple[str, str]] = []
         """For each step in JSON its thought, and the lines of its tool results."""
 
     def messages(self) -> tuple[Message, ...]:
         """Returns the messages of the call for the next step."""
-        return (self._instructed, *self._examples, *self._conversation, *self._opening, *self._steps)
-
-    @property
-    def head(self) -> int:
-        """The number of messages that precede the conversation."""
-        return 1 + len(self._examples)
-
-    @property
-    def question(self) -> Message:
-        """The message that the run answers."""
-        return (*self._conversation, *self._opening)[-1]
+        return (*self._beginning, *self._steps)
 
     def build_answer_messages(self, instruction: str) -> tuple[tuple[Message, ...], Message | None]:
         """Returns the messages of the call for the answer, and the message that it answers.

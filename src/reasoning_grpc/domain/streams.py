@@ -1,8 +1,7 @@
-"""Functions for async generators of events: they add heartbeats, set a time limit, or merge several generators."""
+"""Functions for async generators of events: they add heartbeats, or merge several generators."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -38,20 +37,6 @@ async def add_heartbeats(
 
 async def _next(events: AsyncGenerator[T, None]) -> T | None:
     return await anext(events, None)
-
-
-async def stop_at(events: AsyncGenerator[T, None], end_time: float) -> AsyncGenerator[T, None]:
-    """Yields the events until this time of the event loop's clock, and then raises TimeoutError.
-
-    Closing this generator closes `events`.
-    """
-    async with aclosing(events):
-        while True:
-            async with asyncio.timeout_at(end_time):
-                event = await anext(events, None)
-            if event is None:
-                return
-            yield event
 
 
 async def merge(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:

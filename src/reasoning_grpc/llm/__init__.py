@@ -10,6 +10,7 @@ call_events.py      one model call as events of a request
 context_window.py   keeps a call within the context windows of its models
 omission.py         leaves out the oldest messages of a call
 token_estimates.py  estimates the tokens of a prompt
+prompt_size.py      counts a prompt that grows
 structured/         answers that follow a JSON schema
 """
 
@@ -17,6 +18,7 @@ from reasoning_grpc.llm.call_events import CallInProgress, stream_call
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.genai import build_address_attributes
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.prompt_size import PromptSize
 from reasoning_grpc.llm.retries import RetryPolicy
 from reasoning_grpc.llm.stack import wrap_model
 from reasoning_grpc.llm.timeouts import ModelTimeouts
@@ -28,6 +30,7 @@ __all__ = [
     "LanguageModel",
     "ModelCall",
     "ModelTimeouts",
+    "PromptSize",
     "RetryPolicy",
     "build_address_attributes",
     "estimate_prompt_tokens",

@@ -44,6 +44,7 @@ class ContextWindows:
         reserve_tokens: int = 0,
         head: int = 0,
         question: Message | None = None,
+        most_tokens: int | None = None,
     ) -> ModelCall:
         """Returns the call as the policy wants it: whole, or without its oldest messages; see `omit_oldest_messages`.
 
@@ -51,19 +52,23 @@ class ContextWindows:
         which no omission suffices is left out. With ERROR, only such models are left out, nothing is reserved,
         and a model with an unknown window counts as large enough.
 
+        `most_tokens` is at least as much as any tokenizer counts in the prompt; without it the prompt is counted here.
+
         Raises:
             ContextWindowExceeded: No omission makes the call fit `call.model`. No upstream was called.
             ModelNotFound: There is no such model.
         """
         if policy is None:
             return call
+        if most_tokens is None:
+            most_tokens = sum_prompt_tokens(call, count_bytes)
         fitting: list[str] = []
         omit = partial(omit_oldest_messages, head=head, question=question)
         for name in (call.model, *call.fallback_models):
             info = self._model.describe(name)
             room = self._compute_room(call, info, policy, reserve_tokens)
             try:
-                call = await self._fit_one(replace(call, model=name), info, room, policy, omit)
+                call = await self._fit_one(replace(call, model=name), info, room, policy, omit, most_tokens)
             except ContextWindowExceeded:
                 if not fitting:
                     raise
@@ -72,10 +77,16 @@ class ContextWindows:
         return replace(call, model=fitting[0], fallback_models=tuple(fitting[1:]))
 
     async def _fit_one(
-        self, call: ModelCall, info: ModelInfo, room: int | None, policy: ContextPolicy, omit: Callable[..., ModelCall]
+        self,
+        call: ModelCall,
+        info: ModelInfo,
+        room: int | None,
+        policy: ContextPolicy,
+        omit: Callable[..., ModelCall],
+        most_tokens: int,
     ) -> ModelCall:
         """Returns the call without the messages that do not fit its first model."""
-        if room is None or sum_prompt_tokens(call, count_bytes) <= room:
+        if room is None or most_tokens <= room:
             return call
         if policy is ContextPolicy.ERROR:
             await self._check_fit(call, info, room)

@@ -133,23 +133,27 @@ class WrappedModel:
 def estimate_prompt_tokens(call: ModelCall) -> int:
     """Returns an estimate of the prompt's tokens by the length of its texts, without its media."""
     if call.derived.prompt_tokens is None:
-        call.derived.prompt_tokens = estimate_tokens(sum(map(count_bytes, _list_prompt_texts(call))))
+        call.derived.prompt_tokens = estimate_tokens(count_prompt_bytes(call))
     return call.derived.prompt_tokens
 
 
-def _list_prompt_texts(call: ModelCall) -> list[str]:
-    texts: list[str] = []
-    for message in call.messages:
-        for part in message.content:
-            match part.content:
-                case Media():
-                    pass
-                case ToolCall(name=name, arguments=arguments):
-                    texts += (name, arguments)
-                case ToolResult(content=content):
-                    texts.append(content)
-                case content:
-                    texts.append(content.text)
-    for tool in call.tools:
-        texts += (tool.name, tool.description, tool.parameters_schema)
-    return texts
+def count_prompt_bytes(call: ModelCall) -> int:
+    """Returns the bytes of the prompt's texts, without its media."""
+    texts = (text for tool in call.tools for text in (tool.name, tool.description, tool.parameters_schema))
+    return sum(map(count_message_bytes, call.messages)) + sum(map(count_bytes, texts))
+
+
+def count_message_bytes(message: Message) -> int:
+    """Returns the bytes of a message's texts, without its media."""
+    size = 0
+    for part in message.content:
+        match part.content:
+            case Media():
+                pass
+            case ToolCall(name=name, arguments=arguments):
+                size += count_bytes(name) + count_bytes(arguments)
+            case ToolResult(content=text):
+                size += count_bytes(text)
+            case content:
+                size += count_bytes(content.text)
+    return size

@@ -40,7 +40,7 @@ def sum_prompt_tokens(call: ModelCall, count_text: Callable[[str], int]) -> int:
     Media, and the tokens around texts, are estimated. With `count_bytes` as `count_text`, the sum is more than any
     tokenizer counts.
     """
-    return sum(_count_message(message, count_text) for message in call.messages) + _count_frame(call, count_text)
+    return sum(count_message_tokens(message, count_text) for message in call.messages) + _count_frame(call, count_text)
 
 
 def estimate_text_tokens(text: str) -> int:
@@ -63,7 +63,8 @@ def estimate_text_tokens_cautiously(text: str) -> int:
     return -(-letters // _LETTERS_A_TOKEN) + digits + -(-len(others) // _OTHER_BYTES_A_TOKEN)
 
 
-def _count_message(message: Message, count_text: Callable[[str], int]) -> int:
+def count_message_tokens(message: Message, count_text: Callable[[str], int]) -> int:
+    """Returns the tokens of one message, as `sum_prompt_tokens` counts them."""
     texts = [text for part in message.content for text in _list_texts(part)]
     if message.name:
         texts.append(message.name)

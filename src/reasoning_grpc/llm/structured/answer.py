@@ -1,13 +1,30 @@
 """Reads the answer of a model: a value, or what is wrong with the answer."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from reasoning_grpc.domain import AnswerFlaw, FinishReason
-from reasoning_grpc.domain.events import ContentDelta, Event, ModelCallFinished, ToolCallDelta
+from reasoning_grpc.domain import (
+    AnswerFlaw,
+    FinishReason,
+    ModelCallPurpose,
+    Usage,
+    UsageSource,
+    count_bytes,
+    estimate_tokens,
+)
+from reasoning_grpc.domain.events import (
+    ContentDelta,
+    Event,
+    InternalDelta,
+    ModelCallFinished,
+    ModelCallStarted,
+    ToolCallDelta,
+)
+from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.llm.structured.schema import Schema, find_problem
 
 T = TypeVar("T")
@@ -35,42 +52,70 @@ _LANGUAGE: Final = re.compile(r"[A-Za-z0-9_+.-]{0,20}")
 _TRUNCATED: Final = FlawedAnswer(AnswerFlaw.TRUNCATED, "It was too long, and cut.")
 
 
-@dataclass(slots=True)
-class AnswerText:
-    """The text of an answer, event by event, and its value in the end."""
+class StructuredAnswer:
+    """The answer of one model call, event by event, and its value in the end."""
 
-    max_characters: int
-    text: str = ""
-    is_refusal: bool = False
-    has_tool_call: bool = False
-    finish_reason: FinishReason | None = None
+    def __init__(self, call: ModelCall, purpose: ModelCallPurpose, max_characters: int) -> None:
+        self._call = call
+        self._purpose = purpose
+        self._max_characters = max_characters
+        self.text = ""
+        self._is_refusal = False
+        self._has_tool_call = False
+        self._finish_reason: FinishReason | None = None
+        self._attempt = ModelCallStarted(purpose, call.model)
+        self._started = 0.0
+        """When the attempt started, in seconds of the event loop's clock."""
 
-    def record(self, event: Event) -> None:
-        """Records one event; the model's own reasoning is no part of the answer."""
+    def record(self, event: Event) -> Event:
+        """Records one event, and returns it as others may see it: text of the answer becomes an `InternalDelta`.
+
+        The model's own reasoning is no part of the answer.
+        """
         match event:
-            case ContentDelta(refusal=True):
-                self.is_refusal = True
             case ContentDelta(text=text):
-                self.text += text[: self.max_characters + 1 - len(self.text)]
-            case ToolCallDelta():
-                self.has_tool_call = True
+                self._is_refusal = self._is_refusal or event.refusal
+                if not event.refusal:
+                    self.text += text[: self._max_characters + 1 - len(self.text)]
+                return InternalDelta(text)
+            case ToolCallDelta(arguments=text):
+                self._has_tool_call = True
+                return InternalDelta(text)
+            case ModelCallStarted():
+                self._attempt, self._started = event, asyncio.get_running_loop().time()
             case ModelCallFinished(finish_reason=finish_reason):
-                self.finish_reason = finish_reason
+                self._finish_reason = finish_reason
             case _:
                 pass
+        return event
 
     @property
     def is_too_long(self) -> bool:
         """Whether the text is longer than our limit."""
-        return len(self.text) > self.max_characters
+        return len(self.text) > self._max_characters
+
+    def build_end(self) -> ModelCallFinished:
+        """Returns the event with which the call ends when its answer is too long, and is read no further."""
+        attempt = self._attempt
+        return ModelCallFinished(
+            self._purpose,
+            attempt.model,
+            attempt.attempt,
+            FinishReason.LENGTH,
+            "",
+            attempt.meter.read() or _estimate_usage(attempt.input_tokens, self.text),
+            asyncio.get_running_loop().time() - self._started,
+            self._call.omitted_messages,
+            self._call.omitted_tokens,
+        )
 
     def parse(self, schema: Schema[T]) -> TypedAnswer[T] | FlawedAnswer:
         """Returns the value of the answer, or what is wrong with it."""
-        if self.is_refusal:
+        if self._is_refusal:
             return FlawedAnswer(AnswerFlaw.REFUSED, "It is a refusal.")
-        if self.finish_reason is FinishReason.CONTENT_FILTER:
+        if self._finish_reason is FinishReason.CONTENT_FILTER:
             return FlawedAnswer(AnswerFlaw.FILTERED, "A filter ended it.")
-        if self.has_tool_call:
+        if self._has_tool_call:
             return FlawedAnswer(AnswerFlaw.WRONG_SHAPE, "It calls a tool.")
         if self.is_too_long:
             return _TRUNCATED
@@ -81,11 +126,16 @@ class AnswerText:
         return _parse_value(value, schema)
 
     def _describe_malformed(self) -> FlawedAnswer:
-        if self.finish_reason is FinishReason.LENGTH:
+        if self._finish_reason is FinishReason.LENGTH:
             return _TRUNCATED
         if not self.text.strip():
             return FlawedAnswer(AnswerFlaw.EMPTY, "It is empty.")
         return FlawedAnswer(AnswerFlaw.NOT_JSON, "It is not JSON and nothing else.")
+
+
+def _estimate_usage(input_tokens: int, answer: str) -> Usage:
+    output_tokens = estimate_tokens(count_bytes(answer))
+    return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.ESTIMATED)
 
 
 def _remove_fence(text: str) -> str:

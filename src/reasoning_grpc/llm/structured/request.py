@@ -1,7 +1,7 @@
 """Builds the model calls that request an answer of a schema."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
 
@@ -34,19 +34,46 @@ class _Form(IntEnum):
     JSON_SCHEMA = 2
 
 
-def build_call(call: ModelCall, schema: Schema[Any], models: Sequence[ModelInfo]) -> ModelCall:
-    """Returns the call that requests an answer of the schema, in a form that each of these models takes."""
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """How calls of certain models request an answer of a schema. It holds for all their calls."""
+
+    response_format: ResponseFormat | None
+    instruction: str
+    """The instruction for the system message. Empty where the response format has the schema."""
+    temperature: float | None
+    """The temperature of calls that have none."""
+    max_output_tokens: int
+    """The limit of calls that have none."""
+
+    def add_parameters(self, call: ModelCall) -> ModelCall:
+        """Returns the call with everything but the instruction."""
+        sampling = call.sampling
+        if sampling.temperature is None:
+            sampling = replace(sampling, temperature=self.temperature)
+        if sampling.max_output_tokens is None:
+            sampling = replace(sampling, max_output_tokens=self.max_output_tokens)
+        return replace(call, sampling=sampling, response_format=self.response_format)
+
+
+def build_answer_request(schema: Schema[Any], models: Sequence[ModelInfo]) -> AnswerRequest:
+    """Builds the request for an answer of the schema in a form that each of these models takes."""
     form = min(map(_choose_form, models))
-    sampling = call.sampling
-    if sampling.temperature is None and all(map(_takes_temperature, models)):
-        sampling = replace(sampling, temperature=0.0)
-    if sampling.max_output_tokens is None:
-        limits = (info.max_output_tokens or _OUTPUT_TOKENS for info in models)
-        sampling = replace(sampling, max_output_tokens=min(_OUTPUT_TOKENS, *limits))
-    call = replace(call, sampling=sampling, response_format=_build_response_format(form, schema))
-    if form is _Form.JSON_SCHEMA:
+    return AnswerRequest(
+        response_format=_build_response_format(form, schema),
+        instruction="" if form is _Form.JSON_SCHEMA else _IN_PROMPT.format(schema=schema.text),
+        temperature=0.0 if all(map(_takes_temperature, models)) else None,
+        max_output_tokens=min(_OUTPUT_TOKENS, *(info.max_output_tokens or _OUTPUT_TOKENS for info in models)),
+    )
+
+
+def build_call(call: ModelCall, schema: Schema[Any], models: Sequence[ModelInfo]) -> ModelCall:
+    """Returns the call that requests an answer of the schema from these models."""
+    request = build_answer_request(schema, models)
+    call = request.add_parameters(call)
+    if not request.instruction:
         return call
-    return replace(call, messages=_add_instruction(call.messages, _IN_PROMPT.format(schema=schema.text)))
+    return replace(call, messages=_add_instruction(call.messages, request.instruction))
 
 
 def _choose_form(info: ModelInfo) -> _Form:
