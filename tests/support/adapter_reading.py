@@ -57,7 +57,7 @@ class Reading:
     def _record_call(self, delta: ToolCallDelta) -> None:
         self._record_kind(f"call {delta.index}")
         if delta.index == len(self.calls):
-            self.calls.append([re.sub(r"^call_[0-9a-f]{32}$", "", delta.call_id), delta.name, "", ""])
+            self.calls.append([re.sub(r"^call_[0-9a-f]{28,32}$", "", delta.call_id), delta.name, "", ""])
         self.calls[delta.index][2] += delta.arguments
         self.calls[delta.index][3] += delta.signature
 

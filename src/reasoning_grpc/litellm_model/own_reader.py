@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from reasoning_grpc.domain.events import Delta
-from reasoning_grpc.litellm_model.answers import AnswerRecord, ErrorInAnswer, MalformedAnswer, join_deltas
+from reasoning_grpc.litellm_model.answers import AnswerRecord, ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.transport.documents import is_document
 from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
@@ -18,7 +18,7 @@ async def read_deltas(exchange: Exchange, reader: AnswerRecord) -> AsyncGenerato
     """
     if await is_document(exchange):
         if body := await exchange.read_whole():  # without a byte, it is an empty answer, not a malformed one
-            for delta in join_deltas(reader.read_whole(body)):
+            for delta in reader.join(reader.read_whole(body)):
                 yield delta
         return
     if exchange.content_type not in EVENT_STREAM_TYPES:
@@ -28,7 +28,7 @@ async def read_deltas(exchange: Exchange, reader: AnswerRecord) -> AsyncGenerato
     async with aclosing(batches):
         async for batch in batches:
             deltas, failure = _read_batch(batch, reader)
-            for delta in join_deltas(deltas):
+            for delta in reader.join(deltas):
                 yield delta
             if failure is not None:
                 raise failure

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Final
 
 PROMISED: Final[Mapping[str, str]] = {
-    # Our own wire.
     "azure": "OpenAI",
     "cerebras": "OpenAI",
     "custom_openai": "OpenAI",
@@ -23,7 +22,6 @@ PROMISED: Final[Mapping[str, str]] = {
     "perplexity": "OpenAI",
     "sambanova": "OpenAI",
     "zai": "OpenAI",
-    # litellm's reader over our connections.
     "databricks": "OpenAI",
     "deepseek": "OpenAI",
     "fireworks_ai": "OpenAI",
@@ -33,7 +31,7 @@ PROMISED: Final[Mapping[str, str]] = {
     "openrouter": "OpenAI",
     "together_ai": "OpenAI",
     "xai": "OpenAI",
-    # litellm's reader over our connections, with a protocol of the provider's own.
+    # Protocols of the provider's own.
     "anthropic": "Anthropic",
     "bedrock": "Bedrock",
     "gemini": "Gemini",

@@ -56,6 +56,9 @@ SPEAKS_OPENAI: Final = (
 )
 """Providers whose requests litellm leaves in the OpenAI protocol, without converting anything."""
 
+TRANSLATED: Final = frozenset({"gemini"})
+"""Providers whose requests litellm translates to a protocol of the provider's own, which our own reader reads."""
+
 SIGNS_REQUESTS: Final = frozenset({"bedrock", "bedrock_mantle", "sagemaker_chat", "sagemaker_nova"})
 """Providers whose requests are signed, and must not be changed after litellm has built them."""
 
@@ -91,7 +94,7 @@ def takes_key(provider: str) -> bool:
 
 def choose_way(provider: str) -> Way:
     """Returns the way of a provider's calls. A few of its models may go another way, which each call finds out."""
-    if provider in SPEAKS_OPENAI:
+    if provider in SPEAKS_OPENAI | TRANSLATED:
         return Way.OWN_WIRE
     return Way.PLAIN if provider in HTTP_SHAPE else Way.FOREIGN
 
@@ -101,6 +104,8 @@ def explain_way(provider: str, *, has_key: bool) -> tuple[Way, str]:
     if provider == "azure" and not has_key:
         return Way.FOREIGN, "without a key, litellm gets a token for azure by itself"
     match choose_way(provider):
+        case Way.OWN_WIRE if provider in TRANSLATED:
+            return Way.OWN_WIRE, f"{provider} has a protocol of its own, which we read ourselves"
         case Way.OWN_WIRE:
             return Way.OWN_WIRE, f"{provider} has OpenAI's protocol"
         case Way.PLAIN:

@@ -9,6 +9,7 @@ from reasoning_grpc.litellm_model.answers.choices import select_choice, select_d
 from reasoning_grpc.litellm_model.answers.content import read_parts
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word
+from reasoning_grpc.litellm_model.answers.gemini_reader import GeminiReader
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.json_events import decode_event
@@ -35,6 +36,7 @@ __all__ = [
     "AnswerRecord",
     "ErrorEvent",
     "ErrorInAnswer",
+    "GeminiReader",
     "GenerationCheck",
     "JsonToolReader",
     "MalformedAnswer",

@@ -7,6 +7,7 @@ from typing import Any
 
 from reasoning_grpc.domain import FinishReason, Usage, count_bytes
 from reasoning_grpc.domain.events import Delta, ToolCallDelta
+from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.usage import convert_usage, has_counts, merge_usage
 
 
@@ -33,6 +34,10 @@ class AnswerRecord(ABC):
         """Returns the deltas of an answer that is not streamed. Raises MalformedAnswer and ErrorInAnswer."""
         return self.read(body)
 
+    def join(self, deltas: list[Delta]) -> list[Delta]:
+        """Returns the deltas that one network read brought, with neighbours of one kind joined."""
+        return join_deltas(deltas)
+
     @property
     def is_finished(self) -> bool:
         """Whether the finish reason has arrived, and is the last thing but usage."""
@@ -46,12 +51,12 @@ class AnswerRecord(ABC):
     @property
     def has_usage(self) -> bool:
         """Whether there is anything to count: a delta of the answer, or the upstream's own numbers."""
-        return self.has_answer or bool(self._usage)
+        return self.has_answer or bool(self._find_usage())
 
     @property
     def has_counts(self) -> bool:
         """Whether the upstream has counted anything."""
-        return has_counts(self._usage)
+        return has_counts(self._find_usage())
 
     def build_usage(self, estimated_input_tokens: int) -> Usage:
         """Returns the upstream's counts, with estimates for those that it left out.
@@ -59,11 +64,15 @@ class AnswerRecord(ABC):
         Of an answer without an end, what came after the last count is estimated.
         """
         return convert_usage(
-            self._usage,
+            self._find_usage(),
             estimated_input_tokens=estimated_input_tokens,
             output_bytes=self._output_bytes,
             uncounted_bytes=self.uncounted_bytes if self.finish_reason is None else 0,
         )
+
+    def _find_usage(self) -> Mapping[str, Any]:
+        """Returns the counts of the upstream so far, in the fields of the OpenAI protocol."""
+        return self._usage
 
     def _record_usage(self, usage: Mapping[str, Any]) -> None:
         if usage:

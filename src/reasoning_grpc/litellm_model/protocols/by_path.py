@@ -6,7 +6,6 @@ from typing import Final
 from reasoning_grpc.litellm_model.protocols.anthropic import AnthropicObserver
 from reasoning_grpc.litellm_model.protocols.bedrock import ConverseObserver
 from reasoning_grpc.litellm_model.protocols.bedrock_invoke import InvokeObserver
-from reasoning_grpc.litellm_model.protocols.gemini import GeminiObserver
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.protocols.ollama import OllamaObserver
 from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
@@ -14,7 +13,6 @@ from reasoning_grpc.litellm_model.protocols.openai import OpenAIObserver
 _BY_PATH: Final[Mapping[str, type[Observer]]] = {
     "/chat/completions": OpenAIObserver,
     "/messages": AnthropicObserver,
-    ":streamGenerateContent": GeminiObserver,
     "/converse": ConverseObserver,
     "/converse-stream": ConverseObserver,
     "/invoke-with-response-stream": InvokeObserver,
