@@ -182,12 +182,24 @@ class Deployment:
     store: bool = False
     """Whether OpenAI may keep the answers that come through its Responses API."""
 
-    @property
-    def deciding_model(self) -> str:
-        """Returns litellm's name of the model that decides what a call may hold: the base model, if there is one.
+    provider: str = field(init=False, repr=False, compare=False)
+    """litellm's prefix of the model, such as "openai"."""
+    deciding_model: str = field(init=False, repr=False, compare=False)
+    """litellm's name of the model that decides what a call may hold: the base model, if there is one.
 
-        The name has the provider of the deployment, because that provider's protocol decides too.
-        """
+    The name has the provider of the deployment, because that provider's protocol decides too.
+    """
+    model_and_server: tuple[str, str, str, str, Wire | None] = field(init=False, repr=False, compare=False)
+    """The attributes that name the model, its server and its API, as one key."""
+
+    def __post_init__(self) -> None:
+        """Sets what each call reads many times."""
+        object.__setattr__(self, "provider", self.litellm_model.partition("/")[0])
+        object.__setattr__(self, "deciding_model", self._find_deciding_model())
+        key = (self.litellm_model, self.base_model, self.known_model, self.api_base, self.wire)
+        object.__setattr__(self, "model_and_server", key)
+
+    def _find_deciding_model(self) -> str:
         if not self.base_model:
             return self.known_model or self.litellm_model
         base_provider, _, name = self.base_model.partition("/")
@@ -196,8 +208,3 @@ class Deployment:
         elif base_provider != self.provider:
             name = self.base_model if self.provider in _NAMES_WITH_VENDORS else name.rpartition("/")[2]
         return f"{self.provider}/{name}"
-
-    @property
-    def provider(self) -> str:
-        """Returns litellm's prefix of the model, such as "openai"."""
-        return self.litellm_model.partition("/")[0]

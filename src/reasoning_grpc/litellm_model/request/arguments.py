@@ -51,6 +51,10 @@ _HAVE_CLAUDE: Final = frozenset({"anthropic", "bedrock"})
 """Providers with models of Anthropic, which hold their answers to schemas of a form of their own."""
 _WRITES_ALL: Final = frozenset({"ollama_chat"})
 """Providers of which these members are the whole body."""
+_MERGES_OPTIONS: Final = HTTP_SHAPE - SIGNS_REQUESTS
+_FORCED_PARAMETERS: Final = frozenset({"user", "reasoning_effort"})
+"""Parameters that litellm would drop or refuse where it does not know a model of the OpenAI protocol."""
+_UNSET: Final = Sampling()
 
 
 def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
@@ -72,7 +76,7 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
         arguments["thinking"] = dict(SUMMARIZED)
     if call.end_user:
         arguments["user"] = call.end_user
-    if forced := _list_forced_parameters(provider) & arguments.keys():
+    if provider in SPEAKS_OPENAI and (forced := _FORCED_PARAMETERS & arguments.keys()):
         arguments["allowed_openai_params"] = sorted(forced)
     if provider in SIGNS_REQUESTS:
         arguments |= _decode_options(call)
@@ -99,8 +103,7 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
 
     Some of litellm's conversions send `extra_body` as a member of that name.
     """
-    is_converted = deployment.provider in HTTP_SHAPE - SIGNS_REQUESTS
-    return _decode_options(call) if is_converted else {}
+    return _decode_options(call) if deployment.provider in _MERGES_OPTIONS else {}
 
 
 def _convert_messages(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
@@ -115,6 +118,8 @@ def _decode_options(call: ModelCall) -> dict[str, Any]:
 
 
 def _convert_sampling(sampling: Sampling) -> dict[str, Any]:
+    if sampling == _UNSET:
+        return {}
     values = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -140,13 +145,6 @@ def _convert_tools(call: ModelCall, provider: str) -> dict[str, Any]:
     if call.parallel_tool_calls is not None:
         arguments["parallel_tool_calls"] = call.parallel_tool_calls
     return arguments
-
-
-def _list_forced_parameters(provider: str) -> frozenset[str]:
-    """Returns the parameters that litellm would drop or refuse because it does not know the model."""
-    if provider not in SPEAKS_OPENAI:
-        return frozenset()
-    return frozenset({"user", "reasoning_effort"})
 
 
 def _convert_reasoning(reasoning: ReasoningOptions, deployment: Deployment) -> dict[str, Any]:

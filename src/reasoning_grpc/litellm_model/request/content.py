@@ -19,6 +19,12 @@ _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "
 
 def convert_content(message: Message, provider: str) -> str | list[dict[str, Any]]:
     """Converts text and media; see `simplify_content`."""
+    if (
+        len(message.content) == 1
+        and isinstance(text := message.content[0].content, Text)
+        and not message.content[0].cache
+    ):
+        return text.text  # most messages
     return simplify_content([convert_part(part, provider) for part in message.content])
 
 

@@ -11,6 +11,7 @@ from reasoning_grpc.llm import ModelCall
 FindViolations = Callable[[ModelCall], tuple[FieldViolation, ...]]
 """Returns the fields of a call that its provider does not take."""
 
+_NO_DEFAULTS: Final = Sampling()
 _LIMIT: Final = "max_output_tokens"
 _OTHERS: Final = tuple(field.name for field in fields(Sampling) if field.name != _LIMIT)
 
@@ -23,6 +24,8 @@ def merge_defaults(
     A default that the provider does not take in this call is left out: the caller has not set it. The limit of
     output tokens always holds, because it limits the cost.
     """
+    if defaults == _NO_DEFAULTS:
+        return call, find_violations(call)
     call = _merge(call, defaults, (_LIMIT,))
     violations = find_violations(call)
     names = [name for name in _OTHERS if _is_unset(call.sampling, name) and not _is_unset(defaults, name)]

@@ -1,11 +1,11 @@
 """`find_provider`: the provider behind a deployment, which the address tells where the prefix does not."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from reasoning_grpc.domain import Deployment
+from reasoning_grpc.litellm_model.request.kept_facts import keep_by_deployment
 
 _OF_HOST: Final[Mapping[str, str]] = {
     "aliyuncs.com": "dashscope",
@@ -26,22 +26,19 @@ _ANY_SERVER: Final = frozenset({"openai", "custom_openai"})
 """Prefixes of servers of any kind, by their address."""
 
 
+@keep_by_deployment
 def find_provider(deployment: Deployment) -> str:
     """Returns the provider of a deployment, in litellm's words."""
     if deployment.provider not in _ANY_SERVER:
         return deployment.provider
-    return _find_provider(deployment.api_base) or deployment.provider
+    address = deployment.api_base
+    behind = next((provider for domain, provider in _OF_HOST.items() if _is_within(address, domain)), "")
+    return behind or deployment.provider
 
 
 def is_within(deployment: Deployment, domain: str) -> bool:
     """Whether the address of a deployment is at this host or domain; never where it is the provider's own."""
     return _is_within(deployment.api_base, domain)
-
-
-@lru_cache(maxsize=1024)
-def _find_provider(address: str) -> str:
-    """Returns the provider behind an address; empty for a server of any other kind."""
-    return next((provider for domain, provider in _OF_HOST.items() if _is_within(address, domain)), "")
 
 
 def _is_within(address: str, domain: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.providers import Way, choose_way
+from reasoning_grpc.litellm_model.request.kept_facts import keep_by_deployment
 
 _BEDROCK_ROUTES: Final = frozenset({"converse", "invoke"})
 """The ways in which litellm calls a model of Bedrock, which may stand before its name."""
@@ -18,6 +19,7 @@ STAY_WITH_CHAT: Final[Mapping[str, Any]] = {"_skip_responses_api_bridge": True}
 """The argument that keeps litellm from bridging a call to OpenAI's Responses API behind our back."""
 
 
+@keep_by_deployment
 def name_deciding_model(deployment: Deployment) -> str:
     """Returns the name of the model that decides; on Bedrock, with the route by which litellm calls it.
 

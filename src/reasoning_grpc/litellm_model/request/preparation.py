@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting, ReasoningOptions, Wire
 from reasoning_grpc.domain.errors import FieldViolation
@@ -13,6 +14,8 @@ from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.litellm_model.request.reasoning_forms import leave_out_reasoning
 from reasoning_grpc.litellm_model.request.wire_choice import choose_wire
 from reasoning_grpc.llm import ModelCall
+
+_NO_AMOUNT: Final = ReasoningOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ def _prepare(call: ModelCall, deployment: Deployment) -> PreparedCall:
     amounts = find_amounts(deployment, wire)
     call, violations = merge_defaults(call, deployment.sampling, partial(_find_violations, dialect, model, amounts))
     settings = [setting for report in dialect.reports for setting in report(call, model)]
-    call = replace(call, messages=own_call.messages)
+    if own_call.messages is not call.messages:
+        call = replace(call, messages=own_call.messages)
     if foreign_setting is not None:
         settings.append(foreign_setting)
     if wire is Wire.CHAT:
@@ -70,6 +74,8 @@ def _prepare(call: ModelCall, deployment: Deployment) -> PreparedCall:
 
 def _find_violations(dialect: Dialect, model: str, amounts: Amounts, call: ModelCall) -> tuple[FieldViolation, ...]:
     """Returns the fields that the provider does not take, beside an amount of reasoning that the model takes."""
-    amount = tuple(refuse_amount(call, amounts))
-    call = replace(call, reasoning=ReasoningOptions()) if amount else fit_amount(call, amounts)[0]
+    amount: tuple[FieldViolation, ...] = ()
+    if call.reasoning != _NO_AMOUNT:
+        amount = tuple(refuse_amount(call, amounts))
+        call = replace(call, reasoning=_NO_AMOUNT) if amount else fit_amount(call, amounts)[0]
     return (*amount, *(violation for refuse in dialect.refusals for violation in refuse(call, model)))

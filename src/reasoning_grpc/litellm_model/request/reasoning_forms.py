@@ -14,6 +14,7 @@ from reasoning_grpc.domain import Deployment, EffectiveSetting, EffectiveSetting
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.reasoning_details import write_detail
 from reasoning_grpc.litellm_model.request.hosts import find_provider, is_within
+from reasoning_grpc.litellm_model.request.kept_facts import keep_by_deployment
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 from reasoning_grpc.llm import ModelCall
 
@@ -72,6 +73,7 @@ def leave_out_reasoning(call: ModelCall, deployment: Deployment) -> tuple[ModelC
     return replace(call, messages=tuple(map(_remove_reasoning, call.messages))), setting
 
 
+@keep_by_deployment
 def find_reasoning_form(deployment: Deployment) -> ReasoningForm:
     """Returns the form in which the provider of a deployment takes reasoning back."""
     provider = find_provider(deployment)

@@ -10,6 +10,7 @@ from typing import Final
 from reasoning_grpc.domain import Deployment, Reasoning, ReasoningEffort, ReasoningOptions, Wire
 from reasoning_grpc.litellm_model.request.dialects import is_item_signature, needs_chat
 from reasoning_grpc.litellm_model.request.dialects.amounts import find_amounts, fit_amount
+from reasoning_grpc.litellm_model.request.kept_facts import keep_by_deployment
 from reasoning_grpc.litellm_model.request.openai_models import OpenAIModel, describe_model
 from reasoning_grpc.litellm_model.request.openai_options import OF_RESPONSES_ALONE
 from reasoning_grpc.llm import ModelCall
@@ -51,6 +52,7 @@ def choose_wire(call: ModelCall, deployment: Deployment) -> WireChoice:
     return WireChoice(Wire.CHAT, "the call needs nothing that only the Responses API has")
 
 
+@keep_by_deployment
 def choose_wire_of_model(deployment: Deployment) -> WireChoice | None:
     """Returns the API of all calls of a deployment; None where each call decides."""
     if deployment.wire is not None:

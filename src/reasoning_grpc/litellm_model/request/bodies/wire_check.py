@@ -43,7 +43,9 @@ class WireCheck:
         requested = {name: value for name, value in arguments.items() if name not in _FOR_LITELLM}
         if rules.rewrite is not None:
             rules.rewrite(requested)
-        self._requested = join_members(join_members(requested, arguments.get("extra_body", {})), options)
+        if extra := arguments.get("extra_body"):
+            requested = join_members(requested, extra)
+        self._requested = join_members(requested, options) if options else requested
 
     def describe_shape(self) -> tuple[object, ...]:
         """Returns all that may decide how litellm writes the parameters."""

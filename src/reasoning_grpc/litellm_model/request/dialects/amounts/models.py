@@ -11,6 +11,7 @@ from reasoning_grpc.litellm_model.request.dialects.amounts.amount import Amounts
 from reasoning_grpc.litellm_model.request.dialects.amounts.table import NEVER, find_row
 from reasoning_grpc.litellm_model.request.dialects.claude.models import ClaudeModel, describe_claude
 from reasoning_grpc.litellm_model.request.hosts import find_provider
+from reasoning_grpc.litellm_model.request.kept_facts import keep_by_deployment
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
 
 _MIN_BUDGET_OF_CLAUDE: Final = 1024
@@ -23,6 +24,7 @@ _DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 """The date of a version, which the price map may not list yet."""
 
 
+@keep_by_deployment
 def find_amounts(deployment: Deployment, wire: Wire) -> Amounts:
     """Returns which amounts the model of a deployment takes through an API.
 
