@@ -4,7 +4,7 @@ import itertools
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoning_grpc.litellm_model.answers import ErrorEvent
@@ -140,16 +140,51 @@ PARTS: Final = st.sampled_from(
 )
 """The lines of an event, and what the decoder returns for it."""
 LINE_ENDS: Final = st.sampled_from([b"\n", b"\r", b"\r\n"])
+ODD_LINES: Final = st.sampled_from(
+    [
+        *(b"data: 1", b"data:2", b"data: 3 ", b"data:", b"data:  ", b"data: {", b"data: [DONE]", b"data: [DONE] "),
+        *(b"event: error", b"event: ping", b"junk", b'{"error":{"message":"m"}}', b": c", b" data: 4", b"error: 5"),
+    ]
+)
 
 
+@settings(deadline=None)
+@given(st.lists(ODD_LINES | st.just(b"data: 1")), st.data())
+def test_any_split_has_the_same_events_and_failure(lines: list[bytes], data: st.DataObject) -> None:
+    """Events of one line, which are read together, are those that are read line by line, up to the same failure."""
+    fed = [line + data.draw(st.sampled_from([b"\n\n", b"\n\n", b"\n", b"\n\n\n"])) for line in lines]
+    stream = b"".join(fed)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
+    feeds = [stream[start:end] for start, end in itertools.pairwise([0, *cuts, len(stream)])]
+
+    expected = _decode_up_to_failure(stream.splitlines(keepends=True))
+
+    assert _decode_up_to_failure(feeds) == expected
+    assert _decode_up_to_failure([stream]) == expected
+
+
+def _decode_up_to_failure(feeds: list[bytes]) -> tuple[list[tuple[type, bytes]], str]:
+    """Returns the events of a stream, each with its kind, and the failure that ended them; empty for none."""
+    decoder = EventStreamDecoder(max_event_bytes=1000)
+    events: list[bytes] = []
+    for data in feeds:
+        if decoder.failure is None:
+            events += decoder.feed(data)
+    if decoder.failure is None:
+        events += decoder.finish()
+    return [(type(event), event) for event in events], str(decoder.failure or "")
+
+
+@settings(deadline=None)
 @given(st.lists(PARTS), st.booleans(), st.sampled_from([b"", b"data: last", b": last"]), st.data())
 def test_any_split_gives_the_same_events(
     parts: list[tuple[list[bytes], bytes | None]], has_mark: bool, last: bytes, data: st.DataObject
 ) -> None:
     """The events are those that were written, with any line ends, and wherever the network cuts the stream."""
     stream = b"\xef\xbb\xbf" * has_mark
+    line_ends = data.draw(st.sampled_from([LINE_ENDS, st.just(b"\n")]))
     for line in (line for part, _ in parts for line in (*part, b"")):
-        end = data.draw(LINE_ENDS)
+        end = data.draw(line_ends)
         # A CR and a LF would be one line end where two are meant.
         stream += line + (b"\r\n" if not line and end == b"\n" and stream.endswith(b"\r") else end)
     expected = [event for _, event in parts if event is not None] + [last[6:]] * last.startswith(b"data")

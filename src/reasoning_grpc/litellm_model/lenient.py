@@ -60,6 +60,8 @@ def read_token_count(value: object) -> int | None:
 
     Some servers write 12.0.
     """
+    if type(value) is int:  # nearly every count
+        return value if 0 <= value < 2**31 else None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return None
     return int(value) if 0 <= value < 2**31 and value == int(value) else None

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from reasoning_grpc.domain.events import Delta
-from reasoning_grpc.litellm_model.answers import AnswerRecord, ErrorInAnswer, MalformedAnswer
+from reasoning_grpc.litellm_model.answers import AnswerRecord, MalformedAnswer
 from reasoning_grpc.litellm_model.transport.documents import is_document
 from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, event_batches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
@@ -27,21 +27,8 @@ async def read_deltas(exchange: Exchange, reader: AnswerRecord) -> AsyncGenerato
     batches = event_batches(exchange, decoder, reader)
     async with aclosing(batches):
         async for batch in batches:
-            deltas, failure = _read_batch(batch, reader)
+            deltas, failure = reader.read_batch(batch)
             for delta in reader.join(deltas):
                 yield delta
             if failure is not None:
                 raise failure
-
-
-def _read_batch(batch: list[bytes], reader: AnswerRecord) -> tuple[list[Delta], Exception | None]:
-    """Returns the deltas before the first event that cannot be read, so that they are not lost, and why it cannot."""
-    deltas: list[Delta] = []
-    try:
-        for event in batch:
-            if reader.is_ended:
-                break  # what follows the end of an answer is not a part of it
-            deltas += reader.read(event)
-    except (MalformedAnswer, ErrorInAnswer) as exc:
-        return deltas, exc
-    return deltas, None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 from reasoning_grpc.domain import FinishReason
@@ -17,12 +18,15 @@ from reasoning_grpc.litellm_model.answers.content import (
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
+from reasoning_grpc.litellm_model.answers.plain_chunks import read_plain_texts
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
 from reasoning_grpc.litellm_model.answers.usage import find_usage
 
 _REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
+_MOST_OTHER_EVENTS: Final = 16
+"""After so many events that are no plain chunks, we expect none: the server writes its chunks in another form."""
 _CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
 
 
@@ -32,8 +36,30 @@ class AnswerReader(AnswerRecord):
 
     _calls: ToolCallReader = field(default_factory=ToolCallReader)
     _generations: GenerationCheck = field(default_factory=GenerationCheck)
+    _other_events: int = 0
+    """The events since the last chunk of plain text."""
     _goes_on: bool = False
     """Whether content has followed a finish reason."""
+
+    def read_batch(self, events: list[bytes]) -> tuple[list[Delta], Exception | None]:
+        """See `AnswerRecord.read_batch`. Neighbouring chunks of plain text make one delta."""
+        deltas: list[Delta] = []
+        position = 0
+        try:
+            while position < len(events):
+                if self._expects_plain_text:
+                    texts = read_plain_texts(islice(events, position, None), self._generations.is_continued_by)
+                    if texts:
+                        deltas.append(ContentDelta("".join(texts)))
+                        self._count_output(deltas[-1:])
+                    self._other_events = 0 if texts else self._other_events + 1
+                    position += len(texts)
+                if position < len(events):
+                    deltas += self.read(events[position])
+                    position += 1
+        except (MalformedAnswer, ErrorInAnswer) as exc:
+            return deltas, exc
+        return deltas, None
 
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
@@ -78,6 +104,11 @@ class AnswerReader(AnswerRecord):
     def is_finished(self) -> bool:
         """Whether the finish reason has arrived, and is the last thing but usage."""
         return self.finish_reason is not None and not self._goes_on
+
+    @property
+    def _expects_plain_text(self) -> bool:
+        is_in_text = self._generations.has_begun and self.finish_reason is None
+        return is_in_text and self._other_events < _MOST_OTHER_EVENTS
 
     def _record_finish(self, word: object) -> None:
         if not isinstance(word, str):

@@ -7,6 +7,7 @@ from typing import Any
 
 from reasoning_grpc.domain import FinishReason, Usage, count_bytes
 from reasoning_grpc.domain.events import Delta, ToolCallDelta
+from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.usage import convert_usage, has_counts, merge_usage
 
@@ -29,6 +30,21 @@ class AnswerRecord(ABC):
     @abstractmethod
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
+
+    def read_batch(self, events: list[bytes]) -> tuple[list[Delta], Exception | None]:
+        """Returns the deltas before the first event that cannot be read, so that they are not lost, and why it cannot.
+
+        What follows the end of the answer is not read.
+        """
+        deltas: list[Delta] = []
+        try:
+            for event in events:
+                if self.is_ended:
+                    break
+                deltas += self.read(event)
+        except (MalformedAnswer, ErrorInAnswer) as exc:
+            return deltas, exc
+        return deltas, None
 
     def read_whole(self, body: bytes) -> list[Delta]:
         """Returns the deltas of an answer that is not streamed. Raises MalformedAnswer and ErrorInAnswer."""

@@ -109,7 +109,7 @@ class _Counts:
                 input_details.get("cache_write_tokens"),
                 input_details.get("cache_creation_tokens"),
                 reported.get("cache_creation_input_tokens"),
-                add_known(*map(_find_count, written.values())),
+                add_known(*map(_find_count, written.values())) if written else None,
             ),
             long_cache_write=_find_count(written.get("ephemeral_1h_input_tokens")),
             audio_input=_find_count(input_details.get("audio_tokens")),
@@ -167,9 +167,15 @@ class _Counts:
 
 def _read_details(reported: Mapping[str, Any], *names: str) -> Json:
     """Returns the first of these members that is an object with members of its own; empty where none is."""
-    return next((details for name in names if (details := read_object(reported.get(name)))), {})
+    for name in names:
+        if details := read_object(reported.get(name)):
+            return details
+    return {}
 
 
 def _find_count(*candidates: object) -> int | None:
     """Returns the first candidate that is a number of tokens."""
-    return next((count for candidate in candidates if (count := read_token_count(candidate)) is not None), None)
+    for candidate in candidates:
+        if candidate is not None and (count := read_token_count(candidate)) is not None:
+            return count
+    return None

@@ -35,6 +35,8 @@ class EventStreamDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Returns the data of the events that these bytes complete, up to a `failure`."""
+        if events := self._take_plain_events(data):
+            return events
         *lines, self._rest = (self._rest + self._convert_line_ends(data)).split(b"\n")
         if lines and not self._has_begun:
             self._has_begun = True
@@ -44,10 +46,29 @@ class EventStreamDecoder:
             self.failure = MalformedStream("an event is too long")
         return events
 
+    def _take_plain_events(self, data: bytes) -> list[bytes]:
+        """Returns the events where each is one data line and an empty line, as most servers write them.
+
+        Returns nothing, and takes nothing, where any of the events is written otherwise.
+        """
+        block = self._rest + data if self._rest else data
+        end = block.rfind(b"\n\n")
+        if end < 0 or self._data or self._name or self._is_after_return or not block.startswith(b"data:"):
+            return []
+        mark = b"data: " if block.startswith(b"data: ") else b"data:"
+        events = [event.strip() for event in block[len(mark) : end].split(b"\n\n" + mark)]
+        rest = block[end + 2 :]
+        line_ends = block.count(b"\n") - rest.count(b"\n")
+        is_plain = line_ends == 2 * len(events) and b"\r" not in block and all(events)
+        if not is_plain or len(rest) > self._max_event_bytes:
+            return []
+        self._rest, self._has_begun = rest, True
+        return events
+
     def finish(self) -> list[bytes]:
         """Returns the data of a last event without a line end or an empty line, unless it is a `failure`."""
         last, self._rest = self._rest if self._has_begun else self._rest.removeprefix(_BYTE_ORDER_MARK), b""
-        return self._decode_lines([last, b""])
+        return self._decode_lines([*last.split(b"\n"), b""])
 
     def _convert_line_ends(self, data: bytes) -> bytes:
         """Returns the bytes with LF as the only line end; a CRLF may be split between two calls."""
