@@ -93,3 +93,29 @@ async def test_the_number_of_kept_mappings_is_bounded() -> None:
         await _map(mapper, "openai/some-model", sampling=Sampling(temperature=temperature))
 
     assert mapper.mapping_count == 2
+
+
+@pytest.mark.parametrize("model", ["gemini/gemini-2.5-pro", "anthropic/claude-sonnet-4-5"])
+async def test_what_litellm_makes_of_parameters_is_kept(mapper: RequestMapper, model: str) -> None:
+    """Where our own code writes the conversation, a call with known parameters leaves as it would by litellm."""
+    fields = {"tools": (Tool("f"),), "sampling": Sampling(max_output_tokens=7)}
+    await _map(mapper, model, "one", **fields)
+
+    kept = await _map(mapper, model, "two", **fields)
+    anew = await _map(RequestMapper(), model, "two", **fields)
+
+    assert mapper.mapping_count == 1
+    assert (kept.url, kept.headers, kept.body) == (anew.url, anew.headers, anew.body)
+    assert "two" in str(kept.body)
+    assert "one" not in str(kept.body)
+
+
+async def test_other_parameters_are_mapped_by_litellm(mapper: RequestMapper) -> None:
+    """Each value of a parameter is sent with its own call, and with the key of the call."""
+    model = "gemini/gemini-2.5-pro"
+    bodies = [(await _map(mapper, model, sampling=Sampling(seed=seed))).body for seed in (1, 2)]
+    other = await mapper.map_call(a_model_call(), a_deployment(model, api_key=Secret("another")))
+
+    assert [body["generationConfig"]["seed"] for body in bodies] == [1, 2]
+    assert other.headers["x-goog-api-key"] == "another"
+    assert mapper.mapping_count == 3

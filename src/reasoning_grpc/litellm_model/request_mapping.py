@@ -2,13 +2,16 @@
 
 `litellm.acompletion` gets a client that only records what it is to send. In the OpenAI protocol, what litellm decides
 depends on the model and on the shape of the parameters, so it is kept: only the first call of each shape goes through
-litellm.
+litellm. Where our own code writes the conversation, litellm sees only parameters, and what it makes of them is kept.
 """
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
@@ -27,9 +30,15 @@ from reasoning_grpc.litellm_model.request import (
     join_members,
     restore_address,
     restore_model,
+    writes_conversation,
 )
 from reasoning_grpc.litellm_model.transport.mapping_client import MappingClient, RecordedRequest
 from reasoning_grpc.llm import ModelCall
+
+T = TypeVar("T")
+
+_MOST_RECORDED: Final = 256
+"""The most requests that are kept whole; those of Anthropic hold the schemas of tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,42 +65,71 @@ class _Mapping:
     plan: BodyPlan
 
 
+class _Recent(Generic[T]):
+    """The values that were used most recently, up to a number of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def find(self, key: Hashable) -> T | None:
+        """Returns the value that is kept; None where there is none."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def keep(self, key: Hashable, value: T) -> None:
+        """Keeps a value, in place of the one that was used least recently."""
+        self._values[key] = value
+        if len(self._values) > self._most:
+            self._values.popitem(last=False)
+
+
 class RequestMapper:
     """Maps calls to requests, and keeps what litellm has decided, for a bounded number of shapes."""
 
     def __init__(self, most_mappings: int = 4096) -> None:
-        """The mapping that was used least recently goes when there are more than `most_mappings`."""
-        self._most_mappings = most_mappings
-        self._mappings: OrderedDict[Hashable, _Mapping] = OrderedDict()
+        """Of each kind, the mapping that was used least recently goes when there are more than `most_mappings`."""
+        self._mappings: _Recent[_Mapping] = _Recent(most_mappings)
+        self._recorded: _Recent[RecordedRequest] = _Recent(min(most_mappings, _MOST_RECORDED))
 
     @property
     def mapping_count(self) -> int:
         """The mappings that are kept."""
-        return len(self._mappings)
+        return len(self._mappings) + len(self._recorded)
 
     async def map_call(self, call: ModelCall, deployment: Deployment) -> MappedRequest:
         """Returns the request of a prepared call. Raises litellm's exceptions, and UpstreamParameterUnsupported."""
         requested = {**build_arguments(call, deployment), **STREAMED}
         own, rules = build_own_members(call, deployment), find_wire_rules(deployment.provider)
         if rules is None:  # litellm alone knows what the provider takes
-            recorded = await _record(requested, deployment)
+            recorded = await self._map_parameters(requested, deployment)
             return _build_request(recorded, _restore_body(recorded, own, deployment), deployment)
         check = WireCheck(requested, own, rules, model=deployment.name)
         key = (_describe_deployment(deployment), check.describe_shape())
-        if (known := self._mappings.get(key)) is not None:
-            self._mappings.move_to_end(key)
+        if (known := self._mappings.find(key)) is not None:
             return MappedRequest(known.url, known.headers, check.write(known.plan))
         recorded = await _record(requested, deployment)
         body = _restore_body(recorded, own, deployment)
         request = _build_request(recorded, check.correct(body), deployment)
         if (plan := check.plan(body)) is not None:
-            self._keep(key, _Mapping(request.url, request.headers, plan))
+            self._mappings.keep(key, _Mapping(request.url, request.headers, plan))
         return request
 
-    def _keep(self, key: Hashable, mapping: _Mapping) -> None:
-        self._mappings[key] = mapping
-        if len(self._mappings) > self._most_mappings:
-            self._mappings.popitem(last=False)
+    async def _map_parameters(self, requested: Mapping[str, Any], deployment: Deployment) -> RecordedRequest:
+        """Returns the request that litellm makes of these arguments. Raises litellm's exceptions."""
+        if not writes_conversation(deployment.provider):
+            return await _record(requested, deployment)
+        key = (_describe_deployment(deployment), sha256(msgspec.json.encode(requested)).digest())
+        recorded = self._recorded.find(key)
+        if recorded is None:
+            recorded = await _record(requested, deployment)
+            self._recorded.keep(key, recorded)
+        return recorded
 
 
 def _describe_deployment(deployment: Deployment) -> Hashable:

@@ -17,7 +17,12 @@ model_names.py      names the model to litellm, and restores the provider's own 
 fields.py           names the request field of each parameter
 """
 
-from reasoning_grpc.litellm_model.request.arguments import STREAMED, build_arguments, build_own_members
+from reasoning_grpc.litellm_model.request.arguments import (
+    STREAMED,
+    build_arguments,
+    build_own_members,
+    writes_conversation,
+)
 from reasoning_grpc.litellm_model.request.bodies.body_plan import BodyPlan
 from reasoning_grpc.litellm_model.request.bodies.converse import find_correction
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
@@ -73,4 +78,5 @@ __all__ = [
     "restore_model",
     "takes_json_object",
     "write_responses_body",
+    "writes_conversation",
 ]

@@ -98,6 +98,11 @@ def build_own_members(call: ModelCall, deployment: Deployment) -> dict[str, Any]
     return join_members(write(call, deployment) if write else {}, select_merged_options(call, deployment))
 
 
+def writes_conversation(provider: str) -> bool:
+    """Whether our own code writes the conversations of a provider, so that litellm sees only the parameters."""
+    return provider in _WRITERS
+
+
 def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the options that we merge into the body after litellm has built it; empty where litellm takes them.
 
@@ -107,7 +112,7 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
 
 
 def _convert_messages(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
-    if deployment.provider in _WRITERS:
+    if writes_conversation(deployment.provider):
         return [dict(message) for message in _PLACEHOLDER]
     messages = convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
     return adapt_messages(messages, deployment)
