@@ -1,10 +1,12 @@
-"""What the log says while a server starts: a slow machine takes long for it."""
+"""The log of a server that starts, which takes long on a slow machine, and why it does not start."""
 
 import logging
+import threading
 from typing import Final
 
 import pytest
 
+from reasoning_grpc.server import Server, StartError
 from tests.support.serving import config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
 
@@ -32,3 +34,14 @@ async def test_a_start_shows_that_the_embedded_model_starts(caplog: pytest.LogCa
     assert set(messages) >= {*LOADS, "starting the embedded model", "embedded model answers"}
     assert messages.index("starting the embedded model") < messages.index("embedded model answers")
     assert messages[-1] == "serving"
+
+
+async def test_a_server_without_threads_for_its_tools_does_not_start() -> None:
+    """A server whose tools need more threads than the system starts fails to start, and says how many they need."""
+    server = Server(config_for(model_entry("http://127.0.0.1:0/v1")))
+    usual = threading.stack_size(2**46)  # more memory than a process can have
+    try:
+        with pytest.raises(StartError, match="the tools need 16 threads, and the system starts only 0"):
+            await server.try_models()
+    finally:
+        threading.stack_size(usual)

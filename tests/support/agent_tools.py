@@ -1,6 +1,7 @@
 """Tools of the agent's tests that record their calls, and that wait until the test releases them."""
 
 import asyncio
+import threading
 from contextlib import suppress
 from typing import Final
 
@@ -84,6 +85,17 @@ def note(text: str) -> str:
     """
     tool_logs[-1].ends.append(text)
     return f"noted: {text}"
+
+
+MEETING: Final = 3
+"""The number of calls of `meet` that wait for each other."""
+_meeting: Final = threading.Barrier(MEETING)
+
+
+def meet() -> str:
+    """Wait until `MEETING` calls run at the same time, and return the id of the thread."""
+    _meeting.wait(60)
+    return str(threading.get_native_id())
 
 
 def count() -> str:

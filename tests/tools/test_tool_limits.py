@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
+from reasoning_grpc.config import ToolEntry
 from reasoning_grpc.domain import ToolStatus
-from reasoning_grpc.tools import Toolbox
+from reasoning_grpc.tools import ThreadsNotStarted, Toolbox
+from reasoning_grpc.tools.functions import BUILT_IN
 from tests.support import tools
 from tests.support.factories import a_context
 from tests.support.toolbox import a_tool_call, open_toolbox, run_tool, tool_entry
@@ -149,6 +151,47 @@ async def test_a_thread_that_ends_late_frees_its_place() -> None:
         second = await next_call
 
     assert (first.status, second.status) == (ToolStatus.TIMED_OUT, ToolStatus.OK)
+
+
+async def test_a_tool_that_hangs_takes_no_thread_from_another() -> None:
+    """Each tool has as many threads as places: while one tool hangs in all of its own, another runs."""
+    hanging = tool_entry("wait_in_thread", concurrency=2, timeout_seconds=0.2)
+    async with open_toolbox(hanging, tool_entry("weather", concurrency=1)) as box:
+        hung = await asyncio.gather(*(box.run(a_tool_call("wait_in_thread"), a_context()) for _ in range(3)))
+        other = await box.run(a_tool_call("weather", city="Rome"), a_context())
+        tools.released.set()
+
+    assert {execution.status for execution in hung} == {ToolStatus.TIMED_OUT}
+    assert other.status is ToolStatus.OK
+
+
+async def test_threads_end_with_the_toolbox() -> None:
+    """A toolbox starts a thread for each place of its synchronous tools, and all of them end when it is closed."""
+    before = set(threading.enumerate())
+    entries = [ToolEntry(name=name, enabled=False) for name in BUILT_IN]
+
+    async with open_toolbox(tool_entry("weather", concurrency=3), tool_entry("hang", concurrency=5), *entries) as box:
+        started = set(threading.enumerate()) - before
+        await box.run(a_tool_call("weather", city="Rome"), a_context())
+        started_later = set(threading.enumerate()) - before - started
+
+    for thread in started:
+        await asyncio.to_thread(thread.join, 60)
+    assert len(started) == 3
+    assert not started_later
+    assert not any(thread.is_alive() for thread in started)
+
+
+async def test_threads_that_cannot_start_are_reported() -> None:
+    """A toolbox does not start when the system starts too few threads, and says how many it needs."""
+    box = Toolbox({"weather": tool_entry("weather", concurrency=3)}, {})
+    usual = threading.stack_size(2**46)  # more memory than a process can have
+    try:
+        with pytest.raises(ThreadsNotStarted, match="the tools need 19 threads, and the system starts only 0"):
+            await box.start()
+    finally:
+        threading.stack_size(usual)
+        await box.aclose()
 
 
 async def test_concurrent_calls_are_limited() -> None:

@@ -39,7 +39,7 @@ class ToolLimits:
     timeout_seconds: float = 30.0
     """The longest time of one call, including the wait for its turn."""
     concurrency: int = 8
-    """The number of calls that may run at the same time; further calls wait."""
+    """The number of calls that may run at the same time, and of the threads of a synchronous function."""
     max_result_characters: int = 20_000
     """Longer results are cut."""
 

@@ -36,6 +36,10 @@ class ContextWindows:
         self._counting = ThreadPoolExecutor(1, "token counts")
         """A thread of its own: it goes on counting when its call is cancelled, and model calls need the shared ones."""
 
+    def start(self) -> None:
+        """Starts the thread that counts tokens, so that none is started while calls are served."""
+        self._counting.submit(int)
+
     async def fit(
         self,
         call: ModelCall,

@@ -17,8 +17,10 @@ from reasoning_grpc.server.health import HealthService
 from reasoning_grpc.server.listener import SERVICE, BindError, bind, build_grpc_server, build_interceptors
 from reasoning_grpc.server.metrics import observe_connections
 from reasoning_grpc.server.model_trial import Trials, try_models
+from reasoning_grpc.server.shared_threads import start_shared_threads
 from reasoning_grpc.server.wiring import build_parts
 from reasoning_grpc.telemetry import Telemetry
+from reasoning_grpc.tools import ThreadsNotStarted
 
 LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
@@ -74,7 +76,7 @@ class Server:
             await self._parts.toolbox.wait_for_required()
         except BaseException as exc:
             await self._close()
-            if isinstance(exc, EmbeddedStartError | BindError):
+            if isinstance(exc, EmbeddedStartError | BindError | ThreadsNotStarted):
                 raise StartError(str(exc)) from exc
             raise
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -94,7 +96,7 @@ class Server:
                 return Trials(trials, None)
             await proxy.wait_for_first_reading()
             return Trials(trials, proxy.get_status())
-        except EmbeddedStartError as exc:
+        except (EmbeddedStartError, ThreadsNotStarted) as exc:
             raise StartError(str(exc)) from exc
         finally:
             await self._close()
@@ -153,6 +155,8 @@ class Server:
         logger.info("litellm is loaded", extra={"seconds": round(loop.time() - started, 2)})
         if problems := find_unknown_providers(self._config):
             raise StartError("; ".join(problems))
+        start_shared_threads()
+        self._parts.windows.start()
         # A full collection over litellm's objects would stop the loop for a tenth of a second.
         gc.collect()
         gc.freeze()

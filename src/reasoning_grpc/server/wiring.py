@@ -48,6 +48,7 @@ class ServerParts:
     engine: Engine
     model: LanguageModel
     """Calls every model, with retries, timeouts and spans; owns the connections to the upstreams."""
+    windows: ContextWindows
     table: ModelTable
     """Lists the models; closing it closes the proxy's list."""
     toolbox: Toolbox
@@ -73,7 +74,7 @@ def build_parts(config: Config, telemetry: Telemetry) -> ServerParts:
     router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
     agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), AgentSpans(tracer))
     engine = Engine(table, router, model, windows, agent)
-    return ServerParts(engine, model, table, toolbox, proxy, embedded, pools)
+    return ServerParts(engine, model, windows, table, toolbox, proxy, embedded, pools)
 
 
 def _build_embedded_model(settings: Settings) -> EmbeddedModel:

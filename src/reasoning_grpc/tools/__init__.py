@@ -2,10 +2,12 @@
 
 from reasoning_grpc.tools.errors import InputRequired, ToolError
 from reasoning_grpc.tools.results import cut
+from reasoning_grpc.tools.threads import ThreadsNotStarted
 from reasoning_grpc.tools.toolbox import Toolbox, find_tool_problems, list_tools_of_callers
 
 __all__ = [
     "InputRequired",
+    "ThreadsNotStarted",
     "ToolError",
     "Toolbox",
     "cut",

@@ -13,6 +13,7 @@ from reasoning_grpc.tools.calculator import calculator
 from reasoning_grpc.tools.clock import current_time
 from reasoning_grpc.tools.function_tool import FunctionTool
 from reasoning_grpc.tools.signature import UnusableFunction
+from reasoning_grpc.tools.threads import ToolThreads
 
 ENTRY_POINTS: Final = "reasoning_grpc.tools"
 """The entry point group in which packages offer functions. Each is off until the configuration has an entry for it."""
@@ -25,6 +26,8 @@ class FunctionTools:
 
     def __init__(self, entries: Mapping[str, ToolEntry], servers: Iterable[McpServerEntry]) -> None:
         """Imports the functions that are switched on and no others. It ignores entries for tools of MCP servers."""
+        self.threads: Final = ToolThreads()
+        """The threads of the functions that are not `async def`. They are not started."""
         self.tools: Final[dict[str, FunctionTool]] = {}
         self.off: Final[dict[str, ToolInfo]] = {}
         prefixes = tuple(server.prefix for server in servers)
@@ -58,7 +61,12 @@ class FunctionTools:
             return
         try:
             self.tools[name] = FunctionTool(
-                name, load(), source=source, limits=entry.resolve_limits(ToolLimits()), description=entry.description
+                name,
+                load(),
+                self.threads,
+                source=source,
+                limits=entry.resolve_limits(ToolLimits()),
+                description=entry.description,
             )
         except UnusableFunction as exc:
             self.problems.append(f"tools.{name}: the function cannot be a tool: {exc}")

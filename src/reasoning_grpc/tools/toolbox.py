@@ -68,6 +68,7 @@ class Toolbox:
         if functions.problems:
             raise ConfigError(functions.problems)
         self._functions: Final = functions.tools
+        self._threads: Final = functions.threads
         self._off: Final = functions.off
         self._prefixes: Final = tuple(server.prefix for server in servers.values())
         self._servers: Final = _create_mcp_servers(entries, servers, tools_of_callers or {})
@@ -75,7 +76,11 @@ class Toolbox:
         self._closed = False
 
     async def start(self) -> None:
-        """Starts to connect to the MCP servers, and waits for none of them."""
+        """Starts the threads of the tools, and to connect to the MCP servers, and waits for none of them.
+
+        Raises ThreadsNotStarted.
+        """
+        self._threads.start(sum(tool.most_threads for tool in self._functions.values()))
         for server in self._servers:
             server.start()
 
@@ -92,7 +97,9 @@ class Toolbox:
 
     async def wait_for_lists(self, caller: Caller, allowed: Collection[str] | None, seconds: float) -> None:
         """Waits for the first attempts to connect to the MCP servers that may offer tools to a request."""
-        waited = (server.wait_for_first_attempt() for server in self._servers if server.may_offer(caller, allowed))
+        waited = [server.wait_for_first_attempt() for server in self._servers if server.may_offer(caller, allowed)]
+        if not waited:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*waited)
@@ -104,7 +111,7 @@ class Toolbox:
 
     def may_exist(self, name: str) -> bool:
         """Returns whether there is a tool of this name, or an MCP server that may list one at another time."""
-        return name in {info.name for info in self.list_all()} or name.startswith(self._prefixes)
+        return name in self._functions or name in self._off or name.startswith(self._prefixes)
 
     def list_all(self) -> tuple[ToolInfo, ...]:
         """Returns every known tool with its state, ordered by name."""
@@ -166,6 +173,7 @@ class Toolbox:
         """Stops the tools that run, and closes all connections."""
         self._closed = True
         await self._runner.aclose()
+        self._threads.stop()
         await asyncio.gather(*(server.aclose() for server in self._servers))
         if threads := sum(tool.threads_running for tool in self._functions.values()):
             _logger.warning("tools run on in threads", extra={"threads": threads})
