@@ -92,7 +92,12 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
 
 WAYS: Final = {
     "gpt": ("openai/gpt-4o", "own_wire", "openai has OpenAI's protocol"),
-    "claude": ("anthropic/claude-sonnet-4-5", "plain", "anthropic has a protocol of its own"),
+    "claude": (
+        "anthropic/claude-sonnet-4-5",
+        "own_wire",
+        "anthropic has a protocol of its own, which we read ourselves",
+    ),
+    "nova": ("bedrock/amazon.nova-pro-v1:0", "plain", "bedrock has a protocol of its own"),
     "vllm": (
         "hosted_vllm/qwen",
         "own_wire",

@@ -22,6 +22,8 @@ from tests.support.serving import RunningServer, config_for, model_entry, provid
 from tests.support.upstream import FakeUpstream
 
 MALFORMED: Final = {"error": "UPSTREAM_MALFORMED_RESPONSE"}
+AZURE_AI: Final = "azure_ai/claude-sonnet-4-5"
+"""A model with Anthropic's protocol whose answers litellm reads."""
 OPENAI_PROVIDERS: Final = ("openai", "hosted_vllm", "openrouter")
 SECOND_START: Final = START | {"message": START["message"] | {"id": "msg_2"}}
 END: Final = (finish_event("end_turn"), STOP)
@@ -32,6 +34,8 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with models of both readers of the OpenAI protocol, and of two other protocols."""
     entries = [model_entry(upstream.api_base, name, litellm_model=f"{name}/fake") for name in OPENAI_PROVIDERS]
     entries += [provider_entry(upstream, name, name=name) for name in ("anthropic", "gemini")]
+    azure = f"{upstream.api_base_for('anthropic')}/anthropic"
+    entries.append(model_entry(azure, "azure_ai", litellm_model=AZURE_AI, untested=True))
     async with serving(config_for(*entries, max_retries=0)) as running:
         yield running
 
@@ -116,7 +120,54 @@ ANTHROPIC: Final[dict[str, tuple[list[Json], Json]]] = {
             {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": ":2}"}},
             finish_event("tool_use"),
         ),
-        MALFORMED | {"calls": [["t1", "f", '{"a"', ""], ["t2", "f", '{"b"', ""]]},
+        {
+            "calls": [["t1", "f", '{"a":1}', ""], ["t2", "f", '{"b":2}', ""]],
+            "ended": "TOOL_CALLS tool_use",
+            "tokens": [11, 7],
+        },
+    ),
+    "a-text-within-a-call": (
+        anthropic_stream(
+            call_block(0, "t1", '{"a"', end=False),
+            text_block(1, "Hel"),
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": ":1}"}},
+            finish_event("tool_use"),
+        ),
+        {
+            "text": "Hel",
+            "calls": [["t1", "f", '{"a":1}', ""]],
+            "ended": "TOOL_CALLS tool_use",
+            "tokens": [11, 7],
+        },
+    ),
+    "a-text-within-a-text": (
+        anthropic_stream(
+            block(0, {"type": "text", "text": "He"}, end=False),
+            text_block(1, "Bye"),
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "llo"}},
+            finish_event("end_turn"),
+        ),
+        MALFORMED | {"text": "HeBye"},
+    ),
+    "calls-without-the-end-of-their-blocks": (
+        anthropic_stream(
+            block(0, {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}, end=False),
+            block(1, {"type": "tool_use", "id": "t2", "name": "f", "input": {}}, end=False),
+            call_block(2, "t3", '{"c":3}', end=False),
+            finish_event("tool_use"),
+        ),
+        {
+            "calls": [["t1", "f", '{"a": 1}', ""], ["t2", "f", "{}", ""], ["t3", "f", '{"c":3}', ""]],
+            "ended": "TOOL_CALLS tool_use",
+            "tokens": [11, 7],
+        },
+    ),
+    "the-finish-within-a-call": (
+        anthropic_stream(
+            block(0, {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}, end=False),
+            finish_event("tool_use"),
+        ),
+        MALFORMED | {"calls": [["t1", "f", "", ""]]},
     ),
     "blocks-that-end-late": (
         anthropic_stream(
@@ -199,6 +250,12 @@ ANTHROPIC: Final[dict[str, tuple[list[Json], Json]]] = {
     ),
 }
 
+MALFORMED_FOR_LITELLM: Final[dict[str, Json]] = {
+    "two-calls-within-each-other": {"calls": [["t1", "f", '{"a"', ""], ["t2", "f", '{"b"', ""]]},
+    "a-text-within-a-call": {"text": "Hel", "calls": [["t1", "f", '{"a"', ""]]},
+}
+"""Deltas of earlier blocks, which litellm would put into the last one: what arrives before the first of them."""
+
 
 @pytest.mark.parametrize("together", [True, False], ids=["in-one-write", "in-many-writes"])
 @pytest.mark.parametrize(("events", "expected"), ANTHROPIC.values(), ids=ANTHROPIC.keys())
@@ -211,6 +268,17 @@ async def test_events_of_anthropic(
     answer = await receive_answer(server.client(), model="anthropic")
 
     assert answer.summary() == expected
+
+
+@pytest.mark.parametrize("case", ANTHROPIC)
+async def test_events_of_anthropic_that_litellm_reads(upstream: FakeUpstream, server: RunningServer, case: str) -> None:
+    """With other prefixes of this protocol, where litellm reads the answer, order and repetition count as much."""
+    events, expected = ANTHROPIC[case]
+    upstream.lines(*events)
+
+    answer = await receive_answer(server.client(), model="azure_ai")
+
+    assert answer.summary() == (MALFORMED | MALFORMED_FOR_LITELLM[case] if case in MALFORMED_FOR_LITELLM else expected)
 
 
 OPENAI: Final[dict[str, tuple[list[Json | str], Json]]] = {

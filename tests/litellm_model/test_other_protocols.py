@@ -1,4 +1,4 @@
-"""What callers see of answers in the protocols of Anthropic, Google and Amazon, which litellm and an observer read."""
+"""What callers see of answers in the protocols of Anthropic, Google and Amazon."""
 
 from typing import Any, Final
 

@@ -117,7 +117,7 @@ def test_each_provider_on_our_wire_has_an_address() -> None:
         ("openai", True, Way.OWN_WIRE),
         ("azure", True, Way.OWN_WIRE),
         ("azure", False, Way.FOREIGN),
-        ("anthropic", True, Way.PLAIN),
+        ("anthropic", True, Way.OWN_WIRE),
         ("gemini", True, Way.OWN_WIRE),
         ("bedrock", True, Way.PLAIN),
         ("vertex_ai", False, Way.FOREIGN),

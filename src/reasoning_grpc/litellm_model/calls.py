@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from reasoning_grpc.domain import Deployment, Wire
-from reasoning_grpc.litellm_model.answers import GeminiReader
+from reasoning_grpc.litellm_model.answers import GeminiReader, MessagesReader
 from reasoning_grpc.litellm_model.chat_call import ChatCall
 from reasoning_grpc.litellm_model.completion_call import CompletionCall
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
@@ -17,6 +17,7 @@ from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
 
 READERS: Final[Mapping[str, CreateReader]] = {
+    "anthropic": MessagesReader,
     "gemini": lambda **_: GeminiReader(),  # none of its models writes its answer as the arguments of a tool call
 }
 """The readers of the protocols to which litellm translates our requests, by provider."""

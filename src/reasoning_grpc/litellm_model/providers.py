@@ -56,7 +56,7 @@ SPEAKS_OPENAI: Final = (
 )
 """Providers whose requests litellm leaves in the OpenAI protocol, without converting anything."""
 
-TRANSLATED: Final = frozenset({"gemini"})
+TRANSLATED: Final = frozenset({"anthropic", "gemini"})
 """Providers whose requests litellm translates to a protocol of the provider's own, which our own reader reads."""
 
 SIGNS_REQUESTS: Final = frozenset({"bedrock", "bedrock_mantle", "sagemaker_chat", "sagemaker_nova"})

@@ -43,10 +43,10 @@ def _event(data: Json) -> bytes:
 
 
 class Anthropic(Dialect):
-    """POST /v1/messages."""
+    """POST /v1/messages, which Azure has under /anthropic."""
 
     base_path: ClassVar = ""
-    path: ClassVar = re.compile(r"/v1/messages")
+    path: ClassVar = re.compile(r"(?:/anthropic)?/v1/messages")
     done: ClassVar = _event({"type": "message_stop"})
 
     def pieces(self, completion: Completion) -> Iterator[bytes]:

@@ -14,6 +14,10 @@ from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.json_events import decode_event
 from reasoning_grpc.litellm_model.answers.json_tool_reader import JsonToolReader
+from reasoning_grpc.litellm_model.answers.message_blocks import read_blocks, write_input
+from reasoning_grpc.litellm_model.answers.message_counts import MessageCounts
+from reasoning_grpc.litellm_model.answers.message_order import MessageOrder
+from reasoning_grpc.litellm_model.answers.messages_reader import MessagesReader
 from reasoning_grpc.litellm_model.answers.reader import AnswerReader
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import (
@@ -40,6 +44,9 @@ __all__ = [
     "GenerationCheck",
     "JsonToolReader",
     "MalformedAnswer",
+    "MessageCounts",
+    "MessageOrder",
+    "MessagesReader",
     "NamedEvent",
     "ResponsesReader",
     "check_finish_word",
@@ -51,8 +58,10 @@ __all__ = [
     "join_deltas",
     "merge_usage",
     "normalize_call",
+    "read_blocks",
     "read_choice",
     "read_parts",
     "select_choice",
     "select_delta",
+    "write_input",
 ]

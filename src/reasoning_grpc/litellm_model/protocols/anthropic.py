@@ -1,19 +1,24 @@
 """`AnthropicObserver`: observes answers of Anthropic's Messages API that litellm reads."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from reasoning_grpc.litellm_model.answers import MalformedAnswer, decode_part, read_choice
-from reasoning_grpc.litellm_model.lenient import Json, add_known, read_object, read_objects, read_token_count
-from reasoning_grpc.litellm_model.protocols.anthropic_order import MessageOrder
+from reasoning_grpc.litellm_model.answers import (
+    MalformedAnswer,
+    MessageCounts,
+    MessageOrder,
+    decode_part,
+    read_blocks,
+    read_choice,
+    write_input,
+)
+from reasoning_grpc.litellm_model.lenient import Json, read_object
 from reasoning_grpc.litellm_model.protocols.observer import PLACEHOLDER_TOKENS, Observer, encode_line
 
 _PING: Final[Json] = {"type": "ping"}
 """An event without content, which takes the place of an event that litellm must not see."""
 _THINKING: Final = ("thinking", "signature")
-_INPUT_COUNTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 @dataclass(slots=True)
@@ -27,10 +32,7 @@ class AnthropicObserver(Observer):
     knows_protocol = True
     _input: str = ""
     """The arguments at the start of the open call, until a delta brings arguments; empty where no call waits."""
-    _uncached: int | None = None
-    """The latest count of the input that is not in the cache; None until it is known."""
-    _cache: list[int | None] | None = None
-    """The latest counts of the tokens that were read from and written to the cache; None until an event has counts."""
+    _counts: MessageCounts = field(default_factory=MessageCounts)
     _order: MessageOrder = field(default_factory=MessageOrder)
     _early_finish: Json = field(default_factory=dict)
     """The end that the start of the message has; it counts where no other comes."""
@@ -74,9 +76,9 @@ class AnthropicObserver(Observer):
         message = event["message"] = read_object(event.get("message"))
         if not self._order.start_message(message.get("id")):
             return [_PING]
-        usage, content = read_object(message.pop("usage", None)), _read_content(message.pop("content", None))
+        usage, content = read_object(message.pop("usage", None)), read_blocks(message.pop("content", None))
         stop_reason = message.pop("stop_reason", None)
-        self._record_usage(usage, finished=False)
+        self.usage |= self._counts.read(usage, is_end=False)
         events = [event]
         message["content"] = []
         for block in _split_content(content):
@@ -92,7 +94,7 @@ class AnthropicObserver(Observer):
         if word and self._input not in {"", "{}"}:
             raise MalformedAnswer("the message finished within a tool call")
         self._record_finish(word)
-        self._record_usage(read_object(event.pop("usage", None)), finished=True)
+        self.usage |= self._counts.read(read_object(event.pop("usage", None)), is_end=True)
         event["usage"] = {"input_tokens": PLACEHOLDER_TOKENS, "output_tokens": PLACEHOLDER_TOKENS}
         event["delta"] = {"stop_reason": "end_turn"}  # litellm warns of words that it does not know
         return event
@@ -119,7 +121,7 @@ class AnthropicObserver(Observer):
                 events += [event, *(_build_delta(index, delta) for delta in deltas)]
                 return events
             case "tool_use":
-                self._input = _write_input(block.get("input"))
+                self._input = write_input(block.get("input"))
                 block["id"] = block.get("id") or ""
                 if not block.get("name"):
                     raise MalformedAnswer("a tool call has no name")
@@ -158,43 +160,6 @@ class AnthropicObserver(Observer):
         """Returns the arguments of the open call if it brought them only at its start; empty otherwise."""
         arguments, self._input = self._input, ""
         return [_build_delta(0, {"type": "input_json_delta", "partial_json": arguments})] if arguments else []
-
-    def _record_usage(self, usage: Json, *, finished: bool) -> None:
-        """Records the counts of one event.
-
-        Anthropic reports the input at the start, and perhaps again at the end, apart from what was read from or
-        written to its cache. Some servers report parts of it only at one of these places, and 0 at the other. The
-        output is reported only at the end.
-        """
-        uncached, *cache = (read_token_count(usage.get(name)) for name in _INPUT_COUNTS)
-        if any(cache) or self._cache is None:
-            self._cache = cache
-        if uncached or self._uncached is None:
-            self._uncached = uncached
-        if self._uncached is not None:
-            cached, written = self._cache
-            self.usage["prompt_tokens"] = add_known(self._uncached, cached, written)
-            self.usage["prompt_tokens_details"] = {"cached_tokens": cached, "cache_write_tokens": written}
-        if by_duration := read_object(usage.get("cache_creation")):  # the start alone has it
-            self.usage["cache_creation"] = by_duration
-        if finished:
-            self.usage["completion_tokens"] = usage.get("output_tokens")
-            thinking = read_object(usage.get("output_tokens_details")).get("thinking_tokens")
-            self.usage["completion_tokens_details"] = {"reasoning_tokens": thinking}
-
-
-def _read_content(content: object) -> list[Json]:
-    """Returns the blocks of a message; some servers write one text. Raises MalformedAnswer for anything else."""
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    if content and not (isinstance(content, list) and all(isinstance(block, dict) for block in content)):
-        raise MalformedAnswer("the content of a message is not a list of blocks")
-    return read_objects(content)
-
-
-def _write_input(value: object) -> str:
-    """Returns the arguments of a call as JSON; some servers write a text, which is that JSON."""
-    return value if isinstance(value, str) and value else json.dumps(read_object(value))
 
 
 def _build_delta(index: object, delta: Json) -> Json:

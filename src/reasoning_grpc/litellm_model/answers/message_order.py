@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from reasoning_grpc.litellm_model.answers import MalformedAnswer
+from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer
 
 
 class _State(Enum):
@@ -27,7 +27,7 @@ class MessageOrder:
     _id: object = None
     _is_repeated: bool = False
     _open_blocks: set[object] = field(default_factory=set)
-    """The blocks whose end has not come; only the last one may go on."""
+    """The blocks whose end has not come."""
     _last_block: object = None
     _seen_blocks: set[object] = field(default_factory=set)
 
@@ -52,10 +52,14 @@ class MessageOrder:
         self._seen_blocks.add(index)
         self._last_block = index
 
-    def continue_block(self, index: object) -> None:
-        """Continues the last block."""
+    def is_last(self, index: object) -> bool:
+        """Whether this is the block that began last."""
+        return index == self._last_block
+
+    def continue_block(self, index: object, *, may_be_earlier: bool = False) -> None:
+        """Continues the last block, or also an earlier one that is open, where its deltas show what they belong to."""
         self._expect(_State.BLOCKS)
-        if index not in self._open_blocks or index != self._last_block:
+        if index not in self._open_blocks or not (may_be_earlier or index == self._last_block):
             raise MalformedAnswer("a delta belongs to no open block, or not to the last one")
 
     def stop_block(self, index: object) -> None:
