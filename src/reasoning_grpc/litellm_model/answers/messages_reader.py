@@ -1,19 +1,23 @@
 """`MessagesReader`: reads the JSON events of one answer of Anthropic's Messages API.
 
-Nearly all events of a long answer are deltas of its blocks, in a form that is always the same, so they are decoded to
-typed objects. Every other event, and a delta of any other form, is read member by member.
+Deltas of blocks are decoded to typed objects. Every other event, and a delta of any other form, is read member by
+member.
 """
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Final
-
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
 
 from reasoning_grpc.domain import FinishReason
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, ToolCallDelta
-from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer
+from reasoning_grpc.litellm_model.answers.block_deltas import (
+    BlockDelta,
+    InputDelta,
+    SignatureDelta,
+    TextDelta,
+    ThinkingDelta,
+    read_block_delta,
+)
+from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.message_blocks import read_blocks, write_input
 from reasoning_grpc.litellm_model.answers.message_counts import MessageCounts
@@ -22,34 +26,6 @@ from reasoning_grpc.litellm_model.answers.output_items import read_whole_text
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.lenient import Json, read_object, read_text
-
-
-class _TextDelta(Struct, tag_field="type", tag="text_delta"):
-    text: str
-
-
-class _ThinkingDelta(Struct, tag_field="type", tag="thinking_delta"):
-    thinking: str
-
-
-class _SignatureDelta(Struct, tag_field="type", tag="signature_delta"):
-    signature: str
-
-
-class _InputDelta(Struct, tag_field="type", tag="input_json_delta"):
-    partial_json: str
-
-
-class _BlockDelta(Struct, tag_field="type", tag="content_block_delta"):
-    """An event with a delta of a block. One that reports an error is read member by member."""
-
-    index: int
-    delta: _TextDelta | _ThinkingDelta | _SignatureDelta | _InputDelta
-    error: UnsetType | None = UNSET
-
-
-_DELTA_DECODER: Final = msgspec.json.Decoder(_BlockDelta)
-_OTHER_FORM: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(slots=True)
@@ -85,16 +61,30 @@ class MessagesReader(AnswerRecord):
 
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
-        if type(event) is bytes:  # an event with a name has a class of its own
-            try:
-                known = _DELTA_DECODER.decode(event)
-            except _OTHER_FORM:
-                pass
-            else:
-                return self._record_deltas(self._read_known_delta(known))
-        part = decode_part(event)
-        read_choice(part)  # it may be an error
-        return self._record_deltas(self._read_event(part))
+        return self._read_event(event, read_block_delta(event))
+
+    def read_batch(self, events: list[bytes]) -> tuple[list[Delta], Exception | None]:
+        """See `AnswerRecord.read_batch`. Most events of a burst bring the next part of one text."""
+        deltas: list[Delta] = []
+        texts: list[str] = []
+        index: int | None = None
+        failure: Exception | None = None
+        try:
+            for event in events:
+                if self._has_ended:
+                    break
+                known = read_block_delta(event)
+                if known is not None and type(known.delta) is TextDelta and known.index == index:
+                    texts.append(known.delta.text)
+                    continue
+                deltas += self._record_text(texts)
+                index = None
+                deltas += self._read_event(event, known)
+                if known is not None and type(known.delta) is TextDelta and known.index not in self._hidden_blocks:
+                    index = known.index  # it is open, and goes on until an event of another kind comes
+        except (MalformedAnswer, ErrorInAnswer) as exc:
+            failure = exc
+        return deltas + self._record_text(texts), failure
 
     def read_whole(self, body: bytes) -> list[Delta]:
         """See `AnswerRecord.read_whole`."""
@@ -102,7 +92,7 @@ class MessagesReader(AnswerRecord):
         read_choice(message)  # it may be an error
         if message.get("type") != "message":
             raise MalformedAnswer("the answer is not a message")
-        return self._record_deltas(self._read_event(message))
+        return self._record_deltas(self._read_members(message))
 
     @property
     def is_ended(self) -> bool:
@@ -115,22 +105,36 @@ class MessagesReader(AnswerRecord):
             self.has_answer = True
         return deltas
 
-    def _read_known_delta(self, event: _BlockDelta) -> list[Delta]:
+    def _record_text(self, texts: list[str]) -> list[Delta]:
+        """Returns the delta of these texts, and empties them."""
+        text = "".join(texts)
+        texts.clear()
+        return self._record_deltas([ContentDelta(text)]) if text else []
+
+    def _read_event(self, event: bytes, known: BlockDelta | None) -> list[Delta]:
+        """Returns the deltas of one event; `known` is its delta, where it has the form of one."""
+        if known is not None:
+            return self._record_deltas(self._read_known_delta(known))
+        part = decode_part(event)
+        read_choice(part)  # it may be an error
+        return self._record_deltas(self._read_members(part))
+
+    def _read_known_delta(self, event: BlockDelta) -> list[Delta]:
         delta, index = event.delta, event.index
         self._order.continue_block(index, may_be_earlier=index in self._open_calls)
         if index in self._hidden_blocks:
             return []
         match delta:
-            case _TextDelta():
+            case TextDelta():
                 return [ContentDelta(delta.text)] if delta.text else []
-            case _InputDelta():
+            case InputDelta():
                 return self._read_arguments(index, delta.partial_json)
-            case _ThinkingDelta():
+            case ThinkingDelta():
                 return [ReasoningDelta(delta.thinking)] if delta.thinking else []
-            case _SignatureDelta():
+            case SignatureDelta():
                 return [ReasoningDelta(signature=delta.signature)] if delta.signature else []
 
-    def _read_event(self, event: Json) -> list[Delta]:
+    def _read_members(self, event: Json) -> list[Delta]:
         if not isinstance(event.get("index"), int | None):
             raise MalformedAnswer("the index of a block is not a number")
         match event.get("type"):

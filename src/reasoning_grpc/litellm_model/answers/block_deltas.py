@@ -1,0 +1,57 @@
+"""`read_block_delta`: reads the most frequent events of an answer of Anthropic's, deltas of the blocks of a message.
+
+Bursts have thousands of them, nearly all in a form that is always the same. An event of any other form does not fit
+the types here, and is left to whoever reads it member by member.
+"""
+
+from typing import Final
+
+import msgspec
+
+
+class TextDelta(msgspec.Struct, tag_field="type", tag="text_delta", gc=False):
+    """A delta of a text."""
+
+    text: str
+
+
+class ThinkingDelta(msgspec.Struct, tag_field="type", tag="thinking_delta", gc=False):
+    """A delta of reasoning."""
+
+    thinking: str
+
+
+class SignatureDelta(msgspec.Struct, tag_field="type", tag="signature_delta", gc=False):
+    """The signature of reasoning."""
+
+    signature: str
+
+
+class InputDelta(msgspec.Struct, tag_field="type", tag="input_json_delta", gc=False):
+    """A delta of the arguments of a call."""
+
+    partial_json: str
+
+
+class BlockDelta(msgspec.Struct, tag_field="type", tag="content_block_delta", gc=False):
+    """An event with a delta of a block."""
+
+    index: int
+    delta: TextDelta | ThinkingDelta | SignatureDelta | InputDelta
+    error: None = None
+
+
+_decode: Final = msgspec.json.Decoder(BlockDelta).decode
+
+
+def read_block_delta(event: bytes) -> BlockDelta | None:
+    """Returns the delta in an event; None for an event of another form."""
+    if type(event) is not bytes:  # an event that has a name
+        return None
+    try:
+        delta = _decode(event)
+        if not event.isascii():
+            event.decode()  # msgspec does not check the text of members that it skips
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return delta
