@@ -1,12 +1,11 @@
 """Our own reader: reads an answer without litellm."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model.answers import AnswerRecord, MalformedAnswer
 from reasoning_grpc.litellm_model.transport.documents import is_document
-from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, event_batches
+from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, EventBatches
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 
@@ -24,11 +23,10 @@ async def read_deltas(exchange: Exchange, reader: AnswerRecord) -> AsyncGenerato
     if exchange.content_type not in EVENT_STREAM_TYPES:
         raise MalformedAnswer("the answer is neither an event stream nor JSON")
     decoder = EventStreamDecoder(max_event_bytes=exchange.limits.max_event_bytes)
-    batches = event_batches(exchange, decoder, reader)
-    async with aclosing(batches):
-        async for batch in batches:
-            deltas, failure = reader.read_batch(batch)
-            for delta in reader.join(deltas):
-                yield delta
-            if failure is not None:
-                raise failure
+    batches = EventBatches(exchange, decoder, reader)
+    while (batch := await batches.next_batch()) is not None:
+        deltas, failure = reader.read_batch(batch)
+        for delta in reader.join(deltas):
+            yield delta
+        if failure is not None:
+            raise failure

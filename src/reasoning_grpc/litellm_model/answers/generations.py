@@ -21,14 +21,14 @@ class GenerationCheck:
     _has_older_content: bool = False
     """Whether any content came under another id than the latest."""
 
-    has_begun: bool = False
+    _has_begun: bool = False
     """Whether any content came."""
     _is_over: bool = False
     """Whether a finish reason came alone, after content."""
 
     def is_continued_by(self, part_id: object) -> bool:
         """Whether content under this id continues the answer for certain, so that there is nothing to record."""
-        has_content = self.has_begun and self._has_content
+        has_content = self._has_begun and self._has_content
         if self._is_over or not has_content or (self._is_repeated and self._has_older_content):
             return False
         return not part_id or (part_id == self._id and self._is_repeated)
@@ -38,9 +38,9 @@ class GenerationCheck:
         if has_content:
             if self._is_over:
                 raise MalformedAnswer("content follows the end of the answer")
-            self.has_begun = True
+            self._has_begun = True
         elif has_finish:
-            self._is_over = self.has_begun
+            self._is_over = self._has_begun
             has_content = True
         if part_id and part_id == self._id:
             if self._is_repeated and self._has_content and not self._has_older_content:

@@ -14,6 +14,9 @@ class JsonToolReader(AnswerReader):
     def read_answer(self, answer: object) -> list[Delta]:
         """See `AnswerReader.read_answer`."""
         deltas = AnswerReader.read_answer(self, answer)
+        return [ContentDelta(delta.arguments) if isinstance(delta, ToolCallDelta) else delta for delta in deltas]
+
+    def _record_part(self, part_id: object, deltas: list[Delta], word: object) -> None:
+        AnswerReader._record_part(self, part_id, deltas, word)
         if self.finish_reason is FinishReason.TOOL_CALLS:
             self.finish_reason = FinishReason.STOP
-        return [ContentDelta(delta.arguments) if isinstance(delta, ToolCallDelta) else delta for delta in deltas]

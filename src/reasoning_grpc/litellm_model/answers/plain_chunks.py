@@ -1,10 +1,9 @@
-"""`read_plain_texts`: reads the most frequent events of an answer, chunks that hold text and nothing else.
+"""`decode_plain_chunk`: decodes the most frequent events of an answer, chunks that hold a text, or nothing, or an end.
 
 Bursts have thousands of such chunks. A chunk that says anything more, in whatever form, does not fit the types here,
 and is left to the lenient reader. A null, or an empty value that the lenient reader takes for one, says nothing.
 """
 
-from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -13,10 +12,10 @@ _EmptyText = Annotated[str, msgspec.Meta(max_length=0)]
 _EmptyList = Annotated[list[Any], msgspec.Meta(max_length=0)]
 
 
-class _PlainDelta(msgspec.Struct, gc=False):
+class PlainDelta(msgspec.Struct, gc=False):
     """The delta of a plain chunk. It has all members that the lenient reader knows, and only its text says anything."""
 
-    content: str
+    content: str | None = None
     error: None = None
     function_call: None = None
     provider_specific_fields: None = None
@@ -28,45 +27,40 @@ class _PlainDelta(msgspec.Struct, gc=False):
     tool_calls: _EmptyList | None = None
 
 
-class _PlainChoice(msgspec.Struct, gc=False):
-    delta: _PlainDelta
+class PlainChoice(msgspec.Struct, gc=False):
+    """The choice of a plain chunk."""
+
+    delta: PlainDelta
     error: None = None
-    finish_reason: _EmptyText | None = None
+    finish_reason: str | None = None
     index: Literal[0] | None = 0
     logprobs: None = None
+    message: None = None
+    text: _EmptyText | None = None
     usage: None = None
 
 
-class _PlainChunk(msgspec.Struct, gc=False):
-    choices: tuple[_PlainChoice]
+class PlainChunk(msgspec.Struct, gc=False):
+    """A chunk whose text, id and finish reason are all that it says."""
+
+    choices: tuple[PlainChoice]
     error: None = None
     id: str | None = None
     usage: None = None
     x_groq: None = None
 
 
-_decode: Final = msgspec.json.Decoder(_PlainChunk).decode
+_decode: Final = msgspec.json.Decoder(PlainChunk).decode
 
 
-def read_plain_texts(events: Iterable[bytes], continues: Callable[[str | None], bool]) -> list[str]:
-    """Returns the texts of the plain chunks before the first other event.
-
-    `continues` says whether a chunk with this id continues the answer; the answer is the same for equal ids.
-    """
-    texts: list[str] = []
-    known_id: object = texts  # no id
-    for event in events:
-        if type(event) is not bytes:  # an event that has a name
-            break
-        try:
-            chunk = _decode(event)
-            if not event.isascii():
-                event.decode()  # msgspec does not check the text of members that it skips
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            break
-        text = chunk.choices[0].delta.content
-        if not text or (chunk.id != known_id and not continues(chunk.id)):
-            break
-        known_id = chunk.id
-        texts.append(text)
-    return texts
+def decode_plain_chunk(event: bytes) -> PlainChunk | None:
+    """Returns the plain chunk that an event is; None for any other event."""
+    if type(event) is not bytes:  # the kinds of events that have a name
+        return None
+    try:
+        chunk = _decode(event)
+        if not event.isascii():
+            event.decode()  # msgspec does not check the text of members that it skips
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return chunk

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 from reasoning_grpc.domain import FinishReason
@@ -18,7 +17,7 @@ from reasoning_grpc.litellm_model.answers.content import (
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
-from reasoning_grpc.litellm_model.answers.plain_chunks import read_plain_texts
+from reasoning_grpc.litellm_model.answers.plain_chunks import decode_plain_chunk
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
@@ -26,7 +25,7 @@ from reasoning_grpc.litellm_model.answers.usage import find_usage
 
 _REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
 _MOST_OTHER_EVENTS: Final = 16
-"""After so many events that are no plain chunks, we expect none: the server writes its chunks in another form."""
+"""After so many events that are no plain chunks, one of so many is tried: the server may begin to write such chunks."""
 _CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
 
 
@@ -37,28 +36,40 @@ class AnswerReader(AnswerRecord):
     _calls: ToolCallReader = field(default_factory=ToolCallReader)
     _generations: GenerationCheck = field(default_factory=GenerationCheck)
     _other_events: int = 0
-    """The events since the last chunk of plain text."""
+    """The events since the last plain chunk."""
     _goes_on: bool = False
     """Whether content has followed a finish reason."""
 
     def read_batch(self, events: list[bytes]) -> tuple[list[Delta], Exception | None]:
-        """See `AnswerRecord.read_batch`. Neighbouring chunks of plain text make one delta."""
+        """See `AnswerRecord.read_batch`. The texts of neighbouring plain chunks make one delta."""
         deltas: list[Delta] = []
-        position = 0
+        texts: list[str] = []
+        known_id: object = texts  # no id; text under the known id has nothing to record but itself
         try:
-            while position < len(events):
-                if self._expects_plain_text:
-                    texts = read_plain_texts(islice(events, position, None), self._generations.is_continued_by)
-                    if texts:
-                        deltas.append(ContentDelta("".join(texts)))
-                        self._count_output(deltas[-1:])
-                    self._other_events = 0 if texts else self._other_events + 1
-                    position += len(texts)
-                if position < len(events):
-                    deltas += self.read(events[position])
-                    position += 1
+            for event in events:
+                chunk = decode_plain_chunk(event) if self._expects_plain_chunk else None
+                if chunk is None:
+                    self._other_events += 1
+                    self._end_text(texts, deltas)
+                    deltas += self.read(event)
+                    known_id = texts
+                    continue
+                choice = chunk.choices[0]
+                text, word = choice.delta.content, choice.finish_reason
+                if text and not word and chunk.id == known_id:
+                    texts.append(text)
+                    continue
+                self._other_events = 0
+                self._end_text(texts, deltas)
+                read: list[Delta] = [ContentDelta(text)] if text else []
+                self._count_output(read)
+                self._record_part(chunk.id, read, word)
+                deltas += read
+                is_settled = self.finish_reason is None and self._generations.is_continued_by(chunk.id)
+                known_id = chunk.id if is_settled else texts
         except (MalformedAnswer, ErrorInAnswer) as exc:
             return deltas, exc
+        self._end_text(texts, deltas)
         return deltas, None
 
     def read(self, event: bytes) -> list[Delta]:
@@ -86,18 +97,9 @@ class AnswerReader(AnswerRecord):
             return []
         delta = select_delta(choice, is_first=not self.has_answer)
         deltas = self._read_delta(delta, choice)
-        word = choice.get("finish_reason")
-        self._generations.check(answer.get("id"), has_content=bool(deltas), has_finish=bool(word))
-        if deltas and self.finish_reason is not None:
-            self._goes_on = True
-        if word:
-            self._record_finish(word)
-        if self.finish_reason is not None:
-            self._check_calls()
+        self._record_part(answer.get("id"), deltas, choice.get("finish_reason"))
         if usage:
             self.uncounted_bytes = 0  # the counts of an event include its deltas
-        if deltas or self.finish_reason is not None:
-            self.has_answer = True
         return deltas
 
     @property
@@ -106,9 +108,28 @@ class AnswerReader(AnswerRecord):
         return self.finish_reason is not None and not self._goes_on
 
     @property
-    def _expects_plain_text(self) -> bool:
-        is_in_text = self._generations.has_begun and self.finish_reason is None
-        return is_in_text and self._other_events < _MOST_OTHER_EVENTS
+    def _expects_plain_chunk(self) -> bool:
+        """Whether to try the types: always at first, and seldom while the events have another form."""
+        return self._other_events < _MOST_OTHER_EVENTS or self._other_events % _MOST_OTHER_EVENTS == 0
+
+    def _end_text(self, texts: list[str], deltas: list[Delta]) -> None:
+        """Makes one delta of the texts of plain chunks, and forgets them."""
+        if texts:
+            deltas.append(ContentDelta("".join(texts)))
+            self._count_output(deltas[-1:])
+            texts.clear()
+
+    def _record_part(self, part_id: object, deltas: list[Delta], word: object) -> None:
+        """Records the deltas and the finish reason of one part. Raises MalformedAnswer and ErrorInAnswer."""
+        self._generations.check(part_id, has_content=bool(deltas), has_finish=bool(word))
+        if deltas and self.finish_reason is not None:
+            self._goes_on = True
+        if word:
+            self._record_finish(word)
+        if self.finish_reason is not None:
+            self._check_calls()
+        if deltas or self.finish_reason is not None:
+            self.has_answer = True
 
     def _record_finish(self, word: object) -> None:
         if not isinstance(word, str):

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Mapping
 
 import aiohttp
+from aiohttp.connector import Connection
 
 
 class UpstreamAnswer:
     """One answer. Its connection returns to the pool when the answer ends, and is closed when it is given up."""
 
-    def __init__(self, connection: aiohttp.connector.Connection) -> None:
-        self._connection: aiohttp.connector.Connection | None = connection
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
         self._content: aiohttp.StreamReader | None = None
         self.writing: asyncio.Task[None] | None = None
         """The task that still sends the body of the request, if there is one."""

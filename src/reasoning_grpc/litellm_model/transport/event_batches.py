@@ -1,7 +1,6 @@
 """The events of a streamed answer, in batches as the network brings them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Final, Protocol
 
 from reasoning_grpc.litellm_model.transport.errors import MalformedStream
@@ -44,41 +43,54 @@ class Progress(Protocol):
         ...
 
 
-async def event_batches(
-    exchange: Exchange, decoder: EventDecoder, progress: Progress
-) -> AsyncGenerator[list[bytes], None]:
-    """Yields the events that each network read completes, up to `[DONE]`, the end that `progress` sees, or the body's.
+class EventBatches:
+    """The events that each network read completes, up to `[DONE]`, the end that `progress` sees, or the body's.
 
     From the finish reason on, the answer is whole: usage and the end of the body are awaited only for
     `trailer_seconds`, and their failures are ignored. What follows the end is not read.
-
-    Raises what `Exchange.read` raises, and MalformedStream.
     """
-    done = False
-    wait_until: float | None = None
-    while True:
-        if done or progress.is_finished:
-            wait_until = wait_until or asyncio.get_running_loop().time() + exchange.limits.trailer_seconds
-            data = await _read_trailer(exchange, wait_until)
-        else:
-            data = await exchange.read()
-        # After the finish reason, half an event at the end is not a part of the answer.
-        is_whole = bool(data) or progress.is_finished
-        batch = decoder.feed(data) if is_whole else decoder.finish()
-        if not done and batch:
-            done = DONE in batch
-            yield batch[: batch.index(DONE)] if done else batch
-            done = done or progress.is_ended
-        if decoder.failure is not None and not done:
-            raise decoder.failure
-        if not data or (done and exchange.is_at_end):
-            return
 
+    def __init__(self, exchange: Exchange, decoder: EventDecoder, progress: Progress) -> None:
+        self._exchange = exchange
+        self._decoder = decoder
+        self._progress = progress
+        self._is_done = False
+        self._is_last = False
+        """Whether the latest batch came with the end of the body."""
+        self._has_read = False
+        self._wait_until: float | None = None
 
-async def _read_trailer(exchange: Exchange, wait_until: float) -> bytes:
-    """Returns what the network brings until then; empty when it brings nothing or breaks."""
-    try:
-        async with asyncio.timeout_at(wait_until):
-            return await exchange.read()
-    except (TimeoutError, *READ_ERRORS):
-        return b""
+    async def next_batch(self) -> list[bytes] | None:
+        """Returns the next batch; None at the end. Raises what `Exchange.read` raises, and MalformedStream.
+
+        The state of `progress` must include the batch before it.
+        """
+        while not self._has_read or not self._find_end():
+            data = await self._read()
+            # After the finish reason, half an event at the end is not a part of the answer.
+            is_whole = bool(data) or self._progress.is_finished
+            batch = self._decoder.feed(data) if is_whole else self._decoder.finish()
+            self._has_read, self._is_last = True, not data
+            if batch and not self._is_done:
+                self._is_done = DONE in batch
+                return batch[: batch.index(DONE)] if self._is_done else batch
+        return None
+
+    def _find_end(self) -> bool:
+        """Returns whether nothing more is to be read, now that the latest batch was read. Raises MalformedStream."""
+        self._is_done = self._is_done or self._progress.is_ended
+        if self._decoder.failure is not None and not self._is_done:
+            raise self._decoder.failure
+        return self._is_last or (self._is_done and self._exchange.is_at_end)
+
+    async def _read(self) -> bytes:
+        """Returns what the network brings; behind the end of the answer, empty when it brings nothing or breaks."""
+        if not (self._is_done or self._progress.is_finished):
+            return await self._exchange.read()
+        if self._wait_until is None:
+            self._wait_until = asyncio.get_running_loop().time() + self._exchange.limits.trailer_seconds
+        try:
+            async with asyncio.timeout_at(self._wait_until):
+                return await self._exchange.read()
+        except (TimeoutError, *READ_ERRORS):
+            return b""

@@ -21,11 +21,6 @@ from reasoning_grpc.litellm_model.transport.inflater import Inflater
 
 READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
 """The errors that a read raises when the connection breaks."""
-_HEADERS: Final[Mapping[str, str]] = {
-    "Content-Type": "application/json",
-    "Accept": "text/event-stream, application/json",
-    "User-Agent": "reasoning-grpc",
-}
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
 
@@ -58,6 +53,8 @@ class Exchange:
         self._inflater: Inflater | None = None
         self._read_bytes = 0
         self._peeked = b""
+        self.content_type = ""
+        """The MIME type of the answer; empty when it has none, and before it has arrived."""
         self.waited_seconds = 0.0
         """Time spent waiting for the upstream so far."""
         self.is_sent = False
@@ -71,11 +68,12 @@ class Exchange:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            merged = _merge_headers(_HEADERS, headers, self._headers)
+            merged = _merge_headers(headers, self._headers)
             self._answer = answer = await self._pool.send("POST", url, headers=merged, body=body)
         finally:
             self.waited_seconds += clock() - started
         self.is_sent = True
+        self.content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         encoding = answer.headers.get("Content-Encoding", "identity").lower()
         if encoding != "identity":
             self._inflater = Inflater(encoding)
@@ -91,11 +89,6 @@ class Exchange:
     def headers(self) -> Mapping[str, str]:
         """The headers of the answer; empty before they have arrived."""
         return {} if self._answer is None else self._answer.headers
-
-    @property
-    def content_type(self) -> str:
-        """The MIME type of the answer; empty when it has none."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     async def read(self) -> bytes:
         """Returns what the network has brought since the last read; empty at the end of the answer.
@@ -132,7 +125,7 @@ class Exchange:
             if line and (not line.startswith(beginnings) or b"\n" in data[-len(line) :]):
                 break
         self._peeked = b"".join(chunks)
-        return self._peeked.lstrip().partition(b"\n")[0]
+        return self._peeked.lstrip().split(b"\n", 1)[0]
 
     async def read_whole(self) -> bytes:
         """Returns all of an answer that is one document. Raises aiohttp's errors and AnswerTooLarge."""

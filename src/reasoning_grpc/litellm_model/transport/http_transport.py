@@ -1,9 +1,16 @@
 """`HttpTransport`: the HTTP of all model calls, over one pool of connections."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import DryExchange, Exchange, TransportLimits
+
+_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Type": "application/json",
+    "Accept": "text/event-stream, application/json",
+    "User-Agent": "reasoning-grpc",
+}
 
 
 class HttpTransport:
@@ -12,7 +19,10 @@ class HttpTransport:
     def __init__(self, limits: TransportLimits) -> None:
         self.limits = limits
         self.pool = ConnectionPool(
-            limit=limits.connections, connect_timeout_seconds=limits.connect_timeout_seconds, proxy=limits.proxy
+            limit=limits.connections,
+            connect_timeout_seconds=limits.connect_timeout_seconds,
+            headers=_HEADERS,
+            proxy=limits.proxy,
         )
 
     def open_exchange(self, headers: Mapping[str, str]) -> Exchange:

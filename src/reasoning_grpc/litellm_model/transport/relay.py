@@ -8,7 +8,7 @@ from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.protocols.observer import Observer
 from reasoning_grpc.litellm_model.transport.binary_events import BinaryEventDecoder, encode_binary_event, encode_message
 from reasoning_grpc.litellm_model.transport.documents import LINE_TYPES, is_document
-from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, EventDecoder, event_batches
+from reasoning_grpc.litellm_model.transport.event_batches import EVENT_STREAM_TYPES, EventBatches, EventDecoder
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder, LineDecoder
 
@@ -75,14 +75,13 @@ async def _relay(exchange: Exchange, observer: Observer) -> AsyncGenerator[bytes
                 yield framing.encode(event)
         return
     decoder = framing.decoder(max_event_bytes=exchange.limits.max_event_bytes)
-    batches = event_batches(exchange, decoder, observer)
-    async with aclosing(batches):
-        async for batch in batches:
-            events, failure = _observe_batch(batch, observer)
-            for event in events:
-                yield framing.encode(event)
-            if failure is not None:
-                raise failure
+    batches = EventBatches(exchange, decoder, observer)
+    while (batch := await batches.next_batch()) is not None:
+        events, failure = _observe_batch(batch, observer)
+        for event in events:
+            yield framing.encode(event)
+        if failure is not None:
+            raise failure
 
 
 def _choose_framing(kind: str, *, is_whole: bool, is_binary: bool) -> _Framing:

@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, StreamWriter
 from multidict import CIMultiDict
 from yarl import URL
@@ -76,20 +78,24 @@ class UpstreamSession:
             raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {target.request.url}") from exc
         answer = UpstreamAnswer(connection)
         try:
-            await self._exchange_heads(target, answer, connection, head, body)
+            protocol = self._begin(answer, connection, head, body)
+            message, content = await protocol.read()
+            while 100 <= message.code < 200:  # the answer follows
+                message, content = await protocol.read()
+        except HttpProcessingError as exc:
+            answer.close()
+            raise aiohttp.ClientResponseError(
+                target.request.request_info, (), status=exc.code, message=exc.message, headers=exc.headers
+            ) from exc
         except BaseException:
             answer.close()
             raise
+        answer.begin(message.code, message.headers, content)
         return answer
 
-    async def _exchange_heads(
-        self,
-        target: _Target,
-        answer: UpstreamAnswer,
-        connection: aiohttp.connector.Connection,
-        head: bytes,
-        body: bytes,
-    ) -> None:
+    @staticmethod
+    def _begin(answer: UpstreamAnswer, connection: Connection, head: bytes, body: bytes) -> ResponseHandler:
+        """Begins to send a request, and returns what reads the answer. Raises ServerDisconnectedError."""
         protocol, transport = connection.protocol, connection.transport
         if protocol is None or transport is None or transport.is_closing():
             raise aiohttp.ServerDisconnectedError
@@ -106,15 +112,7 @@ class UpstreamSession:
         else:
             writer = StreamWriter(protocol, asyncio.get_running_loop())
             answer.writing = asyncio.create_task(_write_slices(writer, head, body))
-        try:
-            message, content = await protocol.read()
-            while 100 <= message.code < 200:  # the answer follows
-                message, content = await protocol.read()
-        except HttpProcessingError as exc:
-            raise aiohttp.ClientResponseError(
-                target.request.request_info, (), status=exc.code, message=exc.message, headers=exc.headers
-            ) from exc
-        answer.begin(message.code, message.headers, content)
+        return protocol
 
     def _build_target(self, method: str, url: str | URL) -> _Target:
         """Returns what is alike in all requests to a URL. Raises InvalidURL."""
