@@ -290,6 +290,20 @@ async def test_json_from_a_tool_of_litellms_is_text(upstream: FakeUpstream, mode
     assert answer.summary() == {"text": text, "ended": f"STOP {word}", "tokens": [11, 7]}
 
 
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm", "anthropic"])
+async def test_a_callers_tool_may_have_the_name_of_litellms(upstream: FakeUpstream, provider: str) -> None:
+    """A tool of the caller's with the name of the tool that litellm adds is the caller's, also with kept requests."""
+    tool = completion_pb2.Tool(name="json_tool_call")
+
+    async with serving(config_for(provider_entry(upstream, provider))) as running:
+        for _ in range(2):
+            upstream.reply(tool_calls=[FakeToolCall("t1", "json_tool_call", "{}")])
+            answer = await receive_answer(running.client(), tools=[tool])
+
+            assert answer.calls == [["t1", "json_tool_call", "{}", ""]]
+            assert answer.finish == "TOOL_CALLS"
+
+
 NULLS: Final = {
     "anthropic": anthropic_stream(
         block(0, {"type": "text", "text": None}, {"type": "text_delta", "text": None}),

@@ -48,12 +48,14 @@ class MappedRequest:
     url: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+    has_callers_tools: bool = False
+    """Whether the tools in the body are the caller's, whatever their names."""
 
     @property
     def answers_by_tool(self) -> bool:
         """Whether the model is made to write its answer as the arguments of a tool call."""
         tools = self.body.get("tools") or ()
-        return any(tool.get("function", tool).get("name") == JSON_TOOL for tool in tools)
+        return not self.has_callers_tools and any(tool.get("function", tool).get("name") == JSON_TOOL for tool in tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +110,14 @@ class RequestMapper:
         own, rules = build_own_members(call, deployment), find_wire_rules(deployment.provider)
         if rules is None:  # litellm alone knows what the provider takes
             recorded = await self._map_parameters(requested, deployment)
-            return _build_request(recorded, _restore_body(recorded, own, deployment), deployment)
+            return _build_request(recorded, _restore_body(recorded, own, deployment), call, deployment)
         check = WireCheck(requested, own, rules, model=deployment.name)
         key = (_describe_deployment(deployment), check.describe_shape())
         if (known := self._mappings.find(key)) is not None:
-            return MappedRequest(known.url, known.headers, check.write(known.plan))
+            return MappedRequest(known.url, known.headers, check.write(known.plan), bool(call.tools))
         recorded = await _record(requested, deployment)
         body = _restore_body(recorded, own, deployment)
-        request = _build_request(recorded, check.correct(body), deployment)
+        request = _build_request(recorded, check.correct(body), call, deployment)
         if (plan := check.plan(body)) is not None:
             self._mappings.keep(key, _Mapping(request.url, request.headers, plan))
         return request
@@ -166,8 +168,11 @@ def _restore_body(recorded: RecordedRequest, own: Mapping[str, Any], deployment:
     return body
 
 
-def _build_request(recorded: RecordedRequest, body: Mapping[str, Any], deployment: Deployment) -> MappedRequest:
+def _build_request(
+    recorded: RecordedRequest, body: Mapping[str, Any], call: ModelCall, deployment: Deployment
+) -> MappedRequest:
     if recorded.headers is None:
         url, headers = build_chat_address(deployment, recorded.query)
-        return MappedRequest(url, headers, body)
-    return MappedRequest(restore_address(recorded.url, deployment), recorded.headers, body)
+    else:
+        url, headers = restore_address(recorded.url, deployment), recorded.headers
+    return MappedRequest(url, headers, body, bool(call.tools))
