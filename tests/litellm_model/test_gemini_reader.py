@@ -12,6 +12,7 @@ from reasoning_grpc.litellm_model.answers import ErrorInAnswer, GeminiReader, Ma
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 from tests.support.factories import a_wire_request
 from tests.support.native_events import Json, google_response, google_text
+from tests.support.received import receive_answer
 from tests.support.serving import RunningServer
 from tests.support.upstream import FakeUpstream
 
@@ -164,6 +165,17 @@ def test_both_ways_of_decoding_agree(path: Path) -> None:
     converted = [event | {"choices": []} if isinstance(event, dict) else event for event in converted]
 
     assert read_events(converted) == read_events(list(events))
+
+
+async def test_an_answer_may_be_lines_of_json(upstream: FakeUpstream, native_server: RunningServer) -> None:
+    """A server that ignores the request for server-sent events may send each response as a line."""
+    lines = [google_response(google_text("Hel")), google_response(google_text("lo"), word="STOP")]
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    upstream.body(body, content_type="application/x-ndjson")
+
+    answer = await receive_answer(native_server.client(), model="gemini")
+
+    assert (answer.text, answer.finish) == ("Hello", "STOP")
 
 
 async def test_text_of_one_network_read_leaves_in_one_message(
