@@ -152,7 +152,8 @@ ODD_LINES: Final = st.sampled_from(
 @given(st.lists(ODD_LINES | st.just(b"data: 1")), st.data())
 def test_any_split_has_the_same_events_and_failure(lines: list[bytes], data: st.DataObject) -> None:
     """Events of one line, which are read together, are those that are read line by line, up to the same failure."""
-    fed = [line + data.draw(st.sampled_from([b"\n\n", b"\n\n", b"\n", b"\n\n\n"])) for line in lines]
+    line_end = data.draw(st.sampled_from([b"\n", b"\r\n"]))
+    fed = [line + line_end * data.draw(st.sampled_from([2, 2, 1, 3])) for line in lines]
     stream = b"".join(fed)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
     feeds = [stream[start:end] for start, end in itertools.pairwise([0, *cuts, len(stream)])]
@@ -182,7 +183,7 @@ def test_any_split_gives_the_same_events(
 ) -> None:
     """The events are those that were written, with any line ends, and wherever the network cuts the stream."""
     stream = b"\xef\xbb\xbf" * has_mark
-    line_ends = data.draw(st.sampled_from([LINE_ENDS, st.just(b"\n")]))
+    line_ends = data.draw(st.sampled_from([LINE_ENDS, st.just(b"\n"), st.just(b"\r\n")]))
     for line in (line for part, _ in parts for line in (*part, b"")):
         end = data.draw(line_ends)
         # A CR and a LF would be one line end where two are meant.

@@ -1,14 +1,19 @@
 """Our reader of Google's Gemini API: parts in their order, few messages, and the same meaning by both of its ways."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reasoning_grpc.domain import FinishReason
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, ToolCallDelta
-from reasoning_grpc.litellm_model.answers import ErrorInAnswer, GeminiReader, MalformedAnswer
+from reasoning_grpc.litellm_model.answers import AnswerRecord, ErrorEvent, ErrorInAnswer, GeminiReader, MalformedAnswer
 from reasoning_grpc.litellm_model.transport.sse import EventStreamDecoder
 from tests.support.factories import a_wire_request
 from tests.support.native_events import Json, google_response, google_text
@@ -165,6 +170,60 @@ def test_both_ways_of_decoding_agree(path: Path) -> None:
     converted = [event | {"choices": []} if isinstance(event, dict) else event for event in converted]
 
     assert read_events(converted) == read_events(list(events))
+    assert read_batches(events, [], one_by_one=False) == read_batches(events, [], one_by_one=True)
+
+
+def read_batches(events: list[bytes], sizes: Sequence[int], *, one_by_one: bool) -> list[Any]:
+    """Returns all that a reader says of these events in batches of these sizes, and of the rest in one batch."""
+    reader, deltas, failure = GeminiReader(), list[Delta](), None
+    read_batch = partial(AnswerRecord.read_batch, reader) if one_by_one else reader.read_batch
+    for size in (*sizes, len(events)):
+        batch, events = events[:size], events[size:]
+        if failure is None:
+            read, failure = read_batch(batch)
+            deltas += read
+    known = {each.name: getattr(reader, each.name) for each in fields(reader)}
+    for name in ("_is_in_text", "_call_ids"):
+        del known[name]
+    known["_counts"] = bytes(reader._counts)
+    return [type(failure), str(failure), known, reader.build_usage(1), *map(remove_own_id, reader.join(deltas))]
+
+
+COUNTS: Final = {"promptTokenCount": 5, "candidatesTokenCount": 1, "totalTokenCount": 6}
+EVENTS: Final = st.sampled_from(
+    [
+        *[google_response(google_text("a"), responseId="r")] * 6,
+        *[google_response(google_text("é🙂"), responseId="r", usageMetadata=COUNTS)] * 3,
+        google_response(google_text("b"), responseId="r", usageMetadata=COUNTS | {"candidatesTokenCount": 2}),
+        google_response(google_text("c"), responseId="s"),
+        google_response(google_text("d"), usageMetadata=None, promptFeedback=None),
+        google_response(google_text("e", thought=False, thoughtSignature=""), responseId="r", usageMetadata={}),
+        google_response(google_text("f", thought=True), responseId="r"),
+        google_response(google_text("g", thoughtSignature="s"), responseId="r"),
+        google_response(google_text("", thoughtSignature="s"), responseId="r"),
+        google_response(google_text("h"), google_text("i"), responseId="r"),
+        google_response(call("f", "c1"), responseId="r"),
+        google_response(google_text(7), responseId="r"),
+        google_response(google_text("j"), word="STOP", responseId="r", usageMetadata=COUNTS),
+        google_response(word="STOP", responseId="r"),
+        google_response(google_text("k"), responseId="r", promptFeedback={"blockReason": "SAFETY"}),
+        google_response(google_text("l"), responseId="r", error={"code": 500}),
+        {"usageMetadata": COUNTS},
+        {"candidates": [{"index": 1, "content": {"parts": [{"text": "m"}]}}]},
+        {"error": {"code": 503, "status": "UNAVAILABLE"}},
+        b'{"candidates":[{"content":{"parts":[{"text":"n"}]}}],"modelVersion":"\xff"}',
+        b'{"candidates":[{"content":{"parts":[{"text":"\\ud83d"}]}}]}',
+        b'{"candidates":[{"content":{"parts":[{"text":"o"}]}}]',
+        ErrorEvent(b'{"candidates":[{"content":{"parts":[{"text":"p"}]}}]}'),
+    ]
+).map(lambda event: event if isinstance(event, bytes) else json.dumps(event).encode())
+
+
+@settings(max_examples=600, deadline=None)
+@given(events=st.lists(EVENTS, max_size=16), sizes=st.lists(st.integers(0, 4), max_size=6))
+def test_texts_are_read_alike_together_and_one_by_one(events: list[bytes], sizes: list[int]) -> None:
+    """Whatever the responses and wherever the network cuts them, both ways read the same, and fail alike."""
+    assert read_batches(events, sizes, one_by_one=False) == read_batches(events, sizes, one_by_one=True)
 
 
 async def test_an_answer_may_be_lines_of_json(upstream: FakeUpstream, native_server: RunningServer) -> None:

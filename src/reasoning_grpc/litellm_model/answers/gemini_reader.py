@@ -6,15 +6,16 @@ and goes back at the same part.
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 from msgspec import Raw
 
-from reasoning_grpc.domain import FinishReason
+from reasoning_grpc.domain import FinishReason, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, TokenLogprob, ToolCallDelta
-from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer
+from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.gemini_logprobs import read_gemini_logprobs
 from reasoning_grpc.litellm_model.answers.gemini_response import (
@@ -25,12 +26,12 @@ from reasoning_grpc.litellm_model.answers.gemini_response import (
     decode_response,
     decode_responses,
 )
+from reasoning_grpc.litellm_model.answers.gemini_texts import has_counts, read_gemini_texts
 from reasoning_grpc.litellm_model.answers.gemini_usage import read_gemini_usage
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
 from reasoning_grpc.litellm_model.answers.joining import join_deltas
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 
-_WITHOUT_COUNTS: Final = (Raw(b"null"), Raw(b"{}"))
 _WITHOUT_TEXT: Final = ("audio/", "image/")
 """The beginnings of the MIME types of files that have no place in a text."""
 
@@ -47,6 +48,25 @@ class GeminiReader(AnswerRecord):
     """The latest counts of Google's, in JSON."""
     _has_final_counts: bool = False
     """Whether they came with a finish reason, or after one."""
+    _is_in_text: bool = False
+    """Whether the last response had text alone, so that the next one probably has, too."""
+
+    def read_batch(self, events: list[bytes]) -> tuple[list[Delta], Exception | None]:
+        """See `AnswerRecord.read_batch`. The texts of neighbouring responses make one delta."""
+        deltas: list[Delta] = []
+        position = 0
+        try:
+            while position < len(events):
+                if self._is_in_text and self.finish_reason is None:
+                    position += self._read_texts(islice(events, position, None), deltas)
+                if position < len(events):
+                    read = self.read(events[position])
+                    self._is_in_text = bool(read) and all(isinstance(delta, ContentDelta) for delta in read)
+                    deltas += read
+                    position += 1
+        except (MalformedAnswer, ErrorInAnswer) as exc:
+            return deltas, exc
+        return deltas, None
 
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one response. Raises MalformedAnswer and ErrorInAnswer."""
@@ -71,6 +91,17 @@ class GeminiReader(AnswerRecord):
         """Whether the finish reason has arrived, and is the last thing but usage."""
         return self.finish_reason is not None and not self._goes_on
 
+    def _read_texts(self, events: Iterable[bytes], deltas: list[Delta]) -> int:
+        """Adds the text of the first responses, as far as they have nothing else, and returns their number."""
+        read = read_gemini_texts(events, self._generations.is_continued_by, self._counts)
+        if read.texts:
+            deltas.append(ContentDelta("".join(read.texts)))
+            self._count_output(deltas[-1:])
+        if read.counted is not None:
+            self._counts = read.counts
+            self.uncounted_bytes = count_bytes("".join(read.texts[read.counted :]))
+        return len(read.texts)
+
     def _read_response(self, response: GeminiResponse) -> list[Delta]:
         candidate, word = response.find_candidate(), response.block_reason
         deltas: list[Delta] = []
@@ -91,7 +122,7 @@ class GeminiReader(AnswerRecord):
         if self.finish_reason is FinishReason.STOP and self._call_ids:
             self.finish_reason = FinishReason.TOOL_CALLS  # Google has no word of its own for that
         self._count_output(deltas)
-        if response.usage_metadata:
+        if has_counts(response.usage_metadata):
             self._record_counts(response.usage_metadata)
         if deltas or self.finish_reason is not None:
             self.has_answer = True
@@ -121,8 +152,6 @@ class GeminiReader(AnswerRecord):
 
     def _record_counts(self, counts: Raw) -> None:
         """Records the counts of one response, which include its deltas where they differ from those before."""
-        if counts in _WITHOUT_COUNTS:
-            return
         has_final_counts = self.finish_reason is not None
         if counts != self._counts or has_final_counts != self._has_final_counts:
             self._counts, self._has_final_counts = counts, has_final_counts

@@ -123,6 +123,8 @@ def decode_response(event: bytes) -> GeminiResponse:
     """Returns the response in one event. Raises MalformedAnswer and ErrorInAnswer."""
     if not isinstance(event, ErrorEvent):
         try:
+            if not event.isascii():
+                event.decode()  # msgspec does not check the text of members that it skips
             return _DECODER.decode(event)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # perhaps a response with members of other types, or an error

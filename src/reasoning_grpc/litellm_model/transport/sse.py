@@ -52,14 +52,18 @@ class EventStreamDecoder:
         Returns nothing, and takes nothing, where any of the events is written otherwise.
         """
         block = self._rest + data if self._rest else data
+        if self._data or self._name or self._is_after_return or not block.startswith(b"data:"):
+            return []
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n")
         end = block.rfind(b"\n\n")
-        if end < 0 or self._data or self._name or self._is_after_return or not block.startswith(b"data:"):
+        if end < 0 or b"\r" in block:
             return []
         mark = b"data: " if block.startswith(b"data: ") else b"data:"
         events = [event.strip() for event in block[len(mark) : end].split(b"\n\n" + mark)]
         rest = block[end + 2 :]
         line_ends = block.count(b"\n") - rest.count(b"\n")
-        is_plain = line_ends == 2 * len(events) and b"\r" not in block and all(events)
+        is_plain = line_ends == 2 * len(events) and all(events)
         if not is_plain or len(rest) > self._max_event_bytes:
             return []
         self._rest, self._has_begun = rest, True
