@@ -9,6 +9,7 @@ from yarl import URL
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library, providers
+from reasoning_grpc.litellm_model.calls import READERS
 from reasoning_grpc.litellm_model.outgoing import OutgoingRequest
 from reasoning_grpc.litellm_model.providers import Way, explain_way, takes_key
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient
@@ -109,6 +110,11 @@ def test_each_provider_on_our_wire_has_an_address() -> None:
     }
 
     assert without == (providers.WITHOUT_ADDRESS & providers.SDK_SHAPE) - {"llamafile"}
+
+
+def test_each_translated_protocol_has_a_reader() -> None:
+    """The providers whose requests litellm translates for us are those whose answers we can read."""
+    assert READERS.keys() == providers.TRANSLATED
 
 
 @pytest.mark.parametrize(
