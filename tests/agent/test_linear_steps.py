@@ -1,0 +1,99 @@
+"""The work of a step, counted as function calls: it does not grow with the steps before it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import pytest
+
+import reasoning_grpc
+from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, load_agent_prompt
+from reasoning_grpc.domain import Prices, ReasoningEnd
+from reasoning_grpc.domain.events import ContentDelta, ReasoningFinished, StepStarted, ToolCallDelta
+from reasoning_grpc.engine.ledger import Ledger
+from reasoning_grpc.llm import ContextWindows
+from tests.support.agent import plan_call, write_plan
+from tests.support.factories import a_call, a_context, a_request
+from tests.support.models import Script, ScriptedModel, a_model, script_answer
+from tests.support.toolbox import open_toolbox, tool_entry
+
+STEPS: Final = 40
+OWN_FILES: Final = str(Path(reasoning_grpc.__file__).parent)
+LIMITS: Final = AgentLimits(max_steps=STEPS, max_tool_calls=STEPS)
+PROMPTS: Final = AgentPrompts(*(load_agent_prompt(name) for name in ("plan", "native", "answer")))
+
+
+@dataclass
+class Work:
+    """The calls of functions that our own code has made or received."""
+
+    calls: int = 0
+
+
+@contextmanager
+def count_calls() -> Iterator[Work]:
+    """Counts the calls of our own functions, and the calls of built-in functions from them, in this thread."""
+    work = Work()
+
+    def record(frame: FrameType, event: str, _argument: Any) -> None:
+        work.calls += event in ("call", "c_call") and frame.f_code.co_filename.startswith(OWN_FILES)
+
+    sys.setprofile(record)
+    try:
+        yield work
+    finally:
+        sys.setprofile(None)
+
+
+def plan_in_json(number: int) -> Script:
+    """Scripts a plan in JSON that calls a tool."""
+    plan = write_plan(plan_call("weather_without_thread", city=f"City {number:03}"), thought=f"Thought {number:03}.")
+    return script_answer(ContentDelta(plan[:20]), ContentDelta(plan[20:]))
+
+
+def plan_natively(number: int) -> Script:
+    """Scripts a plan as a call of a tool."""
+    arguments = json.dumps({"city": f"City {number:03}"})
+    return script_answer("I look.", ToolCallDelta(f"id_{number}", 0, "weather_without_thread", arguments))
+
+
+@pytest.mark.parametrize(
+    ("write", "facts"),
+    [
+        pytest.param(plan_in_json, {}, id="JSON"),
+        pytest.param(plan_in_json, {"context_window_tokens": 1_000_000}, id="JSON in a known window"),
+        pytest.param(plan_natively, {"native_tools": True, "context_window_tokens": 1_000_000}, id="tool calls"),
+    ],
+)
+async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts: dict[str, Any]) -> None:
+    """The last step with a tool makes the calls of the third: what earlier steps have written is not read again."""
+    model = ScriptedModel(*map(write, range(STEPS)), script_answer("The answer."), models=(a_model(**facts),))
+    windows = ContextWindows(model, unknown_window_tokens=8192)
+    ledger = Ledger(
+        response_id="r",
+        arrival_time=0.0,
+        clock=asyncio.get_running_loop().time,
+        prices_of=lambda _: Prices(input=1, output=1),
+    )
+    calls_before_step: list[int] = []
+    async with open_toolbox(tool_entry("weather_without_thread")) as box:
+        agent = Agent(model, windows, box, LIMITS, PROMPTS, AgentSpans(None))
+        run = await agent.create_run(a_request(), a_call(), a_context(), ledger)
+        with count_calls() as work:
+            async for event in run.events():
+                ledger.record(event)
+                if isinstance(event, StepStarted):
+                    calls_before_step.append(work.calls)
+                if isinstance(event, ReasoningFinished):
+                    assert (event.reason, event.tool_call_count) == (ReasoningEnd.MAX_STEPS, STEPS)
+
+    calls_of_steps = [after - before for before, after in pairwise(calls_before_step)]
+    assert len(calls_of_steps) == STEPS - 1
+    assert calls_of_steps[-1] == calls_of_steps[2]
