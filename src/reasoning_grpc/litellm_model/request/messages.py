@@ -45,6 +45,9 @@ def _convert_tool_result(part: Part, provider: str) -> dict[str, Any]:
 
 
 def _convert_assistant(message: Message, provider: str) -> dict[str, Any]:
+    match message.content:
+        case (Part(content=Text(text=text), signature="", cache=False),) if text:  # most messages
+            return {"role": "assistant", "content": text}
     converted: dict[str, Any] = {"role": "assistant"}
     nonempty = (part for part in message.content if isinstance(part.content, Text) and part.content.text)
     texts = [convert_part(part, provider) for part in nonempty]
