@@ -27,7 +27,9 @@ from tests.support.toolbox import open_toolbox, tool_entry
 STEPS: Final = 40
 OWN_FILES: Final = str(Path(reasoning_grpc.__file__).parent)
 LIMITS: Final = AgentLimits(max_steps=STEPS, max_tool_calls=STEPS)
-PROMPTS: Final = AgentPrompts(*(load_agent_prompt(name) for name in ("plan", "native", "answer")))
+PROMPTS: Final = AgentPrompts(
+    plan=load_agent_prompt("plan"), native=load_agent_prompt("native"), answer=load_agent_prompt("answer")
+)
 
 
 @dataclass
