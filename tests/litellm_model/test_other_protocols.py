@@ -378,7 +378,6 @@ async def test_lost_text_is_not_an_answer() -> None:
     observer.observe_event(b'{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}')
 
     with pytest.raises(MalformedAnswer):
-        async for _ in LiteLLMAnswer(EmptyStream(), lambda: observer).deltas(reader):
-            pass
+        await LiteLLMAnswer(EmptyStream(), lambda: observer).next_deltas(reader)
 
     assert reader.finish_reason is None

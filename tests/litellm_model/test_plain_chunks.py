@@ -53,6 +53,8 @@ def _chunk(delta: object, **members: Any) -> dict[str, Any]:
 
 
 PLAIN: Final = _chunk({"content": "a"})
+FINISH: Final = {"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+COUNTS: Final = {"id": "c1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}}
 _EMPTY: Final[st.SearchStrategy[Any]] = st.sampled_from([None, "", [], {}, 0, False])
 _ODD: Final[st.SearchStrategy[Any]] = st.sampled_from(
     ["x", ["x"], {"x": 1}, [{"text": "x"}], 1, -1, 0.5, True, "é", "\ud83d", "🙂"]
@@ -63,7 +65,10 @@ _OF_DELTA: Final = (
     *("thinking_blocks", "reasoning_details", "provider_specific_fields", "audio"),
 )
 _OF_CHOICE: Final = ("index", "finish_reason", "message", "text", "error", "logprobs", "usage", "delta", "seed")
-_OF_CHUNK: Final = ("id", "error", "usage", "x_groq", "object", "type", "choices", "created", "detail", "code")
+_OF_CHUNK: Final = (
+    *("id", "error", "usage", "x_groq", "object", "type", "choices", "created", "detail", "code", "candidates"),
+    *("message", "status"),
+)
 _FUNCTION: Final = {"index": 0, "id": "t1", "function": {"name": "f", "arguments": "{}"}}
 _KNOWN: Final = st.sampled_from(
     [
@@ -78,13 +83,14 @@ _KNOWN: Final = st.sampled_from(
         _chunk({"refusal": "no"}),
         _chunk({"tool_calls": [_FUNCTION]}),
         _chunk({"content": "f"}, x_groq={"usage": {"total_tokens": 9}}),
-        {"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        FINISH,
         {"id": "c1", "choices": [{"index": 0, "delta": {"content": "g"}, "finish_reason": "stop"}]},
         {"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
         {"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": "network_error"}]},
         {"id": "c1", "choices": [{"index": 0, "delta": {}, "message": {"content": "whole"}, "finish_reason": "stop"}]},
         {"id": "c1", "choices": [{"index": 0, "delta": {}, "text": "outside"}]},
-        {"id": "c1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}},
+        COUNTS,
+        COUNTS | {"object": "chat.completion.chunk", "usage": {"prompt_tokens": 4, "completion_tokens_details": None}},
         {"choices": [{"index": 1, "delta": {"content": "h"}}, {"index": 0, "delta": {"content": "i"}}]},
         {"error": {"message": "broken", "code": 500}},
         {"choices": [{"delta": {"content": "j"}, "logprobs": {"content": [{"token": "j", "logprob": -1}]}}]},
@@ -94,10 +100,11 @@ _KNOWN: Final = st.sampled_from(
 
 @st.composite
 def _changed_chunks(draw: st.DrawFn) -> dict[str, Any]:
-    """Draws a plain chunk of which one or two members have another value."""
-    chunk: dict[str, Any] = json.loads(json.dumps(PLAIN))
-    choice = chunk["choices"][0]
-    places = [(choice["delta"], _OF_DELTA), (choice, _OF_CHOICE), (chunk, _OF_CHUNK)]
+    """Draws a plain chunk, or a chunk of usage, of which one or two members have another value."""
+    chunk: dict[str, Any] = json.loads(json.dumps(draw(st.sampled_from([PLAIN, PLAIN, COUNTS]))))
+    places: list[tuple[dict[str, Any], tuple[str, ...]]] = [(chunk, _OF_CHUNK)]
+    for choice in chunk["choices"]:
+        places += [(choice["delta"], _OF_DELTA), (choice, _OF_CHOICE)]
     for _ in range(draw(st.integers(1, 2))):
         place, names = draw(st.sampled_from(places))
         place[draw(st.sampled_from(names))] = draw(_VALUES)
@@ -127,14 +134,15 @@ _EVENTS: Final = st.one_of(
 @given(
     events=st.lists(_EVENTS, max_size=12),
     repeats=st.integers(0, 3),
+    is_finished=st.booleans(),
     sizes=st.lists(st.integers(0, 4), max_size=6),
     reader_class=st.sampled_from(READERS),
 )
 def test_any_chunks_are_read_alike(
-    events: list[bytes], repeats: int, sizes: list[int], reader_class: type[AnswerReader]
+    events: list[bytes], repeats: int, is_finished: bool, sizes: list[int], reader_class: type[AnswerReader]
 ) -> None:
     """Whatever the chunks and wherever the network cuts them, both ways read the same, and fail alike."""
-    events = [json.dumps(PLAIN).encode()] * repeats + events
+    events = [json.dumps(PLAIN).encode()] * repeats + [json.dumps(FINISH).encode()] * is_finished + events
 
     assert _read_by_types(events, sizes, reader_class) == _read_leniently(events, reader_class)
 

@@ -1,6 +1,6 @@
 """The requests to OpenAI's Responses API: their addresses and bodies."""
 
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
@@ -141,9 +141,8 @@ async def test_chat_completions_of_azure_without_a_key_stays_there(monkeypatch: 
             headers = {"X-Client-Request-Id": model}
             answer = create_call(a_model_call(tools=(Tool("f"),)), deployment, exchange, headers, RequestMapper())
             await answer.open()
-            async with aclosing(answer.deltas()) as deltas:
-                async for _ in deltas:
-                    pass
+            while await answer.next_deltas() is not None:
+                pass
             await answer.aclose()
             paths += [captured.path for captured in upstream.take(model)]
 

@@ -1,7 +1,6 @@
 """What the adapter reads of one answer, without a server: to compare our reader with litellm's on the same answer."""
 
 import re
-from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from reasoning_grpc.domain import Deployment, FinishReason, Usage
@@ -71,8 +70,8 @@ async def read_answer(call: ProviderCall, deployment: Deployment) -> Reading:
     reading = Reading()
     try:
         await call.open()
-        async with aclosing(call.deltas()) as deltas:
-            async for delta in deltas:
+        while (deltas := await call.next_deltas()) is not None:
+            for delta in deltas:
                 reading.record(delta)
     except Exception as exc:
         error = convert_failure(exc, deployment, is_upstream_reached=True)

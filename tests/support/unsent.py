@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +63,8 @@ async def build_request(deployment: Deployment, call: ModelCall) -> UnsentReques
     try:
         await answer.open()
         if exchange.request is None:  # litellm sends some requests when it is first read
-            async with aclosing(answer.deltas()) as deltas:
-                async for _ in deltas:
-                    pass
+            while await answer.next_deltas() is not None:
+                pass
     except Exception:
         if exchange.request is None:
             raise

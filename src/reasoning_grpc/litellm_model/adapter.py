@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Protocol
 
 from reasoning_grpc.domain import (
@@ -83,8 +83,8 @@ class LiteLLMModel:
         try:
             await answer.open()
             marker = DeltaMarker(deployment)
-            async with aclosing(answer.deltas()) as deltas:
-                async for delta in deltas:
+            while (deltas := await answer.next_deltas()) is not None:
+                for delta in deltas:
                     yield marker.mark(delta)
         except (asyncio.CancelledError, GeneratorExit):
             raise
@@ -129,8 +129,7 @@ class LiteLLMModel:
             with suppress(Exception):  # also of an answer that litellm cannot read, because nobody wrote it
                 await trial.open()
                 if not exchange.is_sent:  # litellm converts some calls when their answer is first read
-                    async with aclosing(trial.deltas()) as deltas:
-                        await anext(deltas, None)
+                    await trial.next_deltas()
             await trial.aclose()
             return exchange.is_sent
 
@@ -175,7 +174,7 @@ class LiteLLMModel:
             answer = create_call(call, deployment, self._transport.open_dry_exchange(), {}, self._mapper)
             try:
                 await answer.open()
-                async for _ in answer.deltas():
+                while await answer.next_deltas() is not None:
                     pass
             except Exception as exc:
                 logger.warning("a provider cannot be warmed up", extra={"model": model, "error": type(exc).__name__})

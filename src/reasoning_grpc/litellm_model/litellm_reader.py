@@ -5,7 +5,7 @@ usage count only where the upstream sent them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 from reasoning_grpc.domain import FinishReason
@@ -55,20 +55,28 @@ class LiteLLMAnswer:
         self.waited_seconds = 0.0
         """Time spent waiting for litellm, and for the upstream behind it."""
 
-    async def deltas(self, reader: AnswerReader) -> AsyncGenerator[Delta, None]:
-        """Yields the deltas of the answer; the reader knows finish reason and usage when they end.
+    async def next_deltas(self, reader: AnswerReader) -> list[Delta] | None:
+        """Returns the deltas of litellm's next chunk; None at the end, when the reader knows finish reason and usage.
 
         Raises MalformedAnswer and litellm's exceptions.
         """
         try:
-            while (chunk := await self._next_chunk()) is not None:
-                for delta in join_deltas(reader.read_answer(self._remove_inventions(chunk.model_dump()))):
-                    self._text_length += len(delta.text) if isinstance(delta, ContentDelta) else 0
-                    self._has_calls = self._has_calls or isinstance(delta, ToolCallDelta)
-                    yield delta
-        finally:
-            self.record_counts(reader)  # also of an answer that was cut
-        self._finish(reader)
+            chunk = await self._next_chunk()
+            deltas = None if chunk is None else self._read_chunk(chunk, reader)
+        except BaseException:
+            self.record_counts(reader)
+            raise
+        if deltas is None:
+            self.record_counts(reader)
+            self._finish(reader)
+        return deltas
+
+    def _read_chunk(self, chunk: Any, reader: AnswerReader) -> list[Delta]:
+        deltas = join_deltas(reader.read_answer(self._remove_inventions(chunk.model_dump())))
+        for delta in deltas:
+            self._text_length += len(delta.text) if isinstance(delta, ContentDelta) else 0
+            self._has_calls = self._has_calls or isinstance(delta, ToolCallDelta)
+        return deltas
 
     def record_counts(self, reader: AnswerReader) -> None:
         """Records in the reader what the observer has seen the provider count."""

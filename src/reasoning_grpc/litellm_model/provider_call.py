@@ -1,7 +1,6 @@
 """`ProviderCall`: one call of a provider, and its answer, whichever way it goes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -60,8 +59,11 @@ class ProviderCall(ABC):
         """Sends the prepared call, and returns when the answer begins."""
 
     @abstractmethod
-    def deltas(self) -> AsyncGenerator[Delta, None]:
-        """Returns the deltas of the answer; `reader` knows finish reason and usage when they end."""
+    async def next_deltas(self) -> list[Delta] | None:
+        """Returns what has arrived of the answer, perhaps nothing; None at its end, when `reader` knows how it ended.
+
+        Raises litellm's exceptions, and what our own reader raises; those of our client are in the chain of litellm's.
+        """
 
     def read_usage_so_far(self, estimated_input_tokens: int) -> Usage | None:
         """Returns what the provider has counted so far; None where it has counted nothing."""

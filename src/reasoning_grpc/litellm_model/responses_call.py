@@ -2,18 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.domain.errors import UpstreamCredentialsRejected
-from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.addresses import build_responses_address, read_deployment_name
 from reasoning_grpc.litellm_model.answers import ResponsesReader
-from reasoning_grpc.litellm_model.own_reader import read_deltas
-from reasoning_grpc.litellm_model.provider_call import ProviderCall
+from reasoning_grpc.litellm_model.own_call import OwnCall
 from reasoning_grpc.litellm_model.request import PreparedCall, write_responses_body
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
@@ -21,30 +19,19 @@ from reasoning_grpc.llm import ModelCall
 logger = logging.getLogger("reasoning_grpc.litellm")
 
 
-class ResponsesCall(ProviderCall):
+class ResponsesCall(OwnCall):
     """One call and its answer. litellm decides which parameters the model takes; we write the body."""
 
     def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, prepared: PreparedCall) -> None:
         super().__init__(call, deployment, exchange, ResponsesReader(is_stored=deployment.store), prepared)
-        self._is_sending = False
 
     async def _open(self, prepared: PreparedCall) -> None:
         deployment = self._deployment
         body = write_responses_body(prepared.call, deployment, read_deployment_name(deployment))
-        self._is_sending = True
         url, headers = build_responses_address(deployment)
         if deployment.provider == "azure" and not deployment.api_key:
             headers = await _fetch_azure_credentials(deployment)
-        await self._exchange.send(url, msgspec.json.encode(body), headers)
-
-    def deltas(self) -> AsyncGenerator[Delta, None]:
-        """See `ProviderCall.deltas`."""
-        return read_deltas(self._exchange, self.reader)
-
-    @property
-    def is_unsent(self) -> bool:
-        """See `ProviderCall.is_unsent`."""
-        return not self._is_sending
+        await self._send(url, msgspec.json.encode(body), headers)
 
 
 async def _fetch_azure_credentials(deployment: Deployment) -> Mapping[str, str]:

@@ -1,16 +1,13 @@
 """`TranslatedCall`: one call in a provider's own protocol, over our connections and with our reader."""
 
-from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
 from yarl import URL
 
 from reasoning_grpc.domain import Deployment
-from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model.answers import AnswerRecord
-from reasoning_grpc.litellm_model.own_reader import read_deltas
-from reasoning_grpc.litellm_model.provider_call import ProviderCall
+from reasoning_grpc.litellm_model.own_call import OwnCall
 from reasoning_grpc.litellm_model.request import PreparedCall
 from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
@@ -25,7 +22,7 @@ class CreateReader(Protocol):
         ...
 
 
-class TranslatedCall(ProviderCall):
+class TranslatedCall(OwnCall):
     """One call and its answer. litellm translates the request; we send it, and read the answer."""
 
     def __init__(
@@ -40,21 +37,10 @@ class TranslatedCall(ProviderCall):
         super().__init__(call, deployment, exchange, create_reader(answers_by_tool=False), prepared)
         self._mapper = mapper
         self._create_reader = create_reader
-        self._is_sending = False
 
     async def _open(self, prepared: PreparedCall) -> None:
         request = await self._mapper.map_call(prepared.call, self._deployment)
         if request.answers_by_tool:
             self.reader = self._create_reader(answers_by_tool=True)
-        self._is_sending = True
         # The URL is sent as litellm has encoded it.
-        await self._exchange.send(URL(request.url, encoded=True), msgspec.json.encode(request.body), request.headers)
-
-    def deltas(self) -> AsyncGenerator[Delta, None]:
-        """See `ProviderCall.deltas`."""
-        return read_deltas(self._exchange, self.reader)
-
-    @property
-    def is_unsent(self) -> bool:
-        """See `ProviderCall.is_unsent`."""
-        return not self._is_sending
+        await self._send(URL(request.url, encoded=True), msgspec.json.encode(request.body), request.headers)

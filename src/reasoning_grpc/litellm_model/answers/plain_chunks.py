@@ -4,10 +4,12 @@ Bursts have thousands of such chunks. A chunk that says anything more, in whatev
 and is left to the lenient reader. A null, or an empty value that the lenient reader takes for one, says nothing.
 """
 
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
+_T = TypeVar("_T")
 _EmptyText = Annotated[str, msgspec.Meta(max_length=0)]
 _EmptyList = Annotated[list[Any], msgspec.Meta(max_length=0)]
 
@@ -50,17 +52,40 @@ class PlainChunk(msgspec.Struct, gc=False):
     x_groq: None = None
 
 
+class PlainUsage(msgspec.Struct, gc=False):
+    """A chunk without a choice, of which the usage is all that it says."""
+
+    choices: _EmptyList
+    usage: dict[str, Any]
+    candidates: None = None
+    error: None = None
+    object: Literal["chat.completion.chunk"] | None = None
+    type: None = None
+    x_groq: None = None
+
+
 _decode: Final = msgspec.json.Decoder(PlainChunk).decode
+_decode_usage: Final = msgspec.json.Decoder(PlainUsage).decode
 
 
 def decode_plain_chunk(event: bytes) -> PlainChunk | None:
     """Returns the plain chunk that an event is; None for any other event."""
+    return _try(_decode, event)
+
+
+def decode_plain_usage(event: bytes) -> Mapping[str, Any] | None:
+    """Returns the usage that an event consists of; None for any other event."""
+    chunk = _try(_decode_usage, event)
+    return None if chunk is None else chunk.usage
+
+
+def _try(decode: Callable[[bytes], _T], event: bytes) -> _T | None:
     if type(event) is not bytes:  # the kinds of events that have a name
         return None
     try:
-        chunk = _decode(event)
+        decoded = decode(event)
         if not event.isascii():
             event.decode()  # msgspec does not check the text of members that it skips
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return chunk
+    return decoded

@@ -17,7 +17,7 @@ from reasoning_grpc.litellm_model.answers.content import (
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
-from reasoning_grpc.litellm_model.answers.plain_chunks import decode_plain_chunk
+from reasoning_grpc.litellm_model.answers.plain_chunks import decode_plain_chunk, decode_plain_usage
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
@@ -51,7 +51,7 @@ class AnswerReader(AnswerRecord):
                 if chunk is None:
                     self._other_events += 1
                     self._end_text(texts, deltas)
-                    deltas += self.read(event)
+                    deltas += self._read_other(event)
                     known_id = texts
                     continue
                 choice = chunk.choices[0]
@@ -106,6 +106,13 @@ class AnswerReader(AnswerRecord):
     def is_finished(self) -> bool:
         """Whether the finish reason has arrived, and is the last thing but usage."""
         return self.finish_reason is not None and not self._goes_on
+
+    def _read_other(self, event: bytes) -> list[Delta]:
+        """Returns the deltas of an event that is no plain chunk; it is often the usage, behind the finish reason."""
+        if self.finish_reason is not None and (usage := decode_plain_usage(event)):
+            self._record_usage(usage)
+            return []
+        return self.read(event)
 
     @property
     def _expects_plain_chunk(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 from reasoning_grpc.domain import Usage, UsageSource, estimate_tokens
 from reasoning_grpc.litellm_model.lenient import Json, add_known, read_object, read_token_count
 
+_PLAIN_COUNTS: Final = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens")).keys()
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
@@ -92,6 +93,9 @@ class _Counts:
     @classmethod
     def read(cls, reported: Mapping[str, Any]) -> Self:
         """Reads the counts from wherever servers put them."""
+        if reported.keys() <= _PLAIN_COUNTS:  # servers without a cache
+            prompt, completion, total = map(read_token_count, map(reported.get, _PLAIN_COUNTS))
+            return cls(prompt, completion, total or None, None, None, None, None, None)
         input_details = _read_details(reported, "prompt_tokens_details", "input_tokens_details")
         output_details = _read_details(reported, "completion_tokens_details", "output_tokens_details")
         written = read_object(reported.get("cache_creation") or input_details.get("cache_creation_token_details"))

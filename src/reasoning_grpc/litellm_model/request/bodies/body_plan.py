@@ -31,19 +31,15 @@ def describe_shape(requested: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _describe(name: str, value: Any) -> object:
-    match value:
-        case _ if name in _COUNTS:
-            return None
-        case list() if name == "messages":
+    if name in _COUNTS:
+        return None
+    if isinstance(value, list):
+        if name == "messages":
             return frozenset(map(_describe_message, value))
-        case list() if name == "tools":
+        if name == "tools":
             return frozenset(tuple(tool["function"]) for tool in value)
-        case list():
-            return len(value)
-        case dict():
-            return _describe_object(value)
-        case _:
-            return value
+        return len(value)
+    return _describe_object(value) if isinstance(value, dict) else value
 
 
 def _describe_message(message: Mapping[str, Any]) -> tuple[object, ...]:
