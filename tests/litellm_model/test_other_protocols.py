@@ -1,5 +1,6 @@
 """What callers see of answers in the protocols of Anthropic, Google and Amazon."""
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.converse_events import (
 from tests.support.factories import a_wire_request
 from tests.support.native_events import (
     MARKS,
+    START,
     STOP,
     Json,
     anthropic_stream,
@@ -288,6 +290,28 @@ async def test_json_from_a_tool_of_litellms_is_text(upstream: FakeUpstream, mode
     tools = [tool["name"] for tool in upstream.requests[0].body.get("tools", [])]
     assert tools == (["json_tool_call"] if word == "tool_use" else [])
     assert answer.summary() == {"text": text, "ended": f"STOP {word}", "tokens": [11, 7]}
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in-one-delta"])
+async def test_json_from_a_tool_stays_as_the_model_wrote_it(upstream: FakeUpstream, is_whole: bool) -> None:
+    """JSON that a model gives to litellm's tool keeps its member `values`, whose value litellm puts in its place."""
+    schema = '{"type": "object", "properties": {"values": {"type": "array"}}}'
+    response_format = completion_pb2.ResponseFormat(
+        json_schema=completion_pb2.JsonSchemaFormat(name="out", schema=schema)
+    )
+    tool = {"type": "tool_use", "id": "toolu_1", "name": "json_tool_call", "input": {}}
+    if is_whole:
+        content = [tool | {"input": {"values": [1, 2]}}]
+        message = START["message"] | {"content": content, "stop_reason": "tool_use"}
+        upstream.body(json.dumps(message).encode(), content_type="application/json")
+    else:
+        delta = {"type": "input_json_delta", "partial_json": '{"values": [1, 2]}'}
+        upstream.lines(*anthropic_stream(block(0, tool, delta), finish_event("tool_use"), STOP))
+
+    async with serving(config_for(provider_entry(upstream, "anthropic", name="claude-3-haiku-20240307"))) as running:
+        answer = await receive_answer(running.client(), response_format=response_format)
+
+    assert (answer.text, answer.calls, answer.finish) == ('{"values": [1, 2]}', [], "STOP")
 
 
 @pytest.mark.parametrize("provider", ["openai", "hosted_vllm", "anthropic"])

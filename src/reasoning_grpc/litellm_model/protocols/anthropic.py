@@ -1,4 +1,4 @@
-"""`AnthropicObserver`: observes answers of Anthropic's Messages API that litellm reads."""
+"""`AnthropicObserver`: observes answers of Anthropic's Messages API that litellm reads, such as those of Bedrock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
