@@ -5,12 +5,14 @@ warms up, off the event loop.
 """
 
 import asyncio
-import importlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
+
+from reasoning_grpc.litellm_model.loading import import_lean, share_data
+from reasoning_grpc.litellm_model.prices.map_file import find_map_file, read_map
 
 T = TypeVar("T")
 
@@ -40,7 +42,8 @@ SILENCED_ASYNC: Final = ("async_success_handler", "async_failure_handler")
 def import_litellm() -> Any:
     """Returns the litellm module, set up for us. The first call imports it."""
     os.environ.update(_SETTINGS)
-    litellm: Any = importlib.import_module("litellm")
+    litellm: Any = import_lean()
+    share_data(litellm, read_map(find_map_file()))
 
     litellm.suppress_debug_info = True
     litellm.redact_messages_in_exceptions = True

@@ -3,21 +3,19 @@
 The file is read without importing litellm, which would take seconds. It is never fetched.
 """
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from reasoning_grpc.litellm_model.prices.map_file import find_map_file, read_map
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat, read_facts
 
-_FILE: Final = "model_prices_and_context_window_backup.json"
 _FAMILIES: Final = frozenset({"bedrock", "fireworks_ai", "vertex_ai"})
 """Prefixes whose models are listed under several providers, such as "bedrock_converse"."""
 _FINE_TUNED: Final = re.compile(r"(ft:[^:]+)(:[^:]*){3}")
@@ -36,8 +34,6 @@ _OWN_HOSTS: Final[Mapping[str, str]] = {
 """The server whose prices are listed, by litellm's prefix; OpenAI's regional servers charge more."""
 _NAMED_BY_OPERATORS: Final = frozenset({"azure", "azure_ai"})
 """Prefixes before the name of a deployment, which does not say which model that is."""
-
-logger = logging.getLogger("reasoning_grpc.prices")
 
 
 class PriceMap:
@@ -84,12 +80,7 @@ class PriceMap:
 
     @cached_property
     def _entries(self) -> Mapping[str, msgspec.Raw]:
-        try:
-            data = b"" if self._file is None else self._file.read_bytes()
-            return msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        except (OSError, ValueError, RecursionError):
-            logger.warning("litellm's price map cannot be read: only prices in the configuration are known")
-            return {}
+        return read_map(self._file)
 
     @cached_property
     def _keys_by_lower_case(self) -> Mapping[str, str]:
@@ -110,9 +101,7 @@ def find_listed_name(litellm_model: str, api_base: str) -> str:
 @cache
 def find_price_map() -> PriceMap:
     """Returns the map in litellm's package."""
-    package = find_spec("litellm")  # finds the package without importing it
-    folders = package.submodule_search_locations if package is not None else None
-    return PriceMap(Path(folders[0]) / _FILE if folders else None)
+    return PriceMap(find_map_file())
 
 
 def _decode_entry(entry: msgspec.Raw) -> dict[str, Any]:
