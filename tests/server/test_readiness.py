@@ -1,0 +1,67 @@
+"""Readiness of a server process: it never precedes what can be answered."""
+
+import gc
+import socket
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from reasoning_grpc.server.server import collecting_no_garbage
+from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
+from tests.support.factories import a_wire_request
+from tests.support.health import NOT_SERVING, SERVING, next_status
+from tests.support.server_process import ServerFolder, watching_readiness
+from tests.support.upstream import DEFAULT_PIECES, FakeUpstream
+
+
+@pytest.mark.process
+async def test_a_call_at_the_moment_of_readiness_is_answered(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """A client that calls as soon as the health turns SERVING is answered, and nothing is loaded for it any more."""
+    (tmp_path / "reasoning.toml").write_text(f"""
+        default_model = "fake"
+        [models.fake]
+        litellm_model = "groq/fake-upstream"
+        api_base = "{upstream.api_base}"
+    """)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    folder = ServerFolder(tmp_path, upstream)
+    async with (
+        folder.starting(address) as (_, log),
+        watching_readiness(address) as watch,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        stub: Any = ReasoningServiceStub(channel)
+        assert await next_status(watch) == NOT_SERVING
+        assert await next_status(watch) == SERVING
+        messages_at_readiness = log.read_text()
+
+        response = await stub.Complete(a_wire_request())
+
+    assert "".join(part.text for part in response.message.content) == "".join(DEFAULT_PIECES)
+    assert "litellm is loaded" in messages_at_readiness
+    assert len(upstream.requests) == 1
+
+
+def test_the_objects_of_the_start_are_never_collected_again() -> None:
+    """While litellm is loaded, no garbage is collected; what exists then is left out of every later collection."""
+    before = gc.get_freeze_count()
+
+    with collecting_no_garbage():
+        assert not gc.isenabled()
+        stays = [[] for _ in range(10)]  # type: list[list[int]]
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= before + len(stays)
+    assert not any(each is stays for each in gc.get_objects())
+
+
+def test_garbage_is_collected_after_a_start_that_failed() -> None:
+    """A start that fails leaves the collection of garbage on."""
+    with pytest.raises(OSError, match="no"), collecting_no_garbage():
+        raise OSError("no")
+
+    assert gc.isenabled()
