@@ -14,7 +14,7 @@ from bench.measures import MEASURES, Metered
 from bench.process import Process
 from bench.report import print_report, write_json
 from bench.services import STARTERS, Environment, Service, start_direct
-from bench.setup import install_baseline, install_peers
+from bench.setup import compile_modules, install_baseline, install_peers
 from bench.upstream import build_mock, start_mock
 
 ROOT: Final = Path(__file__).parent.parent
@@ -29,6 +29,8 @@ def main() -> None:
     program = build_mock(FOLDER)
     baseline, peers = install_baseline(ROOT, FOLDER), install_peers(FOLDER)
     mock, port = start_mock(program, folder)
+    for build in (Path(sys.executable), baseline):
+        compile_modules(build)
     environment = Environment(folder, port, Path(sys.executable), baseline, peers)
     try:
         figures = _run(arguments, environment, mock)

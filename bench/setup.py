@@ -23,6 +23,19 @@ def install_baseline(root: Path, folder: Path) -> Path:
     return python
 
 
+def compile_modules(python: Path) -> None:
+    """Compiles all modules that the Python of a build can import, so that its start is not that of a first start."""
+    program = "import reasoning_grpc, site; print(*site.getsitepackages(), *reasoning_grpc.__path__, sep=chr(10))"
+    folders = subprocess.run(
+        [python, "-c", program],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.splitlines()
+    # Some packages have modules that only another version of Python can compile.
+    subprocess.run([python, "-m", "compileall", "-q", "-q", "-j", "0", *folders], check=False)
+
+
 def install_peers(folder: Path) -> Path:
     """Returns the Python with the peers."""
     python = folder / "peers" / "bin" / "python"
