@@ -13,6 +13,7 @@ translated_call.py TranslatedCall: a call in a provider's own protocol, which li
 addresses.py       where the calls of a deployment go, and with which key
 outgoing.py        OutgoingRequest: what we do to a request that litellm sends through our client
 library.py         litellm itself: imported late, silenced, without its own retries and callbacks
+loading/           imports litellm without what no call needs, and keeps its large tables once
 providers.py       litellm's providers, and the way that their calls go
 promised.py        the prefixes that the server promises, with the protocol of each
 transport/         the HTTP of our calls: connections, exchange, events of a stream, what litellm takes for its client
