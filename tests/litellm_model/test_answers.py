@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import fields
 
 from reasoning_grpc.domain import UsageSource
 from reasoning_grpc.domain.events import (
@@ -403,6 +404,6 @@ def _find_texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _find_texts(item)
-    elif is_dataclass(value):
+    elif isinstance(value, Struct):
         for member in fields(value):
             yield from _find_texts(getattr(value, member.name))

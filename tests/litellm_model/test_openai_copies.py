@@ -1,9 +1,9 @@
 """What leaves for the providers that copy OpenAI's protocol, where litellm alone would send something else."""
 
-from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     Media,

@@ -1,6 +1,6 @@
 """A call is prepared once, however often the adapter needs what its provider takes."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Sampling, Secret
 from reasoning_grpc.litellm_model.request import prepare_call

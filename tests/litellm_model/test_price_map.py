@@ -4,11 +4,11 @@ import json
 import logging
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Capability, Prices, PriceTier, ReasoningEffort
 from reasoning_grpc.litellm_model import PriceMap, find_listed_name, find_price_map, library

@@ -1,10 +1,10 @@
 """The place at which each provider of the OpenAI protocol gets the reasoning of earlier answers."""
 
 import json
-from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Message, Part, Reasoning, Role, Text, Tool, ToolCall, ToolResult
 from reasoning_grpc.litellm_model.request import build_arguments, prepare_call

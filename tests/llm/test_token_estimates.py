@@ -1,9 +1,9 @@
 """How many tokens the parts of a prompt are estimated to have."""
 
-from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     Media,

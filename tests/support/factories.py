@@ -1,8 +1,9 @@
 """Factories of valid objects, of which a test changes only the fields that matter to it."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     ANONYMOUS,

@@ -3,8 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     CallContext,

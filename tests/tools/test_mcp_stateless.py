@@ -3,9 +3,9 @@
 import asyncio
 import json
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import ToolStatus
 from reasoning_grpc.telemetry.tracing import read_trace_context

@@ -1,14 +1,15 @@
 """Tools of real MCP servers, over both transports, with the new protocol and with the old one."""
 
 import asyncio
+import dataclasses
 import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import LogFormat, McpServerEntry, ToolEntry, ToolLimits
@@ -160,7 +161,7 @@ async def test_tokens_and_headers_are_sent(reports: Reports, caplog: pytest.LogC
         async with open_toolbox(reports, entry) as toolbox:
             description = json.loads((await toolbox.call("describe_call", context=context)).result)
             without_trace = json.loads((await toolbox.call("describe_call")).result)
-        async with open_toolbox(reports, replace(entry, bearer_token=Secret("wrong-token"))) as refused:
+        async with open_toolbox(reports, dataclasses.replace(entry, bearer_token=Secret("wrong-token"))) as refused:
             (info,) = refused.box.list_servers()
 
     assert description["headers"]["authorization"] == "Bearer right-token"

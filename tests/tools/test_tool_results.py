@@ -1,10 +1,10 @@
 """Results of tool calls: how values, errors and exceptions of a function reach the model."""
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import ToolStatus
 from tests.support.factories import a_context

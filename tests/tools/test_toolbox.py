@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.config import ToolEntry
 from reasoning_grpc.domain import ANONYMOUS, ToolCall, ToolSource, ToolState, ToolStatus

@@ -1,7 +1,8 @@
 """`AgentCalls`: builds the model calls of a run: for a step, for a repair, and for the answer."""
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.agent.native_tools import prepare_native_tools
 from reasoning_grpc.agent.transcript import Transcript

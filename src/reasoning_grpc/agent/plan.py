@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reasoning_grpc.domain import NextAction, ToolCall, ToolInfo
 from reasoning_grpc.llm.structured import BOOLEAN, STRING, Schema, array_of, object_of, one_of
@@ -11,8 +12,7 @@ from reasoning_grpc.llm.structured import BOOLEAN, STRING, Schema, array_of, obj
 _ACTIONS: Final = {action.value.lower(): action for action in NextAction}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One step as the model plans it."""
 
     thought: str

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.agent.budget import Account, Budget
 from reasoning_grpc.agent.calls import AgentCalls

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from reasoning_grpc.agent.plan import Plan
 from reasoning_grpc.agent.result_lines import format_results

@@ -1,10 +1,10 @@
 """Converts a LiteLLM proxy's lists of models to our ModelInfo; any member may be missing, null or of another type."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from reasoning_grpc.config import MODEL_NAME
 from reasoning_grpc.domain import ModelInfo, ModelSourceKind, Prices

@@ -2,8 +2,9 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.catalog.page_tokens import read_page_token, write_page_token
 from reasoning_grpc.catalog.sources import ModelSourceReader, ServedModel
@@ -56,7 +57,7 @@ class ModelTable:
 
     def describe(self, model: str) -> ModelInfo:
         """Returns what is known about a model. Raises ModelNotFound and ModelsNotListed."""
-        return _describe(self._find_or_fail(model), self.find_default())
+        return self._find_or_fail(model).describe()
 
     async def find_model(self, model: str, caller: Caller, fallback_models: tuple[str, ...] = ()) -> ModelInfo:
         """Returns the model of this name, or the default model when the name is empty.
@@ -156,13 +157,16 @@ class ModelTable:
         raise InvalidRequest(violations=(FieldViolation("model", "It is required: the server has no default model."),))
 
     def _find_allowed(self, model: str, caller: Caller) -> ModelInfo:
-        info = _describe(self._find_or_fail(model, caller), self.find_default())
+        info = self._find_or_fail(model, caller).describe()
         if not caller.may_use_model(info.name):
             raise ModelNotAllowed({"model": model})
         return info
 
     def _find(self, model: str) -> ServedModel | None:
-        return next((found for source in self._sources if (found := source.list_models().get(model)) is not None), None)
+        for source in self._sources:
+            if (found := source.list_models().get(model)) is not None:
+                return found
+        return None
 
     def _find_or_fail(self, model: str, caller: Caller = ANONYMOUS) -> ServedModel:
         """Returns a model by its name; the error suggests only names that the caller may use."""

@@ -10,6 +10,7 @@ from reasoning_grpc.config import LogFormat
 
 _MCP_LOGGERS: Final = ("mcp", "client", "httpx2", "httpcore2")
 """The loggers of the SDK for MCP servers, which logs tool calls and their results."""
+_ENCODER: Final = json.JSONEncoder(default=str)
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -18,6 +19,8 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if is_json(log_format) else TextFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # Neither format has them, and each line would ask the system for them.
+    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     # litellm and the HTTP clients log whole requests at lower levels.
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "httpcore", "openai", *_MCP_LOGGERS):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -50,7 +53,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _ENCODER.encode(line)
 
 
 class TextFormatter(logging.Formatter):

@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec.structs import fields
 
 from reasoning_grpc.config.table_reader import TableReader, find_url_problem, read_secret
 from reasoning_grpc.domain import Capability, Prices, Sampling, Secret, ThinkTags, TokenPrices, Wire

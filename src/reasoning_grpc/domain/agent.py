@@ -1,7 +1,8 @@
 """The reasoning agent: its limits, and its steps."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from reasoning_grpc.domain.tools import ToolExecution
 from reasoning_grpc.domain.usage import Usage
@@ -43,8 +44,7 @@ class ReasoningEnd(StrEnum):
     """A plan could not be read, even after one repair."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentOptions:
+class AgentOptions(Struct, frozen=True, kw_only=True):
     """The limits that a request sets for the agent. None means the server's own limit."""
 
     max_steps: int | None = None
@@ -59,8 +59,7 @@ class AgentOptions:
     tool_timeout_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One step of the agent, as it stands in a whole answer."""
 
     number: int

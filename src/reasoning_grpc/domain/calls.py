@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from reasoning_grpc.domain.answers import FinishReason
 from reasoning_grpc.domain.models import Secret
 from reasoning_grpc.domain.prices import Cost
@@ -19,8 +21,7 @@ _DEADLINE_SLACK_SHARE: Final = 0.01
 """grpc rounds a timeout up by this share when it sends it, so clients stop waiting before the deadline that we know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """A caller of the server, and what it may use."""
 
     name: str
@@ -30,7 +31,7 @@ class Caller:
     """None means all routes."""
     allowed_tools: frozenset[str] | None = None
     """Names of the server's own tools. None means all of them."""
-    upstream_keys: Mapping[str, Secret] = field(default_factory=dict)
+    upstream_keys: Mapping[str, Secret] = msgspec.field(default_factory=dict)
     """Keys of this caller, sent to upstreams in place of the server's: by a model's name, or by "PROVIDER/*"."""
 
     def may_use_model(self, model: str) -> bool:
@@ -71,8 +72,7 @@ class CallReport:
     """The wire on which a provider would have taken a model call that it refused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallContext:
+class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     """The context of a request, which is passed down with it."""
 
     caller: Caller
@@ -81,13 +81,13 @@ class CallContext:
     """The time when the request arrived, in seconds of the event loop's clock."""
     deadline: float | None = None
     """The time when the caller stops waiting, in seconds of the event loop's clock. None means never."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     trace: "Context | None" = None
     """The parent of the spans of this call, which is also sent upstream. None when the call is part of no trace."""
     trace_id: str = ""
     """Id of the trace. Empty when the call is part of no trace."""
-    report: CallReport = field(default_factory=CallReport)
-    meter: UsageMeter = field(default_factory=UsageMeter)
+    report: CallReport = msgspec.field(default_factory=CallReport)
+    meter: UsageMeter = msgspec.field(default_factory=UsageMeter)
     """The usage that the provider has counted so far, of the model call that this context is passed to."""
 
     def remaining_seconds(self) -> float | None:

@@ -1,7 +1,9 @@
 """A conversation: its messages, and the parts of a message."""
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Role(StrEnum):
@@ -13,15 +15,13 @@ class Role(StrEnum):
     TOOL = "TOOL"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(Struct, frozen=True):
     """An image, audio or a document. Exactly one of `uri` and `data` is set."""
 
     mime_type: str
@@ -30,16 +30,14 @@ class Media:
     filename: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(Struct, frozen=True):
     """The model's own reasoning: as text, or as opaque bytes when the provider withholds the text."""
 
     text: str = ""
     redacted: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Struct, frozen=True):
     """A tool call that a model requests."""
 
     id: str
@@ -48,8 +46,7 @@ class ToolCall:
     """JSON text as the model wrote it. It is not checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(Struct, frozen=True):
     """The result of a tool call."""
 
     call_id: str
@@ -57,8 +54,7 @@ class ToolResult:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The text in which the model declines to answer."""
 
     text: str
@@ -67,8 +63,7 @@ class Refusal:
 PartContent = Text | Media | Reasoning | ToolCall | ToolResult | Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One part of a message."""
 
     content: PartContent
@@ -78,8 +73,7 @@ class Part:
     """Whether the provider should cache the conversation up to the end of this part."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One message of a conversation. The order of its parts matters."""
 
     role: Role

@@ -6,7 +6,7 @@ upstream sent a finish reason. The engine yields `StreamEvent`s, each of which h
 `Event`: `Started` comes first, and `Completed` comes last, only when the request succeeded.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from reasoning_grpc.domain import (
     Attempt,
@@ -26,8 +26,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.usage import ModelCallUsage, UsageMeter
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(Struct, frozen=True):
     """A delta of the model's own reasoning. A signature ends the part that the delta belongs to."""
 
     text: str = ""
@@ -35,8 +34,7 @@ class ReasoningDelta:
     signature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AlternativeToken:
+class AlternativeToken(Struct, frozen=True):
     """A token that the model might have chosen instead."""
 
     token: str
@@ -44,8 +42,7 @@ class AlternativeToken:
     raw_bytes: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
+class TokenLogprob(Struct, frozen=True):
     """A token of the answer, and the logarithm of its probability."""
 
     token: str
@@ -54,8 +51,7 @@ class TokenLogprob:
     alternatives: tuple[AlternativeToken, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ContentDelta:
+class ContentDelta(Struct, frozen=True):
     """A delta of the answer. A signature ends the part that the delta belongs to."""
 
     text: str
@@ -64,8 +60,7 @@ class ContentDelta:
     signature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallDelta:
+class ToolCallDelta(Struct, frozen=True):
     """A delta of a call of one of the caller's tools. Only the first delta of a call has its name."""
 
     call_id: str
@@ -75,15 +70,13 @@ class ToolCallDelta:
     signature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class InternalDelta:
+class InternalDelta(Struct, frozen=True):
     """A delta of an answer that only the server reads. It has a cost, but no caller receives it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptSwitched:
+class AttemptSwitched(Struct, frozen=True):
     """An attempt at a model call failed before its first delta. Another attempt follows after `delay_seconds`."""
 
     from_model: str
@@ -100,8 +93,7 @@ class AttemptSwitched:
     """Settings that take effect otherwise than requested, because `to_model` answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFinished:
+class ModelFinished(Struct, frozen=True):
     """A model call ended, with a finish reason that the upstream really sent."""
 
     model: str
@@ -116,8 +108,7 @@ Delta = ReasoningDelta | ContentDelta | ToolCallDelta
 ModelEvent = Delta | AttemptSwitched | ModelFinished
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """The route is decided."""
 
     response_id: str
@@ -127,21 +118,28 @@ class Started:
     effective_settings: tuple[EffectiveSetting, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCallStarted:
+class ModelCallStarted(Struct, frozen=True, eq=False):
     """A model call starts (attempt 1), or another attempt at it does."""
 
     purpose: ModelCallPurpose
     model: str
     attempt: int = 1
-    input_tokens: int = field(default=0, compare=False)
+    input_tokens: int = 0
     """Estimated tokens of the prompt. They count when the upstream does not report its own count."""
-    meter: UsageMeter = field(default_factory=UsageMeter, compare=False, repr=False)
+    meter: UsageMeter = field(default_factory=UsageMeter)
     """The usage that the provider has counted so far in the attempt."""
 
+    def __eq__(self, other: object) -> bool:
+        """Returns whether the other event says the same to a client: estimate and meter are the server's own."""
+        if not isinstance(other, ModelCallStarted):
+            return NotImplemented
+        return (self.purpose, self.model, self.attempt) == (other.purpose, other.model, other.attempt)
 
-@dataclass(frozen=True, slots=True)
-class ModelCallFinished:
+    def __hash__(self) -> int:
+        return hash((self.purpose, self.model, self.attempt))
+
+
+class ModelCallFinished(Struct, frozen=True):
     """A model call succeeded."""
 
     purpose: ModelCallPurpose
@@ -157,8 +155,7 @@ class ModelCallFinished:
     """Estimated tokens of these messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCallFailed:
+class ModelCallFailed(Struct, frozen=True):
     """A model call failed, and the answer does without it."""
 
     purpose: ModelCallPurpose
@@ -173,16 +170,14 @@ class ModelCallFailed:
     """Tokens that the call used. None when they are not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     """The agent starts a step."""
 
     number: int
     max_steps: int
 
 
-@dataclass(frozen=True, slots=True)
-class StepPlanned:
+class StepPlanned(Struct, frozen=True):
     """The agent has planned a step."""
 
     thought: str
@@ -193,22 +188,19 @@ class StepPlanned:
     """Tokens of this step's model calls so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolStarted:
+class ToolStarted(Struct, frozen=True):
     """A tool starts to run."""
 
     call: ToolCall
 
 
-@dataclass(frozen=True, slots=True)
-class ToolFinished:
+class ToolFinished(Struct, frozen=True):
     """A tool has ended."""
 
     execution: ToolExecution
 
 
-@dataclass(frozen=True, slots=True)
-class StepFinished:
+class StepFinished(Struct, frozen=True):
     """The agent ended a step."""
 
     outcome: StepOutcome
@@ -216,8 +208,7 @@ class StepFinished:
     """Tokens of the step's model calls. None when it used none."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningFinished:
+class ReasoningFinished(Struct, frozen=True):
     """The agent stopped thinking; the answer follows."""
 
     reason: ReasoningEnd
@@ -230,13 +221,11 @@ class ReasoningFinished:
     duration_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(Struct, frozen=True):
     """No other event was sent for the requested interval."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Struct, frozen=True):
     """The answer is complete."""
 
     finish_reason: FinishReason
@@ -254,8 +243,7 @@ AgentEvent = StepStarted | StepPlanned | ToolStarted | ToolFinished | StepFinish
 Event = Started | ModelCallEvent | AgentEvent | Delta | InternalDelta | Heartbeat | Completed
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEvent:
+class StreamEvent(Struct, frozen=True):
     """An event, and its place in the stream."""
 
     sequence: int

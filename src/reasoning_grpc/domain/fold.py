@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from reasoning_grpc.domain import (
     EffectiveSetting,
     Message,
@@ -32,8 +34,7 @@ from reasoning_grpc.domain.events import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """A whole answer, folded from its events."""
 
     started: Started
@@ -46,38 +47,55 @@ class Completion:
     """The settings of `started`, followed by the settings of each switch to another model."""
 
 
-async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
-    """Returns the whole answer. Raises ValueError when the events lack `Started` or `Completed`."""
-    answer, steps = MessageBuilder(), StepBuilder()
-    started: Started | None = None
-    completed: Completed | None = None
-    finished: ReasoningFinished | None = None
-    settings: list[EffectiveSetting] = []
-    async for placed in events:
+class CompletionBuilder:
+    """Builds the whole answer from the events of its stream."""
+
+    __slots__ = ("_answer", "_completed", "_finished", "_settings", "_started", "_steps")
+
+    def __init__(self) -> None:
+        self._answer, self._steps = MessageBuilder(), StepBuilder()
+        self._started: Started | None = None
+        self._completed: Completed | None = None
+        self._finished: ReasoningFinished | None = None
+        self._settings: list[EffectiveSetting] = []
+
+    def record(self, placed: StreamEvent) -> None:
+        """Records the next event of the stream."""
         match placed.event:
             case Started() as event:
-                started = event
-                settings += event.effective_settings
+                self._started = event
+                self._settings += event.effective_settings
             case AttemptSwitched() as event:
-                settings += event.effective_settings
+                self._settings += event.effective_settings
             case Completed() as event:
-                completed = event
+                self._completed = event
             case ReasoningFinished() as event:
-                finished = event
+                self._finished = event
             case event if placed.step:
-                steps.record(event)
+                self._steps.record(event)
             case event:
-                answer.record(event)
-    if started is None or completed is None:
-        raise ValueError("a stream without `started` or `completed` cannot be folded")
-    return Completion(
-        started=started,
-        completed=completed,
-        message=answer.build_message(),
-        steps=tuple(steps.steps),
-        reasoning_finished=finished,
-        effective_settings=tuple(settings),
-    )
+                self._answer.record(event)
+
+    def build(self) -> Completion:
+        """Returns the whole answer. Raises ValueError when the events lacked `Started` or `Completed`."""
+        if self._started is None or self._completed is None:
+            raise ValueError("a stream without `started` or `completed` cannot be folded")
+        return Completion(
+            started=self._started,
+            completed=self._completed,
+            message=self._answer.build_message(),
+            steps=tuple(self._steps.steps),
+            reasoning_finished=self._finished,
+            effective_settings=tuple(self._settings),
+        )
+
+
+async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
+    """Returns the whole answer. Raises ValueError when the events lack `Started` or `Completed`."""
+    builder = CompletionBuilder()
+    async for event in events:
+        builder.record(event)
+    return builder.build()
 
 
 @dataclass(slots=True)

@@ -1,10 +1,12 @@
 """Models: what callers learn about them, and how the adapter calls them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from reasoning_grpc.domain.prices import Prices
 from reasoning_grpc.domain.requests import Sampling
@@ -77,8 +79,7 @@ class ModelState(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelInfo:
+class ModelInfo(Struct, frozen=True, kw_only=True):
     """A model that requests can name. The attributes that no caller receives are marked as internal."""
 
     name: str
@@ -87,6 +88,7 @@ class ModelInfo:
     """The protocol of the provider behind the model, such as "openai"."""
     description: str = ""
     is_default: bool = False
+    """Set only on the models of a `ModelPage`."""
     state: ModelState = ModelState.AVAILABLE
     capabilities: frozenset[Capability] = frozenset()
     missing_capabilities: frozenset[Capability] = frozenset()
@@ -108,8 +110,7 @@ class ModelInfo:
     """Internal. Whether the agent plans with the provider's own tool calls, and not with a plan in JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSource:
+class ModelSource(Struct, frozen=True):
     """A source of models, and how fresh its models are."""
 
     kind: ModelSourceKind
@@ -122,8 +123,7 @@ class ModelSource:
     """The reason of the error of the last reading. Empty when it succeeded."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFilter:
+class ModelFilter(Struct, frozen=True):
     """Conditions, all of which a listed model must meet. An empty condition is met by every model."""
 
     name_contains: str = ""
@@ -139,8 +139,7 @@ class ModelFilter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ModelPage:
+class ModelPage(Struct, frozen=True):
     """A page of models, ordered by name. `next_page_token` is empty on the last page."""
 
     models: tuple[ModelInfo, ...]
@@ -154,8 +153,7 @@ _NAMES_WITH_VENDORS: Final = frozenset({"openrouter"})
 """Providers whose models have the vendor in their names: "openrouter/openai/gpt-5"."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class Deployment(Struct, frozen=True, kw_only=True):
     """The values for calls of a model: arguments of litellm, and values that only our own HTTP client uses."""
 
     name: str
@@ -182,22 +180,22 @@ class Deployment:
     store: bool = False
     """Whether OpenAI may keep the answers that come through its Responses API."""
 
-    provider: str = field(init=False, repr=False, compare=False)
-    """litellm's prefix of the model, such as "openai"."""
-    deciding_model: str = field(init=False, repr=False, compare=False)
-    """litellm's name of the model that decides what a call may hold: the base model, if there is one.
+    provider: str = ""
+    """Derived, whatever is given. litellm's prefix of the model, such as "openai"."""
+    deciding_model: str = ""
+    """Derived. litellm's name of the model that decides what a call may hold: the base model, if there is one.
 
     The name has the provider of the deployment, because that provider's protocol decides too.
     """
-    model_and_server: tuple[str, str, str, str, Wire | None] = field(init=False, repr=False, compare=False)
-    """The attributes that name the model, its server and its API, as one key."""
+    model_and_server: tuple[str, str, str, str, Wire | None] = ("", "", "", "", None)
+    """Derived. The attributes that name the model, its server and its API, as one key."""
 
     def __post_init__(self) -> None:
         """Sets what each call reads many times."""
-        object.__setattr__(self, "provider", self.litellm_model.partition("/")[0])
-        object.__setattr__(self, "deciding_model", self._find_deciding_model())
+        force_setattr(self, "provider", self.litellm_model.partition("/")[0])
+        force_setattr(self, "deciding_model", self._find_deciding_model())
         key = (self.litellm_model, self.base_model, self.known_model, self.api_base, self.wire)
-        object.__setattr__(self, "model_and_server", key)
+        force_setattr(self, "model_and_server", key)
 
     def _find_deciding_model(self) -> str:
         if not self.base_model:

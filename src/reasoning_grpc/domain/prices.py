@@ -1,9 +1,11 @@
 """The prices of a model, and the cost of the tokens that it used."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from reasoning_grpc.domain.usage import Usage
 
@@ -21,8 +23,11 @@ class TokenKind(StrEnum):
     REASONING = "REASONING"
 
 
-@dataclass(frozen=True, slots=True)
-class CostItem:
+_TOKEN_KINDS: Final = tuple(TokenKind)
+"""All kinds, in the order of the items of a cost."""
+
+
+class CostItem(Struct, frozen=True):
     """Cost of one kind of token of one model, in nano-dollars."""
 
     model: str
@@ -31,8 +36,7 @@ class CostItem:
     nano_usd: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """A cost in nano-dollars: the sum of its items, each of which is rounded half to even."""
 
     items: tuple[CostItem, ...]
@@ -46,8 +50,7 @@ class Cost:
         return Cost(self.items + other.items)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenPrices:
+class TokenPrices(Struct, frozen=True, kw_only=True):
     """A price for each kind of token, in nano-dollars for a million tokens. None means that it is not known."""
 
     input: int | None = None
@@ -81,16 +84,14 @@ class TokenPrices:
         yield TokenKind.REASONING, reasoning, self.reasoning
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceTier(TokenPrices):
+class PriceTier(TokenPrices, frozen=True, kw_only=True):
     """The prices of all tokens of a model call with a long prompt."""
 
     above_input_tokens: int
     """The tier applies to prompts with more than this number of tokens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices(TokenPrices):
+class Prices(TokenPrices, frozen=True, kw_only=True):
     """The prices of a model."""
 
     tiers: tuple[PriceTier, ...] = ()
@@ -111,15 +112,18 @@ class Prices(TokenPrices):
 
     def compute_cost(self, model: str, usages: Iterable[Usage]) -> Cost | None:
         """Returns the cost of these model calls together. Returns None when a price that they need is not known."""
-        tokens = dict.fromkeys(TokenKind, 0)
-        amounts = dict.fromkeys(TokenKind, 0)  # in millionths of a nano-dollar
+        tokens: dict[TokenKind, int] = {}
+        amounts: dict[TokenKind, int] = {}  # in millionths of a nano-dollar
         for usage in usages:
             for kind, count, price in self._find_prices(usage.input_tokens).price_tokens(usage):
-                if count and price is None:
+                if not count:
+                    continue
+                if price is None:
                     return None
-                tokens[kind] += count
-                amounts[kind] += count * (price or 0)
-        items = [CostItem(model, kind, count, _round_amount(amounts[kind])) for kind, count in tokens.items() if count]
+                tokens[kind] = tokens.get(kind, 0) + count
+                amounts[kind] = amounts.get(kind, 0) + count * price
+        kinds = (kind for kind in _TOKEN_KINDS if kind in tokens)
+        items = [CostItem(model, kind, tokens[kind], _round_amount(amounts[kind])) for kind in kinds]
         if not items and self.input is None and self.output is None:
             return None
         return Cost(tuple(items))

@@ -1,9 +1,10 @@
 """The request of a caller. A value that is None or empty was not given, and is not sent to the model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, field
 
 from reasoning_grpc.domain.agent import AgentOptions
 from reasoning_grpc.domain.conversation import Message
@@ -78,8 +79,7 @@ class EffectiveSettingCause(StrEnum):
     """Signatures and redacted reasoning in the conversation come from another model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Struct, frozen=True):
     """The parameters by which the model chooses its tokens."""
 
     temperature: float | None = None
@@ -95,8 +95,7 @@ class Sampling:
     top_logprobs: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A function of the caller's own."""
 
     name: str
@@ -108,16 +107,14 @@ class Tool:
     """Internal. Whether the server checks the arguments of each call, so that a provider may get a looser schema."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolChoice:
+class ToolChoice(Struct, frozen=True):
     """The rule for tool calls, or the name of the one tool that must be called."""
 
     mode: ToolChoiceMode | None = None
     tool: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseFormat:
+class ResponseFormat(Struct, frozen=True):
     """The format that an answer must have. Only the kind JSON_SCHEMA uses the other attributes."""
 
     kind: ResponseFormatKind
@@ -128,16 +125,14 @@ class ResponseFormat:
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningOptions:
+class ReasoningOptions(Struct, frozen=True):
     """The amount of the model's own reasoning."""
 
     effort: ReasoningEffort | None = None
     budget_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingOptions:
+class RoutingOptions(Struct, frozen=True):
     """The path that the caller requests. None means that the server decides."""
 
     mode: RoutingMode | None = None
@@ -146,8 +141,7 @@ class RoutingOptions:
     preference: RoutingPreference | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IncludeOptions:
+class IncludeOptions(Struct, frozen=True):
     """Large or sensitive content to return."""
 
     reasoning: bool = False
@@ -157,8 +151,7 @@ class IncludeOptions:
     model_calls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EffectiveSetting:
+class EffectiveSetting(Struct, frozen=True):
     """A setting that took effect otherwise than requested."""
 
     field: str
@@ -169,8 +162,7 @@ class EffectiveSetting:
     """Explains the cause in a short English sentence."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionRequest:
+class CompletionRequest(Struct, frozen=True, kw_only=True):
     """A conversation to answer, and how to answer it. `rpc.convert` creates only valid ones."""
 
     messages: tuple[Message, ...]

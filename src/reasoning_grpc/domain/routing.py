@@ -1,7 +1,8 @@
 """The routing of a request, and the reasons for it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from reasoning_grpc.domain.answers import AnswerFlaw
 from reasoning_grpc.domain.prices import Cost
@@ -47,8 +48,7 @@ class RouteRejectionCause(StrEnum):
     """The request has tools of the caller's own, which the route cannot serve."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classification:
+class Classification(Struct, frozen=True, kw_only=True):
     """The classification of a request by a model."""
 
     model: str
@@ -68,8 +68,7 @@ class Classification:
     """Explains `failure` or `flaw` in a short English sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRoute:
+class RejectedRoute(Struct, frozen=True):
     """A route that the router considered and did not choose."""
 
     route: str
@@ -78,8 +77,7 @@ class RejectedRoute:
     """Explains the cause in a short English sentence."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteDecision:
+class RouteDecision(Struct, frozen=True, kw_only=True):
     """The path and the model that serve a request, and what decided them."""
 
     mode: RoutingMode

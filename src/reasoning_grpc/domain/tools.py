@@ -1,9 +1,10 @@
 """The server's own tools, which the agent may call, and the outcome of a tool call."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, field
 
 _EMPTY: Final = "[empty result]"
 
@@ -46,8 +47,7 @@ class ToolStatus(StrEnum):
     """The tool did not finish, because it needs input that nobody can give it here, such as an answer of the user."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolInfo:
+class ToolInfo(Struct, frozen=True, kw_only=True):
     """A tool of the server."""
 
     name: str
@@ -60,8 +60,7 @@ class ToolInfo:
     state: ToolState = ToolState.AVAILABLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolExecution:
+class ToolExecution(Struct, frozen=True, kw_only=True):
     """One call of a tool, and how it ended."""
 
     call_id: str
@@ -100,8 +99,7 @@ class McpServerState(StrEnum):
     """There is no connection. The server tries again, after longer and longer pauses."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class McpServerInfo:
+class McpServerInfo(Struct, frozen=True, kw_only=True):
     """The state of an MCP server, and its tools."""
 
     name: str

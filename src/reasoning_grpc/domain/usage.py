@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 _BYTES_PER_TOKEN = 4
 
 
@@ -24,8 +26,7 @@ class UsageSource(StrEnum):
     ESTIMATED = "ESTIMATED"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Counts of tokens. None means that the provider did not report a count.
 
     Input tokens include cached, cache-write and audio tokens; output tokens include reasoning tokens.
@@ -74,8 +75,7 @@ class UsageMeter:
         self.read = _count_nothing
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCallUsage:
+class ModelCallUsage(Struct, frozen=True):
     """Tokens that one model call used."""
 
     call: int
@@ -84,8 +84,7 @@ class ModelCallUsage:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(Struct, frozen=True):
     """The durations of the parts of a request."""
 
     queue_seconds: float
@@ -97,8 +96,7 @@ class Timings:
     """The part of the total that the server itself used, without waiting for an upstream, a tool or the client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One attempt at a model call."""
 
     call: int

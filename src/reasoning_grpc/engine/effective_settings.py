@@ -4,8 +4,9 @@ The limits of the agent are reported by the agent itself.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     CompletionRequest,

@@ -1,10 +1,11 @@
 """`Engine`: routes a request and runs its path. It is the one module that knows all paths."""
 
 import asyncio
-import uuid
+import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reasoning_grpc.agent import Agent, list_unused_options
 from reasoning_grpc.catalog import ModelTable
@@ -21,6 +22,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.domain.events import (
     Completed,
+    ContentDelta,
     Event,
     Heartbeat,
     InternalDelta,
@@ -56,7 +58,7 @@ class Engine:
         self._windows = windows
         self._agent = agent
 
-    async def run(
+    def run(
         self, request: CompletionRequest, context: CallContext, heartbeat_seconds: float | None = None
     ) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of an answer: `Started` first, `Completed` last. Closing it stops the upstream.
@@ -64,16 +66,10 @@ class Engine:
         Raises ReasoningError, which carries the progress of the request when an upstream was reached.
         """
         ledger = self._open_ledger(context)
-        entries = _select_included(self._entries(request, context, ledger), request)
-        if heartbeat_seconds is not None:
-            entries = add_heartbeats(entries, heartbeat_seconds, lambda: ledger.record(Heartbeat()))
-        with _usage_reported(ledger, context):
-            async with aclosing(entries):
-                async for entry in entries:
-                    event = ledger.number(entry)
-                    handed_over = ledger.clock()
-                    yield event
-                    ledger.record_client_time(ledger.clock() - handed_over)
+        events = self._run(request, context, ledger)
+        if heartbeat_seconds is None:
+            return events
+        return add_heartbeats(events, heartbeat_seconds, lambda: ledger.number(ledger.record(Heartbeat())))
 
     async def classify(
         self, request: CompletionRequest, context: CallContext, *, rules_only: bool = False
@@ -99,7 +95,7 @@ class Engine:
 
     def _open_ledger(self, context: CallContext) -> Ledger:
         return Ledger(
-            response_id=f"rsp_{uuid.uuid4().hex}",
+            response_id=f"rsp_{os.urandom(16).hex()}",
             arrival_time=context.arrival_time,
             clock=asyncio.get_running_loop().time,
             prices_of=lambda model: self._table.describe(model).prices,
@@ -128,10 +124,30 @@ class Engine:
             raise RouteNotImplemented(decision)
         return decision, self._table.find_fallbacks(request, self._table.describe(decision.model), context.caller)
 
-    async def _entries(
+    async def _run(
         self, request: CompletionRequest, context: CallContext, ledger: Ledger
-    ) -> AsyncGenerator[Entry, None]:
-        """Yields every event, included or not, recorded in the ledger when it happened."""
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the events that the request includes; every event is recorded in the ledger when it happens."""
+        with _usage_reported(ledger, context):
+            entries, path = await self._begin(request, context, ledger)
+            async with aclosing(path) as events:
+                for entry in entries:
+                    if (included := _select_included(entry, request.include)) is not None:
+                        yield ledger.hand_over(included)
+                        ledger.take_back()
+                async for event in events:
+                    entry = ledger.record(add_changed_settings(event, request, ledger.purpose()))
+                    if (included := _select_included(entry, request.include)) is not None:
+                        yield ledger.hand_over(included)
+                        ledger.take_back()
+            completed = ledger.build_completed()
+            _report_completed(completed, context)
+            yield ledger.hand_over(ledger.record(completed))
+
+    async def _begin(
+        self, request: CompletionRequest, context: CallContext, ledger: Ledger
+    ) -> tuple[list[Entry], AsyncGenerator[Event, None]]:
+        """Returns `Started` with the events of routing behind it, and the path that the request takes."""
         entries_of_routing: list[Entry] = []
         decision, fallbacks = await self._decide(
             request, context, ledger, lambda event: entries_of_routing.append(ledger.record(event))
@@ -152,15 +168,8 @@ class Engine:
         else:
             settings = (*settings, *list_unused_options(request.agent))
             path = stream_call(self._model, call, ModelCallPurpose.ANSWER, context)
-        yield ledger.record(Started(ledger.response_id, decision, decision.model, context.trace_id, settings))
-        for entry in entries_of_routing:
-            yield entry
-        async with aclosing(path) as events:
-            async for event in events:
-                yield ledger.record(add_changed_settings(event, request, ledger.purpose()))
-        completed = ledger.build_completed()
-        _report_completed(completed, context)
-        yield ledger.record(completed)
+        started = Started(ledger.response_id, decision, decision.model, context.trace_id, settings)
+        return [ledger.record(started), *entries_of_routing], path
 
 
 @contextmanager
@@ -180,31 +189,17 @@ def _usage_reported(ledger: Ledger, context: CallContext) -> Iterator[None]:
         context.report.attempts = tuple(ledger.attempts)
 
 
-async def _select_included(
-    entries: AsyncGenerator[Entry, None], request: CompletionRequest
-) -> AsyncGenerator[Entry, None]:
-    """Yields the events that the request includes. Owns `entries`: closing this generator closes it."""
-    async with aclosing(entries):
-        async for entry in entries:
-            if _is_included(entry.event, request.include):
-                yield _remove_excluded(entry, request.include)
-
-
-def _is_included(event: Event, include: IncludeOptions) -> bool:
-    match event:
-        case ReasoningDelta():
-            return include.reasoning
-        case ModelCallStarted() | ModelCallFinished() | ModelCallFailed():
-            return include.model_calls
-        case InternalDelta():
-            return False
-        case _:
-            return True
-
-
-def _remove_excluded(entry: Entry, include: IncludeOptions) -> Entry:
-    """Removes from the event the content that the request does not include."""
+def _select_included(entry: Entry, include: IncludeOptions) -> Entry | None:
+    """Returns the event without the content that the request does not include; None where it includes none of it."""
     match entry.event:
+        case ContentDelta():
+            return entry
+        case ReasoningDelta():
+            return entry if include.reasoning else None
+        case ModelCallStarted() | ModelCallFinished() | ModelCallFailed():
+            return entry if include.model_calls else None
+        case InternalDelta():
+            return None
         case StepPlanned() as planned if not include.thoughts:
             return replace(entry, event=replace(planned, thought=""))
         case ToolFinished(execution) if not include.tool_results:

@@ -1,9 +1,12 @@
 """`Ledger`: the tokens, cost and time of one request, recorded from its events as they pass."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     Attempt,
@@ -55,8 +58,7 @@ class _OpenAttempt:
     has_output: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """An event, with the model call and the step that it belongs to."""
 
     event: Event
@@ -89,6 +91,8 @@ class Ledger:
     """The delay before the next attempt begins."""
     _upstream_seconds: float = 0.0
     _client_seconds: float = 0.0
+    _handed_over: float = 0.0
+    """The time when the client got the last event."""
     _tool_seconds: float = 0.0
     """The time in which at least one tool ran."""
     _tools_running: int = 0
@@ -110,10 +114,6 @@ class Ledger:
     def record_route(self) -> None:
         """Records that the route is decided now."""
         self._routed_seconds = self.elapsed_seconds()
-
-    def record_client_time(self, seconds: float) -> None:
-        """Records how long the client took to read an event."""
-        self._client_seconds += seconds
 
     def record(self, event: Event) -> Entry:
         """Records one event at the time when it happens."""
@@ -202,6 +202,16 @@ class Ledger:
             ),
             attempts=tuple(self.attempts),
         )
+
+    def hand_over(self, entry: Entry) -> StreamEvent:
+        """Returns the next event for the client, with its number; from now on the client takes the time."""
+        event = self.number(entry)
+        self._handed_over = self.clock()
+        return event
+
+    def take_back(self) -> None:
+        """Records that the client has read the event that was handed over last."""
+        self._client_seconds += self.clock() - self._handed_over
 
     def number(self, entry: Entry) -> StreamEvent:
         """Returns the next event for the client, with its number. A heartbeat repeats the number before it."""

@@ -12,11 +12,12 @@ asks for each signature at its own part, so the mark also says where that part w
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting, EffectiveSettingCause, Message, Part, Reasoning, Text
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, ToolCallDelta

@@ -1,8 +1,9 @@
 """`ProviderCall`: one call of a provider, and its answer, whichever way it goes."""
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import CallContext, Deployment, Usage
 from reasoning_grpc.domain.errors import UpstreamParameterUnsupported

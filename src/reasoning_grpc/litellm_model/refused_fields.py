@@ -5,8 +5,9 @@ passes, so such a call is prepared again without each field. Nothing is sent.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import fields, replace
 from typing import Final
+
+from msgspec.structs import fields, replace
 
 from reasoning_grpc.domain import Message, Part, ReasoningOptions, Role, Sampling, Text
 from reasoning_grpc.domain.errors import FieldViolation

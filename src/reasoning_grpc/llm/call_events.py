@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import CallContext, ModelCallPurpose, UsageMeter
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamError

@@ -1,8 +1,9 @@
 """Leaves out the oldest messages of a call, so that its prompt fits."""
 
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
 from functools import cache
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Message, Role, ToolCall, ToolResult
 from reasoning_grpc.domain.errors import ContextWindowExceeded

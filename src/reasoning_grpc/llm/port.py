@@ -1,8 +1,11 @@
 """`LanguageModel`: the port through which the rest of the code talks to models."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from reasoning_grpc.domain import (
     CallContext,
@@ -23,7 +26,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.events import ModelEvent
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class DerivedValues:
     """The values that are derived from one call, and kept so that they are derived only once."""
 
@@ -32,9 +35,14 @@ class DerivedValues:
     preparation: object = None
     """The call as its provider takes it, for the `LanguageModel` that made it. None until it was prepared."""
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DerivedValues)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCall:
+    def __hash__(self) -> int:
+        return 0
+
+
+class ModelCall(Struct, frozen=True, kw_only=True):
     """The content of one model call. None and empty collections are not sent."""
 
     model: str
@@ -57,8 +65,11 @@ class ModelCall:
     """How many messages were left out of `messages`, so that the call fits the context window."""
     omitted_tokens: int = 0
     """An estimate of the tokens of the omitted messages."""
-    derived: DerivedValues = field(default_factory=DerivedValues, init=False, repr=False, compare=False)
-    """A changed copy of a call has none of these values yet."""
+    derived: DerivedValues = field(default_factory=DerivedValues)
+    """A changed copy of a call has none of these values yet. They make no difference between calls."""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "derived", DerivedValues())
 
 
 class LanguageModel(Protocol):

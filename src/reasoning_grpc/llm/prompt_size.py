@@ -1,7 +1,8 @@
 """`PromptSize`: the size of a prompt that grows, counted as it grows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Message, count_bytes, estimate_tokens
 from reasoning_grpc.llm.port import ModelCall, count_message_bytes, count_prompt_bytes

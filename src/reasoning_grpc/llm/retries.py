@@ -8,8 +8,10 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import CallContext, EffectiveSetting, EffectiveSettingCause
 from reasoning_grpc.domain.errors import Retry, UpstreamError

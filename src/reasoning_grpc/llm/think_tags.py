@@ -6,9 +6,10 @@ elsewhere a tag is text. `stack` says where it stands among the wrappers.
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from enum import Enum
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import CallContext, ResponseFormatKind, ThinkTags, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ReasoningDelta, TokenLogprob

@@ -9,6 +9,7 @@ from reasoning_grpc.domain import CallContext
 from reasoning_grpc.domain.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
+from reasoning_grpc.llm.wait_timer import WaitTimer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,20 +37,28 @@ class TimedModel(WrappedModel):
         ends = loop.time() + self._timeouts.total_seconds
         event_seconds = self._timeouts.first_token_seconds
         silence_error: type[UpstreamError] = UpstreamTimeout
-        async with aclosing(self._inner.stream(call, context)) as events:
-            while True:
-                wait_until = min(loop.time() + event_seconds, ends)
-                try:
-                    async with asyncio.timeout_at(wait_until):
+        timer = WaitTimer(loop)
+        try:
+            async with aclosing(self._inner.stream(call, context)) as events:
+                while True:
+                    wait_until = min(loop.time() + event_seconds, ends)
+                    timer.start(wait_until)
+                    try:
                         event = await anext(events, None)
-                except TimeoutError as exc:
-                    error_class = UpstreamTimeout if wait_until == ends else silence_error
-                    error = error_class(model=call.model)
-                    error.usage = context.meter.read()
-                    raise error from exc
-                if event is None:
-                    return
-                yield event
-                if isinstance(event, ModelFinished):
-                    return
-                event_seconds, silence_error = self._timeouts.stall_seconds, UpstreamStalled
+                    except asyncio.CancelledError as exc:
+                        if not timer.has_expired():
+                            raise
+                        error_class = UpstreamTimeout if wait_until == ends else silence_error
+                        error = error_class(model=call.model)
+                        error.usage = context.meter.read()
+                        raise error from exc
+                    finally:
+                        timer.stop()
+                    if event is None:
+                        return
+                    yield event
+                    if isinstance(event, ModelFinished):
+                        return
+                    event_seconds, silence_error = self._timeouts.stall_seconds, UpstreamStalled
+        finally:
+            timer.close()

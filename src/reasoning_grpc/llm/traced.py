@@ -7,8 +7,8 @@ continues the trace from there, and has its own model, status and duration. `sta
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import replace
 
+from msgspec.structs import replace
 from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 
 from reasoning_grpc.domain import CallContext, Caller, Deployment

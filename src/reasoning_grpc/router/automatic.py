@@ -1,8 +1,9 @@
 """`AutomaticMode`: which route mode AUTO takes: the classifier's, or the default where the classifier fails."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import (

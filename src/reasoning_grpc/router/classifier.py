@@ -4,10 +4,11 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cachetools import TTLCache
+from msgspec.structs import replace
 
 from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.config import ClassifierEntry

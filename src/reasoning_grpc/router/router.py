@@ -1,8 +1,10 @@
 """`Router`: the first of these that matches decides a route: rules, the request, its metadata, the default."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import CallContext, CompletionRequest, RouteDecision, RouteSource, RoutingMode

@@ -1,8 +1,10 @@
 """`Routes`: the paths that requests can take: one built-in route for each mode, and the configured ones."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.config import RouteEntry
 from reasoning_grpc.domain import RouteDecision, RoutingMode, RoutingPreference

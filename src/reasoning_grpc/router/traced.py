@@ -1,8 +1,8 @@
 """`TracedClassifier`: wraps a classifier and records a span for each classification."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from msgspec.structs import replace
 from opentelemetry.trace import Span, Tracer, set_span_in_context
 
 from reasoning_grpc.domain import CallContext, CompletionRequest

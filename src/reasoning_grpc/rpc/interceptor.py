@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+from msgspec.structs import replace
 from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
 
@@ -28,6 +29,7 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.status import call_status, internal_status
 from reasoning_grpc.telemetry import read_trace_context, read_trace_id
+from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 
 REQUEST_ID_METADATA: Final = "x-request-id"
 _LEAST_SECONDS: Final = 0.001
@@ -38,9 +40,10 @@ _current_call: ContextVar[CallContext] = ContextVar("current_call")
 
 Handler = Any
 """A grpc.RpcMethodHandler. It is Any because grpc's type stubs know only the synchronous form."""
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def call_context(_context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
+def call_context(_context: Context) -> CallContext:
     """Returns the context of the current call, as the interceptor created it."""
     return _current_call.get()
 
@@ -62,6 +65,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         passes_upstream_messages: bool = False,
     ) -> None:
         self._prefix = f"/{service}/"
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+        """By method, the service's own handler and what it is wrapped in."""
         self._callers = callers
         self._tracker = tracker
         self._max_request_bytes = max_request_bytes
@@ -72,64 +77,46 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """See grpc. Our wrapper receives the request as bytes: grpc answers UNKNOWN if it cannot decode them."""
+        """See grpc. It is asked for each call, so each method is wrapped once."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(self._prefix):
             return handler
-        name = method.removeprefix(self._prefix)
+        known = self._wrapped.get(method)
+        if known is None or known[0] is not handler:
+            known = self._wrapped[method] = handler, self._wrap(handler, method.removeprefix(self._prefix))
+        return known[1]
+
+    def _wrap(self, handler: Handler, method: str) -> Handler:
+        """Returns a handler that gets the request as bytes: grpc answers UNKNOWN if it cannot decode them."""
+        parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._wrap_streaming(handler, name), response_serializer=handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._wrap_unary(handler, name), response_serializer=handler.response_serializer
-        )
-
-    def _wrap_unary(self, handler: Handler, method: str) -> Any:
-        async def unary(payload: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async def answer(request: Message) -> Any:
-                return await handler.unary_unary(request, context)
-
-            return await self._serve(method, handler, payload, context, answer)
-
-        return unary
-
-    def _wrap_streaming(self, handler: Handler, method: str) -> Any:
-        async def streaming(payload: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-            async def answer(request: Message) -> None:
-                # Responses are written here and not yielded to grpc: a cancelled write closes the handler at once.
-                async with aclosing(handler.unary_stream(request, context)) as responses:
-                    async for response in responses:
-                        try:
-                            await context.write(response)
-                        except grpc.aio.InternalError as exc:
-                            raise _ClientGone from exc
-
-            await self._serve(method, handler, payload, context, answer)
-
-        return streaming
+            streaming = partial(self._serve, method, parse, partial(_write_responses, handler.unary_stream))
+            return grpc.unary_stream_rpc_method_handler(streaming, response_serializer=serialize)
+        unary = partial(self._serve, method, parse, handler.unary_unary)
+        return grpc.unary_unary_rpc_method_handler(unary, response_serializer=serialize)
 
     async def _serve(
         self,
         method: str,
-        handler: Handler,
+        parse: Callable[[bytes], Message],
+        answer: Callable[[Message, Context], Awaitable[Any]],
         payload: bytes,
-        context: grpc.aio.ServicerContext[Any, Any],
-        answer: Callable[[Message], Awaitable[Any]],
+        context: Context,
     ) -> Any:
-        call = _create_context(context)
+        metadata = tuple(context.invocation_metadata() or ())
+        call = _create_context(context, metadata)
         remaining = call.remaining_seconds()
         if remaining is not None and remaining <= _LEAST_SECONDS:  # gRPC's own cancellation may come too late
             record_end(method, call, "DEADLINE_EXCEEDED", logging.INFO)
             return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
         try:
             with self._tracker.track():
-                call = replace(call, caller=self._callers.authenticate(_metadata(context)))
-                request = self._parse(handler, payload)
+                call = replace(call, caller=self._callers.authenticate(metadata))
+                request = self._parse(parse, payload)
                 call = replace(call, request_id=_read_request_id(request) or call.request_id)
                 _current_call.set(call)
-                response = await answer(request)
+                response = await answer(request, context)
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
             record_end(method, call, "OK", logging.INFO)
             return response
@@ -154,26 +141,36 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         return await context.abort(status.code, status.message, status.trailing_metadata)
 
-    def _parse(self, handler: Handler, payload: bytes) -> Message:
+    def _parse(self, parse: Callable[[bytes], Message], payload: bytes) -> Message:
         if len(payload) > self._max_request_bytes:
             violation = FieldViolation(
                 "request", f"It has {len(payload)} bytes; at most {self._max_request_bytes} are accepted."
             )
             raise RequestTooLarge(violations=(violation,))
-        assert handler.request_deserializer is not None
         try:
-            request: Message = handler.request_deserializer(payload)
+            return parse(payload)
         except DecodeError as exc:
             raise MalformedRequest from exc
-        return request
 
 
-def _create_context(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
-    """Creates the context of a call before its caller is authenticated."""
+async def _write_responses(
+    behavior: Callable[[Message, Context], AsyncGenerator[Message, None]], request: Message, context: Context
+) -> None:
+    """Writes the responses, which are not yielded to grpc, so that a cancelled write closes the handler at once."""
+    async with aclosing(behavior(request, context)) as responses:
+        async for response in responses:
+            try:
+                await context.write(response)
+            except grpc.aio.InternalError as exc:
+                raise _ClientGone from exc
+
+
+def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -> CallContext:
+    """Creates the context of a call, with the metadata that was sent, before its caller is authenticated."""
     now = asyncio.get_running_loop().time()
     remaining = context.time_remaining()
     metadata: dict[str, str] = {}
-    for key, value in _metadata(context):
+    for key, value in sent:
         if isinstance(value, str):
             metadata.setdefault(key, value)
     sent_id = metadata.get(REQUEST_ID_METADATA, "")
@@ -181,7 +178,7 @@ def _create_context(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
     trace = get_current() if get_current_span().get_span_context().is_valid else read_trace_context(metadata)
     return CallContext(
         caller=ANONYMOUS,
-        request_id=sent_id if REQUEST_ID.fullmatch(sent_id) else f"req_{uuid.uuid4().hex}",
+        request_id=sent_id if REQUEST_ID.fullmatch(sent_id) else f"req_{os.urandom(16).hex()}",
         arrival_time=now,
         deadline=None if remaining is None else now + remaining,
         metadata=metadata,
@@ -190,14 +187,12 @@ def _create_context(context: grpc.aio.ServicerContext[Any, Any]) -> CallContext:
     )
 
 
-def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> Sequence[tuple[str, str | bytes]]:
-    return tuple(context.invocation_metadata() or ())
-
-
 def _read_request_id(request: Any) -> str:
     """Returns the request id of the message if it has a valid one, or else an empty string."""
-    inner = getattr(request, "request", request)
-    request_id = getattr(inner, "request_id", "")
+    completion = request if isinstance(request, CompleteRequest) else getattr(request, "request", None)
+    if completion is None or not completion.request_id:
+        return ""
+    request_id: str = completion.request_id
     return request_id if REQUEST_ID.fullmatch(request_id) else ""
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import grpc
 
-from reasoning_grpc.domain.events import StreamEvent
-from reasoning_grpc.domain.fold import fold
+from reasoning_grpc.domain.fold import CompletionBuilder
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import convert
 from reasoning_grpc.rpc.convert import Caps
@@ -35,9 +34,15 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
     ) -> completion_pb2.CompleteResponse:
         """See the proto."""
         run = self._engine.run(convert.completion_request(request, self._caps), call_context(context))
+        builder = CompletionBuilder()
         async with aclosing(run) as events:
-            completion = await fold(_send_headers_first(events, context))
-        return convert.complete_response(completion)
+            async for event in events:
+                if event.sequence == 0:
+                    # Sends initial metadata, which commits the RPC before anything is paid for: without it, a client
+                    # library would send the call again when its connection breaks. In a stream, the first event does.
+                    await context.send_initial_metadata(())
+                builder.record(event)
+        return convert.complete_response(builder.build())
 
     async def StreamComplete(
         self, request: events_pb2.StreamCompleteRequest, context: Context
@@ -64,17 +69,3 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         model_filter, page_size, page_token = convert.list_models_request(request)
         page = await self._engine.list_models(model_filter, page_size, page_token, call_context(context))
         return convert.list_models_response(page)
-
-
-async def _send_headers_first(events: AsyncIterator[StreamEvent], context: Context) -> AsyncIterator[StreamEvent]:
-    """Sends initial metadata with the first event, which commits the RPC and stops client retries.
-
-    Without it, a client library would send a unary call again when its connection breaks, and the answer would be paid
-    twice. In a stream the first event itself has this effect.
-    """
-    has_begun = False
-    async for event in events:
-        if not has_begun:
-            has_begun = True
-            await context.send_initial_metadata(())
-        yield event

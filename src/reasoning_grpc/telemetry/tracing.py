@@ -22,6 +22,9 @@ PREFIX: Final = "reasoning_grpc."
 ERROR_TYPE: Final = "error.type"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
+_TRACE_PARENT: Final = "traceparent"
+"""The header without which W3C's trace context is empty."""
+_NO_CONTEXT: Final = Context()
 _HTTP_STATUS: Final = "http.response.status_code"
 _UNEXPECTED: Final = "INTERNAL"
 """The reason of a failure that is none of our own errors."""
@@ -43,7 +46,10 @@ def get_propagator() -> TextMapPropagator:
 
 def read_trace_context(metadata: Mapping[str, str]) -> Context:
     """Returns the trace context that a caller sent; empty when there is none, or when it is not valid."""
-    return get_propagator().extract(metadata, Context())
+    propagator = get_propagator()
+    if isinstance(propagator, TraceContextTextMapPropagator) and _TRACE_PARENT not in metadata:
+        return _NO_CONTEXT
+    return propagator.extract(metadata, _NO_CONTEXT)
 
 
 def build_trace_headers(context: Context | None) -> dict[str, str]:

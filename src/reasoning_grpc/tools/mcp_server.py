@@ -5,12 +5,12 @@ import logging
 import random
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from typing import Any, Final
 
 from mcp import Client
 from mcp.client.session import IncomingMessage
 from mcp_types import ToolListChangedNotification
+from msgspec.structs import replace
 
 from reasoning_grpc.config import McpServerEntry, ToolEntry
 from reasoning_grpc.domain import CallContext, Caller, McpServerInfo, McpServerState, ToolInfo, ToolState

@@ -1,8 +1,9 @@
 """Converts the content and the reasoning in one delta of an answer, in every form that servers write."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain.events import AlternativeToken, ContentDelta, Delta, ReasoningDelta, TokenLogprob
 from reasoning_grpc.litellm_model.answers.errors import MalformedAnswer

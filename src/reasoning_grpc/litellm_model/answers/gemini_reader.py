@@ -7,11 +7,12 @@ and goes back at the same part.
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import FinishReason, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, TokenLogprob, ToolCallDelta

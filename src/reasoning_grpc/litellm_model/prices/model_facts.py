@@ -5,8 +5,9 @@ litellm's price map and the `model_info` of a LiteLLM proxy have the same member
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from reasoning_grpc.domain import Capability, Prices, ReasoningEffort, Wire
 from reasoning_grpc.litellm_model.encodings import find_encoding
@@ -31,8 +32,7 @@ _PROVIDER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_TOKENS: Final = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFacts:
+class ModelFacts(Struct, frozen=True, kw_only=True):
     """The known facts about a model, whatever name it is served under."""
 
     provider: str = ""

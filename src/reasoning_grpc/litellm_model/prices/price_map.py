@@ -5,13 +5,13 @@ The file is read without importing litellm, which would take seconds. It is neve
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from reasoning_grpc.litellm_model.prices.map_file import find_map_file, read_map
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat, read_facts

@@ -6,9 +6,10 @@ calculator. Batch, flex and priority prices are left out, because we send no suc
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from decimal import Decimal
 from typing import Any, Final
+
+from msgspec.structs import fields
 
 from reasoning_grpc.domain import Prices, TokenPrices
 

@@ -1,8 +1,9 @@
 """`merge_defaults`: the parameters that the configuration sets for the calls of a model that leave them unset."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
 from typing import Final
+
+from msgspec.structs import fields, replace
 
 from reasoning_grpc.domain import Sampling
 from reasoning_grpc.domain.errors import FieldViolation

@@ -1,8 +1,10 @@
 """`prepare_call`: refuses or changes what a provider takes otherwise, before litellm converts the call."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting, ReasoningOptions, Wire
 from reasoning_grpc.domain.errors import FieldViolation

@@ -6,9 +6,10 @@ documentation and the texts of their errors; docs/providers.md describes each fo
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting, EffectiveSettingCause, Message, Reasoning
 from reasoning_grpc.litellm_model import library

@@ -1,9 +1,11 @@
 """Builds the model calls that request an answer of a schema."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     Capability,

@@ -57,10 +57,11 @@ ROUTE_REJECTION_CAUSE: Final = EnumPair(
 )
 
 REASON_PREFIX: Final = "ERROR_REASON_"
+_REASONS: Final[Mapping[str, Any]] = {
+    name.removeprefix(REASON_PREFIX): number for name, number in errors_pb2.ErrorReason.items()
+}
 
 
 def error_reason(reason: str) -> Any:
     """Returns the enum value of a reason; 0, unspecified, for one that has none, such as a cancellation."""
-    names = errors_pb2.ErrorReason.keys()
-    name = REASON_PREFIX + reason
-    return errors_pb2.ErrorReason.Value(name) if name in names else 0
+    return _REASONS.get(reason, 0)

@@ -22,8 +22,12 @@ _MAX_STOP_SEQUENCES: Final = 16
 _MAX_BIASES: Final = 1024
 
 
-def sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
+def sampling(message: completion_pb2.CompleteRequest, checks: Checks) -> Sampling:
     """Returns how the model chooses its tokens."""
+    return _sampling(message.sampling, checks) if message.HasField("sampling") else Sampling()
+
+
+def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
     by_name: Any = message  # the type stubs accept only literal names
 
     def optional(name: str, minimum: float, maximum: float = math.inf, *, above_minimum: bool = False) -> float | None:
@@ -64,7 +68,7 @@ def sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
 
 def tools(message: completion_pb2.CompleteRequest, most: int, checks: Checks) -> tuple[Tool, ...]:
     """Returns the caller's own tools, whose names are unique; none when there are more than `most`."""
-    if not checks.check_count("tools", len(message.tools), most):
+    if not message.tools or not checks.check_count("tools", len(message.tools), most):
         return ()
     seen: set[str] = set()
     for index, tool in enumerate(message.tools):
@@ -140,14 +144,17 @@ def response_format(message: completion_pb2.CompleteRequest, checks: Checks) -> 
             return None
 
 
-def reasoning_options(message: completion_pb2.ReasoningOptions, checks: Checks) -> ReasoningOptions:
+def reasoning_options(message: completion_pb2.CompleteRequest, checks: Checks) -> ReasoningOptions:
     """Returns how much the model itself reasons."""
-    match message.WhichOneof("amount"):
+    if not message.HasField("reasoning"):
+        return ReasoningOptions()
+    options = message.reasoning
+    match options.WhichOneof("amount"):
         case "effort":
-            effort = checks.check_enum("reasoning.effort", message.effort, enums.REASONING_EFFORT.from_proto)
+            effort = checks.check_enum("reasoning.effort", options.effort, enums.REASONING_EFFORT.from_proto)
             return ReasoningOptions(effort=effort)
         case "budget_tokens":
-            checks.check_number("reasoning.budget_tokens", message.budget_tokens, 1)
-            return ReasoningOptions(budget_tokens=message.budget_tokens)
+            checks.check_number("reasoning.budget_tokens", options.budget_tokens, 1)
+            return ReasoningOptions(budget_tokens=options.budget_tokens)
         case _:
             return ReasoningOptions()

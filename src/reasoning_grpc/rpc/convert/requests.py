@@ -78,39 +78,48 @@ def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, che
     return CompletionRequest(
         model=message.model,
         messages=conversation(message.messages, caps.messages, checks),
-        sampling=sampling(message.sampling, checks),
+        sampling=sampling(message, checks),
         tools=tools(message, caps.tools, checks),
         tool_choice=tool_choice(message, checks),
         parallel_tool_calls=parallel_tool_calls(message, checks),
         response_format=response_format(message, checks),
-        reasoning=reasoning_options(message.reasoning, checks),
-        routing=routing_options(message.routing, checks),
+        reasoning=reasoning_options(message, checks),
+        routing=routing_options(message, checks),
         context_policy=context_policy(message, checks),
         fallback_models=fallback_models(message, checks),
-        agent=agent_options(message.agent, checks),
-        include=IncludeOptions(
-            reasoning=message.include.reasoning,
-            thoughts=message.include.thoughts,
-            tool_results=message.include.tool_results,
-            model_calls=message.include.model_calls,
-        ),
+        agent=agent_options(message, checks),
+        include=_include_options(message),
         labels=_labels(message, checks),
         end_user=message.end_user,
         provider_options=_provider_options(message, checks),
     )
 
 
+def _include_options(message: completion_pb2.CompleteRequest) -> IncludeOptions:
+    if not message.HasField("include"):
+        return IncludeOptions()
+    include = message.include
+    return IncludeOptions(
+        reasoning=include.reasoning,
+        thoughts=include.thoughts,
+        tool_results=include.tool_results,
+        model_calls=include.model_calls,
+    )
+
+
 def _labels(message: completion_pb2.CompleteRequest, checks: Checks) -> dict[str, str]:
-    if checks.check_count("labels", len(message.labels), _MAX_LABELS):
-        for key, value in message.labels.items():
+    labels = dict(message.labels)
+    if checks.check_count("labels", len(labels), _MAX_LABELS):
+        for key, value in labels.items():
             checks.check_text(f"labels[{key}]", key, 64, required=True)
             checks.check_text(f"labels[{key}]", value, 256)
-    return dict(message.labels)
+    return labels
 
 
 def _provider_options(message: completion_pb2.CompleteRequest, checks: Checks) -> dict[str, str]:
-    if checks.check_count("provider_options", len(message.provider_options), _MAX_LABELS):
-        for name, value in message.provider_options.items():
+    options = dict(message.provider_options)
+    if checks.check_count("provider_options", len(options), _MAX_LABELS):
+        for name, value in options.items():
             checks.check_text(f"provider_options[{name}]", name, 64, required=True)
             checks.check_json(f"provider_options[{name}]", value, want_object=False)
-    return dict(message.provider_options)
+    return options

@@ -20,10 +20,10 @@ def milliseconds(seconds: float) -> int:
     return min(int(seconds * 1000), _LARGEST_INT32)
 
 
-def duration(seconds: float) -> Duration:
-    """Returns the duration, to the nanosecond."""
+def duration(seconds: float) -> Any:
+    """Returns the fields of a `Duration`, to the nanosecond, which a message takes in its place for less."""
     whole, nanos = divmod(round(seconds * _NANO), _NANO)
-    return Duration(seconds=whole, nanos=nanos)
+    return {"seconds": whole, "nanos": nanos}
 
 
 def seconds_of(duration: Duration) -> float:
@@ -31,7 +31,7 @@ def seconds_of(duration: Duration) -> float:
     return duration.seconds + duration.nanos / 1e9
 
 
-def optional_duration(seconds: float | None) -> Duration | None:
+def optional_duration(seconds: float | None) -> Any:
     """Returns the duration; None leaves the field unset."""
     return None if seconds is None else duration(seconds)
 

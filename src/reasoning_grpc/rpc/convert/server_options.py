@@ -17,8 +17,12 @@ _MAX_FALLBACKS: Final = 8
 _MAX_AGENT_TOOLS: Final = 1024
 
 
-def agent_options(message: agent_pb2.AgentOptions, checks: Checks) -> AgentOptions:
+def agent_options(message: completion_pb2.CompleteRequest, checks: Checks) -> AgentOptions:
     """Returns the limits and tools of the reasoning agent."""
+    return _agent_options(message.agent, checks) if message.HasField("agent") else AgentOptions()
+
+
+def _agent_options(message: agent_pb2.AgentOptions, checks: Checks) -> AgentOptions:
     by_name: Any = message  # the type stubs accept only literal names
 
     def optional_integer(name: str, minimum: int) -> int | None:
@@ -49,8 +53,12 @@ def agent_options(message: agent_pb2.AgentOptions, checks: Checks) -> AgentOptio
     )
 
 
-def routing_options(message: routing_pb2.RoutingOptions, checks: Checks) -> RoutingOptions:
+def routing_options(message: completion_pb2.CompleteRequest, checks: Checks) -> RoutingOptions:
     """Returns which path the caller requests."""
+    return _routing_options(message.routing, checks) if message.HasField("routing") else RoutingOptions()
+
+
+def _routing_options(message: routing_pb2.RoutingOptions, checks: Checks) -> RoutingOptions:
     if message.route and message.mode:
         checks.report_invalid("routing", "It must hold a mode or a route, not both.")
     checks.check_text("routing.route", message.route, _MAX_ROUTE_CHARACTERS)
@@ -73,7 +81,8 @@ def context_policy(message: completion_pb2.CompleteRequest, checks: Checks) -> C
 
 def fallback_models(message: completion_pb2.CompleteRequest, checks: Checks) -> tuple[str, ...]:
     """Returns the models to try when the first one fails."""
-    if checks.check_count("fallback_models", len(message.fallback_models), _MAX_FALLBACKS):
-        for index, name in enumerate(message.fallback_models):
+    models = tuple(message.fallback_models)
+    if checks.check_count("fallback_models", len(models), _MAX_FALLBACKS):
+        for index, name in enumerate(models):
             checks.check_text(f"fallback_models[{index}]", name, MAX_MODEL_NAME_CHARACTERS, required=True)
-    return tuple(message.fallback_models)
+    return models

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, ResponseFormatKind, Tool, ToolChoiceMode
 from reasoning_grpc.domain.errors import FieldViolation

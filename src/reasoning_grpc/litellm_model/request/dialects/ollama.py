@@ -1,8 +1,9 @@
 """The dialect of Ollama's own API. Our own code writes it; see `bodies.ollama`."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     EffectiveSetting,

@@ -5,8 +5,9 @@ What Anthropic's models on Databricks take is in `claude.reasoning`.
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     EffectiveSetting,

@@ -1,6 +1,6 @@
 """Removes the reasoning of earlier answers that a provider does not take back."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Message, Part, Reasoning
 from reasoning_grpc.litellm_model.request.dialects.shared import report_lost

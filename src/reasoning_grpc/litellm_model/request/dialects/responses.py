@@ -4,9 +4,11 @@ Sources: OpenAI's reference of the API, the types of its SDK 2.54, and its guide
 a temperature, litellm knows.
 """
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     EffectiveSetting,
@@ -135,7 +137,7 @@ RESPONSES: Final = Dialect(
     reports=(report_each_name,),
     changes=(leave_out_foreign_reasoning,),
 )
-RESPONSES_OF_OTHERS: Final = replace(
+RESPONSES_OF_OTHERS: Final = dataclasses.replace(
     RESPONSES,
     refusals=(refuse_parameters, refuse_audio, refuse_sampling_while_reasoning),
 )

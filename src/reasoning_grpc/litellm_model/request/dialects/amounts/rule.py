@@ -7,8 +7,9 @@ reported; a model that takes no amount refuses it.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     TOKENS_OF_EFFORT,

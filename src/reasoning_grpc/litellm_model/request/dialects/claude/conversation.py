@@ -7,8 +7,9 @@ its documentation of tool results, which "must come first in the content array".
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     EffectiveSetting,

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, ResponseFormat, ResponseFormatKind
 from reasoning_grpc.domain.errors import FieldViolation

@@ -5,8 +5,9 @@ documentation of mid-conversation system messages.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Message, Role
 from reasoning_grpc.litellm_model.request.dialects.claude.conversation import is_turn

@@ -6,8 +6,9 @@ cache breakpoints" and "thinking blocks cannot be cached directly with cache_con
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause, Media, Message, Part, Reasoning
 from reasoning_grpc.domain.errors import FieldViolation

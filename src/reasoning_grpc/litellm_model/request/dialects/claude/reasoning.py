@@ -5,8 +5,9 @@ well as forced tool use", "top_p between 1 and 0.95"), and litellm's tables. `am
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, ReasoningEffort, ToolChoiceMode
 from reasoning_grpc.domain.errors import FieldViolation

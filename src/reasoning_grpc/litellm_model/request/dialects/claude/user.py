@@ -1,8 +1,9 @@
 """The end user in calls of Anthropic's models."""
 
 import re
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, EffectiveSettingCause
 from reasoning_grpc.llm import ModelCall

@@ -1,6 +1,6 @@
 """Changes of a call for Bedrock: what the provider does not take, and what litellm loses on the way there."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     EffectiveSetting,

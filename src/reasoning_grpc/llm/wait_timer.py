@@ -1,0 +1,61 @@
+"""`WaitTimer`: limits each of many waits of a task with one timer of the event loop."""
+
+import asyncio
+
+
+class WaitTimer:
+    """Cancels a task that waits too long. It does what `asyncio.timeout_at` does, for many waits in a row.
+
+    Nearly every wait ends in time, so starting one only sets its end: the loop's timer goes on, and is set again when
+    it fires early. Between two waits nothing is cancelled, however long the time between them is.
+    """
+
+    __slots__ = ("_cancelling", "_ends", "_handle", "_has_cancelled", "_loop", "_task")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+        self._ends = 0.0
+        self._task: asyncio.Task[object] | None = None
+        """The task that waits; None between waits."""
+        self._cancelling = 0
+        self._has_cancelled = False
+
+    def start(self, ends: float) -> None:
+        """Starts a wait of the current task until this time of the loop's clock; it stays until `stop`."""
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        self._task, self._ends, self._cancelling = task, ends, task.cancelling()
+        if self._handle is not None and self._handle.when() > ends:
+            self._handle.cancel()
+            self._handle = None
+        if self._handle is None:
+            self._handle = self._loop.call_at(ends, self._check)
+
+    def stop(self) -> None:
+        """Ends the wait."""
+        self.has_expired()
+        self._task = None
+
+    def has_expired(self) -> bool:
+        """Whether a cancellation that ended the wait is the timer's, and no one else's; it then counts no more."""
+        if not self._has_cancelled or self._task is None:
+            return False
+        self._has_cancelled = False
+        return self._task.uncancel() <= self._cancelling
+
+    def close(self) -> None:
+        """Releases the loop's timer."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _check(self) -> None:
+        self._handle = None
+        if self._task is None:
+            return  # the next wait sets the timer
+        if self._loop.time() < self._ends:
+            self._handle = self._loop.call_at(self._ends, self._check)
+        else:
+            self._has_cancelled = True
+            self._task.cancel()
