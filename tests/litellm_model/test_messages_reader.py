@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from reasoning_grpc.domain import FinishReason
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, ToolCallDelta
@@ -152,6 +155,60 @@ def test_reasoning_that_comes_after_the_counts_is_estimated() -> None:
 
     assert ReasoningDelta("hm") in deltas
     assert reader.uncounted_bytes == len("f") + len('{"a":1}')
+
+
+# fmt: off
+NAMES: Final = st.sampled_from([
+    "type", "text", "thinking", "signature", "partial_json", "id", "name", "input", "data", "stop_reason", "usage",
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation", "error", "content", "index",
+])
+# fmt: on
+SCALARS: Final = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(categories=["Cs", "L"]))
+)
+VALUES: Final = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+)
+OBJECTS: Final = st.dictionaries(NAMES, VALUES, max_size=3)
+INDICES: Final = st.integers(0, 2) | st.none()
+BLOCKS: Final = st.builds(
+    lambda kind, members: {"id": "t", "name": "f", "input": {}, **members, "type": kind},
+    st.sampled_from(["text", "thinking", "redacted_thinking", "tool_use", "server_tool_use", "brand_new"]),
+    st.just({}) | OBJECTS,
+)
+DELTAS: Final = st.sampled_from(
+    [
+        {"type": "text_delta", "text": "a"},
+        {"type": "text_delta", "text": ""},
+        {"type": "thinking_delta", "thinking": "b"},
+        {"type": "signature_delta", "signature": "c"},
+        {"type": "input_json_delta", "partial_json": "{}"},
+    ]
+)
+EVENTS: Final = st.one_of(
+    st.builds(lambda i, block: {"type": "content_block_start", "index": i, "content_block": block}, INDICES, BLOCKS),
+    st.builds(lambda i, delta: {"type": "content_block_delta", "index": i, "delta": delta}, INDICES, DELTAS | VALUES),
+    st.builds(lambda i: {"type": "content_block_stop", "index": i}, INDICES),
+    st.builds(lambda delta, usage: {"type": "message_delta", "delta": delta, "usage": usage}, OBJECTS, VALUES),
+    st.builds(lambda message: {"type": "message_start", "message": message}, OBJECTS),
+    st.just(STOP),
+    OBJECTS,
+    VALUES,
+)
+
+
+@given(st.lists(EVENTS, max_size=12))
+def test_any_events_are_read_or_refused(events: list[Any]) -> None:
+    """Any events raise one of our two errors, or become deltas that fit into a message, in one batch or in many."""
+    encoded = encode(START, *events)
+    reader = MessagesReader()
+
+    deltas, failure = reader.read_batch(encoded)
+
+    together = describe(reader, deltas, "" if failure is None else type(failure).__name__)
+    assert repr(together) == repr(read_one_by_one(encoded))
+    for text in (value for delta in deltas for value in astuple(delta) if isinstance(value, str)):
+        text.encode()
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in-one-write", "in-many-writes"])
