@@ -1,4 +1,4 @@
-"""The work of a step, counted as function calls: it does not grow with the steps before it."""
+"""The work of a step, counted as function calls and as messages: it does not grow with the steps before it."""
 
 import asyncio
 import json
@@ -15,12 +15,15 @@ import pytest
 
 import reasoning_grpc
 from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, load_agent_prompt
-from reasoning_grpc.domain import Prices, ReasoningEnd
+from reasoning_grpc.agent.calls import AgentCalls
+from reasoning_grpc.agent.plan import Plan
+from reasoning_grpc.agent.transcript import Transcript
+from reasoning_grpc.domain import Message, NextAction, Prices, ReasoningEnd, Role
 from reasoning_grpc.domain.events import ContentDelta, ReasoningFinished, StepStarted, ToolCallDelta
 from reasoning_grpc.engine.ledger import Ledger
-from reasoning_grpc.llm import ContextWindows
+from reasoning_grpc.llm import ContextWindows, ModelCall
 from tests.support.agent import plan_call, write_plan
-from tests.support.factories import a_call, a_context, a_request
+from tests.support.factories import a_call, a_context, a_message, a_request
 from tests.support.models import Script, ScriptedModel, a_model, script_answer
 from tests.support.toolbox import open_toolbox, tool_entry
 
@@ -99,3 +102,34 @@ async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts
     calls_of_steps = [after - before for before, after in pairwise(calls_before_step)]
     assert len(calls_of_steps) == STEPS - 1
     assert calls_of_steps[-1] == calls_of_steps[2]
+
+
+class CountingModel(ScriptedModel):
+    """Keeps the messages whose tokens it has counted."""
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(models=(a_model(**facts),))
+        self.counted: list[Message] = []
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`."""
+        self.counted += call.messages
+        return super().count_tokens(call)
+
+
+async def test_the_tokens_of_a_message_are_counted_once_a_run() -> None:
+    """Where a prompt has more bytes than its model's window has tokens, each step counts only what is new."""
+    model = CountingModel(context_window_tokens=16_384)
+    direct = a_call(messages=(a_message("x" * 20_000),))
+    windows = ContextWindows(model, unknown_window_tokens=8192)
+    transcript = Transcript(direct.messages, "Think.", native=False)
+    info = model.describe("fake")
+    calls = AgentCalls(direct, info, transcript, windows, tools=(), plan_request=None, fits=True)
+
+    for number in range(STEPS):
+        call = await calls.build_step_call(None)
+        plan = Plan(f"Thought {number}.", NextAction.CONTINUE)
+        transcript.record_step(plan, a_message(write_plan(), Role.ASSISTANT), ())
+
+    assert call.messages == transcript.messages()[:-2]
+    assert len(model.counted) == len(call.messages)

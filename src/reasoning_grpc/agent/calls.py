@@ -103,7 +103,7 @@ class AgentCalls:
         call = replace(self._step_call, messages=messages)
         if max_tokens is not None:
             call = self._limit_output(call, max_tokens)
-        fitted = await self._fit(call, self._transcript.question, self._transcript.head, self._step_size.most_tokens)
+        fitted = await self._fit(call, self._transcript.question, self._transcript.head, self._step_size)
         if fitted.messages is messages:
             fitted.derived.prompt_tokens = self._step_size.estimate_tokens()
         return fitted
@@ -134,7 +134,7 @@ class AgentCalls:
         return min(self._reasoning_tokens + tokens, self._model_output_tokens)
 
     async def _fit(
-        self, call: ModelCall, question: Message | None, head: int = 0, most_tokens: int | None = None
+        self, call: ModelCall, question: Message | None, head: int = 0, size: PromptSize | None = None
     ) -> ModelCall:
         """Leaves out of the call what does not fit: messages of the conversation first, then steps."""
         if not self._fits:
@@ -145,7 +145,7 @@ class AgentCalls:
             reserve_tokens=_REPAIR_TOKENS,
             head=head,
             question=question,
-            most_tokens=most_tokens,
+            size=size,
         )
 
 

@@ -1,9 +1,9 @@
 """`AgentSpans`: records a span for each step and each tool call. Spans carry no prompt, argument or result."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Tracer, set_span_in_context
@@ -11,6 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Tracer, set_span_i
 from reasoning_grpc.domain import CallContext, StepOutcome, ToolCall, ToolExecution, ToolStatus
 from reasoning_grpc.telemetry import PREFIX, mark_error, mark_failed
 
+S = TypeVar("S")
 _OPERATION: Final = "gen_ai.operation.name"
 _TOOL_NAME: Final = "gen_ai.tool.name"
 _TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
@@ -50,32 +51,37 @@ class AgentSpans:
     def __init__(self, tracer: Tracer | None) -> None:
         self._tracer = tracer
 
-    @contextmanager
-    def step(self, number: int, context: CallContext) -> Iterator[StepSpan]:
+    def step(self, number: int, context: CallContext) -> AbstractContextManager[StepSpan]:
         """Starts the span of a step, which ends with the block."""
-        with self._span(f"step {number}", context, {PREFIX + "step": number}) as (span, inner):
-            yield StepSpan(inner, span)
+        return self._start(StepSpan, f"step {number}", context, {PREFIX + "step": number})
 
-    @contextmanager
-    def tool(self, call: ToolCall, context: CallContext) -> Iterator[ToolSpan]:
+    def tool(self, call: ToolCall, context: CallContext) -> AbstractContextManager[ToolSpan]:
         """Starts the span of a tool call, which ends with the block."""
         facts = {_OPERATION: _EXECUTE, _TOOL_NAME: call.name, _TOOL_CALL_ID: call.id}
-        with self._span(f"{_EXECUTE} {call.name}", context, facts) as (span, inner):
-            yield ToolSpan(inner, span)
+        return self._start(ToolSpan, f"{_EXECUTE} {call.name}", context, facts)
 
-    @contextmanager
-    def _span(
-        self, name: str, context: CallContext, facts: Mapping[str, str | int]
-    ) -> Iterator[tuple[Span, CallContext]]:
+    def _start(
+        self, kind: Callable[[CallContext, Span], S], name: str, context: CallContext, facts: Mapping[str, str | int]
+    ) -> AbstractContextManager[S]:
         if self._tracer is None:
-            yield INVALID_SPAN, context
-            return
-        # The span is not made current: around the `yield` of a generator it would leak into the code that reads it.
-        span = self._tracer.start_span(name, context.trace, SpanKind.INTERNAL, facts)
-        try:
-            yield span, replace(context, trace=set_span_in_context(span, context.trace))
-        except BaseException as error:
-            mark_error(span, error, cancelled=context.infer_end_status())
-            raise
-        finally:
-            span.end()
+            return nullcontext(kind(context, INVALID_SPAN))
+        return _start_span(self._tracer, kind, name, context, facts)
+
+
+@contextmanager
+def _start_span(
+    tracer: Tracer,
+    kind: Callable[[CallContext, Span], S],
+    name: str,
+    context: CallContext,
+    facts: Mapping[str, str | int],
+) -> Iterator[S]:
+    # The span is not made current: around the `yield` of a generator it would leak into the code that reads it.
+    span = tracer.start_span(name, context.trace, SpanKind.INTERNAL, facts)
+    try:
+        yield kind(replace(context, trace=set_span_in_context(span, context.trace)), span)
+    except BaseException as error:
+        mark_error(span, error, cancelled=context.infer_end_status())
+        raise
+    finally:
+        span.end()

@@ -16,11 +16,11 @@ from reasoning_grpc.domain import (
     Part,
     Role,
     Text,
-    count_bytes,
 )
 from reasoning_grpc.domain.errors import ContextWindowExceeded
 from reasoning_grpc.llm.omission import omit_oldest_messages
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.prompt_size import PromptSize
 from reasoning_grpc.llm.token_estimates import estimate_text_tokens, sum_prompt_tokens
 
 _OUTPUT_TOKENS: Final = 1024
@@ -49,7 +49,7 @@ class ContextWindows:
         reserve_tokens: int = 0,
         head: int = 0,
         question: Message | None = None,
-        most_tokens: int | None = None,
+        size: PromptSize | None = None,
     ) -> ModelCall:
         """Returns the call as the policy wants it: whole, or without its oldest messages; see `omit_oldest_messages`.
 
@@ -57,7 +57,7 @@ class ContextWindows:
         which no omission suffices is left out. With ERROR, only such models are left out, nothing is reserved,
         and a model with an unknown window counts as large enough.
 
-        `most_tokens` is at least as much as any tokenizer counts in the prompt; without it the prompt is counted here.
+        `size` is that of the prompt; it counts again only what is new. Without it the whole prompt is counted.
 
         Raises:
             ContextWindowExceeded: No omission makes the call fit `call.model`. No upstream was called.
@@ -65,15 +65,16 @@ class ContextWindows:
         """
         if policy is None:
             return call
-        if most_tokens is None:
-            most_tokens = sum_prompt_tokens(call, count_bytes)
+        if size is None:
+            size = PromptSize(call)
+            size.count(call.messages)
         fitting: list[str] = []
         omit = partial(omit_oldest_messages, head=head, question=question)
         for name in (call.model, *call.fallback_models):
             info = self._model.describe(name)
             room = self._compute_room(call, info, policy, reserve_tokens)
             try:
-                call = await self._fit_one(replace(call, model=name), info, room, policy, omit, most_tokens)
+                call = await self._fit_one(replace(call, model=name), info, room, policy, omit, size)
             except ContextWindowExceeded:
                 if not fitting:
                     raise
@@ -88,15 +89,15 @@ class ContextWindows:
         room: int | None,
         policy: ContextPolicy,
         omit: Callable[..., ModelCall],
-        most_tokens: int,
+        size: PromptSize,
     ) -> ModelCall:
         """Returns the call without the messages that do not fit its first model."""
-        if room is None or most_tokens <= room:
+        if room is None or size.most_tokens <= room:
             return call
         if policy is ContextPolicy.ERROR:
             await self._check_fit(call, info, room)
             return call
-        return await self._run_in_thread(omit, call, room, self._model.count_tokens)
+        return await self._run_in_thread(omit, call, room, partial(size.count_tokens, self._model.count_tokens))
 
     async def _check_fit(self, call: ModelCall, info: ModelInfo, room: int) -> None:
         """Raises ContextWindowExceeded if the call cannot fit: it counts low estimates and leaves out media."""

@@ -1,6 +1,6 @@
 """`PromptSize`: the size of a prompt that grows, counted as it grows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -23,6 +23,8 @@ class PromptSize:
         self._most_tokens = sum_prompt_tokens(frame, count_bytes)
         self._counted = 0
         """The number of messages that are counted."""
+        self._tokens: dict[tuple[str, int], tuple[int, Message]] = {}
+        """The tokens of messages by model and identity. The messages are kept, so that no other gets their identity."""
 
     @property
     def most_tokens(self) -> int:
@@ -35,6 +37,16 @@ class PromptSize:
             self._text_bytes += count_message_bytes(message)
             self._most_tokens += count_message_tokens(message, count_bytes)
         self._counted = len(messages)
+
+    def count_tokens(self, count: Callable[[ModelCall], int], call: ModelCall) -> int:
+        """Returns the tokens of a call as `count` counts them for its model. A call of one message is counted once."""
+        if len(call.messages) != 1:
+            return count(call)
+        (message,) = call.messages
+        key = call.model, id(message)
+        if key not in self._tokens:
+            self._tokens[key] = count(call), message
+        return self._tokens[key][0]
 
     def estimate_tokens(self) -> int:
         """Returns what `estimate_prompt_tokens` returns for the call with these messages."""

@@ -15,6 +15,7 @@ Shape = Mapping[str, Any]
 
 STRING: Final[Shape] = {"type": "string"}
 BOOLEAN: Final[Shape] = {"type": "boolean"}
+_TYPES: Final[Mapping[str, type[Any]]] = {"string": str, "boolean": bool, "array": list, "object": dict}
 
 
 def one_of(values: Iterable[str]) -> Shape:
@@ -50,20 +51,18 @@ class Schema(Generic[T]):
         return json.dumps(self.shape)
 
 
-def find_problem(value: object, shape: Shape, place: str = "It") -> str:
+def find_problem(value: Any, shape: Shape, place: str = "It") -> str:
     """Returns what is wrong with the value at this place, without any text of the value; empty if nothing is."""
-    match shape, value:
-        case {"enum": values}, str():
-            return "" if value in values else f"{place} is none of the values allowed."
-        case ({"type": "string"}, str()) | ({"type": "boolean"}, bool()):
-            return ""
-        case {"type": "array", "items": item}, list():
-            problems = (find_problem(each, item, f"{place}[{index}]") for index, each in enumerate(value))
-            return next(filter(None, problems), "")
-        case {"type": "object", "properties": members}, dict():
-            return _find_member_problem(value, members, place)
-        case _:
-            return f"{place} is no {shape['type']}."
+    kind = shape["type"]
+    if not isinstance(value, _TYPES[kind]):
+        return f"{place} is no {kind}."
+    if kind == "object":
+        return _find_member_problem(value, shape["properties"], place)
+    if kind == "array":
+        problems = (find_problem(each, shape["items"], f"{place}[{index}]") for index, each in enumerate(value))
+        return next(filter(None, problems), "")
+    values = shape.get("enum")
+    return "" if values is None or value in values else f"{place} is none of the values allowed."
 
 
 def _find_member_problem(value: Mapping[str, object], members: Mapping[str, Shape], place: str) -> str:
