@@ -1,10 +1,6 @@
 """The health service reports whether the server is alive, warm and ready."""
 
 import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
 
 import grpc
 import pytest
@@ -22,6 +18,7 @@ from tests.support.health import (
     watch_health,
 )
 from tests.support.serving import RunningServer, config_for, model_entry
+from tests.support.threads import hold_threads
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import expect_failure
 
@@ -45,19 +42,6 @@ async def test_an_unknown_name_has_no_health_status(running_server: RunningServe
 
     assert failed.code == grpc.StatusCode.NOT_FOUND
     assert await next_status(watch_health(running_server.channel, "reasoning_grpc.v1.Nope")) == SERVICE_UNKNOWN
-
-
-@contextmanager
-def hold_threads() -> Any:
-    """Blocks the loop's default thread pool, in which the warm-up imports litellm; yields what releases it."""
-    released = threading.Event()
-    pool = ThreadPoolExecutor(max_workers=1)
-    asyncio.get_running_loop().set_default_executor(pool)
-    pool.submit(released.wait)
-    try:
-        yield released.set
-    finally:
-        released.set()
 
 
 async def test_the_server_is_not_serving_until_it_is_warm(upstream: FakeUpstream) -> None:

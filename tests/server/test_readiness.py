@@ -1,19 +1,25 @@
 """Readiness of a server process: it never precedes what can be answered."""
 
 import gc
+import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import pytest
 
 from reasoning_grpc.server.server import collecting_no_garbage
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
+from tests.support.commands import build_environment
 from tests.support.factories import a_wire_request
 from tests.support.health import NOT_SERVING, SERVING, next_status
 from tests.support.server_process import ServerFolder, watching_readiness
 from tests.support.upstream import DEFAULT_PIECES, FakeUpstream
+
+ROOT: Final = Path(__file__).parents[2]
 
 
 @pytest.mark.process
@@ -44,6 +50,15 @@ async def test_a_call_at_the_moment_of_readiness_is_answered(upstream: FakeUpstr
     assert "".join(part.text for part in response.message.content) == "".join(DEFAULT_PIECES)
     assert "litellm is loaded" in messages_at_readiness
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.process
+def test_a_call_before_readiness_waits_and_stops_nothing() -> None:
+    """A call that comes while litellm is loaded waits for it; the server answers checks of its health meanwhile."""
+    command = [sys.executable, "-m", "tests.support.early_call"]
+    ran = subprocess.run(command, check=True, timeout=200, cwd=ROOT, env=build_environment({}), stdout=subprocess.PIPE)
+
+    assert json.loads(ran.stdout) == {"is_alive": True, "has_waited": True, "answer": "".join(DEFAULT_PIECES)}
 
 
 def test_the_objects_of_the_start_are_never_collected_again() -> None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cache
+from threading import Event, RLock
 from typing import Any, Final, TypeVar
 
 from reasoning_grpc.litellm_model.loading import import_lean, share_data
@@ -38,9 +39,26 @@ SILENCED_ASYNC: Final = ("async_success_handler", "async_failure_handler")
 """Methods of litellm's `Logging` that do nothing in our subclass: they would take half of the time of a call."""
 
 
-@cache
+_IS_IMPORTING: Final = RLock()
+"""Held while litellm is imported, so that a second thread that needs it waits, and does not set it up again."""
+
+_IS_LOADED: Final = Event()
+"""Set when litellm is imported and set up."""
+
+
 def import_litellm() -> Any:
     """Returns the litellm module, set up for us. The first call imports it."""
+    with _IS_IMPORTING:
+        return _import_once()
+
+
+def is_loaded() -> bool:
+    """Whether litellm is imported and set up."""
+    return _IS_LOADED.is_set()
+
+
+@cache
+def _import_once() -> Any:
     os.environ.update(_SETTINGS)
     litellm: Any = import_lean()
     share_data(litellm, read_map(find_map_file()))
@@ -53,6 +71,7 @@ def import_litellm() -> Any:
     litellm.disable_stop_sequence_limit = True  # else litellm drops all stop sequences but four, for every provider
     litellm.num_retries = 0
     litellm.main.responses_api_bridge_check = _limit_bridge_check(litellm.main.responses_api_bridge_check)
+    _IS_LOADED.set()
     return litellm
 
 
@@ -72,8 +91,9 @@ def _limit_bridge_check(check: Callable[..., tuple[dict[str, Any], str]]) -> Cal
 
 
 async def load() -> None:
-    """Imports litellm off the event loop."""
-    await asyncio.to_thread(import_litellm)
+    """Imports litellm off the event loop, if it is not imported yet."""
+    if not is_loaded():
+        await asyncio.to_thread(import_litellm)
 
 
 async def acompletion(**arguments: Any) -> Any:
@@ -94,7 +114,7 @@ async def acompletion(**arguments: Any) -> Any:
 
 async def close_clients() -> None:
     """Closes the connections that are litellm's own, if litellm was imported."""
-    if not import_litellm.cache_info().currsize:
+    if not is_loaded():
         return
     from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
