@@ -31,7 +31,7 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
 )
 from reasoning_grpc.domain.fold import MessageBuilder
-from reasoning_grpc.llm import CallInProgress, LanguageModel, ModelCall, stream_call
+from reasoning_grpc.llm import CallInProgress, LanguageModel, ModelCall, WaitTimer, stream_call
 from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, stream_requested_answer
 
 Repair = Callable[[ModelCall], ModelCall | None]
@@ -77,19 +77,26 @@ async def plan_events(
         source = _plan_natively(model, call, context)
     else:
         source = _plan_in_json(model, call, schema, context, repair)
-    attempt = CallInProgress()
-    async with aclosing(source) as events:
-        while True:
-            try:
-                async with asyncio.timeout_at(ends):
+    attempt, timer = CallInProgress(), WaitTimer(asyncio.get_running_loop())
+    try:
+        async with aclosing(source) as events:
+            while True:
+                timer.start(ends)
+                try:
                     event = await anext(events, None)
-            except TimeoutError:
-                failed = attempt.build_failure(UpstreamTimeout(model=call.model))
-                break
-            if event is None:
-                return
-            attempt.record(event)
-            yield event
+                except asyncio.CancelledError:
+                    if not timer.has_expired():
+                        raise
+                    failed = attempt.build_failure(UpstreamTimeout(model=call.model))
+                    break
+                finally:
+                    timer.stop()
+                if event is None:
+                    return
+                attempt.record(event)
+                yield event
+    finally:
+        timer.close()
     if failed is not None:
         yield failed
     yield NoPlan(is_late=True)

@@ -3,6 +3,7 @@
 port.py             LanguageModel and ModelCall: how the rest of the code calls models
 stack.py            puts the wrappers together, in their order
 timeouts.py         limits the time of an attempt
+wait_timer.py       limits each of many waits with one timer
 think_tags.py       converts what a model writes between think tags to reasoning
 traced.py, genai.py a span of each attempt, in OpenTelemetry's conventions
 retries.py          retries and fallback models
@@ -23,6 +24,7 @@ from reasoning_grpc.llm.retries import RetryPolicy
 from reasoning_grpc.llm.stack import wrap_model
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
+from reasoning_grpc.llm.wait_timer import WaitTimer
 
 __all__ = [
     "CallInProgress",
@@ -32,6 +34,7 @@ __all__ = [
     "ModelTimeouts",
     "PromptSize",
     "RetryPolicy",
+    "WaitTimer",
     "build_address_attributes",
     "estimate_prompt_tokens",
     "estimate_text_tokens_cautiously",
