@@ -79,6 +79,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     arrival_time: float
     """The time when the request arrived, in seconds of the event loop's clock."""
+    queue_seconds: float = 0.0
+    """How long the call waited before the server began to work on it."""
     deadline: float | None = None
     """The time when the caller stops waiting, in seconds of the event loop's clock. None means never."""
     metadata: Mapping[str, str] = msgspec.field(default_factory=dict)

@@ -99,6 +99,7 @@ class Engine:
             arrival_time=context.arrival_time,
             clock=asyncio.get_running_loop().time,
             prices_of=lambda model: self._table.describe(model).prices,
+            queue_seconds=context.queue_seconds,
         )
 
     async def _decide(

@@ -75,6 +75,8 @@ class Ledger:
     arrival_time: float
     clock: Callable[[], float]
     prices_of: Callable[[str], Prices]
+    queue_seconds: float = 0.0
+    """How long the request waited before its work began."""
     calls: int = 0
     """The number of model calls begun, which is also the number of the call in progress."""
     step: int = 0
@@ -194,7 +196,7 @@ class Ledger:
             model_calls=self._model_calls(),
             cost=self.cost(),
             timings=Timings(
-                queue_seconds=0.0,
+                queue_seconds=self.queue_seconds,
                 routing_seconds=self._routed_seconds,
                 first_token_seconds=self._first_token_seconds,
                 total_seconds=total,

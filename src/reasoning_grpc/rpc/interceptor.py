@@ -27,6 +27,7 @@ from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import record_end
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
+from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.status import call_status, internal_status
 from reasoning_grpc.telemetry import read_trace_context, read_trace_id
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
@@ -34,7 +35,7 @@ from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 REQUEST_ID_METADATA: Final = "x-request-id"
 _LEAST_SECONDS: Final = 0.001
 """The shortest timeout that gRPC's own clients send, also for a call whose deadline is over."""
-_TOO_LATE: Final = "The deadline was over when the call arrived."
+_TOO_LATE: Final = "The deadline was over before the call could begin."
 
 _current_call: ContextVar[CallContext] = ContextVar("current_call")
 
@@ -46,6 +47,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 def call_context(_context: Context) -> CallContext:
     """Returns the context of the current call, as the interceptor created it."""
     return _current_call.get()
+
+
+class _TooLate(Exception):
+    """The deadline was over before the call could begin."""
 
 
 class _ClientGone(Exception):
@@ -65,6 +70,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         passes_upstream_messages: bool = False,
     ) -> None:
         self._prefix = f"/{service}/"
+        self._openings = OpeningQueue()
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
         """By method, the service's own handler and what it is wrapped in."""
         self._callers = callers
@@ -106,13 +112,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
-        remaining = call.remaining_seconds()
-        if remaining is not None and remaining <= _LEAST_SECONDS:  # gRPC's own cancellation may come too late
-            record_end(method, call, "DEADLINE_EXCEEDED", logging.INFO)
-            return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
         try:
             with self._tracker.track():
-                call = replace(call, caller=self._callers.authenticate(metadata))
+                queue_seconds = await self._openings.wait_for_turn()
+                _check_time(call)
+                call = replace(call, caller=self._callers.authenticate(metadata), queue_seconds=queue_seconds)
                 request = self._parse(parse, payload)
                 call = replace(call, request_id=_read_request_id(request) or call.request_id)
                 _current_call.set(call)
@@ -120,6 +124,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
             record_end(method, call, "OK", logging.INFO)
             return response
+        except _TooLate:
+            record_end(method, call, "DEADLINE_EXCEEDED", logging.INFO)
+            return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
         except ReasoningError as error:
             status = call_status(error, call.request_id, passes_upstream_messages=self._passes_upstream_messages)
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
@@ -163,6 +170,13 @@ async def _write_responses(
                 await context.write(response)
             except grpc.aio.InternalError as exc:
                 raise _ClientGone from exc
+
+
+def _check_time(call: CallContext) -> None:
+    """Raises _TooLate when the deadline is over: gRPC's own cancellation may come too late."""
+    remaining = call.remaining_seconds()
+    if remaining is not None and remaining <= _LEAST_SECONDS:
+        raise _TooLate
 
 
 def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -> CallContext:

@@ -1,0 +1,64 @@
+"""The queue in which new calls wait for the turn of the event loop in which they begin."""
+
+import asyncio
+
+from reasoning_grpc.rpc.opening import OpeningQueue
+
+
+class Turns:
+    """Begins calls, and records which of them began in which turn of the event loop."""
+
+    def __init__(self, queue: OpeningQueue) -> None:
+        self._queue = queue
+        self.turns: list[list[int]] = [[]]
+
+    async def begin(self, number: int) -> float:
+        """Begins a call, and returns how long it waited."""
+        waited = await self._queue.wait_for_turn()
+        self.turns[-1].append(number)
+        return waited
+
+    async def end_turn(self) -> None:
+        """Lets everything run that can run in this turn."""
+        await asyncio.sleep(0)
+        self.turns.append([])
+
+
+async def test_a_few_calls_begin_in_each_turn_in_order() -> None:
+    """Seven calls that arrive at once take three turns, and none overtakes another."""
+    turns = Turns(OpeningQueue(3))
+    calls = [asyncio.create_task(turns.begin(number)) for number in range(7)]
+
+    while not all(call.done() for call in calls):
+        await turns.end_turn()
+
+    begun = [turn for turn in turns.turns if turn]
+    assert [number for turn in begun for number in turn] == list(range(7))
+    assert len(begun) >= 3
+    assert max(map(len, begun)) <= 3
+
+
+async def test_a_call_that_arrives_alone_does_not_wait() -> None:
+    """Calls in a row, each in a turn of its own, wait for nothing."""
+    turns = Turns(OpeningQueue(1))
+
+    for number in range(3):
+        assert await turns.begin(number) == 0.0
+        await turns.end_turn()
+
+    assert [turn for turn in turns.turns if turn] == [[0], [1], [2]]
+
+
+async def test_a_cancelled_call_takes_no_turn() -> None:
+    """The call behind a cancelled one begins in its place, and the queue goes on after its last call."""
+    turns = Turns(OpeningQueue(1))
+    first, second, third = (asyncio.create_task(turns.begin(number)) for number in range(3))
+    await asyncio.sleep(0)  # the first begins, and the others wait
+
+    second.cancel()
+    await asyncio.wait({first, second, third})
+
+    assert second.cancelled()
+    assert [number for turn in turns.turns for number in turn] == [0, 2]
+    await turns.end_turn()
+    assert await turns.begin(3) == 0.0
