@@ -46,6 +46,33 @@ print(json.dumps({name: describe(value) for name, value in members if not isinst
 """Prints where each member of litellm is from, but for modules, which are members once somebody imports them."""
 
 
+UNREACHED: Final = (
+    *("clarifai", "cohere", "databricks", "gdc", "heroku", "huggingface", "lemonade", "nlp_cloud", "oci", "petals"),
+    *("predibase", "sagemaker", "sap", "vertex_ai", "watsonx"),
+)
+"""Prefixes whose handlers the plan puts off."""
+TRY_CALLS: Final = f"""
+import asyncio, json, re
+
+async def try_call(prefix):
+    where = {{"api_base": "http://127.0.0.1:9", "api_key": "none", "max_retries": 0, "num_retries": 0}}
+    try:
+        await litellm.acompletion(model=f"{{prefix}}/model", messages=[{{"role": "user", "content": "hi"}}], **where)
+    except Exception as exc:
+        return re.sub("0x[0-9a-f]+", "", f"{{type(exc).__name__}}: {{str(exc)[:200]}}")
+
+async def main():
+    return {{prefix: await try_call(prefix) for prefix in {UNREACHED}}}
+
+litellm.suppress_debug_info = True
+print(json.dumps(asyncio.run(main())))
+"""
+"""Prints how a call of each of these prefixes fails, at an address where nobody listens or before that."""
+
+PLAIN: Final = "import litellm"
+LEAN: Final = "from reasoning_grpc.litellm_model.loading import import_lean\nlitellm = import_lean()"
+
+
 def run_program(program: str) -> Any:
     """Runs a program in a new process, and returns the JSON that it prints last."""
     ran = subprocess.run(
@@ -53,7 +80,7 @@ def run_program(program: str) -> Any:
         check=True,
         timeout=200,
         cwd=ROOT,
-        env=build_environment({"LITELLM_LOCAL_MODEL_COST_MAP": "True"}),
+        env=build_environment({"LITELLM_LOCAL_MODEL_COST_MAP": "True", "AWS_EC2_METADATA_DISABLED": "true"}),
         stdout=subprocess.PIPE,
     )
     return json.loads(ran.stdout.splitlines()[-1])
@@ -114,12 +141,17 @@ print(json.dumps({name: type(module).__name__ for name, module in sys.modules.it
 @pytest.mark.process
 def test_everything_that_litellm_offers_is_there() -> None:
     """Each member of litellm is the same as after a plain import, once it is used."""
-    plain = run_program(f"import litellm\n{DESCRIBE_MEMBERS}")
-    load = "from reasoning_grpc.litellm_model.loading import import_lean\nlitellm = import_lean()"
-    lean = run_program(f"{load}\n{DESCRIBE_MEMBERS}")
+    plain = run_program(f"{PLAIN}\n{DESCRIBE_MEMBERS}")
+    lean = run_program(f"{LEAN}\n{DESCRIBE_MEMBERS}")
 
     del plain["print_verbose"]  # litellm has two, and which one it offers depends on the order of its imports
     assert {name: lean.get(name) for name in plain} == plain
+
+
+@pytest.mark.process
+def test_a_call_whose_handler_is_put_off_goes_as_ever() -> None:
+    """Calls of providers whose handlers are put off get as far as after a plain import, and fail in the same words."""
+    assert run_program(f"{LEAN}\n{TRY_CALLS}") == run_program(f"{PLAIN}\n{TRY_CALLS}")
 
 
 @pytest.mark.process
@@ -145,3 +177,16 @@ print(json.dumps({"works": litellm.get_llm_provider("groq/x")[1], "put_off": kin
     *log, report = ran.stdout.splitlines()
     assert json.loads(report) == {"works": "groq", "put_off": 0}
     assert b"litellm is imported whole, which takes longer" in log
+
+
+@pytest.mark.process
+def test_a_litellm_with_other_tables_keeps_them() -> None:
+    """A version of litellm whose tables are elsewhere works as it is."""
+    program = """
+import json
+import litellm._lazy_imports
+del litellm._lazy_imports.get_default_encoding
+from reasoning_grpc.litellm_model import library
+print(json.dumps(type(library.import_litellm().model_cost).__name__))
+"""
+    assert run_program(program) == "dict"

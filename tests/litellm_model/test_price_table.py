@@ -126,8 +126,10 @@ def test_litellm_has_its_own_price_map() -> None:
 
 
 def test_litellm_reads_its_file_once() -> None:
-    """litellm's copy of the file is a table of what we have read of it."""
+    """litellm's copies of the file are tables of what we have read of it."""
     bundled = library.import_litellm().utils.get_bundled_model_cost_map()
+    from litellm.litellm_core_utils.get_model_cost_map import GetModelCostMap
 
     assert isinstance(bundled, PriceTable)
     assert bundled.keys() == read_map(find_map_file()).keys()
+    assert GetModelCostMap.loaded_model_cost_map() == bundled
