@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from reasoning_grpc.litellm_model import TransportLimits, library
 from reasoning_grpc.litellm_model.calls import create_call
@@ -201,7 +202,9 @@ async def read(upstream: FakeUpstream, transport: HttpTransport, *, by_litellm: 
     exchange.close()
     members = asdict(reading)
     del members["finish_reason"], members["word"]
-    members["usage"]["reasoning_tokens"] = members["usage"]["reasoning_tokens"] or 0  # litellm makes 0 of no count
+    assert reading.usage is not None
+    # litellm makes 0 of no count
+    members["usage"] = replace(reading.usage, reasoning_tokens=reading.usage.reasoning_tokens or 0)
     return members
 
 
