@@ -26,7 +26,7 @@ def _describe(deltas: Sequence[Delta], failure: Exception | None, reader: Answer
         for each in join_deltas(list(deltas))
     ]
     known = {each.name: getattr(reader, each.name) for each in fields(reader)}
-    known.pop("_other_events")
+    del known["_other_events"], known["_settled_id"]  # they say which way the next events are read
     known["_calls"] = reader._calls.has_calls, reader._calls.has_unnamed_call
     return [joined, type(failure), str(failure), vars(failure) if failure else {}, known, reader.build_usage(7)]
 

@@ -1,7 +1,7 @@
 """`CompletionCall`: one call of `litellm.acompletion`, whose answer litellm reads."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from reasoning_grpc.domain import Deployment, Usage
@@ -64,10 +64,10 @@ class CompletionCall(ProviderCall):
         client = self._client
         self._litellm_answer = LiteLLMAnswer(stream, lambda: Observer() if client is None else client.observer)
 
-    async def next_deltas(self) -> list[Delta] | None:
+    def next_deltas(self) -> Awaitable[list[Delta] | None]:
         """See `ProviderCall.next_deltas`."""
         assert self._litellm_answer is not None  # `open` has returned
-        return await self._litellm_answer.next_deltas(self._answer_reader)
+        return self._litellm_answer.next_deltas(self._answer_reader)
 
     def read_usage_so_far(self, estimated_input_tokens: int) -> Usage | None:
         """See `ProviderCall.read_usage_so_far`."""

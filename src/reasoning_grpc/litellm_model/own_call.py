@@ -1,7 +1,7 @@
 """`OwnCall`: a call whose request we send, and whose answer we read, without litellm."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from yarl import URL
 
@@ -41,11 +41,11 @@ class OwnCall(ProviderCall):
         self._is_sending = True
         await self._exchange.send(url, body, headers)
 
-    async def next_deltas(self) -> list[Delta] | None:
+    def next_deltas(self) -> Awaitable[list[Delta] | None]:
         """See `ProviderCall.next_deltas`."""
         if self._answer is None:
             self._answer = OwnAnswer(self._exchange, self.reader)
-        return await self._answer.next_deltas()
+        return self._answer.next_deltas()
 
     @property
     def is_unsent(self) -> bool:

@@ -1,6 +1,7 @@
 """`ProviderCall`: one call of a provider, and its answer, whichever way it goes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -60,7 +61,7 @@ class ProviderCall(ABC):
         """Sends the prepared call, and returns when the answer begins."""
 
     @abstractmethod
-    async def next_deltas(self) -> list[Delta] | None:
+    def next_deltas(self) -> Awaitable[list[Delta] | None]:
         """Returns what has arrived of the answer, perhaps nothing; None at its end, when `reader` knows how it ended.
 
         Raises litellm's exceptions, and what our own reader raises; those of our client are in the chain of litellm's.

@@ -24,6 +24,7 @@ from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find
 from reasoning_grpc.litellm_model.answers.usage import find_usage
 
 _REASONING_FIELDS: Final = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"})
+_NO_ID: Final = object()
 _MOST_OTHER_EVENTS: Final = 16
 """After so many events that are no plain chunks, one of so many is tried: the server may begin to write such chunks."""
 _CALL_FIELDS: Final = frozenset({"tool_calls", "function_call"})
@@ -37,6 +38,8 @@ class AnswerReader(AnswerRecord):
     _generations: GenerationCheck = field(default_factory=GenerationCheck)
     _other_events: int = 0
     """The events since the last plain chunk."""
+    _settled_id: object = _NO_ID
+    """The id under which a plain text has nothing to record but itself."""
     _goes_on: bool = False
     """Whether content has followed a finish reason."""
 
@@ -44,19 +47,18 @@ class AnswerReader(AnswerRecord):
         """See `AnswerRecord.read_batch`. The texts of neighbouring plain chunks make one delta."""
         deltas: list[Delta] = []
         texts: list[str] = []
-        known_id: object = texts  # no id; text under the known id has nothing to record but itself
         try:
             for event in events:
                 chunk = decode_plain_chunk(event) if self._expects_plain_chunk else None
                 if chunk is None:
                     self._other_events += 1
                     self._end_text(texts, deltas)
+                    self._settled_id = _NO_ID
                     deltas += self._read_other(event)
-                    known_id = texts
                     continue
                 choice = chunk.choices[0]
                 text, word = choice.delta.content, choice.finish_reason
-                if text and not word and chunk.id == known_id:
+                if text and not word and chunk.id == self._settled_id:
                     texts.append(text)
                     continue
                 self._other_events = 0
@@ -66,7 +68,7 @@ class AnswerReader(AnswerRecord):
                 self._record_part(chunk.id, read, word)
                 deltas += read
                 is_settled = self.finish_reason is None and self._generations.is_continued_by(chunk.id)
-                known_id = chunk.id if is_settled else texts
+                self._settled_id = chunk.id if is_settled else _NO_ID
         except (MalformedAnswer, ErrorInAnswer) as exc:
             return deltas, exc
         self._end_text(texts, deltas)

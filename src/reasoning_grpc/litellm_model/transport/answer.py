@@ -1,7 +1,7 @@
 """`UpstreamAnswer`: an answer that begins to arrive, and its connection."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -17,21 +17,22 @@ class UpstreamAnswer:
         """The task that still sends the body of the request, if there is one."""
         self.status = 0
         self.headers: Mapping[str, str] = {}
+        self.read: Callable[[], Awaitable[bytes]]
+        """Returns what the network has brought since the last read; empty at the end. Raises aiohttp's errors.
+
+        There is none before the head has arrived.
+        """
 
     def begin(self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader) -> None:
         """Records the head of the answer, which has arrived."""
         self.status, self.headers, self._content = status, headers, content
+        self.read = content.readany
         content.on_eof(self._return_connection)
 
     @property
     def is_at_end(self) -> bool:
         """Whether the answer was read to its end."""
         return self._content is not None and self._content.at_eof()
-
-    async def read(self) -> bytes:
-        """Returns what the network has brought since the last read; empty at the end. Raises aiohttp's errors."""
-        assert self._content is not None  # the head has arrived
-        return await self._content.readany()
 
     def close(self) -> None:
         """Closes the connection, unless it has returned to the pool."""

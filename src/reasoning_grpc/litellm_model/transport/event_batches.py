@@ -66,10 +66,10 @@ class EventBatches:
         The state of `progress` must include the batch before it.
         """
         while not self._has_read or not self._find_end():
-            data = await self._read()
+            is_whole = self._is_done or self._progress.is_finished
+            data = await (self._read_trailer() if is_whole else self._exchange.read())
             # After the finish reason, half an event at the end is not a part of the answer.
-            is_whole = bool(data) or self._progress.is_finished
-            batch = self._decoder.feed(data) if is_whole else self._decoder.finish()
+            batch = self._decoder.feed(data) if data or self._progress.is_finished else self._decoder.finish()
             self._has_read, self._is_last = True, not data
             if batch and not self._is_done:
                 self._is_done = DONE in batch
@@ -83,10 +83,8 @@ class EventBatches:
             raise self._decoder.failure
         return self._is_last or (self._is_done and self._exchange.is_at_end)
 
-    async def _read(self) -> bytes:
-        """Returns what the network brings; behind the end of the answer, empty when it brings nothing or breaks."""
-        if not (self._is_done or self._progress.is_finished):
-            return await self._exchange.read()
+    async def _read_trailer(self) -> bytes:
+        """Returns what the network brings behind the end of the answer; empty when it brings nothing or breaks."""
         if self._wait_until is None:
             self._wait_until = asyncio.get_running_loop().time() + self._exchange.limits.trailer_seconds
         try:

@@ -150,7 +150,7 @@ class Exchange:
             self._answer = None
 
     async def _receive(self) -> bytes:
-        assert self._answer is not None
+        assert self._answer is not None  # `send` has returned
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
