@@ -80,6 +80,8 @@ _KNOWN: Final = st.sampled_from(
         _chunk({"content": "e"}, usage={"prompt_tokens": 3, "completion_tokens": 5}),
         _chunk({"content": "é🙂"}, service_tier="default", obfuscation="é"),
         _chunk({"reasoning_content": "hm"}),
+        _chunk({"reasoning_content": "hm", "reasoning": "hm", "content": "g"}),
+        _chunk({"reasoning": "hm", "content": None}),
         _chunk({"refusal": "no"}),
         _chunk({"tool_calls": [_FUNCTION]}),
         _chunk({"content": "f"}, x_groq={"usage": {"total_tokens": 9}}),

@@ -1,4 +1,4 @@
-"""`decode_plain_chunk`: decodes the most frequent events of an answer, chunks that hold a text, or nothing, or an end.
+"""`decode_plain_chunk`: decodes the most frequent events of an answer, chunks that hold texts, or nothing, or an end.
 
 Bursts have thousands of such chunks. A chunk that says anything more, in whatever form, does not fit the types here,
 and is left to the lenient reader. A null, or an empty value that the lenient reader takes for one, says nothing.
@@ -15,14 +15,14 @@ _EmptyList = Annotated[list[Any], msgspec.Meta(max_length=0)]
 
 
 class PlainDelta(msgspec.Struct, gc=False):
-    """The delta of a plain chunk. It has all members that the lenient reader knows, and only its text says anything."""
+    """The delta of a plain chunk. It has all members that the lenient reader knows; only texts say anything."""
 
     content: str | None = None
     error: None = None
     function_call: None = None
     provider_specific_fields: None = None
-    reasoning: _EmptyText | None = None
-    reasoning_content: _EmptyText | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
     reasoning_details: _EmptyList | None = None
     refusal: _EmptyText | None = None
     thinking_blocks: _EmptyList | None = None
@@ -43,7 +43,7 @@ class PlainChoice(msgspec.Struct, gc=False):
 
 
 class PlainChunk(msgspec.Struct, gc=False):
-    """A chunk whose text, id and finish reason are all that it says."""
+    """A chunk whose texts, id and finish reason are all that it says."""
 
     choices: tuple[PlainChoice]
     error: None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reasoning_grpc.domain import FinishReason
-from reasoning_grpc.domain.events import ContentDelta, Delta
+from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta
 from reasoning_grpc.litellm_model.answers.choices import select_delta
 from reasoning_grpc.litellm_model.answers.content import (
     find_signature,
@@ -58,12 +58,15 @@ class AnswerReader(AnswerRecord):
                     continue
                 choice = chunk.choices[0]
                 text, word = choice.delta.content, choice.finish_reason
-                if text and not word and chunk.id == self._settled_id:
+                thought = choice.delta.reasoning_content or choice.delta.reasoning
+                if text and not thought and not word and chunk.id == self._settled_id:
                     texts.append(text)
                     continue
                 self._other_events = 0
                 self._end_text(texts, deltas)
-                read: list[Delta] = [ContentDelta(text)] if text else []
+                read: list[Delta] = [ReasoningDelta(thought)] if thought else []
+                if text:
+                    read.append(ContentDelta(text))
                 self._count_output(read)
                 self._record_part(chunk.id, read, word)
                 deltas += read
