@@ -54,6 +54,8 @@ class DeltaMarker:
 
     def mark(self, delta: Delta) -> Delta:
         """Returns the delta with its origin in its opaque values; one without such values is returned as it is."""
+        if isinstance(delta, ContentDelta) and not delta.signature:
+            return delta  # most deltas
         self._has_calls = self._has_calls or isinstance(delta, ToolCallDelta)
         match delta:
             case ReasoningDelta(redacted=redacted, signature=signature) if redacted or signature:
