@@ -131,13 +131,15 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 .PHONY: check
 check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers ## Everything that CI checks
 
-.PHONY: lock
+.PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
 	$(BIN)/python -m bench $(ARGS)
 
+.PHONY: bench-quick
 bench-quick: $(READY) ## Measure the server beside its peers in about two minutes, once all is installed
-	$(BIN)/python -m bench --rounds 1 --seconds 1.5 $(ARGS)
+	$(BIN)/python -m bench --rounds 1 --seconds 1.5 --without-growth $(ARGS)
 
+.PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \

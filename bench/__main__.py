@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from bench.figures import Figure
-from bench.measures import MEASURES, Metered
+from bench.measures import MEASURES
+from bench.orders import Metered
 from bench.process import Process
+from bench.profiler import Profile, profile_service
 from bench.report import print_report, write_json
 from bench.services import STARTERS, Environment, Service, start_direct
-from bench.setup import compile_modules, install_baseline, install_peers
+from bench.setup import compile_modules, install_baseline, install_peers, install_profiler
 from bench.upstream import build_mock, start_mock
 
 ROOT: Final = Path(__file__).parent.parent
@@ -33,12 +36,13 @@ def main() -> None:
         compile_modules(build)
     environment = Environment(folder, port, Path(sys.executable), baseline, peers)
     try:
-        figures = _run(arguments, environment, mock)
+        figures, profiles = _run(arguments, environment, mock)
     finally:
         mock.stop()
-    print_report(figures)
+    print_report(figures, profiles)
     file = FOLDER / "figures.json"
-    write_json(figures, file, command=f"python -m bench {shlex.join(sys.argv[1:])}".strip())
+    command = f"python -m bench {shlex.join(sys.argv[1:])}" if sys.argv[1:] else "make bench"
+    write_json(figures, profiles, file, command=command)
     subprocess.run([peers, "-m", "bench.plot", file, file.with_suffix(".png")], cwd=ROOT, check=True)
     print(f"\n{file}\n{file.with_suffix('.png')}")
 
@@ -49,11 +53,20 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of one measure of one service")
     parser.add_argument("--services", nargs="*", default=list(STARTERS), choices=list(STARTERS))
     parser.add_argument("--measures", nargs="*", default=list(MEASURES), choices=list(MEASURES))
-    return parser.parse_args()
+    parser.add_argument("--without-growth", action="store_true", help="leave out how costs grow with sizes")
+    parser.add_argument("--without-profile", action="store_true", help="leave out where the CPU time of a call goes")
+    arguments = parser.parse_args()
+    if arguments.without_growth:
+        arguments.measures = [name for name in arguments.measures if not name.startswith("growth_")]
+    return arguments
 
 
-def _run(arguments: argparse.Namespace, environment: Environment, mock: Process) -> dict[tuple[str, str, str], Figure]:
+def _run(
+    arguments: argparse.Namespace, environment: Environment, mock: Process
+) -> tuple[Mapping[tuple[str, str, str], Figure], Mapping[str, Profile]]:
+    """Returns the figures, and where the CPU time of a unary call goes in this build and in the older one."""
     services: dict[str, Service] = {}
+    profiles: dict[str, Profile] = {}
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     try:
         for name in arguments.services:
@@ -69,6 +82,10 @@ def _run(arguments: argparse.Namespace, environment: Environment, mock: Process)
                     for figure, value in measure.run(services[name], arguments.seconds).items():
                         values[measure.name, name, figure].append(value)
                     values["mock", name, "busy_share"].append(meter.read() / (time.monotonic() - started))
+        if not arguments.without_profile:
+            profiler = install_profiler(FOLDER)
+            for name in [name for name in ("baseline", "ours") if name in services]:
+                profiles[name] = profile_service(services[name], profiler, arguments.seconds * 2)
         for name in arguments.services:
             values["memory", name, "megabytes"].append(services[name].process.read_memory_bytes() / 1e6)
     finally:
@@ -77,7 +94,7 @@ def _run(arguments: argparse.Namespace, environment: Environment, mock: Process)
                 service.stop()
             else:
                 service.client.stop()
-    return {key: Figure(tuple(each)) for key, each in values.items()}
+    return {key: Figure(tuple(each)) for key, each in values.items()}, profiles
 
 
 def _rotate(names: list[str], by: int) -> list[str]:

@@ -4,48 +4,15 @@ CPU time is that of the service's processes, so that the client and the mock ups
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from bench import growth
 from bench.figures import find_percentile
-from bench.process import Process
+from bench.orders import Measure, MeasuredFigures, run_order
 from bench.services import PREFIXES, Service
 
-Figures = dict[str, float]
 
-
-@dataclass(frozen=True)
-class Measure:
-    """A measure of some of the services."""
-
-    name: str
-    services: tuple[str, ...]
-    run: Callable[[Service, float], Figures]
-    """Runs it for about this many seconds."""
-
-
-class Metered:
-    """The CPU seconds that a service has taken since this was created."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._started = process.read_cpu_seconds()
-
-    def read(self) -> float:
-        """Returns the CPU seconds so far, and at least one tick of the clock."""
-        return max(0.01, self._process.read_cpu_seconds() - self._started)
-
-
-def run_order(service: Service, **order: Any) -> tuple[dict[str, Any], float]:
-    """Returns the report of an order, and the CPU seconds of the service. Raises RuntimeError when a call failed."""
-    meter = Metered(service.process)
-    report = service.client.run(**order)
-    if report["failures"] or not report["calls"]:
-        raise RuntimeError(f"{service.name} failed: {order} {report['failures']}")
-    return report, meter.read()
-
-
-def measure_unary(service: Service, seconds: float) -> Figures:
+def measure_unary(service: Service, seconds: float) -> MeasuredFigures:
     """Measures unary calls, eight at once, and one at a time for their latency."""
     report, cpu = run_order(service, kind="unary", model="mock-1", concurrency=8, seconds=seconds)
     alone, _ = run_order(service, kind="unary", model="mock-1", concurrency=1, seconds=seconds / 2)
@@ -57,14 +24,14 @@ def measure_unary(service: Service, seconds: float) -> Figures:
     }
 
 
-def measure_first_token(service: Service, seconds: float) -> Figures:
+def measure_first_token(service: Service, seconds: float) -> MeasuredFigures:
     """Measures the time to the first token of streams, one at a time."""
     report, _ = run_order(service, kind="stream", model="mock-5-5", concurrency=1, seconds=seconds / 2)
     times = report["first_tokens"]
     return {"p50_ms": find_percentile(times, 0.5), "p99_ms": find_percentile(times, 0.99)}
 
 
-def measure_burst(service: Service, seconds: float, model: str = "mock-200") -> Figures:
+def measure_burst(service: Service, seconds: float, model: str = "mock-200") -> MeasuredFigures:
     """Measures streams of 200 chunks that the upstream sends at once."""
     report, cpu = run_order(service, kind="stream", model=model, concurrency=4, seconds=seconds)
     return {
@@ -74,7 +41,7 @@ def measure_burst(service: Service, seconds: float, model: str = "mock-200") -> 
     }
 
 
-def measure_paced(service: Service, _seconds: float) -> Figures:
+def measure_paced(service: Service, _seconds: float) -> MeasuredFigures:
     """Measures 100 streams with a token every 20 ms."""
     report, cpu = run_order(
         service, kind="stream", model="mock-100-20", concurrency=100, calls=100, interval_seconds=0.02
@@ -87,22 +54,22 @@ def measure_paced(service: Service, _seconds: float) -> Figures:
     }
 
 
-def measure_wave(service: Service, _seconds: float) -> Figures:
+def measure_wave(service: Service, _seconds: float) -> MeasuredFigures:
     """Measures the first token of 100 streams that are opened at once."""
     report, _ = run_order(service, kind="stream", model="mock-5-5", concurrency=100, calls=100)
     times = report["first_tokens"]
     return {"p50_ms": find_percentile(times, 0.5), "p99_ms": find_percentile(times, 0.99)}
 
 
-def measure_prefix(prefix: str) -> Callable[[Service, float], Figures]:
+def measure_prefix(prefix: str) -> Callable[[Service, float], MeasuredFigures]:
     """Returns the measure of bursts through a prefix of litellm's."""
     return lambda service, seconds: measure_burst(service, seconds / 2, f"{prefix}:mock-200")
 
 
-def measure_agent(steps: int) -> Callable[[Service, float], Figures]:
+def measure_agent(steps: int) -> Callable[[Service, float], MeasuredFigures]:
     """Returns the measure of answers of the agent with this many steps, and the call that writes the answer."""
 
-    def measure(service: Service, seconds: float) -> Figures:
+    def measure(service: Service, seconds: float) -> MeasuredFigures:
         report, cpu = run_order(
             service, kind="agent", model="mock-plan", concurrency=1, seconds=seconds / 2, steps=steps
         )
@@ -113,17 +80,19 @@ def measure_agent(steps: int) -> Callable[[Service, float], Figures]:
 
 _OURS: Final = ("ours", "baseline")
 _ALL: Final = (*_OURS, "litellm_proxy", "tensorzero", "echo")
+_TRACED: Final = (*_ALL, "ours_traced")
 MEASURES: Final[Mapping[str, Measure]] = {
     measure.name: measure
     for measure in (
-        Measure("unary", _ALL, measure_unary),
+        Measure("unary", _TRACED, measure_unary),
         Measure("first_token", (*_ALL, "direct"), measure_first_token),
-        Measure("burst", _ALL, measure_burst),
+        Measure("burst", _TRACED, measure_burst),
         Measure("paced", _ALL[:-1], measure_paced),
         Measure("wave", _ALL, measure_wave),
         Measure("agent_4", _OURS, measure_agent(4)),
         Measure("agent_32", _OURS, measure_agent(32)),
         *(Measure(f"burst_{prefix}", _OURS, measure_prefix(prefix)) for prefix in PREFIXES),
+        *growth.MEASURES,
     )
 }
 """The measures by name, in the order in which they run."""

@@ -26,12 +26,13 @@ _NAMES: Final = {
     "echo": "grpc.aio echo",
     "direct": "upstream itself",
 }
+_OWN: Final = ("ours", "baseline")
 
 
 def draw(summary: dict[str, Any], file: Path) -> None:
     """Draws one panel a figure, with a bar a service, and the spread over the rounds."""
     panels = [panel for panel in _PANELS if panel[0] in summary["figures"]]
-    figure, axes = pyplot.subplots(len(panels), 1, figsize=(8, 1.9 * len(panels)), squeeze=False)
+    figure, axes = pyplot.subplots(len(panels), 1, figsize=(8, 1.6 * len(panels)), squeeze=False)
     for axis, (measure, name, title) in zip(axes[:, 0], panels, strict=True):
         rows = summary["figures"][measure]
         services = [service for service in _NAMES if name in rows.get(service, {})]
@@ -41,16 +42,23 @@ def draw(summary: dict[str, Any], file: Path) -> None:
             [cell["median"] - cell["low"] for cell in cells],
             [cell["high"] - cell["median"] for cell in cells],
         ]
-        axis.barh([_NAMES[service] for service in services], medians, xerr=spread, color="#4c72b0")
+        colors = ["#4c72b0" if service in _OWN else "#a0a0a0" for service in services]
+        axis.barh([_NAMES[service] for service in services], medians, xerr=spread, color=colors)
         axis.set_title(title, fontsize=10, loc="left")
         axis.invert_yaxis()
         axis.set_xscale("log")
+        axis.set_xlim(right=axis.get_xlim()[1] * 2)  # room for the last number
+        axis.xaxis.set_minor_formatter("")
         for row, median in enumerate(medians):
-            axis.annotate(f"{median:,.3g}", (median, row), textcoords="offset points", xytext=(4, -8), fontsize=8)
+            axis.annotate(_format_number(median), (median, row), textcoords="offset points", xytext=(4, -3), fontsize=8)
     machine = summary["machine"]
     figure.suptitle(f"{summary['date']}, {machine['processor']}, Python {machine['python']}", fontsize=9)
     figure.tight_layout()
-    figure.savefig(file, dpi=120)
+    figure.savefig(file, dpi=80)
+
+
+def _format_number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -34,6 +34,11 @@ class Process:
         """Whether the process has not ended."""
         return self._popen.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._popen.pid
+
     def read_cpu_seconds(self) -> float:
         """Returns the CPU time so far: user and system, of the process and of its children that run."""
         return sum(map(_read_cpu_seconds, self._list_pids()))

@@ -2,27 +2,39 @@
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure
+from bench.growth import GROWTHS, MOST_RATIO
+from bench.profiler import Profile
+from bench.setup import BASELINE, PEERS
 from bench.targets import TARGETS, Figures
 
 
-def print_report(figures: Figures) -> None:
-    """Prints a table a measure, and the table of targets."""
+def print_report(figures: Figures, profiles: Mapping[str, Profile]) -> None:
+    """Prints a table a measure, the table of targets, how costs grow, and where the CPU time of a call goes."""
     print("\n".join(_format_lines(figures)))
+    print("\n".join(_format_growths(figures)))
+    print("\n".join(_format_profiles(profiles)))
 
 
-def write_json(figures: Figures, file: Path, *, command: str) -> None:
-    """Writes all figures, the targets, and what they were measured on."""
+def write_json(figures: Figures, profiles: Mapping[str, Profile], file: Path, *, command: str) -> None:
+    """Writes all figures, the targets, the growths and the profiles, and what they were measured on."""
     tree: dict[str, Any] = {}
     for (measure, service, name), figure in figures.items():
         tree.setdefault(measure, {}).setdefault(service, {})[name] = figure.to_json()
     targets = [
-        {"title": target.title, "bound": target.bound, "is_upper": target.is_upper, **ratio.to_json()}
+        {
+            "title": target.title,
+            "bound": target.bound,
+            "is_upper": target.is_upper,
+            "is_met": target.is_met(ratio.median),
+            **ratio.to_json(),
+        }
         for target in TARGETS
         if (ratio := _build_ratio(target.build, figures)) is not None
     ]
@@ -33,12 +45,17 @@ def write_json(figures: Figures, file: Path, *, command: str) -> None:
         "machine": machine,
         "figures": tree,
         "targets": targets,
+        "growths": list(_build_growths(figures)),
+        "profiles": {name: profile.to_json() for name, profile in profiles.items()},
+        "peers": [*PEERS, f"grpcio=={version('grpcio')}"],
+        "older_build": BASELINE,
     }
     file.write_text(json.dumps(summary, indent=1) + "\n")
 
 
 def _format_lines(figures: Figures) -> Iterator[str]:
-    measures = dict.fromkeys(measure for measure, _, _ in figures)
+    growths = {growth.measure for growth in GROWTHS}
+    measures = dict.fromkeys(measure for measure, _, _ in figures if measure not in growths)
     for measure in measures:
         rows = {key[1:]: figure for key, figure in figures.items() if key[0] == measure}
         names = list(dict.fromkeys(name for _, name in rows))
@@ -51,9 +68,49 @@ def _format_lines(figures: Figures) -> Iterator[str]:
         ratio = _build_ratio(target.build, figures)
         if ratio is None:
             continue
-        bound = f"{'<=' if target.is_upper else '>='} {target.bound:g}"
-        met = "met" if target.is_met(ratio.median) else "NOT MET"
+        bound, met = "", ""
+        if target.bound is not None:
+            bound = f"{'<=' if target.is_upper else '>='} {target.bound:g}"
+            met = "met" if target.is_met(ratio.median) else "NOT MET"
         yield f"{target.title:72}{_format_figure(ratio):>24}{bound:>12}  {met}"
+
+
+def _format_growths(figures: Figures) -> Iterator[str]:
+    for growth in _build_growths(figures):
+        costs, further = (
+            [_format_number(cost["median"]) for cost in growth[name]] for name in ("costs", "further_costs")
+        )
+        yield f"\n{growth['unit']:48}" + "".join(f"{size:>12,}" for size in growth["sizes"])
+        yield f"  {growth['cost']:46}" + "".join(f"{cost:>12}" for cost in costs)
+        yield f"  {growth['further_cost'] + ' of one more':46}" + "".join(f"{cost:>12}" for cost in ("", *further))
+        ratio, bound = growth["ratio"]["median"], f"<= {growth['bound']:g}"
+        met = "met" if growth["is_linear"] else "NOT MET"
+        yield f"{'  the last of these to the one before':72}{_format_number(ratio):>24}{bound:>12}  {met}"
+
+
+def _build_growths(figures: Figures) -> Iterator[dict[str, Any]]:
+    """Yields, for each growth that was measured, its costs, the costs of a further unit, and their ratio, as JSON."""
+    for growth in GROWTHS:
+        if not any(measure == growth.measure for measure, _, _ in figures):
+            continue
+        yield {
+            "unit": growth.unit,
+            "cost": growth.cost,
+            "further_cost": growth.further_cost,
+            "sizes": list(growth.sizes),
+            "costs": [figure.to_json() for figure in growth.find_costs(figures)],
+            "further_costs": [figure.to_json() for figure in growth.find_further_costs(figures)],
+            "ratio": growth.find_ratio(figures).to_json(),
+            "bound": MOST_RATIO,
+            "is_linear": growth.is_linear(figures),
+        }
+
+
+def _format_profiles(profiles: Mapping[str, Profile]) -> Iterator[str]:
+    for name, profile in profiles.items():
+        yield f"\nCPU of a unary call, {name}: {profile.cpu_us_per_call:,.0f} us"
+        for layer, share in profile.find_largest():
+            yield f"  {layer:60}{share:>8.1%}{share * profile.cpu_us_per_call:>10,.0f} us"
 
 
 def _build_ratio(build: Any, figures: Figures) -> Figure | None:

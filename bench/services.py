@@ -26,6 +26,7 @@ MODELS: Final = [
     "mock-200",
     "mock-1000",
     "mock-5000",
+    "mock-1000-500",
     "mock-plan",
 ]  # the chunks, and the milliseconds between them
 PREFIXES: Final = ("groq", "deepseek", "mistral", "xai", "openrouter", "anthropic", "gemini")
@@ -92,27 +93,56 @@ class Service:
     name: str
     process: Process
     client: Client
+    environment: Environment
     start_seconds: float
     """The time from the start of the process to the first answered call."""
+    collector: Process | None = None
+    """What takes the service's traces, and does not count as the service."""
 
     def stop(self) -> None:
-        """Ends the client and the service."""
+        """Ends the client and the service, and the collector of its traces."""
         self.client.stop()
         self.process.stop()
+        if self.collector:
+            self.collector.stop()
 
 
-def start_ours(environment: Environment, name: str = "ours") -> Service:
-    """Starts this build, or the older one, with tokens, ledger, prices, log and telemetry hooks."""
-    python = environment.ours if name == "ours" else environment.baseline
+def start_ours(
+    environment: Environment,
+    name: str = "ours",
+    *,
+    python: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Service:
+    """Starts this build, or the one of another Python, as it runs in production.
+
+    Requests are validated, callers show tokens, the ledger counts tokens and their prices, and each call writes a line
+    of JSON to the log. The hooks of telemetry are in place and pass on trace contexts; without an exporter they record
+    no spans.
+    """
+    python = python or environment.ours
     port = find_free_port()
     config = environment.folder / f"{name}.toml"
     config.write_text(_write_own_config(environment, port))
     log = environment.folder / f"{name}.log"
     command = [str(python.with_name("reasoning-grpc")), "serve", "--config", str(config)]
-    variables = {"BENCH_KEY": "key"}
-    process = Process(command, log, environment=variables)
-    target = f"127.0.0.1:{port}"
-    return _connect(name, process, [str(python), "-m", "bench.load.grpc_client", target, TOKEN], environment, port)
+    process = Process(command, log, environment={"BENCH_KEY": "key", **(variables or {})})
+    client = [str(python), "-m", "bench.load.grpc_client", f"127.0.0.1:{port}", TOKEN]
+    return _connect(name, process, client, environment, port)
+
+
+def start_ours_traced(environment: Environment) -> Service:
+    """Starts this build with its spans exported to a collector, and waits for the first of them."""
+    port = find_free_port()
+    log = environment.folder / "collector.log"
+    collector = Process([str(environment.ours), "-m", "bench.load.collector", str(port)], log, environment=_PYTHON_PATH)
+    _wait_for(collector, lambda: _is_listening(port))
+    service = start_ours(
+        environment, "ours_traced", variables={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{port}"}
+    )
+    service.collector = collector
+    _wait_for(collector, log.read_text)
+    return service
 
 
 def start_litellm_proxy(environment: Environment) -> Service:
@@ -187,7 +217,8 @@ def start_direct(environment: Environment, mock: Process) -> Service:
 
 STARTERS: Final[Mapping[str, Callable[[Environment], Service]]] = {
     "ours": start_ours,
-    "baseline": lambda environment: start_ours(environment, "baseline"),
+    "ours_traced": start_ours_traced,
+    "baseline": lambda environment: start_ours(environment, "baseline", python=environment.baseline),
     "litellm_proxy": start_litellm_proxy,
     "tensorzero": start_tensorzero,
     "echo": start_echo,
@@ -208,7 +239,14 @@ def _api_base(environment: Environment) -> str:
 
 
 def _write_own_config(environment: Environment, port: int) -> str:
-    lines = [f'listen = "127.0.0.1:{port}"', 'default_model = "mock-1"', 'embedded = "off"', "agent_max_steps = 64", ""]
+    lines = [
+        f'listen = "127.0.0.1:{port}"',
+        'default_model = "mock-1"',
+        'embedded = "off"',
+        'log_format = "json"',
+        "agent_max_steps = 64",
+        "",
+    ]
     entries = {model: f"openai/{model}" for model in MODELS}
     entries |= {f"{prefix}:mock-200": f"{prefix}/mock-200" for prefix in PREFIXES}
     for name, litellm_model in entries.items():
@@ -241,7 +279,7 @@ def _connect(
         if time.monotonic() > give_up or not process.is_running:
             raise RuntimeError(f"{name} does not answer; see {process.log}")
         time.sleep(0.02)
-    return Service(name, process, client, time.monotonic() - started)
+    return Service(name, process, client, environment, time.monotonic() - started)
 
 
 def _is_listening(port: int) -> bool:

@@ -1,7 +1,8 @@
-"""Installs what a run needs, once: the older build from git, and the peers from the package index."""
+"""Installs what a run needs, once: the older build from git, and the peers and the profiler from the package index."""
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ BASELINE: Final = "f75c395"
 """The older build with which this one is compared."""
 PEERS: Final = ("litellm[proxy]==1.106.2", "tensorzero==2026.6.0", "matplotlib==3.11.0")
 """What is measured beside us, and what draws the plot."""
+PROFILER: Final = ("py-spy==0.4.3",)
+"""What samples the stacks of a server."""
 
 
 def install_baseline(root: Path, folder: Path) -> Path:
@@ -38,11 +41,21 @@ def compile_modules(python: Path) -> None:
 
 def install_peers(folder: Path) -> Path:
     """Returns the Python with the peers."""
-    python = folder / "peers" / "bin" / "python"
-    marker = folder / "peers" / "installed"
-    wanted = "\n".join(PEERS)
+    return _install(PEERS, folder / "peers")
+
+
+def install_profiler(folder: Path) -> Path:
+    """Returns the program py-spy."""
+    return _install(PROFILER, folder / "profiler").with_name("py-spy")
+
+
+def _install(requirements: Sequence[str], folder: Path) -> Path:
+    """Returns the Python of an environment with these requirements."""
+    python = folder / "bin" / "python"
+    marker = folder / "installed"
+    wanted = "\n".join(requirements)
     if not marker.exists() or marker.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", str(folder / "peers")], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEERS], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *requirements], check=True)
         marker.write_text(wanted)
     return python

@@ -6,6 +6,9 @@ An order is a JSON object: `kind` ("unary", "stream" or "agent"), `model`, `conc
 `prompt_bytes`, `interval_seconds` of a paced stream, and `steps` of the agent. The report is a JSON object: `calls`,
 `words`, `messages`, `seconds`, the `latencies` and `first_tokens` in milliseconds, the `delays` of paced words in
 milliseconds, and the `failures`.
+
+The kind "open" opens as many streams as `concurrency` says, and reports when all of them have begun. They stay open
+until the kind "close", which reports how many still were.
 """
 
 import asyncio
@@ -61,14 +64,59 @@ class Report:
         return {**vars(self), "seconds": seconds}
 
 
+class OpenStreams:
+    """The streams that stay open from one order to another."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, order: dict[str, Any]) -> Report:
+        """Opens streams, and waits until each has brought a word or has failed."""
+        report = Report()
+        begun = [asyncio.Event() for _ in range(order["concurrency"])]
+        self._tasks = [asyncio.create_task(self._read(order["model"], event, report)) for event in begun]
+        await asyncio.gather(*(event.wait() for event in begun))
+        return report
+
+    async def close(self) -> Report:
+        """Cancels the streams, and counts those that were still open."""
+        report = Report()
+        report.calls = sum(not task.done() for task in self._tasks)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return report
+
+    async def _read(self, model: str, begun: asyncio.Event, report: Report) -> None:
+        try:
+            async for _ in self._client.stream(model, "x"):
+                if not begun.is_set():
+                    report.calls += 1
+                    begun.set()
+        except Exception as error:  # counted as in `_call`
+            report.record_failure(error)
+        finally:
+            begun.set()
+
+
 async def serve_orders(create_client: Callable[[], Awaitable[Client]]) -> None:
     """Reads orders from standard input until it ends, and writes a report for each."""
     client = await create_client()
+    streams = OpenStreams(client)
     loop = asyncio.get_running_loop()
     print(json.dumps({"ready": True}), flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        print(json.dumps(await run_order(client, json.loads(line))), flush=True)
+        print(json.dumps(await _run_any(client, streams, json.loads(line))), flush=True)
     await client.aclose()
+
+
+async def _run_any(client: Client, streams: OpenStreams, order: dict[str, Any]) -> dict[str, Any]:
+    if order["kind"] == "open":
+        return (await streams.open(order)).build(0)
+    if order["kind"] == "close":
+        return (await streams.close()).build(0)
+    return await run_order(client, order)
 
 
 async def run_order(client: Client, order: dict[str, Any]) -> dict[str, Any]:

@@ -337,7 +337,6 @@ static int read_head(struct connection *connection) {
     if (!end) return connection->kept_bytes < KEPT_BYTES;
     connection->has_head = 1;
     connection->head_bytes = (size_t)(end - connection->kept) + 4;
-    connection->received_bytes = connection->kept_bytes - connection->head_bytes;
     connection->body_bytes = 0;
     for (const char *at = connection->kept; (at = find(at, (size_t)(end - at), "\r\n")); at += 2)
         if (!strncasecmp(at + 2, "content-length:", 15)) connection->body_bytes = strtoul(at + 17, NULL, 10);
@@ -365,6 +364,7 @@ static int receive(struct connection *connection) {
         if (!connection->has_head) {
             if (!read_head(connection)) return 0;
             if (!connection->has_head) continue;
+            connection->received_bytes = kept + bytes - connection->head_bytes;
         }
         if (connection->received_bytes >= connection->body_bytes && !answer_request(connection)) return 0;
         if (bytes < sizeof buffer) return 1;

@@ -1,0 +1,131 @@
+"""How the cost of a call grows with its size: `GROWTHS` says what grows, `MEASURES` measures each size.
+
+A cost is linear when a further unit costs the same at every size. So the figures are the whole costs of calls of
+several sizes, and the cost of a further unit is the difference between two sizes, divided by the units between them.
+What a call costs whatever its size drops out.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from bench.figures import Figure
+from bench.orders import Measure, Metered, run_order
+from bench.services import Service, start_ours
+from bench.targets import Figures
+
+MOST_RATIO: Final = 1.5
+"""The most that a growth's last further cost may be, divided by the one before it.
+
+A linear cost has the ratio 1. A quadratic one has 2.4 to 10 with these sizes, so it cannot hide below this bound,
+which leaves room for the noise of differences, and for large calls, whose data leaves the processor's caches.
+"""
+_STREAMS: Final = (1, 10, 100, 1000)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Something that grows, and the cost that must grow no faster."""
+
+    measure: str
+    unit: str
+    cost: str
+    """The name of the cost, with its unit; a figure is named by it and the size."""
+    further_cost: str
+    """The name of the cost of a further unit, with the unit of this cost."""
+    scale: float
+    """What converts a cost to the unit of the further cost."""
+    sizes: tuple[int, ...]
+
+    def find_costs(self, figures: Figures) -> list[Figure]:
+        """Returns the cost of each size. Raises KeyError when it was not measured."""
+        return [figures[self.measure, "ours", f"{self.cost} {size}"] for size in self.sizes]
+
+    def find_further_costs(self, figures: Figures) -> list[Figure]:
+        """Returns the cost of a further unit between each two sizes. Raises KeyError when it was not measured."""
+        return [
+            Figure(
+                tuple(
+                    (more - less) / (large - small) * self.scale
+                    for less, more in zip(lower.values, higher.values, strict=True)
+                )
+            )
+            for (small, lower), (large, higher) in pairwise(zip(self.sizes, self.find_costs(figures), strict=True))
+        ]
+
+    def find_ratio(self, figures: Figures) -> Figure:
+        """Returns the last further cost divided by the one before it. Raises KeyError when it was not measured."""
+        *_, middle, last = self.find_further_costs(figures)
+        return last.divide_by(middle)
+
+    def is_linear(self, figures: Figures) -> bool:
+        """Whether the ratio is within its bound. Below zero, the noise was larger than the cost."""
+        return 0 < self.find_ratio(figures).median <= MOST_RATIO
+
+
+GROWTHS: Final = (
+    Growth("growth_chunks", "chunk of an answer", "cpu_ms", "CPU in us", 1e3, (10, 200, 1000, 5000)),
+    Growth("growth_prompt", "KB of a prompt", "cpu_ms", "CPU in us", 1e3, (1, 10, 100, 500, 1000)),
+    Growth("growth_streams", "open stream", "memory_kb", "memory in KB", 1.0, _STREAMS),
+    Growth("growth_streams", "stream opened at once", "opening_cpu_ms", "CPU in us", 1e3, (10, 100, 1000)),
+    Growth(
+        "growth_streams",
+        "open stream with two tokens a second",
+        "open_cpu_ms",
+        "CPU in us a second",
+        1e3,
+        (10, 100, 1000),
+    ),
+    Growth("growth_agent", "step of the agent", "cpu_ms", "CPU in us", 1e3, (1, 4, 16, 32)),
+)
+"""What grows. The table of a growth has its sizes as columns."""
+
+
+def _measure_sizes(growth: Growth, order: Callable[[int], dict[str, Any]]) -> Measure:
+    """Returns a measure of the CPU time of a call of each size."""
+
+    def measure(service: Service, seconds: float) -> dict[str, float]:
+        found = {}
+        for size in growth.sizes:
+            report, cpu = run_order(service, seconds=seconds / 2, **order(size))
+            found[f"cpu_ms {size}"] = cpu / report["calls"] * 1e3
+        return found
+
+    return Measure(growth.measure, ("ours",), measure)
+
+
+def measure_open_streams(service: Service, seconds: float) -> dict[str, float]:
+    """Measures streams that are all open at once, in a process of their own, since memory that was used is kept."""
+    fresh = start_ours(service.environment, "ours_streams")
+    found = {}
+    try:
+        run_order(fresh, kind="stream", model="mock-10", concurrency=8, calls=80)
+        for size in _STREAMS:
+            started = time.monotonic()
+            _, opening_cpu = run_order(fresh, kind="open", model="mock-1000-500", concurrency=size)
+            opened, meter = time.monotonic(), Metered(fresh.process)
+            time.sleep(max(seconds, 1))
+            open_cpu = meter.read() / (time.monotonic() - opened)
+            # On average half of the streams were open meanwhile, and brought tokens.
+            found[f"opening_cpu_ms {size}"] = (opening_cpu - open_cpu * (opened - started) / 2) * 1e3
+            found[f"open_cpu_ms {size}"] = open_cpu * 1e3
+            found[f"memory_kb {size}"] = fresh.process.read_memory_bytes() / 1e3
+            report, _ = run_order(fresh, kind="close")
+            if report["calls"] != size:
+                raise RuntimeError(f"of {size} streams, {report['calls']} stayed open")
+    finally:
+        fresh.stop()
+    return found
+
+
+MEASURES: Final[Sequence[Measure]] = (
+    _measure_sizes(GROWTHS[0], lambda size: {"kind": "stream", "model": f"mock-{size}", "concurrency": 4}),
+    _measure_sizes(
+        GROWTHS[1], lambda size: {"kind": "unary", "model": "mock-1", "concurrency": 4, "prompt_bytes": size * 1000}
+    ),
+    Measure("growth_streams", ("ours",), measure_open_streams),
+    _measure_sizes(GROWTHS[-1], lambda size: {"kind": "agent", "model": "mock-plan", "concurrency": 1, "steps": size}),
+)
+"""The measures of the growths, in the order in which they run."""
