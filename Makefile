@@ -139,6 +139,10 @@ bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a
 bench-quick: $(READY) ## Measure the server beside its peers in about two minutes, once all is installed
 	$(BIN)/python -m bench --rounds 1 --seconds 1.5 --without-growth $(ARGS)
 
+.PHONY: performance-page
+performance-page: $(READY) ## Write the figures of the last `make bench` into docs/performance.md
+	$(BIN)/python -m scripts.performance_page
+
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
