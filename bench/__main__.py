@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.figures import Figure
 from bench.measures import MEASURES
-from bench.orders import Metered
+from bench.orders import Metered, warm_up
 from bench.process import Process
 from bench.profiler import Profile, profile_service
 from bench.report import print_report, write_json
@@ -73,6 +73,8 @@ def _run(
             print(f"starts {name}", file=sys.stderr)
             services[name] = STARTERS[name](environment)
             values["start", name, "seconds"].append(services[name].start_seconds)
+        for service in services.values():
+            warm_up(service)
         services["direct"] = start_direct(environment, mock)
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)

@@ -12,17 +12,24 @@ from itertools import pairwise
 from typing import Any, Final
 
 from bench.figures import Figure
-from bench.orders import Measure, Metered, run_order
+from bench.orders import Measure, Metered, run_order, warm_up
 from bench.services import Service, start_ours
 from bench.targets import Figures
 
 MOST_RATIO: Final = 1.5
 """The most that a growth's last further cost may be, divided by the one before it.
 
-A linear cost has the ratio 1. A quadratic one has 2.4 to 10 with these sizes, so it cannot hide below this bound,
+A linear cost has the ratio 1. A quadratic one has 2 to 10 with these sizes, so it cannot hide below this bound,
 which leaves room for the noise of differences, and for large calls, whose data leaves the processor's caches.
 """
-_STREAMS: Final = (1, 10, 100, 1000)
+_STREAMS: Final = (1, 10, 100, 500, 1000, 2000)
+"""Up to 2,000, because the first hundreds fit into memory that the start has left free."""
+_WAVES: Final = (100, 500, 1000)
+_SLOW: Final = "mock-1000-500"
+"""The model of streams that stay open: two tokens a second, for 500 seconds."""
+_END_SECONDS: Final = 1.0
+_FEW: Final = 20
+"""Streams that are opened at once while their memory is measured."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +76,14 @@ GROWTHS: Final = (
     Growth("growth_chunks", "chunk of an answer", "cpu_ms", "CPU in us", 1e3, (10, 200, 1000, 5000)),
     Growth("growth_prompt", "KB of a prompt", "cpu_ms", "CPU in us", 1e3, (1, 10, 100, 500, 1000)),
     Growth("growth_streams", "open stream", "memory_kb", "memory in KB", 1.0, _STREAMS),
-    Growth("growth_streams", "stream opened at once", "opening_cpu_ms", "CPU in us", 1e3, (10, 100, 1000)),
+    Growth("growth_streams", "stream opened at once", "opening_cpu_ms", "CPU in us", 1e3, _WAVES),
     Growth(
         "growth_streams",
         "open stream with two tokens a second",
         "open_cpu_ms",
         "CPU in us a second",
         1e3,
-        (10, 100, 1000),
+        _STREAMS[2:],
     ),
     Growth("growth_agent", "step of the agent", "cpu_ms", "CPU in us", 1e3, (1, 4, 16, 32)),
 )
@@ -97,27 +104,44 @@ def _measure_sizes(growth: Growth, order: Callable[[int], dict[str, Any]]) -> Me
 
 
 def measure_open_streams(service: Service, seconds: float) -> dict[str, float]:
-    """Measures streams that are all open at once, in a process of their own, since memory that was used is kept."""
+    """Measures streams that are all open, in a process of their own, since memory that was used is kept.
+
+    They are opened a few at a time, so that they and not their opening decide on the memory. Then streams are opened
+    all at once.
+    """
     fresh = start_ours(service.environment, "ours_streams")
     found = {}
     try:
-        run_order(fresh, kind="stream", model="mock-10", concurrency=8, calls=80)
-        for size in _STREAMS:
-            started = time.monotonic()
-            _, opening_cpu = run_order(fresh, kind="open", model="mock-1000-500", concurrency=size)
-            opened, meter = time.monotonic(), Metered(fresh.process)
-            time.sleep(max(seconds, 1))
-            open_cpu = meter.read() / (time.monotonic() - opened)
-            # On average half of the streams were open meanwhile, and brought tokens.
-            found[f"opening_cpu_ms {size}"] = (opening_cpu - open_cpu * (opened - started) / 2) * 1e3
-            found[f"open_cpu_ms {size}"] = open_cpu * 1e3
+        warm_up(fresh)
+        for before, size in pairwise((0, *_STREAMS)):
+            run_order(fresh, kind="open", model=_SLOW, calls=size - before, concurrency=_FEW)
+            found[f"open_cpu_ms {size}"] = _read_cpu_a_second(fresh, seconds) * 1e3
             found[f"memory_kb {size}"] = fresh.process.read_memory_bytes() / 1e3
-            report, _ = run_order(fresh, kind="close")
-            if report["calls"] != size:
-                raise RuntimeError(f"of {size} streams, {report['calls']} stayed open")
+        _close(fresh, _STREAMS[-1])
+        for size in _WAVES:
+            started = time.monotonic()
+            _, cpu = run_order(fresh, kind="open", model=_SLOW, calls=size, concurrency=size)
+            # On average half of the streams were open meanwhile, and brought tokens.
+            tokens_cpu = found[f"open_cpu_ms {size}"] * (time.monotonic() - started) / 2
+            found[f"opening_cpu_ms {size}"] = cpu * 1e3 - tokens_cpu
+            _close(fresh, size)
     finally:
         fresh.stop()
     return found
+
+
+def _read_cpu_a_second(service: Service, seconds: float) -> float:
+    started, meter = time.monotonic(), Metered(service.process)
+    time.sleep(max(seconds, 1))
+    return meter.read() / (time.monotonic() - started)
+
+
+def _close(service: Service, size: int) -> None:
+    """Closes the streams, and lets the service end them. Raises RuntimeError when one had ended."""
+    report, _ = run_order(service, kind="close")
+    if report["calls"] != size:
+        raise RuntimeError(f"of {size} streams, {report['calls']} stayed open")
+    time.sleep(_END_SECONDS)
 
 
 MEASURES: Final[Sequence[Measure]] = (

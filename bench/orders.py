@@ -39,3 +39,9 @@ def run_order(service: Service, **order: Any) -> tuple[dict[str, Any], float]:
     if report["failures"] or not report["calls"]:
         raise RuntimeError(f"{service.name} failed: {order} {report['failures']}")
     return report, meter.read()
+
+
+def warm_up(service: Service) -> None:
+    """Makes calls that nobody measures: what a service loads with its first calls belongs to its start."""
+    run_order(service, kind="unary", model="mock-1", concurrency=8, calls=100)
+    run_order(service, kind="stream", model="mock-200", concurrency=4, calls=20)

@@ -245,6 +245,7 @@ def _write_own_config(environment: Environment, port: int) -> str:
         'embedded = "off"',
         'log_format = "json"',
         "agent_max_steps = 64",
+        "max_upstream_connections = 4096",
         "",
     ]
     entries = {model: f"openai/{model}" for model in MODELS}

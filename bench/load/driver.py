@@ -7,8 +7,8 @@ An order is a JSON object: `kind` ("unary", "stream" or "agent"), `model`, `conc
 `words`, `messages`, `seconds`, the `latencies` and `first_tokens` in milliseconds, the `delays` of paced words in
 milliseconds, and the `failures`.
 
-The kind "open" opens as many streams as `concurrency` says, and reports when all of them have begun. They stay open
-until the kind "close", which reports how many still were.
+The kind "open" opens as many more streams as `calls` says, `concurrency` of them at once, and reports when all of them
+have begun. They stay open until the kind "close", which reports how many still were.
 """
 
 import asyncio
@@ -72,11 +72,13 @@ class OpenStreams:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, order: dict[str, Any]) -> Report:
-        """Opens streams, and waits until each has brought a word or has failed."""
+        """Opens more streams, and waits until each has brought a word or has failed."""
         report = Report()
-        begun = [asyncio.Event() for _ in range(order["concurrency"])]
-        self._tasks = [asyncio.create_task(self._read(order["model"], event, report)) for event in begun]
-        await asyncio.gather(*(event.wait() for event in begun))
+        for first in range(0, order["calls"], order["concurrency"]):
+            count = min(order["concurrency"], order["calls"] - first)
+            begun = [asyncio.Event() for _ in range(count)]
+            self._tasks += [asyncio.create_task(self._read(order["model"], event, report)) for event in begun]
+            await asyncio.gather(*(event.wait() for event in begun))
         return report
 
     async def close(self) -> Report:
@@ -86,6 +88,7 @@ class OpenStreams:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
         return report
 
     async def _read(self, model: str, begun: asyncio.Event, report: Report) -> None:
