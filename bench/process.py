@@ -41,7 +41,11 @@ class Process:
 
     def read_cpu_seconds(self) -> float:
         """Returns the CPU time so far: user and system, of the process and of its children that run."""
-        return sum(map(_read_cpu_seconds, self._list_pids()))
+        return sum(_read_cpu_seconds(Path(f"/proc/{pid}/stat")) for pid in self._list_pids())
+
+    def read_main_thread_cpu_seconds(self) -> float:
+        """Returns the CPU time so far of the first thread of the process."""
+        return _read_cpu_seconds(Path(f"/proc/{self.pid}/task/{self.pid}/stat"))
 
     def read_memory_bytes(self) -> int:
         """Returns the memory of the process and its children. What they share counts once."""
@@ -74,9 +78,9 @@ def _list_children(pid: int) -> list[int]:
         return []
 
 
-def _read_cpu_seconds(pid: int) -> float:
+def _read_cpu_seconds(file: Path) -> float:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = file.read_text().rpartition(")")[2].split()
     except FileNotFoundError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND  # utime and stime

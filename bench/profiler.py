@@ -2,7 +2,10 @@
 
 py-spy reads the stacks of another process without stopping it. A sample belongs to the layer of its innermost frame
 that has one, so what the standard library does counts for the code that calls it. Code in C, such as grpc's, has no
-frames: its time counts for the frame that called it, which for grpc is the event loop, a task, or a thread of grpc.
+frames: its time counts for the frame that called it, which for grpc is the event loop or a task.
+
+Only the samples of the main thread count, because py-spy takes other threads for busy while they wait for it. What
+those take is read from the system.
 """
 
 import re
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.orders import run_order
+from bench.orders import Metered, run_order
 from bench.services import Service
 
 _SAMPLES_PER_SECOND: Final = 200
@@ -48,14 +51,14 @@ LAYERS: Final[Mapping[str, str]] = {
     _STEPS: r"/site-packages/grpc/",
 }
 """The patterns of the layers' files, of this build and of the older one. The first that is found in a path counts."""
-_OUTER: Final[Mapping[str, str]] = {
-    "the thread of grpc": r"(^|;)Thread\.run [^;]*$",
+_LOOP: Final[Mapping[str, str]] = {
     "the event loop's calls of the system": r"/selectors\.py[^;]*$",
     _STEPS: r"/asyncio/",
 }
 """The patterns of whole stacks in which no frame has a layer."""
-_WAITING: Final = r"(^|;)_worker [^;]*/concurrent/futures/thread\.py:81\)$"
-"""A thread of a pool that has nothing to do."""
+_OTHER_THREADS: Final = "other threads: grpc's, and those of pools"
+_OTHER_THREAD: Final = r"^(Thread\.)?_bootstrap "
+"""The outermost frame of a thread that is not the main one."""
 _OTHER: Final = "the rest"
 
 
@@ -84,22 +87,28 @@ def profile_service(service: Service, profiler: Path, seconds: float) -> Profile
     output = service.process.log.with_suffix(".stacks")
     command = [str(profiler), "record", "--pid", str(service.process.pid), "--format", "raw", "--full-filenames"]
     command += ["--nonblocking", "--rate", str(_SAMPLES_PER_SECOND), "--duration", str(max(1, round(seconds)))]
+    meter, main_started = Metered(service.process), service.process.read_main_thread_cpu_seconds()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run_order, service, **order, seconds=seconds + 1)
         subprocess.run([*command, "--output", str(output)], check=True, capture_output=True)
         running.result()
+    main_share = (service.process.read_main_thread_cpu_seconds() - main_started) / meter.read()
     counts = count_layers(output.read_text().splitlines())
     samples = counts.total()
-    shares = {layer: count / samples for layer, count in counts.items()}
+    shares = {layer: count / samples * main_share for layer, count in counts.items()}
+    shares[_OTHER_THREADS] = 1 - main_share
     return Profile(cpu / report["calls"] * 1e6, shares, samples)
 
 
 def count_layers(lines: Iterable[str]) -> Counter[str]:
-    """Returns the samples of each layer. A line holds the frames of a stack, the outermost first, and its samples."""
+    """Returns the main thread's samples of each layer.
+
+    A line holds the frames of a stack, the outermost first, and the number of its samples.
+    """
     counts: Counter[str] = Counter()
     for line in lines:
         stack, _, count = line.rpartition(" ")
-        if not re.search(_WAITING, stack):
+        if not re.search(_OTHER_THREAD, stack):
             counts[find_layer(stack)] += int(count)
     return counts
 
@@ -110,4 +119,4 @@ def find_layer(stack: str) -> str:
         for layer, pattern in LAYERS.items():
             if re.search(pattern, frame):
                 return layer
-    return next((layer for layer, pattern in _OUTER.items() if re.search(pattern, stack)), _OTHER)
+    return next((layer for layer, pattern in _LOOP.items() if re.search(pattern, stack)), _OTHER)
