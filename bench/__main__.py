@@ -75,6 +75,10 @@ def _run(
             values["start", name, "seconds"].append(services[name].start_seconds)
         for service in services.values():
             warm_up(service)
+        if not arguments.without_profile:  # first, because a system that forbids it then fails before the long part
+            profiler = install_profiler(FOLDER)
+            for name in [name for name in ("baseline", "ours") if name in services]:
+                profiles[name] = profile_service(services[name], profiler, arguments.seconds * 2)
         services["direct"] = start_direct(environment, mock)
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
@@ -84,10 +88,6 @@ def _run(
                     for figure, value in measure.run(services[name], arguments.seconds).items():
                         values[measure.name, name, figure].append(value)
                     values["mock", name, "busy_share"].append(meter.read() / (time.monotonic() - started))
-        if not arguments.without_profile:
-            profiler = install_profiler(FOLDER)
-            for name in [name for name in ("baseline", "ours") if name in services]:
-                profiles[name] = profile_service(services[name], profiler, arguments.seconds * 2)
         for name in arguments.services:
             values["memory", name, "megabytes"].append(services[name].process.read_memory_bytes() / 1e6)
     finally:
