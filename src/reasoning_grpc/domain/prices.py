@@ -67,7 +67,7 @@ class TokenPrices(Struct, frozen=True, kw_only=True):
     """None means the price of `output`."""
 
     def price_tokens(self, usage: Usage) -> Iterator[tuple[TokenKind, int, int | None]]:
-        """Yields the tokens of one model call by kind, with the price of each kind."""
+        """Yields the tokens of one model call by kind, with the price of each kind; a kind may have no tokens."""
         cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
         long_written = min(written, usage.long_cache_write_tokens or 0)
         fresh = max(0, usage.input_tokens - cached - written)
@@ -76,12 +76,16 @@ class TokenPrices(Struct, frozen=True, kw_only=True):
         # Providers do not report how much of the cached prompt was audio, which has its own price when it is cached.
         cached_price = None if cached and audio else _price_or_base(self.cached_input, self.input)
         yield TokenKind.INPUT, fresh - audio, self.input
-        yield TokenKind.CACHED_INPUT, cached, cached_price
-        yield TokenKind.CACHE_WRITE, written - long_written, _price_or_base(self.cache_write, self.input)
-        yield TokenKind.CACHE_WRITE, long_written, self.long_cache_write
-        yield TokenKind.AUDIO_INPUT, audio, self.audio_input
+        if cached:
+            yield TokenKind.CACHED_INPUT, cached, cached_price
+        if written:
+            yield TokenKind.CACHE_WRITE, written - long_written, _price_or_base(self.cache_write, self.input)
+            yield TokenKind.CACHE_WRITE, long_written, self.long_cache_write
+        if audio:
+            yield TokenKind.AUDIO_INPUT, audio, self.audio_input
         yield TokenKind.OUTPUT, usage.output_tokens - reasoning, self.output
-        yield TokenKind.REASONING, reasoning, self.reasoning
+        if reasoning:
+            yield TokenKind.REASONING, reasoning, self.reasoning
 
 
 class PriceTier(TokenPrices, frozen=True, kw_only=True):

@@ -100,4 +100,4 @@ class RouteDecision(Struct, frozen=True, kw_only=True):
     @property
     def route(self) -> str:
         """Returns the name of the route. A built-in route has the name of its mode."""
-        return self.configured_route or self.mode.value.lower()
+        return self.configured_route or self.mode.lower()

@@ -24,7 +24,6 @@ from reasoning_grpc.domain.events import (
     Completed,
     ContentDelta,
     Event,
-    Heartbeat,
     InternalDelta,
     ModelCallFailed,
     ModelCallFinished,
@@ -69,7 +68,7 @@ class Engine:
         events = self._run(request, context, ledger)
         if heartbeat_seconds is None:
             return events
-        return add_heartbeats(events, heartbeat_seconds, lambda: ledger.number(ledger.record(Heartbeat())))
+        return add_heartbeats(events, heartbeat_seconds, ledger.build_heartbeat)
 
     async def classify(
         self, request: CompletionRequest, context: CallContext, *, rules_only: bool = False

@@ -207,18 +207,18 @@ class Ledger:
 
     def hand_over(self, entry: Entry) -> StreamEvent:
         """Returns the next event for the client, with its number; from now on the client takes the time."""
-        event = self.number(entry)
         self._handed_over = self.clock()
-        return event
+        self.events += 1
+        elapsed_seconds = self._handed_over - self.arrival_time
+        return StreamEvent(self.events - 1, elapsed_seconds, entry.call, entry.event, entry.step)
 
     def take_back(self) -> None:
         """Records that the client has read the event that was handed over last."""
         self._client_seconds += self.clock() - self._handed_over
 
-    def number(self, entry: Entry) -> StreamEvent:
-        """Returns the next event for the client, with its number. A heartbeat repeats the number before it."""
-        self.events += not isinstance(entry.event, Heartbeat)
-        return StreamEvent(self.events - 1, self.elapsed_seconds(), entry.call, entry.event, entry.step)
+    def build_heartbeat(self) -> StreamEvent:
+        """Returns a heartbeat for the client, which repeats the number of the event before it."""
+        return StreamEvent(self.events - 1, self.elapsed_seconds(), self.calls, Heartbeat(), self.step)
 
     def close(self, error: BaseException) -> Progress | None:
         """Closes the ledger of a request that this error ended, and returns its progress.

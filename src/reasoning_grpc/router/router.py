@@ -110,7 +110,7 @@ class Router:
             (self._default_mode, RouteSource.DEFAULT, "The request chooses none; this is the server's default."),
         ):
             if mode is not None:
-                return mode.value.lower(), _draft(request.model, source, reason)
+                return mode.lower(), _draft(request.model, source, reason)
         raise AssertionError("there is always a default mode")
 
 
@@ -118,7 +118,7 @@ def _apply_rule(rule: Rule, request: CompletionRequest, requested: _Requested) -
     """Returns the name of the route of the rule, and the decision without it."""
     draft = _draft(rule.model or request.model, RouteSource.RULE, rule.reason)
     wanted = requested.mode or requested.metadata_mode
-    overridden = None if wanted is not None and wanted.value.lower() == rule.route else wanted
+    overridden = None if wanted is not None and wanted.lower() == rule.route else wanted
     return rule.route, replace(draft, rule_id=rule.id, requested_mode=overridden, requested_route=requested.route)
 
 

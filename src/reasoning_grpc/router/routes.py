@@ -35,7 +35,7 @@ class Route:
         return replace(
             draft,
             mode=self.mode,
-            configured_route=self.name if self.name != self.mode.value.lower() else "",
+            configured_route=self.name if self.name != self.mode.lower() else "",
             model=draft.model or self.model_for(preference),
             requested_mode=draft.requested_mode if draft.requested_mode is not self.mode else None,
             requested_route=draft.requested_route if draft.requested_route != self.name else "",

@@ -5,7 +5,7 @@ from typing import Final
 from reasoning_grpc.domain import ModelFilter, ModelInfo, ModelPage, ModelSource, Prices, TokenPrices
 from reasoning_grpc.rpc.convert import enums
 from reasoning_grpc.rpc.convert.checks import MAX_MODEL_NAME_CHARACTERS, Checks
-from reasoning_grpc.rpc.convert.scalars import timestamp, token_count
+from reasoning_grpc.rpc.convert.scalars import optional_token_count, timestamp, token_count
 from reasoning_grpc.v1 import models_pb2
 
 _DEFAULT_PAGE: Final = 100
@@ -50,8 +50,8 @@ def _model(info: ModelInfo) -> models_pb2.Model:
         state=enums.MODEL_STATE.to_proto[info.state],
         capabilities=sorted(enums.MODEL_CAPABILITY.to_proto[capability] for capability in info.capabilities),
         limits=models_pb2.ModelLimits(
-            context_window_tokens=token_count(info.context_window_tokens),
-            max_output_tokens=token_count(info.max_output_tokens),
+            context_window_tokens=optional_token_count(info.context_window_tokens),
+            max_output_tokens=optional_token_count(info.max_output_tokens),
         ),
         prices=_model_prices(info.prices),
         fallback_models=info.fallback_models,

@@ -10,9 +10,14 @@ _NANO: Final = 1_000_000_000
 _LARGEST_INT32: Final = 2**31 - 1
 
 
-def token_count(count: int | None) -> Any:
+def token_count(count: int) -> int:
     """Returns a number of tokens, at most the largest int32: only a broken upstream reports more."""
-    return None if count is None else min(count, _LARGEST_INT32)
+    return min(count, _LARGEST_INT32)
+
+
+def optional_token_count(count: int | None) -> int | None:
+    """Returns a number of tokens; None leaves the field unset."""
+    return None if count is None else token_count(count)
 
 
 def milliseconds(seconds: float) -> int:

@@ -8,17 +8,23 @@ from reasoning_grpc.v1 import usage_pb2
 
 def usage(counts: domain.Usage) -> usage_pb2.Usage:
     """Returns the counts of tokens; None leaves a count unset."""
-    return usage_pb2.Usage(
+    message = usage_pb2.Usage(
         input_tokens=token_count(counts.input_tokens),
-        cached_input_tokens=token_count(counts.cached_input_tokens),
-        cache_write_tokens=token_count(counts.cache_write_tokens),
-        audio_input_tokens=token_count(counts.audio_input_tokens),
         output_tokens=token_count(counts.output_tokens),
-        reasoning_tokens=token_count(counts.reasoning_tokens),
         total_tokens=token_count(counts.total_tokens),
-        long_cache_write_tokens=token_count(counts.long_cache_write_tokens),
         source=enums.USAGE_SOURCE.to_proto[counts.source],
     )
+    if counts.cached_input_tokens is not None:
+        message.cached_input_tokens = token_count(counts.cached_input_tokens)
+    if counts.cache_write_tokens is not None:
+        message.cache_write_tokens = token_count(counts.cache_write_tokens)
+    if counts.audio_input_tokens is not None:
+        message.audio_input_tokens = token_count(counts.audio_input_tokens)
+    if counts.reasoning_tokens is not None:
+        message.reasoning_tokens = token_count(counts.reasoning_tokens)
+    if counts.long_cache_write_tokens is not None:
+        message.long_cache_write_tokens = token_count(counts.long_cache_write_tokens)
+    return message
 
 
 def optional_usage(counts: domain.Usage | None) -> usage_pb2.Usage | None:
