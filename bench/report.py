@@ -38,7 +38,7 @@ def write_json(figures: Figures, profiles: Mapping[str, Profile], file: Path, *,
         for target in TARGETS
         if (ratio := _build_ratio(target.build, figures)) is not None
     ]
-    machine = {"processor": _name_processor(), "python": platform.python_version(), "system": platform.platform()}
+    machine = {"processor": _name_processor(), "python": platform.python_version(), "system": _name_system()}
     summary = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": command,
@@ -129,6 +129,11 @@ def _format_figure(figure: Figure) -> str:
 
 def _format_number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _name_system() -> str:
+    """Returns the system and the number of its release, without what its builder has added."""
+    return f"{platform.system()} {platform.release().partition('-')[0]}"
 
 
 def _name_processor() -> str:
