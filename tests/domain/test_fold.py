@@ -1,7 +1,5 @@
 """The fold builds the parts of an answer from its deltas."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 
 from reasoning_grpc.domain import Part, Reasoning, Refusal, Role, Text, ToolCall
@@ -13,7 +11,7 @@ from reasoning_grpc.domain.events import (
     StreamEvent,
     ToolCallDelta,
 )
-from reasoning_grpc.domain.fold import MessageBuilder, fold
+from reasoning_grpc.domain.fold import CompletionBuilder, MessageBuilder
 
 TABLE: list[tuple[str, list[Event], list[Part]]] = [
     ("text", [ContentDelta("a"), ContentDelta("b")], [Part(Text("ab"))]),
@@ -74,11 +72,11 @@ def test_deltas_become_parts(deltas: list[Event], parts: list[Part]) -> None:
     assert list(answer.build_message().content) == parts
 
 
-async def test_a_stream_without_an_end_is_not_folded() -> None:
+def test_a_stream_without_an_end_is_not_folded() -> None:
     """The fold of a stream without `completed` raises ValueError, because the answer is not whole."""
+    builder = CompletionBuilder()
 
-    async def cut_stream() -> AsyncGenerator[StreamEvent, None]:
-        yield StreamEvent(0, 0.0, 0, ContentDelta("a"))
+    builder.record(StreamEvent(0, 0.0, 0, ContentDelta("a")))
 
     with pytest.raises(ValueError, match="cannot be folded"):
-        await fold(cut_stream())
+        builder.build()

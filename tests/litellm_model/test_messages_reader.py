@@ -97,7 +97,7 @@ def test_events_mean_the_same_together_and_apart(path: Path) -> None:
 
 
 def test_what_precedes_a_broken_event_is_not_lost() -> None:
-    """Of a batch with an event that cannot be read, the text before it is returned with the failure."""
+    """The text before an event that cannot be read is returned, with the failure."""
     broken = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"c","x":"\xff"}}'
     events = [*encode(START, *text_block(0, "a", "b"))[:-1], broken]
     reader = MessagesReader()
@@ -146,7 +146,7 @@ def test_a_word_for_calls_without_any_call_ends_a_text() -> None:
 
 
 def test_reasoning_that_comes_after_the_counts_is_estimated() -> None:
-    """Of a message that is cut, what came after its last counts is not counted yet, reasoning and calls included."""
+    """When a message is cut, output after its last counts is uncounted, reasoning and calls included."""
     reader = MessagesReader()
     thinking = block(0, {"type": "thinking", "thinking": ""}, {"type": "thinking_delta", "thinking": "hm"})
     call = block(1, {**TOOL, "name": "f"}, {"type": "input_json_delta", "partial_json": '{"a":1}'})

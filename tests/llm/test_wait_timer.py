@@ -15,6 +15,19 @@ async def wait_for_ever() -> None:
     await asyncio.Event().wait()
 
 
+async def wait_until_cancelled(timer: WaitTimer, ends: float, waiting: asyncio.Event) -> bool:
+    """Waits until it is cancelled, and returns whether the timer takes the cancellation for its own."""
+    timer.start(ends)
+    waiting.set()
+    try:
+        await wait_for_ever()
+    except asyncio.CancelledError:
+        return timer.has_expired()
+    finally:
+        timer.stop()
+    raise AssertionError
+
+
 async def test_a_wait_that_lasts_too_long_is_cancelled() -> None:
     """The timer says that the cancellation is its own, and the task may go on."""
     loop = asyncio.get_running_loop()
@@ -73,19 +86,7 @@ async def test_a_cancellation_from_outside_is_not_the_timers() -> None:
     """A task that someone else cancels stays cancelled, and the timer takes nothing back."""
     loop, waiting = asyncio.get_running_loop(), asyncio.Event()
     timer = WaitTimer(loop)
-
-    async def wait() -> bool:
-        timer.start(loop.time() + FAR)
-        waiting.set()
-        try:
-            await wait_for_ever()
-        except asyncio.CancelledError:
-            return timer.has_expired()
-        finally:
-            timer.stop()
-        raise AssertionError
-
-    task = asyncio.create_task(wait())
+    task = asyncio.create_task(wait_until_cancelled(timer, loop.time() + FAR, waiting))
     await waiting.wait()
     task.cancel()
 
@@ -98,19 +99,7 @@ async def test_a_cancellation_from_outside_wins() -> None:
     """When the timer and someone else cancel the same wait, the task is cancelled."""
     loop, waiting = asyncio.get_running_loop(), asyncio.Event()
     timer = WaitTimer(loop)
-
-    async def wait() -> bool:
-        timer.start(loop.time())
-        waiting.set()
-        try:
-            await wait_for_ever()
-        except asyncio.CancelledError:
-            return timer.has_expired()
-        finally:
-            timer.stop()
-        raise AssertionError
-
-    task = asyncio.create_task(wait())
+    task = asyncio.create_task(wait_until_cancelled(timer, loop.time(), waiting))
     await waiting.wait()
     loop.call_soon(task.cancel)
 

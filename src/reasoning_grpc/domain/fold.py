@@ -1,6 +1,5 @@
-"""`fold` turns the events of a stream into the whole answer."""
+"""`CompletionBuilder`: folds the events of a stream into the whole answer."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -88,14 +87,6 @@ class CompletionBuilder:
             reasoning_finished=self._finished,
             effective_settings=tuple(self._settings),
         )
-
-
-async def fold(events: AsyncIterator[StreamEvent]) -> Completion:
-    """Returns the whole answer. Raises ValueError when the events lack `Started` or `Completed`."""
-    builder = CompletionBuilder()
-    async for event in events:
-        builder.record(event)
-    return builder.build()
 
 
 @dataclass(slots=True)

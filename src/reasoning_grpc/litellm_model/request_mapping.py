@@ -5,13 +5,13 @@ depends on the model and on the shape of the parameters, so it is kept: only the
 litellm. Where our own code writes the conversation, litellm sees only parameters, and what it makes of them is kept.
 """
 
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import msgspec
+from cachetools import LRUCache
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
@@ -34,8 +34,6 @@ from reasoning_grpc.litellm_model.request import (
 )
 from reasoning_grpc.litellm_model.transport.mapping_client import MappingClient, RecordedRequest
 from reasoning_grpc.llm import ModelCall
-
-T = TypeVar("T")
 
 _MOST_RECORDED: Final = 256
 """The most requests that are kept whole; those of Anthropic hold the schemas of tools."""
@@ -67,37 +65,13 @@ class _Mapping:
     plan: BodyPlan
 
 
-class _Recent(Generic[T]):
-    """The values that were used most recently, up to a number of them."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def find(self, key: Hashable) -> T | None:
-        """Returns the value that is kept; None where there is none."""
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
-
-    def keep(self, key: Hashable, value: T) -> None:
-        """Keeps a value, in place of the one that was used least recently."""
-        self._values[key] = value
-        if len(self._values) > self._most:
-            self._values.popitem(last=False)
-
-
 class RequestMapper:
     """Maps calls to requests, and keeps what litellm has decided, for a bounded number of shapes."""
 
     def __init__(self, most_mappings: int = 4096) -> None:
-        """Of each kind, the mapping that was used least recently goes when there are more than `most_mappings`."""
-        self._mappings: _Recent[_Mapping] = _Recent(most_mappings)
-        self._recorded: _Recent[RecordedRequest] = _Recent(min(most_mappings, _MOST_RECORDED))
+        """At most `most_mappings` of each kind are kept; the one that was used least recently makes room."""
+        self._mappings: LRUCache[Hashable, _Mapping] = LRUCache(most_mappings)
+        self._recorded: LRUCache[Hashable, RecordedRequest] = LRUCache(min(most_mappings, _MOST_RECORDED))
 
     @property
     def mapping_count(self) -> int:
@@ -113,13 +87,13 @@ class RequestMapper:
             return _build_request(recorded, _restore_body(recorded, own, deployment), call, deployment)
         check = WireCheck(requested, own, rules, model=deployment.name)
         key = (_describe_deployment(deployment), check.describe_shape())
-        if (known := self._mappings.find(key)) is not None:
+        if (known := self._mappings.get(key)) is not None:
             return MappedRequest(known.url, known.headers, check.write(known.plan), bool(call.tools))
         recorded = await _record(requested, deployment)
         body = _restore_body(recorded, own, deployment)
         request = _build_request(recorded, check.correct(body), call, deployment)
         if (plan := check.plan(body)) is not None:
-            self._mappings.keep(key, _Mapping(request.url, request.headers, plan))
+            self._mappings[key] = _Mapping(request.url, request.headers, plan)
         return request
 
     async def _map_parameters(self, requested: Mapping[str, Any], deployment: Deployment) -> RecordedRequest:
@@ -127,10 +101,10 @@ class RequestMapper:
         if not writes_conversation(deployment.provider):
             return await _record(requested, deployment)
         key = (_describe_deployment(deployment), sha256(msgspec.json.encode(requested)).digest())
-        recorded = self._recorded.find(key)
+        recorded = self._recorded.get(key)
         if recorded is None:
             recorded = await _record(requested, deployment)
-            self._recorded.keep(key, recorded)
+            self._recorded[key] = recorded
         return recorded
 
 

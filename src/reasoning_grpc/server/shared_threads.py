@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 _MOST_THREADS: Final = min(32, (os.cpu_count() or 1) + 4)
-"""As many as asyncio's own pool would have."""
+"""The number of threads that asyncio's own pool would have."""
 
 
 def start_shared_threads() -> None:
