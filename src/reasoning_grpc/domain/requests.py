@@ -168,18 +168,18 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     model: str = ""
     """Name in the model table. Empty means the server's default model."""
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = Sampling()
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    reasoning: ReasoningOptions = field(default_factory=ReasoningOptions)
-    routing: RoutingOptions = field(default_factory=RoutingOptions)
-    agent: AgentOptions = field(default_factory=AgentOptions)
+    reasoning: ReasoningOptions = ReasoningOptions()
+    routing: RoutingOptions = RoutingOptions()
+    agent: AgentOptions = AgentOptions()
     context_policy: ContextPolicy | None = None
     """None means that the whole conversation is sent."""
     fallback_models: tuple[str, ...] = ()
-    include: IncludeOptions = field(default_factory=IncludeOptions)
+    include: IncludeOptions = IncludeOptions()
     labels: Mapping[str, str] = field(default_factory=dict)
     end_user: str = ""
     provider_options: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""`Checks`: collects the violations of a request, to report all of them at once."""
+"""`Checks`: collects the violations of a request, to report all of them at once. `Caps`: how large it may be."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge, UnsupportedParameter
+from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge
 
 E = TypeVar("E")
 
@@ -20,13 +20,21 @@ _MAX_VIOLATIONS: Final = 20
 _MAX_FIELD_CHARACTERS: Final = 60
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Our own limits on a request."""
+
+    messages: int = 1000
+    tools: int = 128
+
+
 @dataclass(slots=True)
 class Checks:
     """The violations found so far, by kind."""
 
+    caps: Caps = Caps()
     _invalid: list[FieldViolation] = field(default_factory=list)
     _too_large: list[FieldViolation] = field(default_factory=list)
-    _unsupported: list[FieldViolation] = field(default_factory=list)
 
     def report_invalid(self, path: str, description: str) -> None:
         """Reports a field that is out of range, missing or contradictory."""
@@ -36,12 +44,8 @@ class Checks:
         """Reports a field that is over one of our limits."""
         self._too_large.append(FieldViolation(_printable_path(path), description))
 
-    def report_unsupported(self, path: str, description: str) -> None:
-        """Reports a field with a value that this build does not support."""
-        self._unsupported.append(FieldViolation(_printable_path(path), description))
-
     def finish(self) -> None:
-        """Raises InvalidRequest, else RequestTooLarge, else UnsupportedParameter, if anything was found.
+        """Raises InvalidRequest, else RequestTooLarge, if anything was found.
 
         InvalidRequest also names what is too large. Only the first violations are kept, because a status is small.
         """
@@ -49,8 +53,6 @@ class Checks:
             raise InvalidRequest(violations=tuple((self._invalid + self._too_large)[:_MAX_VIOLATIONS]))
         if self._too_large:
             raise RequestTooLarge(violations=tuple(self._too_large[:_MAX_VIOLATIONS]))
-        if self._unsupported:
-            raise UnsupportedParameter(violations=tuple(self._unsupported[:_MAX_VIOLATIONS]))
 
     def check_count(self, path: str, count: int, maximum: int) -> bool:
         """Checks the length of a list, and returns whether it is within the limit."""

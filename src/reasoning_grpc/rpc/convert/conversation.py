@@ -32,14 +32,14 @@ _MAX_ID_CHARACTERS: Final = 4096
 """The most characters of a call id. It is large because litellm hides Gemini's signatures in ids."""
 
 
-def conversation(messages: Sequence[messages_pb2.Message], maximum: int, checks: Checks) -> tuple[Message, ...]:
+def conversation(messages: Sequence[messages_pb2.Message], checks: Checks) -> tuple[Message, ...]:
     """Returns the messages of a request, and reports what is wrong with them to `checks`."""
     if not messages:
         checks.report_invalid("messages", "At least one message is required.")
-    if not checks.check_count("messages", len(messages), maximum):
+    if not checks.check_count("messages", len(messages), checks.caps.messages):
         return ()
-    converted = [_message(message, f"messages[{index}]", checks) for index, message in enumerate(messages)]
-    return tuple(message for message in converted if message is not None)
+    converted = [_message(message, index, checks) for index, message in enumerate(messages)]
+    return tuple([message for message in converted if message is not None])
 
 
 def message_proto(message: Message) -> messages_pb2.Message:
@@ -51,38 +51,47 @@ def message_proto(message: Message) -> messages_pb2.Message:
     )
 
 
-def _message(message: messages_pb2.Message, path: str, checks: Checks) -> Message | None:
-    checks.check_pattern(
-        f"{path}.name", message.name, _NAME, "It must be up to 64 of letters, digits, underscore and dash."
-    )
-    role = enums.ROLE.from_proto.get(message.role)
+def _message(message: messages_pb2.Message, index: int, checks: Checks) -> Message | None:
+    """Returns the message. Its path is written only where it is reported, as that of each of its parts is."""
+    name = message.name
+    if name:
+        checks.check_pattern(
+            f"messages[{index}].name", name, _NAME, "It must be up to 64 of letters, digits, underscore and dash."
+        )
+    number = message.role
+    role = enums.ROLE.from_proto.get(number)
     if role is None:
-        checks.report_invalid(f"{path}.role", "It is not a known value." if message.role else "It is required.")
-    if not message.content and role is not Role.ASSISTANT:  # the model may have given an empty answer
-        checks.report_invalid(f"{path}.content", "At least one part is required.")
-    parts = [_part(part, f"{path}.content[{index}]", role, checks) for index, part in enumerate(message.content)]
-    whole = [part for part in parts if part is not None]
-    return None if role is None else Message(role, tuple(whole), message.name)
+        checks.report_invalid(f"messages[{index}].role", "It is not a known value." if number else "It is required.")
+    parts = [_part(part, role, index, position, checks) for position, part in enumerate(message.content)]
+    if not parts and role is not Role.ASSISTANT:  # the model may have given an empty answer
+        checks.report_invalid(f"messages[{index}].content", "At least one part is required.")
+    return None if role is None else Message(role, tuple([part for part in parts if part is not None]), name)
 
 
-def _part(part: messages_pb2.Part, path: str, role: Role | None, checks: Checks) -> Part | None:
+def _part(part: messages_pb2.Part, role: Role | None, index: int, position: int, checks: Checks) -> Part | None:
     kind = part.WhichOneof("kind")
     if kind is None:
-        checks.report_invalid(path, "It must hold a content.")
+        checks.report_invalid(f"messages[{index}].content[{position}]", "It must hold a content.")
         return None
     if role is not None and kind not in _PARTS_OF_ROLE[role]:
         accepted = ", ".join(sorted(_PARTS_OF_ROLE[role]))
-        checks.report_invalid(f"{path}.{kind}", f"A message of the role {role} takes {accepted}.")
+        checks.report_invalid(
+            f"messages[{index}].content[{position}].{kind}", f"A message of the role {role} takes {accepted}."
+        )
         return None
-    return Part(_content(part, kind, f"{path}.{kind}", checks), part.signature, part.cache)
+    signature = part.signature
+    if kind == "text":
+        text = part.text
+        if not text and not signature:
+            checks.report_invalid(f"messages[{index}].content[{position}].text", "It must not be empty.")
+        return Part(Text(text), signature, part.cache)
+    content = _content(part, kind, f"messages[{index}].content[{position}].{kind}", checks)
+    return Part(content, signature, part.cache)
 
 
 def _content(part: messages_pb2.Part, kind: str, path: str, checks: Checks) -> PartContent:
+    """Returns the content of a part that is no text."""
     match kind:
-        case "text":
-            if not part.text and not part.signature:
-                checks.report_invalid(path, "It must not be empty.")
-            return Text(part.text)
         case "media":
             return _media(part.media, path, checks)
         case "reasoning":

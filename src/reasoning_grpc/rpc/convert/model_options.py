@@ -1,6 +1,6 @@
 """Options of a request that the model receives: sampling, tools, response format and reasoning.
 
-Each function reports in `checks` what is wrong with its part of the request.
+Each function converts a field that the request has, and reports in `checks` what is wrong with it.
 """
 
 import math
@@ -24,16 +24,13 @@ _MAX_BIASES: Final = 1024
 
 def sampling(message: completion_pb2.CompleteRequest, checks: Checks) -> Sampling:
     """Returns how the model chooses its tokens."""
-    return _sampling(message.sampling, checks) if message.HasField("sampling") else Sampling()
-
-
-def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
-    by_name: Any = message  # the type stubs accept only literal names
+    given = message.sampling
+    by_name: Any = given  # the type stubs accept only literal names
 
     def optional(name: str, minimum: float, maximum: float = math.inf, *, above_minimum: bool = False) -> float | None:
         if not by_name.HasField(name):
             return None
-        value: float = getattr(message, name)
+        value: float = getattr(given, name)
         checks.check_number(f"sampling.{name}", value, minimum, maximum, above_minimum=above_minimum)
         return value
 
@@ -41,13 +38,13 @@ def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
         value = optional(name, minimum, maximum)
         return None if value is None else int(value)
 
-    if checks.check_count("sampling.stop_sequences", len(message.stop_sequences), _MAX_STOP_SEQUENCES):
-        for index, stop_sequence in enumerate(message.stop_sequences):
+    if checks.check_count("sampling.stop_sequences", len(given.stop_sequences), _MAX_STOP_SEQUENCES):
+        for index, stop_sequence in enumerate(given.stop_sequences):
             checks.check_text(f"sampling.stop_sequences[{index}]", stop_sequence, 256, required=True)
-    if checks.check_count("sampling.logit_bias", len(message.logit_bias), _MAX_BIASES):
-        for token, bias in message.logit_bias.items():
+    if checks.check_count("sampling.logit_bias", len(given.logit_bias), _MAX_BIASES):
+        for token, bias in given.logit_bias.items():
             checks.check_number(f"sampling.logit_bias[{token}]", bias, -100, 100)
-    logprobs = message.logprobs if message.HasField("logprobs") else None
+    logprobs = given.logprobs if given.HasField("logprobs") else None
     top_logprobs = optional_integer("top_logprobs", 0, 20)
     if top_logprobs is not None and not logprobs:
         checks.report_invalid("sampling.top_logprobs", "It requires `logprobs` to be true.")
@@ -56,19 +53,19 @@ def _sampling(message: completion_pb2.Sampling, checks: Checks) -> Sampling:
         top_p=optional("top_p", 0, 1, above_minimum=True),
         top_k=optional_integer("top_k", 1),
         max_output_tokens=optional_integer("max_output_tokens", 1),
-        stop_sequences=tuple(message.stop_sequences),
-        seed=message.seed if message.HasField("seed") else None,
+        stop_sequences=tuple(given.stop_sequences),
+        seed=given.seed if given.HasField("seed") else None,
         presence_penalty=optional("presence_penalty", -2, 2),
         frequency_penalty=optional("frequency_penalty", -2, 2),
-        logit_bias=dict(message.logit_bias),
+        logit_bias=dict(given.logit_bias),
         logprobs=logprobs,
         top_logprobs=top_logprobs,
     )
 
 
-def tools(message: completion_pb2.CompleteRequest, most: int, checks: Checks) -> tuple[Tool, ...]:
-    """Returns the caller's own tools, whose names are unique; none when there are more than `most`."""
-    if not message.tools or not checks.check_count("tools", len(message.tools), most):
+def tools(message: completion_pb2.CompleteRequest, checks: Checks) -> tuple[Tool, ...]:
+    """Returns the caller's own tools, whose names are unique; none when there are too many."""
+    if not checks.check_count("tools", len(message.tools), checks.caps.tools):
         return ()
     seen: set[str] = set()
     for index, tool in enumerate(message.tools):
@@ -94,8 +91,6 @@ def _takes_objects(kind: Any) -> bool:
 
 def tool_choice(message: completion_pb2.CompleteRequest, checks: Checks) -> ToolChoice | None:
     """Returns the rule for calling tools."""
-    if not message.HasField("tool_choice"):
-        return None
     if not message.tools:
         checks.report_invalid("tool_choice", "It requires `tools`.")
     choice = message.tool_choice
@@ -112,10 +107,8 @@ def tool_choice(message: completion_pb2.CompleteRequest, checks: Checks) -> Tool
             return None
 
 
-def parallel_tool_calls(message: completion_pb2.CompleteRequest, checks: Checks) -> bool | None:
+def parallel_tool_calls(message: completion_pb2.CompleteRequest, checks: Checks) -> bool:
     """Returns whether the model may ask for several tool calls in one answer."""
-    if not message.HasField("parallel_tool_calls"):
-        return None
     if not message.tools:
         checks.report_invalid("parallel_tool_calls", "It requires `tools`.")
     return message.parallel_tool_calls
@@ -123,8 +116,6 @@ def parallel_tool_calls(message: completion_pb2.CompleteRequest, checks: Checks)
 
 def response_format(message: completion_pb2.CompleteRequest, checks: Checks) -> ResponseFormat | None:
     """Returns the format that the answer must have."""
-    if not message.HasField("response_format"):
-        return None
     match message.response_format.WhichOneof("format"):
         case "text":
             return ResponseFormat(ResponseFormatKind.TEXT)
@@ -146,8 +137,6 @@ def response_format(message: completion_pb2.CompleteRequest, checks: Checks) -> 
 
 def reasoning_options(message: completion_pb2.CompleteRequest, checks: Checks) -> ReasoningOptions:
     """Returns how much the model itself reasons."""
-    if not message.HasField("reasoning"):
-        return ReasoningOptions()
     options = message.reasoning
     match options.WhichOneof("amount"):
         case "effort":

@@ -4,11 +4,13 @@ Field paths are those of `CompleteRequest`, even when it is part of another requ
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from google.protobuf.descriptor import FieldDescriptor
 
 from reasoning_grpc.domain import CompletionRequest, IncludeOptions
-from reasoning_grpc.rpc.convert.checks import MAX_MODEL_NAME_CHARACTERS, Checks
+from reasoning_grpc.rpc.convert.checks import MAX_MODEL_NAME_CHARACTERS, Caps, Checks
 from reasoning_grpc.rpc.convert.conversation import conversation
 from reasoning_grpc.rpc.convert.model_options import (
     parallel_tool_calls,
@@ -26,28 +28,20 @@ REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 _MAX_LABELS: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caps:
-    """Our own limits on a request."""
-
-    messages: int = 1000
-    tools: int = 128
-
-
 def completion_request(message: completion_pb2.CompleteRequest, caps: Caps) -> CompletionRequest:
-    """Returns the request. Raises InvalidRequest, RequestTooLarge and UnsupportedParameter."""
-    checks = Checks()
-    request = _completion_request(message, caps, checks)
+    """Returns the request. Raises InvalidRequest and RequestTooLarge."""
+    checks = Checks(caps)
+    request = _completion_request(message, checks)
     checks.finish()
     return request
 
 
 def stream_request(message: events_pb2.StreamCompleteRequest, caps: Caps) -> tuple[CompletionRequest, float | None]:
     """Returns the request and the interval of heartbeats in seconds. Raises as `completion_request` does."""
-    checks = Checks()
+    checks = Checks(caps)
     if not message.HasField("request"):
         checks.report_invalid("request", "It is required.")
-    request = _completion_request(message.request, caps, checks) if message.HasField("request") else None
+    request = _completion_request(message.request, checks) if message.HasField("request") else None
     heartbeat = None
     if message.stream_options.HasField("heartbeat_interval"):
         heartbeat = seconds_of(message.stream_options.heartbeat_interval)
@@ -66,38 +60,23 @@ def classify_request(message: classification_pb2.ClassifyRequest, caps: Caps) ->
     return completion_request(message.request, caps), message.rules_only
 
 
-def _completion_request(message: completion_pb2.CompleteRequest, caps: Caps, checks: Checks) -> CompletionRequest:
-    checks.check_text("model", message.model, MAX_MODEL_NAME_CHARACTERS)
-    if not message.model.isprintable():
-        checks.report_invalid("model", "It must be printable.")
-    if message.request_id:
-        checks.check_pattern(
-            "request_id", message.request_id, REQUEST_ID, "It must be 1 to 128 visible ASCII characters."
-        )
-    checks.check_text("end_user", message.end_user, 256)
-    return CompletionRequest(
-        model=message.model,
-        messages=conversation(message.messages, caps.messages, checks),
-        sampling=sampling(message, checks),
-        tools=tools(message, caps.tools, checks),
-        tool_choice=tool_choice(message, checks),
-        parallel_tool_calls=parallel_tool_calls(message, checks),
-        response_format=response_format(message, checks),
-        reasoning=reasoning_options(message, checks),
-        routing=routing_options(message, checks),
-        context_policy=context_policy(message, checks),
-        fallback_models=fallback_models(message, checks),
-        agent=agent_options(message, checks),
-        include=_include_options(message),
-        labels=_labels(message, checks),
-        end_user=message.end_user,
-        provider_options=_provider_options(message, checks),
-    )
+def _completion_request(message: completion_pb2.CompleteRequest, checks: Checks) -> CompletionRequest:
+    model, request_id, end_user = message.model, message.request_id, message.end_user
+    if model:
+        checks.check_text("model", model, MAX_MODEL_NAME_CHARACTERS)
+        if not model.isprintable():
+            checks.report_invalid("model", "It must be printable.")
+    if request_id:
+        checks.check_pattern("request_id", request_id, REQUEST_ID, "It must be 1 to 128 visible ASCII characters.")
+    if end_user:
+        checks.check_text("end_user", end_user, 256)
+    messages = conversation(message.messages, checks)
+    given = [_OPTIONS[field] for field, _ in message.ListFields() if field in _OPTIONS]
+    options = {name: convert(message, checks) for _, name, convert in sorted(given)}
+    return CompletionRequest(model=model, messages=messages, end_user=end_user, **options)
 
 
-def _include_options(message: completion_pb2.CompleteRequest) -> IncludeOptions:
-    if not message.HasField("include"):
-        return IncludeOptions()
+def _include_options(message: completion_pb2.CompleteRequest, _checks: Checks) -> IncludeOptions:
     include = message.include
     return IncludeOptions(
         reasoning=include.reasoning,
@@ -123,3 +102,31 @@ def _provider_options(message: completion_pb2.CompleteRequest, checks: Checks) -
             checks.check_text(f"provider_options[{name}]", name, 64, required=True)
             checks.check_json(f"provider_options[{name}]", value, want_object=False)
     return options
+
+
+_Convert = Callable[[completion_pb2.CompleteRequest, Checks], Any]
+_CONVERTERS: Final[Mapping[str, _Convert]] = {
+    "sampling": sampling,
+    "tools": tools,
+    "tool_choice": tool_choice,
+    "parallel_tool_calls": parallel_tool_calls,
+    "response_format": response_format,
+    "reasoning": reasoning_options,
+    "routing": routing_options,
+    "context_policy": context_policy,
+    "fallback_models": fallback_models,
+    "agent": agent_options,
+    "include": _include_options,
+    "labels": _labels,
+    "provider_options": _provider_options,
+}
+"""The converter of each option, in the order in which violations are reported.
+
+A field of `CompleteRequest` has the name of the attribute that it becomes.
+"""
+
+_OPTIONS: Final[Mapping[FieldDescriptor, tuple[int, str, _Convert]]] = {
+    completion_pb2.CompleteRequest.DESCRIPTOR.fields_by_name[name]: (place, name, convert)
+    for place, (name, convert) in enumerate(_CONVERTERS.items())
+}
+"""The options by the descriptors of their fields, as a message lists those that it has. No other costs anything."""
