@@ -1,8 +1,6 @@
 """`CompletionBuilder`: folds the events of a stream into the whole answer."""
 
-from dataclasses import dataclass, field
-
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reasoning_grpc.domain import (
     EffectiveSetting,
@@ -57,40 +55,39 @@ class CompletionBuilder:
         self._completed: Completed | None = None
         self._finished: ReasoningFinished | None = None
         self._settings: list[EffectiveSetting] = []
+        """The settings of the switches to another model."""
 
     def record(self, placed: StreamEvent) -> None:
         """Records the next event of the stream."""
-        match placed.event:
-            case Started() as event:
-                self._started = event
-                self._settings += event.effective_settings
-            case AttemptSwitched() as event:
-                self._settings += event.effective_settings
-            case Completed() as event:
-                self._completed = event
-            case ReasoningFinished() as event:
-                self._finished = event
-            case event if placed.step:
-                self._steps.record(event)
-            case event:
-                self._answer.record(event)
+        event = placed.event
+        if isinstance(event, Started):
+            self._started = event
+        elif isinstance(event, Completed):
+            self._completed = event
+        elif isinstance(event, AttemptSwitched):
+            self._settings += event.effective_settings
+        elif isinstance(event, ReasoningFinished):
+            self._finished = event
+        elif placed.step:
+            self._steps.record(event)
+        else:
+            self._answer.record(event)
 
     def build(self) -> Completion:
         """Returns the whole answer. Raises ValueError when the events lacked `Started` or `Completed`."""
         if self._started is None or self._completed is None:
             raise ValueError("a stream without `started` or `completed` cannot be folded")
         return Completion(
-            started=self._started,
-            completed=self._completed,
-            message=self._answer.build_message(),
-            steps=tuple(self._steps.steps),
-            reasoning_finished=self._finished,
-            effective_settings=tuple(self._settings),
+            self._started,
+            self._completed,
+            self._answer.build_message(),
+            tuple(self._steps.steps),
+            self._finished,
+            (*self._started.effective_settings, *self._settings),
         )
 
 
-@dataclass(slots=True)
-class StepBuilder:
+class StepBuilder(Struct):
     """Builds steps from their events."""
 
     steps: list[Step] = field(default_factory=list)
@@ -128,8 +125,7 @@ class StepBuilder:
         )
 
 
-@dataclass(slots=True)
-class MessageBuilder:
+class MessageBuilder(Struct):
     """Builds a message from the deltas of an answer. Its parts are in the order in which they began."""
 
     _parts: list["_OpenPart"] = field(default_factory=list)
@@ -159,7 +155,7 @@ class MessageBuilder:
 
     def build_message(self) -> Message:
         """Returns the answer so far, as a message of the assistant."""
-        return Message(Role.ASSISTANT, tuple(part.build() for part in self._parts))
+        return Message(Role.ASSISTANT, tuple([part.build() for part in self._parts]))
 
     def _find_last_text(self) -> "_OpenPart":
         """Returns the last part of text, even if other parts follow it. Begins an empty one if there is none."""
@@ -173,8 +169,7 @@ class MessageBuilder:
         return self._parts[-1]
 
 
-@dataclass(slots=True)
-class _OpenPart:
+class _OpenPart(Struct):
     """A part of the message, as far as it is known."""
 
     kind: str

@@ -35,13 +35,15 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         """See the proto."""
         run = self._engine.run(convert.completion_request(request, self._caps), call_context(context))
         builder = CompletionBuilder()
-        async with aclosing(run) as events:
-            async for event in events:
+        try:
+            async for event in run:
                 if event.sequence == 0:
                     # Sends initial metadata, which commits the RPC before anything is paid for: without it, a client
                     # library would send the call again when its connection breaks. In a stream, the first event does.
                     await context.send_initial_metadata(())
                 builder.record(event)
+        finally:
+            await run.aclose()
         return convert.complete_response(builder.build())
 
     async def StreamComplete(
