@@ -29,7 +29,8 @@ from tests.support.toolbox import open_toolbox, tool_entry
 
 STEPS: Final = 40
 OWN_FILES: Final = str(Path(reasoning_grpc.__file__).parent)
-LIMITS: Final = AgentLimits(max_steps=STEPS, max_tool_calls=STEPS)
+LIMITS: Final = AgentLimits(max_steps=STEPS, max_tool_calls=STEPS, max_tokens=10**9, max_cost_nano_usd=10**9)
+"""Limits of tokens and cost, for which each step reads what all calls before it used."""
 PROMPTS: Final = AgentPrompts(
     plan=load_agent_prompt("plan"), native=load_agent_prompt("native"), answer=load_agent_prompt("answer")
 )
@@ -78,7 +79,7 @@ def plan_natively(number: int) -> Script:
     ],
 )
 async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts: dict[str, Any]) -> None:
-    """The last step with a tool makes the calls of the third: what earlier steps have written is not read again."""
+    """The last step with a tool makes the calls of the third: nothing is read or added up again."""
     model = ScriptedModel(*map(write, range(STEPS)), script_answer("The answer."), models=(a_model(**facts),))
     windows = ContextWindows(model, unknown_window_tokens=8192)
     ledger = Ledger(
@@ -90,7 +91,7 @@ async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts
     calls_before_step: list[int] = []
     async with open_toolbox(tool_entry("weather_without_thread")) as box:
         agent = Agent(model, windows, box, LIMITS, PROMPTS, AgentSpans(None))
-        run = await agent.create_run(a_request(), a_call(), a_context(), ledger)
+        run = await agent.create_run(a_request(), a_call(), a_context(), ledger.account)
         with count_calls() as work:
             async for event in run.events():
                 ledger.record(event)

@@ -4,11 +4,19 @@ from typing import Final
 
 import pytest
 
-from reasoning_grpc.domain import Cost, CostItem, Prices, PriceTier, TokenKind, Usage, UsageSource
+from reasoning_grpc.domain import Cost, CostItem, CostSum, Prices, PriceTier, TokenKind, Usage, UsageSource
 
 
 def _make_usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
     return Usage(input_tokens, output_tokens, input_tokens + output_tokens, UsageSource.PROVIDER, **parts)
+
+
+def _compute_cost(prices: Prices, *usages: Usage) -> Cost | None:
+    """Computes the cost of model calls with one model."""
+    costs = CostSum()
+    for usage in usages:
+        costs.add("m", usage, prices)
+    return costs.build_cost()
 
 
 @pytest.mark.parametrize(
@@ -25,7 +33,7 @@ def _make_usage(input_tokens: int, output_tokens: int, **parts: int) -> Usage:
 )
 def test_an_item_is_rounded_half_to_even(tokens: int, price: int, nano_usd: int) -> None:
     """The cost of an item is rounded half to even, at a price for a million tokens."""
-    cost = Prices(input=0, output=price).compute_cost("m", [_make_usage(0, tokens)])
+    cost = _compute_cost(Prices(input=0, output=price), _make_usage(0, tokens))
 
     assert cost == Cost((CostItem("m", TokenKind.OUTPUT, tokens, nano_usd),))
 
@@ -34,7 +42,7 @@ def test_cached_and_written_tokens_have_their_own_price() -> None:
     """Cached and cache-write tokens cost their own price, and do not count as other input tokens."""
     prices = Prices(input=10_000_000, output=40_000_000, cached_input=1_000_000, cache_write=12_000_000)
 
-    cost = prices.compute_cost("m", [_make_usage(100, 10, cached_input_tokens=60, cache_write_tokens=30)])
+    cost = _compute_cost(prices, _make_usage(100, 10, cached_input_tokens=60, cache_write_tokens=30))
 
     assert cost == Cost(
         (
@@ -70,7 +78,7 @@ TIERED: Final = Prices(
 )
 def test_a_tier_applies_to_the_whole_prompt(input_tokens: int, nano_usd: tuple[int, int, int]) -> None:
     """Every token of a long prompt has the price of its tier, not only the tokens above the limit of the tier."""
-    cost = TIERED.compute_cost("m", [_make_usage(input_tokens, 10, cached_input_tokens=100)])
+    cost = _compute_cost(TIERED, _make_usage(input_tokens, 10, cached_input_tokens=100))
 
     assert cost == Cost(
         (
@@ -85,7 +93,7 @@ def test_each_model_call_has_its_own_tier() -> None:
     """The tier of each model call depends on its own prompt, and the items add up all calls."""
     short, long = _make_usage(150, 1), _make_usage(300, 1)
 
-    two_short, both = TIERED.compute_cost("m", [short, short]), TIERED.compute_cost("m", [short, long])
+    two_short, both = _compute_cost(TIERED, short, short), _compute_cost(TIERED, short, long)
 
     assert two_short == Cost(
         (CostItem("m", TokenKind.INPUT, 300, 300), CostItem("m", TokenKind.OUTPUT, 2, 20)),
@@ -97,9 +105,23 @@ def test_each_model_call_has_its_own_tier() -> None:
 
 def test_an_item_of_several_calls_is_rounded_once() -> None:
     """The amounts of several model calls are added before the item is rounded."""
-    cost = Prices(input=500_000, output=0).compute_cost("m", [_make_usage(1, 0)] * 3)
+    cost = _compute_cost(Prices(input=500_000, output=0), *[_make_usage(1, 0)] * 3)
 
     assert cost == Cost((CostItem("m", TokenKind.INPUT, 3, 2),))
+
+
+def test_the_cost_of_several_models_is_known_if_all_their_prices_are() -> None:
+    """A cost has the items of each model in the order of their first calls, and is unknown from an unknown price on."""
+    costs = CostSum()
+    costs.add("m", _make_usage(1, 0), Prices(input=1_000_000, output=0))
+    costs.add("n", _make_usage(2, 0), Prices(input=3_000_000, output=0))
+    costs.add("m", _make_usage(4, 0), Prices(input=1_000_000, output=0))
+    known = costs.build_cost()
+    costs.add("o", _make_usage(1, 0), Prices())
+
+    assert known == Cost((CostItem("m", TokenKind.INPUT, 5, 5), CostItem("n", TokenKind.INPUT, 2, 6)))
+    assert costs.build_cost() is None
+    assert CostSum().build_cost() is None
 
 
 def test_a_tier_keeps_the_prices_that_it_does_not_change() -> None:
@@ -155,7 +177,7 @@ def test_reasoning_and_audio_may_have_their_own_price(
     prices: Prices, parts: dict[str, int], items: dict[str, tuple[int, int]] | None
 ) -> None:
     """Reasoning and audio tokens are separate items of the cost when they have their own price."""
-    cost = prices.compute_cost("m", [_make_usage(100, 10, **parts)])
+    cost = _compute_cost(prices, _make_usage(100, 10, **parts))
 
     reported = None if cost is None else {str(item.kind): (item.tokens, item.nano_usd) for item in cost.items}
     assert reported == items
@@ -175,7 +197,13 @@ def test_reasoning_and_audio_may_have_their_own_price(
 )
 def test_an_unknown_price_leaves_the_cost_unknown(prices: Prices, is_known: bool) -> None:
     """The cost is unknown when a price that it needs is unknown, and never a guess."""
-    assert (prices.compute_cost("m", [_make_usage(5, 5)]) is not None) is is_known
+    assert (_compute_cost(prices, _make_usage(5, 5)) is not None) is is_known
+
+
+@pytest.mark.parametrize(("prices", "cost"), [(Prices(), None), (Prices(input=1), Cost(()))], ids=["unknown", "known"])
+def test_a_call_without_tokens_costs_nothing_if_its_model_has_a_price(prices: Prices, cost: Cost | None) -> None:
+    """The cost of a call without tokens is empty, and unknown for a model whose prices are not known."""
+    assert _compute_cost(prices, _make_usage(0, 0)) == cost
 
 
 def test_a_sum_with_an_estimate_is_an_estimate() -> None:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.domain import TokenKind, Usage, UsageSource
+from reasoning_grpc.domain import CostSum, TokenKind, Usage, UsageSource
 from reasoning_grpc.litellm_model import find_price_map, library
 
 pytestmark = pytest.mark.thorough
@@ -97,7 +97,9 @@ def compute_our_costs(model: str, usage: Usage) -> tuple[int, int] | None:
     """Returns our costs of input and output, in nano-dollars; None when a price is unknown."""
     facts = find_price_map().find_facts(model)
     assert facts is not None
-    cost = facts.prices.compute_cost("m", [usage])
+    costs = CostSum()
+    costs.add("m", usage, facts.prices)
+    cost = costs.build_cost()
     if cost is None:
         return None
     of_input = sum(item.nano_usd for item in cost.items if item.kind in INPUT_KINDS)

@@ -28,7 +28,7 @@ from reasoning_grpc.domain.models import (
     ThinkTags,
     Wire,
 )
-from reasoning_grpc.domain.prices import Cost, CostItem, Prices, PriceTier, TokenKind, TokenPrices
+from reasoning_grpc.domain.prices import Cost, CostItem, CostSum, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.domain.requests import (
     TOKENS_OF_EFFORT,
     CompletionRequest,
@@ -91,6 +91,7 @@ __all__ = [
     "ContextPolicy",
     "Cost",
     "CostItem",
+    "CostSum",
     "Deployment",
     "EffectiveSetting",
     "EffectiveSettingCause",

@@ -1,10 +1,10 @@
 """The prices of a model, and the cost of the tokens that it used."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
 from reasoning_grpc.domain.usage import Usage
@@ -25,6 +25,7 @@ class TokenKind(StrEnum):
 
 _TOKEN_KINDS: Final = tuple(TokenKind)
 """All kinds, in the order of the items of a cost."""
+_NOTHING: Final = (0, 0)
 
 
 class CostItem(Struct, frozen=True):
@@ -44,10 +45,10 @@ class Cost(Struct, frozen=True):
     @property
     def total_nano_usd(self) -> int:
         """Returns the sum of the items."""
-        return sum(item.nano_usd for item in self.items)
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.items + other.items)
+        total = 0
+        for item in self.items:
+            total += item.nano_usd
+        return total
 
 
 class TokenPrices(Struct, frozen=True, kw_only=True):
@@ -66,26 +67,29 @@ class TokenPrices(Struct, frozen=True, kw_only=True):
     reasoning: int | None = None
     """None means the price of `output`."""
 
-    def price_tokens(self, usage: Usage) -> Iterator[tuple[TokenKind, int, int | None]]:
-        """Yields the tokens of one model call by kind, with the price of each kind; a kind may have no tokens."""
+    def price_tokens(self, usage: Usage) -> list[tuple[TokenKind, int, int | None]]:
+        """Returns the tokens of one model call by kind, with the price of each kind; a kind may have no tokens."""
         cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
-        long_written = min(written, usage.long_cache_write_tokens or 0)
         fresh = max(0, usage.input_tokens - cached - written)
         audio = min(fresh, usage.audio_input_tokens or 0) if self.audio_input is not None else 0
         reasoning = min(usage.output_tokens, usage.reasoning_tokens or 0) if self.reasoning is not None else 0
-        # Providers do not report how much of the cached prompt was audio, which has its own price when it is cached.
-        cached_price = None if cached and audio else _price_or_base(self.cached_input, self.input)
-        yield TokenKind.INPUT, fresh - audio, self.input
+        priced = [
+            (TokenKind.INPUT, fresh - audio, self.input),
+            (TokenKind.OUTPUT, usage.output_tokens - reasoning, self.output),
+        ]
         if cached:
-            yield TokenKind.CACHED_INPUT, cached, cached_price
+            # Providers do not report how much of the cached prompt was audio, which has another price when cached.
+            cached_price = None if audio else _price_or_base(self.cached_input, self.input)
+            priced.append((TokenKind.CACHED_INPUT, cached, cached_price))
         if written:
-            yield TokenKind.CACHE_WRITE, written - long_written, _price_or_base(self.cache_write, self.input)
-            yield TokenKind.CACHE_WRITE, long_written, self.long_cache_write
+            long_written = min(written, usage.long_cache_write_tokens or 0)
+            priced.append((TokenKind.CACHE_WRITE, written - long_written, _price_or_base(self.cache_write, self.input)))
+            priced.append((TokenKind.CACHE_WRITE, long_written, self.long_cache_write))
         if audio:
-            yield TokenKind.AUDIO_INPUT, audio, self.audio_input
-        yield TokenKind.OUTPUT, usage.output_tokens - reasoning, self.output
+            priced.append((TokenKind.AUDIO_INPUT, audio, self.audio_input))
         if reasoning:
-            yield TokenKind.REASONING, reasoning, self.reasoning
+            priced.append((TokenKind.REASONING, reasoning, self.reasoning))
+        return priced
 
 
 class PriceTier(TokenPrices, frozen=True, kw_only=True):
@@ -114,27 +118,47 @@ class Prices(TokenPrices, frozen=True, kw_only=True):
             tiers.append(PriceTier(above_input_tokens=above_input_tokens, **prices))
         return replace(self, tiers=tuple(tiers))
 
-    def compute_cost(self, model: str, usages: Iterable[Usage]) -> Cost | None:
-        """Returns the cost of these model calls together. Returns None when a price that they need is not known."""
-        tokens: dict[TokenKind, int] = {}
-        amounts: dict[TokenKind, int] = {}  # in millionths of a nano-dollar
-        for usage in usages:
-            for kind, count, price in self._find_prices(usage.input_tokens).price_tokens(usage):
-                if not count:
-                    continue
-                if price is None:
-                    return None
-                tokens[kind] = tokens.get(kind, 0) + count
-                amounts[kind] = amounts.get(kind, 0) + count * price
-        kinds = (kind for kind in _TOKEN_KINDS if kind in tokens)
-        items = [CostItem(model, kind, tokens[kind], _round_amount(amounts[kind])) for kind in kinds]
-        if not items and self.input is None and self.output is None:
-            return None
-        return Cost(tuple(items))
-
-    def _find_prices(self, input_tokens: int) -> TokenPrices:
+    def find_prices(self, input_tokens: int) -> TokenPrices:
         """Returns the prices for a prompt of this length. They apply to the whole prompt, not only to a part of it."""
-        return next((tier for tier in reversed(self.tiers) if input_tokens > tier.above_input_tokens), self)
+        for tier in reversed(self.tiers):
+            if input_tokens > tier.above_input_tokens:
+                return tier
+        return self
+
+
+class CostSum(Struct):
+    """The cost of model calls, added up call by call, so that no call is priced again when the next one ends."""
+
+    _models: dict[str, dict[TokenKind, tuple[int, int]]] = field(default_factory=dict)
+    """The tokens of each kind by model, and what they cost in millionths of a nano-dollar."""
+    _is_known: bool = True
+    """Whether every price that was needed is known."""
+
+    def add(self, model: str, usage: Usage, prices: Prices) -> None:
+        """Adds a model call at these prices of its model."""
+        sums = self._models.setdefault(model, {})
+        for kind, tokens, price in prices.find_prices(usage.input_tokens).price_tokens(usage):
+            if not tokens:
+                continue
+            if price is None:
+                self._is_known = False
+                return
+            tokens_before, amount_before = sums.get(kind, _NOTHING)
+            sums[kind] = tokens_before + tokens, amount_before + tokens * price
+        if not sums and prices.input is None and prices.output is None:
+            self._is_known = False
+
+    def build_cost(self) -> Cost | None:
+        """Returns the cost of all calls so far. Returns None when there was no call, or when a price is not known."""
+        if not self._models or not self._is_known:
+            return None
+        items = []
+        for model, sums in self._models.items():
+            for kind in _TOKEN_KINDS:
+                if (summed := sums.get(kind)) is not None:
+                    tokens, amount = summed
+                    items.append(CostItem(model, kind, tokens, _round_amount(amount)))
+        return Cost(tuple(items))
 
 
 def _price_or_base(price: int | None, base: int | None) -> int | None:

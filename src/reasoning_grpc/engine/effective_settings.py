@@ -3,7 +3,6 @@
 The limits of the agent are reported by the agent itself.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,7 +14,7 @@ from reasoning_grpc.domain import (
     ModelCallPurpose,
     RouteDecision,
 )
-from reasoning_grpc.domain.events import AttemptSwitched, Event
+from reasoning_grpc.domain.events import AttemptSwitched
 from reasoning_grpc.llm import ModelCall
 
 _ANSWERS: Final = frozenset({ModelCallPurpose.ANSWER, ModelCallPurpose.SYNTHESIS})
@@ -24,26 +23,49 @@ _ANSWERS: Final = frozenset({ModelCallPurpose.ANSWER, ModelCallPurpose.SYNTHESIS
 
 def find_initial_settings(
     request: CompletionRequest, decision: RouteDecision, fallbacks: tuple[str, ...], call: ModelCall
-) -> tuple[EffectiveSetting, ...]:
+) -> list[EffectiveSetting]:
     """Returns the settings that routing, the choice of fallback models and the context window change.
 
     `fallbacks` are the models that the request or the entry of its model names; `call` is the call that answers.
     """
-    return tuple(_initial_settings(request, decision, fallbacks, call))
+    settings = []
+    if request.model and request.model != decision.model:
+        settings.append(
+            EffectiveSetting("model", request.model, decision.model, EffectiveSettingCause.ROUTING, decision.reason)
+        )
+    if fallbacks != call.fallback_models:
+        settings.append(
+            EffectiveSetting(
+                "fallback_models",
+                ", ".join(fallbacks),
+                ", ".join(call.fallback_models),
+                EffectiveSettingCause.FALLBACK_UNSUITABLE,
+                "A fallback model that cannot serve the request is left out.",
+            )
+        )
+    if call.omitted_messages:
+        kept = len(call.messages)
+        settings.append(
+            EffectiveSetting(
+                "messages",
+                str(kept + call.omitted_messages),
+                str(kept),
+                EffectiveSettingCause.CONTEXT_WINDOW,
+                "The oldest messages are left out, to fit the context window.",
+            )
+        )
+    return settings
 
 
-def add_changed_settings(event: Event, request: CompletionRequest, purpose: ModelCallPurpose | None) -> Event:
-    """Returns the event; a switch of the answer's model call reports the settings of the request that it changes.
+def add_changed_settings(
+    switched: AttemptSwitched, request: CompletionRequest, purpose: ModelCallPurpose | None
+) -> AttemptSwitched:
+    """Returns the switch with the settings of the request that it changes, if the answer's model call switches.
 
     `purpose` is that of the model call in progress. The agent's own calls have settings of their own.
     """
-    match event:
-        case AttemptSwitched() if purpose in _ANSWERS:
-            return replace(event, effective_settings=_find_settings_after_switch(request, event))
-        case AttemptSwitched():
-            return replace(event, effective_settings=())
-        case _:
-            return event
+    settings = _find_settings_after_switch(request, switched) if purpose in _ANSWERS else ()
+    return replace(switched, effective_settings=settings)
 
 
 def _find_settings_after_switch(request: CompletionRequest, switched: AttemptSwitched) -> tuple[EffectiveSetting, ...]:
@@ -52,27 +74,3 @@ def _find_settings_after_switch(request: CompletionRequest, switched: AttemptSwi
     reason = "The model failed, and this fallback model takes its place."
     model = EffectiveSetting("model", request.model, switched.to_model, EffectiveSettingCause.FALLBACK, reason)
     return (model, *switched.effective_settings)
-
-
-def _initial_settings(
-    request: CompletionRequest, decision: RouteDecision, fallbacks: tuple[str, ...], call: ModelCall
-) -> Iterator[EffectiveSetting]:
-    if request.model and request.model != decision.model:
-        yield EffectiveSetting("model", request.model, decision.model, EffectiveSettingCause.ROUTING, decision.reason)
-    if fallbacks != call.fallback_models:
-        yield EffectiveSetting(
-            "fallback_models",
-            ", ".join(fallbacks),
-            ", ".join(call.fallback_models),
-            EffectiveSettingCause.FALLBACK_UNSUITABLE,
-            "A fallback model that cannot serve the request is left out.",
-        )
-    if call.omitted_messages:
-        kept = len(call.messages)
-        yield EffectiveSetting(
-            "messages",
-            str(kept + call.omitted_messages),
-            str(kept),
-            EffectiveSettingCause.CONTEXT_WINDOW,
-            "The oldest messages are left out, to fit the context window.",
-        )

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
 
 from msgspec.structs import replace
 
@@ -12,30 +11,18 @@ from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import (
     CallContext,
     CompletionRequest,
-    IncludeOptions,
     ModelCallPurpose,
     ModelFilter,
     ModelPage,
+    Prices,
     RouteDecision,
     RoutingMode,
 )
 from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
-from reasoning_grpc.domain.events import (
-    Completed,
-    ContentDelta,
-    Event,
-    InternalDelta,
-    ModelCallFailed,
-    ModelCallFinished,
-    ModelCallStarted,
-    ReasoningDelta,
-    Started,
-    StepPlanned,
-    StreamEvent,
-    ToolFinished,
-)
+from reasoning_grpc.domain.events import AttemptSwitched, Completed, Event, Started, StreamEvent
 from reasoning_grpc.domain.streams import add_heartbeats
 from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
+from reasoning_grpc.engine.inclusion import select_included
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
 from reasoning_grpc.llm import ContextWindows, LanguageModel, stream_call
@@ -78,9 +65,14 @@ class Engine:
         With `rules_only` no model is called: where one would be, the decision has the mode AUTO.
         """
         ledger = self._open_ledger(context)
-        with _usage_reported(ledger, context):
+        try:
             decision, _ = await self._decide(request, context, ledger, ledger.record, rules_only=rules_only)
-        context.report.usage, context.report.cost = ledger.usage(), ledger.cost()
+        except BaseException as error:
+            _report_failure(error, ledger, context)
+            raise
+        finally:
+            _report_events(ledger, context)
+        context.report.usage, context.report.cost = ledger.account.usage(), ledger.account.cost()
         return decision
 
     async def list_models(
@@ -97,9 +89,12 @@ class Engine:
             response_id=f"rsp_{os.urandom(16).hex()}",
             arrival_time=context.arrival_time,
             clock=asyncio.get_running_loop().time,
-            prices_of=lambda model: self._table.describe(model).prices,
+            prices_of=self._find_prices,
             queue_seconds=context.queue_seconds,
         )
+
+    def _find_prices(self, model: str) -> Prices:
+        return self._table.describe(model).prices
 
     async def _decide(
         self,
@@ -113,7 +108,7 @@ class Engine:
         """Returns the decision, and the fallback models of the request or of its model."""
         decision = await self._router.decide(request, context, on_event, rules_only=rules_only)
         if decision.classification is not None:
-            classification = replace(decision.classification, usage=ledger.usage(), cost=ledger.cost())
+            classification = replace(decision.classification, usage=ledger.account.usage(), cost=ledger.account.cost())
             decision = replace(decision, classification=classification)
         ledger.record_route()
         report = context.report
@@ -128,21 +123,32 @@ class Engine:
         self, request: CompletionRequest, context: CallContext, ledger: Ledger
     ) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events that the request includes; every event is recorded in the ledger when it happens."""
-        with _usage_reported(ledger, context):
+        include = request.include
+        try:
             entries, path = await self._begin(request, context, ledger)
-            async with aclosing(path) as events:
+            try:
                 for entry in entries:
-                    if (included := _select_included(entry, request.include)) is not None:
+                    if (included := select_included(entry, include)) is not None:
                         yield ledger.hand_over(included)
                         ledger.take_back()
-                async for event in events:
-                    entry = ledger.record(add_changed_settings(event, request, ledger.purpose()))
-                    if (included := _select_included(entry, request.include)) is not None:
+                async for event in path:
+                    if isinstance(event, AttemptSwitched):
+                        entry = ledger.record(add_changed_settings(event, request, ledger.purpose()))
+                    else:
+                        entry = ledger.record(event)
+                    if (included := select_included(entry, include)) is not None:
                         yield ledger.hand_over(included)
                         ledger.take_back()
+            finally:
+                await path.aclose()
             completed = ledger.build_completed()
             _report_completed(completed, context)
             yield ledger.hand_over(ledger.record(completed))
+        except BaseException as error:
+            _report_failure(error, ledger, context)
+            raise
+        finally:
+            _report_events(ledger, context)
 
     async def _begin(
         self, request: CompletionRequest, context: CallContext, ledger: Ledger
@@ -163,7 +169,7 @@ class Engine:
         )
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
-            run = await self._agent.create_run(request, call, context, ledger)
+            run = await self._agent.create_run(request, call, context, ledger.account)
             settings, path = (*settings, *run.list_effective_settings()), run.events()
         else:
             settings = (*settings, *list_unused_options(request.agent))
@@ -172,40 +178,18 @@ class Engine:
         return [ledger.record(started), *entries_of_routing], path
 
 
-@contextmanager
-def _usage_reported(ledger: Ledger, context: CallContext) -> Iterator[None]:
-    """Reports what was used however the block ends: to the log, and within a ReasoningError to the caller."""
-    try:
-        yield
-    except BaseException as error:
-        progress = ledger.close(error)
-        if isinstance(error, ReasoningError):
-            error.progress = progress
-        if progress is not None:
-            context.report.usage, context.report.cost = progress.usage, progress.cost
-        raise
-    finally:
-        context.report.events = ledger.events
-        context.report.attempts = tuple(ledger.attempts)
+def _report_failure(error: BaseException, ledger: Ledger, context: CallContext) -> None:
+    """Reports what was used however a request failed: to the log, and within a ReasoningError to the caller."""
+    progress = ledger.close(error)
+    if isinstance(error, ReasoningError):
+        error.progress = progress
+    if progress is not None:
+        context.report.usage, context.report.cost = progress.usage, progress.cost
 
 
-def _select_included(entry: Entry, include: IncludeOptions) -> Entry | None:
-    """Returns the event without the content that the request does not include; None where it includes none of it."""
-    match entry.event:
-        case ContentDelta():
-            return entry
-        case ReasoningDelta():
-            return entry if include.reasoning else None
-        case ModelCallStarted() | ModelCallFinished() | ModelCallFailed():
-            return entry if include.model_calls else None
-        case InternalDelta():
-            return None
-        case StepPlanned() as planned if not include.thoughts:
-            return replace(entry, event=replace(planned, thought=""))
-        case ToolFinished(execution) if not include.tool_results:
-            return replace(entry, event=ToolFinished(replace(execution, result="")))
-        case _:
-            return entry
+def _report_events(ledger: Ledger, context: CallContext) -> None:
+    context.report.events = ledger.events
+    context.report.attempts = tuple(ledger.attempts)
 
 
 def _report_completed(completed: Completed, context: CallContext) -> None:

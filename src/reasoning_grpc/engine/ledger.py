@@ -1,16 +1,12 @@
 """`Ledger`: the tokens, cost and time of one request, recorded from its events as they pass."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from msgspec import Struct
-from msgspec.structs import replace
+from msgspec import Struct, field
 
 from reasoning_grpc.domain import (
     Attempt,
-    Cost,
     ModelCallPurpose,
     ModelCallUsage,
     Prices,
@@ -40,10 +36,10 @@ from reasoning_grpc.domain.events import (
     ToolFinished,
     ToolStarted,
 )
+from reasoning_grpc.engine.account import Account
 
 
-@dataclass(slots=True)
-class _OpenAttempt:
+class _OpenAttempt(Struct):
     """The attempt in progress."""
 
     call: int
@@ -54,6 +50,8 @@ class _OpenAttempt:
     start_offset_seconds: float
     """When the attempt begins, from the arrival of the request; in the future while a retry waits for its delay."""
     meter: UsageMeter
+    prices: Prices
+    """The prices when the attempt began: a model may leave the table while it answers."""
     output_bytes: int = 0
     has_output: bool = False
 
@@ -63,20 +61,24 @@ class Entry(Struct, frozen=True):
 
     event: Event
     call: int
-    step: int = 0
+    step: int
     """0 outside of steps."""
+    elapsed_seconds: float
+    """When the event happened, from the arrival of the request."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Ledger:
-    """The ledger of one request. Times are seconds of the event loop's clock."""
+class Ledger(Struct, kw_only=True):
+    """The ledger of one request. All its times but two are seconds from the arrival of the request."""
 
     response_id: str
     arrival_time: float
+    """When the request arrived, in seconds of `clock`."""
     clock: Callable[[], float]
+    """The event loop's clock."""
     prices_of: Callable[[str], Prices]
     queue_seconds: float = 0.0
     """How long the request waited before its work began."""
+    account: Account = field(default_factory=Account)
     calls: int = 0
     """The number of model calls begun, which is also the number of the call in progress."""
     step: int = 0
@@ -94,19 +96,15 @@ class Ledger:
     _upstream_seconds: float = 0.0
     _client_seconds: float = 0.0
     _handed_over: float = 0.0
-    """The time when the client got the last event."""
+    """When the client got the last event."""
+    _taken_back: float = 0.0
+    """When the client had read the last event."""
     _tool_seconds: float = 0.0
     """The time in which at least one tool ran."""
     _tools_running: int = 0
     _tools_since: float = 0.0
-    _before_step: int = 0
-    """The number of entries in `_usages` that are older than the step in progress."""
     _open: _OpenAttempt | None = None
     _reached: bool = False
-    _prices: dict[str, Prices] = field(default_factory=dict)
-    """Prices at the time when an attempt of the model began: a model may leave the table while it answers."""
-    _usages: list[ModelCallUsage] = field(default_factory=list)
-    """One entry for each attempt that used tokens."""
     _last_call: ModelCallFinished | None = None
 
     def elapsed_seconds(self) -> float:
@@ -119,102 +117,47 @@ class Ledger:
 
     def record(self, event: Event) -> Entry:
         """Records one event at the time when it happens."""
-        match event:
-            case ContentDelta(text=text):
-                self.content_characters += len(text)
-                self._record_sent()
-                self._record_output(text)
-            case ReasoningDelta(text=text) | ToolCallDelta(arguments=text):
-                self._record_sent()
-                self._record_output(text)
-            case InternalDelta(text=text):
-                self._record_output(text)
-            case ModelCallStarted(purpose=purpose, model=model, attempt=number):
-                self.calls += number == 1
-                self._prices[model] = self.prices_of(model)
-                started = self.elapsed_seconds() + self._delay_seconds
-                self._open = _OpenAttempt(self.calls, purpose, model, number, event.input_tokens, started, event.meter)
-                self._delay_seconds = 0.0
-            case AttemptSwitched():
-                self._reached = self._reached or event.is_upstream_reached
-                if self._open is not None:
-                    self._record_failed(self._open, event.usage, event.is_upstream_reached and not event.http_status)
-                self._upstream_seconds += self._close_attempt(event.failure, event.http_status) + event.delay_seconds
-                self._delay_seconds = event.delay_seconds
-            case ModelCallFinished():
-                self._close_attempt()
-                self._upstream_seconds += event.upstream_seconds
-                self._last_call = event
-                self._usages.append(ModelCallUsage(self.calls, event.purpose, event.model, event.usage))
-            case ModelCallFailed() if self._open is not None:
-                self._record_failed_call(self._open, event)
-            case ToolStarted() | ToolFinished():
-                self._record_tool(started=isinstance(event, ToolStarted))
-            case StepStarted(number=number):
-                self.step, self._before_step = number, len(self._usages)
-            case StepFinished():
-                step, self.step = self.step, 0
-                return Entry(event, self.calls, step)
-            case _:
-                pass
-        return Entry(event, self.calls, self.step)
+        elapsed, step = self.clock() - self.arrival_time, self.step
+        record = self._RECORDS.get(type(event))
+        if record is not None:
+            record(self, event, elapsed)
+        # The event that begins a step and the one that ends it belong to the step.
+        return Entry(event, self.calls, self.step or step, elapsed)
 
     def purpose(self) -> ModelCallPurpose | None:
         """Returns the purpose of the model call in progress; None when there is none."""
         return None if self._open is None else self._open.purpose
 
-    def usage(self) -> Usage | None:
-        """Returns the tokens used so far; None when no model call used any."""
-        return _sum(self._usages)
-
-    def step_usage(self) -> Usage | None:
-        """Returns the tokens of the step in progress, or else of the last step; None when it used none."""
-        return _sum(self._usages[self._before_step :])
-
-    def cost(self) -> Cost | None:
-        """Returns the cost of all model calls so far; None when a price of one of the models is not known."""
-        usages: dict[str, list[Usage]] = {}
-        for entry in self._usages:
-            usages.setdefault(entry.model, []).append(entry.usage)
-        costs = [self._prices[model].compute_cost(model, each) for model, each in usages.items()]
-        known = [cost for cost in costs if cost is not None]
-        return reduce(add, known) if known and len(known) == len(costs) else None
-
     def build_completed(self) -> Completed:
         """Builds the last event. The model call that ended last is the answer."""
-        answer = self._last_call
-        if answer is None:
+        answer, usage = self._last_call, self.account.usage()
+        if answer is None or usage is None:
             raise ValueError("no model call has ended")
-        usage = self.usage()
-        assert usage is not None
         total = self.elapsed_seconds()
+        overhead = total - self._upstream_seconds - self._tool_seconds - self._client_seconds
         return Completed(
-            finish_reason=answer.finish_reason,
-            provider_finish_reason=answer.provider_finish_reason,
-            model=answer.model,
-            usage=usage,
-            model_calls=self._model_calls(),
-            cost=self.cost(),
-            timings=Timings(
-                queue_seconds=self.queue_seconds,
-                routing_seconds=self._routed_seconds,
-                first_token_seconds=self._first_token_seconds,
-                total_seconds=total,
-                overhead_seconds=max(0.0, total - self._upstream_seconds - self._tool_seconds - self._client_seconds),
-            ),
-            attempts=tuple(self.attempts),
+            answer.finish_reason,
+            answer.provider_finish_reason,
+            answer.model,
+            usage,
+            self.account.model_calls(),
+            self.account.cost(),
+            Timings(self.queue_seconds, self._routed_seconds, self._first_token_seconds, total, max(0.0, overhead)),
+            tuple(self.attempts),
         )
 
     def hand_over(self, entry: Entry) -> StreamEvent:
         """Returns the next event for the client, with its number; from now on the client takes the time."""
-        self._handed_over = self.clock()
-        self.events += 1
-        elapsed_seconds = self._handed_over - self.arrival_time
-        return StreamEvent(self.events - 1, elapsed_seconds, entry.call, entry.event, entry.step)
+        # An event that was recorded before the last one was read waited for it.
+        self._handed_over = max(entry.elapsed_seconds, self._taken_back)
+        sequence = self.events
+        self.events = sequence + 1
+        return StreamEvent(sequence, self._handed_over, entry.call, entry.event, entry.step)
 
     def take_back(self) -> None:
         """Records that the client has read the event that was handed over last."""
-        self._client_seconds += self.clock() - self._handed_over
+        self._taken_back = self.clock() - self.arrival_time
+        self._client_seconds += self._taken_back - self._handed_over
 
     def build_heartbeat(self) -> StreamEvent:
         """Returns a heartbeat for the client, which repeats the number of the event before it."""
@@ -226,17 +169,18 @@ class Ledger:
         Returns None when no upstream was reached.
         """
         failure = error if isinstance(error, ReasoningError) else None
-        if self._open is not None and self._open.start_offset_seconds <= self.elapsed_seconds():
-            self._close_interrupted(self._open, failure)
+        elapsed = self.elapsed_seconds()
+        if self._open is not None and self._open.start_offset_seconds <= elapsed:
+            self._close_interrupted(self._open, failure, elapsed)
         if isinstance(failure, UpstreamError):
             self._reached = self._reached or failure.is_upstream_reached
-        usage = self.usage()
+        usage = self.account.usage()
         if not self._reached and usage is None:
             return None
         return Progress(
             response_id=self.response_id,
             usage=usage or Usage(0, 0, 0, UsageSource.PROVIDER),
-            cost=self.cost(),
+            cost=self.account.cost(),
             model_call_count=self.calls,
             attempt_count=len(self.attempts),
             last_sequence=self.events - 1,
@@ -244,65 +188,127 @@ class Ledger:
             has_sent_output=self.has_sent_output,
         )
 
-    def _record_sent(self) -> None:
+    def _record_content(self, event: ContentDelta, elapsed: float) -> None:
+        self.content_characters += len(event.text)
+        self._record_sent(event.text, elapsed)
+
+    def _record_reasoning(self, event: ReasoningDelta, elapsed: float) -> None:
+        self._record_sent(event.text, elapsed)
+
+    def _record_tool_call(self, event: ToolCallDelta, elapsed: float) -> None:
+        self._record_sent(event.arguments, elapsed)
+
+    def _record_sent(self, text: str, elapsed: float) -> None:
         self.has_sent_output = True
         if self._first_token_seconds is None and not self.step:  # reasoning within a step is no part of the answer
-            self._first_token_seconds = self.elapsed_seconds()
+            self._first_token_seconds = elapsed
+        self._record_output(text)
 
-    def _record_tool(self, *, started: bool) -> None:
-        """Records that a tool began or ended; several may run at once."""
-        self.has_sent_output = True
-        if started and not self._tools_running:
-            self._tools_since = self.elapsed_seconds()
-        self._tools_running += 1 if started else -1
-        if not self._tools_running:
-            self._tool_seconds += self.elapsed_seconds() - self._tools_since
+    def _record_internal(self, event: InternalDelta, _elapsed: float) -> None:
+        self._record_output(event.text)
 
     def _record_output(self, text: str) -> None:
         if self._open is not None:
             self._open.has_output = True
             self._open.output_bytes += count_bytes(text)
 
-    def _close_attempt(self, failure: str = "", http_status: int = 0) -> float:
-        """Ends the attempt in progress, and returns its duration in seconds."""
-        attempt, self._open = self._open, None
-        if attempt is None:
-            return 0.0
-        duration = self.elapsed_seconds() - attempt.start_offset_seconds
-        self.attempts.append(
-            Attempt(
-                call=attempt.call,
-                number=attempt.number,
-                model=attempt.model,
-                start_offset_seconds=attempt.start_offset_seconds,
-                duration_seconds=duration,
-                failure=failure,
-                http_status=http_status,
-            )
+    def _record_call_started(self, event: ModelCallStarted, elapsed: float) -> None:
+        number, model = event.attempt, event.model
+        if number == 1:
+            self.calls += 1
+        started = elapsed + self._delay_seconds
+        self._delay_seconds = 0.0
+        self._open = _OpenAttempt(
+            self.calls, event.purpose, model, number, event.input_tokens, started, event.meter, self.prices_of(model)
         )
-        return duration
 
-    def _record_failed_call(self, attempt: _OpenAttempt, event: ModelCallFailed) -> None:
-        """Ends the attempt in progress. An attempt that was still waiting for its delay does not count."""
+    def _record_switched(self, event: AttemptSwitched, elapsed: float) -> None:
         self._reached = self._reached or event.is_upstream_reached
-        ahead = attempt.start_offset_seconds - self.elapsed_seconds()
+        if (attempt := self._open) is not None:
+            self._record_failed(attempt, event.usage, event.is_upstream_reached and not event.http_status)
+            self._upstream_seconds += self._close_attempt(attempt, elapsed, event.failure, event.http_status)
+        self._upstream_seconds += event.delay_seconds
+        self._delay_seconds = event.delay_seconds
+
+    def _record_call_finished(self, event: ModelCallFinished, elapsed: float) -> None:
+        attempt = self._open
+        if attempt is None:
+            raise ValueError("no model call is in progress")
+        self._close_attempt(attempt, elapsed)
+        self._upstream_seconds += event.upstream_seconds
+        self._last_call = event
+        self.account.record(ModelCallUsage(attempt.call, event.purpose, event.model, event.usage), attempt.prices)
+
+    def _record_call_failed(self, event: ModelCallFailed, elapsed: float) -> None:
+        """Ends the attempt in progress. An attempt that was still waiting for its delay does not count."""
+        attempt = self._open
+        if attempt is None:
+            return
+        self._reached = self._reached or event.is_upstream_reached
+        ahead = attempt.start_offset_seconds - elapsed
         if ahead > 0:
             self._open = None
             self._upstream_seconds -= ahead
             return
-        self._record_failed(
-            attempt, event.usage, attempt.has_output or (event.is_upstream_reached and not event.http_status)
-        )
-        self._upstream_seconds += self._close_attempt(event.failure, event.http_status)
+        may_bill = attempt.has_output or (event.is_upstream_reached and not event.http_status)
+        self._record_failed(attempt, event.usage, may_bill)
+        self._upstream_seconds += self._close_attempt(attempt, elapsed, event.failure, event.http_status)
 
-    def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None) -> None:
+    def _record_tool_started(self, _event: ToolStarted, elapsed: float) -> None:
+        """Records that a tool began; several may run at once."""
+        self.has_sent_output = True
+        if not self._tools_running:
+            self._tools_since = elapsed
+        self._tools_running += 1
+
+    def _record_tool_finished(self, _event: ToolFinished, elapsed: float) -> None:
+        self.has_sent_output = True
+        self._tools_running -= 1
+        if not self._tools_running:
+            self._tool_seconds += elapsed - self._tools_since
+
+    def _record_step_started(self, event: StepStarted, _elapsed: float) -> None:
+        self.step = event.number
+        self.account.begin_step()
+
+    def _record_step_finished(self, _event: StepFinished, _elapsed: float) -> None:
+        self.step = 0
+
+    _RECORDS: ClassVar[Mapping[type[Event], Callable[["Ledger", Any, float], None]]] = {
+        ContentDelta: _record_content,
+        ReasoningDelta: _record_reasoning,
+        ToolCallDelta: _record_tool_call,
+        InternalDelta: _record_internal,
+        ModelCallStarted: _record_call_started,
+        AttemptSwitched: _record_switched,
+        ModelCallFinished: _record_call_finished,
+        ModelCallFailed: _record_call_failed,
+        ToolStarted: _record_tool_started,
+        ToolFinished: _record_tool_finished,
+        StepStarted: _record_step_started,
+        StepFinished: _record_step_finished,
+    }
+    """What each kind of event changes; the others change nothing."""
+
+    def _close_attempt(self, attempt: _OpenAttempt, elapsed: float, failure: str = "", http_status: int = 0) -> float:
+        """Ends the attempt in progress, and returns its duration in seconds."""
+        self._open = None
+        started = attempt.start_offset_seconds
+        duration = elapsed - started
+        self.attempts.append(
+            Attempt(attempt.call, attempt.number, attempt.model, started, duration, failure, http_status)
+        )
+        return duration
+
+    def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None, elapsed: float) -> None:
         """Ends an attempt that failed or was cut, with the upstream's token counts or an estimate."""
         upstream = failure if isinstance(failure, UpstreamError) else None
         may_bill = attempt.has_output or (
             upstream.is_upstream_reached and not upstream.http_status if upstream else True
         )
         self._record_failed(attempt, upstream.usage if upstream else None, may_bill)
-        self._close_attempt(failure.reason if failure else "CANCELLED", upstream.http_status if upstream else 0)
+        reason = failure.reason if failure else "CANCELLED"
+        self._close_attempt(attempt, elapsed, reason, upstream.http_status if upstream else 0)
 
     def _record_failed(self, attempt: _OpenAttempt, usage: Usage | None, may_bill: bool) -> None:
         """Records what a failed attempt used: the known usage, or an estimate where the upstream may bill it.
@@ -316,16 +322,5 @@ class Ledger:
             output = estimate_tokens(attempt.output_bytes)
             usage = Usage(attempt.input_tokens, output, attempt.input_tokens + output, UsageSource.ESTIMATED)
         if usage is not None:
-            self._usages.append(ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage))
-
-    def _model_calls(self) -> tuple[ModelCallUsage, ...]:
-        """Returns one entry for each model call: the sum of its attempts, with the model that was tried last."""
-        calls: dict[int, ModelCallUsage] = {}
-        for entry in self._usages:
-            before = calls.get(entry.call)
-            calls[entry.call] = entry if before is None else replace(entry, usage=before.usage + entry.usage)
-        return tuple(calls.values())
-
-
-def _sum(entries: Sequence[ModelCallUsage]) -> Usage | None:
-    return reduce(add, (entry.usage for entry in entries)) if entries else None
+            used = ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage)
+            self.account.record(used, attempt.prices)
