@@ -39,7 +39,7 @@ LAYERS: Final[Mapping[str, str]] = {
     "our own types and the fold": _OWN + r"(domain/|types/)",
     "the agent and its tools": _OWN + r"(agent/|tools/|structured/)",
     "conversion in and out": _OWN + r"(rpc/convert/|convert/)",
-    "log of the call": _OWN + r"(rpc/call_log|call_end\.py|cli/logs)|/logging/",
+    "log of the call": _OWN + r"(rpc/call_log|call_end\.py|cli/logs|telemetry/log_records)|/logging/",
     "interceptor, authentication and service": _OWN
     + r"(rpc/|interceptors\.py|service\.py|callers\.py|call_tracker\.py|server_spans\.py|status\.py)",
     "models that can be asked": _OWN + r"(catalog/|models/)",

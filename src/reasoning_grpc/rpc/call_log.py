@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import sys
 from typing import Any, Final
 
 import grpc
-from opentelemetry.trace import Span, get_current_span
+from opentelemetry.trace import Span
 
 from reasoning_grpc.domain import CallContext, RouteDecision
-from reasoning_grpc.telemetry import ERROR_TYPE, PREFIX, mark_failed
+from reasoning_grpc.telemetry import ERROR_TYPE, PREFIX, FactsRecord, find_recording_span, mark_failed
 
 _STATUS_CODE: Final = "rpc.grpc.status_code"
 _FAILURES: Final = frozenset(
@@ -28,18 +29,18 @@ logger = logging.getLogger("reasoning_grpc.calls")
 def record_end(
     method: str, call: CallContext, code: str, level: int, reason: str = "", *, exc_info: bool = False
 ) -> None:
-    """Logs one line and completes the current span. `code` is the name of the call's status."""
-    span = get_current_span()
-    if not (span.is_recording() or logger.isEnabledFor(level)):
+    """Logs one line and completes the span of the call. `code` is the name of the call's status."""
+    span, is_logged = find_recording_span(call.trace), logger.isEnabledFor(level)
+    if span is None and not is_logged:
         return
     facts = _collect_facts(method, call, code, reason)
-    _complete_span(span, facts)
-    logger.log(level, "call", extra=facts, exc_info=exc_info)
+    if span is not None:
+        _complete_span(span, facts)
+    if is_logged:
+        logger.handle(FactsRecord(logger.name, level, "call", facts, sys.exc_info() if exc_info else None))
 
 
 def _complete_span(span: Span, facts: dict[str, Any]) -> None:
-    if not span.is_recording():
-        return
     code, reason = facts["code"], facts.get("reason") or facts["code"]
     span.set_attributes({PREFIX + name: value for name, value in facts.items() if name not in _NOT_ON_SPANS})
     span.set_attribute(_STATUS_CODE, grpc.StatusCode[code].value[0])
@@ -50,48 +51,55 @@ def _complete_span(span: Span, facts: dict[str, Any]) -> None:
 
 
 def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, Any]:
-    report = call.report
+    """Returns what is known of the call, and nothing that is not. Enums stay as they are: they are strings."""
     facts: dict[str, Any] = {
         "method": method,
         "code": code,
-        "reason": reason or None,
         "request_id": call.request_id,
-        "trace_id": call.trace_id or None,
         "caller": call.caller.name,
         "duration_ms": round((asyncio.get_running_loop().time() - call.arrival_time) * 1000, 3),
-        "model": report.model or None,
-        "labels": dict(report.labels) or None,
-        "events": report.events or None,
-        "attempts": len(report.attempts) or None,
-        "upstream_message": report.upstream_message or None,
-        "required_wire": report.required_wire or None,
-        "advice": _advise(report.required_wire) if report.required_wire else None,
     }
+    if reason:
+        facts["reason"] = reason
+    if call.trace_id:
+        facts["trace_id"] = call.trace_id
+    report = call.report
     if report.route_decision is not None:
-        facts |= _facts_of_decision(report.route_decision)
+        _add_decision(facts, report.route_decision)
+    if report.model:
+        facts["model"] = report.model
+    if report.labels:
+        facts["labels"] = dict(report.labels)
+    if report.events:
+        facts["events"] = report.events
+    if report.attempts:
+        facts["attempts"] = len(report.attempts)
+    if report.upstream_message:
+        facts["upstream_message"] = report.upstream_message
+    if report.required_wire:
+        facts["required_wire"] = report.required_wire
+        facts["advice"] = _advise(report.required_wire)
     if report.finish_reason is not None:
-        facts["finish_reason"] = report.finish_reason.value
-    if report.usage is not None:
-        facts |= {
-            "input_tokens": report.usage.input_tokens,
-            "output_tokens": report.usage.output_tokens,
-            "usage_source": report.usage.source.value,
-        }
+        facts["finish_reason"] = report.finish_reason
+    usage = report.usage
+    if usage is not None:
+        facts["input_tokens"] = usage.input_tokens
+        facts["output_tokens"] = usage.output_tokens
+        facts["usage_source"] = usage.source
     if report.cost is not None:
         facts["cost_nano_usd"] = report.cost.total_nano_usd
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _facts_of_decision(decision: RouteDecision) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "route": decision.route,
-        "mode": decision.mode.value,
-        "route_source": decision.source.value,
-        "rule_id": decision.rule_id or None,
-    }
-    if decision.classification is not None:
-        facts["classifier_failure"] = decision.classification.failure or decision.classification.flaw
     return facts
+
+
+def _add_decision(facts: dict[str, Any], decision: RouteDecision) -> None:
+    facts["route"] = decision.route
+    facts["mode"] = decision.mode
+    facts["route_source"] = decision.source
+    if decision.rule_id:
+        facts["rule_id"] = decision.rule_id
+    classification = decision.classification
+    if classification is not None and (failure := classification.failure or classification.flaw) is not None:
+        facts["classifier_failure"] = failure
 
 
 def _advise(required_wire: str) -> str:

@@ -1,8 +1,6 @@
 """`CallTracker`: counts the calls in flight, and refuses new ones while the server drains."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from reasoning_grpc.domain.errors import ServerShuttingDown
@@ -18,21 +16,18 @@ class CallTracker:
         self.in_flight = 0
         self._draining = False
         self._idle = asyncio.Event()
-        self._idle.set()
 
-    @contextmanager
-    def track(self) -> Iterator[None]:
-        """Counts a call for the time of the block. Raises ServerShuttingDown once draining has begun."""
+    def begin(self) -> None:
+        """Counts a call until `end`. Raises ServerShuttingDown once draining has begun, and then does not count it."""
         if self._draining:
             raise ServerShuttingDown(retry_after_seconds=_RETRY_SECONDS)
         self.in_flight += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._idle.set()
+
+    def end(self) -> None:
+        """Counts the call no longer."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
 
     def drain(self) -> None:
         """Refuses new calls from now on."""
@@ -40,4 +35,6 @@ class CallTracker:
 
     async def wait_until_idle(self) -> None:
         """Waits until no call is in flight."""
-        await self._idle.wait()
+        while self.in_flight:
+            self._idle.clear()
+            await self._idle.wait()

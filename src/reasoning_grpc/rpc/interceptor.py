@@ -12,8 +12,6 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError, Message
 from msgspec.structs import replace
-from opentelemetry.context import get_current
-from opentelemetry.trace import get_current_span
 
 from reasoning_grpc.domain import ANONYMOUS, CallContext
 from reasoning_grpc.domain.errors import (
@@ -29,7 +27,7 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.status import call_status, internal_status
-from reasoning_grpc.telemetry import read_trace_context, read_trace_id
+from reasoning_grpc.telemetry import find_trace
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 
 REQUEST_ID_METADATA: Final = "x-request-id"
@@ -113,14 +111,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
         try:
-            with self._tracker.track():
-                queue_seconds = await self._openings.wait_for_turn()
+            self._tracker.begin()
+            try:
+                queue_seconds = 0.0 if self._openings.take_turn() else await self._openings.wait_for_turn()
                 _check_time(call)
                 call = replace(call, caller=self._callers.authenticate(metadata), queue_seconds=queue_seconds)
                 request = self._parse(parse, payload)
-                call = replace(call, request_id=_read_request_id(request) or call.request_id)
+                if request_id := _read_request_id(request):
+                    call = replace(call, request_id=request_id)
                 _current_call.set(call)
                 response = await answer(request, context)
+            finally:
+                self._tracker.end()
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
             record_end(method, call, "OK", logging.INFO)
             return response
@@ -174,8 +176,7 @@ async def _write_responses(
 
 def _check_time(call: CallContext) -> None:
     """Raises _TooLate when the deadline is over: gRPC's own cancellation may come too late."""
-    remaining = call.remaining_seconds()
-    if remaining is not None and remaining <= _LEAST_SECONDS:
+    if call.deadline is not None and call.deadline - asyncio.get_running_loop().time() <= _LEAST_SECONDS:
         raise _TooLate
 
 
@@ -183,21 +184,17 @@ def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -
     """Creates the context of a call, with the metadata that was sent, before its caller is authenticated."""
     now = asyncio.get_running_loop().time()
     remaining = context.time_remaining()
-    metadata: dict[str, str] = {}
-    for key, value in sent:
-        if isinstance(value, str):
-            metadata.setdefault(key, value)
-    sent_id = metadata.get(REQUEST_ID_METADATA, "")
-    # With tracing, the span of the call is the parent of all further spans; without, the caller's own trace goes on.
-    trace = get_current() if get_current_span().get_span_context().is_valid else read_trace_context(metadata)
+    metadata = {key: value for key, value in reversed(sent) if isinstance(value, str)}  # the first of a key counts
+    sent_id = metadata.get(REQUEST_ID_METADATA)
+    trace, trace_id = find_trace(metadata)
     return CallContext(
         caller=ANONYMOUS,
-        request_id=sent_id if REQUEST_ID.fullmatch(sent_id) else f"req_{os.urandom(16).hex()}",
+        request_id=sent_id if sent_id and REQUEST_ID.fullmatch(sent_id) else f"req_{os.urandom(16).hex()}",
         arrival_time=now,
         deadline=None if remaining is None else now + remaining,
         metadata=metadata,
         trace=trace,
-        trace_id=read_trace_id(trace),
+        trace_id=trace_id,
     )
 
 

@@ -22,14 +22,19 @@ class OpeningQueue:
         """The calls that have begun in this turn."""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    def take_turn(self) -> bool:
+        """Begins the call in this turn, and returns whether that was possible. If not, the call waits for its turn."""
+        if self._begun >= self._calls_in_turn or self._waiting:
+            return False
+        if not self._begun:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._begin_turn, loop)
+        self._begun += 1
+        return True
+
     async def wait_for_turn(self) -> float:
-        """Waits until the call may begin, which is at once unless many begin now; returns the seconds that it took."""
+        """Waits until a call may begin that `take_turn` did not begin; returns the seconds that it took."""
         loop = asyncio.get_running_loop()
-        if self._begun < self._calls_in_turn and not self._waiting:
-            if not self._begun:
-                loop.call_soon(self._begin_turn, loop)
-            self._begun += 1
-            return 0.0
         started, turn = loop.time(), loop.create_future()
         self._waiting.append(turn)
         await turn

@@ -1,6 +1,7 @@
 """OpenTelemetry: the seam that our code uses, and the export of what it records."""
 
 from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry.log_records import FactsRecord
 from reasoning_grpc.telemetry.plan import Export, TelemetryPlan, read_telemetry_plan
 from reasoning_grpc.telemetry.tracing import (
     ERROR_TYPE,
@@ -8,10 +9,10 @@ from reasoning_grpc.telemetry.tracing import (
     SERVER_ADDRESS,
     SERVER_PORT,
     build_trace_headers,
+    find_recording_span,
+    find_trace,
     mark_error,
     mark_failed,
-    read_trace_context,
-    read_trace_id,
 )
 
 __all__ = [
@@ -20,12 +21,13 @@ __all__ = [
     "SERVER_ADDRESS",
     "SERVER_PORT",
     "Export",
+    "FactsRecord",
     "Telemetry",
     "TelemetryPlan",
     "build_trace_headers",
+    "find_recording_span",
+    "find_trace",
     "mark_error",
     "mark_failed",
     "read_telemetry_plan",
-    "read_trace_context",
-    "read_trace_id",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Span, StatusCode, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -60,10 +60,30 @@ def build_trace_headers(context: Context | None) -> dict[str, str]:
     return headers
 
 
-def read_trace_id(context: Context) -> str:
-    """Returns the id of the trace, 32 hexadecimal digits; empty when there is no trace."""
+def find_trace(metadata: Mapping[str, str]) -> tuple[Context, str]:
+    """Returns the trace that a call is part of and its id, 32 hexadecimal digits; both are empty when there is none.
+
+    With tracing, the current span is that of the call, and the parent of all further spans. Without tracing, the trace
+    that the caller sent goes on.
+    """
+    current = get_current()
+    if current and (trace_id := _read_trace_id(current)):
+        return current, trace_id
+    sent = read_trace_context(metadata)
+    return (sent, _read_trace_id(sent)) if sent else (_NO_CONTEXT, "")
+
+
+def _read_trace_id(context: Context) -> str:
     span_context = get_current_span(context).get_span_context()
     return format_trace_id(span_context.trace_id) if span_context.is_valid else ""
+
+
+def find_recording_span(trace: Context | None) -> Span | None:
+    """Returns the span of a trace context if there is one that takes attributes, and None otherwise."""
+    if not trace:
+        return None
+    span = get_current_span(trace)
+    return span if span.is_recording() else None
 
 
 def mark_failed(span: Span, reason: str) -> None:
