@@ -1,4 +1,4 @@
-"""`read_block_delta`: reads the most frequent events of an answer of Anthropic's, deltas of the blocks of a message.
+"""`decode_block_delta`: decodes the most frequent events of an answer of Anthropic's, deltas of blocks of a message.
 
 Bursts have thousands of them, nearly all in a form that is always the same. An event of any other form does not fit
 the types here, and is left to whoever reads it member by member.
@@ -41,17 +41,5 @@ class BlockDelta(msgspec.Struct, tag_field="type", tag="content_block_delta", gc
     error: None = None
 
 
-_decode: Final = msgspec.json.Decoder(BlockDelta).decode
-
-
-def read_block_delta(event: bytes) -> BlockDelta | None:
-    """Returns the delta in an event; None for an event of another form."""
-    if type(event) is not bytes:  # an event that has a name
-        return None
-    try:
-        delta = _decode(event)
-        if not event.isascii():
-            event.decode()  # msgspec does not check the text of members that it skips
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return delta
+decode_block_delta: Final = msgspec.json.Decoder(BlockDelta).decode
+"""Decodes the delta in an event; see `decode_frequent`."""

@@ -15,10 +15,11 @@ from reasoning_grpc.litellm_model.answers.block_deltas import (
     SignatureDelta,
     TextDelta,
     ThinkingDelta,
-    read_block_delta,
+    decode_block_delta,
 )
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
+from reasoning_grpc.litellm_model.answers.json_events import decode_frequent
 from reasoning_grpc.litellm_model.answers.message_blocks import read_blocks, write_input
 from reasoning_grpc.litellm_model.answers.message_counts import MessageCounts
 from reasoning_grpc.litellm_model.answers.message_order import MessageOrder
@@ -61,7 +62,8 @@ class MessagesReader(AnswerRecord):
 
     def read(self, event: bytes) -> list[Delta]:
         """Returns the deltas of one event. Raises MalformedAnswer and ErrorInAnswer."""
-        return self._read_event(event, read_block_delta(event))
+        (known,) = decode_frequent(decode_block_delta, [event])
+        return self._read_event(event, known)
 
     def read_batch(self, events: list[bytes]) -> tuple[list[Delta], Exception | None]:
         """See `AnswerRecord.read_batch`. Most events of a burst bring the next part of one text."""
@@ -70,10 +72,9 @@ class MessagesReader(AnswerRecord):
         index: int | None = None
         failure: Exception | None = None
         try:
-            for event in events:
+            for event, known in zip(events, decode_frequent(decode_block_delta, events), strict=True):
                 if self._has_ended:
                     break
-                known = read_block_delta(event)
                 if known is not None and type(known.delta) is TextDelta and known.index == index:
                     texts.append(known.delta.text)
                     continue

@@ -4,12 +4,13 @@ Bursts have thousands of such chunks. A chunk that says anything more, in whatev
 and is left to the lenient reader. A null, or an empty value that the lenient reader takes for one, says nothing.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-_T = TypeVar("_T")
+from reasoning_grpc.litellm_model.answers.json_events import decode_frequent
+
 _EmptyText = Annotated[str, msgspec.Meta(max_length=0)]
 _EmptyList = Annotated[list[Any], msgspec.Meta(max_length=0)]
 
@@ -64,28 +65,12 @@ class PlainUsage(msgspec.Struct, gc=False):
     x_groq: None = None
 
 
-_decode: Final = msgspec.json.Decoder(PlainChunk).decode
+decode_plain_chunk: Final = msgspec.json.Decoder(PlainChunk).decode
+"""Decodes a plain chunk; see `decode_frequent`."""
 _decode_usage: Final = msgspec.json.Decoder(PlainUsage).decode
-
-
-def decode_plain_chunk(event: bytes) -> PlainChunk | None:
-    """Returns the plain chunk that an event is; None for any other event."""
-    return _try(_decode, event)
 
 
 def decode_plain_usage(event: bytes) -> Mapping[str, Any] | None:
     """Returns the usage that an event consists of; None for any other event."""
-    chunk = _try(_decode_usage, event)
+    (chunk,) = decode_frequent(_decode_usage, [event])
     return None if chunk is None else chunk.usage
-
-
-def _try(decode: Callable[[bytes], _T], event: bytes) -> _T | None:
-    if type(event) is not bytes:  # the kinds of events that have a name
-        return None
-    try:
-        decoded = decode(event)
-        if not event.isascii():
-            event.decode()  # msgspec does not check the text of members that it skips
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return decoded

@@ -17,7 +17,8 @@ from reasoning_grpc.litellm_model.answers.content import (
 from reasoning_grpc.litellm_model.answers.errors import ErrorInAnswer, MalformedAnswer
 from reasoning_grpc.litellm_model.answers.finish_reasons import check_finish_word, convert_finish_word
 from reasoning_grpc.litellm_model.answers.generations import GenerationCheck
-from reasoning_grpc.litellm_model.answers.plain_chunks import decode_plain_chunk, decode_plain_usage
+from reasoning_grpc.litellm_model.answers.json_events import decode_frequent
+from reasoning_grpc.litellm_model.answers.plain_chunks import PlainChunk, decode_plain_chunk, decode_plain_usage
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.answers.tool_calls import ToolCallReader, find_calls
@@ -48,8 +49,7 @@ class AnswerReader(AnswerRecord):
         deltas: list[Delta] = []
         texts: list[str] = []
         try:
-            for event in events:
-                chunk = decode_plain_chunk(event) if self._expects_plain_chunk else None
+            for event, chunk in zip(events, self._decode_plain_chunks(events), strict=True):
                 if chunk is None:
                     self._other_events += 1
                     self._end_text(texts, deltas)
@@ -57,8 +57,8 @@ class AnswerReader(AnswerRecord):
                     deltas += self._read_other(event)
                     continue
                 choice = chunk.choices[0]
-                text, word = choice.delta.content, choice.finish_reason
-                thought = choice.delta.reasoning_content or choice.delta.reasoning
+                delta = choice.delta
+                text, word, thought = delta.content, choice.finish_reason, delta.reasoning_content or delta.reasoning
                 if text and not thought and not word and chunk.id == self._settled_id:
                     texts.append(text)
                     continue
@@ -119,10 +119,11 @@ class AnswerReader(AnswerRecord):
             return []
         return self.read(event)
 
-    @property
-    def _expects_plain_chunk(self) -> bool:
-        """Whether to try the types: always at first, and seldom while the events have another form."""
-        return self._other_events < _MOST_OTHER_EVENTS or self._other_events % _MOST_OTHER_EVENTS == 0
+    def _decode_plain_chunks(self, events: list[bytes]) -> list[PlainChunk | None]:
+        """Returns the plain chunks among the events; it tries rarely where the server writes none."""
+        if self._other_events >= _MOST_OTHER_EVENTS and -self._other_events % _MOST_OTHER_EVENTS >= len(events):
+            return [None] * len(events)
+        return decode_frequent(decode_plain_chunk, events)
 
     def _end_text(self, texts: list[str], deltas: list[Delta]) -> None:
         """Makes one delta of the texts of plain chunks, and forgets them."""

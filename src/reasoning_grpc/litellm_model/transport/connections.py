@@ -4,9 +4,11 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from reasoning_grpc.config import UpstreamProxyEntry
@@ -89,7 +91,7 @@ class ConnectionPool:
 
     def _open_session(self) -> UpstreamSession:
         if self._session is None:
-            self._connector = _TunnelConnector(
+            self._connector = _Connector(
                 limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
             )
             self._session = UpstreamSession(
@@ -105,8 +107,25 @@ class ConnectionPool:
         return _CountedSocket(self, family, kind, protocol)
 
 
-class _TunnelConnector(aiohttp.TCPConnector):
+class _Protocol(ResponseHandler):
+    """A protocol that resumes only what was paused.
+
+    aiohttp resumes after each HTTP chunk of an answer that is read, and then asks the parser for more: a burst of 200
+    chunks in one network read takes a third less time without that.
+    """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """See `ResponseHandler.resume_reading`."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+
+class _Connector(aiohttp.TCPConnector):
     """A connector that bounds the time to open a tunnel; aiohttp bounds only the time to reach the proxy."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast("partial[ResponseHandler]", partial(_Protocol, loop=self._loop))
 
     async def _create_connection(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109
         if not req.proxy:

@@ -60,7 +60,7 @@ class EventStreamDecoder:
         if end < 0 or b"\r" in block:
             return []
         mark = b"data: " if block.startswith(b"data: ") else b"data:"
-        events = [event.strip() for event in block[len(mark) : end].split(b"\n\n" + mark)]
+        events = list(map(bytes.strip, block[len(mark) : end].split(b"\n\n" + mark)))
         rest = block[end + 2 :]
         line_ends = block.count(b"\n") - rest.count(b"\n")
         is_plain = line_ends == 2 * len(events) and all(events)
