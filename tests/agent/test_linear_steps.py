@@ -24,7 +24,7 @@ from reasoning_grpc.engine.ledger import Ledger
 from reasoning_grpc.llm import ContextWindows, ModelCall
 from tests.support.agent import plan_call, write_plan
 from tests.support.factories import a_call, a_context, a_message, a_request
-from tests.support.models import Script, ScriptedModel, a_model, script_answer
+from tests.support.models import Script, ScriptedModel, a_model, make_resilient, script_answer
 from tests.support.toolbox import open_toolbox, tool_entry
 
 STEPS: Final = 40
@@ -90,7 +90,7 @@ async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts
     )
     calls_before_step: list[int] = []
     async with open_toolbox(tool_entry("weather_without_thread")) as box:
-        agent = Agent(model, windows, box, LIMITS, PROMPTS, AgentSpans(None))
+        agent = Agent(make_resilient(model), windows, box, LIMITS, PROMPTS, AgentSpans(None))
         run = await agent.create_run(a_request(), a_call(), a_context(), ledger.account)
         with count_calls() as work:
             async for event in run.events():

@@ -22,7 +22,7 @@ from reasoning_grpc.llm.structured import (
     stream_structured_answer,
 )
 from tests.support.factories import a_call, a_context
-from tests.support.models import USAGE, Script, ScriptedModel, script_answer
+from tests.support.models import USAGE, Script, ScriptedModel, a_model, make_resilient, script_answer
 from tests.support.typed_answers import CHOICE, GOOD, REPAIR, ROUTING, collect
 
 
@@ -53,9 +53,10 @@ async def test_both_calls_are_accounted() -> None:
 async def test_switches_are_yielded() -> None:
     """A switch to another attempt is yielded like any other event."""
     switched = AttemptSwitched("fake", "other", 2, "UPSTREAM_ERROR")
-    model = ScriptedModel((switched, *script_answer(GOOD)))
+    models = (a_model(), a_model(name="other"))
+    model = ScriptedModel((UpstreamFailed(model="fake"),), script_answer(GOOD), models=models)
 
-    events, outcome = await collect(model)
+    events, outcome = await collect(model, a_call(fallback_models=("other",)))
 
     assert isinstance(outcome, TypedAnswer)
     assert events[:3] == [ModelCallStarted(ROUTING, "fake"), switched, ModelCallStarted(ROUTING, "other", 2)]
@@ -86,7 +87,7 @@ async def test_an_unknown_model_is_not_called() -> None:
 async def test_closing_the_stream_closes_the_call(scripts: tuple[Script, ...]) -> None:
     """Closing the stream before its end leaves no call open."""
     model = ScriptedModel(*scripts, script_answer(GOOD))
-    stream = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
+    stream = stream_structured_answer(make_resilient(model), a_call(), CHOICE, ROUTING, a_context())
 
     async with aclosing(stream) as events:
         async for event in events:
@@ -100,7 +101,7 @@ async def test_closing_the_stream_closes_the_call(scripts: tuple[Script, ...]) -
 async def test_a_cancel_closes_the_call() -> None:
     """A cancellation while the model is silent leaves no call open."""
     model = ScriptedModel((ContentDelta("{"), asyncio.Event()))
-    events = stream_structured_answer(model, a_call(), CHOICE, ROUTING, a_context())
+    events = stream_structured_answer(make_resilient(model), a_call(), CHOICE, ROUTING, a_context())
     assert isinstance(await anext(events), ModelCallStarted)
     assert isinstance(await anext(events), InternalDelta)
     waiting = asyncio.ensure_future(anext(events))

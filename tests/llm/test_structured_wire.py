@@ -40,7 +40,7 @@ from reasoning_grpc.llm.structured import (
 )
 from tests.support.factories import a_call, a_context, a_deployment, a_message
 from tests.support.litellm_proxy import SERVER_KEY, LiteLLMProxy
-from tests.support.models import a_model
+from tests.support.models import a_model, make_resilient
 from tests.support.upstream import CapturedRequest, FakeToolCall, FakeUpstream
 
 # One event loop for all tests here: some share the proxy's process and the upstream behind it.
@@ -135,7 +135,7 @@ async def request_plan(
 ) -> tuple[list[Event], Any]:
     """Returns the events of a request for a plan, and the outcome."""
     call = a_call(messages=CONVERSATION, sampling=Sampling(max_output_tokens=max_output_tokens))
-    events = stream_structured_answer(model, call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
+    events = stream_structured_answer(make_resilient(model), call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
     *yielded, outcome = [event async for event in events]
     return yielded, outcome  # type: ignore[return-value]
 
@@ -472,7 +472,9 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
     schema = Schema[Any]("route", object_of(route=one_of(["direct", "reasoning"]), careful=BOOLEAN), dict)
     call = a_call(messages=(a_message("You choose a route.", Role.SYSTEM), a_message(question)))
 
-    events = stream_structured_answer(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None)
+    events = stream_structured_answer(
+        make_resilient(embedded), call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None
+    )
     *yielded, outcome = [event async for event in events]
 
     assert isinstance(outcome, TypedAnswer)

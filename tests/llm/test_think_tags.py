@@ -1,8 +1,7 @@
 """What a model writes between think tags is its reasoning, where its entry says so, wherever the text is cut."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoning_grpc.config import ModelEntry
-from reasoning_grpc.domain import ResponseFormat, ResponseFormatKind, ThinkTags
+from reasoning_grpc.domain import ResponseFormat, ResponseFormatKind, ThinkTags, UsageMeter
 from reasoning_grpc.domain.errors import UpstreamStalled
 from reasoning_grpc.domain.events import (
     ContentDelta,
@@ -22,7 +21,9 @@ from reasoning_grpc.domain.events import (
     TokenLogprob,
     ToolCallDelta,
 )
-from reasoning_grpc.llm.think_tags import CLOSING, OPENING, UntaggedModel
+from reasoning_grpc.llm.attempt import Attempt
+from reasoning_grpc.llm.think_tags import CLOSING, OPENING
+from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.v1 import completion_pb2, messages_pb2
 from tests.support.factories import a_call, a_context, a_wire_request
 from tests.support.models import ScriptedModel, a_model, script_answer
@@ -36,19 +37,14 @@ WIRES: Final = ("openai", "hosted_vllm")
 
 
 async def convert_stepwise(tags: ThinkTags, events: Sequence[ModelEvent], **call: Any) -> list[list[ModelEvent]]:
-    """Returns the events of an answer, grouped by the events of the inner model that cause them."""
-    groups: list[list[ModelEvent]] = []
+    """Returns the events of an answer, grouped by the events of the adapter that cause them."""
+    async with attempt(ScriptedModel(events, models=[a_model(think_tags=tags)]), **call) as answer:
+        return [list(await answer.next_events()) for _ in events]
 
-    def script() -> Iterator[ModelEvent]:
-        for event in events:
-            groups.append([])
-            yield event
 
-    model = UntaggedModel(ScriptedModel(script(), models=[a_model(think_tags=tags)]))
-    async with aclosing(model.stream(a_call(**call), a_context())) as stream:
-        async for event in stream:
-            groups[-1].append(event)
-    return groups
+def attempt(adapter: ScriptedModel, **call: Any) -> Attempt:
+    """Returns an attempt at a call of the adapter."""
+    return Attempt(adapter, a_call(**call), a_context(), UsageMeter(), ModelTimeouts(), spans=None)
 
 
 def split_whole(text: str, tags: ThinkTags) -> tuple[str, str]:
@@ -333,25 +329,22 @@ async def test_json_at_the_beginning_is_the_answer(
 async def test_a_failure_ends_an_answer() -> None:
     """Text that is held back when a call fails is not yielded."""
     script = (content("<think>hm <"), UpstreamStalled(model="fake"))
-    stream = UntaggedModel(ScriptedModel(script, models=[a_model(think_tags=PAIR)])).stream(a_call(), a_context())
+    async with attempt(ScriptedModel(script, models=[a_model(think_tags=PAIR)])) as answer:
+        first = await answer.next_events()
+        with pytest.raises(UpstreamStalled):
+            await answer.next_events()
 
-    first = await anext(stream)
-    with pytest.raises(UpstreamStalled):
-        await anext(stream)
-
-    assert first == reasoning("hm ")
+    assert first == [reasoning("hm ")]
 
 
 async def test_closing_closes_the_inner_call() -> None:
-    """Closing the stream in the middle closes the inner call."""
+    """Leaving the attempt in the middle closes the adapter's stream."""
     inner = ScriptedModel((content("<think>hm"), content("m")), models=[a_model(think_tags=PAIR)])
-    stream = UntaggedModel(inner).stream(a_call(), a_context())
+    async with attempt(inner) as answer:
+        first = await answer.next_events()
+        open_before = inner.streams_open
 
-    first = await anext(stream)
-    open_before = inner.streams_open
-    await stream.aclose()
-
-    assert first == reasoning("hm")
+    assert first == [reasoning("hm")]
     assert (open_before, inner.streams_open) == (1, 0)
 
 

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Final
 
 import pytest
 
+from reasoning_grpc.domain import ModelCallPurpose
 from reasoning_grpc.domain.errors import UpstreamFailed
-from reasoning_grpc.domain.events import AttemptSwitched, ModelEvent
-from reasoning_grpc.llm.retries import ResilientModel, RetryPolicy
+from reasoning_grpc.domain.events import AttemptSwitched, Event, ModelCallStarted
+from reasoning_grpc.llm import RetryPolicy
 from tests.support.factories import a_call, a_context
-from tests.support.models import ScriptedModel, a_model, script_answer
+from tests.support.models import ScriptedModel, a_model, make_resilient, script_answer
+
+ANSWER: Final = ModelCallPurpose.ANSWER
 
 
-async def expect_nothing(stream: AsyncGenerator[ModelEvent, None]) -> None:
+async def expect_nothing(stream: AsyncGenerator[Event, None]) -> None:
     """Waits a moment for an event that must not come."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -24,7 +28,10 @@ async def test_no_attempt_starts_after_the_deadline() -> None:
     model = ScriptedModel(script_answer("Hello"))
     context = a_context(deadline=asyncio.get_running_loop().time())
 
-    await expect_nothing(ResilientModel(model, RetryPolicy()).stream(a_call(), context))
+    stream = make_resilient(model, retries=RetryPolicy()).stream_call(a_call(), ANSWER, context)
+
+    assert isinstance(await anext(stream), ModelCallStarted)
+    await expect_nothing(stream)
 
     assert model.calls == []
 
@@ -35,9 +42,10 @@ async def test_no_fallback_starts_after_the_deadline() -> None:
     models = (a_model(), a_model(name="backup"))
     model = ScriptedModel((UpstreamFailed(model="fake"),), script_answer("Hello"), models=models)
     context = a_context(deadline=loop.time() + 0.2)
-    stream = ResilientModel(model, RetryPolicy(max_retries=0)).stream(a_call(fallback_models=("backup",)), context)
+    stream = make_resilient(model).stream_call(a_call(fallback_models=("backup",)), ANSWER, context)
 
-    assert isinstance(await anext(stream), AttemptSwitched)
+    begun = [await anext(stream) for _ in range(3)]
+    assert [type(event) for event in begun] == [ModelCallStarted, AttemptSwitched, ModelCallStarted]
     await asyncio.sleep(context.remaining_seconds() or 0)
     await expect_nothing(stream)
 

@@ -14,11 +14,13 @@ from reasoning_grpc.domain import (
     ModelInfo,
     ModelSourceKind,
     Usage,
+    UsageMeter,
     UsageSource,
 )
 from reasoning_grpc.domain.errors import ModelNotFound
 from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ModelFinished
-from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm import ModelTimeouts, ResilientModel, RetryPolicy
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 
 Script = Iterable[ModelEvent | Exception | asyncio.Event]
 """The events that one call yields, the errors that it raises, and the events that it waits for, in order."""
@@ -39,6 +41,12 @@ def script_answer(
     return (*events, ModelFinished("fake", finish_reason, finish_reason.value.lower(), usage, 0.25))
 
 
+def make_resilient(adapter: LanguageModel, **options: Any) -> ResilientModel:
+    """Returns what makes calls of an adapter's models; without other options it retries nothing."""
+    defaults: dict[str, Any] = {"timeouts": ModelTimeouts(), "retries": RetryPolicy(max_retries=0)}
+    return ResilientModel(adapter, **defaults | options)
+
+
 class ScriptedModel:
     """Plays one script for each call, in the order in which they were passed."""
 
@@ -52,7 +60,12 @@ class ScriptedModel:
         self.is_waiting = asyncio.Event()
         """Set as soon as a script waits for an event."""
 
-    async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:  # noqa: ARG002
+    async def stream(
+        self,
+        call: ModelCall,
+        context: CallContext,  # noqa: ARG002
+        meter: UsageMeter,  # noqa: ARG002
+    ) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`."""
         self.calls.append(call)
         self.streams_open += 1

@@ -24,6 +24,7 @@ from reasoning_grpc.llm.structured import (
     stream_structured_answer,
 )
 from tests.support.factories import a_call, a_context
+from tests.support.models import make_resilient
 
 ROUTING: Final = ModelCallPurpose.ROUTING
 STEP: Final = ModelCallPurpose.STEP
@@ -47,7 +48,7 @@ GOOD: Final = '{"route": "direct", "reason": "It is short."}'
 async def collect(model: LanguageModel, call: ModelCall | None = None, **options: Any) -> tuple[list[Event], Any]:
     """Returns the events of the model calls, and the outcome."""
     options = {"schema": CHOICE, "purpose": ROUTING, **options}
-    stream = stream_structured_answer(model, call or a_call(), context=a_context(), **options)
+    stream = stream_structured_answer(make_resilient(model), call or a_call(), context=a_context(), **options)
     *events, outcome = [event async for event in stream]
     assert not any(isinstance(event, TypedAnswer | FlawedAnswer) for event in events)
     return events, outcome  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds
 from reasoning_grpc.domain import CallContext, CompletionRequest
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, UnsupportedParameter
-from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelCall
+from reasoning_grpc.llm import ContextWindows, ModelCall, ResilientModel
 from reasoning_grpc.tools import Toolbox
 
 _SHARE_OF_DEADLINE = 0.25
@@ -22,7 +22,7 @@ class Agent:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: ResilientModel,
         windows: ContextWindows,
         toolbox: Toolbox,
         limits: AgentLimits,

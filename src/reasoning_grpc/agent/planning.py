@@ -31,7 +31,7 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
 )
 from reasoning_grpc.domain.fold import MessageBuilder
-from reasoning_grpc.llm import CallInProgress, LanguageModel, ModelCall, WaitTimer, stream_call
+from reasoning_grpc.llm import CallInProgress, ModelCall, ResilientModel, WaitTimer
 from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, stream_requested_answer
 
 Repair = Callable[[ModelCall], ModelCall | None]
@@ -59,7 +59,7 @@ class NoPlan:
 
 
 async def plan_events(
-    model: LanguageModel,
+    model: ResilientModel,
     call: ModelCall,
     schema: Schema[Plan] | None,
     context: CallContext,
@@ -103,7 +103,7 @@ async def plan_events(
 
 
 async def _plan_in_json(
-    model: LanguageModel, call: ModelCall, schema: Schema[Plan], context: CallContext, repair: Repair
+    model: ResilientModel, call: ModelCall, schema: Schema[Plan], context: CallContext, repair: Repair
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
     answer = MessageBuilder()
     async with aclosing(stream_requested_answer(model, call, schema, _STEP, context, repair=repair)) as events:
@@ -127,10 +127,10 @@ async def _plan_in_json(
 
 
 async def _plan_natively(
-    model: LanguageModel, call: ModelCall, context: CallContext
+    model: ResilientModel, call: ModelCall, context: CallContext
 ) -> AsyncGenerator[Event | ModelPlan | NoPlan, None]:
     answer, is_cut_short = MessageBuilder(), False
-    async with aclosing(stream_call(model, call, _STEP, context)) as events:
+    async with aclosing(model.stream_call(call, _STEP, context)) as events:
         async for event in events:
             answer.record(event)
             match event:

@@ -40,7 +40,7 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
     ToolFinished,
 )
-from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelCall, stream_call
+from reasoning_grpc.llm import ContextWindows, ModelCall, ResilientModel
 from reasoning_grpc.llm.structured import build_answer_request
 from reasoning_grpc.tools import Toolbox
 
@@ -52,7 +52,7 @@ _MAX_NATIVE_TOOLS: Final = 128
 class Dependencies:
     """The objects that every run uses."""
 
-    model: LanguageModel
+    model: ResilientModel
     windows: ContextWindows
     toolbox: Toolbox
     limits: AgentLimits
@@ -156,7 +156,7 @@ class AgentRun:
             self._time.elapsed_seconds(),
         )
         call = await self._calls.build_answer_call(self._dependencies.prompts.answer)
-        answer = stream_call(self._dependencies.model, call, ModelCallPurpose.SYNTHESIS, self._context)
+        answer = self._dependencies.model.stream_call(call, ModelCallPurpose.SYNTHESIS, self._context)
         async with aclosing(answer) as events:
             async for event in events:
                 self._time.record(event)

@@ -11,7 +11,7 @@ from reasoning_grpc.domain.answers import FinishReason
 from reasoning_grpc.domain.models import Secret
 from reasoning_grpc.domain.prices import Cost
 from reasoning_grpc.domain.routing import RouteDecision
-from reasoning_grpc.domain.usage import Attempt, Usage, UsageMeter
+from reasoning_grpc.domain.usage import Attempt, Usage
 
 if TYPE_CHECKING:  # the commands for clients import these types without the server's dependencies
     from opentelemetry.context import Context
@@ -89,8 +89,6 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = ""
     """Id of the trace. Empty when the call is part of no trace."""
     report: CallReport = msgspec.field(default_factory=CallReport)
-    meter: UsageMeter = msgspec.field(default_factory=UsageMeter)
-    """The usage that the provider has counted so far, of the model call that this context is passed to."""
 
     def remaining_seconds(self) -> float | None:
         """Returns the time until the deadline, at least zero. Returns None when there is no deadline."""

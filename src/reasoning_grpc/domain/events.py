@@ -1,9 +1,8 @@
 """The events of a stream: one small dataclass for each kind.
 
-A model call yields `ModelEvent`s: deltas as they arrive, an `AttemptSwitched` when an
-attempt fails before its first delta, and one `ModelFinished` at the end, when the
-upstream sent a finish reason. The engine yields `StreamEvent`s, each of which holds an
-`Event`: `Started` comes first, and `Completed` comes last, only when the request succeeded.
+An attempt at a model call yields `ModelEvent`s: deltas as they arrive, and one `ModelFinished` at the end, when the
+upstream sent a finish reason. The engine yields `StreamEvent`s, each of which holds an `Event`: `Started` comes first,
+and `Completed` comes last, only when the request succeeded.
 """
 
 from msgspec import Struct, field
@@ -105,7 +104,7 @@ class ModelFinished(Struct, frozen=True):
 
 
 Delta = ReasoningDelta | ContentDelta | ToolCallDelta
-ModelEvent = Delta | AttemptSwitched | ModelFinished
+ModelEvent = Delta | ModelFinished
 
 
 class Started(Struct, frozen=True):

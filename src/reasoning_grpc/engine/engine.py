@@ -25,7 +25,7 @@ from reasoning_grpc.engine.effective_settings import add_changed_settings, find_
 from reasoning_grpc.engine.inclusion import select_included
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
-from reasoning_grpc.llm import ContextWindows, LanguageModel, stream_call
+from reasoning_grpc.llm import ContextWindows, ResilientModel
 from reasoning_grpc.router import EventCallback, Router
 
 SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
@@ -36,7 +36,7 @@ class Engine:
     """Serves requests: decides their route and runs it as one stream of events."""
 
     def __init__(
-        self, table: ModelTable, router: Router, model: LanguageModel, windows: ContextWindows, agent: Agent
+        self, table: ModelTable, router: Router, model: ResilientModel, windows: ContextWindows, agent: Agent
     ) -> None:
         self._table = table
         self._router = router
@@ -173,7 +173,7 @@ class Engine:
             settings, path = (*settings, *run.list_effective_settings()), run.events()
         else:
             settings = (*settings, *list_unused_options(request.agent))
-            path = stream_call(self._model, call, ModelCallPurpose.ANSWER, context)
+            path = self._model.stream_call(call, ModelCallPurpose.ANSWER, context)
         started = Started(ledger.response_id, decision, decision.model, context.trace_id, settings)
         return [ledger.record(started), *entries_of_routing], path
 

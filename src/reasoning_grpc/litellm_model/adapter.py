@@ -17,6 +17,7 @@ from reasoning_grpc.domain import (
     Role,
     Secret,
     Text,
+    UsageMeter,
 )
 from reasoning_grpc.domain.errors import (
     ReasoningError,
@@ -73,14 +74,16 @@ class LiteLLMModel:
         self._transport = HttpTransport(limits)
         self._mapper = RequestMapper()
 
-    async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
+    async def stream(
+        self, call: ModelCall, context: CallContext, meter: UsageMeter
+    ) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. Makes one attempt, with no limit of ours on its time but the connect timeout."""
         await library.load()  # a call before readiness waits for it without stopping the event loop
         deployment = self._directory.find_deployment(call.model, context.caller)
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)
         answer = create_call(call, deployment, exchange, headers, self._mapper)
-        context.meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
+        meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
         try:
             await answer.open()
             marker = DeltaMarker(deployment)

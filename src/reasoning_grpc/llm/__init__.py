@@ -1,13 +1,14 @@
-"""Calls of a language model: the port, its wrappers, and what is built on a single call.
+"""Calls of a language model: the port, the model calls of requests, and what is built on a single call.
 
-port.py             LanguageModel and ModelCall: how the rest of the code calls models
-stack.py            puts the wrappers together, in their order
-timeouts.py         limits the time of an attempt
+port.py             LanguageModel, which makes a single attempt, and ModelCall
+resilient_model.py  makes model calls, in one or several attempts, as events of a request
+attempt.py          one attempt, with its timeouts, think tags and span
+retries.py          chooses the next attempt: a retry, or a fallback model
+timeouts.py         the limits on the time of an attempt
 wait_timer.py       limits each of many waits with one timer
 think_tags.py       converts what a model writes between think tags to reasoning
-traced.py, genai.py a span of each attempt, in OpenTelemetry's conventions
-retries.py          retries and fallback models
-call_events.py      one model call as events of a request
+attempt_spans.py    a span of each attempt, in the conventions of OpenTelemetry that genai.py has
+call_in_progress.py the attempt in progress, for code that continues after a failure
 context_window.py   keeps a call within the context windows of its models
 omission.py         leaves out the oldest messages of a call
 token_estimates.py  estimates the tokens of a prompt
@@ -15,30 +16,31 @@ prompt_size.py      counts a prompt that grows
 structured/         answers that follow a JSON schema
 """
 
-from reasoning_grpc.llm.call_events import CallInProgress, stream_call
+from reasoning_grpc.llm.attempt_spans import AttemptSpans
+from reasoning_grpc.llm.call_in_progress import CallInProgress
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.genai import build_address_attributes
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 from reasoning_grpc.llm.prompt_size import PromptSize
+from reasoning_grpc.llm.resilient_model import ResilientModel
 from reasoning_grpc.llm.retries import RetryPolicy
-from reasoning_grpc.llm.stack import wrap_model
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
 from reasoning_grpc.llm.wait_timer import WaitTimer
 
 __all__ = [
+    "AttemptSpans",
     "CallInProgress",
     "ContextWindows",
     "LanguageModel",
     "ModelCall",
     "ModelTimeouts",
     "PromptSize",
+    "ResilientModel",
     "RetryPolicy",
     "WaitTimer",
     "build_address_attributes",
     "estimate_prompt_tokens",
     "estimate_text_tokens_cautiously",
-    "stream_call",
     "sum_prompt_tokens",
-    "wrap_model",
 ]

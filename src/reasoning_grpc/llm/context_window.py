@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -19,7 +19,7 @@ from reasoning_grpc.domain import (
 )
 from reasoning_grpc.domain.errors import ContextWindowExceeded
 from reasoning_grpc.llm.omission import omit_oldest_messages
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.port import ModelCall, estimate_prompt_tokens
 from reasoning_grpc.llm.prompt_size import PromptSize
 from reasoning_grpc.llm.token_estimates import estimate_text_tokens, sum_prompt_tokens
 
@@ -27,10 +27,22 @@ _OUTPUT_TOKENS: Final = 1024
 """The room for an answer whose length nothing limits; in a small window, it is a quarter of the window."""
 
 
+class CountingModel(Protocol):
+    """Knows models, and counts the tokens of their calls."""
+
+    def describe(self, model: str) -> ModelInfo:
+        """See `LanguageModel.describe`."""
+        ...
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`."""
+        ...
+
+
 class ContextWindows:
     """Keeps model calls within the windows of the models that may serve them."""
 
-    def __init__(self, model: LanguageModel, *, unknown_window_tokens: int) -> None:
+    def __init__(self, model: CountingModel, *, unknown_window_tokens: int) -> None:
         """`unknown_window_tokens` is the assumed window of models whose own is not known."""
         self._model = model
         self._unknown_window_tokens = unknown_window_tokens

@@ -1,4 +1,4 @@
-"""`LanguageModel`: the port through which the rest of the code talks to models."""
+"""`LanguageModel`: the port through which models are called, which the adapter implements."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from reasoning_grpc.domain import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    UsageMeter,
     count_bytes,
     estimate_tokens,
 )
@@ -75,8 +76,11 @@ class ModelCall(Struct, frozen=True, kw_only=True):
 class LanguageModel(Protocol):
     """Calls models by their name in the model table."""
 
-    def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """Yields the deltas of the call as they arrive, then `ModelFinished`; it ends in no other way without an error.
+    def stream(self, call: ModelCall, context: CallContext, meter: UsageMeter) -> AsyncGenerator[ModelEvent, None]:
+        """Makes one attempt at the call.
+
+        Yields the deltas of the call as they arrive, then `ModelFinished`; it ends in no other way without an error.
+        `meter` gets the usage that the provider has counted so far.
 
         Closing the generator closes the upstream connection at once.
 
@@ -112,33 +116,6 @@ class LanguageModel(Protocol):
     async def aclose(self) -> None:
         """Closes every connection. No call may be in progress."""
         ...
-
-
-class WrappedModel:
-    """The base class of wrappers: it forwards everything except `stream` to the inner model."""
-
-    def __init__(self, inner: LanguageModel) -> None:
-        self._inner = inner
-
-    def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
-        """See `LanguageModel.list_effective_settings`."""
-        return self._inner.list_effective_settings(call, context)
-
-    def describe(self, model: str) -> ModelInfo:
-        """See `LanguageModel.describe`."""
-        return self._inner.describe(model)
-
-    def count_tokens(self, call: ModelCall) -> int:
-        """See `LanguageModel.count_tokens`."""
-        return self._inner.count_tokens(call)
-
-    async def warm_up(self) -> None:
-        """See `LanguageModel.warm_up`."""
-        await self._inner.warm_up()
-
-    async def aclose(self) -> None:
-        """See `LanguageModel.aclose`."""
-        await self._inner.aclose()
 
 
 def estimate_prompt_tokens(call: ModelCall) -> int:

@@ -1,13 +1,6 @@
-"""`ResilientModel`: wraps a `LanguageModel` and adds retries and fallback models.
+"""Chooses the next attempt after a failure: a retry with the same model, or an attempt with a fallback model."""
 
-There is one rule: a model call may be attempted again, or with another model, until its own first delta has been
-yielded. Each switch is yielded as `AttemptSwitched`.
-"""
-
-import asyncio
 import random
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +8,8 @@ from msgspec.structs import replace
 
 from reasoning_grpc.domain import CallContext, EffectiveSetting, EffectiveSettingCause
 from reasoning_grpc.domain.errors import Retry, UpstreamError
-from reasoning_grpc.domain.events import AttemptSwitched, ModelEvent
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, WrappedModel
+from reasoning_grpc.domain.events import AttemptSwitched
+from reasoning_grpc.llm.port import LanguageModel, ModelCall
 
 _AS_REQUESTED: Final = "This fallback model allows what was requested."
 
@@ -41,72 +34,71 @@ class RetryPolicy:
         return delay if delay <= self.max_delay_seconds else None
 
 
-class ResilientModel(WrappedModel):
-    """Calls the inner model, and decides whether to call it again after a failure."""
+class CallRetries:
+    """Chooses the attempts that follow the failed attempts at one call."""
 
-    def __init__(self, inner: LanguageModel, policy: RetryPolicy) -> None:
-        super().__init__(inner)
+    def __init__(self, adapter: LanguageModel, policy: RetryPolicy, requested: ModelCall, context: CallContext) -> None:
+        self._adapter = adapter
         self._policy = policy
+        self._requested = requested
+        self._context = context
+        self._fallbacks = iter(requested.fallback_models)
+        self._attempts = 1
+        """The number of attempts so far."""
+        self._retries = 0
+        """How many of them repeated an attempt with the model in use."""
+        self.delay_seconds = 0.0
+        """The delay before the next attempt."""
 
-    async def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """See `LanguageModel.stream`. It raises the error of the last attempt."""
-        requested, fallbacks = call, iter(call.fallback_models)
-        attempt, retries = 1, 0
-        while True:
-            started = False
-            await _wait_if_too_late(context)
-            try:
-                async with aclosing(self._inner.stream(call, context)) as events:
-                    async for event in events:
-                        started = True
-                        yield event
-                return
-            except UpstreamError as error:
-                _record_refusal(error, context)
-                if started:
-                    raise
-                switch = self._choose_switch(error, call, context, fallbacks, retries)
-                if switch is None:
-                    raise
-                failed = error
-            model, delay = switch
-            attempt += 1
-            following = self._build_call(model, requested)
-            yield AttemptSwitched(
-                from_model=call.model,
-                to_model=model,
-                next_attempt=attempt,
-                failure=failed.reason,
-                http_status=failed.http_status,
-                delay_seconds=delay,
-                is_upstream_reached=failed.is_upstream_reached,
-                usage=failed.usage,
-                effective_settings=self._find_changed_settings(requested, call, following, context),
-            )
-            retries = retries + 1 if model == call.model else 0
-            call = following
-            await asyncio.sleep(delay)
+    def choose_next(self, failed: ModelCall, error: UpstreamError) -> tuple[ModelCall, AttemptSwitched] | None:
+        """Returns the call of the next attempt, and the event of the switch to it; None when no attempt is left."""
+        model = self._choose_model(failed.model, error)
+        if model is None:
+            return None
+        self._attempts += 1
+        self._retries = self._retries + 1 if model == failed.model else 0
+        following = self._build_call(model)
+        return following, AttemptSwitched(
+            from_model=failed.model,
+            to_model=model,
+            next_attempt=self._attempts,
+            failure=error.reason,
+            http_status=error.http_status,
+            delay_seconds=self.delay_seconds,
+            is_upstream_reached=error.is_upstream_reached,
+            usage=error.usage,
+            effective_settings=self._find_changed_settings(failed, following),
+        )
 
-    def _build_call(self, model: str, requested: ModelCall) -> ModelCall:
+    def _choose_model(self, failed: str, error: UpstreamError) -> str | None:
+        """Returns the model of the next attempt, and sets the delay before it; None when no attempt is left."""
+        delay = self._policy.choose_delay(error, self._retries)
+        remaining = self._context.remaining_seconds()
+        if delay is not None and (remaining is None or delay < remaining):
+            self.delay_seconds = delay
+            return failed
+        self.delay_seconds = 0.0
+        return next(self._fallbacks, None) if error.allows_fallback else None
+
+    def _build_call(self, model: str) -> ModelCall:
         """Returns the requested call for this model; a fallback model gets no higher limit than it is known to allow.
 
         Providers refuse a limit that is too high, and the caller chose it for the first model.
         """
+        requested = self._requested
         call = replace(requested, model=model)
         limit = call.sampling.max_output_tokens
         if model == requested.model or limit is None:
             return call
-        allowed = self.describe(model).max_output_tokens or limit
+        allowed = self._adapter.describe(model).max_output_tokens or limit
         return replace(call, sampling=replace(call.sampling, max_output_tokens=min(limit, allowed)))
 
-    def _find_changed_settings(
-        self, requested: ModelCall, last: ModelCall, following: ModelCall, context: CallContext
-    ) -> tuple[EffectiveSetting, ...]:
+    def _find_changed_settings(self, last: ModelCall, following: ModelCall) -> tuple[EffectiveSetting, ...]:
         """Returns the settings that take effect otherwise in the following attempt than in the last one."""
         if following.model == last.model:
             return ()
         before, after = (
-            {setting.field: setting for setting in self.list_effective_settings(call, context)}
+            {setting.field: setting for setting in self._adapter.list_effective_settings(call, self._context)}
             for call in (last, following)
         )
         restored = (
@@ -115,31 +107,7 @@ class ResilientModel(WrappedModel):
             if field not in after
         )
         changed = (setting for field, setting in after.items() if setting != before.get(field))
-        return (*_find_changed_limits(requested, last, following), *restored, *changed)
-
-    def _choose_switch(
-        self, error: UpstreamError, call: ModelCall, context: CallContext, fallbacks: Iterator[str], retries: int
-    ) -> tuple[str, float] | None:
-        """Returns the model of the next attempt and the delay before it; None when no attempt is left."""
-        delay = self._policy.choose_delay(error, retries)
-        remaining = context.remaining_seconds()
-        if delay is not None and (remaining is None or delay < remaining):
-            return call.model, delay
-        fallback = next(fallbacks, None) if error.allows_fallback else None
-        return None if fallback is None else (fallback, 0.0)
-
-
-def _record_refusal(error: UpstreamError, context: CallContext) -> None:
-    """Records what the provider said, for the log line of the whole call; a fallback model may answer it yet."""
-    report = context.report
-    report.upstream_message = error.upstream_message or report.upstream_message
-    report.required_wire = error.metadata.get("required_wire") or report.required_wire
-
-
-async def _wait_if_too_late(context: CallContext) -> None:
-    """Waits for ever when the deadline is over, so that nothing is paid for: whoever set it now ends the call."""
-    if context.remaining_seconds() == 0:
-        await asyncio.Event().wait()
+        return (*_find_changed_limits(self._requested, last, following), *restored, *changed)
 
 
 def _find_changed_limits(requested: ModelCall, last: ModelCall, following: ModelCall) -> tuple[EffectiveSetting, ...]:

@@ -1,52 +1,20 @@
-"""`UntaggedModel`: wraps a `LanguageModel` and converts what a model writes between think tags to reasoning.
+"""`TaggedAnswer`: converts what a model writes between think tags to reasoning.
 
-It does so only for models whose `ThinkTags` say that they write them, and only at the beginning of an answer;
-elsewhere a tag is text. `stack` says where it stands among the wrappers.
+It is for models whose `ThinkTags` say that they write them, and converts tags only at the beginning of an answer;
+elsewhere a tag is text.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from enum import Enum
 from typing import Final
 
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, ResponseFormatKind, ThinkTags, count_bytes
+from reasoning_grpc.domain import ResponseFormatKind, ThinkTags, count_bytes
 from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ReasoningDelta, TokenLogprob
-from reasoning_grpc.llm.port import ModelCall, WrappedModel
+from reasoning_grpc.llm.port import ModelCall
 
 OPENING: Final = "<think>"
 CLOSING: Final = "</think>"
-
-
-class UntaggedModel(WrappedModel):
-    """Calls the inner model; answers of models without think tags pass through unchanged.
-
-    Text is held back only as long as it may be the beginning of a tag. The tags are left out, and so is the white
-    space before the first tag and after each tag. Text that is held back when a call fails is lost.
-    """
-
-    def stream(self, call: ModelCall, context: CallContext) -> AsyncGenerator[ModelEvent, None]:
-        """See `LanguageModel.stream`."""
-        tags = self.describe(call.model).think_tags
-        events = self._inner.stream(call, context)
-        if tags is ThinkTags.NONE:
-            return events
-        return _convert_events(events, _TaggedAnswer(opened=tags is ThinkTags.OPEN, is_json=_requests_json(call)))
-
-
-async def _convert_events(
-    events: AsyncGenerator[ModelEvent, None], answer: "_TaggedAnswer"
-) -> AsyncGenerator[ModelEvent, None]:
-    """Yields the events with the text between the tags as reasoning. Closing this generator closes `events`."""
-    async with aclosing(events):
-        async for event in events:
-            for converted in answer.convert(event):
-                yield converted
-
-
-def _requests_json(call: ModelCall) -> bool:
-    return call.response_format is not None and call.response_format.kind is not ResponseFormatKind.TEXT
 
 
 class _Position(Enum):
@@ -58,16 +26,20 @@ class _Position(Enum):
     ANSWER = "ANSWER"
 
 
-class _TaggedAnswer:
-    """Converts the events of one answer."""
+class TaggedAnswer:
+    """Converts the events of one answer.
 
-    def __init__(self, *, opened: bool, is_json: bool) -> None:
-        """`opened` says that the answer begins inside the tags, unless `is_json` and it begins as JSON.
+    Text is held back only as long as it may be the beginning of a tag. The tags are left out, and so is the white
+    space before the first tag and after each tag. Text that is held back when a call fails is lost.
+    """
+
+    def __init__(self, tags: ThinkTags, call: ModelCall) -> None:
+        """With OPEN the answer begins inside the tags, unless the call requests JSON and it begins as JSON.
 
         A server may force a model to write JSON, which then has no place for reasoning.
         """
-        self._opened = opened
-        self._is_json = is_json
+        self._opened = tags is ThinkTags.OPEN
+        self._is_json = _requests_json(call)
         self._position = _Position.BEGINNING
         self._tail = ""
         """The end of the text so far, if a tag may begin there."""
@@ -160,3 +132,7 @@ def _select_last(logprobs: tuple[TokenLogprob, ...], text: str) -> tuple[TokenLo
         first -= 1
         missing -= len(logprobs[first].raw_bytes) or count_bytes(logprobs[first].token)
     return logprobs[first:]
+
+
+def _requests_json(call: ModelCall) -> bool:
+    return call.response_format is not None and call.response_format.kind is not ResponseFormatKind.TEXT

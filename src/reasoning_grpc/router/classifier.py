@@ -29,7 +29,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamTimeout,
 )
 from reasoning_grpc.domain.events import Event, InternalDelta, ReasoningDelta
-from reasoning_grpc.llm import CallInProgress, LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm import CallInProgress, ModelCall, ResilientModel, estimate_prompt_tokens
 from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, object_of, one_of, stream_structured_answer
 from reasoning_grpc.router.prompt import ClassifierPrompt, conversation_message
 from reasoning_grpc.router.routes import Route
@@ -87,7 +87,7 @@ class ModelClassifier:
     """Asks a model for the route of a request, and caches its answers."""
 
     def __init__(
-        self, model: LanguageModel, table: ModelTable, entry: ClassifierEntry, prompt: ClassifierPrompt
+        self, model: ResilientModel, table: ModelTable, entry: ClassifierEntry, prompt: ClassifierPrompt
     ) -> None:
         self._model = model
         self._table = table

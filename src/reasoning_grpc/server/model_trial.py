@@ -7,9 +7,19 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reasoning_grpc.domain import ANONYMOUS, CallContext, Message, ModelSource, Part, Role, Sampling, Text
+from reasoning_grpc.domain import (
+    ANONYMOUS,
+    CallContext,
+    Message,
+    ModelCallPurpose,
+    ModelSource,
+    Part,
+    Role,
+    Sampling,
+    Text,
+)
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
-from reasoning_grpc.llm import LanguageModel, ModelCall
+from reasoning_grpc.llm import ModelCall, ResilientModel
 
 _TOKENS: Final = 16
 """Some providers refuse a lower limit."""
@@ -45,12 +55,12 @@ class Trials:
         return not any(trial.failure for trial in self.models) and not (self.proxy and self.proxy.failure)
 
 
-async def try_models(model: LanguageModel, names: Iterable[str]) -> tuple[Trial, ...]:
+async def try_models(model: ResilientModel, names: Iterable[str]) -> tuple[Trial, ...]:
     """Calls the models with these names, all at the same time, and returns the outcomes in the same order."""
     return tuple(await asyncio.gather(*(_try_model(model, name) for name in names)))
 
 
-async def _try_model(model: LanguageModel, name: str) -> Trial:
+async def _try_model(model: ResilientModel, name: str) -> Trial:
     clock = asyncio.get_running_loop().time
     started = clock()
     call = ModelCall(
@@ -60,7 +70,7 @@ async def _try_model(model: LanguageModel, name: str) -> Trial:
     )
     context = CallContext(caller=ANONYMOUS, request_id=f"req_{uuid.uuid4().hex}", arrival_time=started)
     try:
-        async with aclosing(model.stream(call, context)) as events:
+        async with aclosing(model.stream_call(call, ModelCallPurpose.ANSWER, context)) as events:
             async for _ in events:
                 pass
     except ReasoningError as error:

@@ -24,7 +24,7 @@ from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.embedded import EmbeddedModel
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.litellm_model import ConnectionPool, LiteLLMModel, TransportLimits, find_price_map
-from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelTimeouts, RetryPolicy, wrap_model
+from reasoning_grpc.llm import AttemptSpans, ContextWindows, ModelTimeouts, ResilientModel, RetryPolicy
 from reasoning_grpc.router import (
     Classifier,
     ClassifierPrompt,
@@ -46,7 +46,7 @@ class ServerParts:
     """The parts of one server that are started and closed with it. Nothing runs yet when they are built."""
 
     engine: Engine
-    model: LanguageModel
+    model: ResilientModel
     """Calls every model, with retries, timeouts and spans; owns the connections to the upstreams."""
     windows: ContextWindows
     table: ModelTable
@@ -118,8 +118,8 @@ def _build_sources(
 
 def _build_model(
     config: Config, table: ModelTable, telemetry: Telemetry, pools: dict[str, ConnectionPool]
-) -> LanguageModel:
-    """Builds the adapter and its wrappers, and adds the adapter's connection pool to `pools`."""
+) -> ResilientModel:
+    """Builds what makes model calls, and adds the adapter's connection pool to `pools`."""
     settings = config.settings
     adapter = LiteLLMModel(
         table,
@@ -131,7 +131,10 @@ def _build_model(
         warm_up_models=[entry.litellm_model for entry in config.models.values()],
     )
     pools["model_calls"] = adapter.pool
-    return wrap_model(
+    spans = None
+    if telemetry.tracer is not None:
+        spans = AttemptSpans(telemetry.tracer, table.find_deployment, captures_content=telemetry.captures_content)
+    return ResilientModel(
         adapter,
         timeouts=ModelTimeouts(
             first_token_seconds=settings.first_token_timeout_seconds,
@@ -139,9 +142,7 @@ def _build_model(
             total_seconds=settings.model_call_timeout_seconds,
         ),
         retries=RetryPolicy(max_retries=settings.max_retries),
-        find_deployment=table.find_deployment,
-        tracer=telemetry.tracer,
-        captures_content=telemetry.captures_content,
+        spans=spans,
     )
 
 
@@ -156,7 +157,7 @@ def _build_router(config: Config, table: ModelTable, classifier: Classifier) -> 
 
 
 def _build_classifier(
-    entry: ClassifierEntry, model: LanguageModel, table: ModelTable, tracer: Tracer | None
+    entry: ClassifierEntry, model: ResilientModel, table: ModelTable, tracer: Tracer | None
 ) -> Classifier:
     file = entry.prompt_file
     prompt = load_classifier_prompt() if file is None else ClassifierPrompt(file.read_text("utf-8"))

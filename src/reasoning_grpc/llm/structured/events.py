@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 
 from reasoning_grpc.domain import AnswerFlaw, CallContext, ModelCallPurpose
 from reasoning_grpc.domain.events import Event
-from reasoning_grpc.llm.call_events import stream_call
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.port import ModelCall
+from reasoning_grpc.llm.resilient_model import ResilientModel
 from reasoning_grpc.llm.structured.answer import FlawedAnswer, StructuredAnswer, TypedAnswer
 from reasoning_grpc.llm.structured.request import build_call, build_repair_call
 from reasoning_grpc.llm.structured.schema import Schema
@@ -20,7 +20,7 @@ _MAX_CHARACTERS: Final = 32 * 1024
 
 
 def stream_structured_answer(
-    model: LanguageModel,
+    model: ResilientModel,
     call: ModelCall,
     schema: Schema[T],
     purpose: ModelCallPurpose,
@@ -38,7 +38,7 @@ def stream_structured_answer(
 
 
 async def stream_requested_answer(
-    model: LanguageModel,
+    model: ResilientModel,
     call: ModelCall,
     schema: Schema[T],
     purpose: ModelCallPurpose,
@@ -60,7 +60,7 @@ async def stream_requested_answer(
     outcome: TypedAnswer[T] | FlawedAnswer
     for call_purpose in (purpose, ModelCallPurpose.REPAIR):
         answer = StructuredAnswer(call, call_purpose, max_characters)
-        async with aclosing(stream_call(model, call, call_purpose, context)) as events:
+        async with aclosing(model.stream_call(call, call_purpose, context)) as events:
             async for event in events:
                 converted = answer.record(event)
                 if answer.is_too_long:

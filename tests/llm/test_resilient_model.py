@@ -1,4 +1,4 @@
-"""The order of the wrappers around a model call, shown by what each wrapper sees of the others."""
+"""The order of the duties of a model call, shown by what each of them sees of the others."""
 
 import asyncio
 import json
@@ -10,19 +10,21 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reasoning_grpc.domain import ThinkTags
+from reasoning_grpc.domain import ModelCallPurpose, ThinkTags
 from reasoning_grpc.domain.errors import UpstreamStalled, UpstreamTimeout, UpstreamUnreachable
-from reasoning_grpc.domain.events import AttemptSwitched, ContentDelta, ModelEvent, ReasoningDelta
-from reasoning_grpc.llm import genai
-from reasoning_grpc.llm.port import LanguageModel
-from reasoning_grpc.llm.retries import ResilientModel, RetryPolicy
-from reasoning_grpc.llm.stack import wrap_model
-from reasoning_grpc.llm.timeouts import ModelTimeouts
+from reasoning_grpc.domain.events import (
+    AttemptSwitched,
+    ContentDelta,
+    Event,
+    ModelCallFinished,
+    ModelCallStarted,
+    ReasoningDelta,
+)
+from reasoning_grpc.llm import AttemptSpans, ModelTimeouts, ResilientModel, RetryPolicy, genai
 from tests.support.factories import a_call, a_context, a_deployment
-from tests.support.models import ScriptedModel, a_model, script_answer
+from tests.support.models import ScriptedModel, a_model, make_resilient, script_answer
 
 ONE_RETRY = RetryPolicy(max_retries=1, base_delay_seconds=0)
-NO_RETRY = RetryPolicy(max_retries=0)
 SHORT = ModelTimeouts(first_token_seconds=0.02, stall_seconds=0.02)
 
 
@@ -40,20 +42,15 @@ class Spans:
         return list(self._exporter.get_finished_spans())
 
 
-def wrap(adapter: LanguageModel, **options: Any) -> LanguageModel:
-    """Wraps an adapter; a test gives only the options that matter to it."""
-    defaults = {
-        "timeouts": ModelTimeouts(),
-        "retries": NO_RETRY,
-        "find_deployment": lambda _model, _caller: a_deployment(),
-    }
-    return wrap_model(adapter, **{**defaults, **options})
+def trace(spans: Spans, *, captures_content: bool = False) -> AttemptSpans:
+    """Returns what makes the spans of attempts."""
+    return AttemptSpans(spans.tracer, lambda _model, _caller: a_deployment(), captures_content=captures_content)
 
 
-async def collect(model: LanguageModel, **call: Any) -> list[ModelEvent]:
-    """Returns all events of one call."""
-    async with aclosing(model.stream(a_call(**call), a_context())) as events:
-        return [event async for event in events]
+async def collect(model: ResilientModel, **call: Any) -> list[Event]:
+    """Returns all events of one call but those of its beginning and its end."""
+    async with aclosing(model.stream_call(a_call(**call), ModelCallPurpose.ANSWER, a_context())) as events:
+        return [event async for event in events if not isinstance(event, ModelCallStarted | ModelCallFinished)]
 
 
 async def test_each_attempt_has_its_own_span() -> None:
@@ -61,7 +58,7 @@ async def test_each_attempt_has_its_own_span() -> None:
     spans = Spans()
     adapter = ScriptedModel([UpstreamUnreachable(model="fake")], script_answer("hi"))
 
-    events = await collect(wrap(adapter, retries=ONE_RETRY, tracer=spans.tracer))
+    events = await collect(make_resilient(adapter, retries=ONE_RETRY, spans=trace(spans)))
 
     assert isinstance(events[0], AttemptSwitched)
     assert [span.status.is_ok for span in spans.finished()] == [False, True]
@@ -71,7 +68,7 @@ async def test_each_attempt_has_the_full_timeouts() -> None:
     """The timeouts stand inside the retries: when a model is silent too long, its fallback model is called."""
     adapter = ScriptedModel([asyncio.Event()], script_answer("hi"), models=[a_model(), a_model(name="backup")])
 
-    events = await collect(wrap(adapter, timeouts=SHORT), fallback_models=("backup",))
+    events = await collect(make_resilient(adapter, timeouts=SHORT), fallback_models=("backup",))
 
     switch = events[0]
     assert isinstance(switch, AttemptSwitched)
@@ -84,7 +81,7 @@ async def test_text_that_is_held_back_ends_the_wait_for_the_first_token() -> Non
     adapter = ScriptedModel([ContentDelta("<thi"), asyncio.Event()], models=[a_model(think_tags=ThinkTags.PAIR)])
 
     with pytest.raises(UpstreamStalled):
-        await collect(wrap(adapter, timeouts=SHORT))
+        await collect(make_resilient(adapter, timeouts=SHORT))
 
 
 async def test_spans_show_reasoning_as_reasoning() -> None:
@@ -92,7 +89,7 @@ async def test_spans_show_reasoning_as_reasoning() -> None:
     spans = Spans()
     adapter = ScriptedModel(script_answer("<think>two", "</think>four"), models=[a_model(think_tags=ThinkTags.PAIR)])
 
-    events = await collect(wrap(adapter, tracer=spans.tracer, captures_content=True))
+    events = await collect(make_resilient(adapter, spans=trace(spans, captures_content=True)))
 
     (span,) = spans.finished()
     (message,) = json.loads(str((span.attributes or {})[genai.OUTPUT_MESSAGES]))
@@ -100,12 +97,11 @@ async def test_spans_show_reasoning_as_reasoning() -> None:
     assert message["parts"] == [{"type": "reasoning", "content": "two"}, {"type": "text", "content": "four"}]
 
 
-async def test_retries_stand_outside_with_and_without_a_tracer() -> None:
+async def test_nothing_but_spans_needs_a_tracer() -> None:
     """Without a tracer the spans are left out, and all else works as before."""
     adapter = ScriptedModel([UpstreamUnreachable(model="fake")], script_answer("hi"))
 
-    model = wrap(adapter, retries=ONE_RETRY)
-    events = await collect(model)
+    events = await collect(make_resilient(adapter, retries=ONE_RETRY))
 
-    assert isinstance(model, ResilientModel)
+    assert isinstance(events[0], AttemptSwitched)
     assert ContentDelta("hi") in events

@@ -1,0 +1,122 @@
+"""`ResilientModel`: makes model calls, and attempts a call again where a failure allows it.
+
+There is one rule: a model call may be attempted again, or with another model, until its own first delta has been
+yielded. Each switch is yielded as `AttemptSwitched`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from reasoning_grpc.domain import CallContext, EffectiveSetting, ModelCallPurpose, ModelInfo, UsageMeter
+from reasoning_grpc.domain.errors import UpstreamError
+from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, ModelFinished
+from reasoning_grpc.llm.attempt import Attempt
+from reasoning_grpc.llm.attempt_spans import AttemptSpans
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.retries import CallRetries, RetryPolicy
+from reasoning_grpc.llm.timeouts import ModelTimeouts
+
+
+class ResilientModel:
+    """Makes the model calls of requests; closing it closes the adapter, which makes each single attempt."""
+
+    def __init__(
+        self,
+        adapter: LanguageModel,
+        *,
+        timeouts: ModelTimeouts,
+        retries: RetryPolicy,
+        spans: AttemptSpans | None = None,
+    ) -> None:
+        """Without `spans` no attempt has a span."""
+        self._adapter = adapter
+        self._timeouts = timeouts
+        self._policy = retries
+        self._spans = spans
+
+    async def stream_call(
+        self, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
+    ) -> AsyncGenerator[Event, None]:
+        """Yields `ModelCallStarted` before each attempt at the call, then its deltas, and `ModelCallFinished` last.
+
+        Closing the generator closes the upstream connection at once.
+
+        Raises:
+            UpstreamError: The last attempt failed.
+            ModelNotFound: The model table has no such model.
+        """
+        requested, number, meter, has_begun = call, 1, UsageMeter(), False
+        retries: CallRetries | None = None
+        while True:
+            yield ModelCallStarted(purpose, call.model, number, estimate_prompt_tokens(requested), meter)
+            if retries is not None:
+                await asyncio.sleep(retries.delay_seconds)
+            if context.remaining_seconds() == 0:
+                await _wait_for_end()
+            try:
+                async with Attempt(self._adapter, call, context, meter, self._timeouts, self._spans) as attempt:
+                    while True:
+                        for event in await attempt.next_events():
+                            if isinstance(event, ModelFinished):
+                                yield _convert_finished(event, call, purpose, number)
+                                return
+                            has_begun = True
+                            yield event
+            except UpstreamError as error:
+                _record_refusal(error, context)
+                retries = retries or CallRetries(self._adapter, self._policy, requested, context)
+                following = None if has_begun else retries.choose_next(call, error)
+                if following is None:
+                    raise
+            call, switched = following
+            number = switched.next_attempt
+            yield switched
+            meter.reset()
+
+    def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
+        """See `LanguageModel.list_effective_settings`."""
+        return self._adapter.list_effective_settings(call, context)
+
+    def describe(self, model: str) -> ModelInfo:
+        """See `LanguageModel.describe`."""
+        return self._adapter.describe(model)
+
+    def count_tokens(self, call: ModelCall) -> int:
+        """See `LanguageModel.count_tokens`."""
+        return self._adapter.count_tokens(call)
+
+    async def warm_up(self) -> None:
+        """See `LanguageModel.warm_up`."""
+        await self._adapter.warm_up()
+
+    async def aclose(self) -> None:
+        """See `LanguageModel.aclose`."""
+        await self._adapter.aclose()
+
+
+def _convert_finished(
+    event: ModelFinished, call: ModelCall, purpose: ModelCallPurpose, number: int
+) -> ModelCallFinished:
+    return ModelCallFinished(
+        purpose,
+        event.model,
+        number,
+        event.finish_reason,
+        event.provider_finish_reason,
+        event.usage,
+        event.upstream_seconds,
+        call.omitted_messages,
+        call.omitted_tokens,
+    )
+
+
+def _record_refusal(error: UpstreamError, context: CallContext) -> None:
+    """Records what the provider said, for the log line of the whole call; a fallback model may answer it yet."""
+    report = context.report
+    report.upstream_message = error.upstream_message or report.upstream_message
+    report.required_wire = error.metadata.get("required_wire") or report.required_wire
+
+
+async def _wait_for_end() -> None:
+    """Waits for ever when the deadline is over, so that nothing is paid for: whoever set it now ends the call."""
+    await asyncio.Event().wait()
