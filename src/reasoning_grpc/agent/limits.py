@@ -8,6 +8,7 @@ from reasoning_grpc.domain import AgentOptions, EffectiveSetting, EffectiveSetti
 
 N = TypeVar("N", int, float)
 _REASON: Final = "The server allows no more."
+_NO_OPTIONS: Final = AgentOptions()
 _NOT_USED: Final = "The request is answered directly, without the reasoning agent."
 
 
@@ -57,10 +58,12 @@ class AgentLimits:
                 )
 
 
-def list_unused_options(requested: AgentOptions) -> Iterator[EffectiveSetting]:
-    """Yields a setting for each option of a request that the agent does not answer."""
+def list_unused_options(requested: AgentOptions) -> list[EffectiveSetting]:
+    """Returns a setting for each option of a request that the agent does not answer."""
+    if requested == _NO_OPTIONS:
+        return []
     tools = requested.allowed_tools
-    for field, wish in (
+    wishes = (
         ("max_steps", requested.max_steps),
         ("max_tool_calls", requested.max_tool_calls),
         ("max_tokens", requested.max_tokens),
@@ -68,10 +71,18 @@ def list_unused_options(requested: AgentOptions) -> Iterator[EffectiveSetting]:
         ("allowed_tools", None if tools is None else ", ".join(sorted(tools)) or "none"),
         ("step_timeout", requested.step_timeout_seconds),
         ("tool_timeout", requested.tool_timeout_seconds),
-    ):
-        if wish is not None:
-            requested_text = wish if isinstance(wish, str) else _format(wish)
-            yield EffectiveSetting(f"agent.{field}", requested_text, "", EffectiveSettingCause.NOT_USED, _NOT_USED)
+    )
+    return [
+        EffectiveSetting(
+            f"agent.{field}",
+            wish if isinstance(wish, str) else _format(wish),
+            "",
+            EffectiveSettingCause.NOT_USED,
+            _NOT_USED,
+        )
+        for field, wish in wishes
+        if wish is not None
+    ]
 
 
 def _format(limit: float | None) -> str:

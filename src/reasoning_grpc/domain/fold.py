@@ -133,29 +133,33 @@ class MessageBuilder(Struct):
 
     def record(self, event: Event) -> None:
         """Records one event. An event that is not a delta of the answer changes nothing."""
-        match event:
-            case ContentDelta(text=text, refusal=refusal, signature=signature) if text:
-                self._continue_or_begin("refusal" if refusal else "text").append(text, signature)
-            case ContentDelta(signature=signature) if signature:
-                self._find_last_text().append("", signature)
-            case ReasoningDelta(redacted=redacted, signature=signature) if redacted:
-                self._parts.append(_OpenPart("redacted", redacted=redacted, signature=signature, is_closed=True))
-            case ReasoningDelta(text=text, signature=signature):
-                self._continue_or_begin("reasoning").append(text, signature)
-            case ToolCallDelta(call_id=call_id, name=name, arguments=arguments, signature=signature):
-                call = self._calls.get(call_id)
-                if call is None:
-                    call = self._calls[call_id] = _OpenPart("tool_call", call_id=call_id, name=name, is_closed=True)
-                    self._parts.append(call)
-                call.name = call.name or name
-                call.texts.append(arguments)
-                call.signature = signature or call.signature
-            case _:
-                pass
+        if isinstance(event, ContentDelta):
+            if event.text:
+                self._continue_or_begin("refusal" if event.refusal else "text").append(event.text, event.signature)
+            elif event.signature:
+                self._find_last_text().append("", event.signature)
+        elif isinstance(event, ReasoningDelta):
+            if event.redacted:
+                part = _OpenPart("redacted", redacted=event.redacted, signature=event.signature, is_closed=True)
+                self._parts.append(part)
+            else:
+                self._continue_or_begin("reasoning").append(event.text, event.signature)
+        elif isinstance(event, ToolCallDelta):
+            self._record_tool_call(event)
 
     def build_message(self) -> Message:
         """Returns the answer so far, as a message of the assistant."""
         return Message(Role.ASSISTANT, tuple([part.build() for part in self._parts]))
+
+    def _record_tool_call(self, event: ToolCallDelta) -> None:
+        call = self._calls.get(event.call_id)
+        if call is None:
+            call = _OpenPart("tool_call", call_id=event.call_id, name=event.name, is_closed=True)
+            self._calls[event.call_id] = call
+            self._parts.append(call)
+        call.name = call.name or event.name
+        call.texts.append(event.arguments)
+        call.signature = event.signature or call.signature
 
     def _find_last_text(self) -> "_OpenPart":
         """Returns the last part of text, even if other parts follow it. Begins an empty one if there is none."""
@@ -164,9 +168,13 @@ class MessageBuilder(Struct):
 
     def _continue_or_begin(self, kind: str) -> "_OpenPart":
         """Returns the last part if it has this kind and is not closed; otherwise begins a new part."""
-        if not self._parts or self._parts[-1].is_closed or self._parts[-1].kind != kind:
-            self._parts.append(_OpenPart(kind))
-        return self._parts[-1]
+        if self._parts:
+            last = self._parts[-1]
+            if last.kind == kind and not last.is_closed:
+                return last
+        part = _OpenPart(kind)
+        self._parts.append(part)
+        return part
 
 
 class _OpenPart(Struct):

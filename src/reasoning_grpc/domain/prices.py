@@ -25,7 +25,6 @@ class TokenKind(StrEnum):
 
 _TOKEN_KINDS: Final = tuple(TokenKind)
 """All kinds, in the order of the items of a cost."""
-_NOTHING: Final = (0, 0)
 
 
 class CostItem(Struct, frozen=True):
@@ -120,6 +119,8 @@ class Prices(TokenPrices, frozen=True, kw_only=True):
 
     def find_prices(self, input_tokens: int) -> TokenPrices:
         """Returns the prices for a prompt of this length. They apply to the whole prompt, not only to a part of it."""
+        if not self.tiers:
+            return self
         for tier in reversed(self.tiers):
             if input_tokens > tier.above_input_tokens:
                 return tier
@@ -129,7 +130,7 @@ class Prices(TokenPrices, frozen=True, kw_only=True):
 class CostSum(Struct):
     """The cost of model calls, added up call by call, so that no call is priced again when the next one ends."""
 
-    _models: dict[str, dict[TokenKind, tuple[int, int]]] = field(default_factory=dict)
+    _models: dict[str, dict[TokenKind, list[int]]] = field(default_factory=dict)
     """The tokens of each kind by model, and what they cost in millionths of a nano-dollar."""
     _is_known: bool = True
     """Whether every price that was needed is known."""
@@ -143,8 +144,11 @@ class CostSum(Struct):
             if price is None:
                 self._is_known = False
                 return
-            tokens_before, amount_before = sums.get(kind, _NOTHING)
-            sums[kind] = tokens_before + tokens, amount_before + tokens * price
+            if (sum_so_far := sums.get(kind)) is None:
+                sums[kind] = [tokens, tokens * price]
+            else:
+                sum_so_far[0] += tokens
+                sum_so_far[1] += tokens * price
         if not sums and prices.input is None and prices.output is None:
             self._is_known = False
 
@@ -155,8 +159,8 @@ class CostSum(Struct):
         items = []
         for model, sums in self._models.items():
             for kind in _TOKEN_KINDS:
-                if (summed := sums.get(kind)) is not None:
-                    tokens, amount = summed
+                if kind in sums:
+                    tokens, amount = sums[kind]
                     items.append(CostItem(model, kind, tokens, _round_amount(amount)))
         return Cost(tuple(items))
 
@@ -168,5 +172,7 @@ def _price_or_base(price: int | None, base: int | None) -> int | None:
 def _round_amount(amount: int) -> int:
     """Converts millionths of a nano-dollar to nano-dollars, rounded half to even."""
     quotient, rest = divmod(amount, _TOKENS_PER_PRICE)
+    if not rest:
+        return quotient
     twice = rest * 2
     return quotient + (twice > _TOKENS_PER_PRICE or (twice == _TOKENS_PER_PRICE and quotient % 2 == 1))

@@ -163,18 +163,17 @@ class Engine:
         call = await self._windows.fit(
             build_direct_call(request, decision.model, fallbacks_in_use), request.context_policy
         )
-        settings = (
-            *find_initial_settings(request, decision, fallbacks, call),
-            *self._model.list_effective_settings(call, context),
-        )
+        settings = find_initial_settings(request, decision, fallbacks, call)
+        settings += self._model.list_effective_settings(call, context)
         path: AsyncGenerator[Event, None]
         if decision.mode is RoutingMode.REASONING:
             run = await self._agent.create_run(request, call, context, ledger.account)
-            settings, path = (*settings, *run.list_effective_settings()), run.events()
+            settings += run.list_effective_settings()
+            path = run.events()
         else:
-            settings = (*settings, *list_unused_options(request.agent))
+            settings += list_unused_options(request.agent)
             path = self._model.stream_call(call, ModelCallPurpose.ANSWER, context)
-        started = Started(ledger.response_id, decision, decision.model, context.trace_id, settings)
+        started = Started(ledger.response_id, decision, decision.model, context.trace_id, tuple(settings))
         return [ledger.record(started), *entries_of_routing], path
 
 
