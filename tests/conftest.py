@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.serving import RunningServer, serving_upstream
@@ -12,6 +13,9 @@ from tests.support.signals import default_signals_in_children
 from tests.support.upstream import FakeUpstream
 
 pytest_plugins = ["tests.support.process_guard"]
+
+settings.register_profile("any speed", deadline=None)  # Hypothesis counts wall time, which a busy machine stretches
+settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -80,13 +80,16 @@ def plan_natively(number: int) -> Script:
 )
 async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts: dict[str, Any]) -> None:
     """The last step with a tool makes the calls of the third: nothing is read or added up again."""
-    model = ScriptedModel(*map(write, range(STEPS)), script_answer("The answer."), models=(a_model(**facts),))
+    model = ScriptedModel(
+        *map(write, range(STEPS)),
+        script_answer("The answer."),
+        models=(a_model(prices=Prices(input=1, output=1), **facts),),
+    )
     windows = ContextWindows(model, unknown_window_tokens=8192)
     ledger = Ledger(
         response_id="r",
         arrival_time=0.0,
         clock=asyncio.get_running_loop().time,
-        prices_of=lambda _: Prices(input=1, output=1),
     )
     calls_before_step: list[int] = []
     async with open_toolbox(tool_entry("weather_without_thread")) as box:

@@ -5,7 +5,7 @@ import json
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_grpc.domain import (
@@ -140,7 +140,6 @@ async def test_a_parser_may_reject_a_value() -> None:
     assert "The reason is empty." in list_texts(model.calls[1])[-1][1]
 
 
-@settings(deadline=None)
 @given(
     text=st.text(max_size=40)
     | st.recursive(

@@ -5,9 +5,6 @@ from contextlib import aclosing
 
 import pytest
 
-from reasoning_grpc.domain import (
-    Prices,
-)
 from reasoning_grpc.domain.errors import ModelNotFound, UpstreamFailed
 from reasoning_grpc.domain.events import (
     AttemptSwitched,
@@ -32,7 +29,6 @@ async def test_both_calls_are_accounted() -> None:
         response_id="r",
         arrival_time=0.0,
         clock=asyncio.get_running_loop().time,
-        prices_of=lambda _: Prices(input=0, output=0),
     )
 
     events, _ = await collect(ScriptedModel(script_answer("oh"), script_answer(GOOD)))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from reasoning_grpc.llm.wait_timer import WaitTimer
+from reasoning_grpc.llm.wait_timer import WaitTimer, WaitTimers
 
 FAR = 3600.0
 """Seconds that no test waits."""
@@ -126,3 +126,32 @@ async def test_another_error_takes_the_cancellation_back() -> None:
 
     assert task.cancelling() == 0
     timer.close()
+
+
+async def test_a_timer_that_was_given_back_cancels_nothing() -> None:
+    """The end of its last wait passes; the timer limits the next wait of whoever takes it."""
+    loop, passed = asyncio.get_running_loop(), asyncio.Event()
+    timers = WaitTimers()
+    timer = timers.take()
+
+    timer.start(loop.time())
+    timer.stop()
+    timers.give_back(timer)
+    loop.call_later(0, passed.set)  # behind the timer
+    await passed.wait()
+    again = timers.take()
+    again.start(loop.time())
+    with pytest.raises(asyncio.CancelledError):
+        await wait_for_ever()
+
+    assert again is timer
+    assert again.has_expired()
+    again.stop()
+    again.close()
+
+
+async def test_a_timer_is_lent_once() -> None:
+    """Two tasks never share a timer."""
+    timers = WaitTimers()
+
+    assert timers.take() is not timers.take()

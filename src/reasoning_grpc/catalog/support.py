@@ -20,15 +20,20 @@ _MEDIA: Final = {"image": Capability.IMAGE_INPUT, "audio": Capability.AUDIO_INPU
 _MAX_PROBLEMS: Final = 10
 
 
-def find_unsupported(request: CompletionRequest, model: ModelInfo) -> Iterator[FieldViolation]:
-    """Yields each provider option that the model's entry does not list, and each field that the model cannot serve."""
-    for name in sorted(request.provider_options.keys() - model.provider_options):
-        yield FieldViolation(f"provider_options[{name}]", f"The entry of {model.name} does not allow it.")
-    for field, capability in _required_capabilities(request):
-        if capability in model.missing_capabilities:
-            yield FieldViolation(field, f"The model {model.name} does not support it.")
+def find_unsupported(request: CompletionRequest, model: ModelInfo) -> list[FieldViolation]:
+    """Returns each provider option that the model's entry does not list, and each field that the model cannot serve."""
+    violations: list[FieldViolation] = []
+    if request.provider_options:
+        for name in sorted(request.provider_options.keys() - model.provider_options):
+            sentence = f"The entry of {model.name} does not allow it."
+            violations.append(FieldViolation(f"provider_options[{name}]", sentence))
+    if model.missing_capabilities:
+        for field, capability in _required_capabilities(request):
+            if capability in model.missing_capabilities:
+                violations.append(FieldViolation(field, f"The model {model.name} does not support it."))
     if model.source is ModelSourceKind.EMBEDDED and request.response_format is not None:
-        yield from _find_lost_keywords(request.response_format)
+        violations += _find_lost_keywords(request.response_format)
+    return violations
 
 
 def _find_lost_keywords(response_format: ResponseFormat) -> Iterator[FieldViolation]:

@@ -65,10 +65,13 @@ class ModelTable:
         Waits for the first reading of every source when one of the named models is not known yet. Raises
         ModelNotFound, ModelsNotListed, ModelNotAllowed, and InvalidRequest when there is no default.
         """
-        named = (model or self._configured_default, *fallback_models)
-        if any(self._find(name) is None for name in named):
+        name = model or self.find_default()
+        found = self._find(name)
+        if found is None or (fallback_models and None in map(self._find, fallback_models)):
             await self._wait_for_first_readings()
-        return self._find_allowed(model or self._find_default_or_fail(), caller)
+            name = model or self._find_default_or_fail()
+            found = self._find_or_fail(name, caller)
+        return _check_allowed(found.describe(), caller)
 
     def find_default(self) -> str:
         """Returns the name of the model for requests that name none; empty when there is none."""
@@ -82,10 +85,10 @@ class ModelTable:
                     return ""
         return next(iter(names), "")
 
-    def check_support(self, request: CompletionRequest, model: str) -> None:
+    def check_support(self, request: CompletionRequest, model: ModelInfo) -> None:
         """Raises UnsupportedParameter when the model does not support all of the request."""
-        if violations := tuple(find_unsupported(request, self.describe(model))):
-            raise UnsupportedParameter(violations=violations)
+        if violations := find_unsupported(request, model):
+            raise UnsupportedParameter(violations=tuple(violations))
 
     def select_supporting(self, request: CompletionRequest, fallbacks: tuple[str, ...]) -> tuple[str, ...]:
         """Returns the fallbacks that support all of the request.
@@ -93,11 +96,13 @@ class ModelTable:
         A fallback of the model's entry that does not is left out; for one that the request names
         UnsupportedParameter is raised.
         """
+        if not fallbacks:
+            return fallbacks
         if request.fallback_models:
             for name in fallbacks:
-                self.check_support(request, name)
+                self.check_support(request, self.describe(name))
             return fallbacks
-        return tuple(name for name in fallbacks if not any(find_unsupported(request, self.describe(name))))
+        return tuple(name for name in fallbacks if not find_unsupported(request, self.describe(name)))
 
     def find_fallbacks(self, request: CompletionRequest, model: ModelInfo, caller: Caller) -> tuple[str, ...]:
         """Returns the models to try when `model` fails: those that the request names, else those of the model's entry.
@@ -106,7 +111,10 @@ class ModelTable:
         are left out when no source has them now, or when the caller may not use them.
         """
         if request.fallback_models:
-            return tuple(self._find_allowed(name, caller).name for name in request.fallback_models)
+            infos = (self._find_or_fail(name, caller).describe() for name in request.fallback_models)
+            return tuple(_check_allowed(info, caller).name for info in infos)
+        if not model.fallback_models:
+            return ()
         return tuple(
             name for name in model.fallback_models if caller.may_use_model(name) and self._find(name) is not None
         )
@@ -156,12 +164,6 @@ class ModelTable:
             raise ModelsNotListed
         raise InvalidRequest(violations=(FieldViolation("model", "It is required: the server has no default model."),))
 
-    def _find_allowed(self, model: str, caller: Caller) -> ModelInfo:
-        info = self._find_or_fail(model, caller).describe()
-        if not caller.may_use_model(info.name):
-            raise ModelNotAllowed({"model": model})
-        return info
-
     def _find(self, model: str) -> ServedModel | None:
         for source in self._sources:
             if (found := source.list_models().get(model)) is not None:
@@ -176,6 +178,13 @@ class ModelTable:
         if found is None:
             raise _build_not_found(model, filter(caller.may_use_model, self._merge_sources()))
         return found
+
+
+def _check_allowed(model: ModelInfo, caller: Caller) -> ModelInfo:
+    """Returns the model. Raises ModelNotAllowed when the caller may not use it."""
+    if not caller.may_use_model(model.name):
+        raise ModelNotAllowed({"model": model.name})
+    return model
 
 
 def _describe(model: ServedModel, default: str) -> ModelInfo:

@@ -5,6 +5,8 @@ upstream sent a finish reason. The engine yields `StreamEvent`s, each of which h
 and `Completed` comes last, only when the request succeeded.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct, field
 
 from reasoning_grpc.domain import (
@@ -14,6 +16,7 @@ from reasoning_grpc.domain import (
     FinishReason,
     ModelCallPurpose,
     NextAction,
+    Prices,
     ReasoningEnd,
     RouteDecision,
     StepOutcome,
@@ -123,13 +126,15 @@ class ModelCallStarted(Struct, frozen=True, eq=False):
     purpose: ModelCallPurpose
     model: str
     attempt: int = 1
-    input_tokens: int = 0
-    """Estimated tokens of the prompt. They count when the upstream does not report its own count."""
+    estimate_prompt_tokens: Callable[[], int] = int
+    """Estimates the tokens of the prompt. They count when the upstream does not report its own count."""
     meter: UsageMeter = field(default_factory=UsageMeter)
     """The usage that the provider has counted so far in the attempt."""
+    prices: Prices = Prices()
+    """The prices of the model when the attempt begins; the model may leave the table while it answers."""
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other event says the same to a client: estimate and meter are the server's own."""
+        """Returns whether the other event says the same to a client; the other fields are the server's own."""
         if not isinstance(other, ModelCallStarted):
             return NotImplemented
         return (self.purpose, self.model, self.attempt) == (other.purpose, other.model, other.attempt)

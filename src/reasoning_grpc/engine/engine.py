@@ -13,8 +13,8 @@ from reasoning_grpc.domain import (
     CompletionRequest,
     ModelCallPurpose,
     ModelFilter,
+    ModelInfo,
     ModelPage,
-    Prices,
     RouteDecision,
     RoutingMode,
 )
@@ -66,7 +66,7 @@ class Engine:
         """
         ledger = self._open_ledger(context)
         try:
-            decision, _ = await self._decide(request, context, ledger, ledger.record, rules_only=rules_only)
+            decision, _, _ = await self._decide(request, context, ledger, ledger.record, rules_only=rules_only)
         except BaseException as error:
             _report_failure(error, ledger, context)
             raise
@@ -89,12 +89,8 @@ class Engine:
             response_id=f"rsp_{os.urandom(16).hex()}",
             arrival_time=context.arrival_time,
             clock=asyncio.get_running_loop().time,
-            prices_of=self._find_prices,
             queue_seconds=context.queue_seconds,
         )
-
-    def _find_prices(self, model: str) -> Prices:
-        return self._table.describe(model).prices
 
     async def _decide(
         self,
@@ -104,20 +100,20 @@ class Engine:
         on_event: EventCallback,
         *,
         rules_only: bool = False,
-    ) -> tuple[RouteDecision, tuple[str, ...]]:
-        """Returns the decision, and the fallback models of the request or of its model."""
-        decision = await self._router.decide(request, context, on_event, rules_only=rules_only)
+    ) -> tuple[RouteDecision, ModelInfo | None, tuple[str, ...]]:
+        """Returns the decision, the model that serves the request, and the fallback models of either."""
+        decision, model = await self._router.decide(request, context, on_event, rules_only=rules_only)
         if decision.classification is not None:
             classification = replace(decision.classification, usage=ledger.account.usage(), cost=ledger.account.cost())
             decision = replace(decision, classification=classification)
         ledger.record_route()
         report = context.report
         report.route_decision, report.model, report.labels = decision, decision.model, request.labels
-        if decision.mode is RoutingMode.AUTO:  # `rules_only`, and no rule decided
-            return decision, ()
+        if model is None:  # `rules_only`, and no rule decided
+            return decision, None, ()
         if decision.mode not in SERVED_MODES:
             raise RouteNotImplemented(decision)
-        return decision, self._table.find_fallbacks(request, self._table.describe(decision.model), context.caller)
+        return decision, model, self._table.find_fallbacks(request, model, context.caller)
 
     async def _run(
         self, request: CompletionRequest, context: CallContext, ledger: Ledger
@@ -155,14 +151,13 @@ class Engine:
     ) -> tuple[list[Entry], AsyncGenerator[Event, None]]:
         """Returns `Started` with the events of routing behind it, and the path that the request takes."""
         entries_of_routing: list[Entry] = []
-        decision, fallbacks = await self._decide(
+        decision, model, fallbacks = await self._decide(
             request, context, ledger, lambda event: entries_of_routing.append(ledger.record(event))
         )
-        self._table.check_support(request, decision.model)
+        assert model is not None
+        self._table.check_support(request, model)
         fallbacks_in_use = self._table.select_supporting(request, fallbacks)
-        call = await self._windows.fit(
-            build_direct_call(request, decision.model, fallbacks_in_use), request.context_policy
-        )
+        call = await self._windows.fit(build_direct_call(request, model.name, fallbacks_in_use), request.context_policy)
         settings = find_initial_settings(request, decision, fallbacks, call)
         settings += self._model.list_effective_settings(call, context)
         path: AsyncGenerator[Event, None]
@@ -173,7 +168,7 @@ class Engine:
         else:
             settings += list_unused_options(request.agent)
             path = self._model.stream_call(call, ModelCallPurpose.ANSWER, context)
-        started = Started(ledger.response_id, decision, decision.model, context.trace_id, tuple(settings))
+        started = Started(ledger.response_id, decision, model.name, context.trace_id, tuple(settings))
         return [ledger.record(started), *entries_of_routing], path
 
 

@@ -9,10 +9,8 @@ from reasoning_grpc.domain import (
     Attempt,
     ModelCallPurpose,
     ModelCallUsage,
-    Prices,
     Timings,
     Usage,
-    UsageMeter,
     UsageSource,
     count_bytes,
     estimate_tokens,
@@ -43,15 +41,10 @@ class _OpenAttempt(Struct):
     """The attempt in progress."""
 
     call: int
-    purpose: ModelCallPurpose
-    model: str
-    number: int
-    input_tokens: int
+    event: ModelCallStarted
+    """The event with which it began."""
     start_offset_seconds: float
     """When the attempt begins, from the arrival of the request; in the future while a retry waits for its delay."""
-    meter: UsageMeter
-    prices: Prices
-    """The prices when the attempt began: a model may leave the table while it answers."""
     output_bytes: int = 0
     has_output: bool = False
 
@@ -75,7 +68,6 @@ class Ledger(Struct, kw_only=True):
     """When the request arrived, in seconds of `clock`."""
     clock: Callable[[], float]
     """The event loop's clock."""
-    prices_of: Callable[[str], Prices]
     queue_seconds: float = 0.0
     """How long the request waited before its work began."""
     account: Account = field(default_factory=Account)
@@ -126,7 +118,7 @@ class Ledger(Struct, kw_only=True):
 
     def purpose(self) -> ModelCallPurpose | None:
         """Returns the purpose of the model call in progress; None when there is none."""
-        return None if self._open is None else self._open.purpose
+        return None if self._open is None else self._open.event.purpose
 
     def build_completed(self) -> Completed:
         """Builds the last event. The model call that ended last is the answer."""
@@ -213,14 +205,11 @@ class Ledger(Struct, kw_only=True):
             self._open.output_bytes += count_bytes(text)
 
     def _record_call_started(self, event: ModelCallStarted, elapsed: float) -> None:
-        number, model = event.attempt, event.model
-        if number == 1:
+        if event.attempt == 1:
             self.calls += 1
         started = elapsed + self._delay_seconds
         self._delay_seconds = 0.0
-        self._open = _OpenAttempt(
-            self.calls, event.purpose, model, number, event.input_tokens, started, event.meter, self.prices_of(model)
-        )
+        self._open = _OpenAttempt(self.calls, event, started)
 
     def _record_switched(self, event: AttemptSwitched, elapsed: float) -> None:
         self._reached = self._reached or event.is_upstream_reached
@@ -237,7 +226,7 @@ class Ledger(Struct, kw_only=True):
         self._close_attempt(attempt, elapsed)
         self._upstream_seconds += event.upstream_seconds
         self._last_call = event
-        self.account.record(ModelCallUsage(attempt.call, event.purpose, event.model, event.usage), attempt.prices)
+        self.account.record(ModelCallUsage(attempt.call, event.purpose, event.model, event.usage), attempt.event.prices)
 
     def _record_call_failed(self, event: ModelCallFailed, elapsed: float) -> None:
         """Ends the attempt in progress. An attempt that was still waiting for its delay does not count."""
@@ -296,7 +285,7 @@ class Ledger(Struct, kw_only=True):
         started = attempt.start_offset_seconds
         duration = elapsed - started
         self.attempts.append(
-            Attempt(attempt.call, attempt.number, attempt.model, started, duration, failure, http_status)
+            Attempt(attempt.call, attempt.event.attempt, attempt.event.model, started, duration, failure, http_status)
         )
         return duration
 
@@ -317,10 +306,10 @@ class Ledger(Struct, kw_only=True):
 
         Without an HTTP status of failure the upstream may have begun to work on the prompt, and to bill it.
         """
-        usage = usage or attempt.meter.read()
+        usage = usage or attempt.event.meter.read()
         if usage is None and may_bill:
-            output = estimate_tokens(attempt.output_bytes)
-            usage = Usage(attempt.input_tokens, output, attempt.input_tokens + output, UsageSource.ESTIMATED)
+            prompt, output = attempt.event.estimate_prompt_tokens(), estimate_tokens(attempt.output_bytes)
+            usage = Usage(prompt, output, prompt + output, UsageSource.ESTIMATED)
         if usage is not None:
-            used = ModelCallUsage(attempt.call, attempt.purpose, attempt.model, usage)
-            self.account.record(used, attempt.prices)
+            event = attempt.event
+            self.account.record(ModelCallUsage(attempt.call, event.purpose, event.model, usage), event.prices)

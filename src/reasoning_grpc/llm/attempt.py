@@ -6,14 +6,14 @@ from types import TracebackType
 
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, ThinkTags, UsageMeter
+from reasoning_grpc.domain import CallContext, ModelInfo, ThinkTags, UsageMeter
 from reasoning_grpc.domain.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
 from reasoning_grpc.domain.events import ModelEvent
 from reasoning_grpc.llm.attempt_spans import AttemptSpan, AttemptSpans
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.think_tags import TaggedAnswer
 from reasoning_grpc.llm.timeouts import ModelTimeouts
-from reasoning_grpc.llm.wait_timer import WaitTimer
+from reasoning_grpc.llm.wait_timer import WaitTimers
 
 
 class Attempt:
@@ -30,59 +30,65 @@ class Attempt:
     __slots__ = (
         "_adapter",
         "_call",
-        "_clock",
         "_context",
         "_ends",
         "_events",
         "_has_begun",
+        "_info",
         "_meter",
         "_span",
         "_spans",
         "_tagged",
         "_timeouts",
         "_timer",
+        "_timers",
     )
 
     def __init__(
         self,
         adapter: LanguageModel,
+        info: ModelInfo,
         call: ModelCall,
         context: CallContext,
         meter: UsageMeter,
+        *,
         timeouts: ModelTimeouts,
+        timers: WaitTimers,
         spans: AttemptSpans | None,
     ) -> None:
-        """`meter` is the adapter's, to set what the provider has counted; without `spans` the attempt has no span."""
+        """`info` describes the call's model, and the adapter sets what `meter` reads.
+
+        Without `spans` the attempt has no span.
+        """
         self._adapter = adapter
+        self._info = info
         self._call = call
         self._context = context
         self._meter = meter
         self._timeouts = timeouts
+        self._timers = timers
         self._spans = spans
-        self._has_begun = False
-        """Whether the first event has arrived."""
 
     async def __aenter__(self) -> "Attempt":
-        """Begins the attempt. Raises ModelNotFound, and UpstreamError where there is no upstream to call now."""
-        call, context = self._call, self._context
-        tags = self._adapter.describe(call.model).think_tags
+        """Begins the attempt. Raises UpstreamError where there is no upstream to call now."""
+        call, context, tags = self._call, self._context, self._info.think_tags
         self._tagged = None if tags is ThinkTags.NONE else TaggedAnswer(tags, call)
         self._span: AttemptSpan | None = None
         if self._spans is not None:
             self._span = self._spans.start(call, context)
             context = replace(context, trace=self._span.trace)
         self._events: AsyncGenerator[ModelEvent, None] = self._adapter.stream(call, context, self._meter)
-        loop = asyncio.get_running_loop()
-        self._timer = WaitTimer(loop)
-        self._clock = loop.time
-        self._ends = loop.time() + self._timeouts.total_seconds
+        self._timer = timer = self._timers.take()
+        self._ends = timer.time() + self._timeouts.total_seconds
+        self._has_begun = False
+        """Whether the first event has arrived."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Ends the attempt, however it went."""
-        self._timer.close()
+        self._timers.give_back(self._timer)
         try:
             await self._events.aclose()
         finally:
@@ -94,17 +100,9 @@ class Attempt:
 
         Waits no longer than the timeouts allow. Raises UpstreamError.
         """
-        event = await self._wait_for_event()
-        events = (event,) if self._tagged is None else self._tagged.convert(event)
-        if self._span is not None:
-            for each in events:
-                self._span.record(each)
-        return events
-
-    async def _wait_for_event(self) -> ModelEvent:
-        timeouts, timer = self._timeouts, self._timer
+        timer, timeouts = self._timer, self._timeouts
         event_seconds = timeouts.stall_seconds if self._has_begun else timeouts.first_token_seconds
-        wait_until = min(self._clock() + event_seconds, self._ends)
+        wait_until = min(timer.time() + event_seconds, self._ends)
         timer.start(wait_until)
         try:
             event = await anext(self._events)
@@ -115,7 +113,11 @@ class Attempt:
         finally:
             timer.stop()
         self._has_begun = True
-        return event
+        events = (event,) if self._tagged is None else self._tagged.convert(event)
+        if self._span is not None:
+            for each in events:
+                self._span.record(each)
+        return events
 
     def _build_timeout(self, waited_until: float) -> UpstreamError:
         is_stalled = self._has_begun and waited_until != self._ends

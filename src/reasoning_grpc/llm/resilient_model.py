@@ -6,6 +6,7 @@ yielded. Each switch is yielded as `AttemptSwitched`.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from reasoning_grpc.domain import CallContext, EffectiveSetting, ModelCallPurpose, ModelInfo, UsageMeter
 from reasoning_grpc.domain.errors import UpstreamError
@@ -15,6 +16,7 @@ from reasoning_grpc.llm.attempt_spans import AttemptSpans
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 from reasoning_grpc.llm.retries import CallRetries, RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
+from reasoning_grpc.llm.wait_timer import WaitTimers
 
 
 class ResilientModel:
@@ -33,6 +35,7 @@ class ResilientModel:
         self._timeouts = timeouts
         self._policy = retries
         self._spans = spans
+        self._timers = WaitTimers()
 
     async def stream_call(
         self, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
@@ -46,15 +49,27 @@ class ResilientModel:
             ModelNotFound: The model table has no such model.
         """
         requested, number, meter, has_begun = call, 1, UsageMeter(), False
+        estimate = partial(estimate_prompt_tokens, call)
         retries: CallRetries | None = None
         while True:
-            yield ModelCallStarted(purpose, call.model, number, estimate_prompt_tokens(requested), meter)
+            info = self._adapter.describe(call.model)
+            yield ModelCallStarted(purpose, call.model, number, estimate, meter, info.prices)
             if retries is not None:
                 await asyncio.sleep(retries.delay_seconds)
             if context.remaining_seconds() == 0:
                 await _wait_for_end()
             try:
-                async with Attempt(self._adapter, call, context, meter, self._timeouts, self._spans) as attempt:
+                attempt = Attempt(
+                    self._adapter,
+                    info,
+                    call,
+                    context,
+                    meter,
+                    timeouts=self._timeouts,
+                    timers=self._timers,
+                    spans=self._spans,
+                )
+                async with attempt:
                     while True:
                         for event in await attempt.next_events():
                             if isinstance(event, ModelFinished):

@@ -1,4 +1,4 @@
-"""`WaitTimer`: limits each of many waits of a task with one timer of the event loop."""
+"""`WaitTimer`: limits each of many waits of a task with one timer of the event loop. `WaitTimers` reuses them."""
 
 import asyncio
 
@@ -10,10 +10,12 @@ class WaitTimer:
     it fires early. Between two waits nothing is cancelled, however long the time between them is.
     """
 
-    __slots__ = ("_cancelling", "_ends", "_handle", "_has_cancelled", "_loop", "_task")
+    __slots__ = ("_cancelling", "_ends", "_handle", "_has_cancelled", "_loop", "_task", "time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.time = loop.time
+        """The loop's clock."""
         self._handle: asyncio.TimerHandle | None = None
         self._ends = 0.0
         self._task: asyncio.Task[object] | None = None
@@ -59,3 +61,21 @@ class WaitTimer:
         else:
             self._has_cancelled = True
             self._task.cancel()
+
+
+class WaitTimers:
+    """Lends the timers of one event loop, so that many short tasks need one timer of the loop together.
+
+    A timer that is given back is still set. It fires once, at an end that has passed, unless it is lent before.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[WaitTimer] = []
+
+    def take(self) -> WaitTimer:
+        """Returns a timer that no one uses."""
+        return self._idle.pop() if self._idle else WaitTimer(asyncio.get_running_loop())
+
+    def give_back(self, timer: WaitTimer) -> None:
+        """Takes a timer back, between two waits."""
+        self._idle.append(timer)

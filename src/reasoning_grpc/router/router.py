@@ -1,13 +1,13 @@
 """`Router`: the first of these that matches decides a route: rules, the request, its metadata, the default."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reasoning_grpc.catalog import ModelTable
-from reasoning_grpc.domain import CallContext, CompletionRequest, RouteDecision, RouteSource, RoutingMode
+from reasoning_grpc.domain import CallContext, CompletionRequest, ModelInfo, RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RouteNotAllowed
 from reasoning_grpc.router.automatic import AutomaticMode
 from reasoning_grpc.router.classifier import Classifier, EventCallback
@@ -17,8 +17,7 @@ from reasoning_grpc.router.rules import BUILT_IN_RULES, Rule
 MODE_METADATA: Final = "x-routing-mode"
 
 
-@dataclass(frozen=True, slots=True)
-class _Requested:
+class _Requested(Struct, frozen=True):
     """The mode or the route that the message of a call requests, and the mode that its metadata requests."""
 
     mode: RoutingMode | None
@@ -49,11 +48,11 @@ class Router:
 
     async def decide(
         self, request: CompletionRequest, context: CallContext, on_event: EventCallback, *, rules_only: bool = False
-    ) -> RouteDecision:
-        """Decides how the request is served.
+    ) -> tuple[RouteDecision, ModelInfo | None]:
+        """Returns how the request is served, and the model that serves it.
 
-        With `rules_only` no model is called: where one would be, the decision has the mode AUTO. `on_event` receives
-        the events of the classifier's model calls.
+        With `rules_only` no model is called: where one would be, the decision has the mode AUTO, and no model serves
+        it. `on_event` receives the events of the classifier's model calls.
 
         Raises:
             InvalidRequest: the request contradicts itself, or names a route or mode that does not exist.
@@ -72,11 +71,11 @@ class Router:
         else:
             decision = route.decide(draft, preference)
         if decision.mode is RoutingMode.AUTO:  # `rules_only`, and no rule decided
-            return decision
+            return decision, None
         if not context.caller.may_use_route(decision.route):
             raise RouteNotAllowed({"route": decision.route})
         model = await self._table.find_model(decision.model, context.caller, request.fallback_models)
-        return replace(decision, model=model.name)
+        return (decision if decision.model == model.name else replace(decision, model=model.name)), model
 
     def _read_requested(self, request: CompletionRequest, context: CallContext) -> _Requested:
         name = request.routing.route
@@ -104,14 +103,12 @@ class Router:
         if requested.route:
             reason = "The request asks for this route."
             return requested.route, _draft(request.model, RouteSource.REQUEST, reason)
-        for mode, source, reason in (
-            (requested.mode, RouteSource.REQUEST, "The request asks for this mode."),
-            (requested.metadata_mode, RouteSource.METADATA, "The call's metadata asks for this mode."),
-            (self._default_mode, RouteSource.DEFAULT, "The request chooses none; this is the server's default."),
-        ):
-            if mode is not None:
-                return mode.lower(), _draft(request.model, source, reason)
-        raise AssertionError("there is always a default mode")
+        if (mode := requested.mode) is not None:
+            return mode.lower(), _draft(request.model, RouteSource.REQUEST, "The request asks for this mode.")
+        if (mode := requested.metadata_mode) is not None:
+            return mode.lower(), _draft(request.model, RouteSource.METADATA, "The call's metadata asks for this mode.")
+        reason = "The request chooses none; this is the server's default."
+        return self._default_mode.lower(), _draft(request.model, RouteSource.DEFAULT, reason)
 
 
 def _apply_rule(rule: Rule, request: CompletionRequest, requested: _Requested) -> tuple[str, RouteDecision]:

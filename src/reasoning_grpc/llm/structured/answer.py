@@ -103,7 +103,7 @@ class StructuredAnswer:
             attempt.attempt,
             FinishReason.LENGTH,
             "",
-            attempt.meter.read() or _estimate_usage(attempt.input_tokens, self.text),
+            attempt.meter.read() or _estimate_usage(attempt.estimate_prompt_tokens(), self.text),
             asyncio.get_running_loop().time() - self._started,
             self._call.omitted_messages,
             self._call.omitted_tokens,
