@@ -1,7 +1,5 @@
 """`ChatCall`: one call of a provider of the OpenAI protocol, over our connections and with our reader."""
 
-import msgspec
-
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model.answers import AnswerReader, JsonToolReader
 from reasoning_grpc.litellm_model.own_call import OwnCall
@@ -29,4 +27,4 @@ class ChatCall(OwnCall):
         request = await self._mapper.map_call(prepared.call, self._deployment)
         if request.answers_by_tool:
             self.reader = JsonToolReader()
-        await self._send(request.url, msgspec.json.encode(request.body), request.headers)
+        await self._send(request.url, request.body, request.headers)

@@ -2,7 +2,8 @@
 
 `litellm.acompletion` gets a client that only records what it is to send. In the OpenAI protocol, what litellm decides
 depends on the model and on the shape of the parameters, so it is kept: only the first call of each shape goes through
-litellm. Where our own code writes the conversation, litellm sees only parameters, and what it makes of them is kept.
+litellm. Of calls that differ in their messages alone, the bytes of everything else are kept, too. Where our own code
+writes the conversation, litellm sees only parameters, and what it makes of them is kept.
 """
 
 from collections.abc import Hashable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from cachetools import LRUCache
+from msgspec import Struct
 
 from reasoning_grpc.domain import Deployment
 from reasoning_grpc.litellm_model import library
@@ -20,12 +22,17 @@ from reasoning_grpc.litellm_model.request import (
     JSON_TOOL,
     STAY_WITH_CHAT,
     STREAMED,
+    BodyFrame,
     BodyPlan,
     WireCheck,
+    WireRules,
     build_arguments,
     build_own_members,
     choose_model,
+    convert_conversation,
     copy_arguments,
+    describe_messages,
+    describe_parameters,
     find_wire_rules,
     join_members,
     restore_address,
@@ -39,21 +46,14 @@ _MOST_RECORDED: Final = 256
 """The most requests that are kept whole; those of Anthropic hold the schemas of tools."""
 
 
-@dataclass(frozen=True, slots=True)
-class MappedRequest:
+class MappedRequest(Struct, frozen=True):
     """A request that is ready to be sent."""
 
     url: str
     headers: Mapping[str, str]
-    body: Mapping[str, Any]
-    has_callers_tools: bool = False
-    """Whether the tools in the body are the caller's, whatever their names."""
-
-    @property
-    def answers_by_tool(self) -> bool:
-        """Whether the model is made to write its answer as the arguments of a tool call."""
-        tools = self.body.get("tools") or ()
-        return not self.has_callers_tools and any(tool.get("function", tool).get("name") == JSON_TOOL for tool in tools)
+    body: bytes
+    answers_by_tool: bool = False
+    """Whether the model is made to write its answer as the arguments of a tool call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,15 @@ class _Mapping:
     plan: BodyPlan
 
 
+@dataclass(frozen=True, slots=True)
+class _KnownRequest:
+    """What is kept of a request for the next call that differs in its messages alone."""
+
+    url: str
+    headers: Mapping[str, str]
+    frame: BodyFrame
+
+
 class RequestMapper:
     """Maps calls to requests, and keeps what litellm has decided, for a bounded number of shapes."""
 
@@ -72,28 +81,56 @@ class RequestMapper:
         """At most `most_mappings` of each kind are kept; the one that was used least recently makes room."""
         self._mappings: LRUCache[Hashable, _Mapping] = LRUCache(most_mappings)
         self._recorded: LRUCache[Hashable, RecordedRequest] = LRUCache(min(most_mappings, _MOST_RECORDED))
+        self._known: dict[Hashable, _KnownRequest] = {}  # read by each call, and an LRU cache takes 1 us
+        self._most_known = most_mappings
 
     @property
     def mapping_count(self) -> int:
-        """The mappings that are kept."""
+        """The mappings that are kept, without the bytes that are kept beside them."""
         return len(self._mappings) + len(self._recorded)
+
+    @property
+    def known_count(self) -> int:
+        """The requests whose bytes are kept."""
+        return len(self._known)
 
     async def map_call(self, call: ModelCall, deployment: Deployment) -> MappedRequest:
         """Returns the request of a prepared call. Raises litellm's exceptions, and UpstreamParameterUnsupported."""
-        requested = {**build_arguments(call, deployment), **STREAMED}
-        own, rules = build_own_members(call, deployment), find_wire_rules(deployment.provider)
+        rules = find_wire_rules(deployment.provider)
         if rules is None:  # litellm alone knows what the provider takes
+            requested, own = {**build_arguments(call, deployment), **STREAMED}, build_own_members(call, deployment)
             recorded = await self._map_parameters(requested, deployment)
-            return _build_request(recorded, _restore_body(recorded, own, deployment), call, deployment)
+            url, headers = _find_address(recorded, deployment)
+            return _build_request(url, headers, _restore_body(recorded, own, deployment), call)
+        messages = convert_conversation(call, deployment)
+        key = (_describe_deployment(deployment), describe_parameters(call), describe_messages(messages))
+        known = self._known.get(key)
+        if known is not None:
+            return MappedRequest(known.url, known.headers, known.frame.write(messages))
+        return await self._map_anew(call, deployment, rules, key)
+
+    async def _map_anew(
+        self, call: ModelCall, deployment: Deployment, rules: WireRules, key: Hashable
+    ) -> MappedRequest:
+        """Returns the request of a call whose bytes are not kept, and keeps what holds for other calls."""
+        requested, own = {**build_arguments(call, deployment), **STREAMED}, build_own_members(call, deployment)
         check = WireCheck(requested, own, rules, model=deployment.name)
-        key = (_describe_deployment(deployment), check.describe_shape())
-        if (known := self._mappings.get(key)) is not None:
-            return MappedRequest(known.url, known.headers, check.write(known.plan), bool(call.tools))
-        recorded = await _record(requested, deployment)
-        body = _restore_body(recorded, own, deployment)
-        request = _build_request(recorded, check.correct(body), call, deployment)
-        if (plan := check.plan(body)) is not None:
-            self._mappings[key] = _Mapping(request.url, request.headers, plan)
+        shape = (_describe_deployment(deployment), check.describe_shape())
+        mapping = self._mappings.get(shape)
+        if mapping is None:
+            recorded = await _record(requested, deployment)
+            body = _restore_body(recorded, own, deployment)
+            url, headers = _find_address(recorded, deployment)
+            corrected, plan = check.correct(body), check.plan(body)
+            if plan is None:
+                return _build_request(url, headers, corrected, call)
+            mapping = self._mappings[shape] = _Mapping(url, headers, plan)
+        written = check.write(mapping.plan)
+        request = _build_request(mapping.url, mapping.headers, written, call)
+        if written["messages"] is requested["messages"] and not request.answers_by_tool:
+            if len(self._known) >= self._most_known:
+                self._known.clear()
+            self._known[key] = _KnownRequest(mapping.url, mapping.headers, BodyFrame.cut(written))
         return request
 
     async def _map_parameters(self, requested: Mapping[str, Any], deployment: Deployment) -> RecordedRequest:
@@ -110,8 +147,7 @@ class RequestMapper:
 
 def _describe_deployment(deployment: Deployment) -> Hashable:
     """Returns what decides the address, the key and the model of a request; a key counts by its identity."""
-    parameters = tuple(deployment.litellm_params.items())
-    return (deployment.litellm_model, deployment.deciding_model, deployment.api_base, deployment.api_key, parameters)
+    return (deployment.model_and_server, deployment.api_key, tuple(deployment.litellm_params.items()))
 
 
 async def _record(requested: Mapping[str, Any], deployment: Deployment) -> RecordedRequest:
@@ -142,11 +178,14 @@ def _restore_body(recorded: RecordedRequest, own: Mapping[str, Any], deployment:
     return body
 
 
-def _build_request(
-    recorded: RecordedRequest, body: Mapping[str, Any], call: ModelCall, deployment: Deployment
-) -> MappedRequest:
+def _find_address(recorded: RecordedRequest, deployment: Deployment) -> tuple[str, Mapping[str, str]]:
+    """Returns the URL and the headers of a request that litellm has mapped."""
     if recorded.headers is None:
-        url, headers = build_chat_address(deployment, recorded.query)
-    else:
-        url, headers = restore_address(recorded.url, deployment), recorded.headers
-    return MappedRequest(url, headers, body, bool(call.tools))
+        return build_chat_address(deployment, recorded.query)
+    return restore_address(recorded.url, deployment), recorded.headers
+
+
+def _build_request(url: str, headers: Mapping[str, str], body: Mapping[str, Any], call: ModelCall) -> MappedRequest:
+    tools = () if call.tools else body.get("tools") or ()  # the caller's own may have any name
+    answers_by_tool = any(tool.get("function", tool).get("name") == JSON_TOOL for tool in tools)
+    return MappedRequest(url, headers, msgspec.json.encode(body), answers_by_tool)

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-import msgspec
 from yarl import URL
 
 from reasoning_grpc.domain import Deployment
@@ -43,4 +42,4 @@ class TranslatedCall(OwnCall):
         if request.answers_by_tool:
             self.reader = self._create_reader(answers_by_tool=True)
         # The URL is sent as litellm has encoded it.
-        await self._send(URL(request.url, encoded=True), msgspec.json.encode(request.body), request.headers)
+        await self._send(URL(request.url, encoded=True), request.body, request.headers)

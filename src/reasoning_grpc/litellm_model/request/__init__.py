@@ -21,14 +21,16 @@ from reasoning_grpc.litellm_model.request.arguments import (
     STREAMED,
     build_arguments,
     build_own_members,
+    convert_conversation,
     writes_conversation,
 )
-from reasoning_grpc.litellm_model.request.bodies.body_plan import BodyPlan
+from reasoning_grpc.litellm_model.request.bodies.body_frame import BodyFrame, describe_parameters
+from reasoning_grpc.litellm_model.request.bodies.body_plan import BodyPlan, describe_messages
 from reasoning_grpc.litellm_model.request.bodies.converse import find_correction
 from reasoning_grpc.litellm_model.request.bodies.members import join_members
 from reasoning_grpc.litellm_model.request.bodies.responses import write_responses_body
 from reasoning_grpc.litellm_model.request.bodies.wire_check import WireCheck, copy_arguments
-from reasoning_grpc.litellm_model.request.bodies.wire_rules import JSON_TOOL, find_wire_rules
+from reasoning_grpc.litellm_model.request.bodies.wire_rules import JSON_TOOL, WireRules, find_wire_rules
 from reasoning_grpc.litellm_model.request.dialects import can_forbid_calls, takes_json_object
 from reasoning_grpc.litellm_model.request.fields import FIELD_OF_PARAMETER
 from reasoning_grpc.litellm_model.request.model_names import (
@@ -54,10 +56,12 @@ __all__ = [
     "JSON_TOOL",
     "STAY_WITH_CHAT",
     "STREAMED",
+    "BodyFrame",
     "BodyPlan",
     "PreparedCall",
     "WireCheck",
     "WireChoice",
+    "WireRules",
     "build_arguments",
     "build_own_members",
     "can_forbid_calls",
@@ -65,7 +69,10 @@ __all__ = [
     "choose_model",
     "choose_wire",
     "choose_wire_of_model",
+    "convert_conversation",
     "copy_arguments",
+    "describe_messages",
+    "describe_parameters",
     "explain_wire",
     "find_correction",
     "find_known_name",

@@ -61,9 +61,9 @@ def build_arguments(call: ModelCall, deployment: Deployment) -> dict[str, Any]:
     """Returns the arguments that say what is requested: messages and parameters. `choose_model` names the model."""
     provider = deployment.provider
     if provider in _WRITES_ALL:
-        return {"messages": _convert_messages(call, deployment)}
+        return {"messages": convert_conversation(call, deployment)}
     arguments: dict[str, Any] = {
-        "messages": _convert_messages(call, deployment),
+        "messages": convert_conversation(call, deployment),
         **_convert_sampling(call.sampling),
         **_convert_tools(call, provider),
         **_convert_reasoning(call.reasoning, deployment),
@@ -98,6 +98,14 @@ def build_own_members(call: ModelCall, deployment: Deployment) -> dict[str, Any]
     return join_members(write(call, deployment) if write else {}, select_merged_options(call, deployment))
 
 
+def convert_conversation(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
+    """Returns the messages that litellm gets, which are those of this call alone."""
+    if writes_conversation(deployment.provider):
+        return [dict(message) for message in _PLACEHOLDER]
+    messages = convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
+    return adapt_messages(messages, deployment)
+
+
 def writes_conversation(provider: str) -> bool:
     """Whether our own code writes the conversations of a provider, so that litellm sees only the parameters."""
     return provider in _WRITERS
@@ -109,13 +117,6 @@ def select_merged_options(call: ModelCall, deployment: Deployment) -> dict[str, 
     Some of litellm's conversions send `extra_body` as a member of that name.
     """
     return _decode_options(call) if deployment.provider in _MERGES_OPTIONS else {}
-
-
-def _convert_messages(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
-    if writes_conversation(deployment.provider):
-        return [dict(message) for message in _PLACEHOLDER]
-    messages = convert_messages(call.messages, deployment.provider, system_prompt=deployment.system_prompt)
-    return adapt_messages(messages, deployment)
 
 
 def _decode_options(call: ModelCall) -> dict[str, Any]:

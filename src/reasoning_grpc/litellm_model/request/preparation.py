@@ -1,9 +1,9 @@
 """`prepare_call`: refuses or changes what a provider takes otherwise, before litellm converts the call."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reasoning_grpc.domain import Deployment, EffectiveSetting, ReasoningOptions, Wire
@@ -20,8 +20,7 @@ from reasoning_grpc.llm import ModelCall
 _NO_AMOUNT: Final = ReasoningOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedCall:
+class PreparedCall(Struct, frozen=True):
     """A call as its provider takes it."""
 
     call: ModelCall
@@ -41,7 +40,7 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     It is kept with the call, because the engine reports the settings of a call before it makes the call.
     """
     kept = call.derived.preparation
-    if isinstance(kept, PreparedCall) and kept.deployment == deployment:
+    if isinstance(kept, PreparedCall) and (kept.deployment is deployment or kept.deployment == deployment):
         return kept
     prepared = call.derived.preparation = _prepare(call, deployment)
     return prepared

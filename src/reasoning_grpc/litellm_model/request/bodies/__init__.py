@@ -2,6 +2,7 @@
 
 amounts.py         the amount of reasoning in the words of providers of the OpenAI protocol
 anthropic.py       the conversation and the tools in Anthropic's protocol
+body_plan.py       how litellm writes the parameters of one shape; body_frame.py has their bytes
 converse.py        the reasoning of earlier answers in bodies of Converse that litellm has written
 gemini.py          the conversation, the tools and the answer's schema in Gemini's protocol
 ollama.py          the whole body in Ollama's protocol

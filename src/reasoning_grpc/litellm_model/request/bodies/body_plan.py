@@ -4,7 +4,7 @@ litellm decides how a parameter is called and whether the model takes it. That d
 of the parameters, and not on the conversation. So it is found out once, and holds for all calls with the same shape.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,11 +35,16 @@ def _describe(name: str, value: Any) -> object:
         return None
     if isinstance(value, list):
         if name == "messages":
-            return frozenset(map(_describe_message, value))
+            return describe_messages(value)
         if name == "tools":
             return frozenset(tuple(tool["function"]) for tool in value)
         return len(value)
     return _describe_object(value) if isinstance(value, dict) else value
+
+
+def describe_messages(messages: list[dict[str, Any]]) -> Hashable:
+    """Returns what may decide of a conversation: the kinds of messages and of content in it."""
+    return frozenset(map(_describe_message, messages))
 
 
 def _describe_message(message: Mapping[str, Any]) -> tuple[object, ...]:
