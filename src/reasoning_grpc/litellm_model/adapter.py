@@ -78,7 +78,8 @@ class LiteLLMModel:
         self, call: ModelCall, context: CallContext, meter: UsageMeter
     ) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. Makes one attempt, with no limit of ours on its time but the connect timeout."""
-        await library.load()  # a call before readiness waits for it without stopping the event loop
+        if not library.is_loaded():
+            await library.load()  # a call before readiness waits for it without stopping the event loop
         deployment = self._directory.find_deployment(call.model, context.caller)
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)

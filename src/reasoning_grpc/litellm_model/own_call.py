@@ -5,32 +5,18 @@ from collections.abc import Awaitable, Mapping
 
 from yarl import URL
 
-from reasoning_grpc.domain import Deployment
 from reasoning_grpc.domain.events import Delta
-from reasoning_grpc.litellm_model.answers import AnswerRecord
 from reasoning_grpc.litellm_model.own_reader import OwnAnswer
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
 from reasoning_grpc.litellm_model.request import PreparedCall
-from reasoning_grpc.litellm_model.transport.exchange import Exchange
-from reasoning_grpc.llm import ModelCall
 
 
 class OwnCall(ProviderCall):
     """One call and its answer. A subclass builds the request."""
 
-    def __init__(
-        self,
-        call: ModelCall,
-        deployment: Deployment,
-        exchange: Exchange,
-        reader: AnswerRecord,
-        prepared: PreparedCall,
-    ) -> None:
-        """See `ProviderCall.__init__`."""
-        super().__init__(call, deployment, exchange, reader, prepared)
-        self._is_sending = False
-        self._answer: OwnAnswer | None = None
-        """None while nothing of the answer was read."""
+    _answer: OwnAnswer | None = None
+    """None while nothing of the answer was read."""
+    _is_sending = False
 
     @abstractmethod
     async def _open(self, prepared: PreparedCall) -> None:

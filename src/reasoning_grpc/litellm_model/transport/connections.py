@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import aiohttp
@@ -54,15 +55,23 @@ class ConnectionPool:
         return max(0, self.open - self.active)
 
     async def send(
-        self, method: str, url: str | URL, *, headers: Mapping[str, str], body: bytes = b""
+        self,
+        method: str,
+        url: str | URL,
+        *,
+        headers: Mapping[str, str],
+        final_headers: Mapping[str, str] = MappingProxyType({}),
+        body: bytes = b"",
     ) -> UpstreamAnswer:
         """Sends a request, and returns when the headers of the answer have arrived; `finish` must follow then.
 
+        `final_headers` win over `headers`.
         Raises aiohttp's errors, and ValueError for a header that would be several lines.
         """
         self.active += 1
         try:
-            return await self._open_session().send(method, url, headers=headers, body=body)
+            session = self._session or self._open_session()
+            return await session.send(method, url, headers=headers, final_headers=final_headers, body=body)
         except BaseException:
             self.active -= 1
             raise
@@ -90,16 +99,15 @@ class ConnectionPool:
             self._connector = self._session = None
 
     def _open_session(self) -> UpstreamSession:
-        if self._session is None:
-            self._connector = _Connector(
-                limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
-            )
-            self._session = UpstreamSession(
-                self._connector,
-                headers=self._headers,
-                proxy=self._proxy,
-                connect_timeout_seconds=self._connect_timeout_seconds,
-            )
+        self._connector = _Connector(
+            limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
+        )
+        self._session = UpstreamSession(
+            self._connector,
+            headers=self._headers,
+            proxy=self._proxy,
+            connect_timeout_seconds=self._connect_timeout_seconds,
+        )
         return self._session
 
     def _new_socket(self, address: tuple[Any, ...]) -> socket.socket:

@@ -7,10 +7,10 @@ exchange closes its connection at once.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from reasoning_grpc.config import UpstreamProxyEntry
@@ -65,13 +65,12 @@ class Exchange:
 
         Raises HttpFailure, or aiohttp's errors, for `failures` to read.
         """
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = monotonic()
         try:
-            merged = _merge_headers(headers, self._headers)
-            self._answer = answer = await self._pool.send("POST", url, headers=merged, body=body)
+            answer = await self._pool.send("POST", url, headers=headers, final_headers=self._headers, body=body)
         finally:
-            self.waited_seconds += clock() - started
+            self.waited_seconds += monotonic() - started
+        self._answer = answer
         self.is_sent = True
         self.content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         encoding = answer.headers.get("Content-Encoding", "identity").lower()
@@ -151,12 +150,11 @@ class Exchange:
 
     async def _receive(self) -> bytes:
         assert self._answer is not None  # `send` has returned
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = monotonic()
         try:
             return await self._answer.read()
         finally:
-            self.waited_seconds += clock() - started
+            self.waited_seconds += monotonic() - started
 
     async def _read_error_body(self) -> bytes:
         """Returns the start of an error's body, or as much of it as arrives before it breaks or takes too long."""
@@ -185,11 +183,3 @@ class DryExchange(Exchange):
     async def read(self) -> bytes:
         """Returns nothing: the answer is at its end."""
         return b""
-
-
-def _merge_headers(*headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """Returns all headers; of several with one name, in whatever case, the last wins."""
-    merged: CIMultiDict[str] = CIMultiDict()
-    for mapping in headers:
-        merged.update(mapping)
-    return merged

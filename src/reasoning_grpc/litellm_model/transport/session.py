@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
@@ -64,14 +65,20 @@ class UpstreamSession:
         self._find_target = lru_cache(maxsize=_MAX_TARGETS)(self._build_target)
 
     async def send(
-        self, method: str, url: str | URL, *, headers: Mapping[str, str], body: bytes = b""
+        self,
+        method: str,
+        url: str | URL,
+        *,
+        headers: Mapping[str, str],
+        final_headers: Mapping[str, str] = MappingProxyType({}),
+        body: bytes = b"",
     ) -> UpstreamAnswer:
-        """Sends a request, and returns when the headers of the answer have arrived.
+        """Sends a request, and returns when the headers of the answer have arrived; `final_headers` win over `headers`.
 
         Raises aiohttp's errors, and ValueError for a header that would be several lines.
         """
         target = self._find_target(method, url)
-        head = _write_head(target, headers, len(body))
+        head = _write_head(target, headers, final_headers, len(body))
         try:
             connection = await self._connector.connect(target.request, [], self._timeout)
         except TimeoutError as exc:
@@ -147,10 +154,16 @@ class UpstreamSession:
         return _Target(request, f"{method} {resource} HTTP/1.1\r\n", {**request.headers, **added})
 
 
-def _write_head(target: _Target, headers: Mapping[str, str], body_bytes: int) -> bytes:
-    """Returns the head of a request. Raises ValueError for a header that would be several lines."""
+def _write_head(
+    target: _Target, headers: Mapping[str, str], final_headers: Mapping[str, str], body_bytes: int
+) -> bytes:
+    """Returns the head of a request; of several headers with one name, in whatever case, the last wins.
+
+    Raises ValueError for a header that would be several lines.
+    """
     merged = CIMultiDict(target.headers)
     merged.update(headers)
+    merged.update(final_headers)
     merged["Content-Length"] = str(body_bytes)
     lines = "".join([f"{name}: {value}\r\n" for name, value in merged.items()])
     if not lines.count("\r") == lines.count("\n") == len(merged) or "\0" in lines:
