@@ -81,7 +81,7 @@ class DeltaMarker:
 
 def leave_out_foreign_values(call: ModelCall, deployment: Deployment) -> tuple[ModelCall, EffectiveSetting | None]:
     """Returns the call with the values of its own model as the model made them, and without those of other models."""
-    if not any(_is_opaque(part) for message in call.messages for part in message.content):
+    if not _has_opaque_values(call.messages):
         return call, None
     marks = {_find_mark(deployment, place): place for place in Place}
     messages = tuple(replace(message, content=tuple(_restore_parts(message, marks))) for message in call.messages)
@@ -92,6 +92,14 @@ def leave_out_foreign_values(call: ModelCall, deployment: Deployment) -> tuple[M
 
 def _find_mark(deployment: Deployment, place: Place = Place.WITH_PART) -> str:
     return create_mark(deployment.litellm_model, deployment.base_model, place)
+
+
+def _has_opaque_values(messages: tuple[Message, ...]) -> bool:
+    for message in messages:
+        for part in message.content:
+            if part.signature or (type(part.content) is Reasoning and part.content.redacted):
+                return True
+    return False
 
 
 def _is_opaque(part: Part) -> bool:

@@ -52,7 +52,8 @@ class AnswerReader(AnswerRecord):
             for event, chunk in zip(events, self._decode_plain_chunks(events), strict=True):
                 if chunk is None:
                     self._other_events += 1
-                    self._end_text(texts, deltas)
+                    if texts:
+                        self._end_text(texts, deltas)
                     self._settled_id = _NO_ID
                     deltas += self._read_other(event)
                     continue
@@ -63,18 +64,21 @@ class AnswerReader(AnswerRecord):
                     texts.append(text)
                     continue
                 self._other_events = 0
-                self._end_text(texts, deltas)
+                if texts:
+                    self._end_text(texts, deltas)
                 read: list[Delta] = [ReasoningDelta(thought)] if thought else []
                 if text:
                     read.append(ContentDelta(text))
-                self._count_output(read)
+                if read:
+                    self._count_output(read)
                 self._record_part(chunk.id, read, word)
                 deltas += read
                 is_settled = self.finish_reason is None and self._generations.is_continued_by(chunk.id)
                 self._settled_id = chunk.id if is_settled else _NO_ID
         except (MalformedAnswer, ErrorInAnswer) as exc:
             return deltas, exc
-        self._end_text(texts, deltas)
+        if texts:
+            self._end_text(texts, deltas)
         return deltas, None
 
     def read(self, event: bytes) -> list[Delta]:
@@ -127,10 +131,9 @@ class AnswerReader(AnswerRecord):
 
     def _end_text(self, texts: list[str], deltas: list[Delta]) -> None:
         """Makes one delta of the texts of plain chunks, and forgets them."""
-        if texts:
-            deltas.append(ContentDelta("".join(texts)))
-            self._count_output(deltas[-1:])
-            texts.clear()
+        deltas.append(ContentDelta("".join(texts)))
+        self._count_output(deltas[-1:])
+        texts.clear()
 
     def _record_part(self, part_id: object, deltas: list[Delta], word: object) -> None:
         """Records the deltas and the finish reason of one part. Raises MalformedAnswer and ErrorInAnswer."""
@@ -139,7 +142,7 @@ class AnswerReader(AnswerRecord):
             self._goes_on = True
         if word:
             self._record_finish(word)
-        if self.finish_reason is not None:
+        if self.finish_reason is not None and self._calls.has_calls:
             self._check_calls()
         if deltas or self.finish_reason is not None:
             self.has_answer = True
@@ -155,7 +158,7 @@ class AnswerReader(AnswerRecord):
         """Checks the calls of an answer that has finished, also those that came after the finish reason."""
         if self._calls.has_unnamed_call:
             raise MalformedAnswer("a tool call has no name")
-        if self.finish_reason is FinishReason.STOP and self._calls.has_calls:
+        if self.finish_reason is FinishReason.STOP:
             # Some servers send STOP where the caller named the tool that must be called.
             self.finish_reason = FinishReason.TOOL_CALLS
 

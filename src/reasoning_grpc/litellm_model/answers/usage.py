@@ -48,6 +48,8 @@ def convert_usage(
     came after the last count.
     """
     counts = _Counts.read(reported)
+    if not uncounted_bytes and counts.add_up:  # most answers
+        return counts.build_usage(UsageSource.PROVIDER)
     counts.drop_zeros(has_input=estimated_input_tokens > 0, has_output=output_bytes > 0)
     counts.derive_missing()
     counts.drop_zeros(has_input=estimated_input_tokens > 0, has_output=output_bytes > 0)
@@ -60,21 +62,8 @@ def convert_usage(
         estimated_input_tokens if counts.input is None else counts.input,
         estimate_tokens(output_bytes) if counts.output is None else counts.output,
     )
-    assert counts.input is not None
-    assert counts.output is not None
-    audio, long_write = counts.audio_input, counts.long_cache_write
-    adds_up = adds_up and (audio or 0) <= counts.input and (long_write or 0) <= counts.written
-    return Usage(
-        input_tokens=counts.input,
-        output_tokens=counts.output,
-        total_tokens=counts.input + counts.output,
-        source=UsageSource.PROVIDER if is_counted and adds_up else UsageSource.ESTIMATED,
-        cached_input_tokens=counts.cached_input,
-        cache_write_tokens=counts.cache_write,
-        reasoning_tokens=counts.reasoning,
-        audio_input_tokens=None if audio is None else min(audio, counts.input),
-        long_cache_write_tokens=None if long_write is None else min(long_write, counts.written),
-    )
+    adds_up = adds_up and counts.has_parts_within
+    return counts.build_usage(UsageSource.PROVIDER if is_counted and adds_up else UsageSource.ESTIMATED)
 
 
 @dataclass(slots=True)
@@ -118,6 +107,37 @@ class _Counts:
             long_cache_write=_find_count(written.get("ephemeral_1h_input_tokens")),
             audio_input=_find_count(input_details.get("audio_tokens")),
             reasoning=_find_count(output_details.get("reasoning_tokens"), reported.get("reasoning_tokens")),
+        )
+
+    @property
+    def add_up(self) -> bool:
+        """Whether the counts are known and consistent, so that nothing must be dropped, derived or corrected."""
+        if not self.input or not self.output:
+            return False
+        is_sum = self.total is None or self.total == self.input + self.output
+        is_whole = self.cached + self.written <= self.input and (self.reasoning or 0) <= self.output
+        return is_sum and is_whole and self.has_parts_within
+
+    @property
+    def has_parts_within(self) -> bool:
+        """Whether the parts that belong to a known count are no more than it."""
+        return (self.audio_input or 0) <= (self.input or 0) and (self.long_cache_write or 0) <= self.written
+
+    def build_usage(self, source: UsageSource) -> Usage:
+        """Returns the usage by these counts, of which input and output are known."""
+        assert self.input is not None
+        assert self.output is not None
+        audio, long_write = self.audio_input, self.long_cache_write
+        return Usage(
+            input_tokens=self.input,
+            output_tokens=self.output,
+            total_tokens=self.input + self.output,
+            source=source,
+            cached_input_tokens=self.cached_input,
+            cache_write_tokens=self.cache_write,
+            reasoning_tokens=self.reasoning,
+            audio_input_tokens=None if audio is None else min(audio, self.input),
+            long_cache_write_tokens=None if long_write is None else min(long_write, self.written),
         )
 
     @property

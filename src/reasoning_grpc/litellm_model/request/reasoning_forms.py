@@ -61,7 +61,10 @@ _BLANK: Final = " "
 
 def leave_out_reasoning(call: ModelCall, deployment: Deployment) -> tuple[ModelCall, EffectiveSetting | None]:
     """Leaves out the reasoning of earlier answers where the provider takes none back, and reports how much it was."""
-    count = sum(isinstance(part.content, Reasoning) for message in call.messages for part in message.content)
+    count = 0
+    for message in call.messages:
+        for part in message.content:
+            count += type(part.content) is Reasoning
     if not count or find_reasoning_form(deployment) is not ReasoningForm.NONE:
         return call, None
     setting = EffectiveSetting(

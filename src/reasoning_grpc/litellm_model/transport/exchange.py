@@ -112,10 +112,15 @@ class Exchange:
 
         The bytes remain to be read. Raises aiohttp's errors and AnswerTooLarge.
         """
+        data = await self.read()
+        line = data.lstrip()
+        end = line.find(b"\n")
+        if end >= 0 and len(data) <= self.limits.max_event_bytes:  # most answers
+            self._peeked = data
+            return line[:end]
         chunks: list[bytes] = []
         size = 0
-        line = b""
-        while data := await self.read():
+        while data:
             chunks.append(data)
             size += len(data)
             if size > self.limits.max_event_bytes:
@@ -123,6 +128,7 @@ class Exchange:
             line = line or data.lstrip()
             if line and (not line.startswith(beginnings) or b"\n" in data[-len(line) :]):
                 break
+            data = await self.read()
         self._peeked = b"".join(chunks)
         return self._peeked.lstrip().split(b"\n", 1)[0]
 
