@@ -40,3 +40,8 @@ def _holds_messages(field: FieldDescriptor) -> bool:
     """Returns whether a field holds messages that are no maps and no durations."""
     kind = field.message_type
     return kind is not None and kind is not Duration.DESCRIPTOR and not kind.GetOptions().map_entry
+
+
+def list_given_fields(message: Any) -> set[str]:
+    """Returns the full names of the fields that a message has, and of those that the messages inside it have."""
+    return {field.full_name for field, _ in clear_each_field(message)}

@@ -42,13 +42,12 @@ def conversation(messages: Sequence[messages_pb2.Message], checks: Checks) -> tu
     return tuple([message for message in converted if message is not None])
 
 
-def message_proto(message: Message) -> messages_pb2.Message:
-    """Returns the message for a response."""
-    return messages_pb2.Message(
-        role=enums.ROLE.to_proto[message.role],
-        content=[_part_proto(part) for part in message.content],
-        name=message.name,
-    )
+def write_message(target: messages_pb2.Message, message: Message) -> None:
+    """Writes the message of a response."""
+    target.role = enums.ROLE.to_proto[message.role]
+    target.name = message.name
+    for part in message.content:
+        _write_part(target.content.add(), part)
 
 
 def _message(message: messages_pb2.Message, index: int, checks: Checks) -> Message | None:
@@ -138,28 +137,32 @@ def _media(media: messages_pb2.Media, path: str, checks: Checks) -> Media:
     return Media(media.mime_type, media.uri, media.data, media.filename)
 
 
-def _part_proto(part: Part) -> messages_pb2.Part:
-    message_part = messages_pb2.Part(signature=part.signature, cache=part.cache)
+def _write_part(target: messages_pb2.Part, part: Part) -> None:
+    if part.signature:
+        target.signature = part.signature
+    if part.cache:
+        target.cache = True
     match part.content:
         case Text(text=text):
-            message_part.text = text
+            target.text = text
         case Refusal(text=text):
-            message_part.refusal = text
-        case Reasoning(text=text, redacted=redacted):
-            if redacted:
-                message_part.reasoning.redacted = redacted
-            else:
-                message_part.reasoning.text = text
+            target.refusal = text
+        case Reasoning(redacted=redacted) if redacted:
+            target.reasoning.redacted = redacted
+        case Reasoning(text=text):
+            target.reasoning.text = text
         case ToolCall(id=call_id, name=name, arguments=arguments):
-            message_part.tool_call.CopyFrom(messages_pb2.ToolCall(id=call_id, name=name, arguments=arguments))
+            target.tool_call.id = call_id
+            target.tool_call.name = name
+            target.tool_call.arguments = arguments
         case ToolResult(call_id=call_id, content=content, is_error=is_error):
-            message_part.tool_result.CopyFrom(
-                messages_pb2.ToolResult(call_id=call_id, content=content, is_error=is_error)
-            )
+            target.tool_result.call_id = call_id
+            target.tool_result.content = content
+            target.tool_result.is_error = is_error
         case Media(mime_type=mime_type, uri=uri, data=data, filename=filename):
-            message_part.media.CopyFrom(messages_pb2.Media(mime_type=mime_type, filename=filename))
+            target.media.mime_type = mime_type
+            target.media.filename = filename
             if uri:
-                message_part.media.uri = uri
+                target.media.uri = uri
             else:
-                message_part.media.data = data
-    return message_part
+                target.media.data = data

@@ -1,52 +1,53 @@
-"""Converts answers and route decisions to responses, and the progress of a failed call to a status detail."""
+"""Converts answers and route decisions to responses, and the progress of a failed call to a status detail.
+
+A function that writes into a message takes the message first. A message inside another one is written in place, because
+it takes longer to build it apart and to copy it.
+"""
 
 from reasoning_grpc.domain import RouteDecision
 from reasoning_grpc.domain.errors import Progress
 from reasoning_grpc.domain.fold import Completion
-from reasoning_grpc.rpc.convert import enums
-from reasoning_grpc.rpc.convert.agent import reasoning_finished, step_proto
-from reasoning_grpc.rpc.convert.conversation import message_proto
-from reasoning_grpc.rpc.convert.routing import route_decision
-from reasoning_grpc.rpc.convert.settings import effective_setting
-from reasoning_grpc.rpc.convert.usage import attempt, model_call_usage, optional_cost, timings, usage
+from reasoning_grpc.rpc.convert.agent import write_reasoning_finished, write_step
+from reasoning_grpc.rpc.convert.answers import write_end, write_start
+from reasoning_grpc.rpc.convert.conversation import write_message
+from reasoning_grpc.rpc.convert.routing import write_route_decision
+from reasoning_grpc.rpc.convert.settings import write_effective_setting
+from reasoning_grpc.rpc.convert.usage import write_cost, write_usage
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, interruption_pb2
 
 
 def complete_response(completion: Completion) -> completion_pb2.CompleteResponse:
     """Returns the complete answer."""
-    started, completed, finished = completion.started, completion.completed, completion.reasoning_finished
-    return completion_pb2.CompleteResponse(
-        response_id=started.response_id,
-        trace_id=started.trace_id,
-        route_decision=route_decision(started.route_decision),
-        model=completed.model,
-        message=message_proto(completion.message),
-        steps=[step_proto(step) for step in completion.steps],
-        reasoning_finished=None if finished is None else reasoning_finished(finished),
-        finish_reason=enums.FINISH_REASON.to_proto[completed.finish_reason],
-        provider_finish_reason=completed.provider_finish_reason,
-        usage=usage(completed.usage),
-        model_calls=[model_call_usage(entry) for entry in completed.model_calls],
-        cost=optional_cost(completed.cost),
-        timings=timings(completed.timings),
-        attempts=[attempt(made) for made in completed.attempts],
-        effective_settings=[effective_setting(setting) for setting in completion.effective_settings],
-    )
+    response = completion_pb2.CompleteResponse()
+    write_start(response, completion.started)
+    write_message(response.message, completion.message)
+    for step in completion.steps:
+        write_step(response.steps.add(), step)
+    if completion.reasoning_finished is not None:
+        write_reasoning_finished(response.reasoning_finished, completion.reasoning_finished)
+    for setting in completion.effective_settings:
+        write_effective_setting(response.effective_settings.add(), setting)
+    write_end(response, completion.completed)
+    return response
 
 
 def classify_response(decision: RouteDecision) -> classification_pb2.ClassifyResponse:
     """Returns how a request would be routed."""
-    return classification_pb2.ClassifyResponse(route_decision=route_decision(decision))
+    response = classification_pb2.ClassifyResponse()
+    write_route_decision(response.route_decision, decision)
+    return response
 
 
 def interruption(progress: Progress) -> interruption_pb2.Interruption:
     """Returns how far a failed call had come."""
-    return interruption_pb2.Interruption(
+    detail = interruption_pb2.Interruption(
         response_id=progress.response_id,
-        usage=usage(progress.usage),
-        cost=optional_cost(progress.cost),
         model_call_count=progress.model_call_count,
         attempt_count=progress.attempt_count,
         last_sequence=progress.last_sequence,
         content_characters=progress.content_characters,
     )
+    write_usage(detail.usage, progress.usage)
+    if progress.cost is not None:
+        write_cost(detail.cost, progress.cost)
+    return detail

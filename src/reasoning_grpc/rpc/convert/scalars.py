@@ -1,7 +1,7 @@
 """Converts numbers and times."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -25,20 +25,17 @@ def milliseconds(seconds: float) -> int:
     return min(int(seconds * 1000), _LARGEST_INT32)
 
 
-def duration(seconds: float) -> Any:
-    """Returns the fields of a `Duration`, to the nanosecond, which a message takes in its place for less."""
-    whole, nanos = divmod(round(seconds * _NANO), _NANO)
-    return {"seconds": whole, "nanos": nanos}
+def write_duration(message: Duration, seconds: float) -> None:
+    """Writes a duration, to the nanosecond."""
+    nanos = round(seconds * _NANO)
+    if nanos >= _NANO:
+        message.seconds, nanos = divmod(nanos, _NANO)
+    message.nanos = nanos
 
 
 def seconds_of(duration: Duration) -> float:
     """Returns the seconds of a duration."""
     return duration.seconds + duration.nanos / 1e9
-
-
-def optional_duration(seconds: float | None) -> Any:
-    """Returns the duration; None leaves the field unset."""
-    return None if seconds is None else duration(seconds)
 
 
 def timestamp(when: datetime) -> Timestamp:

@@ -1,90 +1,77 @@
-"""Converts usage, cost, timings and attempts, to the fields of their messages.
+"""Writes usage, cost, timings and attempts into their messages."""
 
-A message takes the fields of a message inside it as a dictionary, for a third of what it takes to build that message
-and to copy it. These values stand in every answer, so they are given in this form.
-"""
-
-from typing import Any
+from msgspec.structs import asdict, replace
 
 from reasoning_grpc import domain
 from reasoning_grpc.rpc.convert import enums
-from reasoning_grpc.rpc.convert.scalars import duration, optional_duration, token_count
-
-Fields = Any
-"""The fields of a message by their names. It is Any because the stubs know only the message itself."""
+from reasoning_grpc.rpc.convert.scalars import token_count, write_duration
+from reasoning_grpc.v1 import usage_pb2
 
 
-def usage(counts: domain.Usage) -> Fields:
-    """Returns the counts of tokens; None leaves a count unset."""
-    fields: dict[str, Any] = {
-        "input_tokens": token_count(counts.input_tokens),
-        "output_tokens": token_count(counts.output_tokens),
-        "total_tokens": token_count(counts.total_tokens),
-        "source": enums.USAGE_SOURCE.to_proto[counts.source],
-    }
-    if counts.cached_input_tokens is not None:
-        fields["cached_input_tokens"] = token_count(counts.cached_input_tokens)
-    if counts.cache_write_tokens is not None:
-        fields["cache_write_tokens"] = token_count(counts.cache_write_tokens)
-    if counts.audio_input_tokens is not None:
-        fields["audio_input_tokens"] = token_count(counts.audio_input_tokens)
-    if counts.reasoning_tokens is not None:
-        fields["reasoning_tokens"] = token_count(counts.reasoning_tokens)
-    if counts.long_cache_write_tokens is not None:
-        fields["long_cache_write_tokens"] = token_count(counts.long_cache_write_tokens)
-    return fields
+def write_usage(message: usage_pb2.Usage, counts: domain.Usage) -> None:
+    """Writes the counts of tokens; None leaves a count unset."""
+    try:
+        message.input_tokens = counts.input_tokens
+        message.output_tokens = counts.output_tokens
+        message.total_tokens = counts.total_tokens
+        message.source = enums.USAGE_SOURCE.to_proto[counts.source]
+        if counts.cached_input_tokens is not None:
+            message.cached_input_tokens = counts.cached_input_tokens
+        if counts.cache_write_tokens is not None:
+            message.cache_write_tokens = counts.cache_write_tokens
+        if counts.audio_input_tokens is not None:
+            message.audio_input_tokens = counts.audio_input_tokens
+        if counts.reasoning_tokens is not None:
+            message.reasoning_tokens = counts.reasoning_tokens
+        if counts.long_cache_write_tokens is not None:
+            message.long_cache_write_tokens = counts.long_cache_write_tokens
+    except ValueError:  # a message takes no count over the largest int32
+        write_usage(message, _limit_counts(counts))
 
 
-def optional_usage(counts: domain.Usage | None) -> Fields:
-    """Returns the counts of tokens; None leaves the field unset."""
-    return None if counts is None else usage(counts)
+def _limit_counts(counts: domain.Usage) -> domain.Usage:
+    """Returns the counts of tokens, each from 0 to the largest that a message takes."""
+    numbers = {name: count for name, count in asdict(counts).items() if isinstance(count, int)}
+    return replace(counts, **{name: token_count(max(count, 0)) for name, count in numbers.items()})
 
 
-def model_call_usage(entry: domain.ModelCallUsage) -> Fields:
-    """Returns what one model call used."""
-    return {
-        "call": entry.call,
-        "purpose": enums.MODEL_CALL_PURPOSE.to_proto[entry.purpose],
-        "model": entry.model,
-        "usage": usage(entry.usage),
-    }
+def write_model_call_usage(message: usage_pb2.ModelCallUsage, entry: domain.ModelCallUsage) -> None:
+    """Writes what one model call used."""
+    message.call = entry.call
+    message.purpose = enums.MODEL_CALL_PURPOSE.to_proto[entry.purpose]
+    message.model = entry.model
+    write_usage(message.usage, entry.usage)
 
 
-def optional_cost(cost: domain.Cost | None) -> Fields:
-    """Returns the cost, item by item; None leaves the field unset."""
-    if cost is None:
-        return None
-    items = [
-        {
-            "model": item.model,
-            "kind": enums.TOKEN_KIND.to_proto[item.kind],
-            "tokens": token_count(item.tokens),
-            "nano_usd": item.nano_usd,
-        }
-        for item in cost.items
-    ]
-    return {"total_nano_usd": cost.total_nano_usd, "items": items}
+def write_cost(message: usage_pb2.Cost, cost: domain.Cost) -> None:
+    """Writes the cost, item by item."""
+    message.total_nano_usd = cost.total_nano_usd
+    items = message.items
+    for item in cost.items:
+        entry = items.add()
+        entry.model = item.model
+        entry.kind = enums.TOKEN_KIND.to_proto[item.kind]
+        entry.tokens = token_count(item.tokens)
+        entry.nano_usd = item.nano_usd
 
 
-def timings(times: domain.Timings) -> Fields:
-    """Returns where the time of a request went."""
-    return {
-        "queue_duration": duration(times.queue_seconds),
-        "routing_duration": duration(times.routing_seconds),
-        "first_token_duration": optional_duration(times.first_token_seconds),
-        "total_duration": duration(times.total_seconds),
-        "overhead_duration": duration(times.overhead_seconds),
-    }
+def write_timings(message: usage_pb2.Timings, times: domain.Timings) -> None:
+    """Writes where the time of a request went."""
+    write_duration(message.queue_duration, times.queue_seconds)
+    write_duration(message.routing_duration, times.routing_seconds)
+    if times.first_token_seconds is not None:
+        write_duration(message.first_token_duration, times.first_token_seconds)
+    write_duration(message.total_duration, times.total_seconds)
+    write_duration(message.overhead_duration, times.overhead_seconds)
 
 
-def attempt(made: domain.Attempt) -> Fields:
-    """Returns one attempt at a model call."""
-    return {
-        "call": made.call,
-        "number": made.number,
-        "model": made.model,
-        "start_offset": duration(made.start_offset_seconds),
-        "duration": duration(made.duration_seconds),
-        "failure": enums.error_reason(made.failure),
-        "http_status": made.http_status,
-    }
+def write_attempt(message: usage_pb2.Attempt, made: domain.Attempt) -> None:
+    """Writes one attempt at a model call."""
+    message.call = made.call
+    message.number = made.number
+    message.model = made.model
+    write_duration(message.start_offset, made.start_offset_seconds)
+    write_duration(message.duration, made.duration_seconds)
+    if made.failure:
+        message.failure = enums.error_reason(made.failure)
+    message.http_status = made.http_status
