@@ -1,7 +1,9 @@
 """The lines of the log: one JSON object or one short text each, whatever the values are."""
 
+import copy
 import json
 import logging
+import pickle
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -44,6 +46,14 @@ def test_a_record_with_facts_is_a_log_record() -> None:
     assert abs(record.created - plain.created) < 60
     assert abs(record.relativeCreated - plain.relativeCreated) < 60_000
     assert vars(record)["finish_reason"] == "STOP"
+
+
+def test_a_record_with_facts_can_be_copied() -> None:
+    """A copy of a record, as handlers with a queue make it, gives the same line."""
+    record, formatter = create_record(FACTS), JsonFormatter()
+
+    assert formatter.format(copy.copy(record)) == formatter.format(record)
+    assert formatter.format(pickle.loads(pickle.dumps(record))) == formatter.format(record)
 
 
 def test_a_line_is_a_json_object_with_the_facts() -> None:
