@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from reasoning_grpc.rpc.opening import OpeningQueue
 
 
@@ -38,15 +40,32 @@ async def test_a_few_calls_begin_in_each_turn_in_order() -> None:
     assert max(map(len, begun)) <= 3
 
 
-async def test_a_call_that_arrives_alone_does_not_wait() -> None:
+@pytest.mark.parametrize("calls_in_turn", [1, 2, 3, 8])
+async def test_a_call_that_arrives_alone_does_not_wait(calls_in_turn: int) -> None:
     """Calls in a row, each in a turn of its own, wait for nothing."""
-    turns = Turns(OpeningQueue(1))
+    turns = Turns(OpeningQueue(calls_in_turn))
 
-    for number in range(3):
+    for number in range(20):
         assert await turns.begin(number) == 0.0
         await turns.end_turn()
 
-    assert [turn for turn in turns.turns if turn] == [[0], [1], [2]]
+    assert [turn for turn in turns.turns if turn] == [[number] for number in range(20)]
+
+
+@pytest.mark.parametrize("alone", [0, 1, 2, 3])
+async def test_calls_that_came_before_do_not_widen_a_turn(alone: int) -> None:
+    """However many calls arrived alone before, no turn has more calls than it may have, and all calls begin."""
+    turns = Turns(OpeningQueue(4))
+    for number in range(alone):
+        await turns.begin(number)
+        await turns.end_turn()
+
+    calls = [asyncio.create_task(turns.begin(number)) for number in range(alone, 20)]
+    while not all(call.done() for call in calls):
+        await turns.end_turn()
+
+    assert [number for turn in turns.turns for number in turn] == list(range(20))
+    assert max(map(len, turns.turns)) <= 4
 
 
 async def test_a_cancelled_call_takes_no_turn() -> None:

@@ -18,18 +18,20 @@ class OpeningQueue:
 
     def __init__(self, calls_in_turn: int = _CALLS_IN_TURN) -> None:
         self._calls_in_turn = calls_in_turn
+        self._calls_unwatched = (calls_in_turn + 1) // 2
+        """The calls that begin before the next turn is waited for: those that arrive alone need no callback each."""
         self._begun = 0
-        """The calls that have begun in this turn."""
+        """The calls that have begun since the turn that was waited for last, which are at least those of this turn."""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def take_turn(self) -> bool:
         """Begins the call in this turn, and returns whether that was possible. If not, the call waits for its turn."""
         if self._begun >= self._calls_in_turn or self._waiting:
             return False
-        if not self._begun:
+        self._begun += 1
+        if self._begun == self._calls_unwatched:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._begin_turn, loop)
-        self._begun += 1
         return True
 
     async def wait_for_turn(self) -> float:
@@ -47,5 +49,5 @@ class OpeningQueue:
             if not turn.done():  # a call that was cancelled takes no turn
                 turn.set_result(None)
                 self._begun += 1
-        if self._begun:
+        if self._begun >= self._calls_unwatched:
             loop.call_soon(self._begin_turn, loop)
