@@ -57,7 +57,7 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> di
         "code": code,
         "request_id": call.request_id,
         "caller": call.caller.name,
-        "duration_ms": round((asyncio.get_running_loop().time() - call.arrival_time) * 1000, 3),
+        "duration_ms": round((asyncio.get_running_loop().time() - call.arrival_time) * 1_000_000) / 1000,
     }
     if reason:
         facts["reason"] = reason

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -68,13 +69,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         passes_upstream_messages: bool = False,
     ) -> None:
         self._prefix = f"/{service}/"
-        self._openings = OpeningQueue()
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
         """By method, the service's own handler and what it is wrapped in."""
-        self._callers = callers
-        self._tracker = tracker
-        self._max_request_bytes = max_request_bytes
-        self._passes_upstream_messages = passes_upstream_messages
+        self._entrance = _Entrance(callers, tracker, OpeningQueue(), max_request_bytes, passes_upstream_messages)
 
     async def intercept_service(
         self,
@@ -95,34 +92,59 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Returns a handler that gets the request as bytes: grpc answers UNKNOWN if it cannot decode them."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
-            streaming = partial(self._serve, method, parse, partial(_write_responses, handler.unary_stream))
-            return grpc.unary_stream_rpc_method_handler(streaming, response_serializer=serialize)
-        unary = partial(self._serve, method, parse, handler.unary_unary)
-        return grpc.unary_unary_rpc_method_handler(unary, response_serializer=serialize)
+            streaming = _Method(method, parse, partial(_write_responses, handler.unary_stream), self._entrance)
+            return grpc.unary_stream_rpc_method_handler(streaming.serve, response_serializer=serialize)
+        unary = _Method(method, parse, handler.unary_unary, self._entrance)
+        return grpc.unary_unary_rpc_method_handler(unary.serve, response_serializer=serialize)
 
-    async def _serve(
+
+@dataclass(frozen=True, slots=True)
+class _Entrance:
+    """The checks through which every call begins, and how a failure of the upstream is reported."""
+
+    callers: Callers
+    tracker: CallTracker
+    openings: OpeningQueue
+    max_request_bytes: int
+    passes_upstream_messages: bool
+
+
+class _Method:
+    """Serves the calls of one RPC method: checks them, parses the request, and reports how each call ends."""
+
+    def __init__(
         self,
-        method: str,
+        name: str,
         parse: Callable[[bytes], Message],
         answer: Callable[[Message, Context], Awaitable[Any]],
-        payload: bytes,
-        context: Context,
-    ) -> Any:
+        entrance: _Entrance,
+    ) -> None:
+        self._name = name
+        self._parse = parse
+        self._answer = answer
+        self._entrance = entrance
+
+    async def serve(self, payload: bytes, context: Context) -> Any:
+        """Returns the response, if the method has one. grpc looks at each call whether this is a coroutine function.
+
+        It finds that out for a method of an object in a tenth of the time that it takes for a `partial`.
+        """
+        method, entrance = self._name, self._entrance
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
         try:
-            self._tracker.begin()
+            entrance.tracker.begin()
             try:
-                queue_seconds = 0.0 if self._openings.take_turn() else await self._openings.wait_for_turn()
+                queue_seconds = 0.0 if entrance.openings.take_turn() else await entrance.openings.wait_for_turn()
                 _check_time(call)
-                call = replace(call, caller=self._callers.authenticate(metadata), queue_seconds=queue_seconds)
-                request = self._parse(parse, payload)
+                call = replace(call, caller=entrance.callers.authenticate(metadata), queue_seconds=queue_seconds)
+                request = self._parse_request(payload)
                 if request_id := _read_request_id(request):
                     call = replace(call, request_id=request_id)
                 _current_call.set(call)
-                response = await answer(request, context)
+                response = await self._answer(request, context)
             finally:
-                self._tracker.end()
+                entrance.tracker.end()
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
             record_end(method, call, "OK", logging.INFO)
             return response
@@ -130,7 +152,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             record_end(method, call, "DEADLINE_EXCEEDED", logging.INFO)
             return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
         except ReasoningError as error:
-            status = call_status(error, call.request_id, passes_upstream_messages=self._passes_upstream_messages)
+            status = call_status(error, call.request_id, passes_upstream_messages=entrance.passes_upstream_messages)
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
             record_end(method, call, status.code.name, level, status.reason)
         except asyncio.CancelledError:
@@ -150,14 +172,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         return await context.abort(status.code, status.message, status.trailing_metadata)
 
-    def _parse(self, parse: Callable[[bytes], Message], payload: bytes) -> Message:
-        if len(payload) > self._max_request_bytes:
-            violation = FieldViolation(
-                "request", f"It has {len(payload)} bytes; at most {self._max_request_bytes} are accepted."
-            )
+    def _parse_request(self, payload: bytes) -> Message:
+        limit = self._entrance.max_request_bytes
+        if len(payload) > limit:
+            violation = FieldViolation("request", f"It has {len(payload)} bytes; at most {limit} are accepted.")
             raise RequestTooLarge(violations=(violation,))
         try:
-            return parse(payload)
+            return self._parse(payload)
         except DecodeError as exc:
             raise MalformedRequest from exc
 
