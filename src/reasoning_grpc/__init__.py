@@ -15,7 +15,7 @@ both rules.
     catalog           the models that requests can name, and where they come from
     litellm_model     the adapter: the one package that imports litellm
     embedded          the child process of the small model
-    llm               a model call: the port, its wrappers, the context window, structured answers
+    llm               a model call: the port, its attempts, the context window, structured answers
     telemetry         OpenTelemetry: what our code records with, and the export
     config            the settings, typed, read once at start
     domain            our own types: requests, conversation, events, errors, usage, the fold

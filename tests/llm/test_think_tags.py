@@ -21,10 +21,9 @@ from reasoning_grpc.domain.events import (
     TokenLogprob,
     ToolCallDelta,
 )
-from reasoning_grpc.llm.attempt import Attempt
+from reasoning_grpc.llm.attempt import Attempt, AttemptSetup
 from reasoning_grpc.llm.think_tags import CLOSING, OPENING
 from reasoning_grpc.llm.timeouts import ModelTimeouts
-from reasoning_grpc.llm.wait_timer import WaitTimers
 from reasoning_grpc.v1 import completion_pb2, messages_pb2
 from tests.support.factories import a_call, a_context, a_wire_request
 from tests.support.models import ScriptedModel, a_model, script_answer
@@ -45,11 +44,8 @@ async def convert_stepwise(tags: ThinkTags, events: Sequence[ModelEvent], **call
 
 def attempt(adapter: ScriptedModel, **call: Any) -> Attempt:
     """Returns an attempt at a call of the adapter."""
-    requested = a_call(**call)
-    info, timeouts = adapter.describe(requested.model), ModelTimeouts()
-    return Attempt(
-        adapter, info, requested, a_context(), UsageMeter(), timeouts=timeouts, timers=WaitTimers(), spans=None
-    )
+    requested, setup = a_call(**call), AttemptSetup(adapter, ModelTimeouts())
+    return Attempt(setup, adapter.describe(requested.model), requested, a_context(), UsageMeter())
 
 
 def split_whole(text: str, tags: ThinkTags) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from reasoning_grpc.domain import (
     Capability,
     Deployment,
@@ -29,23 +31,24 @@ class EmbeddedEntry:
 
     def __init__(self, model: EmbeddedModel, *, context_tokens: int) -> None:
         self._model = model
-        self._context_tokens = context_tokens
-
-    def describe(self) -> ModelInfo:
-        """See `ServedModel.describe`."""
-        return ModelInfo(
+        self._available = ModelInfo(
             name=EMBEDDED_NAME,
             source=ModelSourceKind.EMBEDDED,
             provider="openai",
             description="SmolLM2 135M Instruct, run by this server: small, often wrong, always there.",
-            state=ModelState.UNAVAILABLE if self._model.endpoint is None else ModelState.AVAILABLE,
+            state=ModelState.AVAILABLE,
             capabilities=_CAPABILITIES,
             missing_capabilities=frozenset(Capability) - _CAPABILITIES,
-            context_window_tokens=self._context_tokens,
+            context_window_tokens=context_tokens,
             system_prompt=DEFAULT_SYSTEM_PROMPT,
             default_output_tokens=_DEFAULT_OUTPUT_TOKENS,
             prices=Prices(input=0, output=0),
         )
+        self._unavailable = replace(self._available, state=ModelState.UNAVAILABLE)
+
+    def describe(self) -> ModelInfo:
+        """See `ServedModel.describe`."""
+        return self._unavailable if self._model.endpoint is None else self._available
 
     def find_deployment(self) -> Deployment:
         """See `ServedModel.find_deployment`."""

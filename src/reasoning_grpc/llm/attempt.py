@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reasoning_grpc.domain import CallContext, ModelInfo, ThinkTags, UsageMeter
@@ -14,6 +15,16 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.think_tags import TaggedAnswer
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.wait_timer import WaitTimers
+
+
+class AttemptSetup(Struct, frozen=True):
+    """What all attempts have in common."""
+
+    adapter: LanguageModel
+    timeouts: ModelTimeouts
+    spans: AttemptSpans | None = None
+    """None: no attempt has a span."""
+    timers: WaitTimers = field(default_factory=WaitTimers)
 
 
 class Attempt:
@@ -28,7 +39,6 @@ class Attempt:
     """
 
     __slots__ = (
-        "_adapter",
         "_call",
         "_context",
         "_ends",
@@ -36,50 +46,38 @@ class Attempt:
         "_has_begun",
         "_info",
         "_meter",
+        "_setup",
         "_span",
-        "_spans",
         "_tagged",
-        "_timeouts",
         "_timer",
-        "_timers",
     )
 
     def __init__(
         self,
-        adapter: LanguageModel,
+        setup: AttemptSetup,
         info: ModelInfo,
         call: ModelCall,
         context: CallContext,
         meter: UsageMeter,
-        *,
-        timeouts: ModelTimeouts,
-        timers: WaitTimers,
-        spans: AttemptSpans | None,
     ) -> None:
-        """`info` describes the call's model, and the adapter sets what `meter` reads.
-
-        Without `spans` the attempt has no span.
-        """
-        self._adapter = adapter
+        """`info` describes the call's model, and the adapter sets what `meter` reads."""
+        self._setup = setup
         self._info = info
         self._call = call
         self._context = context
         self._meter = meter
-        self._timeouts = timeouts
-        self._timers = timers
-        self._spans = spans
 
     async def __aenter__(self) -> "Attempt":
         """Begins the attempt. Raises UpstreamError where there is no upstream to call now."""
-        call, context, tags = self._call, self._context, self._info.think_tags
+        setup, call, context, tags = self._setup, self._call, self._context, self._info.think_tags
         self._tagged = None if tags is ThinkTags.NONE else TaggedAnswer(tags, call)
         self._span: AttemptSpan | None = None
-        if self._spans is not None:
-            self._span = self._spans.start(call, context)
+        if setup.spans is not None:
+            self._span = setup.spans.start(call, context)
             context = replace(context, trace=self._span.trace)
-        self._events: AsyncGenerator[ModelEvent, None] = self._adapter.stream(call, context, self._meter)
-        self._timer = timer = self._timers.take()
-        self._ends = timer.time() + self._timeouts.total_seconds
+        self._events: AsyncGenerator[ModelEvent, None] = setup.adapter.stream(call, context, self._meter)
+        self._timer = timer = setup.timers.take()
+        self._ends = timer.time() + setup.timeouts.total_seconds
         self._has_begun = False
         """Whether the first event has arrived."""
         return self
@@ -88,7 +86,7 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Ends the attempt, however it went."""
-        self._timers.give_back(self._timer)
+        self._setup.timers.give_back(self._timer)
         try:
             await self._events.aclose()
         finally:
@@ -100,7 +98,7 @@ class Attempt:
 
         Waits no longer than the timeouts allow. Raises UpstreamError.
         """
-        timer, timeouts = self._timer, self._timeouts
+        timer, timeouts = self._timer, self._setup.timeouts
         event_seconds = timeouts.stall_seconds if self._has_begun else timeouts.first_token_seconds
         wait_until = min(timer.time() + event_seconds, self._ends)
         timer.start(wait_until)

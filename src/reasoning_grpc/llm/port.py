@@ -1,7 +1,6 @@
 """`LanguageModel`: the port through which models are called, which the adapter implements."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -16,6 +15,7 @@ from reasoning_grpc.domain import (
     ReasoningOptions,
     ResponseFormat,
     Sampling,
+    Text,
     Tool,
     ToolCall,
     ToolChoice,
@@ -27,8 +27,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.events import ModelEvent
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class DerivedValues:
+class DerivedValues(Struct, eq=False):
     """The values that are derived from one call, and kept so that they are derived only once."""
 
     prompt_tokens: int | None = None
@@ -127,8 +126,12 @@ def estimate_prompt_tokens(call: ModelCall) -> int:
 
 def count_prompt_bytes(call: ModelCall) -> int:
     """Returns the bytes of the prompt's texts, without its media."""
-    texts = (text for tool in call.tools for text in (tool.name, tool.description, tool.parameters_schema))
-    return sum(map(count_message_bytes, call.messages)) + sum(map(count_bytes, texts))
+    size = 0
+    for message in call.messages:
+        size += count_message_bytes(message)
+    for tool in call.tools:
+        size += count_bytes(tool.name) + count_bytes(tool.description) + count_bytes(tool.parameters_schema)
+    return size
 
 
 def count_message_bytes(message: Message) -> int:
@@ -136,6 +139,8 @@ def count_message_bytes(message: Message) -> int:
     size = 0
     for part in message.content:
         match part.content:
+            case Text(text=text):  # most parts are texts
+                size += count_bytes(text)
             case Media():
                 pass
             case ToolCall(name=name, arguments=arguments):

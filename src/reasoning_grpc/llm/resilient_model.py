@@ -11,12 +11,11 @@ from functools import partial
 from reasoning_grpc.domain import CallContext, EffectiveSetting, ModelCallPurpose, ModelInfo, UsageMeter
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, ModelFinished
-from reasoning_grpc.llm.attempt import Attempt
+from reasoning_grpc.llm.attempt import Attempt, AttemptSetup
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 from reasoning_grpc.llm.retries import CallRetries, RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
-from reasoning_grpc.llm.wait_timer import WaitTimers
 
 
 class ResilientModel:
@@ -32,10 +31,8 @@ class ResilientModel:
     ) -> None:
         """Without `spans` no attempt has a span."""
         self._adapter = adapter
-        self._timeouts = timeouts
         self._policy = retries
-        self._spans = spans
-        self._timers = WaitTimers()
+        self._setup = AttemptSetup(adapter, timeouts, spans)
 
     async def stream_call(
         self, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
@@ -59,17 +56,7 @@ class ResilientModel:
             if context.remaining_seconds() == 0:
                 await _wait_for_end()
             try:
-                attempt = Attempt(
-                    self._adapter,
-                    info,
-                    call,
-                    context,
-                    meter,
-                    timeouts=self._timeouts,
-                    timers=self._timers,
-                    spans=self._spans,
-                )
-                async with attempt:
+                async with Attempt(self._setup, info, call, context, meter) as attempt:
                     while True:
                         for event in await attempt.next_events():
                             if isinstance(event, ModelFinished):

@@ -10,13 +10,15 @@ class WaitTimer:
     it fires early. Between two waits nothing is cancelled, however long the time between them is.
     """
 
-    __slots__ = ("_cancelling", "_ends", "_handle", "_has_cancelled", "_loop", "_task", "time")
+    __slots__ = ("_cancelling", "_ends", "_fires", "_handle", "_has_cancelled", "_loop", "_task", "time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.time = loop.time
         """The loop's clock."""
         self._handle: asyncio.TimerHandle | None = None
+        self._fires = 0.0
+        """When the loop's timer fires, if there is one."""
         self._ends = 0.0
         self._task: asyncio.Task[object] | None = None
         """The task that waits; None between waits."""
@@ -28,15 +30,14 @@ class WaitTimer:
         task = asyncio.current_task(self._loop)
         assert task is not None
         self._task, self._ends, self._cancelling = task, ends, task.cancelling()
-        if self._handle is not None and self._handle.when() > ends:
-            self._handle.cancel()
-            self._handle = None
-        if self._handle is None:
-            self._handle = self._loop.call_at(ends, self._check)
+        if self._handle is None or self._fires > ends:
+            self.close()
+            self._set(ends)
 
     def stop(self) -> None:
         """Ends the wait."""
-        self.has_expired()
+        if self._has_cancelled:
+            self.has_expired()
         self._task = None
 
     def has_expired(self) -> bool:
@@ -52,12 +53,15 @@ class WaitTimer:
             self._handle.cancel()
             self._handle = None
 
+    def _set(self, ends: float) -> None:
+        self._handle, self._fires = self._loop.call_at(ends, self._check), ends
+
     def _check(self) -> None:
         self._handle = None
         if self._task is None:
             return  # the next wait sets the timer
         if self._loop.time() < self._ends:
-            self._handle = self._loop.call_at(self._ends, self._check)
+            self._set(self._ends)
         else:
             self._has_cancelled = True
             self._task.cancel()
