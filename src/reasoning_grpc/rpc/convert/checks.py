@@ -4,8 +4,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct, field
 
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge
 
@@ -28,8 +30,7 @@ class Caps:
     tools: int = 128
 
 
-@dataclass(slots=True)
-class Checks:
+class Checks(Struct):
     """The violations found so far, by kind."""
 
     caps: Caps = Caps()

@@ -38,8 +38,11 @@ def conversation(messages: Sequence[messages_pb2.Message], checks: Checks) -> tu
         checks.report_invalid("messages", "At least one message is required.")
     if not checks.check_count("messages", len(messages), checks.caps.messages):
         return ()
-    converted = [_message(message, index, checks) for index, message in enumerate(messages)]
-    return tuple([message for message in converted if message is not None])
+    converted: list[Message] = []
+    for index, message in enumerate(messages):
+        if (valid := _message(message, index, checks)) is not None:
+            converted.append(valid)
+    return tuple(converted)
 
 
 def write_message(target: messages_pb2.Message, message: Message) -> None:
@@ -61,10 +64,14 @@ def _message(message: messages_pb2.Message, index: int, checks: Checks) -> Messa
     role = enums.ROLE.from_proto.get(number)
     if role is None:
         checks.report_invalid(f"messages[{index}].role", "It is not a known value." if number else "It is required.")
-    parts = [_part(part, role, index, position, checks) for position, part in enumerate(message.content)]
-    if not parts and role is not Role.ASSISTANT:  # the model may have given an empty answer
+    content = message.content
+    if not content and role is not Role.ASSISTANT:  # the model may have given an empty answer
         checks.report_invalid(f"messages[{index}].content", "At least one part is required.")
-    return None if role is None else Message(role, tuple([part for part in parts if part is not None]), name)
+    parts: list[Part] = []
+    for position, part in enumerate(content):
+        if (valid := _part(part, role, index, position, checks)) is not None:
+            parts.append(valid)
+    return None if role is None else Message(role, tuple(parts), name)
 
 
 def _part(part: messages_pb2.Part, role: Role | None, index: int, position: int, checks: Checks) -> Part | None:

@@ -7,7 +7,7 @@ from reasoning_grpc.domain import events
 from reasoning_grpc.rpc.convert import enums
 from reasoning_grpc.rpc.convert.agent import write_reasoning_finished, write_tool_execution
 from reasoning_grpc.rpc.convert.answers import write_end, write_start
-from reasoning_grpc.rpc.convert.scalars import milliseconds, token_count, write_duration
+from reasoning_grpc.rpc.convert.scalars import LARGEST_INT32, token_count, write_duration
 from reasoning_grpc.rpc.convert.settings import write_effective_setting
 from reasoning_grpc.rpc.convert.usage import write_usage
 from reasoning_grpc.v1 import events_pb2
@@ -19,7 +19,7 @@ def stream_response(stamped: events.StreamEvent) -> events_pb2.StreamCompleteRes
     response.sequence = stamped.sequence
     response.step = stamped.step
     response.call = stamped.call
-    response.elapsed_ms = milliseconds(stamped.elapsed_seconds)
+    response.elapsed_ms = min(int(stamped.elapsed_seconds * 1000), LARGEST_INT32)  # which is 24 days
     event = stamped.event
     name, write = _EVENTS[type(event)]
     write(getattr(response, name), event)

@@ -71,8 +71,13 @@ def _completion_request(message: completion_pb2.CompleteRequest, checks: Checks)
     if end_user:
         checks.check_text("end_user", end_user, 256)
     messages = conversation(message.messages, checks)
-    given = [_OPTIONS[field] for field, _ in message.ListFields() if field in _OPTIONS]
-    options = {name: convert(message, checks) for _, name, convert in sorted(given)}
+    given = []
+    for field, _ in message.ListFields():
+        if (option := _OPTIONS.get(field)) is not None:
+            given.append(option)
+    options: dict[str, Any] = {}
+    for _, name, convert in sorted(given):
+        options[name] = convert(message, checks)
     return CompletionRequest(model=model, messages=messages, end_user=end_user, **options)
 
 

@@ -7,22 +7,17 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 _NANO: Final = 1_000_000_000
-_LARGEST_INT32: Final = 2**31 - 1
+LARGEST_INT32: Final = 2**31 - 1
 
 
 def token_count(count: int) -> int:
     """Returns a number of tokens, at most the largest int32: only a broken upstream reports more."""
-    return min(count, _LARGEST_INT32)
+    return min(count, LARGEST_INT32)
 
 
 def optional_token_count(count: int | None) -> int | None:
     """Returns a number of tokens; None leaves the field unset."""
     return None if count is None else token_count(count)
-
-
-def milliseconds(seconds: float) -> int:
-    """Returns whole milliseconds, at most the largest int32, which is 24 days."""
-    return min(int(seconds * 1000), _LARGEST_INT32)
 
 
 def write_duration(message: Duration, seconds: float) -> None:
