@@ -1,7 +1,10 @@
-"""The log of a server that starts, which takes long on a slow machine, and why it does not start."""
+"""A server that starts: its log, which takes long on a slow machine, its generators, and why it does not start."""
 
+import asyncio
 import logging
+import sys
 import threading
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import pytest
@@ -34,6 +37,24 @@ async def test_a_start_shows_that_the_embedded_model_starts(caplog: pytest.LogCa
     assert set(messages) >= {*LOADS, "starting the embedded model", "embedded model answers"}
     assert messages.index("starting the embedded model") < messages.index("embedded model answers")
     assert messages[-1] == "serving"
+
+
+async def test_a_generator_that_is_dropped_is_closed(upstream: FakeUpstream) -> None:
+    """A server that serves keeps no set of its generators, and one that nobody closes is closed all the same."""
+    closed = asyncio.Event()
+
+    async def count() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            closed.set()
+
+    async with serving(config_for(model_entry(upstream.api_base))):
+        assert sys.get_asyncgen_hooks().firstiter is None
+        numbers = count()
+        await anext(numbers)
+        del numbers
+        await asyncio.wait_for(closed.wait(), 5)
 
 
 async def test_a_server_without_threads_for_its_tools_does_not_start() -> None:
