@@ -21,6 +21,10 @@ class Figure:
         """Returns the ratio to another figure, round by round, since rounds differ more than services do."""
         return Figure(tuple(mine / theirs for mine, theirs in zip(self.values, other.values, strict=True) if theirs))
 
+    def multiply_by(self, factor: float) -> "Figure":
+        """Returns the figure in another unit."""
+        return Figure(tuple(value * factor for value in self.values))
+
     def to_json(self) -> dict[str, Any]:
         """Returns the median, the lowest and the highest value, and all values."""
         return {"median": self.median, "low": min(self.values), "high": max(self.values), "values": list(self.values)}

@@ -3,6 +3,9 @@
 CPU time is that of the service's processes, so that the client and the mock upstream do not count.
 """
 
+import json
+import os
+import subprocess
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -78,6 +81,22 @@ def measure_agent(steps: int) -> Callable[[Service, float], MeasuredFigures]:
     return measure
 
 
+def measure_pipeline(service: Service, seconds: float) -> MeasuredFigures:
+    """Measures the pipeline of a unary call, in a process of its own that has no gRPC and no wire."""
+    environment = service.environment
+    config = environment.folder / "ours.toml"
+    command = [str(environment.ours), "-m", "bench.load.pipeline", str(config), str(seconds / 2)]
+    ran = subprocess.run(
+        command,
+        check=True,
+        env={**os.environ, "BENCH_KEY": "key"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    figures: MeasuredFigures = json.loads(ran.stdout)
+    return figures
+
+
 _OURS: Final = ("ours", "baseline")
 _ALL: Final = (*_OURS, "litellm_proxy", "tensorzero", "echo")
 _TRACED: Final = (*_ALL, "ours_traced")
@@ -85,6 +104,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     measure.name: measure
     for measure in (
         Measure("unary", _TRACED, measure_unary),
+        Measure("pipeline", ("ours",), measure_pipeline),
         Measure("first_token", (*_ALL, "direct"), measure_first_token),
         Measure("burst", _TRACED, measure_burst),
         Measure("paced", _ALL[:-1], measure_paced),

@@ -68,6 +68,14 @@ TARGETS: Final = (
         "requests per CPU-second, to the grpc.aio echo", _ratio("unary", "requests_per_cpu_second", "echo"), 0.35, False
     ),
     Target(
+        "CPU of the pipeline of a unary call, to a call of the grpc.aio echo",
+        lambda figures: figures["pipeline", "ours", "cpu_us"].divide_by(
+            figures["unary", "echo", "cpu_ms_per_request"].multiply_by(1000)
+        ),
+        75 / 185,
+        True,
+    ),
+    Target(
         "CPU of a 200-chunk burst, to the older build", _ratio("burst", "cpu_ms_per_stream", "baseline"), 0.25, True
     ),
     Target(

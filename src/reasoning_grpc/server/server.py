@@ -30,6 +30,7 @@ READINESS: Final = "readiness"
 _CLEANUP_SECONDS: Final = 2.0
 """How long the calls that were cut have to clean up."""
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""When a warm server collects garbage: rarely, because next to nothing of a call is garbage in circles."""
 
 logger = logging.getLogger("reasoning_grpc.server")
 
@@ -48,6 +49,14 @@ def collecting_no_garbage() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def tune_interpreter() -> None:
+    """Sets the running interpreter and event loop up for calls."""
+    gc.set_threshold(*_GC_THRESHOLDS)
+    # The loop need not keep a set of all generators: the code that iterates one closes it, and the loop closes one
+    # that was dropped. The set takes 3 us of a call.
+    sys.set_asyncgen_hooks(firstiter=None)
 
 
 class StartError(Exception):
@@ -177,10 +186,7 @@ class Server:
             raise StartError("; ".join(problems))
         start_shared_threads()
         self._parts.windows.start()
-        gc.set_threshold(*_GC_THRESHOLDS)
-        # The loop need not keep a set of all generators: the code that iterates one closes it, and the loop closes one
-        # that was dropped. The set takes 3 us of a call.
-        sys.set_asyncgen_hooks(firstiter=None)
+        tune_interpreter()
 
     async def _start_embedded(self) -> None:
         if self.embedded is not None:

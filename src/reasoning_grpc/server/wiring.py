@@ -60,15 +60,20 @@ class ServerParts:
     """The connection pools by the names that the metrics use."""
 
 
-def build_parts(config: Config, telemetry: Telemetry) -> ServerParts:
-    """Builds all parts of a server; `find_config_problems` must have found nothing in the configuration."""
+def build_parts(
+    config: Config, telemetry: Telemetry, *, adapter_class: type[LiteLLMModel] = LiteLLMModel
+) -> ServerParts:
+    """Builds all parts of a server; `find_config_problems` must have found nothing in the configuration.
+
+    `adapter_class` makes the single attempts at model calls; a benchmark has one that calls no upstream.
+    """
     settings, tracer = config.settings, telemetry.tracer
     pools = dict[str, ConnectionPool]()
     embedded = _build_embedded_model(settings) if config.runs_embedded else None
     proxy = None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools)
     default_model = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
     table = ModelTable(_build_sources(config, proxy, embedded), default_model)
-    model = _build_model(config, table, telemetry, pools)
+    model = _build_model(config, table, telemetry, pools, adapter_class)
     windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
     toolbox = Toolbox(config.tools, config.mcp_servers, tools_of_callers=list_tools_of_callers(config))
     router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
@@ -117,11 +122,15 @@ def _build_sources(
 
 
 def _build_model(
-    config: Config, table: ModelTable, telemetry: Telemetry, pools: dict[str, ConnectionPool]
+    config: Config,
+    table: ModelTable,
+    telemetry: Telemetry,
+    pools: dict[str, ConnectionPool],
+    adapter_class: type[LiteLLMModel],
 ) -> ResilientModel:
     """Builds what makes model calls, and adds the adapter's connection pool to `pools`."""
     settings = config.settings
-    adapter = LiteLLMModel(
+    adapter = adapter_class(
         table,
         TransportLimits(
             connections=settings.max_upstream_connections,
