@@ -10,6 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reasoning_grpc.cli.logs import JsonFormatter
 from reasoning_grpc.config import ModelEntry
+from reasoning_grpc.litellm_model import TransportLimits, library
+from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
 from tests.support.captured_body import PREFIXES
 from tests.support.checked_server import PROMPT, CheckedServer, CheckedServing
 from tests.support.native_events import NATIVE_PROVIDERS
@@ -21,6 +23,15 @@ from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
 def provider(request: pytest.FixtureRequest) -> str:
     """litellm's prefix of the server's model; the default is OpenAI's protocol, by our reader and by litellm's."""
     return str(request.param)
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[HttpTransport]:
+    """Our connections, without a server."""
+    await library.load()
+    opened = HttpTransport(TransportLimits())
+    yield opened
+    await opened.aclose()
 
 
 @pytest.fixture

@@ -12,14 +12,13 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.litellm_model import TransportLimits, library
 from reasoning_grpc.litellm_model.chat_call import ChatCall
 from reasoning_grpc.litellm_model.completion_call import CompletionCall
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
 from reasoning_grpc.litellm_model.request import prepare_call
 from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
-from tests.support.adapter_reading import Reading, read_answer
+from tests.support.adapter_reading import Reading, play, read_answer
 from tests.support.received import receive_answer
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.unsent import a_deployment, a_model_call
@@ -224,22 +223,6 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
         yield running
 
 
-@pytest.fixture
-async def transport() -> AsyncIterator[HttpTransport]:
-    """Our connections."""
-    await library.load()
-    opened = HttpTransport(TransportLimits())
-    yield opened
-    await opened.aclose()
-
-
-def play(upstream: FakeUpstream, recording: str) -> None:
-    """Lets the upstream answer the next call with a recording."""
-    path = RECORDED[recording]
-    content_type = "application/json" if path.suffix == ".json" else "text/event-stream"
-    upstream.body(path.read_bytes(), content_type=content_type)
-
-
 async def read(upstream: FakeUpstream, transport: HttpTransport, provider: str) -> Reading:
     """Returns what our reader, or litellm's reader of a provider, reads."""
     deployment = a_deployment(f"{provider}/fake", api_base=upstream.api_base)
@@ -261,7 +244,7 @@ async def test_our_reader_understands_every_dialect(
     upstream: FakeUpstream, server: RunningServer, recording: str
 ) -> None:
     """Our own reader understands every recorded dialect."""
-    play(upstream, recording)
+    play(upstream, RECORDED[recording])
 
     answer = await receive_answer(server.client(), model=OWN)
 
@@ -271,11 +254,11 @@ async def test_our_reader_understands_every_dialect(
 @pytest.mark.parametrize("recording", RECORDED)
 async def test_litellms_readers_agree(upstream: FakeUpstream, transport: HttpTransport, recording: str) -> None:
     """litellm's readers give the same answer as ours, except for the listed differences."""
-    play(upstream, recording)
+    play(upstream, RECORDED[recording])
     own = asdict(await read(upstream, transport, OWN))
 
     for provider in READ_BY_LITELLM:
-        play(upstream, recording)
+        play(upstream, RECORDED[recording])
         other = asdict(await read(upstream, transport, provider))
 
         differing = {name for name in own if own[name] != other[name]}

@@ -12,14 +12,13 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from reasoning_grpc.litellm_model import TransportLimits, library
 from reasoning_grpc.litellm_model.calls import create_call
 from reasoning_grpc.litellm_model.completion_call import CompletionCall
 from reasoning_grpc.litellm_model.request import prepare_call
 from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.translated_call import TranslatedCall
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
-from tests.support.adapter_reading import read_answer
+from tests.support.adapter_reading import play, read_answer
 from tests.support.native_events import Json
 from tests.support.received import receive_answer
 from tests.support.serving import RunningServer, config_for, provider_entry, serving
@@ -170,21 +169,6 @@ async def server(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
     """A server with a model of Gemini, which the fake upstream serves."""
     async with serving(config_for(provider_entry(upstream, MODEL, name=MODEL), max_retries=0)) as running:
         yield running
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[HttpTransport]:
-    """Our connections."""
-    await library.load()
-    opened = HttpTransport(TransportLimits())
-    yield opened
-    await opened.aclose()
-
-
-def play(upstream: FakeUpstream, path: Path) -> None:
-    """Lets the upstream answer the next call with a recording."""
-    content_type = "application/json" if path.suffix == ".json" else "text/event-stream"
-    upstream.body(path.read_bytes(), content_type=content_type)
 
 
 async def read(upstream: FakeUpstream, transport: HttpTransport, *, by_litellm: bool) -> Json:

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from reasoning_grpc.domain import Deployment, FinishReason, Usage
 from reasoning_grpc.domain.errors import ReasoningError
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, TokenLogprob, ToolCallDelta
 from reasoning_grpc.litellm_model import convert_failure
 from reasoning_grpc.litellm_model.provider_call import ProviderCall
+from tests.support.upstream import FakeUpstream
 
 
 @dataclass
@@ -63,6 +65,12 @@ class Reading:
     def _record_kind(self, kind: str) -> None:
         if self.order[-1:] != [kind]:
             self.order.append(kind)
+
+
+def play(upstream: FakeUpstream, path: Path) -> None:
+    """Lets the upstream answer the next call with a recording."""
+    content_type = "application/json" if path.suffix == ".json" else "text/event-stream"
+    upstream.body(path.read_bytes(), content_type=content_type)
 
 
 async def read_answer(call: ProviderCall, deployment: Deployment) -> Reading:
