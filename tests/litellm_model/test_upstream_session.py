@@ -99,6 +99,45 @@ async def test_an_answer_before_the_whole_body_is_read() -> None:
         assert pool.open == 0
 
 
+@pytest.mark.parametrize(
+    ("size", "count"), [(1, 20_000), (1000, 2000), (300_000, 8)], ids=["many tiny", "many small", "few large"]
+)
+async def test_chunks_of_any_size_and_number_arrive_whole(size: int, count: int) -> None:
+    """More HTTP chunks, or bytes, than may wait to be read hold the upstream up, and arrive in order all the same."""
+    chunks = [bytes([number % 251]) * size for number in range(count)]
+    framed = b"".join(b"%x\r\n%b\r\n" % (size, chunk) for chunk in chunks)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + framed + b"0\r\n\r\n")
+            await writer.drain()
+        assert await reader.read() == b""
+
+    async with _serve(handler) as (pool, url):
+        answers = [await _post(pool, url, b"") for _ in range(2)]
+
+        assert answers == [(200, b"".join(chunks))] * 2
+        assert pool.opened == 1
+        assert pool.open == 1
+
+
+async def test_an_answer_that_breaks_in_a_chunk_is_no_end() -> None:
+    """An answer whose connection breaks within a chunk is reported as broken, and its connection is not used again."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n5\r\nha")
+
+    async with _serve(handler) as (pool, url):
+        answer = await pool.send("POST", url, headers={}, body=b"")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await _read_whole(answer)
+        pool.finish(answer)
+
+        assert pool.open == 0
+
+
 async def test_interim_answers_are_skipped() -> None:
     """Early hints come before the answer, and are none."""
 
