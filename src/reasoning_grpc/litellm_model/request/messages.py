@@ -22,19 +22,18 @@ def convert_messages(messages: Iterable[Message], provider: str, *, system_promp
     if system_prompt and not any(message.role is Role.SYSTEM for message in messages):
         converted.append({"role": "system", "content": system_prompt})
     for message in messages:
-        match message.role:
-            case Role.TOOL:
-                converted += [_convert_tool_result(part, provider) for part in message.content]
-            case Role.ASSISTANT:
-                converted.append(_convert_assistant(message, provider) | _convert_name(message))
-            case role:
-                content = convert_content(message, provider)
-                converted.append({"role": role.value.lower(), "content": content} | _convert_name(message))
+        role = message.role
+        if role is Role.TOOL:
+            converted += [_convert_tool_result(part, provider) for part in message.content]
+            continue
+        if role is Role.ASSISTANT:
+            each = _convert_assistant(message, provider)
+        else:
+            each = {"role": role.lower(), "content": convert_content(message, provider)}
+        if message.name:
+            each["name"] = message.name
+        converted.append(each)
     return converted
-
-
-def _convert_name(message: Message) -> dict[str, Any]:
-    return {"name": message.name} if message.name else {}
 
 
 def _convert_tool_result(part: Part, provider: str) -> dict[str, Any]:

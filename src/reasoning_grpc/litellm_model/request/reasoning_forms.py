@@ -95,8 +95,9 @@ def write_reasoning(messages: Messages, deployment: Deployment) -> Messages:
         _fill_reasoning(message for message in messages if message.get("tool_calls"))
     elif provider == "deepseek":
         _fill_reasoning(_list_answers_of_turns_with_calls(messages))
+    write = _WRITERS[form]
     for message in messages:
-        _WRITERS[form](message)
+        write(message)
     return messages
 
 
