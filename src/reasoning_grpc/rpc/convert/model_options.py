@@ -4,6 +4,7 @@ Each function converts a field that the request has, and reports in `checks` wha
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from reasoning_grpc.domain import (
@@ -20,47 +21,38 @@ from reasoning_grpc.v1 import completion_pb2
 
 _MAX_STOP_SEQUENCES: Final = 16
 _MAX_BIASES: Final = 1024
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (1, math.inf),
+    "max_output_tokens": (1, math.inf),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+}
+"""The least and the largest value of each number. The least one of `top_p` is not itself accepted."""
 
 
 def sampling(message: completion_pb2.CompleteRequest, checks: Checks) -> Sampling:
-    """Returns how the model chooses its tokens."""
-    given = message.sampling
-    by_name: Any = given  # the type stubs accept only literal names
-
-    def optional(name: str, minimum: float, maximum: float = math.inf, *, above_minimum: bool = False) -> float | None:
-        if not by_name.HasField(name):
-            return None
-        value: float = getattr(given, name)
-        checks.check_number(f"sampling.{name}", value, minimum, maximum, above_minimum=above_minimum)
-        return value
-
-    def optional_integer(name: str, minimum: int, maximum: float = math.inf) -> int | None:
-        value = optional(name, minimum, maximum)
-        return None if value is None else int(value)
-
-    if checks.check_count("sampling.stop_sequences", len(given.stop_sequences), _MAX_STOP_SEQUENCES):
-        for index, stop_sequence in enumerate(given.stop_sequences):
-            checks.check_text(f"sampling.stop_sequences[{index}]", stop_sequence, 256, required=True)
-    if checks.check_count("sampling.logit_bias", len(given.logit_bias), _MAX_BIASES):
-        for token, bias in given.logit_bias.items():
-            checks.check_number(f"sampling.logit_bias[{token}]", bias, -100, 100)
-    logprobs = given.logprobs if given.HasField("logprobs") else None
-    top_logprobs = optional_integer("top_logprobs", 0, 20)
-    if top_logprobs is not None and not logprobs:
-        checks.report_invalid("sampling.top_logprobs", "It requires `logprobs` to be true.")
-    return Sampling(
-        temperature=optional("temperature", 0, 2),
-        top_p=optional("top_p", 0, 1, above_minimum=True),
-        top_k=optional_integer("top_k", 1),
-        max_output_tokens=optional_integer("max_output_tokens", 1),
-        stop_sequences=tuple(given.stop_sequences),
-        seed=given.seed if given.HasField("seed") else None,
-        presence_penalty=optional("presence_penalty", -2, 2),
-        frequency_penalty=optional("frequency_penalty", -2, 2),
-        logit_bias=dict(given.logit_bias),
-        logprobs=logprobs,
-        top_logprobs=top_logprobs,
-    )
+    """Returns how the model chooses its tokens. Each field has the name of the attribute that it becomes."""
+    options: dict[str, Any] = {field.name: value for field, value in message.sampling.ListFields()}
+    if "stop_sequences" in options:
+        options["stop_sequences"] = stop_sequences = tuple(options["stop_sequences"])
+        if checks.check_count("sampling.stop_sequences", len(stop_sequences), _MAX_STOP_SEQUENCES):
+            for index, stop_sequence in enumerate(stop_sequences):
+                checks.check_text(f"sampling.stop_sequences[{index}]", stop_sequence, 256, required=True)
+    if "logit_bias" in options:
+        options["logit_bias"] = biases = dict(options["logit_bias"])
+        if checks.check_count("sampling.logit_bias", len(biases), _MAX_BIASES):
+            for token, bias in biases.items():
+                checks.check_number(f"sampling.logit_bias[{token}]", bias, -100, 100)
+    if "top_logprobs" in options:
+        checks.check_number("sampling.top_logprobs", options["top_logprobs"], 0, 20)
+        if not options.get("logprobs"):
+            checks.report_invalid("sampling.top_logprobs", "It requires `logprobs` to be true.")
+    for name, (minimum, maximum) in _RANGES.items():
+        if name in options:
+            checks.check_number(f"sampling.{name}", options[name], minimum, maximum, above_minimum=name == "top_p")
+    return Sampling(**options)
 
 
 def tools(message: completion_pb2.CompleteRequest, checks: Checks) -> tuple[Tool, ...]:
