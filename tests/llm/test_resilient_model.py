@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from contextlib import aclosing
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import pytest
@@ -105,3 +107,33 @@ async def test_nothing_but_spans_needs_a_tracer() -> None:
 
     assert isinstance(events[0], AttemptSwitched)
     assert ContentDelta("hi") in events
+
+
+@contextmanager
+def list_generators() -> Iterator[list[str]]:
+    """Lists the asynchronous generators that begin within the block, by their names."""
+    names: list[str] = []
+    first_iter, finalizer = sys.get_asyncgen_hooks()
+    assert first_iter is not None
+
+    def record(generator: Any) -> None:
+        names.append(generator.__name__)
+        first_iter(generator)
+
+    sys.set_asyncgen_hooks(record, finalizer)
+    try:
+        yield names
+    finally:
+        sys.set_asyncgen_hooks(first_iter, finalizer)
+
+
+async def test_an_answer_passes_through_one_generator_above_the_adapter() -> None:
+    """Retries, timeouts, think tags and spans are no generators of their own, which would cost each event time."""
+    spans, models = Spans(), [a_model(think_tags=ThinkTags.PAIR)]
+    model = make_resilient(ScriptedModel(script_answer("hi"), models=models), retries=ONE_RETRY, spans=trace(spans))
+
+    with list_generators() as names:
+        events = await collect(model)
+
+    assert names == ["stream_call", "stream"]
+    assert events == [ContentDelta("hi")]
