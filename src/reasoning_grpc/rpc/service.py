@@ -1,7 +1,6 @@
 """The four RPC methods. Each converts the request, calls the engine and converts the result."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -52,9 +51,11 @@ class ReasoningService(reasoning_service_pb2_grpc.ReasoningServiceServicer):
         """See the proto."""
         completion_request, heartbeat_seconds = convert.stream_request(request, self._caps)
         run = self._engine.run(completion_request, call_context(context), heartbeat_seconds)
-        async with aclosing(run) as events:
-            async for event in events:
+        try:
+            async for event in run:
                 yield convert.stream_response(event)
+        finally:
+            await run.aclose()
 
     async def Classify(
         self, request: classification_pb2.ClassifyRequest, context: Context
