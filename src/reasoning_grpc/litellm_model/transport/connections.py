@@ -118,8 +118,8 @@ class ConnectionPool:
 class _Protocol(ResponseHandler):
     """A protocol that resumes only what was paused.
 
-    aiohttp resumes after each HTTP chunk of an answer that is read, and then asks the parser for more: a burst of 200
-    chunks in one network read takes a third less time without that.
+    aiohttp resumes after each HTTP chunk of an answer that is read, and then asks the parser for more, also where
+    nothing was paused.
     """
 
     def resume_reading(self, resume_parser: bool = True) -> None:
