@@ -30,6 +30,7 @@ _FIGURES: Final = (
     ("unary", "requests_per_cpu_second", "unary calls per CPU-second"),
     ("unary", "cpu_ms_per_request", "CPU of a unary call, ms"),
     ("pipeline", "cpu_us", "CPU of the pipeline of a unary call, us"),
+    ("pipeline", "border_cpu_us", "CPU of the interceptor around it, us"),
     ("unary", "p50_ms", "unary call, one at a time, p50, ms"),
     ("unary", "p99_ms", "unary call, one at a time, p99, ms"),
     ("first_token", "p50_ms", "time to the first token, p50, ms"),

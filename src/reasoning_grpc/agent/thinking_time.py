@@ -1,11 +1,10 @@
 """`ThinkingTime`: how long the agent may think, so that the answer still comes in time."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reasoning_grpc.domain import CallContext, ModelCallPurpose
+from reasoning_grpc.domain import CallContext, ModelCallPurpose, read_clock
 from reasoning_grpc.domain.events import (
     AttemptSwitched,
     ContentDelta,
@@ -87,7 +86,7 @@ class ThinkingTime:
         """`clock` returns seconds; without it the event loop's clock is used."""
         self._speeds = speeds
         self._model = model
-        self._clock = clock or asyncio.get_running_loop().time
+        self._clock = clock or read_clock
         self._began = self._clock()
         self._limit = self._began + limit_seconds
         self._deadline = context.deadline

@@ -3,6 +3,7 @@
 from reasoning_grpc.domain.agent import AgentOptions, NextAction, ReasoningEnd, Step, StepOutcome
 from reasoning_grpc.domain.answers import AnswerFlaw, FinishReason
 from reasoning_grpc.domain.calls import ANONYMOUS, CallContext, Caller, CallReport
+from reasoning_grpc.domain.clock import read_clock
 from reasoning_grpc.domain.conversation import (
     Media,
     Message,
@@ -154,4 +155,5 @@ __all__ = [
     "Wire",
     "count_bytes",
     "estimate_tokens",
+    "read_clock",
 ]

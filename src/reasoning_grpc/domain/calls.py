@@ -1,6 +1,5 @@
 """One call to the server: its caller, its deadline, and what its log line reports."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from reasoning_grpc.domain.answers import FinishReason
+from reasoning_grpc.domain.clock import read_clock
 from reasoning_grpc.domain.models import Secret
 from reasoning_grpc.domain.prices import Cost
 from reasoning_grpc.domain.routing import RouteDecision
@@ -94,12 +94,12 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the time until the deadline, at least zero. Returns None when there is no deadline."""
         if self.deadline is None:
             return None
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+        return max(0.0, self.deadline - read_clock())
 
     def infer_end_status(self) -> str:
         """Returns the status of a call that the client ended before its answer: CANCELLED or DEADLINE_EXCEEDED."""
         if self.deadline is None:
             return "CANCELLED"
         slack = _DEADLINE_SLACK_SECONDS + _DEADLINE_SLACK_SHARE * (self.deadline - self.arrival_time)
-        is_late = asyncio.get_running_loop().time() > self.deadline - slack
+        is_late = read_clock() > self.deadline - slack
         return "DEADLINE_EXCEEDED" if is_late else "CANCELLED"

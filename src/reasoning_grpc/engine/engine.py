@@ -1,6 +1,5 @@
 """`Engine`: routes a request and runs its path. It is the one module that knows all paths."""
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator
 
@@ -17,6 +16,7 @@ from reasoning_grpc.domain import (
     ModelPage,
     RouteDecision,
     RoutingMode,
+    read_clock,
 )
 from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.domain.events import AttemptSwitched, Completed, Event, Started, StreamEvent
@@ -88,7 +88,7 @@ class Engine:
         return Ledger(
             response_id=f"rsp_{os.urandom(16).hex()}",
             arrival_time=context.arrival_time,
-            clock=asyncio.get_running_loop().time,
+            clock=read_clock,
             queue_seconds=context.queue_seconds,
         )
 

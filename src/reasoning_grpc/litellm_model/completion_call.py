@@ -1,10 +1,9 @@
 """`CompletionCall`: one call of `litellm.acompletion`, whose answer litellm reads."""
 
-import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from reasoning_grpc.domain import Deployment, Usage
+from reasoning_grpc.domain import Deployment, Usage, read_clock
 from reasoning_grpc.domain.events import Delta
 from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.addresses import build_litellm_address
@@ -58,9 +57,9 @@ class CompletionCall(ProviderCall):
             arguments["client"] = self._client = self._create_client(call)
         if choose_way(deployment.provider) is not Way.PLAIN:
             arguments["extra_headers"] = dict(self._headers)
-        started = asyncio.get_running_loop().time()
+        started = read_clock()
         stream = await library.acompletion(**arguments)
-        self._opening_seconds = asyncio.get_running_loop().time() - started
+        self._opening_seconds = read_clock() - started
         client = self._client
         self._litellm_answer = LiteLLMAnswer(stream, lambda: Observer() if client is None else client.observer)
 

@@ -4,11 +4,10 @@ litellm's chunks are read like any other answer, without what litellm may have i
 usage count only where the upstream sent them.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
-from reasoning_grpc.domain import FinishReason
+from reasoning_grpc.domain import FinishReason, read_clock
 from reasoning_grpc.domain.events import ContentDelta, Delta, ToolCallDelta
 from reasoning_grpc.litellm_model.answers import AnswerReader, MalformedAnswer, join_deltas
 from reasoning_grpc.litellm_model.protocols.observer import Observer
@@ -125,7 +124,7 @@ class LiteLLMAnswer:
 
         Raises MalformedAnswer when litellm fails although the answer arrived and its events were well formed.
         """
-        started = asyncio.get_running_loop().time()
+        started = read_clock()
         try:
             return await anext(self._stream, None)
         except Exception as exc:
@@ -134,4 +133,4 @@ class LiteLLMAnswer:
                 raise MalformedAnswer("litellm cannot read the answer") from exc
             raise
         finally:
-            self.waited_seconds += asyncio.get_running_loop().time() - started
+            self.waited_seconds += read_clock() - started

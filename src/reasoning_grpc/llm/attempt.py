@@ -7,7 +7,7 @@ from types import TracebackType
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, ModelInfo, ThinkTags, UsageMeter
+from reasoning_grpc.domain import CallContext, ModelInfo, ThinkTags, UsageMeter, read_clock
 from reasoning_grpc.domain.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
 from reasoning_grpc.domain.events import ModelEvent
 from reasoning_grpc.llm.attempt_spans import AttemptSpan, AttemptSpans
@@ -76,8 +76,8 @@ class Attempt:
             self._span = setup.spans.start(call, context)
             context = replace(context, trace=self._span.trace)
         self._events: AsyncGenerator[ModelEvent, None] = setup.adapter.stream(call, context, self._meter)
-        self._timer = timer = setup.timers.take()
-        self._ends = timer.time() + setup.timeouts.total_seconds
+        self._timer = setup.timers.take()
+        self._ends = read_clock() + setup.timeouts.total_seconds
         self._has_begun = False
         """Whether the first event has arrived."""
         return self
@@ -100,7 +100,7 @@ class Attempt:
         """
         timer, timeouts = self._timer, self._setup.timeouts
         event_seconds = timeouts.stall_seconds if self._has_begun else timeouts.first_token_seconds
-        wait_until = min(timer.time() + event_seconds, self._ends)
+        wait_until = min(read_clock() + event_seconds, self._ends)
         timer.start(wait_until)
         try:
             event = await anext(self._events)

@@ -4,13 +4,12 @@ Each attempt is a request of its own to an upstream, which continues the trace f
 status and duration.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 
-from reasoning_grpc.domain import CallContext, Caller, Deployment, UsageMeter
+from reasoning_grpc.domain import CallContext, Caller, Deployment, UsageMeter, read_clock
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.domain.fold import MessageBuilder
@@ -62,7 +61,7 @@ class AttemptSpan:
         self._call = call
         self._answer = MessageBuilder() if captures_content else None
         self._finish_reason = ""
-        self._clock = asyncio.get_running_loop().time
+        self._clock = read_clock
         self._started = self._clock()
         self._awaits_first = True
 

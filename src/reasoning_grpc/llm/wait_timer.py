@@ -2,6 +2,8 @@
 
 import asyncio
 
+from reasoning_grpc.domain import read_clock
+
 
 class WaitTimer:
     """Cancels a task that waits too long. It does what `asyncio.timeout_at` does, for many waits in a row.
@@ -10,12 +12,10 @@ class WaitTimer:
     it fires early. Between two waits nothing is cancelled, however long the time between them is.
     """
 
-    __slots__ = ("_cancelling", "_ends", "_fires", "_handle", "_has_cancelled", "_loop", "_task", "time")
+    __slots__ = ("_cancelling", "_ends", "_fires", "_handle", "_has_cancelled", "_loop", "_task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.time = loop.time
-        """The loop's clock."""
         self._handle: asyncio.TimerHandle | None = None
         self._fires = 0.0
         """When the loop's timer fires, if there is one."""
@@ -60,7 +60,7 @@ class WaitTimer:
         self._handle = None
         if self._task is None:
             return  # the next wait sets the timer
-        if self._loop.time() < self._ends:
+        if read_clock() < self._ends:
             self._set(self._ends)
         else:
             self._has_cancelled = True

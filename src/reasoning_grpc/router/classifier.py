@@ -20,6 +20,7 @@ from reasoning_grpc.domain import (
     ModelCallPurpose,
     ModelInfo,
     ModelSourceKind,
+    read_clock,
 )
 from reasoning_grpc.domain.errors import (
     ContextWindowExceeded,
@@ -93,9 +94,7 @@ class ModelClassifier:
         self._table = table
         self._entry = entry
         self._prompt = prompt
-        self._cache: TTLCache[bytes, str] = TTLCache(
-            entry.cache_entries, entry.cache_ttl_seconds, timer=lambda: asyncio.get_running_loop().time()
-        )
+        self._cache: TTLCache[bytes, str] = TTLCache(entry.cache_entries, entry.cache_ttl_seconds, timer=read_clock)
 
     async def classify(
         self,
@@ -150,14 +149,14 @@ class ModelClassifier:
         seconds, remaining = self._entry.timeout_seconds or usual, context.remaining_seconds()
         if remaining is not None:
             seconds = min(seconds, remaining * _SHARE_OF_DEADLINE)
-        return replace(context, deadline=asyncio.get_running_loop().time() + seconds)
+        return replace(context, deadline=read_clock() + seconds)
 
     async def _ask(
         self, call: ModelCall, draft: Classification, context: CallContext, on_event: EventCallback
     ) -> Verdict:
-        started = asyncio.get_running_loop().time()
+        started = read_clock()
         outcome = await self._run(call, draft.routes, context, on_event)
-        classification = replace(draft, latency_seconds=asyncio.get_running_loop().time() - started)
+        classification = replace(draft, latency_seconds=read_clock() - started)
         match outcome:
             case TypedAnswer(value=route):
                 return Verdict(route, classification)

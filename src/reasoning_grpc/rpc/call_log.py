@@ -1,6 +1,5 @@
 """The record of a call when it ends: one log line and its span. It holds no content and no secret."""
 
-import asyncio
 import logging
 import sys
 from typing import Any, Final
@@ -8,7 +7,7 @@ from typing import Any, Final
 import grpc
 from opentelemetry.trace import Span
 
-from reasoning_grpc.domain import CallContext, RouteDecision
+from reasoning_grpc.domain import CallContext, RouteDecision, read_clock
 from reasoning_grpc.telemetry import ERROR_TYPE, PREFIX, FactsRecord, find_recording_span, mark_failed
 
 _STATUS_CODE: Final = "rpc.grpc.status_code"
@@ -57,7 +56,7 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> di
         "code": code,
         "request_id": call.request_id,
         "caller": call.caller.name,
-        "duration_ms": round((asyncio.get_running_loop().time() - call.arrival_time) * 1_000_000) / 1000,
+        "duration_ms": round((read_clock() - call.arrival_time) * 1_000_000) / 1000,
     }
     if reason:
         facts["reason"] = reason

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import ANONYMOUS, CallContext
+from reasoning_grpc.domain import ANONYMOUS, CallContext, read_clock
 from reasoning_grpc.domain.errors import (
     FieldViolation,
     MalformedRequest,
@@ -197,13 +197,13 @@ async def _write_responses(
 
 def _check_time(call: CallContext) -> None:
     """Raises _TooLate when the deadline is over: gRPC's own cancellation may come too late."""
-    if call.deadline is not None and call.deadline - asyncio.get_running_loop().time() <= _LEAST_SECONDS:
+    if call.deadline is not None and call.deadline - read_clock() <= _LEAST_SECONDS:
         raise _TooLate
 
 
 def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -> CallContext:
     """Creates the context of a call, with the metadata that was sent, before its caller is authenticated."""
-    now = asyncio.get_running_loop().time()
+    now = read_clock()
     remaining = context.time_remaining()
     metadata = {key: value for key, value in reversed(sent) if isinstance(value, str)}  # the first of a key counts
     sent_id = metadata.get(REQUEST_ID_METADATA)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, Protocol
 
+from reasoning_grpc.domain import read_clock
 from reasoning_grpc.litellm_model.transport.errors import MalformedStream
 from reasoning_grpc.litellm_model.transport.exchange import READ_ERRORS, Exchange
 from reasoning_grpc.litellm_model.transport.sse import DONE
@@ -86,7 +87,7 @@ class EventBatches:
     async def _read_trailer(self) -> bytes:
         """Returns what the network brings behind the end of the answer; empty when it brings nothing or breaks."""
         if self._wait_until is None:
-            self._wait_until = asyncio.get_running_loop().time() + self._exchange.limits.trailer_seconds
+            self._wait_until = read_clock() + self._exchange.limits.trailer_seconds
         try:
             async with asyncio.timeout_at(self._wait_until):
                 return await self._exchange.read()

@@ -1,6 +1,5 @@
 """Reads the answer of a model: a value, or what is wrong with the answer."""
 
-import asyncio
 import re
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -15,6 +14,7 @@ from reasoning_grpc.domain import (
     UsageSource,
     count_bytes,
     estimate_tokens,
+    read_clock,
 )
 from reasoning_grpc.domain.events import (
     ContentDelta,
@@ -82,7 +82,7 @@ class StructuredAnswer:
                 self._has_tool_call = True
                 return InternalDelta(text)
             case ModelCallStarted():
-                self._attempt, self._started = event, asyncio.get_running_loop().time()
+                self._attempt, self._started = event, read_clock()
             case ModelCallFinished(finish_reason=finish_reason):
                 self._finish_reason = finish_reason
             case _:
@@ -104,7 +104,7 @@ class StructuredAnswer:
             FinishReason.LENGTH,
             "",
             attempt.meter.read() or _estimate_usage(attempt.estimate_prompt_tokens(), self.text),
-            asyncio.get_running_loop().time() - self._started,
+            read_clock() - self._started,
             self._call.omitted_messages,
             self._call.omitted_tokens,
         )
