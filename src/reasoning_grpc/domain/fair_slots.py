@@ -1,0 +1,117 @@
+"""`FairSlots`: a bounded number of slots with a short queue, which the callers that wait share fairly."""
+
+import asyncio
+from collections import Counter, deque
+
+
+class FairSlots:
+    """Slots for what may be in progress at once. `take` waits in a bounded queue when all of them are in use.
+
+    A slot that becomes free goes to the owner that holds the fewest among those that wait, and within an owner to
+    whoever came first. When the queue is full, the owner with the most entries in it gives one up for an owner that has
+    fewer. So an owner that floods the queue takes nothing from one that sends a little.
+    """
+
+    def __init__(self, limit: int, most_waiting: int) -> None:
+        self._limit = limit
+        self._most_waiting = most_waiting
+        self.in_use = 0
+        self.waiting = 0
+        """The number of entries in the queue."""
+        self._held: Counter[str] = Counter()
+        """The slots in use by owner. An owner without any has no entry."""
+        self._queues: dict[str, deque[asyncio.Future[bool]]] = {}
+        """Those who wait, by owner. An owner without any has no entry."""
+
+    @property
+    def limit(self) -> int:
+        """The number of slots. Those in use may be more, after it was lowered, until enough of them are given back."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._hand_over()
+
+    def try_take(self, owner: str) -> bool:
+        """Takes a slot if one is free and nobody waits for it; returns whether it did."""
+        if self.in_use >= self._limit or self.waiting:
+            return False
+        self._hold(owner)
+        return True
+
+    async def take(self, owner: str, seconds: float) -> bool:
+        """Takes a slot, for which it waits at most this long; returns whether it got one.
+
+        Returns False at once when the queue is full.
+        """
+        if self.try_take(owner):
+            return True
+        if seconds <= 0 or not self._make_room(owner):
+            return False
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
+        self._queues.setdefault(owner, deque()).append(turn)
+        self.waiting += 1
+        timer = loop.call_later(seconds, self._refuse, owner, turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._leave(owner, turn)
+            elif turn.result():  # the slot was handed over in the same turn of the loop in which the task was cancelled
+                self.give_back(owner)
+            raise
+        finally:
+            timer.cancel()
+
+    def give_back(self, owner: str) -> None:
+        """Gives back a slot that this owner holds."""
+        self.in_use -= 1
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
+        if self.waiting:
+            self._hand_over()
+
+    def _hold(self, owner: str) -> None:
+        self.in_use += 1
+        self._held[owner] += 1
+
+    def _hand_over(self) -> None:
+        """Gives the free slots to those who wait."""
+        while self.waiting and self.in_use < self._limit:
+            owner = min(self._queues, key=self._held.__getitem__)
+            turn = self._queues[owner][0]
+            self._leave(owner, turn)
+            if not turn.done():  # a cancelled task leaves the queue only when it runs again
+                self._hold(owner)
+                turn.set_result(True)
+
+    def _make_room(self, owner: str) -> bool:
+        """Returns whether the queue has room for one more of this owner, for which another owner may lose its last."""
+        if self.waiting < self._most_waiting:
+            return True
+        if not self._queues:
+            return False
+        longest = max(self._queues, key=lambda each: len(self._queues[each]))
+        if len(self._queues[longest]) <= len(self._queues.get(owner, ())) + 1:
+            return False
+        self._refuse(longest, self._queues[longest][-1])
+        return True
+
+    def _refuse(self, owner: str, turn: asyncio.Future[bool]) -> None:
+        if not turn.done():
+            self._leave(owner, turn)
+            turn.set_result(False)
+
+    def _leave(self, owner: str, turn: asyncio.Future[bool]) -> None:
+        """Takes an entry out of the queue, if it is still in it."""
+        queue = self._queues.get(owner)
+        if queue is None or turn not in queue:
+            return
+        queue.remove(turn)
+        self.waiting -= 1
+        del self._queues[owner]
+        if queue:
+            self._queues[owner] = queue  # behind the others, so that equal owners take turns

@@ -1,0 +1,74 @@
+"""`LoopLag`: measures how late the event loop runs, and `LagLimit`, which bounds the calls in flight by it."""
+
+import asyncio
+from collections.abc import Callable
+from math import sqrt
+from typing import Final
+
+_INTERVAL_SECONDS: Final = 0.02
+_TARGET_SECONDS: Final = 0.025
+"""The average lag that is accepted. Each turn of the loop adds about that to every token of every stream."""
+_SAMPLES: Final = 15
+"""The samples of one step: 0.3 seconds of an idle loop, and longer the more it lags."""
+_LARGEST_CUT: Final = 0.7
+_GROWTH: Final = 0.1
+
+
+class LagLimit:
+    """An adaptive limit of the calls in flight: additive increase, multiplicative decrease, by the lag of the loop.
+
+    The lag says how far the work of the calls in flight exceeds what this process can do. The time of a whole call says
+    how long its answer is, and nothing about this process.
+    """
+
+    def __init__(self, *, minimum: int, maximum: int) -> None:
+        self._minimum, self._maximum = minimum, maximum
+        self._count, self._sum, self._most_in_flight = 0, 0.0, 0
+        self.limit = maximum
+
+    def record(self, lag_seconds: float, in_flight: int) -> bool:
+        """Records a sample; returns whether the limit has changed by it."""
+        self._count += 1
+        self._sum += lag_seconds
+        self._most_in_flight = max(self._most_in_flight, in_flight)
+        if self._count < _SAMPLES:
+            return False
+        average, most = self._sum / self._count, self._most_in_flight
+        self._count, self._sum, self._most_in_flight = 0, 0.0, 0
+        limit = self.limit
+        if average > _TARGET_SECONDS:
+            factor = max(_LARGEST_CUT, sqrt(_TARGET_SECONDS / average))
+            limit = int(min(limit, most) * factor)
+        elif average < _TARGET_SECONDS / 2 and most >= limit * 0.9:
+            limit += max(1, int(limit * _GROWTH))
+        limit = min(self._maximum, max(self._minimum, limit))
+        has_changed, self.limit = limit != self.limit, limit
+        return has_changed
+
+
+class LoopLag:
+    """Measures the lag of the running event loop while it is started: how late a timer fires."""
+
+    def __init__(self, on_sample: Callable[[float], None]) -> None:
+        self._on_sample = on_sample
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Starts to measure; has no effect when it measures already."""
+        if self._timer is None:
+            self._schedule(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        """Stops measuring: an idle process sets no timers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = loop.time() + _INTERVAL_SECONDS
+        self._timer = loop.call_at(due, self._sample, loop, due)
+
+    def _sample(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        lag = loop.time() - due
+        self._schedule(loop)
+        self._on_sample(lag)

@@ -1,0 +1,157 @@
+"""The slots that callers share, and the queue in front of them."""
+
+import asyncio
+
+from reasoning_grpc.domain.fair_slots import FairSlots
+
+LONG = 60.0
+"""A wait that ends by what the test does, and not by its time."""
+
+
+class Queue:
+    """Takes slots in tasks, and records in which order they got them."""
+
+    def __init__(self, slots: FairSlots) -> None:
+        self._slots = slots
+        self.order: list[str] = []
+        self.tasks: dict[str, asyncio.Task[bool]] = {}
+
+    async def wait(self, name: str, owner: str, seconds: float = LONG) -> None:
+        """Starts to wait for a slot of this owner, and returns when the entry is in the queue, or refused."""
+        self.tasks[name] = asyncio.create_task(self._take(name, owner, seconds))
+        await asyncio.sleep(0)
+
+    async def _take(self, name: str, owner: str, seconds: float) -> bool:
+        taken = await self._slots.take(owner, seconds)
+        if taken:
+            self.order.append(name)
+        return taken
+
+
+async def test_slots_are_taken_at_once_while_some_are_free() -> None:
+    """The slot after the last one must wait, and a slot that is given back can be taken again."""
+    slots = FairSlots(2, most_waiting=0)
+
+    assert [slots.try_take("a"), slots.try_take("b"), slots.try_take("c")] == [True, True, False]
+    assert not await slots.take("c", LONG)
+    slots.give_back("a")
+
+    assert slots.try_take("c")
+    assert slots.in_use == 2
+
+
+async def test_a_free_slot_goes_to_the_owner_with_the_fewest() -> None:
+    """An owner that holds slots and has many entries waits behind one that holds none."""
+    slots = FairSlots(2, most_waiting=10)
+    assert all(slots.try_take("greedy") for _ in range(2))
+    queue = Queue(slots)
+    for number in range(3):
+        await queue.wait(f"greedy {number}", "greedy")
+    await queue.wait("modest", "modest")
+
+    slots.give_back("greedy")
+    await queue.tasks["modest"]
+    slots.give_back("greedy")
+    await queue.tasks["greedy 0"]
+
+    assert queue.order == ["modest", "greedy 0"]
+    for task in queue.tasks.values():
+        task.cancel()
+
+
+async def test_owners_that_hold_equally_many_take_turns() -> None:
+    """Two owners, the first of which has all its entries in the queue before the second, are served in turn."""
+    slots = FairSlots(1, most_waiting=10)
+    assert slots.try_take("other")
+    queue = Queue(slots)
+    for name in ("a0", "a1", "a2", "b0", "b1"):
+        await queue.wait(name, name[0])
+
+    slots.give_back("other")
+    for owner in "abab":
+        await asyncio.sleep(0)
+        slots.give_back(owner)
+    await queue.tasks["a2"]
+
+    assert queue.order == ["a0", "b0", "a1", "b1", "a2"]
+
+
+async def test_who_waits_in_vain_gets_nothing() -> None:
+    """The wait ends by its time, and leaves nothing in the queue."""
+    slots = FairSlots(1, most_waiting=10)
+    assert slots.try_take("a")
+
+    assert not await slots.take("b", 0.001)
+
+    assert slots.waiting == 0
+    slots.give_back("a")
+    assert slots.in_use == 0
+
+
+async def test_a_full_queue_refuses_the_owner_that_fills_it() -> None:
+    """Another owner takes the place of the last entry of the one that fills the queue, until their shares are equal."""
+    slots = FairSlots(1, most_waiting=4)
+    assert slots.try_take("other")
+    queue = Queue(slots)
+    for number in range(4):
+        await queue.wait(f"greedy {number}", "greedy")
+
+    await queue.wait("greedy 4", "greedy")
+    assert not await queue.tasks["greedy 4"]
+    await queue.wait("modest 0", "modest")
+    assert not await queue.tasks["greedy 3"]
+    await queue.wait("modest 1", "modest")
+    assert not await queue.tasks["greedy 2"]
+    await queue.wait("modest 2", "modest")
+    assert not await queue.tasks["modest 2"]
+
+    assert slots.waiting == 4
+    for task in queue.tasks.values():
+        task.cancel()
+
+
+async def test_a_cancelled_wait_leaves_the_queue() -> None:
+    """The slot goes to the next in the queue."""
+    slots = FairSlots(1, most_waiting=4)
+    assert slots.try_take("a")
+    queue = Queue(slots)
+    await queue.wait("first", "b")
+    await queue.wait("second", "b")
+
+    queue.tasks["first"].cancel()
+    slots.give_back("a")
+
+    assert await queue.tasks["second"]
+    assert queue.tasks["first"].cancelled()
+    assert (slots.in_use, slots.waiting) == (1, 0)
+
+
+async def test_a_slot_that_reaches_a_cancelled_task_is_given_back() -> None:
+    """The slot was handed over before the cancellation, but the task has not run since."""
+    slots = FairSlots(1, most_waiting=4)
+    assert slots.try_take("a")
+    queue = Queue(slots)
+    await queue.wait("first", "b")
+
+    slots.give_back("a")
+    queue.tasks["first"].cancel()
+    await asyncio.wait(queue.tasks.values())
+
+    assert queue.tasks["first"].cancelled()
+    assert (slots.in_use, slots.waiting) == (0, 0)
+
+
+async def test_more_slots_are_handed_to_those_who_wait() -> None:
+    """A higher limit admits from the queue; a lower one takes nothing away, but admits nobody."""
+    slots = FairSlots(1, most_waiting=4)
+    assert slots.try_take("a")
+    queue = Queue(slots)
+    await queue.wait("first", "b")
+
+    slots.limit = 2
+    assert await queue.tasks["first"]
+    slots.limit = 1
+    slots.give_back("a")
+
+    assert slots.in_use == 1
+    assert not slots.try_take("a")

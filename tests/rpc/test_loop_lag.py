@@ -1,0 +1,70 @@
+"""The lag of the event loop, and the limit that follows it."""
+
+import asyncio
+import time
+
+from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
+
+
+def record(limit: LagLimit, lag_seconds: float, in_flight: int, samples: int = 15) -> bool:
+    """Records samples that are all equal; returns whether the limit changed."""
+    changes = [limit.record(lag_seconds, in_flight) for _ in range(samples)]
+    return any(changes)
+
+
+def test_a_lagging_loop_lowers_the_limit_below_the_calls_in_flight() -> None:
+    """The step starts at what is in flight: a limit far above it had no effect."""
+    limit = LagLimit(minimum=10, maximum=1000)
+
+    assert record(limit, 0.1, in_flight=100)
+
+    assert 65 <= limit.limit <= 70
+
+
+def test_it_never_falls_below_its_minimum() -> None:
+    """Some calls are always served."""
+    limit = LagLimit(minimum=10, maximum=1000)
+
+    for _ in range(50):
+        record(limit, 1.0, in_flight=limit.limit)
+
+    assert limit.limit == 10
+
+
+def test_it_grows_again_only_when_it_is_used() -> None:
+    """A loop without lag raises a limit that is reached, and leaves one alone that is not."""
+    limit = LagLimit(minimum=10, maximum=1000)
+    record(limit, 1.0, in_flight=100)
+    low = limit.limit
+
+    assert not record(limit, 0.0, in_flight=low // 2)
+    assert record(limit, 0.0, in_flight=low)
+    for _ in range(100):
+        record(limit, 0.0, in_flight=limit.limit)
+
+    assert limit.limit == 1000
+
+
+def test_a_few_samples_make_no_step() -> None:
+    """One long turn of the loop is no overload."""
+    limit = LagLimit(minimum=10, maximum=1000)
+
+    assert not record(limit, 5.0, in_flight=100, samples=14)
+
+    assert limit.limit == 1000
+
+
+async def test_a_blocked_loop_lags() -> None:
+    """A sample after the loop was blocked has at least the time that is missing."""
+    samples: asyncio.Queue[float] = asyncio.Queue()
+    lag = LoopLag(samples.put_nowait)
+    lag.start()
+    try:
+        await samples.get()
+        end = time.monotonic() + 0.2
+        while time.monotonic() < end:
+            pass
+
+        assert await samples.get() >= 0.15
+    finally:
+        lag.stop()
