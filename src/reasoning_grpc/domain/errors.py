@@ -9,7 +9,8 @@
     |   `-- CallerLimitReached, ServerOverloaded, ServerShuttingDown
     `-- UpstreamError                the model call failed
         |-- UpstreamTimeout, UpstreamStalled
-        |-- UpstreamUnreachable (UpstreamRestarting, ModelsNotListed), UpstreamFailed, UpstreamOverloaded
+        |-- UpstreamUnreachable (UpstreamRestarting, UpstreamCircuitOpen, ModelsNotListed), UpstreamFailed
+        |-- UpstreamOverloaded (UpstreamBusy)
         |-- UpstreamStreamTruncated, UpstreamParameterUnsupported
         |-- UpstreamRateLimited, UpstreamQuotaExhausted
         |-- UpstreamCredentialsRejected, UpstreamKeyRejected, UpstreamModelMissing
@@ -258,6 +259,16 @@ class UpstreamRestarting(UpstreamUnreachable):
     retry = Retry.NEVER
 
 
+class UpstreamCircuitOpen(UpstreamUnreachable):
+    """The upstream has failed too often, so no call goes to it before the next probe. Nothing was sent."""
+
+    sentence = 'The upstream of the model "{model}" has failed too often, and is not called for a moment.'
+    retry = Retry.NEVER
+
+    def __init__(self, *, model: str, retry_after_seconds: float) -> None:
+        super().__init__(model=model, retry_after_seconds=retry_after_seconds, is_upstream_reached=False)
+
+
 class ModelsNotListed(UpstreamUnreachable):
     """The LiteLLM proxy has never listed its models, so the server does not know whether the proxy has a model."""
 
@@ -281,6 +292,16 @@ class UpstreamOverloaded(UpstreamError):
     reason = "UPSTREAM_OVERLOADED"
     sentence = 'The upstream of the model "{model}" is overloaded.'
     retry = Retry.REPEATEDLY
+
+
+class UpstreamBusy(UpstreamOverloaded):
+    """As many calls are in progress at the upstream as it answers in time. Nothing was sent."""
+
+    sentence = 'The upstream of the model "{model}" has too many calls in progress.'
+    retry = Retry.NEVER
+
+    def __init__(self, *, model: str, retry_after_seconds: float) -> None:
+        super().__init__(model=model, retry_after_seconds=retry_after_seconds, is_upstream_reached=False)
 
 
 class UpstreamStreamTruncated(UpstreamError):

@@ -1,0 +1,176 @@
+"""What all calls to an upstream share."""
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from reasoning_grpc.domain import ANONYMOUS, CallContext, Caller, Deployment
+from reasoning_grpc.domain.errors import (
+    UpstreamBusy,
+    UpstreamCircuitOpen,
+    UpstreamFailed,
+    UpstreamParameterUnsupported,
+    UpstreamRateLimited,
+)
+from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState
+from reasoning_grpc.llm.upstream_guard import GuardPolicy, UpstreamGuard, UpstreamGuards
+
+POLICY = GuardPolicy(breaker=BreakerPolicy(least_calls=2), initial_calls=2, least_calls=1, most_waiting=1)
+DEPLOYMENT = Deployment(name="m", litellm_model="openai/m", api_base="http://upstream")
+CONTEXT = CallContext(caller=ANONYMOUS, request_id="r", arrival_time=0.0)
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def build_guard(policy: GuardPolicy = POLICY) -> tuple[UpstreamGuard, Clock]:
+    clock = Clock()
+    return UpstreamGuards(policy, clock).find(DEPLOYMENT), clock
+
+
+async def call(guard: UpstreamGuard, error: UpstreamFailed | UpstreamRateLimited | None = None) -> None:
+    """Makes a call with this outcome."""
+    (await guard.admit(DEPLOYMENT, CONTEXT)).end(error)
+
+
+async def test_calls_stay_away_from_an_upstream_that_fails() -> None:
+    """The error says when the next probe is, and that nothing was sent."""
+    guard, clock = build_guard()
+    for _ in range(2):
+        await call(guard, UpstreamFailed(model="m", http_status=500))
+
+    with pytest.raises(UpstreamCircuitOpen) as caught:
+        await guard.admit(DEPLOYMENT, CONTEXT)
+
+    assert caught.value.reason == "UPSTREAM_UNREACHABLE"
+    assert not caught.value.is_upstream_reached
+    assert caught.value.retry_after_seconds is not None
+    clock.now += caught.value.retry_after_seconds
+    await call(guard)
+    assert guard.state is BreakerState.CLOSED
+
+
+async def test_a_rate_limit_keeps_all_calls_away_for_its_time() -> None:
+    """The cooldown is that of the key: a caller with its own key is not concerned."""
+    guard, clock = build_guard()
+    await call(guard, UpstreamRateLimited(model="m", http_status=429, retry_after_seconds=7.0))
+    clock.now += 2.0
+
+    with pytest.raises(UpstreamRateLimited) as caught:
+        await guard.admit(DEPLOYMENT, CONTEXT)
+    assert caught.value.retry_after_seconds == pytest.approx(5.0)
+    own_key = replace(DEPLOYMENT, is_callers_key=True)
+    (await guard.admit(own_key, replace(CONTEXT, caller=Caller(name="a")))).end()
+
+    clock.now += 5.0
+    await call(guard)
+
+
+async def test_an_hour_of_cooldown_is_cut() -> None:
+    """An upstream that asks for an hour is called again after the longest cooldown."""
+    guard, clock = build_guard()
+    await call(guard, UpstreamRateLimited(model="m", http_status=429, retry_after_seconds=3600.0))
+
+    clock.now += POLICY.max_cooldown_seconds
+
+    await call(guard)
+
+
+async def test_a_rate_limit_without_a_time_has_no_cooldown() -> None:
+    """Only the upstream knows how long it lasts."""
+    guard, _ = build_guard()
+
+    for _ in range(5):
+        await call(guard, UpstreamRateLimited(model="m", http_status=429))
+
+
+async def test_calls_beyond_the_bound_wait_and_then_fail() -> None:
+    """One call waits for the slot, and the next one is refused at once because the queue is full."""
+    guard, _ = build_guard(GuardPolicy(initial_calls=1, least_calls=1, most_waiting=1, queue_seconds=60.0))
+    first = await guard.admit(DEPLOYMENT, CONTEXT)
+    waiting = asyncio.create_task(guard.admit(DEPLOYMENT, CONTEXT))
+    await asyncio.sleep(0)
+
+    with pytest.raises(UpstreamBusy) as caught:
+        await guard.admit(DEPLOYMENT, CONTEXT)
+    first.end()
+
+    assert caught.value.reason == "UPSTREAM_OVERLOADED"
+    assert caught.value.retry_after_seconds == 1.0
+    (await waiting).end()
+
+
+async def test_a_cancelled_call_gives_its_slot_back_once() -> None:
+    """Neither a second report nor a cancelled call that waits takes slots away."""
+    guard, _ = build_guard(GuardPolicy(initial_calls=1, least_calls=1, queue_seconds=60.0))
+    first = await guard.admit(DEPLOYMENT, CONTEXT)
+    waiting = asyncio.create_task(guard.admit(DEPLOYMENT, CONTEXT))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+
+    first.abandon()
+    first.end()
+    first.abandon()
+
+    second = await guard.admit(DEPLOYMENT, CONTEXT)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await guard.admit(DEPLOYMENT, CONTEXT)
+    second.end()
+
+
+async def test_what_was_never_sent_does_not_close_the_breaker() -> None:
+    """A probe whose request litellm refuses says nothing about the upstream; the next call is the probe."""
+    guard, clock = build_guard()
+    for _ in range(2):
+        await call(guard, UpstreamFailed(model="m", http_status=500))
+    clock.now += 60.0
+
+    probe = await guard.admit(DEPLOYMENT, CONTEXT)
+    probe.end(UpstreamParameterUnsupported(model="m", is_upstream_reached=False))
+
+    before: BreakerState = guard.state
+    await call(guard)
+    assert (before, guard.state) == (BreakerState.OPEN, BreakerState.CLOSED)
+
+
+async def test_the_bound_follows_the_time_to_the_first_token() -> None:
+    """A full upstream whose answers begin late gets fewer calls."""
+    guard, clock = build_guard(GuardPolicy(initial_calls=20, least_calls=1, most_waiting=0))
+
+    async def answer(seconds: float) -> None:
+        admitted = [await guard.admit(DEPLOYMENT, CONTEXT) for _ in range(20)]
+        clock.now += seconds
+        for each in admitted:
+            clock.now += 0.1
+            each.record_first_token(clock.now)
+            each.end()
+
+    async def answer_ever_later() -> None:
+        for doubling in range(10):
+            await answer(2.0**doubling)
+
+    await answer(0.1)
+
+    with pytest.raises(UpstreamBusy):
+        await answer_ever_later()
+
+
+def test_entries_with_one_upstream_share_its_guard() -> None:
+    """The model and the server decide, and not the name in the table or the key."""
+    guards = UpstreamGuards(POLICY, Clock())
+
+    same = guards.find(replace(DEPLOYMENT, name="other", is_callers_key=True))
+    other = guards.find(replace(DEPLOYMENT, api_base="http://other"))
+
+    assert guards.find(DEPLOYMENT) is same
+    assert other is not same
