@@ -16,6 +16,7 @@ from reasoning_grpc.domain.conversation import (
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.domain.fair_slots import FairSlots
 from reasoning_grpc.domain.models import (
     Capability,
     Deployment,
@@ -96,6 +97,7 @@ __all__ = [
     "Deployment",
     "EffectiveSetting",
     "EffectiveSettingCause",
+    "FairSlots",
     "FinishReason",
     "IncludeOptions",
     "McpServerInfo",

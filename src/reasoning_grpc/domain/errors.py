@@ -265,7 +265,7 @@ class UpstreamCircuitOpen(UpstreamUnreachable):
     sentence = 'The upstream of the model "{model}" has failed too often, and is not called for a moment.'
     retry = Retry.NEVER
 
-    def __init__(self, *, model: str, retry_after_seconds: float) -> None:
+    def __init__(self, *, model: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(model=model, retry_after_seconds=retry_after_seconds, is_upstream_reached=False)
 
 
@@ -300,7 +300,7 @@ class UpstreamBusy(UpstreamOverloaded):
     sentence = 'The upstream of the model "{model}" has too many calls in progress.'
     retry = Retry.NEVER
 
-    def __init__(self, *, model: str, retry_after_seconds: float) -> None:
+    def __init__(self, *, model: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(model=model, retry_after_seconds=retry_after_seconds, is_upstream_reached=False)
 
 

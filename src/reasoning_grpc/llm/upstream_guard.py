@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from reasoning_grpc.domain import CallContext, Deployment
+from reasoning_grpc.domain import CallContext, Deployment, FairSlots
 from reasoning_grpc.domain.errors import (
     UpstreamBusy,
     UpstreamCircuitOpen,
@@ -13,9 +13,8 @@ from reasoning_grpc.domain.errors import (
     UpstreamOverloaded,
     UpstreamRateLimited,
 )
-from reasoning_grpc.domain.fair_slots import FairSlots
-from reasoning_grpc.domain.gradient_limit import GradientLimit
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState, CircuitBreaker, is_upstream_failure
+from reasoning_grpc.llm.gradient_limit import GradientLimit
 from reasoning_grpc.llm.retry_budget import RetryBudget
 
 _BUSY_RETRY_SECONDS: Final = 1.0

@@ -1,6 +1,6 @@
 """The adaptive limit of an upstream."""
 
-from reasoning_grpc.domain.gradient_limit import GradientLimit
+from reasoning_grpc.llm.gradient_limit import GradientLimit
 
 USUAL = 0.1
 WINDOW = 1.01

@@ -1,0 +1,77 @@
+"""`Admission`: bounds the calls in flight of this process, and refuses early what it cannot serve in time."""
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from reasoning_grpc.domain import FairSlots
+from reasoning_grpc.domain.errors import ServerOverloaded
+from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
+
+_RETRY_SECONDS: Final = 1.0
+"""The delay after which a refused client may try again: by then, other calls have ended."""
+
+logger = logging.getLogger("reasoning_grpc.admission")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionLimits:
+    """The limits of admission."""
+
+    most_calls: int = 1024
+    """The most calls in flight. Fewer are admitted while the event loop lags."""
+    least_calls: int = 16
+    """The calls that are admitted however much the loop lags."""
+    most_waiting: int = 128
+    """The calls that may wait for admission. Callers share the queue fairly."""
+    queue_seconds: float = 0.03
+    """How long a call waits. A refusal that comes later than this helps nobody."""
+
+
+class Admission:
+    """Admits calls of our own service; health and reflection never ask it."""
+
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self._limits = limits
+        self._slots = FairSlots(limits.most_calls, limits.most_waiting)
+        self._limit = LagLimit(minimum=min(limits.least_calls, limits.most_calls), maximum=limits.most_calls)
+        self._lag = LoopLag(self._record_lag)
+
+    @property
+    def in_flight(self) -> int:
+        """The calls that were admitted and have not ended."""
+        return self._slots.in_use
+
+    @property
+    def limit(self) -> int:
+        """The calls in flight that are admitted now."""
+        return self._slots.limit
+
+    def try_admit(self, caller: str) -> bool:
+        """Admits a call if that needs no waiting; returns whether it did. `end` must follow."""
+        if not self._slots.in_use:
+            self._lag.start()
+        return self._slots.try_take(caller)
+
+    async def wait(self, caller: str, remaining_seconds: float | None) -> None:
+        """Waits until a call is admitted, at most until its deadline. `end` must follow. Raises ServerOverloaded."""
+        seconds = self._limits.queue_seconds
+        if remaining_seconds is not None:
+            seconds = min(seconds, remaining_seconds)
+        if not await self._slots.take(caller, seconds):
+            raise ServerOverloaded(retry_after_seconds=_RETRY_SECONDS)
+
+    def end(self, caller: str) -> None:
+        """Records that an admitted call has ended."""
+        self._slots.give_back(caller)
+
+    def _record_lag(self, lag_seconds: float) -> None:
+        in_flight = self._slots.in_use
+        if not in_flight:
+            self._lag.stop()
+        if self._limit.record(lag_seconds, in_flight):
+            self._slots.limit = self._limit.limit
+            logger.info(
+                "limit of calls in flight",
+                extra={"limit": self._limit.limit, "in_flight": in_flight, "waiting": self._slots.waiting},
+            )
