@@ -51,6 +51,10 @@ class Process:
         """Returns the memory of the process and its children. What they share counts once."""
         return sum(map(_read_memory_bytes, self._list_pids()))
 
+    def pin(self, cores: Sequence[int]) -> None:
+        """Lets the process run on these cores only."""
+        pin(self.pid, cores)
+
     def stop(self) -> None:
         """Ends the process and its children, and waits for them."""
         if self.is_running:
@@ -68,6 +72,12 @@ class Process:
             found.append(pid)
             pending += _list_children(pid)
         return found
+
+
+def pin(pid: int, cores: Sequence[int]) -> None:
+    """Lets all threads of a process run on these cores only."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
 
 
 def _list_children(pid: int) -> list[int]:

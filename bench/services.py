@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from bench.process import Process
+from bench.process import Process, pin
 
 ROOT: Final = Path(__file__).parent.parent
 _PYTHON_PATH: Final = {"PYTHONPATH": str(ROOT)}
@@ -71,6 +71,10 @@ class Client:
         self._popen.stdin.flush()
         return self._read()
 
+    def pin(self, cores: Sequence[int]) -> None:
+        """Lets the process run on these cores only."""
+        pin(self._popen.pid, cores)
+
     def stop(self) -> None:
         """Ends the process."""
         assert self._popen.stdin is not None
@@ -94,6 +98,7 @@ class Service:
     process: Process
     client: Client
     environment: Environment
+    port: int
     start_seconds: float
     """The time from the start of the process to the first answered call."""
     collector: Process | None = None
@@ -280,7 +285,7 @@ def _connect(
         if time.monotonic() > give_up or not process.is_running:
             raise RuntimeError(f"{name} does not answer; see {process.log}")
         time.sleep(0.02)
-    return Service(name, process, client, environment, time.monotonic() - started)
+    return Service(name, process, client, environment, port, time.monotonic() - started)
 
 
 def _is_listening(port: int) -> bool:
