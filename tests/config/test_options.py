@@ -189,6 +189,12 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "upstream_proxy_exclude": [('["example.com"]', TEXT)],
     "discovery_ttl_seconds": [("0.9", "must be at least 1")],
     "discovery_timeout_seconds": [("0", ABOVE_ZERO)],
+    "max_calls_in_flight": [("0", "must be at least 1"), ("1.5", WHOLE)],
+    "max_queued_calls": [("-1", "must be at least 0")],
+    "admission_queue_seconds": [
+        ("-0.1", "must be at least 0 and at most 10"),
+        ("11", "must be at least 0 and at most 10"),
+    ],
     "max_request_bytes": [
         ("1023", "must be at least 1024 and at most 1073741824"),
         ("1073741825", "must be at least 1024 and at most 1073741824"),

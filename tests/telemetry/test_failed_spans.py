@@ -12,6 +12,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.domain.events import Started, StreamEvent
+from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert import Caps
@@ -300,7 +301,13 @@ async def test_a_fault_is_exported_without_its_text(
     """The span of a call that met a fault has the reason INTERNAL, and no text of the exception."""
     telemetry = Telemetry(read_telemetry_plan(os.environ))
     assert telemetry.tracer_provider is not None
-    calls = CallInterceptor(service=SERVICE_NAME, callers=Callers(()), tracker=CallTracker(), max_request_bytes=65_536)
+    calls = CallInterceptor(
+        service=SERVICE_NAME,
+        callers=Callers(()),
+        tracker=CallTracker(),
+        admission=Admission(),
+        max_request_bytes=65_536,
+    )
     server = grpc.aio.server(interceptors=[ServerSpans(SERVICE_NAME, telemetry.tracer_provider), calls])
     broken: Any = BrokenEngine()
     add_ReasoningServiceServicer_to_server(ReasoningService(broken, Caps()), server)

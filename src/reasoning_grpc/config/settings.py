@@ -92,6 +92,21 @@ class Settings:
     discovery_timeout_seconds: float = _option(
         5.0, "Longest time to read the list of a LiteLLM proxy's models.", minimum=0.001
     )
+    max_calls_in_flight: int = _option(
+        1024,
+        "Most calls in flight; fewer are admitted while the event loop lags. Too low refuses what could be served; "
+        "too high costs memory in an overload.",
+        minimum=1,
+    )
+    max_queued_calls: int = _option(
+        128, "Most calls that wait for admission when as many as possible are in flight; 0: none waits.", minimum=0
+    )
+    admission_queue_seconds: float = _option(
+        0.03,
+        "Longest wait for admission. What is longer delays the refusal, so that callers turn to another server later.",
+        minimum=0.0,
+        maximum=10.0,
+    )
     max_request_bytes: int = _option(
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
     )

@@ -1,6 +1,8 @@
 """`Admission`: bounds the calls in flight of this process, and refuses early what it cannot serve in time."""
 
+import asyncio
 import logging
+import random
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,8 +10,9 @@ from reasoning_grpc.domain import FairSlots
 from reasoning_grpc.domain.errors import ServerOverloaded
 from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
 
-_RETRY_SECONDS: Final = 1.0
-"""The delay after which a refused client may try again: by then, other calls have ended."""
+_RETRY_SECONDS: Final = (0.5, 1.5)
+"""The delay after which a refused client may try again is random between these: by then other calls have ended, and
+those that were refused together do not come back together."""
 
 logger = logging.getLogger("reasoning_grpc.admission")
 
@@ -28,10 +31,13 @@ class AdmissionLimits:
     """How long a call waits. A refusal that comes later than this helps nobody."""
 
 
+_DEFAULT_LIMITS: Final = AdmissionLimits()
+
+
 class Admission:
     """Admits calls of our own service; health and reflection never ask it."""
 
-    def __init__(self, limits: AdmissionLimits) -> None:
+    def __init__(self, limits: AdmissionLimits = _DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._slots = FairSlots(limits.most_calls, limits.most_waiting)
         self._limit = LagLimit(minimum=min(limits.least_calls, limits.most_calls), maximum=limits.most_calls)
@@ -53,13 +59,16 @@ class Admission:
             self._lag.start()
         return self._slots.try_take(caller)
 
-    async def wait(self, caller: str, remaining_seconds: float | None) -> None:
-        """Waits until a call is admitted, at most until its deadline. `end` must follow. Raises ServerOverloaded."""
-        seconds = self._limits.queue_seconds
-        if remaining_seconds is not None:
-            seconds = min(seconds, remaining_seconds)
-        if not await self._slots.take(caller, seconds):
-            raise ServerOverloaded(retry_after_seconds=_RETRY_SECONDS)
+    async def wait(self, caller: str) -> float:
+        """Waits until a call is admitted that `try_admit` did not admit; returns the seconds that it took.
+
+        `end` must follow. Raises ServerOverloaded when the call is not admitted in time; then `end` must not follow.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if not await self._slots.take(caller, self._limits.queue_seconds):
+            raise ServerOverloaded(retry_after_seconds=random.uniform(*_RETRY_SECONDS))
+        return loop.time() - started
 
     def end(self, caller: str) -> None:
         """Records that an admitted call has ended."""

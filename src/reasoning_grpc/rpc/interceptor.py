@@ -22,6 +22,7 @@ from reasoning_grpc.domain.errors import (
     RequestTooLarge,
     UpstreamError,
 )
+from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import record_end
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
@@ -65,13 +66,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         service: str,
         callers: Callers,
         tracker: CallTracker,
+        admission: Admission,
         max_request_bytes: int,
         passes_upstream_messages: bool = False,
     ) -> None:
         self._prefix = f"/{service}/"
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
         """By method, the service's own handler and what it is wrapped in."""
-        self._entrance = _Entrance(callers, tracker, OpeningQueue(), max_request_bytes, passes_upstream_messages)
+        self._entrance = _Entrance(
+            callers, tracker, admission, OpeningQueue(), max_request_bytes, passes_upstream_messages
+        )
 
     async def intercept_service(
         self,
@@ -104,6 +108,7 @@ class _Entrance:
 
     callers: Callers
     tracker: CallTracker
+    admission: Admission
     openings: OpeningQueue
     max_request_bytes: int
     passes_upstream_messages: bool
@@ -134,16 +139,23 @@ class _Method:
         call = _create_context(context, metadata)
         try:
             entrance.tracker.begin()
+            admitted = None
             try:
                 queue_seconds = 0.0 if entrance.openings.take_turn() else await entrance.openings.wait_for_turn()
+                caller = entrance.callers.authenticate(metadata)
+                if not entrance.admission.try_admit(caller.name):
+                    queue_seconds += await entrance.admission.wait(caller.name)
+                admitted = caller.name
                 _check_time(call)
-                call = replace(call, caller=entrance.callers.authenticate(metadata), queue_seconds=queue_seconds)
+                call = replace(call, caller=caller, queue_seconds=queue_seconds)
                 request = self._parse_request(payload)
                 if request_id := _read_request_id(request):
                     call = replace(call, request_id=request_id)
                 _current_call.set(call)
                 response = await self._answer(request, context)
             finally:
+                if admitted is not None:
+                    entrance.admission.end(admitted)
                 entrance.tracker.end()
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
             record_end(method, call, "OK", logging.INFO)

@@ -7,17 +7,29 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from reasoning_grpc.config import Config, Settings
-from reasoning_grpc.rpc import Callers, CallInterceptor, CallTracker, ReasoningService
+from reasoning_grpc.rpc import (
+    Admission,
+    AdmissionLimits,
+    Callers,
+    CallInterceptor,
+    CallTracker,
+    ReasoningService,
+)
 from reasoning_grpc.server.reflection import add_reflection
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name
+_NEVER_REACHED: Final = 1_000_000
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
     ("grpc.max_send_message_length", -1),
     # Clients ping a silent call; gRPC's own limit, one ping in five minutes, would end their calls.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # gRPC's core would end a burst of a thousand calls on one connection in part as CANCELLED, without any reason. Our
+    # admission refuses what is too much, with one.
+    ("grpc.server.max_pending_requests", _NEVER_REACHED),
+    ("grpc.server.max_pending_requests_hard_limit", _NEVER_REACHED),
 )
 
 
@@ -44,12 +56,20 @@ def build_grpc_server(
 
 def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
     """Builds the interceptors of each call, the outermost first."""
+    settings = config.settings
     calls = CallInterceptor(
         service=SERVICE,
         callers=Callers(config.callers.values()),
         tracker=tracker,
-        max_request_bytes=config.settings.max_request_bytes,
-        passes_upstream_messages=config.settings.pass_upstream_messages,
+        admission=Admission(
+            AdmissionLimits(
+                most_calls=settings.max_calls_in_flight,
+                most_waiting=settings.max_queued_calls,
+                queue_seconds=settings.admission_queue_seconds,
+            )
+        ),
+        max_request_bytes=settings.max_request_bytes,
+        passes_upstream_messages=settings.pass_upstream_messages,
     )
     if telemetry.tracer_provider is None:
         return [calls]

@@ -1,0 +1,139 @@
+"""A full server refuses calls early and with a delay, and what it has admitted is served."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import grpc
+import pytest
+
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.config import CallerEntry, hash_token
+from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.health import SERVING, check_health
+from tests.support.serving import RunningServer, config_for, model_entry, serving, serving_upstream
+from tests.support.upstream import FakeUpstream, Gate
+from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end, start_every_call
+
+
+async def hold_call(running: RunningServer, upstream: FakeUpstream, **options: Any) -> tuple[Any, Gate]:
+    """Starts a stream that stays in flight until its gate is opened."""
+    gate = upstream.gated("a")
+    gate.open()
+    stub: Any = running.stub
+    stream = stub.StreamComplete(a_stream_request(), **options)
+    await read_first_delta(stream)
+    return stream, gate
+
+
+async def wait_for_calls_in_flight(running: RunningServer, count: int) -> None:
+    """Waits until this many calls have arrived at the server, the waiting ones included."""
+    while running.server.calls_in_flight < count:
+        await check_health(running.channel)
+
+
+def bearer(caller: str) -> tuple[tuple[str, str]]:
+    """Returns the metadata with a caller's token, which is its name."""
+    return (("authorization", f"Bearer {caller}"),)
+
+
+async def test_a_full_server_refuses_every_method(upstream: FakeUpstream) -> None:
+    """The status has a delay, the upstream is not called, and health goes on to be served."""
+    async with serving_upstream(upstream, max_calls_in_flight=1, max_queued_calls=0) as running:
+        stream, gate = await hold_call(running, upstream)
+
+        refusals = [await expect_failure(call) for _, call in start_every_call(running.channel)]
+        health = await check_health(running.channel)
+        gate.open_all()
+        await read_to_end(stream)
+
+    assert len(refusals) == 4
+    for refusal in refusals:
+        assert refusal.code == grpc.StatusCode.UNAVAILABLE
+        assert refusal.reason == "SERVER_OVERLOADED"
+        assert refusal.retry_after_seconds is not None
+        assert 0.5 <= refusal.retry_after_seconds <= 1.5
+    assert health == SERVING
+    assert len(upstream.requests) == 1
+
+
+async def test_a_call_waits_a_moment_for_another_to_end(upstream: FakeUpstream) -> None:
+    """It is served in its turn, and its timings say how long it waited."""
+    async with serving_upstream(upstream, max_calls_in_flight=1, admission_queue_seconds=10.0) as running:
+        stream, gate = await hold_call(running, upstream)
+        upstream.reply("b")
+        stub: Any = running.stub
+        waiting = asyncio.ensure_future(stub.Complete(a_wire_request()))
+        await wait_for_calls_in_flight(running, 2)
+        gate.open_all()
+        await read_to_end(stream)
+        answer = await waiting
+
+    assert answer.message.content[0].text == "b"
+    assert answer.timings.queue_duration.ToMicroseconds() > 0
+
+
+async def test_a_call_whose_deadline_passes_in_the_queue_is_never_sent(upstream: FakeUpstream) -> None:
+    """The upstream gets only the call that was admitted, and the slot goes to the next one."""
+    async with serving_upstream(upstream, max_calls_in_flight=1, admission_queue_seconds=10.0) as running:
+        stream, gate = await hold_call(running, upstream)
+        stub: Any = running.stub
+
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await stub.Complete(a_wire_request(), timeout=0.1)
+        gate.open_all()
+        await read_to_end(stream)
+        upstream.reply("b")
+        await stub.Complete(a_wire_request())
+
+    assert failed.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(upstream.requests) == 2
+
+
+async def test_callers_share_a_full_server(upstream: FakeUpstream) -> None:
+    """A caller with many calls in flight and in the queue waits behind one with few."""
+    callers = {name: CallerEntry(name=name, token_hash=hash_token(name)) for name in ("greedy", "modest")}
+    config = config_for(
+        model_entry(upstream.api_base), callers=callers, max_calls_in_flight=2, admission_queue_seconds=10.0
+    )
+    async with serving(config) as running:
+        held = [await hold_call(running, upstream, metadata=bearer("greedy")) for _ in range(2)]
+        stub: Any = running.stub
+        order: list[str] = []
+
+        async def complete(caller: str) -> None:
+            upstream.reply("b")
+            await stub.Complete(a_wire_request(), metadata=bearer(caller))
+            order.append(caller)
+
+        waiting = []
+        for number, caller in enumerate(("greedy", "greedy", "modest")):
+            waiting.append(asyncio.create_task(complete(caller)))
+            await wait_for_calls_in_flight(running, 3 + number)
+        for stream, gate in held:
+            gate.open_all()
+            await read_to_end(stream)
+            if not order:
+                await waiting[-1]
+        await asyncio.gather(*waiting)
+
+    assert order[0] == "modest"
+
+
+async def test_a_burst_on_one_connection_leaves_no_call_without_a_reason(upstream: FakeUpstream) -> None:
+    """Of 1,500 calls at once, each is served or refused as SERVER_OVERLOADED; gRPC's core ends none of them."""
+    upstream.reply("b")
+    async with serving_upstream(upstream, max_calls_in_flight=20, max_queued_calls=20) as running:
+        stub: Any = running.stub
+
+        async def complete() -> str:
+            try:
+                await stub.Complete(a_wire_request())
+            except grpc.aio.AioRpcError as error:
+                return CallFailed(error).reason or error.code().name
+            return "OK"
+
+        outcomes = Counter(await asyncio.gather(*(complete() for _ in range(1500))))
+
+    assert set(outcomes) == {"OK", "SERVER_OVERLOADED"}
+    assert outcomes["OK"] >= 20
