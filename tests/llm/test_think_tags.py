@@ -1,6 +1,7 @@
 """What a model writes between think tags is its reasoning, where its entry says so, wherever the text is cut."""
 
 import re
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -21,11 +22,12 @@ from reasoning_grpc.domain.events import (
     TokenLogprob,
     ToolCallDelta,
 )
+from reasoning_grpc.llm import GuardPolicy, UpstreamGuards
 from reasoning_grpc.llm.attempt import Attempt, AttemptSetup
 from reasoning_grpc.llm.think_tags import CLOSING, OPENING
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.v1 import completion_pb2, messages_pb2
-from tests.support.factories import a_call, a_context, a_wire_request
+from tests.support.factories import a_call, a_context, a_deployment, a_wire_request
 from tests.support.models import ScriptedModel, a_model, script_answer
 from tests.support.received import receive_answer
 from tests.support.serving import config_for, model_entry, serving
@@ -44,7 +46,12 @@ async def convert_stepwise(tags: ThinkTags, events: Sequence[ModelEvent], **call
 
 def attempt(adapter: ScriptedModel, **call: Any) -> Attempt:
     """Returns an attempt at a call of the adapter."""
-    requested, setup = a_call(**call), AttemptSetup(adapter, ModelTimeouts())
+    requested, setup = (
+        a_call(**call),
+        AttemptSetup(
+            adapter, ModelTimeouts(), UpstreamGuards(GuardPolicy(), time.monotonic), lambda *_: a_deployment()
+        ),
+    )
     return Attempt(setup, adapter.describe(requested.model), requested, a_context(), UsageMeter())
 
 

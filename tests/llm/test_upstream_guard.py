@@ -152,7 +152,7 @@ async def test_the_bound_follows_the_time_to_the_first_token() -> None:
         clock.now += seconds
         for each in admitted:
             clock.now += 0.1
-            each.record_first_token(clock.now)
+            each.record_first_token()
             each.end()
 
     async def answer_ever_later() -> None:

@@ -1,6 +1,7 @@
 """`ScriptedModel`: a LanguageModel that plays scripts and keeps the calls that it received."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     CallContext,
+    Deployment,
     EffectiveSetting,
     FinishReason,
     ModelInfo,
@@ -19,7 +21,7 @@ from reasoning_grpc.domain import (
 )
 from reasoning_grpc.domain.errors import ModelNotFound
 from reasoning_grpc.domain.events import ContentDelta, Delta, ModelEvent, ModelFinished
-from reasoning_grpc.llm import ModelTimeouts, ResilientModel, RetryPolicy
+from reasoning_grpc.llm import GuardPolicy, ModelTimeouts, ResilientModel, RetryPolicy, UpstreamGuards
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 
 Script = Iterable[ModelEvent | Exception | asyncio.Event]
@@ -43,7 +45,12 @@ def script_answer(
 
 def make_resilient(adapter: LanguageModel, **options: Any) -> ResilientModel:
     """Returns what makes calls of an adapter's models; without other options it retries nothing."""
-    defaults: dict[str, Any] = {"timeouts": ModelTimeouts(), "retries": RetryPolicy(max_retries=0)}
+    defaults: dict[str, Any] = {
+        "timeouts": ModelTimeouts(),
+        "retries": RetryPolicy(max_retries=0),
+        "guards": UpstreamGuards(GuardPolicy(), time.monotonic),
+        "find_deployment": lambda model, _: Deployment(name=model, litellm_model=f"openai/{model}", api_base=""),
+    }
     return ResilientModel(adapter, **defaults | options)
 
 

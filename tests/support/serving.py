@@ -17,6 +17,7 @@ from tests.support.upstream import FakeUpstream
 
 UPSTREAM_KEY = "sk-upstream-secret"
 """The key that the server sends to the fake upstream; it must appear nowhere else."""
+_NEVER: Final = 1_000_000
 _KNOWN_MODELS: Final = {"bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0"}
 """Models of providers for which litellm must know the model."""
 
@@ -86,8 +87,12 @@ def config_for(
     proxy: ProxyEntry | None = None,
     **settings: Any,
 ) -> Config:
-    """Builds a configuration that listens on port 0, and whose default model is the first entry."""
-    values = {"listen": "127.0.0.1:0", "default_model": entries[0].name if entries else "", **settings}
+    """Builds a configuration that listens on port 0, and whose default model is the first entry.
+
+    Its breakers never open, because many tests make calls of which most are to fail; tests of breakers say otherwise.
+    """
+    default = entries[0].name if entries else ""
+    values = {"listen": "127.0.0.1:0", "default_model": default, "breaker_min_calls": _NEVER, **settings}
     models = {entry.name: entry for entry in entries}
     return Config(settings=Settings(**values), models=models, callers=callers or {}, proxy=proxy)
 

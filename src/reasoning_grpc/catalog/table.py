@@ -1,7 +1,7 @@
 """`ModelTable`: the models that requests can name, and how each is reached."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from reasoning_grpc.domain import (
     ModelInfo,
     ModelPage,
     ModelSourceKind,
+    ModelState,
 )
 from reasoning_grpc.domain.errors import (
     FieldViolation,
@@ -35,12 +36,20 @@ _MAX_SUGGESTIONS: Final = 3
 class ModelTable:
     """The models by their names, which are the table's own: callers never name a model of litellm."""
 
-    def __init__(self, sources: Sequence[ModelSourceReader], default: str = "") -> None:
+    def __init__(
+        self,
+        sources: Sequence[ModelSourceReader],
+        default: str = "",
+        *,
+        is_failing: Callable[[Deployment], bool] = lambda _: False,
+    ) -> None:
         """When two sources have a model of one name, the earlier source serves it.
 
         `default` is the model for requests that name none; empty: the only model, if there is exactly one.
+        `is_failing` returns whether the upstream of a model has failed so often that calls stay away from it.
         """
         self._sources = sources
+        self._is_failing = is_failing
         self._configured_default = default
 
     def find_deployment(self, model: str, caller: Caller) -> Deployment:
@@ -132,11 +141,17 @@ class ModelTable:
             raise ModelsNotListed
         models, default = self._merge_sources(), self.find_default()
         names = sorted(name for name in models if caller.may_use_model(name) and name > after)
-        infos = [_describe(models[name], default) for name in names]
+        infos = [self._describe_now(models[name], default) for name in names]
         accepted = [info for info in infos if model_filter.accepts(info)]
         page = tuple(accepted[:page_size])
         has_more = len(accepted) > page_size
         return ModelPage(page, sources, write_page_token(page[-1].name, model_filter) if has_more else "")
+
+    def _describe_now(self, served: ServedModel, default: str) -> ModelInfo:
+        info = _describe(served, default)
+        if info.state is ModelState.AVAILABLE and self._is_failing(served.find_deployment()):
+            return replace(info, state=ModelState.UNAVAILABLE)
+        return info
 
     async def aclose(self) -> None:
         """Closes every source."""

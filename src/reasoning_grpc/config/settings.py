@@ -76,6 +76,25 @@ class Settings:
     model_call_timeout_seconds: float = _option(600.0, "Longest time for one attempt at a model call.", minimum=0.001)
     connect_timeout_seconds: float = _option(5.0, "Longest time to connect to an upstream.", minimum=0.001)
     max_retries: int = _option(2, "Most retries of a failed model call with the same model.", minimum=0, maximum=10)
+    breaker_min_calls: int = _option(
+        10,
+        "Fewest calls in some ten seconds of which half must fail, so that an upstream gets no calls for a moment. Too "
+        "low takes bad luck for a failure; too high lets many calls fail before.",
+        minimum=1,
+    )
+    breaker_open_seconds: float = _option(
+        1.0,
+        "Time without calls for an upstream that fails, until a single call tries it again; it doubles when that fails. "
+        "Too short hammers an upstream that is down; too long keeps calls away from one that is back.",
+        minimum=0.001,
+    )
+    breaker_max_open_seconds: float = _option(30.0, "Longest such time.", minimum=0.001)
+    max_calls_per_upstream: int = _option(
+        1024, "Most calls in progress at one model; fewer are sent while it answers late or limits the rate.", minimum=1
+    )
+    upstream_queue_seconds: float = _option(
+        1.0, "Longest wait of a call for that bound; then it fails, or goes to a fallback model.", minimum=0.0
+    )
     max_upstream_connections: int = _option(1024, "Most connections to all upstreams together.", minimum=1)
     upstream_proxy: str = _option(
         "", "HTTP proxy through which models, LiteLLM proxies and MCP servers are reached, as a URL; empty: none."

@@ -4,6 +4,10 @@ port.py             LanguageModel, which makes a single attempt, and ModelCall
 resilient_model.py  makes model calls, in one or several attempts, as events of a request
 attempt.py          one attempt, with its timeouts, think tags and span
 retries.py          chooses the next attempt: a retry, or a fallback model
+upstream_guard.py   what all calls to an upstream share, made of the three modules below
+breaker.py          stops calling an upstream that fails, and finds out when it answers again
+gradient_limit.py   finds out how many calls an upstream answers in time
+retry_budget.py     bounds the retries by the attempts
 timeouts.py         the limits on the time of an attempt
 wait_timer.py       limits each of many waits with one timer
 think_tags.py       converts what a model writes between think tags to reasoning
@@ -17,6 +21,7 @@ structured/         answers that follow a JSON schema
 """
 
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
+from reasoning_grpc.llm.breaker import BreakerPolicy
 from reasoning_grpc.llm.call_in_progress import CallInProgress
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.genai import build_address_attributes
@@ -26,18 +31,22 @@ from reasoning_grpc.llm.resilient_model import ResilientModel
 from reasoning_grpc.llm.retries import RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
+from reasoning_grpc.llm.upstream_guard import GuardPolicy, UpstreamGuards
 from reasoning_grpc.llm.wait_timer import WaitTimer
 
 __all__ = [
     "AttemptSpans",
+    "BreakerPolicy",
     "CallInProgress",
     "ContextWindows",
+    "GuardPolicy",
     "LanguageModel",
     "ModelCall",
     "ModelTimeouts",
     "PromptSize",
     "ResilientModel",
     "RetryPolicy",
+    "UpstreamGuards",
     "WaitTimer",
     "build_address_attributes",
     "estimate_prompt_tokens",

@@ -1,19 +1,20 @@
 """`Attempt`: one attempt at a model call, with its timeouts, its think tags and its span."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, ModelInfo, ThinkTags, UsageMeter, read_clock
+from reasoning_grpc.domain import CallContext, Caller, Deployment, ModelInfo, ThinkTags, UsageMeter, read_clock
 from reasoning_grpc.domain.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
 from reasoning_grpc.domain.events import ModelEvent
 from reasoning_grpc.llm.attempt_spans import AttemptSpan, AttemptSpans
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
 from reasoning_grpc.llm.think_tags import TaggedAnswer
 from reasoning_grpc.llm.timeouts import ModelTimeouts
+from reasoning_grpc.llm.upstream_guard import UpstreamGuards
 from reasoning_grpc.llm.wait_timer import WaitTimers
 
 
@@ -22,6 +23,9 @@ class AttemptSetup(Struct, frozen=True):
 
     adapter: LanguageModel
     timeouts: ModelTimeouts
+    guards: UpstreamGuards
+    find_deployment: Callable[[str, Caller], Deployment]
+    """Returns how a caller reaches a model now."""
     spans: AttemptSpans | None = None
     """None: no attempt has a span."""
     timers: WaitTimers = field(default_factory=WaitTimers)
@@ -36,9 +40,12 @@ class Attempt:
       think tags hold back has arrived all the same.
     - The think tags come before the span, so that a span that captures content shows reasoning as reasoning.
     - The span stands outside. Each attempt has its own, and the full timeouts.
+
+    The guard of the upstream admits the attempt before all that, and learns of its first token and of its outcome.
     """
 
     __slots__ = (
+        "_admitted",
         "_call",
         "_context",
         "_ends",
@@ -68,8 +75,10 @@ class Attempt:
         self._meter = meter
 
     async def __aenter__(self) -> "Attempt":
-        """Begins the attempt. Raises UpstreamError where there is no upstream to call now."""
+        """Begins the attempt. Raises UpstreamError where there is no upstream to call now, or where it is spared."""
         setup, call, context, tags = self._setup, self._call, self._context, self._info.think_tags
+        deployment = setup.find_deployment(call.model, context.caller)
+        self._admitted = await setup.guards.find(deployment).admit(deployment, context)
         self._tagged = None if tags is ThinkTags.NONE else TaggedAnswer(tags, call)
         self._span: AttemptSpan | None = None
         if setup.spans is not None:
@@ -86,6 +95,10 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Ends the attempt, however it went."""
+        if error is None or isinstance(error, UpstreamError):
+            self._admitted.end(error)
+        else:
+            self._admitted.abandon()
         self._setup.timers.give_back(self._timer)
         try:
             await self._events.aclose()
@@ -110,7 +123,9 @@ class Attempt:
             raise self._build_timeout(wait_until) from exc
         finally:
             timer.stop()
-        self._has_begun = True
+        if not self._has_begun:
+            self._has_begun = True
+            self._admitted.record_first_token()
         events = (event,) if self._tagged is None else self._tagged.convert(event)
         if self._span is not None:
             for each in events:

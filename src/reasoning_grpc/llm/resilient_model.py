@@ -5,10 +5,18 @@ yielded. Each switch is yielded as `AttemptSwitched`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
-from reasoning_grpc.domain import CallContext, EffectiveSetting, ModelCallPurpose, ModelInfo, UsageMeter
+from reasoning_grpc.domain import (
+    CallContext,
+    Caller,
+    Deployment,
+    EffectiveSetting,
+    ModelCallPurpose,
+    ModelInfo,
+    UsageMeter,
+)
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, ModelFinished
 from reasoning_grpc.llm.attempt import Attempt, AttemptSetup
@@ -16,6 +24,7 @@ from reasoning_grpc.llm.attempt_spans import AttemptSpans
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
 from reasoning_grpc.llm.retries import CallRetries, RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
+from reasoning_grpc.llm.upstream_guard import UpstreamGuards
 
 
 class ResilientModel:
@@ -27,12 +36,14 @@ class ResilientModel:
         *,
         timeouts: ModelTimeouts,
         retries: RetryPolicy,
+        guards: UpstreamGuards,
+        find_deployment: Callable[[str, Caller], Deployment],
         spans: AttemptSpans | None = None,
     ) -> None:
-        """Without `spans` no attempt has a span."""
+        """`find_deployment` returns how a caller reaches a model now. Without `spans` no attempt has a span."""
         self._adapter = adapter
         self._policy = retries
-        self._setup = AttemptSetup(adapter, timeouts, spans)
+        self._setup = AttemptSetup(adapter, timeouts, guards, find_deployment, spans)
 
     async def stream_call(
         self, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
@@ -66,7 +77,7 @@ class ResilientModel:
                             yield event
             except UpstreamError as error:
                 _record_refusal(error, context)
-                retries = retries or CallRetries(self._adapter, self._policy, requested, context)
+                retries = retries or CallRetries(self._adapter, self._policy, self._try_retry, requested, context)
                 following = None if has_begun else retries.choose_next(call, error)
                 if following is None:
                     raise
@@ -74,6 +85,11 @@ class ResilientModel:
             number = switched.next_attempt
             yield switched
             meter.reset()
+
+    def _try_retry(self, model: str, caller: Caller) -> bool:
+        """Takes a retry from the budget of the model's upstream; returns whether it had one."""
+        setup = self._setup
+        return setup.guards.find(setup.find_deployment(model, caller)).retries.try_take()
 
     def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
         """See `LanguageModel.list_effective_settings`."""

@@ -1,12 +1,13 @@
 """Chooses the next attempt after a failure: a retry with the same model, or an attempt with a fallback model."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, EffectiveSetting, EffectiveSettingCause
+from reasoning_grpc.domain import CallContext, Caller, EffectiveSetting, EffectiveSettingCause
 from reasoning_grpc.domain.errors import Retry, UpstreamError
 from reasoning_grpc.domain.events import AttemptSwitched
 from reasoning_grpc.llm.port import LanguageModel, ModelCall
@@ -37,9 +38,18 @@ class RetryPolicy:
 class CallRetries:
     """Chooses the attempts that follow the failed attempts at one call."""
 
-    def __init__(self, adapter: LanguageModel, policy: RetryPolicy, requested: ModelCall, context: CallContext) -> None:
+    def __init__(
+        self,
+        adapter: LanguageModel,
+        policy: RetryPolicy,
+        try_retry: Callable[[str, Caller], bool],
+        requested: ModelCall,
+        context: CallContext,
+    ) -> None:
+        """`try_retry` takes a retry from the budget of a model's upstream, and returns whether it had one."""
         self._adapter = adapter
         self._policy = policy
+        self._try_retry = try_retry
         self._requested = requested
         self._context = context
         self._fallbacks = iter(requested.fallback_models)
@@ -74,7 +84,8 @@ class CallRetries:
         """Returns the model of the next attempt, and sets the delay before it; None when no attempt is left."""
         delay = self._policy.choose_delay(error, self._retries)
         remaining = self._context.remaining_seconds()
-        if delay is not None and (remaining is None or delay < remaining):
+        is_in_time = delay is not None and (remaining is None or delay < remaining)
+        if delay is not None and is_in_time and self._try_retry(failed, self._context.caller):
             self.delay_seconds = delay
             return failed
         self.delay_seconds = 0.0

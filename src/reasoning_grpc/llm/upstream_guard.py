@@ -83,14 +83,16 @@ class UpstreamGuard:
             except UpstreamCircuitOpen:
                 self._slots.give_back(owner)
                 raise
+        self.retries.record_attempt()
         return Admitted(self, owner, key_owner, self._clock(), is_probe=self._breaker.begin())
 
     def _check_breaker(self, model: str) -> None:
         if (wait := self._breaker.find_wait_seconds()) is not None:
             raise UpstreamCircuitOpen(model=model, retry_after_seconds=wait)
 
-    def _record_first_token(self, seconds: float) -> None:
-        self._limit.record(seconds, self._slots.in_use, self._clock())
+    def _record_first_token(self, started: float) -> None:
+        now = self._clock()
+        self._limit.record(now - started, self._slots.in_use, now)
         self._slots.limit = self._limit.limit
 
     def _record_end(self, admitted: "Admitted", error: UpstreamError | None) -> None:
@@ -121,21 +123,19 @@ class UpstreamGuard:
 class Admitted:
     """One attempt that was admitted to its upstream. Exactly one of `end` and `abandon` takes effect: the first."""
 
-    __slots__ = ("_guard", "_has_begun", "_is_open", "_started", "is_probe", "key_owner", "owner")
+    __slots__ = ("_guard", "_is_open", "_started", "is_probe", "key_owner", "owner")
 
     def __init__(self, guard: UpstreamGuard, owner: str, key_owner: str, started: float, *, is_probe: bool) -> None:
         self._guard = guard
         self._started = started
-        self._is_open, self._has_begun = True, False
+        self._is_open = True
         self.owner = owner
         self.key_owner = key_owner
         self.is_probe = is_probe
 
-    def record_first_token(self, now: float) -> None:
-        """Records that the upstream has begun its answer; only the first of these counts."""
-        if not self._has_begun:
-            self._has_begun = True
-            self._guard._record_first_token(now - self._started)
+    def record_first_token(self) -> None:
+        """Records that the upstream has begun its answer."""
+        self._guard._record_first_token(self._started)
 
     def end(self, error: UpstreamError | None = None) -> None:
         """Records the outcome: the error, or None for an answer that was whole."""

@@ -1,5 +1,6 @@
 """`build_parts`: builds everything that a configuration describes; the only module that wires objects."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,16 @@ from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.embedded import EmbeddedModel
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.litellm_model import ConnectionPool, LiteLLMModel, TransportLimits, find_price_map
-from reasoning_grpc.llm import AttemptSpans, ContextWindows, ModelTimeouts, ResilientModel, RetryPolicy
+from reasoning_grpc.llm import (
+    AttemptSpans,
+    BreakerPolicy,
+    ContextWindows,
+    GuardPolicy,
+    ModelTimeouts,
+    ResilientModel,
+    RetryPolicy,
+    UpstreamGuards,
+)
 from reasoning_grpc.router import (
     Classifier,
     ClassifierPrompt,
@@ -72,8 +82,9 @@ def build_parts(
     embedded = _build_embedded_model(settings) if config.runs_embedded else None
     proxy = None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools)
     default_model = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
-    table = ModelTable(_build_sources(config, proxy, embedded), default_model)
-    model = _build_model(config, table, telemetry, pools, adapter_class)
+    guards = _build_guards(settings)
+    table = ModelTable(_build_sources(config, proxy, embedded), default_model, is_failing=guards.is_open)
+    model = _build_model(config, table, guards, telemetry, pools, adapter_class)
     windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
     toolbox = Toolbox(config.tools, config.mcp_servers, tools_of_callers=list_tools_of_callers(config))
     router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
@@ -124,6 +135,7 @@ def _build_sources(
 def _build_model(
     config: Config,
     table: ModelTable,
+    guards: UpstreamGuards,
     telemetry: Telemetry,
     pools: dict[str, ConnectionPool],
     adapter_class: type[LiteLLMModel],
@@ -151,8 +163,23 @@ def _build_model(
             total_seconds=settings.model_call_timeout_seconds,
         ),
         retries=RetryPolicy(max_retries=settings.max_retries),
+        guards=guards,
+        find_deployment=table.find_deployment,
         spans=spans,
     )
+
+
+def _build_guards(settings: Settings) -> UpstreamGuards:
+    policy = GuardPolicy(
+        breaker=BreakerPolicy(
+            least_calls=settings.breaker_min_calls,
+            base_open_seconds=settings.breaker_open_seconds,
+            max_open_seconds=max(settings.breaker_open_seconds, settings.breaker_max_open_seconds),
+        ),
+        most_calls=settings.max_calls_per_upstream,
+        queue_seconds=settings.upstream_queue_seconds,
+    )
+    return UpstreamGuards(policy, time.monotonic)
 
 
 def _build_router(config: Config, table: ModelTable, classifier: Classifier) -> Router:
