@@ -84,7 +84,7 @@ class Settings:
     )
     breaker_open_seconds: float = _option(
         1.0,
-        "Time without calls for an upstream that fails, until a single call tries it again; it doubles when that fails. "
+        "Time without calls for an upstream that fails, until a single call tries it; it doubles when that fails. "
         "Too short hammers an upstream that is down; too long keeps calls away from one that is back.",
         minimum=0.001,
     )

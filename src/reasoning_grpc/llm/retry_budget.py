@@ -13,12 +13,8 @@ class RetryBudget:
     calls are retried as if there were no budget.
     """
 
-    def __init__(
-        self, *, retries_an_attempt: float = _RETRIES_AN_ATTEMPT, largest_balance: float = _LARGEST_BALANCE
-    ) -> None:
-        _RETRIES_AN_ATTEMPT = retries_an_attempt
-        _LARGEST_BALANCE = largest_balance
-        self._balance = largest_balance
+    def __init__(self) -> None:
+        self._balance = _LARGEST_BALANCE
 
     def record_attempt(self) -> None:
         """Records an attempt, which may be a retry."""

@@ -1,0 +1,140 @@
+"""An upstream that fails, or that limits the rate of requests, gets few calls until it is well again."""
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+import grpc
+
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.v1 import models_pb2
+from tests.support.factories import a_wire_request
+from tests.support.health import SERVING, check_health
+from tests.support.serving import RunningServer, config_for, model_entry, serving
+from tests.support.upstream import FakeUpstream
+from tests.support.wire_calls import expect_failure
+
+BREAKER: Final[dict[str, Any]] = {
+    "breaker_min_calls": 10,
+    "breaker_open_seconds": 60.0,
+    "breaker_max_open_seconds": 60.0,
+}
+"""A breaker that opens soon, and then stays open for the time of a test."""
+
+
+async def complete(running: RunningServer, **fields: Any) -> str:
+    """Makes a call, and returns its answer, or else the reason of its failure."""
+    stub: Any = running.stub
+    try:
+        answer = await stub.Complete(a_wire_request(**fields))
+    except grpc.aio.AioRpcError as error:
+        return CallFailed(error).reason
+    return str(answer.message.content[0].text)
+
+
+async def list_states(running: RunningServer) -> dict[str, str]:
+    """Returns the state of each model that is listed."""
+    stub: Any = running.stub
+    listed = await stub.ListModels(models_pb2.ListModelsRequest())
+    return {model.name: models_pb2.ModelState.Name(model.state) for model in listed.models}
+
+
+async def test_when_everything_fails_an_upstream_gets_little_more_than_one_request_a_call(
+    upstream: FakeUpstream,
+) -> None:
+    """The retries of many failing calls come out of one budget, even without a breaker."""
+    upstream.always.fail(500)
+    async with serving(config_for(model_entry(upstream.api_base))) as running:
+        outcomes = Counter([await complete(running) for _ in range(200)])
+
+    assert outcomes == {"UPSTREAM_ERROR": 200}
+    assert len(upstream.requests) < 1.2 * 200
+
+
+async def test_calls_stay_away_from_an_upstream_that_is_down(upstream: FakeUpstream) -> None:
+    """They fail at once with the time of the next probe, and the model is listed as unavailable; health is not."""
+    upstream.always.fail(500)
+    async with serving(config_for(model_entry(upstream.api_base), **BREAKER)) as running:
+        for _ in range(10):
+            await complete(running)
+        requests = len(upstream.requests)
+
+        stub: Any = running.stub
+        failure = await expect_failure(stub.Complete(a_wire_request()))
+        states = await list_states(running)
+        health = await check_health(running.channel)
+
+    assert failure.code == grpc.StatusCode.UNAVAILABLE
+    assert failure.reason == "UPSTREAM_UNREACHABLE"
+    assert failure.retry_after_seconds is not None
+    assert 50.0 <= failure.retry_after_seconds <= 66.0
+    assert failure.interruption is None
+    assert states == {"fake": "MODEL_STATE_UNAVAILABLE"}
+    assert health == SERVING
+    assert len(upstream.requests) == requests
+
+
+async def test_calls_go_to_the_fallback_while_the_breaker_is_open(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """Every call is answered, and after the first ones the failing upstream gets no more requests."""
+    upstream.always.fail(503)
+    judge.always.reply("from the fallback")
+    entries = (
+        model_entry(upstream.api_base, fallback_models=("other",)),
+        model_entry(judge.api_base, "other"),
+    )
+    async with serving(config_for(*entries, **BREAKER)) as running:
+        answers = [await complete(running) for _ in range(30)]
+
+    assert set(answers) == {"from the fallback"}
+    assert len(upstream.requests) <= 25
+    assert len(judge.requests) == 30
+
+
+async def test_a_call_finds_out_that_the_upstream_is_well_again(upstream: FakeUpstream) -> None:
+    """After the time in the failure, a call is the probe, and then the model is available."""
+    upstream.always.fail(500)
+    settings = BREAKER | {"breaker_open_seconds": 0.02}
+    async with serving(config_for(model_entry(upstream.api_base), **settings)) as running:
+        while await complete(running) != "UPSTREAM_UNREACHABLE":
+            pass
+        upstream.always.reply("well")
+        while await complete(running) != "well":
+            pass
+        states = await list_states(running)
+
+    assert states == {"fake": "MODEL_STATE_AVAILABLE"}
+
+
+async def test_a_rate_limit_holds_for_all_calls(upstream: FakeUpstream) -> None:
+    """Further calls within the time that the upstream named are refused with the rest of it, and are not sent."""
+    upstream.fail(429, headers={"Retry-After": "7"})
+    async with serving(config_for(model_entry(upstream.api_base))) as running:
+        first = await complete(running)
+        stub: Any = running.stub
+        second = await expect_failure(stub.Complete(a_wire_request()))
+
+    assert first == "UPSTREAM_RATE_LIMITED"
+    assert second.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert second.reason == "UPSTREAM_RATE_LIMITED"
+    assert second.retry_after_seconds is not None
+    assert 0.0 < second.retry_after_seconds <= 7.0
+    assert len(upstream.requests) == 1
+
+
+async def test_calls_beyond_the_bound_of_an_upstream_wait_or_fail(upstream: FakeUpstream) -> None:
+    """One call is at the upstream, the other fails after its wait, with a delay, and was never sent."""
+    gate = upstream.gated("a")
+    settings: dict[str, Any] = {"max_calls_per_upstream": 1, "upstream_queue_seconds": 0.05}
+    async with serving(config_for(model_entry(upstream.api_base), **settings)) as running:
+        first = asyncio.create_task(complete(running))
+        await upstream.request()
+        stub: Any = running.stub
+        failure = await expect_failure(stub.Complete(a_wire_request()))
+        gate.open_all()
+        answer = await first
+
+    assert answer == "a"
+    assert failure.code == grpc.StatusCode.UNAVAILABLE
+    assert failure.reason == "UPSTREAM_OVERLOADED"
+    assert failure.retry_after_seconds == 1.0
+    assert len(upstream.requests) == 1
