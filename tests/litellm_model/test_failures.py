@@ -1,5 +1,6 @@
 """Which error of ours an exception becomes, by what is most certain in its chain."""
 
+import errno
 from collections.abc import Callable
 from typing import Final
 
@@ -137,3 +138,25 @@ def test_an_error_of_ours_stays_itself() -> None:
         convert_failure(chain_errors(make_litellm_error("APIError"), ours), SERVERS_KEY, is_upstream_reached=False)
         is ours
     )
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped-by-litellm"])
+@pytest.mark.parametrize(
+    "shortage",
+    [
+        aiohttp.ClientConnectorError(
+            ConnectionKey("upstream", 80, False, True, None, None, None), OSError(errno.EMFILE, "too many open files")
+        ),
+        OSError(errno.ENFILE, "too many open files on this machine"),
+        MemoryError(),
+    ],
+    ids=["files-of-the-process", "files-of-the-machine", "memory"],
+)
+def test_a_shortage_of_this_process_is_no_failure_of_the_upstream(shortage: Exception, wrapped: bool) -> None:
+    """The caller may turn to another server, and nothing counts against the upstream."""
+    exc = chain_errors(make_litellm_error("InternalServerError", status_code=500), shortage) if wrapped else shortage
+
+    error = convert_failure(exc, SERVERS_KEY, is_upstream_reached=False)
+
+    assert type(error) is errors.ServerOverloaded
+    assert error.retry_after_seconds == 1.0

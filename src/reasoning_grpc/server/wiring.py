@@ -45,6 +45,7 @@ from reasoning_grpc.router import (
     build_rule,
     load_classifier_prompt,
 )
+from reasoning_grpc.server.descriptors import bound_connections, raise_descriptor_limit
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.tools import Toolbox, list_tools_of_callers
 
@@ -145,7 +146,7 @@ def _build_model(
     adapter = adapter_class(
         table,
         TransportLimits(
-            connections=settings.max_upstream_connections,
+            connections=bound_connections(settings.max_upstream_connections, raise_descriptor_limit()),
             connect_timeout_seconds=settings.connect_timeout_seconds,
             proxy=config.upstream_proxy,
         ),

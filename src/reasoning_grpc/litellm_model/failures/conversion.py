@@ -5,6 +5,7 @@ what the network raised, and last for litellm's class. litellm's class alone mis
 everything that our client raises as `InternalServerError` or `APIError`.
 """
 
+import errno
 import json
 import traceback
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import httpx
 from reasoning_grpc.domain import CallContext, Deployment, Wire
 from reasoning_grpc.domain.errors import (
     ReasoningError,
+    ServerOverloaded,
     UpstreamError,
     UpstreamMalformedResponse,
     UpstreamTimeout,
@@ -56,6 +58,10 @@ _NOT_CONNECTED: Final = (
 )
 """Exceptions after which the upstream cannot have received the request."""
 
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Too many open files in this process, or on this machine, and too little memory for the system's buffers."""
+_SHORTAGE_RETRY_SECONDS: Final = 1.0
+
 
 def convert_failure(
     exc: BaseException,
@@ -84,6 +90,8 @@ def convert_failure(
             sentence = find_upstream_message(body.sentence, call, context, deployment)
             error.upstream_message = error.upstream_message or sentence
         return error
+    if any(map(_is_own_shortage, chain)):
+        return ServerOverloaded(retry_after_seconds=_SHORTAGE_RETRY_SECONDS)
     for link in chain:
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
@@ -101,6 +109,11 @@ def convert_failure(
     ):
         return UpstreamMalformedResponse(model=deployment.name)  # litellm breaks on what it has read
     return failure
+
+
+def _is_own_shortage(exc: BaseException) -> bool:
+    """Whether this process or machine is short of something, which says nothing about the upstream."""
+    return isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in _SHORTAGES)
 
 
 def _find_answered_error(
