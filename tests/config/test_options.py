@@ -200,6 +200,9 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
         ("-0.1", "must be at least 0 and at most 10"),
         ("11", "must be at least 0 and at most 10"),
     ],
+    "write_timeout_seconds": [("0.0", ABOVE_ZERO)],
+    "keepalive_seconds": [("0.9", "must be at least 1")],
+    "keepalive_timeout_seconds": [("0", ABOVE_ZERO)],
     "max_request_bytes": [
         ("1023", "must be at least 1024 and at most 1073741824"),
         ("1073741825", "must be at least 1024 and at most 1073741824"),

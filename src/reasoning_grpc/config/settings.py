@@ -126,6 +126,21 @@ class Settings:
         minimum=0.0,
         maximum=10.0,
     )
+    write_timeout_seconds: float = _option(
+        30.0,
+        "Longest wait of a stream for a client that does not read. Too short cuts clients with a slow connection; too "
+        "long holds the stream and its upstream for one that is stuck.",
+        minimum=0.001,
+    )
+    keepalive_seconds: float = _option(
+        20.0,
+        "Time without data after which a client is asked whether it is alive. Too short costs traffic, and clients may "
+        "object; too long leaves the calls of a client that vanished in place.",
+        minimum=1.0,
+    )
+    keepalive_timeout_seconds: float = _option(
+        10.0, "Longest wait for that answer, after which the connection is closed.", minimum=0.001
+    )
     max_request_bytes: int = _option(
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
     )

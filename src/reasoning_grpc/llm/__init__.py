@@ -32,7 +32,7 @@ from reasoning_grpc.llm.retries import RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
 from reasoning_grpc.llm.upstream_guard import GuardPolicy, UpstreamGuards
-from reasoning_grpc.llm.wait_timer import WaitTimer
+from reasoning_grpc.llm.wait_timer import WaitTimer, WaitTimers
 
 __all__ = [
     "AttemptSpans",
@@ -48,6 +48,7 @@ __all__ = [
     "RetryPolicy",
     "UpstreamGuards",
     "WaitTimer",
+    "WaitTimers",
     "build_address_attributes",
     "estimate_prompt_tokens",
     "estimate_text_tokens_cautiously",

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +28,7 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.status import call_status, internal_status
+from reasoning_grpc.rpc.stream_writer import ClientGone, ClientStalled, StreamWriter
 from reasoning_grpc.telemetry import find_trace
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 
@@ -36,6 +36,9 @@ REQUEST_ID_METADATA: Final = "x-request-id"
 _LEAST_SECONDS: Final = 0.001
 """The shortest timeout that gRPC's own clients send, also for a call whose deadline is over."""
 _TOO_LATE: Final = "The deadline was over before the call could begin."
+_STALLED: Final = "The client did not read the answer."
+_STALLED_REASON: Final = "CLIENT_STALLED"
+"""What the log says of a stream that was given up. It is no reason of an error: the client reads nothing."""
 
 _current_call: ContextVar[CallContext] = ContextVar("current_call")
 
@@ -53,10 +56,6 @@ class _TooLate(Exception):
     """The deadline was over before the call could begin."""
 
 
-class _ClientGone(Exception):
-    """A write failed because the client has left; grpc will cancel the call in a moment."""
-
-
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of one service. Handlers of other services pass through unchanged."""
 
@@ -68,8 +67,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         tracker: CallTracker,
         admission: Admission,
         max_request_bytes: int,
+        write_timeout_seconds: float = 30.0,
         passes_upstream_messages: bool = False,
     ) -> None:
+        self._writer = StreamWriter(write_timeout_seconds)
         self._prefix = f"/{service}/"
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
         """By method, the service's own handler and what it is wrapped in."""
@@ -96,7 +97,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Returns a handler that gets the request as bytes: grpc answers UNKNOWN if it cannot decode them."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
-            streaming = _Method(method, parse, partial(_write_responses, handler.unary_stream), self._entrance)
+            streaming = _Method(method, parse, partial(self._writer.write_all, handler.unary_stream), self._entrance)
             return grpc.unary_stream_rpc_method_handler(streaming.serve, response_serializer=serialize)
         unary = _Method(method, parse, handler.unary_unary, self._entrance)
         return grpc.unary_unary_rpc_method_handler(unary.serve, response_serializer=serialize)
@@ -174,9 +175,12 @@ class _Method:
             # If it were passed on, the client would wait until its deadline.
             status = internal_status(call.request_id)
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
-        except _ClientGone:
+        except ClientGone:
             record_end(method, call, call.infer_end_status(), logging.INFO)
             return await context.abort(grpc.StatusCode.CANCELLED)
+        except ClientStalled:
+            record_end(method, call, grpc.StatusCode.CANCELLED.name, logging.WARNING, _STALLED_REASON)
+            return await _abort_stalled(context)
         except grpc.aio.AbortError:
             raise
         except Exception:
@@ -195,16 +199,12 @@ class _Method:
             raise MalformedRequest from exc
 
 
-async def _write_responses(
-    behavior: Callable[[Message, Context], AsyncGenerator[Message, None]], request: Message, context: Context
-) -> None:
-    """Writes the responses, which are not yielded to grpc, so that a cancelled write closes the handler at once."""
-    async with aclosing(behavior(request, context)) as responses:
-        async for response in responses:
-            try:
-                await context.write(response)
-            except grpc.aio.InternalError as exc:
-                raise _ClientGone from exc
+async def _abort_stalled(context: Context) -> None:
+    """Sends the status, which waits behind what the client has not read; nothing else is held for it meanwhile."""
+    try:
+        await context.abort(grpc.StatusCode.CANCELLED, _STALLED)
+    except grpc.aio.InternalError as exc:  # the client has left instead, and grpc would log that as a fault of ours
+        raise asyncio.CancelledError from exc
 
 
 def _check_time(call: CallContext) -> None:

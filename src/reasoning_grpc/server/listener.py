@@ -46,12 +46,25 @@ def build_grpc_server(
     """Builds a server of our service and of health, and of reflection unless it is turned off."""
     # Twice our own limit, so that our interceptor refuses a long request, with its reason, before gRPC does.
     receive_limit = ("grpc.max_receive_message_length", 2 * settings.max_request_bytes)
-    server = grpc.aio.server(interceptors=interceptors, options=[*_OPTIONS, receive_limit])
+    server = grpc.aio.server(
+        interceptors=interceptors, options=[*_OPTIONS, receive_limit, *_build_keepalive_options(settings)]
+    )
     reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         add_reflection(server, (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name))
     return server
+
+
+def _build_keepalive_options(settings: Settings) -> list[tuple[str, int]]:
+    """Returns the options by which a client that vanished is noticed."""
+    timeout_ms = max(1, round(settings.keepalive_timeout_seconds * 1000))
+    return [
+        ("grpc.keepalive_time_ms", round(settings.keepalive_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", timeout_ms),
+        # A ping's own timeout, a minute by default, would count instead where it is longer.
+        ("grpc.http2.ping_timeout_ms", timeout_ms),
+    ]
 
 
 def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
@@ -69,6 +82,7 @@ def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetr
             )
         ),
         max_request_bytes=settings.max_request_bytes,
+        write_timeout_seconds=settings.write_timeout_seconds,
         passes_upstream_messages=settings.pass_upstream_messages,
     )
     if telemetry.tracer_provider is None:

@@ -1,0 +1,88 @@
+"""Clients that stop reading, that are killed and that freeze hold their streams and upstreams for a bounded time."""
+
+import asyncio
+import logging
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from scripts.pages import ROOT
+from tests.support.commands import build_environment
+from tests.support.health import SERVING, check_health
+from tests.support.serving import RunningServer, serving_upstream
+from tests.support.upstream import FakeUpstream
+
+pytestmark = pytest.mark.process
+
+LARGE_PIECE = "x" * 100_000
+PIECES = 300
+"""The pieces of an answer of 30 MB, of which the buffers of both sides hold some."""
+
+
+@asynccontextmanager
+async def stalled_client(running: RunningServer) -> AsyncIterator[Process]:
+    """Starts a client process that stops reading after the first delta, and kills it at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.support.stalled_client",
+        running.address,
+        cwd=ROOT,
+        env=build_environment({}),
+        stdout=PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"reads no more\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def wait_until_idle(running: RunningServer) -> None:
+    """Waits until no call is in flight."""
+    while running.server.calls_in_flight:
+        assert await check_health(running.channel) == SERVING
+
+
+async def test_a_client_that_stops_reading_is_given_up(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The write timer ends the stream and its upstream, although the client still answers pings."""
+    caplog.set_level(logging.INFO, "reasoning_grpc.calls")
+    gate = upstream.reply(*[LARGE_PIECE] * PIECES)
+    async with serving_upstream(upstream, write_timeout_seconds=0.2) as running, stalled_client(running):
+        await upstream.disconnect()
+        await wait_until_idle(running)
+
+    (record,) = caplog.records
+    facts = vars(record)
+    assert (facts["code"], facts["reason"]) == ("CANCELLED", "CLIENT_STALLED")
+    assert gate.steps_sent < PIECES
+
+
+async def test_a_killed_client_is_noticed(upstream: FakeUpstream) -> None:
+    """The end of its connection ends the call, and the upstream is left."""
+    upstream.gated("a").open()
+    async with serving_upstream(upstream) as running, stalled_client(running) as client:
+        client.kill()
+
+        await upstream.disconnect()
+        await wait_until_idle(running)
+
+
+async def test_a_frozen_client_is_noticed(upstream: FakeUpstream) -> None:
+    """A client whose process stands still answers no pings, so its connection is closed, with all its calls."""
+    upstream.gated("a").open()
+    settings = {"keepalive_seconds": 1.0, "keepalive_timeout_seconds": 0.2}
+    async with serving_upstream(upstream, **settings) as running, stalled_client(running) as client:
+        client.send_signal(signal.SIGSTOP)
+
+        await upstream.disconnect()
+        await wait_until_idle(running)
