@@ -22,7 +22,15 @@ import grpc
 from bench.services import TOKEN
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import Config, LogFormat, read_config
-from reasoning_grpc.domain import CallContext, EffectiveSetting, FinishReason, Usage, UsageMeter, UsageSource
+from reasoning_grpc.domain import (
+    CallContext,
+    Deployment,
+    EffectiveSetting,
+    FinishReason,
+    Usage,
+    UsageMeter,
+    UsageSource,
+)
 from reasoning_grpc.domain.events import ContentDelta, ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import LiteLLMModel
 from reasoning_grpc.llm import ModelCall
@@ -43,7 +51,7 @@ class AnsweringModel(LiteLLMModel):
     """Answers each call at once with one word."""
 
     async def stream(
-        self, call: ModelCall, _context: CallContext, _meter: UsageMeter
+        self, call: ModelCall, _deployment: Deployment, _context: CallContext, _meter: UsageMeter
     ) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`."""
         yield ContentDelta("word ")

@@ -23,7 +23,7 @@ from reasoning_grpc.domain.events import (
     ReasoningDelta,
 )
 from reasoning_grpc.llm import AttemptSpans, ModelTimeouts, ResilientModel, RetryPolicy, genai
-from tests.support.factories import a_call, a_context, a_deployment
+from tests.support.factories import a_call, a_context
 from tests.support.models import ScriptedModel, a_model, make_resilient, script_answer
 
 ONE_RETRY = RetryPolicy(max_retries=1, base_delay_seconds=0)
@@ -46,7 +46,7 @@ class Spans:
 
 def trace(spans: Spans, *, captures_content: bool = False) -> AttemptSpans:
     """Returns what makes the spans of attempts."""
-    return AttemptSpans(spans.tracer, lambda _model, _caller: a_deployment(), captures_content=captures_content)
+    return AttemptSpans(spans.tracer, captures_content=captures_content)
 
 
 async def collect(model: ResilientModel, **call: Any) -> list[Event]:

@@ -28,6 +28,7 @@ from reasoning_grpc.domain.errors import UpstreamParameterUnsupported
 from reasoning_grpc.domain.events import Event, InternalDelta, ModelCallFinished, ModelCallStarted
 from reasoning_grpc.embedded.process import EmbeddedModel
 from reasoning_grpc.litellm_model import LiteLLMModel, TransportLimits
+from reasoning_grpc.llm import ResilientModel
 from reasoning_grpc.llm.structured import (
     BOOLEAN,
     STRING,
@@ -113,10 +114,15 @@ class OneModel:
         return self.info
 
 
+def open_model(table: OneModel) -> ResilientModel:
+    """Returns what makes calls of the one model of a table."""
+    return make_resilient(LiteLLMModel(table, TransportLimits()), find_deployment=table.find_deployment)
+
+
 @asynccontextmanager
-async def make_adapter(reached: Deployment, **info: Any) -> AsyncIterator[LiteLLMModel]:
+async def make_adapter(reached: Deployment, **info: Any) -> AsyncIterator[ResilientModel]:
     """Returns the adapter with one deployment of a model."""
-    model = LiteLLMModel(OneModel(a_model(**info), reached), TransportLimits())
+    model = open_model(OneModel(a_model(**info), reached))
     try:
         yield model
     finally:
@@ -131,11 +137,11 @@ def make_model(upstream: FakeUpstream, litellm_model: str) -> Deployment:
 
 
 async def request_plan(
-    model: LiteLLMModel, max_output_tokens: int | None = None, **options: Any
+    model: ResilientModel, max_output_tokens: int | None = None, **options: Any
 ) -> tuple[list[Event], Any]:
     """Returns the events of a request for a plan, and the outcome."""
     call = a_call(messages=CONVERSATION, sampling=Sampling(max_output_tokens=max_output_tokens))
-    events = stream_structured_answer(make_resilient(model), call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
+    events = stream_structured_answer(model, call, PLAN, ModelCallPurpose.STEP, a_context(), **options)
     *yielded, outcome = [event async for event in events]
     return yielded, outcome  # type: ignore[return-value]
 
@@ -449,12 +455,12 @@ async def test_the_repair_through_a_proxy(proxy: LiteLLMProxy, behind_proxy: Fak
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def embedded() -> AsyncIterator[LiteLLMModel]:
+async def embedded() -> AsyncIterator[ResilientModel]:
     """The adapter in front of the real embedded model."""
     process = EmbeddedModel()
     await process.start()
     entry = EmbeddedEntry(process, context_tokens=4096)
-    model = LiteLLMModel(OneModel(entry.describe(), entry.find_deployment()), TransportLimits())
+    model = open_model(OneModel(entry.describe(), entry.find_deployment()))
     try:
         yield model
     finally:
@@ -467,14 +473,12 @@ async def embedded() -> AsyncIterator[LiteLLMModel]:
     "question",
     ["What is the capital of France?", "Plan a trip to Rome and add up what it costs.", "yes", "{}", "ß\n\t\"'"],
 )
-async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, question: str) -> None:
+async def test_the_embedded_model_keeps_to_a_schema(embedded: ResilientModel, question: str) -> None:
     """The grammar of the embedded model forces the schema, so its first answer is a value."""
     schema = Schema[Any]("route", object_of(route=one_of(["direct", "reasoning"]), careful=BOOLEAN), dict)
     call = a_call(messages=(a_message("You choose a route.", Role.SYSTEM), a_message(question)))
 
-    events = stream_structured_answer(
-        make_resilient(embedded), call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None
-    )
+    events = stream_structured_answer(embedded, call, schema, ModelCallPurpose.ROUTING, a_context(), repair=None)
     *yielded, outcome = [event async for event in events]
 
     assert isinstance(outcome, TypedAnswer)
@@ -485,7 +489,7 @@ async def test_the_embedded_model_keeps_to_a_schema(embedded: LiteLLMModel, ques
 
 
 @pytest.mark.process
-async def test_the_embedded_model_and_a_long_string(embedded: LiteLLMModel) -> None:
+async def test_the_embedded_model_and_a_long_string(embedded: ResilientModel) -> None:
     """A schema does not limit a string, so an answer is a value or was cut at the limit of its tokens."""
     _, outcome = await request_plan(embedded, max_output_tokens=64)
 

@@ -14,7 +14,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamRateLimited,
 )
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState
-from reasoning_grpc.llm.upstream_guard import GuardPolicy, UpstreamGuard, UpstreamGuards
+from reasoning_grpc.llm.upstream_guard import Admitted, GuardPolicy, UpstreamGuard, UpstreamGuards
 
 POLICY = GuardPolicy(breaker=BreakerPolicy(least_calls=2), initial_calls=2, least_calls=1, most_waiting=1)
 DEPLOYMENT = Deployment(name="m", litellm_model="openai/m", api_base="http://upstream")
@@ -36,9 +36,14 @@ def build_guard(policy: GuardPolicy = POLICY) -> tuple[UpstreamGuard, Clock]:
     return UpstreamGuards(policy, clock).find(DEPLOYMENT), clock
 
 
+async def admit(guard: UpstreamGuard, deployment: Deployment = DEPLOYMENT, context: CallContext = CONTEXT) -> Admitted:
+    """Admits an attempt as a model call does."""
+    return guard.try_admit(deployment, context) or await guard.wait_for_slot(deployment, context)
+
+
 async def call(guard: UpstreamGuard, error: UpstreamFailed | UpstreamRateLimited | None = None) -> None:
     """Makes a call with this outcome."""
-    (await guard.admit(DEPLOYMENT, CONTEXT)).end(error)
+    (await admit(guard)).end(error)
 
 
 async def test_calls_stay_away_from_an_upstream_that_fails() -> None:
@@ -48,7 +53,7 @@ async def test_calls_stay_away_from_an_upstream_that_fails() -> None:
         await call(guard, UpstreamFailed(model="m", http_status=500))
 
     with pytest.raises(UpstreamCircuitOpen) as caught:
-        await guard.admit(DEPLOYMENT, CONTEXT)
+        await admit(guard)
 
     assert caught.value.reason == "UPSTREAM_UNREACHABLE"
     assert not caught.value.is_upstream_reached
@@ -65,10 +70,10 @@ async def test_a_rate_limit_keeps_all_calls_away_for_its_time() -> None:
     clock.now += 2.0
 
     with pytest.raises(UpstreamRateLimited) as caught:
-        await guard.admit(DEPLOYMENT, CONTEXT)
+        await admit(guard)
     assert caught.value.retry_after_seconds == pytest.approx(5.0)
     own_key = replace(DEPLOYMENT, is_callers_key=True)
-    (await guard.admit(own_key, replace(CONTEXT, caller=Caller(name="a")))).end()
+    (await admit(guard, own_key, replace(CONTEXT, caller=Caller(name="a")))).end()
 
     clock.now += 5.0
     await call(guard)
@@ -95,12 +100,12 @@ async def test_a_rate_limit_without_a_time_has_no_cooldown() -> None:
 async def test_calls_beyond_the_bound_wait_and_then_fail() -> None:
     """One call waits for the slot, and the next one is refused at once because the queue is full."""
     guard, _ = build_guard(GuardPolicy(initial_calls=1, least_calls=1, most_waiting=1, queue_seconds=60.0))
-    first = await guard.admit(DEPLOYMENT, CONTEXT)
-    waiting = asyncio.create_task(guard.admit(DEPLOYMENT, CONTEXT))
+    first = await admit(guard)
+    waiting = asyncio.create_task(admit(guard))
     await asyncio.sleep(0)
 
     with pytest.raises(UpstreamBusy) as caught:
-        await guard.admit(DEPLOYMENT, CONTEXT)
+        await admit(guard)
     first.end()
 
     assert caught.value.reason == "UPSTREAM_OVERLOADED"
@@ -111,8 +116,8 @@ async def test_calls_beyond_the_bound_wait_and_then_fail() -> None:
 async def test_a_cancelled_call_gives_its_slot_back_once() -> None:
     """Neither a second report nor a cancelled call that waits takes slots away."""
     guard, _ = build_guard(GuardPolicy(initial_calls=1, least_calls=1, queue_seconds=60.0))
-    first = await guard.admit(DEPLOYMENT, CONTEXT)
-    waiting = asyncio.create_task(guard.admit(DEPLOYMENT, CONTEXT))
+    first = await admit(guard)
+    waiting = asyncio.create_task(admit(guard))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait({waiting})
@@ -121,10 +126,10 @@ async def test_a_cancelled_call_gives_its_slot_back_once() -> None:
     first.end()
     first.abandon()
 
-    second = await guard.admit(DEPLOYMENT, CONTEXT)
+    second = await admit(guard)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await guard.admit(DEPLOYMENT, CONTEXT)
+            await admit(guard)
     second.end()
 
 
@@ -135,7 +140,7 @@ async def test_what_was_never_sent_does_not_close_the_breaker() -> None:
         await call(guard, UpstreamFailed(model="m", http_status=500))
     clock.now += 60.0
 
-    probe = await guard.admit(DEPLOYMENT, CONTEXT)
+    probe = await admit(guard)
     probe.end(UpstreamParameterUnsupported(model="m", is_upstream_reached=False))
 
     before: BreakerState = guard.state
@@ -148,7 +153,7 @@ async def test_the_bound_follows_the_time_to_the_first_token() -> None:
     guard, clock = build_guard(GuardPolicy(initial_calls=20, least_calls=1, most_waiting=0))
 
     async def answer(seconds: float) -> None:
-        admitted = [await guard.admit(DEPLOYMENT, CONTEXT) for _ in range(20)]
+        admitted = [await admit(guard) for _ in range(20)]
         clock.now += seconds
         for each in admitted:
             clock.now += 0.1

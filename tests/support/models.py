@@ -70,6 +70,7 @@ class ScriptedModel:
     async def stream(
         self,
         call: ModelCall,
+        deployment: Deployment,  # noqa: ARG002
         context: CallContext,  # noqa: ARG002
         meter: UsageMeter,  # noqa: ARG002
     ) -> AsyncGenerator[ModelEvent, None]:

@@ -40,6 +40,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     def find_upstream_key(self, model: str, provider: str) -> Secret | None:
         """Returns the caller's own key for a model of this provider. None means that the server's key is sent."""
+        if not self.upstream_keys:
+            return None
         return self.upstream_keys.get(model) or self.upstream_keys.get(f"{provider}/*")
 
     def may_use_route(self, route: str) -> bool:

@@ -1,7 +1,7 @@
 """`FairSlots`: a bounded number of slots with a short queue, which the callers that wait share fairly."""
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 
 
 class FairSlots:
@@ -18,8 +18,8 @@ class FairSlots:
         self.in_use = 0
         self.waiting = 0
         """The number of entries in the queue."""
-        self._held: Counter[str] = Counter()
-        """The slots in use by owner. An owner without any has no entry."""
+        self._held: dict[str, int] = {}
+        """The slots in use by each owner that ever had one: owners are callers of a configuration, which are few."""
         self._queues: dict[str, deque[asyncio.Future[bool]]] = {}
         """Those who wait, by owner. An owner without any has no entry."""
 
@@ -37,7 +37,8 @@ class FairSlots:
         """Takes a slot if one is free and nobody waits for it; returns whether it did."""
         if self.in_use >= self._limit or self.waiting:
             return False
-        self._hold(owner)
+        self.in_use += 1
+        self._held[owner] = self._held.get(owner, 0) + 1
         return True
 
     async def take(self, owner: str, seconds: float) -> bool:
@@ -69,23 +70,18 @@ class FairSlots:
         """Gives back a slot that this owner holds."""
         self.in_use -= 1
         self._held[owner] -= 1
-        if not self._held[owner]:
-            del self._held[owner]
         if self.waiting:
             self._hand_over()
-
-    def _hold(self, owner: str) -> None:
-        self.in_use += 1
-        self._held[owner] += 1
 
     def _hand_over(self) -> None:
         """Gives the free slots to those who wait."""
         while self.waiting and self.in_use < self._limit:
-            owner = min(self._queues, key=self._held.__getitem__)
+            owner = min(self._queues, key=lambda each: self._held.get(each, 0))
             turn = self._queues[owner][0]
             self._leave(owner, turn)
             if not turn.done():  # a cancelled task leaves the queue only when it runs again
-                self._hold(owner)
+                self.in_use += 1
+                self._held[owner] = self._held.get(owner, 0) + 1
                 turn.set_result(True)
 
     def _make_room(self, owner: str) -> bool:

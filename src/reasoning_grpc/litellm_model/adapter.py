@@ -75,12 +75,11 @@ class LiteLLMModel:
         self._mapper = RequestMapper()
 
     async def stream(
-        self, call: ModelCall, context: CallContext, meter: UsageMeter
+        self, call: ModelCall, deployment: Deployment, context: CallContext, meter: UsageMeter
     ) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`. Makes one attempt, with no limit of ours on its time but the connect timeout."""
         if not library.is_loaded():
             await library.load()  # a call before readiness waits for it without stopping the event loop
-        deployment = self._directory.find_deployment(call.model, context.caller)
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)
         answer = create_call(call, deployment, exchange, headers, self._mapper)

@@ -78,13 +78,14 @@ class Attempt:
         """Begins the attempt. Raises UpstreamError where there is no upstream to call now, or where it is spared."""
         setup, call, context, tags = self._setup, self._call, self._context, self._info.think_tags
         deployment = setup.find_deployment(call.model, context.caller)
-        self._admitted = await setup.guards.find(deployment).admit(deployment, context)
+        guard = setup.guards.find(deployment)
+        self._admitted = guard.try_admit(deployment, context) or await guard.wait_for_slot(deployment, context)
         self._tagged = None if tags is ThinkTags.NONE else TaggedAnswer(tags, call)
         self._span: AttemptSpan | None = None
         if setup.spans is not None:
-            self._span = setup.spans.start(call, context)
+            self._span = setup.spans.start(call, deployment, context)
             context = replace(context, trace=self._span.trace)
-        self._events: AsyncGenerator[ModelEvent, None] = setup.adapter.stream(call, context, self._meter)
+        self._events: AsyncGenerator[ModelEvent, None] = setup.adapter.stream(call, deployment, context, self._meter)
         self._timer = setup.timers.take()
         self._ends = read_clock() + setup.timeouts.total_seconds
         self._has_begun = False

@@ -4,12 +4,10 @@ Each attempt is a request of its own to an upstream, which continues the trace f
 status and duration.
 """
 
-from collections.abc import Callable
-
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 
-from reasoning_grpc.domain import CallContext, Caller, Deployment, UsageMeter, read_clock
+from reasoning_grpc.domain import CallContext, Deployment, UsageMeter, read_clock
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.domain.fold import MessageBuilder
@@ -24,22 +22,15 @@ class AttemptSpans:
     def __init__(
         self,
         tracer: Tracer,
-        find_deployment: Callable[[str, Caller], Deployment],
         *,
         captures_content: bool = False,
     ) -> None:
-        """`find_deployment` returns how a caller reaches a model now; `captures_content` puts texts on the spans."""
+        """`captures_content` puts texts on the spans."""
         self._tracer = tracer
-        self._find_deployment = find_deployment
         self._captures_content = captures_content
 
-    def start(self, call: ModelCall, context: CallContext) -> "AttemptSpan":
-        """Starts the span of an attempt.
-
-        An attempt without a deployment, because no model can answer it, has no span: the error of `find_deployment` is
-        raised.
-        """
-        deployment = self._find_deployment(call.model, context.caller)
+    def start(self, call: ModelCall, deployment: Deployment, context: CallContext) -> "AttemptSpan":
+        """Starts the span of an attempt."""
         # The span is not made current: a `yield` would leak it to the code that reads the generator of the attempt.
         span = self._tracer.start_span(
             f"{genai.OPERATION} {genai.read_request_model(deployment)}",

@@ -85,30 +85,27 @@ class CircuitBreaker:
         self._policy = policy
         self._clock = clock
         self._on_change = on_change
-        self._state = BreakerState.CLOSED
+        self.state = BreakerState.CLOSED
+        """The state now; only this class sets it."""
+        self.is_closed = True
         self._now, self._before = _Count(), _Count()
         """The calls of this window and of the one before it."""
         self._window_end = 0.0
         self._failed_probes = 0
         self._probe_time = 0.0
 
-    @property
-    def state(self) -> BreakerState:
-        """The state now."""
-        return self._state
-
     def find_wait_seconds(self) -> float | None:
         """Returns the time until the next probe; None when a call may go to the upstream now."""
-        if self._state is BreakerState.CLOSED:
+        if self.state is BreakerState.CLOSED:
             return None
         remaining = self._probe_time - self._clock()
-        if self._state is BreakerState.OPEN and remaining <= 0:
+        if self.state is BreakerState.OPEN and remaining <= 0:
             return None
-        return max(remaining, self._policy.base_open_seconds if self._state is BreakerState.HALF_OPEN else 0.0)
+        return max(remaining, self._policy.base_open_seconds if self.state is BreakerState.HALF_OPEN else 0.0)
 
     def begin(self) -> bool:
         """Records that a call goes to the upstream; returns whether it is the probe."""
-        if self._state is not BreakerState.OPEN:
+        if self.state is not BreakerState.OPEN:
             return False
         self._change(BreakerState.HALF_OPEN)
         return True
@@ -127,7 +124,7 @@ class CircuitBreaker:
         if is_probe:
             self._failed_probes += 1
             self._open()
-        elif self._state is BreakerState.CLOSED and self._is_failing():
+        elif self.state is BreakerState.CLOSED and self._is_failing():
             self._failed_probes = 0
             self._open()
 
@@ -143,8 +140,9 @@ class CircuitBreaker:
             is_adjacent = now < self._window_end + self._policy.window_seconds
             self._before = self._now if is_adjacent else _Count()
             self._now, self._window_end = _Count(), now + self._policy.window_seconds
-        self._now.calls += 1
-        self._now.failures += failed
+        count = self._now
+        count.calls += 1
+        count.failures += failed
 
     def _is_failing(self) -> bool:
         calls = self._now.calls + self._before.calls
@@ -158,6 +156,6 @@ class CircuitBreaker:
         self._change(BreakerState.OPEN)
 
     def _change(self, state: BreakerState) -> None:
-        self._state = state
+        self.state, self.is_closed = state, state is BreakerState.CLOSED
         if self._on_change is not None:
             self._on_change(state)

@@ -39,28 +39,30 @@ class GradientLimit:
         self, *, initial: int, minimum: int, maximum: int, window_seconds: float = 1.0, window_samples: int = 10
     ) -> None:
         self._limit = float(initial)
+        self.limit = initial
+        """How much may be in progress at once; only this class sets it."""
         self._minimum, self._maximum = minimum, maximum
         self._window_seconds, self._window_samples = window_seconds, window_samples
         self._usual: float | None = None
         self._window: _Window | None = None
 
-    @property
-    def limit(self) -> int:
-        """How much may be in progress at once."""
-        return int(self._limit)
-
-    def record(self, seconds: float, in_progress: int, now: float) -> None:
+    def record(self, seconds: float, in_progress: int, now: float) -> bool:
         """Records how long the upstream took to begin an answer, and how much was in progress meanwhile.
 
-        `now` is the time of a monotonic clock, in seconds.
+        `now` is the time of a monotonic clock, in seconds. Returns whether the limit may have changed.
         """
-        window = self._find_window(now)
+        window = self._window
+        if window is None or window.has_cut:
+            window = self._find_window(now)
         window.count += 1
         window.seconds += seconds
-        window.most_in_progress = max(window.most_in_progress, in_progress)
-        if now - window.began >= self._window_seconds and window.count >= self._window_samples:
-            self._step(window)
-            self._window = None
+        if in_progress > window.most_in_progress:
+            window.most_in_progress = in_progress
+        if window.count < self._window_samples or now - window.began < self._window_seconds:
+            return False
+        self._step(window)
+        self._window = None
+        return True
 
     def record_refusal(self, now: float) -> None:
         """Records that the upstream refused a call because it gets too many. It counts once a window."""
@@ -88,3 +90,4 @@ class GradientLimit:
 
     def _set(self, limit: float) -> None:
         self._limit = min(float(self._maximum), max(float(self._minimum), limit))
+        self.limit = int(self._limit)

@@ -8,6 +8,7 @@ from msgspec.structs import force_setattr
 
 from reasoning_grpc.domain import (
     CallContext,
+    Deployment,
     EffectiveSetting,
     Media,
     Message,
@@ -75,17 +76,17 @@ class ModelCall(Struct, frozen=True, kw_only=True):
 class LanguageModel(Protocol):
     """Calls models by their name in the model table."""
 
-    def stream(self, call: ModelCall, context: CallContext, meter: UsageMeter) -> AsyncGenerator[ModelEvent, None]:
-        """Makes one attempt at the call.
+    def stream(
+        self, call: ModelCall, deployment: Deployment, context: CallContext, meter: UsageMeter
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Makes one attempt at the call, at this deployment of its model.
 
         Yields the deltas of the call as they arrive, then `ModelFinished`; it ends in no other way without an error.
         `meter` gets the usage that the provider has counted so far.
 
         Closing the generator closes the upstream connection at once.
 
-        Raises:
-            UpstreamError: The call failed.
-            ModelNotFound: The model table has no such model.
+        Raises UpstreamError when the call failed.
         """
         ...
 

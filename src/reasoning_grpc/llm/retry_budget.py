@@ -18,7 +18,8 @@ class RetryBudget:
 
     def record_attempt(self) -> None:
         """Records an attempt, which may be a retry."""
-        self._balance = min(_LARGEST_BALANCE, self._balance + _RETRIES_AN_ATTEMPT)
+        if self._balance < _LARGEST_BALANCE:
+            self._balance += _RETRIES_AN_ATTEMPT
 
     def try_take(self) -> bool:
         """Takes a retry if the balance has one; returns whether it did."""

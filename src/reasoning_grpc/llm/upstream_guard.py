@@ -46,74 +46,83 @@ class UpstreamGuard:
         """`model` is the name in the log; `clock` returns seconds of a monotonic clock."""
         self._policy = policy
         self._model = model
-        self._clock = clock
-        self._breaker = CircuitBreaker(policy.breaker, clock, self._log_state)
+        self.clock = clock
+        self.breaker = CircuitBreaker(policy.breaker, clock, self._log_state)
         self.retries = RetryBudget()
-        self._limit = GradientLimit(
+        self.limit = GradientLimit(
             initial=min(policy.initial_calls, policy.most_calls), minimum=policy.least_calls, maximum=policy.most_calls
         )
-        self._slots = FairSlots(self._limit.limit, policy.most_waiting)
+        self.slots = FairSlots(self.limit.limit, policy.most_waiting)
         self._cooldowns: dict[str, float] = {}
         """When the cooldown of a key ends, by the caller whose key it is; an empty name for the server's own key."""
 
     @property
     def state(self) -> BreakerState:
         """The state of the breaker."""
-        return self._breaker.state
+        return self.breaker.state
 
-    async def admit(self, deployment: Deployment, context: CallContext) -> "Admitted":
-        """Waits until an attempt may go to the upstream.
+    def try_admit(self, deployment: Deployment, context: CallContext) -> "Admitted | None":
+        """Admits an attempt if it may go to the upstream at once; None when it must `wait_for_slot`.
 
-        Raises UpstreamRateLimited during a cooldown, UpstreamCircuitOpen while the breaker is open, and UpstreamBusy
-        when too many calls are in progress. Nothing was sent then.
+        Raises UpstreamRateLimited during a cooldown, and UpstreamCircuitOpen while the breaker is open. Nothing was
+        sent then.
         """
-        model, now = deployment.name, self._clock()
         key_owner = context.caller.name if deployment.is_callers_key else ""
-        if (wait := self._cooldowns.get(key_owner, 0.0) - now) > 0:
-            raise UpstreamRateLimited(model=model, retry_after_seconds=wait, is_upstream_reached=False)
-        self._check_breaker(model)
-        owner = context.caller.name
-        if not self._slots.try_take(owner):
-            remaining = context.remaining_seconds()
-            seconds = self._policy.queue_seconds if remaining is None else min(remaining, self._policy.queue_seconds)
-            if not await self._slots.take(owner, seconds):
-                raise UpstreamBusy(model=model, retry_after_seconds=_BUSY_RETRY_SECONDS)
-            try:
-                self._check_breaker(model)  # it may have opened meanwhile
-            except UpstreamCircuitOpen:
-                self._slots.give_back(owner)
-                raise
+        if self._cooldowns:
+            self._check_cooldown(deployment.name, key_owner)
+        if not self.breaker.is_closed:
+            self._check_breaker(deployment.name)
+        return self._begin(context.caller.name, key_owner) if self.slots.try_take(context.caller.name) else None
+
+    async def wait_for_slot(self, deployment: Deployment, context: CallContext) -> "Admitted":
+        """Waits until an attempt may go to the upstream that `try_admit` did not admit.
+
+        Raises UpstreamBusy when too many calls stay in progress, and UpstreamCircuitOpen. Nothing was sent then.
+        """
+        owner, seconds = context.caller.name, self._policy.queue_seconds
+        remaining = context.remaining_seconds()
+        if not await self.slots.take(owner, seconds if remaining is None else min(remaining, seconds)):
+            raise UpstreamBusy(model=deployment.name, retry_after_seconds=_BUSY_RETRY_SECONDS)
+        try:
+            self._check_breaker(deployment.name)  # it may have opened meanwhile
+        except UpstreamCircuitOpen:
+            self.slots.give_back(owner)
+            raise
+        return self._begin(owner, owner if deployment.is_callers_key else "")
+
+    def _begin(self, owner: str, key_owner: str) -> "Admitted":
+        """Begins an attempt, for which a slot is taken."""
         self.retries.record_attempt()
-        return Admitted(self, owner, key_owner, self._clock(), is_probe=self._breaker.begin())
+        is_probe = not self.breaker.is_closed and self.breaker.begin()
+        return Admitted(self, owner, key_owner, self.clock(), is_probe=is_probe)
+
+    def _check_cooldown(self, model: str, key_owner: str) -> None:
+        ends = self._cooldowns.get(key_owner)
+        if ends is None:
+            return
+        if (wait := ends - self.clock()) > 0:
+            raise UpstreamRateLimited(model=model, retry_after_seconds=wait, is_upstream_reached=False)
+        del self._cooldowns[key_owner]
 
     def _check_breaker(self, model: str) -> None:
-        if (wait := self._breaker.find_wait_seconds()) is not None:
+        if (wait := self.breaker.find_wait_seconds()) is not None:
             raise UpstreamCircuitOpen(model=model, retry_after_seconds=wait)
 
-    def _record_first_token(self, started: float) -> None:
-        now = self._clock()
-        self._limit.record(now - started, self._slots.in_use, now)
-        self._slots.limit = self._limit.limit
-
-    def _record_end(self, admitted: "Admitted", error: UpstreamError | None) -> None:
-        if error is not None and is_upstream_failure(error):
-            self._breaker.fail(is_probe=admitted.is_probe)
-        elif error is not None and not error.is_upstream_reached:  # nothing was sent, such as what litellm refuses
-            self._breaker.abandon(is_probe=admitted.is_probe)
+    def record_failure(self, error: UpstreamError, key_owner: str, *, is_probe: bool) -> None:
+        """Records the failure of an attempt, which was made with the key of this caller, if it is a caller's."""
+        if is_upstream_failure(error):
+            self.breaker.fail(is_probe=is_probe)
+        elif not error.is_upstream_reached:  # nothing was sent, such as what litellm refuses
+            self.breaker.abandon(is_probe=is_probe)
         else:
-            self._breaker.succeed(is_probe=admitted.is_probe)
+            self.breaker.succeed(is_probe=is_probe)
         if isinstance(error, UpstreamRateLimited | UpstreamOverloaded):
-            self._limit.record_refusal(self._clock())
-            self._slots.limit = self._limit.limit
+            self.limit.record_refusal(self.clock())
+            self.slots.limit = self.limit.limit
         if isinstance(error, UpstreamRateLimited) and error.retry_after_seconds:
             seconds = min(error.retry_after_seconds, self._policy.max_cooldown_seconds)
-            self._cooldowns[admitted.key_owner] = self._clock() + seconds
+            self._cooldowns[key_owner] = self.clock() + seconds
             logger.warning("upstream limits the rate", extra={"model": self._model, "seconds": round(seconds, 3)})
-        self._slots.give_back(admitted.owner)
-
-    def _record_no_outcome(self, admitted: "Admitted") -> None:
-        self._breaker.abandon(is_probe=admitted.is_probe)
-        self._slots.give_back(admitted.owner)
 
     def _log_state(self, state: BreakerState) -> None:
         level = logging.WARNING if state is BreakerState.OPEN else logging.INFO
@@ -123,31 +132,40 @@ class UpstreamGuard:
 class Admitted:
     """One attempt that was admitted to its upstream. Exactly one of `end` and `abandon` takes effect: the first."""
 
-    __slots__ = ("_guard", "_is_open", "_started", "is_probe", "key_owner", "owner")
+    __slots__ = ("_guard", "_is_open", "_is_probe", "_key_owner", "_owner", "_started")
 
     def __init__(self, guard: UpstreamGuard, owner: str, key_owner: str, started: float, *, is_probe: bool) -> None:
         self._guard = guard
         self._started = started
         self._is_open = True
-        self.owner = owner
-        self.key_owner = key_owner
-        self.is_probe = is_probe
+        self._owner = owner
+        self._key_owner = key_owner
+        self._is_probe = is_probe
 
     def record_first_token(self) -> None:
         """Records that the upstream has begun its answer."""
-        self._guard._record_first_token(self._started)
+        guard, now = self._guard, self._guard.clock()
+        if guard.limit.record(now - self._started, guard.slots.in_use, now):
+            guard.slots.limit = guard.limit.limit
 
     def end(self, error: UpstreamError | None = None) -> None:
         """Records the outcome: the error, or None for an answer that was whole."""
-        if self._is_open:
-            self._is_open = False
-            self._guard._record_end(self, error)
+        if not self._is_open:
+            return
+        self._is_open = False
+        guard = self._guard
+        if error is None:
+            guard.breaker.succeed(is_probe=self._is_probe)
+        else:
+            guard.record_failure(error, self._key_owner, is_probe=self._is_probe)
+        guard.slots.give_back(self._owner)
 
     def abandon(self) -> None:
         """Records that the attempt ended without an outcome of the upstream's, such as by a cancellation."""
         if self._is_open:
             self._is_open = False
-            self._guard._record_no_outcome(self)
+            self._guard.breaker.abandon(is_probe=self._is_probe)
+            self._guard.slots.give_back(self._owner)
 
 
 class UpstreamGuards:
@@ -155,14 +173,14 @@ class UpstreamGuards:
 
     def __init__(self, policy: GuardPolicy, clock: Callable[[], float]) -> None:
         self._policy = policy
-        self._clock = clock
+        self.clock = clock
         self._guards: dict[object, UpstreamGuard] = {}
 
     def find(self, deployment: Deployment) -> UpstreamGuard:
         """Returns the guard of the upstream of this deployment. Entries with the same model and server share it."""
         guard = self._guards.get(deployment.model_and_server)
         if guard is None:
-            guard = UpstreamGuard(self._policy, deployment.name, self._clock)
+            guard = UpstreamGuard(self._policy, deployment.name, self.clock)
             self._guards[deployment.model_and_server] = guard
         return guard
 

@@ -1,12 +1,11 @@
 """`Admission`: bounds the calls in flight of this process, and refuses early what it cannot serve in time."""
 
-import asyncio
 import logging
 import random
 from dataclasses import dataclass
 from typing import Final
 
-from reasoning_grpc.domain import FairSlots
+from reasoning_grpc.domain import FairSlots, read_clock
 from reasoning_grpc.domain.errors import ServerOverloaded
 from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
 
@@ -64,11 +63,10 @@ class Admission:
 
         `end` must follow. Raises ServerOverloaded when the call is not admitted in time; then `end` must not follow.
         """
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = read_clock()
         if not await self._slots.take(caller, self._limits.queue_seconds):
             raise ServerOverloaded(retry_after_seconds=random.uniform(*_RETRY_SECONDS))
-        return loop.time() - started
+        return read_clock() - started
 
     def end(self, caller: str) -> None:
         """Records that an admitted call has ended."""

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from reasoning_grpc.domain import read_clock
 from reasoning_grpc.llm import WaitTimers
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -43,7 +44,7 @@ class StreamWriter:
         try:
             async with aclosing(behavior(request, context)) as responses:
                 async for response in responses:
-                    timer.start(timer.time() + self._seconds)
+                    timer.start(read_clock() + self._seconds)
                     try:
                         await context.write(response)
                     except grpc.aio.InternalError as exc:

@@ -155,7 +155,7 @@ def _build_model(
     pools["model_calls"] = adapter.pool
     spans = None
     if telemetry.tracer is not None:
-        spans = AttemptSpans(telemetry.tracer, table.find_deployment, captures_content=telemetry.captures_content)
+        spans = AttemptSpans(telemetry.tracer, captures_content=telemetry.captures_content)
     return ResilientModel(
         adapter,
         timeouts=ModelTimeouts(
