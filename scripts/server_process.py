@@ -21,7 +21,11 @@ def run_server(*arguments: str, quiet: bool = True) -> Iterator[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REASONING_")}
     level = "error" if quiet else "info"
     process = subprocess.Popen(
-        [COMMAND, "serve", "--listen", "127.0.0.1:0", "--log-level", level, "--log-format", "text", *arguments],
+        [
+            *(COMMAND, "serve", "--listen", "127.0.0.1:0", "--log-level", level, "--log-format", "text"),
+            *("--drain-delay-seconds", "0"),
+            *arguments,
+        ],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,

@@ -30,7 +30,7 @@ SOURCES = [
     pytest.param("default_model", "a", "b", '"c"', ("a", "b", "c", ""), id="text"),
     pytest.param("reflection", False, "true", "false", (False, True, False, True), id="bool"),
     pytest.param("max_retries", "1", "3", "4", (1, 3, 4, 2), id="whole number"),
-    pytest.param("grace_seconds", "1.5", "2", "2.5", (1.5, 2.0, 2.5, 30.0), id="number"),
+    pytest.param("grace_seconds", "1.5", "2", "2.5", (1.5, 2.0, 2.5, 20.0), id="number"),
     pytest.param(
         "log_format",
         "json",
@@ -228,6 +228,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "agent_plan_prompt": [("1", TEXT)],
     "agent_native_prompt": [("true", TEXT)],
     "agent_answer_prompt": [("[]", TEXT)],
+    "drain_delay_seconds": [("-1", "must be at least 0"), ("true", NUMBER)],
     "grace_seconds": [("-1", "must be at least 0"), ("1979-05-27", NUMBER)],
 }
 

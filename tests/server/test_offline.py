@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -71,7 +72,7 @@ async def test_the_server_connects_only_to_loopback(upstream: FakeUpstream, tmp_
                 await client.complete(a_wire_request(model=provider, response_format=FORMAT)) for provider in models
             ]
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         rest = await process.stdout.read()
         exit_code = await process.wait()
 
@@ -101,7 +102,7 @@ async def test_litellm_requests_nothing_about_a_model(upstream: FakeUpstream, tm
             with suppress(CallFailed):  # the fake upstream does not speak every protocol
                 await client.complete(a_wire_request())
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         rest = await process.stdout.read()
         await process.wait()
 

@@ -7,7 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
+from reasoning_grpc.client import CallFailed
 from reasoning_grpc.server.server import LIVENESS, READINESS
+from reasoning_grpc.v1 import models_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import NOT_SERVING, SERVING, check_health, next_status, watch_health
 from tests.support.serving import RunningServer
@@ -72,7 +74,7 @@ async def test_a_refusal_delays_the_retry_of_grpc(upstream: FakeUpstream, runnin
 async def test_calls_beyond_the_grace_are_cut_and_counted(
     upstream: FakeUpstream, running_server: RunningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At the end of the grace calls are cut: the client gets UNAVAILABLE, the upstream sees the disconnect."""
+    """At the end of the grace calls are cut and counted, and the upstream sees the disconnect."""
     caplog.set_level(logging.INFO, "reasoning_grpc.server")
     stub: Any = running_server.stub
     upstream.hang_after(1)
@@ -87,13 +89,55 @@ async def test_calls_beyond_the_grace_are_cut_and_counted(
     assert cut == 2
     assert [record.__dict__["calls_cut"] for record in caplog.records if record.getMessage() == "stopped"] == [2]
     for call in (read_to_end(stream), unary):
-        assert (await expect_failure(call)).code == grpc.StatusCode.UNAVAILABLE
+        assert (await expect_failure(call)).reason == "SERVER_SHUTTING_DOWN"
     await upstream.disconnect(2)
     assert running_server.server.calls_in_flight == 0
 
 
+async def test_new_calls_are_accepted_during_the_delay(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """Health is NOT_SERVING at once, while calls that arrive before load balancers notice it are still served."""
+    stub: Any = running_server.stub
+    watch = watch_health(running_server.channel, READINESS)
+    assert await next_status(watch) == SERVING
+    stopping = asyncio.create_task(running_server.server.stop(grace_seconds=60, drain_delay_seconds=600))
+
+    assert await next_status(watch) == NOT_SERVING
+    assert await check_health(running_server.channel, LIVENESS) == SERVING
+    upstream.reply("hi")
+    answer = await stub.Complete(a_wire_request())
+
+    assert answer.message.content[0].text == "hi"
+    assert not stopping.done()
+    stopping.cancel()
+
+
+async def test_calls_are_refused_after_the_delay(upstream: FakeUpstream, running_server: RunningServer) -> None:
+    """After the delay new calls are refused, while a call that began in it has the whole grace to end."""
+    gate = upstream.gated("a")
+    gate.open()
+    stub: Any = running_server.stub
+    watch = watch_health(running_server.channel, READINESS)
+    assert await next_status(watch) == SERVING
+    stopping = asyncio.create_task(running_server.server.stop(grace_seconds=60, drain_delay_seconds=0.5))
+    assert await next_status(watch) == NOT_SERVING
+    stream = stub.StreamComplete(a_stream_request())
+    await read_first_delta(stream)
+
+    refusal = None
+    while refusal is None:
+        try:
+            await stub.ListModels(models_pb2.ListModelsRequest())
+        except grpc.aio.AioRpcError as error:
+            refusal = CallFailed(error)
+    gate.open_all()
+
+    assert refusal.reason == "SERVER_SHUTTING_DOWN"
+    assert (await read_to_end(stream))[-1].WhichOneof("kind") == "completed"
+    assert await stopping == 0
+
+
 async def test_an_open_watch_does_not_delay_the_stop(running_server: RunningServer) -> None:
-    """A client that watches health without end does not use up the grace."""
+    """A client that watches health without end does not use up the grace, and reads in words why its watch ends."""
     watch = watch_health(running_server.channel)
     assert await next_status(watch) == SERVING
 
@@ -102,6 +146,8 @@ async def test_an_open_watch_does_not_delay_the_stop(running_server: RunningServ
 
     assert cut == 0
     assert await next_status(watch) == NOT_SERVING
+    ended = await expect_failure(watch.read())
+    assert (ended.code, ended.message) == (grpc.StatusCode.UNAVAILABLE, "The server is shutting down.")
 
 
 async def test_a_server_may_be_stopped_twice(running_server: RunningServer) -> None:

@@ -60,7 +60,7 @@ class ServerFolder:
     upstream: FakeUpstream
     names: list[str] = field(default_factory=list)
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the server's environment beside the key of the upstream."""
+    """Variables of the server's environment, besides the key of the upstream and a delay of 0 before it refuses."""
 
     @property
     def config(self) -> str:
@@ -76,7 +76,7 @@ class ServerFolder:
         with log.open("wb") as errors:
             async with running_process(
                 *arguments,
-                variables={"FAKE_KEY": KEY, **self.variables},
+                variables={"FAKE_KEY": KEY, "REASONING_DRAIN_DELAY_SECONDS": "0", **self.variables},
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=errors,

@@ -106,7 +106,12 @@ async def served(
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             *program,
-            env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONUNBUFFERED": "1",
+                "REASONING_DRAIN_DELAY_SECONDS": "0",
+                **variables,
+            },
             cwd=folder,
             stdin=DEVNULL,
             stdout=PIPE,

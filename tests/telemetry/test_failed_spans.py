@@ -268,7 +268,7 @@ async def test_an_expired_deadline_differs_from_a_cancellation(
 async def test_calls_that_a_stop_cuts_are_exported(
     tracing: Tracing, receiver: OtlpReceiver, upstream: FakeUpstream
 ) -> None:
-    """The spans of calls that a stop cuts are exported as CANCELLED."""
+    """The span of a call that a stop cuts says so, and that of its model call is CANCELLED."""
     upstream.hang_after(1)
     async with tracing(config_for(model_entry(upstream.api_base))) as running:
         call: Any = running.stub.StreamComplete(a_stream_request())
@@ -277,7 +277,9 @@ async def test_calls_that_a_stop_cuts_are_exported(
         assert await running.server.stop(grace_seconds=0) == 1
 
     span, chat = await only_span(receiver, STREAM_COMPLETE), await only_span(receiver, CHAT)
-    assert span.status == chat.status == ("ERROR", "CANCELLED")
+    assert span.status == ("ERROR", "SERVER_SHUTTING_DOWN")
+    assert span.attributes["rpc.grpc.status_code"] == 14
+    assert chat.status == ("ERROR", "CANCELLED")
 
 
 class BrokenEngine:

@@ -8,11 +8,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from reasoning_grpc.cli.config_report import build_summary, format_summary
 from reasoning_grpc.cli.logs import is_json, set_up_logging
-from reasoning_grpc.cli.signals import list_server_signals
+from reasoning_grpc.cli.signals import is_from_terminal, list_server_signals
 from reasoning_grpc.config import Config, ConfigError, LogFormat, Settings, inspect_config, is_unset_variable
 from reasoning_grpc.embedded import find_installation_problem
 from reasoning_grpc.server import Server, StartError, Trials, find_config_problems, find_unknown_providers
@@ -22,9 +22,9 @@ logger = logging.getLogger("reasoning_grpc.server")
 
 
 async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
-    """Runs the server until a signal, and returns the exit code; a second signal ends the process at once.
+    """Runs the server until a signal, and ends the process with its exit code; a second signal ends it at once.
 
-    Each signal of `list_server_signals` lets calls in progress end.
+    Each signal of `list_server_signals` lets calls in progress end. A server that was not even built returns its code.
     """
     config, plan, problems = _inspect_configuration(flags, file, find_config_problems)
     log_format = config.settings.log_format
@@ -37,19 +37,20 @@ async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
     except ConfigError as exc:
         return _report_start_problems(exc.problems, log_format)
     try:
-        return await _serve(server, config.settings)
+        code = await _serve(server, config.settings)
     finally:
         await telemetry.aclose()
+    return _end_process(code)
 
 
 async def _serve(server: Server, settings: Settings) -> int:
-    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[signal.Signals] = loop.create_future()
     for number in list_server_signals():
         loop.add_signal_handler(number, _on_signal, number, stopping)
     starting = asyncio.create_task(server.start())
-    stopped = asyncio.create_task(stopping.wait())
-    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    first: set[asyncio.Future[Any]] = {starting, stopping}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()
     try:
@@ -58,12 +59,20 @@ async def _serve(server: Server, settings: Settings) -> int:
         return _report_start_problems([str(exc)], settings.log_format)
     except asyncio.CancelledError:
         return 0  # a signal came during the start
-    finally:
-        stopped.cancel()
     _announce(server.address, settings.log_format)
-    await stopping.wait()
-    await server.stop(settings.grace_seconds)
+    number = await stopping
+    delay_seconds = 0.0 if is_from_terminal(number) else settings.drain_delay_seconds
+    await server.stop(settings.grace_seconds, delay_seconds)
     return 0
+
+
+def _end_process(code: int) -> NoReturn:
+    """Ends the process without waiting for its threads: one may import litellm, or look up a name, for seconds.
+
+    Everything that matters is closed by then, and telemetry is exported.
+    """
+    logging.shutdown()
+    os._exit(code)
 
 
 def _announce(address: str, log_format: LogFormat) -> None:
@@ -117,10 +126,10 @@ def _inspect_configuration(
         return config, TelemetryPlan(), problems + exc.problems
 
 
-def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
-    if stopping.is_set():
+def _on_signal(number: signal.Signals, stopping: asyncio.Future[signal.Signals]) -> None:
+    if stopping.done():
         os._exit(128 + number)  # a second signal; the embedded model's process notices the end by itself
-    stopping.set()
+    stopping.set_result(number)
 
 
 def _report_start_problems(problems: list[str], log_format: LogFormat) -> int:

@@ -13,9 +13,18 @@ _ENDS_SERVER: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGU
 """The signals that end the server, besides SIGTERM, which ends it even if the process was started to ignore it."""
 
 
+_FROM_TERMINAL: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""The signals that a terminal sends: its user waits for the end."""
+
+
 def list_server_signals() -> list[signal.Signals]:
     """Returns the signals that end the server; those that the process was started to ignore are left out."""
     return [signal.SIGTERM, *(number for number in _ENDS_SERVER if not is_ignored(number))]
+
+
+def is_from_terminal(number: signal.Signals) -> bool:
+    """Whether a person at a terminal sends this signal, and no orchestrator, whose load balancers need time."""
+    return number in _FROM_TERMINAL
 
 
 def is_ignored(number: signal.Signals) -> bool:

@@ -175,7 +175,14 @@ class Settings:
     agent_plan_prompt: Path | None = _option(None, "File with the agent's instructions for steps in JSON.")
     agent_native_prompt: Path | None = _option(None, "File with the agent's instructions for steps by tool calls.")
     agent_answer_prompt: Path | None = _option(None, "File with the instructions for the answer after thinking.")
-    grace_seconds: float = _option(30.0, "How long calls may continue after a signal to stop.", minimum=0.0)
+    drain_delay_seconds: float = _option(
+        5.0,
+        "How long new calls are still accepted after SIGTERM, while load balancers notice that health is NOT_SERVING.",
+        minimum=0.0,
+    )
+    grace_seconds: float = _option(
+        20.0, "How long calls may continue after that delay; what is left is cut.", minimum=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

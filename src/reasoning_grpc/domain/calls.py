@@ -16,6 +16,8 @@ from reasoning_grpc.domain.usage import Attempt, Usage
 if TYPE_CHECKING:  # the commands for clients import these types without the server's dependencies
     from opentelemetry.context import Context
 
+    from reasoning_grpc.domain.errors import Progress
+
 _DEADLINE_SLACK_SECONDS: Final = 0.05
 _DEADLINE_SLACK_SHARE: Final = 0.01
 """grpc rounds a timeout up by this share when it sends it, so clients stop waiting before the deadline that we know."""
@@ -68,6 +70,8 @@ class CallReport:
     cost: Cost | None = None
     attempts: tuple[Attempt, ...] = ()
     events: int = 0
+    progress: "Progress | None" = None
+    """The progress of a call that did not complete, for the status of one that the server cuts. It is not logged."""
     upstream_message: str = ""
     """The redacted sentence of the provider that refused a model call last, whatever became of the request."""
     required_wire: str = ""

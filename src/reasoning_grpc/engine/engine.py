@@ -177,6 +177,7 @@ def _report_failure(error: BaseException, ledger: Ledger, context: CallContext) 
     progress = ledger.close(error)
     if isinstance(error, ReasoningError):
         error.progress = progress
+    context.report.progress = progress
     if progress is not None:
         context.report.usage, context.report.cost = progress.usage, progress.cost
 

@@ -1,40 +1,91 @@
-"""`CallTracker`: counts the calls in flight, and refuses new ones while the server drains."""
+"""`CallTracker`: counts the calls in flight, refuses new ones while the server drains, and at last cuts the rest."""
 
 import asyncio
-from typing import Final
+from asyncio import current_task
+from typing import Any, Final
 
+from reasoning_grpc.domain import CallReport
 from reasoning_grpc.domain.errors import ServerShuttingDown
 
 _RETRY_SECONDS: Final = 1.0
 """The delay after which a refused client may try again. By then its load balancer knows that this server stops."""
 
+Task = asyncio.Task[Any]
+
 
 class CallTracker:
-    """Counts the calls of our own service, without health and reflection."""
+    """Knows the calls in flight of our own service, without health and reflection, by their tasks."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self._calls: set[Task | None] = set()
+        """Never None, which only the type of `current_task` has."""
+        self._cut: set[Task] = set()
+        """The calls that `cut` has cancelled."""
+        self._writing: set[Task] = set()
+        """The calls that ended while the server drains, and whose responses or statuses are being written."""
         self._draining = False
         self._idle = asyncio.Event()
 
+    @property
+    def in_flight(self) -> int:
+        """The number of calls in flight."""
+        return len(self._calls)
+
     def begin(self) -> None:
-        """Counts a call until `end`. Raises ServerShuttingDown once draining has begun, and then does not count it."""
+        """Counts the current task as a call until `end`.
+
+        Raises ServerShuttingDown once draining has begun, and then does not count it.
+        """
         if self._draining:
             raise ServerShuttingDown(retry_after_seconds=_RETRY_SECONDS)
-        self.in_flight += 1
+        self._calls.add(current_task())
 
     def end(self) -> None:
-        """Counts the call no longer."""
-        self.in_flight -= 1
-        if not self.in_flight:
-            self._idle.set()
+        """Counts the call no longer. Its task goes on until gRPC has written its response or its status."""
+        task = current_task()
+        self._calls.remove(task)
+        if self._draining and task is not None:
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+            if not self._calls:
+                self._idle.set()
 
     def drain(self) -> None:
         """Refuses new calls from now on."""
         self._draining = True
 
+    def cut(self) -> None:
+        """Cancels every call in flight, as `asyncio.timeout` does it, and refuses new ones."""
+        self._draining = True
+        for task in self._calls:
+            if task is None or task in self._cut:
+                continue
+            self._cut.add(task)
+            task.add_done_callback(self._cut.discard)
+            task.cancel()
+
+    def take_back_cut(self, report: CallReport) -> ServerShuttingDown | None:
+        """Returns why the current call was cancelled, with its progress; None when `cut` is not the only cause.
+
+        The call is then no longer cancelled.
+        """
+        task = current_task()
+        if task is None or task not in self._cut:
+            return None
+        if task.uncancel():  # the client has cancelled the call at the same time
+            return None
+        error = ServerShuttingDown(retry_after_seconds=_RETRY_SECONDS)
+        error.progress = report.progress
+        return error
+
     async def wait_until_idle(self) -> None:
-        """Waits until no call is in flight."""
-        while self.in_flight:
+        """Waits, while the server drains, until no call is in flight."""
+        while self._calls:
             self._idle.clear()
             await self._idle.wait()
+
+    async def wait_until_written(self) -> None:
+        """Waits until no call is in flight, and what each has ended with while the server drains is written."""
+        await self.wait_until_idle()
+        while self._writing:
+            await asyncio.wait(self._writing)

@@ -169,12 +169,15 @@ class _Method:
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
             record_end(method, call, status.code.name, level, status.reason)
         except asyncio.CancelledError:
-            if _is_own_cancellation():
+            if (cut := entrance.tracker.take_back_cut(call.report)) is not None:
+                status = call_status(cut, call.request_id)
+                record_end(method, call, status.code.name, logging.INFO, status.reason)
+            elif _is_own_cancellation():
                 record_end(method, call, call.infer_end_status(), logging.INFO)
                 raise
-            # If it were passed on, the client would wait until its deadline.
-            status = internal_status(call.request_id)
-            record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
+            else:  # if it were passed on, the client would wait until its deadline
+                status = internal_status(call.request_id)
+                record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         except ClientGone:
             record_end(method, call, call.infer_end_status(), logging.INFO)
             return await context.abort(grpc.StatusCode.CANCELLED)

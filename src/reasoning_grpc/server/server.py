@@ -29,6 +29,9 @@ LIVENESS: Final = "liveness"
 READINESS: Final = "readiness"
 _CLEANUP_SECONDS: Final = 2.0
 """How long the calls that were cut have to clean up."""
+_CLOSE_SECONDS: Final = 1.0
+"""How long gRPC has to write the last statuses and to close its connections. A client that has stopped reading, and an
+open stream of reflection, use all of it."""
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 """When a warm server collects garbage: rarely, because next to nothing of a call is garbage in circles."""
 
@@ -129,12 +132,16 @@ class Server:
         finally:
             await self._close()
 
-    async def stop(self, grace_seconds: float) -> int:
+    async def stop(self, grace_seconds: float, drain_delay_seconds: float = 0.0) -> int:
         """Stops the server, and returns the number of calls that were cut.
 
-        Health becomes NOT_SERVING and new calls are refused at once; calls in progress may end within the grace.
+        Health becomes NOT_SERVING at once, and new calls are accepted for the delay, in which load balancers notice it.
+        Then new calls are refused, and calls in progress may end within the grace. What is left is cut: such a call
+        ends as ServerShuttingDown.
         """
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        logger.info("draining", extra={"calls": self._tracker.in_flight, "accepts_seconds": drain_delay_seconds})
+        await asyncio.sleep(drain_delay_seconds)
         self._tracker.drain()
         try:
             async with asyncio.timeout(grace_seconds):
@@ -162,13 +169,14 @@ class Server:
 
     async def _close(self) -> None:
         if self._grpc is not None:
-            # Statuses just written need a moment; an open Health.Watch would use up any grace to its end.
-            await self._grpc.stop(0.1)
+            self._tracker.cut()
             try:
                 async with asyncio.timeout(_CLEANUP_SECONDS):
                     await self._tracker.wait_until_idle()
             except TimeoutError:
                 logger.warning("calls did not clean up in time", extra={"calls": self._tracker.in_flight})
+            self._health.end_watches()
+            await self._grpc.stop(_CLOSE_SECONDS)
         await self._parts.toolbox.aclose()
         await self._parts.table.aclose()
         await self._parts.model.aclose()
