@@ -228,6 +228,8 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "agent_plan_prompt": [("1", TEXT)],
     "agent_native_prompt": [("true", TEXT)],
     "agent_answer_prompt": [("[]", TEXT)],
+    "max_connection_age_seconds": [("-1", "must be at least 0 and at most 2000000"), ("true", NUMBER)],
+    "max_connection_age_grace_seconds": [("2000001", "must be at least 0 and at most 2000000")],
     "drain_delay_seconds": [("-1", "must be at least 0"), ("true", NUMBER)],
     "grace_seconds": [("-1", "must be at least 0"), ("1979-05-27", NUMBER)],
 }

@@ -19,6 +19,8 @@ from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
 from reasoning_grpc.domain import RoutingMode
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
+_LONGEST_GRPC_SECONDS: Final = 2_000_000.0
+"""gRPC takes times as milliseconds in 32 bits."""
 
 
 class LogFormat(StrEnum):
@@ -175,6 +177,18 @@ class Settings:
     agent_plan_prompt: Path | None = _option(None, "File with the agent's instructions for steps in JSON.")
     agent_native_prompt: Path | None = _option(None, "File with the agent's instructions for steps by tool calls.")
     agent_answer_prompt: Path | None = _option(None, "File with the instructions for the answer after thinking.")
+    max_connection_age_seconds: float = _option(
+        600.0,
+        "Age at which a client's connection takes no new calls, so that the client connects again; 0: never.",
+        minimum=0.0,
+        maximum=_LONGEST_GRPC_SECONDS,
+    )
+    max_connection_age_grace_seconds: float = _option(
+        3600.0,
+        "How long calls may continue on such a connection before it is closed; 0: without limit.",
+        minimum=0.0,
+        maximum=_LONGEST_GRPC_SECONDS,
+    )
     drain_delay_seconds: float = _option(
         5.0,
         "How long new calls are still accepted after SIGTERM, while load balancers notice that health is NOT_SERVING.",

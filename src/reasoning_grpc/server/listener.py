@@ -1,5 +1,6 @@
 """Builds the gRPC server and binds it to its address, with TLS where the settings have it."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import grpc
@@ -44,11 +45,7 @@ def build_grpc_server(
     settings: Settings,
 ) -> grpc.aio.Server:
     """Builds a server of our service and of health, and of reflection unless it is turned off."""
-    # Twice our own limit, so that our interceptor refuses a long request, with its reason, before gRPC does.
-    receive_limit = ("grpc.max_receive_message_length", 2 * settings.max_request_bytes)
-    server = grpc.aio.server(
-        interceptors=interceptors, options=[*_OPTIONS, receive_limit, *_build_keepalive_options(settings)]
-    )
+    server = grpc.aio.server(interceptors=interceptors, options=[*_OPTIONS, *_list_limits(settings)])
     reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
@@ -56,15 +53,19 @@ def build_grpc_server(
     return server
 
 
-def _build_keepalive_options(settings: Settings) -> list[tuple[str, int]]:
-    """Returns the options by which a client that vanished is noticed."""
+def _list_limits(settings: Settings) -> Iterator[tuple[str, int]]:
+    """Yields the options of gRPC for what the settings limit."""
+    # Twice our own limit, so that our interceptor refuses a long request, with its reason, before gRPC does.
+    yield "grpc.max_receive_message_length", 2 * settings.max_request_bytes
+    # gRPC varies each connection's age by a tenth, so that clients do not come back all at once.
+    for name in ("max_connection_age", "max_connection_age_grace"):
+        if seconds := getattr(settings, f"{name}_seconds"):
+            yield f"grpc.{name}_ms", max(1, round(seconds * 1000))
+    # A client that vanished answers no ping. A ping's own timeout, a minute by default, would count where it is longer.
     timeout_ms = max(1, round(settings.keepalive_timeout_seconds * 1000))
-    return [
-        ("grpc.keepalive_time_ms", round(settings.keepalive_seconds * 1000)),
-        ("grpc.keepalive_timeout_ms", timeout_ms),
-        # A ping's own timeout, a minute by default, would count instead where it is longer.
-        ("grpc.http2.ping_timeout_ms", timeout_ms),
-    ]
+    yield "grpc.keepalive_time_ms", round(settings.keepalive_seconds * 1000)
+    yield "grpc.keepalive_timeout_ms", timeout_ms
+    yield "grpc.http2.ping_timeout_ms", timeout_ms
 
 
 def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
