@@ -62,14 +62,14 @@ async def _serve(server: Server, settings: Settings) -> int:
     _announce(server.address, settings.log_format)
     number = await stopping
     delay_seconds = 0.0 if is_from_terminal(number) else settings.drain_delay_seconds
-    await server.stop(settings.grace_seconds, delay_seconds)
+    await server.stop(settings.grace_seconds, delay_seconds, closes_connections=False)
     return 0
 
 
 def _end_process(code: int) -> NoReturn:
     """Ends the process without waiting for its threads: one may import litellm, or look up a name, for seconds.
 
-    Everything that matters is closed by then, and telemetry is exported.
+    Everything but the connections of clients is closed by then, and telemetry is exported.
     """
     logging.shutdown()
     os._exit(code)

@@ -43,9 +43,10 @@ class HealthService(health_aio.HealthServicer):
                 raise
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(cut))
 
-    def end_watches(self) -> None:
+    async def end_watches(self) -> None:
         """Ends every watch, which would otherwise keep its connection open."""
         self._watches.cut()
+        await self._watches.wait_until_written()
 
     async def List(self, _request: Any, _context: Any) -> Any:
         """Returns the status of every service."""

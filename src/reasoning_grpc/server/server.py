@@ -132,12 +132,18 @@ class Server:
         finally:
             await self._close()
 
-    async def stop(self, grace_seconds: float, drain_delay_seconds: float = 0.0) -> int:
+    async def stop(
+        self, grace_seconds: float, drain_delay_seconds: float = 0.0, *, closes_connections: bool = True
+    ) -> int:
         """Stops the server, and returns the number of calls that were cut.
 
         Health becomes NOT_SERVING at once, and new calls are accepted for the delay, in which load balancers notice it.
         Then new calls are refused, and calls in progress may end within the grace. What is left is cut: such a call
         ends as ServerShuttingDown.
+
+        gRPC's own way to close connections ends a call that arrives at that moment as CANCELLED, which no client sends
+        again. Without `closes_connections` they stay open, and new calls refused, until the process ends: what arrives
+        then fails as UNAVAILABLE.
         """
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         logger.info("draining", extra={"calls": self._tracker.in_flight, "accepts_seconds": drain_delay_seconds})
@@ -149,7 +155,7 @@ class Server:
         except TimeoutError:
             pass
         calls_cut = self._tracker.in_flight
-        await self._close()
+        await self._close(closes_connections=closes_connections)
         logger.info("stopped", extra={"calls_cut": calls_cut})
         return calls_cut
 
@@ -167,16 +173,17 @@ class Server:
         await self._parts.toolbox.start()
         await asyncio.gather(self._warm_up(), self._start_embedded())
 
-    async def _close(self) -> None:
+    async def _close(self, *, closes_connections: bool = True) -> None:
         if self._grpc is not None:
             self._tracker.cut()
             try:
                 async with asyncio.timeout(_CLEANUP_SECONDS):
-                    await self._tracker.wait_until_idle()
+                    await self._health.end_watches()
+                    await self._tracker.wait_until_written()
             except TimeoutError:
                 logger.warning("calls did not clean up in time", extra={"calls": self._tracker.in_flight})
-            self._health.end_watches()
-            await self._grpc.stop(_CLOSE_SECONDS)
+            if closes_connections:
+                await self._grpc.stop(_CLOSE_SECONDS)
         await self._parts.toolbox.aclose()
         await self._parts.table.aclose()
         await self._parts.model.aclose()
