@@ -145,6 +145,10 @@ bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a
 bench-quick: $(READY) ## Measure the server beside its peers in about two minutes, once all is installed
 	$(BIN)/python -m bench --rounds 1 --seconds 1.5 --without-growth $(ARGS)
 
+.PHONY: bench-restart
+bench-restart: $(READY) $(ENVOY) ## Restart and kill servers under load, behind round robin and Envoy; takes some minutes
+	$(BIN)/python -m bench.restart $(ARGS)
+
 .PHONY: performance-page
 performance-page: $(READY) ## Write the figures of the last `make bench` into docs/performance.md
 	$(BIN)/python -m scripts.performance_page

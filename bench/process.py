@@ -54,6 +54,13 @@ class Process:
     def pin(self, cores: Sequence[int]) -> None:
         """Lets the process run on these cores only."""
         pin(self.pid, cores)
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the process alone."""
+        self._popen.send_signal(number)
+
+    def wait(self) -> int:
+        """Waits for the end of the process, and returns its exit code."""
+        return self._popen.wait()
 
     def stop(self) -> None:
         """Ends the process and its children, and waits for them."""

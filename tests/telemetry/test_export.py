@@ -202,11 +202,15 @@ async def test_spans_are_printed_to_the_console(tmp_path: Path, upstream: FakeUp
 
 
 _LISTS_MODULES: Final = """
+import os
 import sys
 from reasoning_grpc.cli import main
-code = main(sys.argv[1:])
-print(sorted(name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))))
-sys.exit(code)
+end_process = os._exit  # the server ends by it, so that it need not wait for threads
+def list_modules(code):
+    print(sorted(name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))))
+    end_process(code)
+os._exit = list_modules
+main(sys.argv[1:])
 """
 
 

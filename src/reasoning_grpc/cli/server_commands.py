@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -72,6 +73,8 @@ def _end_process(code: int) -> NoReturn:
     Everything but the connections of clients is closed by then, and telemetry is exported.
     """
     logging.shutdown()
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
     os._exit(code)
 
 
