@@ -21,7 +21,11 @@ from bench.upstream import build_mock, start_mock
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "build" / "bench"
 ENVOY: Final = ROOT / ".tools" / "envoy" / "bin" / "envoy"
-_NAMES: Final = {"round_robin": "round robin in the client", "envoy": "Envoy"}
+_NAMES: Final = {
+    "round_robin": "round robin in the client",
+    "health_checks": "round robin with health checks",
+    "envoy": "Envoy",
+}
 
 
 def main() -> int:
@@ -75,24 +79,25 @@ async def _run_balancer(
     target = "ipv4:" + ",".join(server.target for server in servers)
     if balancer == "envoy":
         envoy, target = _start_envoy(folder, servers)
+
+    def create_load() -> Load:
+        return Load(
+            target,
+            unary_per_second=arguments.unary_per_second,
+            short_streams=arguments.short_streams,
+            long_streams=arguments.long_streams,
+            checks_health=balancer == "health_checks",
+        )
+
     name = _NAMES[balancer]
     try:
         return [
-            await run_restarts(f"SIGTERM behind {name}", _create_load(arguments, target), servers),
-            await run_kills(f"kill -9 behind {name}", _create_load(arguments, target), servers),
+            await run_restarts(f"SIGTERM behind {name}", create_load(), servers),
+            await run_kills(f"kill -9 behind {name}", create_load(), servers),
         ]
     finally:
         if envoy is not None:
             envoy.stop()
-
-
-def _create_load(arguments: argparse.Namespace, target: str) -> Load:
-    return Load(
-        target,
-        unary_per_second=arguments.unary_per_second,
-        short_streams=arguments.short_streams,
-        long_streams=arguments.long_streams,
-    )
 
 
 def _start_envoy(folder: Path, servers: Sequence[Server]) -> tuple[Process, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import secrets
 import time
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Final
 from bench.restart.servers import TOKEN
 from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.client.client import text_request
+from reasoning_grpc.client.connection import SERVICE_CONFIG
 from reasoning_grpc.v1 import completion_pb2
 
 OK: Final = "OK"
@@ -39,9 +41,19 @@ class Call:
 class Load:
     """Starts unary calls at a constant rate, and keeps a constant number of streams in flight, until it is stopped."""
 
-    def __init__(self, target: str, *, unary_per_second: float, short_streams: int, long_streams: int) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        unary_per_second: float,
+        short_streams: int,
+        long_streams: int,
+        checks_health: bool = False,
+    ) -> None:
+        """`checks_health` lets the client watch each server's health, which the shipped service config does not."""
         self.calls: list[Call] = []
-        self._client = ReasoningClient(target, token=TOKEN)
+        options = [("grpc.service_config", _ask_for_health_checks())] if checks_health else []
+        self._client = ReasoningClient(target, token=TOKEN, options=options)
         self._unary_interval_seconds = 1 / unary_per_second
         self._models = ["mock-100-20"] * short_streams + ["mock-1000-20"] * long_streams
         self._name = secrets.token_hex(4)
@@ -102,6 +114,12 @@ class Load:
         call = Call(kind, request.request_id, time.time())
         self.calls.append(call)
         return call, request
+
+
+def _ask_for_health_checks() -> str:
+    config = json.loads(SERVICE_CONFIG)
+    config["healthCheckConfig"] = {"serviceName": "readiness"}
+    return json.dumps(config)
 
 
 def _end(call: Call, failure: CallFailed | None) -> None:

@@ -13,7 +13,7 @@ from matplotlib import pyplot
 _SERIES: Final = (
     ("ok", "OK", "#4c72b0"),
     ("typed", "SERVER_SHUTTING_DOWN", "#dd8452"),
-    ("bare", "bare UNAVAILABLE", "#c44e52"),
+    ("bare", "any other failure", "#c44e52"),
 )
 _WIDTH_SECONDS: Final = 0.5
 
@@ -38,7 +38,7 @@ def draw(report: dict[str, Any], file: Path) -> None:
         axis.set_ylabel("calls ended in 0.5 s", fontsize=8)
         axis.set_title(name, fontsize=10, loc="left")
     axes[-1, 0].set_xlabel("seconds; black: a signal to a server, green: it serves again", fontsize=8)
-    axes[0, 0].legend(fontsize=8, loc="lower right")
+    axes[0, 0].legend(fontsize=8, loc="upper right")
     figure.tight_layout()
     figure.savefig(file, dpi=80)
 

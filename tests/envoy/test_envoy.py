@@ -17,7 +17,7 @@ from bench.restart.envoy import list_arguments, write_config
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from scripts.check_envoy import ENVOY
 from tests.support.factories import a_stream_request, a_wire_request
-from tests.support.health import SERVING
+from tests.support.health import SERVING, next_status, watch_health
 from tests.support.serving import RunningServer, serving_upstream
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
 from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end
@@ -99,6 +99,13 @@ async def test_calls_of_one_connection_reach_every_server(upstream: FakeUpstream
     for stream in streams:
         stream.cancel()
     await upstream.disconnect(6)
+
+
+async def test_nobody_watches_one_server_through_envoy(fleet: Fleet) -> None:
+    """A watch of health gets UNIMPLEMENTED, by which a client knows that there is nothing to watch."""
+    failed = await expect_failure(next_status(watch_health(fleet.channel)))
+
+    assert failed.code == grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_a_draining_server_costs_no_call(upstream: FakeUpstream, fleet: Fleet) -> None:
