@@ -54,6 +54,7 @@ class Process:
     def pin(self, cores: Sequence[int]) -> None:
         """Lets the process run on these cores only."""
         pin(self.pid, cores)
+
     def send_signal(self, number: signal.Signals) -> None:
         """Sends a signal to the process alone."""
         self._popen.send_signal(number)
