@@ -108,6 +108,18 @@ def test_what_precedes_a_broken_event_is_not_lost() -> None:
     assert isinstance(failure, MalformedAnswer)
 
 
+def test_a_delta_without_the_type_of_its_event_is_refused() -> None:
+    """An event that has the members of a delta, but no type, is malformed however its neighbours are decoded."""
+    (delta,) = encode({"index": 0, "delta": {"type": "text_delta", "text": "b"}})
+    start = encode(START, {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "a"}})
+    reader = MessagesReader()
+
+    deltas, failure = reader.read_batch([*start, delta])
+
+    assert deltas == [ContentDelta("a")]
+    assert isinstance(failure, MalformedAnswer)
+
+
 def test_text_of_hidden_blocks_is_left_out() -> None:
     """Whatever the deltas of the provider's own tools have, none of it is text or arguments of the answer."""
     search = block(

@@ -4,7 +4,7 @@ Bursts have thousands of them, nearly all in a form that is always the same. An 
 the types here, and is left to whoever reads it member by member.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -33,9 +33,10 @@ class InputDelta(msgspec.Struct, tag_field="type", tag="input_json_delta", gc=Fa
     partial_json: str
 
 
-class BlockDelta(msgspec.Struct, tag_field="type", tag="content_block_delta", gc=False):
+class BlockDelta(msgspec.Struct, gc=False):
     """An event with a delta of a block."""
 
+    type: Literal["content_block_delta"]  # a tag would be optional, since there is no other class to tell it from
     index: int
     delta: TextDelta | ThinkingDelta | SignatureDelta | InputDelta
     error: None = None

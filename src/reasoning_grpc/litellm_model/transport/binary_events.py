@@ -54,7 +54,7 @@ class BinaryEventDecoder:
             self.failure = exc
         return events
 
-    def finish(self) -> list[bytes]:
+    def finish(self, *, drops_half: bool = False) -> list[bytes]:  # noqa: ARG002
         """Returns no events: half a message is not read."""
         return []
 

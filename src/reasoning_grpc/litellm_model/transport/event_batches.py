@@ -25,8 +25,8 @@ class EventDecoder(Protocol):
         """Returns the events that these bytes complete."""
         ...
 
-    def finish(self) -> list[bytes]:
-        """Returns the events that the end of the answer completes."""
+    def finish(self, *, drops_half: bool = False) -> list[bytes]:
+        """Returns the events that the end of the answer completes; `drops_half` leaves half an event out."""
         ...
 
 
@@ -56,8 +56,10 @@ class EventBatches:
         self._decoder = decoder
         self._progress = progress
         self._is_done = False
+        self._is_at_end = False
+        """Whether the body has ended, so that only what the decoder still holds is left."""
         self._is_last = False
-        """Whether the latest batch came with the end of the body."""
+        """Whether nothing is left behind the latest batch."""
         self._has_read = False
         self._wait_until: float | None = None
 
@@ -67,15 +69,27 @@ class EventBatches:
         The state of `progress` must include the batch before it.
         """
         while not self._has_read or not self._find_end():
-            is_whole = self._is_done or self._progress.is_finished
-            data = await (self._read_trailer() if is_whole else self._exchange.read())
-            # After the finish reason, half an event at the end is not a part of the answer.
-            batch = self._decoder.feed(data) if data or self._progress.is_finished else self._decoder.finish()
-            self._has_read, self._is_last = True, not data
+            batch = self._finish() if self._is_at_end else await self._read_batch()
+            self._has_read = True
             if batch and not self._is_done:
                 self._is_done = DONE in batch
                 return batch[: batch.index(DONE)] if self._is_done else batch
         return None
+
+    async def _read_batch(self) -> list[bytes]:
+        """Returns the events of the next network read; at the end of the body, those whose lines are whole.
+
+        The last ones are read apart from what follows them, since they may bring the finish reason, or follow it.
+        """
+        is_whole = self._is_done or self._progress.is_finished
+        data = await (self._read_trailer() if is_whole else self._exchange.read())
+        self._is_at_end = not data
+        return self._decoder.feed(data)
+
+    def _finish(self) -> list[bytes]:
+        """Returns the last event where it has no end. Half an event after the finish reason is not of the answer."""
+        self._is_last = True
+        return self._decoder.finish(drops_half=self._progress.is_finished)
 
     def _find_end(self) -> bool:
         """Returns whether nothing more is to be read, now that the latest batch was read. Raises MalformedStream."""

@@ -69,10 +69,17 @@ class EventStreamDecoder:
         self._rest, self._has_begun = rest, True
         return events
 
-    def finish(self) -> list[bytes]:
-        """Returns the data of a last event without a line end or an empty line, unless it is a `failure`."""
+    def finish(self, *, drops_half: bool = False) -> list[bytes]:
+        """Returns the data of a last event without a line end or an empty line, unless it is a `failure`.
+
+        `drops_half` says that half an event is no failure, and left out.
+        """
         last, self._rest = self._rest if self._has_begun else self._rest.removeprefix(_BYTE_ORDER_MARK), b""
-        return self._decode_lines([*last.split(b"\n"), b""])
+        events = self._decode_lines([*last.split(b"\n"), b""])
+        if drops_half:
+            self.failure = None
+            events = [event for event in events if _is_whole([event])]
+        return events
 
     def _convert_line_ends(self, data: bytes) -> bytes:
         """Returns the bytes with LF as the only line end; a CRLF may be split between two calls."""
