@@ -5,12 +5,15 @@ from typing import Any, Final
 import grpc
 import pytest
 
-from reasoning_grpc.v1 import completion_pb2
+from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, models_pb2
 from tests.support.bad_requests import (
+    UNKNOWN,
     ExpectRefusal,
     a_tool,
     nest_objects,
     violations,
+    with_media,
+    with_message,
     with_sampling,
     with_schema,
     with_tools,
@@ -180,3 +183,124 @@ async def test_metadata_of_20_kb_is_refused_by_grpc(
     assert upstream.connections == 0
     assert running_server.server.calls_in_flight == 0
     await stub.Complete(a_wire_request())
+
+
+TWO_TEXTS: Final = with_message(messages_pb2.ROLE_USER, messages_pb2.Part(text="a"), messages_pb2.Part(text="b"))
+CONFIGURED = [
+    pytest.param(
+        {"max_messages": 1},
+        {"messages": list(a_wire_request().messages) * 2},
+        "messages",
+        "It has 2 entries; at most 1 are accepted.",
+        id="messages",
+    ),
+    pytest.param(
+        {"max_parts": 1}, TWO_TEXTS, "messages", "They have 2 parts; at most 1 are accepted.", id="parts of a message"
+    ),
+    pytest.param(
+        {"max_parts": 2},
+        {"messages": list(a_wire_request().messages) * 3},
+        "messages",
+        "They have 3 parts; at most 2 are accepted.",
+        id="parts of all messages",
+    ),
+    pytest.param(
+        {"max_tools": 1},
+        with_tools(a_tool("f"), a_tool("g")),
+        "tools",
+        "It has 2 entries; at most 1 are accepted.",
+        id="tools",
+    ),
+    pytest.param(
+        {"max_stop_sequences": 0},
+        with_sampling(stop_sequences=["x"]),
+        "sampling.stop_sequences",
+        "It has 1 entries; at most 0 are accepted.",
+        id="stop sequences",
+    ),
+    pytest.param(
+        {"max_labels": 1},
+        {"labels": {"a": "", "b": ""}},
+        "labels",
+        "It has 2 entries; at most 1 are accepted.",
+        id="labels",
+    ),
+    pytest.param(
+        {"max_json_depth": 2},
+        with_tools(a_tool(schema=nest_objects(3))),
+        "tools[0].parameters_schema",
+        "It is nested more than 2 levels deep.",
+        id="depth of a schema",
+    ),
+    pytest.param(
+        {"max_json_bytes": 1024},
+        with_tools(a_tool("f", f'{{"a": "{"x" * 600}"}}'), a_tool("g", f'{{"a": "{"é" * 300}"}}')),
+        "tools[1].parameters_schema",
+        "With it, the JSON of the request has more than 1024 bytes.",
+        id="bytes of two schemas",
+    ),
+    pytest.param(
+        {"max_json_bytes": 1024},
+        {"provider_options": {"top_a": f'"{"x" * 1024}"'}},
+        "provider_options[top_a]",
+        "With it, the JSON of the request has more than 1024 bytes.",
+        id="bytes of a provider option",
+    ),
+    pytest.param(
+        {"max_media_bytes": 3},
+        with_media(mime_type="image/png", data=b"1234"),
+        "messages[0].content[0].media.data",
+        "With it, the media of the request have more than 3 bytes.",
+        id="bytes of an image",
+    ),
+    pytest.param(
+        {"max_request_fields": 1000},
+        {"messages": list(a_wire_request("x" * 70_000).messages) + [messages_pb2.Message()] * 1000},
+        "request",
+        "It has more than 1000 fields, which are not accepted.",
+        id="fields",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "fields", "field", "description"), CONFIGURED)
+async def test_each_limit_is_an_option(
+    upstream: FakeUpstream, settings: dict[str, Any], fields: dict[str, Any], field: str, description: str
+) -> None:
+    """A request above a configured limit is REQUEST_TOO_LARGE, in a stream as in a unary call."""
+    request = a_wire_request(**fields)
+    async with serving_upstream(upstream, **settings) as running:
+        stub: Any = running.stub
+        stream = stub.StreamComplete(events_pb2.StreamCompleteRequest(request=request))
+        for call in (stub.Complete(request), stream.read()):
+            failed = await expect_failure(call)
+
+            assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
+            assert failed.reason == "REQUEST_TOO_LARGE"
+            assert failed.violations == violations((field, description))
+
+    assert upstream.connections == 0
+
+
+async def test_a_filter_of_models_has_few_values(stub: Any) -> None:
+    """`ListModels` refuses a filter with very many values, and does not look at each of them."""
+    many: list[Any] = [models_pb2.MODEL_CAPABILITY_TOOLS] * 65
+    request = models_pb2.ListModelsRequest(filter=models_pb2.ModelFilter(capabilities=many, states=[UNKNOWN] * 65))
+
+    failed = await expect_failure(stub.ListModels(request))
+
+    assert failed.reason == "REQUEST_TOO_LARGE"
+    assert failed.violations == violations(
+        ("filter.capabilities", "It has 65 entries; at most 64 are accepted."),
+        ("filter.states", "It has 65 entries; at most 64 are accepted."),
+    )
+
+
+async def test_metadata_within_the_limit_is_always_accepted(upstream: FakeUpstream) -> None:
+    """Metadata is accepted up to the configured limit, and refused above it; without our setting gRPC draws lots."""
+    async with serving_upstream(upstream, max_metadata_bytes=32 * 1024) as running:
+        stub: Any = running.stub
+        for _ in range(20):
+            await stub.Complete(a_wire_request(), metadata=(("x-big", "y" * 30_000),))
+            failed = await expect_failure(stub.Complete(a_wire_request(), metadata=(("x-big", "y" * 40_000),)))
+            assert failed.code == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -146,6 +146,35 @@ class Settings:
     max_request_bytes: int = _option(
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
     )
+    max_request_fields: int = _option(
+        100_000,
+        "Most fields in a request, its messages and their parts included; more take too much memory once parsed.",
+        minimum=1000,
+    )
+    max_metadata_bytes: int = _option(
+        16 * 1024,
+        "Largest metadata of a call, in bytes; gRPC itself refuses more, so a caller's token must fit.",
+        minimum=1024,
+        maximum=1024 * 1024,
+    )
+    max_parts: int = _option(10_000, "Most parts in all messages of a request; more stop other calls.", minimum=1)
+    max_media_bytes: int = _option(
+        16 * 1024 * 1024, "Largest images, sounds and documents of a request, in bytes together.", minimum=0
+    )
+    max_json_bytes: int = _option(
+        1024 * 1024,
+        "Largest schemas and provider options of a request, in bytes together; parsing more stops other calls.",
+        minimum=1024,
+    )
+    max_json_depth: int = _option(
+        64, "Deepest nesting of a schema or of a provider option; some providers take less.", minimum=1, maximum=100
+    )
+    max_stop_sequences: int = _option(
+        16, "Most stop sequences in a request; many providers take four.", minimum=0, maximum=1000
+    )
+    max_labels: int = _option(
+        32, "Most labels of a request; each is in the log line of its call.", minimum=0, maximum=1000
+    )
     pass_upstream_messages: bool = _option(
         False, "Pass on to callers, as `upstream_message`, what a provider says of a request that it refuses."
     )

@@ -26,12 +26,15 @@ from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import record_end
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
+from reasoning_grpc.rpc.field_count import limit_fields
 from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.status import call_status, internal_status
 from reasoning_grpc.rpc.stream_writer import ClientGone, ClientStalled, StreamWriter
 from reasoning_grpc.telemetry import find_trace
+from reasoning_grpc.v1 import reasoning_service_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 
+_METHODS: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].methods_by_name
 REQUEST_ID_METADATA: Final = "x-request-id"
 _LEAST_SECONDS: Final = 0.001
 """The shortest timeout that gRPC's own clients send, also for a call whose deadline is over."""
@@ -67,6 +70,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         tracker: CallTracker,
         admission: Admission,
         max_request_bytes: int,
+        max_request_fields: int = 100_000,
         write_timeout_seconds: float = 30.0,
         passes_upstream_messages: bool = False,
     ) -> None:
@@ -77,6 +81,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._entrance = _Entrance(
             callers, tracker, admission, OpeningQueue(), max_request_bytes, passes_upstream_messages
         )
+        self._max_request_fields = max_request_fields
 
     async def intercept_service(
         self,
@@ -95,7 +100,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, handler: Handler, method: str) -> Handler:
         """Returns a handler that gets the request as bytes: grpc answers UNKNOWN if it cannot decode them."""
-        parse, serialize = handler.request_deserializer, handler.response_serializer
+        kind = _METHODS[method].input_type
+        parse = limit_fields(handler.request_deserializer, kind, self._max_request_fields)
+        serialize = handler.response_serializer
         if handler.response_streaming:
             streaming = _Method(method, parse, partial(self._writer.write_all, handler.unary_stream), self._entrance)
             return grpc.unary_stream_rpc_method_handler(streaming.serve, response_serializer=serialize)

@@ -14,6 +14,7 @@ from reasoning_grpc.rpc import (
     Callers,
     CallInterceptor,
     CallTracker,
+    Caps,
     ReasoningService,
 )
 from reasoning_grpc.server.reflection import add_reflection
@@ -57,6 +58,9 @@ def _list_limits(settings: Settings) -> Iterator[tuple[str, int]]:
     """Yields the options of gRPC for what the settings limit."""
     # Twice our own limit, so that our interceptor refuses a long request, with its reason, before gRPC does.
     yield "grpc.max_receive_message_length", 2 * settings.max_request_bytes
+    # Between its two limits of metadata, gRPC refuses calls at random.
+    yield "grpc.max_metadata_size", settings.max_metadata_bytes
+    yield "grpc.absolute_max_metadata_size", settings.max_metadata_bytes
     # gRPC varies each connection's age by a tenth, so that clients do not come back all at once.
     for name in ("max_connection_age", "max_connection_age_grace"):
         if seconds := getattr(settings, f"{name}_seconds"):
@@ -66,6 +70,20 @@ def _list_limits(settings: Settings) -> Iterator[tuple[str, int]]:
     yield "grpc.keepalive_time_ms", round(settings.keepalive_seconds * 1000)
     yield "grpc.keepalive_timeout_ms", timeout_ms
     yield "grpc.http2.ping_timeout_ms", timeout_ms
+
+
+def build_caps(settings: Settings) -> Caps:
+    """Returns how large a request may be."""
+    return Caps(
+        messages=settings.max_messages,
+        parts=settings.max_parts,
+        tools=settings.max_tools,
+        stop_sequences=settings.max_stop_sequences,
+        labels=settings.max_labels,
+        json_bytes=settings.max_json_bytes,
+        json_depth=settings.max_json_depth,
+        media_bytes=settings.max_media_bytes,
+    )
 
 
 def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
@@ -83,6 +101,7 @@ def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetr
             )
         ),
         max_request_bytes=settings.max_request_bytes,
+        max_request_fields=settings.max_request_fields,
         write_timeout_seconds=settings.write_timeout_seconds,
         passes_upstream_messages=settings.pass_upstream_messages,
     )

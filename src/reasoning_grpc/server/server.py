@@ -14,10 +14,17 @@ from grpc_health.v1 import health_pb2
 from reasoning_grpc.catalog import EMBEDDED_NAME
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.embedded import EmbeddedModel, EmbeddedStartError
-from reasoning_grpc.rpc import CallTracker, Caps, ReasoningService
+from reasoning_grpc.rpc import CallTracker, ReasoningService
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.health import HealthService
-from reasoning_grpc.server.listener import SERVICE, BindError, bind, build_grpc_server, build_interceptors
+from reasoning_grpc.server.listener import (
+    SERVICE,
+    BindError,
+    bind,
+    build_caps,
+    build_grpc_server,
+    build_interceptors,
+)
 from reasoning_grpc.server.metrics import observe_connections
 from reasoning_grpc.server.model_trial import Trials, try_models
 from reasoning_grpc.server.shared_threads import start_shared_threads
@@ -161,7 +168,7 @@ class Server:
 
     def _build_bound_server(self) -> grpc.aio.Server:
         settings = self._config.settings
-        service = ReasoningService(self._parts.engine, Caps(messages=settings.max_messages, tools=settings.max_tools))
+        service = ReasoningService(self._parts.engine, build_caps(settings))
         interceptors = build_interceptors(self._config, self._tracker, self._telemetry)
         server = build_grpc_server(service, self._health, interceptors, settings)
         self.address = bind(server, settings)

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct, field
 
+from reasoning_grpc.domain import count_bytes
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge
 
 E = TypeVar("E")
@@ -17,7 +18,6 @@ NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names of tools and schemas."""
 NAME_RULE: Final = "It must be 1 to 64 of letters, digits, underscore and dash."
 MAX_MODEL_NAME_CHARACTERS: Final = 128
-MAX_JSON_DEPTH: Final = 64
 _MAX_VIOLATIONS: Final = 20
 _MAX_FIELD_CHARACTERS: Final = 60
 
@@ -27,7 +27,16 @@ class Caps:
     """Our own limits on a request."""
 
     messages: int = 1000
+    parts: int = 10_000
+    """Parts of all messages together."""
     tools: int = 128
+    stop_sequences: int = 16
+    labels: int = 32
+    json_bytes: int = 1024 * 1024
+    """Bytes of all schemas and provider options together."""
+    json_depth: int = 64
+    media_bytes: int = 16 * 1024 * 1024
+    """Bytes of all images, sounds and documents together."""
 
 
 class Checks(Struct):
@@ -36,14 +45,18 @@ class Checks(Struct):
     caps: Caps = Caps()
     _invalid: list[FieldViolation] = field(default_factory=list)
     _too_large: list[FieldViolation] = field(default_factory=list)
+    _json_bytes: int = 0
+    _media_bytes: int = 0
 
     def report_invalid(self, path: str, description: str) -> None:
         """Reports a field that is out of range, missing or contradictory."""
-        self._invalid.append(FieldViolation(_printable_path(path), description))
+        if len(self._invalid) < _MAX_VIOLATIONS:
+            self._invalid.append(FieldViolation(_printable_path(path), description))
 
     def report_too_large(self, path: str, description: str) -> None:
         """Reports a field that is over one of our limits."""
-        self._too_large.append(FieldViolation(_printable_path(path), description))
+        if len(self._too_large) < _MAX_VIOLATIONS:
+            self._too_large.append(FieldViolation(_printable_path(path), description))
 
     def finish(self) -> None:
         """Raises InvalidRequest, else RequestTooLarge, if anything was found.
@@ -90,13 +103,25 @@ class Checks(Struct):
         if not pattern.fullmatch(value):
             self.report_invalid(path, description)
 
+    def check_media_size(self, path: str, size: int) -> None:
+        """Checks that the bytes of all media so far, and of this one, are within the limit."""
+        self._media_bytes += size
+        if self._media_bytes > self.caps.media_bytes:
+            most = self.caps.media_bytes
+            self.report_too_large(path, f"With it, the media of the request have more than {most} bytes.")
+
     def check_json(self, path: str, text: str, *, want_object: bool) -> Any:
         """Checks that a text is JSON, not nested too deeply, and an object where `want_object`.
 
-        Returns its value, or None where the text is not what it must be.
+        Returns its value, or None where the text is not what it must be. No text is parsed that is over the limits.
         """
-        if _depth(text) > MAX_JSON_DEPTH:
-            self.report_too_large(path, f"It is nested more than {MAX_JSON_DEPTH} levels deep.")
+        self._json_bytes += count_bytes(text)
+        if self._json_bytes > self.caps.json_bytes:
+            most = self.caps.json_bytes
+            self.report_too_large(path, f"With it, the JSON of the request has more than {most} bytes.")
+            return None
+        if _depth(text) > self.caps.json_depth:
+            self.report_too_large(path, f"It is nested more than {self.caps.json_depth} levels deep.")
             return None
         try:
             value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)

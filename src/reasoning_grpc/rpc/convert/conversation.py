@@ -38,11 +38,19 @@ def conversation(messages: Sequence[messages_pb2.Message], checks: Checks) -> tu
         checks.report_invalid("messages", "At least one message is required.")
     if not checks.check_count("messages", len(messages), checks.caps.messages):
         return ()
+    parts = sum(map(_count_parts, messages))
+    if parts > checks.caps.parts:
+        checks.report_too_large("messages", f"They have {parts} parts; at most {checks.caps.parts} are accepted.")
+        return ()
     converted: list[Message] = []
     for index, message in enumerate(messages):
         if (valid := _message(message, index, checks)) is not None:
             converted.append(valid)
     return tuple(converted)
+
+
+def _count_parts(message: messages_pb2.Message) -> int:
+    return len(message.content)
 
 
 def write_message(target: messages_pb2.Message, message: Message) -> None:
@@ -138,7 +146,7 @@ def _media(media: messages_pb2.Media, path: str, checks: Checks) -> Media:
         case "data" if not media.data:
             checks.report_invalid(f"{path}.data", "It must not be empty.")
         case "data":
-            pass
+            checks.check_media_size(f"{path}.data", len(media.data))
         case _:
             checks.report_invalid(path, "It must hold a URI or data.")
     return Media(media.mime_type, media.uri, media.data, media.filename)

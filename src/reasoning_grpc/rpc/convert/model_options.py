@@ -19,7 +19,6 @@ from reasoning_grpc.rpc.convert import enums
 from reasoning_grpc.rpc.convert.checks import NAME, NAME_RULE, Checks
 from reasoning_grpc.v1 import completion_pb2
 
-_MAX_STOP_SEQUENCES: Final = 16
 _MAX_BIASES: Final = 1024
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "temperature": (0, 2),
@@ -37,7 +36,7 @@ def sampling(message: completion_pb2.CompleteRequest, checks: Checks) -> Samplin
     options: dict[str, Any] = {field.name: value for field, value in message.sampling.ListFields()}
     if "stop_sequences" in options:
         options["stop_sequences"] = stop_sequences = tuple(options["stop_sequences"])
-        if checks.check_count("sampling.stop_sequences", len(stop_sequences), _MAX_STOP_SEQUENCES):
+        if checks.check_count("sampling.stop_sequences", len(stop_sequences), checks.caps.stop_sequences):
             for index, stop_sequence in enumerate(stop_sequences):
                 checks.check_text(f"sampling.stop_sequences[{index}]", stop_sequence, 256, required=True)
     if "logit_bias" in options:

@@ -10,6 +10,7 @@ from reasoning_grpc.v1 import models_pb2
 
 _DEFAULT_PAGE: Final = 100
 _MAX_PAGE: Final = 1000
+_MAX_FILTER_VALUES: Final = 64
 
 
 def list_models_request(message: models_pb2.ListModelsRequest) -> tuple[ModelFilter, int, str]:
@@ -18,10 +19,12 @@ def list_models_request(message: models_pb2.ListModelsRequest) -> tuple[ModelFil
     checks.check_number("page_size", message.page_size, 0)
     checks.check_text("page_token", message.page_token, 1024)
     checks.check_text("filter.name_contains", message.filter.name_contains, MAX_MODEL_NAME_CHARACTERS)
-    for index, number in enumerate(message.filter.capabilities):
-        checks.check_enum(f"filter.capabilities[{index}]", number, enums.MODEL_CAPABILITY.from_proto)
-    for index, state in enumerate(message.filter.states):
-        checks.check_enum(f"filter.states[{index}]", state, enums.MODEL_STATE.from_proto)
+    if checks.check_count("filter.capabilities", len(message.filter.capabilities), _MAX_FILTER_VALUES):
+        for index, number in enumerate(message.filter.capabilities):
+            checks.check_enum(f"filter.capabilities[{index}]", number, enums.MODEL_CAPABILITY.from_proto)
+    if checks.check_count("filter.states", len(message.filter.states), _MAX_FILTER_VALUES):
+        for index, state in enumerate(message.filter.states):
+            checks.check_enum(f"filter.states[{index}]", state, enums.MODEL_STATE.from_proto)
     checks.finish()
     model_filter = ModelFilter(
         message.filter.name_contains,

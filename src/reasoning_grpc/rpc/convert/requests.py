@@ -25,7 +25,7 @@ from reasoning_grpc.rpc.convert.server_options import agent_options, context_pol
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2
 
 REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
-_MAX_LABELS: Final = 32
+_MAX_PROVIDER_OPTIONS: Final = 32
 
 
 def completion_request(message: completion_pb2.CompleteRequest, caps: Caps) -> CompletionRequest:
@@ -92,20 +92,22 @@ def _include_options(message: completion_pb2.CompleteRequest, _checks: Checks) -
 
 
 def _labels(message: completion_pb2.CompleteRequest, checks: Checks) -> dict[str, str]:
+    if not checks.check_count("labels", len(message.labels), checks.caps.labels):
+        return {}
     labels = dict(message.labels)
-    if checks.check_count("labels", len(labels), _MAX_LABELS):
-        for key, value in labels.items():
-            checks.check_text(f"labels[{key}]", key, 64, required=True)
-            checks.check_text(f"labels[{key}]", value, 256)
+    for key, value in labels.items():
+        checks.check_text(f"labels[{key}]", key, 64, required=True)
+        checks.check_text(f"labels[{key}]", value, 256)
     return labels
 
 
 def _provider_options(message: completion_pb2.CompleteRequest, checks: Checks) -> dict[str, str]:
+    if not checks.check_count("provider_options", len(message.provider_options), _MAX_PROVIDER_OPTIONS):
+        return {}
     options = dict(message.provider_options)
-    if checks.check_count("provider_options", len(options), _MAX_LABELS):
-        for name, value in options.items():
-            checks.check_text(f"provider_options[{name}]", name, 64, required=True)
-            checks.check_json(f"provider_options[{name}]", value, want_object=False)
+    for name, value in options.items():
+        checks.check_text(f"provider_options[{name}]", name, 64, required=True)
+        checks.check_json(f"provider_options[{name}]", value, want_object=False)
     return options
 
 
