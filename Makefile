@@ -14,6 +14,10 @@ GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 GHZ_VERSION := v0.121.0
 GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 
+FUZZER := .tools/fuzz
+# How long each target of `make fuzz` is fuzzed; there are eight.
+MINUTES ?= 7.5
+
 MCP_SERVERS := .tools/mcp_servers
 MCP_SERVERS_LOCK := requirements/mcp_servers
 
@@ -129,13 +133,21 @@ mcp-servers: $(READY) ## Try real MCP servers behind a server; CLIENTS=--all fai
 envoy: $(READY) ## Validate the configuration of Envoy, and call servers through it; CLIENTS=--all fails without Envoy
 	$(BIN)/python -m scripts.check_envoy $(CLIENTS) $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY) ## Fuzz the wire and the readers of answers for an hour; MINUTES= says how long for each target
+	$(BIN)/python -m tests.fuzz --keep --minutes $(MINUTES) $(ARGS)
+
+.PHONY: fuzz-quick
+fuzz-quick: $(READY) ## Fuzz for about a minute; CLIENTS=--all fails where the fuzzer cannot be installed
+	$(BIN)/python -m tests.fuzz $(CLIENTS) $(ARGS)
+
 .PHONY: findings
 findings: ## Try again what surprised us about libraries; needs a package index, and is no part of check
 	@changed=; for finding in findings/*.sh; do echo "$$finding"; "$$finding" || changed="$$changed $$finding"; echo; done; \
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
@@ -166,6 +178,12 @@ lock-mcp-servers: $(READY) ## Resolve the MCP servers of requirements/mcp_server
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-mcp-servers" \
 		--output-file $(MCP_SERVERS_LOCK)/python.txt $(ARGS) $(MCP_SERVERS_LOCK)/python.in
 	cd $(MCP_SERVERS_LOCK) && rm -f package-lock.json && npm install --package-lock-only --no-audit --no-fund --silent
+
+.PHONY: lock-fuzz
+lock-fuzz: $(READY) ## Resolve the fuzzer of requirements/fuzz.in anew
+	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-fuzz" \
+		--output-file requirements/fuzz.txt $(ARGS) requirements/fuzz.in
 
 .PHONY: clean
 clean: ## Remove what the other targets made, .venv included
@@ -198,6 +216,14 @@ $(GRPCURL):
 $(GHZ):
 	@command -v go > /dev/null || { echo "ghz is built with Go, which is not installed" >&2; exit 1; }
 	GOBIN="$(CURDIR)/.tools/bin" go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
+	@touch $@
+
+$(FUZZER)/.ready: $(LOCKED) requirements/fuzz.txt
+	rm -rf $(FUZZER)
+	$(UV) pip install --quiet --python $(BIN)/python --target $(FUZZER) --no-deps --require-hashes \
+		-r requirements/fuzz.txt || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --target $(FUZZER) --no-deps --require-hashes \
+			-r requirements/fuzz.txt
 	@touch $@
 
 $(MCP_SERVERS)/.ready: $(LOCKED) $(addprefix $(MCP_SERVERS_LOCK)/,package.json package-lock.json .npmrc python.txt)

@@ -1,0 +1,59 @@
+"""Everything that fuzzing has found before is tried again, without the fuzzer."""
+
+import gc
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from tests.fuzz.targets import CORPUS, TARGETS, list_corpus
+
+pytestmark = pytest.mark.thorough
+
+EVERY_TARGET: Final = pytest.mark.parametrize("name", TARGETS)
+_MOST_BLOCKS: Final = 500
+"""The objects that a repetition of the whole corpus may leave: those that the test itself makes, and no more."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Logs nothing but faults: pytest keeps what is logged, which would count as memory that grows."""
+    loggers = [logging.getLogger(name) for name in ("reasoning_grpc", "LiteLLM", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@EVERY_TARGET
+def test_the_corpus_is_read_as_it_must_be(name: str) -> None:
+    """Each input of the corpus ends in one of the ways that the target allows."""
+    inputs = list_corpus(name)
+
+    for path in inputs:
+        TARGETS[name].run(path.read_bytes())
+
+    assert inputs
+
+
+@EVERY_TARGET
+def test_the_corpus_leaves_nothing_behind(name: str) -> None:
+    """Reading the same inputs again and again takes no more memory."""
+    inputs = [path.read_bytes() for path in list_corpus(name)]
+    blocks = []
+    for _ in range(4):
+        for data in inputs:
+            TARGETS[name].run(data)
+        gc.collect()
+        blocks.append(sys.getallocatedblocks())
+
+    assert blocks[-1] - blocks[-2] < _MOST_BLOCKS
+
+
+def test_the_corpus_has_known_targets() -> None:
+    """No folder of the corpus is left from a target that has another name now."""
+    assert {path.name for path in CORPUS.iterdir()} == set(TARGETS)
