@@ -120,6 +120,20 @@ def test_a_delta_without_the_type_of_its_event_is_refused() -> None:
     assert isinstance(failure, MalformedAnswer)
 
 
+def test_the_type_of_a_delta_says_which_member_counts() -> None:
+    """A delta with the members of two types is read by its own type, also where the event has any other member."""
+    delta = {"type": "thinking_delta", "thinking": "hm", "partial_json": "{}"}
+    event = {"type": "content_block_delta", "index": 0, "delta": delta}
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}}
+
+    others: list[Json] = [{}, {"error": {}}]
+    for other in others:
+        deltas, failure = MessagesReader().read_batch(encode(START, start, event | other))
+
+        assert deltas == [ReasoningDelta("hm")]
+        assert failure is None
+
+
 def test_text_of_hidden_blocks_is_left_out() -> None:
     """Whatever the deltas of the provider's own tools have, none of it is text or arguments of the answer."""
     search = block(

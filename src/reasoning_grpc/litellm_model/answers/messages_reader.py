@@ -6,6 +6,7 @@ member.
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Final
 
 from reasoning_grpc.domain import FinishReason
 from reasoning_grpc.domain.events import ContentDelta, Delta, ReasoningDelta, ToolCallDelta
@@ -27,6 +28,14 @@ from reasoning_grpc.litellm_model.answers.output_items import read_whole_text
 from reasoning_grpc.litellm_model.answers.record import AnswerRecord
 from reasoning_grpc.litellm_model.answers.reported_errors import decode_part, read_choice
 from reasoning_grpc.litellm_model.lenient import Json, read_object, read_text
+
+_MEMBERS: Final = {
+    "text_delta": "text",
+    "input_json_delta": "partial_json",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+}
+"""The member that holds a delta, by the type of the delta."""
 
 
 @dataclass(slots=True)
@@ -224,7 +233,10 @@ class MessagesReader(AnswerRecord):
         return [] if index in self._hidden_blocks else self._read_delta(index, content)
 
     def _read_delta(self, index: object, content: Json) -> list[Delta]:
-        """Reads a delta by its members, whatever its type says."""
+        """Reads a delta by the member that its type names, or by whichever it has where that is missing."""
+        member = _MEMBERS.get(read_text(content.get("type")), "")
+        if isinstance(content.get(member), str):
+            content = {member: content[member]}
         if "text" in content:
             text = read_whole_text(content["text"])
             return [ContentDelta(text)] if text else []
