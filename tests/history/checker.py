@@ -1,0 +1,47 @@
+"""`find_violations`: everything in a history that must not be. It is a pure function."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.history.log_checks import check_lines
+from tests.history.outcome_checks import check_attempts, check_outcome
+from tests.history.records import CallRecord, History
+from tests.history.stream_checks import check_answer, check_events, check_grammar_of_agent, check_text
+from tests.history.total_checks import check_interruption, check_totals
+from tests.history.twin_checks import check_twins
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that must not be, with everything that is needed to see it again."""
+
+    seed: int
+    number: int
+    """The number of the call."""
+    problem: str
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}, call {self.number}: {self.problem}"
+
+
+def find_violations(history: History) -> list[Violation]:
+    """Returns all violations of a history, in the order of its calls."""
+    found = [
+        Violation(history.seed, call.plan.number, problem)
+        for call in history.calls
+        for problem in _check_call(history, call)
+    ]
+    return [*found, *(Violation(history.seed, number, problem) for number, problem in check_twins(history))]
+
+
+def _check_call(history: History, call: CallRecord) -> Iterator[str]:
+    exchanges, lines = history.exchanges_of(call), history.lines_of(call)
+    yield from check_events(call)
+    yield from check_answer(call)
+    yield from check_grammar_of_agent(call)
+    yield from check_text(call, exchanges)
+    yield from check_outcome(call, exchanges)
+    yield from check_attempts(call, exchanges)
+    yield from check_totals(call, exchanges)
+    yield from check_interruption(call, exchanges)
+    yield from check_lines(call, exchanges, lines)

@@ -1,0 +1,83 @@
+"""Makes planned calls over a real channel, and records every event with the time when the client received it."""
+
+import asyncio
+from typing import Any, Final
+
+import grpc
+
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
+from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
+from tests.history.plan import CallPlan, Mode, Rpc
+from tests.history.records import CallRecord, write_request_id
+from tests.support.upstream import PATIENCE_SECONDS
+
+_MODES: Final = {
+    Mode.PASSTHROUGH: routing_pb2.ROUTING_MODE_PASSTHROUGH,
+    Mode.REASONING: routing_pb2.ROUTING_MODE_REASONING,
+    Mode.AUTO: routing_pb2.ROUTING_MODE_AUTO,
+}
+
+
+def build_request(seed: int, plan: CallPlan) -> completion_pb2.CompleteRequest:
+    """Builds the request of a call. Its id and its person name the call to the server and to the upstream."""
+    name = write_request_id(seed, plan.number)
+    prompt = f"{name} " + " ".join(f"word{position}" for position in range(plan.prompt_words))
+    everything = completion_pb2.IncludeOptions(reasoning=True, thoughts=True, tool_results=True, model_calls=True)
+    return completion_pb2.CompleteRequest(
+        model=plan.model,
+        messages=[messages_pb2.Message(role=messages_pb2.ROLE_USER, content=[messages_pb2.Part(text=prompt)])],
+        routing=routing_pb2.RoutingOptions(mode=_MODES[plan.mode]),
+        fallback_models=plan.fallbacks,
+        include=everything if plan.includes_all else None,
+        end_user=name,
+    )
+
+
+async def make_call(channel: grpc.aio.Channel, seed: int, plan: CallPlan) -> CallRecord:
+    """Makes one call, ends it as its client's plan says, and returns what the client saw."""
+    loop = asyncio.get_running_loop()
+    record = CallRecord(plan=plan, began=loop.time())
+    call = _start_call(channel, build_request(seed, plan), plan)
+    timer = None
+    if plan.cancel_after_seconds is not None:
+        timer = loop.call_later(plan.cancel_after_seconds, call.cancel)
+    try:
+        if plan.rpc is Rpc.STREAM:
+            await _read_events(call, record)
+        else:
+            record.response = await call
+    except grpc.aio.AioRpcError as error:
+        record.failure = CallFailed(error)
+    except asyncio.CancelledError:
+        if not call.cancelled():
+            raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+    record.code, record.ended = (await call.code()).name, loop.time()
+    return record
+
+
+def _start_call(channel: grpc.aio.Channel, request: completion_pb2.CompleteRequest, plan: CallPlan) -> Any:
+    stub: Any = ReasoningServiceStub(channel)
+    timeout = PATIENCE_SECONDS if plan.deadline_seconds is None else plan.deadline_seconds
+    # The server knows the id in the metadata even of a call that ends before its message is read.
+    options = {"timeout": timeout, "metadata": (("x-request-id", request.end_user),)}
+    if plan.rpc is Rpc.STREAM:
+        return stub.StreamComplete(events_pb2.StreamCompleteRequest(request=request), **options)
+    if plan.rpc is Rpc.CLASSIFY:
+        return stub.Classify(classification_pb2.ClassifyRequest(request=request), **options)
+    return stub.Complete(request, **options)
+
+
+async def _read_events(call: Any, record: CallRecord) -> None:
+    """Records events until the stream ends; after as many as the plan says the client cancels, and reads on."""
+    loop = asyncio.get_running_loop()
+    while True:
+        event = await call.read()
+        if event is grpc.aio.EOF:
+            return
+        record.events.append((loop.time(), event))
+        if len(record.events) == record.plan.cancel_after_events:
+            call.cancel()

@@ -1,0 +1,99 @@
+"""A round: some hundred calls at once through a server process, until all is quiet, and their history."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from tests.history.plan import plan_call
+from tests.history.recorder import make_call
+from tests.history.records import CallRecord, History, read_request_id
+from tests.history.serving import write_config
+from tests.history.upstream import PlannedUpstream
+from tests.support.health import SERVING, check_health
+from tests.support.server_process import ServerFolder, ServerProcess
+from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream, refusing_api_base
+
+_LOOK_SECONDS: Final = 0.01
+
+
+class Rounds:
+    """Runs rounds against one server process, one after another."""
+
+    def __init__(self, server: ServerProcess, upstream: PlannedUpstream, channel: grpc.aio.Channel) -> None:
+        self.server = server
+        self.upstream = upstream
+        self._channel = channel
+        self._log_offset = 0
+
+    async def run(self, seed: int, numbers: Iterable[int], concurrency: int) -> History:
+        """Makes the calls of these numbers, so many at once, and returns their history when all is quiet.
+
+        Raises AssertionError when an upstream socket stays open, or when health is not truthful.
+        """
+        self.upstream.begin_round(seed)
+        waiting = iter(numbers)
+        calls: list[CallRecord] = []
+
+        async def work() -> None:
+            for number in waiting:
+                calls.append(await make_call(self._channel, seed, plan_call(seed, number)))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(work())
+        await self.upstream.fake.idle()
+        assert await check_health(self._channel) == SERVING
+        ledger = self.upstream.read_ledger()
+        logged = {call.plan.number for call in calls if call.is_ended_by_server}.union(ledger)
+        lines, stray = await self._read_lines(seed, logged)
+        calls.sort(key=lambda call: call.plan.number)
+        return History(seed=seed, calls=calls, exchanges=ledger, lines=lines, stray_lines=stray)
+
+    async def _read_lines(self, seed: int, logged: set[int]) -> tuple[dict[int, list[dict[str, Any]]], list[str]]:
+        """Reads the log until it has a line of each of these calls. Returns the lines of calls, and stray lines.
+
+        The log belongs to another process, so it is looked at again and again.
+        """
+        lines: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        stray: list[str] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                for text in self._read_new_lines():
+                    if not text.startswith("{"):
+                        stray.append(text)
+                        continue
+                    line = json.loads(text)
+                    if line["message"] != "call":
+                        continue
+                    line_seed, number = read_request_id(line["request_id"])
+                    if line_seed == seed:
+                        lines[number].append(line)
+                if logged <= lines.keys():
+                    return lines, stray
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def _read_new_lines(self) -> Iterator[str]:
+        with self.server.log.open("rb") as log:
+            log.seek(self._log_offset)
+            for text in log:
+                if not text.endswith(b"\n"):
+                    return
+                self._log_offset += len(text)
+                yield text.decode()
+
+
+@asynccontextmanager
+async def serving_rounds(folder: Path) -> AsyncIterator[Rounds]:
+    """Starts an upstream and a server process in front of it, and yields what runs rounds against them."""
+    async with FakeUpstream() as fake:
+        with refusing_api_base() as refusing:
+            write_config(folder, fake, refusing)
+            async with ServerFolder(folder, fake).serving() as server:
+                async with grpc.aio.insecure_channel(server.address) as channel:
+                    yield Rounds(server, PlannedUpstream(fake), channel)

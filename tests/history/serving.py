@@ -1,0 +1,41 @@
+"""The server process of a history, its models and their prices."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from tests.history.upstream import JUDGE
+from tests.support.upstream import FakeUpstream
+
+PRICES: Final = {"alpha": (1, 3), "beta": (5, 7), "gamma": (11, 13), "native": (17, 19), "dead": (23, 29), JUDGE: (31, 37)}
+"""US dollars for a million input and output tokens, which are thousands of nano-dollars for one."""
+FALLBACKS: Final = {"beta": ("gamma",), "native": ("alpha",), "dead": ("alpha",)}
+"""The fallback models of the configuration."""
+FIRST_TOKEN_SECONDS: Final = 1.0
+STALL_SECONDS: Final = 1.0
+MAX_RETRIES: Final = 2
+_OPTIONS: Final = f"""
+default_model = "alpha"
+max_retries = {MAX_RETRIES}
+first_token_timeout_seconds = {FIRST_TOKEN_SECONDS}
+stall_timeout_seconds = {STALL_SECONDS}
+[classifier]
+model = "{JUDGE}"
+"""
+
+
+def write_config(folder: Path, upstream: FakeUpstream, refusing_api_base: str) -> None:
+    """Writes the configuration of a server whose models are all this upstream, except one that nobody serves."""
+    further = {
+        "alpha": 'capabilities = ["json_schema"]',
+        "native": 'native_tools = true\ncapabilities = ["json_schema", "tools"]',
+        JUDGE: 'capabilities = ["json_schema"]',
+    }
+    tables = [
+        f'[models.{name}]\nlitellm_model = "openai/{name}"\napi_key_env = "FAKE_KEY"\n'
+        f'api_base = "{refusing_api_base if name == "dead" else upstream.api_base}"\n'
+        f"input_usd_per_million = {price[0]}\noutput_usd_per_million = {price[1]}\n{further.get(name, '')}\n"
+        f"fallback_models = {json.dumps(FALLBACKS.get(name, ()))}\n"
+        for name, price in PRICES.items()
+    ]
+    (folder / "reasoning.toml").write_text(_OPTIONS + "".join(tables))

@@ -1,0 +1,89 @@
+"""Checks of one call's events and text: in order, once, complete when the status is OK, else a prefix."""
+
+from collections.abc import Iterator, Sequence
+
+from reasoning_grpc.v1 import classification_pb2
+from tests.history.plan import Mode, Rpc
+from tests.history.records import CallRecord, Exchange, Purpose
+from tests.support.agent_grammar import check_grammar
+from tests.support.sequences import expected_sequences
+
+
+def check_events(call: CallRecord) -> Iterator[str]:
+    """Yields what is wrong with the order and the number of the events of a stream."""
+    if call.plan.rpc is not Rpc.STREAM:
+        return
+    events = call.messages
+    kinds = [event.WhichOneof("kind") for event in events]
+    if None in kinds:
+        yield "an event has no kind"
+        return
+    sequences = [event.sequence for event in events]
+    if sequences != expected_sequences(kinds):
+        yield f"the events have the sequences {sequences}"
+    if [index for index, kind in enumerate(kinds) if kind == "started"] != ([0] if events else []):
+        yield f"`started` is not the first event alone: {kinds}"
+    ends = [index for index, kind in enumerate(kinds) if kind == "completed"]
+    if call.code == "OK" and len(ends) != 1:
+        yield f"a stream with status OK has {len(ends)} `completed` events"
+    if call.code != "OK" and ends and call.is_ended_by_server:
+        yield f"a stream with status {call.code} has a `completed` event"
+    if ends and ends[0] != len(events) - 1:
+        yield f"events follow `completed`: {kinds[ends[0] :]}"
+    elapsed = [event.elapsed_ms for event in events]
+    if elapsed != sorted(elapsed):
+        yield f"the times of the events run backwards: {elapsed}"
+
+
+def check_grammar_of_agent(call: CallRecord) -> Iterator[str]:
+    """Yields how the events of the agent break their grammar, where the client saw all of them."""
+    plan = call.plan
+    if plan.rpc is not Rpc.STREAM or plan.mode is not Mode.REASONING or not plan.includes_all:
+        return
+    try:
+        check_grammar(call.messages, ended_well=call.end is not None)
+    except AssertionError as error:
+        yield f"the events break the agent's grammar: {error}"
+
+
+def check_text(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]:
+    """Yields how the text differs from the tokens that the upstream sent for this answer."""
+    answers = [exchange for exchange in exchanges if exchange.purpose is Purpose.ANSWER]
+    if call.plan.rpc is Rpc.CLASSIFY:
+        if answers:
+            yield "a call of Classify reached the answering model"
+        return
+    answer = answers[-1] if answers else None
+    if call.code != "OK":
+        sent = answer.sent_text if answer else ""
+        if not sent.startswith(call.text):
+            yield f"the text is no prefix of what was sent: {describe_difference(sent, call.text)}"
+        return
+    if answer is None:
+        yield "the status is OK, but no answer was requested of the upstream"
+        return
+    if not answer.is_finished:
+        yield f"the status is OK, but the upstream's last answer did not finish ({answer.plan.fault.value})"
+    whole = "".join(answer.pieces)
+    if call.text != whole:
+        yield f"the text is not the upstream's: {describe_difference(whole, call.text)}"
+    if exchanges[-1] is not answer:
+        yield "the upstream was called again after the answer"
+
+
+def check_answer(call: CallRecord) -> Iterator[str]:
+    """Yields what a unary call with status OK lacks, and what one with another status has too much."""
+    if call.plan.rpc is Rpc.STREAM:
+        return
+    if (call.code == "OK") != (call.response is not None):
+        yield f"the status is {call.code}, and there is {'no' if call.response is None else 'a'} response"
+    if isinstance(call.response, classification_pb2.ClassifyResponse) and not call.response.route_decision.route:
+        yield "the response of Classify names no route"
+
+
+def describe_difference(expected: str, actual: str) -> str:
+    """Says where two texts part, with some of each from there on."""
+    place = next((n for n, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
+    if place is None:
+        place = min(len(expected), len(actual))
+    return f"at character {place} stands {actual[place : place + 40]!r} in place of {expected[place : place + 40]!r}"
