@@ -9,6 +9,9 @@ ARGS ?=
 # `make check CLIENTS=--all` fails where the toolchain of a client, or Node.js for the MCP servers, is missing.
 CLIENTS ?=
 
+# How long `make soak` measures, after how long a warm-up.
+WARM_UP ?= 10
+
 GRPCURL_VERSION := v1.9.4
 GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 GHZ_VERSION := v0.121.0
@@ -16,7 +19,6 @@ GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 
 FUZZER := .tools/fuzz
 # How long each target of `make fuzz` is fuzzed; there are eight.
-MINUTES ?= 7.5
 
 MCP_SERVERS := .tools/mcp_servers
 MCP_SERVERS_LOCK := requirements/mcp_servers
@@ -135,7 +137,7 @@ envoy: $(READY) ## Validate the configuration of Envoy, and call servers through
 
 .PHONY: fuzz
 fuzz: $(READY) ## Fuzz the wire and the readers of answers for an hour; MINUTES= says how long for each target
-	$(BIN)/python -m tests.fuzz --keep --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python -m tests.fuzz --keep --minutes $(or $(MINUTES),7.5) $(ARGS)
 
 .PHONY: fuzz-quick
 fuzz-quick: $(READY) ## Fuzz for about a minute; CLIENTS=--all fails where the fuzzer cannot be installed
@@ -160,6 +162,14 @@ bench-quick: $(READY) ## Measure the server beside its peers in about two minute
 .PHONY: bench-restart
 bench-restart: $(READY) $(ENVOY) ## Restart and kill servers under load, behind round robin and Envoy; takes some minutes
 	$(BIN)/python -m bench.restart $(ARGS)
+
+.PHONY: bench-overload
+bench-overload: $(READY) ## Offer up to five times what the server can serve; takes some minutes
+	$(BIN)/python -m bench.overload $(ARGS)
+
+.PHONY: soak
+soak: $(READY) ## Make mixed calls under random faults for an hour, MINUTES= for less, and check every history
+	$(BIN)/python -m tests.history.soak --minutes $(or $(MINUTES),60) --warm-up $(WARM_UP) $(ARGS)
 
 .PHONY: performance-page
 performance-page: $(READY) ## Write the figures of the last `make bench` into docs/performance.md

@@ -48,9 +48,7 @@ def _check_facts(call: CallRecord, line: Mapping[str, Any]) -> Iterator[str]:
         yield f"the log has {line.get('attempts')} attempts, and the client {attempts}"
 
 
-def _check_usage_of_cut_call(
-    call: CallRecord, exchanges: Sequence[Exchange], line: Mapping[str, Any]
-) -> Iterator[str]:
+def _check_usage_of_cut_call(call: CallRecord, exchanges: Sequence[Exchange], line: Mapping[str, Any]) -> Iterator[str]:
     """Yields how the log of a call that its client ended differs from the ledger."""
     if not exchanges:
         return

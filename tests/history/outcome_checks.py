@@ -60,6 +60,8 @@ def list_outcomes(exchange: Exchange) -> frozenset[Outcome]:
     """Returns the statuses and reasons with which a call may end after this exchange failed."""
     if not exchange.is_over:
         return _TOO_LATE
+    if exchange.plan.fault is Fault.END and not exchange.sent:
+        return frozenset({_EMPTY}) | _TOO_LATE
     if exchange.plan.status:
         return frozenset({_BY_STATUS[exchange.plan.status]})
     return _BY_FAULT.get(exchange.plan.fault, frozenset()) | _TOO_LATE
@@ -124,5 +126,3 @@ def _describe(exchange: Exchange) -> str:
     plan = exchange.plan
     ended = "" if exchange.is_over else ", which the server cut"
     return f"{plan.status or plan.fault.value} after {exchange.sent} tokens of {exchange.model}{ended}"
-
-

@@ -53,8 +53,8 @@ FINISHED: Final = frozenset(list(Fault)[: list(Fault).index(Fault.STATUS)])
 """The ways in which an answer reaches its end."""
 UNCOUNTED: Final = frozenset({Fault.NO_USAGE, Fault.NULL_USAGE})
 """The ways in which the upstream says nothing of tokens."""
-_FAULTS: Final = {fault: 4 for fault in Fault} | {Fault.NONE: 60, Fault.SLOW: 20, Fault.TOGETHER: 20}
-_FAULTS_OF_JUDGE: Final = {fault: 1 for fault in Fault} | {Fault.NONE: 30}
+_FAULTS: Final = dict.fromkeys(Fault, 4) | {Fault.NONE: 60, Fault.SLOW: 20, Fault.TOGETHER: 20}
+_FAULTS_OF_JUDGE: Final = dict.fromkeys(Fault, 1) | {Fault.NONE: 30}
 STATUSES: Final = (400, 401, 402, 403, 404, 408, 409, 413, 422, 424, 500, 502, 503, 504, 529)
 _RETRY_AFTER: Final = (None, None, "0", "1", "7", "3600", "abc", "-1")
 MODELS: Final = ("alpha", "beta", "gamma", "native", "dead")
@@ -107,7 +107,7 @@ class ExchangePlan:
 
 def are_twins(number: int) -> bool:
     """Whether this call and its neighbour are the same request by both RPCs, under the same faults."""
-    return number // 2 % 4 != 3  # noqa: PLR2004 - a quarter of the pairs classifies
+    return number // 2 % 4 != 3  # a quarter of the pairs classifies
 
 
 def plan_call(seed: int, number: int) -> CallPlan:

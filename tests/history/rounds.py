@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -41,8 +41,9 @@ class Rounds:
         calls: list[CallRecord] = []
 
         async def work() -> None:
-            for number in waiting:
-                calls.append(await make_call(self._channel, seed, plan_call(seed, number)))
+            for number in waiting:  # other workers take from it as well
+                call = await make_call(self._channel, seed, plan_call(seed, number))
+                calls.append(call)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
@@ -89,11 +90,18 @@ class Rounds:
 
 
 @asynccontextmanager
-async def serving_rounds(folder: Path) -> AsyncIterator[Rounds]:
-    """Starts an upstream and a server process in front of it, and yields what runs rounds against them."""
-    async with FakeUpstream() as fake:
-        with refusing_api_base() as refusing:
+async def serving_rounds(
+    folder: Path, variables: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[Rounds]:
+    """Starts an upstream and a server process in front of it, and yields what runs rounds against them.
+
+    The process gets these variables of its environment, and `options`.
+    """
+    with refusing_api_base() as refusing:
+        async with FakeUpstream() as fake:
             write_config(folder, fake, refusing)
-            async with ServerFolder(folder, fake).serving() as server:
-                async with grpc.aio.insecure_channel(server.address) as channel:
-                    yield Rounds(server, PlannedUpstream(fake), channel)
+            async with (
+                ServerFolder(folder, fake, variables=variables or {}).serving(**options) as server,
+                grpc.aio.insecure_channel(server.address) as channel,
+            ):
+                yield Rounds(server, PlannedUpstream(fake), channel)

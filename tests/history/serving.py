@@ -7,12 +7,19 @@ from typing import Final
 from tests.history.upstream import JUDGE
 from tests.support.upstream import FakeUpstream
 
-PRICES: Final = {"alpha": (1, 3), "beta": (5, 7), "gamma": (11, 13), "native": (17, 19), "dead": (23, 29), JUDGE: (31, 37)}
+PRICES: Final = {
+    "alpha": (1, 3),
+    "beta": (5, 7),
+    "gamma": (11, 13),
+    "native": (17, 19),
+    "dead": (23, 29),
+    JUDGE: (31, 37),
+}
 """US dollars for a million input and output tokens, which are thousands of nano-dollars for one."""
 FALLBACKS: Final = {"beta": ("gamma",), "native": ("alpha",), "dead": ("alpha",)}
 """The fallback models of the configuration."""
-FIRST_TOKEN_SECONDS: Final = 1.0
-STALL_SECONDS: Final = 1.0
+FIRST_TOKEN_SECONDS: Final = 2.0
+STALL_SECONDS: Final = 2.0
 MAX_RETRIES: Final = 2
 _OPTIONS: Final = f"""
 default_model = "alpha"
@@ -21,6 +28,7 @@ first_token_timeout_seconds = {FIRST_TOKEN_SECONDS}
 stall_timeout_seconds = {STALL_SECONDS}
 [classifier]
 model = "{JUDGE}"
+timeout_seconds = 5
 """
 
 

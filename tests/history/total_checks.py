@@ -18,15 +18,16 @@ _UNSEEN: Final = Bill((0, 0), (100_000, 0), True, False)
 def check_totals(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]:
     """Yields how the totals of a call that succeeded differ from the ledger."""
     if isinstance(call.response, classification_pb2.ClassifyResponse):
-        yield from _check_classification(call.response, exchanges)
+        yield from _check_classification(call.response, exchanges, has_deadline=call.plan.deadline_seconds is not None)
         return
     end = call.end
     if end is None:
         return
     pairs = align_attempts(end.attempts, exchanges)
     if pairs is None:
-        server = [(attempt.model, errors_pb2.ErrorReason.Name(attempt.failure)) for attempt in end.attempts]
-        yield f"the attempts {server} are not the upstream's {[(each.model, each.plan.fault.value) for each in exchanges]}"
+        attempts = [(attempt.model, errors_pb2.ErrorReason.Name(attempt.failure)) for attempt in end.attempts]
+        seen = [(exchange.model, exchange.plan.fault.value) for exchange in exchanges]
+        yield f"the attempts {attempts} are not the upstream's {seen}"
         return
     yield from _check_attempt_numbers(end.attempts)
     bills: dict[int, Bill] = {}
@@ -45,7 +46,7 @@ def check_totals(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[st
 
 
 def _bill_attempt(attempt: usage_pb2.Attempt, exchange: Exchange | None, text: str) -> Bill:
-    if attempt.model == UNSERVED:
+    if attempt.model == UNSERVED and attempt.failure == errors_pb2.ERROR_REASON_UPSTREAM_UNREACHABLE:
         return Bill()
     if exchange is None:
         return _UNSEEN
@@ -68,13 +69,13 @@ def _check_attempt_numbers(attempts: Sequence[usage_pb2.Attempt]) -> Iterator[st
 
 
 def _check_classification(
-    response: classification_pb2.ClassifyResponse, exchanges: Sequence[Exchange]
+    response: classification_pb2.ClassifyResponse, exchanges: Sequence[Exchange], *, has_deadline: bool
 ) -> Iterator[str]:
     classification = response.route_decision.classification
-    if len(group_model_calls(exchanges)) > 2:  # noqa: PLR2004 - the classification and its repair
+    if len(group_model_calls(exchanges)) > 2:  # the classification and its repair
         yield f"the classifier made {len(group_model_calls(exchanges))} model calls"
     is_last_failed = bool(classification.failure)
-    bills = list(_bill_all(exchanges, "", is_last_failed=is_last_failed))
+    bills = list(_bill_all(exchanges, "", is_last_failed=is_last_failed, has_deadline=has_deadline))
     if is_last_failed and errors_pb2.ErrorReason.Name(classification.failure)[13:] in _UNSEEN_REASONS:
         bills.append(_UNSEEN)
     yield from check_usage(classification.usage, sum_bills(bills), "the classification")
@@ -82,12 +83,17 @@ def _check_classification(
         yield from check_cost(classification.cost, classification.usage, (), "the cost of the classification")
 
 
-def _bill_all(exchanges: Sequence[Exchange], text: str, *, is_last_failed: bool) -> Iterator[Bill]:
-    """Yields the bill of each exchange when the server does not report its attempts one by one."""
+def _bill_all(exchanges: Sequence[Exchange], text: str, *, is_last_failed: bool, has_deadline: bool) -> Iterator[Bill]:
+    """Yields the bill of each exchange when the server does not report its attempts one by one.
+
+    The classifier and the agent's steps have but a part of a client's deadline, and go on without an answer after it.
+    """
     for group in group_model_calls(exchanges):
         for exchange in group:
             is_last = exchange is group[-1]
-            failed = not exchange.is_finished or not is_last or (is_last_failed and exchange is exchanges[-1])
+            may_be_late = has_deadline and exchange.purpose is not Purpose.ANSWER
+            is_cut = may_be_late or (is_last_failed and exchange is exchanges[-1])
+            failed = not exchange.is_finished or not is_last or is_cut
             yield bill_exchange(exchange, failed=failed, received=find_received(exchange, text))
 
 
@@ -124,7 +130,8 @@ def check_interruption(call: CallRecord, exchanges: Sequence[Exchange]) -> Itera
 
 def bill_failed_call(call: CallRecord, exchanges: Sequence[Exchange]) -> Bill:
     """Returns what a call that failed may have used, its last attempt among it."""
-    bills = list(_bill_all(exchanges, call.text, is_last_failed=True))
+    has_deadline = call.plan.deadline_seconds is not None
+    bills = list(_bill_all(exchanges, call.text, is_last_failed=True, has_deadline=has_deadline))
     if call.failure is None or not call.failure.reason or call.failure.reason in _UNSEEN_REASONS:
         bills.append(_UNSEEN)
     return sum_bills(bills)
@@ -140,4 +147,3 @@ def _check_progress_counts(
     unseen += call.failure is not None and call.failure.reason in _UNSEEN_REASONS
     if not len(exchanges) <= attempts <= len(exchanges) + unseen:
         yield f"Interruption counts {attempts} attempts, and the upstream saw {len(exchanges)}"
-

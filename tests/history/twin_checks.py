@@ -26,8 +26,11 @@ def check_twins(history: History) -> Iterator[tuple[int, str]]:
 
 
 def _are_comparable(history: History, stream: CallRecord, twin: CallRecord) -> bool:
-    """Whether nothing but the RPC differs: neither client left, and the upstream did the same to both."""
-    if not (stream.is_ended_by_server and twin.is_ended_by_server):
+    """Whether nothing but the RPC differs: both clients waited, and the upstream did the same to both.
+
+    A deadline may change how often the server tries.
+    """
+    if not (stream.plan.is_patient and twin.plan.is_patient):
         return False
     played = [
         [(each.model, each.plan, each.purpose, each.is_over) for each in history.exchanges_of(call)]

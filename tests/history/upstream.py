@@ -1,5 +1,6 @@
 """`PlannedUpstream`: answers each request by its plan, and keeps a ledger of what it was asked, sent and billed."""
 
+import asyncio
 import hashlib
 import json
 from collections import defaultdict
@@ -11,7 +12,7 @@ from tests.history.plan import CallPlan, ExchangePlan, Fault, plan_call, plan_ex
 from tests.history.records import Exchange, Purpose, read_request_id, write_token
 from tests.support.agent import plan_call as plan_tool_call
 from tests.support.agent import write_plan
-from tests.support.upstream import Completion, FakeToolCall, FakeUpstream, Gate, Standing
+from tests.support.upstream import Completion, FakeToolCall, FakeUpstream, Gate
 from tests.support.upstream.answers import Failure, Json
 from tests.support.upstream.openai import DONE
 from tests.support.upstream.scripting import Answer, Asked
@@ -31,7 +32,7 @@ class PlannedUpstream:
         self.fake = fake
         self.seed = 0
         self._ledger: dict[int, list[Exchange]] = defaultdict(list)
-        fake.always.choose(self._choose)
+        fake.always.play = (self._play, Gate(is_open=True))
 
     def begin_round(self, seed: int) -> None:
         """Answers by the plans of this seed from now on, with an empty ledger."""
@@ -42,11 +43,6 @@ class PlannedUpstream:
     def read_ledger(self) -> dict[int, tuple[Exchange, ...]]:
         """Returns the exchanges by the number of their call."""
         return {number: tuple(exchanges) for number, exchanges in self._ledger.items()}
-
-    def _choose(self, body: Json) -> Standing:
-        standing = Standing()
-        standing.play = (self._play, Gate(is_open=True))
-        return standing
 
     def _play(self, asked: Asked) -> Answer:
         seed, number = read_request_id(asked.body["user"])
@@ -63,6 +59,7 @@ class PlannedUpstream:
             model=asked.body["model"],
             purpose=purpose,
             prompt=prompt,
+            received=asyncio.get_running_loop().time(),
             body_bytes=len(json.dumps(asked.body)),
             pieces=(),
         )

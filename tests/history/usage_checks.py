@@ -1,4 +1,4 @@
-"""Checks of tokens and cost against the upstream's ledger: exact where it counted, marked ESTIMATED where it did not."""
+"""Checks of tokens and cost against the upstream's ledger: exact where it counted, else marked ESTIMATED."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

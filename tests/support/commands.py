@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,15 @@ def read_announced_address(line: bytes) -> str:
 
 @asynccontextmanager
 async def running_process(
-    *arguments: str, variables: Mapping[str, str] | None = None, folder: Path | None = None, **streams: Any
+    *arguments: str,
+    variables: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    program: Sequence[str] = PROGRAM,
+    **streams: Any,
 ) -> AsyncIterator[Process]:
     """Starts a process of the command, and kills it at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, *arguments, env=build_environment(variables or {}), cwd=folder or "/", **streams
+        *program, *arguments, env=build_environment(variables or {}), cwd=folder or "/", **streams
     )
     try:
         yield process

@@ -1,0 +1,60 @@
+"""`Sampler`: reads what a server process holds: memory, descriptors, threads and asyncio tasks."""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.history.host import SIGNAL
+from tests.support.upstream import PATIENCE_SECONDS
+
+_LOOK_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the process held at one moment."""
+
+    hours: float
+    """The time since the sampler began."""
+    memory_mb: float
+    """The resident memory."""
+    descriptors: int
+    threads: int
+    tasks: int
+
+
+class Sampler:
+    """Samples one process, which `tests.history.host` runs and which counts its tasks into this file."""
+
+    def __init__(self, pid: int, tasks_file: Path) -> None:
+        self._pid = pid
+        self._tasks_file = tasks_file
+        self._began = time.monotonic()
+
+    async def sample(self) -> Sample:
+        """Returns what the process holds now."""
+        tasks = await self._count_tasks()
+        process = Path("/proc") / str(self._pid)
+        pages = int((process / "statm").read_text().split()[1])
+        return Sample(
+            hours=(time.monotonic() - self._began) / 3600,
+            memory_mb=pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+            descriptors=len(os.listdir(process / "fd")),
+            threads=len(os.listdir(process / "task")),
+            tasks=tasks,
+        )
+
+    async def _count_tasks(self) -> int:
+        before = self._read_counts()
+        os.kill(self._pid, SIGNAL)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(counts := self._read_counts()) == len(before):  # noqa: ASYNC110 - another process writes
+                await asyncio.sleep(_LOOK_SECONDS)
+        self._tasks_file.write_text("")
+        return int(counts[-1])
+
+    def _read_counts(self) -> list[str]:
+        text = self._tasks_file.read_text("ascii") if self._tasks_file.exists() else ""
+        return text[: text.rfind("\n") + 1].split()
