@@ -5,7 +5,7 @@ from itertools import combinations, groupby
 from typing import Final
 
 from reasoning_grpc.v1 import errors_pb2, usage_pb2
-from tests.history.records import Exchange
+from tests.history.records import Exchange, Purpose
 
 UNSERVED: Final = "dead"
 """The model whose upstream refuses connections."""
@@ -17,8 +17,13 @@ _Pairs = list[tuple[usage_pb2.Attempt, Exchange | None]]
 
 
 def group_model_calls(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
-    """Groups exchanges by model call: attempts at one call repeat its messages."""
-    return [list(group) for _, group in groupby(exchanges, key=lambda exchange: exchange.prompt)]
+    """Groups exchanges by model call: attempts at one call repeat its messages, and one call writes the answer."""
+    return [list(group) for _, group in groupby(exchanges, key=_identify_call)]
+
+
+def _identify_call(exchange: Exchange) -> str:
+    # A fallback model may speak another protocol, which has the same messages in another form.
+    return exchange.purpose.value if exchange.purpose is Purpose.ANSWER else exchange.prompt
 
 
 def align_attempts(attempts: Sequence[usage_pb2.Attempt], exchanges: Sequence[Exchange]) -> _Pairs | None:

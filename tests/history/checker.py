@@ -1,14 +1,19 @@
 """`find_violations`: everything in a history that must not be. It is a pure function."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from tests.history.log_checks import check_lines
-from tests.history.outcome_checks import check_attempts, check_outcome
+from tests.history.outcome_checks import check_attempts, check_outcome, check_retry_info
 from tests.history.records import CallRecord, History
-from tests.history.stream_checks import check_answer, check_events, check_grammar_of_agent, check_text
+from tests.history.stream_checks import check_answer, check_events, check_grammar_of_agent, check_text, check_tools
 from tests.history.total_checks import check_interruption, check_totals
 from tests.history.twin_checks import check_twins
+
+_KNOWN_LINES: Final = re.compile(r"coroutine '\w+ChatCompletion\.[^']+' was never awaited|^  |Enable tracemalloc")
+"""Python's warning when `litellm.acompletion` is cancelled while a thread prepares its coroutine, which it then drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +21,13 @@ class Violation:
     """One thing that must not be, with everything that is needed to see it again."""
 
     seed: int
-    number: int
-    """The number of the call."""
+    number: int | None
+    """The number of the call; None for a problem of no call in particular."""
     problem: str
 
     def __str__(self) -> str:
-        return f"seed {self.seed}, call {self.number}: {self.problem}"
+        call = "" if self.number is None else f", call {self.number}"
+        return f"seed {self.seed}{call}: {self.problem}"
 
 
 def find_violations(history: History) -> list[Violation]:
@@ -31,7 +37,9 @@ def find_violations(history: History) -> list[Violation]:
         for call in history.calls
         for problem in _check_call(history, call)
     ]
-    return [*found, *(Violation(history.seed, number, problem) for number, problem in check_twins(history))]
+    found += [Violation(history.seed, number, problem) for number, problem in check_twins(history)]
+    stray = [line for line in history.stray_lines if not _KNOWN_LINES.search(line)]
+    return [*found, *(Violation(history.seed, None, f"standard error has {line!r}") for line in stray)]
 
 
 def _check_call(history: History, call: CallRecord) -> Iterator[str]:
@@ -39,8 +47,10 @@ def _check_call(history: History, call: CallRecord) -> Iterator[str]:
     yield from check_events(call)
     yield from check_answer(call)
     yield from check_grammar_of_agent(call)
+    yield from check_tools(call)
     yield from check_text(call, exchanges)
     yield from check_outcome(call, exchanges)
+    yield from check_retry_info(call, exchanges)
     yield from check_attempts(call, exchanges)
     yield from check_totals(call, exchanges)
     yield from check_interruption(call, exchanges)

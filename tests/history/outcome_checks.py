@@ -53,6 +53,8 @@ _TOO_LATE: Final = frozenset({_TIMEOUT, _STALLED})
 """How a call may end whatever the upstream does, where the machine is too slow for our own time limits."""
 _RETRIED: Final = frozenset({_UNREACHABLE, _FAILED, _OVERLOADED, _TRUNCATED})
 _RETRIED_ONCE: Final = frozenset({_MALFORMED, _EMPTY})
+_NAMES_TIME: Final = frozenset({409, 424, 429, 500, 502, 503, 529})
+_LONGEST_RETRY_AFTER: Final = 300.0
 _WITHOUT_FALLBACK: Final = frozenset({_TOO_LONG, _REJECTED})
 
 
@@ -71,22 +73,30 @@ def check_outcome(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[s
     """Yields why the status of a failed call is not what the upstream's last exchange leads to."""
     failure = call.failure
     if failure is None:
-        if call.code not in {"OK", "CANCELLED"}:
-            yield f"the status {call.code} has no details"
-        elif call.code == "CANCELLED" and call.plan.is_patient:
-            yield "the call was cancelled, and not by its client"
+        plan = call.plan
+        cancels = plan.cancel_after_events is not None or plan.cancel_after_seconds is not None
+        allowed = {"OK", *["CANCELLED"] * cancels, *["DEADLINE_EXCEEDED"] * (plan.deadline_seconds is not None)}
+        if call.code not in allowed:
+            yield f"the status {call.code} is without details, and not from the client"
         return
     outcome = (failure.code.name, failure.reason)
-    if not failure.reason:
-        if outcome != ("DEADLINE_EXCEEDED", "") or call.plan.deadline_seconds is None:
-            yield f"the status {failure.code.name} has no reason: {failure.message}"
-        return
     if call.plan.rpc is Rpc.CLASSIFY:
         yield f"Classify ended with {outcome}, although the upstream's failures are outcomes there"
     elif exchanges and outcome not in list_outcomes(exchanges[-1]):
         yield f"the status is {outcome}, after the upstream's {_describe(exchanges[-1])}"
     elif not exchanges and outcome not in {_UNREACHABLE, _TIMEOUT}:
         yield f"the status is {outcome}, and the upstream got no request"
+
+
+def check_retry_info(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]:
+    """Yields how the time before another attempt differs from what the upstream named."""
+    if call.failure is None or not exchanges or any(exchange.purpose is not Purpose.ANSWER for exchange in exchanges):
+        return
+    plan, named = exchanges[-1].plan, None
+    if exchanges[-1].is_over and plan.status in _NAMES_TIME and (plan.retry_after or "").isdigit():
+        named = min(float(plan.retry_after or ""), _LONGEST_RETRY_AFTER)
+    if call.failure.retry_after_seconds != named:
+        yield f"RetryInfo has {call.failure.retry_after_seconds} seconds, and the upstream's answer means {named}"
 
 
 def check_attempts(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]:

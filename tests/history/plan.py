@@ -57,8 +57,10 @@ _FAULTS: Final = dict.fromkeys(Fault, 4) | {Fault.NONE: 60, Fault.SLOW: 20, Faul
 _FAULTS_OF_JUDGE: Final = dict.fromkeys(Fault, 1) | {Fault.NONE: 30}
 STATUSES: Final = (400, 401, 402, 403, 404, 408, 409, 413, 422, 424, 500, 502, 503, 504, 529)
 _RETRY_AFTER: Final = (None, None, "0", "1", "7", "3600", "abc", "-1")
-MODELS: Final = ("alpha", "beta", "gamma", "native", "dead")
-"""The models that calls name. The configuration gives beta, native and dead a fallback; nothing listens for dead."""
+MODELS: Final = {"alpha": 40, "beta": 20, "gamma": 10, "native": 15, "dead": 5, "delta": 20}
+"""The models that calls name, with their weights. Nothing listens for dead; delta speaks Anthropic's protocol."""
+_DIRECT_FALLBACKS: Final = (("delta",), ("delta", "alpha"))
+_FALLBACKS: Final = ((), (), (), ("gamma",), ("gamma", "beta"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +118,10 @@ def plan_call(seed: int, number: int) -> CallPlan:
     own = Random(f"{seed} client {number}")
     rpc = (Rpc.COMPLETE if number % 2 else Rpc.STREAM) if are_twins(number) else Rpc.CLASSIFY
     mode = shared.choices(list(Mode), (60, 30, 10))[0] if rpc is not Rpc.CLASSIFY else Mode.AUTO
-    model = shared.choices(MODELS, (40, 20, 10, 15, 5))[0]
-    fallbacks = shared.choice(((), (), (), ("gamma",), ("gamma", "beta")))
+    is_direct = mode is Mode.PASSTHROUGH
+    names = [name for name in MODELS if is_direct or name != "delta"]
+    model = shared.choices(names, [MODELS[name] for name in names])[0]
+    fallbacks = shared.choice(_FALLBACKS + (_DIRECT_FALLBACKS if is_direct else ()))
     request = {
         "number": number,
         "rpc": rpc,

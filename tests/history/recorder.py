@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 import grpc
+from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
@@ -48,7 +49,8 @@ async def make_call(channel: grpc.aio.Channel, seed: int, plan: CallPlan) -> Cal
         else:
             record.response = await call
     except grpc.aio.AioRpcError as error:
-        record.failure = CallFailed(error)
+        if _is_from_server(error):
+            record.failure = CallFailed(error)
     except asyncio.CancelledError:
         if not call.cancelled():
             raise
@@ -69,6 +71,18 @@ def _start_call(channel: grpc.aio.Channel, request: completion_pb2.CompleteReque
     if plan.rpc is Rpc.CLASSIFY:
         return stub.Classify(classification_pb2.ClassifyRequest(request=request), **options)
     return stub.Complete(request, **options)
+
+
+def _is_from_server(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the status is the server's own.
+
+    When a deadline passes while a failure arrives, grpc gives its own DEADLINE_EXCEEDED with the trailers of the
+    server, which name another code, and loses the events before them.
+    """
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    if details is None or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+        return details is not None
+    return bool(Status.FromString(bytes(details)).code == error.code().value[0])  # type: ignore[arg-type]
 
 
 async def _read_events(call: Any, record: CallRecord) -> None:

@@ -11,7 +11,7 @@ from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2
 from tests.history.plan import FINISHED, UNCOUNTED, CallPlan, ExchangePlan, Rpc
 
 Response = completion_pb2.CompleteResponse | classification_pb2.ClassifyResponse
-_REQUEST_ID: Final = re.compile(r"call-(\d+)-(\d+)")
+REQUEST_ID: Final = re.compile(r"call-(\d+)-(\d+)")
 
 
 class Purpose(Enum):
@@ -36,12 +36,12 @@ class CallRecord:
     code: str = ""
     """The name of the status."""
     failure: CallFailed | None = None
-    """The details of the status; None when the call succeeded, or when its client ended it."""
+    """The status that the server sent; None when the call succeeded, or when its client ended it."""
 
     @property
     def is_ended_by_server(self) -> bool:
-        """Whether the status came from the server; the client's own cancel and deadline leave no reason."""
-        return self.code == "OK" or (self.failure is not None and bool(self.failure.reason))
+        """Whether the status came from the server, and not from the client's own cancel or deadline."""
+        return self.code == "OK" or self.failure is not None
 
     @property
     def messages(self) -> list[events_pb2.StreamCompleteResponse]:
@@ -84,6 +84,8 @@ class Exchange:
     sent: int = 0
     """The number of tokens that were handed to the connection."""
     is_usage_sent: bool = False
+    is_mixed_up: bool = False
+    """Whether the prompt and the person of the request name different calls."""
     is_over: bool = False
     """Whether the upstream has played the exchange to its planned end."""
 
@@ -132,7 +134,7 @@ def write_request_id(seed: int, number: int) -> str:
 
 def read_request_id(text: str) -> tuple[int, int]:
     """Returns the seed and the number of the call with this id."""
-    match = _REQUEST_ID.fullmatch(text)
+    match = REQUEST_ID.fullmatch(text)
     if match is None:
         raise ValueError(f"no id of a planned call: {text!r}")
     return int(match[1]), int(match[2])

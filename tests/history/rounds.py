@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from tests.history.records import CallRecord, History, read_request_id
 from tests.history.serving import write_config
 from tests.history.upstream import PlannedUpstream
 from tests.support.health import SERVING, check_health
-from tests.support.server_process import ServerFolder, ServerProcess
+from tests.support.server_process import ServerFolder, ServerProcess, wait_for_end
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream, refusing_api_base
 
 _LOOK_SECONDS: Final = 0.01
@@ -55,6 +56,13 @@ class Rounds:
         lines, stray = await self._read_lines(seed, logged)
         calls.sort(key=lambda call: call.plan.number)
         return History(seed=seed, calls=calls, exchanges=ledger, lines=lines, stray_lines=stray)
+
+    async def stop(self) -> None:
+        """Ends the server by SIGTERM. Raises AssertionError when a call was still in flight."""
+        self.server.process.send_signal(signal.SIGTERM)
+        assert await wait_for_end(self.server.process) == 0
+        stops = [line for line in self._read_new_lines() if '"message": "stopped"' in line]
+        assert ['"calls_cut": 0' in line for line in stops] == [True], stops
 
     async def _read_lines(self, seed: int, logged: set[int]) -> tuple[dict[int, list[dict[str, Any]]], list[str]]:
         """Reads the log until it has a line of each of these calls. Returns the lines of calls, and stray lines.

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from google.protobuf.any_pb2 import Any as Packed
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
@@ -98,7 +97,11 @@ def a_finished_stream(exchanges: Sequence[Exchange] = (), number: int = 0, **cha
     exchanges = exchanges or [an_exchange(number)]
     fields = an_answer(a_usage()) | changes
     deltas = [{"content_delta": events_pb2.ContentDelta(text=text)} for text in exchanges[-1].pieces]
-    kinds = [{"started": events_pb2.Started()}, *deltas, {"completed": events_pb2.Completed(**fields)}]
+    kinds: list[dict[str, Any]] = [
+        {"started": events_pb2.Started()},
+        *deltas,
+        {"completed": events_pb2.Completed(**fields)},
+    ]
     call = CallRecord(plan=a_call_plan(number), code="OK")
     record_events(call, kinds)
     return a_history(call, exchanges, fields["usage"], fields["cost"], attempts=len(fields["attempts"]))
@@ -141,11 +144,10 @@ def a_failure(
     code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE,
 ) -> CallFailed:
     """Builds the error that a client gets."""
-    details = [error_details_pb2.ErrorInfo(reason=reason, domain="reasoning-grpc"), interruption]
-    packed = [Packed() for detail in details if detail is not None]
-    for target, detail in zip(packed, details, strict=False):
-        target.Pack(detail)
-    status = Status(code=code.value[0], message="It failed.", details=packed)
+    status = Status(code=code.value[0], message="It failed.")
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain="reasoning-grpc"))
+    if interruption is not None:
+        status.details.add().Pack(interruption)
     trailers = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
     return CallFailed(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, "It failed."))
 
@@ -183,6 +185,6 @@ def a_history(
     return History(seed=1, calls=[call], exchanges={number: list(exchanges)}, lines={number: [line]})
 
 
-def a_failed_attempt(number: int, reason: "errors_pb2.ErrorReason", http_status: int = 0) -> usage_pb2.Attempt:
+def a_failed_attempt(number: int, reason: errors_pb2.ErrorReason.ValueType, http_status: int = 0) -> usage_pb2.Attempt:
     """Builds an attempt at the first model call that failed."""
     return usage_pb2.Attempt(call=1, number=number, model="alpha", failure=reason, http_status=http_status)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from tests.history.upstream import JUDGE
+from tests.history.upstream import JUDGE, MODEL_OF_DELTA
 from tests.support.upstream import FakeUpstream
 
 PRICES: Final = {
@@ -13,6 +13,7 @@ PRICES: Final = {
     "gamma": (11, 13),
     "native": (17, 19),
     "dead": (23, 29),
+    "delta": (41, 43),
     JUDGE: (31, 37),
 }
 """US dollars for a million input and output tokens, which are thousands of nano-dollars for one."""
@@ -34,14 +35,16 @@ timeout_seconds = 5
 
 def write_config(folder: Path, upstream: FakeUpstream, refusing_api_base: str) -> None:
     """Writes the configuration of a server whose models are all this upstream, except one that nobody serves."""
+    litellm_models = {"delta": f"anthropic/{MODEL_OF_DELTA}"}
+    addresses = {"dead": refusing_api_base, "delta": upstream.api_base_for("anthropic")}
     further = {
         "alpha": 'capabilities = ["json_schema"]',
         "native": 'native_tools = true\ncapabilities = ["json_schema", "tools"]',
         JUDGE: 'capabilities = ["json_schema"]',
     }
     tables = [
-        f'[models.{name}]\nlitellm_model = "openai/{name}"\napi_key_env = "FAKE_KEY"\n'
-        f'api_base = "{refusing_api_base if name == "dead" else upstream.api_base}"\n'
+        f'[models.{name}]\nlitellm_model = "{litellm_models.get(name, f"openai/{name}")}"\napi_key_env = "FAKE_KEY"\n'
+        f'api_base = "{addresses.get(name, upstream.api_base)}"\n'
         f"input_usd_per_million = {price[0]}\noutput_usd_per_million = {price[1]}\n{further.get(name, '')}\n"
         f"fallback_models = {json.dumps(FALLBACKS.get(name, ()))}\n"
         for name, price in PRICES.items()

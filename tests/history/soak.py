@@ -59,6 +59,7 @@ async def _soak(arguments: argparse.Namespace) -> Report:
                     print(violation, flush=True)
                 if number % 50 == 0:
                     print(report.samples[-1], file=sys.stderr, flush=True)
+            await rounds.stop()
     return report
 
 

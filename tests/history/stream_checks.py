@@ -1,8 +1,9 @@
 """Checks of one call's events and text: in order, once, complete when the status is OK, else a prefix."""
 
+import json
 from collections.abc import Iterator, Sequence
 
-from reasoning_grpc.v1 import classification_pb2
+from reasoning_grpc.v1 import agent_pb2, classification_pb2
 from tests.history.plan import Mode, Rpc
 from tests.history.records import CallRecord, Exchange, Purpose
 from tests.support.agent_grammar import check_grammar
@@ -46,8 +47,27 @@ def check_grammar_of_agent(call: CallRecord) -> Iterator[str]:
         yield f"the events break the agent's grammar: {error}"
 
 
+def check_tools(call: CallRecord) -> Iterator[str]:
+    """Yields which tool calls of a stream are another call's, or have another result."""
+    for event in call.messages:
+        if event.WhichOneof("kind") != "tool_finished":
+            continue
+        execution = event.tool_finished.execution
+        expression = json.loads(execution.arguments)["expression"]
+        product, _, step = expression.partition(" + ")
+        if product != f"{call.plan.number} * 1000":
+            yield f"a tool got the arguments of another call: {execution.arguments}"
+        elif execution.status != agent_pb2.TOOL_STATUS_OK:
+            if call.plan.deadline_seconds is None:
+                yield f"a tool failed without need: {execution.error}"
+        elif call.plan.includes_all and f'"{call.plan.number * 1000 + int(step)}"' not in execution.result:
+            yield f"a tool got {execution.arguments}, and its result is {execution.result!r}"
+
+
 def check_text(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]:
     """Yields how the text differs from the tokens that the upstream sent for this answer."""
+    if any(exchange.is_mixed_up for exchange in exchanges):
+        yield "the upstream got the prompt of one call with the person of another"
     answers = [exchange for exchange in exchanges if exchange.purpose is Purpose.ANSWER]
     if call.plan.rpc is Rpc.CLASSIFY:
         if answers:

@@ -1,6 +1,7 @@
 """The checker accepts histories without fault, and finds each kind of fault in others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -206,11 +207,17 @@ def test_a_wrong_interruption_is_found(history: History, problem: str) -> None:
     assert any(problem in found for found in find_problems(history)), find_problems(history)
 
 
+def fail_without_request(call: CallRecord, exchanges: list[Exchange]) -> None:
+    """Leaves the upstream without a request, although the reason comes from an upstream."""
+    exchanges.clear()
+    replace_reason(call, "UPSTREAM_ERROR")
+
+
 WRONG_FAILURES: list[tuple[str, Change, str]] = [
     ("no Interruption", lambda call, *_: drop_interruption(call), "no Interruption"),
     (
         "an Interruption without a request",
-        lambda call, exchanges, _: (exchanges.clear(), replace_reason(call, "UPSTREAM_ERROR")),
+        lambda call, exchanges, _: fail_without_request(call, exchanges),
         "although the upstream got no request",
     ),
     (
@@ -219,7 +226,7 @@ WRONG_FAILURES: list[tuple[str, Change, str]] = [
         "no prefix of what was sent",
     ),
     ("a reason that nothing led to", lambda call, *_: replace_reason(call, "UPSTREAM_ERROR"), "after the upstream's"),
-    ("a cancel by nobody", lambda call, *_: cancel(call), "not by its client"),
+    ("a cancel by nobody", lambda call, *_: cancel(call), "CANCELLED is without details, and not from the client"),
     (
         "a request after the first token",
         lambda _, exchanges, __: exchanges.append(an_exchange(0, 2, Fault.RESET)),
@@ -298,3 +305,17 @@ def test_an_answering_model_behind_classify_is_found() -> None:
     history.calls[0].plan = a_call_plan(6, Rpc.CLASSIFY)
 
     assert "a call of Classify reached the answering model" in find_problems(history)
+
+
+def test_what_stands_beside_the_log_is_found() -> None:
+    """A traceback on standard error is found, and one known warning is not."""
+    warning = [
+        "base_events.py:1907: RuntimeWarning: coroutine 'OpenAIChatCompletion.async_streaming' was never awaited\n",
+        "  handle = self._ready.popleft()\n",
+        "RuntimeWarning: Enable tracemalloc to get the object allocation traceback\n",
+    ]
+    history = replace(a_finished_stream(), stray_lines=[*warning, "Traceback (most recent call last):\n"])
+
+    assert [str(violation) for violation in find_violations(history)] == [
+        "seed 1: standard error has 'Traceback (most recent call last):\\n'"
+    ]

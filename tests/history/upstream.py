@@ -9,17 +9,19 @@ from random import Random
 from typing import Any, Final
 
 from tests.history.plan import CallPlan, ExchangePlan, Fault, plan_call, plan_exchange
-from tests.history.records import Exchange, Purpose, read_request_id, write_token
+from tests.history.records import REQUEST_ID, Exchange, Purpose, read_request_id, write_token
 from tests.support.agent import plan_call as plan_tool_call
 from tests.support.agent import write_plan
 from tests.support.upstream import Completion, FakeToolCall, FakeUpstream, Gate
 from tests.support.upstream.answers import Failure, Json
-from tests.support.upstream.openai import DONE
 from tests.support.upstream.scripting import Answer, Asked
 
 JUDGE: Final = "judge"
 """The model of the classifier."""
+MODEL_OF_DELTA: Final = "claude-sonnet-4-5"
+"""The provider's name of the model that speaks Anthropic's protocol."""
 _STREAM: Final = {"Content-Type": "text/event-stream; charset=utf-8"}
+_USAGE_MARK: Final = b'"usage": {'
 _JSON: Final = {"Content-Type": "application/json"}
 _SLOW_SECONDS: Final = 0.004
 _JUNK: Final = b'data: {"choices": [{"delta": {"content": "\n\n'
@@ -45,7 +47,9 @@ class PlannedUpstream:
         return {number: tuple(exchanges) for number, exchanges in self._ledger.items()}
 
     def _play(self, asked: Asked) -> Answer:
-        seed, number = read_request_id(asked.body["user"])
+        match = REQUEST_ID.search(json.dumps(asked.body["messages"]))
+        name = match[0] if match else ""
+        seed, number = read_request_id(name)
         if seed != self.seed:  # a client of an earlier round has left long ago
             return Answer(status=410, headers=_JSON)
         exchanges = self._ledger[number]
@@ -56,10 +60,11 @@ class PlannedUpstream:
             number=number,
             ordinal=ordinal,
             plan=plan,
-            model=asked.body["model"],
+            model="delta" if asked.body["model"] == MODEL_OF_DELTA else asked.body["model"],
             purpose=purpose,
             prompt=prompt,
             received=asyncio.get_running_loop().time(),
+            is_mixed_up=asked.body.get("user", name) != name,
             body_bytes=len(json.dumps(asked.body)),
             pieces=(),
         )
@@ -106,7 +111,9 @@ def _build_answer(exchange: Exchange, completion: Completion, asked: Asked) -> A
             return Answer(headers={"Content-Type": "text/html"}, ending=_finish(exchange, b"<html>hello</html>"))
         case Fault.NO_CHOICES:
             empty = asked.dialect.event({"id": "x", "object": "chat.completion.chunk", "model": "x", "choices": []})
-            return Answer(headers=_STREAM, ending=_finish(exchange, empty, DONE))
+            if exchange.model == "delta":
+                (empty,) = asked.dialect.ending(Completion(finish_reason=None), asked.body)
+            return Answer(headers=_STREAM, ending=_finish(exchange, empty, asked.dialect.done))
         case Fault.RESET_FIRST | Fault.CLOSE_FIRST:
             exchange.is_over = True
             return Answer(headers=None, end="reset" if plan.fault is Fault.RESET_FIRST else "close")
@@ -127,7 +134,7 @@ def _build_answer(exchange: Exchange, completion: Completion, asked: Asked) -> A
 
 def _build_finished(exchange: Exchange, completion: Completion, asked: Asked) -> Answer:
     plan, dialect = exchange.plan, asked.dialect
-    done = () if plan.fault is Fault.NO_DONE else (DONE,)
+    done = () if plan.fault is Fault.NO_DONE else (dialect.done,)
     ending = (*dialect.ending(completion, asked.body), *done)
     parts = _send(exchange, dialect.pieces(completion))
     interval = _SLOW_SECONDS if plan.fault is Fault.SLOW else 0.0
@@ -148,14 +155,15 @@ def _select_first(exchange: Exchange, completion: Completion, asked: Asked) -> I
 def _send(exchange: Exchange, parts: Iterable[bytes]) -> Iterator[bytes]:
     """Yields the events of the tokens, and counts each before it is written: what is written may have been read."""
     for part in parts:
-        exchange.sent += 1
+        exchange.sent = min(exchange.sent + 1, len(exchange.pieces))
+        exchange.is_usage_sent = exchange.is_usage_sent or _USAGE_MARK in part
         yield part
 
 
 def _finish(exchange: Exchange, *parts: bytes) -> Iterator[bytes]:
     """Yields what ends the answer, and records that it was written."""
     for part in parts:
-        exchange.is_usage_sent = exchange.is_usage_sent or b'"usage": {' in part
+        exchange.is_usage_sent = exchange.is_usage_sent or _USAGE_MARK in part
         yield part
     exchange.is_over = True
 
