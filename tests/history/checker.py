@@ -13,7 +13,7 @@ from tests.history.total_checks import check_interruption, check_totals
 from tests.history.twin_checks import check_twins
 
 _KNOWN_LINES: Final = re.compile(r"coroutine '\w+ChatCompletion\.[^']+' was never awaited|^  |Enable tracemalloc")
-"""Python's warning when `litellm.acompletion` is cancelled while a thread prepares its coroutine, which it then drops."""
+"""Python's warning when `litellm.acompletion` is cancelled while a thread prepares its coroutine."""
 
 
 @dataclass(frozen=True, slots=True)
