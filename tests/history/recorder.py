@@ -82,7 +82,7 @@ def _is_from_server(error: grpc.aio.AioRpcError) -> bool:
     details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
     if details is None or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
         return details is not None
-    return bool(Status.FromString(bytes(details)).code == error.code().value[0])  # type: ignore[arg-type]
+    return bool(Status.FromString(bytes(details)).code == error.code().value[0])
 
 
 async def _read_events(call: Any, record: CallRecord) -> None:

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from reasoning_grpc.v1 import agent_pb2, classification_pb2
 from tests.history.plan import Mode, Rpc
 from tests.history.records import CallRecord, Exchange, Purpose
 from tests.support.agent_grammar import check_grammar
 from tests.support.sequences import expected_sequences
+
+_OUT_OF_TIME: Final = frozenset({agent_pb2.TOOL_STATUS_TIMED_OUT, agent_pb2.TOOL_STATUS_CANCELLED})
+"""How a tool call ends when the agent has no time left to think, which depends on how fast the models were so far."""
 
 
 def check_events(call: CallRecord) -> Iterator[str]:
@@ -58,8 +62,8 @@ def check_tools(call: CallRecord) -> Iterator[str]:
         if product != f"{call.plan.number} * 1000":
             yield f"a tool got the arguments of another call: {execution.arguments}"
         elif execution.status != agent_pb2.TOOL_STATUS_OK:
-            if call.plan.deadline_seconds is None:
-                yield f"a tool failed without need: {execution.error}"
+            if execution.status not in _OUT_OF_TIME:
+                yield f"a tool failed: {execution.error}"
         elif call.plan.includes_all and f'"{call.plan.number * 1000 + int(step)}"' not in execution.result:
             yield f"a tool got {execution.arguments}, and its result is {execution.result!r}"
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from reasoning_grpc.v1 import classification_pb2, errors_pb2, usage_pb2
 from tests.history.attempts import UNSERVED, align_attempts, group_model_calls
-from tests.history.plan import Rpc
+from tests.history.plan import Mode, Rpc
 from tests.history.records import CallRecord, Exchange, Purpose
 from tests.history.serving import MAX_RETRIES
 from tests.history.usage_checks import Bill, bill_exchange, check_cost, check_usage, find_received, sum_bills
@@ -132,18 +132,23 @@ def bill_failed_call(call: CallRecord, exchanges: Sequence[Exchange]) -> Bill:
     """Returns what a call that failed may have used, its last attempt among it."""
     has_deadline = call.plan.deadline_seconds is not None
     bills = list(_bill_all(exchanges, call.text, is_last_failed=True, has_deadline=has_deadline))
-    if call.failure is None or not call.failure.reason or call.failure.reason in _UNSEEN_REASONS:
-        bills.append(_UNSEEN)
+    if call.failure is None or may_be_late(call) or call.failure.reason in _UNSEEN_REASONS:
+        bills += [_UNSEEN, _UNSEEN]
     return sum_bills(bills)
+
+
+def may_be_late(call: CallRecord) -> bool:
+    """Whether the classifier or a step may have lost its part of the client's deadline, and the call gone on."""
+    return call.plan.deadline_seconds is not None and call.plan.mode is not Mode.PASSTHROUGH
 
 
 def _check_progress_counts(
     call: CallRecord, model_calls: int, attempts: int, exchanges: Sequence[Exchange]
 ) -> Iterator[str]:
     seen = len(group_model_calls(exchanges))
-    if not seen <= model_calls <= seen + 1:
+    unseen = 2 if may_be_late(call) else int(call.failure is not None and call.failure.reason in _UNSEEN_REASONS)
+    if not seen <= model_calls <= seen + max(1, unseen):
         yield f"Interruption counts {model_calls} model calls, and the upstream saw {seen}"
-    unseen = (MAX_RETRIES + 1) * model_calls if call.plan.model == UNSERVED else 0
-    unseen += call.failure is not None and call.failure.reason in _UNSEEN_REASONS
+    unseen += (MAX_RETRIES + 1) * model_calls if call.plan.model == UNSERVED else 0
     if not len(exchanges) <= attempts <= len(exchanges) + unseen:
         yield f"Interruption counts {attempts} attempts, and the upstream saw {len(exchanges)}"
