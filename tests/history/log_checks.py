@@ -6,7 +6,7 @@ from typing import Any, Final
 from reasoning_grpc.v1 import usage_pb2
 from tests.history.plan import Rpc
 from tests.history.records import CallRecord, Exchange
-from tests.history.total_checks import bill_failed_call
+from tests.history.total_checks import bill_call
 from tests.history.usage_checks import check_usage
 
 _SOURCES: Final = {
@@ -53,7 +53,7 @@ def _check_usage_of_cut_call(call: CallRecord, exchanges: Sequence[Exchange], li
     if not exchanges:
         return
     if "input_tokens" not in line:
-        bill = bill_failed_call(call, exchanges)
+        bill = bill_call(call, exchanges)
         if bill.least != (0, 0):
             yield f"the log has no tokens of a call that the upstream worked on: {line}"
         return
@@ -63,4 +63,4 @@ def _check_usage_of_cut_call(call: CallRecord, exchanges: Sequence[Exchange], li
         total_tokens=line["input_tokens"] + line["output_tokens"],
         source=_SOURCES[line["usage_source"]],
     )
-    yield from check_usage(usage, bill_failed_call(call, exchanges), "the log")
+    yield from check_usage(usage, bill_call(call, exchanges), "the log")

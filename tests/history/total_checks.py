@@ -23,13 +23,18 @@ def check_totals(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[st
     end = call.end
     if end is None:
         return
+    yield from _check_attempt_numbers(end.attempts)
+    if may_be_late(call):
+        if len(exchanges) > len(end.attempts):
+            yield f"there are {len(end.attempts)} attempts, and the upstream saw {len(exchanges)}"
+        yield from check_usage(end.usage, bill_call(call, exchanges), "the answer")
+        return
     pairs = align_attempts(end.attempts, exchanges)
     if pairs is None:
         attempts = [(attempt.model, errors_pb2.ErrorReason.Name(attempt.failure)) for attempt in end.attempts]
         seen = [(exchange.model, exchange.plan.fault.value) for exchange in exchanges]
         yield f"the attempts {attempts} are not the upstream's {seen}"
         return
-    yield from _check_attempt_numbers(end.attempts)
     bills: dict[int, Bill] = {}
     for attempt, exchange in pairs:
         bill = _bill_attempt(attempt, exchange, call.text)
@@ -120,7 +125,7 @@ def check_interruption(call: CallRecord, exchanges: Sequence[Exchange]) -> Itera
         if progress.content_characters > sent:
             yield f"Interruption counts {progress.content_characters} characters, and the upstream sent {sent}"
     yield from _check_progress_counts(call, progress.model_call_count, progress.attempt_count, exchanges)
-    bill = bill_failed_call(call, exchanges)
+    bill = bill_call(call, exchanges)
     yield from check_usage(progress.usage, bill, "Interruption")
     if progress.HasField("cost"):
         yield from check_cost(progress.cost, progress.usage, (), "the cost in Interruption")
@@ -128,11 +133,12 @@ def check_interruption(call: CallRecord, exchanges: Sequence[Exchange]) -> Itera
         yield "Interruption has tokens and no cost"
 
 
-def bill_failed_call(call: CallRecord, exchanges: Sequence[Exchange]) -> Bill:
-    """Returns what a call that failed may have used, its last attempt among it."""
-    has_deadline = call.plan.deadline_seconds is not None
-    bills = list(_bill_all(exchanges, call.text, is_last_failed=True, has_deadline=has_deadline))
-    if call.failure is None or may_be_late(call) or call.failure.reason in _UNSEEN_REASONS:
+def bill_call(call: CallRecord, exchanges: Sequence[Exchange]) -> Bill:
+    """Returns what a call may have used whose attempts are not known one by one."""
+    has_deadline, is_failed = call.plan.deadline_seconds is not None, call.code != "OK"
+    bills = list(_bill_all(exchanges, call.text, is_last_failed=is_failed, has_deadline=has_deadline))
+    reason = call.failure.reason if call.failure else ""
+    if (is_failed and not reason) or may_be_late(call) or reason in _UNSEEN_REASONS:
         bills += [_UNSEEN, _UNSEEN]
     return sum_bills(bills)
 

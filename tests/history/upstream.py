@@ -161,11 +161,11 @@ def _send(exchange: Exchange, parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _finish(exchange: Exchange, *parts: bytes) -> Iterator[bytes]:
-    """Yields what ends the answer, and records that it was written."""
+    """Yields what ends the answer, and records it before it is written."""
     for part in parts:
         exchange.is_usage_sent = exchange.is_usage_sent or _USAGE_MARK in part
+        exchange.is_over = part is parts[-1]
         yield part
-    exchange.is_over = True
 
 
 def _mark_over(exchange: Exchange, parts: Iterable[bytes]) -> Iterator[bytes]:
