@@ -82,10 +82,15 @@ def check_outcome(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[s
     outcome = (failure.code.name, failure.reason)
     if call.plan.rpc is Rpc.CLASSIFY:
         yield f"Classify ended with {outcome}, although the upstream's failures are outcomes there"
-    elif exchanges and outcome not in list_outcomes(exchanges[-1]):
+    elif exchanges and not any(outcome in list_outcomes(each) for each in _select_last(call.plan, exchanges)):
         yield f"the status is {outcome}, after the upstream's {_describe(exchanges[-1])}"
     elif not exchanges and outcome not in {_UNREACHABLE, _TIMEOUT}:
         yield f"the status is {outcome}, and the upstream got no request"
+
+
+def _select_last(plan: CallPlan, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+    """Returns the exchanges of which one was the last: a request that was cut late may arrive after its successor."""
+    return exchanges if plan.may_go_on_late else exchanges[-1:]
 
 
 def check_retry_info(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]:

@@ -86,6 +86,11 @@ class CallPlan:
         """Whether the client waits for the end."""
         return self.deadline_seconds is self.cancel_after_events is self.cancel_after_seconds is None
 
+    @property
+    def may_go_on_late(self) -> bool:
+        """Whether the classifier or a step may lose its part of the client's deadline, and the call go on."""
+        return self.deadline_seconds is not None and self.mode is not Mode.PASSTHROUGH
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangePlan:

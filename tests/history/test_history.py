@@ -7,7 +7,7 @@ import pytest
 from tests.history.checker import find_violations
 from tests.history.rounds import serving_rounds
 
-CALLS = 400
+CALLS = 300
 SEED = 16
 
 

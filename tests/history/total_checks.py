@@ -5,7 +5,7 @@ from typing import Final
 
 from reasoning_grpc.v1 import classification_pb2, errors_pb2, usage_pb2
 from tests.history.attempts import UNSERVED, align_attempts, group_model_calls
-from tests.history.plan import Mode, Rpc
+from tests.history.plan import Rpc
 from tests.history.records import CallRecord, Exchange, Purpose
 from tests.history.serving import MAX_RETRIES
 from tests.history.usage_checks import Bill, bill_exchange, check_cost, check_usage, find_received, sum_bills
@@ -24,7 +24,7 @@ def check_totals(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[st
     if end is None:
         return
     yield from _check_attempt_numbers(end.attempts)
-    if may_be_late(call):
+    if call.plan.may_go_on_late:
         if len(exchanges) > len(end.attempts):
             yield f"there are {len(end.attempts)} attempts, and the upstream saw {len(exchanges)}"
         yield from check_usage(end.usage, bill_call(call, exchanges), "the answer")
@@ -92,12 +92,13 @@ def _bill_all(exchanges: Sequence[Exchange], text: str, *, is_last_failed: bool,
     """Yields the bill of each exchange when the server does not report its attempts one by one.
 
     The classifier and the agent's steps have but a part of a client's deadline, and go on without an answer after it.
+    The upstream may see a request that was cut in this way after those that follow it.
     """
     for group in group_model_calls(exchanges):
         for exchange in group:
             is_last = exchange is group[-1]
-            may_be_late = has_deadline and exchange.purpose is not Purpose.ANSWER
-            is_cut = may_be_late or (is_last_failed and exchange is exchanges[-1])
+            is_cut = is_last_failed and (has_deadline or exchange is exchanges[-1])
+            is_cut = is_cut or (has_deadline and exchange.purpose is not Purpose.ANSWER)
             failed = not exchange.is_finished or not is_last or is_cut
             yield bill_exchange(exchange, failed=failed, received=find_received(exchange, text))
 
@@ -138,21 +139,16 @@ def bill_call(call: CallRecord, exchanges: Sequence[Exchange]) -> Bill:
     has_deadline, is_failed = call.plan.deadline_seconds is not None, call.code != "OK"
     bills = list(_bill_all(exchanges, call.text, is_last_failed=is_failed, has_deadline=has_deadline))
     reason = call.failure.reason if call.failure else ""
-    if (is_failed and not reason) or may_be_late(call) or reason in _UNSEEN_REASONS:
+    if (is_failed and not reason) or call.plan.may_go_on_late or reason in _UNSEEN_REASONS:
         bills += [_UNSEEN, _UNSEEN]
     return sum_bills(bills)
-
-
-def may_be_late(call: CallRecord) -> bool:
-    """Whether the classifier or a step may have lost its part of the client's deadline, and the call gone on."""
-    return call.plan.deadline_seconds is not None and call.plan.mode is not Mode.PASSTHROUGH
 
 
 def _check_progress_counts(
     call: CallRecord, model_calls: int, attempts: int, exchanges: Sequence[Exchange]
 ) -> Iterator[str]:
     seen = len(group_model_calls(exchanges))
-    unseen = 2 if may_be_late(call) else int(call.failure is not None and call.failure.reason in _UNSEEN_REASONS)
+    unseen = 2 if call.plan.may_go_on_late else int(call.failure is not None and call.failure.reason in _UNSEEN_REASONS)
     if not seen <= model_calls <= seen + max(1, unseen):
         yield f"Interruption counts {model_calls} model calls, and the upstream saw {seen}"
     unseen += (MAX_RETRIES + 1) * model_calls if call.plan.model == UNSERVED else 0
