@@ -1,6 +1,7 @@
 """Checks of one call's events and text: in order, once, complete when the status is OK, else a prefix."""
 
 import json
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -48,7 +49,8 @@ def check_grammar_of_agent(call: CallRecord) -> Iterator[str]:
     try:
         check_grammar(call.messages, ended_well=call.end is not None)
     except AssertionError as error:
-        yield f"the events break the agent's grammar: {error}"
+        rule = traceback.extract_tb(error.__traceback__)[-1].line
+        yield f"the events break the agent's grammar: {rule}"
 
 
 def check_tools(call: CallRecord) -> Iterator[str]:
