@@ -31,12 +31,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="seed of the first round; each further one has the next")
     parser.add_argument("--rounds", type=int, help="rounds to run, in place of minutes")
     parser.add_argument("--calls", type=int, default=400, help="calls of a round")
+    parser.add_argument("--report", type=Path, default=REPORT, help="file for the report")
     parser.add_argument("--concurrency", type=int, default=32, help="calls at once")
     arguments = parser.parse_args()
     report = asyncio.run(_soak(arguments))
     failures = [] if arguments.rounds and not report.violations else list(report.list_failures())
-    report.write(REPORT, **vars(arguments))
-    print("\n".join([*report.lines(), str(REPORT), *(f"FAIL: {failure}" for failure in failures)]))
+    facts = {name: value for name, value in vars(arguments).items() if name != "report"}
+    report.write(arguments.report, **facts)
+    print("\n".join([*report.lines(), str(arguments.report), *(f"FAIL: {failure}" for failure in failures)]))
     return 1 if failures else 0
 
 
