@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from reasoning_grpc.v1 import completion_pb2, messages_pb2
+from reasoning_grpc.v1 import completion_pb2, errors_pb2, messages_pb2
 from tests.history.plan import are_twins
 from tests.history.records import CallRecord, History
 from tests.support.fold_check import DeltaFold
 
+_TIMEOUTS: Final = frozenset({"UPSTREAM_TIMEOUT", "UPSTREAM_STALLED"})
 _OWN_NUMBERS: Final = re.compile(r"<\d{7}\.")
 
 
@@ -21,8 +22,8 @@ def check_twins(history: History) -> Iterator[tuple[int, str]]:
             continue
         one, other = _select_facts(stream), _select_facts(twin)
         for name, value in one.items():
-            if other[name] != value:
-                yield number + 1, f"{name} is {other[name]!r}, and in the stream {value!r}"
+            if other.get(name) != value:
+                yield number + 1, f"{name} is {other.get(name)!r}, and in the stream {value!r}"
 
 
 def _are_comparable(history: History, stream: CallRecord, twin: CallRecord) -> bool:
@@ -36,7 +37,14 @@ def _are_comparable(history: History, stream: CallRecord, twin: CallRecord) -> b
         [(each.model, each.plan, each.purpose, each.is_over) for each in history.exchanges_of(call)]
         for call in (stream, twin)
     ]
-    return played[0] == played[1]
+    return played[0] == played[1] and _list_timeouts(stream) == _list_timeouts(twin)
+
+
+def _list_timeouts(call: CallRecord) -> list[str]:
+    """Returns the failures by our own time limits, which a slow machine may cause in one call and not in the other."""
+    attempts = call.end.attempts if call.end else ()
+    reasons = [errors_pb2.ErrorReason.Name(attempt.failure).removeprefix("ERROR_REASON_") for attempt in attempts]
+    return [reason for reason in [*reasons, call.failure.reason if call.failure else ""] if reason in _TIMEOUTS]
 
 
 def _select_facts(call: CallRecord) -> dict[str, Any]:
