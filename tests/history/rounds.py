@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import grpc
 
+from reasoning_grpc.server.server import LIVENESS, READINESS
 from tests.history.plan import plan_call
 from tests.history.recorder import make_call
 from tests.history.records import CallRecord, History, read_request_id
@@ -21,6 +22,7 @@ from tests.support.server_process import ServerFolder, ServerProcess, wait_for_e
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream, refusing_api_base
 
 _LOOK_SECONDS: Final = 0.01
+_CALLS_PER_PROBE: Final = 50
 
 
 class Rounds:
@@ -45,17 +47,24 @@ class Rounds:
             for number in waiting:  # other workers take from it as well
                 call = await make_call(self._channel, seed, plan_call(seed, number))
                 calls.append(call)
+                if len(calls) % _CALLS_PER_PROBE == 0:
+                    await self._expect_health()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(work())
         await self.upstream.fake.idle()
-        assert await check_health(self._channel) == SERVING
+        await self._expect_health()
         ledger = self.upstream.read_ledger()
         logged = {call.plan.number for call in calls if call.is_ended_by_server}.union(ledger)
         lines, stray = await self._read_lines(seed, logged)
         calls.sort(key=lambda call: call.plan.number)
         return History(seed=seed, calls=calls, exchanges=ledger, lines=lines, stray_lines=stray)
+
+    async def _expect_health(self) -> None:
+        """Checks that the server still says that it serves: an upstream that fails never changes its health."""
+        for name in ("", READINESS, LIVENESS):
+            assert await check_health(self._channel, name) == SERVING, name
 
     async def stop(self) -> None:
         """Ends the server by SIGTERM. Raises AssertionError when a call was still in flight."""
