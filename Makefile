@@ -18,7 +18,6 @@ GHZ_VERSION := v0.121.0
 GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
 
 FUZZER := .tools/fuzz
-# How long each target of `make fuzz` is fuzzed; there are eight.
 
 MCP_SERVERS := .tools/mcp_servers
 MCP_SERVERS_LOCK := requirements/mcp_servers

@@ -116,7 +116,7 @@ class History:
     lines: Mapping[int, Sequence[Mapping[str, Any]]]
     """The lines of the server's log, by the number of the call."""
     stray_lines: Sequence[str] = ()
-    """What the server wrote to standard error beside its log."""
+    """What the server wrote to standard error beside its log, and the errors in its log that are of no call."""
 
     def exchanges_of(self, call: CallRecord) -> Sequence[Exchange]:
         """Returns what the upstream received of a call, in order."""

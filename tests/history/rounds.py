@@ -88,6 +88,7 @@ class Rounds:
                         continue
                     line = json.loads(text)
                     if line["message"] != "call":
+                        stray += [text] * (line["level"] == "error")
                         continue
                     line_seed, number = read_request_id(line["request_id"])
                     if line_seed == seed:

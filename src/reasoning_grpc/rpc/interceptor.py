@@ -170,7 +170,7 @@ class _Method:
             return response
         except _TooLate:
             record_end(method, call, "DEADLINE_EXCEEDED", logging.INFO)
-            return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
+            return await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
         except ReasoningError as error:
             status = call_status(error, call.request_id, passes_upstream_messages=entrance.passes_upstream_messages)
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
@@ -185,18 +185,18 @@ class _Method:
             else:  # if it were passed on, the client would wait until its deadline
                 status = internal_status(call.request_id)
                 record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
-        except ClientGone:
+        except (ClientGone, grpc.aio.InternalError):  # the latter, when the initial metadata could not be sent
             record_end(method, call, call.infer_end_status(), logging.INFO)
-            return await context.abort(grpc.StatusCode.CANCELLED)
-        except ClientStalled:
+            return await _abort(context, grpc.StatusCode.CANCELLED)
+        except ClientStalled:  # the status waits behind what the client has not read, and nothing else is held for it
             record_end(method, call, grpc.StatusCode.CANCELLED.name, logging.WARNING, _STALLED_REASON)
-            return await _abort_stalled(context)
+            return await _abort(context, grpc.StatusCode.CANCELLED, _STALLED)
         except grpc.aio.AbortError:
             raise
         except Exception:
             status = internal_status(call.request_id)
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
-        return await context.abort(status.code, status.message, status.trailing_metadata)
+        return await _abort(context, status.code, status.message, status.trailing_metadata)
 
     def _parse_request(self, payload: bytes) -> Message:
         limit = self._entrance.max_request_bytes
@@ -209,11 +209,19 @@ class _Method:
             raise MalformedRequest from exc
 
 
-async def _abort_stalled(context: Context) -> None:
-    """Sends the status, which waits behind what the client has not read; nothing else is held for it meanwhile."""
+async def _abort(
+    context: Context,
+    code: grpc.StatusCode,
+    message: str = "",
+    trailing_metadata: Sequence[tuple[str, str | bytes]] = (),
+) -> None:
+    """Ends the call with this status. A client that has left in this moment gets none, which is nobody's error.
+
+    grpc would log it as one, with a traceback. A cancellation is how it ends the calls of clients that left earlier.
+    """
     try:
-        await context.abort(grpc.StatusCode.CANCELLED, _STALLED)
-    except grpc.aio.InternalError as exc:  # the client has left instead, and grpc would log that as a fault of ours
+        await context.abort(code, message, tuple(trailing_metadata))
+    except grpc.aio.InternalError as exc:
         raise asyncio.CancelledError from exc
 
 
