@@ -143,7 +143,7 @@ def plan_call(seed: int, number: int) -> CallPlan:
 def _draw_patience(own: Random, rpc: Rpc) -> dict[str, float | int]:
     chance = own.random()
     if chance < 0.12:
-        return {"deadline_seconds": own.choice((0.02, 0.1, 0.3, 0.8))}
+        return {"deadline_seconds": own.choice((0.002, 0.005, 0.01, 0.02, 0.1, 0.3, 0.8))}
     if chance < 0.24 and rpc is Rpc.STREAM:
         return {"cancel_after_events": own.randrange(1, 12)}
     if chance < 0.30:

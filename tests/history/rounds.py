@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import grpc
 
 from reasoning_grpc.server.server import LIVENESS, READINESS
-from tests.history.plan import plan_call
+from tests.history.plan import CallPlan, plan_call
 from tests.history.recorder import make_call
 from tests.history.records import CallRecord, History, read_request_id
 from tests.history.serving import write_config
@@ -34,10 +34,17 @@ class Rounds:
         self._channel = channel
         self._log_offset = 0
 
-    async def run(self, seed: int, numbers: Iterable[int], concurrency: int) -> History:
+    async def run(
+        self,
+        seed: int,
+        numbers: Iterable[int],
+        concurrency: int,
+        draw_call: Callable[[int, int], CallPlan] = plan_call,
+    ) -> History:
         """Makes the calls of these numbers, so many at once, and returns their history when all is quiet.
 
-        Raises AssertionError when an upstream socket stays open, or when health is not truthful.
+        `draw_call` returns the plan of a call by seed and number. Raises AssertionError when an upstream socket stays
+        open, or when health is not truthful.
         """
         self.upstream.begin_round(seed)
         waiting = iter(numbers)
@@ -45,7 +52,7 @@ class Rounds:
 
         async def work() -> None:
             for number in waiting:  # other workers take from it as well
-                call = await make_call(self._channel, seed, plan_call(seed, number))
+                call = await make_call(self._channel, seed, draw_call(seed, number))
                 calls.append(call)
                 if len(calls) % _CALLS_PER_PROBE == 0:
                     await self._expect_health()

@@ -308,13 +308,14 @@ def test_an_answering_model_behind_classify_is_found() -> None:
 
 
 def test_what_stands_beside_the_log_is_found() -> None:
-    """A traceback on standard error is found, and one known warning is not."""
+    """A traceback on standard error is found, and what libraries write without us is not."""
     warning = [
         "base_events.py:1907: RuntimeWarning: coroutine 'OpenAIChatCompletion.async_streaming' was never awaited\n",
         "  handle = self._ready.popleft()\n",
         "RuntimeWarning: Enable tracemalloc to get the object allocation traceback\n",
     ]
-    history = replace(a_finished_stream(), stray_lines=[*warning, "Traceback (most recent call last):\n"])
+    response = '{"logger": "grpc._cython.cygrpc", "traceback": "_handle_rpc ExecuteBatchError"}\n'
+    history = replace(a_finished_stream(), stray_lines=[*warning, response, "Traceback (most recent call last):\n"])
 
     assert [str(violation) for violation in find_violations(history)] == [
         "seed 1: standard error has 'Traceback (most recent call last):\\n'"

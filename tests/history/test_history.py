@@ -1,14 +1,26 @@
 """Mixed calls through a real server under random faults: what clients saw, the upstream's ledger and the log agree."""
 
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.history.checker import find_violations
+from tests.history.plan import CallPlan, plan_call
 from tests.history.rounds import serving_rounds
 
 CALLS = 300
 SEED = 16
+HURRIED_CALLS = 1500
+"""So many that some clients leave in the very moment in which the server sends the status of their call."""
+
+
+def draw_hurried_call(seed: int, number: int) -> CallPlan:
+    """Draws a call whose deadline passes while it begins, or soon after."""
+    deadline = Random(f"{seed} hurry {number}").uniform(0.001, 0.03)
+    plan = plan_call(seed, number)
+    return replace(plan, deadline_seconds=deadline, cancel_after_events=None, cancel_after_seconds=None)
 
 
 @pytest.mark.process
@@ -16,6 +28,17 @@ async def test_histories_of_random_faults_have_no_violation(tmp_path: Path) -> N
     """Whatever the upstream does and whenever clients leave, each answer is exact and each failure truthful."""
     async with serving_rounds(tmp_path) as rounds:
         history = await rounds.run(SEED, range(CALLS), concurrency=24)
+        await rounds.stop()
+
+    violations = find_violations(history)
+    assert not violations, "\n".join(map(str, violations))
+
+
+@pytest.mark.process
+async def test_clients_that_leave_at_any_moment_are_no_error(tmp_path: Path) -> None:
+    """However early a deadline passes, the log has no error and no traceback, and each call is accounted for."""
+    async with serving_rounds(tmp_path) as rounds:
+        history = await rounds.run(SEED, range(HURRIED_CALLS), concurrency=48, draw_call=draw_hurried_call)
         await rounds.stop()
 
     violations = find_violations(history)
