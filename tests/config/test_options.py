@@ -186,6 +186,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "breaker_min_calls": [("0", "must be at least 1")],
     "breaker_open_seconds": [("0.0", ABOVE_ZERO)],
     "breaker_max_open_seconds": [("0", ABOVE_ZERO)],
+    "max_cooldown_seconds": [("-1", "must be at least 0")],
     "max_calls_per_upstream": [("0", "must be at least 1")],
     "upstream_queue_seconds": [("-0.1", "must be at least 0")],
     "max_upstream_connections": [("0", "must be at least 1"), ("inf", WHOLE)],
@@ -195,6 +196,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "discovery_ttl_seconds": [("0.9", "must be at least 1")],
     "discovery_timeout_seconds": [("0", ABOVE_ZERO)],
     "max_calls_in_flight": [("0", "must be at least 1"), ("1.5", WHOLE)],
+    "max_loop_lag_seconds": [("0", ABOVE_ZERO)],
     "max_queued_calls": [("-1", "must be at least 0")],
     "admission_queue_seconds": [
         ("-0.1", "must be at least 0 and at most 10"),

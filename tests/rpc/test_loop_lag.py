@@ -14,7 +14,7 @@ def record(limit: LagLimit, lag_seconds: float, in_flight: int, samples: int = 1
 
 def test_a_lagging_loop_lowers_the_limit_below_the_calls_in_flight() -> None:
     """The step starts at what is in flight: a limit far above it had no effect."""
-    limit = LagLimit(minimum=10, maximum=1000)
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
 
     assert record(limit, 0.1, in_flight=100)
 
@@ -23,7 +23,7 @@ def test_a_lagging_loop_lowers_the_limit_below_the_calls_in_flight() -> None:
 
 def test_it_never_falls_below_its_minimum() -> None:
     """Some calls are always served."""
-    limit = LagLimit(minimum=10, maximum=1000)
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
 
     for _ in range(50):
         record(limit, 1.0, in_flight=limit.limit)
@@ -33,7 +33,7 @@ def test_it_never_falls_below_its_minimum() -> None:
 
 def test_it_grows_again_only_when_it_is_used() -> None:
     """A loop without lag raises a limit that is reached, and leaves one alone that is not."""
-    limit = LagLimit(minimum=10, maximum=1000)
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
     record(limit, 1.0, in_flight=100)
     low = limit.limit
 
@@ -47,7 +47,7 @@ def test_it_grows_again_only_when_it_is_used() -> None:
 
 def test_a_few_samples_make_no_step() -> None:
     """One long turn of the loop is no overload."""
-    limit = LagLimit(minimum=10, maximum=1000)
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
 
     assert not record(limit, 5.0, in_flight=100, samples=14)
 

@@ -91,6 +91,11 @@ class Settings:
         minimum=0.001,
     )
     breaker_max_open_seconds: float = _option(30.0, "Longest such time.", minimum=0.001)
+    max_cooldown_seconds: float = _option(
+        60.0,
+        "Longest time for which a rate limit of an upstream keeps calls away from it, whatever it asks for; 0: none.",
+        minimum=0.0,
+    )
     max_calls_per_upstream: int = _option(
         1024, "Most calls in progress at one model; fewer are sent while it answers late or limits the rate.", minimum=1
     )
@@ -118,6 +123,12 @@ class Settings:
         "Most calls in flight; fewer are admitted while the event loop lags. Too low refuses what could be served; "
         "too high costs memory in an overload.",
         minimum=1,
+    )
+    max_loop_lag_seconds: float = _option(
+        0.025,
+        "Average lag of the event loop above which fewer calls are admitted. Too low refuses calls after a short burst "
+        "of work; too high delays the tokens of all streams.",
+        minimum=0.001,
     )
     max_queued_calls: int = _option(
         128, "Most calls that wait for admission when as many as possible are in flight; 0: none waits.", minimum=0

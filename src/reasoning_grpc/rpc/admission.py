@@ -24,6 +24,8 @@ class AdmissionLimits:
     """The most calls in flight. Fewer are admitted while the event loop lags."""
     least_calls: int = 16
     """The calls that are admitted however much the loop lags."""
+    max_lag_seconds: float = 0.025
+    """The average lag of the loop that is accepted. It delays every token of every stream by about that."""
     most_waiting: int = 128
     """The calls that may wait for admission. Callers share the queue fairly."""
     queue_seconds: float = 0.03
@@ -39,7 +41,11 @@ class Admission:
     def __init__(self, limits: AdmissionLimits = _DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._slots = FairSlots(limits.most_calls, limits.most_waiting)
-        self._limit = LagLimit(minimum=min(limits.least_calls, limits.most_calls), maximum=limits.most_calls)
+        self._limit = LagLimit(
+            target_seconds=limits.max_lag_seconds,
+            minimum=min(limits.least_calls, limits.most_calls),
+            maximum=limits.most_calls,
+        )
         self._lag = LoopLag(self._record_lag)
 
     @property

@@ -6,8 +6,6 @@ from math import sqrt
 from typing import Final
 
 _INTERVAL_SECONDS: Final = 0.02
-_TARGET_SECONDS: Final = 0.025
-"""The average lag that is accepted. Each turn of the loop adds about that to every token of every stream."""
 _SAMPLES: Final = 15
 """The samples of one step: 0.3 seconds of an idle loop, and longer the more it lags."""
 _LARGEST_CUT: Final = 0.7
@@ -21,7 +19,9 @@ class LagLimit:
     how long its answer is, and nothing about this process.
     """
 
-    def __init__(self, *, minimum: int, maximum: int) -> None:
+    def __init__(self, *, target_seconds: float, minimum: int, maximum: int) -> None:
+        """`target_seconds` is the average lag that is accepted."""
+        self._target = target_seconds
         self._minimum, self._maximum = minimum, maximum
         self._count, self._sum, self._most_in_flight = 0, 0.0, 0
         self.limit = maximum
@@ -36,10 +36,10 @@ class LagLimit:
         average, most = self._sum / self._count, self._most_in_flight
         self._count, self._sum, self._most_in_flight = 0, 0.0, 0
         limit = self.limit
-        if average > _TARGET_SECONDS:
-            factor = max(_LARGEST_CUT, sqrt(_TARGET_SECONDS / average))
+        if average > self._target:
+            factor = max(_LARGEST_CUT, sqrt(self._target / average))
             limit = int(min(limit, most) * factor)
-        elif average < _TARGET_SECONDS / 2 and most >= limit * 0.9:
+        elif average < self._target / 2 and most >= limit * 0.9:
             limit += max(1, int(limit * _GROWTH))
         limit = min(self._maximum, max(self._minimum, limit))
         has_changed, self.limit = limit != self.limit, limit

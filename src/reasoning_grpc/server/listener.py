@@ -96,6 +96,7 @@ def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetr
         admission=Admission(
             AdmissionLimits(
                 most_calls=settings.max_calls_in_flight,
+                max_lag_seconds=settings.max_loop_lag_seconds,
                 most_waiting=settings.max_queued_calls,
                 queue_seconds=settings.admission_queue_seconds,
             )
