@@ -70,7 +70,15 @@ def build_config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpst
 
 def _build_settings() -> Settings:
     return Settings(
-        listen="127.0.0.1:0", default_model=DEFAULT_MODEL, max_retries=1, stall_timeout_seconds=3, max_messages=100
+        # What calls share would let one scenario decide on another.
+        breaker_min_calls=1_000_000,
+        max_cooldown_seconds=0.0,
+        max_loop_lag_seconds=60.0,
+        listen="127.0.0.1:0",
+        default_model=DEFAULT_MODEL,
+        max_retries=1,
+        stall_timeout_seconds=3,
+        max_messages=100,
     )
 
 

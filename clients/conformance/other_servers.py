@@ -9,7 +9,16 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.domain.errors import ServerOverloaded
-from reasoning_grpc.rpc import Admission, Callers, CallInterceptor, CallTracker, Caps, ReasoningService, call_status
+from reasoning_grpc.rpc import (
+    Admission,
+    AdmissionLimits,
+    Callers,
+    CallInterceptor,
+    CallTracker,
+    Caps,
+    ReasoningService,
+    call_status,
+)
 from reasoning_grpc.server import SERVICE
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
@@ -109,10 +118,23 @@ class FaultyEngine:
         raise RuntimeError("a fault of the server")
 
 
+def create_full_server() -> grpc.aio.Server:
+    """Creates a server that has the real service and interceptor, and admits no call."""
+    return _create_server(AdmissionLimits(most_calls=0, most_waiting=0))
+
+
 def create_faulty_server() -> grpc.aio.Server:
     """Creates a server that has the real service and interceptor, and an engine with a bug."""
+    return _create_server(AdmissionLimits())
+
+
+def _create_server(limits: AdmissionLimits) -> grpc.aio.Server:
     interceptor = CallInterceptor(
-        service=SERVICE, callers=Callers(()), tracker=CallTracker(), admission=Admission(), max_request_bytes=1_000_000
+        service=SERVICE,
+        callers=Callers(()),
+        tracker=CallTracker(),
+        admission=Admission(limits),
+        max_request_bytes=1_000_000,
     )
     server = grpc.aio.server(interceptors=[interceptor])
     faulty: Any = FaultyEngine()

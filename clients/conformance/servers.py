@@ -11,7 +11,13 @@ import grpc
 import trustme
 
 from clients.conformance.configuration import HELD_MODEL
-from clients.conformance.other_servers import CrowdedServer, FrontServer, NewerServer, create_faulty_server
+from clients.conformance.other_servers import (
+    CrowdedServer,
+    FrontServer,
+    NewerServer,
+    create_faulty_server,
+    create_full_server,
+)
 from clients.conformance.relay import Relay
 from clients.conformance.scenario import DEFAULT_TOKEN
 from reasoning_grpc.client import ReasoningClient, text_request
@@ -48,6 +54,7 @@ async def start_servers(stack: AsyncExitStack, config: Config, authority: trustm
         "newer": await _start_in_front(stack, server, NewerServer),
         "crowded": await _start_in_front(stack, server, CrowdedServer),
         "faulty": await _listen(stack, create_faulty_server()),
+        "full": await _listen(stack, create_full_server()),
     }
     return Servers(addresses, relay)
 

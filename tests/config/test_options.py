@@ -183,6 +183,10 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
         ("11", "must be at least 0 and at most 10"),
         ("1" + "0" * 400, "must be at least 0 and at most 10"),
     ],
+    "max_retry_share": [
+        ("-0.1", "must be at least 0 and at most 1"),
+        ("1.1", "must be at least 0 and at most 1"),
+    ],
     "breaker_min_calls": [("0", "must be at least 1")],
     "breaker_open_seconds": [("0.0", ABOVE_ZERO)],
     "breaker_max_open_seconds": [("0", ABOVE_ZERO)],

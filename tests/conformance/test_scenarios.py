@@ -26,7 +26,7 @@ from reasoning_grpc.v1 import (
 )
 
 ALL = read_scenarios()
-NOT_PRODUCED = (errors.CallerLimitReached, errors.ServerOverloaded)
+NOT_PRODUCED = (errors.CallerLimitReached,)
 """Errors that no code raises yet."""
 RESPONSES: Mapping[str, Descriptor] = {
     "Complete": completion_pb2.CompleteResponse.DESCRIPTOR,

@@ -29,6 +29,7 @@ first_token_timeout_seconds = {FIRST_TOKEN_SECONDS}
 stall_timeout_seconds = {STALL_SECONDS}
 # What calls share would make the outcome of one depend on others, and a replay by its seed impossible.
 breaker_min_calls = 1000000
+max_retry_share = 1.0
 max_cooldown_seconds = 0
 max_loop_lag_seconds = 60
 [classifier]

@@ -76,7 +76,8 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         ) as proxy,
     ):
         (folder / "reasoning.toml").write_text(
-            'default_model = "chat"\nmax_retries = 0\nconnect_timeout_seconds = 1.0\nlog_level = "debug"\n'
+            'default_model = "chat"\nmax_retries = 0\nbreaker_min_calls = 1000000\n'
+            'connect_timeout_seconds = 1.0\nlog_level = "debug"\n'
             'upstream_proxy_credentials_env = "PROXY_CREDENTIALS"\n'
             + "".join(
                 f'[models.{name}]\nlitellm_model = "{model}"\napi_base = "{address}"\napi_key_env = "FAKE_KEY"\n'

@@ -16,7 +16,7 @@ from reasoning_grpc.domain.errors import (
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState
 from reasoning_grpc.llm.upstream_guard import Admitted, GuardPolicy, UpstreamGuard, UpstreamGuards
 
-POLICY = GuardPolicy(breaker=BreakerPolicy(least_calls=2), initial_calls=2, least_calls=1, most_waiting=1)
+POLICY = GuardPolicy(breaker=BreakerPolicy(least_calls=2), most_calls=2, least_calls=1, most_waiting=1)
 DEPLOYMENT = Deployment(name="m", litellm_model="openai/m", api_base="http://upstream")
 CONTEXT = CallContext(caller=ANONYMOUS, request_id="r", arrival_time=0.0)
 
@@ -99,7 +99,7 @@ async def test_a_rate_limit_without_a_time_has_no_cooldown() -> None:
 
 async def test_calls_beyond_the_bound_wait_and_then_fail() -> None:
     """One call waits for the slot, and the next one is refused at once because the queue is full."""
-    guard, _ = build_guard(GuardPolicy(initial_calls=1, least_calls=1, most_waiting=1, queue_seconds=60.0))
+    guard, _ = build_guard(GuardPolicy(most_calls=1, least_calls=1, most_waiting=1, queue_seconds=60.0))
     first = await admit(guard)
     waiting = asyncio.create_task(admit(guard))
     await asyncio.sleep(0)
@@ -115,7 +115,7 @@ async def test_calls_beyond_the_bound_wait_and_then_fail() -> None:
 
 async def test_a_cancelled_call_gives_its_slot_back_once() -> None:
     """Neither a second report nor a cancelled call that waits takes slots away."""
-    guard, _ = build_guard(GuardPolicy(initial_calls=1, least_calls=1, queue_seconds=60.0))
+    guard, _ = build_guard(GuardPolicy(most_calls=1, least_calls=1, queue_seconds=60.0))
     first = await admit(guard)
     waiting = asyncio.create_task(admit(guard))
     await asyncio.sleep(0)
@@ -150,7 +150,7 @@ async def test_what_was_never_sent_does_not_close_the_breaker() -> None:
 
 async def test_the_bound_follows_the_time_to_the_first_token() -> None:
     """A full upstream whose answers begin late gets fewer calls."""
-    guard, clock = build_guard(GuardPolicy(initial_calls=20, least_calls=1, most_waiting=0))
+    guard, clock = build_guard(GuardPolicy(most_calls=20, least_calls=1, most_waiting=0))
 
     async def answer(seconds: float) -> None:
         admitted = [await admit(guard) for _ in range(20)]

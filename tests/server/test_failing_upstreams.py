@@ -108,7 +108,7 @@ async def test_a_call_finds_out_that_the_upstream_is_well_again(upstream: FakeUp
 async def test_a_rate_limit_holds_for_all_calls(upstream: FakeUpstream) -> None:
     """Further calls within the time that the upstream named are refused with the rest of it, and are not sent."""
     upstream.fail(429, headers={"Retry-After": "7"})
-    async with serving(config_for(model_entry(upstream.api_base))) as running:
+    async with serving(config_for(model_entry(upstream.api_base), max_cooldown_seconds=60.0)) as running:
         first = await complete(running)
         stub: Any = running.stub
         second = await expect_failure(stub.Complete(a_wire_request()))

@@ -89,11 +89,12 @@ def config_for(
 ) -> Config:
     """Builds a configuration that listens on port 0, and whose default model is the first entry.
 
-    Its breakers never open, because many tests make calls of which most are to fail, and a lagging loop is no overload,
-    because other tests may take all cores; the tests of breakers and of admission say otherwise.
+    Its calls have nothing to do with each other: breakers never open, and a rate limit holds for one call, because many
+    tests make calls that are to fail; and a lagging loop is no overload, because other tests may take all cores. The
+    tests of all this say otherwise.
     """
     default = entries[0].name if entries else ""
-    patient = {"breaker_min_calls": _NEVER, "max_loop_lag_seconds": 60.0}
+    patient = {"breaker_min_calls": _NEVER, "max_cooldown_seconds": 0.0, "max_loop_lag_seconds": 60.0}
     values = {"listen": "127.0.0.1:0", "default_model": default, **patient, **settings}
     models = {entry.name: entry for entry in entries}
     return Config(settings=Settings(**values), models=models, callers=callers or {}, proxy=proxy)

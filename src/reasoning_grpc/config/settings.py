@@ -78,6 +78,13 @@ class Settings:
     model_call_timeout_seconds: float = _option(600.0, "Longest time for one attempt at a model call.", minimum=0.001)
     connect_timeout_seconds: float = _option(5.0, "Longest time to connect to an upstream.", minimum=0.001)
     max_retries: int = _option(2, "Most retries of a failed model call with the same model.", minimum=0, maximum=10)
+    max_retry_share: float = _option(
+        0.1,
+        "Most retries of an upstream, as a share of the attempts at it; ten more are allowed at once. Too low gives up "
+        "on single failures; too high multiplies the load of an upstream that fails. 1: no such limit.",
+        minimum=0.0,
+        maximum=1.0,
+    )
     breaker_min_calls: int = _option(
         10,
         "Fewest calls in some ten seconds of which half must fail, so that an upstream gets no calls for a moment. Too "

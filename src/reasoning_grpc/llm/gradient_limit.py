@@ -83,10 +83,12 @@ class GradientLimit:
         if window.has_cut or (short <= self._usual and window.most_in_progress < self._limit / 2):
             return
         gradient = max(_LARGEST_CUT, min(1.0, _TOLERANCE * self._usual / short)) if short else 1.0
-        target = self._limit * gradient + sqrt(self._limit)
-        if target > self._limit and window.most_in_progress < self._limit / 2:
+        # A limit far above what was in progress did not bound it, so a cut begins there.
+        limit = min(self._limit, 2.0 * window.most_in_progress) if gradient < 1 else self._limit
+        target = limit * gradient + sqrt(limit)
+        if target > limit and window.most_in_progress < limit / 2:
             return
-        self._set(self._limit + (target - self._limit) * _SMOOTHING)
+        self._set(limit + (target - limit) * _SMOOTHING)
 
     def _set(self, limit: float) -> None:
         self._limit = min(float(self._maximum), max(float(self._minimum), limit))

@@ -2,24 +2,24 @@
 
 from typing import Final
 
-_RETRIES_AN_ATTEMPT: Final = 0.1
 _LARGEST_BALANCE: Final = 10.0
 
 
 class RetryBudget:
-    """A balance of retries: each attempt adds a tenth of a retry, and each retry takes one.
+    """A balance of retries: each attempt adds a share of a retry, and each retry takes one.
 
-    When everything fails, an upstream thus gets 1.11 requests for each call, and ten more. A few failures among many
-    calls are retried as if there were no budget.
+    With a share of a tenth, an upstream gets 1.11 requests for each call when everything fails, and ten more. A few
+    failures among many calls are retried as if there were no budget. With a share of 1 there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, share: float) -> None:
+        self._share = share
         self._balance = _LARGEST_BALANCE
 
     def record_attempt(self) -> None:
         """Records an attempt, which may be a retry."""
         if self._balance < _LARGEST_BALANCE:
-            self._balance += _RETRIES_AN_ATTEMPT
+            self._balance += self._share
 
     def try_take(self) -> bool:
         """Takes a retry if the balance has one; returns whether it did."""

@@ -27,7 +27,8 @@ class GuardPolicy:
     """The rule for calls to an upstream."""
 
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
-    initial_calls: int = 128
+    retry_share: float = 0.1
+    """The retries, as a share of the attempts."""
     least_calls: int = 8
     """The bound of calls in progress never falls below this."""
     most_calls: int = 1024
@@ -48,9 +49,9 @@ class UpstreamGuard:
         self._model = model
         self.clock = clock
         self.breaker = CircuitBreaker(policy.breaker, clock, self._log_state)
-        self.retries = RetryBudget()
+        self.retries = RetryBudget(policy.retry_share)
         self.limit = GradientLimit(
-            initial=min(policy.initial_calls, policy.most_calls), minimum=policy.least_calls, maximum=policy.most_calls
+            initial=policy.most_calls, minimum=min(policy.least_calls, policy.most_calls), maximum=policy.most_calls
         )
         self.slots = FairSlots(self.limit.limit, policy.most_waiting)
         self._cooldowns: dict[str, float] = {}

@@ -178,6 +178,7 @@ def _build_guards(settings: Settings) -> UpstreamGuards:
             max_open_seconds=max(settings.breaker_open_seconds, settings.breaker_max_open_seconds),
         ),
         max_cooldown_seconds=settings.max_cooldown_seconds,
+        retry_share=settings.max_retry_share,
         most_calls=settings.max_calls_per_upstream,
         queue_seconds=settings.upstream_queue_seconds,
     )
