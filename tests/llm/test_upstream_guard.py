@@ -63,6 +63,26 @@ async def test_calls_stay_away_from_an_upstream_that_fails() -> None:
     assert guard.state is BreakerState.CLOSED
 
 
+async def test_a_call_that_waited_is_kept_away_like_any_other() -> None:
+    """A cooldown or a breaker that begins while a call waits for the bound holds for it, and its slot is free again."""
+    for error, refusal in (
+        (UpstreamRateLimited(model="m", http_status=429, retry_after_seconds=7.0), UpstreamRateLimited),
+        (UpstreamFailed(model="m", http_status=500), UpstreamCircuitOpen),
+    ):
+        guard, _ = build_guard()
+        running = [await admit(guard), await admit(guard)]
+        waiting = asyncio.create_task(admit(guard))
+        await asyncio.sleep(0)
+        assert guard.slots.waiting == 1
+
+        for admitted in running:
+            admitted.end(error)
+
+        with pytest.raises(refusal):
+            await waiting
+        assert guard.slots.in_use == 0
+
+
 async def test_a_rate_limit_keeps_all_calls_away_for_its_time() -> None:
     """The cooldown is that of the key: a caller with its own key is not concerned."""
     guard, clock = build_guard()

@@ -78,18 +78,21 @@ class UpstreamGuard:
     async def wait_for_slot(self, deployment: Deployment, context: CallContext) -> "Admitted":
         """Waits until an attempt may go to the upstream that `try_admit` did not admit.
 
-        Raises UpstreamBusy when too many calls stay in progress, and UpstreamCircuitOpen. Nothing was sent then.
+        Raises UpstreamBusy when too many calls stay in progress, and whatever `try_admit` raises, because a cooldown or
+        the breaker may have begun during the wait. Nothing was sent then.
         """
+        key_owner = context.caller.name if deployment.is_callers_key else ""
         owner, seconds = context.caller.name, self._policy.queue_seconds
         remaining = context.remaining_seconds()
         if not await self.slots.take(owner, seconds if remaining is None else min(remaining, seconds)):
             raise UpstreamBusy(model=deployment.name, retry_after_seconds=_BUSY_RETRY_SECONDS)
         try:
-            self._check_breaker(deployment.name)  # it may have opened meanwhile
-        except UpstreamCircuitOpen:
+            self._check_cooldown(deployment.name, key_owner)
+            self._check_breaker(deployment.name)
+        except (UpstreamRateLimited, UpstreamCircuitOpen):
             self.slots.give_back(owner)
             raise
-        return self._begin(owner, owner if deployment.is_callers_key else "")
+        return self._begin(owner, key_owner)
 
     def _begin(self, owner: str, key_owner: str) -> "Admitted":
         """Begins an attempt, for which a slot is taken."""
