@@ -1,0 +1,85 @@
+"""Every fault of an upstream ends a run of the agent as it ends any other call, in a step as in the answer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import grpc
+import pytest
+
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.config import Config
+from tests.support.agent import (
+    agent_config,
+    collect_until_failure,
+    list_kinds,
+    native_entry,
+    reasoning_request,
+    write_plan,
+)
+from tests.support.serving import RunningServer, serving
+from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream, Standing, refusing_api_base
+from tests.support.upstream_faults import EVERY_FAULT, UpstreamFault
+
+pytestmark = pytest.mark.thorough
+
+PLACES: Final[dict[str, Callable[[FakeUpstream], Config]]] = {
+    "step": agent_config,
+    "native-step": lambda upstream: agent_config(upstream, entry=native_entry(upstream)),
+    "answer": agent_config,
+}
+"""The model call that meets the fault, and the configuration of the server whose agent makes it."""
+
+
+async def complete(running: RunningServer) -> CallFailed:
+    """Makes a unary call of the agent that must fail."""
+    with pytest.raises(CallFailed) as failed:
+        await running.client().complete(reasoning_request())
+    return failed.value
+
+
+@pytest.mark.parametrize("place", PLACES)
+@EVERY_FAULT
+async def test_a_fault_of_the_upstream_ends_the_run(upstream: FakeUpstream, fault: UpstreamFault, place: str) -> None:
+    """Both RPCs fail with code and reason of the fault, after one request, and report the run until then."""
+    step, failing = Standing(), Standing()
+    step.reply(write_plan())
+    fault.misbehave(failing)
+    steps_first = place == "answer"
+    upstream.always.choose(lambda body: step if steps_first and "response_format" in body else failing)
+    config = PLACES[place](upstream)
+    settings = replace(config.settings, max_retries=0, **fault.settings)
+
+    async with serving(replace(config, settings=settings)) as running:
+        events, streamed = await collect_until_failure(running, reasoning_request())
+        unary = await complete(running)
+
+    assert streamed is not None
+    for failure in (streamed, unary):
+        assert (failure.code, failure.reason) == (fault.code, fault.reason)
+        assert failure.interruption is not None
+        assert failure.interruption.model_call_count == 1 + steps_first
+        assert UPSTREAM_SECRET not in str(failure)
+    assert streamed.interruption is not None
+    assert streamed.interruption.last_sequence == len(events) - 1
+    assert list_kinds(events).count("step_finished") == steps_first
+    assert "completed" not in list_kinds(events)
+    assert len(upstream.requests) == 2 * (1 + steps_first)
+
+
+@pytest.mark.parametrize(
+    "address", [pytest.param("", id="3-refused"), pytest.param("http://nonexistent.invalid/v1", id="3-unknown-host")]
+)
+async def test_an_unreachable_upstream_ends_the_run(upstream: FakeUpstream, address: str) -> None:
+    """Both RPCs fail without an interruption, because nothing was reached."""
+    config = agent_config(upstream, max_retries=0)
+    with refusing_api_base() as refusing:
+        entry = replace(config.models["fake"], api_base=address or refusing)
+        async with serving(replace(config, models={"fake": entry})) as running:
+            _, streamed = await collect_until_failure(running, reasoning_request())
+            unary = await complete(running)
+
+    assert streamed is not None
+    for failure in (streamed, unary):
+        assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNREACHABLE")
+        assert failure.interruption is None

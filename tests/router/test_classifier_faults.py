@@ -1,0 +1,126 @@
+"""Every fault of the classifier's upstream has the outcome of CLASSIFIER_FALLBACK, and the call is answered."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import grpc
+import pytest
+
+from reasoning_grpc.config import ClassifierEntry, Config
+from reasoning_grpc.v1 import errors_pb2, routing_pb2
+from tests.support.classification import AUTO, FALLBACK, classify, collect_events
+from tests.support.factories import a_wire_request
+from tests.support.serving import RunningServer, judging_config, serving
+from tests.support.upstream import FakeUpstream
+from tests.support.upstream_faults import EVERY_FAULT, UpstreamFault
+from tests.support.wire_calls import expect_failure
+
+PATIENT: Final = ClassifierEntry(model="judge", timeout_seconds=60.0)
+OPEN_FOR_A_MINUTE: Final[Mapping[str, Any]] = {
+    "breaker_min_calls": 10,
+    "breaker_open_seconds": 60.0,
+    "breaker_max_open_seconds": 60.0,
+}
+
+
+def config_with(upstream: FakeUpstream, judge: FakeUpstream, settings: Mapping[str, Any]) -> Config:
+    """Builds a configuration with a patient classifier, without retries, and with these settings."""
+    config = judging_config(upstream, judge, classifier=PATIENT)
+    return replace(config, settings=replace(config.settings, **{"max_retries": 0, **settings}))
+
+
+async def decide_by_every_method(running: RunningServer) -> list[routing_pb2.RouteDecision]:
+    """Returns the decisions of a stream, of a unary call, both of which must be answered, and of `Classify`."""
+    events = await collect_events(running, **AUTO)
+    answer = await running.client().complete(a_wire_request(**AUTO))
+    assert events[-1].WhichOneof("kind") == "completed"
+    assert answer.message.content[0].text == "Hello world"
+    return [events[0].started.route_decision, answer.route_decision, await classify(running, **AUTO)]
+
+
+def name_failure(decision: routing_pb2.RouteDecision) -> str:
+    """Returns the reason for which the classifier failed, of a decision that is a fallback."""
+    assert (decision.route, decision.source) == ("passthrough", FALLBACK)
+    return errors_pb2.ErrorReason.Name(decision.classification.failure).removeprefix("ERROR_REASON_")
+
+
+@pytest.mark.thorough
+@EVERY_FAULT
+async def test_a_fault_of_the_classifiers_upstream_falls_back(
+    upstream: FakeUpstream, judge: FakeUpstream, fault: UpstreamFault
+) -> None:
+    """Every method reports the reason of the fault as the cause, and both methods that answer do."""
+    fault.misbehave(judge.always)
+
+    async with serving(config_with(upstream, judge, fault.settings)) as running:
+        decisions = await decide_by_every_method(running)
+
+    assert [name_failure(decision) for decision in decisions] == [fault.reason] * 3
+    assert len(judge.requests) == 3
+
+
+async def test_an_open_breaker_of_the_classifier_falls_back(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """While the classifier's upstream is down, every call is answered at once, and the upstream gets no request."""
+    judge.always.fail(500)
+
+    async with serving(config_with(upstream, judge, OPEN_FOR_A_MINUTE)) as running:
+        causes = [name_failure(await classify(running, **AUTO)) for _ in range(10)]
+        decisions = await decide_by_every_method(running)
+
+    assert causes == ["UPSTREAM_ERROR"] * 10
+    assert [name_failure(decision) for decision in decisions] == ["UPSTREAM_UNREACHABLE"] * 3
+    assert not any(decision.classification.HasField("usage") for decision in decisions)
+    assert len(judge.requests) == 10
+
+
+async def test_a_cooldown_of_the_classifier_falls_back(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """While the classifier's upstream limits the rate, it gets no request, and every call is answered."""
+    judge.always.fail(429, headers={"Retry-After": "60"})
+
+    async with serving(config_with(upstream, judge, {"max_cooldown_seconds": 60.0})) as running:
+        await classify(running, **AUTO)
+        decisions = await decide_by_every_method(running)
+
+    assert [name_failure(decision) for decision in decisions] == ["UPSTREAM_RATE_LIMITED"] * 3
+    assert len(judge.requests) == 1
+
+
+async def test_a_busy_upstream_of_the_classifier_falls_back(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """When the classifier's upstream has as many calls as it takes, calls are answered without it."""
+    gate = judge.gated("a")
+    settings = {"max_calls_per_upstream": 1, "upstream_queue_seconds": 0.05}
+
+    async with serving(config_with(upstream, judge, settings)) as running:
+        holding = asyncio.ensure_future(running.client().complete(a_wire_request(model="judge")))
+        await judge.request()
+        decisions = await decide_by_every_method(running)
+        gate.open_all()
+        await holding
+
+    assert [name_failure(decision) for decision in decisions] == ["UPSTREAM_OVERLOADED"] * 3
+    assert len(judge.requests) == 1
+
+
+async def test_a_full_server_does_not_classify(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """A call that is not admitted fails as SERVER_OVERLOADED before its classification, which is no fallback."""
+    gate = upstream.gated("a")
+    settings = {"max_calls_in_flight": 1, "max_queued_calls": 0}
+
+    async with serving(config_with(upstream, judge, settings)) as running:
+        stub: Any = running.stub
+        holding = asyncio.ensure_future(stub.Complete(a_wire_request(model="fake")))
+        await upstream.request()
+        refusals = [
+            await expect_failure(stub.Complete(a_wire_request(**AUTO))),
+            await expect_failure(classify(running, **AUTO)),
+            await expect_failure(collect_events(running, **AUTO)),
+        ]
+        gate.open_all()
+        await holding
+
+    assert {(refusal.code, refusal.reason) for refusal in refusals} == {
+        (grpc.StatusCode.UNAVAILABLE, "SERVER_OVERLOADED")
+    }
+    assert judge.requests == []
