@@ -79,7 +79,7 @@ async def test_a_run_uses_the_fallback_of_an_upstream_that_is_down(upstream: Fak
 
 
 async def test_a_breaker_that_opens_during_a_run_ends_it(upstream: FakeUpstream, tool_log: ToolLog) -> None:
-    """The next step is not sent and fails with the run until then, without a recommended retry, because a tool has run."""
+    """The next step fails and is not sent; no retry is recommended, because a tool has run."""
     upstream.reply(write_plan(plan_call("wait", name="a")))
     async with serving(agent_config(upstream, **BREAKER)) as running:
         run = asyncio.create_task(collect_until_failure(running, reasoning_request()))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -9,9 +10,11 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, hash_token
+from reasoning_grpc.v1 import classification_pb2, routing_pb2
+from tests.support.classification import AUTO, REASONING
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health
-from tests.support.serving import RunningServer, config_for, model_entry, serving, serving_upstream
+from tests.support.serving import RunningServer, config_for, judging_config, model_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream, Gate
 from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end, start_every_call
 
@@ -24,6 +27,17 @@ async def hold_call(running: RunningServer, upstream: FakeUpstream, **options: A
     stream = stub.StreamComplete(a_stream_request(), **options)
     await read_first_delta(stream)
     return stream, gate
+
+
+def start_call(running: RunningServer, method: str, fields: dict[str, Any], **options: Any) -> Any:
+    """Starts a call of this method with these fields of the request; a stream is read to its end."""
+    stub: Any = running.stub
+    if method == "StreamComplete":
+        return read_to_end(stub.StreamComplete(a_stream_request(**fields), **options))
+    request = a_wire_request(**fields)
+    if method == "Classify":
+        return stub.Classify(classification_pb2.ClassifyRequest(request=request), **options)
+    return stub.Complete(request, **options)
 
 
 async def wait_for_calls_in_flight(running: RunningServer, count: int) -> None:
@@ -73,21 +87,34 @@ async def test_a_call_waits_a_moment_for_another_to_end(upstream: FakeUpstream) 
     assert answer.timings.queue_duration.ToMicroseconds() > 0
 
 
-async def test_a_call_whose_deadline_passes_in_the_queue_is_never_sent(upstream: FakeUpstream) -> None:
-    """The upstream gets only the call that was admitted, and the slot goes to the next one."""
-    async with serving_upstream(upstream, max_calls_in_flight=1, admission_queue_seconds=10.0) as running:
+@pytest.mark.parametrize("method", ["Complete", "StreamComplete", "Classify"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="passthrough"),
+        pytest.param(AUTO, id="classifier"),
+        pytest.param({"routing": routing_pb2.RoutingOptions(mode=REASONING)}, id="agent"),
+    ],
+)
+async def test_a_call_whose_deadline_passes_in_the_queue_is_never_sent(
+    upstream: FakeUpstream, judge: FakeUpstream, method: str, fields: dict[str, Any]
+) -> None:
+    """The upstreams get only the call that was admitted, and the slot goes to the next one."""
+    config = judging_config(upstream, judge)
+    settings = replace(config.settings, max_calls_in_flight=1, admission_queue_seconds=10.0)
+    async with serving(replace(config, settings=settings)) as running:
         stream, gate = await hold_call(running, upstream)
-        stub: Any = running.stub
 
-        with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await stub.Complete(a_wire_request(), timeout=0.1)
+        failed = await expect_failure(start_call(running, method, fields, timeout=0.1))
         gate.open_all()
         await read_to_end(stream)
         upstream.reply("b")
+        stub: Any = running.stub
         await stub.Complete(a_wire_request())
 
-    assert failed.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
     assert len(upstream.requests) == 2
+    assert judge.requests == []
 
 
 async def test_callers_share_a_full_server(upstream: FakeUpstream) -> None:

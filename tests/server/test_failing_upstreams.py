@@ -5,14 +5,16 @@ from collections import Counter
 from typing import Any, Final
 
 import grpc
+import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.v1 import models_pb2
-from tests.support.factories import a_wire_request
+from reasoning_grpc.v1 import models_pb2, routing_pb2
+from tests.support.classification import PASSTHROUGH, REASONING
+from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
-from tests.support.wire_calls import expect_failure
+from tests.support.wire_calls import expect_failure, read_to_end
 
 BREAKER: Final[dict[str, Any]] = {
     "breaker_min_calls": 10,
@@ -138,3 +140,36 @@ async def test_calls_beyond_the_bound_of_an_upstream_wait_or_fail(upstream: Fake
     assert failure.reason == "UPSTREAM_OVERLOADED"
     assert failure.retry_after_seconds == 1.0
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("method", ["Complete", "StreamComplete"])
+@pytest.mark.parametrize("mode", [pytest.param(PASSTHROUGH, id="passthrough"), pytest.param(REASONING, id="agent")])
+async def test_a_call_whose_deadline_passes_while_it_waits_for_the_bound_is_never_sent(
+    upstream: FakeUpstream, method: str, mode: routing_pb2.RoutingMode.ValueType
+) -> None:
+    """The upstream gets only the call that holds the bound, and then the next one.
+
+    The server gives up at the deadline too, so the caller may still hear that the upstream has enough calls.
+    """
+    gate = upstream.gated("a")
+    settings: dict[str, Any] = {"max_calls_per_upstream": 1, "upstream_queue_seconds": 60.0}
+    fields: dict[str, Any] = {"routing": routing_pb2.RoutingOptions(mode=mode)}
+    async with serving(config_for(model_entry(upstream.api_base), **settings)) as running:
+        first = asyncio.create_task(complete(running))
+        await upstream.request()
+        stub: Any = running.stub
+        late = (
+            stub.Complete(a_wire_request(**fields), timeout=0.1)
+            if method == "Complete"
+            else read_to_end(stub.StreamComplete(a_stream_request(**fields), timeout=0.1))
+        )
+        failure = await expect_failure(late)
+        gate.open_all()
+        answers = [await first, await complete(running)]
+
+    assert (failure.code, failure.reason) in {
+        (grpc.StatusCode.DEADLINE_EXCEEDED, ""),
+        (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_OVERLOADED"),
+    }
+    assert answers == ["a", "Hello world"]
+    assert len(upstream.requests) == 2
