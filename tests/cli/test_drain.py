@@ -10,7 +10,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from reasoning_grpc.client import CallFailed
+from reasoning_grpc.client import CallFailed, ReasoningClient
+from reasoning_grpc.v1 import completion_pb2
+from tests.support.agent import reasoning_request, write_plan_without_tools
 from tests.support.factories import a_wire_request
 from tests.support.health import NOT_SERVING, SERVING, next_status
 from tests.support.server_process import ServerFolder, list_stops, wait_for_end, watching_readiness
@@ -40,6 +42,43 @@ async def test_sigterm_serves_on_for_the_delay(server_folder: ServerFolder) -> N
             assert await wait_for_end(server.process) == 128 + signal.SIGTERM
         assert list_stops(server) == []
         assert "Traceback" not in server.log.read_text()
+
+
+async def test_sigterm_lets_calls_of_every_kind_end(server_folder: ServerFolder) -> None:
+    """Health is NOT_SERVING first; then all calls end well, and an open watch does not delay the end."""
+    upstream = server_folder.upstream
+    gates = [upstream.gated("Hel", "lo") for _ in range(2)]
+    steps = upstream.gated(write_plan_without_tools())
+    before = len(upstream.requests)
+    async with (
+        server_folder.serving() as server,
+        server.client() as client,
+        watching_readiness(server.address) as watch,
+    ):
+        assert await next_status(watch) == SERVING
+        unary = asyncio.create_task(client.complete(a_wire_request()))
+        await upstream.request(before + 1)
+        streamed = asyncio.create_task(read_kinds(client, a_wire_request()))
+        await upstream.request(before + 2)
+        reasoned = asyncio.create_task(read_kinds(client, reasoning_request()))
+        await upstream.request(before + 3)
+
+        server.process.send_signal(signal.SIGTERM)
+        assert await next_status(watch) == NOT_SERVING
+        for gate in (*gates, steps):
+            gate.open_all()
+
+        assert (await unary).message.content[0].text == "Hello"
+        assert (await streamed)[-1] == "completed"
+        assert {"step_finished", "completed"} <= set(await reasoned)
+        assert await wait_for_end(server.process) == 0
+    assert list_stops(server) == [("info", 0)]
+    assert "Traceback" not in server.log.read_text()
+
+
+async def read_kinds(client: ReasoningClient, request: completion_pb2.CompleteRequest) -> list[str | None]:
+    """Returns the kinds of all events of a stream."""
+    return [event.WhichOneof("kind") async for event in client.stream(request)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])

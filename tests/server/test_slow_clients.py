@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import pytest
 
@@ -24,13 +25,14 @@ PIECES = 300
 
 
 @asynccontextmanager
-async def stalled_client(running: RunningServer) -> AsyncIterator[Process]:
-    """Starts a client process that stops reading after the first delta, and kills it at the end."""
+async def stalled_client(running: RunningServer, kind: str = "stream") -> AsyncIterator[Process]:
+    """Starts a client process that begins a call of this kind and reads no more, and kills it at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.support.stalled_client",
         running.address,
+        kind,
         cwd=ROOT,
         env=build_environment({}),
         stdout=PIPE,
@@ -67,21 +69,28 @@ async def test_a_client_that_stops_reading_is_given_up(
     assert gate.steps_sent < PIECES
 
 
-async def test_a_killed_client_is_noticed(upstream: FakeUpstream) -> None:
+EVERY_KIND: Final = pytest.mark.parametrize("kind", ["stream", "unary", "agent"])
+
+
+@EVERY_KIND
+async def test_a_killed_client_is_noticed(upstream: FakeUpstream, kind: str) -> None:
     """The end of its connection ends the call, and the upstream is left."""
     upstream.gated("a").open()
-    async with serving_upstream(upstream) as running, stalled_client(running) as client:
+    async with serving_upstream(upstream) as running, stalled_client(running, kind) as client:
+        await upstream.request()
         client.kill()
 
         await upstream.disconnect()
         await wait_until_idle(running)
 
 
-async def test_a_frozen_client_is_noticed(upstream: FakeUpstream) -> None:
+@EVERY_KIND
+async def test_a_frozen_client_is_noticed(upstream: FakeUpstream, kind: str) -> None:
     """A client whose process stands still answers no pings, so its connection is closed, with all its calls."""
     upstream.gated("a").open()
     settings = {"keepalive_seconds": 1.0, "keepalive_timeout_seconds": 0.2}
-    async with serving_upstream(upstream, **settings) as running, stalled_client(running) as client:
+    async with serving_upstream(upstream, **settings) as running, stalled_client(running, kind) as client:
+        await upstream.request()
         client.send_signal(signal.SIGSTOP)
 
         await upstream.disconnect()
