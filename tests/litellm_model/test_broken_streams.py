@@ -25,7 +25,7 @@ from tests.support.upstream import DEFAULT_ERROR, UPSTREAM_SECRET, FakeUpstream,
 pytestmark = pytest.mark.thorough
 
 
-@pytest.mark.parametrize(
+CUTS: Final = pytest.mark.parametrize(
     ("how", "reason"),
     [
         pytest.param("reset", "UPSTREAM_UNREACHABLE", id="reset"),
@@ -33,6 +33,9 @@ pytestmark = pytest.mark.thorough
         pytest.param("end", "UPSTREAM_STREAM_TRUNCATED", id="clean-end"),
     ],
 )
+
+
+@CUTS
 async def test_stream_cut_after_three_chunks(
     upstream: FakeUpstream, checked_server: CheckedServer, how: Any, reason: str
 ) -> None:
@@ -53,13 +56,21 @@ async def test_stream_cut_after_three_chunks(
     assert len(upstream.requests) == 1
 
 
-async def test_unary_call_of_a_truncated_stream(upstream: FakeUpstream, checked_server: CheckedServer) -> None:
+@CUTS
+async def test_unary_call_of_a_cut_stream(
+    upstream: FakeUpstream, checked_server: CheckedServer, how: Any, reason: str
+) -> None:
     """A unary call of a cut stream fails in the same way, and reports how far its answer had come."""
-    upstream.cut_after(3, "end")
+    gate = upstream.cut_after(3, how, gated=True)
+    failing = asyncio.ensure_future(checked_server.failure("Complete"))
+    for number in range(3):
+        gate.open()
+        await gate.sent(number + 1)
 
-    failure = await checked_server.failure("Complete")
+    gate.open()
+    failure = await failing
 
-    assert failure.verdict == (UNAVAILABLE, "UPSTREAM_STREAM_TRUNCATED", {"model": "fake"})
+    assert failure.verdict == (UNAVAILABLE, reason, {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert (failure.interruption.usage, failure.interruption.content_characters) == (
         make_estimated_usage(PROMPT_TOKENS, 5),
@@ -170,6 +181,17 @@ async def test_junk_in_a_stream(
     assert len(upstream.requests) == (2 if retried else 1)
 
 
+async def test_junk_in_the_stream_of_a_unary_call(upstream: FakeUpstream, checked_server: CheckedServer) -> None:
+    """A unary call whose stream has a line that may have held text fails, and reports how far its answer had come."""
+    upstream.lines(chunk({"content": "Hel"}), "junk", chunk({"content": "lo"}, "stop"))
+
+    failure = await checked_server.failure("Complete")
+
+    assert failure.verdict == (INTERNAL, "UPSTREAM_MALFORMED_RESPONSE", {"model": "fake"})
+    assert failure.interruption.content_characters == 3
+    assert len(upstream.requests) == 1
+
+
 ERRORS_IN_STREAM: Final = pytest.mark.parametrize(
     ("error", "code", "reason", "http_status", "requests"),
     [
@@ -236,4 +258,31 @@ async def test_error_object_after_three_deltas(
     assert failure.interruption == progress(
         failure, usage=make_estimated_usage(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
+    assert len(upstream.requests) == min(requests, 1)
+
+
+@ERRORS_IN_STREAM
+async def test_error_object_after_three_deltas_of_a_unary_call(
+    upstream: FakeUpstream,
+    checked_server: CheckedServer,
+    error: Any,
+    code: grpc.StatusCode,
+    reason: str,
+    http_status: str,
+    requests: int,
+) -> None:
+    """A unary call fails as a stream does that had the deltas before, without a second request."""
+    gate = upstream.error_in_stream(3, error, gated=True)
+    failing = asyncio.ensure_future(checked_server.failure("Complete"))
+    for number in range(3):
+        gate.open()
+        await gate.sent(number + 1)
+
+    gate.open()
+    failure = await failing
+
+    metadata = {"model": "fake"} | ({"http_status": http_status} if http_status else {})
+    assert failure.verdict == (code, reason, metadata)
+    assert failure.forbids_retries
+    assert failure.interruption.content_characters == 18
     assert len(upstream.requests) == min(requests, 1)

@@ -39,11 +39,12 @@ async def test_refused_connection(checked_serving: CheckedServing, provider: str
 
 
 @EVERY_PROTOCOL
-async def test_unknown_host(checked_serving: CheckedServing, provider: str) -> None:
+@BOTH_RPCS
+async def test_unknown_host(checked_serving: CheckedServing, provider: str, rpc: str) -> None:
     """A host name that does not resolve is an unreachable upstream."""
     entry = entry_at("http://nonexistent.invalid/v1", provider)
     async with checked_serving(entry, max_retries=0) as checked_server:
-        failure = await checked_server.failure("Complete")
+        failure = await checked_server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo"]

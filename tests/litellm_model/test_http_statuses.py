@@ -145,11 +145,14 @@ async def test_a_parameter_that_the_model_does_not_take(upstream: FakeUpstream, 
 
 
 @EVERY_PROTOCOL
-async def test_a_server_error_that_mentions_a_rate_limit(upstream: FakeUpstream, checked_server: CheckedServer) -> None:
+@BOTH_RPCS
+async def test_a_server_error_that_mentions_a_rate_limit(
+    upstream: FakeUpstream, checked_server: CheckedServer, rpc: str
+) -> None:
     """A 500 stays a failure of the upstream, and is retried, whatever its text says."""
     upstream.always.fail(500, message="rate limit reached")
 
-    failure = await checked_server.failure("Complete")
+    failure = await checked_server.failure(rpc)
 
     assert failure.verdict == (UNAVAILABLE, "UPSTREAM_ERROR", {"model": "fake", "http_status": "500"})
     assert len(upstream.requests) == 3

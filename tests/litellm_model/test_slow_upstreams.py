@@ -85,3 +85,18 @@ async def test_stall_after_three_deltas(
     assert failure.interruption == progress(
         failure, usage=make_estimated_usage(PROMPT_TOKENS, 5), attempt_count=1, last_sequence=3, content_characters=18
     )
+
+
+@pytest.mark.slow
+async def test_stall_of_a_unary_call(upstream: FakeUpstream, checked_serving: CheckedServing) -> None:
+    """Silence between tokens ends a unary call too, and it reports how far its answer had come."""
+    upstream.hang_after(3)
+
+    async with checked_serving(stall_timeout_seconds=1.0) as checked_server:
+        failure = await checked_server.failure("Complete")
+
+        await upstream.disconnect()
+    assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_STALLED", {"model": "fake"})
+    assert failure.forbids_retries
+    assert failure.interruption.content_characters == 18
+    assert len(upstream.requests) == 1

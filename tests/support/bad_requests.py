@@ -14,7 +14,7 @@ UNKNOWN: Final[Any] = 99
 
 
 ExpectRefusal = Callable[[completion_pb2.CompleteRequest], Awaitable[CallFailed]]
-"""Sends a request that must be refused, and returns the failure."""
+"""Sends a request that every method must refuse alike, and returns the failure."""
 
 
 def raw_method(kind: Any, method: str = "Complete") -> Any:
