@@ -137,11 +137,14 @@ async def test_a_message_above_our_limit_is_too_large(upstream: FakeUpstream) ->
 
     async with serving_upstream(upstream, max_request_bytes=65_536) as running:
         for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
-            failed = await expect_failure(running.stub.Complete(request, compression=compression))
-
-            assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
-            assert failed.reason == "REQUEST_TOO_LARGE"
-            assert failed.violations == expected
+            stub: Any = running.stub
+            streaming = stub.StreamComplete(events_pb2.StreamCompleteRequest(request=request), compression=compression)
+            unary = await expect_failure(stub.Complete(request, compression=compression))
+            for failed in (unary, await expect_failure(streaming.read())):
+                assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
+                assert failed.reason == "REQUEST_TOO_LARGE"
+                assert [violation.field for violation in failed.violations] == ["request"]
+            assert unary.violations == expected
 
     assert upstream.connections == 0
 
