@@ -15,6 +15,7 @@ _AGENT: Final = "tests/agent/test_upstream_faults.py::test_a_fault_of_the_upstre
 _CLASSIFIER: Final = "tests/router/test_classifier_faults.py::test_a_fault_of_the_classifiers_upstream_falls_back"
 _SPARED: Final = "tests/agent/test_spared_upstreams.py::"
 _FALLBACK: Final = "tests/router/test_classifier_faults.py::"
+_DECISIONS: Final = "tests/router/test_classifier_answers.py::"
 _STATUSES: Final = "tests/litellm_model/test_http_statuses.py::"
 _CONNECTIONS: Final = "tests/litellm_model/test_connection_faults.py::"
 _STREAMS: Final = "tests/litellm_model/test_broken_streams.py::"
@@ -270,7 +271,7 @@ UPSTREAM_CASES: Final = (
             "tests/litellm_model/test_responses_events.py::test_counts_of_the_last_event",
         ),
         agent=("tests/agent/test_agent.py::test_missing_usage_is_estimated",),
-        classifier=("tests/router/test_classifier_failures.py::test_a_failing_upstream_falls_back[truncated",),
+        classifier=(_DECISIONS + "test_missing_usage_of_the_classifier_is_estimated",),
     ),
     _of_upstream(
         18,
@@ -287,7 +288,7 @@ UPSTREAM_CASES: Final = (
             "tests/agent/test_native_tools.py::test_native_tool_calls_are_steps",
             "tests/agent/test_agent_reasoning.py::test_reasoning_that_is_not_included_is_counted",
         ),
-        classifier=("tests/litellm_model/test_responses_classifier.py::test_the_schema_of_the_decision",),
+        classifier=(_DECISIONS + "test_reasoning_before_the_decision_is_left_out",),
     ),
 )
 
@@ -468,9 +469,9 @@ SERVER_CASES: Final = (
         stream="No classifier takes part.",
         agent="A plan that cannot be read is its own case: tests/agent/test_agent_failures.py.",
         classifier=(
-            "tests/router/test_classifier_answers.py::test_a_bad_answer_falls_back",
-            "tests/router/test_classifier_answers.py::test_one_outer_fence_is_taken_off",
-            "tests/router/test_classifier_answers.py::test_a_repaired_answer_decides",
+            _DECISIONS + "test_a_bad_answer_falls_back",
+            _DECISIONS + "test_one_outer_fence_is_taken_off",
+            _DECISIONS + "test_a_repaired_answer_decides",
         ),
         wires="The answer is read after the wire, as text.",
     ),

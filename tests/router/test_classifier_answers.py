@@ -1,10 +1,12 @@
 """Bad answers of the classifier: at most one repair, and then the default mode."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.v1 import errors_pb2
+from reasoning_grpc.domain import ThinkTags
+from reasoning_grpc.v1 import errors_pb2, usage_pb2
 from tests.support.classification import (
     ANSWER,
     AUTO,
@@ -87,3 +89,44 @@ async def test_a_repaired_answer_decides(upstream: FakeUpstream, judge: FakeUpst
     assert (decision.route, decision.source) == ("reasoning", CLASSIFIER)
     assert decision.classification.usage.input_tokens == 22
     assert [each["role"] for each in judge.requests[1].body["messages"]] == ["system", "user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("think_tags", "reply"),
+    [
+        pytest.param(ThinkTags.NONE, {"reasoning_field": "reasoning_content"}, id="reasoning-content"),
+        pytest.param(ThinkTags.NONE, {"reasoning_field": "reasoning"}, id="reasoning"),
+        pytest.param(ThinkTags.PAIR, None, id="think-tags"),
+    ],
+)
+async def test_reasoning_before_the_decision_is_left_out(
+    upstream: FakeUpstream, judge: FakeUpstream, think_tags: ThinkTags, reply: dict[str, Any] | None
+) -> None:
+    """A classifier that reasons first decides at once, whether its reasoning has a field or stands between tags."""
+    if reply is None:
+        judge.reply("<thi", "nk>{} is no route.</th", "ink>", write_choice("reasoning"))
+    else:
+        judge.reply(write_choice("reasoning"), reasoning=["{} is ", "no route."], **reply)
+    config = judging_config(upstream, judge)
+    entry = replace(config.models["judge"], think_tags=think_tags)
+
+    async with serving(replace(config, models={**config.models, "judge": entry})) as running:
+        decision = await classify(running, **AUTO)
+
+    assert (decision.route, decision.source) == ("reasoning", CLASSIFIER)
+    assert len(judge.requests) == 1
+
+
+@pytest.mark.parametrize("usage", [None, "null", {}], ids=["none", "null", "empty"])
+async def test_missing_usage_of_the_classifier_is_estimated(
+    upstream: FakeUpstream, judge: FakeUpstream, usage: Any
+) -> None:
+    """A classifier whose provider counts nothing decides all the same, and its usage is marked as an estimate."""
+    judge.reply(write_choice("reasoning"), usage=usage)
+
+    async with serving(judging_config(upstream, judge)) as running:
+        decision = await classify(running, **AUTO)
+
+    assert (decision.route, decision.source) == ("reasoning", CLASSIFIER)
+    assert decision.classification.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED
+    assert decision.classification.usage.input_tokens > 0
