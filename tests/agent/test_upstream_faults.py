@@ -1,5 +1,7 @@
 """Every fault of an upstream ends a run of the agent as it ends any other call, in a step as in the answer."""
 
+import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -17,8 +19,11 @@ from tests.support.agent import (
     reasoning_request,
     write_plan,
 )
+from tests.support.checked_server import PROMPT
+from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, serving
-from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream, Standing, refusing_api_base
+from tests.support.shown_secrets import check_nothing_is_shown
+from tests.support.upstream import FakeUpstream, Standing, refusing_api_base
 from tests.support.upstream_faults import EVERY_FAULT, UpstreamFault
 
 pytestmark = pytest.mark.thorough
@@ -34,14 +39,17 @@ PLACES: Final[dict[str, Callable[[FakeUpstream], Config]]] = {
 async def complete(running: RunningServer) -> CallFailed:
     """Makes a unary call of the agent that must fail."""
     with pytest.raises(CallFailed) as failed:
-        await running.client().complete(reasoning_request())
+        await running.client().complete(reasoning_request(PROMPT))
     return failed.value
 
 
 @pytest.mark.parametrize("place", PLACES)
 @EVERY_FAULT
-async def test_a_fault_of_the_upstream_ends_the_run(upstream: FakeUpstream, fault: UpstreamFault, place: str) -> None:
-    """Both RPCs fail with code and reason of the fault, after one request, and report the run until then."""
+async def test_a_fault_of_the_upstream_ends_the_run(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault, place: str
+) -> None:
+    """Both RPCs fail with code and reason of the fault, after one request, report the run until then, and no secret."""
+    caplog.set_level(logging.DEBUG, "reasoning_grpc")
     step, failing = Standing(), Standing()
     step.reply(write_plan())
     fault.misbehave(failing)
@@ -51,20 +59,22 @@ async def test_a_fault_of_the_upstream_ends_the_run(upstream: FakeUpstream, faul
     settings = replace(config.settings, max_retries=0, **fault.settings)
 
     async with serving(replace(config, settings=settings)) as running:
-        events, streamed = await collect_until_failure(running, reasoning_request())
-        unary = await complete(running)
+        streaming = collect_until_failure(running, reasoning_request(PROMPT))
+        (events, streamed), unary = await asyncio.gather(streaming, complete(running))
+        health = await check_health(running.channel)
 
+    assert health == SERVING
     assert streamed is not None
     for failure in (streamed, unary):
         assert (failure.code, failure.reason) == (fault.code, fault.reason)
         assert failure.interruption is not None
         assert failure.interruption.model_call_count == 1 + steps_first
-        assert UPSTREAM_SECRET not in str(failure)
     assert streamed.interruption is not None
     assert streamed.interruption.last_sequence == len(events) - 1
     assert list_kinds(events).count("step_finished") == steps_first
     assert "completed" not in list_kinds(events)
     assert len(upstream.requests) == 2 * (1 + steps_first)
+    check_nothing_is_shown(caplog, streamed, unary)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,7 @@ async def test_an_unreachable_upstream_ends_the_run(upstream: FakeUpstream, addr
     with refusing_api_base() as refusing:
         entry = replace(config.models["fake"], api_base=address or refusing)
         async with serving(replace(config, models={"fake": entry})) as running:
-            _, streamed = await collect_until_failure(running, reasoning_request())
+            _, streamed = await collect_until_failure(running, reasoning_request(PROMPT))
             unary = await complete(running)
 
     assert streamed is not None

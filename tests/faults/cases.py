@@ -495,6 +495,7 @@ SERVER_CASES: Final = (
         "tests/catalog/test_proxy_failures.py::test_a_proxy_that_never_listed_anything",
         "tests/catalog/test_proxy_failures.py::test_a_last_good_list_is_kept",
         "tests/catalog/test_proxy_failures.py::test_without_any_list_calls_are_unavailable",
+        "tests/server/test_failing_upstreams.py::test_calls_stay_away_from_an_upstream_that_is_down",
     ),
     _of_process(
         37,

@@ -1,6 +1,7 @@
 """Every fault of the classifier's upstream has the outcome of CLASSIFIER_FALLBACK, and the call is answered."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -10,10 +11,12 @@ import pytest
 
 from reasoning_grpc.config import ClassifierEntry, Config
 from reasoning_grpc.v1 import errors_pb2, routing_pb2
+from tests.support.checked_server import PROMPT
 from tests.support.classification import AUTO, FALLBACK, classify, collect_events
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, judging_config, serving
-from tests.support.upstream import FakeUpstream
+from tests.support.shown_secrets import check_nothing_is_shown
+from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
 from tests.support.upstream_faults import EVERY_FAULT, UpstreamFault
 from tests.support.wire_calls import expect_failure
 
@@ -33,11 +36,14 @@ def config_with(upstream: FakeUpstream, judge: FakeUpstream, settings: Mapping[s
 
 async def decide_by_every_method(running: RunningServer) -> list[routing_pb2.RouteDecision]:
     """Returns the decisions of a stream, of a unary call, both of which must be answered, and of `Classify`."""
-    events = await collect_events(running, **AUTO)
-    answer = await running.client().complete(a_wire_request(**AUTO))
+    events, answer, alone = await asyncio.gather(
+        collect_events(running, text=PROMPT, **AUTO),
+        running.client().complete(a_wire_request(PROMPT, **AUTO)),
+        classify(running, text=PROMPT, **AUTO),
+    )
     assert events[-1].WhichOneof("kind") == "completed"
     assert answer.message.content[0].text == "Hello world"
-    return [events[0].started.route_decision, answer.route_decision, await classify(running, **AUTO)]
+    return [events[0].started.route_decision, answer.route_decision, alone]
 
 
 def name_failure(decision: routing_pb2.RouteDecision) -> str:
@@ -49,16 +55,19 @@ def name_failure(decision: routing_pb2.RouteDecision) -> str:
 @pytest.mark.thorough
 @EVERY_FAULT
 async def test_a_fault_of_the_classifiers_upstream_falls_back(
-    upstream: FakeUpstream, judge: FakeUpstream, fault: UpstreamFault
+    upstream: FakeUpstream, judge: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault
 ) -> None:
-    """Every method reports the reason of the fault as the cause, and both methods that answer do."""
+    """Every method reports the reason of the fault as the cause, calls are answered, and no secret is shown."""
+    caplog.set_level(logging.DEBUG, "reasoning_grpc")
     fault.misbehave(judge.always)
 
     async with serving(config_with(upstream, judge, fault.settings)) as running:
         decisions = await decide_by_every_method(running)
 
     assert [name_failure(decision) for decision in decisions] == [fault.reason] * 3
+    assert not any(UPSTREAM_SECRET in str(decision) for decision in decisions)
     assert len(judge.requests) == 3
+    check_nothing_is_shown(caplog)
 
 
 async def test_an_open_breaker_of_the_classifier_falls_back(upstream: FakeUpstream, judge: FakeUpstream) -> None:

@@ -42,7 +42,7 @@ def _break(misbehave: Callable[[Scripting], object], reason: str = "UPSTREAM_UNR
 
 
 def _wait(misbehave: Callable[[Scripting], object], limit: str, reason: str = "UPSTREAM_TIMEOUT") -> UpstreamFault:
-    return UpstreamFault(misbehave=misbehave, code=_DEADLINE_EXCEEDED, reason=reason, settings={limit: 0.3})
+    return UpstreamFault(misbehave=misbehave, code=_DEADLINE_EXCEEDED, reason=reason, settings={limit: 0.5})
 
 
 STATUSES: Final = {
