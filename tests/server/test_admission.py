@@ -148,7 +148,7 @@ async def test_callers_share_a_full_server(upstream: FakeUpstream) -> None:
 
 
 async def test_a_burst_on_one_connection_leaves_no_call_without_a_reason(upstream: FakeUpstream) -> None:
-    """Of 1,500 calls at once, each is served or refused as SERVER_OVERLOADED; gRPC's core ends none of them."""
+    """Each of 1,500 calls at once is served or refused as SERVER_OVERLOADED; gRPC's core ends none of them."""
     gate = upstream.always.gated("b")
     async with serving_upstream(upstream, max_calls_in_flight=20, max_queued_calls=20) as running:
         stub: Any = running.stub

@@ -30,7 +30,7 @@ def test_half_of_the_open_files_are_for_upstreams(wanted: int, descriptors: int,
 
 @pytest.mark.process
 async def test_few_open_files_slow_calls_down_but_fail_none(upstream: FakeUpstream, tmp_path: Path) -> None:
-    """Of 300 calls at once, with as many connections as are allowed, all end; the log says why there are not more."""
+    """All of 300 calls at once end over the connections that are allowed; the log says why there are not more."""
     (tmp_path / "reasoning.toml").write_text(
         f'[models.fake]\nlitellm_model = "openai/fake"\napi_base = "{upstream.api_base}"\napi_key_env = "FAKE_KEY"\n'
     )

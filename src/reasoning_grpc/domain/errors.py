@@ -295,7 +295,7 @@ class UpstreamOverloaded(UpstreamError):
 
 
 class UpstreamBusy(UpstreamOverloaded):
-    """As many calls are in progress at the upstream as it answers in time. Nothing was sent."""
+    """The upstream has all the calls in progress that it answers in time. Nothing was sent."""
 
     sentence = 'The upstream of the model "{model}" has too many calls in progress.'
     retry = Retry.NEVER
