@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from tests.support.commands import PATIENCE_SECONDS, running_process
+from tests.support.commands import PATIENCE_SECONDS, running_process, start_after
 from tests.support.factories import a_wire_request
 from tests.support.health import NOT_SERVING, SERVING, next_status
 from tests.support.server_process import (
@@ -26,7 +26,6 @@ from tests.support.server_process import (
     wait_for_end,
     watching_readiness,
 )
-from tests.support.signals import ignore_all_but_sigterm, ignore_hangup_and_interrupt
 
 # All tests of the command line share an event loop, with a server process and the upstream behind it.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process, pytest.mark.serial]
@@ -50,7 +49,7 @@ async def stoppable(server_folder: ServerFolder) -> AsyncIterator[Stoppable]:
     contexts = [
         server_folder.serving(),
         server_folder.serving(),
-        server_folder.serving(preexec_fn=ignore_all_but_sigterm),
+        server_folder.serving(program=start_after("trap '' INT HUP QUIT USR1 USR2")),
     ]
     servers = await asyncio.gather(*(context.__aenter__() for context in contexts))
     try:
@@ -189,7 +188,7 @@ async def test_ask_ignores_what_it_was_started_to_ignore(
     """`ask` that was started to ignore SIGINT and SIGHUP answers to the end after them."""
     gate = server_folder.upstream.gated("word0 ", "word1")
     gate.open()
-    async with asking(server_process, preexec_fn=ignore_hangup_and_interrupt) as process:
+    async with asking(server_process, program=start_after("trap '' INT HUP")) as process:
         for number in (signal.SIGINT, signal.SIGHUP):
             process.send_signal(number)
         gate.open_all()

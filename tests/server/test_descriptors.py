@@ -1,7 +1,6 @@
 """The limit of open files bounds the connections to upstreams, and a shortage is never the upstream's fault."""
 
 import asyncio
-import resource
 from collections import Counter
 from pathlib import Path
 
@@ -9,15 +8,11 @@ import pytest
 
 from reasoning_grpc.client import CallFailed, ReasoningClient, text_request
 from reasoning_grpc.server.descriptors import bound_connections
+from tests.support.commands import start_after
 from tests.support.server_process import TOKEN, ServerFolder
 from tests.support.upstream import FakeUpstream
 
 OPEN_FILES = 128
-
-
-def allow_few_files() -> None:
-    """Lets this process open few files."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +31,7 @@ async def test_few_open_files_slow_calls_down_but_fail_none(upstream: FakeUpstre
     )
     folder = ServerFolder(tmp_path, upstream)
     async with (
-        folder.serving(preexec_fn=allow_few_files) as server,
+        folder.serving(program=start_after(f"ulimit -n {OPEN_FILES}")) as server,
         ReasoningClient(server.address, token=TOKEN) as client,
     ):
         outcomes = Counter(await asyncio.gather(*(complete(client) for _ in range(300))))

@@ -57,6 +57,14 @@ async def running_process(
         await process.wait()
 
 
+def start_after(command: str) -> Sequence[str]:
+    """Returns a `program` of `running_process`: a shell runs a command, which changes its process, and becomes ours.
+
+    A `preexec_fn` would do it in a fork of this process, where gRPC may yet write to the standard error of the new one.
+    """
+    return ("sh", "-c", f'{command}; exec "$@"', "sh", *PROGRAM)
+
+
 async def run(
     *arguments: str, typed: str = "", variables: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Finished:

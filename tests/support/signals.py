@@ -8,18 +8,6 @@ from typing import Final
 ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def ignore_all_but_sigterm() -> None:
-    """Lets a new process ignore each signal that ends the server, besides SIGTERM: pass it as `preexec_fn`."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def ignore_hangup_and_interrupt() -> None:
-    """Lets a new process ignore SIGINT and SIGHUP, as a script's `&` and `nohup` do: pass it as `preexec_fn`."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-
-
 @contextmanager
 def default_signals_in_children() -> Iterator[None]:
     """Gives child processes the default action of each signal that this process ignores.
