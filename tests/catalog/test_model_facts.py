@@ -7,7 +7,6 @@ from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.domain import (
     ANONYMOUS,
     Capability,
-    Deployment,
     ModelFilter,
     ModelInfo,
     ModelSourceKind,
@@ -18,6 +17,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.v1 import models_pb2
 from tests.support.factories import a_deployment, a_wire_request
 from tests.support.model_lists import API_BASE, AVAILABLE, REASONING, TOOLS, build_entries, build_names, list_page
+from tests.support.models import Served
 from tests.support.serving import RunningServer, config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
 
@@ -142,25 +142,10 @@ async def test_listing_calls_no_upstream(upstream: FakeUpstream, running_server:
     assert upstream.connections == 0
 
 
-class StaticModel:
-    """A model of the table with fixed facts."""
-
-    def __init__(self, info: ModelInfo) -> None:
-        self._info = info
-
-    def describe(self) -> ModelInfo:
-        """See `ServedModel.describe`."""
-        return self._info
-
-    def find_deployment(self) -> Deployment:
-        """See `ServedModel.find_deployment`."""
-        return a_deployment(name=self._info.name)
-
-
 def a_source(kind: ModelSourceKind, *names: str, state: ModelState = ModelState.AVAILABLE) -> KnownModels:
     """Returns a source with these models."""
     infos = [ModelInfo(name=name, source=kind, provider="openai", state=state) for name in names]
-    return KnownModels(kind, {info.name: StaticModel(info) for info in infos})
+    return KnownModels(kind, {info.name: Served(info, a_deployment(name=info.name)) for info in infos})
 
 
 async def test_each_source_counts_its_own_models() -> None:

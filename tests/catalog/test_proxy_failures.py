@@ -10,10 +10,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reasoning_grpc.catalog.proxy import ProxyModels
-from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.client import FieldViolation
 from reasoning_grpc.config import ProxyEntry
 from reasoning_grpc.domain import ModelSourceKind
+from reasoning_grpc.llm import ServedModel
 from reasoning_grpc.v1 import classification_pb2, errors_pb2, models_pb2
 from tests.support.factories import a_wire_request
 from tests.support.model_lists import list_page

@@ -80,7 +80,7 @@ def build_instant_engine() -> Engine:
     entries = {name: model_entry("http://127.0.0.1:9/v1", name, capabilities=able) for name in ("fake", "spare")}
     models = {name: ConfiguredModel(entry, find_price_map()) for name, entry in entries.items()}
     table = ModelTable([KnownModels(ModelSourceKind.CONFIGURATION, models)], "fake")
-    model = make_resilient(InstantModel(table), find_deployment=table.find_deployment)
+    model = make_resilient(InstantModel(table), find_model=table.find)
     windows = ContextWindows(model, unknown_window_tokens=8192)
     classifier = ModelClassifier(model, table, ClassifierEntry(model="spare"), load_classifier_prompt())
     routes = [

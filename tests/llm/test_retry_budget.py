@@ -7,10 +7,10 @@ def count_retries(budget: RetryBudget, calls: int) -> int:
     """Returns how many retries calls get that all fail, three of them each at most."""
     retries = 0
     for _ in range(calls):
-        budget.record_attempt()
+        budget.attempts += 1
         for _ in range(3):
             if budget.try_take():
-                budget.record_attempt()
+                budget.attempts += 1
                 retries += 1
     return retries
 
@@ -31,7 +31,6 @@ def test_calls_that_succeed_fill_the_balance_again() -> None:
     count_retries(budget, 100)
     assert not budget.try_take()
 
-    for _ in range(1000):
-        budget.record_attempt()
+    budget.attempts += 1000
 
     assert count_retries(budget, 3) == 9

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from reasoning_grpc.catalog.embedded_entry import EmbeddedEntry
 from reasoning_grpc.domain import (
+    ANONYMOUS,
     AnswerFlaw,
-    Caller,
     Capability,
     Deployment,
     FinishReason,
@@ -41,7 +41,7 @@ from reasoning_grpc.llm.structured import (
 )
 from tests.support.factories import a_call, a_context, a_deployment, a_message
 from tests.support.litellm_proxy import SERVER_KEY, LiteLLMProxy
-from tests.support.models import a_model, make_resilient
+from tests.support.models import Served, a_model, make_resilient
 from tests.support.upstream import CapturedRequest, FakeToolCall, FakeUpstream
 
 # One event loop for all tests here: some share the proxy's process and the upstream behind it.
@@ -105,18 +105,14 @@ class OneModel:
     info: ModelInfo
     reached: Deployment
 
-    def find_deployment(self, model: str, caller: Caller) -> Deployment:  # noqa: ARG002
-        """Returns the only deployment."""
-        return self.reached
-
-    def describe(self, model: str) -> ModelInfo:  # noqa: ARG002
+    def find(self, name: str) -> Served:  # noqa: ARG002
         """Returns the only model."""
-        return self.info
+        return Served(self.info, self.reached)
 
 
 def open_model(table: OneModel) -> ResilientModel:
     """Returns what makes calls of the one model of a table."""
-    return make_resilient(LiteLLMModel(table, TransportLimits()), find_deployment=table.find_deployment)
+    return make_resilient(LiteLLMModel(table, TransportLimits()), find_model=table.find)
 
 
 @asynccontextmanager
@@ -460,7 +456,7 @@ async def embedded() -> AsyncIterator[ResilientModel]:
     process = EmbeddedModel()
     await process.start()
     entry = EmbeddedEntry(process, context_tokens=4096)
-    model = open_model(OneModel(entry.describe(), entry.find_deployment()))
+    model = open_model(OneModel(entry.describe(), entry.find_deployment(ANONYMOUS)))
     try:
         yield model
     finally:

@@ -28,7 +28,7 @@ from reasoning_grpc.llm.think_tags import CLOSING, OPENING
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.v1 import completion_pb2, messages_pb2
 from tests.support.factories import a_call, a_context, a_deployment, a_wire_request
-from tests.support.models import ScriptedModel, a_model, script_answer
+from tests.support.models import ScriptedModel, Served, a_model, script_answer
 from tests.support.received import receive_answer
 from tests.support.serving import config_for, model_entry, serving
 from tests.support.upstream import FakeToolCall, FakeUpstream, chunk
@@ -46,13 +46,10 @@ async def convert_stepwise(tags: ThinkTags, events: Sequence[ModelEvent], **call
 
 def attempt(adapter: ScriptedModel, **call: Any) -> Attempt:
     """Returns an attempt at a call of the adapter."""
-    requested, setup = (
-        a_call(**call),
-        AttemptSetup(
-            adapter, ModelTimeouts(), UpstreamGuards(GuardPolicy(), time.monotonic), lambda *_: a_deployment()
-        ),
-    )
-    return Attempt(setup, adapter.describe(requested.model), requested, a_context(), UsageMeter())
+    requested, guards = a_call(**call), UpstreamGuards(GuardPolicy(), time.monotonic)
+    served = Served(adapter.describe(requested.model), a_deployment())
+    setup = AttemptSetup(adapter, ModelTimeouts(), guards, lambda _: served)
+    return Attempt(setup, served, requested, a_context(), UsageMeter())
 
 
 def split_whole(text: str, tags: ThinkTags) -> tuple[str, str]:

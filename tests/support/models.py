@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     CallContext,
+    Caller,
     Deployment,
     EffectiveSetting,
     FinishReason,
@@ -43,13 +45,31 @@ def script_answer(
     return (*events, ModelFinished("fake", finish_reason, finish_reason.value.lower(), usage, 0.25))
 
 
+@dataclass(frozen=True)
+class Served:
+    """A model of a model table, which every caller reaches alike."""
+
+    info: ModelInfo
+    deployment: Deployment
+
+    def describe(self) -> ModelInfo:
+        """See `ServedModel.describe`."""
+        return self.info
+
+    def find_deployment(self, caller: Caller) -> Deployment:  # noqa: ARG002
+        """See `ServedModel.find_deployment`."""
+        return self.deployment
+
+
 def make_resilient(adapter: LanguageModel, **options: Any) -> ResilientModel:
     """Returns what makes calls of an adapter's models; without other options it retries nothing."""
     defaults: dict[str, Any] = {
         "timeouts": ModelTimeouts(),
         "retries": RetryPolicy(max_retries=0),
         "guards": UpstreamGuards(GuardPolicy(), time.monotonic),
-        "find_deployment": lambda model, _: Deployment(name=model, litellm_model=f"openai/{model}", api_base=""),
+        "find_model": lambda name: Served(
+            adapter.describe(name), Deployment(name=name, litellm_model=f"openai/{name}", api_base="")
+        ),
     }
     return ResilientModel(adapter, **defaults | options)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from reasoning_grpc.config import ModelEntry, suggest
-from reasoning_grpc.domain import Capability, Deployment, ModelInfo, ModelSourceKind, Prices, Wire
+from reasoning_grpc.domain import Caller, Capability, Deployment, ModelInfo, ModelSourceKind, Prices, Wire
 from reasoning_grpc.litellm_model import (
     PROMISED,
     TEXT_COMPLETION,
@@ -68,9 +68,9 @@ class ConfiguredModel:
         """See `ServedModel.describe`."""
         return self._info
 
-    def find_deployment(self) -> Deployment:
+    def find_deployment(self, caller: Caller) -> Deployment:
         """See `ServedModel.find_deployment`."""
-        return self._deployment
+        return caller.use_own_key(self._deployment)
 
 
 def build_deployment(entry: ModelEntry) -> Deployment:

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
+    Caller,
     Capability,
     Deployment,
     ModelInfo,
@@ -50,8 +51,8 @@ class EmbeddedEntry:
         """See `ServedModel.describe`."""
         return self._unavailable if self._model.endpoint is None else self._available
 
-    def find_deployment(self) -> Deployment:
-        """See `ServedModel.find_deployment`."""
+    def find_deployment(self, caller: Caller) -> Deployment:  # noqa: ARG002
+        """See `ServedModel.find_deployment`. It is the same for every caller."""
         endpoint = self._model.endpoint
         if endpoint is None:
             raise UpstreamRestarting(model=EMBEDDED_NAME, is_upstream_reached=False, retry_after_seconds=_RETRY_SECONDS)

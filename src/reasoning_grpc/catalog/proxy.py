@@ -8,9 +8,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.domain import ModelSource, ModelSourceKind
 from reasoning_grpc.domain.errors import UpstreamError
+from reasoning_grpc.llm import ServedModel
 
 _FIRST_DELAY_SECONDS: Final = 1.0
 """The longest delay before the first retry of a failed reading; it doubles with each failure, up to the interval."""

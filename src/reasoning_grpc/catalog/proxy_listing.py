@@ -8,9 +8,8 @@ import aiohttp
 from opentelemetry.context import get_current
 
 from reasoning_grpc.catalog.proxy_facts import read_info_list, read_plain_list
-from reasoning_grpc.catalog.sources import ServedModel
 from reasoning_grpc.config import PROXY_PREFIX, ProxyEntry, UpstreamProxyEntry
-from reasoning_grpc.domain import Deployment, ModelInfo
+from reasoning_grpc.domain import Caller, Deployment, ModelInfo
 from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.litellm_model import (
     ConnectionPool,
@@ -19,6 +18,7 @@ from reasoning_grpc.litellm_model import (
     UpstreamAnswer,
     convert_failure,
 )
+from reasoning_grpc.llm import ServedModel
 from reasoning_grpc.telemetry import build_trace_headers
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reasoning-grpc"}
@@ -44,9 +44,9 @@ class ListedModel:
         """See `ServedModel.describe`."""
         return self._info
 
-    def find_deployment(self) -> Deployment:
+    def find_deployment(self, caller: Caller) -> Deployment:
         """See `ServedModel.find_deployment`."""
-        return self._deployment
+        return caller.use_own_key(self._deployment)
 
 
 class ProxyListing:

@@ -4,19 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from reasoning_grpc.domain import Deployment, ModelInfo, ModelSource, ModelSourceKind
-
-
-class ServedModel(Protocol):
-    """A model of the table, whatever its source."""
-
-    def describe(self) -> ModelInfo:
-        """Returns what callers see of the model now."""
-        ...
-
-    def find_deployment(self) -> Deployment:
-        """Returns how to reach the model now. Raises UpstreamRestarting when it has to start first."""
-        ...
+from reasoning_grpc.domain import ModelSource, ModelSourceKind
+from reasoning_grpc.llm import ServedModel
 
 
 class ModelSourceReader(Protocol):

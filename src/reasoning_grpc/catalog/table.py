@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from reasoning_grpc.catalog.page_tokens import read_page_token, write_page_token
-from reasoning_grpc.catalog.sources import ModelSourceReader, ServedModel
+from reasoning_grpc.catalog.sources import ModelSourceReader
 from reasoning_grpc.catalog.support import find_unsupported
 from reasoning_grpc.domain import (
     ANONYMOUS,
@@ -17,7 +17,6 @@ from reasoning_grpc.domain import (
     ModelFilter,
     ModelInfo,
     ModelPage,
-    ModelSourceKind,
     ModelState,
 )
 from reasoning_grpc.domain.errors import (
@@ -29,6 +28,7 @@ from reasoning_grpc.domain.errors import (
     ReasoningError,
     UnsupportedParameter,
 )
+from reasoning_grpc.llm import ServedModel
 
 _MAX_SUGGESTIONS: Final = 3
 
@@ -52,21 +52,13 @@ class ModelTable:
         self._is_failing = is_failing
         self._configured_default = default
 
-    def find_deployment(self, model: str, caller: Caller) -> Deployment:
-        """Returns how to reach a model now, for this caller.
-
-        Raises ModelNotFound, ModelsNotListed and UpstreamRestarting.
-        """
-        served = self._find_or_fail(model)
-        deployment = served.find_deployment()
-        key = caller.find_upstream_key(model, deployment.provider)
-        if key is None or served.describe().source is ModelSourceKind.EMBEDDED:
-            return deployment
-        return replace(deployment, api_key=key, is_callers_key=True)
+    def find(self, model: str) -> ServedModel:
+        """Returns the model of this name. Raises ModelNotFound and ModelsNotListed."""
+        return self._find(model) or self._find_or_fail(model)
 
     def describe(self, model: str) -> ModelInfo:
         """Returns what is known about a model. Raises ModelNotFound and ModelsNotListed."""
-        return self._find_or_fail(model).describe()
+        return self.find(model).describe()
 
     async def find_model(self, model: str, caller: Caller, fallback_models: tuple[str, ...] = ()) -> ModelInfo:
         """Returns the model of this name, or the default model when the name is empty.
@@ -149,7 +141,7 @@ class ModelTable:
 
     def _describe_now(self, served: ServedModel, default: str) -> ModelInfo:
         info = _describe(served, default)
-        if info.state is ModelState.AVAILABLE and self._is_failing(served.find_deployment()):
+        if info.state is ModelState.AVAILABLE and self._is_failing(served.find_deployment(ANONYMOUS)):
             return replace(info, state=ModelState.UNAVAILABLE)
         return info
 

@@ -7,8 +7,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Tracer
 
 from reasoning_grpc.catalog.proxy import ModelListing
-from reasoning_grpc.catalog.sources import ServedModel
-from reasoning_grpc.llm import build_address_attributes
+from reasoning_grpc.llm import ServedModel, build_address_attributes
 from reasoning_grpc.telemetry import PREFIX, mark_error
 
 SPAN_NAME: Final = "discover models"

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from reasoning_grpc.domain.answers import FinishReason
 from reasoning_grpc.domain.clock import read_clock
-from reasoning_grpc.domain.models import Secret
+from reasoning_grpc.domain.models import Deployment, Secret
 from reasoning_grpc.domain.prices import Cost
 from reasoning_grpc.domain.routing import RouteDecision
 from reasoning_grpc.domain.usage import Attempt, Usage
@@ -40,11 +41,12 @@ class Caller(msgspec.Struct, frozen=True):
         """Returns whether the caller may use the model with this name."""
         return self.allowed_models is None or model in self.allowed_models
 
-    def find_upstream_key(self, model: str, provider: str) -> Secret | None:
-        """Returns the caller's own key for a model of this provider. None means that the server's key is sent."""
+    def use_own_key(self, deployment: Deployment) -> Deployment:
+        """Returns the deployment with the caller's own key for it, or as it is when the caller has none."""
         if not self.upstream_keys:
-            return None
-        return self.upstream_keys.get(model) or self.upstream_keys.get(f"{provider}/*")
+            return deployment
+        key = self.upstream_keys.get(deployment.name) or self.upstream_keys.get(f"{deployment.provider}/*")
+        return deployment if key is None else replace(deployment, api_key=key, is_callers_key=True)
 
     def may_use_route(self, route: str) -> bool:
         """Returns whether the caller's requests may take the route with this name."""

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from reasoning_grpc.domain import (
     CallContext,
-    Caller,
     Deployment,
     EffectiveSetting,
     Message,
@@ -42,7 +41,7 @@ from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
-from reasoning_grpc.llm import ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm import ModelCall, ServedModel, estimate_prompt_tokens
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
 
@@ -52,15 +51,8 @@ logger = logging.getLogger("reasoning_grpc.litellm")
 class ModelDirectory(Protocol):
     """The part of the model table that the adapter uses."""
 
-    def find_deployment(self, model: str, caller: Caller) -> Deployment:
-        """Returns how to reach a model now, for this caller.
-
-        Raises ModelNotFound, ModelsNotListed and UpstreamRestarting.
-        """
-        ...
-
-    def describe(self, model: str) -> ModelInfo:
-        """Returns what is known of a model. Raises ModelNotFound."""
+    def find(self, model: str) -> ServedModel:
+        """Returns the model of this name. Raises ModelNotFound and ModelsNotListed."""
         ...
 
 
@@ -150,18 +142,18 @@ class LiteLLMModel:
     def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
         """See `LanguageModel.list_effective_settings`."""
         try:
-            deployment = self._directory.find_deployment(call.model, context.caller)
+            deployment = self._directory.find(call.model).find_deployment(context.caller)
         except ReasoningError:  # the call itself reports why it cannot be made
             return ()
         return prepare_call(call, deployment).settings
 
     def describe(self, model: str) -> ModelInfo:
         """See `LanguageModel.describe`."""
-        return self._directory.describe(model)
+        return self._directory.find(model).describe()
 
     def count_tokens(self, call: ModelCall) -> int:
         """See `LanguageModel.count_tokens`. Only the tokenizers of OpenAI's own models are known."""
-        return count_prompt_tokens(call, self._directory.describe(call.model).encoding)
+        return count_prompt_tokens(call, self._directory.find(call.model).describe().encoding)
 
     async def warm_up(self) -> None:
         """Imports litellm, and makes a call of each provider that sends nothing.

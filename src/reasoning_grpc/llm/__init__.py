@@ -1,12 +1,13 @@
 """Calls of a language model: the port, the model calls of requests, and what is built on a single call.
 
-port.py             LanguageModel, which makes a single attempt, and ModelCall
+port.py             LanguageModel, which makes a single attempt, ModelCall and ServedModel
 resilient_model.py  makes model calls, in one or several attempts, as events of a request
 attempt.py          one attempt, with its timeouts, think tags and span
 retries.py          chooses the next attempt: a retry, or a fallback model
-upstream_guard.py   what all calls to an upstream share, made of the three modules below
+upstream_guard.py   what all calls to an upstream share, made of the four modules below
 breaker.py          stops calling an upstream that fails, and finds out when it answers again
 gradient_limit.py   finds out how many calls an upstream answers in time
+cooldowns.py        keeps calls away from an upstream that limits their rate
 retry_budget.py     bounds the retries by the attempts
 timeouts.py         the limits on the time of an attempt
 wait_timer.py       limits each of many waits with one timer
@@ -25,7 +26,7 @@ from reasoning_grpc.llm.breaker import BreakerPolicy
 from reasoning_grpc.llm.call_in_progress import CallInProgress
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.genai import build_address_attributes
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel, estimate_prompt_tokens
 from reasoning_grpc.llm.prompt_size import PromptSize
 from reasoning_grpc.llm.resilient_model import ResilientModel
 from reasoning_grpc.llm.retries import RetryPolicy
@@ -46,6 +47,7 @@ __all__ = [
     "PromptSize",
     "ResilientModel",
     "RetryPolicy",
+    "ServedModel",
     "UpstreamGuards",
     "WaitTimer",
     "WaitTimers",

@@ -7,11 +7,11 @@ from types import TracebackType
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, Caller, Deployment, ModelInfo, ThinkTags, UsageMeter, read_clock
+from reasoning_grpc.domain import CallContext, Deployment, ThinkTags, UsageMeter, read_clock
 from reasoning_grpc.domain.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
 from reasoning_grpc.domain.events import ModelEvent
 from reasoning_grpc.llm.attempt_spans import AttemptSpan, AttemptSpans
-from reasoning_grpc.llm.port import LanguageModel, ModelCall
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel
 from reasoning_grpc.llm.think_tags import TaggedAnswer
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.upstream_guard import UpstreamGuards
@@ -24,8 +24,8 @@ class AttemptSetup(Struct, frozen=True):
     adapter: LanguageModel
     timeouts: ModelTimeouts
     guards: UpstreamGuards
-    find_deployment: Callable[[str, Caller], Deployment]
-    """Returns how a caller reaches a model now."""
+    find_model: Callable[[str], ServedModel]
+    """Returns the model of a name. Raises ModelNotFound."""
     spans: AttemptSpans | None = None
     """None: no attempt has a span."""
     timers: WaitTimers = field(default_factory=WaitTimers)
@@ -51,8 +51,8 @@ class Attempt:
         "_ends",
         "_events",
         "_has_begun",
-        "_info",
         "_meter",
+        "_model",
         "_setup",
         "_span",
         "_tagged",
@@ -62,24 +62,33 @@ class Attempt:
     def __init__(
         self,
         setup: AttemptSetup,
-        info: ModelInfo,
+        model: ServedModel,
         call: ModelCall,
         context: CallContext,
         meter: UsageMeter,
     ) -> None:
-        """`info` describes the call's model, and the adapter sets what `meter` reads."""
+        """`model` is that of the call, and the adapter sets what `meter` reads."""
         self._setup = setup
-        self._info = info
+        self._model = model
         self._call = call
         self._context = context
         self._meter = meter
 
     async def __aenter__(self) -> "Attempt":
         """Begins the attempt. Raises UpstreamError where there is no upstream to call now, or where it is spared."""
-        setup, call, context, tags = self._setup, self._call, self._context, self._info.think_tags
-        deployment = setup.find_deployment(call.model, context.caller)
+        setup, context = self._setup, self._context
+        deployment = self._model.find_deployment(context.caller)
         guard = setup.guards.find(deployment)
         self._admitted = guard.try_admit(deployment, context) or await guard.wait_for_slot(deployment, context)
+        try:
+            self._open(deployment)
+        except BaseException:
+            self._admitted.abandon()
+            raise
+        return self
+
+    def _open(self, deployment: Deployment) -> None:
+        setup, call, context, tags = self._setup, self._call, self._context, self._model.describe().think_tags
         self._tagged = None if tags is ThinkTags.NONE else TaggedAnswer(tags, call)
         self._span: AttemptSpan | None = None
         if setup.spans is not None:
@@ -90,7 +99,6 @@ class Attempt:
         self._ends = read_clock() + setup.timeouts.total_seconds
         self._has_begun = False
         """Whether the first event has arrived."""
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -112,7 +112,10 @@ class CircuitBreaker:
 
     def succeed(self, *, is_probe: bool) -> None:
         """Records that the upstream answered, if only to refuse the request."""
-        self._count(failed=False)
+        now = self._clock()
+        if now >= self._window_end:
+            self._begin_window(now)
+        self._now.calls += 1
         if is_probe:
             self._failed_probes = 0
             self._now, self._before = _Count(), _Count()
@@ -120,7 +123,11 @@ class CircuitBreaker:
 
     def fail(self, *, is_probe: bool) -> None:
         """Records that the upstream failed."""
-        self._count(failed=True)
+        now = self._clock()
+        if now >= self._window_end:
+            self._begin_window(now)
+        self._now.calls += 1
+        self._now.failures += 1
         if is_probe:
             self._failed_probes += 1
             self._open()
@@ -134,15 +141,10 @@ class CircuitBreaker:
             self._probe_time = self._clock()  # the next call is the probe
             self._change(BreakerState.OPEN)
 
-    def _count(self, *, failed: bool) -> None:
-        now = self._clock()
-        if now >= self._window_end:
-            is_adjacent = now < self._window_end + self._policy.window_seconds
-            self._before = self._now if is_adjacent else _Count()
-            self._now, self._window_end = _Count(), now + self._policy.window_seconds
-        count = self._now
-        count.calls += 1
-        count.failures += failed
+    def _begin_window(self, now: float) -> None:
+        is_adjacent = now < self._window_end + self._policy.window_seconds
+        self._before = self._now if is_adjacent else _Count()
+        self._now, self._window_end = _Count(), now + self._policy.window_seconds
 
     def _is_failing(self) -> bool:
         calls = self._now.calls + self._before.calls

@@ -8,6 +8,7 @@ from msgspec.structs import force_setattr
 
 from reasoning_grpc.domain import (
     CallContext,
+    Caller,
     Deployment,
     EffectiveSetting,
     Media,
@@ -71,6 +72,21 @@ class ModelCall(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "derived", DerivedValues())
+
+
+class ServedModel(Protocol):
+    """A model of the model table, whatever its source."""
+
+    def describe(self) -> ModelInfo:
+        """Returns what callers see of the model now."""
+        ...
+
+    def find_deployment(self, caller: Caller) -> Deployment:
+        """Returns how to reach the model now, for this caller.
+
+        Raises UpstreamRestarting when it has to start first.
+        """
+        ...
 
 
 class LanguageModel(Protocol):

@@ -11,7 +11,6 @@ from functools import partial
 from reasoning_grpc.domain import (
     CallContext,
     Caller,
-    Deployment,
     EffectiveSetting,
     ModelCallPurpose,
     ModelInfo,
@@ -21,7 +20,7 @@ from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, ModelFinished
 from reasoning_grpc.llm.attempt import Attempt, AttemptSetup
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
-from reasoning_grpc.llm.port import LanguageModel, ModelCall, estimate_prompt_tokens
+from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel, estimate_prompt_tokens
 from reasoning_grpc.llm.retries import CallRetries, RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.upstream_guard import UpstreamGuards
@@ -37,13 +36,13 @@ class ResilientModel:
         timeouts: ModelTimeouts,
         retries: RetryPolicy,
         guards: UpstreamGuards,
-        find_deployment: Callable[[str, Caller], Deployment],
+        find_model: Callable[[str], ServedModel],
         spans: AttemptSpans | None = None,
     ) -> None:
-        """`find_deployment` returns how a caller reaches a model now. Without `spans` no attempt has a span."""
+        """`find_model` returns the model of a name, or raises ModelNotFound. Without `spans` no attempt has a span."""
         self._adapter = adapter
         self._policy = retries
-        self._setup = AttemptSetup(adapter, timeouts, guards, find_deployment, spans)
+        self._setup = AttemptSetup(adapter, timeouts, guards, find_model, spans)
 
     async def stream_call(
         self, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
@@ -60,14 +59,14 @@ class ResilientModel:
         estimate = partial(estimate_prompt_tokens, call)
         retries: CallRetries | None = None
         while True:
-            info = self._adapter.describe(call.model)
-            yield ModelCallStarted(purpose, call.model, number, estimate, meter, info.prices)
+            model = self._setup.find_model(call.model)
+            yield ModelCallStarted(purpose, call.model, number, estimate, meter, model.describe().prices)
             if retries is not None:
                 await asyncio.sleep(retries.delay_seconds)
             if context.remaining_seconds() == 0:
                 await _wait_for_end()
             try:
-                async with Attempt(self._setup, info, call, context, meter) as attempt:
+                async with Attempt(self._setup, model, call, context, meter) as attempt:
                     while True:
                         for event in await attempt.next_events():
                             if isinstance(event, ModelFinished):
@@ -89,7 +88,7 @@ class ResilientModel:
     def _try_retry(self, model: str, caller: Caller) -> bool:
         """Takes a retry from the budget of the model's upstream; returns whether it had one."""
         setup = self._setup
-        return setup.guards.find(setup.find_deployment(model, caller)).retries.try_take()
+        return setup.guards.find(setup.find_model(model).find_deployment(caller)).retries.try_take()
 
     def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
         """See `LanguageModel.list_effective_settings`."""

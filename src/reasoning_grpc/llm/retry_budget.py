@@ -15,14 +15,13 @@ class RetryBudget:
     def __init__(self, share: float) -> None:
         self._share = share
         self._balance = _LARGEST_BALANCE
-
-    def record_attempt(self) -> None:
-        """Records an attempt, which may be a retry."""
-        if self._balance < _LARGEST_BALANCE:
-            self._balance += self._share
+        self.attempts = 0
+        """The attempts since the last retry was asked for. Each attempt adds one, and a retry is an attempt too."""
 
     def try_take(self) -> bool:
         """Takes a retry if the balance has one; returns whether it did."""
+        self._balance = min(_LARGEST_BALANCE, self._balance + self.attempts * self._share)
+        self.attempts = 0
         if self._balance < 1:
             return False
         self._balance -= 1

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
+
 from reasoning_grpc.domain import CallContext, Deployment, FairSlots
 from reasoning_grpc.domain.errors import (
     UpstreamBusy,
@@ -14,6 +16,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamRateLimited,
 )
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState, CircuitBreaker, is_upstream_failure
+from reasoning_grpc.llm.cooldowns import Cooldowns
 from reasoning_grpc.llm.gradient_limit import GradientLimit
 from reasoning_grpc.llm.retry_budget import RetryBudget
 
@@ -54,8 +57,7 @@ class UpstreamGuard:
             initial=policy.most_calls, minimum=min(policy.least_calls, policy.most_calls), maximum=policy.most_calls
         )
         self.slots = FairSlots(self.limit.limit, policy.most_waiting)
-        self._cooldowns: dict[str, float] = {}
-        """When the cooldown of a key ends, by the caller whose key it is; an empty name for the server's own key."""
+        self._cooldowns = Cooldowns(policy.max_cooldown_seconds, clock)
 
     @property
     def state(self) -> BreakerState:
@@ -68,12 +70,13 @@ class UpstreamGuard:
         Raises UpstreamRateLimited during a cooldown, and UpstreamCircuitOpen while the breaker is open. Nothing was
         sent then.
         """
-        key_owner = context.caller.name if deployment.is_callers_key else ""
-        if self._cooldowns:
-            self._check_cooldown(deployment.name, key_owner)
+        owner = context.caller.name
+        key_owner = owner if deployment.is_callers_key else ""
+        if self._cooldowns.ends:
+            self._cooldowns.check(key_owner, deployment.name)
         if not self.breaker.is_closed:
             self._check_breaker(deployment.name)
-        return self._begin(context.caller.name, key_owner) if self.slots.try_take(context.caller.name) else None
+        return self._begin(owner, key_owner) if self.slots.try_take(owner) else None
 
     async def wait_for_slot(self, deployment: Deployment, context: CallContext) -> "Admitted":
         """Waits until an attempt may go to the upstream that `try_admit` did not admit.
@@ -87,7 +90,7 @@ class UpstreamGuard:
         if not await self.slots.take(owner, seconds if remaining is None else min(remaining, seconds)):
             raise UpstreamBusy(model=deployment.name, retry_after_seconds=_BUSY_RETRY_SECONDS)
         try:
-            self._check_cooldown(deployment.name, key_owner)
+            self._cooldowns.check(key_owner, deployment.name)
             self._check_breaker(deployment.name)
         except (UpstreamRateLimited, UpstreamCircuitOpen):
             self.slots.give_back(owner)
@@ -96,17 +99,9 @@ class UpstreamGuard:
 
     def _begin(self, owner: str, key_owner: str) -> "Admitted":
         """Begins an attempt, for which a slot is taken."""
-        self.retries.record_attempt()
+        self.retries.attempts += 1
         is_probe = not self.breaker.is_closed and self.breaker.begin()
-        return Admitted(self, owner, key_owner, self.clock(), is_probe=is_probe)
-
-    def _check_cooldown(self, model: str, key_owner: str) -> None:
-        ends = self._cooldowns.get(key_owner)
-        if ends is None:
-            return
-        if (wait := ends - self.clock()) > 0:
-            raise UpstreamRateLimited(model=model, retry_after_seconds=wait, is_upstream_reached=False)
-        del self._cooldowns[key_owner]
+        return Admitted(self, owner, key_owner, self.clock(), is_probe)
 
     def _check_breaker(self, model: str) -> None:
         if (wait := self.breaker.find_wait_seconds()) is not None:
@@ -124,8 +119,7 @@ class UpstreamGuard:
             self.limit.record_refusal(self.clock())
             self.slots.limit = self.limit.limit
         if isinstance(error, UpstreamRateLimited) and error.retry_after_seconds:
-            seconds = min(error.retry_after_seconds, self._policy.max_cooldown_seconds)
-            self._cooldowns[key_owner] = self.clock() + seconds
+            seconds = self._cooldowns.begin(key_owner, error.retry_after_seconds)
             logger.warning("upstream limits the rate", extra={"model": self._model, "seconds": round(seconds, 3)})
 
     def _log_state(self, state: BreakerState) -> None:
@@ -133,43 +127,43 @@ class UpstreamGuard:
         logger.log(level, "breaker", extra={"model": self._model, "state": state.value})
 
 
-class Admitted:
+class Admitted(Struct, gc=False):
     """One attempt that was admitted to its upstream. Exactly one of `end` and `abandon` takes effect: the first."""
 
-    __slots__ = ("_guard", "_is_open", "_is_probe", "_key_owner", "_owner", "_started")
-
-    def __init__(self, guard: UpstreamGuard, owner: str, key_owner: str, started: float, *, is_probe: bool) -> None:
-        self._guard = guard
-        self._started = started
-        self._is_open = True
-        self._owner = owner
-        self._key_owner = key_owner
-        self._is_probe = is_probe
+    guard: UpstreamGuard
+    owner: str
+    """The caller, whose slot it takes."""
+    key_owner: str
+    """The caller whose key it uses; empty for the server's own key."""
+    started: float
+    is_probe: bool
+    is_open: bool = True
+    """Whether no outcome is recorded yet."""
 
     def record_first_token(self) -> None:
         """Records that the upstream has begun its answer."""
-        guard, now = self._guard, self._guard.clock()
-        if guard.limit.record(now - self._started, guard.slots.in_use, now):
+        guard, now = self.guard, self.guard.clock()
+        if guard.limit.record(now - self.started, guard.slots.in_use, now):
             guard.slots.limit = guard.limit.limit
 
     def end(self, error: UpstreamError | None = None) -> None:
         """Records the outcome: the error, or None for an answer that was whole."""
-        if not self._is_open:
+        if not self.is_open:
             return
-        self._is_open = False
-        guard = self._guard
+        self.is_open = False
+        guard = self.guard
         if error is None:
-            guard.breaker.succeed(is_probe=self._is_probe)
+            guard.breaker.succeed(is_probe=self.is_probe)
         else:
-            guard.record_failure(error, self._key_owner, is_probe=self._is_probe)
-        guard.slots.give_back(self._owner)
+            guard.record_failure(error, self.key_owner, is_probe=self.is_probe)
+        guard.slots.give_back(self.owner)
 
     def abandon(self) -> None:
         """Records that the attempt ended without an outcome of the upstream's, such as by a cancellation."""
-        if self._is_open:
-            self._is_open = False
-            self._guard.breaker.abandon(is_probe=self._is_probe)
-            self._guard.slots.give_back(self._owner)
+        if self.is_open:
+            self.is_open = False
+            self.guard.breaker.abandon(is_probe=self.is_probe)
+            self.guard.slots.give_back(self.owner)
 
 
 class UpstreamGuards:

@@ -165,7 +165,7 @@ def _build_model(
         ),
         retries=RetryPolicy(max_retries=settings.max_retries),
         guards=guards,
-        find_deployment=table.find_deployment,
+        find_model=table.find,
         spans=spans,
     )
 
