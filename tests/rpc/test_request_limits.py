@@ -198,13 +198,17 @@ CONFIGURED = [
         id="messages",
     ),
     pytest.param(
-        {"max_parts": 1}, TWO_TEXTS, "messages", "They have 2 parts; at most 1 are accepted.", id="parts of a message"
+        {"max_parts": 1},
+        TWO_TEXTS,
+        "messages",
+        "They have more than 1 parts, which is the limit.",
+        id="parts of a message",
     ),
     pytest.param(
         {"max_parts": 2},
         {"messages": list(a_wire_request().messages) * 3},
         "messages",
-        "They have 3 parts; at most 2 are accepted.",
+        "They have more than 2 parts, which is the limit.",
         id="parts of all messages",
     ),
     pytest.param(

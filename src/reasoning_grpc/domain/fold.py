@@ -50,7 +50,9 @@ class CompletionBuilder:
     __slots__ = ("_answer", "_completed", "_finished", "_settings", "_started", "_steps")
 
     def __init__(self) -> None:
-        self._answer, self._steps = MessageBuilder(), StepBuilder()
+        self._answer = MessageBuilder()
+        self._steps: StepBuilder | None = None
+        """None until the first step begins."""
         self._started: Started | None = None
         self._completed: Completed | None = None
         self._finished: ReasoningFinished | None = None
@@ -69,6 +71,8 @@ class CompletionBuilder:
         elif isinstance(event, ReasoningFinished):
             self._finished = event
         elif placed.step:
+            if self._steps is None:
+                self._steps = StepBuilder()
             self._steps.record(event)
         else:
             self._answer.record(event)
@@ -81,7 +85,7 @@ class CompletionBuilder:
             self._started,
             self._completed,
             self._answer.build_message(),
-            tuple(self._steps.steps),
+            () if self._steps is None else tuple(self._steps.steps),
             self._finished,
             (*self._started.effective_settings, *self._settings),
         )

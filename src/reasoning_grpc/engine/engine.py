@@ -22,7 +22,7 @@ from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.domain.events import AttemptSwitched, Completed, Event, Started, StreamEvent
 from reasoning_grpc.domain.streams import add_heartbeats
 from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
-from reasoning_grpc.engine.inclusion import select_included
+from reasoning_grpc.engine.inclusion import SELECTIONS, select_included
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
 from reasoning_grpc.llm import ContextWindows, ResilientModel
@@ -132,7 +132,8 @@ class Engine:
                         entry = ledger.record(add_changed_settings(event, request, ledger.purpose()))
                     else:
                         entry = ledger.record(event)
-                    if (included := select_included(entry, include)) is not None:
+                    select = SELECTIONS.get(type(event))
+                    if (included := entry if select is None else select(entry, include)) is not None:
                         yield ledger.hand_over(included)
                         ledger.take_back()
             finally:

@@ -21,7 +21,7 @@ from reasoning_grpc.engine.ledger import Entry
 
 def select_included(entry: Entry, include: IncludeOptions) -> Entry | None:
     """Returns the event without the content that the request does not include; None where it includes none of it."""
-    select = _SELECTIONS.get(type(entry.event))
+    select = SELECTIONS.get(type(entry.event))
     return entry if select is None else select(entry, include)
 
 
@@ -47,7 +47,7 @@ def _select_execution(entry: Entry, include: IncludeOptions) -> Entry:
     return replace(entry, event=ToolFinished(replace(entry.event.execution, result="")))
 
 
-_SELECTIONS: Final[Mapping[type[Event], Callable[[Entry, IncludeOptions], Entry | None]]] = {
+SELECTIONS: Final[Mapping[type[Event], Callable[[Entry, IncludeOptions], Entry | None]]] = {
     ReasoningDelta: _select_reasoning,
     ModelCallStarted: _select_model_call,
     ModelCallFinished: _select_model_call,

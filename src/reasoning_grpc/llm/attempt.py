@@ -7,7 +7,7 @@ from types import TracebackType
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, Deployment, ThinkTags, UsageMeter, read_clock
+from reasoning_grpc.domain import CallContext, ThinkTags, UsageMeter, read_clock
 from reasoning_grpc.domain.errors import UpstreamError, UpstreamStalled, UpstreamTimeout
 from reasoning_grpc.domain.events import ModelEvent
 from reasoning_grpc.llm.attempt_spans import AttemptSpan, AttemptSpans
@@ -76,29 +76,28 @@ class Attempt:
 
     async def __aenter__(self) -> "Attempt":
         """Begins the attempt. Raises UpstreamError where there is no upstream to call now, or where it is spared."""
-        setup, context = self._setup, self._context
+        setup, call, context = self._setup, self._call, self._context
         deployment = self._model.find_deployment(context.caller)
         guard = setup.guards.find(deployment)
         self._admitted = guard.try_admit(deployment, context) or await guard.wait_for_slot(deployment, context)
+        self._has_begun = False
+        """Whether the first event has arrived."""
         try:
-            self._open(deployment)
+            tags = self._model.describe().think_tags
+            self._tagged = None if tags is ThinkTags.NONE else TaggedAnswer(tags, call)
+            self._span: AttemptSpan | None = None
+            if setup.spans is not None:
+                self._span = setup.spans.start(call, deployment, context)
+                context = replace(context, trace=self._span.trace)
+            self._events: AsyncGenerator[ModelEvent, None] = setup.adapter.stream(
+                call, deployment, context, self._meter
+            )
         except BaseException:
             self._admitted.abandon()
             raise
-        return self
-
-    def _open(self, deployment: Deployment) -> None:
-        setup, call, context, tags = self._setup, self._call, self._context, self._model.describe().think_tags
-        self._tagged = None if tags is ThinkTags.NONE else TaggedAnswer(tags, call)
-        self._span: AttemptSpan | None = None
-        if setup.spans is not None:
-            self._span = setup.spans.start(call, deployment, context)
-            context = replace(context, trace=self._span.trace)
-        self._events: AsyncGenerator[ModelEvent, None] = setup.adapter.stream(call, deployment, context, self._meter)
         self._timer = setup.timers.take()
         self._ends = read_clock() + setup.timeouts.total_seconds
-        self._has_begun = False
-        """Whether the first event has arrived."""
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -122,7 +121,9 @@ class Attempt:
         """
         timer, timeouts = self._timer, self._setup.timeouts
         event_seconds = timeouts.stall_seconds if self._has_begun else timeouts.first_token_seconds
-        wait_until = min(read_clock() + event_seconds, self._ends)
+        wait_until = read_clock() + event_seconds
+        if wait_until > self._ends:
+            wait_until = self._ends
         timer.start(wait_until)
         try:
             event = await anext(self._events)

@@ -38,19 +38,17 @@ def conversation(messages: Sequence[messages_pb2.Message], checks: Checks) -> tu
         checks.report_invalid("messages", "At least one message is required.")
     if not checks.check_count("messages", len(messages), checks.caps.messages):
         return ()
-    parts = sum(map(_count_parts, messages))
-    if parts > checks.caps.parts:
-        checks.report_too_large("messages", f"They have {parts} parts; at most {checks.caps.parts} are accepted.")
-        return ()
+    parts = 0
     converted: list[Message] = []
     for index, message in enumerate(messages):
-        if (valid := _message(message, index, checks)) is not None:
+        content = message.content
+        parts += len(content)
+        if parts > checks.caps.parts:
+            checks.report_too_large("messages", f"They have more than {checks.caps.parts} parts, which is the limit.")
+            return ()
+        if (valid := _message(message, content, index, checks)) is not None:
             converted.append(valid)
     return tuple(converted)
-
-
-def _count_parts(message: messages_pb2.Message) -> int:
-    return len(message.content)
 
 
 def write_message(target: messages_pb2.Message, message: Message) -> None:
@@ -61,7 +59,9 @@ def write_message(target: messages_pb2.Message, message: Message) -> None:
         _write_part(target.content.add(), part)
 
 
-def _message(message: messages_pb2.Message, index: int, checks: Checks) -> Message | None:
+def _message(
+    message: messages_pb2.Message, content: Sequence[messages_pb2.Part], index: int, checks: Checks
+) -> Message | None:
     """Returns the message. Its path is written only where it is reported, as that of each of its parts is."""
     name = message.name
     if name:
@@ -72,7 +72,6 @@ def _message(message: messages_pb2.Message, index: int, checks: Checks) -> Messa
     role = enums.ROLE.from_proto.get(number)
     if role is None:
         checks.report_invalid(f"messages[{index}].role", "It is not a known value." if number else "It is required.")
-    content = message.content
     if not content and role is not Role.ASSISTANT:  # the model may have given an empty answer
         checks.report_invalid(f"messages[{index}].content", "At least one part is required.")
     parts: list[Part] = []
