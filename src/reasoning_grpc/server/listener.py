@@ -17,6 +17,7 @@ from reasoning_grpc.rpc import (
     Caps,
     ReasoningService,
 )
+from reasoning_grpc.server.accepting import AcceptingServer
 from reasoning_grpc.server.reflection import add_reflection
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
@@ -46,7 +47,7 @@ def build_grpc_server(
     settings: Settings,
 ) -> grpc.aio.Server:
     """Builds a server of our service and of health, and of reflection unless it is turned off."""
-    server = grpc.aio.server(interceptors=interceptors, options=[*_OPTIONS, *_list_limits(settings)])
+    server = AcceptingServer(interceptors, [*_OPTIONS, *_list_limits(settings)])
     reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:

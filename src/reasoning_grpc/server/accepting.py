@@ -1,0 +1,130 @@
+"""`AcceptingServer`: a grpc.aio server that accepts many calls in each turn of its event loop."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import grpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+_CALLS_AT_ONCE: Final = 16
+"""The calls of a method for which gRPC's core is asked at once. Half of them can be accepted in a turn of the loop."""
+_SIGNATURES: Final = {
+    "_handle_rpc": ("method_name", "method_resolver", "interceptors", "rpc_state", "loop", "concurrency_exceeded"),
+    "_schedule_rpc_coro": ("rpc_coro", "rpc_state", "loop", "method_name"),
+}
+"""How the functions of grpcio are called here. They are private, so another version may have others."""
+
+Handler = Any
+"""A grpc.RpcMethodHandler. It is Any because grpc's type stubs know only the synchronous form."""
+Task = asyncio.Task[None]
+
+logger = logging.getLogger("reasoning_grpc.server")
+
+
+class AcceptingServer(grpc.aio.Server):
+    """A grpc.aio server that accepts many calls in each turn of its event loop.
+
+    grpc.aio itself asks its core for one call of a method at a time, and needs five turns of the loop until it asks for
+    the next. In an overload, when turns take five milliseconds, that is forty calls a second: all others would wait
+    where nothing of ours sees them, until their deadlines are over.
+
+    With a grpcio whose functions are other ones, calls are accepted one at a time, and the log says so.
+    """
+
+    def __init__(
+        self, interceptors: Sequence[grpc.aio.ServerInterceptor], options: Sequence[tuple[str, str | int]]
+    ) -> None:
+        self._inner: Any = grpc.aio.server(interceptors=interceptors, options=options)
+        self._interceptors = tuple(interceptors)
+        self._handlers: dict[str, Handler] = {}
+        self._requests: set[Coroutine[Any, Any, Any]] = set()
+        """What was asked of gRPC's core, which writes into it until it is answered: so it must not be collected."""
+        self._calls: set[Task] = set()
+        """The calls that this object has accepted. The loop itself refers to tasks only weakly."""
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Any) -> None:
+        """See grpc."""
+        self._inner.add_generic_rpc_handlers(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Handler]) -> None:
+        """See grpc."""
+        self._inner.add_registered_method_handlers(service_name, method_handlers)
+        self._handlers.update({f"/{service_name}/{name}": handler for name, handler in method_handlers.items()})
+
+    def add_insecure_port(self, address: str) -> int:
+        """See grpc."""
+        port: int = self._inner.add_insecure_port(address)
+        return port
+
+    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
+        """See grpc."""
+        port: int = self._inner.add_secure_port(address, server_credentials)
+        return port
+
+    async def start(self) -> None:
+        """See grpc."""
+        await self._inner.start()
+        if not _has_expected_functions():
+            logger.info(
+                "calls are accepted one at a time: this grpcio is not known", extra={"version": grpc.__version__}
+            )
+            return
+        for method in self._handlers:
+            for _ in range(_CALLS_AT_ONCE):
+                self._request_call(method)
+
+    async def stop(self, grace: float | None) -> None:
+        """See grpc."""
+        await self._inner.stop(grace)
+
+    async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - grpc's own name
+        """See grpc."""
+        has_ended: bool = await self._inner.wait_for_termination(timeout)
+        return has_ended
+
+    def resolve_handler(self, details: grpc.HandlerCallDetails) -> Handler:
+        """Returns the handler of a method. grpc's own resolver has this name and is asked in this way."""
+        return self._handlers[details.method]
+
+    def _request_call(self, method: str) -> None:
+        """Asks gRPC's core for the next call of this method."""
+        # The coroutine is no task, so that nothing cancels it: the core would write into what is free then.
+        request = self._inner._server._request_registered_call(method.encode())
+        arrival = request.send(None)
+        arrival._asyncio_future_blocking = False  # as a task does with the future that a coroutine awaits
+        self._requests.add(request)
+        arrival.add_done_callback(partial(self._accept, method, request))
+
+    def _accept(self, method: str, request: Coroutine[Any, Any, Any], _arrival: asyncio.Future[Any]) -> None:
+        """Begins the call that has arrived, and asks for the next one."""
+        self._requests.discard(request)
+        try:
+            request.send(None)
+        except StopIteration as answer:
+            state = answer.value
+        except cygrpc._RequestCallError:  # the server stops, or the call was gone before it was accepted
+            state = None
+        if self._inner._server.is_running():
+            self._request_call(method)
+        if state is None:
+            return
+        loop = asyncio.get_running_loop()
+        serving = cygrpc._handle_rpc(method, self, self._interceptors, state, loop, False)
+        call = loop.create_task(cygrpc._schedule_rpc_coro(serving, state, loop, method))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+
+def _has_expected_functions() -> bool:
+    """Returns whether this grpcio has the private functions that are used here."""
+    if not hasattr(cygrpc.AioServer, "_request_registered_call") or not hasattr(cygrpc, "_RequestCallError"):
+        return False
+    functions = {name: getattr(cygrpc, name, None) for name in _SIGNATURES}
+    return all(
+        function is not None and tuple(inspect.signature(function).parameters) == _SIGNATURES[name]
+        for name, function in functions.items()
+    )
