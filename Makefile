@@ -93,6 +93,7 @@ docs: $(READY) ## Build the site of docs/ into build/site; broken links and anch
 .PHONY: tables
 tables: $(READY) ## Write the tables of docs/ that come from the code and the recordings
 	$(BIN)/python -m scripts.options_table
+	$(BIN)/python -m scripts.metrics_table
 	$(BIN)/python -m scripts.promised_table
 	$(BIN)/python -m scripts.models_table
 	$(BIN)/python -m scripts.recorded_table

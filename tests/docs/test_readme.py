@@ -11,6 +11,8 @@ from reasoning_grpc.config import Config, read_config
 from reasoning_grpc.domain import ReasoningEnd
 from reasoning_grpc.rpc.status import CODES
 from reasoning_grpc.server.config_check import find_config_problems
+from reasoning_grpc.telemetry import FAMILIES
+from scripts.metrics_table import replace_table as replace_metrics
 from scripts.options_table import replace_table
 from scripts.pages import ROOT, find_anchors, find_blocks, find_links, read_pages
 
@@ -57,6 +59,16 @@ def test_the_options_are_those_of_the_code() -> None:
     page = PAGES["docs/configuration.md"]
 
     assert replace_table(page) == page
+
+
+def test_the_metrics_are_those_of_the_code() -> None:
+    """The table of metrics is the one that scripts/metrics_table.py writes, with every metric once."""
+    page = PAGES["docs/telemetry.md"]
+
+    assert replace_metrics(page) == page
+    assert re.findall(r"^\| `([\w.]+)` \| (?:counter|gauge|histogram), ", page, re.MULTILINE) == [
+        family.name for family in FAMILIES
+    ]
 
 
 def test_every_reason_is_explained_with_its_code() -> None:

@@ -70,6 +70,8 @@ class OtlpReceiver(grpc.GenericRpcHandler):
         """The metadata of every request."""
         self.spans: list[ReceivedSpan] = []
         self.metrics: list[Metric] = []
+        self.metric_resources: list[dict[str, Any]] = []
+        """The attributes of the resource of each export of metrics."""
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -146,6 +148,7 @@ class OtlpReceiver(grpc.GenericRpcHandler):
 
     def _record_metrics(self, payload: bytes) -> bytes:
         for resource_metrics in ExportMetricsServiceRequest.FromString(payload).resource_metrics:
+            self.metric_resources.append(_convert_attributes(resource_metrics.resource.attributes))
             for scope_metrics in resource_metrics.scope_metrics:
                 self.metrics += scope_metrics.metrics
         return ExportMetricsServiceResponse().SerializeToString()

@@ -2,7 +2,7 @@
 
 from reasoning_grpc.domain.agent import AgentOptions, NextAction, ReasoningEnd, Step, StepOutcome
 from reasoning_grpc.domain.answers import AnswerFlaw, FinishReason
-from reasoning_grpc.domain.calls import ANONYMOUS, CallContext, Caller, CallReport
+from reasoning_grpc.domain.calls import ANONYMOUS, AgentReport, CallContext, Caller, CallReport
 from reasoning_grpc.domain.clock import read_clock
 from reasoning_grpc.domain.conversation import (
     Media,
@@ -70,6 +70,7 @@ from reasoning_grpc.domain.usage import (
     Attempt,
     ModelCallPurpose,
     ModelCallUsage,
+    Pace,
     Timings,
     Usage,
     UsageMeter,
@@ -82,6 +83,7 @@ __all__ = [
     "ANONYMOUS",
     "TOKENS_OF_EFFORT",
     "AgentOptions",
+    "AgentReport",
     "AnswerFlaw",
     "Attempt",
     "CallContext",
@@ -113,6 +115,7 @@ __all__ = [
     "ModelSourceKind",
     "ModelState",
     "NextAction",
+    "Pace",
     "Part",
     "PartContent",
     "PriceTier",

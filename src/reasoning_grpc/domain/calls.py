@@ -1,18 +1,20 @@
 """One call to the server: its caller, its deadline, and what its log line reports."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
 
+from reasoning_grpc.domain.agent import ReasoningEnd, StepOutcome
 from reasoning_grpc.domain.answers import FinishReason
 from reasoning_grpc.domain.clock import read_clock
 from reasoning_grpc.domain.models import Deployment, Secret
 from reasoning_grpc.domain.prices import Cost
 from reasoning_grpc.domain.routing import RouteDecision
-from reasoning_grpc.domain.usage import Attempt, Usage
+from reasoning_grpc.domain.tools import ToolStatus
+from reasoning_grpc.domain.usage import Attempt, ModelCallUsage, Pace, Timings, Usage
 
 if TYPE_CHECKING:  # the commands for clients import these types without the server's dependencies
     from opentelemetry.context import Context
@@ -61,8 +63,19 @@ ANONYMOUS = Caller(name="anonymous")
 
 
 @dataclass(slots=True)
+class AgentReport:
+    """The steps of a run of the agent."""
+
+    end: ReasoningEnd | None = None
+    """Why the agent stopped thinking. None when the call ended before."""
+    step_outcomes: list[StepOutcome] = field(default_factory=list)
+    tool_calls: list[tuple[str, ToolStatus, float]] = field(default_factory=list)
+    """The name, status and duration in seconds of each tool call."""
+
+
+@dataclass(slots=True)
 class CallReport:
-    """The values that the log line at the end of a call reports. They are set while the call runs."""
+    """The values that the log line and the metrics report at the end of a call. They are set while the call runs."""
 
     route_decision: RouteDecision | None = None
     model: str = ""
@@ -71,6 +84,14 @@ class CallReport:
     usage: Usage | None = None
     cost: Cost | None = None
     attempts: tuple[Attempt, ...] = ()
+    model_usages: Sequence[ModelCallUsage] = ()
+    """The tokens of each attempt at a model call."""
+    timings: Timings | None = None
+    """None when the call did not complete."""
+    pace: Pace | None = None
+    """None when the call did not complete, or its answer had no more than one delta."""
+    agent: AgentReport | None = None
+    """None when the agent did not run."""
     events: int = 0
     progress: "Progress | None" = None
     """The progress of a call that did not complete, for the status of one that the server cuts. It is not logged."""

@@ -96,6 +96,17 @@ class Timings(Struct, frozen=True):
     """The part of the total that the server itself used, without waiting for an upstream, a tool or the client."""
 
 
+class Pace(Struct, frozen=True):
+    """How the deltas of an answer followed each other; an answer of one delta has no pace."""
+
+    gap_counts: list[int]
+    """The number of times between two deltas, by the buckets of a metric."""
+    gap_seconds: float
+    """The time from the first delta to the last."""
+    seconds_per_token: float | None
+    """The average time between two tokens. None when the answer has no more than one."""
+
+
 class Attempt(Struct, frozen=True):
     """One attempt at a model call."""
 

@@ -10,6 +10,8 @@ class Account(Struct):
 
     _calls: dict[int, ModelCallUsage] = field(default_factory=dict)
     """The tokens of each model call by its number."""
+    attempts: list[ModelCallUsage] = field(default_factory=list)
+    """The tokens of each attempt, in the order in which they were recorded."""
     _usage: Usage | None = None
     _step_usage: Usage | None = None
     _costs: CostSum = field(default_factory=CostSum)
@@ -17,6 +19,7 @@ class Account(Struct):
     def record(self, attempt: ModelCallUsage, prices: Prices) -> None:
         """Records the tokens of one attempt at a model call, at the prices of its model."""
         call, usage = attempt.call, attempt.usage
+        self.attempts.append(attempt)
         before = self._calls.get(call)
         if before is not None:
             attempt = ModelCallUsage(call, attempt.purpose, attempt.model, before.usage + usage)

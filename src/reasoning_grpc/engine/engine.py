@@ -139,7 +139,7 @@ class Engine:
             finally:
                 await path.aclose()
             completed = ledger.build_completed()
-            _report_completed(completed, context)
+            _report_completed(completed, ledger, context)
             yield ledger.hand_over(ledger.record(completed))
         except BaseException as error:
             _report_failure(error, ledger, context)
@@ -186,9 +186,11 @@ def _report_failure(error: BaseException, ledger: Ledger, context: CallContext) 
 def _report_events(ledger: Ledger, context: CallContext) -> None:
     context.report.events = ledger.events
     context.report.attempts = tuple(ledger.attempts)
+    context.report.model_usages, context.report.agent = ledger.account.attempts, ledger.agent
 
 
-def _report_completed(completed: Completed, context: CallContext) -> None:
+def _report_completed(completed: Completed, ledger: Ledger, context: CallContext) -> None:
     report = context.report
     report.model, report.finish_reason = completed.model, completed.finish_reason
     report.usage, report.cost = completed.usage, completed.cost
+    report.timings, report.pace = completed.timings, ledger.measure_pace()

@@ -1,5 +1,6 @@
 """`Ledger`: the tokens, cost and time of one request, recorded from its events as they pass."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -7,9 +8,11 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from reasoning_grpc.domain import (
+    AgentReport,
     Attempt,
     ModelCallPurpose,
     ModelCallUsage,
+    Pace,
     Timings,
     Usage,
     UsageSource,
@@ -28,6 +31,7 @@ from reasoning_grpc.domain.events import (
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
+    ReasoningFinished,
     StepFinished,
     StepStarted,
     StreamEvent,
@@ -36,6 +40,7 @@ from reasoning_grpc.domain.events import (
     ToolStarted,
 )
 from reasoning_grpc.engine.account import Account
+from reasoning_grpc.telemetry import DELTA_GAP_BOUNDS
 
 
 @dataclass(slots=True)
@@ -93,7 +98,14 @@ class Ledger:
     has_sent_output: bool = False
     content_characters: int = 0
     _routed_seconds: float = 0.0
+    agent: AgentReport | None = None
+    """None until the agent begins a step."""
     _first_token_seconds: float | None = None
+    _last_delta_seconds: float = 0.0
+    _gap_counts: list[int] | None = None
+    """The times between two deltas of the answer, by bucket. None until the second delta."""
+    _has_reasoning: bool = False
+    """Whether a delta of the answer was the model's own reasoning."""
     _delay_seconds: float = 0.0
     """The delay before the next attempt begins."""
     _upstream_seconds: float = 0.0
@@ -149,6 +161,16 @@ class Ledger:
             tuple(self.attempts),
         )
 
+    def measure_pace(self) -> Pace | None:
+        """Returns how the deltas of the answer followed each other; None when there was no second one."""
+        if self._gap_counts is None or self._first_token_seconds is None or self._last_call is None:
+            return None
+        seconds, usage = self._last_delta_seconds - self._first_token_seconds, self._last_call.usage
+        # Reasoning that the provider keeps to itself comes before the first delta.
+        hidden_tokens = 0 if self._has_reasoning else usage.reasoning_tokens or 0
+        tokens = usage.output_tokens - hidden_tokens
+        return Pace(self._gap_counts, seconds, seconds / (tokens - 1) if tokens > 1 else None)
+
     def hand_over(self, entry: Entry) -> StreamEvent:
         """Returns the next event for the client, with its number; from now on the client takes the time."""
         elapsed = entry.elapsed_seconds
@@ -199,6 +221,7 @@ class Ledger:
         self._record_sent(event.text, elapsed)
 
     def _record_reasoning(self, event: ReasoningDelta, elapsed: float) -> None:
+        self._has_reasoning = self._has_reasoning or not self.step
         self._record_sent(event.text, elapsed)
 
     def _record_tool_call(self, event: ToolCallDelta, elapsed: float) -> None:
@@ -206,8 +229,14 @@ class Ledger:
 
     def _record_sent(self, text: str, elapsed: float) -> None:
         self.has_sent_output = True
-        if self._first_token_seconds is None and not self.step:  # reasoning within a step is no part of the answer
-            self._first_token_seconds = elapsed
+        if not self.step:  # reasoning within a step is no part of the answer
+            if self._first_token_seconds is None:
+                self._first_token_seconds = elapsed
+            else:
+                if self._gap_counts is None:
+                    self._gap_counts = [0] * (len(DELTA_GAP_BOUNDS) + 1)
+                self._gap_counts[bisect_left(DELTA_GAP_BOUNDS, elapsed - self._last_delta_seconds)] += 1
+            self._last_delta_seconds = elapsed
         if (attempt := self._open) is not None:
             attempt.record_output(text)
 
@@ -261,18 +290,28 @@ class Ledger:
             self._tools_since = elapsed
         self._tools_running += 1
 
-    def _record_tool_finished(self, _event: ToolFinished, elapsed: float) -> None:
+    def _record_tool_finished(self, event: ToolFinished, elapsed: float) -> None:
         self.has_sent_output = True
         self._tools_running -= 1
         if not self._tools_running:
             self._tool_seconds += elapsed - self._tools_since
+        if self.agent is not None:
+            execution = event.execution
+            self.agent.tool_calls.append((execution.name, execution.status, execution.duration_seconds))
 
     def _record_step_started(self, event: StepStarted, _elapsed: float) -> None:
         self.step = event.number
+        self.agent = self.agent or AgentReport()
         self.account.begin_step()
 
-    def _record_step_finished(self, _event: StepFinished, _elapsed: float) -> None:
+    def _record_step_finished(self, event: StepFinished, _elapsed: float) -> None:
         self.step = 0
+        if self.agent is not None:
+            self.agent.step_outcomes.append(event.outcome)
+
+    def _record_reasoning_finished(self, event: ReasoningFinished, _elapsed: float) -> None:
+        self.agent = self.agent or AgentReport()  # a run may end before its first step
+        self.agent.end = event.reason
 
     _RECORDS: ClassVar[Mapping[type[Event], Callable[["Ledger", Any, float], None]]] = {
         ContentDelta: _record_content,
@@ -287,6 +326,7 @@ class Ledger:
         ToolFinished: _record_tool_finished,
         StepStarted: _record_step_started,
         StepFinished: _record_step_finished,
+        ReasoningFinished: _record_reasoning_finished,
     }
     """What each kind of event changes; the others change nothing."""
 

@@ -22,10 +22,10 @@ structured/         answers that follow a JSON schema
 """
 
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
-from reasoning_grpc.llm.breaker import BreakerPolicy
+from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState
 from reasoning_grpc.llm.call_in_progress import CallInProgress
 from reasoning_grpc.llm.context_window import ContextWindows
-from reasoning_grpc.llm.genai import build_address_attributes
+from reasoning_grpc.llm.genai import PROVIDERS, build_address_attributes
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel, estimate_prompt_tokens
 from reasoning_grpc.llm.prompt_size import PromptSize
 from reasoning_grpc.llm.resilient_model import ResilientModel
@@ -36,8 +36,10 @@ from reasoning_grpc.llm.upstream_guard import GuardPolicy, UpstreamGuards
 from reasoning_grpc.llm.wait_timer import WaitTimer, WaitTimers
 
 __all__ = [
+    "PROVIDERS",
     "AttemptSpans",
     "BreakerPolicy",
+    "BreakerState",
     "CallInProgress",
     "ContextWindows",
     "GuardPolicy",

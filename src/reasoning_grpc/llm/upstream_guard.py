@@ -49,7 +49,7 @@ class UpstreamGuard:
     def __init__(self, policy: GuardPolicy, model: str, clock: Callable[[], float]) -> None:
         """`model` is the name in the log; `clock` returns seconds of a monotonic clock."""
         self._policy = policy
-        self._model = model
+        self.model = model
         self.clock = clock
         self.breaker = CircuitBreaker(policy.breaker, clock, self._log_state)
         self.retries = RetryBudget(policy.retry_share)
@@ -57,6 +57,8 @@ class UpstreamGuard:
             initial=policy.most_calls, minimum=min(policy.least_calls, policy.most_calls), maximum=policy.most_calls
         )
         self.slots = FairSlots(self.limit.limit, policy.most_waiting)
+        self.openings = 0
+        """How often the breaker has opened, or stayed open after a probe."""
         self._cooldowns = Cooldowns(policy.max_cooldown_seconds, clock)
 
     @property
@@ -120,11 +122,14 @@ class UpstreamGuard:
             self.slots.limit = self.limit.limit
         if isinstance(error, UpstreamRateLimited) and error.retry_after_seconds:
             seconds = self._cooldowns.begin(key_owner, error.retry_after_seconds)
-            logger.warning("upstream limits the rate", extra={"model": self._model, "seconds": round(seconds, 3)})
+            logger.warning("upstream limits the rate", extra={"model": self.model, "seconds": round(seconds, 3)})
 
     def _log_state(self, state: BreakerState) -> None:
-        level = logging.WARNING if state is BreakerState.OPEN else logging.INFO
-        logger.log(level, "breaker", extra={"model": self._model, "state": state.value})
+        level = logging.INFO
+        if state is BreakerState.OPEN:
+            level = logging.WARNING
+            self.openings += 1
+        logger.log(level, "breaker", extra={"model": self.model, "state": state.value})
 
 
 class Admitted(Struct, gc=False):
@@ -181,6 +186,10 @@ class UpstreamGuards:
             guard = UpstreamGuard(self._policy, deployment.name, self.clock)
             self._guards[deployment.model_and_server] = guard
         return guard
+
+    def list_guards(self) -> list[UpstreamGuard]:
+        """Returns the guards of all upstreams that were called."""
+        return list(self._guards.values())
 
     def is_open(self, deployment: Deployment) -> bool:
         """Whether the breaker of this upstream keeps calls away now."""

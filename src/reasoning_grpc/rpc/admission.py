@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +39,11 @@ _DEFAULT_LIMITS: Final = AdmissionLimits()
 class Admission:
     """Admits calls of our own service; health and reflection never ask it."""
 
-    def __init__(self, limits: AdmissionLimits = _DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, limits: AdmissionLimits = _DEFAULT_LIMITS, on_lag: Callable[[float], None] | None = None
+    ) -> None:
+        """`on_lag` is called with each measured lag of the event loop, in seconds."""
+        self._on_lag = on_lag
         self._limits = limits
         self._slots = FairSlots(limits.most_calls, limits.most_waiting)
         self._limit = LagLimit(
@@ -52,6 +57,11 @@ class Admission:
     def in_flight(self) -> int:
         """The calls that were admitted and have not ended."""
         return self._slots.in_use
+
+    @property
+    def waiting(self) -> int:
+        """The calls that wait for admission."""
+        return self._slots.waiting
 
     @property
     def limit(self) -> int:
@@ -80,6 +90,8 @@ class Admission:
 
     def _record_lag(self, lag_seconds: float) -> None:
         in_flight = self._slots.in_use
+        if self._on_lag is not None:
+            self._on_lag(lag_seconds)
         if not in_flight:
             self._lag.stop()
         if self._limit.record(lag_seconds, in_flight):

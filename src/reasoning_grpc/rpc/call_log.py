@@ -1,4 +1,4 @@
-"""The record of a call when it ends: one log line and its span. It holds no content and no secret."""
+"""`CallLog`: the record of a call when it ends: one log line, its span and its counts, without content or secrets."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import grpc
 from opentelemetry.trace import Span
 
 from reasoning_grpc.domain import CallContext, RouteDecision, read_clock
-from reasoning_grpc.telemetry import ERROR_TYPE, PREFIX, FactsRecord, find_recording_span, mark_failed
+from reasoning_grpc.telemetry import ERROR_TYPE, PREFIX, FactsRecord, Metrics, find_recording_span, mark_failed
 
 _STATUS_CODE: Final = "rpc.grpc.status_code"
 _FAILURES: Final = frozenset(
@@ -25,18 +25,25 @@ _WIRES: Final = ("chat", "responses")
 logger = logging.getLogger("reasoning_grpc.calls")
 
 
-def record_end(
-    method: str, call: CallContext, code: str, level: int, reason: str = "", *, exc_info: bool = False
-) -> None:
-    """Logs one line and completes the span of the call. `code` is the name of the call's status."""
-    span, is_logged = find_recording_span(call.trace), logger.isEnabledFor(level)
-    if span is None and not is_logged:
-        return
-    facts = _collect_facts(method, call, code, reason)
-    if span is not None:
-        _complete_span(span, facts)
-    if is_logged:
-        logger.handle(FactsRecord(logger.name, level, "call", facts, sys.exc_info() if exc_info else None))
+class CallLog:
+    """Records the calls of the service."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._count = metrics.record_call
+
+    def record_end(
+        self, method: str, call: CallContext, code: str, level: int, reason: str = "", *, exc_info: bool = False
+    ) -> None:
+        """Logs one line, completes the span of the call, and counts it. `code` is the name of the call's status."""
+        self._count(method, code, reason, call)
+        span, is_logged = find_recording_span(call.trace), logger.isEnabledFor(level)
+        if span is None and not is_logged:
+            return
+        facts = _collect_facts(method, call, code, reason)
+        if span is not None:
+            _complete_span(span, facts)
+        if is_logged:
+            logger.handle(FactsRecord(logger.name, level, "call", facts, sys.exc_info() if exc_info else None))
 
 
 def _complete_span(span: Span, facts: dict[str, Any]) -> None:

@@ -23,14 +23,14 @@ from reasoning_grpc.domain.errors import (
 )
 from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
-from reasoning_grpc.rpc.call_log import record_end
+from reasoning_grpc.rpc.call_log import CallLog
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.field_count import limit_fields
 from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.status import call_status, internal_status
 from reasoning_grpc.rpc.stream_writer import ClientGone, ClientStalled, StreamWriter
-from reasoning_grpc.telemetry import find_trace
+from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families, find_trace
 from reasoning_grpc.v1 import reasoning_service_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 
@@ -70,17 +70,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         tracker: CallTracker,
         admission: Admission,
         max_request_bytes: int,
+        metrics: Metrics | None = None,
         max_request_fields: int = 100_000,
         write_timeout_seconds: float = 30.0,
         passes_upstream_messages: bool = False,
     ) -> None:
         self._writer = StreamWriter(write_timeout_seconds)
+        metrics = metrics or Metrics()
+        metrics.calls.service = service
+        openings = OpeningQueue()
         self._prefix = f"/{service}/"
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
         """By method, the service's own handler and what it is wrapped in."""
         self._entrance = _Entrance(
-            callers, tracker, admission, OpeningQueue(), max_request_bytes, passes_upstream_messages
+            callers, tracker, admission, openings, CallLog(metrics), max_request_bytes, passes_upstream_messages
         )
+        metrics.add_source(_Gauges(admission, openings).read)
         self._max_request_fields = max_request_fields
 
     async def intercept_service(
@@ -118,8 +123,24 @@ class _Entrance:
     tracker: CallTracker
     admission: Admission
     openings: OpeningQueue
+    log: CallLog
     max_request_bytes: int
     passes_upstream_messages: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Gauges:
+    """Tells the metrics how many calls are in flight and how many wait."""
+
+    admission: Admission
+    openings: OpeningQueue
+
+    def read(self, builder: SnapshotBuilder) -> None:
+        """Adds the numbers of this moment to a snapshot."""
+        admission = self.admission
+        builder.add(families.CALLS_IN_FLIGHT, admission.in_flight)
+        builder.add(families.CALLS_QUEUED, admission.waiting + self.openings.waiting)
+        builder.add(families.CALLS_LIMIT, admission.limit)
 
 
 class _Method:
@@ -143,6 +164,7 @@ class _Method:
         It finds that out for a method of an object in a tenth of the time that it takes for a `partial`.
         """
         method, entrance = self._name, self._entrance
+        record_end = entrance.log.record_end
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
         try:

@@ -24,6 +24,11 @@ class OpeningQueue:
         """The calls that have begun since the turn that was waited for last, which are at least those of this turn."""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """The calls that wait for their turn."""
+        return len(self._waiting)
+
     def take_turn(self) -> bool:
         """Begins the call in this turn, and returns whether that was possible. If not, the call waits for its turn."""
         if self._begun >= self._calls_in_turn or self._waiting:

@@ -19,7 +19,7 @@ from reasoning_grpc.rpc import (
 )
 from reasoning_grpc.server.accepting import AcceptingServer
 from reasoning_grpc.server.reflection import add_reflection
-from reasoning_grpc.telemetry import Telemetry
+from reasoning_grpc.telemetry import Telemetry, families
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name
@@ -100,8 +100,10 @@ def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetr
                 max_lag_seconds=settings.max_loop_lag_seconds,
                 most_waiting=settings.max_queued_calls,
                 queue_seconds=settings.admission_queue_seconds,
-            )
+            ),
+            on_lag=telemetry.metrics.create_histogram(families.LOOP_LAG).record,
         ),
+        metrics=telemetry.metrics,
         max_request_bytes=settings.max_request_bytes,
         max_request_fields=settings.max_request_fields,
         write_timeout_seconds=settings.write_timeout_seconds,

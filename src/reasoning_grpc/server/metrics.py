@@ -1,27 +1,66 @@
-"""The metrics that the server exports over OpenTelemetry."""
+"""Adds to the metrics what the parts of a server know at each moment: connections, upstreams, discovery, providers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
-
+from reasoning_grpc.catalog import ProxyModels
+from reasoning_grpc.domain.errors import ReasoningError
 from reasoning_grpc.litellm_model import ConnectionPool
+from reasoning_grpc.llm import PROVIDERS, BreakerState, ResilientModel, UpstreamGuards
+from reasoning_grpc.server.wiring import ServerParts
+from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families
 
-OPEN_CONNECTIONS: Final = "http.client.open_connections"
-"""OpenTelemetry's semantic conventions name the metric and its states; the attribute for the pool is our own."""
-_STATE: Final = "http.connection.state"
-_POOL: Final = "reasoning_grpc.pool"
+_STATES: Final = tuple(BreakerState)
 
 
-def observe_connections(meter: Meter, pools: Mapping[str, ConnectionPool]) -> None:
-    """Registers a gauge that counts the connections to upstreams, by pool and state, at each read of the metrics."""
+def observe_parts(metrics: Metrics, parts: ServerParts) -> None:
+    """Lets each snapshot of the metrics ask the parts of the server."""
+    metrics.calls.find_provider = _Providers(parts.model).find
+    metrics.add_source(lambda builder: _add_connections(builder, parts.pools))
+    metrics.add_source(lambda builder: _add_upstreams(builder, parts.guards))
+    if (proxy := parts.proxy) is not None:
+        metrics.add_source(lambda builder: _add_discovery(builder, proxy))
 
-    def observations(_options: CallbackOptions) -> Iterable[Observation]:
-        for name, pool in pools.items():
-            idle = pool.idle
-            yield Observation(idle, {_POOL: name, _STATE: "idle"})
-            yield Observation(max(0, pool.open - idle), {_POOL: name, _STATE: "active"})
 
-    meter.create_observable_gauge(
-        OPEN_CONNECTIONS, [observations], unit="{connection}", description="Open connections to upstreams."
-    )
+def _add_connections(builder: SnapshotBuilder, pools: Mapping[str, ConnectionPool]) -> None:
+    for name, pool in pools.items():
+        idle = pool.idle
+        builder.add(families.OPEN_CONNECTIONS, idle, "idle", name)
+        builder.add(families.OPEN_CONNECTIONS, max(0, pool.open - idle), "active", name)
+
+
+def _add_upstreams(builder: SnapshotBuilder, guards: UpstreamGuards) -> None:
+    for guard in guards.list_guards():
+        for state in _STATES:
+            builder.add(families.BREAKER_STATE, int(guard.state is state), guard.model, state.value)
+        builder.add(families.BREAKER_OPENINGS, guard.openings, guard.model)
+        builder.add(families.UPSTREAM_IN_FLIGHT, guard.slots.in_use, guard.model)
+        builder.add(families.UPSTREAM_QUEUED, guard.slots.waiting, guard.model)
+        builder.add(families.UPSTREAM_LIMIT, guard.slots.limit, guard.model)
+
+
+def _add_discovery(builder: SnapshotBuilder, proxy: ProxyModels) -> None:
+    status = proxy.get_status()
+    builder.add(families.DISCOVERY_FAILING, int(status.stale))
+    if status.update_time is not None:
+        builder.add(families.DISCOVERY_AGE, (datetime.now(UTC) - status.update_time).total_seconds())
+
+
+class _Providers:
+    """Finds the providers of models, and remembers those of models that leave the model table."""
+
+    def __init__(self, model: ResilientModel) -> None:
+        self._describe: Callable[[str], str] = lambda name: model.describe(name).provider
+        self._known: dict[str, str] = {}
+
+    def find(self, model: str) -> str:
+        """Returns the provider of a model as the conventions of OpenTelemetry name it; empty where it is not known."""
+        provider = self._known.get(model)
+        if provider is None:
+            try:
+                provider = self._describe(model)
+            except ReasoningError:
+                return ""
+            provider = self._known[model] = PROVIDERS.get(provider, provider)
+        return provider

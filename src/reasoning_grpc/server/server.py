@@ -25,7 +25,7 @@ from reasoning_grpc.server.listener import (
     build_grpc_server,
     build_interceptors,
 )
-from reasoning_grpc.server.metrics import observe_connections
+from reasoning_grpc.server.metrics import observe_parts
 from reasoning_grpc.server.model_trial import Trials, try_models
 from reasoning_grpc.server.shared_threads import start_shared_threads
 from reasoning_grpc.server.wiring import build_parts
@@ -86,7 +86,7 @@ class Server:
         self._config = config
         self._telemetry = telemetry or Telemetry()
         self._parts = build_parts(config, self._telemetry)
-        observe_connections(self._telemetry.meter, self._parts.pools)
+        observe_parts(self._telemetry.metrics, self._parts)
         self._tracker = CallTracker()
         self._health = HealthService()
         self._grpc: grpc.aio.Server | None = None

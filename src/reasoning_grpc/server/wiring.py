@@ -67,6 +67,8 @@ class ServerParts:
     """None: the configuration has no proxy."""
     embedded: EmbeddedModel | None
     """None: this server runs no model itself."""
+    guards: UpstreamGuards
+    """What the calls to each upstream share."""
     pools: Mapping[str, ConnectionPool]
     """The connection pools by the names that the metrics use."""
 
@@ -91,7 +93,7 @@ def build_parts(
     router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
     agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), AgentSpans(tracer))
     engine = Engine(table, router, model, windows, agent)
-    return ServerParts(engine, model, windows, table, toolbox, proxy, embedded, pools)
+    return ServerParts(engine, model, windows, table, toolbox, proxy, embedded, guards, pools)
 
 
 def _build_embedded_model(settings: Settings) -> EmbeddedModel:

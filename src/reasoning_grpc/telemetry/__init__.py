@@ -2,6 +2,20 @@
 
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.telemetry.log_records import FactsRecord
+from reasoning_grpc.telemetry.metrics import (
+    DELTA_GAP_BOUNDS,
+    FAMILIES,
+    Counter,
+    Family,
+    Histogram,
+    Kind,
+    Metrics,
+    Snapshot,
+    SnapshotBuilder,
+    WorkerSnapshots,
+    families,
+    render_prometheus,
+)
 from reasoning_grpc.telemetry.plan import Export, TelemetryPlan, read_telemetry_plan
 from reasoning_grpc.telemetry.tracing import (
     ERROR_TYPE,
@@ -16,18 +30,30 @@ from reasoning_grpc.telemetry.tracing import (
 )
 
 __all__ = [
+    "DELTA_GAP_BOUNDS",
     "ERROR_TYPE",
+    "FAMILIES",
     "PREFIX",
     "SERVER_ADDRESS",
     "SERVER_PORT",
+    "Counter",
     "Export",
     "FactsRecord",
+    "Family",
+    "Histogram",
+    "Kind",
+    "Metrics",
+    "Snapshot",
+    "SnapshotBuilder",
     "Telemetry",
     "TelemetryPlan",
+    "WorkerSnapshots",
     "build_trace_headers",
+    "families",
     "find_recording_span",
     "find_trace",
     "mark_error",
     "mark_failed",
     "read_telemetry_plan",
+    "render_prometheus",
 ]

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
 
-from opentelemetry.metrics import Meter, NoOpMeterProvider
+from opentelemetry.metrics import Meter, NoOpMeterProvider, Observation
 from opentelemetry.trace import Tracer, TracerProvider
 
 from reasoning_grpc.config import ConfigError
+from reasoning_grpc.telemetry.metrics import Metrics
 from reasoning_grpc.telemetry.plan import TelemetryPlan
 
 if TYPE_CHECKING:  # costs half a second, and is needed only when something is exported
@@ -36,6 +38,9 @@ class Telemetry:
         """Raises ConfigError when the SDK refuses a variable. None: nothing is exported."""
         plan = plan or TelemetryPlan()
         self._outlets: list[_Outlet] = []
+        self.metrics = Metrics(version(DISTRIBUTION))
+        """Counts what the server does, whether or not it is exported."""
+        self._instance = str(uuid4())
         self.captures_content = plan.captures_content
         """See `TelemetryPlan`."""
         self.tracer_provider: TracerProvider | None = None
@@ -43,7 +48,7 @@ class Telemetry:
         self.tracer: Tracer | None = None
         """Makes the spans of our own code; None: traces are not exported."""
         self.meter: Meter = NoOpMeterProvider().get_meter(SCOPE)
-        """Makes the instruments of our own code; when metrics are not exported, the instruments do nothing."""
+        """Makes instruments of the SDK; when metrics are not exported, they do nothing. Our own metrics need none."""
         try:
             if plan.traces.exporters:
                 self.tracer_provider = self._export_spans(plan.traces.exporters)
@@ -62,7 +67,7 @@ class Telemetry:
         from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        provider = SdkTracerProvider(resource=_create_resource(), shutdown_on_exit=False)
+        provider = SdkTracerProvider(resource=_create_resource(self._instance), shutdown_on_exit=False)
         exporters = [_create_span_exporter(name) for name in names]
         self._outlets.append(_Outlet(provider.shutdown, exporters))
         for exporter in exporters:
@@ -73,11 +78,19 @@ class Telemetry:
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-        exporters = [_create_metric_exporter(name) for name in names]
+        from reasoning_grpc.telemetry.metrics.otlp import BEAT, SnapshotExporter
+
+        exporters = [SnapshotExporter(_create_metric_exporter(name), self.metrics) for name in names]
         readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters]
-        provider = MeterProvider(metric_readers=readers, resource=_create_resource(), shutdown_on_exit=False)
+        resource = _create_resource(self._instance)
+        provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
         self._outlets.append(_Outlet(provider.shutdown, exporters))
-        return provider.get_meter(SCOPE, version(DISTRIBUTION))
+        meter = provider.get_meter(SCOPE, version(DISTRIBUTION))
+        started = time.monotonic()
+        meter.create_observable_gauge(
+            BEAT.name, [lambda _: [Observation(time.monotonic() - started)]], unit=BEAT.unit, description=BEAT.help
+        )
+        return meter
 
     def _close(self) -> None:
         deadline = time.monotonic() + _FLUSH_SECONDS
@@ -111,11 +124,20 @@ class _Outlet:
             self._closing.join(_LAST_SECONDS)
 
 
-def _create_resource() -> "Resource":
-    """Returns the name and version of the server; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override them."""
-    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+def _create_resource(instance: str) -> "Resource":
+    """Returns the name and version of the server, and the id of this process.
 
-    ours = {SERVICE_NAME: DISTRIBUTION, SERVICE_VERSION: version(DISTRIBUTION)}
+    OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override them.
+    """
+    from opentelemetry.sdk.resources import (
+        SERVICE_INSTANCE_ID,
+        SERVICE_NAME,
+        SERVICE_VERSION,
+        OTELResourceDetector,
+        Resource,
+    )
+
+    ours = {SERVICE_NAME: DISTRIBUTION, SERVICE_VERSION: version(DISTRIBUTION), SERVICE_INSTANCE_ID: instance}
     return Resource.create(ours | dict(OTELResourceDetector().detect().attributes))
 
 
