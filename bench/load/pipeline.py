@@ -72,6 +72,9 @@ class _Context:
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return _METADATA
 
+    async def read(self) -> bytes:
+        return _PAYLOAD
+
     def time_remaining(self) -> float | None:
         return None
 
@@ -107,7 +110,7 @@ async def _intercept(complete: Any, config: Config, telemetry: Telemetry) -> Any
     """Returns what serves a `Complete`, with the interceptor of a server around it."""
     (interceptor,) = build_interceptors(config, CallTracker(), telemetry)
     handler: Any = await interceptor.intercept_service(_find_handler(complete), _Details())
-    return handler.unary_unary
+    return handler.stream_unary
 
 
 async def _sample(serve: Any) -> float:
@@ -115,7 +118,7 @@ async def _sample(serve: Any) -> float:
     context = _Context()
     started = time.thread_time()
     for _ in range(_CALLS):
-        await serve(_PAYLOAD, context)
+        await serve(None, context)
     return (time.thread_time() - started) / _CALLS
 
 

@@ -155,3 +155,45 @@ async def test_more_slots_are_handed_to_those_who_wait() -> None:
 
     assert slots.in_use == 1
     assert not slots.try_take("a")
+
+
+async def test_a_queue_that_is_trimmed_holds_what_is_served_meanwhile() -> None:
+    """After an entry has waited in vain while two others were served, two may wait, and the next is refused at once."""
+    slots = FairSlots(1, most_waiting=10, trims_queue=True)
+    assert slots.try_take("a")
+    queue = Queue(slots)
+    for name in ("first", "second"):
+        await queue.wait(name, "a")
+    await queue.wait("late", "a", seconds=0.2)
+    for _ in range(2):
+        slots.give_back("a")
+    assert not await queue.tasks["late"]
+
+    for name in ("third", "fourth", "fifth"):
+        await queue.wait(name, "a")
+
+    assert not await queue.tasks["fifth"]
+    assert slots.waiting == 2
+    for name in ("third", "fourth"):
+        queue.tasks[name].cancel()
+
+
+async def test_a_trimmed_queue_grows_with_what_is_served() -> None:
+    """Two entries may wait again after one of a queue of one was served."""
+    slots = FairSlots(1, most_waiting=10, trims_queue=True)
+    assert slots.try_take("a")
+    queue = Queue(slots)
+    await queue.wait("late", "a", seconds=0.01)
+    assert not await queue.tasks["late"]
+    await queue.wait("first", "a")
+    await queue.wait("refused", "a")
+    assert not await queue.tasks["refused"]
+
+    slots.give_back("a")
+    for name in ("second", "third"):
+        await queue.wait(name, "a")
+
+    assert queue.order == ["first"]
+    assert slots.waiting == 2
+    for name in ("second", "third"):
+        queue.tasks[name].cancel()

@@ -45,7 +45,8 @@ class CallEnd:
 class InProcessContext:
     """The part of grpc's context that our service uses."""
 
-    def __init__(self, metadata: Metadata, serialize: Callable[[Any], bytes]) -> None:
+    def __init__(self, payload: bytes, metadata: Metadata, serialize: Callable[[Any], bytes]) -> None:
+        self._payload = payload
         self._metadata = metadata
         self._serialize = serialize
         self.end = CallEnd()
@@ -53,6 +54,10 @@ class InProcessContext:
     def invocation_metadata(self) -> Metadata:
         """See grpc."""
         return self._metadata
+
+    async def read(self) -> bytes:
+        """See grpc."""
+        return self._payload
 
     def time_remaining(self) -> None:
         """Returns None: the call has no deadline."""
@@ -112,12 +117,12 @@ class InProcessService:
             return inner
 
         handler = await self._interceptor.intercept_service(find_handler, details)
-        context = InProcessContext(metadata, inner.response_serializer)
+        context = InProcessContext(payload, metadata, inner.response_serializer)
         try:
-            response = await (handler.unary_stream or handler.unary_unary)(payload, context)
+            response = await (handler.stream_stream or handler.stream_unary)(None, context)
         except grpc.aio.AbortError:
             return context.end
-        if handler.unary_unary:
+        if handler.stream_unary:
             context.end.responses.append(inner.response_serializer(response))
         return context.end
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.v1 import classification_pb2, routing_pb2
+from tests.support.bad_requests import raw_method
 from tests.support.classification import AUTO, REASONING
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health
@@ -38,6 +40,17 @@ def start_call(running: RunningServer, method: str, fields: dict[str, Any], **op
     if method == "Classify":
         return stub.Classify(classification_pb2.ClassifyRequest(request=request), **options)
     return stub.Complete(request, **options)
+
+
+def start_without_request(running: RunningServer, **options: Any) -> Any:
+    """Starts a call that sends its headers and never a request."""
+
+    async def wait() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    complete: Any = raw_method(running.channel.stream_unary)
+    return complete(wait(), **options)
 
 
 async def wait_for_calls_in_flight(running: RunningServer, count: int) -> None:
@@ -69,6 +82,33 @@ async def test_a_full_server_refuses_every_method(upstream: FakeUpstream) -> Non
         assert 0.5 <= refusal.retry_after_seconds <= 1.5
     assert health == SERVING
     assert len(upstream.requests) == 1
+
+
+async def test_a_refused_call_need_not_send_its_request(upstream: FakeUpstream) -> None:
+    """The status comes while the client has sent nothing but headers, so a full server receives no long requests."""
+    async with serving_upstream(upstream, max_calls_in_flight=1, max_queued_calls=0) as running:
+        stream, gate = await hold_call(running, upstream)
+
+        refusal = await expect_failure(start_without_request(running))
+        gate.open_all()
+        await read_to_end(stream)
+
+    assert refusal.reason == "SERVER_OVERLOADED"
+
+
+async def test_a_call_that_never_sends_its_request_takes_no_slot(upstream: FakeUpstream) -> None:
+    """Another call is served meanwhile, and the silent one ends with its deadline."""
+    upstream.reply("b")
+    async with serving_upstream(upstream, max_calls_in_flight=1, max_queued_calls=0) as running:
+        silent = asyncio.ensure_future(expect_failure(start_without_request(running, timeout=0.5)))
+        await wait_for_calls_in_flight(running, 1)
+        stub: Any = running.stub
+        await stub.Complete(a_wire_request())
+        failure = await silent
+
+        assert failure.code == grpc.StatusCode.DEADLINE_EXCEEDED
+        while running.server.calls_in_flight:
+            await check_health(running.channel)
 
 
 async def test_a_call_waits_a_moment_for_another_to_end(upstream: FakeUpstream) -> None:

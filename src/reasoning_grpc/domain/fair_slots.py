@@ -12,9 +12,19 @@ class FairSlots:
     fewer. So an owner that floods the queue takes nothing from one that sends a little.
     """
 
-    def __init__(self, limit: int, most_waiting: int) -> None:
+    def __init__(self, limit: int, most_waiting: int, *, trims_queue: bool = False) -> None:
+        """With `trims_queue` the queue holds no more than are served in the time that they may wait.
+
+        An entry that has waited in vain shows how many that are. So while all slots stay in use, nearly all entries are
+        refused at once, and nearly all that wait are served.
+        """
+        self._trims_queue = trims_queue
         self._limit = limit
         self._most_waiting = most_waiting
+        self._room = float(most_waiting)
+        """The entries that the queue accepts now."""
+        self._handed_over = 0
+        """The slots that were ever given to an entry of the queue."""
         self.in_use = 0
         self.waiting = 0
         """The number of entries in the queue."""
@@ -41,6 +51,10 @@ class FairSlots:
         self._held[owner] = self._held.get(owner, 0) + 1
         return True
 
+    def has_room(self, owner: str) -> bool:
+        """Returns whether the queue would accept an entry of this owner."""
+        return self.waiting < self._room or self._find_loser(owner) is not None
+
     async def take(self, owner: str, seconds: float) -> bool:
         """Takes a slot, for which it waits at most this long; returns whether it got one.
 
@@ -54,7 +68,7 @@ class FairSlots:
         turn: asyncio.Future[bool] = loop.create_future()
         self._queues.setdefault(owner, deque()).append(turn)
         self.waiting += 1
-        timer = loop.call_later(seconds, self._refuse, owner, turn)
+        timer = loop.call_later(seconds, self._give_up, owner, turn, self._handed_over)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -83,18 +97,31 @@ class FairSlots:
                 self.in_use += 1
                 self._held[owner] = self._held.get(owner, 0) + 1
                 turn.set_result(True)
+                self._handed_over += 1
+                self._room = min(self._most_waiting, self._room + 1 / self._room)
 
     def _make_room(self, owner: str) -> bool:
         """Returns whether the queue has room for one more of this owner, for which another owner may lose its last."""
-        if self.waiting < self._most_waiting:
+        if self.waiting < self._room:
             return True
-        if not self._queues:
+        if (loser := self._find_loser(owner)) is None:
             return False
-        longest = max(self._queues, key=lambda each: len(self._queues[each]))
-        if len(self._queues[longest]) <= len(self._queues.get(owner, ())) + 1:
-            return False
-        self._refuse(longest, self._queues[longest][-1])
+        self._refuse(loser, self._queues[loser][-1])
         return True
+
+    def _find_loser(self, owner: str) -> str | None:
+        """Returns the owner that gives up an entry of a full queue for one of this owner; None: no other has more."""
+        if not self._queues:
+            return None
+        longest = max(self._queues, key=lambda each: len(self._queues[each]))
+        return longest if len(self._queues[longest]) > len(self._queues.get(owner, ())) + 1 else None
+
+    def _give_up(self, owner: str, turn: asyncio.Future[bool], handed_over: int) -> None:
+        """Refuses an entry that has waited in vain. So many slots had been handed over when it came."""
+        if not turn.done():
+            if self._trims_queue:
+                self._room = min(self._room, max(1, self._handed_over - handed_over))
+            self._refuse(owner, turn)
 
     def _refuse(self, owner: str, turn: asyncio.Future[bool]) -> None:
         if not turn.done():

@@ -45,7 +45,7 @@ class Admission:
         """`on_lag` is called with each measured lag of the event loop, in seconds."""
         self._on_lag = on_lag
         self._limits = limits
-        self._slots = FairSlots(limits.most_calls, limits.most_waiting)
+        self._slots = FairSlots(limits.most_calls, limits.most_waiting, trims_queue=True)
         self._limit = LagLimit(
             target_seconds=limits.max_lag_seconds,
             minimum=min(limits.least_calls, limits.most_calls),
@@ -74,6 +74,13 @@ class Admission:
             self._lag.start()
         return self._slots.try_take(caller)
 
+    def refuse_if_full(self, caller: str) -> None:
+        """Raises ServerOverloaded if a call of this caller would be refused without waiting."""
+        if self._slots.in_use >= self._slots.limit and not (
+            self._limits.queue_seconds > 0 and self._slots.has_room(caller)
+        ):
+            raise _overloaded()
+
     async def wait(self, caller: str) -> float:
         """Waits until a call is admitted that `try_admit` did not admit; returns the seconds that it took.
 
@@ -81,7 +88,7 @@ class Admission:
         """
         started = read_clock()
         if not await self._slots.take(caller, self._limits.queue_seconds):
-            raise ServerOverloaded(retry_after_seconds=random.uniform(*_RETRY_SECONDS))
+            raise _overloaded()
         return read_clock() - started
 
     def end(self, caller: str) -> None:
@@ -100,3 +107,7 @@ class Admission:
                 "limit of calls in flight",
                 extra={"limit": self._limit.limit, "in_flight": in_flight, "waiting": self._slots.waiting},
             )
+
+
+def _overloaded() -> ServerOverloaded:
+    return ServerOverloaded(retry_after_seconds=random.uniform(*_RETRY_SECONDS))

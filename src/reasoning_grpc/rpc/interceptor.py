@@ -104,15 +104,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return known[1]
 
     def _wrap(self, handler: Handler, method: str) -> Handler:
-        """Returns a handler that gets the request as bytes: grpc answers UNKNOWN if it cannot decode them."""
+        """Returns a handler that reads the request itself, as bytes.
+
+        grpc answers UNKNOWN if it cannot decode a request, and it would receive one also for a call that is refused.
+        """
         kind = _METHODS[method].input_type
         parse = limit_fields(handler.request_deserializer, kind, self._max_request_fields)
         serialize = handler.response_serializer
         if handler.response_streaming:
             streaming = _Method(method, parse, partial(self._writer.write_all, handler.unary_stream), self._entrance)
-            return grpc.unary_stream_rpc_method_handler(streaming.serve, response_serializer=serialize)
+            return grpc.stream_stream_rpc_method_handler(streaming.serve, response_serializer=serialize)
         unary = _Method(method, parse, handler.unary_unary, self._entrance)
-        return grpc.unary_unary_rpc_method_handler(unary.serve, response_serializer=serialize)
+        return grpc.stream_unary_rpc_method_handler(unary.serve, response_serializer=serialize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class _Method:
         self._answer = answer
         self._entrance = entrance
 
-    async def serve(self, payload: bytes, context: Context) -> Any:
+    async def serve(self, _requests: object, context: Context) -> Any:
         """Returns the response, if the method has one. grpc looks at each call whether this is a coroutine function.
 
         It finds that out for a method of an object in a tenth of the time that it takes for a `partial`.
@@ -171,15 +174,17 @@ class _Method:
             entrance.tracker.begin()
             admitted = None
             try:
-                queue_seconds = 0.0 if entrance.openings.take_turn() else await entrance.openings.wait_for_turn()
                 caller = entrance.callers.authenticate(metadata)
+                entrance.admission.refuse_if_full(caller.name)
+                payload = await _read_request(context)
+                queue_seconds = 0.0 if entrance.openings.take_turn() else await entrance.openings.wait_for_turn()
                 if not entrance.admission.try_admit(caller.name):
                     queue_seconds += await entrance.admission.wait(caller.name)
                 admitted = caller.name
                 _check_time(call)
                 call = replace(call, caller=caller, queue_seconds=queue_seconds)
                 request = self._parse_request(payload)
-                if request_id := _read_request_id(request):
+                if request_id := _find_request_id(request):
                     call = replace(call, request_id=request_id)
                 _current_call.set(call)
                 response = await self._answer(request, context)
@@ -231,6 +236,15 @@ class _Method:
             raise MalformedRequest from exc
 
 
+async def _read_request(context: Context) -> bytes:
+    """Returns the only request of the call, not decoded. Raises ClientGone when the client has sent none."""
+    payload = await context.read()
+    if payload is grpc.aio.EOF:
+        raise ClientGone
+    request: bytes = payload
+    return request
+
+
 async def _abort(
     context: Context,
     code: grpc.StatusCode,
@@ -271,7 +285,7 @@ def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -
     )
 
 
-def _read_request_id(request: Any) -> str:
+def _find_request_id(request: Any) -> str:
     """Returns the request id of the message if it has a valid one, or else an empty string."""
     completion = request if isinstance(request, CompleteRequest) else getattr(request, "request", None)
     if completion is None or not completion.request_id:

@@ -51,12 +51,12 @@ class _Capsule:
             return None
 
         async def streaming(request: Any, _: object) -> Any:
-            await self._run(handler.unary_stream, request)
+            await self._run(handler.stream_stream, request)
             return
             yield
 
         async def unary(request: Any, _: object) -> Any:
-            return await self._run(handler.unary_unary, request)
+            return await self._run(handler.stream_unary, request)
 
         return _make_handler_like(handler, streaming if handler.response_streaming else unary)
 
@@ -67,13 +67,13 @@ class _Capsule:
 
         async def streaming(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             self._context = context
-            async for _ in instrumented.unary_stream(request, context):
+            async for _ in instrumented.stream_stream(request, context):
                 pass
             self._raise_failure()
 
         async def unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             self._context = context
-            response = await instrumented.unary_unary(request, context)
+            response = await instrumented.stream_unary(request, context)
             self._raise_failure()
             return response
 
@@ -96,5 +96,5 @@ class _Capsule:
 
 
 def _make_handler_like(handler: Handler, behavior: Any) -> Handler:
-    make = grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
+    make = grpc.stream_stream_rpc_method_handler if handler.response_streaming else grpc.stream_unary_rpc_method_handler
     return make(behavior, handler.request_deserializer, handler.response_serializer)

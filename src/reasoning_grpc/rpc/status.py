@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import quote
 
 import grpc
-from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
@@ -20,6 +19,8 @@ PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
 UPSTREAM_MESSAGE: Final = "upstream_message"
 """The key of the provider's own sentence in the metadata of `ErrorInfo`."""
 STATUS_METADATA: Final = "grpc-status-details-bin"
+_TYPE_URL: Final = "type.googleapis.com/"
+"""What stands before the name of a detail's type. Protobuf's own `Pack` does the same, in twice the time."""
 _MAX_DETAIL_BYTES: Final = 4000
 """The limit of message and details together: grpc replaces a larger status by RESOURCE_EXHAUSTED."""
 
@@ -127,9 +128,7 @@ def _status(
 ) -> CallStatus:
     status = Status(code=code.value[0], message=message)
     for detail in details:
-        packed = Any()
-        packed.Pack(detail)
-        status.details.append(packed)
+        status.details.add(type_url=_TYPE_URL + detail.DESCRIPTOR.full_name, value=detail.SerializeToString())
     trailers: list[tuple[str, str | bytes]] = [(STATUS_METADATA, status.SerializeToString())]
     if code is grpc.StatusCode.UNAVAILABLE:
         trailers.append((PUSHBACK_METADATA, _pushback(retry_after)))
