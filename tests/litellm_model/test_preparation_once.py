@@ -25,9 +25,8 @@ def test_another_deployment_prepares_a_call_again() -> None:
     second = prepare_call(call, a_deployment(sampling=Sampling(top_p=0.5)))
     third = prepare_call(call, a_deployment(api_key=Secret("sk-secret")))
 
-    assert (first.call.sampling.temperature, first.call.sampling.top_p) == (0.5, None)
-    assert (second.call.sampling.temperature, second.call.sampling.top_p) == (None, 0.5)
-    assert third.call.sampling == Sampling()
+    samplings = [each.choose_call(call).sampling for each in (first, second, third)]
+    assert samplings == [Sampling(temperature=0.5), Sampling(top_p=0.5), Sampling()]
 
 
 def test_a_changed_copy_of_a_call_has_none_of_its_derived_values() -> None:

@@ -30,8 +30,9 @@ def _answer(*contents: Any) -> Message:
 def _write(model: str, *messages: Message, api_base: str = "") -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Returns the messages of a call, and the settings that take effect otherwise, as fields and values."""
     deployment = replace(a_deployment(model), api_base=api_base)
-    prepared = prepare_call(a_model_call(*messages, tools=(TOOL,)), deployment)
-    written: list[dict[str, Any]] = build_arguments(prepared.call, deployment)["messages"]
+    call = a_model_call(*messages, tools=(TOOL,))
+    prepared = prepare_call(call, deployment)
+    written: list[dict[str, Any]] = build_arguments(prepared.choose_call(call), deployment)["messages"]
     return written, [(setting.field, setting.effective) for setting in prepared.settings]
 
 

@@ -92,7 +92,7 @@ def build(call: ModelCall, deployment: Deployment) -> list[dict[str, Any]]:
     prepared = prepare_call(call, deployment)
     if prepared.violations:
         return []
-    arguments = build_arguments(prepared.call, deployment)
+    arguments = build_arguments(prepared.choose_call(call), deployment)
     return [arguments, choose_model(deployment)]
 
 

@@ -31,7 +31,7 @@ from reasoning_grpc.litellm_model import library
 from reasoning_grpc.litellm_model.answers import AnswerRecord
 from reasoning_grpc.litellm_model.calls import create_call
 from reasoning_grpc.litellm_model.encodings import count_prompt_tokens
-from reasoning_grpc.litellm_model.failures import convert_failure
+from reasoning_grpc.litellm_model.failures import convert_failure, drop_tracebacks
 from reasoning_grpc.litellm_model.origins import DeltaMarker
 from reasoning_grpc.litellm_model.provider_call import build_headers
 from reasoning_grpc.litellm_model.providers import Way, choose_way
@@ -90,7 +90,11 @@ class LiteLLMModel:
                 error = await self._name_refused_fields(error, call, deployment)
             if error is None:
                 raise
-            raise _add_usage(error, answer.reader, call) from exc
+            drop_tracebacks(exc)
+            try:
+                raise _add_usage(error, answer.reader, call) from exc
+            finally:
+                del error  # its traceback holds this frame, which must not hold it in turn
         finally:
             exchange.close()  # here, not at collection time, so that the upstream stops billing
             await answer.aclose()

@@ -24,7 +24,7 @@ class ChatCall(OwnCall):
         self._mapper = mapper
 
     async def _open(self, prepared: PreparedCall) -> None:
-        request = await self._mapper.map_call(prepared.call, self._deployment)
+        request = await self._mapper.map_call(prepared.choose_call(self._call), self._deployment)
         if request.answers_by_tool:
             self.reader = JsonToolReader()
         await self._send(request.url, request.body, request.headers)

@@ -50,7 +50,7 @@ class CompletionCall(ProviderCall):
         self._opening_seconds = 0.0
 
     async def _open(self, prepared: PreparedCall) -> None:
-        deployment, call = self._deployment, prepared.call
+        deployment, call = self._deployment, prepared.choose_call(self._call)
         arguments: dict[str, Any] = copy_arguments({**build_arguments(call, deployment), **STREAMED})
         arguments |= {**build_litellm_address(deployment), **choose_model(deployment), **STAY_WITH_CHAT}
         if deployment.provider != "azure":

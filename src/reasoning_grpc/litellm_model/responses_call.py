@@ -27,7 +27,8 @@ class ResponsesCall(OwnCall):
 
     async def _open(self, prepared: PreparedCall) -> None:
         deployment = self._deployment
-        body = write_responses_body(prepared.call, deployment, read_deployment_name(deployment))
+        call = prepared.choose_call(self._call)
+        body = write_responses_body(call, deployment, read_deployment_name(deployment))
         url, headers = build_responses_address(deployment)
         if deployment.provider == "azure" and not deployment.api_key:
             headers = await _fetch_azure_credentials(deployment)

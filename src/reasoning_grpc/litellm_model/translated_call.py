@@ -38,7 +38,7 @@ class TranslatedCall(OwnCall):
         self._create_reader = create_reader
 
     async def _open(self, prepared: PreparedCall) -> None:
-        request = await self._mapper.map_call(prepared.call, self._deployment)
+        request = await self._mapper.map_call(prepared.choose_call(self._call), self._deployment)
         if request.answers_by_tool:
             self.reader = self._create_reader(answers_by_tool=True)
         # The URL is sent as litellm has encoded it.

@@ -28,7 +28,7 @@ from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.field_count import limit_fields
 from reasoning_grpc.rpc.opening import OpeningQueue
-from reasoning_grpc.rpc.status import call_status, internal_status
+from reasoning_grpc.rpc.status import CallStatus, call_status, internal_status
 from reasoning_grpc.rpc.stream_writer import ClientGone, ClientStalled, StreamWriter
 from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families, find_trace
 from reasoning_grpc.v1 import reasoning_service_pb2
@@ -197,7 +197,7 @@ class _Method:
             return response
         except _TooLate:
             record_end(method, call, "DEADLINE_EXCEEDED", logging.INFO)
-            return await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
+            status = CallStatus(grpc.StatusCode.DEADLINE_EXCEEDED, message=_TOO_LATE)
         except ReasoningError as error:
             status = call_status(error, call.request_id, passes_upstream_messages=entrance.passes_upstream_messages)
             level = logging.WARNING if isinstance(error, UpstreamError) else logging.INFO
@@ -214,16 +214,18 @@ class _Method:
                 record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         except (ClientGone, grpc.aio.InternalError):  # the latter, when the initial metadata could not be sent
             record_end(method, call, call.infer_end_status(), logging.INFO)
-            return await _abort(context, grpc.StatusCode.CANCELLED)
+            status = CallStatus(grpc.StatusCode.CANCELLED)
         except ClientStalled:  # the status waits behind what the client has not read, and nothing else is held for it
             record_end(method, call, grpc.StatusCode.CANCELLED.name, logging.WARNING, _STALLED_REASON)
-            return await _abort(context, grpc.StatusCode.CANCELLED, _STALLED)
+            status = CallStatus(grpc.StatusCode.CANCELLED, message=_STALLED)
         except grpc.aio.AbortError:
             raise
         except Exception:
             status = internal_status(call.request_id)
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
-        return await _abort(context, status.code, status.message, status.trailing_metadata)
+        abortion = _abort(context, status)
+        del context  # it holds the error that ends this frame, whose traceback holds the frame
+        return await abortion
 
     def _parse_request(self, payload: bytes) -> Message:
         limit = self._entrance.max_request_bytes
@@ -245,20 +247,17 @@ async def _read_request(context: Context) -> bytes:
     return request
 
 
-async def _abort(
-    context: Context,
-    code: grpc.StatusCode,
-    message: str = "",
-    trailing_metadata: Sequence[tuple[str, str | bytes]] = (),
-) -> None:
+async def _abort(context: Context, status: CallStatus) -> None:
     """Ends the call with this status. A client that has left in this moment gets none, which is nobody's error.
 
     grpc would log it as one, with a traceback. A cancellation is how it ends the calls of clients that left earlier.
     """
     try:
-        await context.abort(code, message, tuple(trailing_metadata))
+        await context.abort(status.code, status.message, status.trailing_metadata)
     except grpc.aio.InternalError as exc:
         raise asyncio.CancelledError from exc
+    finally:
+        del context  # see `_Method.serve`
 
 
 def _check_time(call: CallContext) -> None:

@@ -69,9 +69,9 @@ class CallStatus:
     """The status of a failed call, in the form that grpc's `abort` takes."""
 
     code: grpc.StatusCode
-    reason: str
-    message: str
-    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+    reason: str = ""
+    message: str = ""
+    trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
 
 def call_status(error: errors.ReasoningError, request_id: str, *, passes_upstream_messages: bool = False) -> CallStatus:

@@ -8,7 +8,6 @@ everything that our client raises as `InternalServerError` or `APIError`.
 import errno
 import json
 import traceback
-from collections.abc import Iterator
 from typing import Final
 
 import aiohttp
@@ -24,6 +23,7 @@ from reasoning_grpc.domain.errors import (
     UpstreamUnreachable,
 )
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
+from reasoning_grpc.litellm_model.failures.chain import walk_chain
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
 from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error, convert_proxy_refusal
 from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error, is_expected
@@ -77,7 +77,7 @@ def convert_failure(
     has the provider's own sentence only when the call and its context are given, because it must not repeat them.
     Returns None for an exception that nobody expects.
     """
-    chain = list(_walk_chain(exc))
+    chain = list(walk_chain(exc))
     answered = _find_answered_error(chain, deployment, call)
     if answered is not None:
         error, body = answered
@@ -160,16 +160,3 @@ def _read_response_body(exc: BaseException, response: httpx.Response) -> ErrorBo
     if error := getattr(exc, "body", None):
         return ErrorBody.read(error)
     return ErrorBody.parse(response.content) if response.is_closed or response.is_stream_consumed else ErrorBody()
-
-
-def _walk_chain(exc: BaseException) -> Iterator[BaseException]:
-    """Yields the exception and everything that it came from, each once."""
-    seen: set[int] = set()
-    pending: list[object] = [exc]
-    while pending:
-        link = pending.pop(0)
-        if not isinstance(link, BaseException) or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        pending += [getattr(link, "original_exception", None), link.__cause__, link.__context__]

@@ -23,7 +23,11 @@ _NO_AMOUNT: Final = ReasoningOptions()
 class PreparedCall(Struct, frozen=True):
     """A call as its provider takes it."""
 
-    call: ModelCall
+    changed_call: ModelCall | None
+    """The call with what the provider takes otherwise; None where that is nothing.
+
+    It is never the call that keeps this: they would hold each other until the garbage collector finds them.
+    """
     deployment: Deployment
     """The deployment for which it was prepared."""
     wire: Wire = Wire.CHAT
@@ -32,6 +36,10 @@ class PreparedCall(Struct, frozen=True):
     """The settings that take effect otherwise than requested."""
     violations: tuple[FieldViolation, ...] = ()
     """The fields that the provider does not take; the call must not be sent when there are any."""
+
+    def choose_call(self, call: ModelCall) -> ModelCall:
+        """Returns the call to send for this one, which was prepared."""
+        return call if self.changed_call is None else self.changed_call
 
 
 def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
@@ -46,7 +54,8 @@ def prepare_call(call: ModelCall, deployment: Deployment) -> PreparedCall:
     return prepared
 
 
-def _prepare(call: ModelCall, deployment: Deployment) -> PreparedCall:
+def _prepare(requested: ModelCall, deployment: Deployment) -> PreparedCall:
+    call = requested
     own_call, foreign_setting = leave_out_foreign_values(call, deployment)
     wire = choose_wire(own_call, deployment).wire
     dialect, model = find_dialect(deployment.provider, wire), name_deciding_model(deployment)
@@ -62,7 +71,7 @@ def _prepare(call: ModelCall, deployment: Deployment) -> PreparedCall:
         if setting is not None:
             settings.append(setting)
     if violations:
-        return PreparedCall(call, deployment, wire, tuple(settings), violations)
+        return PreparedCall(None if call is requested else call, deployment, wire, tuple(settings), violations)
     call, setting = fit_amount(call, amounts)
     if setting is not None:
         settings.append(setting)
@@ -70,7 +79,7 @@ def _prepare(call: ModelCall, deployment: Deployment) -> PreparedCall:
         call, setting = change(call, model)
         if setting is not None:
             settings.append(setting)
-    return PreparedCall(call, deployment, wire, tuple(settings))
+    return PreparedCall(None if call is requested else call, deployment, wire, tuple(settings))
 
 
 def _find_violations(dialect: Dialect, model: str, amounts: Amounts, call: ModelCall) -> tuple[FieldViolation, ...]:

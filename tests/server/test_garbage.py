@@ -1,0 +1,165 @@
+"""A call that ends leaves nothing which only the garbage collector could free.
+
+What holds itself in a circle stays for thousands of calls, with the request, the answer and gRPC's own call in it.
+"""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Final
+
+import grpc
+import pytest
+
+from reasoning_grpc.v1 import models_pb2, routing_pb2
+from tests.support.classification import AUTO, REASONING
+from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.serving import RunningServer, config_for, judging_config, model_entry, serving, serving_upstream
+from tests.support.upstream import FakeUpstream, refusing_api_base
+from tests.support.upstream_faults import FAULTS
+from tests.support.wire_calls import read_first_delta, read_to_end
+
+_GENERATED: Final = "reasoning_grpc.v1."
+"""The messages are the client's as well, which runs in this process."""
+_KEPT_BY_ASYNCIO: Final = frozenset({"_CountedSocket"})
+"""A transport of asyncio's holds itself after it was closed, and its closed socket."""
+
+
+@contextmanager
+def finding_garbage() -> Iterator[set[str]]:
+    """Fills a set at its end with the kinds of our objects that were left in circles."""
+    found: set[str] = set()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield found
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found.update(filter(None, map(_name_own, gc.garbage)))
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        gc.unfreeze()
+
+
+def _name_own(value: object) -> str:
+    """Returns the name of an object of ours, or of a frame of our code; an empty text for any other."""
+    if isinstance(value, FrameType):
+        module, name = str(value.f_globals.get("__name__")), value.f_code.co_qualname
+    else:
+        module, name = type(value).__module__, type(value).__name__
+    is_own = module.startswith("reasoning_grpc.") and not module.startswith(_GENERATED)
+    return name if is_own and name not in _KEPT_BY_ASYNCIO else ""
+
+
+async def make_calls(running: RunningServer, **fields: Any) -> None:
+    """Makes a call of both RPCs, whatever comes of them."""
+    stub: Any = running.stub
+    with suppress(grpc.aio.AioRpcError):
+        await stub.Complete(a_wire_request(**fields))
+    with suppress(grpc.aio.AioRpcError):
+        await read_to_end(stub.StreamComplete(a_stream_request(**fields)))
+    await let_calls_end(running)
+
+
+async def let_calls_end(running: RunningServer) -> None:
+    """Returns when the server has done with earlier calls: a client learns of their ends a moment before."""
+    stub: Any = running.stub
+    await stub.ListModels(models_pb2.ListModelsRequest())
+    while running.server.calls_in_flight:
+        await stub.ListModels(models_pb2.ListModelsRequest())
+
+
+async def test_an_answered_call_leaves_no_garbage(running_server: RunningServer) -> None:
+    """Neither a whole answer nor a stream does."""
+    await make_calls(running_server)
+
+    with finding_garbage() as found:
+        await make_calls(running_server)
+
+    assert found == set()
+
+
+@pytest.mark.parametrize("case", FAULTS)
+async def test_a_failed_attempt_leaves_no_garbage(upstream: FakeUpstream, case: str) -> None:
+    """No fault of an upstream does, whether it ends the call or another attempt follows."""
+    fault = FAULTS[case]
+    async with serving_upstream(upstream, **fault.settings) as running:
+        await make_calls(running)
+        fault.misbehave(upstream.always)
+
+        with finding_garbage() as found:
+            await make_calls(running)
+
+    assert found == set()
+
+
+async def test_a_refused_connection_leaves_no_garbage(upstream: FakeUpstream) -> None:
+    """The fallback model answers."""
+    with refusing_api_base() as api_base:
+        entries = model_entry(api_base, fallback_models=("other",)), model_entry(upstream.api_base, "other")
+        async with serving(config_for(*entries)) as running:
+            await make_calls(running)
+
+            with finding_garbage() as found:
+                await make_calls(running)
+
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"model": "unknown"}, {"model": "fake", "routing": routing_pb2.RoutingOptions(mode=REASONING)}, {"messages": []}],
+    ids=["unknown model", "agent", "invalid"],
+)
+async def test_other_calls_leave_no_garbage(running_server: RunningServer, fields: dict[str, Any]) -> None:
+    """Refused calls, and calls of an agent whose model plans nothing that is valid, leave none."""
+    await make_calls(running_server, **fields)
+
+    with finding_garbage() as found:
+        await make_calls(running_server, **fields)
+
+    assert found == set()
+
+
+async def test_a_failed_classifier_leaves_no_garbage(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """The call goes on without it."""
+    judge.always.body(b'{"choices": [{')
+    async with serving(judging_config(upstream, judge)) as running:
+        await make_calls(running, **AUTO)
+
+        with finding_garbage() as found:
+            await make_calls(running, **AUTO)
+
+    assert found == set()
+
+
+@pytest.mark.parametrize("timeout_seconds", [None, 0.3], ids=["cancelled", "deadline"])
+async def test_a_call_that_its_client_ends_leaves_no_garbage(
+    upstream: FakeUpstream, timeout_seconds: float | None
+) -> None:
+    """Neither a cancelled stream does, nor one whose deadline passes."""
+    upstream.always.hang_after(1)
+    async with serving_upstream(upstream) as running:
+        stub: Any = running.stub
+
+        async def end_early(number: int) -> None:
+            stream = stub.StreamComplete(a_stream_request(), timeout=timeout_seconds)
+            await read_first_delta(stream)
+            if timeout_seconds is None:
+                stream.cancel()
+            with pytest.raises((asyncio.CancelledError, grpc.aio.AioRpcError)):
+                await read_to_end(stream)
+            await upstream.disconnect(number)
+            await let_calls_end(running)
+
+        await end_early(1)
+
+        with finding_garbage() as found:
+            await end_early(2)
+
+    assert found == set()
