@@ -131,9 +131,8 @@ def start_ours(
     config.write_text(_write_own_config(environment, port))
     log = environment.folder / f"{name}.log"
     command = [str(python.with_name("reasoning-grpc")), "serve", "--config", str(config)]
-    process = Process(
-        command, log, environment={"BENCH_KEY": "key", "REASONING_DRAIN_DELAY_SECONDS": "0", **(variables or {})}
-    )
+    own = {"REASONING_DRAIN_DELAY_SECONDS": "0"} if python == environment.ours else {}  # an older build has no delay
+    process = Process(command, log, environment={"BENCH_KEY": "key", **own, **(variables or {})})
     client = [str(python), "-m", "bench.load.grpc_client", f"127.0.0.1:{port}", TOKEN]
     return _connect(name, process, client, environment, port)
 
