@@ -2,7 +2,7 @@
 
 from reasoning_grpc.llm.gradient_limit import GradientLimit
 
-USUAL = 0.1
+USUAL = 1.0
 WINDOW = 1.01
 
 
@@ -50,17 +50,27 @@ def test_it_does_not_grow_when_it_is_not_used() -> None:
 
 
 def test_it_shrinks_when_answers_begin_late() -> None:
-    """Answers that begin three times as late as usual lower the limit, never below its minimum."""
+    """Answers that begin five times as late as usual lower the limit, never below its minimum."""
     upstream = build_upstream()
     upstream.answer(USUAL, in_progress=20, windows=5)
     before = upstream.limit.limit
 
-    upstream.answer(3 * USUAL, in_progress=20, windows=3)
+    upstream.answer(5 * USUAL, in_progress=20, windows=3)
     assert upstream.limit.limit < before
     for factor in range(1, 200):
         upstream.answer(10 * factor * USUAL, in_progress=20)
 
     assert upstream.limit.limit >= 4
+
+
+def test_milliseconds_say_nothing() -> None:
+    """An upstream that answers in milliseconds is not full when its answers begin a hundred times as late."""
+    upstream = build_upstream()
+    upstream.answer(0.002, in_progress=20, windows=5)
+
+    upstream.answer(0.2, in_progress=20, windows=3)
+
+    assert upstream.limit.limit >= 20
 
 
 def test_a_few_slow_answers_change_nothing() -> None:

@@ -6,6 +6,9 @@ from typing import Final
 
 _TOLERANCE: Final = 1.5
 """How many times the usual time counts as usual still."""
+_SLACK_SECONDS: Final = 0.5
+"""How much more counts as usual besides. A burst of calls makes this process itself that slow for a moment, which says
+nothing about an upstream that answers in milliseconds; one that is too full takes seconds more."""
 _LARGEST_CUT: Final = 0.5
 """The smallest part of the limit that one step leaves."""
 _SMOOTHING: Final = 0.2
@@ -82,7 +85,7 @@ class GradientLimit:
         self._usual = usual * _RECOVERY if usual > 2 * short else usual
         if window.has_cut or (short <= self._usual and window.most_in_progress < self._limit / 2):
             return
-        gradient = max(_LARGEST_CUT, min(1.0, _TOLERANCE * self._usual / short)) if short else 1.0
+        gradient = max(_LARGEST_CUT, min(1.0, (_TOLERANCE * self._usual + _SLACK_SECONDS) / short)) if short else 1.0
         # A limit far above what was in progress did not bound it, so a cut begins there.
         limit = min(self._limit, 2.0 * window.most_in_progress) if gradient < 1 else self._limit
         target = limit * gradient + sqrt(limit)
