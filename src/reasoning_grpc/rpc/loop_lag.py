@@ -37,6 +37,8 @@ class LagLimit:
         self._count, self._sum, self._most_in_flight = 0, 0.0, 0
         limit = self.limit
         if average > self._target:
+            if most <= self._minimum:  # so few calls are not what delays the loop, and fewer are never admitted
+                return False
             factor = max(_LARGEST_CUT, sqrt(self._target / average))
             limit = int(min(limit, most) * factor)
         elif average < self._target / 2 and most >= limit * 0.9:
