@@ -163,6 +163,10 @@ bench-quick: $(READY) ## Measure the server beside its peers in about two minute
 bench-restart: $(READY) $(ENVOY) ## Restart and kill servers under load, behind round robin and Envoy; takes some minutes
 	$(BIN)/python -m bench.restart $(ARGS)
 
+.PHONY: bench-kill
+bench-kill: $(READY) ## Kill the embedded model and a LiteLLM proxy under load; takes some minutes
+	$(BIN)/python -m bench.kill $(ARGS)
+
 .PHONY: bench-overload
 bench-overload: $(READY) ## Offer up to five times what the server can serve; takes some minutes
 	$(BIN)/python -m bench.overload $(ARGS)

@@ -32,6 +32,8 @@ MODELS: Final = [
 PREFIXES: Final = ("groq", "deepseek", "mistral", "xai", "openrouter", "anthropic", "gemini")
 """Prefixes beside openai/ whose streams are measured."""
 TOKEN: Final = "rgk_bench"
+PROXY_KEY: Final = "sk-bench"
+"""The master key of LiteLLM proxy."""
 _START_SECONDS: Final = 180.0
 
 
@@ -152,8 +154,15 @@ def start_ours_traced(environment: Environment) -> Service:
 
 
 def start_litellm_proxy(environment: Environment) -> Service:
-    """Starts LiteLLM proxy with one worker, a master key and no database."""
+    """Starts LiteLLM proxy, and its client."""
     port = find_free_port()
+    process = launch_litellm_proxy(environment, port)
+    client = _http_client(port, "/v1/chat/completions", PROXY_KEY, "%s")
+    return _connect("litellm_proxy", process, client, environment, port)
+
+
+def launch_litellm_proxy(environment: Environment, port: int) -> Process:
+    """Starts the process of LiteLLM proxy with one worker, a master key and no database."""
     config = environment.folder / "litellm_proxy.yaml"
     models = [
         {
@@ -169,15 +178,13 @@ def start_litellm_proxy(environment: Environment) -> Service:
                 "model_list": models,
                 "litellm_settings": settings,
                 "router_settings": settings,
-                "general_settings": {"master_key": "sk-bench"},
+                "general_settings": {"master_key": PROXY_KEY},
             }
         )
     )
     command = [str(environment.peers.with_name("litellm")), "--config", str(config), "--port", str(port)]
     variables = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
-    process = Process(command, environment.folder / "litellm_proxy.log", environment=variables)
-    client = _http_client(port, "/v1/chat/completions", "sk-bench", "%s")
-    return _connect("litellm_proxy", process, client, environment, port)
+    return Process(command, environment.folder / "litellm_proxy.log", environment=variables)
 
 
 def start_tensorzero(environment: Environment) -> Service:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bench.process import Process
 from bench.restart.envoy import list_arguments, write_config
-from bench.restart.load import Load
+from bench.restart.load import Load, ask_for_health_checks
 from bench.restart.phases import Phase, run_kills, run_restarts
 from bench.restart.servers import Server, create_servers
 from bench.services import find_free_port
@@ -83,10 +83,10 @@ async def _run_balancer(
     def create_load() -> Load:
         return Load(
             target,
+            unary_model="mock-1",
             unary_per_second=arguments.unary_per_second,
-            short_streams=arguments.short_streams,
-            long_streams=arguments.long_streams,
-            checks_health=balancer == "health_checks",
+            stream_models=["mock-100-20"] * arguments.short_streams + ["mock-1000-20"] * arguments.long_streams,
+            options=[("grpc.service_config", ask_for_health_checks())] if balancer == "health_checks" else [],
         )
 
     name = _NAMES[balancer]

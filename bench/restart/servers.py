@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -47,6 +47,8 @@ class Server:
     folder: Path
     config: Path
     port: int = field(default_factory=find_free_port)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The environment that is added."""
     process: Process | None = None
     logs: list[Path] = field(default_factory=list)
     """The logs of all its processes, the latest last."""
@@ -63,7 +65,7 @@ class Server:
         self.logs.append(log)
         program = Path(sys.executable).with_name("reasoning-grpc")
         command = [str(program), "serve", "--config", str(self.config), "--listen", self.target]
-        self.process = Process(command, log, environment={"BENCH_KEY": "key"})
+        self.process = Process(command, log, environment={"BENCH_KEY": "key", **self.variables})
         async with asyncio.timeout(_PATIENCE_SECONDS), grpc.aio.insecure_channel(self.target, options=_OWN) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             async for response in stub.Watch(health_pb2.HealthCheckRequest(service="readiness"), wait_for_ready=True):

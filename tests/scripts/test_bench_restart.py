@@ -17,7 +17,7 @@ def a_call(kind: str, number: int, outcome: str, end_time: float) -> Call:
 
 async def test_the_report_counts_calls_by_their_outcome() -> None:
     """The report has the outcomes of each kind, and the course in steps of half a second."""
-    load = Load("127.0.0.1:1", unary_per_second=1, short_streams=0, long_streams=0)
+    load = Load("127.0.0.1:1", unary_model="mock-1", unary_per_second=1, stream_models=[])
     load.calls = [
         a_call("unary", 1, "OK", 1000.2),
         a_call("unary", 2, "OK", 1000.7),
