@@ -4,12 +4,11 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.kill.phase import Phase, run_kills
 from bench.kill.upstreams import EmbeddedModel, LiteLLMProxy
@@ -21,11 +20,6 @@ from bench.upstream import build_mock, start_mock
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "build" / "bench"
-_CLIENTS: Final[Mapping[str, list[tuple[str, Any]]]] = {
-    "clients that never retry": [("grpc.enable_retries", 0)],
-    "clients with the shipped service config": [],
-}
-"""The channel options of the clients."""
 _TIMEOUT_SECONDS: Final = 60.0
 """The deadline of each call. One that reaches it counts as a call that hung."""
 _EMBEDDED: Final = "smollm2-135m-instruct"
@@ -38,13 +32,13 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     phases = []
     if "embedded" in arguments.upstreams:
-        phases += asyncio.run(_kill_embedded_model(folder, arguments.kills))
+        phases.append(asyncio.run(_kill_embedded_model(folder, arguments.kills)))
     if "proxy" in arguments.upstreams:
         peers = install_peers(FOLDER)
         mock, port = start_mock(build_mock(FOLDER), folder)
         environment = Environment(folder, port, Path(sys.executable), Path(sys.executable), peers)
         try:
-            phases += asyncio.run(_kill_proxy(environment, arguments.kills))
+            phases.append(asyncio.run(_kill_proxy(environment, arguments.kills)))
         finally:
             mock.stop()
     file = FOLDER / "kill.json"
@@ -57,15 +51,15 @@ def main() -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.kill", description=__doc__)
-    parser.add_argument("--kills", type=int, default=3, help="how often each upstream is killed under each client")
+    parser.add_argument("--kills", type=int, default=3, help="how often each upstream is killed")
     parser.add_argument("--upstreams", nargs="*", default=["embedded", "proxy"], choices=["embedded", "proxy"])
     return parser.parse_args()
 
 
-async def _kill_embedded_model(folder: Path, kills: int) -> list[Phase]:
+async def _kill_embedded_model(folder: Path, kills: int) -> Phase:
     server = Server(0, folder, _write_config(folder / "embedded.toml", 'embedded = "on"', "embedded_slots = 4"))
-    create_load = partial(
-        Load,
+    load = Load(
+        server.target,
         unary_model=_EMBEDDED,
         unary_per_second=2.0,
         stream_models=[_EMBEDDED] * 2,
@@ -75,20 +69,16 @@ async def _kill_embedded_model(folder: Path, kills: int) -> list[Phase]:
         stream_timeout_seconds=_TIMEOUT_SECONDS,
     )
     async with _serve(server):
-        upstream = EmbeddedModel(server.logs[-1])
-        return [
-            await run_kills(f"embedded model, {name}", create_load(server.target, options=options), upstream, kills)
-            for name, options in _CLIENTS.items()
-        ]
+        return await run_kills("embedded model", load, EmbeddedModel(server.logs[-1]), kills)
 
 
-async def _kill_proxy(environment: Environment, kills: int) -> list[Phase]:
+async def _kill_proxy(environment: Environment, kills: int) -> Phase:
     proxy = LiteLLMProxy(environment)
     config = _write_config(environment.folder / "proxy.toml")
     variables = {"LITELLM_BASE_URL": proxy.base_url, "LITELLM_API_KEY": PROXY_KEY}
     server = Server(1, environment.folder, config, variables=variables)
-    create_load = partial(
-        Load,
+    load = Load(
+        server.target,
         unary_model="mock-10",
         unary_per_second=5.0,
         stream_models=["mock-100-20"] * 4,
@@ -98,10 +88,7 @@ async def _kill_proxy(environment: Environment, kills: int) -> list[Phase]:
     try:
         await proxy.wait_until_back()
         async with _serve(server):
-            return [
-                await run_kills(f"LiteLLM proxy, {name}", create_load(server.target, options=options), proxy, kills)
-                for name, options in _CLIENTS.items()
-            ]
+            return await run_kills("LiteLLM proxy", load, proxy, kills)
     finally:
         proxy.stop()
 

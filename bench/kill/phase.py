@@ -12,8 +12,8 @@ from bench.restart.load import OK, Call, Load
 
 _TYPED: Final = ("UNAVAILABLE UPSTREAM_UNREACHABLE", "UNAVAILABLE UPSTREAM_STREAM_TRUNCATED")
 """How a call may fail whose upstream is killed or not there."""
-_REFUSED: Final = "UNAVAILABLE SERVER_OVERLOADED"
-"""How a call may fail at any time when other programs keep the machine busy: the server takes fewer calls then."""
+_REFUSED: Final = ("UNAVAILABLE SERVER_OVERLOADED", "UNAVAILABLE UPSTREAM_OVERLOADED")
+"""How a call may fail at any time when other programs keep the machine busy: the bounds on calls are lower then."""
 _STEADY_SECONDS: Final = 4.0
 """The load before the first kill, and after each recovery."""
 _PATIENCE_SECONDS: Final = 120.0
@@ -52,7 +52,7 @@ class Phase:
 
     def list_problems(self) -> list[str]:
         """Returns a sentence for each way in which calls failed that they may not, and for each kill that lasted."""
-        failed = [call for call in self._list_failed() if call.outcome != _REFUSED]
+        failed = [call for call in self._list_failed() if call.outcome not in _REFUSED]
         untyped = _count(call.outcome for call in failed if call.outcome not in _TYPED)
         early = _count(call.outcome for call in failed if self._find_kill(call) is None)
         problems = [f"{count} calls failed with {outcome}" for outcome, count in untyped.items()]

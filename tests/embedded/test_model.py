@@ -1,22 +1,29 @@
 """The server with the real embedded model: the order of its events and its limits, never the quality of its answers."""
 
+import asyncio
 import json
 import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import pytest
 
 from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.client import CallFailed
+from reasoning_grpc.embedded import EmbeddedModel
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, models_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, serving
 
 pytestmark = pytest.mark.process
+
+A_SHORT_REQUEST: Final = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=2))
+A_LONG_REQUEST: Final = a_wire_request(
+    "Tell a very long story.", sampling=completion_pb2.Sampling(max_output_tokens=3000)
+)
 
 
 @pytest.fixture
@@ -131,32 +138,26 @@ async def test_a_conversation_over_its_context_is_refused(embedded_server: Runni
 async def test_a_cancelled_stream_frees_its_slot(embedded_server: RunningServer) -> None:
     """More streams than slots, each cancelled after its first delta, do not delay a later call."""
     client = embedded_server.client()
-    request = a_wire_request("Tell a very long story.", sampling=completion_pb2.Sampling(max_output_tokens=3000))
-
     for _ in range(5):
-        async with aclosing(client.stream(request)) as events:
+        async with aclosing(client.stream(A_LONG_REQUEST)) as events:
             async for event in events:
                 if event.WhichOneof("kind") == "content_delta":
                     break
 
-    short = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=2))
-    assert (await client.complete(short)).usage.output_tokens == 2
+    assert (await client.complete(A_SHORT_REQUEST)).usage.output_tokens == 2
 
 
-async def test_calls_during_a_restart_have_a_retry_delay(embedded_server: RunningServer) -> None:
-    """During a restart calls are UNAVAILABLE with RetryInfo, and the list shows it; afterwards calls are answered."""
-    embedded = embedded_server.server.embedded
-    assert embedded is not None
-    assert embedded.process_id is not None
-    client = embedded_server.client()
-    request = a_wire_request("Say hello.", sampling=completion_pb2.Sampling(max_output_tokens=2))
-
-    os.kill(embedded.process_id, signal.SIGKILL)
-    with pytest.raises(CallFailed) as failed:
-        await client.complete(request)
-    listed = await client.list_models()
-    await embedded.wait_ready()
-    answer = await client.complete(request)
+async def test_calls_during_a_restart_have_a_retry_delay() -> None:
+    """Calls during a restart that are not retried are UNAVAILABLE with RetryInfo, and the list shows it."""
+    async with serving(config_for(max_retries=0)) as running:
+        embedded = kill_embedded_model(running)
+        while embedded.endpoint is not None:  # noqa: ASYNC110 - it has no event for its end
+            await asyncio.sleep(0.01)
+        with pytest.raises(CallFailed) as failed:
+            await running.client().complete(A_SHORT_REQUEST)
+        listed = await running.client().list_models()
+        await embedded.wait_ready()
+        answer = await running.client().complete(A_SHORT_REQUEST)
 
     assert failed.value.code is grpc.StatusCode.UNAVAILABLE
     assert failed.value.reason == "UPSTREAM_UNREACHABLE"
@@ -164,3 +165,37 @@ async def test_calls_during_a_restart_have_a_retry_delay(embedded_server: Runnin
     assert [model.state for model in listed] == [models_pb2.MODEL_STATE_UNAVAILABLE]
     assert answer.usage.output_tokens == 2
     assert embedded.restarts == 1
+
+
+async def test_calls_wait_for_a_restart() -> None:
+    """A call that comes during a restart is answered after it, and so is one that the killed model had not begun."""
+    async with serving(config_for(embedded_slots=1, max_retries=10)) as running:
+        client = running.client()
+        events = client.stream(A_LONG_REQUEST)
+        while not (await anext(events)).HasField("content_delta"):
+            pass
+        waiting = asyncio.create_task(client.complete(A_SHORT_REQUEST))  # the only slot is taken
+        embedded = kill_embedded_model(running)
+        with pytest.raises(CallFailed) as cut:
+            await read_to_end(events)
+        answers = [await waiting, await client.complete(A_SHORT_REQUEST)]
+
+    assert [answer.usage.output_tokens for answer in answers] == [2, 2]
+    assert cut.value.code is grpc.StatusCode.UNAVAILABLE
+    assert cut.value.interruption is not None
+    assert embedded.restarts == 1
+
+
+async def read_to_end(events: AsyncIterator[Any]) -> None:
+    """Reads the events that are left."""
+    async for _ in events:
+        pass
+
+
+def kill_embedded_model(running: RunningServer) -> EmbeddedModel:
+    """Kills the process of the embedded model, and returns the object that watches it."""
+    embedded = running.server.embedded
+    assert embedded is not None
+    assert embedded.process_id is not None
+    os.kill(embedded.process_id, signal.SIGKILL)
+    return embedded

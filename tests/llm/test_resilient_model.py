@@ -3,8 +3,10 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,8 +14,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reasoning_grpc.domain import ModelCallPurpose, ThinkTags
-from reasoning_grpc.domain.errors import UpstreamStalled, UpstreamTimeout, UpstreamUnreachable
+from reasoning_grpc.domain import Caller, Deployment, ModelCallPurpose, ThinkTags
+from reasoning_grpc.domain.errors import UpstreamRestarting, UpstreamStalled, UpstreamTimeout, UpstreamUnreachable
 from reasoning_grpc.domain.events import (
     AttemptSwitched,
     ContentDelta,
@@ -22,12 +24,36 @@ from reasoning_grpc.domain.events import (
     ModelCallStarted,
     ReasoningDelta,
 )
-from reasoning_grpc.llm import AttemptSpans, ModelTimeouts, ResilientModel, RetryPolicy, genai
+from reasoning_grpc.llm import (
+    AttemptSpans,
+    GuardPolicy,
+    ModelTimeouts,
+    ResilientModel,
+    RetryPolicy,
+    UpstreamGuards,
+    genai,
+)
 from tests.support.factories import a_call, a_context
-from tests.support.models import ScriptedModel, a_model, make_resilient, script_answer
+from tests.support.models import ScriptedModel, Served, a_model, make_resilient, script_answer
 
 ONE_RETRY = RetryPolicy(max_retries=1, base_delay_seconds=0)
+TWO_RETRIES = RetryPolicy(max_retries=2, base_delay_seconds=0)
+A_DEPLOYMENT = Deployment(name="fake", litellm_model="openai/fake", api_base="")
 SHORT = ModelTimeouts(first_token_seconds=0.02, stall_seconds=0.02)
+
+
+@dataclass(frozen=True)
+class RestartingModel(Served):
+    """A model that restarts while calls ask for it."""
+
+    answers: Iterator[bool]
+    """Whether it answers, each time it is asked for."""
+
+    def find_deployment(self, caller: Caller) -> Deployment:
+        """See `ServedModel.find_deployment`."""
+        if next(self.answers):
+            return super().find_deployment(caller)
+        raise UpstreamRestarting(model="fake", is_upstream_reached=False, retry_after_seconds=0.001)
 
 
 class Spans:
@@ -75,6 +101,22 @@ async def test_each_attempt_has_the_full_timeouts() -> None:
     switch = events[0]
     assert isinstance(switch, AttemptSwitched)
     assert (switch.to_model, switch.failure) == ("backup", UpstreamTimeout.reason)
+    assert ContentDelta("hi") in events
+
+
+async def test_calls_wait_while_their_model_restarts() -> None:
+    """A call that broke with its model is repeated once the model has restarted, also without a budget for retries."""
+    adapter = ScriptedModel([UpstreamUnreachable(model="fake")], script_answer("hi"))
+    model = RestartingModel(a_model(), A_DEPLOYMENT, iter([True, False, False, False, True]))
+    guards = UpstreamGuards(GuardPolicy(retry_share=0.0), time.monotonic)
+    while guards.find(A_DEPLOYMENT).retries.try_take():
+        pass
+
+    events = await collect(make_resilient(adapter, retries=TWO_RETRIES, guards=guards, find_model=lambda _: model))
+
+    switches = [event for event in events if isinstance(event, AttemptSwitched)]
+    assert [switch.is_upstream_reached for switch in switches] == [True, False]
+    assert [switch.failure for switch in switches] == ["UPSTREAM_UNREACHABLE"] * 2
     assert ContentDelta("hi") in events
 
 

@@ -256,7 +256,6 @@ class UpstreamRestarting(UpstreamUnreachable):
     """The embedded model is restarting. It will answer in a moment."""
 
     sentence = 'The embedded model "{model}" is restarting.'
-    retry = Retry.NEVER
 
 
 class UpstreamCircuitOpen(UpstreamUnreachable):

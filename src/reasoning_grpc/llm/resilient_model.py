@@ -16,7 +16,7 @@ from reasoning_grpc.domain import (
     ModelInfo,
     UsageMeter,
 )
-from reasoning_grpc.domain.errors import UpstreamError
+from reasoning_grpc.domain.errors import UpstreamError, UpstreamRestarting
 from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, ModelFinished
 from reasoning_grpc.llm.attempt import Attempt, AttemptSetup
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
@@ -86,9 +86,15 @@ class ResilientModel:
             meter.reset()
 
     def _try_retry(self, model: str, caller: Caller) -> bool:
-        """Takes a retry from the budget of the model's upstream; returns whether it had one."""
-        setup = self._setup
-        return setup.guards.find(setup.find_model(model).find_deployment(caller)).retries.try_take()
+        """Takes a retry from the budget of the model's upstream; returns whether it had one.
+
+        A retry at an upstream that restarts is free: nothing is sent to it before it answers again.
+        """
+        try:
+            deployment = self._setup.find_model(model).find_deployment(caller)
+        except UpstreamRestarting:
+            return True
+        return self._setup.guards.find(deployment).retries.try_take()
 
     def list_effective_settings(self, call: ModelCall, context: CallContext) -> tuple[EffectiveSetting, ...]:
         """See `LanguageModel.list_effective_settings`."""
