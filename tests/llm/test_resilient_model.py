@@ -120,6 +120,17 @@ async def test_calls_wait_while_their_model_restarts() -> None:
     assert ContentDelta("hi") in events
 
 
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_a_timeout_says_whether_the_request_was_sent(is_sent: bool) -> None:
+    """A model call that is still waiting for a connection at its timeout has reached no upstream."""
+    adapter = ScriptedModel([asyncio.Event()], is_sent=is_sent)
+
+    with pytest.raises(UpstreamTimeout) as failed:
+        await collect(make_resilient(adapter, timeouts=SHORT))
+
+    assert failed.value.is_upstream_reached is is_sent
+
+
 async def test_text_that_is_held_back_ends_the_wait_for_the_first_token() -> None:
     """The timeouts stand inside the think tags: half a tag is not shown yet, but the upstream was not silent."""
     adapter = ScriptedModel([ContentDelta("<thi"), asyncio.Event()], models=[a_model(think_tags=ThinkTags.PAIR)])

@@ -77,9 +77,11 @@ def make_resilient(adapter: LanguageModel, **options: Any) -> ResilientModel:
 class ScriptedModel:
     """Plays one script for each call, in the order in which they were passed."""
 
-    def __init__(self, *scripts: Script, models: Iterable[ModelInfo] = (a_model(),)) -> None:
+    def __init__(self, *scripts: Script, models: Iterable[ModelInfo] = (a_model(),), is_sent: bool = True) -> None:
+        """`is_sent` says whether its requests count as sent."""
         self._scripts = deque(scripts)
         self._models = {model.name: model for model in models}
+        self._is_sent = is_sent
         self.calls: list[ModelCall] = []
         """All calls so far."""
         self.streams_open = 0
@@ -92,10 +94,11 @@ class ScriptedModel:
         call: ModelCall,
         deployment: Deployment,  # noqa: ARG002
         context: CallContext,  # noqa: ARG002
-        meter: UsageMeter,  # noqa: ARG002
+        meter: UsageMeter,
     ) -> AsyncGenerator[ModelEvent, None]:
         """See `LanguageModel.stream`."""
         self.calls.append(call)
+        meter.was_sent = lambda: self._is_sent
         self.streams_open += 1
         try:
             for step in self._scripts.popleft():

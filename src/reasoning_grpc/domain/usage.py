@@ -63,16 +63,24 @@ def _count_nothing() -> Usage | None:
     return None
 
 
+def _is_false() -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class UsageMeter:
-    """Knows what the provider has counted so far of the attempt in progress, so that no way out loses it."""
+    """Knows how far the attempt in progress has come and what it has used, so that no way out loses it."""
 
     read: Callable[[], Usage | None] = _count_nothing
     """Returns the usage so far; None where the provider has counted nothing. The adapter sets it for each attempt."""
 
+    was_sent: Callable[[], bool] = _is_false
+    """Returns whether the provider may have received the request, and bill it. The adapter sets it for each attempt."""
+
     def reset(self) -> None:
         """Forgets the attempt that has ended."""
         self.read = _count_nothing
+        self.was_sent = _is_false
 
 
 class ModelCallUsage(Struct, frozen=True):

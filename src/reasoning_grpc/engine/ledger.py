@@ -344,7 +344,7 @@ class Ledger:
         """Ends an attempt that failed or was cut, with the upstream's token counts or an estimate."""
         upstream = failure if isinstance(failure, UpstreamError) else None
         may_bill = attempt.has_output or (
-            upstream.is_upstream_reached and not upstream.http_status if upstream else True
+            upstream.is_upstream_reached and not upstream.http_status if upstream else attempt.event.meter.was_sent()
         )
         self._record_failed(attempt, upstream.usage if upstream else None, may_bill)
         reason = failure.reason if failure else "CANCELLED"

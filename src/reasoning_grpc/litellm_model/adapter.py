@@ -76,6 +76,7 @@ class LiteLLMModel:
         exchange = self._transport.open_exchange(headers)
         answer = create_call(call, deployment, exchange, headers, self._mapper)
         meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
+        meter.was_sent = answer.may_be_sent
         try:
             await answer.open()
             marker = DeltaMarker(deployment)

@@ -1,7 +1,8 @@
 """`CompletionCall`: one call of `litellm.acompletion`, whose answer litellm reads."""
 
+import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from reasoning_grpc.domain import Deployment, Usage, read_clock
 from reasoning_grpc.domain.events import Delta
@@ -26,6 +27,9 @@ from reasoning_grpc.litellm_model.request import (
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
+
+_THREAD_SECONDS: Final = 1.0
+"""How long litellm may take to begin before a cancellation is passed on all the same."""
 
 
 class CompletionCall(ProviderCall):
@@ -58,10 +62,31 @@ class CompletionCall(ProviderCall):
         if choose_way(deployment.provider) is not Way.PLAIN:
             arguments["extra_headers"] = dict(self._headers)
         started = read_clock()
-        stream = await library.acompletion(**arguments)
+        stream = await self._complete(arguments)
         self._opening_seconds = read_clock() - started
         client = self._client
         self._litellm_answer = LiteLLMAnswer(stream, lambda: Observer() if client is None else client.observer)
+
+    async def _complete(self, arguments: Mapping[str, Any]) -> Any:
+        """Calls litellm, and delays a cancellation until litellm has left the thread in which it begins.
+
+        litellm makes a coroutine in that thread. Where a cancellation comes first, nobody awaits the coroutine, and
+        Python prints a warning. Nothing is sent meanwhile.
+        """
+        task = asyncio.ensure_future(library.acompletion(**arguments))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._is_ours and not self._uses_exchange:
+                self._exchange.close()
+                await asyncio.wait([task], timeout=_THREAD_SECONDS)
+            raise
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # so that Python does not print it
 
     def next_deltas(self) -> Awaitable[list[Delta] | None]:
         """See `ProviderCall.next_deltas`."""
@@ -79,11 +104,14 @@ class CompletionCall(ProviderCall):
         """See `ProviderCall.is_reached`."""
         return self._exchange.is_sent or (not self._uses_exchange and self._litellm_answer is not None)
 
+    def may_be_sent(self) -> bool:
+        """See `ProviderCall.may_be_sent`. litellm does not say what it does on connections of its own."""
+        return self._exchange.is_sent or not self._is_ours
+
     @property
     def is_unsent(self) -> bool:
         """See `ProviderCall.is_unsent`."""
-        is_ours = self._client is not None and choose_way(self._deployment.provider) is not Way.FOREIGN
-        return is_ours and not self._uses_exchange
+        return self._is_ours and not self._uses_exchange
 
     @property
     def waited_seconds(self) -> float:
@@ -96,6 +124,11 @@ class CompletionCall(ProviderCall):
         """Stops litellm's reading."""
         if self._litellm_answer is not None:
             await self._litellm_answer.aclose()
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether the request goes over our connections, if it is sent at all."""
+        return self._client is not None and choose_way(self._deployment.provider) is not Way.FOREIGN
 
     @property
     def _uses_exchange(self) -> bool:

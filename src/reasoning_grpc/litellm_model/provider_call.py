@@ -76,6 +76,10 @@ class ProviderCall(ABC):
         """Whether the upstream may have received the request."""
         return self._exchange.is_sent
 
+    def may_be_sent(self) -> bool:
+        """Whether it is possible that the request was sent."""
+        return self._exchange.is_sent
+
     @property
     @abstractmethod
     def is_unsent(self) -> bool:

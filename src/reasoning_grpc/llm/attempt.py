@@ -144,6 +144,7 @@ class Attempt:
 
     def _build_timeout(self, waited_until: float) -> UpstreamError:
         is_stalled = self._has_begun and waited_until != self._ends
-        error = (UpstreamStalled if is_stalled else UpstreamTimeout)(model=self._call.model)
+        error_class = UpstreamStalled if is_stalled else UpstreamTimeout
+        error = error_class(model=self._call.model, is_upstream_reached=self._meter.was_sent())
         error.usage = self._meter.read()
         return error

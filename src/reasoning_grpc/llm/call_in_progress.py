@@ -30,5 +30,8 @@ class CallInProgress:
         if not isinstance(error, UpstreamError):
             return failure
         return replace(
-            failure, http_status=error.http_status, is_upstream_reached=error.is_upstream_reached, usage=error.usage
+            failure,
+            http_status=error.http_status,
+            is_upstream_reached=error.is_upstream_reached and self._attempt.meter.was_sent(),
+            usage=error.usage,
         )

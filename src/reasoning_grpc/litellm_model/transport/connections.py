@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from types import MappingProxyType
@@ -62,16 +62,19 @@ class ConnectionPool:
         headers: Mapping[str, str],
         final_headers: Mapping[str, str] = MappingProxyType({}),
         body: bytes = b"",
+        on_sent: Callable[[], None] | None = None,
     ) -> UpstreamAnswer:
         """Sends a request, and returns when the headers of the answer have arrived; `finish` must follow then.
 
-        `final_headers` win over `headers`.
+        `final_headers` win over `headers`. `on_sent` is called as soon as the upstream may receive the request.
         Raises aiohttp's errors, and ValueError for a header that would be several lines.
         """
         self.active += 1
         try:
             session = self._session or self._open_session()
-            return await session.send(method, url, headers=headers, final_headers=final_headers, body=body)
+            return await session.send(
+                method, url, headers=headers, final_headers=final_headers, body=body, on_sent=on_sent
+            )
         except BaseException:
             self.active -= 1
             raise

@@ -15,6 +15,10 @@ class HttpFailure(Exception):
         self.body = body
 
 
+class ExchangeClosed(Exception):
+    """The caller has left before the request was sent, so it is not sent."""
+
+
 class AnswerTooLarge(ValueError):
     """An answer is longer than `max_answer_bytes`, or its compression is broken or unknown."""
 

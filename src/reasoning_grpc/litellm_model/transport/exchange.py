@@ -16,7 +16,7 @@ from yarl import URL
 from reasoning_grpc.config import UpstreamProxyEntry
 from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
-from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure
+from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, ExchangeClosed, HttpFailure
 from reasoning_grpc.litellm_model.transport.inflater import Inflater
 
 READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
@@ -52,6 +52,7 @@ class Exchange:
         self._answer: UpstreamAnswer | None = None
         self._inflater: Inflater | None = None
         self._read_bytes = 0
+        self._is_closed = False
         self._peeked = b""
         self.content_type = ""
         """The MIME type of the answer; empty when it has none, and before it has arrived."""
@@ -63,21 +64,27 @@ class Exchange:
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Sends the request, and returns when the headers of the answer have arrived.
 
-        Raises HttpFailure, or aiohttp's errors, for `failures` to read.
+        Raises HttpFailure, or aiohttp's errors, for `failures` to read, and ExchangeClosed.
         """
+        if self._is_closed:
+            raise ExchangeClosed
         started = monotonic()
         try:
-            answer = await self._pool.send("POST", url, headers=headers, final_headers=self._headers, body=body)
+            answer = await self._pool.send(
+                "POST", url, headers=headers, final_headers=self._headers, body=body, on_sent=self._record_sent
+            )
         finally:
             self.waited_seconds += monotonic() - started
         self._answer = answer
-        self.is_sent = True
         self.content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         encoding = answer.headers.get("Content-Encoding", "identity").lower()
         if encoding != "identity":
             self._inflater = Inflater(encoding)
         if not 200 <= answer.status < 300:
             raise HttpFailure(answer.status, answer.headers, await self._read_error_body())
+
+    def _record_sent(self) -> None:
+        self.is_sent = True
 
     @property
     def status(self) -> int:
@@ -149,7 +156,11 @@ class Exchange:
         return self._answer is not None and self._answer.is_at_end
 
     def close(self) -> None:
-        """Closes the connection at once, unless the answer has arrived whole; then the pool has it again."""
+        """Closes the connection at once, unless the answer has arrived whole; then the pool has it again.
+
+        Nothing is sent from now on.
+        """
+        self._is_closed = True
         if self._answer is not None:
             self._pool.finish(self._answer)
             self._answer = None

@@ -7,7 +7,7 @@ repeated, decompressed or kept in a cookie.
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -72,9 +72,11 @@ class UpstreamSession:
         headers: Mapping[str, str],
         final_headers: Mapping[str, str] = MappingProxyType({}),
         body: bytes = b"",
+        on_sent: Callable[[], None] | None = None,
     ) -> UpstreamAnswer:
         """Sends a request, and returns when the headers of the answer have arrived; `final_headers` win over `headers`.
 
+        `on_sent` is called as soon as the upstream may receive the request.
         Raises aiohttp's errors, and ValueError for a header that would be several lines.
         """
         target = self._find_target(method, url)
@@ -86,6 +88,8 @@ class UpstreamSession:
         answer = UpstreamAnswer(connection)
         try:
             protocol = self._begin(answer, connection, head, body)
+            if on_sent is not None:
+                on_sent()
             message, content = await protocol.read()
             while 100 <= message.code < 200:  # the answer follows
                 message, content = await protocol.read()
