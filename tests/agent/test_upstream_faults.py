@@ -1,6 +1,7 @@
 """Every fault of an upstream ends a run of the agent as it ends any other call, in a step as in the answer."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import Config
 from tests.support.agent import (
+    PRICES,
     agent_config,
     collect_until_failure,
     list_kinds,
@@ -21,13 +23,15 @@ from tests.support.agent import (
 )
 from tests.support.checked_server import PROMPT
 from tests.support.health import SERVING, check_health
-from tests.support.serving import RunningServer, serving
+from tests.support.serving import RunningServer, provider_entry, serving
 from tests.support.shown_secrets import check_nothing_is_shown
 from tests.support.upstream import FakeUpstream, Standing, refusing_api_base
-from tests.support.upstream_faults import EVERY_FAULT, UpstreamFault
+from tests.support.upstream_faults import EVERY_FAULT, EVERY_FAULT_OF_OTHER_WIRES, UpstreamFault
 
 pytestmark = pytest.mark.thorough
 
+ASKS_FOR_ANSWER: Final = "Now answer me, from what you found."
+"""The first words of the instructions for the answer."""
 PLACES: Final[dict[str, Callable[[FakeUpstream], Config]]] = {
     "step": agent_config,
     "native-step": lambda upstream: agent_config(upstream, entry=native_entry(upstream)),
@@ -49,13 +53,28 @@ async def test_a_fault_of_the_upstream_ends_the_run(
     upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault, place: str
 ) -> None:
     """Both RPCs fail with code and reason of the fault, after one request, report the run until then, and no secret."""
+    await check_end_of_run(upstream, caplog, PLACES[place](upstream), fault, steps_first=place == "answer")
+
+
+@pytest.mark.parametrize("place", ["step", "answer"])
+@EVERY_FAULT_OF_OTHER_WIRES
+async def test_a_fault_on_another_wire_ends_the_run(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault, wire: str, place: str
+) -> None:
+    """A fault that any protocol can have ends a run as on OpenAI's, whatever reads the answers of the protocol."""
+    config = agent_config(upstream, entry=provider_entry(upstream, wire, prices=PRICES))
+    await check_end_of_run(upstream, caplog, config, fault, steps_first=place == "answer")
+
+
+async def check_end_of_run(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, config: Config, fault: UpstreamFault, *, steps_first: bool
+) -> None:
+    """Checks how runs end whose first model call meets the fault, or whose answer does after one step."""
     caplog.set_level(logging.DEBUG, "reasoning_grpc")
     step, failing = Standing(), Standing()
     step.reply(write_plan())
     fault.misbehave(failing)
-    steps_first = place == "answer"
-    upstream.always.choose(lambda body: step if steps_first and "response_format" in body else failing)
-    config = PLACES[place](upstream)
+    upstream.always.choose(lambda body: step if steps_first and ASKS_FOR_ANSWER not in json.dumps(body) else failing)
     settings = replace(config.settings, max_retries=0, **fault.settings)
 
     async with serving(replace(config, settings=settings)) as running:

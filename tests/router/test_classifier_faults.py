@@ -9,15 +9,19 @@ from typing import Any, Final
 import grpc
 import pytest
 
+from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import ClassifierEntry, Config
+from reasoning_grpc.domain import Capability
 from reasoning_grpc.v1 import errors_pb2, routing_pb2
+from tests.support.call_log import recording_calls
 from tests.support.checked_server import PROMPT
 from tests.support.classification import AUTO, FALLBACK, classify, collect_events
-from tests.support.factories import a_wire_request
-from tests.support.serving import RunningServer, judging_config, serving
+from tests.support.descriptors import without_descriptors
+from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.serving import RunningServer, judging_config, provider_entry, serving
 from tests.support.shown_secrets import check_nothing_is_shown
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
-from tests.support.upstream_faults import EVERY_FAULT, UpstreamFault
+from tests.support.upstream_faults import EVERY_FAULT, EVERY_FAULT_OF_OTHER_WIRES, UpstreamFault
 from tests.support.wire_calls import expect_failure
 
 PATIENT: Final = ClassifierEntry(model="judge", timeout_seconds=60.0)
@@ -58,10 +62,28 @@ async def test_a_fault_of_the_classifiers_upstream_falls_back(
     upstream: FakeUpstream, judge: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault
 ) -> None:
     """Every method reports the reason of the fault as the cause, calls are answered, and no secret is shown."""
+    await check_fallback(judge, caplog, config_with(upstream, judge, fault.settings), fault)
+
+
+@pytest.mark.thorough
+@EVERY_FAULT_OF_OTHER_WIRES
+async def test_a_fault_on_another_wire_falls_back(
+    upstream: FakeUpstream, judge: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault, wire: str
+) -> None:
+    """A fault that any protocol can have is the cause of a fallback, whatever reads the answers of the protocol."""
+    config = config_with(upstream, judge, fault.settings)
+    entry = provider_entry(judge, wire, "judge", capabilities=frozenset({Capability.JSON_SCHEMA}))
+    await check_fallback(judge, caplog, replace(config, models={**config.models, "judge": entry}), fault)
+
+
+async def check_fallback(
+    judge: FakeUpstream, caplog: pytest.LogCaptureFixture, config: Config, fault: UpstreamFault
+) -> None:
+    """Checks the decisions of all methods when the classifier's upstream has the fault."""
     caplog.set_level(logging.DEBUG, "reasoning_grpc")
     fault.misbehave(judge.always)
 
-    async with serving(config_with(upstream, judge, fault.settings)) as running:
+    async with serving(config) as running:
         decisions = await decide_by_every_method(running)
 
     assert [name_failure(decision) for decision in decisions] == [fault.reason] * 3
@@ -133,3 +155,48 @@ async def test_a_full_server_does_not_classify(upstream: FakeUpstream, judge: Fa
         (grpc.StatusCode.UNAVAILABLE, "SERVER_OVERLOADED")
     }
     assert judge.requests == []
+
+
+async def test_a_shortage_of_descriptors_is_no_fallback(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+    """When the classifier's connection cannot be opened, the call fails as SERVER_OVERLOADED before its headers.
+
+    The answer needs a connection as well. Before the headers, a client library sends the call again by itself, to
+    another server, which can classify it; a fallback would have sent them.
+    """
+    async with serving(config_with(upstream, judge, {})) as running:
+        stub: Any = running.stub
+        await running.client().complete(
+            a_wire_request(model="fake")
+        )  # opens the channel, and a connection to the model
+        with without_descriptors():
+            streams = stub.StreamComplete(a_stream_request(**AUTO))
+            refusals = [
+                await expect_failure(stub.Complete(a_wire_request(**AUTO))),
+                await expect_failure(classify(running, **AUTO)),
+                await expect_failure(streams.read()),
+            ]
+        answered = await decide_by_every_method(running)
+
+    assert [(refusal.code, refusal.reason) for refusal in refusals] == [
+        (grpc.StatusCode.UNAVAILABLE, "SERVER_OVERLOADED")
+    ] * 3
+    assert [refusal.retry_after_seconds for refusal in refusals] == [1.0] * 3
+    assert [refusal.interruption for refusal in refusals] == [None] * 3
+    assert len(answered) == 3
+
+
+async def test_a_client_repeats_a_call_after_a_shortage(
+    upstream: FakeUpstream, judge: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client with the shipped service config gets its answer when the shortage has passed meanwhile."""
+    with recording_calls(caplog) as call_log:
+        async with serving(config_with(upstream, judge, {})) as running, ReasoningClient(running.address) as client:
+            await client.list_models()
+            await call_log.wait_for_line()
+            with without_descriptors():
+                repeated = asyncio.create_task(client.complete(a_wire_request(**AUTO)))
+                refused = await call_log.wait_for_line(2)
+            answer = await repeated
+
+    assert refused["reason"] == "SERVER_OVERLOADED"
+    assert answer.route_decision.source == FALLBACK

@@ -120,3 +120,21 @@ EVERY_FAULT: Final = pytest.mark.parametrize(
         for name, fault in FAULTS.items()
     ],
 )
+
+OTHER_WIRES: Final = ("anthropic", "bedrock", "gemini", "responses")
+"""Protocols beside OpenAI's chat protocol."""
+_OF_ANY_WIRE: Final = (
+    *("1-status-400", "1-status-429", "1-status-500", "4-dropped", "4-short-body", "5-silent", "7-html"),
+    *("11-cut", "12-clean-end", "15-error-500", "16-stalled"),
+)
+"""Faults that every protocol can have; they differ in what reads them."""
+
+EVERY_FAULT_OF_OTHER_WIRES: Final = pytest.mark.parametrize(
+    ("fault", "wire"),
+    [
+        pytest.param(FAULTS[name], wire, id=f"{name}-{wire}", marks=[pytest.mark.slow] if FAULTS[name].settings else [])
+        for name in _OF_ANY_WIRE
+        for wire in OTHER_WIRES
+    ],
+)
+"""Every fault that does not depend on the protocol, on each protocol beside OpenAI's chat protocol."""
