@@ -17,6 +17,7 @@ from reasoning_grpc.domain.conversation import (
     ToolResult,
 )
 from reasoning_grpc.domain.fair_slots import FairSlots
+from reasoning_grpc.domain.ids import create_id
 from reasoning_grpc.domain.models import (
     Capability,
     Deployment,
@@ -159,6 +160,7 @@ __all__ = [
     "UsageSource",
     "Wire",
     "count_bytes",
+    "create_id",
     "estimate_tokens",
     "read_clock",
 ]

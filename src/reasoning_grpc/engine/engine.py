@@ -1,6 +1,5 @@
 """`Engine`: routes a request and runs its path. It is the one module that knows all paths."""
 
-import os
 from collections.abc import AsyncGenerator
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from reasoning_grpc.domain import (
     ModelPage,
     RouteDecision,
     RoutingMode,
+    create_id,
     read_clock,
 )
 from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
@@ -86,7 +86,7 @@ class Engine:
 
     def _open_ledger(self, context: CallContext) -> Ledger:
         return Ledger(
-            response_id=f"rsp_{os.urandom(16).hex()}",
+            response_id=create_id("rsp_"),
             arrival_time=context.arrival_time,
             clock=read_clock,
             queue_seconds=context.queue_seconds,

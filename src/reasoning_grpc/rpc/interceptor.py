@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import ANONYMOUS, CallContext, read_clock
+from reasoning_grpc.domain import ANONYMOUS, CallContext, create_id, read_clock
 from reasoning_grpc.domain.errors import (
     FieldViolation,
     MalformedRequest,
@@ -275,7 +274,7 @@ def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -
     trace, trace_id = find_trace(metadata)
     return CallContext(
         caller=ANONYMOUS,
-        request_id=sent_id if sent_id and REQUEST_ID.fullmatch(sent_id) else f"req_{os.urandom(16).hex()}",
+        request_id=sent_id if sent_id and REQUEST_ID.fullmatch(sent_id) else create_id("req_"),
         arrival_time=now,
         deadline=None if remaining is None else now + remaining,
         metadata=metadata,

@@ -1,0 +1,35 @@
+"""Ids."""
+
+import subprocess
+import sys
+from typing import Final
+
+from reasoning_grpc.domain import create_id
+
+FORKING: Final = """
+import os
+from reasoning_grpc.domain import create_id
+
+print(create_id(""), flush=True)
+child = os.fork()
+print(create_id(""), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_ids_differ() -> None:
+    """Each id has its prefix and 32 digits, and none comes twice."""
+    ids = [create_id("rsp_") for _ in range(1000)]
+
+    assert len(set(ids)) == 1000
+    assert {(each[:4], len(each)) for each in ids} == {("rsp_", 36)}
+    assert set("".join(each[4:] for each in ids)) == set("0123456789abcdef")
+
+
+def test_a_forked_process_creates_other_ids() -> None:
+    """Workers are forked, and must not go on with the digits of their parent."""
+    result = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)
+
+    ids = result.stdout.split()
+    assert len(ids) == len(set(ids)) == 3
