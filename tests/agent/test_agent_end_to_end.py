@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.config import Config, ToolEntry
 from reasoning_grpc.domain import Capability, Secret
+from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2, usage_pb2
 from tests.support.agent import (
     PRICES,
@@ -53,7 +53,7 @@ async def test_the_embedded_model_can_run_the_agent() -> None:
 
     check_grammar(events, ended_well=True)
     completed = events[-1].completed
-    assert completed.model == EMBEDDED_NAME
+    assert completed.model == BUNDLED_NAME
     assert completed.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
     assert completed.cost.total_nano_usd == 0
     assert name_end(find_finish(events)) in {"FINISHED", "MAX_STEPS", "STEP_FAILED"}

@@ -10,7 +10,7 @@ from reasoning_grpc.catalog import has_own_key_for_listed_models, list_models_wi
 from reasoning_grpc.config import CallerEntry, Config, ProxyEntry
 from reasoning_grpc.config.settings import EmbeddedUse
 from reasoning_grpc.domain import Secret
-from reasoning_grpc.embedded.process import MODEL_NAME
+from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.server.config_check import find_config_problems
 from tests.support.callers_keys import build_callers
 from tests.support.configuration import TOKEN_HASH
@@ -121,10 +121,10 @@ def test_a_listed_model_is_not_named() -> None:
 
 def test_the_embedded_model_has_no_key() -> None:
     """The embedded model takes no key, neither by its name nor by the provider whose protocol it speaks."""
-    config = build_config([], [MODEL_NAME, "openai/*"], embedded=EmbeddedUse.ON)
+    config = build_config([], [BUNDLED_NAME, "openai/*"], embedded=EmbeddedUse.ON)
 
     assert find_config_problems(config) == [
-        f"callers.alice.upstream_keys.{MODEL_NAME}: is the embedded model, which needs no key",
+        f"callers.alice.upstream_keys.{BUNDLED_NAME}: is the embedded model, which needs no key",
         "callers.alice.upstream_keys.openai/*: no model of this configuration is reached as openai/",
     ]
 

@@ -151,6 +151,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "default_mode": [('"fast"', "must be one of passthrough, reasoning, orchestration, auto")],
     "embedded": [("true", "must be one of auto, on, off"), ('""', "must be one of auto, on, off")],
     "embedded_weights": [("1", TEXT)],
+    "embedded_name": [("1", TEXT)],
     "embedded_slots": [
         ("0", "must be at least 1 and at most 64"),
         ("65", "must be at least 1 and at most 64"),

@@ -11,9 +11,9 @@ from typing import Any, Final
 import grpc
 import pytest
 
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.embedded import EmbeddedModel
+from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, models_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, serving
@@ -44,7 +44,7 @@ async def test_it_answers_when_nothing_is_configured(embedded_server: RunningSer
     assert kinds[0] == "started"
     assert set(kinds[1:-1]) == {"content_delta"}
     assert kinds[-1] == "completed"
-    assert events[0].started.model == EMBEDDED_NAME
+    assert events[0].started.model == BUNDLED_NAME
     assert completed.usage.source == usage_pb2.USAGE_SOURCE_PROVIDER
     assert 1 <= completed.usage.output_tokens <= 12
     assert completed.cost.total_nano_usd == 0

@@ -18,10 +18,10 @@ import pytest
 
 from reasoning_grpc.embedded import process as embedded
 from reasoning_grpc.embedded.launch import EmbeddedStartError
+from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.embedded.process import (
     DEFAULT_SYSTEM_PROMPT,
     DEFAULT_TEMPERATURE,
-    MODEL_NAME,
     EmbeddedClosedError,
     EmbeddedEndpoint,
     EmbeddedModel,
@@ -272,7 +272,7 @@ async def wait_until_it_stops(model: EmbeddedModel) -> None:
 async def post_chat(endpoint: EmbeddedEndpoint, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
     """Sends a streamed chat completion, and yields its response."""
     body = {
-        "model": MODEL_NAME,
+        "model": BUNDLED_NAME,
         "messages": [
             {"role": "system", "content": DEFAULT_SYSTEM_PROMPT},
             {"role": "user", "content": "What is the capital of France?"},

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
 from reasoning_grpc.client import ReasoningClient
 from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, RouteEntry, hash_token
 from reasoning_grpc.domain import RoutingMode
+from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, routing_pb2
 from tests.support.injections import CANARY, FORGED, INJECTIONS, SECRET_ROUTE, Injection
 from tests.support.serving import config_for, judging_config, serving
@@ -338,5 +338,5 @@ async def test_the_embedded_model_keeps_callers_on_their_routes() -> None:
         decisions = [await client.classify(injection.request()) for injection in INJECTIONS[::3]]
 
     for decision in decisions:
-        check_decision(decision, "two", judge=EMBEDDED_NAME, answers=EMBEDDED_NAME)
+        check_decision(decision, "two", judge=BUNDLED_NAME, answers=BUNDLED_NAME)
     assert CLASSIFIER in {decision.source for decision in decisions}

@@ -11,7 +11,7 @@ from reasoning_grpc.config import (
     ProxyEntry,
 )
 from reasoning_grpc.config.settings import EmbeddedUse
-from reasoning_grpc.embedded.process import MODEL_NAME
+from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.server.config_check import find_config_problems
 from reasoning_grpc.server.server import Server
 from tests.support.configuration import TOKEN_HASH
@@ -59,8 +59,8 @@ CASES = [
         config_for(model_entry(API_BASE, "m"), default_model="", embedded=EmbeddedUse.ON), [], id="the embedded default"
     ),
     pytest.param(
-        config_for(model_entry(API_BASE, MODEL_NAME), embedded=EmbeddedUse.ON),
-        [f"models.{MODEL_NAME}: the embedded model has this name"],
+        config_for(model_entry(API_BASE, BUNDLED_NAME), embedded=EmbeddedUse.ON),
+        [f"models.{BUNDLED_NAME}: the embedded model has this name"],
         id="the embedded model's name",
     ),
     pytest.param(
@@ -77,7 +77,7 @@ CASES = [
         id="an unknown fallback",
     ),
     pytest.param(
-        config_for(model_entry(API_BASE, "m", fallback_models=(MODEL_NAME,)), embedded=EmbeddedUse.ON),
+        config_for(model_entry(API_BASE, "m", fallback_models=(BUNDLED_NAME,)), embedded=EmbeddedUse.ON),
         [],
         id="the embedded model as fallback",
     ),

@@ -15,7 +15,7 @@ from reasoning_grpc.catalog.configured import (
     find_wire,
     is_untested,
 )
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME, EmbeddedEntry
+from reasoning_grpc.catalog.embedded_entry import EmbeddedEntry, find_embedded_name
 from reasoning_grpc.catalog.proxy import ProxyModels
 from reasoning_grpc.catalog.proxy_listing import ProxyListing
 from reasoning_grpc.catalog.sources import KnownModels, ModelSourceReader
@@ -23,7 +23,6 @@ from reasoning_grpc.catalog.table import ModelTable
 from reasoning_grpc.catalog.traced_listing import TracedListing
 
 __all__ = [
-    "EMBEDDED_NAME",
     "ConfiguredModel",
     "EmbeddedEntry",
     "KnownModels",
@@ -32,6 +31,7 @@ __all__ = [
     "ProxyListing",
     "ProxyModels",
     "TracedListing",
+    "find_embedded_name",
     "find_entry_problems",
     "find_key_problems",
     "find_listed_facts",

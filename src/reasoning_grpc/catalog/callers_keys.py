@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from reasoning_grpc.catalog.embedded_entry import EMBEDDED_NAME
+from reasoning_grpc.catalog.embedded_entry import find_embedded_name
 from reasoning_grpc.config import PROXY_PREFIX, CallerEntry, Config, ModelEntry, suggest
 from reasoning_grpc.litellm_model import takes_key
 
@@ -39,7 +39,7 @@ def _find_model_problem(name: str, config: Config) -> str:
     models = config.models
     if name in models:
         return _explain_credentials(_get_provider(models[name]))
-    if config.runs_embedded and name == EMBEDDED_NAME:
+    if name == find_embedded_name(config):
         return "is the embedded model, which needs no key"
     providers = _list_providers(config)
     if name.rstrip("/") in providers:

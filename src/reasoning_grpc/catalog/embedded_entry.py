@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from reasoning_grpc.config import Config
 from reasoning_grpc.domain import (
     Caller,
     Capability,
@@ -14,11 +15,15 @@ from reasoning_grpc.domain import (
     Prices,
     Sampling,
     Secret,
+    Wire,
 )
 from reasoning_grpc.domain.errors import UpstreamRestarting
-from reasoning_grpc.embedded import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
+from reasoning_grpc.embedded import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, EmbeddedModel, name_model
 
-EMBEDDED_NAME: Final = MODEL_NAME
+_BUNDLED_DESCRIPTION: Final = "SmolLM2 135M Instruct, run by this server: small, often wrong, always there."
+_OTHER_DESCRIPTION: Final = "A model that this server runs from weights of its operator's."
+_UNKNOWN_MODEL: Final = "openai/embedded"
+"""A model of which nothing is known. By a name such as gpt-oss-20b, weights would be taken for a hosted model."""
 _CAPABILITIES: Final = frozenset({Capability.JSON_OBJECT, Capability.JSON_SCHEMA, Capability.LOGPROBS})
 """llama.cpp also accepts tools for this model, but ignores them, so TOOLS is not here."""
 _DEFAULT_OUTPUT_TOKENS: Final = 512
@@ -27,16 +32,23 @@ _RETRY_SECONDS: Final = 1.0
 """The retry delay of a call that came during a restart; a start takes half of that."""
 
 
+def find_embedded_name(config: Config) -> str | None:
+    """Returns the name of the embedded model; None when this configuration does not run it."""
+    settings = config.settings
+    return name_model(settings.embedded_weights, settings.embedded_name) if config.runs_embedded else None
+
+
 class EmbeddedEntry:
     """The embedded model, which costs nothing and may be restarting."""
 
-    def __init__(self, model: EmbeddedModel, *, context_tokens: int) -> None:
+    def __init__(self, model: EmbeddedModel, *, context_tokens: int, has_bundled_weights: bool = True) -> None:
         self._model = model
+        self._name = model.name
         self._available = ModelInfo(
-            name=EMBEDDED_NAME,
+            name=model.name,
             source=ModelSourceKind.EMBEDDED,
             provider="openai",
-            description="SmolLM2 135M Instruct, run by this server: small, often wrong, always there.",
+            description=_BUNDLED_DESCRIPTION if has_bundled_weights else _OTHER_DESCRIPTION,
             state=ModelState.AVAILABLE,
             capabilities=_CAPABILITIES,
             missing_capabilities=frozenset(Capability) - _CAPABILITIES,
@@ -55,10 +67,12 @@ class EmbeddedEntry:
         """See `ServedModel.find_deployment`. It is the same for every caller."""
         endpoint = self._model.endpoint
         if endpoint is None:
-            raise UpstreamRestarting(model=EMBEDDED_NAME, is_upstream_reached=False, retry_after_seconds=_RETRY_SECONDS)
+            raise UpstreamRestarting(model=self._name, is_upstream_reached=False, retry_after_seconds=_RETRY_SECONDS)
         return Deployment(
-            name=EMBEDDED_NAME,
-            litellm_model=f"openai/{EMBEDDED_NAME}",
+            name=self._name,
+            litellm_model=f"openai/{self._name}",
+            base_model=_UNKNOWN_MODEL,
+            wire=Wire.CHAT,
             api_base=endpoint.api_base,
             api_key=Secret(endpoint.api_key),
             system_prompt=DEFAULT_SYSTEM_PROMPT,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from reasoning_grpc.catalog import (
+    find_embedded_name,
     find_listed_facts,
     find_way,
     find_wire,
@@ -13,7 +14,6 @@ from reasoning_grpc.catalog import (
 )
 from reasoning_grpc.config import Config, ModelEntry, ProxyEntry, UpstreamProxyEntry
 from reasoning_grpc.domain import Prices
-from reasoning_grpc.embedded import MODEL_NAME
 from reasoning_grpc.litellm_model import Way, find_price_map
 from reasoning_grpc.server import Trial, Trials
 from reasoning_grpc.telemetry import Export, TelemetryPlan
@@ -40,8 +40,8 @@ def build_summary(
     """
     settings = config.settings
     models = [_describe_model(entry, unset_keys) for entry in config.models.values()]
-    if config.runs_embedded:
-        models.append({"name": MODEL_NAME, "way": "embedded", "prices": "free"})
+    if (embedded_name := find_embedded_name(config)) is not None:
+        models.append({"name": embedded_name, "way": "embedded", "prices": "free"})
     proxy = None if config.proxy is None else _describe_proxy(config.proxy)
     if trials is not None:
         answers = {trial.model: _describe_answer(trial) for trial in trials.models}

@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
+from reasoning_grpc.config.model_entry import MODEL_NAME, MODEL_NAME_RULE
 from reasoning_grpc.config.problems import suggest
 from reasoning_grpc.config.settings import Config
 from reasoning_grpc.domain import RoutingMode
@@ -27,6 +28,8 @@ def _find_model_problems(config: Config) -> Iterator[str]:
     for entry in config.models.values():
         if entry.name in entry.fallback_models:
             yield f"models.{entry.name}.fallback_models: {entry.name!r} is not another model"
+    if (name := config.settings.embedded_name) and not MODEL_NAME.fullmatch(name):
+        yield f"embedded_name: {MODEL_NAME_RULE}"
     if not config.models and config.proxy is None and not config.runs_embedded:
         yield "there is no model: configure one, or set embedded to on"
 

@@ -12,6 +12,7 @@ from reasoning_grpc.config.table_reader import TableReader, find_url_problem, re
 from reasoning_grpc.domain import Capability, Prices, Sampling, Secret, ThinkTags, TokenPrices, Wire
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+MODEL_NAME_RULE: Final = "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first"
 _WIRES: Final = {wire.value.lower(): wire for wire in Wire}
 LITELLM_PARAMS: Final = (
     "api_version",
@@ -70,7 +71,7 @@ def read_model_entry(name: str, table: object, environment: Mapping[str, str], p
     """Reads the table `[models.NAME]`."""
     reader = TableReader(f"models.{name}", table, problems)
     if not MODEL_NAME.fullmatch(name):
-        reader.report("", "a name is 1 to 128 of letters, digits and . _ : / @ -, a letter or digit first")
+        reader.report("", MODEL_NAME_RULE)
     api_key = read_secret(reader, "api_key_env", environment)
     defaults = reader.read_table("defaults")
     litellm_params = reader.read_table("litellm_params")

@@ -67,6 +67,11 @@ class Settings:
         EmbeddedUse.AUTO, "Run the embedded model: on, off, or auto (when no other model and no proxy is configured)."
     )
     embedded_weights: Path | None = _option(None, "GGUF file for the embedded model instead of the bundled one.")
+    embedded_name: str = _option(
+        "",
+        "Name of the embedded model; empty: smollm2-135m-instruct for the bundled weights, and for others the name of "
+        "their file without .gguf. Requests, routes and callers that name the model by another name are refused.",
+    )
     embedded_slots: int = _option(2, "Calls that the embedded model serves at the same time.", minimum=1, maximum=64)
     embedded_context_tokens: int = _option(
         4096, "Context window of the embedded model, in tokens per slot.", minimum=256, maximum=8192

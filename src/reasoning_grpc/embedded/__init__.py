@@ -2,17 +2,19 @@
 
 from reasoning_grpc.embedded.installation import find_installation_problem
 from reasoning_grpc.embedded.launch import EmbeddedStartError
-from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, MODEL_NAME, EmbeddedModel
+from reasoning_grpc.embedded.naming import BUNDLED_NAME, name_model
+from reasoning_grpc.embedded.process import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, EmbeddedModel
 from reasoning_grpc.embedded.schema_problems import SchemaProblem
 from reasoning_grpc.embedded.schemas import find_schema_problems
 
 __all__ = [
+    "BUNDLED_NAME",
     "DEFAULT_SYSTEM_PROMPT",
     "DEFAULT_TEMPERATURE",
-    "MODEL_NAME",
     "EmbeddedModel",
     "EmbeddedStartError",
     "SchemaProblem",
     "find_installation_problem",
     "find_schema_problems",
+    "name_model",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from reasoning_grpc.agent import TOOLS_PLACEHOLDER
 from reasoning_grpc.catalog import (
-    EMBEDDED_NAME,
+    find_embedded_name,
     find_entry_problems,
     find_key_problems,
     find_provider_problem,
@@ -29,8 +29,8 @@ def find_config_problems(config: Config) -> list[str]:
     problems += [problem for caller in config.callers.values() for problem in find_key_problems(caller, config)]
     problems += _find_prompt_problems(config)
     problems += find_tool_problems(config)
-    if config.runs_embedded and EMBEDDED_NAME in config.models:
-        problems.append(f"models.{EMBEDDED_NAME}: the embedded model has this name")
+    if (embedded_name := find_embedded_name(config)) in config.models:
+        problems.append(f"models.{embedded_name}: the embedded model has this name")
     if config.proxy is None:  # a proxy decides which other models exist, and its list may change
         problems += _find_unknown_models(config)
     return problems
@@ -67,7 +67,8 @@ def _find_prompt_problems(config: Config) -> Iterator[str]:
 
 def _find_unknown_models(config: Config) -> Iterator[str]:
     """Yields a sentence for each place that needs a model which the configuration does not have."""
-    names = set(config.models) | ({EMBEDDED_NAME} if config.runs_embedded else set())
+    embedded_name = find_embedded_name(config)
+    names = {*config.models, *([embedded_name] if embedded_name else [])}
     default = config.settings.default_model
     if default and default not in names:
         yield f"default_model: {default!r} is not a model of this configuration{suggest(default, names)}"

@@ -11,7 +11,6 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2
 
-from reasoning_grpc.catalog import EMBEDDED_NAME
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.embedded import EmbeddedModel, EmbeddedStartError
 from reasoning_grpc.rpc import CallTracker, ReasoningService
@@ -130,7 +129,7 @@ class Server:
         Raises StartError.
         """
         proxy = self._parts.proxy
-        names = [*self._config.models, *([EMBEDDED_NAME] if self.embedded is not None else [])]
+        names = [*self._config.models, *([self.embedded.name] if self.embedded is not None else [])]
         try:
             await self._open()
             trials = await try_models(self._parts.model, names)
@@ -216,7 +215,7 @@ class Server:
 
     async def _start_embedded(self) -> None:
         if self.embedded is not None:
-            logger.info("starting the embedded model")
+            logger.info("starting the embedded model", extra={"model": self.embedded.name})
             await self.embedded.start()
 
     async def _set_health(self, status: int) -> None:

@@ -10,7 +10,6 @@ from opentelemetry.trace import Tracer
 
 from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, load_agent_examples, load_agent_prompt
 from reasoning_grpc.catalog import (
-    EMBEDDED_NAME,
     ConfiguredModel,
     EmbeddedEntry,
     KnownModels,
@@ -19,6 +18,7 @@ from reasoning_grpc.catalog import (
     ProxyListing,
     ProxyModels,
     TracedListing,
+    find_embedded_name,
 )
 from reasoning_grpc.config import ClassifierEntry, Config, ProxyEntry, Settings
 from reasoning_grpc.domain import ModelSourceKind
@@ -82,9 +82,10 @@ def build_parts(
     """
     settings, tracer = config.settings, telemetry.tracer
     pools = dict[str, ConnectionPool]()
-    embedded = _build_embedded_model(settings) if config.runs_embedded else None
+    embedded_name = find_embedded_name(config)
+    embedded = None if embedded_name is None else _build_embedded_model(embedded_name, settings)
     proxy = None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools)
-    default_model = settings.default_model or (EMBEDDED_NAME if config.runs_embedded else "")
+    default_model = settings.default_model or ("" if embedded is None else embedded.name)
     guards = _build_guards(settings)
     table = ModelTable(_build_sources(config, proxy, embedded), default_model, is_failing=guards.is_open)
     model = _build_model(config, table, guards, telemetry, pools, adapter_class)
@@ -96,8 +97,9 @@ def build_parts(
     return ServerParts(engine, model, windows, table, toolbox, proxy, embedded, guards, pools)
 
 
-def _build_embedded_model(settings: Settings) -> EmbeddedModel:
+def _build_embedded_model(name: str, settings: Settings) -> EmbeddedModel:
     return EmbeddedModel(
+        name,
         slots=settings.embedded_slots,
         context_tokens=settings.embedded_context_tokens,
         weights=settings.embedded_weights,
@@ -130,8 +132,12 @@ def _build_sources(
     if proxy is not None:
         sources.append(proxy)
     if embedded is not None:
-        entry = EmbeddedEntry(embedded, context_tokens=config.settings.embedded_context_tokens)
-        sources.append(KnownModels(ModelSourceKind.EMBEDDED, {EMBEDDED_NAME: entry}))
+        entry = EmbeddedEntry(
+            embedded,
+            context_tokens=config.settings.embedded_context_tokens,
+            has_bundled_weights=config.settings.embedded_weights is None,
+        )
+        sources.append(KnownModels(ModelSourceKind.EMBEDDED, {embedded.name: entry}))
     return sources
 
 
