@@ -95,11 +95,13 @@ async def test_a_run_has_spans_of_steps_and_tools(
     assert {span.trace_id for span in received} == {call.trace_id}
     assert (first.kind, first.status) == ("INTERNAL", ("UNSET", ""))
     assert dict(first.attributes) == {
+        "openinference.span.kind": "CHAIN",
         "reasoning_grpc.step": 1,
         "reasoning_grpc.step_outcome": "DONE",
         "reasoning_grpc.tool_calls": 2,
     }
     assert dict(second.attributes) == {
+        "openinference.span.kind": "CHAIN",
         "reasoning_grpc.step": 2,
         "reasoning_grpc.step_outcome": "DONE",
         "reasoning_grpc.tool_calls": 0,
@@ -109,6 +111,9 @@ async def test_a_run_has_spans_of_steps_and_tools(
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": "weather",
         "gen_ai.tool.call.id": "call_1_1",
+        "openinference.span.kind": "TOOL",
+        "tool.name": "weather",
+        "tool.id": "call_1_1",
         "reasoning_grpc.tool_status": "OK",
     }
     assert (good.status, bad.status[0]) == (("UNSET", ""), "ERROR")

@@ -56,6 +56,7 @@ def call_attributes(method: str, code: int, **ours: Any) -> dict[str, Any]:
         "rpc.grpc.status_code": code,
         "net.peer.ip": "127.0.0.1",
         "net.peer.name": "localhost",
+        "openinference.span.kind": "CHAIN",
         **{f"reasoning_grpc.{name}": value for name, value in {"caller": "anonymous", **ours}.items()},
     }
 
@@ -82,4 +83,10 @@ def model_call_attributes(upstream: FakeUpstream) -> dict[str, Any]:
         "server.address": "127.0.0.1",
         "server.port": upstream.port,
         "reasoning_grpc.model": "fake",
+        "reasoning_grpc.wire": "chat",
+        "openai.api.type": "chat_completions",
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "fake",
+        "llm.provider": "openai",
+        "llm.system": "openai",
     }

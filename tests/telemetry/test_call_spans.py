@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,12 @@ async def test_a_call_and_its_model_call_are_two_spans(
         "gen_ai.usage.cache_read.input_tokens": 3,
         "gen_ai.usage.reasoning.output_tokens": 2,
         "reasoning_grpc.usage_source": "PROVIDER",
+        "llm.finish_reason": "stop",
+        "llm.token_count.prompt": 11,
+        "llm.token_count.completion": 7,
+        "llm.token_count.total": 18,
+        "llm.token_count.prompt_details.cache_read": 3,
+        "llm.token_count.completion_details.reasoning": 2,
     }
     assert call.events == chat.events == ()
     assert call.trace_id == chat.trace_id == response.trace_id
@@ -111,6 +118,19 @@ async def test_a_request_is_described_but_not_quoted(tracing: Tracing, receiver:
         "gen_ai.usage.input_tokens": 1,
         "gen_ai.usage.output_tokens": 1,
         "reasoning_grpc.usage_source": "ESTIMATED",
+        "llm.finish_reason": "stop",
+        "llm.token_count.prompt": 1,
+        "llm.token_count.completion": 1,
+        "llm.token_count.total": 2,
+        "llm.invocation_parameters": chat.attributes["llm.invocation_parameters"],
+    }
+    assert json.loads(chat.attributes["llm.invocation_parameters"]) == {
+        "temperature": 0.5,
+        "top_p": 0.25,
+        "max_tokens": 12,
+        "seed": 4,
+        "presence_penalty": 1.0,
+        "frequency_penalty": -1.0,
     }
     assert chat.attributes["gen_ai.request.model"] == "gpt-4o-mini"
     assert chat.attributes["reasoning_grpc.model"] == "known"

@@ -49,7 +49,7 @@ async def test_texts_and_keys_are_not_exported(
 async def test_content_is_captured_when_requested(
     otel: pytest.MonkeyPatch, tracing: Tracing, receiver: OtlpReceiver, upstream: FakeUpstream, variable: str
 ) -> None:
-    """With the variable set the spans of model calls hold messages and answers, but no keys."""
+    """With the variable set, spans hold messages and answers, but no keys."""
     otel.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", variable)
     upstream.reply(ANSWER, reasoning=["hm"])
     async with tracing(config_for(model_entry(upstream.api_base))) as running:
@@ -66,7 +66,9 @@ async def test_content_is_captured_when_requested(
             "finish_reason": "stop",
         }
     ]
-    assert PROMPT not in str(call)
+    question_and_answer = {"input.value": PROMPT, "output.value": ANSWER}
+    assert {name: call.attributes[name] for name in question_and_answer} == question_and_answer
+    assert {name: chat.attributes[name] for name in question_and_answer} == question_and_answer
     assert UPSTREAM_KEY.encode() not in b"".join(receiver.raw)
 
 

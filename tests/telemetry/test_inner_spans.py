@@ -36,6 +36,7 @@ async def test_a_classification_has_a_span(
         judge_call, answered = await only_span(receiver, "chat judge"), await only_span(receiver, CHAT)
     assert (classify.kind, classify.parent_id, classify.status) == ("INTERNAL", call.span_id, ("UNSET", ""))
     assert classify.attributes == {
+        "openinference.span.kind": "CHAIN",
         "reasoning_grpc.route": "passthrough",
         "reasoning_grpc.classifier_model": "judge",
     }
@@ -84,6 +85,7 @@ async def test_discovery_has_a_span(tracing: Tracing, receiver: OtlpReceiver, up
         span = await only_span(receiver, DISCOVERY)
     assert (span.kind, span.parent_id, span.status, span.scope) == ("CLIENT", "", ("UNSET", ""), OURS)
     assert span.attributes == {
+        "openinference.span.kind": "CHAIN",
         "server.address": "127.0.0.1",
         "server.port": upstream.port,
         "reasoning_grpc.models": 2,

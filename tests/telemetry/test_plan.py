@@ -178,5 +178,5 @@ async def test_check_config_prints_what_is_exported(tmp_path: Path) -> None:
     assert code == 0
     assert out.splitlines()[-2:] == [
         "traces   otlp http://a:1",
-        "content  traces hold the text of messages and answers",
+        "content  traces hold the words of messages, answers, plans and tools",
     ]

@@ -174,6 +174,7 @@ class AgentRun:
                 async for event in events:
                     yield event
             if step.planned is not None:
+                span.record_plan(step.planned.plan)
                 async with aclosing(self._execute(step, step.planned, span.context)) as events:
                     async for event in events:
                         yield event

@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind, Tracer
 
 from reasoning_grpc.catalog.proxy import ModelListing
 from reasoning_grpc.llm import ServedModel, build_address_attributes
-from reasoning_grpc.telemetry import PREFIX, mark_error
+from reasoning_grpc.telemetry import PREFIX, OpenInference, ViewerKind, mark_error
 
 SPAN_NAME: Final = "discover models"
 
@@ -20,7 +20,7 @@ class TracedListing:
         """`api_base` is the address from which the inner listing reads."""
         self._inner = inner
         self._tracer = tracer
-        self._attributes = build_address_attributes(api_base)
+        self._attributes = {OpenInference.SPAN_KIND: ViewerKind.CHAIN, **build_address_attributes(api_base)}
 
     async def read(self) -> Mapping[str, ServedModel]:
         """See `ModelListing.read`."""

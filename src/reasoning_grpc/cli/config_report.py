@@ -86,7 +86,7 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     ]
     lines += [f"unset    {problem}" for problem in summary.get("unset_keys", ())]
     if summary["captures_content"]:
-        lines.append("content  traces hold the text of messages and answers")
+        lines.append("content  traces hold the words of messages, answers, plans and tools")
     return "\n".join(lines)
 
 

@@ -21,12 +21,14 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.domain.events import AttemptSwitched, Completed, Event, Started, StreamEvent
 from reasoning_grpc.domain.streams import add_heartbeats
+from reasoning_grpc.engine.captured_content import capture_content
 from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
 from reasoning_grpc.engine.inclusion import SELECTIONS, select_included
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
 from reasoning_grpc.llm import ContextWindows, ResilientModel
 from reasoning_grpc.router import EventCallback, Router
+from reasoning_grpc.telemetry import find_recording_span
 
 SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 """The modes that this build serves."""
@@ -36,13 +38,22 @@ class Engine:
     """Serves requests: decides their route and runs it as one stream of events."""
 
     def __init__(
-        self, table: ModelTable, router: Router, model: ResilientModel, windows: ContextWindows, agent: Agent
+        self,
+        table: ModelTable,
+        router: Router,
+        model: ResilientModel,
+        windows: ContextWindows,
+        agent: Agent,
+        *,
+        captures_content: bool = False,
     ) -> None:
+        """`captures_content` puts the question and the answer of each call on its span."""
         self._table = table
         self._router = router
         self._model = model
         self._windows = windows
         self._agent = agent
+        self._captures_content = captures_content
 
     def run(
         self, request: CompletionRequest, context: CallContext, heartbeat_seconds: float | None = None
@@ -53,6 +64,8 @@ class Engine:
         """
         ledger = self._open_ledger(context)
         events = self._run(request, context, ledger)
+        if self._captures_content and (span := find_recording_span(context.trace)) is not None:
+            events = capture_content(events, request, span)
         if heartbeat_seconds is None:
             return events
         return add_heartbeats(events, heartbeat_seconds, ledger.build_heartbeat)

@@ -42,6 +42,7 @@ from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import TransportLimits
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
 from reasoning_grpc.llm import ModelCall, ServedModel, estimate_prompt_tokens
+from reasoning_grpc.telemetry import name_wire
 
 __all__ = ["LiteLLMModel", "ModelDirectory"]
 
@@ -75,6 +76,8 @@ class LiteLLMModel:
         headers = build_headers(deployment, context)
         exchange = self._transport.open_exchange(headers)
         answer = create_call(call, deployment, exchange, headers, self._mapper)
+        if context.trace:
+            name_wire(context.trace, answer.wire)
         meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
         meter.was_sent = answer.may_be_sent
         try:

@@ -12,6 +12,8 @@ from reasoning_grpc.llm import ModelCall
 class ChatCall(OwnCall):
     """One call and its answer. litellm decides what leaves; we send it, and read the answer."""
 
+    wire = "chat"
+
     def __init__(
         self,
         call: ModelCall,

@@ -35,6 +35,8 @@ _THREAD_SECONDS: Final = 1.0
 class CompletionCall(ProviderCall):
     """One call and its answer. Our connections carry it where litellm takes our client."""
 
+    wire = "litellm"
+
     def __init__(
         self,
         call: ModelCall,

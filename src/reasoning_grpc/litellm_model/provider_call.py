@@ -23,6 +23,9 @@ _OPTIONAL_DEFAULTS: Final = ("top_p", "temperature", "top_k")
 class ProviderCall(ABC):
     """One call and its answer."""
 
+    wire: str = ""
+    """The API of the provider through which the call goes; "litellm" where litellm alone knows it."""
+
     def __init__(
         self,
         call: ModelCall,

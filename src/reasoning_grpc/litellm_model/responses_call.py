@@ -22,6 +22,8 @@ logger = logging.getLogger("reasoning_grpc.litellm")
 class ResponsesCall(OwnCall):
     """One call and its answer. litellm decides which parameters the model takes; we write the body."""
 
+    wire = "responses"
+
     def __init__(self, call: ModelCall, deployment: Deployment, exchange: Exchange, prepared: PreparedCall) -> None:
         super().__init__(call, deployment, exchange, ResponsesReader(is_stored=deployment.store), prepared)
 

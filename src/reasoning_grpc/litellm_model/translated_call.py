@@ -1,6 +1,6 @@
 """`TranslatedCall`: one call in a provider's own protocol, over our connections and with our reader."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from yarl import URL
 
@@ -11,6 +11,9 @@ from reasoning_grpc.litellm_model.request import PreparedCall
 from reasoning_grpc.litellm_model.request_mapping import RequestMapper
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
+
+WIRES: Final = {"anthropic": "messages", "gemini": "generate_content"}
+"""The APIs of the providers that have a reader of their own."""
 
 
 class CreateReader(Protocol):
@@ -34,6 +37,7 @@ class TranslatedCall(OwnCall):
         create_reader: CreateReader,
     ) -> None:
         super().__init__(call, deployment, exchange, create_reader(answers_by_tool=False), prepared)
+        self.wire = WIRES[deployment.provider]
         self._mapper = mapper
         self._create_reader = create_reader
 

@@ -11,7 +11,7 @@ from reasoning_grpc.domain import CallContext, Deployment, UsageMeter, read_cloc
 from reasoning_grpc.domain.errors import UpstreamError
 from reasoning_grpc.domain.events import ModelEvent, ModelFinished
 from reasoning_grpc.domain.fold import MessageBuilder
-from reasoning_grpc.llm import genai
+from reasoning_grpc.llm import genai, viewer_attributes
 from reasoning_grpc.llm.port import ModelCall
 from reasoning_grpc.telemetry import mark_error
 
@@ -36,7 +36,8 @@ class AttemptSpans:
             f"{genai.OPERATION} {genai.read_request_model(deployment)}",
             context.trace,
             SpanKind.CLIENT,
-            genai.build_request_attributes(call, deployment),
+            genai.build_request_attributes(call, deployment)
+            | viewer_attributes.build_request_attributes(call, deployment),
         )
         trace = set_span_in_context(span, context.trace)
         return AttemptSpan(span, trace, call, captures_content=self._captures_content and span.is_recording())
@@ -61,6 +62,7 @@ class AttemptSpan:
         if isinstance(event, ModelFinished):
             self._finish_reason = event.finish_reason.value.lower()
             self._span.set_attributes(genai.build_finish_attributes(event))
+            self._span.set_attributes(viewer_attributes.build_finish_attributes(event))
             return
         if self._awaits_first:
             self._awaits_first = False
@@ -75,8 +77,9 @@ class AttemptSpan:
             usage = error.usage if isinstance(error, UpstreamError) else meter.read()
             if usage is not None:
                 self._span.set_attributes(genai.build_usage_attributes(usage))
+                self._span.set_attributes(viewer_attributes.build_usage_attributes(usage))
         if self._answer is not None:
             message = self._answer.build_message()
-            self._span.set_attribute(genai.INPUT_MESSAGES, genai.format_input_messages(self._call.messages))
-            self._span.set_attribute(genai.OUTPUT_MESSAGES, genai.format_output_messages(message, self._finish_reason))
+            self._span.set_attributes(genai.build_content_attributes(self._call, message, self._finish_reason))
+            self._span.set_attributes(viewer_attributes.build_content_attributes(self._call, message))
         self._span.end()

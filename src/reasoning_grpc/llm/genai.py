@@ -1,7 +1,7 @@
 """Converts a model call to attributes of OpenTelemetry's semantic conventions for generative AI."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,17 +17,19 @@ from reasoning_grpc.domain import (
     ResponseFormatKind,
     Sampling,
     Text,
+    Tool,
     ToolCall,
     ToolResult,
     Usage,
 )
 from reasoning_grpc.domain.events import ModelFinished
 from reasoning_grpc.llm.port import ModelCall
-from reasoning_grpc.telemetry import PREFIX, SERVER_ADDRESS, SERVER_PORT
+from reasoning_grpc.telemetry import PREFIX, SERVER_ADDRESS, SERVER_PORT, TextBudget
 
 OPERATION: Final = "chat"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 PROVIDERS: Final[Mapping[str, str]] = {
     "azure": "azure.ai.openai",
@@ -41,7 +43,7 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "xai": "x_ai",
 }
 """The conventions' names of providers for which litellm has another prefix."""
-_SAMPLING: Final[Mapping[str, str]] = {
+SAMPLING: Final[Mapping[str, str]] = {
     "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p",
     "top_k": "gen_ai.request.top_k",
@@ -69,7 +71,7 @@ def build_request_attributes(call: ModelCall, deployment: Deployment) -> Attribu
         "gen_ai.request.stream": True,
         PREFIX + "model": call.model,
         **_build_output_type(call),
-        **_build_sampling(call.sampling, deployment.sampling),
+        **build_sampling(call.sampling, deployment.sampling),
         **build_address_attributes(deployment.api_base),
     }
 
@@ -103,14 +105,46 @@ def build_usage_attributes(usage: Usage) -> Attributes:
     return known | {PREFIX + "usage_source": usage.source.value}
 
 
-def format_input_messages(messages: Iterable[Message]) -> str:
-    """Returns the conversation as the JSON text that the conventions require."""
-    return json.dumps([_convert_message(message) for message in messages], ensure_ascii=False)
+def build_content_attributes(call: ModelCall, answer: Message, finish_reason: str) -> Attributes:
+    """Returns the conversation, its tools and the answer; an answer that was cut has an empty finish reason.
+
+    Each is the JSON text that the conventions require. It holds whole JSON also where a text had to be cut.
+    """
+    messages, unexported = _select_messages(call.messages)
+    output = _convert_message(answer, TextBudget()) | {"finish_reason": finish_reason}
+    attributes: Attributes = {INPUT_MESSAGES: _format(messages), OUTPUT_MESSAGES: _format([output])}
+    if unexported:
+        attributes[PREFIX + "unexported_messages"] = unexported
+    if call.tools:
+        attributes[TOOL_DEFINITIONS] = _format(_convert_tools(call.tools))
+    return attributes
 
 
-def format_output_messages(message: Message, finish_reason: str) -> str:
-    """Returns the answer as the JSON text that the conventions require; a cut answer has an empty finish reason."""
-    return json.dumps([_convert_message(message) | {"finish_reason": finish_reason}], ensure_ascii=False)
+def _select_messages(messages: Sequence[Message]) -> tuple[list[dict[str, Any]], int]:
+    """Returns the last messages, as many as the budget allows, and the number of earlier ones."""
+    budget, selected = TextBudget(), list[dict[str, Any]]()
+    for message in reversed(messages):
+        if not budget.remaining:
+            break
+        selected.append(_convert_message(message, budget))
+    return selected[::-1], len(messages) - len(selected)
+
+
+def _convert_tools(tools: Iterable[Tool]) -> list[dict[str, Any]]:
+    """Returns the definitions of tools; those of which the budget would cut the schema have none."""
+    budget, definitions = TextBudget(), list[dict[str, Any]]()
+    for tool in tools:
+        if not budget.remaining:
+            break
+        definition = {"type": "function", "name": tool.name, "description": budget.take(tool.description)}
+        if tool.parameters_schema and len(tool.parameters_schema) <= budget.remaining:
+            definition["parameters"] = json.loads(budget.take(tool.parameters_schema))
+        definitions.append(definition)
+    return definitions
+
+
+def _format(value: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _build_output_type(call: ModelCall) -> Attributes:
@@ -119,9 +153,10 @@ def _build_output_type(call: ModelCall) -> Attributes:
     return {"gen_ai.output.type": "text" if call.response_format.kind is ResponseFormatKind.TEXT else "json"}
 
 
-def _build_sampling(requested: Sampling, defaults: Sampling) -> Attributes:
+def build_sampling(requested: Sampling, defaults: Sampling) -> Attributes:
+    """Returns the parameters of a call, those of the request before the defaults of its model."""
     effective: Attributes = {}
-    for name, attribute in _SAMPLING.items():
+    for name, attribute in SAMPLING.items():
         value = getattr(requested, name)
         value = getattr(defaults, name) if value is None else value
         if value is not None:
@@ -129,21 +164,22 @@ def _build_sampling(requested: Sampling, defaults: Sampling) -> Attributes:
     return effective
 
 
-def _convert_message(message: Message) -> dict[str, Any]:
-    return {"role": message.role.value.lower(), "parts": [_convert_part(part.content) for part in message.content]}
+def _convert_message(message: Message, budget: TextBudget) -> dict[str, Any]:
+    parts = [_convert_part(part.content, budget) for part in message.content]
+    return {"role": message.role.value.lower(), "parts": parts}
 
 
-def _convert_part(content: PartContent) -> dict[str, Any]:
+def _convert_part(content: PartContent, budget: TextBudget) -> dict[str, Any]:
     match content:
         case Text(text=text) | Refusal(text=text):
-            return {"type": "text", "content": text}
+            return {"type": "text", "content": budget.take(text)}
         case Reasoning(text=text):
-            return {"type": "reasoning", "content": text}
+            return {"type": "reasoning", "content": budget.take(text)}
         case ToolCall(id=call_id, name=name, arguments=arguments):
-            return {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
+            return {"type": "tool_call", "id": call_id, "name": name, "arguments": budget.take(arguments)}
         case ToolResult(call_id=call_id, content=result):
-            return {"type": "tool_call_response", "id": call_id, "response": result}
+            return {"type": "tool_call_response", "id": call_id, "response": budget.take(result)}
         case Media(mime_type=mime_type, uri=uri):
             # Only a reference, never the bytes: a single image would be too large for an export.
             modality = mime_type.partition("/")[0]
-            return {"type": "uri", "modality": modality, "mime_type": mime_type, "uri": uri}
+            return {"type": "uri", "modality": modality, "mime_type": mime_type, "uri": budget.take(uri)}

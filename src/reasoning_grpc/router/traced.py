@@ -8,7 +8,7 @@ from opentelemetry.trace import Span, Tracer, set_span_in_context
 from reasoning_grpc.domain import CallContext, CompletionRequest
 from reasoning_grpc.router.classifier import Classifier, EventCallback, Verdict
 from reasoning_grpc.router.routes import Route
-from reasoning_grpc.telemetry import PREFIX, mark_error
+from reasoning_grpc.telemetry import PREFIX, OpenInference, ViewerKind, mark_error
 
 
 class TracedClassifier:
@@ -31,7 +31,9 @@ class TracedClassifier:
         rules_only: bool = False,
     ) -> Verdict:
         """See `Classifier.classify`."""
-        span = self._tracer.start_span("classify", context.trace)
+        span = self._tracer.start_span(
+            "classify", context.trace, attributes={OpenInference.SPAN_KIND: ViewerKind.CHAIN}
+        )
         inner = replace(context, trace=set_span_in_context(span, context.trace))
         try:
             verdict = await self._inner.classify(request, routes, inner, on_event, rules_only=rules_only)

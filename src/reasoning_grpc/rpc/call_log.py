@@ -7,8 +7,17 @@ from typing import Any, Final
 import grpc
 from opentelemetry.trace import Span
 
-from reasoning_grpc.domain import CallContext, RouteDecision, read_clock
-from reasoning_grpc.telemetry import ERROR_TYPE, PREFIX, FactsRecord, Metrics, find_recording_span, mark_failed
+from reasoning_grpc.domain import CallContext, RouteDecision, RoutingMode, read_clock
+from reasoning_grpc.telemetry import (
+    ERROR_TYPE,
+    PREFIX,
+    FactsRecord,
+    Metrics,
+    OpenInference,
+    ViewerKind,
+    find_recording_span,
+    mark_failed,
+)
 
 _STATUS_CODE: Final = "rpc.grpc.status_code"
 _FAILURES: Final = frozenset(
@@ -21,6 +30,9 @@ _NOT_ON_SPANS: Final = frozenset({"method", "code", "reason", "trace_id", "durat
 """Facts that a span holds in another form, the callers' own labels, and the words of a provider."""
 _WIRES: Final = ("chat", "responses")
 """The values of `wire` in a model's entry."""
+
+_CLASSIFY: Final = "Classify"
+"""The method that decides on a route and does not take it."""
 
 logger = logging.getLogger("reasoning_grpc.calls")
 
@@ -49,6 +61,10 @@ class CallLog:
 def _complete_span(span: Span, facts: dict[str, Any]) -> None:
     code, reason = facts["code"], facts.get("reason") or facts["code"]
     span.set_attributes({PREFIX + name: value for name, value in facts.items() if name not in _NOT_ON_SPANS})
+    if facts.get("mode") is RoutingMode.REASONING and facts["method"] != _CLASSIFY:
+        span.set_attributes({OpenInference.SPAN_KIND: ViewerKind.AGENT, OpenInference.AGENT_NAME: facts["route"]})
+    else:
+        span.set_attribute(OpenInference.SPAN_KIND, ViewerKind.CHAIN)
     span.set_attribute(_STATUS_CODE, grpc.StatusCode[code].value[0])
     if code in _FAILURES:
         mark_failed(span, reason)

@@ -92,8 +92,9 @@ def build_parts(
     windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
     toolbox = Toolbox(config.tools, config.mcp_servers, tools_of_callers=list_tools_of_callers(config))
     router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
-    agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), AgentSpans(tracer))
-    engine = Engine(table, router, model, windows, agent)
+    spans = AgentSpans(tracer, captures_content=telemetry.captures_content)
+    agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), spans)
+    engine = Engine(table, router, model, windows, agent, captures_content=telemetry.captures_content)
     return ServerParts(engine, model, windows, table, toolbox, proxy, embedded, guards, pools)
 
 

@@ -36,7 +36,7 @@ class TelemetryPlan:
     traces: Export = field(default_factory=Export)
     metrics: Export = field(default_factory=Export)
     captures_content: bool = False
-    """Whether the spans of model calls hold the text of messages and answers."""
+    """Whether spans hold words: of messages, answers and plans, and what goes into tools and comes out of them."""
 
 
 def read_telemetry_plan(environment: Mapping[str, str]) -> TelemetryPlan:

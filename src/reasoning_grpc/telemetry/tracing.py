@@ -16,6 +16,7 @@ from opentelemetry.trace import Span, StatusCode, format_trace_id, get_current_s
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
+from reasoning_grpc.telemetry.openinference import SYSTEMS_BY_WIRE, OpenInference
 
 PREFIX: Final = "reasoning_grpc."
 """The beginning of our own attributes, which no convention has; the rest of a name is the key of the log line."""
@@ -26,6 +27,9 @@ _TRACE_PARENT: Final = "traceparent"
 """The header without which W3C's trace context is empty."""
 _NO_CONTEXT: Final = Context()
 _HTTP_STATUS: Final = "http.response.status_code"
+_OPENAI_API_TYPE: Final = "openai.api.type"
+_OPENAI_API_TYPES: Final = {"chat": "chat_completions", "responses": "responses"}
+"""The conventions' names of OpenAI's APIs."""
 _UNEXPECTED: Final = "INTERNAL"
 """The reason of a failure that is none of our own errors."""
 
@@ -84,6 +88,18 @@ def find_recording_span(trace: Context | None) -> Span | None:
         return None
     span = get_current_span(trace)
     return span if span.is_recording() else None
+
+
+def name_wire(trace: Context | None, wire: str) -> None:
+    """Says on the current span of a trace through which API of its provider a model call goes."""
+    span = find_recording_span(trace)
+    if span is None:
+        return
+    span.set_attribute(PREFIX + "wire", wire)
+    if wire in _OPENAI_API_TYPES:
+        span.set_attribute(_OPENAI_API_TYPE, _OPENAI_API_TYPES[wire])
+    if wire in SYSTEMS_BY_WIRE:
+        span.set_attribute(OpenInference.LLM_SYSTEM, SYSTEMS_BY_WIRE[wire])
 
 
 def mark_failed(span: Span, reason: str) -> None:
