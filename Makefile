@@ -171,6 +171,10 @@ bench-kill: $(READY) ## Kill the embedded model and a LiteLLM proxy under load; 
 bench-overload: $(READY) ## Offer up to five times what the server can serve; takes some minutes
 	$(BIN)/python -m bench.overload $(ARGS)
 
+.PHONY: profile
+profile: $(READY) ## Draw where a server under load spends its time, as flame graphs; needs a C compiler and a package index
+	$(BIN)/python -m bench.flame_graph $(ARGS)
+
 .PHONY: soak
 soak: $(READY) ## Make mixed calls under random faults for an hour, MINUTES= for less, and check every history
 	$(BIN)/python -m tests.history.soak --minutes $(or $(MINUTES),60) --warm-up $(WARM_UP) $(ARGS)
