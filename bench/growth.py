@@ -28,6 +28,11 @@ _WAVES: Final = (100, 500, 1000)
 _SLOW: Final = "mock-1000-500"
 """The model of streams that stay open: two tokens a second, for 500 seconds."""
 _END_SECONDS: Final = 1.0
+_WITHOUT_ADMISSION: Final = {
+    "REASONING_MAX_CALLS_IN_FLIGHT": "4096",
+    "REASONING_MAX_CALLS_PER_UPSTREAM": "4096",
+    "REASONING_MAX_LOOP_LAG_SECONDS": "60",
+}
 _FEW: Final = 20
 """Streams that are opened at once while their memory is measured."""
 
@@ -107,9 +112,9 @@ def measure_open_streams(service: Service, seconds: float) -> dict[str, float]:
     """Measures streams that are all open, in a process of their own, since memory that was used is kept.
 
     They are opened a few at a time, so that they and not their opening decide on the memory. Then streams are opened
-    all at once.
+    all at once, which a server with its usual limits would refuse in part.
     """
-    fresh = start_ours(service.environment, "ours_streams")
+    fresh = start_ours(service.environment, "ours_streams", variables=_WITHOUT_ADMISSION)
     found = {}
     try:
         warm_up(fresh)
