@@ -35,7 +35,7 @@ from reasoning_grpc.domain.events import ContentDelta, ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import LiteLLMModel
 from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.rpc import CallTracker, Caps, ReasoningService
-from reasoning_grpc.server.listener import SERVICE, build_interceptors
+from reasoning_grpc.server.listener import SERVICE, build_call_interceptor, build_interceptors
 from reasoning_grpc.server.server import tune_interpreter
 from reasoning_grpc.server.wiring import build_parts
 from reasoning_grpc.telemetry import Telemetry
@@ -75,6 +75,9 @@ class _Context:
     async def read(self) -> bytes:
         return _PAYLOAD
 
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:40000"
+
     def time_remaining(self) -> float | None:
         return None
 
@@ -108,7 +111,7 @@ async def measure(config_file: Path, seconds: float) -> dict[str, float]:
 
 async def _intercept(complete: Any, config: Config, telemetry: Telemetry) -> Any:
     """Returns what serves a `Complete`, with the interceptor of a server around it."""
-    (interceptor,) = build_interceptors(config, CallTracker(), telemetry)
+    (interceptor,) = build_interceptors(build_call_interceptor(config, CallTracker(), telemetry), telemetry)
     handler: Any = await interceptor.intercept_service(_find_handler(complete), _Details())
     return handler.stream_unary
 

@@ -126,9 +126,29 @@ def test_a_line_of_text_has_the_facts() -> None:
     by_extra = formatter.format(create_plain_record(address="127.0.0.1:1"))
 
     assert by_facts[8:] == (
-        " warning call code=OK duration_ms=0.5 events=3 labels={'team': 'billing'} finish_reason=STOP"
+        ' warning call code=OK duration_ms=0.5 events=3 labels={"team": "billing"} finish_reason=STOP'
     )
     assert by_extra[8:] == " info    1 of 2 address=127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("openai/gpt", "openai/gpt"),
+        ("two words", '"two words"'),
+        ("", '""'),
+        ("a=b", '"a=b"'),
+        ("\x1b[31mred\x9b", '"\\u001b[31mred\\u009b"'),
+        ("Zürich", "Zürich"),
+        (None, "null"),
+        (True, "true"),
+        (("a", "b c"), '["a", "b c"]'),
+        (FinishReason.STOP, "STOP"),
+    ],
+)
+def test_a_value_in_a_line_of_text_is_that_of_json(value: Any, text: str) -> None:
+    """The end of each value can be seen, and no terminal obeys it."""
+    assert TextFormatter().format(create_plain_record(fact=value)).endswith(f" fact={text}")
 
 
 @pytest.mark.asyncio(loop_scope="session")

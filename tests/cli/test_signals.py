@@ -31,7 +31,7 @@ from tests.support.server_process import (
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process, pytest.mark.serial]
 
 
-DRAINING: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+DRAINING: Final = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Stoppable:
     """Server processes that the tests end, one for each way."""
 
     by_sigint: ServerProcess
-    by_sighup: ServerProcess
     with_ignored: ServerProcess
 
 
@@ -47,7 +46,6 @@ class Stoppable:
 async def stoppable(server_folder: ServerFolder) -> AsyncIterator[Stoppable]:
     """Server processes, which are started at the same time because that takes half as long."""
     contexts = [
-        server_folder.serving(),
         server_folder.serving(),
         server_folder.serving(program=start_after("trap '' INT HUP QUIT USR1 USR2")),
     ]
@@ -64,16 +62,11 @@ async def test_sigint_ends_an_idle_server(stoppable: Stoppable) -> None:
     await expect_clean_end(stoppable.by_sigint, signal.SIGINT)
 
 
-async def test_sighup_ends_an_idle_server(stoppable: Stoppable) -> None:
-    """SIGHUP, which a closed terminal sends, ends an idle server like SIGTERM."""
-    await expect_clean_end(stoppable.by_sighup, signal.SIGHUP)
-
-
 async def test_ignored_signals_stay_ignored(stoppable: Stoppable) -> None:
     """A server that was started to ignore every signal but SIGTERM serves on after them, and SIGTERM still ends it."""
     server = stoppable.with_ignored
 
-    for number in (signal.SIGINT, *DRAINING):
+    for number in (signal.SIGINT, signal.SIGHUP, *DRAINING):
         server.process.send_signal(number)
 
     # SIGTERM would end the server at once, with another exit code, if one of the signals had begun to stop it.

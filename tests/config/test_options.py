@@ -144,6 +144,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "tls_certificate": [("1", TEXT)],
     "tls_key": [("1", TEXT)],
     "tls_client_ca": [("false", TEXT)],
+    "pid_file": [("1", TEXT)],
     "reflection": [('""', TRUTH), ("1.0", TRUTH)],
     "log_level": [('"loud"', LEVELS), ('"INFO"', LEVELS), ("1", TEXT)],
     "log_format": [('"xml"', "must be one of auto, json, text"), ("1", "must be one of auto, json, text")],

@@ -59,6 +59,10 @@ class InProcessContext:
         """See grpc."""
         return self._payload
 
+    def peer(self) -> str:
+        """See grpc."""
+        return "ipv4:127.0.0.1:40000"
+
     def time_remaining(self) -> None:
         """Returns None: the call has no deadline."""
 

@@ -166,13 +166,14 @@ async def test_a_tls_file_that_cannot_be_read_is_a_start_error(
 async def test_an_invalid_tls_file_is_a_start_error(
     upstream: FakeUpstream, authority: Authority, tmp_path: Path
 ) -> None:
-    """A certificate that is not PEM is a start error; the text names both causes, as grpc does not tell them apart."""
+    """A certificate that is not PEM is a start error that names the files."""
     (tmp_path / "junk.pem").write_text("junk")
     settings = {**settings_for(authority), "tls_certificate": tmp_path / "junk.pem"}
 
     problem = await expect_start_error(config_for(model_entry(upstream.api_base), **settings))
 
-    assert problem == (f"127.0.0.1:0 {IN_USE}, or the TLS files are not valid")
+    files = f"{tmp_path / 'junk.pem'} and {authority.server_key}"
+    assert problem == f"{files}: are not a certificate in PEM and its private key"
 
 
 @pytest.mark.slow
@@ -187,3 +188,76 @@ async def test_a_client_that_pings_too_often_loses_its_connection(
             await client.complete(a_wire_request(), timeout_seconds=60)
 
     assert (failed.value.code, failed.value.message) == (grpc.StatusCode.UNAVAILABLE, "Too many pings")
+
+
+async def test_certificates_are_replaced_while_calls_are_made(
+    upstream: FakeUpstream, authority: Authority, stranger: Authority, tmp_path: Path
+) -> None:
+    """Files that change on disk are picked up without a reload: no call fails, and new connections see the new ones.
+
+    The files are those of an operator's tool, which puts a new folder in the place of the old one. A key that does not
+    fit its certificate, as between two writes, is passed over.
+    """
+    folders = {}
+    for name, issuer in (("old", authority), ("new", stranger)):
+        folders[name] = folder = tmp_path / name
+        folder.mkdir()
+        for source, target in (
+            (issuer.server_certificate, "server.pem"),
+            (issuer.server_key, "server.key"),
+            (issuer.certificate, "ca.pem"),
+        ):
+            (folder / target).write_bytes(source.read_bytes())
+    current = tmp_path / "current"
+    current.symlink_to(folders["old"])
+    settings = {
+        "tls_certificate": current / "server.pem",
+        "tls_key": current / "server.key",
+        "tls_client_ca": current / "ca.pem",
+    }
+    trusts_both = authority.root + stranger.root
+
+    def credentials_of(issuer: Authority) -> grpc.ChannelCredentials:
+        issued = issuer.ca.issue_cert("client@example.com")
+        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        return grpc.ssl_channel_credentials(trusts_both, issued.private_key_pem.bytes(), chain)
+
+    async def call_until(stop: asyncio.Event, address: str, clients: dict[str, Authority]) -> int:
+        """Makes calls, each third over a connection of its own, and returns how many were answered."""
+        answered = 0
+        while not stop.is_set():
+            async with ReasoningClient(address, credentials=credentials_of(clients["current"])) as client:
+                for _ in range(3):
+                    await client.complete(a_wire_request())
+                    answered += 1
+        return answered
+
+    async with serving_upstream(upstream, **settings) as running:
+        clients, stop = {"current": authority}, asyncio.Event()
+        async with ReasoningClient(running.address, credentials=credentials_of(authority)) as connected:
+            await connected.complete(a_wire_request())
+            load = [asyncio.create_task(call_until(stop, running.address, clients)) for _ in range(4)]
+            await upstream.request(len(upstream.requests) + 30)
+
+            (folders["old"] / "server.key").write_bytes(stranger.server_key.read_bytes())
+            await upstream.request(len(upstream.requests) + 30)
+            # The authority of the clients is replaced too: from now on they show certificates of the new one.
+            both = authority.root + stranger.root
+            (folders["new"] / "ca.pem").write_bytes(both)
+            replacement = tmp_path / "replacement"
+            replacement.symlink_to(folders["new"])
+            replacement.replace(current)
+            await upstream.request(len(upstream.requests) + 30)
+            clients["current"] = stranger
+            await upstream.request(len(upstream.requests) + 30)
+            (folders["new"] / "ca.pem").write_bytes(stranger.root)
+            await upstream.request(len(upstream.requests) + 30)
+            stop.set()
+
+            assert sum(await asyncio.gather(*load)) > 100
+            await connected.complete(a_wire_request())  # an open connection keeps the certificate that it began with
+        await asyncio.gather(
+            expect_no_connection(running.address, credentials_of(authority)),
+            expect_no_connection(running.address, authority.credentials(client_of=stranger)),
+        )
+        assert await read_answer(running.address, stranger.credentials(client_of=stranger)) == "Hello world"

@@ -41,6 +41,10 @@ class Reports:
                 if line_kind == kind:
                     return rest
 
+    def take_rest(self) -> list[str]:
+        """Returns the kinds of the reports that nobody has waited for, and forgets them."""
+        return [self._lines.get_nowait().partition(" ")[0] for _ in range(self._lines.qsize())]
+
     async def wait_until_closed(self) -> None:
         """Waits until every server has closed its connection."""
         await self._none_open.wait()

@@ -1,5 +1,6 @@
 """`AgentRun`: one request on the reasoning path: its steps, and then its answer."""
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ from reasoning_grpc.domain.events import (
 from reasoning_grpc.llm import ContextWindows, ModelCall, ResilientModel
 from reasoning_grpc.llm.structured import build_answer_request
 from reasoning_grpc.tools import Toolbox
+
+_logger = logging.getLogger("reasoning_grpc.agent")
 
 _MAX_NATIVE_TOOLS: Final = 128
 """The most tools that providers take. With more of them, the steps are planned in JSON."""
@@ -169,6 +172,7 @@ class AgentRun:
         self._budget.steps += 1
         number, before = self._budget.steps, self._budget.tool_calls
         with self._dependencies.spans.step(number, self._context) as span:
+            _logger.debug("step begins", extra={"request_id": self._context.request_id, "step": number})
             yield StepStarted(number, self._budget.limits.max_steps)
             async with aclosing(self._plan(step, span.context)) as events:
                 async for event in events:

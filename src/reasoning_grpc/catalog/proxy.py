@@ -99,6 +99,7 @@ class ProxyModels:
             if self._failures:
                 logger.info("the proxy lists its models again", extra={"models": len(self._models)})
             self._failure, self._failures = "", 0
+            logger.debug("the proxy has listed its models", extra={"models": len(self._models)})
 
     def _record_failure(self, reason: str, http_status: int = 0) -> None:
         """Keeps the models that were read before. Logs a failure when its reason is not that of the last reading."""

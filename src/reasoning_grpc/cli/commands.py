@@ -32,6 +32,13 @@ def check_config(parsed: argparse.Namespace) -> int:
     )
 
 
+def reload(parsed: argparse.Namespace) -> int:
+    """Runs the command `reload`."""
+    from reasoning_grpc.cli import reload_command
+
+    return reload_command.reload(parsed.pid_file, parsed.config, parsed.timeout_seconds)
+
+
 def list_tools(parsed: argparse.Namespace) -> int:
     """Runs the command `tools`."""
     from reasoning_grpc.cli import tools_command

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -13,6 +14,9 @@ from reasoning_grpc.telemetry import FactsRecord
 
 _MCP_LOGGERS: Final = ("mcp", "client", "httpx2", "httpcore2")
 """The loggers of the SDK for MCP servers, which logs tool calls and their results."""
+_WORD: Final = re.compile(r"[^\s\"'=\x00-\x1f\x7f-\x9f]+")
+_CONTROLS: Final = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+"""The characters that JSON leaves as they are, and that a terminal obeys."""
 _ENCODER: Final = json.JSONEncoder(default=str)
 _FAST_ENCODER: Final = msgspec.json.Encoder()
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -22,6 +26,10 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     """Sends every log line to standard error, in this format."""
     handler = _LineHandler(JsonFormatter() if is_json(log_format) else TextFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # At the lowest level only our own code speaks: what other libraries write there may hold anything.
+    if level == "debug":
+        logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("reasoning_grpc").setLevel(level.upper())
     # Neither format has them, and each line would ask the system for them.
     logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     # litellm and the HTTP clients log whole requests at lower levels.
@@ -117,6 +125,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`."""
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        facts = "".join(f" {key}={value}" for key, value in _collect_facts(record).items())
+        facts = "".join(f" {key}={_show(value)}" for key, value in _collect_facts(record).items())
         line = f"{time} {record.levelname.lower():7} {record.getMessage()}{facts}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _show(value: Any) -> str:
+    """Returns a value as JSON has it, but a word without its quotes, so that its end can be seen."""
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return value
+    return json.dumps(value, default=str, ensure_ascii=False).translate(_CONTROLS)

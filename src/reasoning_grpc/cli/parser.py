@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_classify(subparsers)
     _add_eval(subparsers)
     _add_check_config(subparsers)
+    _add_reload(subparsers)
     _add_tools(subparsers)
     _add_token(subparsers)
     return parser
@@ -145,6 +146,22 @@ def _add_check_config(subparsers: "Subparsers") -> None:
         "--online", action="store_true", help="also request a few tokens from each model, and the list of the proxy"
     )
     check.set_defaults(run=commands.check_config)
+
+
+def _add_reload(subparsers: "Subparsers") -> None:
+    reload = subparsers.add_parser(
+        "reload",
+        help="let a running server read its configuration anew",
+        description="Lets a server on this machine read its configuration anew, and shows what became of it.",
+    )
+    reload.add_argument("--pid-file", type=Path, metavar="FILE", help="file with the server's process number")
+    reload.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration that names this file; else REASONING_CONFIG"
+    )
+    reload.add_argument(
+        "--timeout-seconds", type=float, default=60.0, metavar="SECONDS", help="longest time to wait (%(default)s)"
+    )
+    reload.set_defaults(run=commands.reload)
 
 
 def _add_tools(subparsers: "Subparsers") -> None:

@@ -1,6 +1,7 @@
-"""Ends commands by signals: a signal that the process was started to ignore stays ignored."""
+"""Ends and reloads commands by signals: a signal that the process was started to ignore stays ignored."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -9,8 +10,11 @@ _ENDS_CLIENT: Final = (signal.SIGTERM, signal.SIGHUP)
 """The signals that end a command of the client's side, besides SIGINT, which `asyncio.run` handles."""
 
 
-_ENDS_SERVER: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-"""The signals that end the server, besides SIGTERM, which ends it even if the process was started to ignore it."""
+_ENDS_SERVER: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""The signals that end the server, besides SIGTERM, which ends it even if the process was started to ignore it.
+
+SIGHUP reloads it, unless its terminal has closed.
+"""
 
 
 _FROM_TERMINAL: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -25,6 +29,15 @@ def list_server_signals() -> list[signal.Signals]:
 def is_from_terminal(number: signal.Signals) -> bool:
     """Whether a person at a terminal sends this signal, and no orchestrator, whose load balancers need time."""
     return number in _FROM_TERMINAL
+
+
+def has_terminal() -> bool:
+    """Whether the process has a terminal, whose user can see it and end it. The end of a terminal takes it away."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def is_ignored(number: signal.Signals) -> bool:

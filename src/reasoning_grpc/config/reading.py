@@ -58,11 +58,13 @@ def inspect_config(
     environment: Mapping[str, str],
     file: Path | None = None,
     find_problems: Callable[[Config], Iterable[str]] = lambda _: (),
+    kept: Mapping[str, Any] | None = None,
 ) -> tuple[Config, list[str]]:
     """Reads the configuration like `read_config`, and returns what could be read of it, and every problem.
 
     `find_problems` finds further problems of a configuration, such as those of models that cannot be served. Problems
-    that follow from others are left out.
+    that follow from others are left out. `kept` has the values of options that a running server keeps, whatever the
+    sources say of them.
     """
     problems: list[str] = []
     file_table = _read_file(file, environment, problems)
@@ -70,7 +72,7 @@ def inspect_config(
     tables = {name: file_table.pop(name, {}) for name in _TABLES}
     rules = read_rule_entries(file_table.pop("rules", []), problems)
     classifier = read_classifier_entry(file_table.pop("classifier", {}), problems)
-    settings = _read_settings(flags, environment, file_table, problems)
+    settings = replace(_read_settings(flags, environment, file_table, problems), **(kept or {}))
     proxy = read_proxy_entry(environment, problems)
     upstream_proxy = read_upstream_proxy(
         settings.upstream_proxy,

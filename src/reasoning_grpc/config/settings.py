@@ -41,15 +41,26 @@ class EmbeddedUse(StrEnum):
     OFF = "off"
 
 
-def _option(default: Any, help_text: str, *, minimum: float | None = None, maximum: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help_text, "minimum": minimum, "maximum": maximum})
+def _option(
+    default: Any,
+    help_text: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    needs_restart: bool = False,
+) -> Any:
+    """Declares an option. One that `needs_restart` keeps its value when a running server is reloaded."""
+    metadata = {"help": help_text, "minimum": minimum, "maximum": maximum, "needs_restart": needs_restart}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The options of the server; defaults suit a laptop."""
 
-    listen: str = _option("127.0.0.1:50051", "Address to listen on, HOST:PORT; port 0 picks a free one.")
+    listen: str = _option(
+        "127.0.0.1:50051", "Address to listen on, HOST:PORT; port 0 picks a free one.", needs_restart=True
+    )
     allow_insecure: bool = _option(
         False, "Allow an address that is not loopback without callers' tokens or without TLS."
     )
@@ -58,30 +69,45 @@ class Settings:
     tls_client_ca: Path | None = _option(
         None, "PEM file of authorities; clients must show a certificate that one of them issued."
     )
-    reflection: bool = _option(True, "Serve gRPC reflection, which grpcurl uses.")
+    pid_file: Path | None = _option(
+        None,
+        "File into which the server writes the number of its process, for `reasoning-grpc reload`; empty: none. Two "
+        "servers cannot share one.",
+        needs_restart=True,
+    )
+    reflection: bool = _option(True, "Serve gRPC reflection, which grpcurl uses.", needs_restart=True)
     log_level: str = _option("info", "Lowest level that is logged: debug, info, warning or error.")
     log_format: LogFormat = _option(LogFormat.AUTO, "Format of log lines: text, json, or auto (text on a terminal).")
     default_model: str = _option("", "Model for requests that name none; empty: the embedded model, or the only one.")
     default_mode: RoutingMode = _option(RoutingMode.PASSTHROUGH, "Mode for requests that name none.")
     embedded: EmbeddedUse = _option(
-        EmbeddedUse.AUTO, "Run the embedded model: on, off, or auto (when no other model and no proxy is configured)."
+        EmbeddedUse.AUTO,
+        "Run the embedded model: on, off, or auto (when no other model and no proxy is configured).",
+        needs_restart=True,
     )
-    embedded_weights: Path | None = _option(None, "GGUF file for the embedded model instead of the bundled one.")
+    embedded_weights: Path | None = _option(
+        None, "GGUF file for the embedded model instead of the bundled one.", needs_restart=True
+    )
     embedded_name: str = _option(
         "",
         "Name of the embedded model; empty: smollm2-135m-instruct for the bundled weights, and for others the name of "
         "their file without .gguf. Requests, routes and callers that name the model by another name are refused.",
+        needs_restart=True,
     )
-    embedded_slots: int = _option(2, "Calls that the embedded model serves at the same time.", minimum=1, maximum=64)
+    embedded_slots: int = _option(
+        2, "Calls that the embedded model serves at the same time.", minimum=1, maximum=64, needs_restart=True
+    )
     embedded_context_tokens: int = _option(
-        4096, "Context window of the embedded model, in tokens per slot.", minimum=256, maximum=8192
+        4096, "Context window of the embedded model, in tokens per slot.", minimum=256, maximum=8192, needs_restart=True
     )
     first_token_timeout_seconds: float = _option(
         60.0, "Longest wait for the first delta of an answer, per attempt.", minimum=0.001
     )
     stall_timeout_seconds: float = _option(60.0, "Longest silence between two deltas of an answer.", minimum=0.001)
     model_call_timeout_seconds: float = _option(600.0, "Longest time for one attempt at a model call.", minimum=0.001)
-    connect_timeout_seconds: float = _option(5.0, "Longest time to connect to an upstream.", minimum=0.001)
+    connect_timeout_seconds: float = _option(
+        5.0, "Longest time to connect to an upstream.", minimum=0.001, needs_restart=True
+    )
     max_retries: int = _option(2, "Most retries of a failed model call with the same model.", minimum=0, maximum=10)
     max_retry_share: float = _option(
         0.1,
@@ -89,67 +115,89 @@ class Settings:
         "on single failures; too high multiplies the load of an upstream that fails. 1: no such limit.",
         minimum=0.0,
         maximum=1.0,
+        needs_restart=True,
     )
     breaker_min_calls: int = _option(
         10,
         "Fewest calls in some ten seconds of which half must fail, so that an upstream gets no calls for a moment. Too "
         "low takes bad luck for a failure; too high lets many calls fail before.",
         minimum=1,
+        needs_restart=True,
     )
     breaker_open_seconds: float = _option(
         1.0,
         "Time without calls for an upstream that fails, until a single call tries it; it doubles when that fails. "
         "Too short hammers an upstream that is down; too long keeps calls away from one that is back.",
         minimum=0.001,
+        needs_restart=True,
     )
-    breaker_max_open_seconds: float = _option(30.0, "Longest such time.", minimum=0.001)
+    breaker_max_open_seconds: float = _option(30.0, "Longest such time.", minimum=0.001, needs_restart=True)
     max_cooldown_seconds: float = _option(
         60.0,
         "Longest time for which a rate limit of an upstream keeps calls away from it, whatever it asks for; 0: none.",
         minimum=0.0,
+        needs_restart=True,
     )
     max_calls_per_upstream: int = _option(
-        1024, "Most calls in progress at one model; fewer are sent while it answers late or limits the rate.", minimum=1
+        1024,
+        "Most calls in progress at one model; fewer are sent while it answers late or limits the rate.",
+        minimum=1,
+        needs_restart=True,
     )
     upstream_queue_seconds: float = _option(
-        1.0, "Longest wait of a call for that bound; then it fails, or goes to a fallback model.", minimum=0.0
+        1.0,
+        "Longest wait of a call for that bound; then it fails, or goes to a fallback model.",
+        minimum=0.0,
+        needs_restart=True,
     )
-    max_upstream_connections: int = _option(1024, "Most connections to all upstreams together.", minimum=1)
+    max_upstream_connections: int = _option(
+        1024, "Most connections to all upstreams together.", minimum=1, needs_restart=True
+    )
     upstream_proxy: str = _option(
-        "", "HTTP proxy through which models, LiteLLM proxies and MCP servers are reached, as a URL; empty: none."
+        "",
+        "HTTP proxy through which models, LiteLLM proxies and MCP servers are reached, as a URL; empty: none.",
+        needs_restart=True,
     )
     upstream_proxy_credentials_env: str = _option(
-        "", "Environment variable with USER:PASSWORD for that proxy; empty: it needs none."
+        "", "Environment variable with USER:PASSWORD for that proxy; empty: it needs none.", needs_restart=True
     )
     upstream_proxy_exclude: str = _option(
-        "", "Hosts reached without that proxy, separated by commas: names (with all below them), addresses, networks."
+        "",
+        "Hosts reached without that proxy, separated by commas: names (with all below them), addresses, networks.",
+        needs_restart=True,
     )
     discovery_ttl_seconds: float = _option(
-        60.0, "Time after which the list of a LiteLLM proxy's models is read again.", minimum=1.0
+        60.0, "Time after which the list of a LiteLLM proxy's models is read again.", minimum=1.0, needs_restart=True
     )
     discovery_timeout_seconds: float = _option(
-        5.0, "Longest time to read the list of a LiteLLM proxy's models.", minimum=0.001
+        5.0, "Longest time to read the list of a LiteLLM proxy's models.", minimum=0.001, needs_restart=True
     )
     max_calls_in_flight: int = _option(
         1024,
         "Most calls in flight; fewer are admitted while the event loop lags. Too low refuses what could be served; "
         "too high costs memory in an overload.",
         minimum=1,
+        needs_restart=True,
     )
     max_loop_lag_seconds: float = _option(
         0.025,
         "Average lag of the event loop above which fewer calls are admitted. Too low refuses calls after a short burst "
         "of work; too high delays the tokens of all streams.",
         minimum=0.001,
+        needs_restart=True,
     )
     max_queued_calls: int = _option(
-        128, "Most calls that wait for admission when as many as possible are in flight; 0: none waits.", minimum=0
+        128,
+        "Most calls that wait for admission when as many as possible are in flight; 0: none waits.",
+        minimum=0,
+        needs_restart=True,
     )
     admission_queue_seconds: float = _option(
         0.03,
         "Longest wait for admission. What is longer delays the refusal, so that callers turn to another server later.",
         minimum=0.0,
         maximum=10.0,
+        needs_restart=True,
     )
     write_timeout_seconds: float = _option(
         30.0,
@@ -162,12 +210,13 @@ class Settings:
         "Time without data after which a client is asked whether it is alive. Too short costs traffic, and clients may "
         "object; too long leaves the calls of a client that vanished in place.",
         minimum=1.0,
+        needs_restart=True,
     )
     keepalive_timeout_seconds: float = _option(
-        10.0, "Longest wait for that answer, after which the connection is closed.", minimum=0.001
+        10.0, "Longest wait for that answer, after which the connection is closed.", minimum=0.001, needs_restart=True
     )
     max_request_bytes: int = _option(
-        16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024
+        16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024, needs_restart=True
     )
     max_request_fields: int = _option(
         100_000,
@@ -179,6 +228,7 @@ class Settings:
         "Largest metadata of a call, in bytes; gRPC itself refuses more, so a caller's token must fit.",
         minimum=1024,
         maximum=1024 * 1024,
+        needs_restart=True,
     )
     max_parts: int = _option(10_000, "Most parts in all messages of a request; more stop other calls.", minimum=1)
     max_media_bytes: int = _option(
@@ -234,12 +284,14 @@ class Settings:
         "Age at which a client's connection takes no new calls, so that the client connects again; 0: never.",
         minimum=0.0,
         maximum=_LONGEST_GRPC_SECONDS,
+        needs_restart=True,
     )
     max_connection_age_grace_seconds: float = _option(
         3600.0,
         "How long calls may continue on such a connection before it is closed; 0: without limit.",
         minimum=0.0,
         maximum=_LONGEST_GRPC_SECONDS,
+        needs_restart=True,
     )
     drain_delay_seconds: float = _option(
         5.0,
@@ -287,6 +339,8 @@ class Option:
     help: str
     minimum: float | None
     maximum: float | None
+    needs_restart: bool
+    """Whether a running server keeps its value when it is reloaded."""
 
     @property
     def flag(self) -> str:
@@ -311,4 +365,5 @@ def options() -> Iterator[Option]:
             metadata["help"],
             metadata["minimum"],
             metadata["maximum"],
+            metadata["needs_restart"],
         )

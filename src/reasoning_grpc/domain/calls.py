@@ -117,6 +117,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     """The parent of the spans of this call, which is also sent upstream. None when the call is part of no trace."""
     trace_id: str = ""
     """Id of the trace. Empty when the call is part of no trace."""
+    peer: str = ""
+    """The address of the client, as gRPC writes it, such as ipv4:192.0.2.1:40000."""
     report: CallReport = msgspec.field(default_factory=CallReport)
 
     def remaining_seconds(self) -> float | None:

@@ -1,5 +1,6 @@
 """`Engine`: routes a request and runs its path. It is the one module that knows all paths."""
 
+import logging
 from collections.abc import AsyncGenerator
 
 from msgspec.structs import replace
@@ -29,6 +30,8 @@ from reasoning_grpc.engine.passthrough import build_direct_call
 from reasoning_grpc.llm import ContextWindows, ResilientModel
 from reasoning_grpc.router import EventCallback, Router
 from reasoning_grpc.telemetry import find_recording_span
+
+logger = logging.getLogger("reasoning_grpc.engine")
 
 SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 """The modes that this build serves."""
@@ -120,6 +123,8 @@ class Engine:
             classification = replace(decision.classification, usage=ledger.account.usage(), cost=ledger.account.cost())
             decision = replace(decision, classification=classification)
         ledger.record_route()
+        if logger.isEnabledFor(logging.DEBUG):
+            _log_decision(decision, context)
         report = context.report
         report.route_decision, report.model, report.labels = decision, decision.model, request.labels
         if model is None:  # `rules_only`, and no rule decided
@@ -184,6 +189,11 @@ class Engine:
             path = self._model.stream_call(call, ModelCallPurpose.ANSWER, context)
         started = Started(ledger.response_id, decision, model.name, context.trace_id, tuple(settings))
         return [ledger.record(started), *entries_of_routing], path
+
+
+def _log_decision(decision: RouteDecision, context: CallContext) -> None:
+    facts = {"route": decision.route, "route_source": decision.source, "model": decision.model}
+    logger.debug("route is decided", extra={"request_id": context.request_id, "mode": decision.mode, **facts})
 
 
 def _report_failure(error: BaseException, ledger: Ledger, context: CallContext) -> None:

@@ -1,10 +1,11 @@
 """`LiteLLMModel`: a `LanguageModel` that calls models through `litellm.acompletion`."""
 
 import asyncio
+import copy
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, Self
 
 from reasoning_grpc.domain import (
     CallContext,
@@ -66,6 +67,16 @@ class LiteLLMModel:
         self._warm_up_models = _choose_warm_up_models(warm_up_models)
         self._transport = HttpTransport(limits)
         self._mapper = RequestMapper()
+
+    def with_directory(self, directory: ModelDirectory, warm_up_models: Iterable[str] = ()) -> Self:
+        """Returns an adapter for the models of another directory, over the same connections.
+
+        Closing either closes the connections of both. `warm_up` of the result makes calls for `warm_up_models` alone.
+        """
+        adapter = copy.copy(self)
+        adapter._directory = directory
+        adapter._warm_up_models = _choose_warm_up_models(warm_up_models)
+        return adapter
 
     async def stream(
         self, call: ModelCall, deployment: Deployment, context: CallContext, meter: UsageMeter

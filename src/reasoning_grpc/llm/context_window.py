@@ -42,12 +42,21 @@ class CountingModel(Protocol):
 class ContextWindows:
     """Keeps model calls within the windows of the models that may serve them."""
 
-    def __init__(self, model: CountingModel, *, unknown_window_tokens: int) -> None:
-        """`unknown_window_tokens` is the assumed window of models whose own is not known."""
+    def __init__(
+        self, model: CountingModel, *, unknown_window_tokens: int, counting: ThreadPoolExecutor | None = None
+    ) -> None:
+        """`unknown_window_tokens` is the assumed window of models whose own is not known.
+
+        `counting` is the thread that counts tokens, if there is one already.
+        """
         self._model = model
         self._unknown_window_tokens = unknown_window_tokens
-        self._counting = ThreadPoolExecutor(1, "token counts")
+        self._counting = counting or ThreadPoolExecutor(1, "token counts")
         """A thread of its own: it goes on counting when its call is cancelled, and model calls need the shared ones."""
+
+    def with_model(self, model: CountingModel, *, unknown_window_tokens: int) -> "ContextWindows":
+        """Returns the windows of other models, whose tokens the same thread counts."""
+        return ContextWindows(model, unknown_window_tokens=unknown_window_tokens, counting=self._counting)
 
     def start(self) -> None:
         """Starts the thread that counts tokens, so that none is started while calls are served."""

@@ -5,6 +5,7 @@ yielded. Each switch is yielded as `AttemptSwitched`.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
@@ -24,6 +25,8 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel, estim
 from reasoning_grpc.llm.retries import CallRetries, RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.upstream_guard import UpstreamGuards
+
+logger = logging.getLogger("reasoning_grpc.llm")
 
 
 class ResilientModel:
@@ -76,6 +79,7 @@ class ResilientModel:
                             yield event
             except UpstreamError as error:
                 _record_refusal(error, context)
+                _log_failure(error, call, number, context)
                 retries = retries or CallRetries(self._adapter, self._policy, self._try_retry, requested, context)
                 following = None if has_begun else retries.choose_next(call, error)
                 if following is None:
@@ -138,6 +142,11 @@ def _record_refusal(error: UpstreamError, context: CallContext) -> None:
     report = context.report
     report.upstream_message = error.upstream_message or report.upstream_message
     report.required_wire = error.metadata.get("required_wire") or report.required_wire
+
+
+def _log_failure(error: UpstreamError, call: ModelCall, number: int, context: CallContext) -> None:
+    facts = {"model": call.model, "attempt": number, "reason": error.reason, "http_status": error.http_status}
+    logger.debug("attempt has failed", extra={"request_id": context.request_id, **facts})
 
 
 async def _wait_for_end() -> None:

@@ -26,8 +26,13 @@ _FAILURES: Final = frozenset(
 """The codes that make the span of a call an error. OpenTelemetry's conventions name all of them except CANCELLED, which
 is here because the answer of a cancelled call is not complete. Other codes are the caller's fault, and a server's span
 says so by its code alone."""
-_NOT_ON_SPANS: Final = frozenset({"method", "code", "reason", "trace_id", "duration_ms", "labels", "upstream_message"})
-"""Facts that a span holds in another form, the callers' own labels, and the words of a provider."""
+_NOT_ON_SPANS: Final = frozenset(
+    {
+        *("method", "code", "reason", "trace_id", "duration_ms", "first_token_ms", "overhead_ms", "http_status"),
+        *("labels", "peer", "upstream_message"),
+    }
+)
+"""Facts that a trace holds in another form, the callers' own labels and addresses, and the words of a provider."""
 _WIRES: Final = ("chat", "responses")
 """The values of `wire` in a model's entry."""
 
@@ -79,6 +84,7 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> di
         "code": code,
         "request_id": call.request_id,
         "caller": call.caller.name,
+        "peer": call.peer,
         "duration_ms": round((read_clock() - call.arrival_time) * 1_000_000) / 1000,
     }
     if reason:
@@ -94,8 +100,16 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> di
         facts["labels"] = dict(report.labels)
     if report.events:
         facts["events"] = report.events
-    if report.attempts:
-        facts["attempts"] = len(report.attempts)
+    timings = report.timings
+    if timings is not None:
+        if timings.first_token_seconds is not None:
+            facts["first_token_ms"] = round(timings.first_token_seconds * 1_000_000) / 1000
+        facts["overhead_ms"] = round(timings.overhead_seconds * 1_000_000) / 1000
+    attempts = report.attempts
+    if attempts:
+        facts["attempts"] = len(attempts)
+        if attempts[-1].http_status:
+            facts["http_status"] = attempts[-1].http_status
     if report.upstream_message:
         facts["upstream_message"] = report.upstream_message
     if report.required_wire:

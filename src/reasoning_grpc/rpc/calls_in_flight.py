@@ -31,6 +31,11 @@ class CallTracker:
         """The number of calls in flight."""
         return len(self._calls)
 
+    async def wait_for_calls_of_now(self) -> None:
+        """Waits until every call that is in flight now has ended; calls that begin later are not waited for."""
+        if calls := {task for task in self._calls if task is not None}:
+            await asyncio.wait(calls)
+
     def begin(self) -> None:
         """Counts the current task as a call until `end`.
 

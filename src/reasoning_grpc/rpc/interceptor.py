@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from functools import partial
 from typing import Any, Final
 
@@ -79,13 +80,37 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics.calls.service = service
         openings = OpeningQueue()
         self._prefix = f"/{service}/"
-        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
-        """By method, the service's own handler and what it is wrapped in."""
+        self._wrapped: dict[str, tuple[Handler, Handler, _Method]] = {}
+        """By method, the service's own handler, what it is wrapped in, and what serves its calls."""
         self._entrance = _Entrance(
             callers, tracker, admission, openings, CallLog(metrics), max_request_bytes, passes_upstream_messages
         )
         metrics.add_source(_Gauges(admission, openings).read)
         self._max_request_fields = max_request_fields
+        self._service: object | None = None
+        """The service that answers in place of the one that grpc knows; None until `switch`."""
+
+    def switch(
+        self,
+        service: object,
+        *,
+        callers: Callers,
+        max_request_fields: int,
+        write_timeout_seconds: float,
+        passes_upstream_messages: bool,
+    ) -> None:
+        """Serves the calls that begin from now on by another configuration, with a service that has the same methods.
+
+        Calls in progress keep what they began with.
+        """
+        self._service = service
+        self._writer = StreamWriter(write_timeout_seconds)
+        self._entrance = replace_fields(
+            self._entrance, callers=callers, passes_upstream_messages=passes_upstream_messages
+        )
+        self._max_request_fields = max_request_fields
+        for handler, _, method in self._wrapped.values():
+            method.way = self._build_way(handler, method.name)
 
     async def intercept_service(
         self,
@@ -99,22 +124,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         known = self._wrapped.get(method)
         if known is None or known[0] is not handler:
-            known = self._wrapped[method] = handler, self._wrap(handler, method.removeprefix(self._prefix))
+            known = self._wrapped[method] = (handler, *self._wrap(handler, method.removeprefix(self._prefix)))
         return known[1]
 
-    def _wrap(self, handler: Handler, method: str) -> Handler:
-        """Returns a handler that reads the request itself, as bytes.
+    def _wrap(self, handler: Handler, name: str) -> "tuple[Handler, _Method]":
+        """Returns a handler that reads the request itself, as bytes, and what serves its calls.
 
         grpc answers UNKNOWN if it cannot decode a request, and it would receive one also for a call that is refused.
         """
-        kind = _METHODS[method].input_type
-        parse = limit_fields(handler.request_deserializer, kind, self._max_request_fields)
-        serialize = handler.response_serializer
+        method, serialize = _Method(name, self._build_way(handler, name)), handler.response_serializer
         if handler.response_streaming:
-            streaming = _Method(method, parse, partial(self._writer.write_all, handler.unary_stream), self._entrance)
-            return grpc.stream_stream_rpc_method_handler(streaming.serve, response_serializer=serialize)
-        unary = _Method(method, parse, handler.unary_unary, self._entrance)
-        return grpc.stream_unary_rpc_method_handler(unary.serve, response_serializer=serialize)
+            return grpc.stream_stream_rpc_method_handler(method.serve, response_serializer=serialize), method
+        return grpc.stream_unary_rpc_method_handler(method.serve, response_serializer=serialize), method
+
+    def _build_way(self, handler: Handler, name: str) -> "_Way":
+        """Returns the way that the calls of a method take now."""
+        parse = limit_fields(handler.request_deserializer, _METHODS[name].input_type, self._max_request_fields)
+        answer = getattr(self._service, name, None) or handler.unary_stream or handler.unary_unary
+        return _Way(
+            self._entrance, parse, partial(self._writer.write_all, answer) if handler.response_streaming else answer
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,27 +174,30 @@ class _Gauges:
         builder.add(families.CALLS_LIMIT, admission.limit)
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The way of a call of one method: through the entrance, to its parsed request, to its answer."""
+
+    entrance: _Entrance
+    parse: Callable[[bytes], Message]
+    answer: Callable[[Message, Context], Awaitable[Any]]
+
+
 class _Method:
     """Serves the calls of one RPC method: checks them, parses the request, and reports how each call ends."""
 
-    def __init__(
-        self,
-        name: str,
-        parse: Callable[[bytes], Message],
-        answer: Callable[[Message, Context], Awaitable[Any]],
-        entrance: _Entrance,
-    ) -> None:
-        self._name = name
-        self._parse = parse
-        self._answer = answer
-        self._entrance = entrance
+    def __init__(self, name: str, way: _Way) -> None:
+        self.name = name
+        self.way = way
+        """The way of the calls that begin now. Each call looks at it once, so another one may take its place."""
 
     async def serve(self, _requests: object, context: Context) -> Any:
         """Returns the response, if the method has one. grpc looks at each call whether this is a coroutine function.
 
         It finds that out for a method of an object in a tenth of the time that it takes for a `partial`.
         """
-        method, entrance = self._name, self._entrance
+        method, way = self.name, self.way
+        entrance = way.entrance
         record_end = entrance.log.record_end
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
@@ -182,11 +214,11 @@ class _Method:
                 admitted = caller.name
                 _check_time(call)
                 call = replace(call, caller=caller, queue_seconds=queue_seconds)
-                request = self._parse_request(payload)
+                request = _parse_request(payload, way)
                 if request_id := _find_request_id(request):
                     call = replace(call, request_id=request_id)
                 _current_call.set(call)
-                response = await self._answer(request, context)
+                response = await way.answer(request, context)
             finally:
                 if admitted is not None:
                     entrance.admission.end(admitted)
@@ -226,15 +258,16 @@ class _Method:
         del context  # it holds the error that ends this frame, whose traceback holds the frame
         return await abortion
 
-    def _parse_request(self, payload: bytes) -> Message:
-        limit = self._entrance.max_request_bytes
-        if len(payload) > limit:
-            violation = FieldViolation("request", f"It has {len(payload)} bytes; at most {limit} are accepted.")
-            raise RequestTooLarge(violations=(violation,))
-        try:
-            return self._parse(payload)
-        except DecodeError as exc:
-            raise MalformedRequest from exc
+
+def _parse_request(payload: bytes, way: _Way) -> Message:
+    limit = way.entrance.max_request_bytes
+    if len(payload) > limit:
+        violation = FieldViolation("request", f"It has {len(payload)} bytes; at most {limit} are accepted.")
+        raise RequestTooLarge(violations=(violation,))
+    try:
+        return way.parse(payload)
+    except DecodeError as exc:
+        raise MalformedRequest from exc
 
 
 async def _read_request(context: Context) -> bytes:
@@ -280,6 +313,7 @@ def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -
         metadata=metadata,
         trace=trace,
         trace_id=trace_id,
+        peer=context.peer(),
     )
 
 

@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from reasoning_grpc.config import Config, Settings
+from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import (
     Admission,
     AdmissionLimits,
@@ -18,6 +19,7 @@ from reasoning_grpc.rpc import (
     ReasoningService,
 )
 from reasoning_grpc.server.accepting import AcceptingServer
+from reasoning_grpc.server.certificates import CertificateError, Certificates
 from reasoning_grpc.server.reflection import add_reflection
 from reasoning_grpc.telemetry import Telemetry, families
 from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
@@ -87,10 +89,10 @@ def build_caps(settings: Settings) -> Caps:
     )
 
 
-def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
-    """Builds the interceptors of each call, the outermost first."""
+def build_call_interceptor(config: Config, tracker: CallTracker, telemetry: Telemetry) -> CallInterceptor:
+    """Builds the interceptor of each call of our service."""
     settings = config.settings
-    calls = CallInterceptor(
+    return CallInterceptor(
         service=SERVICE,
         callers=Callers(config.callers.values()),
         tracker=tracker,
@@ -109,6 +111,22 @@ def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetr
         write_timeout_seconds=settings.write_timeout_seconds,
         passes_upstream_messages=settings.pass_upstream_messages,
     )
+
+
+def switch_calls(calls: CallInterceptor, config: Config, engine: Engine) -> None:
+    """Lets the calls that begin from now on be served by another configuration, which the engine was built for."""
+    settings = config.settings
+    calls.switch(
+        ReasoningService(engine, build_caps(settings)),
+        callers=Callers(config.callers.values()),
+        max_request_fields=settings.max_request_fields,
+        write_timeout_seconds=settings.write_timeout_seconds,
+        passes_upstream_messages=settings.pass_upstream_messages,
+    )
+
+
+def build_interceptors(calls: CallInterceptor, telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
+    """Builds the interceptors of each call, the outermost first."""
     if telemetry.tracer_provider is None:
         return [calls]
     from reasoning_grpc.rpc.server_spans import ServerSpans  # imports OpenTelemetry's instrumentation of gRPC
@@ -116,30 +134,19 @@ def build_interceptors(config: Config, tracker: CallTracker, telemetry: Telemetr
     return [ServerSpans(SERVICE, telemetry.tracer_provider), calls]
 
 
-def bind(server: grpc.aio.Server, settings: Settings) -> str:
-    """Binds the server to `settings.listen`; returns the address as HOST:PORT. Raises BindError."""
+def bind(server: grpc.aio.Server, settings: Settings, certificates: Certificates | None) -> str:
+    """Binds the server to `settings.listen`, with TLS if there are certificates; returns the address as HOST:PORT.
+
+    Raises BindError.
+    """
     try:
-        credentials = _read_credentials(settings)
-        if credentials is None:
+        if certificates is None:
             port = server.add_insecure_port(settings.listen)
         else:
-            port = server.add_secure_port(settings.listen, credentials)
-    except OSError as exc:
-        raise BindError(f"{exc.filename}: cannot be read: {exc.strerror}") from exc
+            port = server.add_secure_port(settings.listen, certificates.build_credentials())
+    except CertificateError as exc:
+        raise BindError(str(exc)) from exc
     except RuntimeError as exc:
-        hint = ", or the TLS files are not valid" if settings.tls_certificate else ""
-        reason = f"it is in use, or it is not an address of this machine{hint}"
+        reason = "it is in use, or it is not an address of this machine"
         raise BindError(f"{settings.listen} cannot be listened on: {reason}") from exc
     return f"{settings.listen.rpartition(':')[0]}:{port}"
-
-
-def _read_credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """Reads the TLS files of the settings; returns None when the settings have no TLS. Raises OSError."""
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    client_ca = settings.tls_client_ca
-    return grpc.ssl_server_credentials(
-        [(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())],
-        root_certificates=None if client_ca is None else client_ca.read_bytes(),
-        require_client_auth=client_ca is not None,
-    )

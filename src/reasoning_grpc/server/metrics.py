@@ -1,6 +1,6 @@
 """Adds to the metrics what the parts of a server know at each moment: connections, upstreams, discovery, providers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -8,19 +8,37 @@ from reasoning_grpc.catalog import ProxyModels
 from reasoning_grpc.domain.errors import ReasoningError
 from reasoning_grpc.litellm_model import ConnectionPool
 from reasoning_grpc.llm import PROVIDERS, BreakerState, ResilientModel, UpstreamGuards
+from reasoning_grpc.server.reload import ReloadStatus
 from reasoning_grpc.server.wiring import ServerParts
 from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families
 
 _STATES: Final = tuple(BreakerState)
 
 
-def observe_parts(metrics: Metrics, parts: ServerParts) -> None:
-    """Lets each snapshot of the metrics ask the parts of the server."""
-    metrics.calls.find_provider = _Providers(parts.model).find
-    metrics.add_source(lambda builder: _add_connections(builder, parts.pools))
-    metrics.add_source(lambda builder: _add_upstreams(builder, parts.guards))
+def observe_parts(metrics: Metrics, parts: ServerParts) -> "Providers":
+    """Lets each snapshot of the metrics ask the parts of the server. Returns what finds the providers of its models."""
+    providers = Providers(parts.model)
+    metrics.calls.find_provider = providers.find
+    pools, guards = parts.pools, parts.guards  # they outlive a configuration, and the other parts do not
+    metrics.add_source(lambda builder: _add_connections(builder, pools))
+    metrics.add_source(lambda builder: _add_upstreams(builder, guards))
     if (proxy := parts.proxy) is not None:
         metrics.add_source(lambda builder: _add_discovery(builder, proxy))
+    return providers
+
+
+def observe_reloads(metrics: Metrics, get_status: Callable[[], ReloadStatus | None]) -> None:
+    """Lets each snapshot of the metrics ask what became of the reloads; None: nothing reloads this server."""
+
+    def add(builder: SnapshotBuilder) -> None:
+        if (status := get_status()) is None:
+            return
+        builder.add(families.RELOADS, status.reloads)
+        builder.add(families.RELOAD_FAILING, int(not status.has_succeeded))
+        if status.last_time is not None:
+            builder.add(families.RELOAD_TIME, status.last_time)
+
+    metrics.add_source(add)
 
 
 def _add_connections(builder: SnapshotBuilder, pools: Mapping[str, ConnectionPool]) -> None:
@@ -47,19 +65,25 @@ def _add_discovery(builder: SnapshotBuilder, proxy: ProxyModels) -> None:
         builder.add(families.DISCOVERY_AGE, (datetime.now(UTC) - status.update_time).total_seconds())
 
 
-class _Providers:
+class Providers:
     """Finds the providers of models, and remembers those of models that leave the model table."""
 
     def __init__(self, model: ResilientModel) -> None:
-        self._describe: Callable[[str], str] = lambda name: model.describe(name).provider
+        self._model = model
         self._known: dict[str, str] = {}
+
+    def switch(self, model: ResilientModel, former_names: Iterable[str]) -> None:
+        """Finds the providers of the models of another configuration, and remembers those of the former models."""
+        former = {name: self.find(name) for name in (*self._known, *former_names)}
+        self._model, self._known = model, {}
+        self._known = {name: self.find(name) or provider for name, provider in former.items()}
 
     def find(self, model: str) -> str:
         """Returns the provider of a model as the conventions of OpenTelemetry name it; empty where it is not known."""
         provider = self._known.get(model)
         if provider is None:
             try:
-                provider = self._describe(model)
+                provider = self._model.describe(model).provider
             except ReasoningError:
                 return ""
             provider = self._known[model] = PROVIDERS.get(provider, provider)

@@ -6,13 +6,16 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2
 
-from reasoning_grpc.config import Config, ConfigError
+from reasoning_grpc.config import Config, ConfigError, compute_fingerprint
+from reasoning_grpc.domain import McpServerInfo
 from reasoning_grpc.embedded import EmbeddedModel, EmbeddedStartError
+from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import CallTracker, ReasoningService
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.health import HealthService
@@ -24,10 +27,12 @@ from reasoning_grpc.server.listener import (
     build_grpc_server,
     build_interceptors,
 )
-from reasoning_grpc.server.metrics import observe_parts
+from reasoning_grpc.server.metrics import observe_reloads
 from reasoning_grpc.server.model_trial import Trials, try_models
+from reasoning_grpc.server.reload import ReloadStatus
 from reasoning_grpc.server.shared_threads import start_shared_threads
-from reasoning_grpc.server.wiring import build_parts
+from reasoning_grpc.server.succession import Prepared, Succession
+from reasoning_grpc.server.wiring import ServerParts
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.tools import ThreadsNotStarted
 
@@ -86,15 +91,25 @@ class Server:
         """
         if problems := find_config_problems(config):
             raise ConfigError(problems)
-        self._config = config
         self._telemetry = telemetry or Telemetry()
-        self._parts = build_parts(config, self._telemetry)
-        observe_parts(self._telemetry.metrics, self._parts)
         self._tracker = CallTracker()
+        self._succession = Succession(config, self._tracker, self._telemetry)
+        self.reload_status: ReloadStatus | None = None
+        """What became of the reloads; None: nothing reloads this server. Whoever reloads it keeps this up to date."""
+        observe_reloads(self._telemetry.metrics, lambda: self.reload_status)
         self._health = HealthService()
         self._grpc: grpc.aio.Server | None = None
         self.address = ""
         """The address on which the server listens, as HOST:PORT; empty until it is bound."""
+
+    @property
+    def _parts(self) -> ServerParts:
+        return self._succession.parts
+
+    @property
+    def config(self) -> Config:
+        """The configuration that serves the calls that begin now."""
+        return self._parts.config
 
     @property
     def calls_in_flight(self) -> int:
@@ -113,6 +128,8 @@ class Server:
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
             self._grpc = self._build_bound_server()
             await self._grpc.start()
+            facts = {"version": version("reasoning-grpc"), "fingerprint": compute_fingerprint(self.config)}
+            logger.info("starting", extra={"address": self.address, **facts})
             await self._open()
             await self._parts.toolbox.wait_for_required()
         except BaseException as exc:
@@ -123,13 +140,26 @@ class Server:
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         logger.info("serving", extra={"address": self.address})
 
+    @property
+    def engine(self) -> Engine:
+        """The engine that serves the calls that begin now."""
+        return self._parts.engine
+
+    def list_mcp_servers(self) -> tuple[McpServerInfo, ...]:
+        """Returns the MCP servers of the configuration that serves, with their states."""
+        return self._parts.toolbox.list_servers()
+
+    async def prepare(self, config: Config) -> Prepared:
+        """See `Succession.prepare`."""
+        return await self._succession.prepare(config)
+
     async def try_models(self) -> Trials:
         """Calls every configured and embedded model once, and reads the proxy's list, without listening.
 
         Raises StartError.
         """
         proxy = self._parts.proxy
-        names = [*self._config.models, *([self.embedded.name] if self.embedded is not None else [])]
+        names = [*self.config.models, *([self.embedded.name] if self.embedded is not None else [])]
         try:
             await self._open()
             trials = await try_models(self._parts.model, names)
@@ -170,11 +200,11 @@ class Server:
         return calls_cut
 
     def _build_bound_server(self) -> grpc.aio.Server:
-        settings = self._config.settings
+        settings = self.config.settings
         service = ReasoningService(self._parts.engine, build_caps(settings))
-        interceptors = build_interceptors(self._config, self._tracker, self._telemetry)
+        interceptors = build_interceptors(self._succession.calls, self._telemetry)
         server = build_grpc_server(service, self._health, interceptors, settings)
-        self.address = bind(server, settings)
+        self.address = bind(server, settings, self._succession.certificates)
         return server
 
     async def _open(self) -> None:
@@ -194,6 +224,7 @@ class Server:
                 logger.warning("calls did not clean up in time", extra={"calls": self._tracker.in_flight})
             if closes_connections:
                 await self._grpc.stop(_CLOSE_SECONDS)
+        await self._succession.close_former()
         await self._parts.toolbox.aclose()
         await self._parts.table.aclose()
         await self._parts.model.aclose()
@@ -207,7 +238,7 @@ class Server:
         with collecting_no_garbage():
             await self._parts.model.warm_up()
         logger.info("litellm is loaded", extra={"seconds": round(loop.time() - started, 2)})
-        if problems := find_unknown_providers(self._config):
+        if problems := find_unknown_providers(self.config):
             raise StartError("; ".join(problems))
         start_shared_threads()
         self._parts.windows.start()

@@ -56,9 +56,12 @@ _NANO: Final = 1_000_000_000
 class ServerParts:
     """The parts of one server that are started and closed with it. Nothing runs yet when they are built."""
 
+    config: Config
     engine: Engine
+    adapter: LiteLLMModel
+    """Makes each attempt at a model call; owns the connections to the upstreams."""
     model: ResilientModel
-    """Calls every model, with retries, timeouts and spans; owns the connections to the upstreams."""
+    """Calls every model, with retries, timeouts and spans; closing it closes the adapter."""
     windows: ContextWindows
     table: ModelTable
     """Lists the models; closing it closes the proxy's list."""
@@ -74,28 +77,84 @@ class ServerParts:
 
 
 def build_parts(
-    config: Config, telemetry: Telemetry, *, adapter_class: type[LiteLLMModel] = LiteLLMModel
+    config: Config,
+    telemetry: Telemetry,
+    *,
+    adapter_class: type[LiteLLMModel] = LiteLLMModel,
+    previous: ServerParts | None = None,
 ) -> ServerParts:
     """Builds all parts of a server; `find_config_problems` must have found nothing in the configuration.
 
-    `adapter_class` makes the single attempts at model calls; a benchmark has one that calls no upstream.
+    `adapter_class` makes the single attempts at model calls; a benchmark has one that calls no upstream. From the
+    `previous` parts of a server that runs come those that outlive a configuration: the connections, the guards of the
+    upstreams with their breakers, the proxy's models, the embedded model, and the tools that did not change.
     """
     settings, tracer = config.settings, telemetry.tracer
-    pools = dict[str, ConnectionPool]()
-    embedded_name = find_embedded_name(config)
-    embedded = None if embedded_name is None else _build_embedded_model(embedded_name, settings)
-    proxy = None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools)
-    default_model = settings.default_model or ("" if embedded is None else embedded.name)
-    guards = _build_guards(settings)
-    table = ModelTable(_build_sources(config, proxy, embedded), default_model, is_failing=guards.is_open)
-    model = _build_model(config, table, guards, telemetry, pools, adapter_class)
-    windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
-    toolbox = Toolbox(config.tools, config.mcp_servers, tools_of_callers=list_tools_of_callers(config))
+    lasting = _build_lasting_parts(config, tracer) if previous is None else previous
+    default_model = settings.default_model or ("" if lasting.embedded is None else lasting.embedded.name)
+    sources = _build_sources(config, lasting.proxy, lasting.embedded)
+    table = ModelTable(sources, default_model, is_failing=lasting.guards.is_open)
+    if previous is None:
+        adapter = _build_adapter(config, table, adapter_class)
+        pools = {**lasting.pools, "model_calls": adapter.pool}
+    else:
+        adapter = previous.adapter.with_directory(table, _list_new_models(previous.config, config))
+        pools = dict(previous.pools)
+    model = _build_model(settings, adapter, table, lasting.guards, telemetry)
+    if previous is None:
+        windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
+    else:
+        windows = previous.windows.with_model(model, unknown_window_tokens=settings.unknown_context_window_tokens)
+    toolbox = Toolbox(
+        config.tools,
+        config.mcp_servers,
+        tools_of_callers=list_tools_of_callers(config),
+        previous=None if previous is None else previous.toolbox,
+    )
     router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
     spans = AgentSpans(tracer, captures_content=telemetry.captures_content)
     agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), spans)
-    engine = Engine(table, router, model, windows, agent, captures_content=telemetry.captures_content)
-    return ServerParts(engine, model, windows, table, toolbox, proxy, embedded, guards, pools)
+    return ServerParts(
+        config=config,
+        engine=Engine(table, router, model, windows, agent, captures_content=telemetry.captures_content),
+        adapter=adapter,
+        guards=lasting.guards,
+        model=model,
+        windows=windows,
+        table=table,
+        toolbox=toolbox,
+        proxy=lasting.proxy,
+        embedded=lasting.embedded,
+        pools=pools,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _LastingParts:
+    """The parts that outlive a configuration, and that no other part is needed for."""
+
+    guards: UpstreamGuards
+    proxy: ProxyModels | None
+    embedded: EmbeddedModel | None
+    pools: Mapping[str, ConnectionPool]
+
+
+def _build_lasting_parts(config: Config, tracer: Tracer | None) -> _LastingParts:
+    pools = dict[str, ConnectionPool]()
+    embedded_name = find_embedded_name(config)
+    return _LastingParts(
+        guards=_build_guards(config.settings),
+        proxy=None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools),
+        embedded=None if embedded_name is None else _build_embedded_model(embedded_name, config.settings),
+        pools=pools,
+    )
+
+
+def _list_new_models(old: Config, new: Config) -> list[str]:
+    """Returns litellm's names of the models whose providers the old configuration did not have."""
+    known = {entry.litellm_model.partition("/")[0] for entry in old.models.values()}
+    names = [entry.litellm_model for entry in new.models.values()]
+    return [name for name in names if name.partition("/")[0] not in known]
 
 
 def _build_embedded_model(name: str, settings: Settings) -> EmbeddedModel:
@@ -142,17 +201,9 @@ def _build_sources(
     return sources
 
 
-def _build_model(
-    config: Config,
-    table: ModelTable,
-    guards: UpstreamGuards,
-    telemetry: Telemetry,
-    pools: dict[str, ConnectionPool],
-    adapter_class: type[LiteLLMModel],
-) -> ResilientModel:
-    """Builds what makes model calls, and adds the adapter's connection pool to `pools`."""
+def _build_adapter(config: Config, table: ModelTable, adapter_class: type[LiteLLMModel]) -> LiteLLMModel:
     settings = config.settings
-    adapter = adapter_class(
+    return adapter_class(
         table,
         TransportLimits(
             connections=bound_connections(settings.max_upstream_connections, raise_descriptor_limit()),
@@ -161,7 +212,12 @@ def _build_model(
         ),
         warm_up_models=[entry.litellm_model for entry in config.models.values()],
     )
-    pools["model_calls"] = adapter.pool
+
+
+def _build_model(
+    settings: Settings, adapter: LiteLLMModel, table: ModelTable, guards: UpstreamGuards, telemetry: Telemetry
+) -> ResilientModel:
+    """Builds what makes model calls."""
     spans = None
     if telemetry.tracer is not None:
         spans = AttemptSpans(telemetry.tracer, captures_content=telemetry.captures_content)

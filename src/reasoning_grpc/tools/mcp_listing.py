@@ -40,7 +40,7 @@ class McpListing:
         """
         self._entry = entry
         self._tool_entries = tool_entries
-        self._named_tools = named_tools
+        self.named_tools = named_tools
         self._call = call
         self.setting_problems: tuple[str, ...] = ()
         """A sentence for each setting that names a tool which the server does not list."""
@@ -92,7 +92,7 @@ class McpListing:
 
     def _check_settings(self, own_names: set[str]) -> None:
         """Finds the settings that fit no listed tool, and logs those that were not found before."""
-        problems = find_setting_problems(self._entry, self._named_tools, own_names)
+        problems = find_setting_problems(self._entry, self.named_tools, own_names)
         for problem in problems:
             if problem not in self.setting_problems:
                 facts = {"mcp_server": self._entry.name, "problem": problem}

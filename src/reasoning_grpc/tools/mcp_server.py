@@ -54,7 +54,7 @@ class McpServer:
         `named_tools` has the public names that the configuration mentions, by the places where it does.
         `check_seconds` is the interval after which the list is read again even if nobody reported a change.
         """
-        self._entry = entry
+        self.entry: Final = entry
         self._listing = McpListing(entry, tool_entries, named_tools or {}, self._call)
         self._check_due = asyncio.Event()
         """Set when the list may have changed, or the connection may be lost."""
@@ -74,7 +74,7 @@ class McpServer:
 
     def start(self) -> None:
         """Starts to connect, and keeps connected until `aclose`."""
-        self._keeper = asyncio.create_task(self._keep_connected(), name=f"mcp server {self._entry.name}")
+        self._keeper = asyncio.create_task(self._keep_connected(), name=f"mcp server {self.entry.name}")
 
     async def wait_for_first_attempt(self) -> None:
         """Waits until the first attempt to connect has succeeded or failed, or the server was closed."""
@@ -85,9 +85,19 @@ class McpServer:
         await self._connected_once.wait()
 
     @property
+    def name(self) -> str:
+        """The name of the server in the configuration."""
+        return self.entry.name
+
+    def name_tools(self, named_tools: Mapping[str, str]) -> None:
+        """Replaces the names of tools that the configuration mentions; the list is read again to check them."""
+        self._listing.named_tools = named_tools
+        self._check_due.set()
+
+    @property
     def is_required(self) -> bool:
         """Whether our server is ready only when this server has connected once."""
-        return self._entry.required
+        return self.entry.required
 
     @property
     def has_connected(self) -> bool:
@@ -97,7 +107,7 @@ class McpServer:
     def may_offer(self, caller: Caller, allowed: Collection[str] | None) -> bool:
         """Returns whether the server may list a tool that a request may use; `allowed` is as in `list_usable`."""
         names = [names for names in (caller.allowed_tools, allowed) if names is not None]
-        return all(any(name.startswith(self._entry.prefix) for name in each) for each in names)
+        return all(any(name.startswith(self.entry.prefix) for name in each) for each in names)
 
     @property
     def tools(self) -> Mapping[str, McpTool]:
@@ -114,7 +124,7 @@ class McpServer:
         """Returns the state of the server now."""
         count = sum(tool.info.state is not ToolState.OFF for tool in self.tools.values())
         return McpServerInfo(
-            name=self._entry.name,
+            name=self.entry.name,
             state=self._state,
             tools=count,
             problem=self._problem,
@@ -134,7 +144,7 @@ class McpServer:
         self._keeper.cancel()
         await asyncio.wait({self._keeper}, timeout=_CLOSE_SECONDS)
         if not self._keeper.done():
-            _logger.warning("mcp server does not end", extra={"mcp_server": self._entry.name})
+            _logger.warning("mcp server does not end", extra={"mcp_server": self.entry.name})
             self._keeper.cancel()
             await asyncio.wait({self._keeper}, timeout=_CLOSE_SECONDS)
 
@@ -159,7 +169,7 @@ class McpServer:
         self._http_status, self._ended = 0, False
         self._check_due.clear()
         streams = open_transport(
-            self._entry,
+            self.entry,
             asked=self._asked,
             negotiation=self._negotiation,
             on_end=self._on_end,
@@ -175,13 +185,13 @@ class McpServer:
             if self._should_end():
                 raise
         except (Exception, BaseExceptionGroup) as exc:
-            return describe_failure(exc, self._entry, self._http_status)
-        return describe_loss(self._entry)
+            return describe_failure(exc, self.entry, self._http_status)
+        return describe_loss(self.entry)
 
     async def _stay_connected(self, client: Client) -> None:
         """Returns when the server ends the connection. The SDK may also report that by a cancellation of this task."""
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(self._entry.connect_timeout_seconds):
+            async with asyncio.timeout(self.entry.connect_timeout_seconds):
                 await stack.enter_async_context(client)
                 self._negotiation.record_version(client.protocol_version)
                 await self._listing.read(client)
@@ -193,7 +203,7 @@ class McpServer:
 
     async def _follow_changes(self, client: Client) -> None:
         """Reads the list again whenever it may have changed."""
-        receiver = asyncio.create_task(self._receive_changes(client), name=f"mcp changes {self._entry.name}")
+        receiver = asyncio.create_task(self._receive_changes(client), name=f"mcp changes {self.entry.name}")
         try:
             while not self._ended:
                 with suppress(TimeoutError):
@@ -201,7 +211,7 @@ class McpServer:
                         await self._check_due.wait()
                 self._check_due.clear()
                 if not self._ended:
-                    async with asyncio.timeout(self._entry.connect_timeout_seconds):
+                    async with asyncio.timeout(self.entry.connect_timeout_seconds):
                         await self._listing.read(client)
                     await asyncio.sleep(_PAUSE_SECONDS)
         finally:
@@ -240,13 +250,13 @@ class McpServer:
         self._state, self._problem = McpServerState.CONNECTED, ""
         self._attempted.set()
         self._connected_once.set()
-        facts = {"mcp_server": self._entry.name, "tools": len(self.tools), "protocol": self._negotiation.version}
+        facts = {"mcp_server": self.entry.name, "tools": len(self.tools), "protocol": self._negotiation.version}
         _logger.info("mcp server connected", extra=facts)
 
     def _record_down(self, problem: str, next_try_seconds: float) -> None:
         self._state, self._problem = McpServerState.DOWN, problem
         self._attempted.set()
-        facts = {"mcp_server": self._entry.name, "problem": problem, "next_try_seconds": next_try_seconds}
+        facts = {"mcp_server": self.entry.name, "problem": problem, "next_try_seconds": next_try_seconds}
         _logger.warning("mcp server is down", extra=facts)
 
     def _on_end(self) -> None:

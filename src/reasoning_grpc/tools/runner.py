@@ -51,7 +51,8 @@ class ToolRunner:
     def __init__(self, stop_seconds: float) -> None:
         """`stop_seconds` is the time that a cancelled tool has to stop; after it, the runner no longer waits for it."""
         self._stop_seconds: Final = stop_seconds
-        self._turns: Final[dict[str, asyncio.Semaphore]] = {}
+        self._turns: Final[dict[tuple[str, int], asyncio.Semaphore]] = {}
+        """The places of each tool, by its name and their number, which another configuration may change."""
         self._running: Final[dict[asyncio.Task[Outcome], str]] = {}
         """The tasks that run, each with the name of its tool."""
         self._closed = False
@@ -69,13 +70,18 @@ class ToolRunner:
         except Exception as exc:  # a check in one of the function's own types
             return _report_failure(exc, tool, context)
         limit = TimeLimit(tool.limits.timeout_seconds, timeout_seconds)
-        return await self._run_in_turn(tool, arguments, context, limit) if limit.left_seconds() > 0 else _TIMED_OUT
+        facts = {"request_id": context.request_id, "tool": tool.info.name}
+        _logger.debug("tool is called", extra=facts)
+        outcome = await self._run_in_turn(tool, arguments, context, limit) if limit.left_seconds() > 0 else _TIMED_OUT
+        _logger.debug("tool has ended", extra={**facts, "status": outcome.status})
+        return outcome
 
     async def _run_in_turn(
         self, tool: RunnableTool, arguments: Mapping[str, Any], context: CallContext, limit: TimeLimit
     ) -> Outcome:
         """Waits for a place, runs the tool in a task of its own, and frees the place when the task has ended."""
-        turns = self._turns.setdefault(tool.info.name, asyncio.Semaphore(tool.limits.concurrency))
+        places = tool.limits.concurrency
+        turns = self._turns.setdefault((tool.info.name, places), asyncio.Semaphore(places))
         try:
             async with asyncio.timeout_at(limit.ends):
                 await turns.acquire()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -57,22 +57,32 @@ class Toolbox:
         *,
         tools_of_callers: Mapping[str, Collection[str]] | None = None,
         stop_seconds: float = STOP_SECONDS,
+        previous: "Toolbox | None" = None,
     ) -> None:
         """`tools_of_callers` are the tools that the configuration names for each caller; unknown ones are reported.
 
         `stop_seconds` is the time that a cancelled tool has to stop; after it, the toolbox no longer waits for it.
+        Of a `previous` toolbox, which runs, it takes what the configuration did not change: the functions, and the
+        connections to MCP servers.
 
         Raises ConfigError for functions that cannot be loaded.
         """
-        functions = FunctionTools(entries, servers.values())
-        if functions.problems:
-            raise ConfigError(functions.problems)
-        self._functions: Final = functions.tools
-        self._threads: Final = functions.threads
-        self._off: Final = functions.off
+        self._entries: Final = entries
         self._prefixes: Final = tuple(server.prefix for server in servers.values())
-        self._servers: Final = _create_mcp_servers(entries, servers, tools_of_callers or {})
-        self._runner: Final = ToolRunner(stop_seconds)
+        self._loaded: Final = self._load_functions(servers.values(), previous)
+        if self._loaded.problems:
+            raise ConfigError(self._loaded.problems)
+        self._functions: Final = self._loaded.tools
+        self._off: Final = self._loaded.off
+        self._named_tools: Final = _list_named_tools(entries, tools_of_callers or {})
+        kept = {} if previous is None else previous._find_same_servers(entries, servers)
+        self._new_servers: Final = _create_mcp_servers(
+            entries, [entry for entry in servers.values() if entry.name not in kept], self._named_tools
+        )
+        created = {server.name: server for server in self._new_servers}
+        self._servers: Final = tuple((kept | created)[name] for name in servers)
+        self._runner: Final[ToolRunner] = ToolRunner(stop_seconds) if previous is None else previous._runner
+        self._previous_functions: Final = None if previous is None else previous._loaded
         self._closed = False
 
     async def start(self) -> None:
@@ -80,9 +90,25 @@ class Toolbox:
 
         Raises ThreadsNotStarted.
         """
-        self._threads.start(sum(tool.most_threads for tool in self._functions.values()))
-        for server in self._servers:
+        if self._loaded is not self._previous_functions:
+            self._loaded.threads.start(sum(tool.most_threads for tool in self._functions.values()))
+        for server in self._new_servers:
             server.start()
+
+    async def find_unmet_requirements(self) -> list[str]:
+        """Waits for the first attempts to connect; returns a sentence for each required MCP server that is down."""
+        await self.wait_for_first_attempts()
+        return [
+            f"mcp_servers.{server.name}: is required, and is down: {server.info().problem}"
+            for server in self._servers
+            if server.is_required and not server.has_connected
+        ]
+
+    def take_over(self) -> None:
+        """Takes the place of the previous toolbox: the servers that were kept check the names of this configuration."""
+        for server in self._servers:
+            if server not in self._new_servers:
+                server.name_tools(self._named_tools)
 
     async def wait_for_first_attempts(self) -> None:
         """Waits until the first attempt to connect to each MCP server has succeeded or failed."""
@@ -173,10 +199,40 @@ class Toolbox:
         """Stops the tools that run, and closes all connections."""
         self._closed = True
         await self._runner.aclose()
-        self._threads.stop()
+        self._loaded.threads.stop()
         await asyncio.gather(*(server.aclose() for server in self._servers))
+        self._report_threads()
+
+    async def aclose_beside(self, other: "Toolbox") -> None:
+        """Closes what the other toolbox does not use, once no call uses it any more."""
+        self._closed = True
+        if self._loaded is not other._loaded:
+            self._loaded.threads.stop()
+            self._report_threads()
+        await asyncio.gather(*(server.aclose() for server in self._servers if server not in other._servers))
+
+    def _report_threads(self) -> None:
         if threads := sum(tool.threads_running for tool in self._functions.values()):
             _logger.warning("tools run on in threads", extra={"threads": threads})
+
+    def _load_functions(self, servers: Iterable[McpServerEntry], previous: "Toolbox | None") -> FunctionTools:
+        """Loads the functions, or returns those of the previous toolbox when nothing changed."""
+        if previous is not None and previous._prefixes == self._prefixes:
+            own = [name for name in (*self._entries, *previous._entries) if not name.startswith(self._prefixes)]
+            if all(self._entries.get(name) == previous._entries.get(name) for name in own):
+                return previous._loaded
+        return FunctionTools(self._entries, servers)
+
+    def _find_same_servers(
+        self, entries: Mapping[str, ToolEntry], servers: Mapping[str, McpServerEntry]
+    ) -> "dict[str, McpServer]":
+        """Returns the servers whose own entries, and those of their tools, are the same here."""
+        return {
+            server.name: server
+            for server in self._servers
+            if server.entry == servers.get(server.name)
+            and _select(self._entries, server.entry.prefix) == _select(entries, server.entry.prefix)
+        }
 
     def _find_usable(self, name: str, caller: Caller, allowed: Collection[str] | None) -> RunnableTool | None:
         if self._closed or not _may_run(name, caller, allowed):
@@ -190,16 +246,25 @@ def _may_run(name: str, caller: Caller, allowed: Collection[str] | None) -> bool
     return caller.may_use_tool(name) and (allowed is None or name in allowed)
 
 
+def _select(entries: Mapping[str, ToolEntry], prefix: str) -> dict[str, ToolEntry]:
+    return {name: entry for name, entry in entries.items() if name.startswith(prefix)}
+
+
+def _list_named_tools(
+    entries: Mapping[str, ToolEntry], tools_of_callers: Mapping[str, Collection[str]]
+) -> dict[str, str]:
+    """Returns the public names of tools that the configuration mentions, by the places where it does."""
+    places = {f"tools.{name}": name for name in entries}
+    for caller, names in tools_of_callers.items():
+        places |= {f"callers.{caller}.allowed_tools: {name!r}": name for name in sorted(names)}
+    return places
+
+
 def _create_mcp_servers(
-    entries: Mapping[str, ToolEntry],
-    servers: Mapping[str, McpServerEntry],
-    tools_of_callers: Mapping[str, Collection[str]],
+    entries: Mapping[str, ToolEntry], servers: Collection[McpServerEntry], named_tools: Mapping[str, str]
 ) -> "tuple[McpServer, ...]":
     if not servers:
         return ()
     from reasoning_grpc.tools.mcp_server import McpServer
 
-    places = {f"tools.{name}": name for name in entries}
-    for caller, names in tools_of_callers.items():
-        places |= {f"callers.{caller}.allowed_tools: {name!r}": name for name in sorted(names)}
-    return tuple(McpServer(entry, entries, places) for entry in servers.values())
+    return tuple(McpServer(entry, entries, named_tools) for entry in servers)

@@ -307,6 +307,27 @@ DISCOVERY_FAILING: Final = Family(
     help="1 when the proxy's list of models could not be read the last time, otherwise 0.",
     merge=Merge.MAX,
 )
+RELOADS: Final = Family(
+    name="reasoning_grpc.reload.count",
+    kind=Kind.GAUGE,
+    unit="{reload}",
+    help="Reloads of the configuration since the start that took effect.",
+    merge=Merge.MAX,
+)
+RELOAD_FAILING: Final = Family(
+    name="reasoning_grpc.reload.failing",
+    kind=Kind.GAUGE,
+    unit="{reload}",
+    help="1 when the last reload of the configuration changed nothing, otherwise 0.",
+    merge=Merge.MAX,
+)
+RELOAD_TIME: Final = Family(
+    name="reasoning_grpc.reload.time",
+    kind=Kind.GAUGE,
+    unit="s",
+    help="When the last reload of the configuration ended, in seconds since 1970; none while there was none.",
+    merge=Merge.MAX,
+)
 LOOP_LAG: Final = Family(
     name="reasoning_grpc.event_loop.lag",
     kind=Kind.HISTOGRAM,

@@ -1,0 +1,135 @@
+"""`Reloader`: lets a running server take a configuration that was read anew, all of it or nothing."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from reasoning_grpc.config import Config, ConfigError, compute_fingerprint, find_kept_options
+
+ReadConfig = Callable[[Mapping[str, Any]], tuple[Config, list[str]]]
+"""Reads the configuration with the values of options that are kept; returns it with every problem."""
+
+_UNEXPECTED: Final = "it failed in a way that nobody foresaw; the log has the traceback"
+
+logger = logging.getLogger("reasoning_grpc.server")
+
+
+class Switchable(Protocol):
+    """A configuration that was prepared."""
+
+    def switch(self) -> None:
+        """Lets it take effect."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadStatus:
+    """What became of the reloads of a server, for metrics and for those who ask whether it is ready."""
+
+    fingerprint: str
+    """The fingerprint of the configuration that serves."""
+    reloads: int = 0
+    """The number of reloads that took effect."""
+    failures: int = 0
+    """The number of reloads that changed nothing."""
+    last_time: float | None = None
+    """When the last reload ended, in seconds since 1970; None: there was none."""
+    problems: tuple[str, ...] = ()
+    """Why the last reload changed nothing; empty when it took effect."""
+    needs_restart: tuple[str, ...] = ()
+    """The options that have other values in what was read last, and that keep theirs until a restart."""
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the last reload, if there was one, took effect."""
+        return not self.problems
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the status as JSON has it."""
+        return {
+            "fingerprint": self.fingerprint,
+            "reloads": self.reloads,
+            "failures": self.failures,
+            "last_time": self.last_time,
+            "succeeded": self.has_succeeded,
+            "problems": list(self.problems),
+            "needs_restart": list(self.needs_restart),
+        }
+
+
+class Reloader:
+    """Reloads one server, which may be several processes."""
+
+    def __init__(
+        self,
+        config: Config,
+        read: ReadConfig,
+        prepare: Callable[[Config], Awaitable[Switchable]],
+        report: Callable[[ReloadStatus], object],
+    ) -> None:
+        """`config` is what serves now; `prepare` raises ConfigError for what cannot take effect.
+
+        `report` is called with each status, that of the start included.
+        """
+        self.config = config
+        """The configuration that took effect last."""
+        self._read = read
+        self._prepare = prepare
+        self._report = report
+        self.status = ReloadStatus(compute_fingerprint(config))
+        report(self.status)
+
+    async def reload(self) -> None:
+        """Reads the configuration, and lets it take effect unless there is a problem."""
+        try:
+            config, kept = await asyncio.to_thread(self._read_config)
+            logger.debug("the new configuration is read", extra={"fingerprint": compute_fingerprint(config)})
+            prepared = await self._prepare(config)
+            logger.debug("the new configuration is prepared")
+        except ConfigError as exc:
+            self._record_failure(exc.problems)
+            return
+        except Exception:
+            logger.exception("reload failed unexpectedly")
+            self._record_failure([_UNEXPECTED])
+            return
+        prepared.switch()
+        self.config = config
+        self.status = ReloadStatus(
+            compute_fingerprint(config),
+            reloads=self.status.reloads + 1,
+            failures=self.status.failures,
+            last_time=time.time(),
+            needs_restart=tuple(kept),
+        )
+        facts: dict[str, Any] = {"fingerprint": self.status.fingerprint, "reloads": self.status.reloads}
+        if kept:
+            logger.warning("options need a restart, and keep their values", extra={"options": list(kept)})
+        logger.info("reloaded", extra=facts)
+        self._report(self.status)
+
+    def _read_config(self) -> tuple[Config, dict[str, Any]]:
+        """Returns the new configuration, with the values that are kept. Raises ConfigError."""
+        config, problems = self._read({})
+        kept = find_kept_options(self.config, config)
+        if kept and not problems:
+            config, problems = self._read(kept)
+        if problems:
+            raise ConfigError(problems)
+        return config, kept
+
+    def _record_failure(self, problems: list[str]) -> None:
+        status = self.status
+        self.status = ReloadStatus(
+            status.fingerprint,
+            reloads=status.reloads,
+            failures=status.failures + 1,
+            last_time=time.time(),
+            problems=tuple(problems),
+            needs_restart=status.needs_restart,
+        )
+        logger.error("reload changed nothing", extra={"problems": problems})
+        self._report(self.status)
