@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reasoning_grpc.litellm_model.answers import ErrorEvent
 from reasoning_grpc.litellm_model.transport.errors import MalformedStream
-from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder
+from reasoning_grpc.litellm_model.transport.sse import DONE, EventStreamDecoder, LineDecoder
 
 
 def _decode(feeds: list[bytes], max_event_bytes: int = 1000) -> list[bytes]:
@@ -196,3 +196,14 @@ def test_any_split_gives_the_same_events(
     for fed in (feeds, [stream], [stream[at : at + 1] for at in range(len(stream))]):
         events = _decode(fed)
         assert [(type(event), event) for event in events] == [(type(event), event) for event in expected]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_each_line_is_an_event_wherever_the_network_cuts_it(size: int) -> None:
+    """A line that begins like one of an event stream is an event with all of its bytes."""
+    stream = b'{"a":1}\n\n\ndata: {"b":2}\n\ndata: 3\r\n'
+    decoder = LineDecoder(max_event_bytes=1000)
+
+    events = [event for at in range(0, len(stream), size) for event in decoder.feed(stream[at : at + size])]
+
+    assert events + decoder.finish() == [b'{"a":1}', b'data: {"b":2}', b"data: 3"]

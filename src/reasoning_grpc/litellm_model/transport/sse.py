@@ -147,6 +147,10 @@ class EventStreamDecoder:
 class LineDecoder(EventStreamDecoder):
     """Decodes a stream whose every line is an event, such as Ollama's."""
 
+    def _take_plain_events(self, data: bytes) -> list[bytes]:  # noqa: ARG002
+        """Takes nothing: a line that begins with `data:` is an event with these bytes."""
+        return []
+
     def _decode_lines(self, lines: list[bytes]) -> list[bytes]:
         return [event for line in lines if (event := line.strip())]
 
