@@ -1,7 +1,9 @@
 """`make profile`: samples a server under load, and draws where its time goes as flame graphs in build/profile.
 
-py-spy reads the stacks of the server from outside, so the server runs as in production. A flame graph holds the samples
-in which a thread held Python's lock: what threads do without it, such as gRPC's, is not in it, and neither is waiting.
+py-spy reads the stacks of the server from outside and does not stop it: a stop takes milliseconds, which a call then
+seems to take. So some stacks change while they are read, and stand as fragments beside the large tower. A flame graph
+holds the samples in which a thread held Python's lock: what threads do without it, such as gRPC's, is not in it, and
+neither is waiting.
 """
 
 import argparse
@@ -62,7 +64,7 @@ def draw(service: Service, load: str, profiler: Path, seconds: float) -> str:
     """
     output = FOLDER / f"{load}.svg"
     command = [str(profiler), "record", "--pid", str(service.process.pid), "--output", str(output)]
-    command += ["--format", "flamegraph", "--function", "--gil"]
+    command += ["--format", "flamegraph", "--function", "--gil", "--nonblocking"]
     command += ["--rate", str(_SAMPLES_PER_SECOND), "--duration", str(max(1, round(seconds)))]
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run_order, service, **LOADS[load], seconds=seconds + 1)
