@@ -4,11 +4,15 @@ import asyncio
 from asyncio import current_task
 from typing import Any, Final
 
-from reasoning_grpc.domain import CallReport
+from reasoning_grpc.domain import CallContext, CallReport, read_clock
 from reasoning_grpc.domain.errors import ServerShuttingDown
 
 _RETRY_SECONDS: Final = 1.0
 """The delay after which a refused client may try again. By then its load balancer knows that this server stops."""
+_ATTEMPTS_METADATA: Final = "grpc-previous-rpc-attempts"
+"""Where gRPC's clients say how often they have sent a call before."""
+_LAST_RETRY: Final = "2"
+"""The attempts before the one whose retry is the last one: the clients' service config has four attempts."""
 
 Task = asyncio.Task[Any]
 
@@ -24,6 +28,8 @@ class CallTracker:
         self._writing: set[Task] = set()
         """The calls that ended while the server drains, and whose responses or statuses are being written."""
         self._draining = False
+        self._drain_end = 0.0
+        """When the calls in flight have ended or are cut."""
         self._idle = asyncio.Event()
 
     @property
@@ -36,13 +42,13 @@ class CallTracker:
         if calls := {task for task in self._calls if task is not None}:
             await asyncio.wait(calls)
 
-    def begin(self) -> None:
+    def begin(self, call: CallContext | None = None) -> None:
         """Counts the current task as a call until `end`.
 
         Raises ServerShuttingDown once draining has begun, and then does not count it.
         """
         if self._draining:
-            raise ServerShuttingDown(retry_after_seconds=_RETRY_SECONDS)
+            raise ServerShuttingDown(retry_after_seconds=self._find_retry_seconds(call))
         self._calls.add(current_task())
 
     def end(self) -> None:
@@ -55,9 +61,10 @@ class CallTracker:
             if not self._calls:
                 self._idle.set()
 
-    def drain(self) -> None:
-        """Refuses new calls from now on."""
+    def drain(self, grace_seconds: float) -> None:
+        """Refuses new calls from now on. Those in flight have the grace to end."""
         self._draining = True
+        self._drain_end = read_clock() + grace_seconds
 
     def cut(self) -> None:
         """Cancels every call in flight, as `asyncio.timeout` does it, and refuses new ones."""
@@ -82,6 +89,19 @@ class CallTracker:
         error = ServerShuttingDown(retry_after_seconds=_RETRY_SECONDS)
         error.progress = report.progress
         return error
+
+    def _find_retry_seconds(self, call: CallContext | None) -> float:
+        """Returns the delay after which a refused call may be sent again.
+
+        A client that balances by round robin may reach this server again and again. Its last attempt is delayed until
+        the server has gone, unless the deadline of the call comes first.
+        """
+        if call is None or call.metadata.get(_ATTEMPTS_METADATA) != _LAST_RETRY:
+            return _RETRY_SECONDS
+        end = self._drain_end + _RETRY_SECONDS
+        if call.deadline is not None and call.deadline <= end:
+            return _RETRY_SECONDS
+        return max(_RETRY_SECONDS, end - read_clock())
 
     async def wait_until_idle(self) -> None:
         """Waits, while the server drains, until no call is in flight."""

@@ -202,7 +202,7 @@ class _Method:
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
         try:
-            entrance.tracker.begin()
+            entrance.tracker.begin(call)
             admitted = None
             try:
                 caller = entrance.callers.authenticate(metadata)

@@ -188,7 +188,7 @@ class Server:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         logger.info("draining", extra={"calls": self._tracker.in_flight, "accepts_seconds": drain_delay_seconds})
         await asyncio.sleep(drain_delay_seconds)
-        self._tracker.drain()
+        self._tracker.drain(grace_seconds)
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._tracker.wait_until_idle()
