@@ -16,7 +16,7 @@ def test_a_lagging_loop_lowers_the_limit_below_the_calls_in_flight() -> None:
     """The step starts at what is in flight: a limit far above it had no effect."""
     limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
 
-    assert record(limit, 0.1, in_flight=100)
+    assert record(limit, 0.1, in_flight=100, samples=5)
 
     assert 65 <= limit.limit <= 70
 
@@ -59,9 +59,33 @@ def test_a_few_samples_make_no_step() -> None:
     """One long turn of the loop is no overload."""
     limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
 
-    assert not record(limit, 5.0, in_flight=100, samples=14)
+    assert not record(limit, 5.0, in_flight=100, samples=4)
 
     assert limit.limit == 1000
+
+
+def test_one_long_turn_of_the_loop_makes_no_step() -> None:
+    """Whatever stops the process for seconds, such as another process, is no work of its calls."""
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
+
+    assert not record(limit, 5.0, in_flight=100, samples=1)
+    assert not record(limit, 0.015, in_flight=100, samples=14)
+
+
+def test_a_great_lag_makes_a_step_after_five_samples() -> None:
+    """A lag of four times the target, which lasts, is answered in a third of the time that a step otherwise takes."""
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
+
+    assert not record(limit, 0.1, in_flight=100, samples=4)
+    assert record(limit, 0.1, in_flight=100, samples=1)
+
+
+def test_a_small_lag_makes_a_step_after_all_samples() -> None:
+    """A lag that is hardly too long may be chance until many samples show it."""
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
+
+    assert not record(limit, 0.026, in_flight=100, samples=14)
+    assert record(limit, 0.026, in_flight=100, samples=1)
 
 
 async def test_a_blocked_loop_lags() -> None:

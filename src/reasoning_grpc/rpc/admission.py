@@ -9,6 +9,7 @@ from typing import Final
 from reasoning_grpc.domain import FairSlots, read_clock
 from reasoning_grpc.domain.errors import ServerOverloaded
 from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
+from reasoning_grpc.rpc.opening import OpeningQueue
 
 _RETRY_SECONDS: Final = (0.5, 1.5)
 """The delay after which a refused client may try again is random between these: by then other calls have ended, and
@@ -52,6 +53,8 @@ class Admission:
             maximum=limits.most_calls,
         )
         self._lag = LoopLag(self._record_lag)
+        self.openings: Final = OpeningQueue()
+        """Where admitted calls wait for the turn of the loop in which they begin."""
 
     @property
     def in_flight(self) -> int:
@@ -101,7 +104,7 @@ class Admission:
             self._on_lag(lag_seconds)
         if not in_flight:
             self._lag.stop()
-        if self._limit.record(lag_seconds, in_flight):
+        if self._limit.record(lag_seconds + self.openings.measure_backlog(), in_flight):
             self._slots.limit = self._limit.limit
             logger.info(
                 "limit of calls in flight",

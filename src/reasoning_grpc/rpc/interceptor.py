@@ -78,7 +78,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._writer = StreamWriter(write_timeout_seconds)
         metrics = metrics or Metrics()
         metrics.calls.service = service
-        openings = OpeningQueue()
+        openings = admission.openings
         self._prefix = f"/{service}/"
         self._wrapped: dict[str, tuple[Handler, Handler, _Method]] = {}
         """By method, the service's own handler, what it is wrapped in, and what serves its calls."""
@@ -208,10 +208,12 @@ class _Method:
                 caller = entrance.callers.authenticate(metadata)
                 entrance.admission.refuse_if_full(caller.name)
                 payload = await _read_request(context)
-                queue_seconds = 0.0 if entrance.openings.take_turn() else await entrance.openings.wait_for_turn()
+                queue_seconds = 0.0
                 if not entrance.admission.try_admit(caller.name):
-                    queue_seconds += await entrance.admission.wait(caller.name)
+                    queue_seconds = await entrance.admission.wait(caller.name)
                 admitted = caller.name
+                if not entrance.openings.take_turn():
+                    queue_seconds += await entrance.openings.wait_for_turn()
                 _check_time(call)
                 call = replace(call, caller=caller, queue_seconds=queue_seconds)
                 request = _parse_request(payload, way)

@@ -8,8 +8,12 @@ from typing import Final
 _INTERVAL_SECONDS: Final = 0.02
 _SAMPLES: Final = 15
 """The samples of one step: 0.3 seconds of an idle loop, and longer the more it lags."""
+_FEWEST_SAMPLES: Final = 5
+"""The samples of a step whose lags are too much already for all its samples: nothing that follows would change that."""
+_LARGEST_LAG: Final = 4.0
+"""How many times the target a sample counts at most, so that one long turn of the loop is no overload."""
 _LARGEST_CUT: Final = 0.7
-_GROWTH: Final = 0.1
+_GROWTH: Final = 0.2
 
 
 class LagLimit:
@@ -29,9 +33,10 @@ class LagLimit:
     def record(self, lag_seconds: float, in_flight: int) -> bool:
         """Records a sample; returns whether the limit has changed by it."""
         self._count += 1
-        self._sum += lag_seconds
+        self._sum += min(lag_seconds, _LARGEST_LAG * self._target)
         self._most_in_flight = max(self._most_in_flight, in_flight)
-        if self._count < _SAMPLES:
+        has_enough = self._count >= _FEWEST_SAMPLES and self._sum > _SAMPLES * self._target
+        if self._count < _SAMPLES and not has_enough:
             return False
         average, most = self._sum / self._count, self._most_in_flight
         self._count, self._sum, self._most_in_flight = 0, 0.0, 0

@@ -8,6 +8,8 @@ _CALLS_IN_TURN: Final = 8
 """The new calls that begin in one turn of the event loop. Eight take about two milliseconds, the time that the tokens
 of all other streams then wait."""
 
+_WAVE_SECONDS: Final = 1.0
+
 
 class OpeningQueue:
     """Lets a few new calls begin in each turn of the event loop, in the order in which they arrived.
@@ -23,6 +25,10 @@ class OpeningQueue:
         self._begun = 0
         """The calls that have begun since the turn that was waited for last, which are at least those of this turn."""
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._arrival_times: deque[float] = deque()
+        """When each of those that wait has arrived."""
+        self._backlog_began = 0.0
+        """When the first call began to wait since none did."""
 
     @property
     def waiting(self) -> int:
@@ -43,14 +49,28 @@ class OpeningQueue:
         """Waits until a call may begin that `take_turn` did not begin; returns the seconds that it took."""
         loop = asyncio.get_running_loop()
         started, turn = loop.time(), loop.create_future()
+        if not self._waiting:
+            self._backlog_began = started
         self._waiting.append(turn)
+        self._arrival_times.append(started)
         await turn
         return loop.time() - started
+
+    def measure_backlog(self) -> float:
+        """Returns for how many seconds the call waits that has waited longest, once calls have waited for a second.
+
+        A wave of calls that arrive at once passes. Where it does not, more arrive than can begin.
+        """
+        if not self._waiting:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        return now - self._arrival_times[0] if now - self._backlog_began > _WAVE_SECONDS else 0.0
 
     def _begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begun = 0
         while self._waiting and self._begun < self._calls_in_turn:
             turn = self._waiting.popleft()
+            self._arrival_times.popleft()
             if not turn.done():  # a call that was cancelled takes no turn
                 turn.set_result(None)
                 self._begun += 1

@@ -3,14 +3,14 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-_CALLS_AT_ONCE: Final = 16
+_CALLS_AT_ONCE: Final = 64
 """The calls of a method for which gRPC's core is asked at once. Half of them can be accepted in a turn of the loop."""
 _SIGNATURES: Final = {
     "_handle_rpc": ("method_name", "method_resolver", "interceptors", "rpc_state", "loop", "concurrency_exceeded"),
@@ -20,7 +20,7 @@ _SIGNATURES: Final = {
 
 Handler = Any
 """A grpc.RpcMethodHandler. It is Any because grpc's type stubs know only the synchronous form."""
-Task = asyncio.Task[None]
+Steps = Coroutine[Any, Any, Any]
 
 logger = logging.getLogger("reasoning_grpc.server")
 
@@ -32,7 +32,7 @@ class AcceptingServer(grpc.aio.Server):
     the next. In an overload, when turns take five milliseconds, that is forty calls a second: all others would wait
     where nothing of ours sees them, until their deadlines are over.
 
-    With a grpcio whose functions are other ones, calls are accepted one at a time, and the log says so.
+    With a grpcio whose functions are other ones, calls are accepted one at a time, and the log warns of it.
     """
 
     def __init__(
@@ -41,10 +41,8 @@ class AcceptingServer(grpc.aio.Server):
         self._inner: Any = grpc.aio.server(interceptors=interceptors, options=options)
         self._interceptors = tuple(interceptors)
         self._handlers: dict[str, Handler] = {}
-        self._requests: set[Coroutine[Any, Any, Any]] = set()
-        """What was asked of gRPC's core, which writes into it until it is answered: so it must not be collected."""
-        self._calls: set[Task] = set()
-        """The calls that this object has accepted. The loop itself refers to tasks only weakly."""
+        self._running: set[Steps] = set()
+        """The coroutines of grpcio that are in progress. gRPC's core writes into what they hold."""
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Any) -> None:
         """See grpc."""
@@ -69,9 +67,7 @@ class AcceptingServer(grpc.aio.Server):
         """See grpc."""
         await self._inner.start()
         if not _has_expected_functions():
-            logger.info(
-                "calls are accepted one at a time: this grpcio is not known", extra={"version": grpc.__version__}
-            )
+            logger.warning("calls are accepted one at a time", extra={"grpcio": grpc.__version__})
             return
         for method in self._handlers:
             for _ in range(_CALLS_AT_ONCE):
@@ -92,31 +88,37 @@ class AcceptingServer(grpc.aio.Server):
 
     def _request_call(self, method: str) -> None:
         """Asks gRPC's core for the next call of this method."""
-        # The coroutine is no task, so that nothing cancels it: the core would write into what is free then.
-        request = self._inner._server._request_registered_call(method.encode())
-        arrival = request.send(None)
-        arrival._asyncio_future_blocking = False  # as a task does with the future that a coroutine awaits
-        self._requests.add(request)
-        arrival.add_done_callback(partial(self._accept, method, request))
+        self._run(self._inner._server._request_registered_call(method.encode()), partial(self._accept, method))
 
-    def _accept(self, method: str, request: Coroutine[Any, Any, Any], _arrival: asyncio.Future[Any]) -> None:
-        """Begins the call that has arrived, and asks for the next one."""
-        self._requests.discard(request)
-        try:
-            request.send(None)
-        except StopIteration as answer:
-            state = answer.value
-        except cygrpc._RequestCallError:  # the server stops, or the call was gone before it was accepted
-            state = None
+    def _accept(self, method: str, state: Any) -> None:
+        """Begins the call that has arrived, and asks for the next one. None: it was gone, or the server stops."""
         if self._inner._server.is_running():
             self._request_call(method)
-        if state is None:
+        if state is not None:
+            loop = asyncio.get_running_loop()
+            serving = cygrpc._handle_rpc(method, self, self._interceptors, state, loop, False)
+            self._run(cygrpc._schedule_rpc_coro(serving, state, loop, method))
+
+    def _run(self, steps: Steps, on_end: Callable[[Any], None] | None = None) -> None:
+        """Runs a coroutine of grpcio up to the next future that it awaits, and goes on when that is done.
+
+        It begins at once, where a task begins in the next turn of the loop. And nothing cancels it, as the end of the
+        loop cancels tasks: the core would write into memory that is free by then.
+        """
+        self._running.discard(steps)
+        try:
+            awaited = steps.send(None)
+        except StopIteration as end:
+            result = end.value
+        except cygrpc._RequestCallError:
+            result = None
+        else:
+            awaited._asyncio_future_blocking = False  # as a task does with a future that its coroutine awaits
+            self._running.add(steps)
+            awaited.add_done_callback(lambda _: self._run(steps, on_end))
             return
-        loop = asyncio.get_running_loop()
-        serving = cygrpc._handle_rpc(method, self, self._interceptors, state, loop, False)
-        call = loop.create_task(cygrpc._schedule_rpc_coro(serving, state, loop, method))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        if on_end is not None:
+            on_end(result)
 
 
 def _has_expected_functions() -> bool:
