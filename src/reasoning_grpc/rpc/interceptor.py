@@ -257,7 +257,7 @@ class _Method:
             status = internal_status(call.request_id)
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         abortion = _abort(context, status)
-        del context  # it holds the error that ends this frame, whose traceback holds the frame
+        del context, _requests  # both hold the error that ends this frame, whose traceback holds the frame
         return await abortion
 
 
