@@ -201,8 +201,6 @@ async def test_cancelling_during_a_native_step(
         await check_cancelled(running, call_log, 1, "PROVIDER")
 
 
-# Cancelled while it maps a request in its thread, litellm leaves a coroutine behind that nobody awaits.
-@pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
 async def test_cancelling_many_calls_disturbs_no_other(
     upstream: FakeUpstream, running: RunningServer, tool_log: ToolLog
 ) -> None:

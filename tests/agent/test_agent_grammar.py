@@ -159,8 +159,6 @@ async def test_every_run_follows_the_grammar(
         check_fold(events, await running.client().complete(request))
 
 
-# Cancelled while it maps a request in its thread, litellm leaves a coroutine behind that nobody awaits.
-@pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
 @PROPERTY
 @given(run=runs, leaves_at=st.integers(0, 25))
 async def test_every_run_may_be_cancelled(

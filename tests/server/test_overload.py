@@ -102,9 +102,7 @@ async def test_five_times_the_capacity_is_refused_early(upstream: FakeUpstream) 
         assert failure.retry_after_seconds == pytest.approx(int(pushback) / 1000, abs=0.002)
 
 
-# litellm leaves a coroutine that nobody awaits when it is cancelled while its thread maps a request.
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
 async def test_a_thousand_random_deadlines_leave_nothing_behind(upstream: FakeUpstream, judge: FakeUpstream) -> None:
     """Each call is answered, refused or ended by its deadline; connections stay within the pool, and all is given back.
 

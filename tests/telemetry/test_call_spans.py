@@ -201,8 +201,6 @@ async def test_a_fallback_has_a_span_with_its_own_model(
     assert call.attributes["reasoning_grpc.model"] == "second"
 
 
-# When a call is cancelled while litellm maps its request in a thread, litellm leaves a coroutine that nobody awaits.
-@pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
 async def test_many_calls_at_once_keep_their_traces_apart(
     receiver: OtlpReceiver, traced: RunningServer, upstream: FakeUpstream
 ) -> None:

@@ -1,8 +1,7 @@
 """`CompletionCall`: one call of `litellm.acompletion`, whose answer litellm reads."""
 
-import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from reasoning_grpc.domain import Deployment, Usage, read_clock
 from reasoning_grpc.domain.events import Delta
@@ -27,9 +26,6 @@ from reasoning_grpc.litellm_model.request import (
 from reasoning_grpc.litellm_model.transport.client_shim import ExchangeClient
 from reasoning_grpc.litellm_model.transport.exchange import Exchange
 from reasoning_grpc.llm import ModelCall
-
-_THREAD_SECONDS: Final = 1.0
-"""How long litellm may take to begin before a cancellation is passed on all the same."""
 
 
 class CompletionCall(ProviderCall):
@@ -64,31 +60,17 @@ class CompletionCall(ProviderCall):
         if choose_way(deployment.provider) is not Way.PLAIN:
             arguments["extra_headers"] = dict(self._headers)
         started = read_clock()
-        stream = await self._complete(arguments)
+        stream = await library.leave_thread_first(library.acompletion(**arguments), self._stop_sending)
         self._opening_seconds = read_clock() - started
         client = self._client
         self._litellm_answer = LiteLLMAnswer(stream, lambda: Observer() if client is None else client.observer)
 
-    async def _complete(self, arguments: Mapping[str, Any]) -> Any:
-        """Calls litellm, and delays a cancellation until litellm has left the thread in which it begins.
-
-        litellm makes a coroutine in that thread. Where a cancellation comes first, nobody awaits the coroutine, and
-        Python prints a warning. Nothing is sent meanwhile.
-        """
-        task = asyncio.ensure_future(library.acompletion(**arguments))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if self._is_ours and not self._uses_exchange:
-                self._exchange.close()
-                await asyncio.wait([task], timeout=_THREAD_SECONDS)
-            raise
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # so that Python does not print it
+    def _stop_sending(self) -> bool:
+        """Lets nothing be sent from now on, if nothing was; returns whether that is so."""
+        if not self._is_ours or self._uses_exchange:
+            return False
+        self._exchange.close()
+        return True
 
     def next_deltas(self) -> Awaitable[list[Delta] | None]:
         """See `ProviderCall.next_deltas`."""

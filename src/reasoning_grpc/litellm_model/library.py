@@ -6,7 +6,7 @@ warms up, off the event loop.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from functools import cache
 from threading import Event, RLock
@@ -17,6 +17,8 @@ from reasoning_grpc.litellm_model.prices.map_file import find_map_file, read_map
 
 T = TypeVar("T")
 
+_THREAD_SECONDS: Final = 1.0
+"""How long litellm may take to begin before a cancellation is passed on all the same."""
 _SETTINGS: Final = {
     # litellm takes the price map from its package; without this, it fetches the map when it is imported.
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -110,6 +112,28 @@ async def acompletion(**arguments: Any) -> Any:
         # All tools are functions; a search for MCP tools among them would import the `mcp` package.
         _skip_mcp_handler=True,
     )
+
+
+async def leave_thread_first(call: Coroutine[Any, Any, T], stop_sending: Callable[[], bool]) -> T:
+    """Awaits a call of litellm's, and delays a cancellation until litellm has left the thread in which it begins.
+
+    litellm makes a coroutine in that thread. Where a cancellation comes first, nobody awaits the coroutine, and Python
+    prints a warning. A cancellation asks `stop_sending`, which returns whether nothing was sent, nor will be; only then
+    is it delayed.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if stop_sending():
+            await asyncio.wait([task], timeout=_THREAD_SECONDS)
+        raise
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # so that Python does not print it
 
 
 async def close_clients() -> None:

@@ -155,7 +155,8 @@ async def _record(requested: Mapping[str, Any], deployment: Deployment) -> Recor
     client_class = library.make_client_class(MappingClient, for_azure=deployment.provider == "azure")
     client: MappingClient = client_class()
     arguments = {**copy_arguments(requested), **build_litellm_address(deployment), **choose_model(deployment)}
-    stream = await library.acompletion(**arguments, **STAY_WITH_CHAT, client=client)
+    beginning = library.acompletion(**arguments, **STAY_WITH_CHAT, client=client)
+    stream = await library.leave_thread_first(beginning, lambda: True)
     try:
         if client.recorded is None:  # litellm maps some requests when their answer is first read
             await anext(stream, None)
