@@ -100,6 +100,7 @@ SENT: Final[list[tuple[str, str | int, Json, str]]] = [
     ("openai/our-model", 5000, {"reasoning_effort": "high"}, "HIGH"),
     ("anthropic/claude-sonnet-4-5", "XHIGH", _tokens(8192), "8192 tokens"),
     ("anthropic/claude-sonnet-4-5", 10, _tokens(1024), "1024"),
+    ("anthropic/claude-sonnet-4-5", 100_000, {**_tokens(59_904), "max_tokens": 64_000}, "59904"),
     ("anthropic/claude-opus-4-8", "MAX", _adaptive("max"), ""),
     ("anthropic/claude-opus-4-8", "XHIGH", _adaptive("xhigh"), ""),
     ("anthropic/claude-opus-4-8", 5000, _adaptive("high"), "HIGH"),

@@ -202,8 +202,8 @@ def test_efforts_of_known_models(model: str, efforts: tuple[ReasoningEffort, ...
 @pytest.mark.parametrize(
     ("model", "budget"),
     [
-        ("anthropic/claude-sonnet-4-5", TokenRange(1024, within_limit=True)),
-        ("anthropic/claude-sonnet-4-6", TokenRange(1024, within_limit=True)),
+        ("anthropic/claude-sonnet-4-5", TokenRange(1024, 59_904, within_limit=True)),
+        ("anthropic/claude-sonnet-4-6", TokenRange(1024, 123_904, within_limit=True)),
         ("anthropic/claude-opus-4-7", None),
         ("vertex_ai/claude-sonnet-4-5@20250929", TokenRange(1024, within_limit=True)),
         ("gemini/gemini-2.5-pro", TokenRange(128, 32768)),

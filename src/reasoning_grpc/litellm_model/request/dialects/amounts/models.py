@@ -9,7 +9,7 @@ from reasoning_grpc.domain import Deployment, ReasoningEffort, Wire
 from reasoning_grpc.litellm_model.prices.price_map import find_price_map
 from reasoning_grpc.litellm_model.request.dialects.amounts.amount import Amounts, TokenRange
 from reasoning_grpc.litellm_model.request.dialects.amounts.table import NEVER, find_row
-from reasoning_grpc.litellm_model.request.dialects.claude.models import ClaudeModel, describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.models import ANSWER_TOKENS, ClaudeModel, describe_claude
 from reasoning_grpc.litellm_model.request.hosts import find_provider
 from reasoning_grpc.litellm_model.request.kept_facts import keep_by_deployment
 from reasoning_grpc.litellm_model.request.model_names import name_deciding_model
@@ -87,11 +87,15 @@ def _describe_claude(facts: ClaudeModel) -> Amounts:
     """Returns what a model of Anthropic's takes.
 
     The provider's documentation: "the minimum budget is 1,024 tokens", "budget_tokens must be less than max_tokens".
+    The largest budget leaves room for the answer within the model's own limit.
     """
     if not facts.reasons:
         return NEVER
     efforts = {ReasoningEffort.NONE} if not facts.always_thinks else set()
-    budget = TokenRange(_MIN_BUDGET_OF_CLAUDE, within_limit=True) if facts.takes_budgets else None
+    budget = None
+    if facts.takes_budgets:
+        most = facts.max_output_tokens - ANSWER_TOKENS
+        budget = TokenRange(_MIN_BUDGET_OF_CLAUDE, most if most > _MIN_BUDGET_OF_CLAUDE else None, within_limit=True)
     return Amounts(
         efforts=frozenset(efforts | facts.efforts),
         budget=budget,

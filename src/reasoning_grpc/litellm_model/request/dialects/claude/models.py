@@ -17,6 +17,8 @@ _TAKES_TEMPERATURE_WITH_TOP_P: Final = re.compile(r"claude-(?:instant|[23]\b|(?:
 """The older models. Later ones answer: "temperature and top_p cannot both be specified for this model"."""
 
 
+ANSWER_TOKENS: Final = 4096
+"""The tokens that litellm adds to a budget of reasoning for the answer when a call has no limit."""
 _THINKS_UNASKED: Final = re.compile(r"claude-[a-z]+-(?:[5-9]|\d\d)(?!\d)")
 """The models from version 5 on. Source: Anthropic's "What's new in Claude Opus 5"."""
 _BINDS_REASONING: Final = re.compile(r"claude-[a-z]+-(?:5-[1-9]|[6-9]|\d\d)(?!\d)")

@@ -11,12 +11,10 @@ from msgspec.structs import replace
 
 from reasoning_grpc.domain import EffectiveSetting, ReasoningEffort, ToolChoiceMode
 from reasoning_grpc.domain.errors import FieldViolation
-from reasoning_grpc.litellm_model.request.dialects.claude.models import ClaudeModel, describe_claude
+from reasoning_grpc.litellm_model.request.dialects.claude.models import ANSWER_TOKENS, ClaudeModel, describe_claude
 from reasoning_grpc.litellm_model.request.dialects.dialect import NOT_TAKEN
 from reasoning_grpc.llm import ModelCall
 
-_ANSWER_TOKENS: Final = 4096
-"""The tokens that litellm adds to the budget for the answer when a call has no limit."""
 _MIN_TOP_P: Final = 0.95
 
 
@@ -66,7 +64,7 @@ def leave_room_for_answer(call: ModelCall, model: str) -> tuple[ModelCall, Effec
     if budget is None or call.sampling.max_output_tokens is not None:
         return call, None
     facts = describe_claude(model)
-    if facts.max_output_tokens <= budget + _ANSWER_TOKENS:
+    if facts.max_output_tokens <= budget + ANSWER_TOKENS:
         return call, None
     return replace(call, sampling=replace(call.sampling, max_output_tokens=facts.max_output_tokens)), None
 
