@@ -294,7 +294,7 @@ async def test_a_retry_with_the_same_model_reports_nothing(upstream: FakeUpstrea
 
 
 async def test_the_agent_reports_the_switches_of_its_answer_alone(upstream: FakeUpstream, backup: FakeUpstream) -> None:
-    """Only a switch for the answer reports settings: a switch for a step changes no setting of the request."""
+    """Only a switch for the answer reports a limit: the calls for steps have limits of their own."""
     upstream.fail(429)
     upstream.fail(429)
     backup.reply(write_plan())
@@ -313,3 +313,25 @@ async def test_the_agent_reports_the_switches_of_its_answer_alone(upstream: Fake
     assert split_settings(events) == ([], [[], changed])
     assert [event.step for event in events if event.WhichOneof("kind") == "attempt_switched"] == [1, 0]
     assert [each.body["max_tokens"] for each in backup.requests] == [100, 100]
+
+
+async def test_the_agent_reports_the_amount_of_reasoning_after_a_switch_of_a_step(
+    upstream: FakeUpstream, backup: FakeUpstream
+) -> None:
+    """A fallback model that plans a step with less reasoning than was requested reports it."""
+    upstream.fail(429)
+    backup.reply(write_plan())
+    upstream.reply("The answer.")
+    first = model_entry(upstream.api_base, prices=PRICES, fallback_models=("backup",))
+    config = agent_config(upstream, entry=first, max_retries=0)
+    second = model_entry(backup.api_base, "backup", litellm_model="openai/o3", prices=PRICES)
+    request = reasoning_request(
+        model="fake", reasoning=completion_pb2.ReasoningOptions(effort=completion_pb2.REASONING_EFFORT_XHIGH)
+    )
+
+    async with serving(replace(config, models={**config.models, "backup": second})) as running:
+        events = await collect_events(running, request)
+
+    assert split_settings(events) == ([], [[("reasoning.effort", "XHIGH", "HIGH", "PROVIDER_LIMIT")]])
+    assert [event.step for event in events if event.WhichOneof("kind") == "attempt_switched"] == [1]
+    assert [each.body["reasoning"]["effort"] for each in backup.requests] == ["high"]

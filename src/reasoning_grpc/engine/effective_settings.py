@@ -19,6 +19,7 @@ from reasoning_grpc.llm import ModelCall
 
 _ANSWERS: Final = frozenset({ModelCallPurpose.ANSWER, ModelCallPurpose.SYNTHESIS})
 """The model calls that the request's own settings are for."""
+_PLANS: Final = frozenset({ModelCallPurpose.STEP, ModelCallPurpose.REPAIR})
 
 
 def find_initial_settings(
@@ -60,11 +61,16 @@ def find_initial_settings(
 def add_changed_settings(
     switched: AttemptSwitched, request: CompletionRequest, purpose: ModelCallPurpose | None
 ) -> AttemptSwitched:
-    """Returns the switch with the settings of the request that it changes, if the answer's model call switches.
+    """Returns the switch with the settings of the request that it changes.
 
-    `purpose` is that of the model call in progress. The agent's own calls have settings of their own.
+    `purpose` is that of the model call in progress. The agent's calls for plans have settings of their own, but the
+    amount of reasoning is the request's.
     """
-    settings = _find_settings_after_switch(request, switched) if purpose in _ANSWERS else ()
+    settings: tuple[EffectiveSetting, ...] = ()
+    if purpose in _ANSWERS:
+        settings = _find_settings_after_switch(request, switched)
+    elif purpose in _PLANS:
+        settings = tuple(each for each in switched.effective_settings if each.field.startswith("reasoning."))
     return replace(switched, effective_settings=settings)
 
 
