@@ -37,6 +37,7 @@ async def test_a_call_without_time_left_is_not_run() -> None:
         execution = await box.run(a_tool_call("hang"), a_context(), timeout_seconds=0)
 
     assert execution.status is ToolStatus.TIMED_OUT
+    assert execution.error == "The tool was not started, because no time was left."
     assert not tools.started.is_set()
 
 
@@ -216,4 +217,5 @@ async def test_waiting_for_a_place_uses_the_time_limit() -> None:
         await asyncio.wait({first})
 
     assert second.status is ToolStatus.TIMED_OUT
+    assert second.error == "The tool was not started, because other calls of it ran all the time."
     assert not has_started

@@ -39,6 +39,10 @@ class Outcome:
 NOT_AVAILABLE: Final = Outcome(ToolStatus.NOT_AVAILABLE, error="There is no such tool, or it may not be used here.")
 _UNREACHABLE: Final = Outcome(ToolStatus.NOT_AVAILABLE, error="The tool cannot be reached now.")
 _TIMED_OUT: Final = Outcome(ToolStatus.TIMED_OUT, error="The tool took too long and was stopped.")
+_NO_TIME: Final = Outcome(ToolStatus.TIMED_OUT, error="The tool was not started, because no time was left.")
+_NO_TURN: Final = Outcome(
+    ToolStatus.TIMED_OUT, error="The tool was not started, because other calls of it ran all the time."
+)
 _INPUT_REQUIRED: Final = (
     "The tool needs input that it cannot get here. If only the user can give it, ask the user for it in the answer."
 )
@@ -72,7 +76,7 @@ class ToolRunner:
         limit = TimeLimit(tool.limits.timeout_seconds, timeout_seconds)
         facts = {"request_id": context.request_id, "tool": tool.info.name}
         _logger.debug("tool is called", extra=facts)
-        outcome = await self._run_in_turn(tool, arguments, context, limit) if limit.left_seconds() > 0 else _TIMED_OUT
+        outcome = await self._run_in_turn(tool, arguments, context, limit) if limit.left_seconds() > 0 else _NO_TIME
         _logger.debug("tool has ended", extra={**facts, "status": outcome.status})
         return outcome
 
@@ -86,7 +90,7 @@ class ToolRunner:
             async with asyncio.timeout_at(limit.ends):
                 await turns.acquire()
         except TimeoutError:
-            return _TIMED_OUT
+            return _NO_TURN
         if self._closed:
             turns.release()
             return _CANCELLED
