@@ -1,7 +1,9 @@
 """A call that its caller ends disconnects the upstream, and the log says how the call ended."""
 
 import asyncio
+import itertools
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
 from typing import Any, Final
@@ -12,6 +14,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import events_pb2
 from tests.support.call_log import CallLog, recording_calls
+from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, provider_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream, Gate
@@ -19,8 +22,6 @@ from tests.support.upstream import FakeUpstream, Gate
 pytestmark = pytest.mark.thorough
 
 CHUNK_BYTES: Final = 256 * 1024
-DEADLINE_SECONDS: Final = 1.0
-
 
 EVERY_PROTOCOL: Final = pytest.mark.parametrize(
     "provider", ["openai", "hosted_vllm", "anthropic", "gemini", "bedrock"], indirect=True
@@ -204,10 +205,10 @@ async def _wait_until_blocked(gate: Gate) -> None:
 @pytest.mark.slow
 @EVERY_PROTOCOL
 @pytest.mark.parametrize(
-    "misbehave",
+    ("misbehave", "steps"),
     [
-        pytest.param(lambda fake: fake.hang(), id="before-headers"),
-        pytest.param(lambda fake: fake.hang_after(3), id="in-mid-stream"),
+        pytest.param(lambda fake: fake.hang(), 0, id="before-headers"),
+        pytest.param(lambda fake: fake.hang_after(3), 3, id="in-mid-stream"),
     ],
 )
 @pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
@@ -217,23 +218,29 @@ async def test_a_deadline_ends_the_call(
     call_log: CallLog,
     rpc: str,
     misbehave: Callable[[FakeUpstream], Gate],
+    steps: int,
 ) -> None:
     """At the caller's deadline grpc ends the call without details, the upstream is disconnected and the log says so."""
-    misbehave(upstream)
-    client, request = running_server.client(), a_wire_request()
-    call = (
-        read_kinds(client.stream(request, timeout_seconds=DEADLINE_SECONDS))
-        if rpc == "StreamComplete"
-        else client.complete(request, timeout_seconds=DEADLINE_SECONDS)
-    )
+    client, request, calls = running_server.client(), a_wire_request(), itertools.count(1)
 
-    with pytest.raises(CallFailed) as failed:
-        await call
+    async def cut(seconds: float) -> tuple[CallFailed, dict[str, Any]] | None:
+        upstream.forget()
+        gate = misbehave(upstream)
+        call = (
+            read_kinds(client.stream(request, timeout_seconds=seconds))
+            if rpc == "StreamComplete"
+            else client.complete(request, timeout_seconds=seconds)
+        )
+        with pytest.raises(CallFailed) as failed:
+            await call
+        line = await call_log.wait_for_line(next(calls))
+        return (failed.value, line) if upstream.requests and gate.steps_sent >= steps else None
+
+    failed, line = await try_deadlines(cut)
 
     await upstream.disconnect()
-    line = await call_log.wait_for_line()
-    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
-    assert failed.value.interruption is None
+    assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
+    assert failed.interruption is None
     assert (line["method"], line["code"], line["levelname"]) == (rpc, "DEADLINE_EXCEEDED", "INFO")
     assert line["usage_source"] == "ESTIMATED"
     assert running_server.server.calls_in_flight == 0
@@ -251,18 +258,17 @@ async def test_cancelling_ends_the_delay_of_a_retry(
             assert event.attempt_switched.delay.ToMilliseconds() == 5000
             break
 
+    cancelled = time.monotonic()
     call.cancel()
 
     line = await call_log.wait_for_line()
+    assert time.monotonic() - cancelled < 5
     assert (line["code"], line["attempts"]) == ("CANCELLED", 1)
-    assert line["duration_ms"] < 5000
     assert len(upstream.requests) == 1
     assert running_server.server.calls_in_flight == 0
 
 
-# litellm leaves a coroutine that nobody awaits when it is cancelled while its thread maps a request.
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:coroutine 'OpenAIChatCompletion.async_streaming' was never:RuntimeWarning")
 async def test_many_deadlines_do_not_exceed_the_pool(upstream: FakeUpstream) -> None:
     """Two hundred calls whose deadlines expire never hold more connections than the pool has.
 
