@@ -31,6 +31,7 @@ stall_timeout_seconds = {STALL_SECONDS}
 breaker_min_calls = 1000000
 max_retry_share = 1.0
 max_cooldown_seconds = 0
+upstream_queue_seconds = 60
 max_loop_lag_seconds = 60
 [classifier]
 model = "{JUDGE}"
