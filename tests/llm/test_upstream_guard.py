@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import ANONYMOUS, CallContext, Caller, Deployment
+from reasoning_grpc.domain import ANONYMOUS, CallContext, Caller, Deployment, read_clock
 from reasoning_grpc.domain.errors import (
     UpstreamBusy,
     UpstreamCircuitOpen,
@@ -15,6 +15,7 @@ from reasoning_grpc.domain.errors import (
 )
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState
 from reasoning_grpc.llm.upstream_guard import Admitted, GuardPolicy, UpstreamGuard, UpstreamGuards
+from tests.support.upstream import PATIENCE_SECONDS
 
 POLICY = GuardPolicy(breaker=BreakerPolicy(least_calls=2), most_calls=2, least_calls=1, most_waiting=1)
 DEPLOYMENT = Deployment(name="m", litellm_model="openai/m", api_base="http://upstream")
@@ -131,6 +132,24 @@ async def test_calls_beyond_the_bound_wait_and_then_fail() -> None:
     assert caught.value.reason == "UPSTREAM_OVERLOADED"
     assert caught.value.retry_after_seconds == 1.0
     (await waiting).end()
+
+
+async def test_a_call_whose_deadline_passes_in_the_queue_waits_for_its_end() -> None:
+    """It does not fail as if the upstream were busy, and takes no slot that becomes free too late."""
+    guard, _ = build_guard(GuardPolicy(most_calls=1, queue_seconds=PATIENCE_SECONDS))
+    running = await admit(guard)
+    context = replace(CONTEXT, deadline=read_clock() + 0.05)
+    waiting = asyncio.create_task(admit(guard, context=context))
+
+    done, _ = await asyncio.wait([waiting], timeout=0.1)
+    assert not done
+    running.end()
+    assert (await admit(guard)).guard is guard
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert guard.slots.in_use == 1
 
 
 async def test_a_cancelled_call_gives_its_slot_back_once() -> None:

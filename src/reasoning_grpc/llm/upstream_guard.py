@@ -1,5 +1,6 @@
 """`UpstreamGuard`: what all calls to an upstream share: its breaker, its cooldowns, its retries and its bound."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -84,13 +85,16 @@ class UpstreamGuard:
         """Waits until an attempt may go to the upstream that `try_admit` did not admit.
 
         Raises UpstreamBusy when too many calls stay in progress, and whatever `try_admit` raises, because a cooldown or
-        the breaker may have begun during the wait. Nothing was sent then.
+        the breaker may have begun during the wait. Nothing was sent then. A call whose deadline passes waits until it
+        is cancelled: its time was too short, which is not the upstream's fault.
         """
         key_owner = context.caller.name if deployment.is_callers_key else ""
-        owner, seconds = context.caller.name, self._policy.queue_seconds
-        remaining = context.remaining_seconds()
-        if not await self.slots.take(owner, seconds if remaining is None else min(remaining, seconds)):
+        owner = context.caller.name
+        if not await self.slots.take(owner, self._policy.queue_seconds):
             raise UpstreamBusy(model=deployment.name, retry_after_seconds=_BUSY_RETRY_SECONDS)
+        if context.remaining_seconds() == 0:  # whoever set the deadline now ends the call, and nothing is paid for
+            self.slots.give_back(owner)
+            await asyncio.Event().wait()
         try:
             self._cooldowns.check(key_owner, deployment.name)
             self._check_breaker(deployment.name)
