@@ -141,6 +141,10 @@ envoy: $(READY) ## Validate the configuration of Envoy, and call servers through
 check-phoenix: $(READY) ## Show calls in a real Phoenix, and ask it what it shows; takes 700 MB, and is no part of check
 	$(BIN)/python -m scripts.check_phoenix $(ARGS)
 
+.PHONY: prometheus
+prometheus: $(READY) ## Check the alerts and the dashboard with a real Prometheus; CLIENTS=--all fails without one
+	$(BIN)/python -m scripts.check_prometheus $(CLIENTS) $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(READY) ## Fuzz the wire and the readers of answers for an hour; MINUTES= says how long for each target
 	$(BIN)/python -m tests.fuzz --keep --minutes $(or $(MINUTES),7.5) $(ARGS)
@@ -155,7 +159,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy fuzz-quick ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy prometheus fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
@@ -180,6 +184,10 @@ bench-overload: $(READY) ## Offer up to five times what the server can serve; ta
 .PHONY: profile
 profile: $(READY) ## Draw where a server under load spends its time, as flame graphs; needs a C compiler and a package index
 	$(BIN)/python -m bench.flame_graph $(ARGS)
+
+.PHONY: dashboard-picture
+dashboard-picture: $(READY) ## Draw the dashboard over a real Prometheus during a load with a fault; takes some minutes
+	$(BIN)/python -m bench.dashboard $(ARGS)
 
 .PHONY: soak
 soak: $(READY) ## Make mixed calls under random faults for an hour, MINUTES= for less, and check every history

@@ -1,7 +1,7 @@
 """`make test`: runs most tests on all cores, then the serial ones alone, and sums both parts up in one line.
 
-Arguments go to pytest: `make test ARGS="-k cancel -x"`. Tests with the marker `mcp_servers`, `envoy` or
-`phoenix` are left out; `make mcp-servers`, `make envoy` and `make check-phoenix` run them.
+Arguments go to pytest: `make test ARGS="-k cancel -x"`. Tests with the marker `mcp_servers`, `envoy`, `phoenix` or
+`prometheus` are left out; `make mcp-servers`, `make envoy`, `make check-phoenix` and `make prometheus` run them.
 """
 
 import argparse
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the tests.", allow_abbrev=False)
     parser.add_argument("-m", dest="markers", default="", help="run the tests that have these markers only")
     options, others = parser.parse_known_args(arguments)
-    chosen = "not (mcp_servers or envoy or phoenix) and " + (f"({options.markers}) and " if options.markers else "")
+    left_out = "mcp_servers or envoy or phoenix or prometheus"
+    chosen = f"not ({left_out}) and " + (f"({options.markers}) and " if options.markers else "")
     # Ctrl-C reaches pytest as well, which stops what it has started. A handler, unlike SIG_IGN, is not inherited.
     signal.signal(signal.SIGINT, lambda *_: None)
 

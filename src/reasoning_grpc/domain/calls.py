@@ -86,6 +86,8 @@ class CallReport:
     attempts: tuple[Attempt, ...] = ()
     model_usages: Sequence[ModelCallUsage] = ()
     """The tokens of each attempt at a model call."""
+    unpriced_model: str = ""
+    """A model for which the cost is not known, because a price is not. Empty when there is none."""
     timings: Timings | None = None
     """None when the call did not complete."""
     pace: Pace | None = None

@@ -132,8 +132,8 @@ class CostSum(Struct):
 
     _models: dict[str, dict[TokenKind, list[int]]] = field(default_factory=dict)
     """The tokens of each kind by model, and what they cost in millionths of a nano-dollar."""
-    _is_known: bool = True
-    """Whether every price that was needed is known."""
+    unpriced_model: str = ""
+    """A model of which a price that was needed is not known. Empty when every price is."""
 
     def add(self, model: str, usage: Usage, prices: Prices) -> None:
         """Adds a model call at these prices of its model."""
@@ -142,7 +142,7 @@ class CostSum(Struct):
             if not tokens:
                 continue
             if price is None:
-                self._is_known = False
+                self.unpriced_model = model
                 return
             if (sum_so_far := sums.get(kind)) is None:
                 sums[kind] = [tokens, tokens * price]
@@ -150,11 +150,11 @@ class CostSum(Struct):
                 sum_so_far[0] += tokens
                 sum_so_far[1] += tokens * price
         if not sums and prices.input is None and prices.output is None:
-            self._is_known = False
+            self.unpriced_model = model
 
     def build_cost(self) -> Cost | None:
         """Returns the cost of all calls so far. Returns None when there was no call, or when a price is not known."""
-        if not self._models or not self._is_known:
+        if not self._models or self.unpriced_model:
             return None
         items = []
         for model, sums in self._models.items():

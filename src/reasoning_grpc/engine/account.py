@@ -44,6 +44,10 @@ class Account(Struct):
         """Returns the cost of all model calls; None when a price of one of the models is not known."""
         return self._costs.build_cost()
 
+    def unpriced_model(self) -> str:
+        """Returns a model for which the cost is not known, because a price is not; empty when there is none."""
+        return self._costs.unpriced_model
+
     def model_calls(self) -> tuple[ModelCallUsage, ...]:
         """Returns one entry for each model call: the sum of its attempts, with the model that was tried last."""
         return tuple(self._calls.values())

@@ -210,6 +210,7 @@ def _report_events(ledger: Ledger, context: CallContext) -> None:
     context.report.events = ledger.events
     context.report.attempts = tuple(ledger.attempts)
     context.report.model_usages, context.report.agent = ledger.account.attempts, ledger.agent
+    context.report.unpriced_model = ledger.account.unpriced_model()
 
 
 def _report_completed(completed: Completed, ledger: Ledger, context: CallContext) -> None:

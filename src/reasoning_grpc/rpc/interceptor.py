@@ -201,6 +201,7 @@ class _Method:
         record_end = entrance.log.record_end
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
+        caller = call.caller
         try:
             entrance.tracker.begin(call)
             admitted = None
@@ -225,6 +226,8 @@ class _Method:
                 if admitted is not None:
                     entrance.admission.end(admitted)
                 entrance.tracker.end()
+                if call.caller is not caller:  # a call that is refused has a caller, too
+                    call = replace(call, caller=caller)
             context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
             record_end(method, call, "OK", logging.INFO)
             return response

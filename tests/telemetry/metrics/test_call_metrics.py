@@ -58,7 +58,7 @@ async def test_an_answer_is_counted_with_its_tokens_cost_and_times(upstream: Fak
     route = {"reasoning_grpc_route_source": "DEFAULT", "reasoning_grpc_route": "passthrough"}
     assert page.find("reasoning_grpc_route_decisions_total", **route) == 1
     assert page.find("reasoning_grpc_calls_in_flight") == 0
-    assert page.find("reasoning_grpc_breaker_state", reasoning_grpc_breaker_state="CLOSED") == 1
+    assert page.find("reasoning_grpc_breaker_state", reasoning_grpc_state="CLOSED") == 1
     assert page.find("http_client_open_connections", reasoning_grpc_pool="model_calls") == 1
 
 
@@ -108,7 +108,7 @@ async def test_a_breaker_that_opens_shows(upstream: FakeUpstream) -> None:
             await expect_failure(stub.Complete(a_wire_request()))
         page = MetricsPage.scrape(telemetry.metrics)
 
-    states = page.list_values("reasoning_grpc_breaker_state", "reasoning_grpc_breaker_state")
+    states = page.list_values("reasoning_grpc_breaker_state", "reasoning_grpc_state")
     assert states == {"CLOSED": 0, "OPEN": 1, "HALF_OPEN": 0}
     assert page.find("reasoning_grpc_breaker_openings_total", gen_ai_request_model="fake") == 1
 
@@ -166,6 +166,22 @@ async def test_calls_that_never_began_are_counted_as_refused(upstream: FakeUpstr
     assert page.find("reasoning_grpc_calls_in_flight") == 1
     assert page.find("reasoning_grpc_calls_limit") == 1
     assert page.find("reasoning_grpc_calls_refused_total", error_type="SERVER_OVERLOADED") == 1
+
+
+async def test_a_refused_call_counts_for_its_caller(upstream: FakeUpstream) -> None:
+    """The caller of a call that admission refuses is known, in the metrics as in the log."""
+    upstream.hang()
+    callers = {name: CallerEntry(name=name, token_hash=hash_token(name)) for name in ("one", "two")}
+    limits: dict[str, Any] = {"max_calls_in_flight": 1, "max_queued_calls": 0}
+    async with measured(config_for(model_entry(upstream.api_base), callers=callers, **limits)) as (running, telemetry):
+        stub: Any = running.stub
+        first = stub.Complete(a_wire_request(), metadata=(("authorization", "Bearer one"),))
+        await upstream.request()
+        await expect_failure(stub.Complete(a_wire_request(), metadata=(("authorization", "Bearer two"),)))
+        page = MetricsPage.scrape(telemetry.metrics)
+        first.cancel()
+
+    assert page.list_values("reasoning_grpc_caller_calls_total", "reasoning_grpc_caller") == {"two": 1}
 
 
 async def test_an_unknown_price_is_no_cost_of_zero(upstream: FakeUpstream) -> None:

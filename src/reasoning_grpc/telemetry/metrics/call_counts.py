@@ -61,7 +61,8 @@ class _Cell:
         self.gaps = create_buckets(families.DELTA_GAP)
         self.costs: dict[str, int] = {}
         """Nano-dollars by model."""
-        self.unpriced = 0
+        self.unpriced: dict[str, int] = {}
+        """Calls by the model of which a price is missing."""
 
 
 class _TokenCell:
@@ -147,8 +148,8 @@ class CallCounts:
             costs = cell.costs
             for item in report.cost.items:
                 costs[item.model] = costs.get(item.model, 0) + item.nano_usd
-        elif report.model_usages:
-            cell.unpriced += 1
+        elif report.unpriced_model:
+            cell.unpriced[report.unpriced_model] = cell.unpriced.get(report.unpriced_model, 0) + 1
         attempts = report.attempts
         for attempt in attempts:
             self._record_attempt(attempt)
@@ -265,8 +266,8 @@ class CallCounts:
                 builder.add_buckets(family, [buckets], *labels)
         for costing_model, nano_usd in list(cell.costs.items()):
             builder.add(families.COST, nano_usd / _NANO, costing_model, caller)
-        if cell.unpriced:
-            builder.add(families.UNPRICED_CALLS, cell.unpriced, model)
+        for unpriced_model, unpriced_calls in list(cell.unpriced.items()):
+            builder.add(families.UNPRICED_CALLS, unpriced_calls, unpriced_model)
 
     def _read_tokens(self, builder: SnapshotBuilder, model: str, source: str, cell: _TokenCell) -> None:
         provider = self.find_provider(model)

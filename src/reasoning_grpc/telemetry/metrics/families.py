@@ -169,7 +169,7 @@ UNPRICED_CALLS: Final = Family(
     name="reasoning_grpc.cost.unknown",
     kind=Kind.COUNTER,
     unit="{call}",
-    help="Calls that used tokens, and whose cost is not known because a price is not.",
+    help="Calls whose cost is not known, by the model of which a price is not; they add nothing to the cost.",
     labels=(_MODEL,),
 )
 ATTEMPTS: Final = Family(
@@ -202,7 +202,7 @@ BREAKER_STATE: Final = Family(
     kind=Kind.GAUGE,
     unit="{breaker}",
     help="1 for the state that the breaker of an upstream has, and 0 for the others; workers are added.",
-    labels=(_MODEL, Label("reasoning_grpc.breaker_state", "CLOSED, OPEN and HALF_OPEN")),
+    labels=(_MODEL, Label("reasoning_grpc.state", "CLOSED, OPEN and HALF_OPEN")),
 )
 BREAKER_OPENINGS: Final = Family(
     name="reasoning_grpc.breaker.openings",
