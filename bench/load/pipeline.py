@@ -34,6 +34,7 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.events import ContentDelta, ModelEvent, ModelFinished
 from reasoning_grpc.litellm_model import LiteLLMModel
 from reasoning_grpc.llm import ModelCall
+from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.rpc import CallTracker, Caps, ReasoningService
 from reasoning_grpc.server.listener import SERVICE, build_call_interceptor, build_interceptors
 from reasoning_grpc.server.server import tune_interpreter
@@ -111,7 +112,8 @@ async def measure(config_file: Path, seconds: float) -> dict[str, float]:
 
 async def _intercept(complete: Any, config: Config, telemetry: Telemetry) -> Any:
     """Returns what serves a `Complete`, with the interceptor of a server around it."""
-    (interceptor,) = build_interceptors(build_call_interceptor(config, CallTracker(), telemetry), telemetry)
+    calls = build_call_interceptor(config, CallTracker(), MemoryQuotas(), telemetry)
+    (interceptor,) = build_interceptors(calls, telemetry)
     handler: Any = await interceptor.intercept_service(_find_handler(complete), _Details())
     return handler.stream_unary
 

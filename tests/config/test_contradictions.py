@@ -28,6 +28,25 @@ CONTRADICTIONS = [
         ["callers: two callers have the same token_hash"],
         id="one token for two",
     ),
+    pytest.param(
+        f'[callers.a]\ntoken_hash = "{TOKEN_HASH}"\n[callers.b]\ntoken_hashes = ["{TOKEN_HASH}"]',
+        {},
+        ["callers: two callers have the same token_hash"],
+        id="one of two tokens for two",
+    ),
+    pytest.param(
+        'listen = "127.0.0.1:0"\ntls_certificate = "c"\ntls_key = "k"\ntls_client_ca = "a"\n'
+        '[callers.a]\ncertificate_names = ["x"]\n[callers.b]\ncertificate_names = ["x", "y"]',
+        {},
+        ["callers: two callers have the certificate name 'x'"],
+        id="one certificate for two",
+    ),
+    pytest.param(
+        '[callers.a]\ncertificate_names = ["x"]',
+        {},
+        ["callers.a.certificate_names: needs tls_client_ca, which checks the certificates"],
+        id="certificates that nobody checks",
+    ),
     *(
         pytest.param(f'listen = "{value}"', {}, [LISTEN], id=f"listen {value}")
         for value in ("", "50051", "127.0.0.1", "127.0.0.1:", ":50051", "127.0.0.1:http", "127.0.0.1:65536", "[::1]")

@@ -16,13 +16,13 @@ class Queue:
         self.order: list[str] = []
         self.tasks: dict[str, asyncio.Task[bool]] = {}
 
-    async def wait(self, name: str, owner: str, seconds: float = LONG) -> None:
+    async def wait(self, name: str, owner: str, seconds: float = LONG, priority: int = 5) -> None:
         """Starts to wait for a slot of this owner, and returns when the entry is in the queue, or refused."""
-        self.tasks[name] = asyncio.create_task(self._take(name, owner, seconds))
+        self.tasks[name] = asyncio.create_task(self._take(name, owner, seconds, priority))
         await asyncio.sleep(0)
 
-    async def _take(self, name: str, owner: str, seconds: float) -> bool:
-        taken = await self._slots.take(owner, seconds)
+    async def _take(self, name: str, owner: str, seconds: float, priority: int) -> bool:
+        taken = await self._slots.take(owner, seconds, priority)
         if taken:
             self.order.append(name)
         return taken
@@ -197,3 +197,39 @@ async def test_a_trimmed_queue_grows_with_what_is_served() -> None:
     assert slots.waiting == 2
     for name in ("second", "third"):
         queue.tasks[name].cancel()
+
+
+async def test_a_free_slot_goes_to_the_highest_priority() -> None:
+    """An owner with a higher priority comes first, however many slots it holds; equals share as ever."""
+    slots = FairSlots(1, most_waiting=10)
+    assert slots.try_take("high")
+    queue = Queue(slots)
+    for name, owner, priority in (("low", "low", 1), ("a", "a", 5), ("high", "high", 9), ("b", "b", 5)):
+        await queue.wait(name, owner, priority=priority)
+
+    for owner in ("high", "high", "a", "b"):
+        slots.give_back(owner)
+        await asyncio.sleep(0)
+    await queue.tasks["low"]
+
+    assert queue.order == ["high", "a", "b", "low"]
+
+
+async def test_a_full_queue_refuses_the_lowest_priority() -> None:
+    """A higher priority takes the place of the lowest one, and a lower one gets no place."""
+    slots = FairSlots(1, most_waiting=2)
+    assert slots.try_take("other")
+    queue = Queue(slots)
+    await queue.wait("low", "low", priority=1)
+    await queue.wait("middle", "middle", priority=5)
+
+    await queue.wait("lowest", "lowest", priority=1)
+    assert not await queue.tasks["lowest"]
+    await queue.wait("high", "high", priority=9)
+    assert not await queue.tasks["low"]
+    await queue.wait("high 2", "high", priority=9)
+    assert not await queue.tasks["middle"]
+
+    assert slots.waiting == 2
+    for task in queue.tasks.values():
+        task.cancel()

@@ -133,6 +133,19 @@ async def test_a_valid_token_is_accepted(guarded: RunningServer, value: str) -> 
     assert [model.name for model in listed.models] == ["large", "small"]
 
 
+async def test_a_caller_may_have_several_tokens(upstream: FakeUpstream) -> None:
+    """While a token is rotated both are the caller's, and one that was removed is nobody's."""
+    hashes = tuple(hash_token(token) for token in ("rgt_old", "rgt_new"))
+    callers = {"alice": CallerEntry(name="alice", token_hashes=hashes)}
+
+    async with serving(config_for(model_entry(upstream.api_base), callers=callers)) as running:
+        for token in ("rgt_old", "rgt_new"):
+            await list_models(running, bearer(token))
+        failed = await expect_failure(list_models(running, bearer("rgt_older")))
+
+    assert failed.reason == "CREDENTIALS_INVALID"
+
+
 async def test_a_caller_may_use_only_its_models(upstream: FakeUpstream, guarded: RunningServer) -> None:
     """Every method refuses a model outside `allowed_models` with PERMISSION_DENIED, also the default model."""
     for fields in ({"model": "large"}, {}):

@@ -84,6 +84,8 @@ def test_every_error_sentence_is_complete(error_class: type[errors.ReasoningErro
     )
     if issubclass(error_class, errors.UpstreamError):
         error: errors.ReasoningError = error_class(model="m")
+    elif error_class is errors.CallerLimitReached:
+        error = errors.CallerLimitReached(limit="calls_in_flight", maximum="4", retry_after_seconds=1.0)
     elif issubclass(error_class, errors.ServerError):
         error = error_class(retry_after_seconds=1.0)
     elif error_class is errors.RouteNotImplemented:

@@ -187,6 +187,36 @@ async def test_callers_share_a_full_server(upstream: FakeUpstream) -> None:
     assert order[0] == "modest"
 
 
+async def test_a_full_queue_refuses_the_lowest_priority(upstream: FakeUpstream) -> None:
+    """A call of a caller with a higher priority takes the place of one that waits, and is served first."""
+    callers = {
+        name: CallerEntry(name=name, token_hash=hash_token(name), priority=priority)
+        for name, priority in (("batch", 1), ("people", 9))
+    }
+    config = config_for(
+        model_entry(upstream.api_base),
+        callers=callers,
+        max_calls_in_flight=1,
+        max_queued_calls=1,
+        admission_queue_seconds=10.0,
+    )
+    async with serving(config) as running:
+        stream, gate = await hold_call(running, upstream, metadata=bearer("batch"))
+        upstream.reply("b")
+        stub: Any = running.stub
+        waiting = asyncio.create_task(expect_failure(stub.Complete(a_wire_request(), metadata=bearer("batch"))))
+        await wait_for_calls_in_flight(running, 2)
+        served = asyncio.ensure_future(stub.Complete(a_wire_request(), metadata=bearer("people")))
+        refused = await waiting
+        refused_too = await expect_failure(stub.Complete(a_wire_request(), metadata=bearer("batch")))
+        gate.open_all()
+        await read_to_end(stream)
+        answer = await served
+
+    assert [refused.reason, refused_too.reason] == ["SERVER_OVERLOADED", "SERVER_OVERLOADED"]
+    assert answer.message.content[0].text == "b"
+
+
 async def test_a_burst_on_one_connection_leaves_no_call_without_a_reason(upstream: FakeUpstream) -> None:
     """Each of 1,500 calls at once is served or refused as SERVER_OVERLOADED; gRPC's core ends none of them."""
     gate = upstream.always.gated("b")

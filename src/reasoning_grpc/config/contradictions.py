@@ -63,9 +63,16 @@ def _find_routing_problems(config: Config) -> Iterator[str]:
 
 
 def _find_caller_problems(config: Config) -> Iterator[str]:
-    hashes = [entry.token_hash for entry in config.callers.values() if entry.token_hash]
+    """Yields what keeps a caller from being recognized, or from being told from another one."""
+    hashes = [value for entry in config.callers.values() for value in set(entry.list_token_hashes())]
     if len(set(hashes)) < len(hashes):
         yield "callers: two callers have the same token_hash"
+    names = [value for entry in config.callers.values() for value in set(entry.certificate_names)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"callers: two callers have the certificate name {name!r}"
+    for entry in config.callers.values():
+        if entry.certificate_names and not config.settings.tls_client_ca:
+            yield f"callers.{entry.name}.certificate_names: needs tls_client_ca, which checks the certificates"
 
 
 def _find_listen_problems(config: Config) -> Iterator[str]:

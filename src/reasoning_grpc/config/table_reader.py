@@ -89,6 +89,16 @@ class TableReader:
         self.report(key, "must be US dollars for a million tokens, such as 0.15")
         return None
 
+    def read_amount(self, key: str) -> int | None:
+        """Returns an amount of US dollars in the file, as nano-dollars; None when absent."""
+        value = self._take(key)
+        if value is None:
+            return None
+        if _is_number(value) and 0 < value <= 1_000_000 and (amount := round(value * _NANO)):
+            return amount
+        self.report(key, "must be US dollars, such as 2.50, from 0.000000001 to 1000000")
+        return None
+
     def read_bool(self, key: str) -> bool | None:
         """Returns true or false; None when absent."""
         value = self._take(key)

@@ -2,7 +2,14 @@
 
 from reasoning_grpc.domain.agent import AgentOptions, NextAction, ReasoningEnd, Step, StepOutcome
 from reasoning_grpc.domain.answers import AnswerFlaw, FinishReason
-from reasoning_grpc.domain.calls import ANONYMOUS, AgentReport, CallContext, Caller, CallReport
+from reasoning_grpc.domain.calls import (
+    ANONYMOUS,
+    DEFAULT_PRIORITY,
+    AgentReport,
+    CallContext,
+    Caller,
+    CallReport,
+)
 from reasoning_grpc.domain.clock import read_clock
 from reasoning_grpc.domain.conversation import (
     Media,
@@ -32,6 +39,16 @@ from reasoning_grpc.domain.models import (
     Wire,
 )
 from reasoning_grpc.domain.prices import Cost, CostItem, CostSum, Prices, PriceTier, TokenKind, TokenPrices
+from reasoning_grpc.domain.quotas import (
+    OPTION_NAMES,
+    Amounts,
+    Balance,
+    CallerLimits,
+    CallerQuotas,
+    QuotaKind,
+    Reservation,
+    format_amount,
+)
 from reasoning_grpc.domain.requests import (
     TOKENS_OF_EFFORT,
     CompletionRequest,
@@ -82,14 +99,20 @@ from reasoning_grpc.domain.usage import (
 
 __all__ = [
     "ANONYMOUS",
+    "DEFAULT_PRIORITY",
+    "OPTION_NAMES",
     "TOKENS_OF_EFFORT",
     "AgentOptions",
     "AgentReport",
+    "Amounts",
     "AnswerFlaw",
     "Attempt",
+    "Balance",
     "CallContext",
     "CallReport",
     "Caller",
+    "CallerLimits",
+    "CallerQuotas",
     "Capability",
     "Classification",
     "CompletionRequest",
@@ -121,12 +144,14 @@ __all__ = [
     "PartContent",
     "PriceTier",
     "Prices",
+    "QuotaKind",
     "Reasoning",
     "ReasoningEffort",
     "ReasoningEnd",
     "ReasoningOptions",
     "Refusal",
     "RejectedRoute",
+    "Reservation",
     "ResponseFormat",
     "ResponseFormatKind",
     "Role",
@@ -162,5 +187,6 @@ __all__ = [
     "count_bytes",
     "create_id",
     "estimate_tokens",
+    "format_amount",
     "read_clock",
 ]

@@ -12,6 +12,7 @@ from reasoning_grpc.domain.answers import FinishReason
 from reasoning_grpc.domain.clock import read_clock
 from reasoning_grpc.domain.models import Deployment, Secret
 from reasoning_grpc.domain.prices import Cost
+from reasoning_grpc.domain.quotas import CallerLimits
 from reasoning_grpc.domain.routing import RouteDecision
 from reasoning_grpc.domain.tools import ToolStatus
 from reasoning_grpc.domain.usage import Attempt, ModelCallUsage, Pace, Timings, Usage
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # the commands for clients import these types without the ser
 
     from reasoning_grpc.domain.errors import Progress
 
+DEFAULT_PRIORITY: Final = 5
 _DEADLINE_SLACK_SECONDS: Final = 0.05
 _DEADLINE_SLACK_SHARE: Final = 0.01
 """grpc rounds a timeout up by this share when it sends it, so clients stop waiting before the deadline that we know."""
@@ -38,6 +40,10 @@ class Caller(msgspec.Struct, frozen=True):
     """Names of the server's own tools. None means all of them."""
     upstream_keys: Mapping[str, Secret] = msgspec.field(default_factory=dict)
     """Keys of this caller, sent to upstreams in place of the server's: by a model's name, or by "PROVIDER/*"."""
+    limits: CallerLimits | None = None
+    """None means that nothing is limited."""
+    priority: int = DEFAULT_PRIORITY
+    """When the server is full, callers with the lowest priority are refused first."""
 
     def may_use_model(self, model: str) -> bool:
         """Returns whether the caller may use the model with this name."""

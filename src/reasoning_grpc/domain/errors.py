@@ -173,8 +173,8 @@ class RouteNotImplemented(RequestError):
 class ServerError(ReasoningError):
     """This process cannot serve the request now. Another process, or a later attempt, may serve it."""
 
-    def __init__(self, *, retry_after_seconds: float) -> None:
-        super().__init__()
+    def __init__(self, metadata: Mapping[str, str] | None = None, *, retry_after_seconds: float) -> None:
+        super().__init__(metadata)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -182,7 +182,11 @@ class CallerLimitReached(ServerError):
     """The caller has reached its own limit. It can wait, or the operator can raise the limit."""
 
     reason = "CALLER_LIMIT"
-    sentence = "The caller has reached its limit."
+    sentence = 'The caller has reached its limit "{limit}", which is {maximum}.'
+
+    def __init__(self, *, limit: str, maximum: str, retry_after_seconds: float) -> None:
+        """`limit` is the name of the limit in the configuration, and `maximum` its value."""
+        super().__init__({"limit": limit, "maximum": maximum}, retry_after_seconds=retry_after_seconds)
 
 
 class ServerOverloaded(ServerError):

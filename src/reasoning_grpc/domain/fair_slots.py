@@ -1,4 +1,4 @@
-"""`FairSlots`: a bounded number of slots with a short queue, which the callers that wait share fairly."""
+"""`FairSlots`: a bounded number of slots with a short queue. Those who wait share them by priority, and fairly."""
 
 import asyncio
 from collections import deque
@@ -7,9 +7,10 @@ from collections import deque
 class FairSlots:
     """Slots for what may be in progress at once. `take` waits in a bounded queue when all of them are in use.
 
-    A slot that becomes free goes to the owner that holds the fewest among those that wait, and within an owner to
-    whoever came first. When the queue is full, the owner with the most entries in it gives one up for an owner that has
-    fewer. So an owner that floods the queue takes nothing from one that sends a little.
+    A slot that becomes free goes to the highest priority among those that wait. Of the owners with this priority it
+    goes to the one that holds the fewest, and within an owner to whoever came first. When the queue is full, the lowest
+    priority in it gives up an entry for a higher one. Among equals the owner with the most entries gives one up for an
+    owner that has fewer. So an owner that floods the queue takes nothing from one that sends a little.
     """
 
     def __init__(self, limit: int, most_waiting: int, *, trims_queue: bool = False) -> None:
@@ -32,6 +33,8 @@ class FairSlots:
         """The slots in use by each owner that ever had one: owners are callers of a configuration, which are few."""
         self._queues: dict[str, deque[asyncio.Future[bool]]] = {}
         """Those who wait, by owner. An owner without any has no entry."""
+        self._priorities: dict[str, int] = {}
+        """The priority of each owner that ever waited."""
 
     @property
     def limit(self) -> int:
@@ -51,18 +54,19 @@ class FairSlots:
         self._held[owner] = self._held.get(owner, 0) + 1
         return True
 
-    def has_room(self, owner: str) -> bool:
+    def has_room(self, owner: str, priority: int) -> bool:
         """Returns whether the queue would accept an entry of this owner."""
-        return self.waiting < self._room or self._find_loser(owner) is not None
+        return self.waiting < self._room or self._find_loser(owner, priority) is not None
 
-    async def take(self, owner: str, seconds: float) -> bool:
+    async def take(self, owner: str, seconds: float, priority: int = 0) -> bool:
         """Takes a slot, for which it waits at most this long; returns whether it got one.
 
-        Returns False at once when the queue is full.
+        Returns False at once when the queue is full. `priority` is that of the owner; higher ones come first.
         """
         if self.try_take(owner):
             return True
-        if seconds <= 0 or not self._make_room(owner):
+        self._priorities[owner] = priority
+        if seconds <= 0 or not self._make_room(owner, priority):
             return False
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[bool] = loop.create_future()
@@ -90,7 +94,7 @@ class FairSlots:
     def _hand_over(self) -> None:
         """Gives the free slots to those who wait."""
         while self.waiting and self.in_use < self._limit:
-            owner = min(self._queues, key=lambda each: self._held.get(each, 0))
+            owner = min(self._queues, key=lambda each: (-self._priorities[each], self._held.get(each, 0)))
             turn = self._queues[owner][0]
             self._leave(owner, turn)
             if not turn.done():  # a cancelled task leaves the queue only when it runs again
@@ -100,20 +104,25 @@ class FairSlots:
                 self._handed_over += 1
                 self._room = min(self._most_waiting, self._room + 1 / self._room)
 
-    def _make_room(self, owner: str) -> bool:
+    def _make_room(self, owner: str, priority: int) -> bool:
         """Returns whether the queue has room for one more of this owner, for which another owner may lose its last."""
         if self.waiting < self._room:
             return True
-        if (loser := self._find_loser(owner)) is None:
+        if (loser := self._find_loser(owner, priority)) is None:
             return False
         self._refuse(loser, self._queues[loser][-1])
         return True
 
-    def _find_loser(self, owner: str) -> str | None:
-        """Returns the owner that gives up an entry of a full queue for one of this owner; None: no other has more."""
+    def _find_loser(self, owner: str, priority: int) -> str | None:
+        """Returns the owner that gives up an entry of a full queue for one of this owner.
+
+        None: no other has a lower priority, or as low a one and more entries.
+        """
         if not self._queues:
             return None
-        longest = max(self._queues, key=lambda each: len(self._queues[each]))
+        longest = max(self._queues, key=lambda each: (-self._priorities[each], len(self._queues[each])))
+        if (lowest := self._priorities[longest]) != priority:
+            return longest if lowest < priority else None
         return longest if len(self._queues[longest]) > len(self._queues.get(owner, ())) + 1 else None
 
     def _give_up(self, owner: str, turn: asyncio.Future[bool], handed_over: int) -> None:

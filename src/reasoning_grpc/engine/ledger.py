@@ -17,7 +17,6 @@ from reasoning_grpc.domain import (
     Usage,
     UsageSource,
     count_bytes,
-    estimate_tokens,
 )
 from reasoning_grpc.domain.errors import Progress, ReasoningError, UpstreamError
 from reasoning_grpc.domain.events import (
@@ -40,6 +39,7 @@ from reasoning_grpc.domain.events import (
     ToolStarted,
 )
 from reasoning_grpc.engine.account import Account
+from reasoning_grpc.llm import find_billed_usage
 from reasoning_grpc.telemetry import DELTA_GAP_BOUNDS
 
 
@@ -357,10 +357,7 @@ class Ledger:
 
         Without an HTTP status of failure the upstream may have begun to work on the prompt, and to bill it.
         """
-        usage = usage or attempt.event.meter.read()
-        if usage is None and may_bill:
-            prompt, output = attempt.event.estimate_prompt_tokens(), estimate_tokens(attempt.output_bytes)
-            usage = Usage(prompt, output, prompt + output, UsageSource.ESTIMATED)
+        usage = find_billed_usage(attempt.event, usage, attempt.output_bytes, may_bill=may_bill)
         if usage is not None:
             event = attempt.event
             self.account.record(ModelCallUsage(attempt.call, event.purpose, event.model, usage), event.prices)

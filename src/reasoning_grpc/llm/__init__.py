@@ -13,6 +13,9 @@ timeouts.py         the limits on the time of an attempt
 wait_timer.py       limits each of many waits with one timer
 think_tags.py       converts what a model writes between think tags to reasoning
 attempt_spans.py    a span of each attempt, in the conventions of OpenTelemetry that genai.py has
+billed_usage.py     what a model call is billed for, however it ends
+answer_sizes.py     learns how long the answers of each model are
+model_call_quotas.py reserves the tokens and the cost of a call that a caller's limits bound
 call_in_progress.py the attempt in progress, for code that continues after a failure
 context_window.py   keeps a call within the context windows of its models
 omission.py         leaves out the oldest messages of a call
@@ -22,10 +25,12 @@ structured/         answers that follow a JSON schema
 """
 
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
+from reasoning_grpc.llm.billed_usage import find_billed_usage
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState
 from reasoning_grpc.llm.call_in_progress import CallInProgress
 from reasoning_grpc.llm.context_window import ContextWindows
 from reasoning_grpc.llm.genai import PROVIDERS, build_address_attributes
+from reasoning_grpc.llm.model_call_quotas import ModelCallQuotas
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel, estimate_prompt_tokens
 from reasoning_grpc.llm.prompt_size import PromptSize
 from reasoning_grpc.llm.resilient_model import ResilientModel
@@ -45,6 +50,7 @@ __all__ = [
     "GuardPolicy",
     "LanguageModel",
     "ModelCall",
+    "ModelCallQuotas",
     "ModelTimeouts",
     "PromptSize",
     "ResilientModel",
@@ -56,5 +62,6 @@ __all__ = [
     "build_address_attributes",
     "estimate_prompt_tokens",
     "estimate_text_tokens_cautiously",
+    "find_billed_usage",
     "sum_prompt_tokens",
 ]

@@ -21,6 +21,7 @@ from reasoning_grpc.domain.errors import UpstreamError, UpstreamRestarting
 from reasoning_grpc.domain.events import Event, ModelCallFinished, ModelCallStarted, ModelFinished
 from reasoning_grpc.llm.attempt import Attempt, AttemptSetup
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
+from reasoning_grpc.llm.model_call_quotas import ModelCallQuotas
 from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel, estimate_prompt_tokens
 from reasoning_grpc.llm.retries import CallRetries, RetryPolicy
 from reasoning_grpc.llm.timeouts import ModelTimeouts
@@ -41,13 +42,18 @@ class ResilientModel:
         guards: UpstreamGuards,
         find_model: Callable[[str], ServedModel],
         spans: AttemptSpans | None = None,
+        quotas: ModelCallQuotas | None = None,
     ) -> None:
-        """`find_model` returns the model of a name, or raises ModelNotFound. Without `spans` no attempt has a span."""
+        """`find_model` returns the model of a name, or raises ModelNotFound. Without `spans` no attempt has a span.
+
+        Without `quotas` no caller's limits hold.
+        """
         self._adapter = adapter
         self._policy = retries
         self._setup = AttemptSetup(adapter, timeouts, guards, find_model, spans)
+        self._quotas = quotas
 
-    async def stream_call(
+    def stream_call(
         self, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
     ) -> AsyncGenerator[Event, None]:
         """Yields `ModelCallStarted` before each attempt at the call, then its deltas, and `ModelCallFinished` last.
@@ -57,7 +63,19 @@ class ResilientModel:
         Raises:
             UpstreamError: The last attempt failed.
             ModelNotFound: The model table has no such model.
+            CallerLimitReached: The caller's limits leave too little for the call. Nothing was sent.
+            RequestTooLarge: The prompt exceeds a limit of the caller's. Nothing was sent.
         """
+        limits = context.caller.limits
+        if limits is None or self._quotas is None:
+            return self._stream_attempts(call, purpose, context)
+        stream = partial(self._stream_attempts, call, purpose, context)
+        prices = self._setup.find_model(call.model).describe().prices
+        return self._quotas.stream_within_limits(call, prices, context, limits, stream)
+
+    async def _stream_attempts(
+        self, call: ModelCall, purpose: ModelCallPurpose, context: CallContext
+    ) -> AsyncGenerator[Event, None]:
         requested, number, meter, has_begun = call, 1, UsageMeter(), False
         estimate = partial(estimate_prompt_tokens, call)
         retries: CallRetries | None = None

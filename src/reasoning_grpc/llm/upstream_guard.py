@@ -90,7 +90,7 @@ class UpstreamGuard:
         """
         key_owner = context.caller.name if deployment.is_callers_key else ""
         owner = context.caller.name
-        if not await self.slots.take(owner, self._policy.queue_seconds):
+        if not await self.slots.take(owner, self._policy.queue_seconds, context.caller.priority):
             raise UpstreamBusy(model=deployment.name, retry_after_seconds=_BUSY_RETRY_SECONDS)
         if context.remaining_seconds() == 0:  # whoever set the deadline now ends the call, and nothing is paid for
             self.slots.give_back(owner)

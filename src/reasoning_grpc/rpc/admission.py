@@ -29,7 +29,7 @@ class AdmissionLimits:
     max_lag_seconds: float = 0.025
     """The average lag of the loop that is accepted. It delays every token of every stream by about that."""
     most_waiting: int = 128
-    """The calls that may wait for admission. Callers share the queue fairly."""
+    """The calls that may wait for admission. Callers share the queue by priority, and fairly."""
     queue_seconds: float = 0.03
     """How long a call waits. A refusal that comes later than this helps nobody."""
 
@@ -77,20 +77,20 @@ class Admission:
             self._lag.start()
         return self._slots.try_take(caller)
 
-    def refuse_if_full(self, caller: str) -> None:
+    def refuse_if_full(self, caller: str, priority: int) -> None:
         """Raises ServerOverloaded if a call of this caller would be refused without waiting."""
         if self._slots.in_use >= self._slots.limit and not (
-            self._limits.queue_seconds > 0 and self._slots.has_room(caller)
+            self._limits.queue_seconds > 0 and self._slots.has_room(caller, priority)
         ):
             raise _overloaded()
 
-    async def wait(self, caller: str) -> float:
+    async def wait(self, caller: str, priority: int) -> float:
         """Waits until a call is admitted that `try_admit` did not admit; returns the seconds that it took.
 
         `end` must follow. Raises ServerOverloaded when the call is not admitted in time; then `end` must not follow.
         """
         started = read_clock()
-        if not await self._slots.take(caller, self._limits.queue_seconds):
+        if not await self._slots.take(caller, self._limits.queue_seconds, priority):
             raise _overloaded()
         return read_clock() - started
 

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import ANONYMOUS, CallContext, create_id, read_clock
+from reasoning_grpc.domain import ANONYMOUS, CallContext, CallerQuotas, create_id, read_clock
 from reasoning_grpc.domain.errors import (
     FieldViolation,
     MalformedRequest,
@@ -24,6 +24,7 @@ from reasoning_grpc.domain.errors import (
 from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import CallLog
+from reasoning_grpc.rpc.call_quota import CallQuota
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.field_count import limit_fields
@@ -69,6 +70,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         callers: Callers,
         tracker: CallTracker,
         admission: Admission,
+        quotas: CallerQuotas,
         max_request_bytes: int,
         metrics: Metrics | None = None,
         max_request_fields: int = 100_000,
@@ -83,7 +85,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._wrapped: dict[str, tuple[Handler, Handler, _Method]] = {}
         """By method, the service's own handler, what it is wrapped in, and what serves its calls."""
         self._entrance = _Entrance(
-            callers, tracker, admission, openings, CallLog(metrics), max_request_bytes, passes_upstream_messages
+            callers, tracker, admission, quotas, openings, CallLog(metrics), max_request_bytes, passes_upstream_messages
         )
         metrics.add_source(_Gauges(admission, openings).read)
         self._max_request_fields = max_request_fields
@@ -153,6 +155,7 @@ class _Entrance:
     callers: Callers
     tracker: CallTracker
     admission: Admission
+    quotas: CallerQuotas
     openings: OpeningQueue
     log: CallLog
     max_request_bytes: int
@@ -202,16 +205,20 @@ class _Method:
         metadata = tuple(context.invocation_metadata() or ())
         call = _create_context(context, metadata)
         caller = call.caller
+        quota: CallQuota | None = None
         try:
             entrance.tracker.begin(call)
             admitted = None
             try:
-                caller = entrance.callers.authenticate(metadata)
-                entrance.admission.refuse_if_full(caller.name)
+                caller = entrance.callers.authenticate(metadata, context)
+                entrance.admission.refuse_if_full(caller.name, caller.priority)
+                if caller.limits is not None:
+                    quota = CallQuota(entrance.quotas, caller.name, caller.limits)
+                    await quota.begin()
                 payload = await _read_request(context)
                 queue_seconds = 0.0
                 if not entrance.admission.try_admit(caller.name):
-                    queue_seconds = await entrance.admission.wait(caller.name)
+                    queue_seconds = await entrance.admission.wait(caller.name, caller.priority)
                 admitted = caller.name
                 if not entrance.openings.take_turn():
                     queue_seconds += await entrance.openings.wait_for_turn()
@@ -223,12 +230,15 @@ class _Method:
                 _current_call.set(call)
                 response = await way.answer(request, context)
             finally:
+                if quota is not None:
+                    quota.end()
                 if admitted is not None:
                     entrance.admission.end(admitted)
                 entrance.tracker.end()
                 if call.caller is not caller:  # a call that is refused has a caller, too
                     call = replace(call, caller=caller)
-            context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id),))
+            trailers = () if quota is None else quota.list_trailers()
+            context.set_trailing_metadata(((REQUEST_ID_METADATA, call.request_id), *trailers))
             record_end(method, call, "OK", logging.INFO)
             return response
         except _TooLate:
@@ -259,7 +269,7 @@ class _Method:
         except Exception:
             status = internal_status(call.request_id)
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
-        abortion = _abort(context, status)
+        abortion = _abort(context, status, () if quota is None else quota.list_trailers())
         del context, _requests  # both hold the error that ends this frame, whose traceback holds the frame
         return await abortion
 
@@ -284,13 +294,14 @@ async def _read_request(context: Context) -> bytes:
     return request
 
 
-async def _abort(context: Context, status: CallStatus) -> None:
-    """Ends the call with this status. A client that has left in this moment gets none, which is nobody's error.
+async def _abort(context: Context, status: CallStatus, trailers: Sequence[tuple[str, str]] = ()) -> None:
+    """Ends the call with this status, and these trailers beside its own.
 
-    grpc would log it as one, with a traceback. A cancellation is how it ends the calls of clients that left earlier.
+    A client that has left in this moment gets none, which is nobody's error. grpc would log it as one, with a
+    traceback. A cancellation is how it ends the calls of clients that left earlier.
     """
     try:
-        await context.abort(status.code, status.message, status.trailing_metadata)
+        await context.abort(status.code, status.message, (*status.trailing_metadata, *trailers))
     except grpc.aio.InternalError as exc:
         raise asyncio.CancelledError from exc
     finally:

@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from reasoning_grpc.config import Config, Settings
+from reasoning_grpc.domain import CallerQuotas
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import (
     Admission,
@@ -89,7 +90,9 @@ def build_caps(settings: Settings) -> Caps:
     )
 
 
-def build_call_interceptor(config: Config, tracker: CallTracker, telemetry: Telemetry) -> CallInterceptor:
+def build_call_interceptor(
+    config: Config, tracker: CallTracker, quotas: CallerQuotas, telemetry: Telemetry
+) -> CallInterceptor:
     """Builds the interceptor of each call of our service."""
     settings = config.settings
     return CallInterceptor(
@@ -105,6 +108,7 @@ def build_call_interceptor(config: Config, tracker: CallTracker, telemetry: Tele
             ),
             on_lag=telemetry.metrics.create_histogram(families.LOOP_LAG).record,
         ),
+        quotas=quotas,
         metrics=telemetry.metrics,
         max_request_bytes=settings.max_request_bytes,
         max_request_fields=settings.max_request_fields,

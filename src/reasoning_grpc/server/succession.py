@@ -43,7 +43,7 @@ class Succession:
         self._telemetry = telemetry
         self.parts = build_parts(config, telemetry)
         """The parts that serve the calls that begin now."""
-        self.calls = build_call_interceptor(config, tracker, telemetry)
+        self.calls = build_call_interceptor(config, tracker, self.parts.quotas, telemetry)
         files = find_tls_files(config.settings)
         self.certificates = None if files is None else Certificates(files)
         """None: the server has no TLS."""

@@ -30,11 +30,13 @@ from reasoning_grpc.llm import (
     BreakerPolicy,
     ContextWindows,
     GuardPolicy,
+    ModelCallQuotas,
     ModelTimeouts,
     ResilientModel,
     RetryPolicy,
     UpstreamGuards,
 )
+from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.router import (
     Classifier,
     ClassifierPrompt,
@@ -74,6 +76,10 @@ class ServerParts:
     """What the calls to each upstream share."""
     pools: Mapping[str, ConnectionPool]
     """The connection pools by the names that the metrics use."""
+    quotas: MemoryQuotas
+    """What the callers have left of their limits."""
+    call_quotas: ModelCallQuotas
+    """Reserves for each model call from `quotas`."""
 
 
 def build_parts(
@@ -91,6 +97,8 @@ def build_parts(
     """
     settings, tracer = config.settings, telemetry.tracer
     lasting = _build_lasting_parts(config, tracer) if previous is None else previous
+    if any(entry.limits is not None for entry in config.callers.values()):
+        lasting.quotas.load_algorithms()
     default_model = settings.default_model or ("" if lasting.embedded is None else lasting.embedded.name)
     sources = _build_sources(config, lasting.proxy, lasting.embedded)
     table = ModelTable(sources, default_model, is_failing=lasting.guards.is_open)
@@ -100,7 +108,7 @@ def build_parts(
     else:
         adapter = previous.adapter.with_directory(table, _list_new_models(previous.config, config))
         pools = dict(previous.pools)
-    model = _build_model(settings, adapter, table, lasting.guards, telemetry)
+    model = _build_model(settings, adapter, table, lasting.guards, telemetry, lasting.call_quotas)
     if previous is None:
         windows = ContextWindows(model, unknown_window_tokens=settings.unknown_context_window_tokens)
     else:
@@ -126,6 +134,8 @@ def build_parts(
         proxy=lasting.proxy,
         embedded=lasting.embedded,
         pools=pools,
+        quotas=lasting.quotas,
+        call_quotas=lasting.call_quotas,
     )
 
 
@@ -137,16 +147,21 @@ class _LastingParts:
     proxy: ProxyModels | None
     embedded: EmbeddedModel | None
     pools: Mapping[str, ConnectionPool]
+    quotas: MemoryQuotas
+    call_quotas: ModelCallQuotas
 
 
 def _build_lasting_parts(config: Config, tracer: Tracer | None) -> _LastingParts:
     pools = dict[str, ConnectionPool]()
     embedded_name = find_embedded_name(config)
+    quotas = MemoryQuotas()
     return _LastingParts(
         guards=_build_guards(config.settings),
         proxy=None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools),
         embedded=None if embedded_name is None else _build_embedded_model(embedded_name, config.settings),
         pools=pools,
+        quotas=quotas,
+        call_quotas=ModelCallQuotas(quotas),
     )
 
 
@@ -215,7 +230,12 @@ def _build_adapter(config: Config, table: ModelTable, adapter_class: type[LiteLL
 
 
 def _build_model(
-    settings: Settings, adapter: LiteLLMModel, table: ModelTable, guards: UpstreamGuards, telemetry: Telemetry
+    settings: Settings,
+    adapter: LiteLLMModel,
+    table: ModelTable,
+    guards: UpstreamGuards,
+    telemetry: Telemetry,
+    quotas: ModelCallQuotas,
 ) -> ResilientModel:
     """Builds what makes model calls."""
     spans = None
@@ -232,6 +252,7 @@ def _build_model(
         guards=guards,
         find_model=table.find,
         spans=spans,
+        quotas=quotas,
     )
 
 

@@ -1,0 +1,138 @@
+"""How much a caller has used of one limit, by the algorithms of `throttled`: a minute that slides, or a day of UTC."""
+
+from datetime import timedelta
+from typing import Final, Protocol
+
+from throttled.rate_limiter import per_duration
+from throttled.rate_limiter.fixed_window import FixedWindowRateLimiter
+from throttled.rate_limiter.gcra import GCRARateLimiter
+from throttled.store import MemoryStore
+
+from reasoning_grpc.domain import QuotaKind
+
+_KEY: Final = "used"
+"""The key of the only count in a store."""
+_MINUTE: Final = timedelta(minutes=1)
+_DAY: Final = timedelta(days=1)
+
+
+class UsageWindow(Protocol):
+    """What counts against one limit now. It may be more than the limit, because it is known only after the use."""
+
+    limit: int
+
+    def read(self) -> tuple[int, float]:
+        """Returns what counts, and the seconds after which nothing of it counts any more."""
+        ...
+
+    def add(self, amount: int) -> None:
+        """Adds what was used."""
+        ...
+
+    def find_wait_seconds(self, amount: int) -> float:
+        """Returns the seconds after which this much of what counts does not count any more."""
+        ...
+
+
+class SlidingMinute:
+    """Renews a limit steadily, so that the whole of it is renewed in a minute: the generic cell rate algorithm.
+
+    `throttled` refuses what exceeds the limit and then counts nothing of it, so this class holds that as a debt, which
+    is paid first from what is renewed.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._store = MemoryStore(options={"MAX_SIZE": 1})
+        self._debt = 0
+        self.limit = limit
+
+    @property
+    def limit(self) -> int:
+        """The limit; what counts keeps its share of the limit when it changes."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._limiter = GCRARateLimiter(per_duration(_MINUTE, limit), self._store)
+
+    def read(self) -> tuple[int, float]:
+        """See `UsageWindow.read`."""
+        state = self._limiter.peek(_KEY)
+        if self._debt and (paid := min(self._debt, state.remaining)):
+            self._limiter.limit(_KEY, paid)
+            self._debt -= paid
+            state = self._limiter.peek(_KEY)
+        return self._limit - state.remaining + self._debt, state.reset_after + self._find_seconds(self._debt)
+
+    def add(self, amount: int) -> None:
+        """See `UsageWindow.add`."""
+        if self._debt or self._limiter.limit(_KEY, amount).limited:
+            self._debt += amount
+
+    def find_wait_seconds(self, amount: int) -> float:
+        """See `UsageWindow.find_wait_seconds`."""
+        return self._find_seconds(amount)
+
+    def _find_seconds(self, amount: int) -> float:
+        return amount * _MINUTE.total_seconds() / self._limit
+
+
+class DayOfUtc:
+    """Renews a limit at midnight, UTC, as a whole: a day's budget is never spent twice in a day."""
+
+    def __init__(self, limit: int) -> None:
+        self._store = MemoryStore(options={"MAX_SIZE": 2})  # today's count, and yesterday's until it is evicted
+        self.limit = limit
+
+    @property
+    def limit(self) -> int:
+        """The limit; what was used today still counts when it changes."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._limiter = FixedWindowRateLimiter(per_duration(_DAY, limit), self._store)
+
+    def read(self) -> tuple[int, float]:
+        """See `UsageWindow.read`."""
+        state = self._limiter.peek(_KEY)
+        return self._limit - state.remaining, state.reset_after
+
+    def add(self, amount: int) -> None:
+        """See `UsageWindow.add`. `throttled` counts what exceeds the limit of a fixed window as well."""
+        self._limiter.limit(_KEY, amount)
+
+    def find_wait_seconds(self, _amount: int) -> float:
+        """See `UsageWindow.find_wait_seconds`."""
+        return self._limiter.peek(_KEY).reset_after
+
+
+class NothingUsed:
+    """Counts nothing: a call that has ended is no call in flight."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+
+    def read(self) -> tuple[int, float]:
+        """See `UsageWindow.read`."""
+        return 0, 0.0
+
+    def add(self, amount: int) -> None:
+        """See `UsageWindow.add`."""
+
+    def find_wait_seconds(self, _amount: int) -> float:
+        """See `UsageWindow.find_wait_seconds`."""
+        return 0.0
+
+
+def build_window(kind: QuotaKind, limit: int) -> UsageWindow:
+    """Builds the window in which a limit of this kind holds."""
+    match kind:
+        case QuotaKind.REQUESTS | QuotaKind.TOKENS:
+            return SlidingMinute(limit)
+        case QuotaKind.COST:
+            return DayOfUtc(limit)
+        case QuotaKind.CALLS:
+            return NothingUsed(limit)
