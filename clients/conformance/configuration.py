@@ -19,17 +19,19 @@ from reasoning_grpc.config import (
     hash_token,
     read_model_entry,
 )
-from reasoning_grpc.domain import Secret
+from reasoning_grpc.domain import CallerLimits, Secret
 from tests.support.upstream import FakeUpstream
 
 RESTRICTED_TOKEN: Final = "restricted-token"
 """The token of a caller that may use only the default model and the route passthrough."""
 OWN_KEY_TOKEN: Final = "own-key-token"
 """The token of a caller whose calls use its own key at the upstream."""
+LIMITED_TOKEN: Final = "limited-token"
+"""The token of a caller that may have one call in flight, and 100 tokens a minute."""
 DEFAULT_MODEL: Final = "default"
 CLASSIFIER_MODEL: Final = "classifier"
 HELD_MODEL: Final = "held"
-"""The model whose call keeps the draining server from stopping."""
+"""The model whose calls do not end: they keep a server from stopping, and a caller at its limit."""
 PROXY: Final = "proxy"
 """The name of the upstream that plays the LiteLLM proxy. No model has this name."""
 OWN_MODELS: Final = frozenset({DEFAULT_MODEL, CLASSIFIER_MODEL, HELD_MODEL})
@@ -114,4 +116,9 @@ def _build_callers() -> Iterator[CallerEntry]:
         allowed_routes=frozenset({"passthrough"}),
     )
     own_keys = {"litellm_proxy/*": Secret("sk-own")}
+    yield CallerEntry(
+        name="limited",
+        token_hash=hash_token(LIMITED_TOKEN),
+        limits=CallerLimits(calls_in_flight=1, tokens_per_minute=100),
+    )
     yield CallerEntry(name="own-key", token_hash=hash_token(OWN_KEY_TOKEN), upstream_keys=own_keys)

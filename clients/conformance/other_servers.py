@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.domain.errors import ServerOverloaded
+from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.rpc import (
     Admission,
     AdmissionLimits,
@@ -134,6 +135,7 @@ def _create_server(limits: AdmissionLimits) -> grpc.aio.Server:
         callers=Callers(()),
         tracker=CallTracker(),
         admission=Admission(limits),
+        quotas=MemoryQuotas(),
         max_request_bytes=1_000_000,
     )
     server = grpc.aio.server(interceptors=[interceptor])

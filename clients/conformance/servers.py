@@ -1,7 +1,7 @@
 """Starts the servers that runners call, by the names that the scenarios have for their addresses."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Final
 import grpc
 import trustme
 
-from clients.conformance.configuration import HELD_MODEL
+from clients.conformance.configuration import HELD_MODEL, LIMITED_TOKEN
 from clients.conformance.other_servers import (
     CrowdedServer,
     FrontServer,
@@ -23,6 +23,7 @@ from clients.conformance.scenario import DEFAULT_TOKEN
 from reasoning_grpc.client import ReasoningClient, text_request
 from reasoning_grpc.config import Config
 from reasoning_grpc.server import Server
+from reasoning_grpc.v1 import events_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,
     add_ReasoningServiceServicer_to_server,
@@ -51,6 +52,7 @@ async def start_servers(stack: AsyncExitStack, config: Config, authority: trustm
         "measured": relay.address,
         "tls": f"localhost:{secure.rpartition(':')[2]}",
         "draining": await _start_draining(stack, config),
+        "limited": await _start_limited(stack, config),
         "newer": await _start_in_front(stack, server, NewerServer),
         "crowded": await _start_in_front(stack, server, CrowdedServer),
         "faulty": await _listen(stack, create_faulty_server()),
@@ -77,14 +79,9 @@ def _add_tls(config: Config, authority: trustme.CA, directory: Path) -> Config:
 
 async def _start_draining(stack: AsyncExitStack, config: Config) -> str:
     """Starts a server that is stopping, with a call in progress that lasts until all runners have ended."""
-    patient = replace(
-        config.settings, first_token_timeout_seconds=_DRAIN_SECONDS, model_call_timeout_seconds=_DRAIN_SECONDS
-    )
-    server = Server(replace(config, settings=patient))
+    server = Server(_make_patient(config))
     await server.start()
-    client = await stack.enter_async_context(ReasoningClient(server.address, token=DEFAULT_TOKEN))
-    held = client.stream(text_request("hold", model=HELD_MODEL))
-    await anext(held)
+    held = await _hold_call(stack, server, DEFAULT_TOKEN)
     stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))
 
     async def end() -> None:
@@ -94,6 +91,34 @@ async def _start_draining(stack: AsyncExitStack, config: Config) -> str:
 
     stack.push_async_callback(end)
     return server.address
+
+
+async def _start_limited(stack: AsyncExitStack, config: Config) -> str:
+    """Starts a server at which the limited caller has a call in flight, which is all that it may have."""
+    server = Server(_make_patient(config))
+    await server.start()
+    stack.push_async_callback(server.stop, grace_seconds=1)
+    held = await _hold_call(stack, server, LIMITED_TOKEN)
+    stack.push_async_callback(held.aclose)
+    return server.address
+
+
+def _make_patient(config: Config) -> Config:
+    """Returns the configuration of a server whose upstreams may be silent for as long as the runners take."""
+    patient = replace(
+        config.settings, first_token_timeout_seconds=_DRAIN_SECONDS, model_call_timeout_seconds=_DRAIN_SECONDS
+    )
+    return replace(config, settings=patient)
+
+
+async def _hold_call(
+    stack: AsyncExitStack, server: Server, token: str
+) -> AsyncGenerator[events_pb2.StreamCompleteResponse, None]:
+    """Begins a call that does not end by itself, and returns its events."""
+    client = await stack.enter_async_context(ReasoningClient(server.address, token=token))
+    held = client.stream(text_request("hold", model=HELD_MODEL))
+    await anext(held)
+    return held
 
 
 async def _start_in_front(stack: AsyncExitStack, address: str, kind: type[FrontServer]) -> str:

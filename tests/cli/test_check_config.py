@@ -174,6 +174,33 @@ async def test_check_config_says_whose_keys_are_sent(tmp_path: Path) -> None:
     )
 
 
+async def test_check_config_says_how_limits_are_counted(tmp_path: Path) -> None:
+    """Whoever configures limits learns that no other process knows of them, and that a restart forgets them."""
+    (tmp_path / "reasoning.toml").write_text(
+        f'''
+        default_model = "fast"
+        [models.fast]
+        litellm_model = "openai/gpt-4o-mini"
+        api_base = "http://127.0.0.1:9"
+        [callers.eve]
+        token_hash = "{hash_token("eve")}"
+        [callers.billing]
+        token_hash = "{hash_token("billing")}"
+        usd_per_day = 5
+        '''
+    )
+
+    as_text, as_json = await asyncio.gather(
+        run("check-config", folder=tmp_path), run("check-config", "--json", folder=tmp_path)
+    )
+
+    assert as_text.out.splitlines()[2:4] == [
+        "callers  billing, eve",
+        "limits   of billing: each process of the server counts for itself, and from zero when it starts",
+    ]
+    assert json.loads(as_json.out)["limited_callers"] == ["billing"]
+
+
 async def test_check_config_says_which_models_no_proxy_reaches(tmp_path: Path) -> None:
     """With an HTTP proxy, models that litellm reaches over its own connections are refused; the proxy is described."""
     models = {

@@ -3,18 +3,15 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor
 
-import reasoning_grpc
 from clients.conformance.host import host_scenarios
 from clients.conformance.judge import find_problems
 from clients.conformance.scenario import Scenario, read_scenarios
 from clients.python.conformance import run_plan
-from reasoning_grpc.domain import errors
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,
@@ -26,8 +23,6 @@ from reasoning_grpc.v1 import (
 )
 
 ALL = read_scenarios()
-NOT_PRODUCED = (errors.CallerLimitReached,)
-"""Errors that no code raises yet."""
 RESPONSES: Mapping[str, Descriptor] = {
     "Complete": completion_pb2.CompleteResponse.DESCRIPTOR,
     "Classify": classification_pb2.ClassifyResponse.DESCRIPTOR,
@@ -75,22 +70,12 @@ def test_every_kind_of_event_is_in_a_scenario() -> None:
 
 
 def test_every_reason_is_in_a_scenario() -> None:
-    """Every error reason has a scenario that ends with it, except the reasons of `NOT_PRODUCED`."""
+    """Every error reason has a scenario that ends with it."""
     expected = {(scenario.expect.error or {}).get("reason") for scenario in ALL}
 
     reasons = {value.name.removeprefix("ERROR_REASON_") for value in errors_pb2.ErrorReason.DESCRIPTOR.values}
 
-    assert reasons - expected == {"UNSPECIFIED", *(error.reason for error in NOT_PRODUCED)}
-
-
-@pytest.mark.parametrize("error", NOT_PRODUCED)
-def test_an_error_without_a_scenario_is_not_raised(error: type[errors.ReasoningError]) -> None:
-    """An error of `NOT_PRODUCED` is never raised: only its own module and the table of statuses name it."""
-    source = Path(reasoning_grpc.__file__).parent
-
-    modules = {str(path.relative_to(source)) for path in source.rglob("*.py") if error.__name__ in path.read_text()}
-
-    assert modules == {"domain/errors.py", "rpc/status.py"}
+    assert reasons - expected == {"UNSPECIFIED"}
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)

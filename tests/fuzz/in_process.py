@@ -8,6 +8,7 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.rpc import Admission, Callers, CallInterceptor, CallTracker, Caps, ReasoningService
 from reasoning_grpc.rpc.status import STATUS_METADATA
 from reasoning_grpc.server.listener import SERVICE
@@ -94,6 +95,7 @@ class InProcessService:
             callers=Callers(()),
             tracker=self._tracker,
             admission=Admission(),
+            quotas=MemoryQuotas(),
             max_request_bytes=max_request_bytes,
         )
         registry: Any = self

@@ -64,7 +64,7 @@ async def wait_until_idle(running: RunningServer) -> None:
     ],
 )
 async def test_an_estimate_is_held_while_a_call_is_in_progress(
-    upstream: FakeUpstream, options: dict[str, int], answer: int
+    upstream: FakeUpstream, options: dict[str, Any], answer: int
 ) -> None:
     """Prompt and answer are held back until the call ends, and what it has used counts then."""
     prompt = 7  # "hi" has one, and six are around a message
@@ -208,7 +208,7 @@ async def test_dollars_a_day_are_limited(upstream: FakeUpstream) -> None:
     ],
 )
 async def test_a_prompt_above_the_whole_limit_is_the_callers_mistake(
-    upstream: FakeUpstream, limits: dict[str, int], description: str
+    upstream: FakeUpstream, limits: dict[str, Any], description: str
 ) -> None:
     """No delay would help such a request, so it is INVALID_ARGUMENT, and the violation names the limit."""
     async with serving(limited_config(upstream, limited_caller(**limits))) as running:

@@ -188,5 +188,5 @@ async def test_an_answer_passes_through_one_generator_above_the_adapter() -> Non
     with list_generators() as names:
         events = await collect(model)
 
-    assert names == ["stream_call", "stream"]
+    assert names == ["_stream_attempts", "stream"]
     assert events == [ContentDelta("hi")]

@@ -8,9 +8,10 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.client import CallFailed
+from reasoning_grpc.v1 import messages_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import check_health
-from tests.support.limits import bearer, limited_caller, limited_config, read_limits_of
+from tests.support.limits import bearer, limited_caller, limited_config, read_limits, read_limits_of
 from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end, start_every_call
@@ -138,3 +139,23 @@ async def test_a_refused_call_is_logged_with_its_caller(
         ("alice", "OK", None),
         ("alice", "RESOURCE_EXHAUSTED", "CALLER_LIMIT"),
     ]
+
+
+async def test_trailers_fit_beside_the_longest_status(upstream: FakeUpstream) -> None:
+    """The status of a request with a thousand mistakes reaches its caller together with the trailers of every limit."""
+    caller = limited_caller(
+        requests_per_minute=2**31 - 1,
+        tokens_per_minute=2**31 - 1,
+        calls_in_flight=2**31 - 1,
+        nano_usd_per_day=999_999_123_456_789,
+    )
+    request = a_wire_request(messages=[messages_pb2.Message()] * 1000, request_id="r" * 128)
+    async with serving(limited_config(upstream, caller)) as running:
+        stub: Any = running.stub
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Complete(request, metadata=bearer("alice"))
+
+    failed = CallFailed(refused.value)
+    assert failed.reason == "INVALID_FIELD"
+    assert len(failed.violations) >= 10
+    assert len(read_limits(refused.value.trailing_metadata())) == 11

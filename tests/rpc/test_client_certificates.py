@@ -26,7 +26,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
     return create_certificate_authority(tmp_path_factory.mktemp("tls"))
 
 
-async def find_caller(address: str, credentials: grpc.ChannelCredentials, token: str | None = None) -> str:
+async def find_caller(address: str, credentials: grpc.ChannelCredentials, token: str) -> str:
     """Returns the name of the caller that a client is, or the reason why it is none."""
     async with ReasoningClient(address, credentials=credentials, token=token) as client:
         try:
@@ -39,12 +39,12 @@ async def find_caller(address: str, credentials: grpc.ChannelCredentials, token:
 @pytest.mark.parametrize(
     ("names", "common_name", "token", "expected"),
     [
-        pytest.param(("billing.example.com",), "", None, "billing", id="a DNS name"),
-        pytest.param(("other.example.com", SPIFFE), "", None, "billing", id="a URI among others"),
-        pytest.param((), "search", None, "search", id="a common name"),
-        pytest.param(("other.example.com",), "search", None, "CREDENTIALS_MISSING", id="a common name beside others"),
-        pytest.param(("sub.billing.example.com",), "", None, "CREDENTIALS_MISSING", id="a longer name"),
-        pytest.param((), "stranger", None, "CREDENTIALS_MISSING", id="a stranger"),
+        pytest.param(("billing.example.com",), "", "", "billing", id="a DNS name"),
+        pytest.param(("other.example.com", SPIFFE), "", "", "billing", id="a URI among others"),
+        pytest.param((), "search", "", "search", id="a common name"),
+        pytest.param(("other.example.com",), "search", "", "CREDENTIALS_MISSING", id="a common name beside others"),
+        pytest.param(("sub.billing.example.com",), "", "", "CREDENTIALS_MISSING", id="a longer name"),
+        pytest.param((), "stranger", "", "CREDENTIALS_MISSING", id="a stranger"),
         pytest.param(("billing.example.com",), "", "tokens-token", "tokens", id="a token of another caller"),
         pytest.param(("billing.example.com",), "", "wrong", "CREDENTIALS_INVALID", id="a wrong token"),
         pytest.param((), "stranger", "search-token", "search", id="a token alone"),
@@ -55,7 +55,7 @@ async def test_a_caller_is_known_by_its_certificate(
     authority: CertificateAuthority,
     names: tuple[str, ...],
     common_name: str,
-    token: str | None,
+    token: str,
     expected: str,
 ) -> None:
     """A name in the certificate is the caller's; a token that is sent counts instead, and must be valid."""

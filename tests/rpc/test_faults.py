@@ -13,6 +13,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.domain.events import ContentDelta, Started, StreamEvent
+from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
@@ -70,7 +71,12 @@ async def serving_engine(engine: Any) -> AsyncIterator[BrokenServer]:
     """Serves an engine behind the real service and interceptor, and yields the running server."""
     tracker = CallTracker()
     interceptor = CallInterceptor(
-        service=SERVICE, callers=Callers(()), tracker=tracker, admission=Admission(), max_request_bytes=65_536
+        service=SERVICE,
+        callers=Callers(()),
+        tracker=tracker,
+        admission=Admission(),
+        quotas=MemoryQuotas(),
+        max_request_bytes=65_536,
     )
     server = grpc.aio.server(interceptors=[interceptor])
     add_ReasoningServiceServicer_to_server(ReasoningService(engine, Caps()), server)

@@ -12,6 +12,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.domain.events import Started, StreamEvent
+from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
@@ -308,6 +309,7 @@ async def test_a_fault_is_exported_without_its_text(
         callers=Callers(()),
         tracker=CallTracker(),
         admission=Admission(),
+        quotas=MemoryQuotas(),
         max_request_bytes=65_536,
     )
     server = grpc.aio.server(interceptors=[ServerSpans(SERVICE_NAME, telemetry.tracer_provider), calls])

@@ -47,7 +47,9 @@ const (
 	// NOT_FOUND: the server has no such model; the metadata value `nearest` has
 	// similar names, if there are any.
 	ErrorReason_ERROR_REASON_MODEL_NOT_FOUND ErrorReason = 8
-	// RESOURCE_EXHAUSTED: the caller has reached its own limit.
+	// RESOURCE_EXHAUSTED: the caller has reached its own limit, which the
+	// metadata value `limit` names; try again after the delay in
+	// `google.rpc.RetryInfo`.
 	ErrorReason_ERROR_REASON_CALLER_LIMIT ErrorReason = 9
 	// UNAVAILABLE: the server has no capacity left; try again after the
 	// delay in `google.rpc.RetryInfo`.

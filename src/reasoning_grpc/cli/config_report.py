@@ -24,6 +24,7 @@ WAYS: Final = {
     Way.FOREIGN: "litellm's reader over its own connections",
 }
 """The names of the ways, for people."""
+_LIMITS_NOTE: Final = "each process of the server counts for itself, and from zero when it starts"
 _PRICES: Final = {
     "entry": "from its entry",
     "litellm": "from litellm's price map",
@@ -52,6 +53,7 @@ def build_summary(
         "listen": settings.listen,
         "tls": settings.tls_certificate is not None,
         "callers": sorted(config.callers),
+        **({"limited_callers": limited} if (limited := _list_limited_callers(config)) else {}),
         **_describe_upstream_proxy(config.upstream_proxy),
         **({"upstream_keys": keys} if (keys := _describe_upstream_keys(config)) else {}),
         "models": models,
@@ -70,6 +72,8 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
         f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
     ]
+    if limited := summary.get("limited_callers"):
+        lines.append(f"limits   of {', '.join(limited)}: {_LIMITS_NOTE}")
     if upstream_proxy := summary.get("upstream_proxy"):
         lines.append(_format_upstream_proxy(upstream_proxy))
     lines += [_format_upstream_keys(keys) for keys in summary.get("upstream_keys", ())]
@@ -118,6 +122,10 @@ def _describe_upstream_keys(config: Config) -> list[dict[str, Any]]:
         for caller in config.callers.values()
         if caller.upstream_keys
     ]
+
+
+def _list_limited_callers(config: Config) -> list[str]:
+    return sorted(name for name, entry in config.callers.items() if entry.limits is not None)
 
 
 def _describe_upstream_proxy(proxy: UpstreamProxyEntry | None) -> dict[str, Any]:

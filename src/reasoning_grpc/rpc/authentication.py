@@ -1,6 +1,7 @@
 """`Callers`: authenticates callers by the bearer token in the metadata, or by the client's certificate."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.domain import ANONYMOUS, Caller
@@ -13,6 +14,14 @@ _CERTIFICATE_NAMES = ("x509_subject_alternative_name", "x509_common_name")
 
 AuthContext = Mapping[str, Iterable[bytes]]
 """What gRPC knows of the other end of a connection."""
+
+
+class Connection(Protocol):
+    """The connection of a call: the context that gRPC gives to a handler."""
+
+    def auth_context(self) -> AuthContext:
+        """Returns what gRPC knows of the other end."""
+        ...
 
 
 class Callers:
@@ -28,9 +37,7 @@ class Callers:
             self._by_token.update(dict.fromkeys(entry.list_token_hashes(), caller))
             self._by_certificate.update(dict.fromkeys(entry.certificate_names, caller))
 
-    def authenticate(
-        self, metadata: Sequence[tuple[str, str | bytes]], read_auth_context: Callable[[], AuthContext] = dict
-    ) -> Caller:
+    def authenticate(self, metadata: Sequence[tuple[str, str | bytes]], connection: Connection | None = None) -> Caller:
         """Returns the caller whose token the metadata holds, or else the one whose certificate the client has.
 
         Raises CredentialsMissing and CredentialsInvalid: a token that is sent must be valid, whatever the certificate
@@ -41,9 +48,10 @@ class Callers:
             return ANONYMOUS
         values = [value for key, value in metadata if key == AUTHORIZATION]
         if not values:
-            if self._by_certificate and (caller := self._find_by_certificate(read_auth_context())) is not None:
-                return caller
-            raise CredentialsMissing
+            found = self._find_by_certificate(connection) if self._by_certificate and connection is not None else None
+            if found is None:
+                raise CredentialsMissing
+            return found
         value = values[0]
         if len(values) > 1 or not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
             raise CredentialsInvalid
@@ -52,8 +60,9 @@ class Callers:
             raise CredentialsInvalid
         return caller
 
-    def _find_by_certificate(self, auth_context: AuthContext) -> Caller | None:
+    def _find_by_certificate(self, connection: Connection) -> Caller | None:
         """Returns the caller that one of the certificate's names is. A name of two callers' is refused at start."""
+        auth_context = connection.auth_context()
         for kind in _CERTIFICATE_NAMES:
             if names := auth_context.get(kind):
                 found = [self._by_certificate.get(name.decode(errors="replace")) for name in names]

@@ -45,7 +45,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     similar names, if there are any.
     """
     ERROR_REASON_CALLER_LIMIT: _ErrorReason.ValueType  # 9
-    """RESOURCE_EXHAUSTED: the caller has reached its own limit."""
+    """RESOURCE_EXHAUSTED: the caller has reached its own limit, which the
+    metadata value `limit` names; try again after the delay in
+    `google.rpc.RetryInfo`.
+    """
     ERROR_REASON_SERVER_OVERLOADED: _ErrorReason.ValueType  # 10
     """UNAVAILABLE: the server has no capacity left; try again after the
     delay in `google.rpc.RetryInfo`.
@@ -141,7 +144,10 @@ ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
 similar names, if there are any.
 """
 ERROR_REASON_CALLER_LIMIT: ErrorReason.ValueType  # 9
-"""RESOURCE_EXHAUSTED: the caller has reached its own limit."""
+"""RESOURCE_EXHAUSTED: the caller has reached its own limit, which the
+metadata value `limit` names; try again after the delay in
+`google.rpc.RetryInfo`.
+"""
 ERROR_REASON_SERVER_OVERLOADED: ErrorReason.ValueType  # 10
 """UNAVAILABLE: the server has no capacity left; try again after the
 delay in `google.rpc.RetryInfo`.

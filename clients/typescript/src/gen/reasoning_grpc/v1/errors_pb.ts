@@ -85,7 +85,9 @@ export enum ErrorReason {
   MODEL_NOT_FOUND = 8,
 
   /**
-   * RESOURCE_EXHAUSTED: the caller has reached its own limit.
+   * RESOURCE_EXHAUSTED: the caller has reached its own limit, which the
+   * metadata value `limit` names; try again after the delay in
+   * `google.rpc.RetryInfo`.
    *
    * @generated from enum value: ERROR_REASON_CALLER_LIMIT = 9;
    */
