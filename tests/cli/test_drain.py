@@ -81,7 +81,7 @@ async def read_kinds(client: ReasoningClient, request: completion_pb2.CompleteRe
     return [event.WhichOneof("kind") async for event in client.stream(request)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 async def test_a_signal_of_a_terminal_has_no_delay(server_folder: ServerFolder, number: signal.Signals) -> None:
     """A signal that a person sends at a terminal ends an idle server at once, whatever the delay is."""
     async with with_variables(server_folder, LONG_DELAY).serving() as server:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from typing import Final
 
+import pytest
+
 from reasoning_grpc.domain import create_id
 
 FORKING: Final = """
@@ -27,6 +29,7 @@ def test_ids_differ() -> None:
     assert set("".join(each[4:] for each in ids)) == set("0123456789abcdef")
 
 
+@pytest.mark.process
 def test_a_forked_process_creates_other_ids() -> None:
     """Workers are forked, and must not go on with the digits of their parent."""
     result = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)

@@ -17,13 +17,13 @@ LOADS: Final = ["loading litellm", "litellm is loaded"]
 
 
 async def test_a_start_shows_its_progress(upstream: FakeUpstream, caplog: pytest.LogCaptureFixture) -> None:
-    """The log says when litellm is being loaded, when it is loaded, and when the server serves."""
+    """The log says when the server starts, when litellm is being loaded, when it is loaded, and when it serves."""
     caplog.set_level(logging.INFO, "reasoning_grpc.server")
 
     async with serving(config_for(model_entry(upstream.api_base))):
         messages = [record.getMessage() for record in caplog.records if record.name == "reasoning_grpc.server"]
 
-    assert messages == [*LOADS, "serving"]
+    assert messages == ["starting", *LOADS, "serving"]
 
 
 @pytest.mark.process
