@@ -13,6 +13,7 @@ from tests.fuzz.targets import CORPUS, TARGETS, list_corpus
 pytestmark = pytest.mark.thorough
 
 EVERY_TARGET: Final = pytest.mark.parametrize("name", TARGETS)
+_REPETITIONS: Final = 4
 _MOST_BLOCKS: Final = 500
 """The objects that a repetition of the whole corpus may leave: those that the test itself makes, and no more."""
 
@@ -42,16 +43,20 @@ def test_the_corpus_is_read_as_it_must_be(name: str) -> None:
 
 @EVERY_TARGET
 def test_the_corpus_leaves_nothing_behind(name: str) -> None:
-    """Reading the same inputs again and again takes no more memory."""
+    """Reading the same inputs again and again takes no more memory.
+
+    What is put aside for a while, such as the calls that metrics count in batches, comes and goes: so the least of
+    several repetitions is compared with the least of those after them.
+    """
     inputs = [path.read_bytes() for path in list_corpus(name)]
     blocks = []
-    for _ in range(4):
+    for _ in range(1 + 2 * _REPETITIONS):
         for data in inputs:
             TARGETS[name].run(data)
         gc.collect()
         blocks.append(sys.getallocatedblocks())
 
-    assert blocks[-1] - blocks[-2] < _MOST_BLOCKS
+    assert min(blocks[-_REPETITIONS:]) - min(blocks[1:-_REPETITIONS]) < _MOST_BLOCKS
 
 
 def test_the_corpus_has_known_targets() -> None:
