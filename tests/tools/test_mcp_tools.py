@@ -284,7 +284,7 @@ def test_public_names_are_unique() -> None:
 
 def test_loggers_of_the_sdk_are_silent() -> None:
     """The loggers of the SDK, which write calls and results, are silent at every level."""
-    before = {name: logging.getLogger(name).level for name in ("mcp", "client", "httpx2")}
+    before = {name: logging.getLogger(name).level for name in ("mcp", "client", "httpx2", "reasoning_grpc")}
     root, handlers = logging.getLogger().level, logging.getLogger().handlers[:]
     try:
         set_up_logging("debug", LogFormat.JSON)
