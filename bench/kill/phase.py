@@ -29,7 +29,7 @@ class Kill:
     in_flight: frozenset[str]
     """The request ids of the calls that had not ended."""
     begun: frozenset[str]
-    """Those of them whose callers had received a part of the answer."""
+    """The request ids of the calls in flight whose callers had received a part of the answer."""
     back_time: float = 0.0
     """When the next process answered."""
 

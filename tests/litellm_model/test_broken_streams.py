@@ -56,19 +56,25 @@ async def test_stream_cut_after_three_chunks(
     assert len(upstream.requests) == 1
 
 
-@CUTS
-async def test_unary_call_of_a_cut_stream(
-    upstream: FakeUpstream, checked_server: CheckedServer, how: Any, reason: str
-) -> None:
-    """A unary call of a cut stream fails in the same way, and reports how far its answer had come."""
-    gate = upstream.cut_after(3, how, gated=True)
+async def fail_behind(gate: Any, checked_server: CheckedServer) -> Any:
+    """Lets three deltas through the gate, one after another, and returns the failure of the unary call behind them."""
     failing = asyncio.ensure_future(checked_server.failure("Complete"))
     for number in range(3):
         gate.open()
         await gate.sent(number + 1)
 
     gate.open()
-    failure = await failing
+    return await failing
+
+
+@CUTS
+async def test_unary_call_of_a_cut_stream(
+    upstream: FakeUpstream, checked_server: CheckedServer, how: Any, reason: str
+) -> None:
+    """A unary call of a cut stream fails in the same way, and reports how far its answer had come."""
+    gate = upstream.cut_after(3, how, gated=True)
+
+    failure = await fail_behind(gate, checked_server)
 
     assert failure.verdict == (UNAVAILABLE, reason, {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
@@ -273,13 +279,8 @@ async def test_error_object_after_three_deltas_of_a_unary_call(
 ) -> None:
     """A unary call fails as a stream does that had the deltas before, without a second request."""
     gate = upstream.error_in_stream(3, error, gated=True)
-    failing = asyncio.ensure_future(checked_server.failure("Complete"))
-    for number in range(3):
-        gate.open()
-        await gate.sent(number + 1)
 
-    gate.open()
-    failure = await failing
+    failure = await fail_behind(gate, checked_server)
 
     metadata = {"model": "fake"} | ({"http_status": http_status} if http_status else {})
     assert failure.verdict == (code, reason, metadata)

@@ -38,7 +38,7 @@ def test_only_the_latest_answers_count() -> None:
 
 
 def test_a_thousand_models_are_remembered() -> None:
-    """Of more models, those that answered longest ago are forgotten."""
+    """When there are more models, the sizes of those that answered longest ago are forgotten."""
     sizes = AnswerSizes()
     for number in range(1001):
         for _ in range(20):

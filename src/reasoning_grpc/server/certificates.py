@@ -67,9 +67,9 @@ class Certificates:
     def __init__(self, files: TLSFiles) -> None:
         self._files = files
         self._versions: tuple[object, ...] = ()
-        """Those of the files that were read last."""
+        """The versions of the files that were read last."""
         self._refused: tuple[object, ...] = ()
-        """Those of the files that could not be used."""
+        """The versions of the files that could not be used."""
         self._lock = threading.Lock()
         """gRPC asks from threads of its own."""
 

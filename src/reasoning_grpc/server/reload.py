@@ -27,7 +27,7 @@ class Switchable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReloadStatus:
-    """What became of the reloads of a server, for metrics and for those who ask whether it is ready."""
+    """The outcome of the reloads of a server, for metrics and for those who ask whether it is ready."""
 
     fingerprint: str
     """The fingerprint of the configuration that serves."""

@@ -95,7 +95,7 @@ class Server:
         self._tracker = CallTracker()
         self._succession = Succession(config, self._tracker, self._telemetry)
         self.reload_status: ReloadStatus | None = None
-        """What became of the reloads; None: nothing reloads this server. Whoever reloads it keeps this up to date."""
+        """The outcome of the reloads; None: nothing reloads this server. Whoever reloads it keeps this up to date."""
         observe_reloads(self._telemetry.metrics, lambda: self.reload_status)
         self._health = HealthService()
         self._grpc: grpc.aio.Server | None = None
