@@ -20,7 +20,6 @@ from tests.support.agent import (
 )
 from tests.support.classification import AUTO, write_choice
 from tests.support.factories import a_stream_request, a_wire_request
-from tests.support.health import check_health
 from tests.support.limits import PRICES, bearer, limited_caller, limited_config, read_limits_of
 from tests.support.serving import RunningServer, model_entry, serving
 from tests.support.upstream import FakeUpstream
@@ -47,12 +46,6 @@ async def read_used_nano_usd(running: RunningServer) -> int:
     """Returns the cost of alice's calls so far, as the trailers have it."""
     limits = await read_limits_of(complete(running, model="unknown"))
     return round((limits["limit-usd"] - limits["remaining-usd"]) * NANO)
-
-
-async def wait_until_idle(running: RunningServer) -> None:
-    """Waits until every call has ended at the server."""
-    while running.server.calls_in_flight:
-        await check_health(running.channel)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +120,7 @@ async def end_by_cancel(upstream: FakeUpstream, running: RunningServer) -> int:
     call = stream(running)
     await read_first_delta(call)
     call.cancel()
-    await wait_until_idle(running)
+    await running.wait_for_calls(0)
     return 1000 + 2000
 
 
@@ -135,7 +128,7 @@ async def end_by_deadline(upstream: FakeUpstream, running: RunningServer) -> int
     """Lets the deadline pass before the upstream answers; it may have begun to work on the prompt."""
     upstream.hang()
     await expect_failure(read_to_end(stream(running, timeout=0.5)))
-    await wait_until_idle(running)
+    await running.wait_for_calls(0)
     return 1000
 
 

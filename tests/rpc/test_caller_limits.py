@@ -10,7 +10,6 @@ from google.rpc.status_pb2 import Status
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import messages_pb2
 from tests.support.factories import a_stream_request, a_wire_request
-from tests.support.health import check_health
 from tests.support.limits import bearer, limited_caller, limited_config, read_limits, read_limits_of
 from tests.support.serving import RunningServer, serving
 from tests.support.upstream import FakeUpstream
@@ -109,8 +108,7 @@ async def test_calls_in_flight_are_limited(upstream: FakeUpstream, ends: str) ->
         await complete(running, "bob")
         if ends == "cancelled":
             held.cancel()
-            while running.server.calls_in_flight:
-                await check_health(running.channel)
+            await running.wait_for_calls(0)
         else:
             gate.open_all()
             await read_to_end(held)

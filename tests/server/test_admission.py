@@ -14,6 +14,7 @@ from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.v1 import classification_pb2, routing_pb2
 from tests.support.bad_requests import raw_method
 from tests.support.classification import AUTO, REASONING
+from tests.support.deadlines import let_deadline_pass, try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, config_for, judging_config, model_entry, serving, serving_upstream
@@ -51,12 +52,6 @@ def start_without_request(running: RunningServer, **options: Any) -> Any:
 
     complete: Any = raw_method(running.channel.stream_unary)
     return complete(wait(), **options)
-
-
-async def wait_for_calls_in_flight(running: RunningServer, count: int) -> None:
-    """Waits until this many calls have arrived at the server, the waiting ones included."""
-    while running.server.calls_in_flight < count:
-        await check_health(running.channel)
 
 
 def bearer(caller: str) -> tuple[tuple[str, str]]:
@@ -98,27 +93,32 @@ async def test_a_refused_call_need_not_send_its_request(upstream: FakeUpstream) 
 
 async def test_a_call_that_never_sends_its_request_takes_no_slot(upstream: FakeUpstream) -> None:
     """Another call is served meanwhile, and the silent one ends with its deadline."""
-    upstream.reply("b")
+    upstream.always.reply("b")
     async with serving_upstream(upstream, max_calls_in_flight=1, max_queued_calls=0) as running:
-        silent = asyncio.ensure_future(expect_failure(start_without_request(running, timeout=0.5)))
-        await wait_for_calls_in_flight(running, 1)
-        stub: Any = running.stub
-        await stub.Complete(a_wire_request())
-        failure = await silent
 
-        assert failure.code == grpc.StatusCode.DEADLINE_EXCEEDED
-        while running.server.calls_in_flight:
-            await check_health(running.channel)
+        async def call_meanwhile(seconds: float) -> CallFailed | None:
+            silent = asyncio.ensure_future(expect_failure(start_without_request(running, timeout=seconds)))
+            await running.wait_until(lambda: silent.done() or running.server.calls_in_flight == 1)
+            stub: Any = running.stub
+            await stub.Complete(a_wire_request())
+            was_served_meanwhile = not silent.done()
+            await asyncio.wait({silent})
+            await running.wait_for_calls(0)
+            return silent.result() if was_served_meanwhile else None
+
+        failure = await try_deadlines(call_meanwhile, least_seconds=0.1)
+
+    assert failure.code == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_a_call_waits_a_moment_for_another_to_end(upstream: FakeUpstream) -> None:
     """It is served in its turn, and its timings say how long it waited."""
-    async with serving_upstream(upstream, max_calls_in_flight=1, admission_queue_seconds=10.0) as running:
+    async with serving_upstream(upstream, max_calls_in_flight=1, admission_queue_seconds=60.0) as running:
         stream, gate = await hold_call(running, upstream)
         upstream.reply("b")
         stub: Any = running.stub
         waiting = asyncio.ensure_future(stub.Complete(a_wire_request()))
-        await wait_for_calls_in_flight(running, 2)
+        await running.wait_for_calls(2)
         gate.open_all()
         await read_to_end(stream)
         answer = await waiting
@@ -141,11 +141,11 @@ async def test_a_call_whose_deadline_passes_in_the_queue_is_never_sent(
 ) -> None:
     """The upstreams get only the call that was admitted, and the slot goes to the next one."""
     config = judging_config(upstream, judge)
-    settings = replace(config.settings, max_calls_in_flight=1, admission_queue_seconds=10.0)
+    settings = replace(config.settings, max_calls_in_flight=1, admission_queue_seconds=60.0)
     async with serving(replace(config, settings=settings)) as running:
         stream, gate = await hold_call(running, upstream)
 
-        failed = await expect_failure(start_call(running, method, fields, timeout=0.1))
+        failed = await let_deadline_pass(running, lambda seconds: start_call(running, method, fields, timeout=seconds))
         gate.open_all()
         await read_to_end(stream)
         upstream.reply("b")
@@ -161,7 +161,7 @@ async def test_callers_share_a_full_server(upstream: FakeUpstream) -> None:
     """A caller with many calls in flight and in the queue waits behind one with few."""
     callers = {name: CallerEntry(name=name, token_hash=hash_token(name)) for name in ("greedy", "modest")}
     config = config_for(
-        model_entry(upstream.api_base), callers=callers, max_calls_in_flight=2, admission_queue_seconds=10.0
+        model_entry(upstream.api_base), callers=callers, max_calls_in_flight=2, admission_queue_seconds=60.0
     )
     async with serving(config) as running:
         held = [await hold_call(running, upstream, metadata=bearer("greedy")) for _ in range(2)]
@@ -176,7 +176,7 @@ async def test_callers_share_a_full_server(upstream: FakeUpstream) -> None:
         waiting = []
         for number, caller in enumerate(("greedy", "greedy", "modest")):
             waiting.append(asyncio.create_task(complete(caller)))
-            await wait_for_calls_in_flight(running, 3 + number)
+            await running.wait_for_calls(3 + number)
         for stream, gate in held:
             gate.open_all()
             await read_to_end(stream)
@@ -198,14 +198,14 @@ async def test_a_full_queue_refuses_the_lowest_priority(upstream: FakeUpstream) 
         callers=callers,
         max_calls_in_flight=1,
         max_queued_calls=1,
-        admission_queue_seconds=10.0,
+        admission_queue_seconds=60.0,
     )
     async with serving(config) as running:
         stream, gate = await hold_call(running, upstream, metadata=bearer("batch"))
         upstream.reply("b")
         stub: Any = running.stub
         waiting = asyncio.create_task(expect_failure(stub.Complete(a_wire_request(), metadata=bearer("batch"))))
-        await wait_for_calls_in_flight(running, 2)
+        await running.wait_for_calls(2)
         served = asyncio.ensure_future(stub.Complete(a_wire_request(), metadata=bearer("people")))
         refused = await waiting
         refused_too = await expect_failure(stub.Complete(a_wire_request(), metadata=bearer("batch")))

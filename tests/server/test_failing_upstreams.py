@@ -10,6 +10,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import models_pb2, routing_pb2
 from tests.support.classification import PASSTHROUGH, REASONING
+from tests.support.deadlines import let_deadline_pass
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, config_for, model_entry, serving
@@ -158,12 +159,14 @@ async def test_a_call_whose_deadline_passes_while_it_waits_for_the_bound_is_neve
         first = asyncio.create_task(complete(running))
         await upstream.request()
         stub: Any = running.stub
-        late = (
-            stub.Complete(a_wire_request(**fields), timeout=0.1)
-            if method == "Complete"
-            else read_to_end(stub.StreamComplete(a_stream_request(**fields), timeout=0.1))
+        failure = await let_deadline_pass(
+            running,
+            lambda seconds: (
+                stub.Complete(a_wire_request(**fields), timeout=seconds)
+                if method == "Complete"
+                else read_to_end(stub.StreamComplete(a_stream_request(**fields), timeout=seconds))
+            ),
         )
-        failure = await expect_failure(late)
         gate.open_all()
         answers = [await first, await complete(running)]
 

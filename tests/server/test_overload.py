@@ -133,8 +133,7 @@ async def test_a_thousand_random_deadlines_leave_nothing_behind(upstream: FakeUp
         outcomes = Counter(await asyncio.gather(*(call(number) for number in range(1000))))
         await upstream.idle()
         await judge.idle()
-        while running.server.calls_in_flight:
-            assert await check_health(running.channel) == SERVING
+        await running.wait_for_calls(0)
         health = await check_health(running.channel)
         upstream.always.reply("a")
         judge.always.reply("a")

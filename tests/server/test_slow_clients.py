@@ -13,7 +13,6 @@ import pytest
 
 from scripts.pages import ROOT
 from tests.support.commands import build_environment
-from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, serving_upstream
 from tests.support.upstream import FakeUpstream
 
@@ -47,12 +46,6 @@ async def stalled_client(running: RunningServer, kind: str = "stream") -> AsyncI
         await process.wait()
 
 
-async def wait_until_idle(running: RunningServer) -> None:
-    """Waits until no call is in flight."""
-    while running.server.calls_in_flight:
-        assert await check_health(running.channel) == SERVING
-
-
 async def test_a_client_that_stops_reading_is_given_up(
     upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -61,7 +54,7 @@ async def test_a_client_that_stops_reading_is_given_up(
     gate = upstream.reply(*[LARGE_PIECE] * PIECES)
     async with serving_upstream(upstream, write_timeout_seconds=0.2) as running, stalled_client(running):
         await upstream.disconnect()
-        await wait_until_idle(running)
+        await running.wait_for_calls(0)
 
     (record,) = caplog.records
     facts = vars(record)
@@ -81,7 +74,7 @@ async def test_a_killed_client_is_noticed(upstream: FakeUpstream, kind: str) -> 
         client.kill()
 
         await upstream.disconnect()
-        await wait_until_idle(running)
+        await running.wait_for_calls(0)
 
 
 @EVERY_KIND
@@ -94,4 +87,4 @@ async def test_a_frozen_client_is_noticed(upstream: FakeUpstream, kind: str) -> 
         client.send_signal(signal.SIGSTOP)
 
         await upstream.disconnect()
-        await wait_until_idle(running)
+        await running.wait_for_calls(0)

@@ -1,6 +1,7 @@
 """A real server on port 0, in the process of the test, in front of the fake upstream."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,7 +14,8 @@ from reasoning_grpc.domain import Capability, Prices, Secret, Wire
 from reasoning_grpc.server.server import Server
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
-from tests.support.upstream import FakeUpstream
+from tests.support.health import check_health
+from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
 
 UPSTREAM_KEY = "sk-upstream-secret"
 """The key that the server sends to the fake upstream; it must appear nowhere else."""
@@ -42,6 +44,19 @@ class RunningServer:
     def client(self, **options: Any) -> ReasoningClient:
         """Returns our own client, which uses the channel."""
         return ReasoningClient(channel=self.channel, **options)
+
+    async def wait_for_calls(self, count: int) -> None:
+        """Waits until exactly this many calls are in flight at the server, those that wait for their turn included.
+
+        A client learns that its call has ended a moment before or after the server has done with it.
+        """
+        await self.wait_until(lambda: self.server.calls_in_flight == count)
+
+    async def wait_until(self, predicate: Callable[[], bool]) -> None:
+        """Waits until `predicate` is true of the server, which it asks after each answer to a probe of the health."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not predicate():
+                await check_health(self.channel)
 
 
 def model_entry(api_base: str, name: str = "fake", **overrides: Any) -> ModelEntry:
