@@ -10,6 +10,8 @@ from typing import Any, Final
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+from reasoning_grpc.server.batches import free_every_batch
+
 _CALLS_AT_ONCE: Final = 64
 """The calls of a method for which gRPC's core is asked at once. Half of them can be accepted in a turn of the loop."""
 _SIGNATURES: Final = {
@@ -65,6 +67,7 @@ class AcceptingServer(grpc.aio.Server):
 
     async def start(self) -> None:
         """See grpc."""
+        free_every_batch()
         await self._inner.start()
         if not _has_expected_functions():
             logger.warning("calls are accepted one at a time", extra={"grpcio": grpc.__version__})
