@@ -157,6 +157,31 @@ async def test_the_number_of_kept_mappings_is_bounded() -> None:
     assert mapper.known_count <= 2
 
 
+async def test_each_end_user_takes_a_bounded_part_of_the_memory(mapper: RequestMapper) -> None:
+    """However many end users there are, the bytes of a few hundred requests are kept."""
+    counts = []
+    for number in range(1100):
+        await _map(mapper, "openai/some-model", end_user=f"user {number}")
+        counts.append(mapper.known_count)
+
+    assert max(counts) == 512
+    assert mapper.mapping_count == 1
+
+
+async def test_the_bytes_that_are_kept_are_bounded() -> None:
+    """Long requests leave room for fewer of them, and one that is longer than all the room is not kept."""
+    await library.load()
+    mapper = RequestMapper(most_known_bytes=10_000)
+
+    async def count_known(characters: int, end_user: str) -> int:
+        tools = (Tool("f", "x" * characters),)
+        await _map(mapper, "openai/some-model", tools=tools, end_user=end_user)
+        return mapper.known_count
+
+    assert [await count_known(2000, f"user {number}") for number in range(6)] == [1, 2, 3, 4, 1, 2]
+    assert await count_known(20_000, "another") == 2
+
+
 @pytest.mark.parametrize("model", ["gemini/gemini-2.5-pro", "anthropic/claude-sonnet-4-5"])
 async def test_what_litellm_makes_of_parameters_is_kept(mapper: RequestMapper, model: str) -> None:
     """Where our own code writes the conversation, a call with known parameters leaves as it would by litellm."""

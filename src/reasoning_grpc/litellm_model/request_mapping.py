@@ -44,6 +44,10 @@ from reasoning_grpc.llm import ModelCall
 
 _MOST_RECORDED: Final = 256
 """The most requests that are kept whole; those of Anthropic hold the schemas of tools."""
+_MOST_KNOWN: Final = 512
+"""The most requests whose bytes are kept: each end user has one of their own."""
+_MOST_KNOWN_BYTES: Final = 2 * 1024 * 1024
+"""The most bytes that are kept of them; the schemas of tools may be long."""
 
 
 class MappedRequest(Struct, frozen=True):
@@ -77,12 +81,17 @@ class _KnownRequest:
 class RequestMapper:
     """Maps calls to requests, and keeps what litellm has decided, for a bounded number of shapes."""
 
-    def __init__(self, most_mappings: int = 4096) -> None:
-        """At most `most_mappings` of each kind are kept; the one that was used least recently makes room."""
+    def __init__(self, most_mappings: int = 4096, most_known_bytes: int = _MOST_KNOWN_BYTES) -> None:
+        """At most `most_mappings` of each kind are kept; the one that was used least recently makes room.
+
+        The bytes of requests are kept up to `most_known_bytes`; when there is no room, they are all dropped.
+        """
         self._mappings: LRUCache[Hashable, _Mapping] = LRUCache(most_mappings)
         self._recorded: LRUCache[Hashable, RecordedRequest] = LRUCache(min(most_mappings, _MOST_RECORDED))
         self._known: dict[Hashable, _KnownRequest] = {}  # read by each call, and an LRU cache takes 1 us
-        self._most_known = most_mappings
+        self._known_bytes = 0
+        self._most_known = min(most_mappings, _MOST_KNOWN)
+        self._most_known_bytes = most_known_bytes
 
     @property
     def mapping_count(self) -> int:
@@ -128,10 +137,20 @@ class RequestMapper:
         written = check.write(mapping.plan)
         request = _build_request(mapping.url, mapping.headers, written, call)
         if written["messages"] is requested["messages"] and not request.answers_by_tool:
-            if len(self._known) >= self._most_known:
-                self._known.clear()
-            self._known[key] = _KnownRequest(mapping.url, mapping.headers, BodyFrame.cut(written))
+            self._keep(key, _KnownRequest(mapping.url, mapping.headers, BodyFrame.cut(written)))
         return request
+
+    def _keep(self, key: Hashable, known: _KnownRequest) -> None:
+        """Keeps the bytes of a request if they are not too many."""
+        size = known.frame.size
+        if size > self._most_known_bytes:
+            return
+        if len(self._known) >= self._most_known or self._known_bytes + size > self._most_known_bytes:
+            self._known.clear()
+            self._known_bytes = 0
+        if key not in self._known:  # another call of the same shape may have come first
+            self._known_bytes += size
+        self._known[key] = known
 
     async def _map_parameters(self, requested: Mapping[str, Any], deployment: Deployment) -> RecordedRequest:
         """Returns the request that litellm makes of these arguments. Raises litellm's exceptions."""

@@ -23,6 +23,11 @@ class BodyFrame:
     before: bytes
     after: bytes
 
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return len(self.before) + len(self.after)
+
     @classmethod
     def cut(cls, body: Mapping[str, Any]) -> Self:
         """Returns the frame of a body that has messages."""
