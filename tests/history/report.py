@@ -55,7 +55,7 @@ class Report:
                 yield f"{name} grows by {slope.value:.2f} an hour, and may by {LIMITS[name]:g}"
 
     def write(self, file: Path, **facts: Any) -> None:
-        """Writes everything as JSON."""
+        """Writes everything as JSON, and beside it the lines that a person reads. A reader never sees half of it."""
         file.parent.mkdir(parents=True, exist_ok=True)
         slopes = {name: slope and asdict(slope) for name, slope in self.estimate_slopes().items()}
         content = {
@@ -69,7 +69,8 @@ class Report:
             "failures": list(self.list_failures()),
             "samples": [asdict(sample) for sample in self.samples],
         }
-        file.write_text(json.dumps(content, indent=1) + "\n")
+        _replace_text(file, json.dumps(content, indent=1) + "\n")
+        _replace_text(file.with_suffix(".txt"), "\n".join(self.lines()) + "\n")
 
     def lines(self) -> Iterator[str]:
         """Yields the lines that a person reads."""
@@ -83,6 +84,15 @@ class Report:
             last = f"{getattr(self.samples[-1], name):g} now" if self.samples else "never sampled"
             grows = "too few samples" if slope is None else _describe_slope(slope)
             yield f"{name}: {last}; {grows}"
+        if self.samples and (hours := self.samples[-1].hours):
+            seconds, share = self.samples[-1].cpu_seconds, self.samples[-1].cpu_seconds / hours / 3600
+            yield f"CPU of the server: {seconds * 1000 / self.calls.total():.2f} ms a call, {share:.0%} of a core"
+
+
+def _replace_text(file: Path, text: str) -> None:
+    written = file.with_name(f"{file.name}.part")
+    written.write_text(text)
+    written.replace(file)
 
 
 def _describe(counts: Counter[str]) -> str:

@@ -12,10 +12,11 @@ from typing import Any, Final
 import grpc
 
 from reasoning_grpc.server.server import LIVENESS, READINESS
+from tests.history.pace import Pace
 from tests.history.plan import CallPlan, plan_call
 from tests.history.recorder import make_call
 from tests.history.records import CallRecord, History, read_request_id
-from tests.history.serving import write_config
+from tests.history.serving import LIMIT_SECONDS, write_config
 from tests.history.upstream import PlannedUpstream
 from tests.support.health import SERVING, check_health
 from tests.support.server_process import ServerFolder, ServerProcess, wait_for_end
@@ -40,11 +41,12 @@ class Rounds:
         numbers: Iterable[int],
         concurrency: int,
         draw_call: Callable[[int, int], CallPlan] = plan_call,
+        pace: Pace | None = None,
     ) -> History:
         """Makes the calls of these numbers, so many at once, and returns their history when all is quiet.
 
-        `draw_call` returns the plan of a call by seed and number. Raises AssertionError when an upstream socket stays
-        open, or when health is not truthful.
+        Without a pace, each call begins as soon as an earlier one has ended. `draw_call` returns the plan of a call by
+        seed and number. Raises AssertionError when an upstream socket stays open, or when health is not truthful.
         """
         self.upstream.begin_round(seed)
         waiting = iter(numbers)
@@ -52,6 +54,8 @@ class Rounds:
 
         async def work() -> None:
             for number in waiting:  # other workers take from it as well
+                if pace is not None:
+                    await pace.wait()
                 call = await make_call(self._channel, seed, draw_call(seed, number))
                 calls.append(call)
                 if len(calls) % _CALLS_PER_PROBE == 0:
@@ -116,15 +120,19 @@ class Rounds:
 
 @asynccontextmanager
 async def serving_rounds(
-    folder: Path, variables: Mapping[str, str] | None = None, **options: Any
+    folder: Path,
+    variables: Mapping[str, str] | None = None,
+    *,
+    limit_seconds: float = LIMIT_SECONDS,
+    **options: Any,
 ) -> AsyncIterator[Rounds]:
     """Starts an upstream and a server process in front of it, and yields what runs rounds against them.
 
-    The process gets these variables of its environment, and `options`.
+    The server waits so long for a token. The process gets these variables of its environment, and `options`.
     """
     with refusing_api_base() as refusing:
         async with FakeUpstream() as fake:
-            write_config(folder, fake, refusing)
+            write_config(folder, fake, refusing, limit_seconds)
             async with (
                 ServerFolder(folder, fake, variables=variables or {}).serving(**options) as server,
                 grpc.aio.insecure_channel(server.address) as channel,

@@ -1,4 +1,4 @@
-"""`Sampler`: reads what a server process holds: memory, descriptors, threads and asyncio tasks."""
+"""`Sampler`: reads what a server process holds: memory, descriptors, threads and asyncio tasks, and its CPU time."""
 
 import asyncio
 import os
@@ -23,6 +23,8 @@ class Sample:
     descriptors: int
     threads: int
     tasks: int
+    cpu_seconds: float = 0.0
+    """The CPU time since the process began."""
 
 
 class Sampler:
@@ -44,6 +46,8 @@ class Sampler:
             descriptors=len(os.listdir(process / "fd")),
             threads=len(os.listdir(process / "task")),
             tasks=tasks,
+            cpu_seconds=sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))
+            / os.sysconf("SC_CLK_TCK"),
         )
 
     async def _count_tasks(self) -> int:

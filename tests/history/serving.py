@@ -19,14 +19,14 @@ PRICES: Final = {
 """US dollars for a million input and output tokens, which are thousands of nano-dollars for one."""
 FALLBACKS: Final = {"beta": ("gamma",), "native": ("alpha",), "dead": ("alpha",)}
 """The fallback models of the configuration."""
-FIRST_TOKEN_SECONDS: Final = 2.0
-STALL_SECONDS: Final = 2.0
+LIMIT_SECONDS: Final = 2.0
+"""How long the server waits for the first token, and for each further one, if a history names no other limit."""
 MAX_RETRIES: Final = 2
 _OPTIONS: Final = f"""
 default_model = "alpha"
 max_retries = {MAX_RETRIES}
-first_token_timeout_seconds = {FIRST_TOKEN_SECONDS}
-stall_timeout_seconds = {STALL_SECONDS}
+first_token_timeout_seconds = LIMIT
+stall_timeout_seconds = LIMIT
 # What calls share would make the outcome of one depend on others, and a replay by its seed impossible.
 breaker_min_calls = 1000000
 max_retry_share = 1.0
@@ -35,12 +35,15 @@ upstream_queue_seconds = 60
 max_loop_lag_seconds = 60
 [classifier]
 model = "{JUDGE}"
-timeout_seconds = 5
+timeout_seconds = LIMIT_OF_CLASSIFIER
 """
 
 
-def write_config(folder: Path, upstream: FakeUpstream, refusing_api_base: str) -> None:
+def write_config(
+    folder: Path, upstream: FakeUpstream, refusing_api_base: str, limit_seconds: float = LIMIT_SECONDS
+) -> None:
     """Writes the configuration of a server whose models are all this upstream, except one that nobody serves."""
+    options = _OPTIONS.replace("LIMIT_OF_CLASSIFIER", str(2.5 * limit_seconds)).replace("LIMIT", str(limit_seconds))
     litellm_models = {"delta": f"anthropic/{MODEL_OF_DELTA}"}
     addresses = {"dead": refusing_api_base, "delta": upstream.api_base_for("anthropic")}
     further = {
@@ -55,4 +58,4 @@ def write_config(folder: Path, upstream: FakeUpstream, refusing_api_base: str) -
         f"fallback_models = {json.dumps(FALLBACKS.get(name, ()))}\n"
         for name, price in PRICES.items()
     ]
-    (folder / "reasoning.toml").write_text(_OPTIONS + "".join(tables))
+    (folder / "reasoning.toml").write_text(options + "".join(tables))

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import grpc
 import pytest
 
 from reasoning_grpc.v1 import errors_pb2, events_pb2, usage_pb2
 from tests.history.checker import find_violations
+from tests.history.outcome_checks import check_outcome
 from tests.history.plan import Fault, Rpc
 from tests.history.records import CallRecord, Exchange, History, Purpose
 from tests.history.samples import (
@@ -297,6 +299,26 @@ def test_twins_that_differ_are_found() -> None:
     problems = find_problems(join_histories(a_finished_stream(), unary))
 
     assert [problem.partition(" is ")[0] for problem in problems] == ["finish reason"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "seconds", "is_late"),
+    [
+        ([Fault.STATUS], 1.9, False),
+        ([Fault.STATUS], 2.0, True),
+        ([Fault.HANG_FIRST, Fault.STATUS], 3.9, False),
+        ([Fault.HANG_FIRST, Fault.STATUS], 4.0, True),
+    ],
+)
+def test_a_time_limit_explains_only_calls_that_last_as_long(
+    faults: list[Fault], seconds: float, *, is_late: bool
+) -> None:
+    """A slow machine may read an answer so late that our own limit has passed, which takes as long as the limit."""
+    call = CallRecord(plan=a_call_plan(0, Rpc.COMPLETE), code="DEADLINE_EXCEEDED", ended=seconds)
+    call.failure = a_failure("UPSTREAM_TIMEOUT", code=grpc.StatusCode.DEADLINE_EXCEEDED)
+    exchanges = [an_exchange(0, place, fault) for place, fault in enumerate(faults, 1)]
+
+    assert (list(check_outcome(call, exchanges)) == []) is is_late
 
 
 def test_an_answering_model_behind_classify_is_found() -> None:

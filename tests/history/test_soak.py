@@ -60,6 +60,21 @@ def test_too_few_samples_fail() -> None:
     assert "too few samples for the slope of memory_mb" in list(report.list_failures())
 
 
+def test_a_report_can_be_read_while_the_soak_goes_on(tmp_path: Path) -> None:
+    """Each further report replaces both files."""
+    file = tmp_path / "soak" / "report.json"
+    report = a_report()
+    report.calls["a call"] = 1
+
+    for count in (1, 2):
+        report.violations.append(Violation(1, count, "a problem"))
+        report.write(file, seed=1)
+
+        assert len(json.loads(file.read_text())["violations"]) == count
+        assert f"{count} violations" in file.with_suffix(".txt").read_text()
+    assert sorted(each.name for each in file.parent.iterdir()) == ["report.json", "report.txt"]
+
+
 @pytest.mark.process
 async def test_a_round_can_be_repeated_by_its_seed(tmp_path: Path) -> None:
     """`--rounds` runs the rounds from a seed on, and the report has their calls, faults and samples."""
@@ -81,3 +96,5 @@ async def test_a_round_can_be_repeated_by_its_seed(tmp_path: Path) -> None:
     assert report["violations"] == []
     assert report["samples"][0]["tasks"] > 0
     assert report["samples"][0]["memory_mb"] > 10
+    assert report["samples"][0]["cpu_seconds"] > 0.1
+    assert file.with_suffix(".txt").read_text() in out.decode()
