@@ -21,6 +21,7 @@ from tests.support.agent import (
     write_plan,
 )
 from tests.support.agent_tools import ToolLog
+from tests.support.deadlines import try_deadlines
 from tests.support.otlp import OtlpReceiver, ReceivedSpan
 from tests.support.serving import UPSTREAM_KEY, RunningServer, serving
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
@@ -182,12 +183,18 @@ async def test_a_model_call_at_the_deadline_has_a_failed_span(
     upstream: FakeUpstream, receiver: OtlpReceiver, tracing: Tracing
 ) -> None:
     """A model call that was stopped at the deadline of the thinking has a failed span; the call itself succeeds."""
-    upstream.hang_after(2)
-    upstream.reply("It rains.")
 
-    async with tracing(agent_config(upstream)) as running:
-        await collect_events(running, reasoning_request(), timeout_seconds=2)
-    received = await wait_for_spans(receiver, "step 1")
+    async def cut(seconds: float) -> list[ReceivedSpan] | None:
+        upstream.forget()
+        receiver.spans.clear()
+        gate = upstream.hang_after(2)
+        upstream.reply("It rains.")
+        async with tracing(agent_config(upstream)) as running:
+            _, failure = await collect_until_failure(running, reasoning_request(), timeout_seconds=seconds)
+        has_come_so_far = failure is None and len(upstream.requests) == 2 and gate.steps_sent == 2
+        return await wait_for_spans(receiver, "step 1") if has_come_so_far else None
+
+    received = await try_deadlines(cut, least_seconds=2.0)
 
     step = find_span(received, "step 1")
     (stopped,) = [span for span in received if span.parent_id == step.span_id]

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import pytest
 
+from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from tests.support.agent import (
     agent_config,
@@ -78,6 +79,29 @@ async def running(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
         yield server
 
 
+async def collect_in_time(
+    upstream: FakeUpstream,
+    running: RunningServer,
+    request: completion_pb2.CompleteRequest,
+    *,
+    least_seconds: float,
+    prepare: Callable[[], object] = lambda: None,
+    requests: int = 0,
+) -> tuple[list[events_pb2.StreamCompleteResponse], float]:
+    """Returns the events of a stream that ended well, with its deadline, in which the upstream got so many requests.
+
+    `prepare` scripts the upstream before each attempt.
+    """
+
+    async def collect(seconds: float) -> tuple[list[events_pb2.StreamCompleteResponse], float] | None:
+        upstream.forget()
+        prepare()
+        events, failure = await collect_until_failure(running, request, timeout_seconds=seconds)
+        return (events, seconds) if failure is None and len(upstream.requests) >= requests else None
+
+    return await try_deadlines(collect, least_seconds=least_seconds)
+
+
 def check_in_time(events: Sequence[events_pb2.StreamCompleteResponse], deadline_seconds: float) -> None:
     """Checks that the answer is complete, and came before the deadline."""
     check_grammar(events, ended_well=True)
@@ -90,18 +114,25 @@ async def test_the_answer_comes_within_any_deadline(upstream: FakeUpstream, runn
 
     Without a deadline, the request takes longer than each of them, so a loop that ignores deadlines would fail.
     """
-    SlowModel(upstream, step_seconds=0.2, answer_seconds=0.3, steps=40)
     generator = random.Random(11)
-    deadlines = [generator.uniform(2.5, 6.0) for _ in range(10)]
+    shares = [generator.uniform(2.5, 6.0) for _ in range(10)]
 
-    (without_deadline, _), *runs = await asyncio.gather(
-        *(collect_until_failure(running, short_request(), timeout_seconds=seconds) for seconds in (None, *deadlines))
-    )
+    async def run(scale: float) -> tuple[list[float], list[list[events_pb2.StreamCompleteResponse]]] | None:
+        SlowModel(upstream, step_seconds=0.2 * scale, answer_seconds=0.3 * scale, steps=40)
+        deadlines = [share * scale for share in shares]
+        ran = await asyncio.gather(
+            *(
+                collect_until_failure(running, short_request(), timeout_seconds=seconds)
+                for seconds in (None, *deadlines)
+            )
+        )
+        return None if any(failure for _, failure in ran) else (deadlines, [events for events, _ in ran])
+
+    deadlines, (without_deadline, *runs) = await try_deadlines(run)
 
     assert name_end(find_finish(without_deadline)) == "FINISHED"
     assert without_deadline[-1].completed.timings.total_duration.ToNanoseconds() > max(deadlines) * 1e9
-    for (events, failure), deadline in zip(runs, deadlines, strict=True):
-        assert failure is None
+    for events, deadline in zip(runs, deadlines, strict=True):
         check_in_time(events, deadline)
         assert name_end(find_finish(events)) == "DEADLINE"
         assert find_finish(events).duration.ToNanoseconds() > deadline * 1e9 / 2
@@ -111,7 +142,14 @@ async def test_complete_keeps_its_deadline(upstream: FakeUpstream, running: Runn
     """`Complete` returns its answer before the deadline as well."""
     SlowModel(upstream, step_seconds=0.2)
 
-    answer = await running.client().complete(short_request(), timeout_seconds=3)
+    async def complete(seconds: float) -> completion_pb2.CompleteResponse | None:
+        try:
+            answer = await running.client().complete(short_request(), timeout_seconds=seconds)
+        except CallFailed:
+            return None
+        return answer if answer.steps else None
+
+    answer = await try_deadlines(complete, least_seconds=2.0)
 
     assert name_end(answer.reasoning_finished) == "DEADLINE"
     assert answer.message.content[0].text == ANSWER
@@ -120,12 +158,16 @@ async def test_complete_keeps_its_deadline(upstream: FakeUpstream, running: Runn
 
 async def test_a_short_deadline_leaves_time_for_the_answer_only(upstream: FakeUpstream, running: RunningServer) -> None:
     """Where the deadline leaves time for the answer only, no step is made."""
-    SlowModel(upstream, step_seconds=1.5, steps=1)
-    await collect_events(running, short_request())
 
-    events = await collect_events(running, short_request(), timeout_seconds=1.5)
+    async def answer_only(seconds: float) -> tuple[list[events_pb2.StreamCompleteResponse], float] | None:
+        SlowModel(upstream, step_seconds=seconds, steps=1)
+        await collect_events(running, short_request())
+        events, failure = await collect_until_failure(running, short_request(), timeout_seconds=seconds)
+        return (events, seconds) if failure is None else None
 
-    check_in_time(events, 1.5)
+    events, seconds = await try_deadlines(answer_only)
+
+    check_in_time(events, seconds)
     assert (name_end(find_finish(events)), find_finish(events).step_count) == ("DEADLINE", 0)
     assert not find_finish(events).HasField("usage")
 
@@ -153,35 +195,48 @@ async def test_a_step_that_hangs_is_stopped(upstream: FakeUpstream, running: Run
 
 async def test_a_repair_that_hangs_is_stopped(upstream: FakeUpstream, running: RunningServer) -> None:
     """A repair that does not come is stopped in time for the answer, with the deadline as the reason."""
-    upstream.reply("no plan")
-    upstream.hang()
-    upstream.reply(ANSWER)
 
-    events = await collect_events(running, long_request(), timeout_seconds=2)
+    def prepare() -> None:
+        upstream.reply("no plan")
+        upstream.hang()
+        upstream.reply(ANSWER)
 
-    check_in_time(events, 2)
+    events, seconds = await collect_in_time(
+        upstream, running, long_request(), prepare=prepare, requests=3, least_seconds=2.0
+    )
+
+    check_in_time(events, seconds)
     assert (name_end(find_finish(events)), list_outcomes(events)) == ("DEADLINE", ["STOPPED"])
 
 
 async def test_a_retry_after_the_deadline_is_not_waited_for(upstream: FakeUpstream, running: RunningServer) -> None:
     """A step whose upstream wants a retry after the deadline ends the call with a status."""
-    upstream.fail(503, headers={"Retry-After": "4"})
 
-    events, failure = await collect_until_failure(running, long_request(), timeout_seconds=3)
+    async def fail(seconds: float) -> tuple[list[events_pb2.StreamCompleteResponse], CallFailed] | None:
+        upstream.forget()
+        upstream.fail(503, headers={"Retry-After": f"{seconds + 1:.0f}"})
+        events, failure = await collect_until_failure(running, long_request(), timeout_seconds=seconds)
+        assert failure is not None
+        return (events, failure) if failure.reason else None
 
-    assert failure is not None
+    events, failure = await try_deadlines(fail, least_seconds=2.0)
+
     assert failure.reason == "UPSTREAM_OVERLOADED"
     assert "reasoning_finished" not in list_kinds(events)
 
 
 async def test_tools_that_take_too_long_are_stopped(upstream: FakeUpstream, running: RunningServer) -> None:
     """A tool is stopped in time for the answer, and the tools after it are not started."""
-    upstream.reply(write_plan(plan_call("sleep", seconds=60), plan_call("note", text="too late")))
-    upstream.reply(ANSWER)
 
-    events = await collect_events(running, long_request(), timeout_seconds=2)
+    def prepare() -> None:
+        upstream.reply(write_plan(plan_call("sleep", seconds=60), plan_call("note", text="too late")))
+        upstream.reply(ANSWER)
 
-    check_in_time(events, 2)
+    events, seconds = await collect_in_time(
+        upstream, running, long_request(), prepare=prepare, requests=2, least_seconds=2.0
+    )
+
+    check_in_time(events, seconds)
     assert [name_status(execution) for execution in list_executions(events)] == ["TIMED_OUT", "TIMED_OUT"]
     assert (name_end(find_finish(events)), list_outcomes(events)) == ("DEADLINE", ["DONE"])
     assert len(upstream.requests) == 2

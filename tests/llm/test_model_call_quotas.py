@@ -19,6 +19,7 @@ from tests.support.agent import (
     write_plan,
 )
 from tests.support.classification import AUTO, write_choice
+from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.limits import PRICES, bearer, limited_caller, limited_config, read_limits_of
 from tests.support.serving import RunningServer, model_entry, serving
@@ -127,9 +128,13 @@ async def end_by_cancel(upstream: FakeUpstream, running: RunningServer) -> int:
 async def end_by_deadline(upstream: FakeUpstream, running: RunningServer) -> int:
     """Lets the deadline pass before the upstream answers; it may have begun to work on the prompt."""
     upstream.hang()
-    await expect_failure(read_to_end(stream(running, timeout=0.5)))
-    await running.wait_for_calls(0)
-    return 1000
+
+    async def cut(seconds: float) -> int | None:
+        await expect_failure(read_to_end(stream(running, timeout=seconds)))
+        await running.wait_for_calls(0)
+        return 1000 if upstream.requests else None
+
+    return await try_deadlines(cut, least_seconds=0.1)
 
 
 async def end_by_retry(upstream: FakeUpstream, running: RunningServer) -> int:

@@ -284,6 +284,7 @@ async def test_many_deadlines_do_not_exceed_the_pool(upstream: FakeUpstream) -> 
         codes = await asyncio.gather(
             *(_read_code(running, timeout_seconds=dice.uniform(0.2, 2.0)) for _ in range(calls))
         )
+        await running.wait_for_calls(0)
         await upstream.all_closed()
         await upstream.idle()
         watching.cancel()

@@ -1,6 +1,7 @@
 """Spans say how a call failed: by mistake, upstream failure, timeout, cancellation or fault."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -28,6 +29,7 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
     ReasoningServiceStub,
     add_ReasoningServiceServicer_to_server,
 )
+from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.otlp import OtlpReceiver
 from tests.support.serving import (
@@ -252,15 +254,26 @@ async def test_an_expired_deadline_differs_from_a_cancellation(
     receiver: OtlpReceiver, traced: RunningServer, upstream: FakeUpstream, method: str
 ) -> None:
     """Both spans of a call whose deadline expired have the reason DEADLINE_EXCEEDED."""
-    upstream.hang_after(1)
+    upstream.always.hang_after(1)
     stub: Any = traced.stub
-    await expect_failure(
-        read_to_end(stub.StreamComplete(a_stream_request(), timeout=1))
-        if method == "StreamComplete"
-        else stub.Complete(a_wire_request(), timeout=1)
-    )
+    calls = itertools.count(1)
 
-    span, chat = await only_span(receiver, SERVICE_PATH + method), await only_span(receiver, CHAT)
+    async def cut(seconds: float) -> int | None:
+        number = next(calls)
+        await expect_failure(
+            read_to_end(stub.StreamComplete(a_stream_request(), timeout=seconds))
+            if method == "StreamComplete"
+            else stub.Complete(a_wire_request(), timeout=seconds)
+        )
+        await traced.wait_for_calls(0)
+        return number if upstream.requests else None
+
+    number = await try_deadlines(cut)
+
+    span = (await receiver.expect_spans(SERVICE_PATH + method, number))[-1]
+    await receiver.expect(lambda: span.span_id in {other.parent_id for other in receiver.spans}, "a model call")
+    (chat,) = [other for other in receiver.spans if other.parent_id == span.span_id]
+    assert chat.name == CHAT
     assert span.status == chat.status == ("ERROR", "DEADLINE_EXCEEDED")
     assert span.attributes["rpc.grpc.status_code"] == 4
     assert span.attributes["error.type"] == chat.attributes["error.type"] == "DEADLINE_EXCEEDED"
